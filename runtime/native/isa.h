@@ -1,0 +1,25 @@
+// Which instruction set this process computes with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace recurra {
+
+struct Level {
+    const char* name;
+    bool (*supported)();  // by the CPU and the operating system
+    const KernelTable* table;
+};
+
+// The levels that were built and that this machine supports, lowest first. Never empty.
+std::vector<std::string> isa_levels();
+
+// The level in use: the highest of isa_levels(), or the one that the environment variable RECURRA_ISA names.
+// Chosen at the first call and kept. Throws std::invalid_argument, at each call, while RECURRA_ISA names
+// another level.
+const Level& level();
+
+}  // namespace recurra

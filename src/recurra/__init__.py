@@ -1,0 +1,66 @@
+"""Recurra: write the equation of one step; it is unrolled, differentiated, trained and run.
+
+Public names load when they are first used, so ``import recurra`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recurra.artifact import *
+    from recurra.cells import *
+    from recurra.decoding import *
+    from recurra.description import *
+    from recurra.encoders import *
+    from recurra.engine import *
+    from recurra.errors import *
+    from recurra.heads import *
+    from recurra.layers import *
+    from recurra.losses import *
+    from recurra.models import *
+    from recurra.pipeline import *
+    from recurra.sequences import *
+
+__version__ = "0.1.0"
+
+# Rooms by floor, lowest first: a name is looked for where it costs least to find.
+_ROOMS = (
+    "errors",
+    "states",
+    "lengths",
+    "sequences",
+    "cells",
+    "losses",
+    "description",
+    "decoding",
+    "engine",
+    "layers",
+    "encoders",
+    "heads",
+    "models",
+    "data",
+    "artifact",
+    "training",
+    "pipeline",
+)
+# Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
+_INSIDE = ("states", "lengths", "data", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"recurra.{name}")
+    if not name.startswith("_"):
+        for room in _ROOMS:
+            module = import_module(f"recurra.{room}")
+            if room not in _INSIDE and name in module.__all__:
+                return getattr(module, name)
+    raise AttributeError(f"module 'recurra' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    names = {"__version__", *_ROOMS}
+    for room in _ROOMS:
+        if room not in _INSIDE:
+            names.update(import_module(f"recurra.{room}").__all__)
+    return sorted(names)

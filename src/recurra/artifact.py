@@ -1,0 +1,231 @@
+"""A trained model on disk.
+
+An artifact is a folder, written once beside its place and renamed there, never changed:
+
+=====================  ==========================================================================
+``config.json``        format number, kind of model, its configuration, checksum of the weights
+``model.safetensors``  the weights
+``vocabulary.json``    field of the data -> vocabulary
+=====================  ==========================================================================
+
+Nothing in it is code, and nothing is unpickled. In a run, artifacts are ``checkpoints/000123``, and
+``best`` and ``last`` are one-line files that name one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pydantic
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+
+from recurra.errors import ArtifactError, RecurraError, RunError
+from recurra.models import LanguageModel, LanguageModelConfig, Model
+from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
+
+__all__ = ["Artifact", "FORMAT", "load", "save", "write_folder"]
+
+FORMAT = 1
+_KINDS: dict[str, tuple[type[pydantic.BaseModel], Any]] = {
+    "language-model": (LanguageModelConfig, LanguageModel)
+}
+_CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """A model that was loaded.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        vocabularies: field of the data -> vocabulary.
+        path: the folder it was read from.
+        kind: kind of model, such as ``"language-model"``.
+    """
+
+    model: Model
+    vocabularies: Mapping[str, Vocabulary]
+    path: Path
+    kind: str
+
+
+def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary]) -> None:
+    """Write an artifact; the folder must not be there yet.
+
+    Args:
+        path: the folder to make.
+        model: a model of a known kind, with its ``config``.
+        vocabularies: field of the data -> vocabulary.
+
+    Raises:
+        RunError: it cannot be written; nothing half-written stays behind.
+    """
+    kind = next(name for name, (_, made) in _KINDS.items() if isinstance(model, made))
+    weights = safetensors.torch.save(
+        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    )
+    config = {
+        "format": FORMAT,
+        "kind": kind,
+        "model": cast(pydantic.BaseModel, model.config).model_dump(),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    words = {field: vocabulary.to_json() for field, vocabulary in vocabularies.items()}
+    files = {_WEIGHTS: weights, _VOCABULARY: _json(words), _CONFIG: _json(config)}
+    write_folder(Path(path), files)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder of files so that it is there whole or not at all.
+
+    Raises:
+        RunError: there is such a folder already, or it cannot be written.
+    """
+    if path.exists():
+        raise RunError(f"{path}: is there already; what is saved is never changed.")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed while it wrote
+        partial.mkdir(parents=True)
+        for name, content in files.items():
+            with open(partial / name, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as problem:
+        shutil.rmtree(partial, ignore_errors=True)
+        size = sum(map(len, files.values()))
+        raise RunError(
+            f"{path}: cannot be written ({problem.strerror}); {size / 1e6:.1f} MB are needed. "
+            "What was saved before is still there."
+        ) from problem
+
+
+def load(path: str | Path, *, which: str = "best") -> Artifact:
+    """Load a model from a run or from one of its checkpoints.
+
+    Args:
+        path: a run's folder or an artifact's.
+        which: of a run, ``"best"`` or ``"last"``.
+
+    Raises:
+        ArtifactError: nothing there, or it is damaged, incomplete or newer; the message says what.
+    """
+    folder = _resolve(Path(path), which)
+    config = _read_json(folder / _CONFIG)
+    if config.get("format") != FORMAT:
+        raise ArtifactError(
+            f"{folder / _CONFIG}: expected format {FORMAT}, got {config.get('format')!r}. "
+            "It was written by another version of Recurra; load it with that one."
+        )
+    kind = config.get("kind")
+    if kind not in _KINDS:
+        raise ArtifactError(
+            f"{folder / _CONFIG}: expected a kind of model among {', '.join(_KINDS)}, got {kind!r}."
+        )
+    model = _build(folder, kind, config)
+    _read_weights(folder, model, config)
+    return Artifact(model.eval(), _read_vocabularies(folder), folder, kind)
+
+
+def _resolve(path: Path, which: str) -> Path:
+    """The artifact's folder of a run or of an artifact."""
+    if not path.is_dir():
+        what = "this is a file" if path.exists() else "there is none"
+        raise ArtifactError(f"{path}: expected a run or an artifact's folder, {what}.")
+    if (path / _CONFIG).exists():
+        return path
+    pointer = path / which
+    if not pointer.exists() and (path / "checkpoints").is_dir():
+        pointer = path / ("last" if which == "best" else "best")
+    if not pointer.is_file():
+        raise ArtifactError(
+            f"{path}: expected a run (with a file {which!r}) or an artifact (with {_CONFIG}), "
+            "found neither. A run that was stopped before its first checkpoint has none."
+        )
+    name = pointer.read_text(errors="replace").strip()
+    folder = path / "checkpoints" / name
+    if not name.isdigit() or not folder.is_dir():
+        raise ArtifactError(f"{pointer}: names {name[:40]!r}, which is no checkpoint of this run.")
+    return folder
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: is missing; the artifact is incomplete.") from None
+    except OSError as problem:
+        raise ArtifactError(f"{path}: cannot be read ({problem.strerror}).") from None
+    except (ValueError, RecursionError) as problem:
+        raise ArtifactError(f"{path}: damaged, not JSON ({problem}).") from None
+    if not isinstance(data, dict):
+        raise ArtifactError(f"{path}: damaged, expected an object, got {type(data).__name__}.")
+    return data
+
+
+def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
+    """The model of a configuration, its weights not drawn but left to be filled."""
+    make_config, make_model = _KINDS[kind]
+    try:
+        settings = make_config.model_validate(config.get("model"))
+        with torch.device("meta"):
+            model: Model = make_model(settings)
+    except pydantic.ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "model"
+        raise ArtifactError(
+            f"{folder / _CONFIG}: damaged, model.{place}: {first['msg']}."
+        ) from None
+    except RecurraError as problem:
+        raise ArtifactError(f"{folder / _CONFIG}: {problem}") from problem
+    return model
+
+
+def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
+    path = folder / _WEIGHTS
+    try:
+        raw = path.read_bytes()
+    except OSError as problem:
+        raise ArtifactError(f"{path}: cannot be read ({problem.strerror}).") from None
+    if hashlib.sha256(raw).hexdigest() != config.get("sha256"):
+        raise ArtifactError(
+            f"{path}: damaged, its checksum is not the one in {_CONFIG}. It was cut short or "
+            "changed after it was written."
+        )
+    try:
+        tensors = safetensors.torch.load(raw)
+    except SafetensorError as problem:
+        raise ArtifactError(f"{path}: damaged ({problem}).") from None
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    got = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != got:
+        name = sorted(set(expected.items()) ^ set(got.items()))[0][0]
+        raise ArtifactError(
+            f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
+            f"on disk is {got.get(name, 'none')}."
+        )
+    model.load_state_dict(tensors, assign=True)
+
+
+def _read_vocabularies(folder: Path) -> dict[str, Vocabulary]:
+    path = folder / _VOCABULARY
+    data = _read_json(path)
+    try:
+        return {field: vocabulary_from_json(words) for field, words in data.items()}
+    except ValueError as problem:
+        raise ArtifactError(f"{path}: damaged, {problem}.") from None
+
+
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()

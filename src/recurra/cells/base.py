@@ -1,0 +1,219 @@
+"""What a cell is: one step of a recurrence, and nothing about time.
+
+A cell gives ``initial_state(batch)`` and ``step(x, state, context, noise) -> (y, state)``. All else
+(time, direction, lengths, stacking, gradients, speed) belongs to the engine and the layers, which
+know a cell by this contract alone.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import SettingError, nearest
+from recurra.states import Tree
+
+__all__ = [
+    "Cell",
+    "HiddenState",
+    "Noise",
+    "TorchForm",
+    "cell_by_name",
+    "cell_names",
+    "draw_noise",
+    "register",
+]
+
+
+class HiddenState(NamedTuple):
+    """The state of a cell that carries one vector.
+
+    Args:
+        h: ``[batch, hidden_size]``.
+    """
+
+    h: Tensor
+
+
+class Noise(NamedTuple):
+    """What chance contributes to one call, drawn once by the engine and replayable.
+
+    Args:
+        step: a tree of ``[time, batch, ...]`` tensors; a step sees its own slice ``[batch, ...]``.
+        held: a tree of ``[batch, ...]`` tensors, the same at every step.
+    """
+
+    step: Tree = None
+    held: Tree = None
+
+
+class TorchForm(NamedTuple):
+    """A cell's step in the form of torch's own kernels.
+
+    Args:
+        kind: which kernel computes the very step. ``"lstm"`` needs a state of two fields (h, c),
+            the others one of one field h, and y must be h.
+        weights: input weight ``[gates*h, i]``, recurrent weight ``[gates*h, h]``, then, unless the
+            cell has no bias, the two biases ``[gates*h]``; gates in torch's order.
+    """
+
+    kind: Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
+    weights: tuple[Tensor, ...]
+
+
+class Cell(nn.Module, abc.ABC):
+    """Base of all cells. A cell of your own is this class with two methods.
+
+    ::
+
+        class Leaky(recurra.Cell):
+            def __init__(self, input_size, hidden_size):
+                super().__init__(input_size, hidden_size)
+                self.read = nn.Linear(input_size, hidden_size)
+                self.keep = nn.Linear(hidden_size, hidden_size, bias=False)
+
+            def initial_state(self, batch):
+                return recurra.HiddenState(self.zeros(batch))
+
+            def step(self, x, state, context=None, noise=None):
+                h = 0.9 * state.h + 0.1 * torch.tanh(self.read(x) + self.keep(state.h))
+                return h, recurra.HiddenState(h)
+
+    Args:
+        input_size: width of x.
+        hidden_size: width of the state.
+        output_size: width of y; ``hidden_size`` unless given.
+
+    Raises:
+        SettingError: a size that is not a positive whole number.
+    """
+
+    takes_context: ClassVar[bool] = False
+    """Whether ``step`` reads the context it is offered."""
+
+    input_size: int
+    hidden_size: int
+    output_size: int
+
+    def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
+        super().__init__()
+        self.input_size = _size("input_size", input_size)
+        self.hidden_size = _size("hidden_size", hidden_size)
+        self.output_size = _size("output_size", output_size or hidden_size)
+
+    @abc.abstractmethod
+    def initial_state(self, batch: int) -> Tree:
+        """The state before the first step: a named tuple of ``[batch, ...]`` tensors."""
+
+    @abc.abstractmethod
+    def step(
+        self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """One step of every row; rows never see each other, and nothing is changed in place.
+
+        Args:
+            x: ``[batch, input_size]``, or a named tuple of ``[batch, ...]`` tensors.
+            state: as :meth:`initial_state` gives it.
+            context: a named tuple of ``[batch, ...]`` tensors, or None.
+            noise: this step's slice of what :meth:`noise` drew; None in evaluation.
+
+        Returns:
+            y ``[batch, output_size]`` and the next state, of the same structure as ``state``.
+        """
+
+    def noise(self, time: int, batch: int) -> Noise | None:
+        """What a cell that needs chance draws for a whole call, in training only; None if nothing.
+
+        Args:
+            time: number of steps.
+            batch: number of rows.
+        """
+        return None
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]] | None:
+        """How the parameters are counted: a formula and its letters, or None if not stated."""
+        return None
+
+    def zeros(self, batch: int, *sizes: int) -> Tensor:
+        """Zeros ``[batch, *sizes]`` (``hidden_size`` unless given), typed like the parameters."""
+        like = next((p for p in self.parameters() if p.is_floating_point()), None)
+        size = (batch, *(sizes or (self.hidden_size,)))
+        return torch.zeros(size) if like is None else like.new_zeros(size)
+
+    def forward(
+        self, x: Tensor, state: Any = None, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """:meth:`step`, from the initial state unless one is given."""
+        return self.step(
+            x, self.initial_state(x.shape[0]) if state is None else state, context, noise
+        )
+
+    def extra_repr(self) -> str:
+        """Sizes, as ``print(cell)`` shows them."""
+        return f"{self.input_size}, {self.hidden_size}"
+
+
+def draw_noise(cell: Cell, time: int, batch: int) -> Noise | None:
+    """The noise of one call: what the cell draws if it is in training, else None."""
+    return cell.noise(time, batch) if cell.training else None
+
+
+_REGISTERED: dict[str, Callable[..., Cell]] = {}
+Make = TypeVar("Make", bound=Callable[..., Cell])
+
+
+def register(name: str) -> Callable[[Make], Make]:
+    """Give a cell a name for recipes, artifacts and the command line (``model.cell=name``).
+
+    Put it before the class, or call it on a function that builds a cell. The cell is built as
+    ``make(input_size, hidden_size, **settings)``.
+
+    Raises:
+        SettingError: another cell has that name already.
+    """
+
+    def keep(make: Make) -> Make:
+        known = _REGISTERED.get(name)
+        # A notebook or an interactive session runs the same definition again: that is no clash.
+        if known is not None and _origin(known) != _origin(make):
+            raise SettingError(f"register: {name!r} is taken by {_origin(known)}; choose another.")
+        _REGISTERED[name] = make
+        return make
+
+    return keep
+
+
+def cell_names() -> tuple[str, ...]:
+    """Names of all registered cells, sorted."""
+    return tuple(sorted(_REGISTERED))
+
+
+def cell_by_name(name: str, input_size: int, hidden_size: int, **settings: Any) -> Cell:
+    """Build a registered cell.
+
+    Raises:
+        SettingError: no cell of that name, or a setting that it does not take.
+    """
+    if name not in _REGISTERED:
+        raise SettingError(
+            f"cell: no {name!r}; {nearest(name, _REGISTERED)}. A cell of your own is known after "
+            "the module with its @recurra.register has been imported."
+        )
+    try:
+        return _REGISTERED[name](input_size, hidden_size, **settings)
+    except TypeError as problem:
+        raise SettingError(f"cell {name!r}: {problem}") from problem
+
+
+def _origin(make: Callable[..., Cell]) -> str:
+    return f"{make.__module__}.{getattr(make, '__qualname__', make)}"
+
+
+def _size(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SettingError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return value

@@ -1,0 +1,97 @@
+"""Documents end to end in rows, read in windows whose state is carried from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.errors import DataError
+from recurra.sequences import Batch, PaddedSequence
+from recurra_runtime.vocabulary import END, START, Ids
+
+__all__ = ["document_batches", "stream", "windows"]
+
+
+def stream(documents: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
+    """All documents end to end: what is read, what is predicted, and where each begins.
+
+    A document of n symbols takes n + 1 steps: it reads ``<s>`` and its symbols, and predicts its
+    symbols and ``</s>``.
+
+    Returns:
+        inputs ``[steps]``, targets ``[steps]`` (both int64) and firsts ``[steps]`` (bool).
+    """
+    inputs = [np.concatenate([[START], ids]) for ids in documents]
+    targets = [np.concatenate([ids, [END]]) for ids in documents]
+    firsts = torch.zeros(sum(map(len, inputs)), dtype=torch.bool)
+    firsts[torch.tensor([0, *map(len, inputs[:-1])]).cumsum(0)] = True
+    return (
+        torch.from_numpy(np.concatenate(inputs).astype(np.int64)),
+        torch.from_numpy(np.concatenate(targets).astype(np.int64)),
+        firsts,
+    )
+
+
+def windows(documents: Sequence[Ids], *, rows: int, size: int) -> Iterator[Batch]:
+    """One pass over all documents: ``rows`` places of the stream at once, ``size`` steps at a time.
+
+    Row b goes on in the next window where it stopped in this one, so its state is to be carried;
+    the windows mark where documents begin. The last steps that do not fill a row (fewer than ``rows``)
+    are left out; the last window may be shorter.
+
+    Args:
+        documents: ids.
+        rows: batch of the windows.
+        size: steps in a window.
+
+    Yields:
+        batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there are
+        none in the window).
+
+    Raises:
+        DataError: fewer symbols than rows.
+    """
+    parts = stream(documents)
+    steps = len(parts[0]) // rows
+    if steps == 0:
+        raise DataError(
+            f"data: expected at least one symbol for each of {rows} rows, got {len(parts[0])} in "
+            "all. Give more text, or a smaller training.batch_size."
+        )
+    inputs, targets, firsts = (
+        part[: rows * steps].view(rows, steps).t().contiguous() for part in parts
+    )
+    return _windows(inputs, targets, firsts, size)
+
+
+def _windows(inputs: Tensor, targets: Tensor, firsts: Tensor, size: int) -> Iterator[Batch]:
+    for start in range(0, len(inputs), size):
+        span = slice(start, start + size)
+        resets = firsts[span]
+        yield Batch(inputs[span], targets[span], resets if bool(resets.any()) else None)
+
+
+def document_batches(documents: Sequence[Ids], *, rows: int, size: int) -> Iterator[list[Batch]]:
+    """Whole documents, some at a time, each in windows: for exact scores.
+
+    Every row starts anew with its document and is predicted to its end, so no symbol is lost and
+    none is read without its past.
+
+    Args:
+        documents: ids.
+        rows: documents beside each other, those of like length together.
+        size: steps in a window.
+
+    Yields:
+        for each group of documents its windows, whose state is to be carried.
+    """
+    order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
+    for first in range(0, len(order), rows):
+        group = [documents[n] for n in order[first : first + rows]]
+        inputs = PaddedSequence.from_list([np.concatenate([[START], ids]) for ids in group])
+        targets = PaddedSequence.from_list([np.concatenate([ids, [END]]) for ids in group])
+        pairs = zip(inputs.windows(size), targets.windows(size), strict=True)
+        yield [Batch(*pair) for pair in pairs]

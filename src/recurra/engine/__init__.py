@@ -1,0 +1,7 @@
+"""How a step is run through time."""
+
+from recurra.engine.call import Run
+from recurra.engine.explain import Choice, Explanation, explain
+from recurra.engine.run import Backend, run
+
+__all__ = ["Backend", "Choice", "Explanation", "Run", "explain", "run"]

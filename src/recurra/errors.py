@@ -1,0 +1,78 @@
+"""The error tree. Every error Recurra raises on purpose is one of these.
+
+::
+
+    RecurraError
+    ├── ShapeError        a tensor, a length or a state does not fit
+    ├── SettingError      an unknown setting, or a value it cannot take
+    ├── BackendError      a backend was forced that cannot run this call
+    ├── DataError         a user's file or sequence cannot be read as asked
+    ├── ArtifactError     a saved model or run is damaged, newer or incomplete
+    ├── RunError          a training run cannot go on
+    └── MissingExtra      an optional dependency is not installed
+
+A message says what was expected, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArtifactError",
+    "BackendError",
+    "DataError",
+    "MissingExtra",
+    "RecurraError",
+    "RunError",
+    "SettingError",
+    "ShapeError",
+    "nearest",
+]
+
+
+class RecurraError(Exception):
+    """Base of every error that Recurra raises on purpose."""
+
+
+class ShapeError(RecurraError, ValueError):
+    """A tensor, a length or a state does not fit what it is used for."""
+
+
+class SettingError(RecurraError, ValueError):
+    """A setting is unknown, or has a value it cannot take."""
+
+
+class BackendError(RecurraError):
+    """A backend was forced that cannot run this call; the message says why."""
+
+
+class DataError(RecurraError, ValueError):
+    """A user's file or sequence cannot be read as asked."""
+
+
+class ArtifactError(RecurraError):
+    """A saved model or a run is damaged, incomplete or too new."""
+
+
+class RunError(RecurraError):
+    """A training run cannot go on; what it had is kept."""
+
+
+class MissingExtra(RecurraError, ImportError):
+    """An optional dependency is not installed; the message prints the install line."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence that helps with an unknown name: the nearest known one, then all of them.
+
+    >>> nearest("lstmm", ["gru", "lstm"])
+    "did you mean 'lstm'? Known: gru, lstm"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
+        close = [known for known in names if known.rpartition(".")[2] == name][:1]
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}Known: {', '.join(names)}"

@@ -1,0 +1,88 @@
+"""What is said. A head turns what a layer returned into predictions, and scores them."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from recurra.layers import Projection
+from recurra.losses import cross_entropy
+from recurra.sequences import PaddedSequence
+
+__all__ = ["Head", "LabelsHead"]
+
+
+class Head(nn.Module, abc.ABC):
+    """Base of all heads."""
+
+    reads: ClassVar[Literal["outputs", "last"]]
+    """Which field of :class:`recurra.LayerOutput` the head takes."""
+
+    input_size: int
+
+    @property
+    def tied_size(self) -> int | None:
+        """Width of the embedding the head shares, or None."""
+        return None
+
+    @abc.abstractmethod
+    def forward(self, read: Any, embedding: Tensor | None = None) -> Any:
+        """Predictions from the field it reads.
+
+        Args:
+            read: that field.
+            embedding: the encoder's table ``[v, e]``, for a head that shares it.
+        """
+
+    @abc.abstractmethod
+    def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
+        """Sum of the losses of all targets, and their number."""
+
+
+class LabelsHead(Head):
+    """A label at every step: tagging, or the next symbol.
+
+    Args:
+        input_size: width of a step's output.
+        labels: number of labels.
+        tied_size: width of the embedding whose weights it shares, or None.
+        dropout: rate of dropout on what it reads, in training only.
+    """
+
+    reads = "outputs"
+
+    def __init__(
+        self,
+        input_size: int,
+        labels: int,
+        *,
+        tied_size: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.output_size = input_size, labels
+        self.projection = Projection(input_size, labels, tied_size=tied_size, dropout=dropout)
+
+    @property
+    def tied_size(self) -> int | None:
+        """Width of the embedding the head shares, or None."""
+        return self.projection.tied_size
+
+    def forward(self, read: Any, embedding: Tensor | None = None) -> Any:
+        """``[time, batch, input_size]`` to scores ``[time, batch, labels]``, before softmax."""
+        return self.projection(read, embedding)
+
+    def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
+        """Cross-entropy in nats, summed over valid steps, and their number.
+
+        Args:
+            predictions: ``[time, batch, labels]``.
+            targets: labels ``[time, batch]``; of the two, one or both may be a PaddedSequence.
+        """
+        total: Tensor = cross_entropy(predictions, targets, reduction="sum")
+        for known in (targets, predictions):
+            if isinstance(known, PaddedSequence):
+                return total, known.count
+        return total, targets.numel()

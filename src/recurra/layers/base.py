@@ -1,0 +1,124 @@
+"""What a layer is: a recurrence over whole sequences, in one of three forms of input.
+
+====================================================  ==========================================
+what goes in                                          what comes out
+====================================================  ==========================================
+a tensor ``[time, batch, ...]``, perhaps ``lengths=``  a tensor ``[time, batch, output_size]``
+a :class:`recurra.PaddedSequence`                      a PaddedSequence
+a list of rows ``[time, ...]``                         a PaddedSequence
+====================================================  ==========================================
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from recurra.errors import ShapeError
+from recurra.lengths import check_lengths, common_sizes
+from recurra.sequences import PaddedSequence
+from recurra.states import Tree, leaves, map_tree
+
+__all__ = ["Layer", "LayerOutput"]
+
+
+class LayerOutput(NamedTuple):
+    """What every layer and encoder returns.
+
+    Args:
+        outputs: y of every step, ``[time, batch, output_size]``, zero at padded steps; a
+            PaddedSequence if the input was one.
+        last: each row's output at its own last step, ``[batch, output_size]``, zero for an empty
+            row. A layer that runs in reverse reads it at the row's first step, where it ends; a
+            bidirectional one joins each direction's own last.
+        state: what to pass to go on from here: a tree, tuple over layers, pair over directions.
+    """
+
+    outputs: Any
+    last: Tensor
+    state: Tree
+
+
+class Layer(nn.Module, abc.ABC):
+    """Base of all layers."""
+
+    input_size: int
+    output_size: int
+
+    @property
+    @abc.abstractmethod
+    def causal(self) -> bool:
+        """Whether an output depends on the past alone; only then can a state be carried on."""
+
+    @abc.abstractmethod
+    def initial_state(self, batch: int) -> Tree:
+        """The state before the first step, for ``batch`` rows."""
+
+    @abc.abstractmethod
+    def through_time(
+        self,
+        inputs: Tree,
+        lengths: Tensor | None,
+        state: Tree,
+        context: Tree,
+        resets: Tensor | None,
+    ) -> LayerOutput:
+        """Run over tensors ``[time, batch, ...]``; arguments as in :meth:`forward`."""
+
+    @abc.abstractmethod
+    def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """Where :attr:`LayerOutput.last` is read in ``[time, batch, ...]``."""
+
+    def forward(
+        self,
+        inputs: Any,
+        state: Tree = None,
+        context: Tree = None,
+        lengths: Any = None,
+        resets: Tensor | None = None,
+    ) -> LayerOutput:
+        """Run over a batch of sequences.
+
+        Args:
+            inputs: see :mod:`recurra.layers.base`; a named tuple of any of these for a cell that
+                reads several things.
+            state: what an earlier call returned; the initial state if None.
+            context: a named tuple of ``[batch, ...]`` tensors, offered to every cell.
+            lengths: whole numbers ``[batch]``, beside tensors only.
+            resets: bool ``[time, batch]``, True at the first step of a new sequence.
+
+        Raises:
+            ShapeError: something does not fit, lengths beside a PaddedSequence, or a state for a
+                layer that is not causal.
+        """
+        if state is not None and not self.causal:
+            raise ShapeError(
+                f"state: {type(self).__name__} is not causal (it reads from the end), so there is "
+                "no state to go on from. Leave state out, or use a layer that runs forward only."
+            )
+        values, lengths, padded = _read(inputs, lengths)
+        result = self.through_time(values, lengths, state, context, resets)
+        if not padded:
+            return result
+        return result._replace(outputs=PaddedSequence(result.outputs, lengths))
+
+
+def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
+    """Tensors, lengths (None if all rows are whole), and whether the outputs are padded rows."""
+    if isinstance(inputs, list):
+        inputs = PaddedSequence.from_list(inputs)
+    parts: list[Any] = list(leaves(inputs))
+    padded = [part for part in parts if isinstance(part, PaddedSequence)]
+    if not padded:
+        time, batch = common_sizes(inputs, "inputs")
+        if lengths is not None:
+            lengths = check_lengths(lengths, time, batch, parts[0].device)
+        return inputs, lengths, False
+    if lengths is not None:
+        raise ShapeError("lengths: given beside a PaddedSequence, which has its own; leave out.")
+    first = padded[0].lengths
+    if len(padded) < len(parts) or any(not part.lengths.equal(first) for part in padded):
+        raise ShapeError("inputs: expected every part to be a PaddedSequence of the same lengths.")
+    return map_tree(lambda part: part.values, inputs), first, True

@@ -1,0 +1,114 @@
+"""Two cells, one reading forward and one backward."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from recurra.cells.base import Cell
+from recurra.errors import SettingError
+from recurra.layers.base import Layer, LayerOutput
+from recurra.layers.recurrent import Recurrent
+from recurra.lengths import last_step
+from recurra.states import Tree
+
+__all__ = ["Bidirectional"]
+
+
+class Bidirectional(Layer):
+    r"""Two cells over the same rows (Schuster & Paliwal 1997), one forward and one backward.
+
+    .. math::
+
+        y_t = [\overrightarrow{y}_t ; \overleftarrow{y}_t] \quad\text{or}\quad
+        y_t = \overrightarrow{y}_t + \overleftarrow{y}_t
+
+    Args:
+        forward_cell: reads each row from its first step.
+        backward_cell: reads each row from its own last step; may be of another kind.
+        merge: ``"concatenate"`` or ``"sum"``.
+
+    Raises:
+        SettingError: inputs (or, for a sum, outputs) of the two differ in width; an unknown merge.
+    """
+
+    def __init__(
+        self,
+        forward_cell: Cell,
+        backward_cell: Cell,
+        *,
+        merge: Literal["concatenate", "sum"] = "concatenate",
+    ) -> None:
+        super().__init__()
+        if merge not in ("concatenate", "sum"):
+            raise SettingError(f"merge: expected 'concatenate' or 'sum', got {merge!r}")
+        if forward_cell is backward_cell:
+            raise SettingError(
+                "Bidirectional: both directions are the same cell, so they would share weights. "
+                "Pass two cells."
+            )
+        if forward_cell.input_size != backward_cell.input_size:
+            raise SettingError(
+                "Bidirectional: expected cells of one input_size, got "
+                f"{forward_cell.input_size} and {backward_cell.input_size}"
+            )
+        sizes = forward_cell.output_size, backward_cell.output_size
+        if merge == "sum" and sizes[0] != sizes[1]:
+            raise SettingError(
+                "Bidirectional: merge='sum' needs outputs of one size, got "
+                f"{sizes[0]} and {sizes[1]}"
+            )
+        self.ahead = Recurrent(forward_cell)
+        self.behind = Recurrent(backward_cell, reverse=True)
+        self.merge = merge
+        self.input_size = forward_cell.input_size
+        self.output_size = sum(sizes) if merge == "concatenate" else sizes[0]
+
+    @property
+    def causal(self) -> bool:
+        """False: every output has read the whole row."""
+        return False
+
+    def initial_state(self, batch: int) -> Tree:
+        """A pair, forward and backward."""
+        return self.ahead.initial_state(batch), self.behind.initial_state(batch)
+
+    def through_time(
+        self,
+        inputs: Tree,
+        lengths: Tensor | None,
+        state: Tree,
+        context: Tree,
+        resets: Tensor | None,
+    ) -> LayerOutput:
+        """Both directions over the same rows."""
+        first, second = (None, None) if state is None else state
+        ahead = self.ahead.through_time(inputs, lengths, first, context, resets)
+        behind = self.behind.through_time(inputs, lengths, second, context, resets)
+        return LayerOutput(
+            self._merged(ahead.outputs, behind.outputs),
+            self._merged(ahead.last, behind.last),
+            (ahead.state, behind.state),
+        )
+
+    def _merged(self, ahead: Tensor, behind: Tensor) -> Tensor:
+        return ahead + behind if self.merge == "sum" else torch.cat([ahead, behind], -1)
+
+    def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """Each direction's part at its own last; of a sum, which has no parts, the last step."""
+        if self.merge == "sum":
+            return last_step(outputs, lengths)
+        width = self.ahead.output_size
+        return torch.cat(
+            [
+                self.ahead.read_last(outputs[..., :width], lengths),
+                self.behind.read_last(outputs[..., width:], lengths),
+            ],
+            -1,
+        )
+
+    def extra_repr(self) -> str:
+        """How outputs are merged."""
+        return f"merge={self.merge!r}"

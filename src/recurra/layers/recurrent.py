@@ -1,0 +1,79 @@
+"""A cell through time."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recurra.cells.base import Cell
+from recurra.engine import Backend, run
+from recurra.layers.base import Layer, LayerOutput
+from recurra.lengths import last_step
+from recurra.states import Tree
+
+__all__ = ["Recurrent"]
+
+
+class Recurrent(Layer):
+    """Any cell through time.
+
+    Args:
+        cell: what one step is.
+        reverse: run each row from its own last step to its first; outputs stay where their inputs
+            are. Such a layer is not causal.
+        backend: forces a backend of :func:`recurra.engine.run`; None chooses.
+
+    Example:
+        >>> layer = Recurrent(recurra.GRUCell(8, 16))
+        >>> outputs, last, state = layer(torch.randn(5, 2, 8), lengths=[5, 3])
+        >>> outputs.shape, last.shape, state.h.shape
+        (torch.Size([5, 2, 16]), torch.Size([2, 16]), torch.Size([2, 16]))
+    """
+
+    def __init__(
+        self, cell: Cell, *, reverse: bool = False, backend: Backend | None = None
+    ) -> None:
+        super().__init__()
+        self.cell = cell
+        self.reverse = reverse
+        self.backend = backend
+        self.input_size, self.output_size = cell.input_size, cell.output_size
+
+    @property
+    def causal(self) -> bool:
+        """True unless it runs in reverse."""
+        return not self.reverse
+
+    def initial_state(self, batch: int) -> Tree:
+        """The cell's."""
+        return self.cell.initial_state(batch)
+
+    def through_time(
+        self,
+        inputs: Tree,
+        lengths: Tensor | None,
+        state: Tree,
+        context: Tree,
+        resets: Tensor | None,
+    ) -> LayerOutput:
+        """One call to the engine."""
+        outputs, state, _ = run(
+            self.cell,
+            inputs,
+            state,
+            lengths=lengths,
+            context=context if self.cell.takes_context else None,
+            resets=resets,
+            reverse=self.reverse,
+            backend=self.backend,
+        )
+        return LayerOutput(outputs, self.read_last(outputs, lengths), state)
+
+    def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """At each row's own last step; in reverse at its first."""
+        if not self.reverse:
+            return last_step(outputs, lengths)
+        return last_step(outputs[:1], None if lengths is None else lengths.clamp(max=1))
+
+    def extra_repr(self) -> str:
+        """What differs from a plain forward layer."""
+        return "reverse=True" if self.reverse else ""

@@ -1,0 +1,118 @@
+"""Layers above each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from torch import Tensor, nn
+
+from recurra.errors import SettingError, ShapeError
+from recurra.layers.base import Layer, LayerOutput
+from recurra.states import Tree
+
+__all__ = ["Stack"]
+
+
+class Stack(Layer):
+    r"""A deep recurrent network: each layer reads the outputs of the one below.
+
+    .. math::
+
+        x^{(k+1)}_t = D(y^{(k)}_t) \quad\text{or, with residual,}\quad
+        x^{(k+1)}_t = D(y^{(k)}_t + x^{(k)}_t)
+
+    D is dropout, in training only and between layers only. Residuals stand around every layer but
+    the first, whose input has a width of its own.
+
+    Args:
+        layers: from the one that reads the input upward.
+        dropout: rate of D, at least 0 and below 1.
+        residual: whether layers above the first add their input to their output.
+
+    Raises:
+        SettingError: no layers, sizes that do not join, something that is no Layer, or a rate out
+            of range.
+    """
+
+    def __init__(
+        self, layers: Iterable[Layer], *, dropout: float = 0.0, residual: bool = False
+    ) -> None:
+        super().__init__()
+        stacked = list(layers)
+        _check(stacked, dropout, residual)
+        self.layers = nn.ModuleList(stacked)
+        self.dropout = dropout
+        self.residual = residual
+        self.input_size, self.output_size = stacked[0].input_size, stacked[-1].output_size
+
+    def _each(self) -> list[Layer]:
+        return [cast(Layer, layer) for layer in self.layers]
+
+    @property
+    def causal(self) -> bool:
+        """True if every layer is."""
+        return all(layer.causal for layer in self._each())
+
+    def initial_state(self, batch: int) -> Tree:
+        """A tuple, one state for each layer."""
+        return tuple(layer.initial_state(batch) for layer in self._each())
+
+    def through_time(
+        self,
+        inputs: Tree,
+        lengths: Tensor | None,
+        state: Tree,
+        context: Tree,
+        resets: Tensor | None,
+    ) -> LayerOutput:
+        """Layer by layer."""
+        layers = self._each()
+        carried = (None,) * len(layers) if state is None else state
+        if not isinstance(carried, tuple) or len(carried) != len(layers):
+            raise ShapeError(
+                f"state of Stack: expected a tuple of {len(layers)} states, one a layer, got "
+                f"{type(state).__name__}. Pass the state that an earlier call returned."
+            )
+        ends, last = [], None
+        for number, (layer, start) in enumerate(zip(layers, carried, strict=True)):
+            if number and self.dropout:
+                inputs = nn.functional.dropout(inputs, self.dropout, self.training)
+            outputs, last, end = layer.through_time(inputs, lengths, start, context, resets)
+            if number and self.residual:
+                outputs = outputs + inputs
+                last = last + layer.read_last(inputs, lengths)
+            inputs = outputs
+            ends.append(end)
+        return LayerOutput(inputs, cast(Tensor, last), tuple(ends))
+
+    def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
+        """Where the top layer reads it."""
+        return self._each()[-1].read_last(outputs, lengths)
+
+    def extra_repr(self) -> str:
+        """What stands between the layers."""
+        return f"dropout={self.dropout}, residual={self.residual}"
+
+
+def _check(layers: list[Layer], dropout: float, residual: bool) -> None:
+    if not layers:
+        raise SettingError("Stack: expected at least one layer, got none")
+    if not 0 <= dropout < 1:
+        raise SettingError(f"Stack: expected 0 <= dropout < 1, got {dropout}")
+    for number, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise SettingError(
+                f"Stack: layer {number} is a {type(layer).__name__}; expected a recurra layer, "
+                "such as Recurrent(cell)"
+            )
+        if number and layer.input_size != layers[number - 1].output_size:
+            raise SettingError(
+                f"Stack: layer {number} reads {layer.input_size} numbers, but layer {number - 1} "
+                f"gives {layers[number - 1].output_size}"
+            )
+        if number and residual and layer.input_size != layer.output_size:
+            raise SettingError(
+                f"Stack: residual needs layer {number} to give as much as it reads, got "
+                f"{layer.input_size} -> {layer.output_size}"
+            )

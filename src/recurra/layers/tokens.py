@@ -1,0 +1,127 @@
+"""Symbols in and symbols out: the embedding that reads them and the projection that scores them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import SettingError, ShapeError
+from recurra.sequences import PaddedSequence
+
+__all__ = ["Projection", "TokenEmbedding"]
+
+
+class TokenEmbedding(nn.Module):
+    """One vector for each symbol of a vocabulary, with dropout.
+
+    Vectors start normal with deviation 0.1.
+
+    Args:
+        vocabulary_size: number of symbols v.
+        embedding_size: width e of a vector.
+        dropout: rate of dropout on the vectors, in training only.
+    """
+
+    def __init__(self, vocabulary_size: int, embedding_size: int, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.input_size, self.output_size = vocabulary_size, embedding_size
+        self.dropout = dropout
+        self.weight = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
+        nn.init.normal_(self.weight, std=0.1)
+
+    def forward(self, ids: Any) -> Any:
+        """``[time, batch]`` ids, a tensor or a PaddedSequence, to ``[time, batch, e]``.
+
+        Raises:
+            ShapeError: an id outside the vocabulary.
+        """
+        return ids.map(self._vectors) if isinstance(ids, PaddedSequence) else self._vectors(ids)
+
+    def _vectors(self, ids: Tensor) -> Tensor:
+        try:
+            vectors = nn.functional.embedding(ids, self.weight)
+        except IndexError:
+            wrong = ids[(ids < 0) | (ids >= self.input_size)]
+            raise ShapeError(
+                f"ids: expected 0 to {self.input_size - 1}, got {int(wrong[0])}. Were they made "
+                "with another vocabulary?"
+            ) from None
+        return nn.functional.dropout(vectors, self.dropout, self.training)
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``v*e``."""
+        return "v*e", {"v": self.input_size, "e": self.output_size}
+
+
+class Projection(nn.Module):
+    r"""Scores of all v symbols from a vector, with weights of its own or tied to an embedding.
+
+    .. math::
+
+        z = W y + b \qquad\text{or, tied,}\qquad z = E P y + b
+
+    E is the embedding (Press & Wolf 2017, Inan et al. 2017), passed at every call, never owned;
+    P is there only where y is not as wide as E's vectors.
+
+    Args:
+        input_size: width h of y.
+        vocabulary_size: number of symbols v.
+        tied_size: width e of the embedding to share, or None for weights of its own.
+        dropout: rate of dropout on y, in training only.
+
+    Raises:
+        SettingError: a rate out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        vocabulary_size: int,
+        *,
+        tied_size: int | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise SettingError(f"dropout: expected 0 <= rate < 1, got {dropout}")
+        self.input_size, self.output_size = input_size, vocabulary_size
+        self.tied_size = tied_size
+        self.dropout = dropout
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        rows = vocabulary_size if tied_size is None else tied_size
+        self.weight = None
+        if rows != input_size or tied_size is None:
+            self.weight = nn.Parameter(torch.empty(rows, input_size))
+            nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, values: Any, embedding: Tensor | None = None) -> Any:
+        """``[..., h]`` to ``[..., v]``, a tensor or a PaddedSequence.
+
+        Args:
+            values: what the layers gave.
+            embedding: ``[v, e]``, for a tied projection.
+        """
+        if isinstance(values, PaddedSequence):
+            return values.map(lambda elements: self._scores(elements, embedding))
+        return self._scores(values, embedding)
+
+    def _scores(self, y: Tensor, embedding: Tensor | None) -> Tensor:
+        y = nn.functional.dropout(y, self.dropout, self.training)
+        if self.tied_size is None:
+            return nn.functional.linear(y, self.weight, self.bias)  # type: ignore[arg-type]
+        if embedding is None:
+            raise ShapeError("Projection: tied, but no embedding was passed to its forward.")
+        if self.weight is not None:
+            y = nn.functional.linear(y, self.weight)
+        return nn.functional.linear(y, embedding, self.bias)
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``v*h + v``; tied ``e*h + v``, or ``v`` alone where sizes are equal."""
+        sizes = {"v": self.output_size}
+        if self.weight is None:
+            return "v", sizes
+        if self.tied_size is None:
+            return "v*h + v", sizes | {"h": self.input_size}
+        return "e*h + v", sizes | {"e": self.tied_size, "h": self.input_size}

@@ -1,0 +1,122 @@
+"""Lengths on plain tensors: ``values`` are ``[time, batch, ...]``, ``lengths`` int64 ``[batch]``.
+
+The engine works on these; :class:`recurra.PaddedSequence` is the same for people.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError
+from recurra.states import Tree, leaves
+
+__all__ = [
+    "check_lengths",
+    "common_sizes",
+    "last_step",
+    "mask_padding",
+    "reverse_valid",
+    "spread",
+    "take_steps",
+    "valid_mask",
+]
+
+
+def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | None) -> Tensor:
+    """Lengths as int64 ``[batch]`` on ``device``, or an error that says what is wrong with them.
+
+    Raises:
+        ShapeError: not one whole number for each row, or outside ``0 .. time``. Where the lengths
+            fit the other axis, the message says which axis is time.
+    """
+    given = torch.as_tensor(lengths, device=device)
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        raise ShapeError(f"lengths: expected whole numbers, got {given.dtype}")
+    if given.dim() != 1 or given.shape[0] != batch:
+        hint = ""
+        if given.dim() == 1 and given.shape[0] == time:
+            hint = (
+                f" They fit the first axis ({time}), which is time: sequences are "
+                "[time, batch, ...]; transpose values that are [batch, time, ...]."
+            )
+        raise ShapeError(
+            f"lengths: expected one for each of {batch} rows (values are [time={time}, "
+            f"batch={batch}, ...]), got shape {list(given.shape)}.{hint}"
+        )
+    given = given.to(torch.int64)
+    wrong = ((given < 0) | (given > time)).nonzero()
+    if wrong.numel():
+        row = int(wrong[0])
+        hint = ""
+        if int(given.max()) <= batch and int(given.min()) >= 0:
+            hint = (
+                f" They would fit the second axis ({batch}), which is the batch: sequences are "
+                "[time, batch, ...]; transpose values that are [batch, time, ...]."
+            )
+        raise ShapeError(
+            f"lengths: expected 0 to {time} (the time axis of the values), got {int(given[row])} "
+            f"in row {row}.{hint}"
+        )
+    return given
+
+
+def valid_mask(lengths: Tensor, time: int) -> Tensor:
+    """``[time, batch]``, True where a step belongs to its row."""
+    return torch.arange(time, device=lengths.device).unsqueeze(1) < lengths
+
+
+def spread(mask: Tensor, like: Tensor) -> Tensor:
+    """A ``[time, batch]`` mask with as many axes as ``like``."""
+    return mask.view(*mask.shape, *(1,) * (like.dim() - 2))
+
+
+def mask_padding(values: Tensor, lengths: Tensor, fill: float = 0) -> Tensor:
+    """``values`` with ``fill`` behind each row; NaN there is gone, from gradients too."""
+    mask = spread(valid_mask(lengths, values.shape[0]), values)
+    return values.masked_fill(~mask, fill)
+
+
+def take_steps(values: Tensor, index: Tensor) -> Tensor:
+    """``result[t, b] = values[index[t, b], b]``."""
+    return values[index, torch.arange(values.shape[1], device=values.device)]
+
+
+def reverse_valid(values: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's valid part in reverse order, its padding where it was."""
+    steps = torch.arange(values.shape[0], device=values.device).unsqueeze(1)
+    return take_steps(values, torch.where(steps < lengths, lengths - 1 - steps, steps))
+
+
+def last_step(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """Each row's value at its own last step, ``[batch, ...]``; zero for an empty row."""
+    if values.shape[0] == 0:
+        return values.sum(0)  # zeros that stay in the graph
+    if lengths is None:
+        return values[-1]
+    at_last = take_steps(values, (lengths - 1).clamp(min=0).unsqueeze(0))
+    return mask_padding(at_last, lengths)[0]
+
+
+def common_sizes(tree: Tree, what: str) -> tuple[int, int]:
+    """Time and batch of every leaf of ``tree``, which must agree.
+
+    Raises:
+        ShapeError: a leaf that is no ``[time, batch, ...]`` tensor, or differs from the first.
+    """
+    sizes: tuple[int, int] | None = None
+    for leaf in leaves(tree):
+        if not isinstance(leaf, Tensor) or leaf.dim() < 2:
+            got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
+            raise ShapeError(f"{what}: expected tensors [time, batch, ...], got {got}.")
+        if sizes is not None and tuple(leaf.shape[:2]) != sizes:
+            raise ShapeError(
+                f"{what}: expected [time={sizes[0]}, batch={sizes[1]}, ...] in every part, "
+                f"got {list(leaf.shape)}."
+            )
+        sizes = (leaf.shape[0], leaf.shape[1])
+    if sizes is None:
+        raise ShapeError(f"{what}: expected a tensor [time, batch, ...], got nothing.")
+    return sizes

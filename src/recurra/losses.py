@@ -1,0 +1,155 @@
+"""Losses over lengths, and the one rule of how they are reduced.
+
+A loss has one value for each valid step. What becomes of them is the same for every loss:
+
+============  ======================================================================
+reduction     result
+============  ======================================================================
+``"mean"``    sum over valid steps / number of valid steps (0 if there is none)
+``"sum"``     sum over valid steps
+``"rows"``    sum over each row's steps, then the mean over rows (an empty row counts 0)
+``"none"``    the values themselves, a PaddedSequence ``[time, batch]``
+============  ======================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recurra.errors import ShapeError
+from recurra.sequences import PaddedSequence
+
+__all__ = ["Reduction", "absolute_error", "cross_entropy", "reduce", "squared_error"]
+
+Reduction = Literal["mean", "sum", "rows", "none"]
+Sequenced = PaddedSequence | Tensor
+
+
+def cross_entropy(
+    logits: Sequenced,
+    targets: Sequenced,
+    *,
+    lengths: Tensor | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Cross-entropy in nats: :math:`-\log\,\mathrm{softmax}(z_t)[y_t]` at each valid step.
+
+    Args:
+        logits: ``[time, batch, classes]``, a tensor or a PaddedSequence.
+        targets: class numbers ``[time, batch]``, integers.
+        lengths: beside tensors only.
+        reduction: see :mod:`recurra.losses`.
+
+    Raises:
+        ShapeError: sizes or lengths of the two differ; lengths beside a PaddedSequence.
+    """
+
+    def each(z: Tensor, y: Tensor) -> Tensor:
+        return functional.cross_entropy(z, y, reduction="none")
+
+    return _over_lengths(each, logits, targets, lengths, reduction, element_axes=1)
+
+
+def squared_error(
+    predictions: Sequenced,
+    targets: Sequenced,
+    *,
+    lengths: Tensor | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r""":math:`(\hat y_t - y_t)^2` at each valid step, averaged over the element's own axes.
+
+    Args:
+        predictions: ``[time, batch, ...]``, a tensor or a PaddedSequence.
+        targets: of the same shape.
+        lengths: beside tensors only.
+        reduction: see :mod:`recurra.losses`.
+
+    Raises:
+        ShapeError: sizes or lengths of the two differ; lengths beside a PaddedSequence.
+    """
+
+    def each(a: Tensor, b: Tensor) -> Tensor:
+        return _over_elements((a - b).square())
+
+    return _over_lengths(each, predictions, targets, lengths, reduction, element_axes=0)
+
+
+def absolute_error(
+    predictions: Sequenced,
+    targets: Sequenced,
+    *,
+    lengths: Tensor | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r""":math:`|\hat y_t - y_t|` at each valid step, averaged over the element's own axes.
+
+    Arguments, result and errors are those of :func:`squared_error`.
+    """
+
+    def each(a: Tensor, b: Tensor) -> Tensor:
+        return _over_elements((a - b).abs())
+
+    return _over_lengths(each, predictions, targets, lengths, reduction, element_axes=0)
+
+
+def reduce(losses: PaddedSequence, reduction: Reduction) -> Any:
+    """Apply the rule of reduction to one loss for each step, ``[time, batch]``.
+
+    Raises:
+        ShapeError: an unknown reduction.
+    """
+    if reduction == "none":
+        return losses.masked()
+    if reduction == "mean":
+        return losses.valid().sum() / max(losses.count, 1)
+    if reduction == "sum":
+        return losses.valid().sum()
+    if reduction == "rows":
+        return losses.sum().sum() / max(losses.batch, 1)
+    raise ShapeError(f"reduction: expected 'mean', 'sum', 'rows' or 'none', got {reduction!r}")
+
+
+def _over_lengths(
+    each: Callable[[Tensor, Tensor], Tensor],
+    predictions: Sequenced,
+    targets: Sequenced,
+    lengths: Tensor | None,
+    reduction: Reduction,
+    element_axes: int,
+) -> Any:
+    """``each`` on the valid elements of both, then the rule."""
+    given, wanted = _sequence(predictions, lengths), _sequence(targets, lengths)
+    if isinstance(predictions, PaddedSequence) != isinstance(targets, PaddedSequence):
+        # One of the two knows the lengths; the other is read with them.
+        known = given if isinstance(predictions, PaddedSequence) else wanted
+        given = PaddedSequence(given.values, known.lengths)
+        wanted = PaddedSequence(wanted.values, known.lengths)
+    got, want = given.values.shape, wanted.values.shape
+    if got[: len(got) - element_axes] != want or len(got) < 2 + element_axes:
+        raise ShapeError(
+            f"loss: predictions are {list(got)} and targets {list(want)}; expected "
+            + ("[time, batch, classes] and [time, batch]." if element_axes else "equal shapes.")
+        )
+    if not torch.equal(given.lengths, wanted.lengths):
+        raise ShapeError("loss: predictions and targets have different lengths; they must agree.")
+    values = each(given.valid(), wanted.valid())
+    return reduce(given.with_valid(values), reduction)
+
+
+def _sequence(values: Sequenced, lengths: Tensor | None) -> PaddedSequence:
+    if not isinstance(values, PaddedSequence):
+        return PaddedSequence.from_padded(values, lengths)
+    if lengths is not None:
+        raise ShapeError("lengths: given beside a PaddedSequence, which has its own; leave out.")
+    return values
+
+
+def _over_elements(values: Tensor) -> Tensor:
+    """Mean over all axes but the first."""
+    return values.flatten(1).mean(1) if values.dim() > 1 else values

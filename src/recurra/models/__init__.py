@@ -1,0 +1,16 @@
+"""Models: one encoder and one head, and the n-grams that stand beside them."""
+
+from recurra.models.base import Model, Scored
+from recurra.models.language import LanguageModel, LanguageModelConfig, LanguageModelSettings
+from recurra.models.ngram import AddK, KneserNey, NGram
+
+__all__ = [
+    "AddK",
+    "KneserNey",
+    "LanguageModel",
+    "LanguageModelConfig",
+    "LanguageModelSettings",
+    "Model",
+    "NGram",
+    "Scored",
+]

@@ -1,0 +1,125 @@
+"""A model is one encoder and one head: tensors in, tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recurra.encoders import Encoder
+from recurra.errors import SettingError, ShapeError
+from recurra.heads import Head
+from recurra.sequences import Batch
+from recurra.states import Tree
+
+__all__ = ["Model", "Scored"]
+
+
+class Scored(NamedTuple):
+    """How well a model did on a batch.
+
+    Sums rather than means, so that windows of one text, parts of one batch and processes of one
+    job add up to the same number.
+
+    Args:
+        total: sum of the losses, in nats.
+        count: number of predicted symbols.
+        state: what to carry on to the next window.
+    """
+
+    total: Tensor
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    state: Tree
+
+
+class Model(nn.Module):
+    """One encoder and one head.
+
+    Args:
+        encoder: reads the inputs.
+        head: makes predictions from what the encoder returned.
+
+    Raises:
+        SettingError: the head reads another width than the encoder gives, or shares an embedding
+            that the encoder does not have.
+    """
+
+    def __init__(self, encoder: Encoder, head: Head) -> None:
+        super().__init__()
+        if head.input_size != encoder.output_size:
+            raise SettingError(
+                f"model: {type(head).__name__} reads {head.input_size} numbers, "
+                f"{type(encoder).__name__} gives {encoder.output_size}"
+            )
+        table = encoder.embedding
+        if head.tied_size is not None and (table is None or table.shape[1] != head.tied_size):
+            width = "none" if table is None else f"one of width {table.shape[1]}"
+            raise SettingError(
+                f"model: {type(head).__name__} shares an embedding of width {head.tied_size}, "
+                f"{type(encoder).__name__} has {width}"
+            )
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, batch: Batch, state: Tree = None) -> Scored:
+        """Score the batch's targets.
+
+        Args:
+            batch: inputs and targets.
+            state: what an earlier window's :class:`Scored` carried; the initial state if None.
+        """
+        predictions, state = self._predictions(batch, state)
+        total, count = self.head.score(predictions, batch.targets)
+        return Scored(total, count, state)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss in nats per predicted symbol; 0 if there is none."""
+        scored = self(batch)
+        mean: Tensor = scored.total / max(scored.count, 1)
+        return mean
+
+    @torch.no_grad()
+    def score(self, sequences: Iterable[Iterable[Batch]]) -> tuple[float, int]:
+        """Exact score of whole sequences, in evaluation mode and without gradients.
+
+        Args:
+            sequences: for each group of sequences its windows in order; the state is carried from
+                one to the next, and starts anew with each group.
+
+        Returns:
+            sum of the losses in nats, and number of predicted symbols.
+        """
+        was_training = self.training
+        self.eval()
+        total, count = 0.0, 0
+        try:
+            for group in sequences:
+                state = None
+                for batch in group:
+                    scored = self(batch, state)
+                    state = scored.state
+                    total, count = total + float(scored.total), count + scored.count
+        finally:
+            self.train(was_training)
+        return total, count
+
+    def predict(self, batch: Batch) -> Any:
+        """What the head says of the batch's inputs: for labels, scores before softmax."""
+        return self._predictions(batch, None)[0]
+
+    def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
+        read = self.encoder(batch.inputs, state, batch.context, batch.resets)
+        shared = self.encoder.embedding if self.head.tied_size is not None else None
+        return self.head(getattr(read, self.head.reads), shared), read.state
+
+    def initial_state(self, batch: int) -> Tree:
+        """The encoder's state before the first step, for ``batch`` rows.
+
+        Raises:
+            ShapeError: the encoder is not causal, so that nothing can be carried.
+        """
+        if not self.encoder.causal:
+            raise ShapeError("state: this model reads both ways, so it cannot go step by step.")
+        return self.encoder.initial_state(batch)

@@ -1,0 +1,117 @@
+"""The language model: tokens in, the next token as the label of each step."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pydantic
+import torch
+from torch import Tensor, nn
+
+from recurra.cells import cell_by_name
+from recurra.encoders import TokenEncoder
+from recurra.heads import LabelsHead
+from recurra.layers import Recurrent, Stack, TokenEmbedding
+from recurra.models.base import Model
+from recurra.sequences import Batch
+from recurra.states import Tree
+
+__all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings"]
+
+
+class LanguageModelSettings(pydantic.BaseModel):
+    """What a person chooses about a language model.
+
+    Args:
+        cell: name of a registered cell.
+        cell_settings: further arguments of that cell.
+        layers: number of layers, each reading the one below.
+        hidden_size: width of every layer.
+        embedding_size: width of a symbol's vector; ``hidden_size`` if None.
+        dropout: rate at the embedding, between layers and before the projection.
+        residual: whether layers above the first add their input to their output.
+        tied: whether the projection shares the embedding's weights.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    cell: str = "lstm"
+    cell_settings: dict[str, Any] = {}
+    layers: int = pydantic.Field(2, ge=1)
+    hidden_size: int = pydantic.Field(256, ge=1)
+    embedding_size: int | None = pydantic.Field(None, ge=1)
+    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    residual: bool = False
+    tied: bool = False
+
+
+class LanguageModelConfig(LanguageModelSettings):
+    """All that decides the shape of a language model.
+
+    Args:
+        vocabulary_size: number of symbols.
+    """
+
+    vocabulary_size: int = pydantic.Field(ge=1)
+
+
+class LanguageModel(Model):
+    r"""A recurrent language model (Mikolov et al. 2010).
+
+    .. math::
+
+        p(s_1 \dots s_n) = \prod_t p(s_t \mid s_1 \dots s_{t-1}), \qquad
+        p(\cdot \mid s_1 \dots s_{t-1}) = \mathrm{softmax}(z_t)
+
+    Step t reads the symbol before :math:`s_t` (the start symbol at first) and the state, which
+    stands for all the others.
+
+    Args:
+        config: sizes and settings.
+
+    Raises:
+        SettingError: an unknown cell, a setting it does not take, or sizes that do not join.
+    """
+
+    def __init__(self, config: LanguageModelConfig) -> None:
+        width = config.embedding_size or config.hidden_size
+        sizes = [width, *[config.hidden_size] * config.layers]
+        layers = [
+            Recurrent(cell_by_name(config.cell, into, out, **config.cell_settings))
+            for into, out in pairwise(sizes)
+        ]
+        encoder = TokenEncoder(
+            TokenEmbedding(config.vocabulary_size, width, dropout=config.dropout),
+            Stack(layers, dropout=config.dropout, residual=config.residual),
+        )
+        head = LabelsHead(
+            encoder.output_size,
+            config.vocabulary_size,
+            tied_size=width if config.tied else None,
+            dropout=config.dropout,
+        )
+        super().__init__(encoder, head)
+        self.config = config
+
+    def start(self, batch: int) -> Tree:
+        """The state before the first symbol: the decoding protocol's first half."""
+        return self.initial_state(batch)
+
+    def step(self, token: Tensor, state: Tree) -> tuple[Tensor, Tree]:
+        """Read one symbol a row: the decoding protocol's second half.
+
+        Args:
+            token: ids ``[batch]``.
+            state: as :meth:`start` or an earlier step gave it.
+
+        Returns:
+            log-probabilities of the next symbol ``[batch, vocabulary_size]``, and the state.
+        """
+        scores, state = self._predictions(Batch(token.unsqueeze(0), None), state)
+        return nn.functional.log_softmax(scores[0], -1), state
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> Any:
+        """Scores of every next symbol before softmax, ``[time, batch, vocabulary_size]``."""
+        return super().predict(batch)

@@ -1,0 +1,137 @@
+"""A state is a tree of named tuples: what a cell carries from one step to the next.
+
+A tree is a tensor, ``None``, or a tuple of trees; named tuples keep their type. State and context
+lead with the batch (``[batch, ...]``); noise and all-step states with time, then batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError
+
+__all__ = ["Tree", "detach", "leaves", "map_tree", "match", "select_rows", "stack", "where"]
+
+# mypy has no recursive aliases for named tuples: a state is checked at run time, by `match`.
+Tree: TypeAlias = Any
+T = TypeVar("T")
+
+
+def map_tree(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
+    """Apply ``function`` to the leaves of ``tree``, and to those of ``others`` at the same place.
+
+    Args:
+        function: takes one leaf of each tree, gives a leaf of the result.
+        tree: decides the structure of the result; ``None`` stays ``None``.
+        others: trees of the same structure.
+
+    Raises:
+        ShapeError: the trees differ in structure.
+    """
+    if tree is None:
+        return None
+    if not isinstance(tree, tuple):
+        return function(tree, *others)
+    for other in others:
+        if not isinstance(other, tuple) or len(other) != len(tree):
+            raise ShapeError(
+                f"two trees differ: expected {_outline(tree)}, got {_outline(other)}. "
+                "Pass a state of the same cell or layer."
+            )
+    return rebuild(tree, [map_tree(function, *parts) for parts in zip(tree, *others, strict=True)])
+
+
+def rebuild(like: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
+    """A tuple of ``parts`` of the same (named) type as ``like``."""
+    make = getattr(like, "_make", None)
+    return make(parts) if make else tuple(parts)
+
+
+def leaves(tree: Tree) -> Iterator[Tensor]:
+    """The tensors of a tree, left to right."""
+    if isinstance(tree, tuple):
+        for part in tree:
+            yield from leaves(part)
+    elif tree is not None:
+        yield tree
+
+
+def select_rows(tree: Tree, rows: Tensor) -> Tree:
+    """The given rows of every leaf, ``[batch, ...] -> [len(rows), ...]``: how beams are chosen."""
+    return map_tree(lambda leaf: leaf.index_select(0, rows.to(leaf.device)), tree)
+
+
+def where(mask: Tensor, yes: Tree, no: Tree) -> Tree:
+    """Row by row ``yes`` where ``mask`` (``[batch]``, bool) holds, else ``no``.
+
+    No gradient, and no NaN, of the side that was not taken reaches the result.
+    """
+
+    def choose(a: Tensor, b: Tensor) -> Tensor:
+        return torch.where(mask.view(-1, *(1,) * (a.dim() - 1)), a, b)
+
+    return map_tree(choose, yes, no)
+
+
+def stack(trees: list[Tree]) -> Tree:
+    """One tree of ``[len(trees), ...]`` leaves from many of the same structure."""
+    return map_tree(lambda *parts: torch.stack(parts), *trees)
+
+
+def detach(tree: Tree) -> Tree:
+    """The same values, cut from the graph: truncated backpropagation carries this on."""
+    return map_tree(lambda leaf: leaf.detach(), tree)
+
+
+def match(given: Tree, expected: Tree, *, what: str) -> None:
+    """Check that ``given`` has the structure and the shapes of ``expected``.
+
+    Args:
+        given: a state from a user.
+        expected: the initial state for the same batch.
+        what: what is being checked, for the message ("state of LSTMCell").
+
+    Raises:
+        ShapeError: naming the field, the expected shape and the one that came.
+    """
+    wrong = _mismatch(given, expected, "")
+    if wrong:
+        place, want, got = wrong
+        raise ShapeError(
+            f"{what}{place}: expected {want}, got {got}. "
+            "Pass the state that an earlier call returned, or leave it out to start anew."
+        )
+
+
+def _mismatch(given: Tree, expected: Tree, place: str) -> tuple[str, str, str] | None:
+    if isinstance(expected, tuple) and isinstance(given, tuple) and len(given) == len(expected):
+        names = getattr(expected, "_fields", None)
+        for index, (one, other) in enumerate(zip(given, expected, strict=True)):
+            inner = f"{place}.{names[index]}" if names else f"{place}[{index}]"
+            if wrong := _mismatch(one, other, inner):
+                return wrong
+        return None
+    if isinstance(expected, Tensor) and isinstance(given, Tensor) and given.shape == expected.shape:
+        return None
+    if given is None and expected is None:
+        return None
+    return place, _outline(expected), _outline(given)
+
+
+def _outline(tree: Tree) -> str:
+    """A tree in a few words: ``LSTMState(h [8, 32], c [8, 32])``."""
+    if isinstance(tree, Tensor):
+        return str(list(tree.shape))
+    if isinstance(tree, tuple):
+        names = getattr(tree, "_fields", None)
+        kind = type(tree).__name__ if names else ""
+        parts = [
+            f"{names[i]} {_outline(part)}" if names else _outline(part)
+            for i, part in enumerate(tree)
+        ]
+        return f"{kind}({', '.join(parts)})"
+    return "nothing" if tree is None else type(tree).__name__

@@ -1,0 +1,31 @@
+"""From a recipe and data to a run."""
+
+from recurra.training.evaluation import Evaluation, compare, evaluate
+from recurra.training.language import Report, Trained, train_language_model
+from recurra.training.loop import Progress, fit
+from recurra.training.recipe import (
+    DataSettings,
+    Recipe,
+    TrainingSettings,
+    load_recipe,
+    recipe_names,
+)
+from recurra.training.run import RunFolder, read_ngrams
+
+__all__ = [
+    "DataSettings",
+    "Evaluation",
+    "Progress",
+    "Recipe",
+    "Report",
+    "RunFolder",
+    "Trained",
+    "TrainingSettings",
+    "compare",
+    "evaluate",
+    "fit",
+    "load_recipe",
+    "read_ngrams",
+    "recipe_names",
+    "train_language_model",
+]

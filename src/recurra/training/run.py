@@ -1,0 +1,147 @@
+"""A run: a folder with a recipe, a log, n-grams of the same text, and checkpoints.
+
+::
+
+    runs/book/
+        recipe.json            every setting
+        log.csv                one line a report: step, symbols, seconds, losses
+        ngrams.safetensors     bigram and 5-gram of the training text
+        checkpoints/000123/    artifacts, written once and never changed
+        best  last             one-line files that name a checkpoint
+        summary.json           scores of the held-out text
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from recurra import artifact
+from recurra.errors import ArtifactError, RunError
+from recurra.models import Model, NGram
+from recurra_runtime.vocabulary import Vocabulary
+
+__all__ = ["RunFolder", "read_ngrams"]
+
+_NGRAMS = "ngrams.safetensors"
+
+
+class RunFolder:
+    """A run that is being written.
+
+    Args:
+        path: its folder, which must be absent or empty.
+        keep: how many checkpoints to keep beside the best.
+
+    Raises:
+        RunError: there is something already, or the folder cannot be made.
+    """
+
+    def __init__(self, path: str | Path, *, keep: int = 1) -> None:
+        self.path = Path(path)
+        self.keep = keep
+        try:
+            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+                raise RunError(
+                    f"{self.path}: expected a new folder for the run, there is something already. "
+                    "Choose another --out, or remove it."
+                )
+            (self.path / "checkpoints").mkdir(parents=True)
+        except OSError as problem:
+            raise RunError(f"{self.path}: cannot be made ({problem.strerror}).") from problem
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file whole or not at all.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        partial = self.path / f".{name}.partial"
+        raw = content.encode() if isinstance(content, str) else content
+        try:
+            with open(partial, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self.path / name)
+        except OSError as problem:
+            partial.unlink(missing_ok=True)
+            raise RunError(
+                f"{self.path / name}: cannot be written ({problem.strerror}). "
+                "What was saved before is still there."
+            ) from problem
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write a JSON file."""
+        self.write(name, json.dumps(data, indent=1) + "\n")
+
+    def write_ngrams(self, models: Mapping[str, NGram]) -> None:
+        """Keep n-grams beside the model, under their names."""
+        arrays = {
+            f"{name}/{key}": np.ascontiguousarray(array)
+            for name, model in models.items()
+            for key, array in model.arrays().items()
+        }
+        self.write(_NGRAMS, safetensors.numpy.save(arrays))
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Add a line to log.csv; the first brings the header."""
+        path = self.path / "log.csv"
+        try:
+            header = "" if path.exists() else ",".join(values) + "\n"
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(header + ",".join(map(str, values.values())) + "\n")
+        except OSError as problem:
+            raise RunError(f"{path}: cannot be written ({problem.strerror}).") from problem
+
+    def checkpoint(
+        self, step: int, model: Model, vocabularies: Mapping[str, Vocabulary], *, best: bool
+    ) -> None:
+        """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
+
+        Raises:
+            RunError: it cannot be written; earlier checkpoints are still there.
+        """
+        name = f"{step:06d}"
+        folder = self.path / "checkpoints" / name
+        if not folder.exists():
+            artifact.save(folder, model, vocabularies)
+        self.write("last", name + "\n")
+        if best or not (self.path / "best").exists():
+            self.write("best", name + "\n")
+        self._prune()
+
+    def _prune(self) -> None:
+        kept = {(self.path / pointer).read_text().strip() for pointer in ("best", "last")}
+        folders = sorted((self.path / "checkpoints").iterdir())
+        others = [folder for folder in folders if folder.name not in kept]
+        for folder in others[: len(others) - self.keep] if self.keep else others:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_ngrams(path: str | Path) -> dict[str, NGram]:
+    """The n-grams of a run by name; none if it has none.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    file = Path(path) / _NGRAMS
+    if not file.exists():
+        return {}
+    try:
+        arrays = safetensors.numpy.load(file.read_bytes())
+        named: dict[str, dict[str, Any]] = {}
+        for key, array in arrays.items():
+            name, _, part = key.rpartition("/")
+            named.setdefault(name, {})[part] = array
+        return {name: NGram.from_arrays(parts) for name, parts in named.items()}
+    except (OSError, SafetensorError, ValueError, KeyError) as problem:
+        raise ArtifactError(f"{file}: damaged ({problem}).") from None

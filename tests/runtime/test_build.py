@@ -1,0 +1,62 @@
+"""Without a working compiler the distribution still builds: a pure wheel that says so."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "runtime"
+NEEDS = ("nanobind", "pip", "scikit_build_core")
+MISSING = ", ".join(name for name in NEEDS if importlib.util.find_spec(name) is None)
+WHEEL = "pip wheel --no-deps --no-build-isolation --no-index --disable-pip-version-check -v"
+
+
+@pytest.mark.skipif(MISSING != "", reason=f"{MISSING} not installed here")
+@pytest.mark.skipif(not SOURCE.exists(), reason="the source tree is not here")
+def test_broken_compiler_gives_a_pure_wheel(tmp_path: Path) -> None:
+    broken = {"CXX": "/bin/false", "CC": "/bin/false"}
+    done = subprocess.run(
+        [sys.executable, "-m", *WHEEL.split(), "-w", str(tmp_path), str(SOURCE)],
+        env=os.environ | broken,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WITHOUT its native module" in done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    assert {"recurra_runtime/ops.def", "recurra_runtime/py.typed"} <= set(names)
+    assert not [name for name in names if name.endswith((".so", ".pyd", ".dylib", ".cc", ".h"))]
+    assert_works(tmp_path / "site")
+
+
+def assert_works(site: Path) -> None:
+    """Import the package from this folder alone and compute."""
+    code = """
+import numpy as np, recurra_runtime as r
+print(r.__file__)
+print(r.isa(), r.instructions.TABLE[0].name, r.tanh(np.zeros(2, np.float32)), r.native_reason())"""
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("RECURRA_")}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=variables | {"PYTHONPATH": str(site)},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    path, line = done.stdout.splitlines()
+    assert Path(path).is_relative_to(site)
+    assert line.startswith(
+        "numpy tanh [0. 0.] The native module could not be imported (No module named"
+    )

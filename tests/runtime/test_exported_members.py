@@ -1,0 +1,46 @@
+"""What the package exports: complete, sorted, documented, typed."""
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import recurra_runtime
+from recurra_runtime import activations, backend, fallback, instructions
+
+
+def test_all_is_sorted_and_complete() -> None:
+    names = [
+        name
+        for name, value in vars(recurra_runtime).items()
+        if not name.startswith("_") and (callable(value) or value is instructions)
+    ]
+    assert sorted(names) == recurra_runtime.__all__ == sorted(recurra_runtime.__all__)
+
+
+def test_every_public_function_is_documented() -> None:
+    for module in (activations, backend, fallback, instructions):
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isfunction(value) or inspect.isclass(value):
+                assert value.__doc__, f"{module.__name__}.{name}"
+
+
+def test_submodules_export_what_they_define() -> None:
+    for module in (activations, backend, fallback, instructions):
+        assert defined(module) <= set(module.__all__)
+
+
+def defined(module: ModuleType) -> set[str]:
+    """The public functions and classes that a module defines itself."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    }
+
+
+def test_types_and_instruction_table_are_installed() -> None:
+    folder = Path(recurra_runtime.__file__).parent
+    assert (folder / "py.typed").exists()
+    assert (folder / "_native.pyi").exists()
+    assert (folder / "ops.def").exists()
