@@ -3,7 +3,7 @@
 An artifact is a folder, written once beside its place and renamed there, never changed:
 
 =====================  ==========================================================================
-``config.json``        format number, kind of model, its configuration, checksum of the weights
+``config.json``        format number, kind of model, its configuration, checksums of the others
 ``model.safetensors``  the weights
 ``vocabulary.json``    field of the data -> vocabulary
 =====================  ==========================================================================
@@ -28,7 +28,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from recurra.errors import ArtifactError, RecurraError, RunError
+from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig, Model
 from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
 
@@ -73,15 +73,15 @@ def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary])
     weights = safetensors.torch.save(
         {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     )
+    words = {field: vocabulary.to_json() for field, vocabulary in vocabularies.items()}
+    files = {_WEIGHTS: weights, _VOCABULARY: _json(words)}
     config = {
         "format": FORMAT,
         "kind": kind,
         "model": cast(pydantic.BaseModel, model.config).model_dump(),
-        "sha256": hashlib.sha256(weights).hexdigest(),
+        "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
-    words = {field: vocabulary.to_json() for field, vocabulary in vocabularies.items()}
-    files = {_WEIGHTS: weights, _VOCABULARY: _json(words), _CONFIG: _json(config)}
-    write_folder(Path(path), files)
+    write_folder(Path(path), files | {_CONFIG: _json(config)})
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -109,6 +109,9 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             f"{path}: cannot be written ({problem.strerror}); {size / 1e6:.1f} MB are needed. "
             "What was saved before is still there."
         ) from problem
+    except BaseException:  # Ctrl-C
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -120,7 +123,10 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
 
     Raises:
         ArtifactError: nothing there, or it is damaged, incomplete or newer; the message says what.
+        SettingError: ``which`` is neither.
     """
+    if which not in ("best", "last"):
+        raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
     folder = _resolve(Path(path), which)
     config = _read_json(folder / _CONFIG)
     if config.get("format") != FORMAT:
@@ -135,7 +141,7 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
         )
     model = _build(folder, kind, config)
     _read_weights(folder, model, config)
-    return Artifact(model.eval(), _read_vocabularies(folder), folder, kind)
+    return Artifact(model.eval(), _read_vocabularies(folder, model, config), folder, kind)
 
 
 def _resolve(path: Path, which: str) -> Path:
@@ -160,13 +166,28 @@ def _resolve(path: Path, which: str) -> Path:
     return folder
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path, config: Mapping[str, Any] | None = None) -> bytes:
+    """A file's content, held against its checksum in the configuration, if one is given."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path}: is missing; the artifact is incomplete.") from None
     except OSError as problem:
         raise ArtifactError(f"{path}: cannot be read ({problem.strerror}).") from None
+    if config is not None:
+        sums = config.get("sha256")
+        if not isinstance(sums, dict) or sums.get(path.name) != hashlib.sha256(raw).hexdigest():
+            raise ArtifactError(
+                f"{path}: damaged, its checksum is not the one in {_CONFIG}. It was cut short or "
+                "changed after it was written."
+            )
+    return raw
+
+
+def _read_json(path: Path, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    raw = _read(path, config)
+    try:
+        data = json.loads(raw.decode())
     except (ValueError, RecursionError) as problem:
         raise ArtifactError(f"{path}: damaged, not JSON ({problem}).") from None
     if not isinstance(data, dict):
@@ -187,7 +208,7 @@ def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
         raise ArtifactError(
             f"{folder / _CONFIG}: damaged, model.{place}: {first['msg']}."
         ) from None
-    except RecurraError as problem:
+    except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
         raise ArtifactError(f"{folder / _CONFIG}: {problem}") from problem
     return model
 
@@ -195,16 +216,7 @@ def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
 def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
     path = folder / _WEIGHTS
     try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise ArtifactError(f"{path}: cannot be read ({problem.strerror}).") from None
-    if hashlib.sha256(raw).hexdigest() != config.get("sha256"):
-        raise ArtifactError(
-            f"{path}: damaged, its checksum is not the one in {_CONFIG}. It was cut short or "
-            "changed after it was written."
-        )
-    try:
-        tensors = safetensors.torch.load(raw)
+        tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
@@ -218,13 +230,23 @@ def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None
     model.load_state_dict(tensors, assign=True)
 
 
-def _read_vocabularies(folder: Path) -> dict[str, Vocabulary]:
+def _read_vocabularies(
+    folder: Path, model: Model, config: Mapping[str, Any]
+) -> dict[str, Vocabulary]:
     path = folder / _VOCABULARY
-    data = _read_json(path)
+    data = _read_json(path, config)
     try:
-        return {field: vocabulary_from_json(words) for field, words in data.items()}
+        found = {field: vocabulary_from_json(words) for field, words in data.items()}
     except ValueError as problem:
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
+    if isinstance(model, LanguageModel):
+        got = len(found["text"]) if "text" in found else "none"
+        if got != model.config.vocabulary_size:
+            raise ArtifactError(
+                f"{path}: expected a vocabulary 'text' of {model.config.vocabulary_size} symbols "
+                f"beside this model, got {got}. It belongs to another model."
+            )
+    return found
 
 
 def _json(data: Any) -> bytes:

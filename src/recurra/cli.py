@@ -6,9 +6,11 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,6 +63,44 @@ def train(
             raise typer.Exit(130)
         _table(done.evaluations, "held-out text")
         print(f"{out} is ready. Try: recurra generate {out}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/demo if free.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    symbols: Annotated[int | None, typer.Option(help="Symbols to train on.")] = None,
+) -> None:
+    """Train for about two minutes on the source of Python's standard library, and write some."""
+    with friendly():
+        from recurra.data import standard_library
+        from recurra.pipeline import Writer
+        from recurra.training import load_recipe, train_language_model
+
+        changes = [f"training.seed={seed}"]
+        if symbols is not None:
+            changes.append(f"training.symbols={symbols}")
+        folder = out or _free(Path("runs/demo"))
+        print("A recurrent model and n-grams learn the source text of Python's standard library.")
+        with _progress() as report:
+            done = train_language_model(
+                load_recipe("demo", changes), [standard_library()], folder, report
+            )
+        if done.interrupted:
+            print(f"Stopped. What was learned is kept: recurra generate {folder}")
+            raise typer.Exit(130)
+        _table(done.evaluations, "held-out source text")
+        print("It writes:\n")
+        prompt = "def "
+        _write(prompt)
+        for piece in Writer(folder).write(prompt, limit=400, temperature=0.7, seed=seed):
+            _write(piece)
+        print(f"""
+
+The run is in {folder}. Where to look next:
+  recurra generate {folder} --prompt "class " --temperature 0.5
+  recurra describe {folder}
+  recurra train language-model --data book.txt --out runs/book""")
 
 
 @app.command()
@@ -120,6 +160,7 @@ def friendly() -> Iterator[None]:
     """Turn what a user can mend into a sentence and an exit code."""
     try:
         yield
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is still a sentence
     except (SettingError, DataError, ShapeError) as problem:
         _fail(problem, 2)
     except RecurraError as problem:
@@ -128,11 +169,34 @@ def friendly() -> Iterator[None]:
         print("\nStopped.", file=sys.stderr)
         raise typer.Exit(130) from None
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stderr.close()
+        _drop_output()
         raise typer.Exit(0) from None
+    except OSError as problem:
+        _drop_output()
+        _fail(f"{problem.filename or 'output'}: {problem.strerror or problem}.", 1)
+    except (MemoryError, RuntimeError) as problem:
+        said = ("allocate memory", "out of memory", "size calculation overflowed")
+        if isinstance(problem, MemoryError) or any(word in str(problem) for word in said):
+            _fail("out of memory. Smaller: model.hidden_size, training.batch_size or .window.", 1)
+        raise
 
 
-def _fail(problem: Exception, code: int) -> None:
+def _free(path: Path) -> Path:
+    """``path``, or the first of ``path-2``, ``path-3``, ... that is not there."""
+    folder, number = path, 1
+    while folder.exists():
+        number += 1
+        folder = path.with_name(f"{path.name}-{number}")
+    return folder
+
+
+def _drop_output() -> None:
+    """Nobody takes what is still in the buffer, and on leaving Python would try once more."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(problem: Exception | str, code: int) -> None:
     print(f"recurra: {problem}", file=sys.stderr)
     raise typer.Exit(code) from None
 
@@ -146,20 +210,25 @@ def _table(evaluations: list[Evaluation], title: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     first = evaluations[0]
-    table = Table(title=f"{title}: {first.characters:,} characters", box=box.SIMPLE_HEAD)
+    # Text, not str: a file may be called "[x]", which rich would read as markup.
+    heading = Text(f"{title}: {first.characters:,} characters")
+    table = Table(title=heading, box=box.SIMPLE_HEAD)
     table.add_column("model")
     for name in ("nats/character", "bits/character", "perplexity a symbol"):
         table.add_column(name, justify="right")
     for row in evaluations:
         table.add_row(
-            row.name,
+            Text(row.name),
             f"{row.nats_per_character:.4f}",
             f"{row.bits_per_character:.4f}",
             f"{row.perplexity:.3f}",
         )
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 60)  # no number is cut in a narrower window
+    console.print(table)
     if first.unknown:
         print(f"{first.unknown:,} characters were unknown to the models, and counted as <unk>.")
 
@@ -176,4 +245,6 @@ def _progress() -> Iterator[Any]:
 
 def main() -> None:
     """Entry point of the ``recurra`` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character
+        sys.stdout.reconfigure(errors="replace")
     app()

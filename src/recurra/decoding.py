@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from recurra.errors import SettingError
+from recurra.errors import RunError, SettingError
 from recurra.states import Tree
 
 __all__ = ["Steps", "generate"]
@@ -53,9 +53,11 @@ def generate(
         ids, as soon as each is drawn.
 
     Raises:
-        SettingError: an empty prompt, a temperature below 0, or a top_k or limit out of range.
+        SettingError: an empty prompt, a temperature below 0, a top_k or limit out of range, or,
+            while writing, no symbol left that is possible and not in ``never``.
+        RunError: the model gives NaN.
     """
-    _check(prompt, limit, temperature, top_k)
+    _check(prompt, limit, temperature, top_k, seed)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     return _generate(model, list(prompt), end, list(never), limit, temperature, top_k, generator)
 
@@ -74,11 +76,14 @@ def _generate(
     state = model.start(1)
     for symbol in prompt[:-1]:
         _, state = model.step(torch.tensor([symbol]), state)
-    symbol = prompt[-1]
+    symbol, forbidden = prompt[-1], torch.tensor(never, dtype=torch.int64)
     for _ in range(limit):
         log_probs, state = model.step(torch.tensor([symbol]), state)
-        scores = log_probs[0].float().cpu()
-        scores[never] = -torch.inf
+        scores = log_probs[0].float().cpu().index_fill(0, forbidden, -torch.inf)
+        if scores.isnan().any():
+            raise RunError("generate: the model gives NaN; its training went wrong, train it again")
+        if scores.max() == -torch.inf:
+            raise SettingError("generate: no symbol is left to write; all others are in `never`")
         symbol = _draw(scores, temperature, top_k, generator)
         if symbol == end:
             return
@@ -91,13 +96,16 @@ def _draw(
     if temperature == 0:
         return int(scores.argmax())
     if top_k is not None and top_k < scores.numel():
-        scores = scores.masked_fill(scores < scores.topk(top_k).values[-1], -torch.inf)
-    # Dividing differences to the best keeps a small temperature from overflowing.
-    chances = torch.softmax((scores - scores.max()) / temperature, 0)
+        best = scores.topk(top_k)
+        scores = torch.full_like(scores, -torch.inf).scatter(0, best.indices, best.values)
+    # Dividing differences to the best, in double, keeps a small temperature from overflowing.
+    chances = torch.softmax((scores - scores.max()).double() / temperature, 0)
     return int(torch.multinomial(chances, 1, generator=generator))
 
 
-def _check(prompt: Sequence[int], limit: int, temperature: float, top_k: int | None) -> None:
+def _check(
+    prompt: Sequence[int], limit: int, temperature: float, top_k: int | None, seed: int | None
+) -> None:
     if len(prompt) == 0:
         raise SettingError("generate: expected a prompt of at least the start symbol, got none")
     if limit < 0:
@@ -106,3 +114,5 @@ def _check(prompt: Sequence[int], limit: int, temperature: float, top_k: int | N
         raise SettingError(f"generate: expected a temperature of at least 0, got {temperature}")
     if top_k is not None and top_k < 1:
         raise SettingError(f"generate: expected top_k of at least 1, got {top_k}")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise SettingError(f"generate: expected a seed of at most 64 bits, got {seed}")

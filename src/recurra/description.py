@@ -20,18 +20,26 @@ _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.
 
 
 def evaluate(formula: str, sizes: dict[str, int]) -> int:
-    """The value of a parameter formula: sums, differences and products of whole numbers."""
+    """The value of a parameter formula: sums, differences and products of whole numbers.
+
+    Raises:
+        ValueError: anything else, or a letter without a size.
+    """
 
     def value(node: ast.expr) -> int:
         if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
             return int(_OPERATIONS[type(node.op)](value(node.left), value(node.right)))
         if isinstance(node, ast.Name) and node.id in sizes:
             return sizes[node.id]
-        if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        if isinstance(node, ast.Constant) and type(node.value) is int:
             return node.value
         raise ValueError(f"parameter formula {formula!r}: cannot read {ast.unparse(node)!r}")
 
-    return value(ast.parse(formula, mode="eval").body)
+    try:
+        tree = ast.parse(formula, mode="eval")
+    except SyntaxError as problem:
+        raise ValueError(f"parameter formula {formula!r}: {problem.msg}") from None
+    return value(tree.body)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,8 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
             fit the other axis, the message says which axis is time.
     """
     given = torch.as_tensor(lengths, device=device)
+    if given.numel() == 0 and not isinstance(lengths, Tensor):
+        given = given.to(torch.int64)  # torch reads [] as floats
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
         raise ShapeError(f"lengths: expected whole numbers, got {given.dtype}")
     if given.dim() != 1 or given.shape[0] != batch:
@@ -93,7 +95,7 @@ def reverse_valid(values: Tensor, lengths: Tensor) -> Tensor:
 def last_step(values: Tensor, lengths: Tensor | None) -> Tensor:
     """Each row's value at its own last step, ``[batch, ...]``; zero for an empty row."""
     if values.shape[0] == 0:
-        return values.sum(0)  # zeros that stay in the graph
+        return values.sum(0, dtype=values.dtype)  # zeros that stay in the graph
     if lengths is None:
         return values[-1]
     at_last = take_steps(values, (lengths - 1).clamp(min=0).unsqueeze(0))

@@ -28,6 +28,7 @@ __all__ = ["Reduction", "absolute_error", "cross_entropy", "reduce", "squared_er
 
 Reduction = Literal["mean", "sum", "rows", "none"]
 Sequenced = PaddedSequence | Tensor
+_NEVER_IGNORED = torch.iinfo(torch.int64).min  # torch would leave out -100 without a word
 
 
 def cross_entropy(
@@ -46,11 +47,22 @@ def cross_entropy(
         reduction: see :mod:`recurra.losses`.
 
     Raises:
-        ShapeError: sizes or lengths of the two differ; lengths beside a PaddedSequence.
+        ShapeError: sizes or lengths of the two differ; lengths beside a PaddedSequence; a target
+            that is no class.
     """
 
     def each(z: Tensor, y: Tensor) -> Tensor:
-        return functional.cross_entropy(z, y, reduction="none")
+        if y.is_floating_point() or y.dtype == torch.bool:
+            raise ShapeError(f"cross_entropy: expected whole numbers as targets, got {y.dtype}.")
+        try:
+            return functional.cross_entropy(
+                z, y.long(), ignore_index=_NEVER_IGNORED, reduction="none"
+            )
+        except IndexError:
+            wrong = y[(y < 0) | (y >= z.shape[1])]
+            raise ShapeError(
+                f"cross_entropy: expected targets 0 to {z.shape[1] - 1}, got {int(wrong[0])}."
+            ) from None
 
     return _over_lengths(each, logits, targets, lengths, reduction, element_axes=1)
 

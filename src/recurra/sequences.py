@@ -157,8 +157,10 @@ class PaddedSequence:
         """Torch's PackedSequence.
 
         Raises:
-            ShapeError: an empty row, which a PackedSequence cannot hold; its number is given.
+            ShapeError: no rows, or an empty row, which a PackedSequence cannot hold; its number is
+                given.
         """
+        self._check_rows("to_packed")
         empty = (self.lengths == 0).nonzero().flatten().tolist()
         if empty:
             raise ShapeError(
@@ -168,7 +170,12 @@ class PaddedSequence:
         return pack_padded_sequence(self.values, self.lengths.cpu(), enforce_sorted=False)
 
     def to_nested(self) -> Tensor:
-        """A nested tensor in jagged layout, ``[batch, jagged time, ...]``."""
+        """A nested tensor in jagged layout, ``[batch, jagged time, ...]``.
+
+        Raises:
+            ShapeError: no rows, which a nested tensor cannot hold.
+        """
+        self._check_rows("to_nested")
         rows = [row.contiguous() for row in self.to_list()]
         return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
 
@@ -203,7 +210,15 @@ class PaddedSequence:
         return self.values.flatten(0, 1).index_select(0, self._places())
 
     def with_valid(self, elements: Tensor, fill: float = 0) -> PaddedSequence:
-        """The same rows with other elements, ``[count, ...]`` as :meth:`valid` orders them."""
+        """The same rows with other elements, ``[count, ...]`` as :meth:`valid` orders them.
+
+        Raises:
+            ShapeError: another number of elements.
+        """
+        if elements.dim() == 0 or elements.shape[0] != self.count:
+            raise ShapeError(
+                f"with_valid: expected {self.count} elements, got {list(elements.shape)}."
+            )
         size = (self.time * self.batch, *elements.shape[1:])
         if elements.shape[0] == size[0]:
             flat = elements
@@ -343,6 +358,10 @@ class PaddedSequence:
 
     # ---- inside --------------------------------------------------------------------------------
 
+    def _check_rows(self, what: str) -> None:
+        if self.batch == 0:
+            raise ShapeError(f"{what}: expected at least one row, got none, [{self.time}, 0, ...].")
+
     def _places(self) -> Tensor:
         """Numbers of the valid elements in ``values.flatten(0, 1)``."""
         return self.mask.flatten().nonzero().flatten()
@@ -394,9 +413,9 @@ def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
     """One row as a tensor ``[time, ...]``; Python numbers become torch's default types."""
     try:
         if isinstance(row, Tensor | np.ndarray):
-            tensor = torch.as_tensor(row, dtype=dtype)
+            tensor = _tensor(row, dtype)
         elif len(row) and isinstance(row[0], Tensor | np.ndarray):
-            tensor = torch.stack([torch.as_tensor(element, dtype=dtype) for element in row])
+            tensor = torch.stack([_tensor(element, dtype) for element in row])
         else:
             tensor = torch.tensor(row, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as problem:
@@ -408,6 +427,13 @@ def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
             f"PaddedSequence.from_list: row {number} is a single number; expected [time, ...]."
         )
     return tensor
+
+
+def _tensor(values: Any, dtype: torch.dtype | None) -> Tensor:
+    """Also from arrays that torch does not share: read-only ones, and those that run backward."""
+    if isinstance(values, np.ndarray):
+        values = np.array(values, order="C")
+    return torch.as_tensor(values, dtype=dtype)
 
 
 def _tells(row: Any, tensor: Tensor) -> bool:

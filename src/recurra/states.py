@@ -34,14 +34,16 @@ def map_tree(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """
     if tree is None:
         return None
-    if not isinstance(tree, tuple):
-        return function(tree, *others)
     for other in others:
-        if not isinstance(other, tuple) or len(other) != len(tree):
+        if isinstance(tree, tuple) != isinstance(other, tuple) or (
+            isinstance(tree, tuple) and len(other) != len(tree)
+        ):
             raise ShapeError(
                 f"two trees differ: expected {_outline(tree)}, got {_outline(other)}. "
                 "Pass a state of the same cell or layer."
             )
+    if not isinstance(tree, tuple):
+        return function(tree, *others)
     return rebuild(tree, [map_tree(function, *parts) for parts in zip(tree, *others, strict=True)])
 
 

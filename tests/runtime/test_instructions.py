@@ -19,7 +19,8 @@ def test_native_table_has_the_same_rows_in_the_same_order() -> None:
 def test_every_row_can_be_run() -> None:
     assert sorted(fallback.KERNELS) == sorted(row.name for row in instructions.TABLE)
     for row in instructions.TABLE:
-        assert row.name.isidentifier() and not keyword.iskeyword(row.name)
+        assert row.name.isidentifier()
+        assert not keyword.iskeyword(row.name)
         assert row.meaning.startswith("y = ")
 
 

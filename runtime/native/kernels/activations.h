@@ -17,13 +17,13 @@ struct Exponential {
 // For -104 <= y <= 0, or NaN, which makes `rest` NaN.
 //
 // The polynomial is a minimax fit (Lawson's iteration, relative error of `rest`) on |r| <= 0.3466. Degree 4
-// errs by 0.25 * 2^-24; degree 5 (0.02 * 2^-24) gave the same maxima of tanh and sigmoid and cost 8 % more time;
-// degree 3 errs by 15 * 2^-24.
+// errs by 0.25 * 2^-24; degree 5 (0.02 * 2^-24) gave the same maxima of tanh and sigmoid and cost 8 % more
+// time (avx2); degree 3 errs by 15 * 2^-24.
 RECURRA_INLINE Exponential exponential(Floats y) {
     constexpr float kShift = 0x1.8p23f;  // adding it rounds to an integer, found in the low bits of the sum
     const Floats shifted = fma(y, splat(0x1.715476p+0f), splat(kShift));  // 1 / ln 2
     const Floats n = shifted - kShift;
-    // ln 2 in two parts, the first of 14 bits: n times it is exact for |n| <= 151, fused or not.
+    // ln 2 in two parts, the first of 15 bits: n times it is exact for |n| <= 151, fused or not.
     Floats r = fma(n, splat(-0x1.62e4p-1f), y);
     r = fma(n, splat(-0x1.7f7d1cp-20f), r);
     Floats q = splat(0x1.6c556cp-10f);
@@ -52,7 +52,7 @@ RECURRA_INLINE Floats tanh(Floats x) {
 // With t = exp(-|x|) <= 1: 1 / (1 + t) where x >= 0, t / (1 + t) where x < 0.
 //
 // Correcting the quotient by the digits lost in 1 + t left the maximum at 2 ULP (fewer elements reach it) and
-// cost 45 % more time, so it is not done.
+// cost 45 % more time (avx2), so it is not done.
 RECURRA_INLINE Floats sigmoid(Floats x) {
     const Floats y = -magnitude(x);
     const Exponential e = exponential(y < -104.0f ? splat(-104.0f) : y);  // exp(-104) rounds to 0

@@ -192,7 +192,7 @@ def cell_names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTERED))
 
 
-def cell_by_name(name: str, input_size: int, hidden_size: int, **settings: Any) -> Cell:
+def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: Any) -> Cell:
     """Build a registered cell.
 
     Raises:

@@ -42,7 +42,16 @@ def read_documents(
         DataError: nothing there, nothing in it, or not text in this encoding.
     """
     path = Path(path)
-    _check_encoding(encoding)
+    _codec(encoding)
+    try:
+        return _read(path, pattern, encoding)
+    except OSError as problem:
+        raise DataError(
+            f"{problem.filename or path}: cannot be read ({problem.strerror})."
+        ) from None
+
+
+def _read(path: Path, pattern: str, encoding: str) -> list[Document]:
     if path.is_file():
         text = read_text(path, encoding=encoding)
         if not text:
@@ -81,43 +90,44 @@ def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
         DataError: it cannot be opened, holds NUL bytes, or is not text in this encoding; with line
             and byte.
     """
-    path = Path(path)
+    path, codec = Path(path), _codec(encoding)
     try:
         raw = path.read_bytes()
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
     # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
-    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
-    if not wide and b"\0" in raw[:65536]:
+    wide = codec.startswith(("utf-16", "utf-32"))
+    if not wide and b"\0" in raw:
         raise DataError(
             f"{path}: expected text, found a NUL byte at byte {raw.index(0)}: a binary file, or "
             "text in UTF-16 (then: --encoding utf-16)."
         )
     try:
-        text = raw.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+        text = raw.decode(codec).removeprefix("\ufeff")
     except UnicodeDecodeError as problem:
-        raise DataError(_undecodable(path, raw, problem, encoding)) from None
+        before = raw[: problem.start].decode(codec if wide else "latin-1", "replace")
+        raise DataError(
+            f"{path}: line {_unix(before).count(chr(10)) + 1}, byte {problem.start} "
+            f"(0x{raw[problem.start]:02x}) is not {encoding} ({problem.reason}). If the file is "
+            "stored otherwise, say how, for example --encoding latin-1."
+        ) from None
     except UnicodeError as problem:
         raise DataError(f"{path}: not {encoding} ({problem}).") from None
+    return _unix(text)
+
+
+def _unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _undecodable(path: Path, raw: bytes, problem: UnicodeDecodeError, encoding: str) -> str:
-    # A byte order mark is cut off before decoding, and counted back in here.
-    skipped = 3 if problem.encoding.startswith("utf-8") and raw.startswith(codecs.BOM_UTF8) else 0
-    at = problem.start + skipped
-    line = raw.count(b"\n", 0, at) + 1
-    return (
-        f"{path}: line {line}, byte {at} (0x{raw[at]:02x}) is not {encoding} ({problem.reason}). "
-        "If the file is stored otherwise, say how, for example --encoding latin-1."
-    )
-
-
-def _check_encoding(encoding: str) -> None:
+def _codec(encoding: str) -> str:
+    """Python's own name of an encoding of text."""
     try:
         "".encode(encoding)
         b"".decode(encoding)
-    except (LookupError, TypeError):
+        name = codecs.lookup(encoding).name
+    except (LookupError, TypeError, ValueError):
         raise DataError(
             f"encoding: no {encoding!r}; known are for example utf-8, utf-16, latin-1, cp1252."
         ) from None
+    return "utf-8" if name == "utf-8-sig" else name  # "-sig" counts bytes from behind the mark

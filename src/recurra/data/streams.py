@@ -26,12 +26,12 @@ def stream(documents: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
     """
     inputs = [np.concatenate([[START], ids]) for ids in documents]
     targets = [np.concatenate([ids, [END]]) for ids in documents]
-    firsts = torch.zeros(sum(map(len, inputs)), dtype=torch.bool)
-    firsts[torch.tensor([0, *map(len, inputs[:-1])]).cumsum(0)] = True
+    firsts = [np.arange(len(part)) == 0 for part in inputs]
+    none = np.zeros(0, np.int64)  # np.concatenate needs one part
     return (
-        torch.from_numpy(np.concatenate(inputs).astype(np.int64)),
-        torch.from_numpy(np.concatenate(targets).astype(np.int64)),
-        firsts,
+        torch.from_numpy(np.concatenate([none, *inputs]).astype(np.int64)),
+        torch.from_numpy(np.concatenate([none, *targets]).astype(np.int64)),
+        torch.from_numpy(np.concatenate([none, *firsts]).astype(np.bool_)),
     )
 
 
@@ -39,8 +39,8 @@ def windows(documents: Sequence[Ids], *, rows: int, size: int) -> Iterator[Batch
     """One pass over all documents: ``rows`` places of the stream at once, ``size`` steps at a time.
 
     Row b goes on in the next window where it stopped in this one, so its state is to be carried;
-    the windows mark where documents begin. The last steps that do not fill a row (fewer than ``rows``)
-    are left out; the last window may be shorter.
+    the windows mark where documents begin. The last steps, fewer than ``rows``, that do not fill a
+    column are left out; the last window may be shorter.
 
     Args:
         documents: ids.

@@ -97,11 +97,7 @@ def _order(lengths: Tensor | None) -> Tensor | None:
 def _run_sorted(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run:
     plan = list(segments(call))
     if not plan:
-        inputs = map_tree(
-            lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs
-        )
-        run = _run_rows(call, inputs, call.state, Segment(0, 0, 0), step)
-        return _join(call, [(Segment(0, 1, 0), run)], call.state)
+        return _join(call, [(Segment(0, 1, 0), _no_rows(call, step))], call.state)
     initial = None if call.resets is None else cell.initial_state(call.batch)
     state, runs = call.state, []
     for segment in reversed(plan) if call.reverse else plan:
@@ -113,6 +109,25 @@ def _run_sorted(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run:
             state = _reset(call, state, initial, segment.start)
         runs.append((segment, run))
     return _join(call, runs[::-1] if call.reverse else runs, state)
+
+
+def _no_rows(call: Call, step: Stretch) -> Run:
+    """One step of no rows: its result has the shape, the type and the graph of an empty one."""
+    inputs = map_tree(
+        lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs
+    )
+    noise = call.noise and Noise(
+        map_tree(lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise.step),
+        map_tree(lambda leaf: leaf[:0], call.noise.held),
+    )
+    return step(
+        inputs,
+        map_tree(lambda leaf: leaf[:0], call.state),
+        map_tree(lambda leaf: leaf[:0], call.context),
+        noise,
+        reverse=call.reverse,
+        return_states=call.return_states,
+    )
 
 
 def _part(tree: Tree, segment: Segment) -> Tree:

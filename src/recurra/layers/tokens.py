@@ -22,12 +22,15 @@ class TokenEmbedding(nn.Module):
         vocabulary_size: number of symbols v.
         embedding_size: width e of a vector.
         dropout: rate of dropout on the vectors, in training only.
+
+    Raises:
+        SettingError: a rate out of range.
     """
 
     def __init__(self, vocabulary_size: int, embedding_size: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.input_size, self.output_size = vocabulary_size, embedding_size
-        self.dropout = dropout
+        self.dropout = _rate(dropout)
         self.weight = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
         nn.init.normal_(self.weight, std=0.1)
 
@@ -84,11 +87,9 @@ class Projection(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise SettingError(f"dropout: expected 0 <= rate < 1, got {dropout}")
         self.input_size, self.output_size = input_size, vocabulary_size
         self.tied_size = tied_size
-        self.dropout = dropout
+        self.dropout = _rate(dropout)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         rows = vocabulary_size if tied_size is None else tied_size
         self.weight = None
@@ -125,3 +126,9 @@ class Projection(nn.Module):
         if self.tied_size is None:
             return "v*h + v", sizes | {"h": self.input_size}
         return "e*h + v", sizes | {"e": self.tied_size, "h": self.input_size}
+
+
+def _rate(dropout: float) -> float:
+    if not 0 <= dropout < 1:
+        raise SettingError(f"dropout: expected 0 <= rate < 1, got {dropout}")
+    return dropout

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from recurra.data import document_batches, split_documents
+from recurra.data import document_batches, split_documents, windows
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.training.evaluation import Evaluation, compare
 from recurra.training.loop import Progress, fit, interruptible
@@ -90,6 +90,8 @@ def train_language_model(
     config = LanguageModelConfig(**recipe.model.model_dump(), vocabulary_size=len(vocabulary))
     model = LanguageModel(config)
     documents = [vocabulary.encode(text) for text in split.training]
+    # Too little text for so many rows is refused here, before a folder is made.
+    windows(documents, rows=recipe.training.batch_size, size=recipe.training.window)
     run = RunFolder(out)
     run.write_json("recipe.json", recipe.model_dump())
     report(Report(message=_sizes(split.training, split.validation, split.test, vocabulary, model)))
@@ -150,17 +152,19 @@ class _Keeper:
         self.losses.append(done.loss)
         every = max(1, -(-done.steps // self.evaluations))
         due = done.step % every == 0 or done.step == done.steps
-        value = self._keep(done, score=not asked) if due or asked else None
-        self.report(Report(progress=done, validation=value))
         self.interrupted = asked and done.step < done.steps
+        value = self._keep(done, score=not self.interrupted) if due or asked else None
+        self.report(Report(progress=done, validation=value))
         return not self.interrupted
 
     def _keep(self, done: Progress, *, score: bool) -> float | None:
         value = self._validate() if score and self.validation else None
-        # Without a validation text there is nothing to choose by: the last is the best.
-        best = value is not None and value < self.best if self.validation else True
+        # Without a validation text there is nothing to choose by: the last is the best. With one,
+        # the first is the best so far, whatever its score: even one that is no finite number.
+        better = value is not None and value < self.best
+        best = better or not self.validation or not self.best_weights
         if best:
-            self.best = self.best if value is None else value
+            self.best = value if value is not None and better else self.best
             self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.run.checkpoint(done.step, self.model, {"text": self.vocabulary}, best=best)
         self.run.log(

@@ -67,10 +67,7 @@ def fit(
         DataError: fewer symbols than rows.
         RunError: the loss is no longer a finite number; the message says at which step.
     """
-    per_step = settings.batch_size * settings.window
-    epoch = sum(len(ids) + 1 for ids in documents)
-    wanted = settings.symbols or math.ceil(settings.epochs * epoch)
-    steps = max(1, math.ceil(wanted / min(per_step, epoch)))
+    steps = _steps(sum(len(ids) + 1 for ids in documents), settings)
     optimizer = optimizer_of(model, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _schedule(step, steps, settings.warmup)
@@ -85,10 +82,11 @@ def fit(
         batch, fresh = next(batches)
         state = None if fresh else state
         loss, norm, state = _step(model, batch, state, optimizer, settings.clip)
-        if not math.isfinite(loss):
+        if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(
-                f"training: the loss is {loss} at step {step} of {steps}. The last checkpoint is "
-                "kept. A smaller training.learning_rate or training.clip usually helps."
+                f"training: the loss is {loss}, its gradient {norm}, at step {step} of {steps}. "
+                "The last checkpoint is kept. A smaller training.learning_rate or training.clip "
+                "usually helps."
             )
         schedule.step()
         symbols += batch.targets.numel()
@@ -112,6 +110,16 @@ def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
+def _steps(symbols: int, settings: TrainingSettings) -> int:
+    """How many steps it takes; the last window of a pass may be shorter than the others."""
+    row = max(1, symbols // settings.batch_size)
+    one_pass = row * settings.batch_size
+    wanted = settings.symbols or math.ceil(settings.epochs * one_pass)
+    passes, rest = divmod(wanted, one_pass)
+    per_step = settings.batch_size * settings.window
+    return passes * math.ceil(row / settings.window) + math.ceil(rest / per_step)
+
+
 def _step(
     model: Model, batch: Batch, state: states.Tree, optimizer: torch.optim.Optimizer, clip: float
 ) -> tuple[float, float, states.Tree]:
@@ -119,11 +127,12 @@ def _step(
     loss: Tensor = scored.total / max(scored.count, 1)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), clip).item()
     value = loss.item()
-    if math.isfinite(value):  # a step on NaN would spoil the weights that are still good
+    # A step on NaN would spoil the weights that are still good.
+    if math.isfinite(value) and math.isfinite(norm):
         optimizer.step()
-    return value, norm.item(), states.detach(scored.state)
+    return value, norm, states.detach(scored.state)
 
 
 def _endless(documents: Sequence[Ids], settings: TrainingSettings) -> Iterator[tuple[Batch, bool]]:

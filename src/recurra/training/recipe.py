@@ -60,15 +60,15 @@ class TrainingSettings(_Settings):
     """
 
     symbols: int | None = pydantic.Field(None, ge=1)
-    epochs: float = pydantic.Field(10, gt=0)
+    epochs: float = pydantic.Field(10, gt=0, allow_inf_nan=False)
     batch_size: int = pydantic.Field(32, ge=1)
     window: int = pydantic.Field(64, ge=1)
-    learning_rate: float = pydantic.Field(0.004, gt=0)
+    learning_rate: float = pydantic.Field(0.004, gt=0, allow_inf_nan=False)
     warmup: float = pydantic.Field(0.02, ge=0, le=1)
-    weight_decay: float = pydantic.Field(0.01, ge=0)
+    weight_decay: float = pydantic.Field(0.01, ge=0, allow_inf_nan=False)
     clip: float = pydantic.Field(1.0, gt=0)
     evaluations: int = pydantic.Field(10, ge=1)
-    seed: int = pydantic.Field(0, ge=0)
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
 
 
 class Recipe(_Settings):

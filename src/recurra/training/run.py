@@ -78,6 +78,9 @@ class RunFolder:
                 f"{self.path / name}: cannot be written ({problem.strerror}). "
                 "What was saved before is still there."
             ) from problem
+        except BaseException:  # Ctrl-C
+            partial.unlink(missing_ok=True)
+            raise
 
     def write_json(self, name: str, data: Any) -> None:
         """Write a JSON file."""

@@ -1,0 +1,221 @@
+"""The door to time: backends, errors, explanations. The laws hold the rest."""
+
+import pytest
+import torch
+
+import recurra
+from recurra import ElmanCell, GRUCell, HiddenState, LSTMCell, Zoneout
+from recurra.cells import Noise
+from recurra.engine import explain, run
+from recurra.engine.call import Call
+from recurra.engine.segments import Segment, segments
+from recurra.errors import BackendError, ShapeError
+
+KINDS = [
+    lambda: ElmanCell(3, 4),
+    lambda: ElmanCell.irnn(3, 4),
+    lambda: LSTMCell(3, 4),
+    lambda: GRUCell(3, 4),
+]
+LENGTHS = torch.tensor([9, 2, 0, 9, 5])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_aten_equals_loop(kind, reset, lengths, reverse, dtype):
+    """Outputs and gradients, also in float32, where LSTM goes through oneDNN."""
+    torch.manual_seed(1)
+    cell = kind().to(dtype)
+    resets = torch.rand(9, 5) < 0.2 if reset else None
+    start = [0.3 * torch.randn(5, 4, dtype=dtype) for _ in cell.initial_state(1)]
+    found = []
+    for backend in ("loop", "aten"):
+        x = torch.randn(9, 5, 3, dtype=dtype, generator=torch.Generator().manual_seed(2))
+        x.requires_grad_()
+        state = type(cell.initial_state(1))(*(s.clone().requires_grad_() for s in start))
+        got = run(cell, x, state, lengths=lengths, resets=resets, reverse=reverse, backend=backend)
+        values = [got.outputs, *got.state]
+        total = sum((v * torch.sin(torch.arange(v.numel()).view_as(v) + 1.0)).sum() for v in values)
+        wanted = [x, *state, *cell.parameters()]
+        gradients = torch.autograd.grad(total, wanted, allow_unused=True)
+        gradients = [torch.zeros(1) if g is None else g for g in gradients]
+        found.append([v.detach() for v in values] + gradients)
+    tolerance = 2e-5 if dtype == torch.float32 else 1e-12
+    for a, b in zip(*found, strict=True):
+        assert (a - b).abs().max() <= tolerance * max(1e-3, b.abs().max())
+
+
+def test_choice_of_backend():
+    assert explain(LSTMCell(3, 4)).choices[0].backend == "aten"
+    for module, words in [
+        (Zoneout(LSTMCell(3, 4)), "Zoneout.step has no torch_form"),
+        (ElmanCell(3, 4, activation=None), "torch_form"),
+        (recurra.GRUResetBeforeCell(3, 4), "GRUResetBeforeCell.step has no torch_form"),
+    ]:
+        choice = explain(module).choices[0]
+        assert choice.backend == "loop"
+        assert words in choice.reason
+    with_states = explain(LSTMCell(3, 4), return_states=True).choices[0]
+    assert "keeps only the last c" in with_states.reason
+    assert explain(GRUCell(3, 4), return_states=True).choices[0].backend == "aten"
+    noisy = explain(GRUCell(3, 4), noise=Noise(torch.zeros(1, 1)))
+    assert "noise" in noisy.choices[0].reason
+    assert "not one tensor" in explain(GRUCell(3, 4), torch.randn(2, 2)).choices[0].reason
+
+
+def test_explain_is_what_happens():
+    """A choice that is explained is the one taken."""
+    calls = []
+
+    class Seen(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            calls.append("loop")
+            return super().step(x, state)
+
+        def torch_form(self):
+            calls.append("aten")
+            return super().torch_form()
+
+    cell = Seen(3, 4)
+    assert explain(cell).choices[0].backend == "aten"
+    calls.clear()
+    run(cell, torch.randn(2, 1, 3))
+    assert set(calls) == {"aten"}
+    calls.clear()
+    run(cell, torch.randn(2, 1, 3), backend="loop")
+    assert set(calls) == {"loop"}
+
+
+def test_explain_a_layer():
+    stack = recurra.Stack(
+        [recurra.Recurrent(LSTMCell(3, 4)), recurra.Recurrent(Zoneout(GRUCell(4, 4)))]
+    )
+    text = str(explain(stack))
+    assert "layers.0.cell: LSTMCell runs on 'aten'" in text
+    assert "layers.1.cell: Zoneout runs on 'loop'" in text
+    with pytest.raises(ShapeError, match=r"no recurra\.Cell"):
+        explain(torch.nn.Linear(2, 2))
+
+
+def test_an_inherited_form_is_not_trusted():
+    """A subclass with a step of its own does not run on the kernel of its parent's step."""
+
+    class Doubled(LSTMCell):
+        def step(self, x, state, context=None, noise=None):
+            y, state = super().step(x, state)
+            return 2 * y, state
+
+    class Deeper(Doubled):
+        pass
+
+    x = torch.randn(3, 2, 3)
+    for kind in (Doubled, Deeper):
+        cell = kind(3, 4)
+        plain = LSTMCell(3, 4)
+        plain.load_state_dict(cell.state_dict())
+        assert explain(cell).choices[0].backend == "loop"
+        assert torch.allclose(run(cell, x).outputs, 2 * run(plain, x).outputs, atol=1e-6)
+        with pytest.raises(BackendError, match=r"Doubled.step has no torch_form"):
+            run(cell, x, backend="aten")
+
+
+def test_a_step_set_on_the_instance_is_used():
+    cell = GRUCell(3, 4)
+    cell.step = lambda x, state, context=None, noise=None: (state.h + 1, HiddenState(state.h + 1))
+    assert run(cell, torch.randn(3, 2, 3)).outputs[:, 0, 0].tolist() == [1, 2, 3]
+
+
+def test_gradient_in_evaluation():
+    cell = LSTMCell(3, 4).eval()
+    x = torch.randn(3, 2, 3, requires_grad=True)
+    run(cell, x, backend="aten").outputs.sum().backward()
+    assert x.grad.any()
+
+
+def test_named_inputs_and_wide_elements():
+    from typing import NamedTuple
+
+    class Pair(NamedTuple):
+        picture: torch.Tensor
+        gap: torch.Tensor
+
+    class Map(NamedTuple):
+        kept: torch.Tensor
+
+    class Camera(recurra.Cell):
+        def initial_state(self, batch):
+            return Map(self.zeros(batch, 2, 5))
+
+        def step(self, x, state, context=None, noise=None):
+            kept = state.kept * torch.exp(-x.gap).unsqueeze(2) + x.picture
+            return kept.flatten(1), Map(kept)
+
+    cell = Camera(10, 10)
+    inputs = Pair(torch.randn(4, 3, 2, 5), torch.rand(4, 3, 1))
+    got = run(cell, inputs, lengths=[4, 0, 2])
+    assert got.outputs.shape == (4, 3, 10)
+    assert got.state.kept.shape == (3, 2, 5)
+    by_hand = inputs.picture[0, 2] * torch.exp(-inputs.gap[1, 2]) + inputs.picture[1, 2]
+    assert torch.allclose(got.state.kept[2], by_hand)
+    layered = recurra.Recurrent(cell)(inputs, lengths=[4, 0, 2])
+    assert torch.equal(layered.last[2], by_hand.flatten())
+
+
+def test_segments_of_a_call():
+    x = torch.zeros(6, 4, 1)
+    resets = torch.zeros(6, 4, dtype=torch.bool)
+    resets[2, 1] = resets[5, 0] = True
+    call = Call(x, 6, 4, None, lengths=torch.tensor([6, 4, 4, 0]), resets=resets)
+    assert list(segments(call)) == [
+        Segment(0, 2, 3),
+        Segment(2, 4, 3),
+        Segment(4, 5, 1),
+        Segment(5, 6, 1),
+    ]
+
+
+def test_finished_rows_are_not_run():
+    """The work is the number of valid steps, not of padded ones."""
+    stepped = []
+
+    class Counted(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            stepped.append(x.shape[0])
+            return super().step(x, state)
+
+    run(Counted(3, 4), torch.randn(9, 5, 3), lengths=LENGTHS, backend="loop")
+    assert sum(stepped) == int(LENGTHS.sum())
+
+
+X = torch.randn(6, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"inputs": torch.randn(6, 2, 4)}, r"expected \[time, batch, 3\], got \[6, 2, 4\]"),
+        ({"inputs": torch.randn(6)}, "time, batch"),
+        ({"inputs": None}, "got nothing"),
+        ({"lengths": [1, 2, 3]}, "one for each of 2 rows"),
+        ({"lengths": [1, 2, 3, 4, 5, 6]}, "first axis .* which is time"),
+        ({"lengths": [7, 1]}, "got 7 in row 0"),
+        ({"lengths": [1, -1]}, "got -1 in row 1"),
+        ({"lengths": [1.0, 2.0]}, "whole numbers"),
+        ({"state": HiddenState(torch.zeros(2, 4))}, "state of LSTMCell"),
+        ({"state": recurra.LSTMState(torch.zeros(2, 4), torch.zeros(2, 5))}, r"LSTMCell\.c"),
+        ({"state": recurra.LSTMState(torch.zeros(3, 4), torch.zeros(3, 4))}, r"LSTMCell\.h"),
+        ({"resets": torch.zeros(6, 2)}, "expected bool"),
+        ({"resets": torch.zeros(2, 6, dtype=torch.bool)}, r"got bool \[2, 6\]"),
+        ({"context": HiddenState(torch.zeros(3, 1))}, r"expected leaves \[batch=2"),
+        ({"noise": Noise(torch.zeros(5, 2))}, "step leaves"),
+        ({"noise": Noise(None, torch.zeros(5))}, "held"),
+        ({"parameters": {"input_wight": torch.zeros(1)}}, "did you mean 'input_weight'"),
+        ({"backend": "natve"}, "no 'natve'"),
+    ],
+)
+def test_what_does_not_fit_is_named(arguments, words):
+    with pytest.raises((ShapeError, BackendError), match=words):
+        run(LSTMCell(3, 4), **({"inputs": X} | arguments))

@@ -1,0 +1,584 @@
+"""The laws: each takes something that makes a cell or a layer and raises AssertionError if broken.
+
+Oracles are written here from the definition: a Python loop over one row at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from laws.subjects import BATCH, INPUT, LENGTHS, TIME, context_of, rows, some_resets
+from torch import Tensor
+from torch.func import functional_call
+
+from recurra import Cell, PaddedSequence
+from recurra.cells import Noise, draw_noise
+from recurra.engine import explain, run
+from recurra.states import leaves, map_tree, select_rows
+
+EXACT = 1e-10  # float64, sums in another order
+MakeCell = Callable[[], Cell]
+
+
+def close(a: Tensor, b: Tensor, tolerance: float = EXACT) -> None:
+    """Equal up to ``tolerance`` of the largest number."""
+    assert a.shape == b.shape, f"{list(a.shape)} against {list(b.shape)}"
+    scale = max(1.0, float(b.detach().abs().max()) if b.numel() else 0.0)
+    worst = float((a - b).detach().abs().max()) if a.numel() else 0.0
+    assert worst <= tolerance * scale, f"differ by {worst} at scale {scale}"
+
+
+def close_trees(a: Any, b: Any, tolerance: float = EXACT) -> None:
+    one, other = list(leaves(a)), list(leaves(b))
+    assert len(one) == len(other)
+    for left, right in zip(one, other, strict=True):
+        close(left, right, tolerance)
+
+
+def by_hand(
+    cell: Cell,
+    inputs: Tensor,
+    lengths: Any,
+    resets: Tensor | None,
+    noise: Noise | None,
+    reverse: bool,
+    state: Any = None,
+) -> tuple[list[list[Tensor]], list[Any]]:
+    """The definition: one row at a time, one step at a time. Outputs and last state of each row."""
+    all_outputs, ends = [], []
+    for row in range(inputs.shape[1]):
+        only = torch.tensor([row])
+        context = select_rows(context_of(cell, inputs.shape[1], inputs.dtype), only)
+        current = cell.initial_state(1) if state is None else select_rows(state, only)
+        steps = list(range(lengths[row]))
+        outputs: dict[int, Tensor] = {}
+        for t in reversed(steps) if reverse else steps:
+            if resets is not None and resets[t, row] and not reverse:
+                current = cell.initial_state(1)
+            now = noise and Noise(
+                map_tree(lambda leaf, t=t, row=row: leaf[t, row : row + 1], noise.step),
+                map_tree(lambda leaf, row=row: leaf[row : row + 1], noise.held),
+            )
+            y, current = cell.step(inputs[t, row : row + 1], current, context, now)
+            outputs[t] = y
+            if resets is not None and resets[t, row] and reverse:
+                current = cell.initial_state(1)
+        all_outputs.append([outputs[t] for t in steps])
+        ends.append(current)
+    return all_outputs, ends
+
+
+def weigh(outputs: list[list[Tensor]] | Tensor, state: Any) -> Tensor:
+    """A number that every output and state enters with a weight of its own."""
+    total = torch.zeros((), dtype=torch.float64)
+    if isinstance(outputs, Tensor):
+        outputs = [
+            [outputs[t, b : b + 1] for t in range(len(outputs))] for b in range(outputs.shape[1])
+        ]
+    for b, row in enumerate(outputs):
+        for t, y in enumerate(row):
+            total = total + (y * torch.sin(torch.arange(y.numel()) + 3 * t + 7.0 * b + 1)).sum()
+    for leaf in leaves(state):
+        total = total + (leaf * torch.cos(torch.arange(leaf.numel()).view_as(leaf) + 1.0)).sum()
+    return total
+
+
+def gradients(value: Tensor, cell: torch.nn.Module, inputs: Tensor) -> list[Tensor]:
+    wanted = [inputs, *cell.parameters()]
+    found = torch.autograd.grad(value, wanted, allow_unused=True)
+    return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
+
+
+def backends(cell: Cell) -> list[str]:
+    """Those that can run this cell as it is."""
+    return sorted({"loop", explain(cell).choices[0].backend})
+
+
+# ---- laws of cells ------------------------------------------------------------------------------
+
+
+def definition(make: MakeCell) -> None:
+    """Every backend = one row at a time by hand: outputs, states, gradients, with everything on."""
+    cell = make()
+    resets, lengths = some_resets(), LENGTHS
+    noise = draw_noise(cell, TIME, BATCH)
+    start = map_tree(lambda leaf: leaf + 0.1 * torch.randn_like(leaf), cell.initial_state(BATCH))
+    for reverse in (False, True):
+        inputs = rows()
+        outputs, ends = by_hand(cell, inputs, lengths, resets, noise, reverse, start)
+        end = map_tree(lambda *parts: torch.cat(parts), *ends)
+        wanted = gradients(weigh(outputs, end), cell, inputs)
+        for backend in backends(cell):
+            got = run(
+                cell,
+                inputs,
+                start,
+                lengths=torch.tensor(lengths),
+                context=context_of(cell),
+                noise=noise,
+                resets=resets,
+                reverse=reverse,
+                backend=backend,
+            )
+            close_trees(got.state, end)
+            for row, length in enumerate(lengths):
+                assert not got.outputs[length:, row].any(), "padding must be zero"
+                for t in range(length):
+                    close(got.outputs[t, row : row + 1], outputs[row][t])
+            for a, b in zip(
+                gradients(weigh(got.outputs, got.state), cell, inputs), wanted, strict=True
+            ):
+                close(a, b)
+
+
+def gradient(make: MakeCell) -> None:
+    """Gradients = finite differences, to inputs, state and parameters, on every backend."""
+    cell = make()
+    noise = draw_noise(cell, 3, 2)
+    names, values = zip(
+        *[(n, p.detach().clone().requires_grad_()) for n, p in cell.named_parameters()],
+        strict=True,
+    )
+    state = [leaf.detach().clone().requires_grad_() for leaf in leaves(cell.initial_state(2))]
+    inputs = rows(time=3, batch=2)
+    structure = cell.initial_state(2)
+
+    for backend in backends(cell):
+
+        def through(x: Tensor, *rest: Tensor, backend: str = backend) -> tuple[Tensor, ...]:
+            parts = iter(rest[: len(state)])
+            start = map_tree(lambda _: next(parts), structure)
+            parameters = dict(zip(names, rest[len(state) :], strict=True))
+            got = run(
+                cell,
+                x,
+                start,
+                lengths=torch.tensor([3, 2]),
+                context=context_of(cell, 2),
+                noise=noise,
+                parameters=parameters,
+                backend=backend,
+            )
+            return got.outputs, *leaves(got.state)
+
+        assert torch.autograd.gradcheck(through, (inputs, *state, *values), atol=1e-7, rtol=1e-5)
+
+
+def chunks(make: MakeCell) -> None:
+    """Whole = chunks = steps."""
+    cell = make()
+    noise = draw_noise(cell, TIME, BATCH)
+    inputs, resets, context = rows(), some_resets(), context_of(cell)
+    whole = run(cell, inputs, context=context, noise=noise, resets=resets)
+    for size in (1, 4):
+        for reverse in (False, True):
+            if reverse:
+                whole = run(cell, inputs, context=context, noise=noise, resets=resets, reverse=True)
+            state, outputs = None, []
+            spans = [slice(at, at + size) for at in range(0, TIME, size)]
+            for span in reversed(spans) if reverse else spans:
+                part = run(
+                    cell,
+                    inputs[span],
+                    state,
+                    context=context,
+                    noise=noise
+                    and Noise(map_tree(lambda leaf, s=span: leaf[s], noise.step), noise.held),
+                    resets=resets[span],
+                    reverse=reverse,
+                )
+                state = part.state
+                outputs.append(part.outputs)
+            close(torch.cat(outputs[::-1] if reverse else outputs), whole.outputs)
+            close_trees(state, whole.state)
+        whole = run(cell, inputs, context=context, noise=noise, resets=resets)
+
+
+def padding(make: MakeCell) -> None:
+    """What stands in the padding changes nothing, not even NaN, and gets a zero gradient."""
+    cell = make()
+    noise = draw_noise(cell, TIME, BATCH)
+    lengths = torch.tensor(LENGTHS)
+    behind = torch.arange(TIME).unsqueeze(1) >= lengths
+    results = []
+    for fill in (0.0, float("nan"), float("inf")):
+        inputs = rows().detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        for backend in backends(cell):
+            got = run(
+                cell,
+                inputs,
+                lengths=lengths,
+                context=context_of(cell),
+                noise=noise,
+                backend=backend,
+            )
+            found = gradients(weigh(got.outputs, got.state), cell, inputs)
+            assert not found[0][behind].any(), "padding must get a zero gradient"
+            results.append((backend, [got.outputs, *leaves(got.state), *found]))
+    for backend, values in results:
+        first = next(other for name, other in results if name == backend)
+        for a, b in zip(values, first, strict=True):
+            assert torch.equal(a, b), "padding changed a result"
+
+
+def rows_alone(make: MakeCell) -> None:
+    """A row's result depends neither on its mates nor on their order."""
+    cell = make()
+    noise = draw_noise(cell, TIME, BATCH)
+    inputs, lengths, context = rows(), torch.tensor(LENGTHS), context_of(cell)
+    order = torch.tensor([3, 1, 4, 0, 2])
+    for backend in backends(cell):
+        whole = run(cell, inputs, lengths=lengths, context=context, noise=noise, backend=backend)
+        for some in (order, *torch.arange(BATCH).unsqueeze(1)):
+            got = run(
+                cell,
+                inputs[:, some],
+                lengths=lengths[some],
+                context=select_rows(context, some),
+                noise=noise
+                and Noise(
+                    map_tree(lambda leaf, s=some: leaf[:, s], noise.step),
+                    select_rows(noise.held, some),
+                ),
+                backend=backend,
+            )
+            close(got.outputs, whole.outputs[:, some])
+            close_trees(got.state, select_rows(whole.state, some))
+
+
+def reversal(make: MakeCell) -> None:
+    """Running in reverse = reversing each row, running forward, and reversing the outputs."""
+    cell = make()
+    cell.eval()
+    sequence = PaddedSequence(rows(), torch.tensor(LENGTHS))
+    context = context_of(cell)
+    for backend in backends(cell):
+        settings = {"lengths": sequence.lengths, "context": context, "backend": backend}
+        backward = run(cell, sequence.values, reverse=True, **settings)
+        ahead = run(cell, sequence.reverse().values, **settings)
+        turned = PaddedSequence(ahead.outputs, sequence.lengths).reverse()
+        close(backward.outputs, turned.values)
+        close_trees(backward.state, ahead.state)
+
+
+def nothing(make: MakeCell) -> None:
+    """No steps or no rows: empty outputs, the initial state, zero gradients, on every backend."""
+    cell = make()
+    for time, batch in ((0, 3), (4, 0), (0, 0)):
+        for backend in backends(cell):
+            inputs = rows(time=time, batch=batch)
+            got = run(
+                cell,
+                inputs,
+                context=context_of(cell, batch),
+                backend=backend,
+                return_states=backend == "loop",
+            )
+            assert got.outputs.shape == (time, batch, cell.output_size)
+            close_trees(got.state, cell.initial_state(batch))
+            got.outputs.sum().backward()
+            assert inputs.grad is not None
+            for parameter in cell.parameters():
+                assert parameter.grad is None or not parameter.grad.any()
+    got = run(cell, rows(), lengths=torch.zeros(BATCH, dtype=torch.int64), context=context_of(cell))
+    assert got.outputs.shape == (TIME, BATCH, cell.output_size)
+    assert not got.outputs.any()
+    close_trees(got.state, cell.initial_state(BATCH))
+
+
+def every_state(make: MakeCell) -> None:
+    """All-step states = the final states of all prefixes, zero at padded steps."""
+    cell = make()
+    noise = draw_noise(cell, TIME, BATCH)
+    inputs, lengths, context = rows(), torch.tensor(LENGTHS), context_of(cell)
+    settings = {"context": context, "noise": noise, "lengths": lengths}
+    whole = run(cell, inputs, return_states=True, **settings)
+    for t in range(TIME):
+        prefix = run(
+            cell,
+            inputs[: t + 1],
+            context=context,
+            noise=noise
+            and Noise(map_tree(lambda leaf, t=t: leaf[: t + 1], noise.step), noise.held),
+            lengths=lengths.clamp(max=t + 1),
+        )
+        for all_steps, end in zip(leaves(whole.states), leaves(prefix.state), strict=True):
+            live = lengths > t
+            close(all_steps[t][live], end[live])
+            assert not all_steps[t][~live].any()
+
+
+def resets_cut(make: MakeCell) -> None:
+    """No gradient crosses a reset, and what comes after is a sequence of its own."""
+    cell = make()
+    noise = draw_noise(cell, TIME, 1)
+    inputs = rows(batch=1)
+    resets = torch.zeros(TIME, 1, dtype=torch.bool)
+    resets[3] = True
+    context = context_of(cell, 1)
+    for backend in backends(cell):
+        settings = {"context": context, "backend": backend}
+        whole = run(cell, inputs, resets=resets, noise=noise, **settings)
+        later = noise and Noise(map_tree(lambda leaf: leaf[3:], noise.step), noise.held)
+        alone = run(cell, inputs[3:], noise=later, **settings)
+        close(whole.outputs[3:], alone.outputs)
+        (crossed,) = torch.autograd.grad(whole.outputs[3:].sum(), inputs)
+        assert not crossed[:3].any(), "a gradient crossed a reset"
+        assert crossed[3:].any()
+        back = run(cell, inputs, resets=resets, noise=noise, reverse=True, **settings)
+        (crossed,) = torch.autograd.grad(back.outputs[:3].sum(), inputs)
+        assert not crossed[3:].any(), "a gradient crossed a reset"
+
+
+def repeatable(make: MakeCell) -> None:
+    """The same seed gives the same result, bit for bit, and given noise is replayed."""
+    cell = make()
+    for backend in backends(cell):
+        results = []
+        for _ in range(2):
+            torch.manual_seed(5)
+            inputs = rows()
+            got = run(cell, inputs, context=context_of(cell), backend=backend)
+            found = gradients(weigh(got.outputs, got.state), cell, inputs)
+            results.append([got.outputs, *leaves(got.state), *found])
+        for a, b in zip(*results, strict=True):
+            assert torch.equal(a, b)
+    torch.manual_seed(5)
+    noise = draw_noise(cell, TIME, BATCH)
+    if noise is not None:
+        replayed = run(cell, rows(), context=context_of(cell), noise=noise)
+        assert torch.equal(replayed.outputs, results[0][0])
+        cell.eval()
+        assert draw_noise(cell, TIME, BATCH) is None
+        again = run(cell, rows(), context=context_of(cell), noise=noise)
+        assert torch.equal(again.outputs, results[0][0]), "given noise is replayed in evaluation"
+
+
+def saved(make: MakeCell) -> None:
+    """Saved and loaded into another cell, or copied: the same outputs."""
+    cell = make().eval()
+    other = make().eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(1.0)
+    other.load_state_dict(cell.state_dict())
+    wanted = run(cell, rows(), context=context_of(cell)).outputs
+    for loaded in (other, copy.deepcopy(cell)):
+        assert torch.equal(run(loaded, rows(), context=context_of(cell)).outputs, wanted)
+
+
+def weights_used(make: MakeCell) -> None:
+    """Weights changed by any route are the ones used at the next call."""
+    inputs = rows().detach()
+
+    def by_data(cell: Cell) -> None:
+        for parameter in cell.parameters():
+            parameter.data = parameter.data * 1.5
+
+    def by_copy(cell: Cell) -> None:
+        with torch.no_grad():
+            for parameter in cell.parameters():
+                parameter.copy_(parameter * 1.5)
+
+    def by_loading(cell: Cell) -> None:
+        cell.load_state_dict({k: v * 1.5 for k, v in cell.state_dict().items()}, assign=True)
+
+    def by_vector(cell: Cell) -> None:
+        vector = torch.nn.utils.parameters_to_vector(cell.parameters()) * 1.5
+        torch.nn.utils.vector_to_parameters(vector, cell.parameters())
+
+    def by_numpy(cell: Cell) -> None:
+        for parameter in cell.parameters():
+            parameter.detach().numpy()[...] *= 1.5
+
+    def by_optimizer(cell: Cell) -> None:
+        for parameter in cell.parameters():
+            parameter.grad = -0.5 * parameter.detach()
+        torch.optim.SGD(cell.parameters(), lr=1.0, fused=True).step()
+
+    for change in (by_data, by_copy, by_loading, by_vector, by_numpy, by_optimizer):
+        cell = make().eval()
+        context = context_of(cell)
+        run(cell, inputs, context=context)  # whatever is kept between calls is kept now
+        change(cell)
+        fresh = make().eval()
+        fresh.load_state_dict({k: v * 1.5 for k, v in make().state_dict().items()})
+        close(
+            run(cell, inputs, context=context).outputs, run(fresh, inputs, context=context).outputs
+        )
+
+
+def parameters_given(make: MakeCell) -> None:
+    """``parameters=`` are the tensors used, and get the gradient."""
+    cell, other = make().eval(), make().eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.25)
+    given = {name: p.detach().clone().requires_grad_() for name, p in other.named_parameters()}
+    context = context_of(cell)
+    for backend in backends(cell):
+        got = run(cell, rows(), parameters=given, context=context, backend=backend)
+        close(got.outputs, run(other, rows(), context=context, backend=backend).outputs)
+        found = torch.autograd.grad(got.outputs.sum(), list(given.values()), allow_unused=True)
+        assert any(g is not None and g.any() for g in found)
+
+
+def pure(make: MakeCell) -> None:
+    """A step changes nothing in place, and keeps the structure and sizes of the state."""
+    cell = make()
+    state, x = cell.initial_state(BATCH), rows().detach()[0]
+    noise = draw_noise(cell, 1, BATCH)
+    now = noise and Noise(map_tree(lambda leaf: leaf[0], noise.step), noise.held)
+    before = [leaf.clone() for leaf in (x, *leaves(state), *cell.parameters())]
+    y, new = cell.step(x, state, context_of(cell), now)
+    assert y.shape == (BATCH, cell.output_size)
+    for a, b in zip(before, (x, *leaves(state), *cell.parameters()), strict=True):
+        assert torch.equal(a, b), "a step changed something in place"
+    assert type(new) is type(state)
+    assert [leaf.shape for leaf in leaves(new)] == [leaf.shape for leaf in leaves(state)]
+
+
+def counted(make: MakeCell) -> None:
+    """The parameter formula gives the number of parameters."""
+    from recurra import describe, evaluate
+
+    cell = make()
+    count = sum(parameter.numel() for parameter in cell.parameters())
+    assert describe(cell).parameters == count
+    stated = cell.parameter_formula()
+    assert stated is None or evaluate(*stated) == count
+
+
+CELL_LAWS = {
+    law.__name__: law
+    for law in (
+        definition,
+        gradient,
+        chunks,
+        padding,
+        rows_alone,
+        reversal,
+        nothing,
+        every_state,
+        resets_cut,
+        repeatable,
+        saved,
+        weights_used,
+        parameters_given,
+        pure,
+        counted,
+    )
+}
+
+
+# ---- laws of layers -----------------------------------------------------------------------------
+
+MakeLayer = Callable[[], Any]
+
+
+def layer_context(layer: Any) -> Any:
+    takes = [m for m in layer.modules() if isinstance(m, Cell) and m.takes_context]
+    return context_of(takes[0]) if takes else None
+
+
+def layer_forms(make: MakeLayer) -> None:
+    """A tensor with lengths, a PaddedSequence and a list of rows give the same."""
+    layer = make().eval()
+    inputs, lengths = rows().detach(), torch.tensor(LENGTHS)
+    context = layer_context(layer)
+    one = layer(inputs, context=context, lengths=lengths)
+    sequence = PaddedSequence(inputs, lengths)
+    for form in (sequence, sequence.to_list()):
+        other = layer(form, context=context)
+        assert isinstance(other.outputs, PaddedSequence)
+        close(other.outputs.values, one.outputs)
+        close(other.last, one.last)
+        close_trees(other.state, one.state)
+
+
+def layer_rows(make: MakeLayer) -> None:
+    """Each row of a ragged batch = that row alone, without lengths: outputs, last, state."""
+    layer = make().eval()
+    inputs = rows().detach()
+    context = layer_context(layer)
+    whole = layer(inputs, context=context, lengths=LENGTHS)
+    for row, length in enumerate(LENGTHS):
+        some = torch.tensor([row])
+        alone = layer(inputs[:length, some], context=select_rows(context, some))
+        close(whole.outputs[:length, some], alone.outputs)
+        assert not whole.outputs[length:, row].any()
+        close(whole.last[some], alone.last)
+        close_trees(
+            map_tree(lambda leaf, s=some: leaf.index_select(0, s), whole.state), alone.state
+        )
+
+
+def layer_padding(make: MakeLayer) -> None:
+    """NaN in the padding changes neither results nor gradients."""
+    layer = make().eval()
+    behind = torch.arange(TIME).unsqueeze(1) >= torch.tensor(LENGTHS)
+    results = []
+    for fill in (0.0, float("nan")):
+        inputs = rows().detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        got = layer(inputs, context=layer_context(layer), lengths=LENGTHS)
+        value = weigh(got.outputs, got.state) + (got.last * got.last).sum()
+        results.append([got.outputs, got.last, *gradients(value, layer, inputs)])
+    for a, b in zip(*results, strict=True):
+        assert torch.equal(a, b)
+
+
+def layer_chunks(make: MakeLayer) -> None:
+    """A causal layer: whole = chunks; any other refuses a carried state."""
+    import pytest
+
+    layer = make().eval()
+    inputs, context, resets = rows().detach(), layer_context(layer), some_resets()
+    if not layer.causal:
+        with pytest.raises(ValueError, match="causal"):
+            layer(inputs, layer.initial_state(BATCH), context)
+        return
+    whole = layer(inputs, context=context, resets=resets)
+    state, outputs = None, []
+    for span in (slice(0, 1), slice(1, 4), slice(4, TIME)):
+        part = layer(inputs[span], state, context, resets=resets[span])
+        outputs.append(part.outputs)
+        state = part.state
+    close(torch.cat(outputs), whole.outputs)
+    close(part.last, whole.last)
+    close_trees(state, whole.state)
+
+
+def layer_saved(make: MakeLayer) -> None:
+    """Saved and loaded: the same outputs; torch's functional_call uses the tensors it is given."""
+    layer, other = make().eval(), make().eval()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.25)
+    inputs, context = rows().detach(), layer_context(layer)
+    wanted = other(inputs, context=context).outputs
+    assert not torch.equal(layer(inputs, context=context).outputs, wanted)
+    state = other.state_dict()
+    given = functional_call(layer, state, (inputs,), {"context": context})
+    assert torch.equal(given.outputs, wanted)
+    layer.load_state_dict(state)
+    assert torch.equal(layer(inputs, context=context).outputs, wanted)
+
+
+def layer_sizes(make: MakeLayer) -> None:
+    """Widths are as stated, and the state has the structure of the initial one."""
+    layer = make()
+    got = layer(rows(), context=layer_context(layer))
+    assert layer.input_size == INPUT
+    assert got.outputs.shape == (TIME, BATCH, layer.output_size)
+    assert got.last.shape == (BATCH, layer.output_size)
+    initial = layer.initial_state(BATCH)
+    assert [leaf.shape for leaf in leaves(got.state)] == [leaf.shape for leaf in leaves(initial)]
+
+
+LAYER_LAWS = {
+    law.__name__: law
+    for law in (layer_forms, layer_rows, layer_padding, layer_chunks, layer_saved, layer_sizes)
+}

@@ -1,0 +1,217 @@
+"""Something broken for every law, which it must catch: a law that cannot fail is none."""
+
+import itertools
+
+import pytest
+import torch
+from laws import laws
+from laws.subjects import HIDDEN, INPUT, Leaky, UserCell, cell
+from torch import nn
+from torch.autograd.gradcheck import GradcheckError
+
+import recurra
+from recurra import HiddenState
+from recurra.cells import TorchForm
+from recurra.engine import segments
+
+clock = itertools.count(1)
+
+
+def built(kind):
+    def make():
+        torch.manual_seed(0)
+        return kind(INPUT, HIDDEN).double()
+
+    return make
+
+
+class WrongForm(recurra.LSTMCell):
+    """Its kernel computes a slightly different step."""
+
+    def torch_form(self):
+        kind, (weight, *rest) = super().torch_form()
+        return TorchForm(kind, (weight * (1 + 1e-8), *rest))
+
+
+class WrongGradient(Leaky):
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value):
+            return value.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 1.001
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        return self.Scaled.apply(y), state
+
+
+class MixesRows(Leaky):
+    def step(self, x, state, context=None, noise=None):
+        return super().step(x - 1e-6 * x.sum(0), state)
+
+
+class Counts(Leaky):
+    """Remembers how often it was called: not pure, so steps depend on more than the state."""
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        return y + 1e-6 * next(clock), state
+
+
+class InPlace(Leaky):
+    def step(self, x, state, context=None, noise=None):
+        y, new = super().step(x, state)
+        state.h.add_(1)
+        return y, new
+
+
+class Caches(Leaky):
+    """Keeps a copy of its weights from the first call on."""
+
+    def step(self, x, state, context=None, noise=None):
+        if not hasattr(self, "kept"):
+            self.kept = [
+                p.detach().clone() for p in (*self.read.parameters(), *self.keep.parameters())
+            ]
+        w, b, u = self.kept
+        h = 0.9 * state.h + 0.1 * torch.tanh(
+            nn.functional.linear(x, w, b) + nn.functional.linear(state.h, u)
+        )
+        return h + 0 * self.read.weight.sum(), HiddenState(h)
+
+
+class Unsaved(Leaky):
+    """Part of what it knows is no parameter and no buffer."""
+
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.offset = 1e-6 * next(clock)
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        return y + self.offset, state
+
+
+class WrongFormula(recurra.LSTMCell):
+    def parameter_formula(self):
+        return "4*h*(i+h) + 8*h", {"i": self.input_size, "h": self.hidden_size}
+
+
+class WrongWidth(Leaky):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.output_size = hidden_size + 1
+
+
+BROKEN = [
+    ("definition", WrongForm),
+    ("gradient", WrongGradient),
+    ("chunks", Counts),
+    ("rows_alone", MixesRows),
+    ("reversal", Counts),
+    ("nothing", WrongWidth),
+    ("repeatable", Counts),
+    ("saved", Unsaved),
+    ("weights_used", Caches),
+    ("parameters_given", Caches),
+    ("pure", InPlace),
+    ("counted", WrongFormula),
+]
+
+
+@pytest.mark.parametrize(("law", "kind"), BROKEN)
+def test_broken_cell(law, kind):
+    with pytest.raises((AssertionError, GradcheckError)):
+        laws.CELL_LAWS[law](built(kind))
+
+
+def whole_rows(call):
+    """Segments that do not know of lengths."""
+    yield segments.Segment(0, call.time, call.batch)
+
+
+def forgets_resets(call, state, initial, time):
+    return state
+
+
+@pytest.mark.parametrize("law", ["definition", "padding", "reversal", "every_state"])
+def test_broken_lengths(law, monkeypatch):
+    monkeypatch.setattr(segments, "segments", whole_rows)
+    with pytest.raises(AssertionError):
+        laws.CELL_LAWS[law](lambda: cell("leaky"))
+
+
+@pytest.mark.parametrize("law", ["definition", "resets_cut"])
+def test_broken_resets(law, monkeypatch):
+    monkeypatch.setattr(segments, "_reset", forgets_resets)
+    with pytest.raises(AssertionError):
+        laws.CELL_LAWS[law](lambda: cell("gru"))
+
+
+@pytest.mark.parametrize("law", ["layer_forms", "layer_padding"])
+def test_broken_layer_lengths(law, monkeypatch):
+    monkeypatch.setattr(segments, "segments", whole_rows)
+    with pytest.raises(AssertionError):
+        laws.LAYER_LAWS[law](lambda: recurra.Recurrent(built(UserCell)()))
+
+
+class ForgetsState(recurra.Recurrent):
+    def through_time(self, inputs, lengths, state, context, resets):
+        return super().through_time(inputs, lengths, None, context, resets)
+
+
+class WrongLast(recurra.Recurrent):
+    def read_last(self, outputs, lengths):
+        return outputs[-1] if len(outputs) else super().read_last(outputs, lengths)
+
+
+class WrongStatedWidth(recurra.Recurrent):
+    def __init__(self, cell):
+        super().__init__(cell)
+        self.output_size += 1
+
+
+class HoldsWeights(recurra.Recurrent):
+    """Runs a copy of its cell, made when it was built."""
+
+    def __init__(self, cell):
+        super().__init__(cell)
+        import copy
+
+        self.copies = [copy.deepcopy(cell)]
+
+    def through_time(self, inputs, lengths, state, context, resets):
+        held = recurra.Recurrent(self.copies[0])
+        return held.through_time(inputs, lengths, state, context, resets)
+
+
+@pytest.mark.parametrize(
+    ("law", "kind"),
+    [
+        ("layer_chunks", ForgetsState),
+        ("layer_rows", WrongLast),
+        ("layer_sizes", WrongStatedWidth),
+        ("layer_saved", HoldsWeights),
+    ],
+)
+def test_broken_layer(law, kind):
+    with pytest.raises(AssertionError):
+        laws.LAYER_LAWS[law](lambda: kind(built(Leaky)()))
+
+
+def test_every_law_has_a_twin():
+    caught = {law for law, _ in BROKEN} | {"padding", "every_state", "resets_cut"}
+    assert caught == set(laws.CELL_LAWS)
+    layered = {"layer_forms", "layer_rows", "layer_padding"}
+    layered |= {"layer_chunks", "layer_sizes", "layer_saved"}
+    assert layered == set(laws.LAYER_LAWS)
+
+
+def test_tolerance():
+    value = torch.randn(5, dtype=torch.float64)
+    laws.close(value, value + 0.5 * laws.EXACT)
+    with pytest.raises(AssertionError):
+        laws.close(value, value + 5 * laws.EXACT)
