@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-__all__ = ["Description", "Part", "describe", "evaluate"]
+__all__ = ["Description", "Part", "describe"]
 
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 

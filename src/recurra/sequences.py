@@ -414,7 +414,7 @@ def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
     try:
         if isinstance(row, Tensor | np.ndarray):
             tensor = _tensor(row, dtype)
-        elif len(row) and isinstance(row[0], Tensor | np.ndarray):
+        elif hasattr(row, "__len__") and len(row) and isinstance(row[0], Tensor | np.ndarray):
             tensor = torch.stack([_tensor(element, dtype) for element in row])
         else:
             tensor = torch.tensor(row, dtype=dtype)

@@ -443,7 +443,8 @@ def pure(make: MakeCell) -> None:
 
 def counted(make: MakeCell) -> None:
     """The parameter formula gives the number of parameters."""
-    from recurra import describe, evaluate
+    from recurra import describe
+    from recurra.description import evaluate
 
     cell = make()
     count = sum(parameter.numel() for parameter in cell.parameters())

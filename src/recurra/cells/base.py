@@ -84,7 +84,8 @@ class Cell(nn.Module, abc.ABC):
                 return h, recurra.HiddenState(h)
 
     Args:
-        input_size: width of x.
+        input_size: width of x; None for a cell that reads something else than one vector, such as
+            pictures or numbers alone.
         hidden_size: width of the state.
         output_size: width of y; ``hidden_size`` unless given.
 
@@ -95,13 +96,15 @@ class Cell(nn.Module, abc.ABC):
     takes_context: ClassVar[bool] = False
     """Whether ``step`` reads the context it is offered."""
 
-    input_size: int
+    input_size: int | None
     hidden_size: int
     output_size: int
 
-    def __init__(self, input_size: int, hidden_size: int, output_size: int | None = None) -> None:
+    def __init__(
+        self, input_size: int | None, hidden_size: int, output_size: int | None = None
+    ) -> None:
         super().__init__()
-        self.input_size = _size("input_size", input_size)
+        self.input_size = None if input_size is None else _size("input_size", input_size)
         self.hidden_size = _size("hidden_size", hidden_size)
         self.output_size = _size("output_size", output_size or hidden_size)
 

@@ -54,6 +54,8 @@ class ElmanCell(Cell):
         SettingError: an unknown activation or initializer, or a size below 1.
     """
 
+    input_size: int
+
     def __init__(
         self,
         input_size: int,

@@ -17,6 +17,8 @@ linear = nn.functional.linear
 class _GatedUnit(Cell):
     """What both conventions share: the weights and the state."""
 
+    input_size: int
+
     def __init__(
         self,
         input_size: int,

@@ -56,6 +56,8 @@ class LSTMCell(Cell):
         SettingError: an unknown initializer, or a size below 1.
     """
 
+    input_size: int
+
     def __init__(
         self,
         input_size: int,

@@ -101,11 +101,16 @@ def prepare(
 
 
 def _check_width(cell: Cell, inputs: Tree) -> None:
-    """A plain vector must have the width the cell says; other elements are the cell's business."""
-    if isinstance(inputs, Tensor) and inputs.dim() == 3 and inputs.shape[2] != cell.input_size:
+    """One tensor must hold vectors of the stated width; parts of a tuple are the cell's business."""
+    if cell.input_size is None or not isinstance(inputs, Tensor):
+        return
+    if tuple(inputs.shape[2:]) != (cell.input_size,):
+        hint = ""
+        if inputs.dim() == 2 and inputs.shape[1] == cell.input_size:
+            hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
             f"inputs of {type(cell).__name__}: expected [time, batch, {cell.input_size}], "
-            f"got {list(inputs.shape)}."
+            f"got {list(inputs.shape)}.{hint}"
         )
 
 

@@ -113,9 +113,7 @@ def _run_sorted(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run:
 
 def _no_rows(call: Call, step: Stretch) -> Run:
     """One step of no rows: its result has the shape, the type and the graph of an empty one."""
-    inputs = map_tree(
-        lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs
-    )
+    inputs = map_tree(lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs)
     noise = call.noise and Noise(
         map_tree(lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise.step),
         map_tree(lambda leaf: leaf[:0], call.noise.held),

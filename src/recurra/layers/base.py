@@ -44,7 +44,7 @@ class LayerOutput(NamedTuple):
 class Layer(nn.Module, abc.ABC):
     """Base of all layers."""
 
-    input_size: int
+    input_size: int | None
     output_size: int
 
     @property

@@ -106,7 +106,7 @@ def _check(layers: list[Layer], dropout: float, residual: bool) -> None:
                 f"Stack: layer {number} is a {type(layer).__name__}; expected a recurra layer, "
                 "such as Recurrent(cell)"
             )
-        if number and layer.input_size != layers[number - 1].output_size:
+        if number and layer.input_size not in (None, layers[number - 1].output_size):
             raise SettingError(
                 f"Stack: layer {number} reads {layer.input_size} numbers, but layer {number - 1} "
                 f"gives {layers[number - 1].output_size}"

@@ -21,7 +21,7 @@ from recurra.sequences import Batch
 from recurra.training.recipe import TrainingSettings
 from recurra_runtime.vocabulary import Ids
 
-__all__ = ["Progress", "fit", "interruptible", "optimizer_of"]
+__all__ = ["Progress", "fit", "interruptible", "optimizer_of", "train_step"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def fit(
         rate = float(schedule.get_last_lr()[0])
         batch, fresh = next(batches)
         state = None if fresh else state
-        loss, norm, state = _step(model, batch, state, optimizer, settings.clip)
+        loss, norm, state = train_step(model, batch, state, optimizer, settings.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(
                 f"training: the loss is {loss}, its gradient {norm}, at step {step} of {steps}. "
@@ -120,9 +120,21 @@ def _steps(symbols: int, settings: TrainingSettings) -> int:
     return passes * math.ceil(row / settings.window) + math.ceil(rest / per_step)
 
 
-def _step(
+def train_step(
     model: Model, batch: Batch, state: states.Tree, optimizer: torch.optim.Optimizer, clip: float
 ) -> tuple[float, float, states.Tree]:
+    """One step on one window; with a loss that is not finite the weights stay as they are.
+
+    Args:
+        model: is changed in place.
+        batch: the window.
+        state: carried from the window before, or None.
+        optimizer: of the model's parameters.
+        clip: largest norm of the gradient.
+
+    Returns:
+        mean loss in nats, norm of the gradient before clipping, and the state to carry on.
+    """
     scored = model(batch, state)
     loss: Tensor = scored.total / max(scored.count, 1)
     optimizer.zero_grad(set_to_none=True)

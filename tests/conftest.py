@@ -1,0 +1,82 @@
+"""One tiny trained run on generated text, shared by all tests that need a finished model."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from pathlib import Path
+
+import pytest
+
+from recurra.training import Recipe, Report, Trained, load_recipe, train_language_model
+
+TINY = [
+    "model.hidden_size=16",
+    "model.layers=1",
+    "model.dropout=0.0",
+    "training.symbols=24000",
+    "training.batch_size=8",
+    "training.window=16",
+    "training.learning_rate=0.02",
+    "training.evaluations=6",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyRun:
+    """A finished run, what it was told, and what it told.
+
+    Args:
+        path: its folder; tests must not change it.
+        text: all of its text, one document.
+        changes: what its recipe changes, as --set takes it.
+        recipe: every setting.
+        trained: what the training returned.
+        reports: what it said while it ran.
+    """
+
+    path: Path
+    text: str
+    changes: list[str]
+    recipe: Recipe
+    trained: Trained
+    reports: list[Report]
+
+
+def sentences(number: int, seed: int = 0) -> str:
+    """Simple sentences in random order."""
+    draw = random.Random(seed)
+    who, does = ["anna", "the cat", "a dog", "my owl"], ["sees", "hears", "likes", "finds"]
+    return "".join(
+        f"{draw.choice(who)} {draw.choice(does)} {draw.choice(who)}.\n" for _ in range(number)
+    )
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    """About 4,000 characters."""
+    return sentences(200)
+
+
+@pytest.fixture(scope="session")
+def text_file(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same text in a file."""
+    path = tmp_path_factory.mktemp("data") / "sentences.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_changes() -> list[str]:
+    """Settings of a model that trains in a second."""
+    return list(TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(text: str, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
+    """A finished run; copy it before changing anything in it."""
+    path = tmp_path_factory.mktemp("runs") / "tiny"
+    recipe = load_recipe("language-model", TINY)
+    reports: list[Report] = []
+    trained = train_language_model(recipe, [text], path, reports.append)
+    return TinyRun(path, text, list(TINY), recipe, trained, reports)

@@ -1,0 +1,251 @@
+"""Text from files and folders: what is read, and where it is said to be wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra.data import Document, read_documents, read_text
+from recurra.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "some.txt"
+
+
+def unix(text: str) -> str:
+    """Line ends as ``\\n``, character by character."""
+    out: list[str] = []
+    before = ""
+    for character in text:
+        if character == "\r" or (character == "\n" and before != "\r"):
+            out.append("\n")
+        elif character != "\n":
+            out.append(character)
+        before = character
+    return "".join(out)
+
+
+# ------------------------------------------------------------------------------------------ text
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(st.sampled_from("\r\na é漢😀\u2028\x85\ufeff"), max_size=12),
+    encoding=st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-32-be", "gb18030"]),
+)
+def test_any_text_in_any_encoding(
+    tmp_path_factory: pytest.TempPathFactory, text: str, encoding: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.txt"
+    file.write_bytes(text.encode(encoding))
+    want = unix(text)
+    assert read_text(file, encoding=encoding) in (want, want.removeprefix("\ufeff"))
+    if not text.startswith("\ufeff"):
+        assert read_text(str(file), encoding=encoding) == want
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"one\r\ntwo\rthree\n", "one\ntwo\nthree\n"),
+        (b"\r\r\n\n\r", "\n\n\n\n"),
+        (b"no end", "no end"),
+        (BOM + b"a\r\n", "a\n"),
+        (BOM, ""),
+        ("å\u2028b\x0c".encode(), "å\u2028b\x0c"),
+        (b"", ""),
+    ],
+)
+def test_line_ends_and_byte_order_marks(file: Path, raw: bytes, text: str) -> None:
+    file.write_bytes(raw)
+    for name in ("utf-8", "UTF-8", "utf8", "utf_8", "U8", "utf-8-sig"):
+        assert read_text(file, encoding=name) == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "raw"),
+    [
+        ("latin-1", b"caf\xe9\r\n"),
+        ("cp1252", b"caf\xe9\r\n"),
+        ("utf-16", "café\r\n".encode("utf-16")),
+        ("utf-16-le", "\ufeffcafé\r\n".encode("utf-16-le")),
+        ("UTF-16-BE", "café\r\n".encode("utf-16-be")),
+        ("utf-32", "café\r\n".encode("utf-32")),
+    ],
+)
+def test_other_encodings(file: Path, encoding: str, raw: bytes) -> None:
+    file.write_bytes(raw)
+    assert read_documents(file, encoding=encoding) == [Document("café\n", str(file))]
+
+
+@pytest.mark.parametrize(
+    ("raw", "encoding", "line", "byte", "value"),
+    [
+        (b"\xff", "utf-8", 1, 0, "0xff"),
+        (b"good\nb\xe9d\n", "utf-8", 2, 6, "0xe9"),
+        (b"a\r\nb\r\n\xc3(", "utf-8", 3, 6, "0xc3"),
+        (b"a\rb\rc\x80", "utf-8", 3, 5, "0x80"),
+        (b"a\r\n\r\xfe", "utf-8", 3, 4, "0xfe"),
+        (b"cut \xe2\x82", "utf-8", 1, 4, "0xe2"),
+        ("é\né".encode() + b"\xff", "utf-8", 2, 5, "0xff"),
+        (BOM + b"\xff", "utf-8", 1, 3, "0xff"),
+        (BOM + b"a\r\nb\xff", "utf-8", 2, 7, "0xff"),
+        (BOM + b"a\r\nb\xff", "utf_8", 2, 7, "0xff"),
+        (BOM + b"a\r\nb\xff", "utf-8-sig", 2, 7, "0xff"),
+        (b"a\nb\x81", "cp1252", 2, 3, "0x81"),
+        (b"a\n\nb\xe9", "ascii", 3, 4, "0xe9"),
+        ("a\n".encode("utf-16") + b"\x00\xdcb\x00", "utf-16", 2, 6, "0x00"),
+        # U+0A05 has a byte 0x0a, and is no line end
+        ("\u0a05\n".encode("utf-16-le") + b"b", "utf-16-le", 2, 4, "0x62"),
+    ],
+)
+def test_where_a_file_is_no_text(
+    file: Path, raw: bytes, encoding: str, line: int, byte: int, value: str
+) -> None:
+    file.write_bytes(raw)
+    with pytest.raises(DataError) as caught:
+        read_text(file, encoding=encoding)
+    said = str(caught.value)
+    assert said.startswith(f"{file}: line {line}, byte {byte} ({value}) is not {encoding} (")
+    assert "--encoding latin-1" in said
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    before=st.text(st.sampled_from("\r\naé漢😀"), max_size=10),
+    mark=st.sampled_from([b"", BOM]),
+    after=st.binary(max_size=5),
+)
+def test_place_of_the_first_bad_byte(
+    tmp_path_factory: pytest.TempPathFactory, before: str, mark: bytes, after: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "bad.txt"
+    good = mark + before.encode()
+    file.write_bytes(good + b"\xff" + after.replace(b"\0", b"x"))
+    line = unix(before).count("\n") + 1
+    with pytest.raises(DataError, match=rf"line {line}, byte {len(good)} \(0xff\) is not utf-8"):
+        read_text(file)
+
+
+@pytest.mark.parametrize("before", [0, 5, 70_000])
+def test_binary_files_are_refused(file: Path, before: int) -> None:
+    file.write_bytes(b"x" * before + b"\0\x01\xff")
+    with pytest.raises(DataError, match=rf"NUL byte at byte {before}: a binary file, or .*utf-16"):
+        read_text(file)
+    file.write_bytes("ab".encode("utf-16"))
+    with pytest.raises(DataError, match="NUL byte at byte 3"):
+        read_text(file, encoding="latin-1")
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "a\0b"])
+def test_unknown_encodings(file: Path, encoding: str) -> None:
+    file.write_text("text")
+    for read in (read_text, read_documents):
+        with pytest.raises(DataError, match=r"^encoding: no .*; known are for example utf-8"):
+            read(file, encoding=encoding)
+
+
+# ------------------------------------------------------------------------------ files and folders
+
+
+def fill(folder: Path, files: dict[str, bytes]) -> None:
+    for name, raw in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(raw)
+
+
+def test_folder_with_nested_files_sorted_by_path(tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        {
+            "b.txt": b"2",
+            "c/deep/er.txt": b"3\r\n",
+            "a.txt": BOM + b"1",
+            "empty.txt": b"",
+            "only a mark.txt": BOM,
+            "z.md": b"note",
+            "c.txt/inside.txt": b"4",
+        },
+    )
+    read = read_documents(tmp_path)
+    names = ["a.txt", "b.txt", "c/deep/er.txt", "c.txt/inside.txt"]
+    assert [(d.text, d.source) for d in read] == [
+        (text, str(tmp_path / name))
+        for text, name in zip(["1", "2", "3\n", "4"], names, strict=True)
+    ]
+    assert [d.text for d in read_documents(str(tmp_path), pattern="*.md")] == ["note"]
+    assert [d.text for d in read_documents(tmp_path, pattern="[ab].*")] == ["1", "2"]
+    assert [d.text for d in read_documents(tmp_path, pattern="deep/*")] == ["3\n"]
+
+
+@pytest.mark.parametrize(
+    ("files", "pattern", "message"),
+    [
+        ({}, "*.txt", r"expected files \*\.txt, found none\. It is empty\."),
+        (
+            {"a.md": b"1", "b.md": b"2", "sub/c.py": b"3", "Makefile": b"4"},
+            "*.txt",
+            r"found none\. Endings there: \.md \(2\), .*data\.pattern",
+        ),
+        ({"Makefile": b"4"}, "*.txt", r"Endings there: none \(1\)"),
+        ({"a.txt": b"1"}, "*.TXT?", r"expected files \*\.TXT\?, found none"),
+        ({"a.txt": b"1"}, "", r"expected files , found none\. Endings there: \.txt \(1\)"),
+        ({"a.txt": b"1"}, "/a.txt", r"^pattern '/a\.txt': expected one like '\*\.txt'"),
+        ({"a.txt": b"", "b/c.txt": BOM}, "*.txt", r"expected text, all 2 files \*\.txt are empty"),
+        ({"a.txt": b"fine", "b.txt": b"not\n\xff"}, "*.txt", r"b\.txt: line 2, byte 4 \(0xff\)"),
+    ],
+)
+def test_folders_without_text(
+    tmp_path: Path, files: dict[str, bytes], pattern: str, message: str
+) -> None:
+    fill(tmp_path, files)
+    with pytest.raises(DataError, match=message):
+        read_documents(tmp_path, pattern=pattern)
+
+
+@pytest.mark.parametrize("raw", [b"", BOM])
+def test_empty_file(file: Path, raw: bytes) -> None:
+    file.write_bytes(raw)
+    with pytest.raises(DataError, match="expected text, the file is empty"):
+        read_documents(file)
+    assert read_text(file) == ""
+
+
+def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as caught:
+        read_documents("none.txt")
+    assert str(caught.value) == f"none.txt: no such file or folder (looked in {tmp_path})."
+    with pytest.raises(DataError, match=r"none\.txt: cannot be read \(No such file"):
+        read_text("none.txt")
+    with pytest.raises(DataError, match=r"cannot be read \(File name too long\)"):
+        read_documents("n" * 5000)
+
+
+def test_neither_file_nor_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="expected a file or a folder, this is neither"):
+        read_documents(tmp_path / "pipe")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_without_permission(file: Path) -> None:
+    file.write_text("secret")
+    file.chmod(0)
+    for read in (read_text, read_documents):
+        with pytest.raises(DataError, match=r"some\.txt: cannot be read \(Permission denied\)"):
+            read(file)
+    file.parent.chmod(0)
+    try:
+        with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
+            read_documents(file)
+    finally:
+        file.parent.chmod(0o700)

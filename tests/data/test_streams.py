@@ -1,0 +1,152 @@
+"""Windows over documents: by hand on tiny ones, and counted symbol by symbol on others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra.data import document_batches, stream, windows
+from recurra.errors import DataError
+from recurra.sequences import Batch, PaddedSequence
+
+START, END = 1, 2
+
+
+def arrays(*documents: list[int]) -> list[np.ndarray[Any, Any]]:
+    return [np.array(document, dtype=np.int64) for document in documents]
+
+
+def numbered(lengths: list[int]) -> list[list[int]]:
+    """Documents of these lengths, no two symbols alike."""
+    ids = iter(range(3, 10_000))
+    return [[next(ids) for _ in range(length)] for length in lengths]
+
+
+some = st.lists(st.integers(0, 9), min_size=1, max_size=8)
+few = st.integers(1, 5)
+
+TINY = ([5, 6, 7], [], [8])
+INPUTS = [START, 5, 6, 7, START, START, 8]
+TARGETS = [5, 6, 7, END, END, 8, END]
+FIRSTS = [True, False, False, False, True, True, False]
+
+
+def test_stream_by_hand() -> None:
+    inputs, targets, firsts = stream(arrays(*TINY))
+    assert inputs.tolist() == INPUTS
+    assert targets.tolist() == TARGETS
+    assert firsts.tolist() == FIRSTS
+    assert (inputs.dtype, targets.dtype, firsts.dtype) == (torch.int64, torch.int64, torch.bool)
+
+
+def test_stream_of_nothing() -> None:
+    for part, dtype in zip(stream([]), (torch.int64, torch.int64, torch.bool), strict=True):
+        assert part.tolist() == []
+        assert part.dtype == dtype
+
+
+def test_windows_by_hand() -> None:
+    # Seven steps on two rows: 1 5 6 | 7 1 1, and the last one is left out.
+    first, second = windows(arrays(*TINY), rows=2, size=2)
+    assert first.inputs.tolist() == [[START, 7], [5, START]]
+    assert first.targets.tolist() == [[5, END], [6, END]]
+    assert first.resets.tolist() == [[True, False], [False, True]]
+    assert second.inputs.tolist() == [[6, START]]
+    assert second.targets.tolist() == [[7, 8]]
+    assert second.resets.tolist() == [[False, True]]
+
+
+def test_windows_without_a_beginning_have_no_resets() -> None:
+    made = list(windows(arrays([3, 4, 5, 6, 7, 8, 9]), rows=1, size=3))
+    assert [batch.inputs.flatten().tolist() for batch in made] == [[1, 3, 4], [5, 6, 7], [8, 9]]
+    assert [None if b.resets is None else b.resets.tolist() for b in made] == [
+        [[True], [False], [False]],
+        None,
+        None,
+    ]
+
+
+@settings(max_examples=100, deadline=None)
+@given(some, few, few)
+def test_windows_go_on_where_they_stopped(lengths: list[int], rows: int, size: int) -> None:
+    documents = numbered(lengths)
+    inputs = [symbol for document in documents for symbol in [START, *document]]
+    targets = [symbol for document in documents for symbol in [*document, END]]
+    firsts = [place == 0 for document in documents for place in range(len(document) + 1)]
+    steps = len(inputs) // rows
+    if steps == 0:
+        with pytest.raises(DataError, match=f"each of {rows} rows, got {len(inputs)} in all"):
+            list(windows(arrays(*documents), rows=rows, size=size))
+        return
+
+    read: list[list[tuple[int, int, bool]]] = [[] for _ in range(rows)]
+    made = list(windows(arrays(*documents), rows=rows, size=size))
+    for batch in made:
+        marks = torch.zeros_like(batch.inputs).bool() if batch.resets is None else batch.resets
+        assert batch.resets is None or batch.resets.any()
+        triples = torch.stack([batch.inputs, batch.targets, marks.long()], 2).tolist()
+        for row in range(rows):
+            read[row] += [(i, t, bool(mark)) for i, t, mark in (step[row] for step in triples)]
+    assert [len(batch.inputs) for batch in made[:-1]] == [size] * (len(made) - 1)
+    assert 1 <= len(made[-1].inputs) <= size
+    # Every step is there once, in order, but for fewer than `rows` at the end.
+    whole = list(zip(inputs, targets, firsts, strict=True))
+    assert sum(read, []) == whole[: rows * steps]  # noqa: RUF017
+    assert 0 <= len(whole) - rows * steps < rows
+
+
+def test_windows_need_a_symbol_for_each_row() -> None:
+    for documents, number in (((), 0), (([3],), 2)):
+        with pytest.raises(DataError, match=f"each of 3 rows, got {number} in all.*batch_size"):
+            windows(arrays(*documents), rows=3, size=2)
+
+
+def test_document_batches_by_hand() -> None:
+    (group, rest) = document_batches(arrays([5], [6, 7, 8], [9, 10]), rows=2, size=3)
+    first, second = group
+    assert first.inputs.values.tolist() == [[START, START], [6, 9], [7, 10]]
+    assert first.targets.values.tolist() == [[6, 9], [7, 10], [8, END]]
+    assert first.inputs.lengths.tolist() == first.targets.lengths.tolist() == [3, 3]
+    assert [row.tolist() for row in second.inputs.to_list()] == [[8], []]
+    assert [row.tolist() for row in second.targets.to_list()] == [[END], []]
+    assert [row.tolist() for row in rest[0].inputs.to_list()] == [[START, 5]]
+    assert [row.tolist() for row in rest[0].targets.to_list()] == [[5, END]]
+    assert len(rest) == 1
+    assert first.resets is None
+
+
+def joined(group: list[Batch], name: str) -> list[list[int]]:
+    """The rows of a group's windows, end to end."""
+    rows: list[list[int]] = [[] for _ in group[0].inputs.lengths]
+    for batch in group:
+        sequence: PaddedSequence = getattr(batch, name)
+        for row, part in zip(rows, sequence.to_list(), strict=True):
+            row += part.tolist()
+    return rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(some, few, few)
+def test_document_batches_lose_no_symbol(lengths: list[int], rows: int, size: int) -> None:
+    documents = numbered(lengths)
+    groups = list(document_batches(arrays(*documents), rows=rows, size=size))
+    inputs = [row for group in groups for row in joined(group, "inputs")]
+    targets = [row for group in groups for row in joined(group, "targets")]
+    assert Counter(map(tuple, inputs)) == Counter((START, *document) for document in documents)
+    assert targets == [[*row[1:], END] for row in inputs]
+    count = sum(batch.targets.count for group in groups for batch in group)
+    assert count == sum(lengths) + len(documents)
+    assert [len(group[0].inputs.lengths) for group in groups[:-1]] == [rows] * (len(groups) - 1)
+    for group in groups:
+        assert all(batch.inputs.time <= size for batch in group)
+    assert [len(row) for row in inputs] == sorted(map(len, inputs), reverse=True)
+
+
+def test_document_batches_of_nothing() -> None:
+    assert list(document_batches([], rows=2, size=2)) == []

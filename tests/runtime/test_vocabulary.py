@@ -1,0 +1,195 @@
+"""Vocabularies: text to ids and back, whole and piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recurra_runtime.vocabulary import (
+    END,
+    RESERVED,
+    START,
+    UNKNOWN,
+    ByteVocabulary,
+    CharacterVocabulary,
+    vocabulary_from_json,
+)
+
+BYTES = ByteVocabulary()
+LETTERS = CharacterVocabulary("ba😀é")
+
+
+def test_reserved_ids() -> None:
+    assert (UNKNOWN, START, END) == (0, 1, 2)
+    assert RESERVED == ("<unk>", "<s>", "</s>")
+    for vocabulary in (BYTES, LETTERS, CharacterVocabulary([])):
+        assert [vocabulary.symbol(i) for i in range(3)] == ["<unk>", "<s>", "</s>"]
+
+
+# ------------------------------------------------------------------------------------ characters
+
+
+def test_characters_by_hand() -> None:
+    assert len(LETTERS) == 7
+    ids = LETTERS.encode("ab😀éxba\n")
+    assert ids.tolist() == [4, 3, 5, 6, UNKNOWN, 3, 4, UNKNOWN]
+    assert ids.dtype == np.int64
+    assert LETTERS.encode("").tolist() == []
+    assert LETTERS.encode("").dtype == np.int64
+    assert LETTERS.decode([START, 4, UNKNOWN, 5, END, 3]) == "a\ufffd😀b"
+    assert [LETTERS.symbol(i) for i in range(3, 7)] == ["b", "a", "😀", "é"]
+
+
+def test_characters_of_texts_are_sorted() -> None:
+    made = CharacterVocabulary.of(["cab", "", "b😀\n", "é"])
+    assert made.characters == ("\n", "a", "b", "c", "é", "😀")
+    assert CharacterVocabulary.of([]).characters == ()
+
+
+@given(st.text(), st.text())
+def test_characters_round_trip(text: str, other: str) -> None:
+    known = CharacterVocabulary.of([text])
+    ids = known.encode(text)
+    assert len(ids) == len(text)
+    assert known.decode(ids) == text
+    assert known.decode(ids.tolist()) == text
+    assert all(i >= len(RESERVED) for i in ids)
+    assert len(known) == len(set(text)) + 3
+    seen = known.encode(other)
+    assert [i == UNKNOWN for i in seen] == [character not in text for character in other]
+    assert known.decode(seen) == "".join(c if c in text else "\ufffd" for c in other)
+
+
+@given(st.permutations("abcxyz😀é\n\0"))
+def test_characters_keep_the_order_given(characters: list[str]) -> None:
+    made = CharacterVocabulary(characters)
+    assert made.encode("".join(characters)).tolist() == list(range(3, 13))
+
+
+def test_a_lone_surrogate_is_a_character() -> None:
+    odd = "a\ud800"
+    made = CharacterVocabulary.of([odd])
+    assert made.decode(made.encode(odd)) == odd
+    assert made.encode("\udfff").tolist() == [UNKNOWN]
+
+
+def test_characters_written_one_by_one() -> None:
+    write = LETTERS.writer()
+    assert [write(i) for i in (START, 4, 5, UNKNOWN, END)] == ["", "a", "😀", "\ufffd", ""]
+
+
+# ----------------------------------------------------------------------------------------- bytes
+
+
+def test_bytes_by_hand() -> None:
+    assert len(BYTES) == 259
+    ids = BYTES.encode("aé\0")
+    assert ids.tolist() == [0x61 + 3, 0xC3 + 3, 0xA9 + 3, 3]
+    assert ids.dtype == np.int64
+    assert BYTES.encode("").tolist() == []
+    assert BYTES.decode([START, 0xC3 + 3, 0xA9 + 3, END, UNKNOWN]) == "é"
+    assert BYTES.decode([0xC3 + 3, 0x61 + 3, 0xFF + 3]) == "\ufffda\ufffd"
+    assert (BYTES.symbol(3), BYTES.symbol(0x61 + 3), BYTES.symbol(258)) == ("0x00", "0x61", "0xff")
+
+
+@given(st.text())
+def test_bytes_round_trip(text: str) -> None:
+    ids = BYTES.encode(text)
+    assert ids.tolist() == [byte + 3 for byte in text.encode()]
+    assert BYTES.decode(ids) == text
+
+
+@given(st.text())
+def test_bytes_written_one_by_one(text: str) -> None:
+    write = BYTES.writer()
+    for character in text:
+        *before, last = character.encode()
+        assert [write(byte + 3) for byte in before] == [""] * len(before)
+        assert write(START) == ""  # a reserved id in the middle of a character disturbs nothing
+        assert write(last + 3) == character
+
+
+def test_writers_do_not_share_what_they_have_begun() -> None:
+    first, second = BYTES.writer(), BYTES.writer()
+    assert first(0xC3 + 3) == ""
+    assert second(0x61 + 3) == "a"
+    assert first(0xA9 + 3) == "é"
+
+
+def test_writer_puts_a_mark_for_bytes_that_are_no_text() -> None:
+    write = BYTES.writer()
+    assert [write(byte + 3) for byte in (0xFF, 0x61, 0xC3, 0x61)] == ["\ufffd", "a", "", "\ufffda"]
+
+
+# ------------------------------------------------------------------------------------------ json
+
+
+@given(st.text())
+def test_json_round_trip(text: str) -> None:
+    made = CharacterVocabulary.of([text])
+    back = vocabulary_from_json(json.loads(json.dumps(made.to_json())))
+    assert isinstance(back, CharacterVocabulary)
+    assert back.characters == made.characters
+    assert back.encode(text).tolist() == made.encode(text).tolist()
+
+
+def test_json_by_hand() -> None:
+    assert LETTERS.to_json() == {"kind": "characters", "characters": "ba😀é"}
+    assert BYTES.to_json() == {"kind": "bytes"}
+    assert isinstance(vocabulary_from_json({"kind": "bytes"}), ByteVocabulary)
+    back = vocabulary_from_json({"kind": "characters", "characters": "ba"})
+    assert back.encode("ab").tolist() == [4, 3]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "bytes",
+        {},
+        {"kind": "words"},
+        {"kind": "characters"},
+        {"kind": "characters", "characters": ["a"]},
+    ],
+)
+def test_json_of_another_shape(data: Any) -> None:
+    with pytest.raises(ValueError, match="expected kind 'characters'"):
+        vocabulary_from_json(data)
+
+
+# ---------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("characters", "message"),
+    [
+        (["a", "bc"], "expected single characters, got 'bc' at 1"),
+        ([""], "expected single characters, got '' at 0"),
+        ([7], "expected single characters, got 7 at 0"),
+        ("aba", "each character once"),
+    ],
+)
+def test_characters_that_are_refused(characters: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CharacterVocabulary(characters)
+
+
+@pytest.mark.parametrize("vocabulary", [BYTES, LETTERS], ids=["bytes", "characters"])
+@pytest.mark.parametrize("over", [True, False])
+def test_ids_out_of_range(vocabulary: Any, over: bool) -> None:
+    index = len(vocabulary) if over else -1
+    uses: list[Callable[[], Any]] = [
+        lambda: vocabulary.decode([3, index]),
+        lambda: vocabulary.writer()(index),
+        lambda: vocabulary.symbol(index),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match=f"expected 0 to {len(vocabulary) - 1}, got {index}"):
+            use()

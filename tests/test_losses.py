@@ -1,0 +1,233 @@
+"""Losses against sums written out in Python, in double; what stands in the padding is NaN."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError
+from recurra.losses import absolute_error, cross_entropy, reduce, squared_error
+from recurra.sequences import PaddedSequence
+
+CLASSES = 4
+LENGTHS = [[3, 0, 5, 1], [2, 2], [0, 0, 0], [4], []]
+REDUCTIONS = ("mean", "sum", "rows", "none")
+ERRORS: dict[str, tuple[Callable[..., Any], Callable[[float], float]]] = {
+    "squared": (squared_error, lambda d: d * d),
+    "absolute": (absolute_error, abs),
+}
+
+
+def reduced(rows: list[list[float]], reduction: str) -> Any:
+    """The table at the top of :mod:`recurra.losses`, by hand."""
+    values = [value for row in rows for value in row]
+    if reduction == "mean":
+        return sum(values) / len(values) if values else 0.0
+    if reduction == "sum":
+        return sum(values)
+    if reduction == "rows":
+        return sum(map(sum, rows)) / len(rows) if rows else 0.0
+    return rows
+
+
+def check(got: Any, rows: list[list[float]], reduction: str) -> None:
+    want = reduced(rows, reduction)
+    if reduction != "none":
+        assert got.shape == ()
+        assert got.item() == pytest.approx(want, rel=1e-12, abs=1e-15)
+        return
+    assert isinstance(got, PaddedSequence)
+    assert got.values.dim() == 2
+    assert not got.values[~got.mask].any()
+    assert len(got.to_list()) == len(want)
+    for one, other in zip(got.to_list(), want, strict=True):
+        assert one.tolist() == pytest.approx(other, rel=1e-12)
+
+
+def entropy(logits: list[float], target: int) -> float:
+    return math.log(sum(math.exp(z) for z in logits)) - logits[target]
+
+
+def classes(lengths: list[int], more: int = 2) -> tuple[Tensor, Tensor, list[list[float]]]:
+    """Logits with NaN and targets with nonsense behind each row, and the loss of every step."""
+    torch.manual_seed(len(lengths))
+    time = max(lengths, default=0) + more
+    logits = torch.randn(time, len(lengths), CLASSES, dtype=torch.float64)
+    targets = torch.randint(CLASSES, (time, len(lengths)))
+    rows = [
+        [entropy(logits[t, b].tolist(), int(targets[t, b])) for t in range(length)]
+        for b, length in enumerate(lengths)
+    ]
+    for b, length in enumerate(lengths):
+        logits[length:, b] = math.nan
+        targets[length:, b] = 999
+    return logits, targets, rows
+
+
+def given_as(how: str, one: Tensor, other: Tensor, lengths: list[int]) -> tuple[Any, Any, Any]:
+    known = torch.tensor(lengths, dtype=torch.int64)
+    first = PaddedSequence(one, known) if how in ("both", "first") else one
+    second = PaddedSequence(other, known) if how in ("both", "second") else other
+    return first, second, known if how == "lengths" else None
+
+
+WAYS = ("both", "first", "second", "lengths")
+
+
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_cross_entropy(lengths: list[int], how: str, reduction: Any) -> None:
+    logits, targets, rows = classes(lengths)
+    logits.requires_grad_()
+    z, y, known = given_as(how, logits, targets, lengths)
+    got = cross_entropy(z, y, lengths=known, reduction=reduction)
+    check(got, rows, reduction)
+    (got.values if reduction == "none" else got).sum().backward()
+    for b, length in enumerate(lengths):
+        assert not logits.grad[length:, b].any()
+        assert bool(logits.grad[:length, b].all()) or not length
+
+
+@pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 1, 2)], ids=str)
+@pytest.mark.parametrize("lengths", LENGTHS, ids=str)
+@pytest.mark.parametrize("how", WAYS)
+def test_errors_of_numbers(name: str, shape: tuple[int, ...], lengths: list[int], how: str) -> None:
+    loss, each = ERRORS[name]
+    torch.manual_seed(1)
+    size = (max(lengths, default=0) + 1, len(lengths), *shape)
+    one, other = torch.randn(2, *size, dtype=torch.float64)
+    rows = [
+        [
+            sum(
+                each(p - y)
+                for p, y in zip(
+                    one[t, b].flatten().tolist(), other[t, b].flatten().tolist(), strict=True
+                )
+            )
+            / math.prod(shape)
+            for t in range(length)
+        ]
+        for b, length in enumerate(lengths)
+    ]
+    for b, length in enumerate(lengths):
+        one[length:, b], other[length:, b] = math.nan, math.inf
+    one.requires_grad_()
+    for reduction in REDUCTIONS:
+        p, y, known = given_as(how, one, other, lengths)
+        check(loss(p, y, lengths=known, reduction=reduction), rows, reduction)
+    loss(p, y, lengths=known).backward()
+    assert one.grad.isfinite().all()
+
+
+def test_plain_tensors_are_valid_to_the_end() -> None:
+    logits, targets, rows = classes([3, 3], more=0)
+    for reduction in REDUCTIONS:
+        check(cross_entropy(logits, targets, reduction=reduction), rows, reduction)
+    assert squared_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]])).item() == 2.5
+    assert absolute_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[0, 4]])).item() == 1.5
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_targets_of_any_whole_type(dtype: torch.dtype) -> None:
+    logits, targets, rows = classes([2, 2], more=0)
+    check(cross_entropy(logits, targets.to(dtype)), rows, "mean")
+
+
+def test_wrong_rules_do_not_pass() -> None:
+    """Each twin is a mistake one could make; the sums by hand must tell it from the rule."""
+    lengths = [3, 0, 5, 1]
+    logits, targets, rows = classes(lengths)
+    known = torch.tensor(lengths)
+    each = cross_entropy(logits, targets, lengths=known, reduction="none").values
+    row_means = each.sum(0) / known.clamp(min=1)
+    twins = {
+        "mean": [each.mean(), row_means.mean(), each.sum() / len(lengths)],
+        "rows": [each.sum() / 3, row_means.mean(), each.sum() / each.shape[0]],
+        "sum": [each.mean() * known.sum()],
+        "none": [PaddedSequence(each + 1, known), PaddedSequence(each.flip(0), known)],
+    }
+    for reduction, wrong in twins.items():
+        check(cross_entropy(logits, targets, lengths=known, reduction=reduction), rows, reduction)
+        for twin in wrong:
+            with pytest.raises(AssertionError):
+                check(twin, rows, reduction)
+
+
+def test_reduce_is_the_rule_alone() -> None:
+    losses = PaddedSequence(torch.tensor([[1.0, 4.0], [2.0, math.nan]]), [2, 1])
+    assert reduce(losses, "mean").item() == pytest.approx(7 / 3)
+    assert reduce(losses, "sum").item() == 7
+    assert reduce(losses, "rows").item() == 3.5
+    assert reduce(losses, "none").values.tolist() == [[1, 4], [2, 0]]
+
+
+def numbers(*size: int) -> Tensor:
+    return torch.zeros(size, dtype=torch.int64)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            lambda: cross_entropy(torch.zeros(3, 2, 4), numbers(3, 1)),
+            r"predictions are \[3, 2, 4\] and targets \[3, 1\]; expected \[time, batch, classes\]",
+        ),
+        (
+            lambda: cross_entropy(torch.zeros(3, 2), numbers(3, 2)),
+            r"\[3, 2\] and targets \[3, 2\]; expected \[time, batch, classes\] and \[time, batch\]",
+        ),
+        (
+            lambda: squared_error(torch.zeros(3, 2, 1), torch.zeros(3, 2)),
+            r"predictions are \[3, 2, 1\] and targets \[3, 2\]; expected equal shapes",
+        ),
+        (
+            lambda: absolute_error(torch.zeros(3), torch.zeros(3)),
+            r"\[time, batch, ...\], got \[3\]",
+        ),
+        (
+            lambda: squared_error(
+                PaddedSequence(torch.zeros(3, 2), [3, 1]), PaddedSequence(torch.zeros(3, 2), [3, 2])
+            ),
+            "different lengths; they must agree",
+        ),
+        (
+            lambda: squared_error(
+                PaddedSequence(torch.zeros(3, 2), [3, 1]), torch.zeros(3, 2), lengths=numbers(2)
+            ),
+            "lengths: given beside a PaddedSequence",
+        ),
+        (
+            lambda: squared_error(
+                torch.zeros(3, 2), PaddedSequence(torch.zeros(3, 2), [3, 1]), lengths=numbers(2)
+            ),
+            "lengths: given beside a PaddedSequence",
+        ),
+        (
+            lambda: squared_error(torch.zeros(3, 2), torch.zeros(3, 2), lengths=numbers(3)),
+            r"first axis \(3\), which is time",
+        ),
+        (
+            lambda: squared_error(torch.zeros(3, 2), torch.zeros(3, 2), reduction="total"),
+            "expected 'mean', 'sum', 'rows' or 'none', got 'total'",
+        ),
+        (lambda: cross_entropy(torch.zeros(1, 1, 4), numbers(1, 1) + 4), "targets 0 to 3, got 4"),
+        (lambda: cross_entropy(torch.zeros(1, 1, 4), numbers(1, 1) - 1), "targets 0 to 3, got -1"),
+        # torch's own loss would leave this one out and say nothing
+        (lambda: cross_entropy(torch.zeros(1, 1, 4), numbers(1, 1) - 100), "0 to 3, got -100"),
+        (
+            lambda: cross_entropy(torch.zeros(1, 1, 4), torch.zeros(1, 1)),
+            "whole numbers as targets",
+        ),
+        (lambda: cross_entropy(torch.zeros(1, 1, 4), numbers(1, 1) > 0), "got torch.bool"),
+    ],
+)
+def test_errors(wrong: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        wrong()

@@ -1,0 +1,203 @@
+"""Recipes: files, single changes, strict types, and help with what is misspelled."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pytest
+
+from recurra.errors import SettingError
+from recurra.training import Recipe, TrainingSettings, load_recipe, recipe_names
+
+
+def leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every setting of a nested table under its dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and not key.endswith("_settings"):
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def packaged(name: str) -> str:
+    return (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
+def test_the_package_brings_the_recipe_of_its_task() -> None:
+    assert "language-model" in recipe_names()
+    assert recipe_names() == sorted(recipe_names())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_setting_of_a_packaged_recipe_is_known_and_used(name: str) -> None:
+    known = leaves(Recipe().model_dump())
+    written = leaves(tomllib.loads(packaged(name)))
+    assert set(written) <= set(known)
+    loaded = leaves(load_recipe(name).model_dump())
+    assert {key: loaded[key] for key in written} == written
+    # What a recipe leaves out has the default of its class.
+    assert {k: v for k, v in loaded.items() if k not in written} == {
+        k: v for k, v in known.items() if k not in written
+    }
+
+
+def test_the_recipe_of_the_task_names_all_settings_but_the_optional_ones() -> None:
+    known, written = (
+        leaves(Recipe().model_dump()),
+        leaves(tomllib.loads(packaged("language-model"))),
+    )
+    assert set(known) - set(written) == {
+        "model.cell_settings",
+        "model.embedding_size",
+        "training.symbols",
+    }
+
+
+def test_single_changes_win_over_the_file_and_the_last_one_over_the_others() -> None:
+    recipe = load_recipe("language-model", ["model.layers=3", "model.layers=4"])
+    assert recipe.model.layers == 4
+    assert (
+        recipe.model.hidden_size
+        == tomllib.loads(packaged("language-model"))["model"]["hidden_size"]
+    )
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[model]\ncell = "gru"\n[model.cell_settings]\nbias = false\n')
+    recipe = load_recipe(str(path), ["training.seed=7"])
+    assert recipe.model.cell == "gru"
+    assert recipe.model.cell_settings == {"bias": False}
+    assert recipe.training == TrainingSettings(seed=7)
+
+
+@pytest.mark.parametrize(
+    ("change", "read", "value"),
+    [
+        ("model.cell=gru", lambda r: r.model.cell, "gru"),  # text may stand without quotes
+        ('model.cell="gru"', lambda r: r.model.cell, "gru"),
+        (" model.layers = 5 ", lambda r: r.model.layers, 5),
+        ("training.symbols=1_000", lambda r: r.training.symbols, 1000),
+        ("training.epochs=3", lambda r: r.training.epochs, 3),  # a whole number is a number
+        ("model.dropout=0.25", lambda r: r.model.dropout, 0.25),
+        ("model.tied=true", lambda r: r.model.tied, True),
+        ("data.pattern=*.a=b", lambda r: r.data.pattern, "*.a=b"),  # the first '=' divides
+        ("model.cell_settings.rate=0.5", lambda r: r.model.cell_settings, {"rate": 0.5}),
+        ("model.cell_settings={bias=false}", lambda r: r.model.cell_settings, {"bias": False}),
+        ("training.clip=inf", lambda r: r.training.clip, float("inf")),  # no clipping
+    ],
+)
+def test_values_are_toml_and_text_needs_no_quotes(change: str, read: Any, value: Any) -> None:
+    assert read(load_recipe("language-model", [change])) == value
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("model.hidden_size=16.0", "integer"),
+        ("model.hidden_size='16'", "integer"),
+        ("model.hidden_size=true", "integer"),
+        ("model.hidden_size=", "integer"),
+        ("model.hidden_size=0", "greater than or equal to 1"),
+        ("model.layers=-1", "greater than or equal to 1"),
+        ("model.tied=1", "boolean"),
+        ("model.tied=yes", "boolean"),
+        ("model.dropout=1.0", "less than 1"),
+        ("model.dropout=high", "number"),
+        ("model.cell=3", "string"),
+        ("model.cell_settings=3", "dictionary"),
+        ("model=3", "dictionary"),
+        ("training.symbols=0", "greater than or equal to 1"),
+        ("training.symbols=1e3", "integer"),
+        ("training.epochs=0", "greater than 0"),
+        ("training.epochs=nan", "finite"),
+        ("training.epochs=inf", "finite"),
+        ("training.learning_rate=-1", "greater than 0"),
+        ("training.learning_rate=inf", "finite"),
+        ("training.weight_decay=inf", "finite"),
+        ("training.warmup=1.5", "less than or equal to 1"),
+        ("training.seed=-1", "greater than or equal to 0"),
+        ("training.seed=99999999999999999999999", "less than"),
+        ("data.split=middle", "'tail' or 'blocks'"),
+        ("data.vocabulary=words", "characters|bytes"),
+        ("data.validation=no", "boolean"),
+        ("task=tagging", "language-model"),
+    ],
+)
+def test_a_value_of_a_wrong_type_or_out_of_range(change: str, expected: str) -> None:
+    name = change.partition("=")[0]
+    with pytest.raises(SettingError) as problem:
+        load_recipe("language-model", [change])
+    said = str(problem.value)
+    assert f" {name}: expected " in said
+    assert expected in said
+    assert ", got " in said
+
+
+@pytest.mark.parametrize(
+    ("change", "near"),
+    [
+        ("model.hiden_size=3", "model.hidden_size"),
+        ("model.hiddensize=3", "model.hidden_size"),
+        ("training.learningrate=0.1", "training.learning_rate"),
+        ("dropout=0.5", "model.dropout"),
+        ("batch_size=3", "training.batch_size"),
+        ("data.patern=*.md", "data.pattern"),
+    ],
+)
+def test_an_unknown_setting_and_the_nearest_one(change: str, near: str) -> None:
+    name = change.partition("=")[0]
+    with pytest.raises(SettingError, match=re.escape(f"no setting {name!r}")) as problem:
+        load_recipe("language-model", [change])
+    assert f"did you mean {near!r}?" in str(problem.value)
+
+
+@pytest.mark.parametrize("change", ["training.foo.bar=3", "optimizer.name=sgd", "model..cell=gru"])
+def test_an_unknown_section(change: str) -> None:
+    with pytest.raises(SettingError, match="no setting"):
+        load_recipe("language-model", [change])
+
+
+def test_unknown_settings_of_a_file_are_refused_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[training]\nwindows = 3\n")
+    with pytest.raises(SettingError, match=r"mine\.toml: no setting 'training\.windows'"):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("change", ["model.layers", "", "=3", "  =3"])
+def test_a_change_without_a_name_or_a_value(change: str) -> None:
+    with pytest.raises(SettingError, match="expected name=value") as problem:
+        load_recipe("language-model", [change])
+    assert repr(change) in str(problem.value)
+
+
+def test_a_setting_is_no_section() -> None:
+    with pytest.raises(SettingError, match="cell is a setting, not a section"):
+        load_recipe("language-model", ["model.cell.bias=false"])
+
+
+def test_no_such_recipe() -> None:
+    with pytest.raises(SettingError, match="did you mean 'language-model'"):
+        load_recipe("language-modell")
+
+
+@pytest.mark.parametrize("content", [b"[model\n", b"model = {", b"\xff\xfe", b"[model]\n[model]\n"])
+def test_a_file_that_is_no_toml(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingError, match="not TOML"):
+        load_recipe(str(path))
+
+
+def test_a_recipe_does_not_change_after_its_check() -> None:
+    recipe = load_recipe("language-model")
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        recipe.training.seed = 3  # type: ignore[misc]
