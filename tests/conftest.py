@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from recurra.training import Recipe, Report, Trained, load_recipe, train_language_model
+if TYPE_CHECKING:
+    from recurra.training import Recipe, Report, Trained
+
+# Where other programs take the cores, threads that wait by spinning make a tiny model
+# fifty times slower. To be said before torch is loaded; child processes inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TINY = [
     "model.hidden_size=16",
@@ -75,6 +82,8 @@ def tiny_changes() -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_run(text: str, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A finished run; copy it before changing anything in it."""
+    from recurra.training import load_recipe, train_language_model
+
     path = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = load_recipe("language-model", TINY)
     reports: list[Report] = []

@@ -41,7 +41,7 @@ def blocks():
             yield pytest.param(code, id=page.name)
 
 
-@pytest.mark.parametrize("code", blocks())
+@pytest.mark.parametrize("code", list(blocks()))
 def test_code_of_pages(code, tmp_path):
     """All Python of a page, block after block."""
     done = run(code, tmp_path)

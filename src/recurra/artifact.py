@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pydantic
+import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -196,11 +197,12 @@ def _read_json(path: Path, config: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
-    """The model of a configuration, its weights not drawn but left to be filled."""
+    """The model of a configuration, its weights not yet those of the file."""
     make_config, make_model = _KINDS[kind]
     try:
         settings = make_config.model_validate(config.get("model"))
-        with torch.device("meta"):
+        _check_sizes(folder, make_model, settings)
+        with torch.random.fork_rng(devices=[]):  # to load a model draws nothing from a user's seed
             model: Model = make_model(settings)
     except pydantic.ValidationError as problem:
         first = problem.errors()[0]
@@ -213,20 +215,38 @@ def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
     return model
 
 
-def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
-    path = folder / _WEIGHTS
+def _check_sizes(folder: Path, make_model: Any, settings: pydantic.BaseModel) -> None:
+    """Compare all shapes with the file's before memory is taken for them.
+
+    A cell that cannot be built without memory is compared later, with its weights.
+    """
     try:
-        tensors = safetensors.torch.load(_read(path, config))
-    except SafetensorError as problem:
-        raise ArtifactError(f"{path}: damaged ({problem}).") from None
+        with torch.device("meta"):
+            model: Model = make_model(settings)
+        with safetensors.safe_open(folder / _WEIGHTS, "pt") as file:
+            got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (NotImplementedError, RuntimeError, OSError, SafetensorError):
+        return
+    _compare(folder / _WEIGHTS, model, got)
+
+
+def _compare(path: Path, model: Model, got: Mapping[str, tuple[int, ...]]) -> None:
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    got = {name: tuple(value.shape) for name, value in tensors.items()}
     if expected != got:
         name = sorted(set(expected.items()) ^ set(got.items()))[0][0]
         raise ArtifactError(
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
+
+
+def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
+    path = folder / _WEIGHTS
+    try:
+        tensors = safetensors.torch.load(_read(path, config))
+    except SafetensorError as problem:
+        raise ArtifactError(f"{path}: damaged ({problem}).") from None
+    _compare(path, model, {name: tuple(value.shape) for name, value in tensors.items()})
     model.load_state_dict(tensors, assign=True)
 
 

@@ -8,8 +8,7 @@
     ├── BackendError      a backend was forced that cannot run this call
     ├── DataError         a user's file or sequence cannot be read as asked
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
-    ├── RunError          a training run cannot go on
-    └── MissingExtra      an optional dependency is not installed
+    └── RunError          a training run cannot go on
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -23,7 +22,6 @@ __all__ = [
     "ArtifactError",
     "BackendError",
     "DataError",
-    "MissingExtra",
     "RecurraError",
     "RunError",
     "SettingError",
@@ -58,10 +56,6 @@ class ArtifactError(RecurraError):
 
 class RunError(RecurraError):
     """A training run cannot go on; what it had is kept."""
-
-
-class MissingExtra(RecurraError, ImportError):
-    """An optional dependency is not installed; the message prints the install line."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

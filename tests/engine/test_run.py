@@ -20,7 +20,16 @@ KINDS = [
 LENGTHS = torch.tensor([9, 2, 0, 9, 5])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
+
+
+def agree(ours, theirs, tolerance):
+    """Every tensor within ``tolerance`` of its largest number."""
+    pairs = zip(ours, theirs, strict=True)
+    return all((a - b).abs().max() <= tolerance * max(1e-3, b.abs().max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
 @pytest.mark.parametrize("reset", [False, True])
@@ -43,9 +52,10 @@ def test_aten_equals_loop(kind, reset, lengths, reverse, dtype):
         gradients = torch.autograd.grad(total, wanted, allow_unused=True)
         gradients = [torch.zeros(1) if g is None else g for g in gradients]
         found.append([v.detach() for v in values] + gradients)
-    tolerance = 2e-5 if dtype == torch.float32 else 1e-12
-    for a, b in zip(*found, strict=True):
-        assert (a - b).abs().max() <= tolerance * max(1e-3, b.abs().max())
+    tolerance = TOLERANCE[dtype]
+    assert agree(*found, tolerance)
+    found[0][0] = found[0][0] + 5 * tolerance * found[0][0].abs().max()
+    assert not agree(*found, tolerance), "the tolerance must tell a broken twin"
 
 
 def test_choice_of_backend():

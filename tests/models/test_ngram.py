@@ -285,7 +285,8 @@ def test_decoding_protocol() -> None:
     state = model.start(3)
     assert state.tolist() == [[START, START]] * 3
     log_probs, state = model.step(torch.full((3,), START), state)
-    assert log_probs.shape == (3, 5) and log_probs.dtype == torch.float32
+    assert log_probs.shape == (3, 5)
+    assert log_probs.dtype == torch.float32
     np.testing.assert_allclose(log_probs[1].exp(), model.distribution([]), rtol=1e-6)
     assert (log_probs[:, START] == -math.inf).all()
     log_probs, state = model.step(np.array([A, B, C]), state)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra_runtime.vocabulary import (
@@ -21,6 +21,7 @@ from recurra_runtime.vocabulary import (
     vocabulary_from_json,
 )
 
+some = settings(max_examples=60, deadline=None)
 BYTES = ByteVocabulary()
 LETTERS = CharacterVocabulary("ba😀é")
 
@@ -52,6 +53,7 @@ def test_characters_of_texts_are_sorted() -> None:
     assert CharacterVocabulary.of([]).characters == ()
 
 
+@some
 @given(st.text(), st.text())
 def test_characters_round_trip(text: str, other: str) -> None:
     known = CharacterVocabulary.of([text])
@@ -66,6 +68,7 @@ def test_characters_round_trip(text: str, other: str) -> None:
     assert known.decode(seen) == "".join(c if c in text else "\ufffd" for c in other)
 
 
+@some
 @given(st.permutations("abcxyz😀é\n\0"))
 def test_characters_keep_the_order_given(characters: list[str]) -> None:
     made = CharacterVocabulary(characters)
@@ -98,6 +101,7 @@ def test_bytes_by_hand() -> None:
     assert (BYTES.symbol(3), BYTES.symbol(0x61 + 3), BYTES.symbol(258)) == ("0x00", "0x61", "0xff")
 
 
+@some
 @given(st.text())
 def test_bytes_round_trip(text: str) -> None:
     ids = BYTES.encode(text)
@@ -105,6 +109,7 @@ def test_bytes_round_trip(text: str) -> None:
     assert BYTES.decode(ids) == text
 
 
+@some
 @given(st.text())
 def test_bytes_written_one_by_one(text: str) -> None:
     write = BYTES.writer()
@@ -130,6 +135,7 @@ def test_writer_puts_a_mark_for_bytes_that_are_no_text() -> None:
 # ------------------------------------------------------------------------------------------ json
 
 
+@some
 @given(st.text())
 def test_json_round_trip(text: str) -> None:
     made = CharacterVocabulary.of([text])

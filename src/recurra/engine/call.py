@@ -95,13 +95,13 @@ def prepare(
     _check_context(context, batch, name)
     if noise is None:
         noise = draw_noise(cell, time, batch)
-    elif cell.training is not None:
+    else:
         _check_noise(noise, time, batch, name)
     return Call(inputs, time, batch, state, lengths, context, noise, resets, reverse, return_states)
 
 
 def _check_width(cell: Cell, inputs: Tree) -> None:
-    """One tensor must hold vectors of the stated width; parts of a tuple are the cell's business."""
+    """One tensor must hold vectors of the stated width; a tuple is the cell's own business."""
     if cell.input_size is None or not isinstance(inputs, Tensor):
         return
     if tuple(inputs.shape[2:]) != (cell.input_size,):

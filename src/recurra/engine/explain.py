@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+import recurra_runtime
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.engine.aten import is_plain, obstacle
 from recurra.errors import ShapeError
@@ -35,16 +36,24 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Explanation:
-    """The choices for all cells of a module; ``str()`` prints them."""
+    """The choices for all cells of a module; ``str()`` prints them.
+
+    Args:
+        choices: one for each outermost cell.
+        kernels: what ``recurra-runtime`` would compute with: an instruction set, or why it has no
+            native module.
+    """
 
     choices: tuple[Choice, ...]
+    kernels: str
 
     def __str__(self) -> str:
-        return "\n".join(
+        lines = [
             f"{f'{choice.name}: ' if choice.name else ''}{choice.cell} runs on "
             f"{choice.backend!r}: {choice.reason}"
             for choice in self.choices
-        )
+        ]
+        return "\n".join([*lines, f"recurra-runtime: {self.kernels}"])
 
 
 def explain(
@@ -89,7 +98,9 @@ def explain(
         choices.append(Choice(name, type(cell).__name__, backend, reason))
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
-    return Explanation(tuple(choices))
+    missing = recurra_runtime.native_reason()
+    kernels = f"no native module ({missing})" if missing else f"native, {recurra_runtime.isa()}"
+    return Explanation(tuple(choices), kernels)
 
 
 def _cells(module: nn.Module, name: str) -> Iterator[tuple[str, Cell]]:

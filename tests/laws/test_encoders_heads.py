@@ -1,0 +1,149 @@
+"""Laws of encoders, heads and models: padding, batch mates, chunks, saving."""
+
+import pytest
+import torch
+from laws.laws import close, close_trees
+from laws.subjects import BATCH, LENGTHS, TIME
+
+import recurra
+from recurra import LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra.encoders import Encoder
+from recurra.heads import Head
+from recurra.states import map_tree, select_rows
+
+SYMBOLS = 9
+IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))
+TARGETS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(4))
+BEHIND = torch.arange(TIME).unsqueeze(1) >= torch.tensor(LENGTHS)
+
+
+def token_encoder():
+    torch.manual_seed(0)
+    layer = recurra.Stack(
+        [recurra.Recurrent(recurra.LSTMCell(4, 6)), recurra.Recurrent(recurra.GRUCell(6, 4))]
+    )
+    return TokenEncoder(TokenEmbedding(SYMBOLS, 4), layer).double().eval()
+
+
+def labels_head(tied_size=None):
+    torch.manual_seed(0)
+    return LabelsHead(4, SYMBOLS, tied_size=tied_size).double().eval()
+
+
+ENCODERS = {TokenEncoder: (token_encoder, IDS)}
+HEADS = {LabelsHead: (labels_head, TARGETS)}
+
+
+def test_every_encoder_and_head_is_here():
+    assert set(Encoder.__subclasses__()) == set(ENCODERS)
+    assert set(Head.__subclasses__()) == set(HEADS)
+
+
+def padded(values, fill):
+    mask = BEHIND.view(*BEHIND.shape, *(1,) * (values.dim() - 2))
+    return PaddedSequence(values.masked_fill(mask, fill), torch.tensor(LENGTHS))
+
+
+@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
+def test_encoder_padding(make):
+    """Whatever stands in the padding, even ids that no vocabulary has, changes nothing."""
+    results = []
+    for fill in (0, SYMBOLS + 5, -3):
+        encoder = make()
+        got = encoder(padded(IDS, fill))
+        (got.last.square().sum() + got.outputs.values.square().sum()).backward()
+        gradients = [p.grad for p in encoder.parameters()]
+        results.append([got.outputs.values, got.last, *gradients])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
+def test_encoder_rows_and_chunks(make):
+    encoder = make()
+    whole = encoder(padded(IDS, 0))
+    for row, length in enumerate(LENGTHS):
+        some = torch.tensor([row])
+        alone = encoder(IDS[:length, some])
+        close(whole.outputs.values[:length, some], alone.outputs)
+        close(whole.last[some], alone.last)
+        close_trees(map_tree(lambda leaf, s=some: leaf[s], whole.state), alone.state)
+    full, first = encoder(IDS), encoder(IDS[:4])
+    second = encoder(IDS[4:], first.state)
+    close(torch.cat([first.outputs, second.outputs]), full.outputs)
+    close_trees(second.state, full.state)
+    assert [s.shape for s in select_rows(full.state[0], torch.arange(2))] == [(2, 6), (2, 6)]
+
+
+@pytest.mark.parametrize(("make", "targets"), HEADS.values())
+def test_head_padding_and_sum(make, targets):
+    """NaN in the padding changes neither scores nor gradients; the sum is that of rows alone."""
+    values = torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+    results = []
+    for fill in (0.0, float("nan")):
+        head = make()
+        read = padded(values, fill)
+        read.values.requires_grad_()
+        total, count = head.score(head(read), padded(targets, 77))
+        assert count == sum(LENGTHS)
+        total.backward()
+        results.append([total, read.values.grad, *(p.grad for p in head.parameters())])
+        assert not read.values.grad[BEHIND].any()
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    by_rows = 0.0
+    for row, length in enumerate(LENGTHS):
+        alone = head(values[:length, row : row + 1])
+        by_rows += float(head.score(alone, targets[:length, row : row + 1])[0].detach())
+    assert float(results[0][0].detach()) == pytest.approx(by_rows, abs=1e-10)
+    # The broken twin: padding that takes part changes the sum.
+    every = head.score(head(values), targets)[0]
+    assert abs(float(every.detach()) - by_rows) > 1e-3
+
+
+@pytest.mark.parametrize(("make", "targets"), [*ENCODERS.values(), *HEADS.values()])
+def test_saved(make, targets):
+    one, other = make(), make()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.5)
+    read = IDS if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+
+    def result(module):
+        got = module(read)
+        return got.outputs if isinstance(module, Encoder) else got
+
+    assert not torch.equal(result(one), result(other))
+    one.load_state_dict(other.state_dict())
+    assert torch.equal(result(one), result(other))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "elman", "gru_reset_before"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_language_model_whole_chunks_steps(cell, tied):
+    torch.manual_seed(0)
+    config = recurra.LanguageModelConfig(
+        vocabulary_size=SYMBOLS, cell=cell, hidden_size=6, embedding_size=5, tied=tied
+    )
+    model = recurra.LanguageModel(config).double().eval()
+    whole = model(recurra.Batch(IDS, TARGETS))
+    assert whole.count == TIME * BATCH
+    state, total = None, 0.0
+    for span in (slice(0, 1), slice(1, 4), slice(4, TIME)):
+        part = model(recurra.Batch(IDS[span], TARGETS[span]), state)
+        state, total = part.state, total + part.total
+    close(total, whole.total)
+    close_trees(state, whole.state)
+    state, total = model.start(BATCH), 0.0
+    for t in range(TIME):
+        log_probs, state = model.step(IDS[t], state)
+        close(log_probs.exp().sum(1), torch.ones(BATCH, dtype=torch.float64))
+        total = total - log_probs.gather(1, TARGETS[t].unsqueeze(1)).sum()
+    close(total, whole.total)
+    close_trees(state, whole.state)
+    ragged = model(recurra.Batch(padded(IDS, 99), padded(TARGETS, 99)))
+    assert ragged.count == sum(LENGTHS)
+    alone = sum(
+        model(recurra.Batch(IDS[:n, b : b + 1], TARGETS[:n, b : b + 1])).total
+        for b, n in enumerate(LENGTHS)
+    )
+    close(ragged.total, alone)
