@@ -28,6 +28,7 @@ import safetensors
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig, Model
@@ -140,8 +141,7 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
         raise ArtifactError(
             f"{folder / _CONFIG}: expected a kind of model among {', '.join(_KINDS)}, got {kind!r}."
         )
-    model = _build(folder, kind, config)
-    _read_weights(folder, model, config)
+    model = _build(folder, kind, config, _read_weights(folder, config))
     return Artifact(model.eval(), _read_vocabularies(folder, model, config), folder, kind)
 
 
@@ -196,12 +196,14 @@ def _read_json(path: Path, config: Mapping[str, Any] | None = None) -> dict[str,
     return data
 
 
-def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
-    """The model of a configuration, its weights not yet those of the file."""
+def _build(
+    folder: Path, kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+) -> Model:
+    """The model of a configuration with the weights of the file."""
     make_config, make_model = _KINDS[kind]
     try:
         settings = make_config.model_validate(config.get("model"))
-        _check_sizes(folder, make_model, settings)
+        _check_sizes(folder, make_model, settings, tensors)
         with torch.random.fork_rng(devices=[]):  # to load a model draws nothing from a user's seed
             model: Model = make_model(settings)
     except pydantic.ValidationError as problem:
@@ -210,28 +212,36 @@ def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> Model:
         raise ArtifactError(
             f"{folder / _CONFIG}: damaged, model.{place}: {first['msg']}."
         ) from None
+    except ArtifactError:
+        raise
     except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
         raise ArtifactError(f"{folder / _CONFIG}: {problem}") from problem
+    _compare(folder / _WEIGHTS, model, tensors)
+    model.load_state_dict(tensors, assign=True)
     return model
 
 
-def _check_sizes(folder: Path, make_model: Any, settings: pydantic.BaseModel) -> None:
+def _check_sizes(
+    folder: Path,
+    make_model: Any,
+    settings: pydantic.BaseModel,
+    tensors: Mapping[str, Tensor],
+) -> None:
     """Compare all shapes with the file's before memory is taken for them.
 
-    A cell that cannot be built without memory is compared later, with its weights.
+    A cell that cannot be built without memory is compared later.
     """
     try:
         with torch.device("meta"):
             model: Model = make_model(settings)
-        with safetensors.safe_open(folder / _WEIGHTS, "pt") as file:
-            got = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (NotImplementedError, RuntimeError, OSError, SafetensorError):
+    except (NotImplementedError, RuntimeError):
         return
-    _compare(folder / _WEIGHTS, model, got)
+    _compare(folder / _WEIGHTS, model, tensors)
 
 
-def _compare(path: Path, model: Model, got: Mapping[str, tuple[int, ...]]) -> None:
+def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    got = {name: tuple(value.shape) for name, value in tensors.items()}
     if expected != got:
         name = sorted(set(expected.items()) ^ set(got.items()))[0][0]
         raise ArtifactError(
@@ -240,14 +250,12 @@ def _compare(path: Path, model: Model, got: Mapping[str, tuple[int, ...]]) -> No
         )
 
 
-def _read_weights(folder: Path, model: Model, config: Mapping[str, Any]) -> None:
+def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
     path = folder / _WEIGHTS
     try:
-        tensors = safetensors.torch.load(_read(path, config))
+        return safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
-    _compare(path, model, {name: tuple(value.shape) for name, value in tensors.items()})
-    model.load_state_dict(tensors, assign=True)
 
 
 def _read_vocabularies(

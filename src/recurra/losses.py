@@ -163,5 +163,7 @@ def _sequence(values: Sequenced, lengths: Tensor | None) -> PaddedSequence:
 
 
 def _over_elements(values: Tensor) -> Tensor:
-    """Mean over all axes but the first."""
+    """Mean over all axes but the first; whole numbers as torch's default float."""
+    if not values.is_floating_point():
+        values = values.to(torch.get_default_dtype())
     return values.flatten(1).mean(1) if values.dim() > 1 else values

@@ -145,11 +145,17 @@ def test_json_round_trip(text: str) -> None:
     assert back.encode(text).tolist() == made.encode(text).tolist()
 
 
+def test_surrogates_do_not_join_in_a_file() -> None:
+    made = CharacterVocabulary(["\ud83d", "\ude00", "\U0001f600"])
+    back = vocabulary_from_json(json.loads(json.dumps(made.to_json())))
+    assert back.encode("\U0001f600").tolist() == [5]
+
+
 def test_json_by_hand() -> None:
-    assert LETTERS.to_json() == {"kind": "characters", "characters": "ba😀é"}
+    assert LETTERS.to_json() == {"kind": "characters", "characters": ["b", "a", "😀", "é"]}
     assert BYTES.to_json() == {"kind": "bytes"}
     assert isinstance(vocabulary_from_json({"kind": "bytes"}), ByteVocabulary)
-    back = vocabulary_from_json({"kind": "characters", "characters": "ba"})
+    back = vocabulary_from_json({"kind": "characters", "characters": ["b", "a"]})
     assert back.encode("ab").tolist() == [4, 3]
 
 
@@ -162,11 +168,14 @@ def test_json_by_hand() -> None:
         {},
         {"kind": "words"},
         {"kind": "characters"},
-        {"kind": "characters", "characters": ["a"]},
+        {"kind": "characters", "characters": "ab"},
+        {"kind": "characters", "characters": ["ab"]},
+        {"kind": "characters", "characters": ["a", "a"]},
+        {"kind": "characters", "characters": [1]},
     ],
 )
 def test_json_of_another_shape(data: Any) -> None:
-    with pytest.raises(ValueError, match="expected kind 'characters'"):
+    with pytest.raises(ValueError, match="^vocabulary: expected"):
         vocabulary_from_json(data)
 
 

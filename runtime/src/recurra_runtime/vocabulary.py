@@ -124,7 +124,7 @@ class CharacterVocabulary:
 
     def to_json(self) -> dict[str, Any]:
         """Kind and characters."""
-        return {"kind": self.kind, "characters": "".join(self.characters)}
+        return {"kind": self.kind, "characters": list(self.characters)}
 
 
 class ByteVocabulary:
@@ -174,8 +174,11 @@ def vocabulary_from_json(data: Any) -> Vocabulary:
         ValueError: an unknown kind, or data of another shape.
     """
     kind = data.get("kind") if isinstance(data, dict) else None
-    if kind == CharacterVocabulary.kind and isinstance(data.get("characters"), str):
-        return CharacterVocabulary(data["characters"])
+    if kind == CharacterVocabulary.kind:
+        characters = data.get("characters")
+        if not isinstance(characters, list):
+            raise ValueError("vocabulary: expected a list 'characters', found none")
+        return CharacterVocabulary(characters)
     if kind == ByteVocabulary.kind:
         return ByteVocabulary()
     raise ValueError(f"vocabulary: expected kind 'characters' or 'bytes', got {kind!r}")

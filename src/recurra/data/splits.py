@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from recurra.errors import DataError
+from recurra.errors import DataError, SettingError
 
 __all__ = ["Split", "SplitKind", "split_documents"]
 
@@ -38,8 +38,13 @@ def split_documents(
         validation: whether a tenth is set apart for choosing; if not, it is trained on.
 
     Raises:
+        SettingError: an unknown kind, or a block below 1.
         DataError: a part would be empty.
     """
+    if kind not in ("tail", "blocks") or block < 1:
+        raise SettingError(
+            f"split: expected 'tail' or 'blocks' and a block of at least 1, got {kind!r}, {block}"
+        )
     total = sum(map(len, texts))
     if kind == "blocks" and total < 10 * block:
         raise DataError(

@@ -1,0 +1,439 @@
+"""A model on disk: the same after loading, and refused with a reason where it is damaged."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from recurra import artifact
+from recurra.cells import HiddenState, LSTMCell, cell_names, register
+from recurra.cells import base as cells_base
+from recurra.data import ByteVocabulary, CharacterVocabulary
+from recurra.errors import ArtifactError, RunError, SettingError
+from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.sequences import Batch
+
+VOCABULARY = CharacterVocabulary("abé☃")
+
+
+def make(seed: int = 0, **settings: Any) -> LanguageModel:
+    torch.manual_seed(seed)
+    chosen: dict[str, Any] = {"hidden_size": 5, "layers": 2, "vocabulary_size": len(VOCABULARY)}
+    return LanguageModel(LanguageModelConfig(**(chosen | settings)))
+
+
+def scores(model: Any) -> torch.Tensor:
+    ids = torch.arange(12).view(6, 2) % len(VOCABULARY)
+    predicted: torch.Tensor = model.predict(Batch(ids, None))
+    return predicted
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    return tmp_path / "model"
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the configuration, as another version or a careless hand would."""
+    config = json.loads((path / "config.json").read_text())
+    change(config)
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def replace(path: Path, name: str, content: bytes) -> None:
+    """Change a file together with its checksum."""
+    (path / name).write_bytes(content)
+    edit(path, lambda c: c["sha256"].update({name: hashlib.sha256(content).hexdigest()}))
+
+
+# ------------------------------------------------------------------------------------- round trips
+
+
+@pytest.mark.parametrize("cell", cell_names())
+@pytest.mark.parametrize("tied", [False, True])
+def test_saved_and_loaded_it_gives_the_same_bits(cell: str, tied: bool, tmp_path: Path) -> None:
+    model = make(cell=cell, tied=tied).eval()
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    loaded = artifact.load(tmp_path / "model")
+    assert torch.equal(scores(loaded.model), scores(model))
+    assert loaded.model.config == model.config
+    assert loaded.kind == "language-model"
+    assert loaded.path == tmp_path / "model"
+    assert not loaded.model.training
+    assert loaded.vocabularies["text"].to_json() == VOCABULARY.to_json()
+
+
+def test_settings_of_a_cell_come_back(tmp_path: Path) -> None:
+    model = make(cell_settings={"bias": False}, dropout=0.3, residual=True, embedding_size=3)
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    assert artifact.load(tmp_path / "model").model.config == model.config
+
+
+def test_a_byte_vocabulary_comes_back(tmp_path: Path) -> None:
+    model = make(vocabulary_size=len(ByteVocabulary()))
+    artifact.save(tmp_path / "model", model, {"text": ByteVocabulary()})
+    assert isinstance(artifact.load(tmp_path / "model").vocabularies["text"], ByteVocabulary)
+
+
+def test_a_loaded_model_can_be_trained_and_saved_again(saved: Path, tmp_path: Path) -> None:
+    model = artifact.load(saved).model
+    ids = torch.ones(3, 2, dtype=torch.long)
+    model.loss(Batch(ids, ids)).backward()
+    assert all(p.requires_grad and p.grad is not None for p in model.parameters())
+    artifact.save(tmp_path / "again", model, {"text": VOCABULARY})
+    for name in ("model.safetensors", "vocabulary.json", "config.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
+
+
+def test_there_are_three_files_and_none_is_a_pickle(saved: Path) -> None:
+    files = {path.name: path.read_bytes() for path in saved.iterdir()}
+    assert set(files) == {"config.json", "model.safetensors", "vocabulary.json"}
+    assert json.loads(files["config.json"])["format"] == artifact.FORMAT
+    assert list(json.loads(files["vocabulary.json"])) == ["text"]
+    assert set(safetensors.torch.load(files["model.safetensors"])) == set(make().state_dict())
+
+
+def test_drawing_is_left_as_it_was(saved: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    artifact.load(saved)
+    assert torch.equal(torch.rand(1), expected)
+
+
+# ---------------------------------------------------------------------------------- ones own cells
+
+
+class Leaky(LSTMCell):
+    pass
+
+
+@pytest.fixture
+def own_cell(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(cells_base, "_REGISTERED", dict(cells_base._REGISTERED))
+    register("leaky-of-the-test")(Leaky)
+    return "leaky-of-the-test"
+
+
+def test_a_registered_cell_comes_back(own_cell: str, tmp_path: Path) -> None:
+    model = make(cell=own_cell).eval()
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    assert torch.equal(scores(artifact.load(tmp_path / "model").model), scores(model))
+
+
+def test_an_unregistered_cell_is_refused_with_what_is_missing(saved: Path) -> None:
+    edit(saved, lambda config: config["model"].update(cell="leaky-of-the-test"))
+    with pytest.raises(ArtifactError, match=r"leaky-of-the-test.*@recurra\.register"):
+        artifact.load(saved)
+
+
+def test_state_types_are_public() -> None:
+    assert HiddenState._fields == ("h",)  # what a cell of one's own is saved and loaded with
+
+
+# ---------------------------------------------------------------------------------------- damaged
+
+
+def truncate(path: Path) -> None:
+    raw = (path / "model.safetensors").read_bytes()
+    (path / "model.safetensors").write_bytes(raw[: len(raw) // 2])
+
+
+def truncate_with_its_checksum(path: Path) -> None:
+    raw = (path / "model.safetensors").read_bytes()
+    replace(path, "model.safetensors", raw[:-10])
+
+
+def other_weights(**settings: Any) -> bytes:
+    return safetensors.torch.save(dict(make(**settings).state_dict()))
+
+
+def vocabulary(field: str, kind: str, characters: str | None = None) -> bytes:
+    return json.dumps({field: {"kind": kind, "characters": characters}}).encode()
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "weights cut short": (truncate, r"model\.safetensors: damaged.*checksum"),
+    "weights cut before the sum": (truncate_with_its_checksum, r"model\.safetensors: damaged"),
+    "empty weights": (
+        lambda p: (p / "model.safetensors").write_bytes(b""),
+        r"model\.safetensors: damaged.*checksum",
+    ),
+    "no weights": (
+        lambda p: (p / "model.safetensors").unlink(),
+        r"model\.safetensors: is missing",
+    ),
+    "weights are a folder": (
+        lambda p: [(p / "model.safetensors").unlink(), (p / "model.safetensors").mkdir()],
+        r"model\.safetensors: cannot be read \(Is a directory\)",
+    ),
+    "no vocabulary": (lambda p: (p / "vocabulary.json").unlink(), r"vocabulary\.json: is missing"),
+    "config is no JSON": (
+        lambda p: (p / "config.json").write_text("{"),
+        r"config\.json: damaged, not JSON",
+    ),
+    "config is no UTF-8": (
+        lambda p: (p / "config.json").write_bytes(b"\xff\xfe{}"),
+        r"config\.json: damaged, not JSON",
+    ),
+    "config is too deep": (
+        lambda p: (p / "config.json").write_text("[" * 100_000),
+        r"config\.json: damaged, not JSON",
+    ),
+    "config is a list": (
+        lambda p: (p / "config.json").write_text("[]"),
+        r"config\.json: damaged, expected an object, got list",
+    ),
+    "config is empty": (
+        lambda p: (p / "config.json").write_text("{}"),
+        r"config\.json: expected format 1, got None",
+    ),
+    "newer format": (
+        lambda p: edit(p, lambda c: c.update(format=2)),
+        r"expected format 1, got 2.*another version",
+    ),
+    "another kind": (
+        lambda p: edit(p, lambda c: c.update(kind="speech")),
+        "expected a kind of model among language-model, got 'speech'",
+    ),
+    "no model in the config": (
+        lambda p: edit(p, lambda c: c.pop("model")),
+        r"config\.json: damaged, model",
+    ),
+    "unknown setting": (
+        lambda p: edit(p, lambda c: c["model"].update(heads=8)),
+        r"config\.json: damaged, model\.heads",
+    ),
+    "wrong type": (
+        lambda p: edit(p, lambda c: c["model"].update(hidden_size="5")),
+        r"config\.json: damaged, model\.hidden_size",
+    ),
+    "a size beyond all memory": (
+        lambda p: edit(p, lambda c: c["model"].update(hidden_size=10**18)),
+        r"config\.json: ",
+    ),
+    "another size": (
+        lambda p: edit(p, lambda c: c["model"].update(hidden_size=6)),
+        r"model\.safetensors: tensor '.*': the configuration wants \(.*\), on disk is \(",
+    ),
+    "a layer too few": (
+        lambda p: edit(p, lambda c: c["model"].update(layers=3)),
+        r"model\.safetensors: tensor '.*layers\.2.*on disk is none",
+    ),
+    "weights of another model": (
+        lambda p: replace(p, "model.safetensors", other_weights(hidden_size=4)),
+        r"tensor '.*': the configuration wants \(.*\), on disk is \(",
+    ),
+    "weights of another cell": (
+        lambda p: replace(p, "model.safetensors", other_weights(cell="gru_reset_before")),
+        "tensor '.*': the configuration wants ",
+    ),
+    "weights are a pickle": (
+        lambda p: replace(p, "model.safetensors", b"\x80\x04K\x01."),
+        r"model\.safetensors: damaged",
+    ),
+    "no checksums": (
+        lambda p: edit(p, lambda c: c.pop("sha256")),
+        r"model\.safetensors: damaged.*checksum",
+    ),
+    "a smaller vocabulary": (
+        lambda p: replace(p, "vocabulary.json", vocabulary("text", "characters", "ab")),
+        r"vocabulary\.json: expected a vocabulary 'text' of 7 symbols .* got 5",
+    ),
+    "a larger vocabulary": (
+        lambda p: replace(p, "vocabulary.json", vocabulary("text", "bytes")),
+        r"vocabulary\.json: expected a vocabulary 'text' of 7 symbols .* got 259",
+    ),
+    "the vocabulary of another field": (
+        lambda p: replace(p, "vocabulary.json", vocabulary("tags", "bytes")),
+        r"vocabulary\.json: expected a vocabulary 'text' of 7 symbols .* got none",
+    ),
+    "a vocabulary of another kind": (
+        lambda p: replace(p, "vocabulary.json", vocabulary("text", "words")),
+        r"vocabulary\.json: damaged, .*got 'words'",
+    ),
+    "a vocabulary with a symbol twice": (
+        lambda p: replace(p, "vocabulary.json", vocabulary("text", "characters", "abca")),
+        r"vocabulary\.json: damaged, .*twice",
+    ),
+    "a vocabulary that is a list": (
+        lambda p: replace(p, "vocabulary.json", b"[]"),
+        r"vocabulary\.json: damaged, expected an object",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_artifact_is_refused_with_what_is_wrong(damage: str, saved: Path) -> None:
+    change, said = DAMAGES[damage]
+    artifact.load(saved)  # as it was, it loads
+    change(saved)
+    with pytest.raises(ArtifactError, match=said) as problem:
+        artifact.load(saved)
+    assert str(saved) in str(problem.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json"])
+def test_every_flipped_bit_is_seen(name: str, saved: Path) -> None:
+    raw = (saved / name).read_bytes()
+    for place in range(0, len(raw), max(1, len(raw) // 60)):
+        damaged = bytearray(raw)
+        damaged[place] ^= 1 << place % 8
+        (saved / name).write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="damaged"):
+            artifact.load(saved)
+    (saved / name).write_bytes(raw)
+    artifact.load(saved)
+
+
+def test_a_flipped_bit_of_the_configuration_is_never_more_than_an_artifact_error(
+    saved: Path,
+) -> None:
+    # It holds no weights: what can still be read may load, all else is refused in words.
+    raw = (saved / "config.json").read_bytes()
+    refused = 0
+    for place in range(0, len(raw), 2):
+        damaged = bytearray(raw)
+        damaged[place] ^= 1 << (place // 2) % 8
+        (saved / "config.json").write_bytes(damaged)
+        try:
+            artifact.load(saved)
+        except ArtifactError:
+            refused += 1
+    assert refused > len(raw) / 4
+
+
+# ------------------------------------------------------------------------------- a run's pointers
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for step in (1, 2):
+        name = f"{step:06d}"
+        artifact.save(tmp_path / "run/checkpoints" / name, make(step), {"text": VOCABULARY})
+    (tmp_path / "run/best").write_text("000001\n")
+    (tmp_path / "run/last").write_text("000002\n")
+    return tmp_path / "run"
+
+
+def test_a_run_gives_its_best_or_its_last(run: Path) -> None:
+    assert artifact.load(run).path.name == "000001"
+    assert artifact.load(run, which="last").path.name == "000002"
+    assert artifact.load(run / "checkpoints/000002").path.name == "000002"
+    assert artifact.load(str(run)).path.name == "000001"
+
+
+def test_there_are_no_others(run: Path) -> None:
+    for which in ("worst", "", "checkpoints", "../run/best"):
+        with pytest.raises(SettingError, match="expected 'best' or 'last'"):
+            artifact.load(run, which=which)
+
+
+def test_one_pointer_stands_in_for_the_other(run: Path) -> None:
+    (run / "best").unlink()
+    assert artifact.load(run).path.name == "000002"
+    (run / "best").write_text("000001")
+    (run / "last").unlink()
+    assert artifact.load(run, which="last").path.name == "000001"
+
+
+@pytest.mark.parametrize(
+    "name", [b"000003", b"", b"\n", b"nothing", b"../../elsewhere", b"\xff\x00", b".", b"\xc2\xb2"]
+)
+def test_a_pointer_that_names_nothing(name: bytes, run: Path) -> None:
+    (run / "best").write_bytes(name)
+    with pytest.raises(ArtifactError, match=r"best: names .*no checkpoint of this run"):
+        artifact.load(run)
+
+
+def test_a_run_without_a_checkpoint(run: Path) -> None:
+    (run / "best").unlink()
+    (run / "last").unlink()
+    with pytest.raises(ArtifactError, match="stopped before its first checkpoint"):
+        artifact.load(run)
+
+
+def test_a_checkpoint_that_is_half_gone(run: Path) -> None:
+    shutil.rmtree(run / "checkpoints/000001")
+    with pytest.raises(ArtifactError, match="names '000001'"):
+        artifact.load(run)
+    assert artifact.load(run, which="last").path.name == "000002"
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="there is none"):
+        artifact.load(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="this is a file"):
+        artifact.load(tmp_path / "file")
+    with pytest.raises(ArtifactError, match="expected a run"):
+        artifact.load(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def test_what_is_there_is_never_changed(saved: Path) -> None:
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    with pytest.raises(RunError, match="is there already"):
+        artifact.save(saved, make(1), {"text": VOCABULARY})
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_what_cannot_be_written_leaves_nothing(
+    problem: BaseException, call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any) -> None:
+        raise problem
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        expected = RunError if isinstance(problem, OSError) else KeyboardInterrupt
+        with pytest.raises(expected):
+            artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    assert not list(tmp_path.iterdir())
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    artifact.load(tmp_path / "model")
+
+
+def test_the_message_says_how_much_room_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(RunError, match=r"No space left on device\); 2\.5 MB are needed"):
+        artifact.write_folder(tmp_path / "big", {"file": bytes(2_500_000)})
+
+
+def test_the_rest_of_a_killed_writer_is_swept_away(tmp_path: Path) -> None:
+    rest = tmp_path / ".model.partial"
+    rest.mkdir()
+    (rest / "stale").write_text("half")
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "vocabulary.json",
+    }
+    assert not rest.exists()
+
+
+def test_a_place_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        artifact.save(tmp_path / "file" / "model", make(), {"text": VOCABULARY})

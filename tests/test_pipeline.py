@@ -1,0 +1,169 @@
+"""Text in, text out: what a writer reads, draws, leaves out and refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from recurra import artifact, pipeline
+from recurra.data import ByteVocabulary, CharacterVocabulary
+from recurra.errors import ArtifactError, DataError, SettingError
+from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.pipeline import Writer
+from recurra_runtime.vocabulary import END, START, UNKNOWN
+
+
+@pytest.fixture(scope="module")
+def writer(tiny_run: Any) -> Writer:
+    return Writer(tiny_run.path)
+
+
+def saved(path: Path, vocabulary: Any, favorite: int, seed: int = 0) -> Path:
+    """An artifact that nearly always predicts one symbol."""
+    torch.manual_seed(seed)
+    config = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=len(vocabulary))
+    model = LanguageModel(config)
+    with torch.no_grad():
+        model.head.projection.bias[favorite] = 50.0  # type: ignore[index,union-attr]
+    artifact.save(path, model, {"text": vocabulary})
+    return path
+
+
+def test_the_same_seed_writes_the_same_text(writer: Writer) -> None:
+    first, second, other = ("".join(writer.write("anna ", seed=s, limit=200)) for s in (5, 5, 6))
+    assert first == second != other
+    assert len(first) == 200
+
+
+def test_without_a_seed_it_follows_the_one_of_torch(writer: Writer) -> None:
+    torch.manual_seed(1)
+    first = "".join(writer.write(limit=100))
+    second = "".join(writer.write(limit=100))
+    torch.manual_seed(1)
+    assert first == "".join(writer.write(limit=100)) != second
+
+
+def test_it_writes_like_what_it_read(writer: Writer, tiny_run: Any) -> None:
+    words = set(tiny_run.text.replace(".", " ").split())
+    text = "".join(writer.write("anna ", temperature=0.3, seed=0, limit=300))
+    written = text.replace(".", " ").split()[1:-1]
+    assert sum(word in words for word in written) > 0.8 * len(written)
+
+
+def test_the_prompt_is_read(writer: Writer) -> None:
+    assert "".join(writer.write("my o", temperature=0, limit=2)) == "wl"
+    assert "".join(writer.write("the c", temperature=0, limit=2)) == "at"
+
+
+def test_the_prompt_is_not_written_again(writer: Writer) -> None:
+    assert not "".join(writer.write("anna sees", temperature=0, limit=20)).startswith("anna")
+
+
+def test_an_empty_prompt_starts_a_document(writer: Writer) -> None:
+    text = "".join(writer.write("", temperature=0.2, seed=0, limit=8))
+    assert text.split()[0] in {"anna", "the", "a", "my"}
+
+
+def test_pieces_come_one_by_one(writer: Writer) -> None:
+    pieces = writer.write("a", seed=0, limit=10**9)
+    assert isinstance(pieces, Iterator)
+    assert all(len(next(pieces)) == 1 for _ in range(5))
+
+
+@pytest.mark.parametrize("limit", [0, 1, 17])
+def test_the_limit_counts_symbols(writer: Writer, limit: int) -> None:
+    assert len("".join(writer.write(seed=0, limit=limit))) == limit
+
+
+def test_a_prompt_of_unknown_characters_is_refused_at_once(writer: Writer) -> None:
+    with pytest.raises(DataError) as problem:
+        writer.write("anna ☃ Ω ☃")
+    said = str(problem.value)
+    assert said.count("☃") == 1
+    assert "'Ω', '☃'" in said
+    assert "data.vocabulary=bytes" in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_k": 0},
+        {"limit": -1},
+        {"seed": 2**63},
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused_at_once(writer: Writer, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match=f"{next(iter(wrong))}"):
+        writer.write("a", **wrong)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e-50, 1e-5, 1e5, 1e300])
+def test_odd_temperatures_still_write(writer: Writer, temperature: float) -> None:
+    text = "".join(writer.write("anna ", temperature=temperature, seed=0, limit=30))
+    greedy = "".join(writer.write("anna ", temperature=0, limit=30))
+    assert (text == greedy) == (temperature < 1e-2)
+
+
+def test_top_k_of_one_is_the_likeliest(writer: Writer) -> None:
+    first = "".join(writer.write("anna ", top_k=1, seed=0, limit=30))
+    assert first == "".join(writer.write("anna ", temperature=0, limit=30))
+
+
+def test_the_end_symbol_ends_and_is_not_written(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a", CharacterVocabulary("ab"), END)
+    assert "".join(Writer(path).write("ab", seed=0)) == ""
+
+
+@pytest.mark.parametrize("never", [UNKNOWN, START])
+def test_reserved_symbols_are_never_written(never: int, tmp_path: Path) -> None:
+    path = saved(tmp_path / "a", CharacterVocabulary("ab"), never)
+    texts = ["".join(Writer(path).write("ab", seed=seed)) for seed in range(20)]
+    assert set("".join(texts)) == {"a", "b"}
+
+
+def test_a_character_of_many_bytes_appears_with_its_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = ByteVocabulary()
+    path = saved(tmp_path / "a", vocabulary, END)
+    drawn = vocabulary.encode("ü☃ 日").tolist()
+    monkeypatch.setattr(pipeline, "generate", lambda *args, **settings: iter(drawn))
+    assert list(Writer(path).write("ä")) == ["", "ü", "", "", "☃", " ", "", "", "日"]
+
+
+def test_bytes_know_every_prompt(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a", ByteVocabulary(), 3 + ord("x"))
+    assert "".join(Writer(path).write("日本\udcff", seed=0, limit=5)) == "xxxxx"
+
+
+def test_bytes_that_are_no_character_become_a_mark(tmp_path: Path) -> None:
+    vocabulary = ByteVocabulary()
+    path = saved(tmp_path / "a", vocabulary, 3 + 0xFF)
+    assert set("".join(Writer(path).write("a", seed=0, limit=5))) == {"\ufffd"}
+
+
+def test_best_or_last(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path)
+    names = sorted(folder.name for folder in (path / "checkpoints").iterdir())
+    (path / "best").write_text(names[0])
+    (path / "last").write_text(names[-1])
+    best, last = (
+        "".join(Writer(path, which=which).write(seed=0, limit=60)) for which in ("best", "last")
+    )
+    checkpoint = Writer(path / "checkpoints" / names[-1])
+    assert last == "".join(checkpoint.write(seed=0, limit=60)) != best
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="there is none"):
+        Writer(tmp_path / "run")
