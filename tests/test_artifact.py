@@ -160,7 +160,9 @@ def other_weights(**settings: Any) -> bytes:
 
 
 def vocabulary(field: str, kind: str, characters: str | None = None) -> bytes:
-    return json.dumps({field: {"kind": kind, "characters": characters}}).encode()
+    return json.dumps(
+        {field: {"kind": kind, "characters": characters and list(characters)}}
+    ).encode()
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {

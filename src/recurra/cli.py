@@ -213,22 +213,23 @@ def _table(evaluations: list[Evaluation], title: str) -> None:
     from rich.text import Text
 
     first = evaluations[0]
-    # Text, not str: a file may be called "[x]", which rich would read as markup.
-    heading = Text(f"{title}: {first.characters:,} characters")
-    table = Table(title=heading, box=box.SIMPLE_HEAD)
+    print(f"{title}: {first.characters:,} characters")
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("model")
     for name in ("nats/character", "bits/character", "perplexity a symbol"):
         table.add_column(name, justify="right")
     for row in evaluations:
         table.add_row(
-            Text(row.name),
+            Text(row.name),  # not str, in which rich would read [x] as markup
             f"{row.nats_per_character:.4f}",
             f"{row.bits_per_character:.4f}",
             f"{row.perplexity:.3f}",
         )
     console = Console()
     console.width = max(console.width, 60)  # no number is cut in a narrower window
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")
     if first.unknown:
         print(f"{first.unknown:,} characters were unknown to the models, and counted as <unk>.")
 

@@ -95,6 +95,7 @@ def train_language_model(
     run = RunFolder(out)
     run.write_json("recipe.json", recipe.model_dump())
     report(Report(message=_sizes(split.training, split.validation, split.test, vocabulary, model)))
+    report(Report(message="counting n-grams"))
     ngrams = fit_ngrams(documents, vocabulary)
     run.write_ngrams(ngrams)
     validation = [vocabulary.encode(text) for text in split.validation]

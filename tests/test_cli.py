@@ -1,0 +1,805 @@
+"""The command line as a person uses it: real processes, real signals, real mistakes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from recurra import artifact
+from recurra.cli import app
+from recurra.models import LanguageModel
+from recurra_runtime.vocabulary import END
+
+COMMAND = str(Path(sys.executable).with_name("recurra"))
+WAIT = 60  # seconds after which a child that does not answer has failed
+
+
+def recurra(*args: str | Path, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run the installed command to its end."""
+    done = subprocess.run(
+        [COMMAND, *map(str, args)], capture_output=True, text=True, timeout=WAIT, **settings
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def call(*args: str | Path) -> Any:
+    """Run a command in this process: for the many cases that need no process of their own."""
+    result = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "100"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception  # what a user would see as a traceback
+    return result
+
+
+def sets(changes: list[str]) -> list[str]:
+    return [word for change in changes for word in ("--set", change)]
+
+
+def refused(result: Any, code: int, *said: str) -> None:
+    """Was it told in a sentence, with the right exit code?"""
+    stderr = result.stderr
+    assert "Traceback" not in stderr
+    for words in said:
+        assert words in stderr, stderr
+    got = result.exit_code if hasattr(result, "exit_code") else result.returncode
+    assert got == code, stderr
+    assert result.stdout == ""
+
+
+@pytest.fixture
+def quick(tiny_changes: list[str]) -> list[str]:
+    """Settings of a training of a few steps, as options."""
+    return sets([*tiny_changes, "model.hidden_size=8", "training.symbols=1000"])
+
+
+@pytest.fixture
+def endless(tiny_run: Any, tmp_path: Path) -> Path:
+    """A model that never ends its text."""
+    loaded = artifact.load(tiny_run.path)
+    assert isinstance(loaded.model, LanguageModel)
+    with torch.no_grad():
+        loaded.model.head.projection.bias[END] = -1e9  # type: ignore[index,union-attr]
+    artifact.save(tmp_path / "endless", loaded.model, loaded.vocabularies)
+    return tmp_path / "endless"
+
+
+# ------------------------------------------------------------------------------ from end to end
+
+
+def test_train_evaluate_generate_and_describe(
+    text_file: Path, tiny_changes: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "runs" / "book"
+    options = sets([*tiny_changes, "training.symbols=8000"])
+    done = recurra("train", "language-model", "--data", text_file, "--out", out, *options)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^step (\d+)/\1 ", done.stderr, re.MULTILINE)  # to the last one
+    sizes = r"characters to train on, .* held out; \d+ symbols; [\d,]+ parameters"
+    assert re.search(sizes, done.stderr)
+    assert "held-out text" in done.stdout
+    assert f"recurra generate {out}" in done.stdout.replace("\n", "")
+    summary = {row["name"]: row for row in json.loads((out / "summary.json").read_text())}
+    assert set(summary) == {"lstm", "bigram", "5-gram"}
+    for name, row in summary.items():
+        assert re.search(rf"{name} +{row['nats_per_character']:.4f} ", done.stdout)
+
+    done = recurra("evaluate", out, "--data", text_file)
+    assert done.returncode == 0, done.stderr
+    assert {"lstm", "bigram", "5-gram"} <= set(done.stdout.split())
+    assert done.stderr == ""
+
+    done = recurra("generate", out, "--prompt", "anna ", "--length", "30", "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("anna ")
+    assert len(done.stdout) == len("anna ") + 30 + 1
+    again = call("generate", out, "--prompt", "anna ", "--length", 30, "--seed", 1)
+    assert again.stdout == done.stdout
+    other = call("generate", out, "--prompt", "anna ", "--length", 30, "--seed", 2)
+    assert other.stdout != done.stdout
+
+    done = recurra("describe", out)
+    assert done.returncode == 0, done.stderr
+    total = sum(p.numel() for p in artifact.load(out).model.parameters())
+    assert re.search(rf"^all +{total:,}$", done.stdout, re.MULTILINE)
+    assert "4*h*(i+h) + 4*h  (i=16, h=16)" in done.stdout
+
+
+def test_numbers_of_evaluate(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("anna sees a dog.\n")
+    result = call("evaluate", tiny_run.path, "--data", path)
+    rows = {
+        line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.strip()
+    }
+    for name in ("lstm", "bigram", "5-gram"):
+        nats, bits, perplexity = map(float, rows[name])
+        assert bits == pytest.approx(nats / math.log(2), abs=2e-4)
+        assert perplexity == pytest.approx(math.exp(nats * 17 / 18), rel=1e-3)
+    assert "17 characters" in result.stdout
+
+
+def test_unknown_characters_are_told(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "strange.txt"
+    path.write_text("anna ☃☃ sees", encoding="utf-8")
+    assert "2 characters were unknown" in call("evaluate", tiny_run.path, "--data", path).stdout
+
+
+def test_a_checkpoint_will_do_where_a_run_would(tiny_run: Any) -> None:
+    checkpoint = artifact.load(tiny_run.path).path
+    assert call("describe", checkpoint).exit_code == 0
+    first, second = (
+        call("generate", path, "--seed", 1, "--length", 20) for path in (checkpoint, tiny_run.path)
+    )
+    assert first.stdout == second.stdout != ""
+
+
+def test_last_instead_of_best(tiny_run: Any) -> None:
+    last = artifact.load(tiny_run.path, which="last").path
+    assert str(last) in call("describe", tiny_run.path, "--which", "last").stdout
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "describe"])
+def test_every_command_explains_itself(command: str) -> None:
+    result = call(command, "--help")
+    assert result.exit_code == 0
+    assert "--help" in result.stdout
+    assert command in call("--help").stdout
+
+
+@pytest.mark.parametrize("columns", ["20", "40", "200"])
+def test_no_number_is_cut_in_a_narrow_window(
+    columns: str, tiny_run: Any, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    result = CliRunner().invoke(app, ["evaluate", str(tiny_run.path), "--data", str(text_file)])
+    assert result.exit_code == 0
+    for name in ("lstm", "bigram", "5-gram"):
+        row = rf"^ *{name} +\d+\.\d{{4}} +\d+\.\d{{4}} +\d+\.\d{{3}} *$"
+        assert re.search(row, result.stdout, re.MULTILINE)
+    assert "…" not in result.stdout
+
+
+# ------------------------------------------------------------------------------- texts of all kinds
+
+
+def learned(data: Path, out: Path, options: list[str]) -> str:
+    """Train, describe and write: what was written."""
+    result = call("train", "language-model", "--data", data, "--out", out, *options)
+    assert result.exit_code == 0, result.stderr
+    assert call("describe", out).exit_code == 0
+    assert call("evaluate", out, "--data", data).exit_code == 0
+    written = call("generate", out, "--seed", 1, "--length", 40, "--temperature", 0.5)
+    assert written.exit_code == 0, written.stderr
+    return str(written.stdout)
+
+
+def test_any_script(tmp_path: Path, quick: list[str]) -> None:
+    path = tmp_path / "ünï☃.txt"
+    words = "日本語 русский עברית العربية e\u0301 👩\u200d👩\u200d👧 ☃\n"
+    path.write_text(words * 30, encoding="utf-8")
+    written = learned(path, tmp_path / "rün", quick)
+    assert set(written) <= set(words)
+    assert call("generate", tmp_path / "rün", "--prompt", "日本").stdout.startswith("日本")
+
+
+def test_one_character_over_and_over(tmp_path: Path, quick: list[str]) -> None:
+    (tmp_path / "a.txt").write_text("a" * 400)
+    assert set(learned(tmp_path / "a.txt", tmp_path / "run", quick)) <= {"a", "\n"}
+
+
+def test_bytes_know_every_character(text_file: Path, tmp_path: Path, quick: list[str]) -> None:
+    options = [*quick, "--set", "data.vocabulary=bytes"]
+    learned(text_file, tmp_path / "run", options)
+    result = call("generate", tmp_path / "run", "--prompt", "☃", "--seed", 1)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("☃")
+
+
+@pytest.mark.parametrize(("characters", "rows", "enough"), [
+    (20, 1, True), (19, 1, False), (20, 17, True), (20, 18, False)
+])  # fmt: skip
+def test_a_text_just_large_enough_and_just_too_small(
+    characters: int, rows: int, enough: bool, tmp_path: Path, quick: list[str]
+) -> None:
+    (tmp_path / "a.txt").write_text(("abcde" * 4)[:characters])
+    options = [*quick, "--set", f"training.batch_size={rows}"]
+    if enough:
+        learned(tmp_path / "a.txt", tmp_path / "run", options)
+        return
+    result = call(
+        "train", "language-model", "--data", tmp_path / "a.txt", "--out", tmp_path / "run", *options
+    )
+    refused(result, 2, "recurra: data: expected at least", "got")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_texts(tmp_path: Path, text: str, quick: list[str]) -> None:
+    folder = tmp_path / "texts"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "one.md").write_text(text[:700])
+    (folder / "deep" / "two.md").write_text(text[700:1500])
+    (folder / "empty.md").write_text("")
+    (folder / "other.py").write_text("import")
+    options = [*quick, "--set", "data.pattern=*.md"]
+    args = ["train", "language-model", "--data", folder, "--out", tmp_path / "run"]
+    result = call(*args, *options)
+    assert result.exit_code == 0, result.stderr
+    scored = call("evaluate", tmp_path / "run", "--data", folder, "--pattern", "*.md")
+    assert "1,500 characters" in scored.stdout
+
+
+def test_a_file_may_have_any_name(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "[" / "bold].txt"
+    path.parent.mkdir()
+    path.write_text("anna sees a dog.\n")
+    result = call("evaluate", tiny_run.path, "--data", path)
+    assert result.stdout.startswith(f"{path}: 17 characters\n")
+
+
+# ---------------------------------------------------------------------------------- data that fails
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("empty.txt", b"", ["empty.txt", "the file is empty"]),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0", ["picture.txt", "NUL", "byte 8", "binary"]),
+        ("old.txt", b"one\ntwo caf\xe9\n", ["old.txt", "line 2, byte 11", "0xe9", "--encoding"]),
+        ("cut.txt", "abc\n☃".encode()[:-1], ["cut.txt", "line 2, byte 4"]),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_text(
+    name: str, content: bytes, said: list[str], tmp_path: Path, tiny_run: Any
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    out = tmp_path / "run"
+    refused(call("train", "language-model", "--data", path, "--out", out), 2, "recurra: ", *said)
+    assert not out.exists()
+    refused(call("evaluate", tiny_run.path, "--data", path), 2, "recurra: ", *said)
+
+
+def test_the_encoding_can_be_said(tmp_path: Path, quick: list[str], tiny_run: Any) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes("le café est là, ça va\n".encode("latin-1") * 40)
+    args = ["train", "language-model", "--data", path, "--out", tmp_path / "run", *quick]
+    refused(call(*args), 2, "byte 6 (0xe9)", "--encoding latin-1")
+    result = call(*args, "--encoding", "latin-1")
+    assert result.exit_code == 0, result.stderr
+    assert "é" in artifact.load(tmp_path / "run").vocabularies["text"].to_json()["characters"]
+    scored = call("evaluate", tmp_path / "run", "--data", path, "--encoding", "latin-1")
+    assert scored.exit_code == 0
+    assert "unknown" not in scored.stdout
+    refused(call(*args, "--encoding", "klingon"), 2, "'klingon'")
+    refused(call(*args, "--encoding", 'a"b'), 2, "recurra: ")
+
+
+def test_no_file_and_no_text_in_a_folder(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train = ["train", "language-model", "--out", out, "--data"]
+    refused(call(*train, tmp_path / "nothing.txt"), 2, "nothing.txt", "no such file or folder")
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    refused(call(*train, folder), 2, "expected files *.txt, found none", "empty")
+    (folder / "a.md").write_text("# a")
+    refused(call(*train, folder), 2, "expected files *.txt, found none", ".md (1)", "pattern")
+    (folder / "a.txt").write_text("")
+    refused(call(*train, folder), 2, "all 1 files *.txt are empty")
+    assert not out.exists()
+
+
+def test_a_folder_that_is_taken(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
+    (tmp_path / "note").write_text("mine")
+    result = call("train", "language-model", "--data", text_file, "--out", tmp_path, *quick)
+    refused(result, 1, str(tmp_path), "expected a new folder", "--out")
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
+    (tmp_path / "note").write_text("mine")
+    out = tmp_path / "note" / "run"
+    result = call("train", "language-model", "--data", text_file, "--out", out, *quick)
+    refused(result, 1, str(out), "cannot be made")
+
+
+# ------------------------------------------------------------------------------------- wrong use
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.hiden_size=3", ["no setting 'model.hiden_size'", "mean 'model.hidden_size'"]),
+        ("modell.layers=3", ["no setting 'modell'", "Known: "]),
+        ("model.cell=lstmm", ["no 'lstmm'", "did you mean 'lstm'", "@recurra.register"]),
+        ("model.hidden_size=big", ["model.hidden_size: expected a valid integer, got 'big'"]),
+        ("model.layers=true", ["model.layers: expected a valid integer, got True"]),
+        ("model.hidden_size=0", ["model.hidden_size: expected greater than or equal to 1"]),
+        ("model.dropout=1", ["model.dropout: expected less than 1"]),
+        ("model.layers", ["--set 'model.layers': expected name=value"]),
+        ("=3", ["--set '=3': expected name=value"]),
+        ("model.cell.bias=false", ["cell is a setting, not a section"]),
+        ("model.cell_settings.nrom=true", ["cell 'lstm'", "nrom"]),
+        ("model.cell_settings.input_size=3", ["cell 'lstm'", "input_size"]),
+        ("data.split=blocks", ["expected at least 100000 characters", "data.split=tail"]),
+        ("data.split=half", ["data.split: expected 'tail' or 'blocks', got 'half'"]),
+        ("data.vocabulary=words", ["data.vocabulary: expected"]),
+        ("data.encoding=klingon", ["'klingon'", "utf-8"]),
+        ("training.batch_size=1000000", ["each of 1000000 rows", "training.batch_size"]),
+        ("training.epochs=inf", ["training.epochs: expected a finite number"]),
+        ("training.symbols=-5", ["training.symbols: expected greater than or equal to 1"]),
+        ("training.seed=99999999999999999999", ["training.seed: expected less than"]),
+        ("task=tagging", ["task: expected"]),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be(
+    change: str, said: list[str], tmp_path: Path, text_file: Path
+) -> None:
+    out = tmp_path / "run"
+    result = call("train", "language-model", "--data", text_file, "--out", out, "--set", change)
+    refused(result, 2, "recurra: ", *said)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["model.tied=true", "model.embedding_size=5"],
+        ["model.residual=true", "model.layers=3", "model.embedding_size=5"],
+        ["training.symbols=1", "training.epochs=100"],
+        ["training.window=100000", "training.warmup=1"],
+        ["training.evaluations=100000", "training.symbols=300"],
+        ["training.clip=inf", "training.weight_decay=0"],
+        ["data.validation=false", "training.batch_size=1"],
+        ["data.split=blocks", "data.block=1"],
+        ["model.cell=irnn", "model.embedding_size=3", "model.layers=2"],
+        ["training.learning_rate=1e38", "training.symbols=1"],
+    ],
+    ids=str,
+)
+def test_odd_settings_work(
+    changes: list[str], tmp_path: Path, text_file: Path, quick: list[str]
+) -> None:
+    options = [*quick, *sets(changes)]
+    result = call(
+        "train", "language-model", "--data", text_file, "--out", tmp_path / "run", *options
+    )
+    assert result.exit_code == 0, result.stderr
+    assert call("describe", tmp_path / "run").exit_code == 0
+
+
+@pytest.mark.parametrize("size", [10_000_000, 10**18])
+def test_a_model_beyond_all_memory(size: int, tmp_path: Path, text_file: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--set", f"model.hidden_size={size}"]
+    result = call("train", "language-model", "--data", text_file, "--out", out, *options)
+    refused(result, 1, "out of memory", "model.hidden_size")
+    assert not out.exists()
+
+
+def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
+    options = [*quick, "--set", "training.learning_rate=1e30", "--set", "training.evaluations=100"]
+    out = tmp_path / "run"
+    result = call("train", "language-model", "--data", text_file, "--out", out, *options)
+    refused(result, 1, "the loss is", "at step", "learning_rate")
+    assert call("describe", out).exit_code == 0
+    # Its weights are finite or not: in any case generating from them is told, not thrown.
+    assert "Traceback" not in call("generate", out, "--seed", 1).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--length", "-1"], "limit"),
+        (["--length", "many"], "--length"),
+        (["--temperature", "-1"], "temperature"),
+        (["--temperature", "nan"], "temperature"),
+        (["--temperature", "inf"], "temperature"),
+        (["--top-k", "0"], "top_k"),
+        (["--seed", "99999999999999999999"], "seed"),
+        (["--which", "worst"], "'best' or 'last', got 'worst'"),
+        (["--which", "log.csv"], "'best' or 'last'"),
+        (["--prompt", "anna ☃"], "'☃'"),
+        (["--prompt", "a\udcff"], "data.vocabulary=bytes"),
+        (["--tempreature", "1"], "--temperature"),
+    ],
+)
+def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
+    refused(call("generate", tiny_run.path, *options), 2, said)
+
+
+@pytest.mark.parametrize("temperature", ["0", "1e-300", "1e-50", "1e300"])
+def test_odd_temperatures(temperature: str, tiny_run: Any) -> None:
+    options = ["--temperature", temperature, "--length", "10", "--seed", "1"]
+    assert call("generate", tiny_run.path, *options).exit_code == 0
+
+
+def test_nothing_to_write_is_an_empty_line(tiny_run: Any) -> None:
+    assert call("generate", tiny_run.path, "--length", 0).stdout == "\n"
+    assert call("generate", tiny_run.path, "--length", 0, "--prompt", "").stdout == "\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["trian"],
+        ["train"],
+        ["train", "language-model"],
+        ["train", "language-model", "--data", "x"],
+        ["evaluate"],
+        ["evaluate", "x"],
+        ["generate"],
+        ["describe"],
+        ["describe", "x", "y"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2(args: list[str]) -> None:
+    result = call(*args)
+    assert result.exit_code == 2
+    assert "Usage" in result.stderr
+
+
+def test_a_recipe_that_is_none(tmp_path: Path, text_file: Path) -> None:
+    out = tmp_path / "run"
+    train = ["--data", text_file, "--out", out]
+    refused(call("train", "language-modle", *train), 2, "did you mean 'language-model'")
+    (tmp_path / "bad.toml").write_text("[model\n")
+    refused(call("train", tmp_path / "bad.toml", *train), 2, "bad.toml", "not TOML")
+    refused(call("train", tmp_path, *train), 2, "no file and no recipe")
+
+
+# ------------------------------------------------------------------------------- damaged artifacts
+
+
+def change_config(path: Path, **changes: Any) -> None:
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | changes))
+
+
+def flip(path: Path, name: str) -> None:
+    raw = bytearray((path / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (path / name).write_bytes(raw)
+
+
+def resize(path: Path) -> None:
+    config = json.loads((path / "config.json").read_text())
+    change_config(path, model=config["model"] | {"hidden_size": 17})
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "truncated weights": (lambda p: os.truncate(p / "model.safetensors", 100), "checksum"),
+    "a flipped bit of the weights": (lambda p: flip(p, "model.safetensors"), "checksum"),
+    "a flipped bit of the vocabulary": (lambda p: flip(p, "vocabulary.json"), "checksum"),
+    "no weights": (lambda p: (p / "model.safetensors").unlink(), "is missing"),
+    "no vocabulary": (lambda p: (p / "vocabulary.json").unlink(), "is missing"),
+    "config is no JSON": (lambda p: (p / "config.json").write_text("{,}"), "not JSON"),
+    "newer format": (lambda p: change_config(p, format=99), "another version of Recurra"),
+    "wrong shape": (resize, "the configuration wants"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_told(
+    damage: str, tmp_path: Path, tiny_run: Any, text_file: Path
+) -> None:
+    change, said = DAMAGES[damage]
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run)
+    change(run / "checkpoints" / (run / "best").read_text().strip())
+    for args in (["generate", run], ["describe", run], ["evaluate", run, "--data", text_file]):
+        refused(call(*args), 1, "recurra: ", str(run), said)
+
+
+def test_a_pointer_that_names_nothing(tmp_path: Path, tiny_run: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run.path, run)
+    (run / "best").write_text("999999\n")
+    refused(call("generate", run), 1, "best: names '999999'")
+    assert call("generate", run, "--which", "last", "--length", 5).exit_code == 0
+
+
+def test_no_model_there(tmp_path: Path, text_file: Path) -> None:
+    refused(call("generate", tmp_path / "nothing"), 1, "nothing", "there is none")
+    refused(call("describe", tmp_path), 1, "expected a run")
+    refused(call("evaluate", text_file, "--data", text_file), 1, "this is a file")
+
+
+# ------------------------------------------------------------------------------------ the disk
+
+
+def clean(run: Path) -> bool:
+    """Is nothing half-written left?"""
+    return not list(run.rglob(".*"))
+
+
+FULL_LATER = """
+import resource, signal
+from recurra import progress
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+real, seen = progress.Lines.__call__, 0
+def call(self, report):
+    global seen
+    real(self, report)
+    seen += report.validation is not None
+    if seen == {after} or {after} == 0:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+progress.Lines.__call__ = call
+from recurra.cli import main
+main()
+"""
+
+
+@pytest.mark.skipif(
+    resource.getrlimit(resource.RLIMIT_FSIZE)[1] != resource.RLIM_INFINITY,
+    reason="files are limited here already",
+)
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_file_that_may_not_grow(
+    after: int, tmp_path: Path, text_file: Path, quick: list[str]
+) -> None:
+    out = tmp_path / "run"
+    args = ["train", "language-model", "--data", str(text_file), "--out", str(out), *quick]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_LATER.format(after=after), *args],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"cannot be written ({os.strerror(errno.EFBIG)})" in done.stderr
+    assert clean(out)
+    if after:
+        assert len(artifact.load(out).path.name) == 6
+        assert call("generate", out, "--length", 5).exit_code == 0
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with room for two checkpoints of the test."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small file system can only be mounted by root")
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_runs_full(small_disk: Path, text_file: Path, quick: list[str]) -> None:
+    out = small_disk / "run"
+    options = [*quick, "--set", "model.hidden_size=64"]
+    done = recurra("train", "language-model", "--data", text_file, "--out", out, *options)
+    assert done.returncode == 1
+    assert f"cannot be written ({os.strerror(errno.ENOSPC)})" in done.stderr
+    assert "What was saved before is still there" in done.stderr
+    assert clean(out)
+    assert call("generate", out, "--length", 5).exit_code == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("command", ["generate", "describe"])
+def test_output_into_a_full_disk(command: str, tiny_run: Any) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [COMMAND, command, str(tiny_run.path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=WAIT,
+        )
+    assert done.returncode == 1
+    assert done.stderr == f"recurra: output: {os.strerror(errno.ENOSPC)}.\n"
+
+
+# ----------------------------------------------------------------------------------- pipes
+
+
+def test_text_appears_as_it_is_written(endless: Path) -> None:
+    with subprocess.Popen(
+        [COMMAND, "generate", str(endless), "--length", "1000000000", "--prompt", "anna "],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        # A buffer of Python's would hold back 8,192 bytes; single characters come through.
+        first = os.read(child.stdout.fileno(), 8192)
+        assert first.startswith(b"anna ")
+        assert len(first) < 8192
+        sizes = [len(os.read(child.stdout.fileno(), 8192)) for _ in range(20)]
+        assert 0 < min(sizes) < 100
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        while os.read(child.stdout.fileno(), 65536):
+            pass
+        assert child.wait(WAIT) == 130
+        said = child.stderr.read().decode()
+    assert "Stopped." in said
+    assert "Traceback" not in said
+
+
+def test_a_reader_that_goes_away(endless: Path) -> None:
+    args = [COMMAND, "generate", str(endless), "--length", "1000000000", "--seed", "1"]
+    with (
+        subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child,
+        subprocess.Popen(["head", "-c", "10"], stdin=child.stdout, stdout=subprocess.PIPE) as head,
+    ):
+        assert child.stdout is not None
+        child.stdout.close()  # head alone holds it now
+        assert len(head.communicate(timeout=WAIT)[0]) == 10
+        assert child.stderr is not None
+        assert child.wait(WAIT) == 0
+        assert child.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["describe", "evaluate"])
+def test_a_reader_that_was_never_there(command: str, tiny_run: Any, text_file: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    data = ["--data", str(text_file)] if command == "evaluate" else []
+    with os.fdopen(writing, "w") as pipe:
+        done = subprocess.run(
+            [COMMAND, command, str(tiny_run.path), *data],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=WAIT,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_the_characters(tiny_run: Any, tmp_path: Path, text_file: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    path = tmp_path / "ünï.txt"
+    path.write_bytes(text_file.read_bytes()[:200])
+    done = recurra("evaluate", tiny_run.path, "--data", path, env=environment)
+    assert done.returncode == 0
+    assert "?n?.txt" in done.stdout
+    assert "lstm" in done.stdout
+
+
+def test_a_bar_where_a_person_looks_on(text_file: Path, tmp_path: Path, quick: list[str]) -> None:
+    pty = pytest.importorskip("pty")
+    leader, follower = pty.openpty()
+    args = ["train", "language-model", "--data", str(text_file), "--out", str(tmp_path / "run")]
+    with subprocess.Popen(
+        [COMMAND, *args, *quick],
+        stdout=subprocess.DEVNULL,
+        stderr=follower,
+        env=os.environ | {"COLUMNS": "100", "TERM": "xterm"},
+    ) as child:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(leader, 4096)
+            except OSError:  # Linux says so at the end
+                break
+            if not piece:
+                break
+            shown += piece
+        assert child.wait(WAIT) == 0
+    os.close(leader)
+    assert b"100%" in shown
+    assert b"nats" in shown
+    assert b"validation" in shown
+    assert b"Traceback" not in shown
+
+
+# ---------------------------------------------------------------------------------- signals
+
+
+class Training:
+    """A training in a process of its own that would take hours."""
+
+    def __init__(self, text_file: Path, out: Path, options: list[str]) -> None:
+        self.out = out
+        args = ["train", "language-model", "--data", str(text_file), "--out", str(out), *options]
+        changes = sets(["training.symbols=1000000000", "training.evaluations=2000000"])
+        self.child = subprocess.Popen(
+            [COMMAND, *args, *changes], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def wait_for_checkpoints(self, steps: int) -> None:
+        """Until so many steps have been kept."""
+        until = time.monotonic() + WAIT
+        while time.monotonic() < until:
+            if (self.out / "best").exists() and int((self.out / "last").read_text()) >= steps:
+                return
+            assert self.child.poll() is None, self.child.communicate()
+            time.sleep(0.01)
+        raise AssertionError("no checkpoint")
+
+    def end(self) -> str:
+        """What it said, once it has ended."""
+        said = self.child.communicate(timeout=WAIT)[1]
+        assert "Traceback" not in said, said
+        return said
+
+
+@pytest.fixture
+def training(text_file: Path, tmp_path: Path, quick: list[str]) -> Iterator[Training]:
+    made = Training(text_file, tmp_path / "run", quick)
+    yield made
+    made.child.kill()
+    made.child.communicate()
+
+
+def usable(run: Path) -> bool:
+    for which in ("best", "last"):
+        loaded = artifact.load(run, which=which)
+        assert all(bool(value.isfinite().all()) for value in loaded.model.state_dict().values())
+    return call("generate", run, "--length", 5, "--seed", 1).exit_code == 0
+
+
+def test_ctrl_c_once(training: Training) -> None:
+    training.wait_for_checkpoints(3)
+    training.child.send_signal(signal.SIGINT)
+    said = training.end()
+    assert training.child.returncode == 130
+    assert f"What was learned is kept: recurra generate {training.out}" in said
+    assert usable(training.out)
+    assert clean(training.out)
+
+
+def test_ctrl_c_twice(training: Training) -> None:
+    training.wait_for_checkpoints(3)
+    for _ in range(2):
+        training.child.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+    said = training.end()
+    assert training.child.returncode == 130
+    assert "Stopped." in said
+    assert usable(training.out)
+
+
+def test_ctrl_c_before_the_first_step(text_file: Path, tmp_path: Path, quick: list[str]) -> None:
+    # While the n-grams are counted: there is no checkpoint yet, and it says so.
+    script = """
+import os, signal
+from recurra.training import language
+language.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
+from recurra.cli import main
+main()
+"""
+    out = tmp_path / "run"
+    args = ["train", "language-model", "--data", str(text_file), "--out", str(out), *quick]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *args], capture_output=True, text=True, timeout=WAIT
+    )
+    assert done.returncode == 130
+    assert "Stopped." in done.stderr
+    assert "Traceback" not in done.stderr
+    refused(call("generate", out), 1, "stopped before its first checkpoint")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_process_that_is_ended(number: signal.Signals, training: Training) -> None:
+    training.wait_for_checkpoints(5)
+    training.child.send_signal(number)
+    training.end()
+    assert training.child.returncode == -number
+    assert usable(training.out)

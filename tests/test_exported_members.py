@@ -1,0 +1,197 @@
+"""What is public: complete, sorted, documented, and said once."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import re
+import tomllib
+from collections import defaultdict
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import recurra
+import recurra_runtime
+
+REPOSITORY = Path(__file__).parents[1]
+ROOMS = recurra._ROOMS
+TOP = [room for room in ROOMS if room not in recurra._INSIDE]
+
+
+def room(name: str) -> ModuleType:
+    return import_module(f"recurra.{name}")
+
+
+def modules() -> list[str]:
+    """All modules of the package, by name."""
+    return [m.name for m in pkgutil.walk_packages(recurra.__path__, "recurra.")]
+
+
+def defined(module: ModuleType) -> set[str]:
+    """The public functions and classes that a module defines itself."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == module.__name__
+    }
+
+
+def test_every_room_is_known() -> None:
+    tops = {name.split(".")[1] for name in modules()}
+    assert set(ROOMS) <= tops
+    assert tops - set(ROOMS) == {"cli", "progress"}  # programs, not parts of the library
+
+
+@pytest.mark.parametrize("name", modules())
+def test_all_is_sorted_and_true(name: str) -> None:
+    module = import_module(name)
+    names = module.__all__
+    assert names == sorted(set(names))
+    assert all(hasattr(module, public) for public in names)
+    assert not any(public.startswith("_") for public in names)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_module_says_what_it_is_for(name: str) -> None:
+    assert import_module(name).__doc__
+
+
+# What a room keeps to itself, though its own files share it.
+INTERNAL = {
+    "description": {"evaluate"},
+    "states": {"rebuild"},
+    "training": {"fit_ngrams", "interruptible", "optimizer_of", "train_step"},
+}
+
+
+def files(name: str) -> list[ModuleType]:
+    """The modules of a room: its one file, or those of its folder."""
+    public = room(name)
+    if not hasattr(public, "__path__"):
+        return [public]
+    found = pkgutil.iter_modules(public.__path__, f"recurra.{name}.")
+    return [import_module(module.name) for module in found]
+
+
+@pytest.mark.parametrize("name", [name for name in ROOMS if name != "engine"])
+def test_a_room_exports_all_that_is_defined_in_it(name: str) -> None:
+    # The engine is a machine room: three of its files have something to offer.
+    everything = set().union(*map(defined, files(name)))
+    assert everything
+    assert everything - set(room(name).__all__) == INTERNAL.get(name, set())
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_what_a_room_exports_is_what_its_files_offer(name: str) -> None:
+    offered = {n: getattr(file, n) for file in files(name) for n in file.__all__}
+    for exported in room(name).__all__:
+        value = getattr(room(name), exported)
+        if exported in offered:
+            assert value is offered[exported]
+        else:
+            assert value.__module__.startswith("recurra_runtime."), exported
+
+
+def test_a_public_name_comes_from_one_room() -> None:
+    homes: dict[str, list[str]] = defaultdict(list)
+    for name in ROOMS:
+        for public in room(name).__all__:
+            homes[public].append(name)
+    assert {public: where for public, where in homes.items() if len(where) > 1} == {}
+    assert not set(homes) & set(ROOMS)  # recurra.cells is the room, and nothing else
+
+
+def test_dir_lists_all_that_can_be_had() -> None:
+    names = dir(recurra)
+    assert names == sorted(set(names))
+    expected = {public for name in TOP for public in room(name).__all__}
+    assert set(names) == expected | set(ROOMS) | {"__version__"}
+    assert all(getattr(recurra, name) is not None for name in names)
+
+
+def test_names_are_the_objects_of_their_rooms() -> None:
+    for name in TOP:
+        for public in room(name).__all__:
+            assert getattr(recurra, public) is getattr(room(name), public)
+
+
+def test_names_of_inner_rooms_stay_there() -> None:
+    for name in recurra._INSIDE:
+        for public in room(name).__all__:
+            with pytest.raises(AttributeError, match=f"no attribute '{public}'"):
+                getattr(recurra, public)
+
+
+@pytest.mark.parametrize("name", ["LTSMCell", "_private", "__wrapped__", "cli_", ""])
+def test_what_is_not_there(name: str) -> None:
+    with pytest.raises(AttributeError, match="has no attribute"):
+        getattr(recurra, name)
+
+
+def test_type_checkers_see_the_same_rooms() -> None:
+    tree = ast.parse(Path(recurra.__file__).read_text(encoding="utf-8"))
+    starred = [
+        node.module.removeprefix("recurra.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.names[0].name == "*"
+    ]
+    assert sorted(starred) == sorted(TOP)
+
+
+def members() -> dict[str, Any]:
+    """Every public class and function of every room; others explain themselves where they stand."""
+    everything = {
+        f"{name}.{n}": getattr(room(name), n) for name in ROOMS for n in room(name).__all__
+    }
+    return {
+        name: value
+        for name, value in everything.items()
+        if inspect.isclass(value) or inspect.isfunction(value)
+    }
+
+
+@pytest.mark.parametrize("name", members())
+def test_every_public_member_is_documented(name: str) -> None:
+    value = members()[name]
+    assert value.__doc__, name
+    assert not value.__doc__.startswith(f"{value.__name__}("), name  # what Python writes itself
+    for key, member in vars(value).items() if inspect.isclass(value) else ():
+        if not key.startswith("_") and written_here(member, value.__module__):
+            assert inspect.getdoc(getattr(value, key)), f"{name}.{key}"
+
+
+def written_here(member: Any, module: str) -> bool:
+    """Is it a method or a property, and one that was not made by a decorator of the class?"""
+    function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+    return inspect.isfunction(function) and function.__module__ == module
+
+
+def test_versions_are_one() -> None:
+    projects = [
+        tomllib.loads((REPOSITORY / folder / "pyproject.toml").read_text("utf-8"))["project"]
+        for folder in (".", "runtime")
+    ]
+    assert {project["version"] for project in projects} == {recurra.__version__}
+    assert version("recurra") == version("recurra-runtime") == recurra.__version__
+    assert f"recurra-runtime=={recurra.__version__}" in projects[0]["dependencies"]
+
+
+def test_the_newest_heading_of_the_changelog_is_this_version() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    heading = re.search(r"^## (.*)$", text, re.MULTILINE)
+    assert heading
+    date = r"( - \d{4}-\d{2}-\d{2}| \(unreleased\))?"
+    assert re.fullmatch(re.escape(recurra.__version__) + date, heading[1])
+
+
+def test_types_are_shipped() -> None:
+    for package in (recurra, recurra_runtime):
+        assert (Path(str(package.__file__)).parent / "py.typed").exists()

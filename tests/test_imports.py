@@ -1,0 +1,104 @@
+"""What is loaded when: by name, not by time. Each case is a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+REPORT = "\nimport json, sys\nprint('MODULES' + json.dumps(sorted(sys.modules)))"
+
+
+@cache
+def loaded_by(code: str, *args: str) -> frozenset[str]:
+    """The names of all modules that are loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", code + REPORT, *args], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return frozenset(json.loads(done.stdout.rpartition("MODULES")[2]))
+
+
+def among(modules: frozenset[str], *packages: str) -> set[str]:
+    """Those modules that are one of these packages or stand inside one."""
+    return {m for m in modules if any(m == p or m.startswith(p + ".") for p in packages)}
+
+
+HELP = """
+import sys
+from recurra.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+"""
+
+
+def test_the_library_itself_costs_next_to_nothing() -> None:
+    modules = loaded_by("import recurra; recurra.__version__")
+    assert "recurra" in modules
+    heavy = ("torch", "numpy", "pydantic", "typer", "rich", "safetensors")
+    assert not among(modules, *heavy)
+    assert among(modules, "recurra") == {"recurra"}
+
+
+def test_errors_need_no_torch() -> None:
+    modules = loaded_by("import recurra; recurra.ShapeError; recurra.errors.nearest")
+    assert not among(modules, "torch", "numpy", "pydantic", "typer", "rich")
+
+
+def test_help_needs_no_torch() -> None:
+    modules = loaded_by(HELP, "--help")
+    assert "typer" in modules  # it was the real thing
+    assert not among(modules, "torch", "numpy", "pydantic", "safetensors", "recurra_runtime")
+
+
+@pytest.mark.parametrize("command", ["train", "generate"])
+def test_help_of_a_command_needs_no_torch(command: str) -> None:
+    modules = loaded_by(HELP, command, "--help")
+    assert "typer" in modules
+    # Typer itself looks for pydantic where a command has options.
+    assert not among(modules, "torch", "numpy", "safetensors", "recurra_runtime")
+    assert among(modules, "recurra") == {"recurra", "recurra.cli", "recurra.errors"}
+
+
+def test_the_runtime_needs_no_torch() -> None:
+    everything = (
+        "import recurra_runtime, recurra_runtime.vocabulary, numpy\n"
+        "recurra_runtime.sigmoid(numpy.zeros(3, numpy.float32))\n"
+        "recurra_runtime.vocabulary.CharacterVocabulary('ab').encode('ab')"
+    )
+    modules = loaded_by(everything)
+    assert "recurra_runtime.vocabulary" in modules
+    assert not among(modules, "torch", "recurra", "pydantic", "typer", "rich", "safetensors")
+
+
+def test_a_cell_needs_torch_and_no_more() -> None:
+    modules = loaded_by("import recurra; recurra.LSTMCell")
+    plain = loaded_by("import torch")
+    assert "recurra.cells.lstm" in modules
+    assert not among(modules, "typer", "rich", "hypothesis", "pydantic", "safetensors")
+    # Compilers come only where torch itself brings them along.
+    compilers = ("torch._dynamo", "torch._inductor", "torch.fx", "torch.export", "sympy", "triton")
+    assert among(modules, *compilers) <= among(plain, *compilers)
+    others = {name for name in modules - plain if name.startswith("torch")}
+    assert len(others) < 30, others
+
+
+def test_rooms_are_loaded_one_by_one() -> None:
+    modules = loaded_by("import recurra; recurra.cells")
+    assert not among(modules, "recurra.models", "recurra.training", "recurra.artifact")
+    modules = loaded_by("import recurra; recurra.describe")
+    assert not among(modules, "recurra.models", "recurra.training", "recurra.artifact")
+
+
+@pytest.mark.parametrize("tool", ["hypothesis", "pytest", "mypy", "ruff", "matplotlib", "pandas"])
+def test_nothing_of_the_workshop_is_loaded_by_the_whole(tool: str) -> None:
+    everything = "import recurra\nfor name in dir(recurra): getattr(recurra, name)"
+    modules = loaded_by(everything)
+    assert "recurra.pipeline" in modules
+    assert not among(modules, tool)
+    assert not among(modules, "typer", "rich")
