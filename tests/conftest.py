@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # Where other programs take the cores, threads that wait by spinning make a tiny model
 # fifty times slower. To be said before torch is loaded; child processes inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Child processes buffer their output, as a user's do.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 TINY = [
     "model.hidden_size=16",

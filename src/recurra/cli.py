@@ -213,7 +213,8 @@ def _table(evaluations: list[Evaluation], title: str) -> None:
     from rich.text import Text
 
     first = evaluations[0]
-    print(f"{title}: {first.characters:,} characters")
+    # Flushed, so that a closed pipe is met here: rich would leave with an exit code of its own.
+    print(f"{title}: {first.characters:,} characters", flush=True)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("model")
     for name in ("nats/character", "bits/character", "perplexity a symbol"):

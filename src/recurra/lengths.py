@@ -32,7 +32,10 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
         ShapeError: not one whole number for each row, or outside ``0 .. time``. Where the lengths
             fit the other axis, the message says which axis is time.
     """
-    given = torch.as_tensor(lengths, device=device)
+    try:
+        given = torch.as_tensor(lengths, device=device)
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ShapeError(f"lengths: expected whole numbers [batch], got {lengths!r}") from problem
     if given.numel() == 0 and not isinstance(lengths, Tensor):
         given = given.to(torch.int64)  # torch reads [] as floats
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:

@@ -14,7 +14,18 @@ from torch import Tensor
 
 from recurra.errors import ShapeError
 
-__all__ = ["Tree", "detach", "leaves", "map_tree", "match", "select_rows", "stack", "where"]
+__all__ = [
+    "Tree",
+    "detach",
+    "leaves",
+    "map_tree",
+    "match",
+    "select_rows",
+    "stack",
+    "unstack",
+    "where",
+    "with_leaves",
+]
 
 # mypy has no recursive aliases for named tuples: a state is checked at run time, by `match`.
 Tree: TypeAlias = Any
@@ -84,18 +95,38 @@ def stack(trees: list[Tree]) -> Tree:
     return map_tree(lambda *parts: torch.stack(parts), *trees)
 
 
+def unstack(tree: Tree) -> list[Tree]:
+    """Trees of ``[...]`` leaves from one of ``[steps, ...]`` leaves: undoes :func:`stack`.
+
+    All steps are cut at once: the gradient of one index is as long as the whole, so cutting them
+    one by one costs the square of the number of steps.
+    """
+    cut = [leaf.unbind(0) for leaf in leaves(tree)]
+    return [with_leaves(tree, list(parts)) for parts in zip(*cut, strict=True)]
+
+
+def with_leaves(like: Tree, parts: list[Tensor]) -> Tree:
+    """A tree like another one with these leaves, left to right."""
+    rest = iter(parts)
+    return map_tree(lambda _: next(rest), like)
+
+
 def detach(tree: Tree) -> Tree:
     """The same values, cut from the graph: truncated backpropagation carries this on."""
     return map_tree(lambda leaf: leaf.detach(), tree)
 
 
-def match(given: Tree, expected: Tree, *, what: str) -> None:
+_GO_ON = "Pass the state that an earlier call returned, or leave it out to start anew."
+
+
+def match(given: Tree, expected: Tree, *, what: str, advice: str = _GO_ON) -> None:
     """Check that ``given`` has the structure and the shapes of ``expected``.
 
     Args:
         given: a state from a user.
         expected: the initial state for the same batch.
         what: what is being checked, for the message ("state of LSTMCell").
+        advice: what to do about it.
 
     Raises:
         ShapeError: naming the field, the expected shape and the one that came.
@@ -103,10 +134,7 @@ def match(given: Tree, expected: Tree, *, what: str) -> None:
     wrong = _mismatch(given, expected, "")
     if wrong:
         place, want, got = wrong
-        raise ShapeError(
-            f"{what}{place}: expected {want}, got {got}. "
-            "Pass the state that an earlier call returned, or leave it out to start anew."
-        )
+        raise ShapeError(f"{what}{place}: expected {want}, got {got}. {advice}")
 
 
 def _mismatch(given: Tree, expected: Tree, place: str) -> tuple[str, str, str] | None:

@@ -174,11 +174,162 @@ def test_named_inputs_and_wide_elements():
     assert torch.equal(layered.last[2], by_hand.flatten())
 
 
+def test_a_plain_tuple_is_taken_as_a_state():
+    cell = LSTMCell(3, 4)
+    h, c = torch.randn(2, 5, 4)
+    wanted = run(cell, torch.zeros(2, 5, 3), recurra.LSTMState(h, c))
+    for backend in ("loop", "aten"):
+        got = run(cell, torch.zeros(2, 5, 3), (h, c), backend=backend)
+        assert type(got.state) is recurra.LSTMState
+        assert torch.allclose(got.state.c, wanted.state.c, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda h: h, r"expected \(y, state\)"),
+        (lambda h: (None, HiddenState(h)), "expected y"),
+        (lambda h: (h[:, :2], HiddenState(h)), r"expected y \[batch, 4\]"),
+        (lambda h: (h[:1], HiddenState(h)), r"expected y \[batch=2"),
+        (lambda h: (h, (h,)), "type HiddenState, got tuple"),
+        (lambda h: (h, HiddenState(h[:, :3])), r"new state\.h: expected \[2, 4\], got \[2, 3\]"),
+    ],
+)
+def test_a_wrong_step_is_named(result, words):
+    class Wrong(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            return result(state.h)
+
+    with pytest.raises(ShapeError, match=words):
+        run(Wrong(3, 4), X)
+
+
+def test_a_missing_context_is_named():
+    from laws.subjects import ContextCell
+
+    with pytest.raises(ShapeError, match="reads a context, got none"):
+        run(ContextCell(3, 4), X)
+
+
+def test_a_wrong_form_is_refused():
+    """OneDNN reads foreign memory where a weight is smaller than it should be."""
+
+    class Small(LSTMCell):
+        def torch_form(self):
+            form = super().torch_form()
+            return form._replace(recurrent_weight=form.recurrent_weight[:, :2])
+
+    with pytest.raises(ShapeError, match="recurrent_weight"):
+        run(Small(3, 4), X, backend="aten")
+
+
+def test_one_step_runs_the_step():
+    """A kernel for whole sequences costs more than one call of the step."""
+    cell = LSTMCell(3, 4)
+    cell.step = None
+    with pytest.raises(TypeError):
+        run(cell, X[:1])
+    plain = LSTMCell(3, 4)
+    assert torch.allclose(
+        run(plain, X[:1]).outputs, run(plain, X[:1], backend="aten").outputs, atol=1e-6
+    )
+
+
+def test_parametrizations_are_evaluated_once_a_run():
+    from torch.nn.utils import parametrize
+
+    calls = []
+
+    class Counted(torch.nn.Module):
+        def forward(self, weight):
+            calls.append(1)
+            return weight
+
+    for backend in ("loop", "aten"):
+        cell = GRUCell(3, 4)
+        parametrize.register_parametrization(cell, "recurrent_weight", Counted())
+        calls.clear()
+        run(cell, X, backend=backend)
+        assert len(calls) == 1
+
+
+def test_a_parameterless_cell_with_tensors_of_the_caller():
+    """A cell made on the device meta has names and shapes, and no memory."""
+    with torch.device("meta"):
+        held = LSTMCell(3, 4)
+    own = LSTMCell(3, 4)
+    given = {name: p.detach().clone().requires_grad_() for name, p in own.named_parameters()}
+    for backend in ("loop", "aten"):
+        got = run(held, X, parameters=given, backend=backend, lengths=[6, 2])
+        assert torch.equal(got.outputs, run(own, X, lengths=[6, 2], backend=backend).outputs)
+        got.outputs.sum().backward()
+    assert given["recurrent_weight"].grad.any()
+
+
+def test_a_cell_without_weights_follows_its_inputs():
+    class Sum(recurra.Cell):
+        def initial_state(self, batch):
+            return HiddenState(self.zeros(batch))
+
+        def step(self, x, state, context=None, noise=None):
+            return state.h + x, HiddenState(state.h + x)
+
+    x = X.double()
+    assert torch.equal(run(Sum(3, 3), x).state.h, x.sum(0)) or torch.allclose(
+        run(Sum(3, 3), x).state.h, x.sum(0)
+    )
+    assert run(Sum(3, 3), x).state.h.dtype == torch.float64
+
+
+def test_the_state_keeps_its_type_under_autocast():
+    """Whole, ragged and empty calls alike, so that it can be carried out of autocast."""
+    for cell in (LSTMCell(3, 4), GRUCell(3, 4), Zoneout(GRUCell(3, 4))):
+        for lengths in (None, [6, 2], [0, 0]):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                got = run(cell, X, lengths=lengths)
+            assert all(leaf.dtype == torch.float32 for leaf in got.state)
+            assert run(cell, X, got.state).outputs.dtype == torch.float32
+
+
+def test_explain_moves_no_random_numbers():
+    cell = Zoneout(GRUCell(3, 4))
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    explain(cell)
+    assert torch.equal(torch.rand(3), wanted)
+
+
+def test_explain_knows_what_is_forced():
+    layer = recurra.Recurrent(GRUCell(3, 4), backend="loop")
+    assert explain(layer).choices[0] == recurra.Choice("cell", "GRUCell", "loop", "it is forced")
+    with pytest.raises(BackendError, match="cannot run"):
+        explain(Zoneout(GRUCell(3, 4)), backend="aten")
+    with pytest.raises(recurra.SettingError, match="did you mean 'lengths'"):
+        explain(GRUCell(3, 4), length=[1])
+
+
+def test_the_gradient_of_long_inputs_costs_no_square():
+    """A step's slice must not have a gradient as long as the whole sequence."""
+    x = torch.randn(300, 2, 3, requires_grad=True)
+    outputs = run(GRUCell(3, 4), x, backend="loop", lengths=[300, 100]).outputs
+    seen, todo = set(), [outputs.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        todo += [parent for parent, _ in node.next_functions]
+    names = [type(node).__name__ for node in seen]
+    assert sum("Select" in name or "Slice" in name for name in names) < 20
+
+
 def test_segments_of_a_call():
     x = torch.zeros(6, 4, 1)
     resets = torch.zeros(6, 4, dtype=torch.bool)
     resets[2, 1] = resets[5, 0] = True
-    call = Call(x, 6, 4, None, lengths=torch.tensor([6, 4, 4, 0]), resets=resets)
+    lengths = torch.tensor([6, 4, 4, 0])
+    call = Call(x, 6, 4, None, lengths=lengths, resets=resets)
     assert list(segments(call)) == [
         Segment(0, 2, 3),
         Segment(2, 4, 3),
@@ -219,11 +370,23 @@ X = torch.randn(6, 2, 3)
         ({"state": recurra.LSTMState(torch.zeros(3, 4), torch.zeros(3, 4))}, r"LSTMCell\.h"),
         ({"resets": torch.zeros(6, 2)}, "expected bool"),
         ({"resets": torch.zeros(2, 6, dtype=torch.bool)}, r"got bool \[2, 6\]"),
-        ({"context": HiddenState(torch.zeros(3, 1))}, r"expected leaves \[batch=2"),
-        ({"noise": Noise(torch.zeros(5, 2))}, "step leaves"),
+        (
+            {"context": HiddenState(torch.zeros(3, 1))},
+            r"context of LSTMCell: expected tensors \[batch=2",
+        ),
+        ({"noise": Noise(torch.zeros(5, 2))}, "step tensors"),
         ({"noise": Noise(None, torch.zeros(5))}, "held"),
         ({"parameters": {"input_wight": torch.zeros(1)}}, "did you mean 'input_weight'"),
         ({"backend": "natve"}, "no 'natve'"),
+        ({"inputs": X.double()}, "expected torch.float32, as its weights, got torch.float64"),
+        ({"inputs": X.long()}, "got torch.int64"),
+        ({"inputs": X.to("meta")}, "got on meta"),
+        ({"resets": [[1, 0]] * 6}, "expected bool"),
+        ({"noise": torch.zeros(6, 2)}, "expected recurra.Noise, got Tensor"),
+        ({"context": [1, 2]}, "expected tensors"),
+        ({"state": torch.zeros(2, 4)}, "state of LSTMCell"),
+        ({"lengths": [[1], [2, 3]]}, "lengths"),
+        ({"parameters": {"input_weight": torch.zeros(3, 3)}}, r"of shape \[16, 3\]"),
     ],
 )
 def test_what_does_not_fit_is_named(arguments, words):

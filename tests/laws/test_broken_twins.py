@@ -11,7 +11,6 @@ from torch.autograd.gradcheck import GradcheckError
 
 import recurra
 from recurra import HiddenState
-from recurra.cells import TorchForm
 from recurra.engine import segments
 
 clock = itertools.count(1)
@@ -29,8 +28,8 @@ class WrongForm(recurra.LSTMCell):
     """Its kernel computes a slightly different step."""
 
     def torch_form(self):
-        kind, (weight, *rest) = super().torch_form()
-        return TorchForm(kind, (weight * (1 + 1e-8), *rest))
+        form = super().torch_form()
+        return form._replace(input_weight=form.input_weight * (1 + 1e-8))
 
 
 class WrongGradient(Leaky):
@@ -100,10 +99,11 @@ class WrongFormula(recurra.LSTMCell):
         return "4*h*(i+h) + 8*h", {"i": self.input_size, "h": self.hidden_size}
 
 
-class WrongWidth(Leaky):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        self.output_size = hidden_size + 1
+class Drifts(Leaky):
+    """Starts from another state at every call."""
+
+    def initial_state(self, batch):
+        return HiddenState(self.zeros(batch) + 1e-6 * next(clock))
 
 
 BROKEN = [
@@ -112,7 +112,7 @@ BROKEN = [
     ("chunks", Counts),
     ("rows_alone", MixesRows),
     ("reversal", Counts),
-    ("nothing", WrongWidth),
+    ("nothing", Drifts),
     ("repeatable", Counts),
     ("saved", Unsaved),
     ("weights_used", Caches),
@@ -133,7 +133,7 @@ def whole_rows(call):
     yield segments.Segment(0, call.time, call.batch)
 
 
-def forgets_resets(call, state, initial, time):
+def forgets_resets(call, state, time):
     return state
 
 

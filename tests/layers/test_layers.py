@@ -181,7 +181,11 @@ def test_a_backend_can_be_forced():
             SettingError,
             "3 -> 4",
         ),
-        (lambda: Stack([Recurrent(GRUCell(2, 3))], dropout=1.0), SettingError, "dropout < 1"),
+        (
+            lambda: Stack([Recurrent(GRUCell(2, 3))], dropout=1.0),
+            SettingError,
+            "expected 0 <= rate < 1, got 1.0",
+        ),
         (lambda: Bidirectional(GRUCell(2, 3), GRUCell(3, 3)), SettingError, "2 and 3"),
         (
             lambda: Bidirectional(GRUCell(2, 3), GRUCell(2, 4), merge="sum"),

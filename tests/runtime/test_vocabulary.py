@@ -175,7 +175,7 @@ def test_json_by_hand() -> None:
     ],
 )
 def test_json_of_another_shape(data: Any) -> None:
-    with pytest.raises(ValueError, match="^vocabulary: expected"):
+    with pytest.raises(ValueError, match=r"^vocabulary: expected"):
         vocabulary_from_json(data)
 
 

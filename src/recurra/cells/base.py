@@ -8,14 +8,16 @@ know a cell by this contract alone.
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from recurra.checks import check_size
 from recurra.errors import SettingError, nearest
-from recurra.states import Tree
+from recurra.states import Tree, leaves
 
 __all__ = [
     "Cell",
@@ -57,12 +59,15 @@ class TorchForm(NamedTuple):
     Args:
         kind: which kernel computes the very step. ``"lstm"`` needs a state of two fields (h, c),
             the others one of one field h, and y must be h.
-        weights: input weight ``[gates*h, i]``, recurrent weight ``[gates*h, h]``, then, unless the
-            cell has no bias, the two biases ``[gates*h]``; gates in torch's order.
+        input_weight: ``[gates*h, i]``, gates in torch's order.
+        recurrent_weight: ``[gates*h, h]``.
+        biases: the two biases ``[gates*h]``, or None.
     """
 
     kind: Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
-    weights: tuple[Tensor, ...]
+    input_weight: Tensor
+    recurrent_weight: Tensor
+    biases: tuple[Tensor, Tensor] | None = None
 
 
 class Cell(nn.Module, abc.ABC):
@@ -104,9 +109,10 @@ class Cell(nn.Module, abc.ABC):
         self, input_size: int | None, hidden_size: int, output_size: int | None = None
     ) -> None:
         super().__init__()
-        self.input_size = None if input_size is None else _size("input_size", input_size)
-        self.hidden_size = _size("hidden_size", hidden_size)
-        self.output_size = _size("output_size", output_size or hidden_size)
+        self.input_size = None if input_size is None else check_size("input_size", input_size)
+        self.hidden_size = check_size("hidden_size", hidden_size)
+        given = hidden_size if output_size is None else output_size
+        self.output_size = check_size("output_size", given)
 
     @abc.abstractmethod
     def initial_state(self, batch: int) -> Tree:
@@ -122,7 +128,8 @@ class Cell(nn.Module, abc.ABC):
             x: ``[batch, input_size]``, or a named tuple of ``[batch, ...]`` tensors.
             state: as :meth:`initial_state` gives it.
             context: a named tuple of ``[batch, ...]`` tensors, or None.
-            noise: this step's slice of what :meth:`noise` drew; None in evaluation.
+            noise: this step's slice of what :meth:`noise` drew; None means evaluation, also where
+                the cell is in training but nobody drew for it.
 
         Returns:
             y ``[batch, output_size]`` and the next state, of the same structure as ``state``.
@@ -148,12 +155,12 @@ class Cell(nn.Module, abc.ABC):
         return torch.zeros(size) if like is None else like.new_zeros(size)
 
     def forward(
-        self, x: Tensor, state: Any = None, context: Tree = None, noise: Noise | None = None
+        self, x: Any, state: Any = None, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, Any]:
         """:meth:`step`, from the initial state unless one is given."""
-        return self.step(
-            x, self.initial_state(x.shape[0]) if state is None else state, context, noise
-        )
+        if state is None:
+            state = self.initial_state(next(leaves(x)).shape[0])
+        return self.step(x, state, context, noise)
 
     def extra_repr(self) -> str:
         """Sizes, as ``print(cell)`` shows them."""
@@ -206,17 +213,13 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
             f"cell: no {name!r}; {nearest(name, _REGISTERED)}. A cell of your own is known after "
             "the module with its @recurra.register has been imported."
         )
-    try:
-        return _REGISTERED[name](input_size, hidden_size, **settings)
+    make = _REGISTERED[name]
+    try:  # the call alone: an error inside the cell's own code stays what it is
+        inspect.signature(make).bind(input_size, hidden_size, **settings)
     except TypeError as problem:
-        raise SettingError(f"cell {name!r}: {problem}") from problem
+        raise SettingError(f"cell {name!r}: {problem}") from None
+    return make(input_size, hidden_size, **settings)
 
 
 def _origin(make: Callable[..., Cell]) -> str:
     return f"{make.__module__}.{getattr(make, '__qualname__', make)}"
-
-
-def _size(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SettingError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    return value

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, HiddenState, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
+from recurra.checks import check_flag
 from recurra.errors import SettingError, nearest
 from recurra.states import Tree
 
@@ -67,14 +68,10 @@ class ElmanCell(Cell):
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
         super().__init__(input_size, hidden_size)
-        if isinstance(activation, str):
-            if activation not in _NAMED:
-                raise SettingError(f"activation: no {activation!r}; {nearest(activation, _NAMED)}")
-            activation = _NAMED[activation]
-        self.activation = activation
+        self.activation = _activation(activation)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
         self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(hidden_size)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(hidden_size)) if check_flag("bias", bias) else None
         initializer(input_init)(self.input_weight, 1)
         initializer(recurrent_init)(self.recurrent_weight, 1)
 
@@ -109,15 +106,28 @@ class ElmanCell(Cell):
             kind = "rnn_relu"
         else:
             return None
-        weights: tuple[Tensor, ...] = (self.input_weight, self.recurrent_weight)
-        if self.bias is not None:
-            weights += (self.bias, torch.zeros_like(self.bias))
-        return TorchForm(kind, weights)
+        biases = None if self.bias is None else (self.bias, torch.zeros_like(self.bias))
+        return TorchForm(kind, self.input_weight, self.recurrent_weight, biases)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``h*(i+h) + h``."""
         sizes = {"i": self.input_size, "h": self.hidden_size}
         return "h*(i+h)" + (" + h" if self.bias is not None else ""), sizes
+
+
+def _activation(given: str | Activation | None) -> Activation | None:
+    """The function of a name; spellings of tanh and ReLU that torch has a kernel for become one."""
+    if isinstance(given, str):
+        if given not in _NAMED:
+            raise SettingError(f"activation: no {given!r}; {nearest(given, _NAMED)}")
+        return _NAMED[given]
+    if given is not None and not callable(given):
+        raise SettingError(f"activation: expected a name, a function or none, got {given!r}")
+    if type(given) is nn.Tanh or given is nn.functional.tanh:
+        return torch.tanh
+    if type(given) is nn.ReLU or given is nn.functional.relu:
+        return torch.relu
+    return given
 
 
 register("irnn")(ElmanCell.irnn)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, HiddenState, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
+from recurra.checks import check_flag
 from recurra.states import Tree
 
 __all__ = ["GRUCell", "GRUResetBeforeCell"]
@@ -31,7 +32,9 @@ class _GatedUnit(Cell):
         super().__init__(input_size, hidden_size)
         self.input_weight = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.recurrent_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(3 * hidden_size)) if bias else None
+        self.bias = None
+        if check_flag("bias", bias):
+            self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
         initializer(input_init)(self.input_weight, 3)
         initializer(recurrent_init)(self.recurrent_weight, 3)
 
@@ -103,11 +106,11 @@ class GRUCell(_GatedUnit):
 
     def torch_form(self) -> TorchForm:
         """Torch's GRU kernel computes this very step."""
-        weights: tuple[Tensor, ...] = (self.input_weight, self.recurrent_weight)
+        biases = None
         if self.bias is not None and self.recurrent_bias is not None:
             none = self.recurrent_bias.new_zeros(2 * self.hidden_size)
-            weights += (self.bias, torch.cat([none, self.recurrent_bias]))
-        return TorchForm("gru", weights)
+            biases = (self.bias, torch.cat([none, self.recurrent_bias]))
+        return TorchForm("gru", self.input_weight, self.recurrent_weight, biases)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``3*h*(i+h) + 4*h``."""

@@ -77,6 +77,8 @@ def initializer(name: str | Initializer) -> Initializer:
     """
     if callable(name):
         return name
+    if not isinstance(name, str):
+        raise SettingError(f"initializer: expected a name or a function, got {name!r}")
     if name not in _NAMED:
         raise SettingError(f"initializer: no {name!r}; {nearest(name, _NAMED)}")
     return _NAMED[name]

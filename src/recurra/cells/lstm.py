@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
+from recurra.checks import check_flag
 from recurra.states import Tree
 
 __all__ = ["LSTMCell", "LSTMState"]
@@ -74,7 +75,7 @@ class LSTMCell(Cell):
         initializer(input_init)(self.input_weight, 4)
         initializer(recurrent_init)(self.recurrent_weight, 4)
         self.bias = None
-        if bias:
+        if check_flag("bias", bias):
             start = torch.zeros(4, hidden_size)
             start[1] = forget_bias
             self.bias = nn.Parameter(start.flatten())
@@ -97,10 +98,8 @@ class LSTMCell(Cell):
 
     def torch_form(self) -> TorchForm:
         """Torch's LSTM kernel computes this very step."""
-        weights: tuple[Tensor, ...] = (self.input_weight, self.recurrent_weight)
-        if self.bias is not None:
-            weights += (self.bias, torch.zeros_like(self.bias))
-        return TorchForm("lstm", weights)
+        biases = None if self.bias is None else (self.bias, torch.zeros_like(self.bias))
+        return TorchForm("lstm", self.input_weight, self.recurrent_weight, biases)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``4*h*(i+h) + 4*h``."""

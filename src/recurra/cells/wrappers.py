@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell, Noise, draw_noise
+from recurra.checks import check_rate
 from recurra.errors import SettingError, nearest
 from recurra.states import Tree, map_tree, rebuild
 
@@ -92,7 +93,12 @@ class Zoneout(Wrapper):
 
     def __init__(self, cell: Cell, rate: float | Mapping[str, float] = 0.1) -> None:
         super().__init__(cell)
-        fields = cell.initial_state(1)._fields
+        fields = getattr(cell.initial_state(1), "_fields", None)
+        if fields is None:
+            raise SettingError(
+                f"Zoneout: expected a cell whose state is a named tuple, {type(cell).__name__} "
+                f"has a {type(cell.initial_state(1)).__name__}"
+            )
         rates = rate if isinstance(rate, Mapping) else dict.fromkeys(fields, rate)
         for field, value in rates.items():
             if field not in fields:
@@ -100,19 +106,18 @@ class Zoneout(Wrapper):
                     f"Zoneout: no field {field!r} in the state of "
                     f"{type(cell).__name__}; {nearest(field, fields)}"
                 )
-            if not 0 <= value < 1:
-                raise SettingError(f"Zoneout: expected 0 <= rate < 1, got {value} for {field!r}")
+            check_rate(f"Zoneout, {field}", value)
         self.rates = {field: float(rates.get(field, 0)) for field in fields}
 
     def own_noise(self, time: int, batch: int) -> Noise:
-        """One mask ``[time, batch, ...]`` for each field, True where the old value is kept."""
+        """A mask ``[time, batch, ...]`` for each field with a rate, True to keep the old value."""
         state = self.cell.initial_state(1)
 
         def mask(rate: float, leaf: Tensor) -> Tensor:
             return torch.rand(time, batch, *leaf.shape[1:], device=leaf.device) < rate
 
         masks = [
-            map_tree(lambda leaf, rate=rate: mask(rate, leaf), field)
+            map_tree(lambda leaf, rate=rate: mask(rate, leaf) if rate else None, field)
             for rate, field in zip(self.rates.values(), state, strict=True)
         ]
         return Noise(rebuild(state, masks))
@@ -127,8 +132,10 @@ class Zoneout(Wrapper):
 
         def mix(rate: float, fresh: Tensor, old: Tensor, keep: Tensor | None) -> Tensor:
             nonlocal read
+            if rate == 0:
+                return fresh
             if keep is None:
-                mixed = fresh if rate == 0 else rate * old + (1 - rate) * fresh
+                mixed = rate * old + (1 - rate) * fresh
             else:
                 mixed = torch.where(keep, old, fresh)
             if fresh is y:

@@ -2,6 +2,6 @@
 
 from recurra.engine.call import Run
 from recurra.engine.explain import Choice, Explanation, explain
-from recurra.engine.run import Backend, run
+from recurra.engine.run import BackendName, run
 
-__all__ = ["Backend", "Choice", "Explanation", "Run", "explain", "run"]
+__all__ = ["BackendName", "Choice", "Explanation", "Run", "explain", "run"]

@@ -10,57 +10,46 @@ import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell, Noise, TorchForm
-from recurra.engine.call import Run
-from recurra.engine.segments import Stretch
+from recurra.engine.call import Backend, Call, Facts, Run
+from recurra.engine.loop import steps_of
+from recurra.engine.segments import RunRows, run_segments
+from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
 
-__all__ = ["aten", "is_plain", "obstacle"]
+__all__ = ["ATEN"]
 
-_KERNELS = {"rnn_tanh": "rnn_tanh", "rnn_relu": "rnn_relu", "lstm": "lstm", "gru": "gru"}
+_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
-def obstacle(
-    cell: Cell, *, plain: bool = True, noise: bool = False, return_states: bool = False
-) -> str | None:
-    """Why torch's kernels cannot run this call, or None if they can.
-
-    Args:
-        cell: the cell.
-        plain: whether the input is one tensor ``[time, batch, features]``.
-        noise: whether there is noise.
-        return_states: whether every step's state is wanted.
-    """
-    name = type(cell).__name__
-    if not _declares(cell):
-        return _undeclared(cell)
+def _obstacle(cell: Cell, facts: Facts) -> str | None:
+    """Why torch's kernels cannot run this call, or None if they can."""
+    if "step" in vars(cell):
+        return f"this {type(cell).__name__} has a step of its own, set on the instance"
+    home = _form_home(cell)
+    if home is None:
+        owner = next(kind for kind in type(cell).__mro__ if "step" in vars(kind))
+        return f"{owner.__name__}.step has no torch_form(): no kernel of torch computes it"
     form: TorchForm | None = cell.torch_form()  # type: ignore[operator]
     if form is None:
-        return f"{name}.torch_form() says that no kernel of torch computes these settings"
-    if not hasattr(torch, _KERNELS[form.kind]):
-        return f"this version of torch has no torch.{_KERNELS[form.kind]}"
-    if not plain:
+        return f"{home.__name__}.torch_form() says that no kernel of torch has these settings"
+    if not hasattr(torch, form.kind):
+        return f"this version of torch has no torch.{form.kind}"
+    if not facts.plain:
         return "the input is not one tensor [time, batch, features]"
-    if noise:
+    if facts.noise:
         return "there is noise, which torch's kernels do not take"
-    if return_states and form.kind == "lstm":
+    if facts.return_states and form.kind == "lstm":
         return "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
+    if facts.one_step:
+        return "there is one step, which costs less than a kernel for whole sequences"
     return None
 
 
-def is_plain(inputs: Tree) -> bool:
-    """Is the input one tensor ``[time, batch, features]``?"""
-    return isinstance(inputs, Tensor) and inputs.dim() == 3
-
-
-def _declares(cell: Cell) -> bool:
-    """Is ``torch_form`` declared for the very ``step`` that runs?
+def _form_home(cell: Cell) -> type | None:
+    """The class whose ``torch_form`` is declared for the very ``step`` that runs.
 
     A subclass that overrides ``step`` alone inherits a ``torch_form`` of another step.
     """
-    return _form_home(cell) is not None and "step" not in vars(cell)
-
-
-def _form_home(cell: Cell) -> type | None:
     for kind in type(cell).__mro__:
         if "torch_form" in vars(kind):
             return kind
@@ -69,20 +58,14 @@ def _form_home(cell: Cell) -> type | None:
     return None
 
 
-def _undeclared(cell: Cell) -> str:
-    if "step" in vars(cell):
-        return f"this {type(cell).__name__} has a step of its own, set on the instance"
-    home = next(kind for kind in type(cell).__mro__ if "step" in vars(kind))
-    return f"{home.__name__}.step has no torch_form(): no kernel of torch computes it"
-
-
-def aten(cell: Cell) -> Stretch:
+def _rows_of(cell: Cell) -> RunRows:
     """How torch's kernel of ``cell`` runs whole rows through time."""
     form: TorchForm = cell.torch_form()  # type: ignore[operator]
-    kernel = getattr(torch, _KERNELS[form.kind])
-    has_biases = len(form.weights) == 4
+    _check_weights(cell, form)
+    kernel = getattr(torch, form.kind)
+    weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
 
-    def stretch(
+    def run_rows(
         inputs: Tensor,
         state: Tree,
         context: Tree,
@@ -92,13 +75,14 @@ def aten(cell: Cell) -> Stretch:
         return_states: bool,
     ) -> Run:
         x = inputs.flip(0) if reverse else inputs
-        carried = [leaf.unsqueeze(0) for leaf in state]
+        # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
+        carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
         # `train` decides whether cuDNN and oneDNN keep what a gradient needs, also in evaluation.
         outputs, *ends = kernel(
             x,
             carried if form.kind == "lstm" else carried[0],
-            form.weights,
-            has_biases,
+            weights,
+            form.biases is not None,
             1,  # layers
             0.0,  # dropout
             torch.is_grad_enabled(),
@@ -110,4 +94,28 @@ def aten(cell: Cell) -> Stretch:
         end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
         return Run(outputs, end, rebuild(state, [outputs]) if return_states else None)
 
-    return stretch
+    return run_rows
+
+
+def _check_weights(cell: Cell, form: TorchForm) -> None:
+    """OneDNN does not look at the shapes of weights: wrong ones would read foreign memory."""
+    rows, width = _GATES[form.kind] * cell.hidden_size, cell.input_size
+    expected = {
+        "input_weight": (rows, width),
+        "recurrent_weight": (rows, cell.hidden_size),
+        "biases": (rows,),
+    }
+    given = [("input_weight", form.input_weight), ("recurrent_weight", form.recurrent_weight)]
+    for name, weight in [*given, *(("biases", bias) for bias in form.biases or ())]:
+        if tuple(weight.shape) != expected[name]:
+            raise ShapeError(
+                f"torch_form of {type(cell).__name__}: expected {name} {list(expected[name])}, "
+                f"got {list(weight.shape)}."
+            )
+
+
+def _run(cell: Cell, call: Call) -> Run:
+    return run_segments(call, _rows_of(cell), steps_of(cell))
+
+
+ATEN = Backend("aten", _obstacle, _run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,10 +12,10 @@ from torch import Tensor
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.errors import ShapeError
-from recurra.lengths import check_lengths, common_sizes
+from recurra.lengths import check_lengths, common_sizes, valid_mask
 from recurra.states import Tree, leaves, map_tree
 
-__all__ = ["Call", "Run", "prepare"]
+__all__ = ["Backend", "Call", "Run", "prepare"]
 
 
 class Run(NamedTuple):
@@ -22,7 +23,7 @@ class Run(NamedTuple):
 
     Args:
         outputs: y of every step, ``[time, batch, ...]``; zero at padded steps.
-        state: each row's state after its own last step.
+        state: each row's state after its own last step, of the types of the initial state.
         states: the state after every step, leaves ``[time, batch, ...]``, zero at padded steps;
             None unless asked for.
     """
@@ -41,10 +42,11 @@ class Call:
         time: their first axis.
         batch: their second axis.
         state: a tree of ``[batch, ...]`` tensors to start from.
+        initial: the cell's initial state, to which rows are reset.
         lengths: ``[batch]``, or None if every row is whole.
         context: a tree of ``[batch, ...]`` tensors, or None.
         noise: what was drawn or given for this call, or None.
-        resets: ``[time, batch]`` bool, or None if nothing is reset.
+        resets: ``[time, batch]`` bool, False behind each row's end, or None if nothing is reset.
         reverse: whether steps run from each row's last to its first.
         return_states: whether every step's state is wanted.
     """
@@ -53,12 +55,45 @@ class Call:
     time: int
     batch: int
     state: Tree
+    initial: Tree = None
     lengths: Tensor | None = None
     context: Tree = None
     noise: Noise | None = None
     resets: Tensor | None = None
     reverse: bool = False
     return_states: bool = False
+
+
+class Backend(NamedTuple):
+    """A way to run a call.
+
+    Args:
+        name: as ``backend=`` takes it.
+        obstacle: why it cannot run a call of a cell, or None if it can. It is asked with the
+            facts that matter: is the input one tensor of vectors, is there noise, are all states
+            wanted?
+        run: runs it.
+    """
+
+    name: str
+    obstacle: Callable[[Cell, Facts], str | None]
+    run: Callable[[Cell, Call], Run]
+
+
+class Facts(NamedTuple):
+    """What a choice of backend hangs on, beside the cell.
+
+    Args:
+        plain: whether the input is one tensor ``[time, batch, features]``.
+        noise: whether there is noise.
+        return_states: whether every step's state is wanted.
+        one_step: whether there is a single step, of whole rows without resets.
+    """
+
+    plain: bool = True
+    noise: bool = False
+    return_states: bool = False
+    one_step: bool = False
 
 
 def prepare(
@@ -68,7 +103,7 @@ def prepare(
     lengths: Any,
     context: Tree,
     noise: Noise | None,
-    resets: Tensor | None,
+    resets: Any,
     reverse: bool,
     return_states: bool,
 ) -> Call:
@@ -79,66 +114,116 @@ def prepare(
     """
     name = type(cell).__name__
     time, batch = common_sizes(inputs, f"inputs of {name}")
-    _check_width(cell, inputs)
+    device = next(leaves(inputs)).device
+    _check_inputs(cell, inputs)
     if lengths is not None:
-        device = next(leaves(inputs)).device
         lengths = check_lengths(lengths, time, batch, device)
-        if bool((lengths == time).all()):
-            lengths = None
+        lengths = None if bool((lengths == time).all()) else lengths
     if resets is not None:
-        resets = _check_resets(resets, time, batch)
-    initial = cell.initial_state(batch)
+        resets = _check_resets(resets, time, batch, lengths, device)
+    initial = _initial_state(cell, inputs, batch)
     if state is None:
         state = initial
     else:
         states.match(state, initial, what=f"state of {name}")
-    _check_context(context, batch, name)
+        # In the initial state's types: a state may come from a call under autocast, or be a tuple.
+        state = map_tree(lambda own, given: given.to(own.dtype), initial, state)
+    _check_context(cell, context, batch)
     if noise is None:
         noise = draw_noise(cell, time, batch)
     else:
         _check_noise(noise, time, batch, name)
-    return Call(inputs, time, batch, state, lengths, context, noise, resets, reverse, return_states)
+    return Call(
+        inputs,
+        time,
+        batch,
+        state,
+        initial,
+        lengths,
+        context if cell.takes_context else None,
+        noise,
+        resets,
+        reverse,
+        return_states,
+    )
 
 
-def _check_width(cell: Cell, inputs: Tree) -> None:
-    """One tensor must hold vectors of the stated width; a tuple is the cell's own business."""
+def _check_inputs(cell: Cell, inputs: Tree) -> None:
+    """Vectors must have the width and type the cell says; a tuple is the cell's own business."""
     if cell.input_size is None or not isinstance(inputs, Tensor):
         return
+    name = type(cell).__name__
     if tuple(inputs.shape[2:]) != (cell.input_size,):
         hint = ""
         if inputs.dim() == 2 and inputs.shape[1] == cell.input_size:
             hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
-            f"inputs of {type(cell).__name__}: expected [time, batch, {cell.input_size}], "
+            f"inputs of {name}: expected [time, batch, {cell.input_size}], "
             f"got {list(inputs.shape)}.{hint}"
+        )
+    weight = next((p for p in cell.parameters() if p.is_floating_point()), None)
+    if weight is None:
+        return
+    if inputs.device != weight.device:
+        raise ShapeError(
+            f"inputs of {name}: expected on {weight.device}, where its weights are, got on "
+            f"{inputs.device}. Move one of them with .to(...)."
+        )
+    if inputs.dtype != weight.dtype and not torch.is_autocast_enabled(inputs.device.type):
+        raise ShapeError(
+            f"inputs of {name}: expected {weight.dtype}, as its weights, got {inputs.dtype}. "
+            f"Convert one of them, for example inputs.to({weight.dtype})."
         )
 
 
-def _check_resets(resets: Tensor, time: int, batch: int) -> Tensor | None:
+def _initial_state(cell: Cell, inputs: Tree, batch: int) -> Tree:
+    """The cell's; without any weights it takes its type and place from the inputs."""
+    initial = cell.initial_state(batch)
+    if next(cell.parameters(), None) is not None:
+        return initial
+    like = next((leaf for leaf in leaves(inputs) if leaf.is_floating_point()), None)
+    return initial if like is None else map_tree(lambda leaf: leaf.to(like), initial)
+
+
+def _check_resets(
+    resets: Any, time: int, batch: int, lengths: Tensor | None, device: torch.device
+) -> Tensor | None:
+    resets = torch.as_tensor(resets, device=device)
     if resets.dtype != torch.bool or tuple(resets.shape) != (time, batch):
         raise ShapeError(
             f"resets: expected bool [time={time}, batch={batch}], got "
             f"{str(resets.dtype).removeprefix('torch.')} {list(resets.shape)}."
         )
+    if lengths is not None:
+        resets = resets & valid_mask(lengths, time)
     return resets if bool(resets.any()) else None
 
 
-def _check_context(context: Tree, batch: int, name: str) -> None:
-    for leaf in leaves(context):
-        if leaf.dim() < 1 or leaf.shape[0] != batch:
-            raise ShapeError(
-                f"context of {name}: expected leaves [batch={batch}, ...], got {list(leaf.shape)}."
-            )
+def _check_context(cell: Cell, context: Tree, batch: int) -> None:
+    name = type(cell).__name__
+    if cell.takes_context and context is None:
+        raise ShapeError(f"context of {name}: expected one, since it reads a context, got none.")
+    _check_rows(context, batch, f"context of {name}")
+
+
+def _check_rows(tree: Tree, batch: int, what: str) -> None:
+    for leaf in leaves(tree):
+        if not isinstance(leaf, Tensor) or leaf.dim() < 1 or leaf.shape[0] != batch:
+            got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
+            raise ShapeError(f"{what}: expected tensors [batch={batch}, ...], got {got}.")
 
 
 def _check_noise(noise: Noise, time: int, batch: int, name: str) -> None:
+    if not isinstance(noise, Noise):
+        raise ShapeError(f"noise of {name}: expected recurra.Noise, got {type(noise).__name__}.")
     for leaf in leaves(noise.step):
-        if tuple(leaf.shape[:2]) != (time, batch):
+        if not isinstance(leaf, Tensor) or tuple(leaf.shape[:2]) != (time, batch):
+            got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
             raise ShapeError(
-                f"noise of {name}: expected step leaves [time={time}, batch={batch}, ...], "
-                f"got {list(leaf.shape)}."
+                f"noise of {name}: expected step tensors [time={time}, batch={batch}, ...], "
+                f"got {got}."
             )
-    _check_context(noise.held, batch, f"{name} (held noise)")
+    _check_rows(noise.held, batch, f"held noise of {name}")
 
 
 def rows_in_order(call: Call, order: Tensor) -> Call:
@@ -151,6 +236,7 @@ def rows_in_order(call: Call, order: Tensor) -> Call:
         call,
         inputs=map_tree(second, call.inputs),
         state=states.select_rows(call.state, order),
+        initial=states.select_rows(call.initial, order),
         lengths=None if call.lengths is None else call.lengths.index_select(0, order),
         context=states.select_rows(call.context, order),
         noise=call.noise

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 import recurra_runtime
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.engine.aten import is_plain, obstacle
-from recurra.errors import ShapeError
+from recurra.engine.call import Facts
+from recurra.engine.choose import choose, is_plain
+from recurra.errors import SettingError, ShapeError, nearest
 from recurra.states import Tree
 
 __all__ = ["Choice", "Explanation", "explain"]
+
+_ELSE = ("state", "lengths", "context", "resets", "reverse", "parameters")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Choice:
     Args:
         name: where the cell stands in what was asked about; empty if it is itself.
         cell: its class.
-        backend: ``"aten"`` or ``"loop"``.
+        backend: the backend's name.
         reason: why.
     """
 
@@ -40,12 +44,11 @@ class Explanation:
 
     Args:
         choices: one for each outermost cell.
-        kernels: what ``recurra-runtime`` would compute with: an instruction set, or why it has no
-            native module.
+        native: what there is of a native core.
     """
 
     choices: tuple[Choice, ...]
-    kernels: str
+    native: str
 
     def __str__(self) -> str:
         lines = [
@@ -53,60 +56,75 @@ class Explanation:
             f"{choice.backend!r}: {choice.reason}"
             for choice in self.choices
         ]
-        return "\n".join([*lines, f"recurra-runtime: {self.kernels}"])
+        return "\n".join([*lines, f"native: {self.native}"])
 
 
 def explain(
     module: nn.Module,
     inputs: Tree = None,
-    state: Tree = None,
     *,
-    lengths: Any = None,
-    context: Tree = None,
     noise: Noise | None = None,
-    resets: Tensor | None = None,
-    reverse: bool = False,
     return_states: bool = False,
-    parameters: Mapping[str, Tensor] | None = None,
+    backend: str | None = None,
+    **others: Any,
 ) -> Explanation:
     """Say which backend would run a cell, or every cell of a layer or model.
 
     Args:
         module: a cell, or a module with cells in it; in training if it would be called so.
         inputs: what a cell would read. If it is None, or ``module`` is more than a cell, a tensor
-            ``[time, batch, features]`` is assumed.
-        state: runs on every backend, as do ``lengths``, ``context``, ``resets``, ``reverse`` and
-            ``parameters``: they are here so that a call can be asked about as it stands.
-        lengths: see ``state``.
-        context: see ``state``.
+            ``[time, batch, features]`` of several steps is assumed.
         noise: given noise; if None, what each cell would draw as it is now.
-        resets: see ``state``.
-        reverse: see ``state``.
         return_states: whether every step's state is wanted.
-        parameters: see ``state``.
+        backend: the one that would be forced; a layer's own if None.
+        others: the other arguments of :func:`recurra.engine.run`. They run on every backend, and
+            are taken so that a call can be asked about as it stands.
 
     Raises:
         ShapeError: there is no cell in the module.
+        SettingError: an argument that ``run`` does not have.
+        BackendError: the backend that would be forced cannot run such a call.
     """
+    for name in others:
+        if name not in _ELSE:
+            raise SettingError(f"explain: run has no argument {name!r}; {nearest(name, _ELSE)}")
     plain = inputs is None or not isinstance(module, Cell) or is_plain(inputs)
     choices = []
-    for name, cell in _cells(module, ""):
-        noisy = noise is not None or draw_noise(cell, 1, 1) is not None
-        why = obstacle(cell, plain=plain, noise=noisy, return_states=return_states)
-        backend = "loop" if why else "aten"
-        reason = f"not on 'aten', because {why}" if why else "one of torch's kernels is its step"
-        choices.append(Choice(name, type(cell).__name__, backend, reason))
+    for name, cell, own in _cells(module, "", None):
+        facts = Facts(plain, noise is not None or _would_draw(cell), return_states)
+        forced = backend or own
+        chosen, obstacles = choose(cell, facts, forced)
+        why = [f"not on {other!r}, because {reason}" for other, reason in obstacles.items()]
+        if forced:
+            why = ["it is forced"]
+        choices.append(
+            Choice(name, type(cell).__name__, chosen.name, "; ".join(why) or "nothing is faster")
+        )
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
-    missing = recurra_runtime.native_reason()
-    kernels = f"no native module ({missing})" if missing else f"native, {recurra_runtime.isa()}"
-    return Explanation(tuple(choices), kernels)
+    return Explanation(tuple(choices), _native())
 
 
-def _cells(module: nn.Module, name: str) -> Iterator[tuple[str, Cell]]:
-    """The outermost cells: a wrapper answers for what is inside it."""
+def _cells(
+    module: nn.Module, name: str, backend: str | None
+) -> Iterator[tuple[str, Cell, str | None]]:
+    """The outermost cells (a wrapper answers for its own), with the backend a layer forces."""
     if isinstance(module, Cell):
-        yield name, module
+        yield name, module, backend
         return
+    own = getattr(module, "backend", None)
     for child_name, child in module.named_children():
-        yield from _cells(child, f"{name}.{child_name}" if name else child_name)
+        yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
+
+
+def _would_draw(cell: Cell) -> bool:
+    """Would the cell draw noise? Asked without moving anybody's random numbers."""
+    with torch.random.fork_rng():
+        return draw_noise(cell, 1, 1) is not None
+
+
+def _native() -> str:
+    missing = recurra_runtime.native_reason()
+    if missing:
+        return f"recurra-runtime has no native module. {missing}"
+    return f"no cell runs on it yet; recurra-runtime computes with {recurra_runtime.isa()}"

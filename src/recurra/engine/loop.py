@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise
-from recurra.engine.call import Run
-from recurra.engine.segments import Stretch
-from recurra.states import Tree, leaves, map_tree
+from recurra.engine.call import Backend, Call, Facts, Run
+from recurra.engine.segments import RunRows, run_segments
+from recurra.errors import ShapeError
+from recurra.states import Tree, leaves
 
-__all__ = ["loop"]
+__all__ = ["LOOP", "steps_of"]
 
 
-def loop(cell: Cell) -> Stretch:
-    """How ``cell`` runs whole rows through time, one call of its step after another."""
+def steps_of(cell: Cell) -> RunRows:
+    """How ``cell`` runs whole rows, one call of its step after another."""
 
-    def stretch(
+    def run_rows(
         inputs: Tree,
         state: Tree,
         context: Tree,
@@ -25,17 +29,58 @@ def loop(cell: Cell) -> Stretch:
         reverse: bool,
         return_states: bool,
     ) -> Run:
-        steps = next(leaves(inputs)).shape[0]
-        outputs, every = [], []
-        for t in reversed(range(steps)) if reverse else range(steps):
-            x = map_tree(lambda leaf, t=t: leaf[t], inputs)
-            now = noise and Noise(map_tree(lambda leaf, t=t: leaf[t], noise.step), noise.held)
-            y, state = cell.step(x, state, context, now)
+        xs = states.unstack(inputs)
+        draws = states.unstack(noise.step) if noise and noise.step is not None else None
+        outputs: list[Tensor] = []
+        every: list[Tree] = []
+        for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+            now = noise and Noise(None if draws is None else draws[t], noise.held)
+            result = cell.step(xs[t], state, context, now)
+            if not outputs:
+                _check(cell, result, state)
+            y, state = result
             outputs.append(y)
-            every.append(state)
+            if return_states:
+                every.append(state)
         if reverse:
             outputs.reverse()
             every.reverse()
         return Run(torch.stack(outputs), state, states.stack(every) if return_states else None)
 
-    return stretch
+    return run_rows
+
+
+def _check(cell: Cell, result: Any, state: Tree) -> None:
+    """A step must give y for every row and a state like the one it got; looked at once a run."""
+    name = type(cell).__name__
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ShapeError(f"{name}.step: expected (y, state), got {type(result).__name__}.")
+    y, new = result
+    rows = next(leaves(state)).shape[0]
+    if not isinstance(y, Tensor) or y.dim() < 1 or y.shape[0] != rows:
+        got = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
+        raise ShapeError(f"{name}.step: expected y [batch={rows}, ...], got {got}.")
+    if y.dim() == 2 and y.shape[1] != cell.output_size:
+        raise ShapeError(
+            f"{name}.step: expected y [batch, {cell.output_size}], its output_size, got "
+            f"{list(y.shape)}."
+        )
+    if type(new) is not type(state):
+        raise ShapeError(
+            f"{name}.step: expected a new state of type {type(state).__name__}, got "
+            f"{type(new).__name__}."
+        )
+    advice = "A step returns a state like the one it gets."
+    states.match(new, state, what=f"{name}.step: new state", advice=advice)
+
+
+def _run(cell: Cell, call: Call) -> Run:
+    step = steps_of(cell)
+    return run_segments(call, step, step)
+
+
+def _obstacle(cell: Cell, facts: Facts) -> None:
+    return None
+
+
+LOOP = Backend("loop", _obstacle, _run)

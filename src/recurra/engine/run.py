@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
-from recurra.engine.aten import aten, is_plain, obstacle
-from recurra.engine.call import Call, Run, prepare
-from recurra.engine.loop import loop
-from recurra.engine.segments import Stretch, run_segments
-from recurra.errors import BackendError, ShapeError, nearest
+from recurra.engine.call import Run, prepare
+from recurra.engine.choose import choose, facts_of
+from recurra.errors import ShapeError, nearest
 from recurra.states import Tree
 
-__all__ = ["Backend", "run"]
+__all__ = ["BackendName", "run"]
 
-Backend = Literal["loop", "aten"]
-
-_BACKENDS: dict[str, Callable[[Cell], Stretch]] = {"loop": loop, "aten": aten}
+BackendName = Literal["loop", "aten"]
 
 
 def run(
@@ -31,11 +28,11 @@ def run(
     lengths: Any = None,
     context: Tree = None,
     noise: Noise | None = None,
-    resets: Tensor | None = None,
+    resets: Any = None,
     reverse: bool = False,
     return_states: bool = False,
     parameters: Mapping[str, Tensor] | None = None,
-    backend: Backend | None = None,
+    backend: BackendName | None = None,
 ) -> Run:
     """Run ``cell`` through time.
 
@@ -53,8 +50,8 @@ def run(
         reverse: run each row from its own last step to its first; outputs stay where their inputs
             are.
         return_states: give the state after every step too.
-        parameters: tensors to use in place of the cell's own, by name, as
-            ``torch.func.functional_call`` takes them.
+        parameters: tensors to use in place of the cell's own, by name and of the same shapes. The
+            cell's own may have no memory (a cell made on the device ``meta``).
         backend: ``"loop"`` or ``"aten"``; the fastest that can run the call if None, as
             :func:`recurra.engine.explain` says.
 
@@ -66,6 +63,8 @@ def run(
         ShapeError: something does not fit; the message names it.
         BackendError: the backend that was forced cannot run this call.
     """
+    if not isinstance(cell, Cell):
+        raise ShapeError(f"run: expected a recurra.Cell, got {type(cell).__name__}.")
     settings = {
         "lengths": lengths,
         "context": context,
@@ -77,18 +76,24 @@ def run(
     }
     if parameters is None:
         return _run(cell, inputs, state, **settings)
-    held = _Held(cell)
+    _check_parameters(cell, parameters)
     named = {f"cell.{name}": tensor for name, tensor in parameters.items()}
-    known = {name for name, _ in [*held.named_parameters(), *held.named_buffers()]}
-    for name in named:
-        if name not in known:
-            short = [k.removeprefix("cell.") for k in known]
-            raise ShapeError(
-                f"parameters: {type(cell).__name__} has no {name.removeprefix('cell.')!r}; "
-                f"{nearest(name.removeprefix('cell.'), short)}"
-            )
-    result: Run = functional_call(held, named, (inputs, state), settings)
+    result: Run = functional_call(_Held(cell), named, (inputs, state), settings)
     return result
+
+
+def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
+    known = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
+    for name, tensor in parameters.items():
+        if name not in known:
+            raise ShapeError(
+                f"parameters: {type(cell).__name__} has no {name!r}; {nearest(name, known)}"
+            )
+        if tensor.shape != known[name].shape:
+            raise ShapeError(
+                f"parameters: expected {name!r} of shape {list(known[name].shape)}, "
+                f"got {list(tensor.shape)}"
+            )
 
 
 class _Held(nn.Module):
@@ -103,29 +108,8 @@ class _Held(nn.Module):
 
 
 def _run(cell: Cell, inputs: Tree, state: Tree, *, backend: str | None, **settings: Any) -> Run:
-    call = prepare(cell, inputs, state, **settings)
-    name = choose(cell, call, backend)
-    return run_segments(cell, call, _BACKENDS[name](cell), loop(cell))
-
-
-def choose(cell: Cell, call: Call, backend: str | None) -> str:
-    """The backend of one call.
-
-    Raises:
-        BackendError: the one that was forced is unknown or cannot run it.
-    """
-    if backend == "loop":
-        return "loop"
-    if backend not in (None, "aten"):
-        raise BackendError(f"backend: no {backend!r}; {nearest(str(backend), _BACKENDS)}")
-    why = obstacle(
-        cell,
-        plain=is_plain(call.inputs),
-        noise=call.noise is not None,
-        return_states=call.return_states,
-    )
-    if why is None:
-        return "aten"
-    if backend == "aten":
-        raise BackendError(f"backend 'aten' cannot run this call: {why}. Leave backend out.")
-    return "loop"
+    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step.
+    with parametrize.cached():
+        call = prepare(cell, inputs, state, **settings)
+        chosen, _ = choose(cell, facts_of(call), backend)
+        return chosen.run(cell, call)

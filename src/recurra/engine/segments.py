@@ -3,7 +3,7 @@
 Rows are sorted by length, so those alive at a step are the first n. Within a segment nothing about
 lengths or resets is left to know, and a backend has one small thing to do: run n rows for some
 steps. Between segments rows end (or, in reverse, begin) and states are reset. So finished rows cost
-nothing, padding is never touched, and every backend treats lengths and resets alike.
+nothing, padding is never touched, and every backend that uses this treats lengths and resets alike.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from recurra import states
-from recurra.cells.base import Cell, Noise
+from recurra.cells.base import Noise
 from recurra.engine.call import Call, Run, rows_in_order
 from recurra.states import Tree, map_tree
 
-__all__ = ["Segment", "Stretch", "run_segments", "segments"]
+__all__ = ["RunRows", "Segment", "run_segments", "segments"]
 
 
 class Segment(NamedTuple):
@@ -31,8 +31,8 @@ class Segment(NamedTuple):
     rows: int
 
 
-class Stretch(Protocol):
-    """What a backend does: run whole rows for some steps, at least one, in a call's direction."""
+class RunRows(Protocol):
+    """Run whole rows for some steps, at least one, in a call's direction."""
 
     def __call__(
         self,
@@ -47,21 +47,20 @@ class Stretch(Protocol):
         """Run ``inputs`` ``[steps, rows, ...]`` from ``state``."""
 
 
-def run_segments(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run:
+def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Run:
     """Run a call segment by segment.
 
     Args:
-        cell: gives the initial state for resets.
         call: what to run.
-        stretch: the backend.
-        step: the backend that is ``cell.step`` itself. It runs no rows at all where nothing is
-            valid, which gives an empty result its shape and type and keeps it in the graph, so
-            that gradients are zeros and not missing.
+        run_rows: how a backend runs whole rows.
+        step: how ``cell.step`` itself runs them. It runs no rows at all where nothing is valid,
+            which gives an empty result its shape and type and keeps it in the graph, so that
+            gradients are zeros and not missing.
     """
     order = _order(call.lengths)
     if order is None:
-        return _run_sorted(cell, call, stretch, step)
-    run = _run_sorted(cell, rows_in_order(call, order), stretch, step)
+        return _run_sorted(call, run_rows, step)
+    run = _run_sorted(rows_in_order(call, order), run_rows, step)
     back = torch.argsort(order)
     return Run(
         run.outputs.index_select(1, back),
@@ -73,15 +72,13 @@ def run_segments(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run
 def segments(call: Call) -> Iterator[Segment]:
     """The segments of a call whose rows are sorted, in order of time; none without valid steps."""
     lengths = [call.time] * call.batch if call.lengths is None else call.lengths.tolist()
-    end = max(lengths, default=0)
     cuts = {0, *lengths}
     if call.resets is not None:
         # Forward, a state is reset before the marked step; in reverse, after it. Either way it
         # happens between the marked step and the one before it in time.
         cuts.update(call.resets.any(1).nonzero().flatten().tolist())
-    times = sorted(cut for cut in cuts if cut <= end)
     rows = len(lengths)
-    for start, stop in itertools.pairwise(times):
+    for start, stop in itertools.pairwise(sorted(cuts)):
         while lengths[rows - 1] <= start:
             rows -= 1
         yield Segment(start, stop, rows)
@@ -94,105 +91,116 @@ def _order(lengths: Tensor | None) -> Tensor | None:
     return torch.argsort(lengths, descending=True, stable=True)
 
 
-def _run_sorted(cell: Cell, call: Call, stretch: Stretch, step: Stretch) -> Run:
+def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Run:
     plan = list(segments(call))
     if not plan:
-        return _join(call, [(Segment(0, 1, 0), _no_rows(call, step))], call.state)
-    initial = None if call.resets is None else cell.initial_state(call.batch)
+        return _joined(call, [_no_rows(call, step)], call.state)
+    parts = list(zip(plan, _cut(call.inputs, plan), _cut_noise(call.noise, plan), strict=True))
     state, runs = call.state, []
-    for segment in reversed(plan) if call.reverse else plan:
+    for segment, inputs, noise in reversed(parts) if call.reverse else parts:
         if not call.reverse:
-            state = _reset(call, state, initial, segment.start)
-        run = _run_rows(call, _part(call.inputs, segment), state, segment, stretch)
-        state = _with_rows(state, run.state, segment.rows)
+            state = _reset(call, state, segment.start)
+        rows = segment.rows
+        run = run_rows(
+            inputs,
+            _first_rows(state, rows),
+            _first_rows(call.context, rows),
+            noise,
+            reverse=call.reverse,
+            return_states=call.return_states,
+        )
+        state = _with_first_rows(state, run.state)
         if call.reverse:
-            state = _reset(call, state, initial, segment.start)
-        runs.append((segment, run))
-    return _join(call, runs[::-1] if call.reverse else runs, state)
+            state = _reset(call, state, segment.start)
+        runs.append(run)
+    return _joined(call, runs[::-1] if call.reverse else runs, state)
 
 
-def _no_rows(call: Call, step: Stretch) -> Run:
+def _no_rows(call: Call, step: RunRows) -> Run:
     """One step of no rows: its result has the shape, the type and the graph of an empty one."""
     inputs = map_tree(lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs)
     noise = call.noise and Noise(
         map_tree(lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise.step),
-        map_tree(lambda leaf: leaf[:0], call.noise.held),
+        _first_rows(call.noise.held, 0),
     )
     return step(
         inputs,
-        map_tree(lambda leaf: leaf[:0], call.state),
-        map_tree(lambda leaf: leaf[:0], call.context),
+        _first_rows(call.state, 0),
+        _first_rows(call.context, 0),
         noise,
         reverse=call.reverse,
         return_states=call.return_states,
     )
 
 
-def _part(tree: Tree, segment: Segment) -> Tree:
-    """A segment's steps and rows of ``[time, batch, ...]`` leaves."""
-    return map_tree(lambda leaf: leaf[segment.start : segment.stop, : segment.rows], tree)
+def _cut(tree: Tree, plan: list[Segment]) -> list[Tree]:
+    """``[time, batch, ...]`` leaves as one tree for each segment.
+
+    One split, not a slice for each: the gradient of a slice is as long as the whole.
+    """
+    if tree is None:
+        return [None] * len(plan)
+    end = plan[-1].stop
+    sizes = [segment.stop - segment.start for segment in plan]
+    cut = [torch.split(leaf[:end], sizes) for leaf in states.leaves(tree)]
+    trees = [states.with_leaves(tree, list(parts)) for parts in zip(*cut, strict=True)]
+    return [
+        map_tree(lambda leaf, rows=segment.rows: leaf[:, :rows], part)
+        for segment, part in zip(plan, trees, strict=True)
+    ]
 
 
-def _run_rows(call: Call, inputs: Tree, state: Tree, segment: Segment, stretch: Stretch) -> Run:
-    """The backend on the rows of one segment."""
-
-    def narrow(tree: Tree) -> Tree:
-        whole = segment.rows == call.batch
-        return tree if whole else map_tree(lambda leaf: leaf[: segment.rows], tree)
-
-    noise = call.noise and Noise(_part(call.noise.step, segment), narrow(call.noise.held))
-    return stretch(
-        inputs,
-        narrow(state),
-        narrow(call.context),
-        noise,
-        reverse=call.reverse,
-        return_states=call.return_states,
-    )
+def _cut_noise(noise: Noise | None, plan: list[Segment]) -> list[Noise | None]:
+    if noise is None:
+        return [None] * len(plan)
+    return [
+        Noise(step, _first_rows(noise.held, segment.rows))
+        for segment, step in zip(plan, _cut(noise.step, plan), strict=True)
+    ]
 
 
-def _with_rows(state: Tree, first: Tree, rows: int) -> Tree:
-    """``state`` with its first rows replaced."""
-    if next(states.leaves(state)).shape[0] == rows:
-        return first
-    return map_tree(lambda new, old: torch.cat([new, old[rows:]]), first, state)
+def _first_rows(tree: Tree, rows: int) -> Tree:
+    return map_tree(lambda leaf: leaf if leaf.shape[0] == rows else leaf[:rows], tree)
 
 
-def _reset(call: Call, state: Tree, initial: Tree, time: int) -> Tree:
+def _with_first_rows(state: Tree, first: Tree) -> Tree:
+    """``state`` with its first rows replaced, in its own types."""
+
+    def replaced(old: Tensor, new: Tensor) -> Tensor:
+        new = new.to(old.dtype)
+        return new if len(new) == len(old) else torch.cat([new, old[len(new) :]])
+
+    return map_tree(replaced, state, first)
+
+
+def _reset(call: Call, state: Tree, time: int) -> Tree:
     """``state`` with the rows that are reset at ``time`` put back to the initial one."""
-    if call.resets is None or not bool(call.resets[time].any()):
+    if call.resets is None:
         return state
-    mask = call.resets[time]
-    if call.lengths is not None:
-        mask = mask & (call.lengths > time)
-    return states.where(mask, initial, state)
+    return states.where(call.resets[time], call.initial, state)
 
 
-def _join(call: Call, runs: list[tuple[Segment, Run]], state: Tree) -> Run:
+def _joined(call: Call, runs: list[Run], state: Tree) -> Run:
     """Outputs and states of all segments as ``[time, batch, ...]``, zero where nothing ran."""
 
     def joined(parts: list[Tensor]) -> Tensor:
-        wide = [
-            part
-            if part.shape[1] == call.batch
-            else torch.cat([part, part.new_zeros(_size(part, 1, call.batch))], 1)
-            for part in parts
-        ]
-        missing = call.time - sum(part.shape[0] for part in wide)
-        if missing > 0:
-            wide.append(wide[0].new_zeros(_size(wide[0], 0, missing + wide[0].shape[0])))
+        wide = [_grown(part, 1, call.batch) for part in parts]
         whole = wide[0] if len(wide) == 1 else torch.cat(wide)
-        return whole if missing >= 0 else whole[: call.time]
+        # Where nothing was valid, one step of no rows stands for all of time.
+        return _grown(whole, 0, call.time)[: call.time]
 
-    outputs = joined([run.outputs for _, run in runs])
+    outputs = joined([run.outputs for run in runs])
     if not call.return_states:
         return Run(outputs, state)
-    every = [run.states for _, run in runs]
-    return Run(outputs, state, map_tree(lambda *parts: joined(list(parts)), *every))
+    every = map_tree(lambda *parts: joined(list(parts)), *(run.states for run in runs))
+    return Run(outputs, state, every)
 
 
-def _size(part: Tensor, axis: int, whole: int) -> list[int]:
-    """The size of what must follow ``part`` along ``axis`` to make it ``whole`` long."""
-    size = list(part.shape)
-    size[axis] = whole - size[axis]
-    return size
+def _grown(part: Tensor, axis: int, size: int) -> Tensor:
+    """``part`` with zeros behind it along ``axis`` up to ``size``."""
+    missing = size - part.shape[axis]
+    if missing <= 0:
+        return part
+    shape = list(part.shape)
+    shape[axis] = missing
+    return torch.cat([part, part.new_zeros(shape)], axis)

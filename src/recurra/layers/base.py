@@ -107,8 +107,9 @@ class Layer(nn.Module, abc.ABC):
 
 def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
     """Tensors, lengths (None if all rows are whole), and whether the outputs are padded rows."""
-    if isinstance(inputs, list):
-        inputs = PaddedSequence.from_list(inputs)
+    inputs = map_tree(
+        lambda part: PaddedSequence.from_list(part) if isinstance(part, list) else part, inputs
+    )
     parts: list[Any] = list(leaves(inputs))
     padded = [part for part in parts if isinstance(part, PaddedSequence)]
     if not padded:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from recurra.cells.base import Cell
-from recurra.engine import Backend, run
+from recurra.engine import BackendName, run
+from recurra.engine.choose import check_backend
+from recurra.errors import SettingError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.lengths import last_step
 from recurra.states import Tree
@@ -22,6 +24,10 @@ class Recurrent(Layer):
             are. Such a layer is not causal.
         backend: forces a backend of :func:`recurra.engine.run`; None chooses.
 
+    Raises:
+        SettingError: something that is no cell.
+        BackendError: an unknown backend.
+
     Example:
         >>> layer = Recurrent(recurra.GRUCell(8, 16))
         >>> outputs, last, state = layer(torch.randn(5, 2, 8), lengths=[5, 3])
@@ -30,9 +36,15 @@ class Recurrent(Layer):
     """
 
     def __init__(
-        self, cell: Cell, *, reverse: bool = False, backend: Backend | None = None
+        self, cell: Cell, *, reverse: bool = False, backend: BackendName | None = None
     ) -> None:
         super().__init__()
+        if not isinstance(cell, Cell):
+            raise SettingError(
+                f"Recurrent: expected a recurra.Cell, got {type(cell).__name__}. "
+                "A cell of your own is a class with initial_state and step."
+            )
+        check_backend(backend)
         self.cell = cell
         self.reverse = reverse
         self.backend = backend
@@ -61,7 +73,7 @@ class Recurrent(Layer):
             inputs,
             state,
             lengths=lengths,
-            context=context if self.cell.takes_context else None,
+            context=context,
             resets=resets,
             reverse=self.reverse,
             backend=self.backend,

@@ -7,6 +7,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from recurra.checks import check_rate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.states import Tree
@@ -39,6 +40,8 @@ class Stack(Layer):
         self, layers: Iterable[Layer], *, dropout: float = 0.0, residual: bool = False
     ) -> None:
         super().__init__()
+        if not isinstance(layers, Iterable):
+            raise SettingError(f"Stack: expected a list of layers, got {type(layers).__name__}")
         stacked = list(layers)
         _check(stacked, dropout, residual)
         self.layers = nn.ModuleList(stacked)
@@ -98,8 +101,7 @@ class Stack(Layer):
 def _check(layers: list[Layer], dropout: float, residual: bool) -> None:
     if not layers:
         raise SettingError("Stack: expected at least one layer, got none")
-    if not 0 <= dropout < 1:
-        raise SettingError(f"Stack: expected 0 <= dropout < 1, got {dropout}")
+    check_rate("Stack, dropout", dropout)
     for number, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             raise SettingError(

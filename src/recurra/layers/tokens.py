@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import SettingError, ShapeError
+from recurra.checks import check_rate, check_size
+from recurra.errors import ShapeError
 from recurra.sequences import PaddedSequence
 
 __all__ = ["Projection", "TokenEmbedding"]
@@ -29,8 +30,9 @@ class TokenEmbedding(nn.Module):
 
     def __init__(self, vocabulary_size: int, embedding_size: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.input_size, self.output_size = vocabulary_size, embedding_size
-        self.dropout = _rate(dropout)
+        self.input_size = check_size("vocabulary_size", vocabulary_size)
+        self.output_size = check_size("embedding_size", embedding_size)
+        self.dropout = check_rate("dropout", dropout)
         self.weight = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
         nn.init.normal_(self.weight, std=0.1)
 
@@ -89,7 +91,7 @@ class Projection(nn.Module):
         super().__init__()
         self.input_size, self.output_size = input_size, vocabulary_size
         self.tied_size = tied_size
-        self.dropout = _rate(dropout)
+        self.dropout = check_rate("dropout", dropout)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         rows = vocabulary_size if tied_size is None else tied_size
         self.weight = None
@@ -126,9 +128,3 @@ class Projection(nn.Module):
         if self.tied_size is None:
             return "v*h + v", sizes | {"h": self.input_size}
         return "e*h + v", sizes | {"e": self.tied_size, "h": self.input_size}
-
-
-def _rate(dropout: float) -> float:
-    if not 0 <= dropout < 1:
-        raise SettingError(f"dropout: expected 0 <= rate < 1, got {dropout}")
-    return dropout

@@ -1,0 +1,48 @@
+"""Small checks of settings, and the sentences that go with them."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from recurra.errors import SettingError
+
+__all__ = ["check_flag", "check_rate", "check_size"]
+
+
+def check_size(name: str, value: Any, least: int = 1) -> int:
+    """A whole number of at least ``least``; NumPy's integers count.
+
+    Raises:
+        SettingError: anything else.
+    """
+    try:
+        size = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        size = None
+    if size is None or size < least:
+        raise SettingError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    return size
+
+
+def check_rate(name: str, value: Any) -> float:
+    """A share, at least 0 and below 1.
+
+    Raises:
+        SettingError: anything else.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < 1:
+        raise SettingError(f"{name}: expected 0 <= rate < 1, got {value!r}")
+    return float(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """True or False, and not a word that would count as true.
+
+    Raises:
+        SettingError: anything else.
+    """
+    if not isinstance(value, bool):
+        raise SettingError(f"{name}: expected true or false, got {value!r}")
+    return value

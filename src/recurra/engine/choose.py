@@ -1,0 +1,64 @@
+"""Which backend runs a call: asked by ``run``, told by ``explain``."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recurra.cells.base import Cell
+from recurra.engine.aten import ATEN
+from recurra.engine.call import Backend, Call, Facts
+from recurra.engine.loop import LOOP
+from recurra.errors import BackendError, nearest
+from recurra.states import Tree
+
+__all__ = ["BACKENDS", "check_backend", "choose", "facts_of", "is_plain"]
+
+BACKENDS = (ATEN, LOOP)
+"""Fastest first; the last one runs everything."""
+
+
+def choose(cell: Cell, facts: Facts, forced: str | None) -> tuple[Backend, dict[str, str]]:
+    """The first backend with nothing in its way, and what is in the way of those before it.
+
+    Raises:
+        BackendError: the one that is forced is unknown, or something is in its way.
+    """
+    check_backend(forced)
+    obstacles: dict[str, str] = {}
+    for backend in BACKENDS:
+        if forced not in (None, backend.name):
+            continue
+        asked = facts if forced is None else facts._replace(one_step=False)
+        why = backend.obstacle(cell, asked)
+        if why is None:
+            return backend, obstacles
+        obstacles[backend.name] = why
+    raise BackendError(
+        f"backend {forced!r} cannot run this call: {obstacles[str(forced)]}. Leave backend out."
+    )
+
+
+def check_backend(forced: str | None) -> None:
+    """Refuse a name that no backend has.
+
+    Raises:
+        BackendError: naming those that there are.
+    """
+    names = [backend.name for backend in BACKENDS]
+    if forced is not None and forced not in names:
+        raise BackendError(f"backend: no {forced!r}; {nearest(str(forced), names)}")
+
+
+def facts_of(call: Call) -> Facts:
+    """What the choice hangs on."""
+    return Facts(
+        plain=is_plain(call.inputs),
+        noise=call.noise is not None,
+        return_states=call.return_states,
+        one_step=call.time == 1 and call.lengths is None and call.resets is None,
+    )
+
+
+def is_plain(inputs: Tree) -> bool:
+    """Is the input one tensor ``[time, batch, features]``?"""
+    return isinstance(inputs, Tensor) and inputs.dim() == 3
