@@ -12,7 +12,7 @@ import torch
 from harness import data, in_turn, keep, machine, matrix_rate, quartiles
 from torch import nn
 
-from recurra.data import CharacterVocabulary, read_documents, windows
+from recurra.data import CharacterVocabulary, Windows, read_documents
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import TrainingSettings
 from recurra.training.loop import optimizer_of, train_step
@@ -32,7 +32,7 @@ class Plain(nn.Module):
     def take(self, model: LanguageModel) -> None:
         """The weights of ours."""
         with torch.no_grad():
-            self.embedding.weight.copy_(model.encoder.embedding)
+            self.embedding.weight.copy_(model.encoder.embedding_weight)
             self.head.weight.copy_(model.head.projection.weight)
             self.head.bias.copy_(model.head.projection.bias)
             for number, layer in enumerate(model.encoder.layer.layers):
@@ -88,7 +88,7 @@ def main() -> None:
     pairs = parser.parse_args().pairs
     text = read_documents(data("tinyshakespeare/input.txt"))[0].text
     vocabulary = CharacterVocabulary.of([text])
-    batches = list(windows([vocabulary.encode(text)], rows=ROWS, size=STEPS))[1:-1]
+    batches = list(Windows([vocabulary.encode(text)], rows=ROWS, size=STEPS))[1:-1]
     torch.manual_seed(0)
     model = LanguageModel(LanguageModelConfig(vocabulary_size=len(vocabulary)))
     plain = Plain(len(vocabulary))

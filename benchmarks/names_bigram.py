@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from harness import data, keep
 
-from recurra.data import CharacterVocabulary, read_text
+from recurra.data import END, START, CharacterVocabulary, read_text
 from recurra.models import AddK, KneserNey, NGram
 
 
@@ -25,8 +25,8 @@ def main() -> None:
             documents,
             order=order,
             vocabulary_size=len(vocabulary),
-            start=1,
-            end=2,
+            start=START,
+            end=END,
             smoothing=smoothing,
         )
         nats, symbols = model.total(documents)

@@ -99,7 +99,7 @@ def test_a_loaded_model_can_be_trained_and_saved_again(saved: Path, tmp_path: Pa
 def test_there_are_three_files_and_none_is_a_pickle(saved: Path) -> None:
     files = {path.name: path.read_bytes() for path in saved.iterdir()}
     assert set(files) == {"config.json", "model.safetensors", "vocabulary.json"}
-    assert json.loads(files["config.json"])["format"] == artifact.FORMAT
+    assert json.loads(files["config.json"])["format"] == artifact._FORMAT
     assert list(json.loads(files["vocabulary.json"])) == ["text"]
     assert set(safetensors.torch.load(files["model.safetensors"])) == set(make().state_dict())
 

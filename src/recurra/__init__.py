@@ -48,13 +48,16 @@ _INSIDE = ("states", "lengths", "data", "training")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":  # for `from recurra import *`
+        return [public for public in __dir__() if public not in (*_ROOMS, "__version__")]
     if name in _ROOMS:
         return import_module(f"recurra.{name}")
     if not name.startswith("_"):
         for room in _ROOMS:
             module = import_module(f"recurra.{room}")
             if room not in _INSIDE and name in module.__all__:
-                return getattr(module, name)
+                globals()[name] = getattr(module, name)  # found once, not looked for again
+                return globals()[name]
     raise AttributeError(f"module 'recurra' has no attribute {name!r}")
 
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -31,12 +29,13 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
+from recurra.files import write_folder
 from recurra.models import LanguageModel, LanguageModelConfig, Model
 from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
 
-__all__ = ["Artifact", "FORMAT", "load", "save", "write_folder"]
+__all__ = ["Artifact", "load", "save"]
 
-FORMAT = 1
+_FORMAT = 1
 _KINDS: dict[str, tuple[type[pydantic.BaseModel], Any]] = {
     "language-model": (LanguageModelConfig, LanguageModel)
 }
@@ -71,49 +70,25 @@ def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary])
     Raises:
         RunError: it cannot be written; nothing half-written stays behind.
     """
-    kind = next(name for name, (_, made) in _KINDS.items() if isinstance(model, made))
+    kinds = [name for name, (_, made) in _KINDS.items() if isinstance(model, made)]
+    if not kinds:
+        raise RunError(
+            f"{path}: expected a model of a kind that can be saved ({', '.join(_KINDS)}), got "
+            f"{type(model).__name__}."
+        )
+    kind = kinds[0]
     weights = safetensors.torch.save(
         {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     )
     words = {field: vocabulary.to_json() for field, vocabulary in vocabularies.items()}
     files = {_WEIGHTS: weights, _VOCABULARY: _json(words)}
     config = {
-        "format": FORMAT,
+        "format": _FORMAT,
         "kind": kind,
         "model": cast(pydantic.BaseModel, model.config).model_dump(),
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), files | {_CONFIG: _json(config)})
-
-
-def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Write a folder of files so that it is there whole or not at all.
-
-    Raises:
-        RunError: there is such a folder already, or it cannot be written.
-    """
-    if path.exists():
-        raise RunError(f"{path}: is there already; what is saved is never changed.")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed while it wrote
-        partial.mkdir(parents=True)
-        for name, content in files.items():
-            with open(partial / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as problem:
-        shutil.rmtree(partial, ignore_errors=True)
-        size = sum(map(len, files.values()))
-        raise RunError(
-            f"{path}: cannot be written ({problem.strerror}); {size / 1e6:.1f} MB are needed. "
-            "What was saved before is still there."
-        ) from problem
-    except BaseException:  # Ctrl-C
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -131,9 +106,9 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
     folder = _resolve(Path(path), which)
     config = _read_json(folder / _CONFIG)
-    if config.get("format") != FORMAT:
+    if config.get("format") != _FORMAT:
         raise ArtifactError(
-            f"{folder / _CONFIG}: expected format {FORMAT}, got {config.get('format')!r}. "
+            f"{folder / _CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}. "
             "It was written by another version of Recurra; load it with that one."
         )
     kind = config.get("kind")

@@ -7,7 +7,7 @@ from typing import Any
 
 from recurra.errors import SettingError
 
-__all__ = ["check_flag", "check_rate", "check_size"]
+__all__ = ["check_flag", "check_number", "check_rate", "check_size"]
 
 
 def check_size(name: str, value: Any, least: int = 1) -> int:
@@ -25,16 +25,27 @@ def check_size(name: str, value: Any, least: int = 1) -> int:
     return size
 
 
+def check_number(name: str, value: Any) -> float:
+    """A number, and not True or False.
+
+    Raises:
+        SettingError: anything else.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise SettingError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
 def check_rate(name: str, value: Any) -> float:
     """A share, at least 0 and below 1.
 
     Raises:
         SettingError: anything else.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < 1:
+    rate = check_number(name, value)
+    if not 0 <= rate < 1:
         raise SettingError(f"{name}: expected 0 <= rate < 1, got {value!r}")
-    return float(value)
+    return rate
 
 
 def check_flag(name: str, value: Any) -> bool:

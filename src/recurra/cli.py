@@ -1,4 +1,4 @@
-"""The command line: each subcommand parses, calls one public function and prints.
+"""The command line: each subcommand parses, calls public functions and prints.
 
 Exit code 2 is wrong use, 1 a failed run, 130 Ctrl-C. A user's mistake is a sentence, never a
 traceback. Only what ``--help`` needs is imported here; the rest comes with the command using it.

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from recurra.errors import RunError, SettingError
-from recurra.states import Tree
+from recurra.modules import evaluating
+from recurra.states import Tree, leaves
 
 __all__ = ["Steps", "generate"]
 
@@ -40,7 +41,7 @@ def generate(
     .. math:: p_\tau(s) \propto p(s)^{1/\tau}
 
     Args:
-        model: what gives the probabilities.
+        model: what gives the probabilities; a module is asked in evaluation mode.
         prompt: ids to read first, the start symbol included; at least one.
         end: the id that ends the text; it is not given out.
         never: ids that are never written, such as the unknown symbol.
@@ -74,11 +75,17 @@ def _generate(
     generator: torch.Generator | None,
 ) -> Iterator[int]:
     state = model.start(1)
+    place = next(leaves(state)).device
+
+    def read(symbol: int, state: Tree) -> tuple[Tensor, Tree]:
+        with evaluating(model):  # dropout would draw numbers that no seed here decides
+            return model.step(torch.tensor([symbol], device=place), state)
+
     for symbol in prompt[:-1]:
-        _, state = model.step(torch.tensor([symbol]), state)
+        _, state = read(symbol, state)
     symbol, forbidden = prompt[-1], torch.tensor(never, dtype=torch.int64)
     for _ in range(limit):
-        log_probs, state = model.step(torch.tensor([symbol]), state)
+        log_probs, state = read(symbol, state)
         scores = log_probs[0].float().cpu().index_fill(0, forbidden, -torch.inf)
         if scores.isnan().any():
             raise RunError("generate: the model gives NaN; its training went wrong, train it again")

@@ -127,7 +127,8 @@ def _arithmetic(
 ) -> str:
     if not whole:
         return "shared with a part above"
-    if stated:
+    # A parametrization or a subclass may have more than its formula says: then the shapes speak.
+    if stated and evaluate(*stated) == sum(p.numel() for p in new):
         formula, sizes = stated
         letters = ", ".join(f"{letter}={size}" for letter, size in sizes.items())
         return f"{formula}  ({letters})" if letters else formula

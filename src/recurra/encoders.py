@@ -18,14 +18,14 @@ class Encoder(nn.Module, abc.ABC):
     """Base of all encoders.
 
     ``output_size`` is the width of what it gives, ``causal`` whether a state can be carried on, and
-    ``embedding`` the ``[v, e]`` table of symbols that a head may share, or None.
+    ``embedding_weight`` the ``[v, e]`` table of symbols that a head may share, or None.
     """
 
     output_size: int
     causal: bool
 
     @property
-    def embedding(self) -> Tensor | None:
+    def embedding_weight(self) -> Tensor | None:
         """The table of symbols that a tied head shares; None if there is none."""
         return None
 
@@ -44,29 +44,29 @@ class TokenEncoder(Encoder):
     """Reads symbols: an embedding, then a layer.
 
     Args:
-        table: gives a vector for each symbol.
+        embedding: gives a vector for each symbol.
         layer: reads the vectors.
 
     Raises:
         SettingError: the layer does not read vectors of the embedding's width.
     """
 
-    def __init__(self, table: TokenEmbedding, layer: Layer) -> None:
+    def __init__(self, embedding: TokenEmbedding, layer: Layer) -> None:
         super().__init__()
-        if table.output_size != layer.input_size:
+        if embedding.output_size != layer.input_size:
             raise SettingError(
-                f"TokenEncoder: the embedding gives {table.output_size} numbers, the layer reads "
-                f"{layer.input_size}"
+                f"TokenEncoder: the embedding gives {embedding.output_size} numbers, the layer "
+                f"reads {layer.input_size}"
             )
-        self.table = table
+        self.embedding = embedding
         self.layer = layer
         self.output_size = layer.output_size
         self.causal = layer.causal
 
     @property
-    def embedding(self) -> Tensor:
+    def embedding_weight(self) -> Tensor:
         """The embedding's table, ``[v, e]``."""
-        return self.table.weight
+        return self.embedding.weight
 
     def initial_state(self, batch: int) -> Tree:
         """The layer's."""
@@ -76,5 +76,5 @@ class TokenEncoder(Encoder):
         self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
     ) -> LayerOutput:
         """Ids ``[time, batch]``, a tensor or a PaddedSequence, to the layer's result."""
-        result: LayerOutput = self.layer(self.table(inputs), state, context, resets=resets)
+        result: LayerOutput = self.layer(self.embedding(inputs), state, context, resets=resets)
         return result

@@ -1,4 +1,4 @@
-"""PaddedSequence: rows of any length in one tensor, and the one home of everything about lengths.
+"""PaddedSequence: rows of any length in one tensor, and all that can be done with them.
 
 ``values`` is ``[time, batch, ...]``, ``lengths`` is ``[batch]``; row ``b`` is
 ``values[:lengths[b], b]`` and what stands behind it is padding, which never reaches a result. Rows
@@ -8,6 +8,7 @@ may come in any order and may be empty.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -196,7 +197,7 @@ class PaddedSequence:
         """``[time, batch]``, True where a step belongs to its row."""
         return valid_mask(self.lengths, self.time)
 
-    @property
+    @functools.cached_property
     def count(self) -> int:
         """Number of valid elements of all rows."""
         return int(self.lengths.sum())
@@ -231,7 +232,8 @@ class PaddedSequence:
         """Apply ``function``, ``[count, ...] -> [count, ...]``, to the valid elements only.
 
         Padding never enters the function: a linear layer over padding that holds NaN would poison
-        its weight gradient.
+        its weight gradient. The elements may share memory with ``values``, so the function must not
+        change them in place.
 
         Raises:
             ShapeError: the function changed the number of elements.

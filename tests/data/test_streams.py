@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import document_batches, stream, windows
+from recurra.data import Windows, document_batches, stream
 from recurra.errors import DataError
 from recurra.sequences import Batch, PaddedSequence
 
@@ -53,7 +53,7 @@ def test_stream_of_nothing() -> None:
 
 def test_windows_by_hand() -> None:
     # Seven steps on two rows: 1 5 6 | 7 1 1, and the last one is left out.
-    first, second = windows(arrays(*TINY), rows=2, size=2)
+    first, second = Windows(arrays(*TINY), rows=2, size=2)
     assert first.inputs.tolist() == [[START, 7], [5, START]]
     assert first.targets.tolist() == [[5, END], [6, END]]
     assert first.resets.tolist() == [[True, False], [False, True]]
@@ -63,7 +63,7 @@ def test_windows_by_hand() -> None:
 
 
 def test_windows_without_a_beginning_have_no_resets() -> None:
-    made = list(windows(arrays([3, 4, 5, 6, 7, 8, 9]), rows=1, size=3))
+    made = list(Windows(arrays([3, 4, 5, 6, 7, 8, 9]), rows=1, size=3))
     assert [batch.inputs.flatten().tolist() for batch in made] == [[1, 3, 4], [5, 6, 7], [8, 9]]
     assert [None if b.resets is None else b.resets.tolist() for b in made] == [
         [[True], [False], [False]],
@@ -82,11 +82,11 @@ def test_windows_go_on_where_they_stopped(lengths: list[int], rows: int, size: i
     steps = len(inputs) // rows
     if steps == 0:
         with pytest.raises(DataError, match=f"each of {rows} rows, got {len(inputs)} in all"):
-            list(windows(arrays(*documents), rows=rows, size=size))
+            list(Windows(arrays(*documents), rows=rows, size=size))
         return
 
     read: list[list[tuple[int, int, bool]]] = [[] for _ in range(rows)]
-    made = list(windows(arrays(*documents), rows=rows, size=size))
+    made = list(Windows(arrays(*documents), rows=rows, size=size))
     for batch in made:
         marks = torch.zeros_like(batch.inputs).bool() if batch.resets is None else batch.resets
         assert batch.resets is None or batch.resets.any()
@@ -104,7 +104,7 @@ def test_windows_go_on_where_they_stopped(lengths: list[int], rows: int, size: i
 def test_windows_need_a_symbol_for_each_row() -> None:
     for documents, number in (((), 0), (([3],), 2)):
         with pytest.raises(DataError, match=f"each of 3 rows, got {number} in all.*batch_size"):
-            windows(arrays(*documents), rows=3, size=2)
+            Windows(arrays(*documents), rows=3, size=2)
 
 
 def test_document_batches_by_hand() -> None:

@@ -85,7 +85,7 @@ def test_bidirectional_by_hand():
         joined = torch.cat([forward.last, backward.last], 1)
         assert torch.allclose(got.last[row], joined[0], atol=1e-6)
     summed = Bidirectional(GRUCell(4, 3), GRUCell(4, 3), merge="sum")
-    parts = [summed.ahead(X), summed.behind(X)]
+    parts = [summed.forward_layer(X), summed.backward_layer(X)]
     assert torch.equal(summed(X).outputs, parts[0].outputs + parts[1].outputs)
     assert torch.equal(summed(X).last, parts[0].outputs[-1] + parts[1].outputs[0])
 
@@ -95,7 +95,7 @@ def test_equal_to_torch_with_packed_rows():
     theirs = nn.LSTM(4, 6, bidirectional=True)
     ours = Bidirectional(LSTMCell(4, 6), LSTMCell(4, 6))
     state = theirs.state_dict()
-    for cell, end in ((ours.ahead.cell, ""), (ours.behind.cell, "_reverse")):
+    for cell, end in ((ours.forward_layer.cell, ""), (ours.backward_layer.cell, "_reverse")):
         cell.load_state_dict(
             {
                 "input_weight": state["weight_ih_l0" + end],

@@ -55,7 +55,7 @@ def test_a_tied_head_needs_an_embedding_of_its_width() -> None:
 
     class Blind(TokenEncoder):
         @property
-        def embedding(self) -> None:  # type: ignore[override]
+        def embedding_weight(self) -> None:  # type: ignore[override]
             return None
 
     blind = Blind(TokenEmbedding(SYMBOLS, WIDTH), Recurrent(LSTMCell(WIDTH, WIDTH)))
@@ -172,7 +172,7 @@ def test_a_tied_head_trains_the_embedding_from_both_ends() -> None:
     made = Model(encoder(), LabelsHead(WIDTH, SYMBOLS, tied_size=WIDTH))
     ids = torch.zeros(2, 1, dtype=torch.long)  # only symbol 0 is read
     made.loss(Batch(ids, ids)).backward()
-    gradient = made.encoder.embedding.grad  # type: ignore[union-attr]
+    gradient = made.encoder.embedding_weight.grad  # type: ignore[union-attr]
     assert gradient is not None
     assert bool((gradient[1:].abs().sum(1) > 0).all())  # symbols that were only scored
 

@@ -138,7 +138,7 @@ def test_cell_settings_reach_every_layer() -> None:
         ({"cell_settings": {"nrom": True}}, "cell 'lstm': .*nrom"),
         ({"cell_settings": {"input_size": 3}}, "cell 'lstm': .*input_size"),
         ({"cell_settings": {"name": "x"}}, "cell 'lstm': .*name"),
-        ({"cell_settings": {"forget_bias": "high"}}, "cell 'lstm': "),
+        ({"cell_settings": {"forget_bias": "high"}}, "forget_bias: expected a number, got 'high'"),
         ({"cell_settings": {"input_init": "glorott"}}, "did you mean 'glorot'"),
     ],
 )

@@ -126,9 +126,13 @@ def test_the_held_out_text_is_scored_as_training_said(tiny_run: Any) -> None:
         assert again[row.name].symbols == row.symbols
 
 
-def test_a_checkpoint_is_scored_alone(tiny_run: Any, texts: list[str]) -> None:
-    (row,) = evaluate(artifact.load(tiny_run.path).path, texts)
-    assert row == evaluate(tiny_run.path, texts)[0]
+def test_a_checkpoint_is_scored_beside_the_ngrams_of_its_run(
+    tiny_run: Any, texts: list[str], tmp_path: Path
+) -> None:
+    checkpoint = artifact.load(tiny_run.path).path
+    assert evaluate(checkpoint, texts) == evaluate(tiny_run.path, texts)
+    shutil.copytree(checkpoint, tmp_path / "alone")  # away from its run it has none
+    assert evaluate(tmp_path / "alone", texts) == evaluate(tiny_run.path, texts)[:1]
 
 
 def test_best_or_last(tiny_run: Any, texts: list[str], tmp_path: Path) -> None:

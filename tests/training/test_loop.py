@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from recurra import artifact, states
-from recurra.data import CharacterVocabulary, split_documents
+from recurra.data import CharacterVocabulary, Windows, split_documents
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig, Scored
 from recurra.sequences import Batch
@@ -54,7 +54,9 @@ def train(model: LanguageModel, documents: list[Ids], **settings: Any) -> list[P
         seen.append(done)
         return True
 
-    fit(model, documents, TrainingSettings(**settings), after)
+    chosen = TrainingSettings(**settings)
+    windows = Windows(documents, rows=chosen.batch_size, size=chosen.window)
+    fit(model, windows, chosen, after)
     return seen
 
 
@@ -110,7 +112,8 @@ def test_what_is_told_after_a_step_can_stop_it() -> None:
         seen.append(done.step)
         return done.step < 3
 
-    fit(make(size), documents, TrainingSettings(symbols=10_000, batch_size=4), after)
+    windows = Windows(documents, rows=4, size=64)
+    fit(make(size), windows, TrainingSettings(symbols=10_000, batch_size=4), after)
     assert seen == [1, 2, 3]
 
 

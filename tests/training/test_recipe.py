@@ -126,7 +126,7 @@ def test_values_are_toml_and_text_needs_no_quotes(change: str, read: Any, value:
         ("training.seed=-1", "greater than or equal to 0"),
         ("training.seed=99999999999999999999999", "less than"),
         ("data.split=middle", "'tail' or 'blocks'"),
-        ("data.vocabulary=words", "characters|bytes"),
+        ("data.vocabulary=words", "expected 'characters' or 'bytes'"),
         ("data.validation=no", "boolean"),
         ("task=tagging", "language-model"),
     ],

@@ -153,7 +153,7 @@ def test_a_disk_that_is_full_leaves_the_earlier_checkpoint(
     assert not list(run.path.rglob(".*"))
     loaded = artifact.load(run.path)
     assert loaded.path.name == "000001"
-    assert torch.equal(loaded.model.encoder.embedding, first.encoder.embedding)  # type: ignore[arg-type]
+    assert torch.equal(loaded.model.encoder.embedding_weight, first.encoder.embedding_weight)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

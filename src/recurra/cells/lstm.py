@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_number
 from recurra.states import Tree
 
 __all__ = ["LSTMCell", "LSTMState"]
@@ -54,7 +54,7 @@ class LSTMCell(Cell):
         i, f, g, o, as torch's.
 
     Raises:
-        SettingError: an unknown initializer, or a size below 1.
+        SettingError: an unknown initializer, a size below 1, or a forget bias that is no number.
     """
 
     input_size: int
@@ -77,7 +77,7 @@ class LSTMCell(Cell):
         self.bias = None
         if check_flag("bias", bias):
             start = torch.zeros(4, hidden_size)
-            start[1] = forget_bias
+            start[1] = check_number("forget_bias", forget_bias)
             self.bias = nn.Parameter(start.flatten())
 
     def initial_state(self, batch: int) -> LSTMState:

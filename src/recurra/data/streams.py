@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.checks import check_size
 from recurra.errors import DataError
 from recurra.sequences import Batch, PaddedSequence
 from recurra_runtime.vocabulary import END, START, Ids
 
-__all__ = ["document_batches", "stream", "windows"]
+__all__ = ["Windows", "document_batches", "stream"]
 
 
 def stream(documents: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,46 +36,59 @@ def stream(documents: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def windows(documents: Sequence[Ids], *, rows: int, size: int) -> Iterator[Batch]:
+class Windows:
     """One pass over all documents: ``rows`` places of the stream at once, ``size`` steps at a time.
 
     Row b goes on in the next window where it stopped in this one, so its state is to be carried;
     the windows mark where documents begin. The last steps, fewer than ``rows``, that do not fill a
-    column are left out; the last window may be shorter.
+    column are left out; the last window may be shorter. Every iteration is a pass from the start;
+    it gives batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there
+    are none in the window).
 
     Args:
         documents: ids.
         rows: batch of the windows.
         size: steps in a window.
 
-    Yields:
-        batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there are
-        none in the window).
-
     Raises:
+        SettingError: rows or size below 1.
         DataError: fewer symbols than rows.
     """
-    parts = stream(documents)
-    steps = len(parts[0]) // rows
-    if steps == 0:
-        raise DataError(
-            f"data: expected at least one symbol for each of {rows} rows, got {len(parts[0])} in "
-            "all. Give more text, or a smaller training.batch_size."
+
+    def __init__(self, documents: Sequence[Ids], *, rows: int, size: int) -> None:
+        self.rows, self.size = check_size("rows", rows), check_size("size", size)
+        parts = stream(documents)
+        steps = len(parts[0]) // rows
+        if steps == 0:
+            raise DataError(
+                f"data: expected at least one symbol for each of {rows} rows, got "
+                f"{len(parts[0])} in all. Give more text, or a smaller training.batch_size."
+            )
+        self._inputs, self._targets, self._firsts = (
+            part[: rows * steps].view(rows, steps).t().contiguous() for part in parts
         )
-    inputs, targets, firsts = (
-        part[: rows * steps].view(rows, steps).t().contiguous() for part in parts
-    )
-    return _windows(inputs, targets, firsts, size)
+
+    @property
+    def symbols(self) -> int:
+        """Symbols predicted in a pass."""
+        return self._inputs.numel()
+
+    def __len__(self) -> int:
+        """Windows in a pass."""
+        return -(-len(self._inputs) // self.size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """A pass from the start."""
+        for start in range(0, len(self._inputs), self.size):
+            span = slice(start, start + self.size)
+            resets = self._firsts[span]
+            some = resets if bool(resets.any()) else None
+            yield Batch(self._inputs[span], self._targets[span], some)
 
 
-def _windows(inputs: Tensor, targets: Tensor, firsts: Tensor, size: int) -> Iterator[Batch]:
-    for start in range(0, len(inputs), size):
-        span = slice(start, start + size)
-        resets = firsts[span]
-        yield Batch(inputs[span], targets[span], resets if bool(resets.any()) else None)
-
-
-def document_batches(documents: Sequence[Ids], *, rows: int, size: int) -> Iterator[list[Batch]]:
+def document_batches(
+    documents: Sequence[Ids], *, rows: int = 32, size: int = 256
+) -> Iterator[list[Batch]]:
     """Whole documents, some at a time, each in windows: for exact scores.
 
     Every row starts anew with its document and is predicted to its end, so no symbol is lost and

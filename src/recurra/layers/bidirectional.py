@@ -60,8 +60,8 @@ class Bidirectional(Layer):
                 "Bidirectional: merge='sum' needs outputs of one size, got "
                 f"{sizes[0]} and {sizes[1]}"
             )
-        self.ahead = Recurrent(forward_cell)
-        self.behind = Recurrent(backward_cell, reverse=True)
+        self.forward_layer = Recurrent(forward_cell)
+        self.backward_layer = Recurrent(backward_cell, reverse=True)
         self.merge = merge
         self.input_size = forward_cell.input_size
         self.output_size = sum(sizes) if merge == "concatenate" else sizes[0]
@@ -73,7 +73,7 @@ class Bidirectional(Layer):
 
     def initial_state(self, batch: int) -> Tree:
         """A pair, forward and backward."""
-        return self.ahead.initial_state(batch), self.behind.initial_state(batch)
+        return self.forward_layer.initial_state(batch), self.backward_layer.initial_state(batch)
 
     def through_time(
         self,
@@ -85,8 +85,8 @@ class Bidirectional(Layer):
     ) -> LayerOutput:
         """Both directions over the same rows."""
         first, second = (None, None) if state is None else state
-        ahead = self.ahead.through_time(inputs, lengths, first, context, resets)
-        behind = self.behind.through_time(inputs, lengths, second, context, resets)
+        ahead = self.forward_layer.through_time(inputs, lengths, first, context, resets)
+        behind = self.backward_layer.through_time(inputs, lengths, second, context, resets)
         return LayerOutput(
             self._merged(ahead.outputs, behind.outputs),
             self._merged(ahead.last, behind.last),
@@ -100,11 +100,11 @@ class Bidirectional(Layer):
         """Each direction's part at its own last; of a sum, which has no parts, the last step."""
         if self.merge == "sum":
             return last_step(outputs, lengths)
-        width = self.ahead.output_size
+        width = self.forward_layer.output_size
         return torch.cat(
             [
-                self.ahead.read_last(outputs[..., :width], lengths),
-                self.behind.read_last(outputs[..., width:], lengths),
+                self.forward_layer.read_last(outputs[..., :width], lengths),
+                self.backward_layer.read_last(outputs[..., width:], lengths),
             ],
             -1,
         )

@@ -1,7 +1,12 @@
 """Models: one encoder and one head, and the n-grams that stand beside them."""
 
 from recurra.models.base import Model, Scored
-from recurra.models.language import LanguageModel, LanguageModelConfig, LanguageModelSettings
+from recurra.models.language import (
+    LanguageModel,
+    LanguageModelConfig,
+    LanguageModelSettings,
+    Reading,
+)
 from recurra.models.ngram import AddK, KneserNey, NGram
 
 __all__ = [
@@ -12,5 +17,6 @@ __all__ = [
     "LanguageModelSettings",
     "Model",
     "NGram",
+    "Reading",
     "Scored",
 ]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
+from recurra.modules import evaluating
 from recurra.sequences import Batch
 from recurra.states import Tree
 
@@ -53,7 +54,7 @@ class Model(nn.Module):
                 f"model: {type(head).__name__} reads {head.input_size} numbers, "
                 f"{type(encoder).__name__} gives {encoder.output_size}"
             )
-        table = encoder.embedding
+        table = encoder.embedding_weight
         if head.tied_size is not None and (table is None or table.shape[1] != head.tied_size):
             width = "none" if table is None else f"one of width {table.shape[1]}"
             raise SettingError(
@@ -91,27 +92,25 @@ class Model(nn.Module):
         Returns:
             sum of the losses in nats, and number of predicted symbols.
         """
-        was_training = self.training
-        self.eval()
         total, count = 0.0, 0
-        try:
+        device = next(self.parameters()).device
+        with evaluating(self):
             for group in sequences:
                 state = None
                 for batch in group:
-                    scored = self(batch, state)
+                    scored = self(batch.to(device), state)
                     state = scored.state
                     total, count = total + float(scored.total), count + scored.count
-        finally:
-            self.train(was_training)
         return total, count
 
+    @torch.no_grad()
     def predict(self, batch: Batch) -> Any:
-        """What the head says of the batch's inputs: for labels, scores before softmax."""
+        """What the head says of the batch's inputs, without gradients: for labels, scores."""
         return self._predictions(batch, None)[0]
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
         read = self.encoder(batch.inputs, state, batch.context, batch.resets)
-        shared = self.encoder.embedding if self.head.tied_size is not None else None
+        shared = self.encoder.embedding_weight if self.head.tied_size is not None else None
         return self.head(getattr(read, self.head.reads), shared), read.state
 
     def initial_state(self, batch: int) -> Tree:

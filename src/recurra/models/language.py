@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic
-import torch
 from torch import Tensor, nn
 
 from recurra.cells import cell_by_name
@@ -17,7 +16,7 @@ from recurra.models.base import Model
 from recurra.sequences import Batch
 from recurra.states import Tree
 
-__all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings"]
+__all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "Reading"]
 
 
 class LanguageModelSettings(pydantic.BaseModel):
@@ -54,6 +53,18 @@ class LanguageModelConfig(LanguageModelSettings):
     """
 
     vocabulary_size: int = pydantic.Field(ge=1)
+
+
+class Reading(NamedTuple):
+    """What a language model carries from symbol to symbol; rows of it can be selected.
+
+    Args:
+        carried: the layers' states.
+        context: what does not change, or None.
+    """
+
+    carried: Tree
+    context: Tree = None
 
 
 class LanguageModel(Model):
@@ -94,11 +105,16 @@ class LanguageModel(Model):
         super().__init__(encoder, head)
         self.config = config
 
-    def start(self, batch: int) -> Tree:
-        """The state before the first symbol: the decoding protocol's first half."""
-        return self.initial_state(batch)
+    def start(self, batch: int, context: Tree = None) -> Reading:
+        """The state before the first symbol: the decoding protocol's first half.
 
-    def step(self, token: Tensor, state: Tree) -> tuple[Tensor, Tree]:
+        Args:
+            batch: number of rows.
+            context: what belongs to the rows and does not change, for cells that read one.
+        """
+        return Reading(self.initial_state(batch), context)
+
+    def step(self, token: Tensor, state: Reading) -> tuple[Tensor, Reading]:
         """Read one symbol a row: the decoding protocol's second half.
 
         Args:
@@ -108,10 +124,6 @@ class LanguageModel(Model):
         Returns:
             log-probabilities of the next symbol ``[batch, vocabulary_size]``, and the state.
         """
-        scores, state = self._predictions(Batch(token.unsqueeze(0), None), state)
-        return nn.functional.log_softmax(scores[0], -1), state
-
-    @torch.no_grad()
-    def predict(self, batch: Batch) -> Any:
-        """Scores of every next symbol before softmax, ``[time, batch, vocabulary_size]``."""
-        return super().predict(batch)
+        batch = Batch(token.unsqueeze(0), None, context=state.context)
+        scores, carried = self._predictions(batch, state.carried)
+        return nn.functional.log_softmax(scores[0], -1), state._replace(carried=carried)

@@ -13,7 +13,7 @@ from recurra.data import document_batches
 from recurra.errors import ArtifactError
 from recurra.models import Model, NGram
 from recurra.training.run import read_ngrams
-from recurra_runtime.vocabulary import Ids, Vocabulary
+from recurra_runtime.vocabulary import UNKNOWN, Ids, Vocabulary
 
 __all__ = ["Evaluation", "compare", "evaluate"]
 
@@ -94,7 +94,7 @@ def compare(
     """
     documents = [vocabulary.encode(text) for text in texts]
     characters = sum(map(len, texts))
-    unknown = sum(int((ids == 0).sum()) for ids in documents)
+    unknown = sum(int((ids == UNKNOWN).sum()) for ids in documents)
     return [
         Evaluation(name, *_score(model, documents), characters, unknown)
         for name, model in models.items()
@@ -104,4 +104,4 @@ def compare(
 def _score(model: Model | NGram, documents: Sequence[Ids]) -> tuple[float, int]:
     if isinstance(model, NGram):
         return model.total(documents)
-    return model.score(document_batches(documents, rows=32, size=256))
+    return model.score(document_batches(documents))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from recurra.data import document_batches, split_documents, windows
+from recurra import artifact
+from recurra.data import Split, Windows, document_batches, split_documents
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.training.evaluation import Evaluation, compare
 from recurra.training.loop import Progress, fit, interruptible
@@ -90,23 +91,26 @@ def train_language_model(
     config = LanguageModelConfig(**recipe.model.model_dump(), vocabulary_size=len(vocabulary))
     model = LanguageModel(config)
     documents = [vocabulary.encode(text) for text in split.training]
-    # Too little text for so many rows is refused here, before a folder is made.
-    windows(documents, rows=recipe.training.batch_size, size=recipe.training.window)
-    run = RunFolder(out)
-    run.write_json("recipe.json", recipe.model_dump())
-    report(Report(message=_sizes(split.training, split.validation, split.test, vocabulary, model)))
-    report(Report(message="counting n-grams"))
-    ngrams = fit_ngrams(documents, vocabulary)
-    run.write_ngrams(ngrams)
+    windows = Windows(documents, rows=recipe.training.batch_size, size=recipe.training.window)
+    run = RunFolder(out)  # after all that a wrong setting or too little text can stop
+    try:
+        run.write_json("recipe.json", recipe.model_dump())
+        report(Report(message=_sizes(split, vocabulary, model)))
+        report(Report(message="counting n-grams"))
+        ngrams = fit_ngrams(documents, vocabulary)
+        run.write_ngrams(ngrams)
+    except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
+        run.remove()
+        raise
     validation = [vocabulary.encode(text) for text in split.validation]
     keeper = _Keeper(run, model, vocabulary, validation, recipe.training.evaluations, report)
     with interruptible() as asked:
-        fit(model, documents, recipe.training, lambda done: keeper(done, asked()))
+        fit(model, windows, recipe.training, lambda done: keeper(done, asked()))
     if keeper.interrupted:
         return Trained(run.path, [], True, keeper.seconds)
     report(Report(message="scoring the held-out text"))
-    model.load_state_dict(keeper.best_weights)
-    models: dict[str, Model | NGram] = {recipe.model.cell: model, **ngrams}
+    best = artifact.load(run.path, which="best").model
+    models: dict[str, Model | NGram] = {recipe.model.cell: best, **ngrams}
     evaluations = compare(models, vocabulary, split.test)
     run.write_json("summary.json", [evaluation.to_json() for evaluation in evaluations])
     return Trained(run.path, evaluations, False, keeper.seconds)
@@ -142,7 +146,6 @@ class _Keeper:
         self.run, self.model, self.vocabulary = run, model, vocabulary
         self.validation, self.evaluations, self.report = validation, evaluations, report
         self.best = float("inf")
-        self.best_weights: dict[str, torch.Tensor] = {}
         self.interrupted = False
         self.seconds = 0.0
         self.losses: list[float] = []
@@ -163,10 +166,9 @@ class _Keeper:
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         better = value is not None and value < self.best
-        best = better or not self.validation or not self.best_weights
+        best = better or not self.validation or not (self.run.path / "best").exists()
         if best:
             self.best = value if value is not None and better else self.best
-            self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.run.checkpoint(done.step, self.model, {"text": self.vocabulary}, best=best)
         self.run.log(
             {
@@ -183,18 +185,12 @@ class _Keeper:
         return value
 
     def _validate(self) -> float:
-        total, count = self.model.score(document_batches(self.validation, rows=32, size=256))
+        total, count = self.model.score(document_batches(self.validation))
         return total / max(count, 1)
 
 
-def _sizes(
-    training: list[str],
-    validation: list[str],
-    test: list[str],
-    vocabulary: Vocabulary,
-    model: LanguageModel,
-) -> str:
-    counts = [sum(map(len, part)) for part in (training, validation, test)]
+def _sizes(split: Split, vocabulary: Vocabulary, model: LanguageModel) -> str:
+    counts = [sum(map(len, part)) for part in split]
     parameters = sum(p.numel() for p in model.parameters())
     return (
         f"{counts[0]:,} characters to train on, {counts[1]:,} to choose by, "

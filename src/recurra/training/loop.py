@@ -7,19 +7,18 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from recurra import states
-from recurra.data import windows
-from recurra.errors import RunError
+from recurra.data import Windows
+from recurra.errors import RunError, SettingError
 from recurra.models import Model
 from recurra.sequences import Batch
 from recurra.training.recipe import TrainingSettings
-from recurra_runtime.vocabulary import Ids
 
 __all__ = ["Progress", "fit", "interruptible", "optimizer_of", "train_step"]
 
@@ -51,23 +50,24 @@ class Progress:
 
 def fit(
     model: Model,
-    documents: Sequence[Ids],
+    windows: Windows,
     settings: TrainingSettings,
     after_step: Callable[[Progress], bool],
 ) -> None:
-    """Train on documents end to end.
+    """Train on windows, pass after pass, the state carried from each to the next.
 
     Args:
-        model: is changed in place.
-        documents: ids of the training text.
+        model: is changed in place, and moved to ``settings.device``.
+        windows: of the training text.
         settings: how weights are fitted.
         after_step: is told of every step; what it returns says whether to go on.
 
     Raises:
-        DataError: fewer symbols than rows.
+        SettingError: there is no such device.
         RunError: the loss is no longer a finite number; the message says at which step.
     """
-    steps = _steps(sum(len(ids) + 1 for ids in documents), settings)
+    steps = _steps(windows, settings)
+    _move(model, settings.device)
     optimizer = optimizer_of(model, settings)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _schedule(step, steps, settings.warmup)
@@ -75,18 +75,20 @@ def fit(
     model.train()
     symbols, working, state = 0, 0.0, None
     started = time.perf_counter()
-    batches = _endless(documents, settings)
+    batches = _endless(windows)
     for step in range(1, steps + 1):
         before = time.perf_counter()
         rate = float(schedule.get_last_lr()[0])
         batch, fresh = next(batches)
         state = None if fresh else state
-        loss, norm, state = train_step(model, batch, state, optimizer, settings.clip)
+        loss, norm, state = train_step(
+            model, batch.to(settings.device), state, optimizer, settings.clip
+        )
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(
                 f"training: the loss is {loss}, its gradient {norm}, at step {step} of {steps}. "
-                "The last checkpoint is kept. A smaller training.learning_rate or training.clip "
-                "usually helps."
+                "Checkpoints that were saved are kept. A smaller training.learning_rate or "
+                "training.clip usually helps."
             )
         schedule.step()
         symbols += batch.targets.numel()
@@ -110,14 +112,20 @@ def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
 
 
-def _steps(symbols: int, settings: TrainingSettings) -> int:
+def _steps(windows: Windows, settings: TrainingSettings) -> int:
     """How many steps it takes; the last window of a pass may be shorter than the others."""
-    row = max(1, symbols // settings.batch_size)
-    one_pass = row * settings.batch_size
-    wanted = settings.symbols or math.ceil(settings.epochs * one_pass)
-    passes, rest = divmod(wanted, one_pass)
-    per_step = settings.batch_size * settings.window
-    return passes * math.ceil(row / settings.window) + math.ceil(rest / per_step)
+    wanted = settings.symbols or math.ceil(settings.epochs * windows.symbols)
+    passes, rest = divmod(wanted, windows.symbols)
+    return passes * len(windows) + math.ceil(rest / (windows.rows * windows.size))
+
+
+def _move(model: nn.Module, device: str) -> None:
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as problem:
+        raise SettingError(
+            f"training.device: {device!r} cannot be used here ({str(problem).splitlines()[0]})"
+        ) from None
 
 
 def train_step(
@@ -147,13 +155,11 @@ def train_step(
     return value, norm, states.detach(scored.state)
 
 
-def _endless(documents: Sequence[Ids], settings: TrainingSettings) -> Iterator[tuple[Batch, bool]]:
+def _endless(windows: Windows) -> Iterator[tuple[Batch, bool]]:
     """Windows, pass after pass, each with whether a pass begins, where no state is carried over."""
     while True:
-        fresh = True
-        for batch in windows(documents, rows=settings.batch_size, size=settings.window):
-            yield batch, fresh
-            fresh = False
+        for number, batch in enumerate(windows):
+            yield batch, number == 0
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -37,7 +37,7 @@ class DataSettings(_Settings):
 
     pattern: str = "*.txt"
     encoding: str = "utf-8"
-    vocabulary: str = pydantic.Field("characters", pattern="^(characters|bytes)$")
+    vocabulary: Literal["characters", "bytes"] = "characters"
     split: SplitKind = "tail"
     block: int = pydantic.Field(10_000, ge=1)
     validation: bool = True
@@ -57,6 +57,7 @@ class TrainingSettings(_Settings):
         clip: largest norm of all gradients together; larger ones are scaled down to it.
         evaluations: how often in all the validation text is scored and a checkpoint kept.
         seed: of every draw.
+        device: where the training runs, as torch names it: cpu, cuda, cuda:1.
     """
 
     symbols: int | None = pydantic.Field(None, ge=1)
@@ -69,12 +70,13 @@ class TrainingSettings(_Settings):
     clip: float = pydantic.Field(1.0, gt=0)
     evaluations: int = pydantic.Field(10, ge=1)
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
+    device: str = "cpu"
 
 
 class Recipe(_Settings):
     """Every setting of a run."""
 
-    task: str = pydantic.Field("language-model", pattern="^language-model$")
+    task: Literal["language-model"] = "language-model"
     data: DataSettings = DataSettings()
     model: LanguageModelSettings = LanguageModelSettings()
     training: TrainingSettings = TrainingSettings()

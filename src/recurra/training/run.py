@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 
 from recurra import artifact
 from recurra.errors import ArtifactError, RunError
+from recurra.files import write_file
 from recurra.models import Model, NGram
 from recurra_runtime.vocabulary import Vocabulary
 
@@ -64,23 +64,7 @@ class RunFolder:
         Raises:
             RunError: it cannot be written.
         """
-        partial = self.path / f".{name}.partial"
-        raw = content.encode() if isinstance(content, str) else content
-        try:
-            with open(partial, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path / name)
-        except OSError as problem:
-            partial.unlink(missing_ok=True)
-            raise RunError(
-                f"{self.path / name}: cannot be written ({problem.strerror}). "
-                "What was saved before is still there."
-            ) from problem
-        except BaseException:  # Ctrl-C
-            partial.unlink(missing_ok=True)
-            raise
+        write_file(self.path / name, content.encode() if isinstance(content, str) else content)
 
     def write_json(self, name: str, data: Any) -> None:
         """Write a JSON file."""
@@ -104,6 +88,10 @@ class RunFolder:
                 file.write(header + ",".join(map(str, values.values())) + "\n")
         except OSError as problem:
             raise RunError(f"{path}: cannot be written ({problem.strerror}).") from problem
+
+    def remove(self) -> None:
+        """Take the folder away again: nothing was learned."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def checkpoint(
         self, step: int, model: Model, vocabularies: Mapping[str, Vocabulary], *, best: bool
@@ -133,10 +121,15 @@ class RunFolder:
 def read_ngrams(path: str | Path) -> dict[str, NGram]:
     """The n-grams of a run by name; none if it has none.
 
+    Args:
+        path: a run, or one of its checkpoints.
+
     Raises:
         ArtifactError: the file is damaged.
     """
     file = Path(path) / _NGRAMS
+    if not file.exists() and Path(path).absolute().parent.name == "checkpoints":
+        file = Path(path).absolute().parent.parent / _NGRAMS
     if not file.exists():
         return {}
     try:
