@@ -488,3 +488,11 @@ def test_ctrl_c_in_the_last_step_is_too_late(
     assert not done.interrupted
     assert len(done.evaluations) == 3
     assert rows_of(done.path)[-1]["validation_nats"] != ""
+
+
+def test_a_device_that_is_not_there() -> None:
+    from recurra.errors import SettingError
+
+    documents, size = encode("abc" * 100)
+    with pytest.raises(SettingError, match=r"training\.device: 'nonsense' cannot be used"):
+        train(make(size), documents, symbols=100, device="nonsense")
