@@ -178,7 +178,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "weights are a folder": (
         lambda p: [(p / "model.safetensors").unlink(), (p / "model.safetensors").mkdir()],
-        r"model\.safetensors: cannot be read \(Is a directory\)",
+        r"model\.safetensors: expected a file",
     ),
     "no vocabulary": (lambda p: (p / "vocabulary.json").unlink(), r"vocabulary\.json: is missing"),
     "config is no JSON": (

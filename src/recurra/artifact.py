@@ -112,7 +112,7 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
             "It was written by another version of Recurra; load it with that one."
         )
     kind = config.get("kind")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise ArtifactError(
             f"{folder / _CONFIG}: expected a kind of model among {', '.join(_KINDS)}, got {kind!r}."
         )
@@ -145,6 +145,8 @@ def _resolve(path: Path, which: str) -> Path:
 def _read(path: Path, config: Mapping[str, Any] | None = None) -> bytes:
     """A file's content, held against its checksum in the configuration, if one is given."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise ArtifactError(f"{path}: expected a file, this is none.")
         raw = path.read_bytes()
     except FileNotFoundError:
         raise ArtifactError(f"{path}: is missing; the artifact is incomplete.") from None
@@ -228,9 +230,15 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
     path = folder / _WEIGHTS
     try:
-        return safetensors.torch.load(_read(path, config))
+        tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
+    types = {value.dtype for value in tensors.values()}
+    known = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+    if len(types) > 1 or types - known:
+        names = ", ".join(sorted(str(kind) for kind in types))
+        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
+    return tensors
 
 
 def _read_vocabularies(

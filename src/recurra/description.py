@@ -104,22 +104,35 @@ def describe(module: nn.Module, name: str = "") -> Description:
 def _parts(module: nn.Module, name: str, seen: set[int]) -> Iterator[Part]:
     formula = getattr(module, "parameter_formula", None)
     stated = formula() if callable(formula) else None
-    own = list(module.parameters()) if stated else list(module.parameters(recurse=False))
+    whole = stated or _is_cell(module)
+    own = list(module.parameters()) if whole else list(module.parameters(recurse=False))
     new = [p for p in own if id(p) not in seen]
     seen.update(id(p) for p in own)
-    if stated or new or not list(module.children()):
+    if whole or new or not list(module.children()):
         count = sum(p.numel() for p in new)
         yield Part(
             name or type(module).__name__,
-            type(module).__name__,
+            _kind(module),
             _sizes(module),
             _arithmetic(stated, new, len(new) == len(own)),
             count,
             sum(p.numel() for p in new if not p.requires_grad),
         )
-    if not stated:
+    if not whole:
         for child_name, child in module.named_children():
             yield from _parts(child, f"{name}.{child_name}" if name else child_name, seen)
+
+
+def _is_cell(module: nn.Module) -> bool:
+    """A step and a state to start from: one thing, whatever it is made of."""
+    return all(hasattr(module, name) for name in ("step", "initial_state", "parameter_formula"))
+
+
+def _kind(module: nn.Module) -> str:
+    """The class, and of a wrapper what is inside: ``Zoneout(LSTMCell)``."""
+    inner = getattr(module, "cell", None)
+    name = type(module).__name__
+    return f"{name}({_kind(inner)})" if _is_cell(module) and isinstance(inner, nn.Module) else name
 
 
 def _arithmetic(

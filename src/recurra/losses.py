@@ -87,7 +87,7 @@ def squared_error(
     """
 
     def each(a: Tensor, b: Tensor) -> Tensor:
-        return _over_elements((a - b).square())
+        return _over_elements((_real(a) - _real(b)).square())
 
     return _over_lengths(each, predictions, targets, lengths, reduction, element_axes=0)
 
@@ -105,7 +105,7 @@ def absolute_error(
     """
 
     def each(a: Tensor, b: Tensor) -> Tensor:
-        return _over_elements((a - b).abs())
+        return _over_elements((_real(a) - _real(b)).abs())
 
     return _over_lengths(each, predictions, targets, lengths, reduction, element_axes=0)
 
@@ -155,6 +155,10 @@ def _over_lengths(
 
 
 def _sequence(values: Sequenced, lengths: Tensor | None) -> PaddedSequence:
+    if not isinstance(values, PaddedSequence | Tensor):
+        raise ShapeError(
+            f"loss: expected a tensor or a PaddedSequence, got {type(values).__name__}."
+        )
     if not isinstance(values, PaddedSequence):
         return PaddedSequence.from_padded(values, lengths)
     if lengths is not None:
@@ -162,8 +166,13 @@ def _sequence(values: Sequenced, lengths: Tensor | None) -> PaddedSequence:
     return values
 
 
+def _real(values: Tensor) -> Tensor:
+    """Whole numbers as torch's default float, before they can overflow in a difference."""
+    if values.is_complex():
+        raise ShapeError(f"loss: expected real numbers, got {values.dtype}.")
+    return values if values.is_floating_point() else values.to(torch.get_default_dtype())
+
+
 def _over_elements(values: Tensor) -> Tensor:
-    """Mean over all axes but the first; whole numbers as torch's default float."""
-    if not values.is_floating_point():
-        values = values.to(torch.get_default_dtype())
+    """Mean over all axes but the first."""
     return values.flatten(1).mean(1) if values.dim() > 1 else values

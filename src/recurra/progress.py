@@ -101,8 +101,7 @@ class Bar:
 
 def _words(report: Report, done: Progress) -> str:
     left = done.seconds / done.step * (done.steps - done.step)
+    known = done.step >= 20 or done.step >= 0.1 * done.steps  # the first steps are slow
+    remaining = f"{int(left) // 60}:{int(left) % 60:02d} left" if known else "..."
     score = "" if report.validation is None else f"  validation {report.validation:.4f}"
-    return (
-        f"loss {done.loss:.3f} nats{score}  {done.rate:,.0f} symbols/s  "
-        f"{int(left) // 60}:{int(left) % 60:02d} left"
-    )
+    return f"loss {done.loss:.3f} nats{score}  {done.rate:,.0f} symbols/s  {remaining}"

@@ -58,7 +58,8 @@ class PaddedSequence:
             )
         time, batch = self.values.shape[:2]
         checked = check_lengths(self.lengths, time, batch, self.values.device)
-        object.__setattr__(self, "lengths", checked)
+        # A copy: checked once, they must not change from outside.
+        object.__setattr__(self, "lengths", checked.clone() if checked is self.lengths else checked)
 
     # ---- in ------------------------------------------------------------------------------------
 

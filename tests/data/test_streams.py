@@ -108,7 +108,8 @@ def test_windows_need_a_symbol_for_each_row() -> None:
 
 
 def test_document_batches_by_hand() -> None:
-    (group, rest) = document_batches(arrays([5], [6, 7, 8], [9, 10]), rows=2, size=3)
+    groups = document_batches(arrays([5], [6, 7, 8], [9, 10]), rows=2, size=3)
+    group, rest = (list(windows) for windows in groups)
     first, second = group
     assert first.inputs.values.tolist() == [[START, START], [6, 9], [7, 10]]
     assert first.targets.values.tolist() == [[6, 9], [7, 10], [8, END]]
@@ -135,7 +136,8 @@ def joined(group: list[Batch], name: str) -> list[list[int]]:
 @given(some, few, few)
 def test_document_batches_lose_no_symbol(lengths: list[int], rows: int, size: int) -> None:
     documents = numbered(lengths)
-    groups = list(document_batches(arrays(*documents), rows=rows, size=size))
+    batches = document_batches(arrays(*documents), rows=rows, size=size)
+    groups = [list(group) for group in batches]
     inputs = [row for group in groups for row in joined(group, "inputs")]
     targets = [row for group in groups for row in joined(group, "targets")]
     assert Counter(map(tuple, inputs)) == Counter((START, *document) for document in documents)

@@ -392,3 +392,63 @@ X = torch.randn(6, 2, 3)
 def test_what_does_not_fit_is_named(arguments, words):
     with pytest.raises((ShapeError, BackendError), match=words):
         run(LSTMCell(3, 4), **({"inputs": X} | arguments))
+
+
+def test_forward_hooks_are_refused():
+    """They would not run, and weights that they make would be stale."""
+    import torch.nn.utils.prune as prune
+
+    cell = GRUCell(3, 4)
+    prune.random_unstructured(cell, "recurrent_weight", 0.5)
+    with pytest.raises(BackendError, match="GRUCell has forward hooks"):
+        run(cell, X)
+    with pytest.raises(BackendError, match=r"GRUCell \(cell\) has forward hooks"):
+        run(Zoneout(cell), X)
+
+
+def test_states_are_not_the_memory_of_outputs():
+    for backend in ("loop", "aten"):
+        got = run(GRUCell(3, 4), X, return_states=True, backend=backend)
+        with torch.no_grad():
+            got.outputs.zero_()
+        assert got.states.h.any()
+
+
+# Torch's own jvp still scripts its formulas.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("kind", KINDS)
+def test_transforms_of_torch_func(kind):
+    """They have no rule for torch's kernels, so they run on the loop; alone, the kernel runs."""
+    from torch.func import jvp, vmap
+
+    cell = kind()
+    many = torch.randn(3, 6, 2, 3)
+    together = vmap(lambda x: run(cell, x).outputs)(many)
+    for x, outputs in zip(many, together, strict=True):
+        assert torch.allclose(run(cell, x).outputs, outputs, atol=1e-6)
+    _, change = jvp(lambda x: run(cell, x).outputs, (X,), (torch.ones_like(X),))
+    step = 1e-3
+    near = [run(cell, X + sign * step, backend="loop").outputs for sign in (1, -1)]
+    assert torch.allclose(change, (near[0] - near[1]) / (2 * step), atol=2e-3)
+    assert explain(cell).choices[0].backend == "aten"
+
+
+def test_a_transform_is_found_or_the_question_is_gone(monkeypatch):
+    from recurra.engine import aten
+
+    assert not aten._transformed()
+    monkeypatch.delattr(torch._C._functorch, "peek_interpreter_stack")
+    assert not aten._transformed()
+
+
+def test_a_cell_without_a_state():
+    class Nothing(recurra.Cell):
+        def initial_state(self, batch):
+            return ()
+
+        def step(self, x, state, context=None, noise=None):
+            return 2 * x, ()
+
+    got = run(Nothing(3, 3), X, lengths=[6, 2])
+    assert torch.equal(got.outputs[:2], 2 * X[:2])
+    assert got.state == ()

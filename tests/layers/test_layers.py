@@ -225,3 +225,13 @@ def test_a_backend_can_be_forced():
 def test_what_does_not_fit_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_packed_rows_and_arrays_are_read():
+    layer = Recurrent(GRUCell(4, 3))
+    sequence = PaddedSequence(X, torch.tensor([2, 5, 1]))
+    wanted = layer(sequence)
+    got = layer(sequence.to_packed())
+    assert isinstance(got.outputs, PaddedSequence)
+    assert torch.equal(got.outputs.values, wanted.outputs.values)
+    assert torch.equal(layer(X.numpy()).outputs, layer(X).outputs)

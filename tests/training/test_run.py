@@ -222,7 +222,7 @@ def test_ngrams_score_the_same_after_they_are_saved(tmp_path: Path) -> None:
     written = bigrams()
     run.write_ngrams(written)
     read = read_ngrams(run.path)
-    assert set(read) == set(written)
+    assert list(read) == list(written) == ["bigram", "3-gram"]  # the file has no order
     texts = [VOCABULARY.encode(text) for text in ("abcab", "", "ca", "x")]
     for name, ngram in written.items():
         assert read[name].total(texts) == ngram.total(texts)  # to the last bit

@@ -113,11 +113,18 @@ class Zoneout(Wrapper):
         """A mask ``[time, batch, ...]`` for each field with a rate, True to keep the old value."""
         state = self.cell.initial_state(1)
 
-        def mask(rate: float, leaf: Tensor) -> Tensor:
+        def mask(rate: float, leaf: Tensor) -> Tensor | None:
+            if rate == 0 or not leaf.is_floating_point():
+                return None
             return torch.rand(time, batch, *leaf.shape[1:], device=leaf.device) < rate
 
         masks = [
-            map_tree(lambda leaf, rate=rate: mask(rate, leaf) if rate else None, field)
+            map_tree(
+                lambda leaf, rate=rate: (
+                    mask(rate, leaf) if rate and leaf.is_floating_point() else None
+                ),
+                field,
+            )
             for rate, field in zip(self.rates.values(), state, strict=True)
         ]
         return Noise(rebuild(state, masks))
@@ -132,13 +139,13 @@ class Zoneout(Wrapper):
 
         def mix(rate: float, fresh: Tensor, old: Tensor, keep: Tensor | None) -> Tensor:
             nonlocal read
-            if rate == 0:
+            if rate == 0 or not fresh.is_floating_point():  # a counter is not a unit
                 return fresh
             if keep is None:
                 mixed = rate * old + (1 - rate) * fresh
             else:
                 mixed = torch.where(keep, old, fresh)
-            if fresh is y:
+            if fresh is y and read is y:
                 read = mixed
             return mixed
 

@@ -88,11 +88,11 @@ class Windows:
 
 def document_batches(
     documents: Sequence[Ids], *, rows: int = 32, size: int = 256
-) -> Iterator[list[Batch]]:
+) -> Iterator[Iterator[Batch]]:
     """Whole documents, some at a time, each in windows: for exact scores.
 
     Every row starts anew with its document and is predicted to its end, so no symbol is lost and
-    none is read without its past.
+    none is read without its past. Only one window is padded at a time.
 
     Args:
         documents: ids.
@@ -102,10 +102,19 @@ def document_batches(
     Yields:
         for each group of documents its windows, whose state is to be carried.
     """
+    check_size("rows", rows), check_size("size", size)
     order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
     for first in range(0, len(order), rows):
-        group = [documents[n] for n in order[first : first + rows]]
-        inputs = PaddedSequence.from_list([np.concatenate([[START], ids]) for ids in group])
-        targets = PaddedSequence.from_list([np.concatenate([ids, [END]]) for ids in group])
-        pairs = zip(inputs.windows(size), targets.windows(size), strict=True)
-        yield [Batch(*pair) for pair in pairs]
+        yield _group([documents[n] for n in order[first : first + rows]], size)
+
+
+def _group(documents: Sequence[Ids], size: int) -> Iterator[Batch]:
+    """The windows of documents beside each other; shorter ones are empty rows in the end."""
+    inputs = [np.concatenate([[START], ids]) for ids in documents]
+    targets = [np.concatenate([ids, [END]]) for ids in documents]
+    for start in range(0, len(inputs[0]), size):
+        span = slice(start, start + size)
+        yield Batch(
+            PaddedSequence.from_list([row[span] for row in inputs]),
+            PaddedSequence.from_list([row[span] for row in targets]),
+        )

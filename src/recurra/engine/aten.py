@@ -34,6 +34,8 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
         return f"{home.__name__}.torch_form() says that no kernel of torch has these settings"
     if not hasattr(torch, form.kind):
         return f"this version of torch has no torch.{form.kind}"
+    if _transformed():
+        return "a transform of torch.func is at work, for which torch's kernels have no rule"
     if not facts.plain:
         return "the input is not one tensor [time, batch, features]"
     if facts.noise:
@@ -43,6 +45,12 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
     if facts.one_step:
         return "there is one step, which costs less than a kernel for whole sequences"
     return None
+
+
+def _transformed() -> bool:
+    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately."""
+    peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    return peek is not None and peek() is not None
 
 
 def _form_home(cell: Cell) -> type | None:
@@ -92,7 +100,9 @@ def _rows_of(cell: Cell) -> RunRows:
         if reverse:
             outputs = outputs.flip(0)
         end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
-        return Run(outputs, end, rebuild(state, [outputs]) if return_states else None)
+        # A copy: who changes the outputs in place must not change the states.
+        every = rebuild(state, [outputs.clone()]) if return_states else None
+        return Run(outputs, end, every)
 
     return run_rows
 

@@ -37,7 +37,7 @@ def steps_of(cell: Cell) -> RunRows:
             now = noise and Noise(None if draws is None else draws[t], noise.held)
             result = cell.step(xs[t], state, context, now)
             if not outputs:
-                _check(cell, result, state)
+                _check(cell, result, state, next(leaves(xs[0])).shape[0])
             y, state = result
             outputs.append(y)
             if return_states:
@@ -50,13 +50,12 @@ def steps_of(cell: Cell) -> RunRows:
     return run_rows
 
 
-def _check(cell: Cell, result: Any, state: Tree) -> None:
+def _check(cell: Cell, result: Any, state: Tree, rows: int) -> None:
     """A step must give y for every row and a state like the one it got; looked at once a run."""
     name = type(cell).__name__
     if not isinstance(result, tuple) or len(result) != 2:
         raise ShapeError(f"{name}.step: expected (y, state), got {type(result).__name__}.")
     y, new = result
-    rows = next(leaves(state)).shape[0]
     if not isinstance(y, Tensor) or y.dim() < 1 or y.shape[0] != rows:
         got = list(y.shape) if isinstance(y, Tensor) else type(y).__name__
         raise ShapeError(f"{name}.step: expected y [batch={rows}, ...], got {got}.")

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Run, prepare
 from recurra.engine.choose import choose, facts_of
-from recurra.errors import ShapeError, nearest
+from recurra.errors import BackendError, ShapeError, nearest
 from recurra.states import Tree
 
 __all__ = ["BackendName", "run"]
@@ -61,7 +61,8 @@ def run(
 
     Raises:
         ShapeError: something does not fit; the message names it.
-        BackendError: the backend that was forced cannot run this call.
+        BackendError: the backend that was forced cannot run this call, or the cell has forward
+            hooks, which would not be called.
     """
     if not isinstance(cell, Cell):
         raise ShapeError(f"run: expected a recurra.Cell, got {type(cell).__name__}.")
@@ -74,6 +75,7 @@ def run(
         "return_states": return_states,
         "backend": backend,
     }
+    _refuse_hooks(cell)
     if parameters is None:
         return _run(cell, inputs, state, **settings)
     _check_parameters(cell, parameters)
@@ -93,6 +95,17 @@ def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
             raise ShapeError(
                 f"parameters: expected {name!r} of shape {list(known[name].shape)}, "
                 f"got {list(tensor.shape)}"
+            )
+
+
+def _refuse_hooks(cell: Cell) -> None:
+    """The engine calls ``step``, so forward hooks would not run, and weights they make be stale."""
+    for name, part in cell.named_modules():
+        if isinstance(part, Cell) and (part._forward_pre_hooks or part._forward_hooks):
+            raise BackendError(
+                f"{type(part).__name__}{f' ({name})' if name else ''} has forward hooks, which a "
+                "run does not call. torch.nn.utils.prune and the old weight_norm use them; "
+                "torch.nn.utils.parametrizations works."
             )
 
 

@@ -6,6 +6,7 @@ what goes in                                          what comes out
 a tensor ``[time, batch, ...]``, perhaps ``lengths=``  a tensor ``[time, batch, output_size]``
 a :class:`recurra.PaddedSequence`                      a PaddedSequence
 a list of rows ``[time, ...]``                         a PaddedSequence
+torch's PackedSequence                                 a PaddedSequence
 ====================================================  ==========================================
 """
 
@@ -14,7 +15,10 @@ from __future__ import annotations
 import abc
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import ShapeError
 from recurra.lengths import check_lengths, common_sizes
@@ -107,9 +111,9 @@ class Layer(nn.Module, abc.ABC):
 
 def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
     """Tensors, lengths (None if all rows are whole), and whether the outputs are padded rows."""
-    inputs = map_tree(
-        lambda part: PaddedSequence.from_list(part) if isinstance(part, list) else part, inputs
-    )
+    if isinstance(inputs, PackedSequence):
+        inputs = PaddedSequence.from_packed(inputs)
+    inputs = map_tree(_as_sequence, inputs)
     parts: list[Any] = list(leaves(inputs))
     padded = [part for part in parts if isinstance(part, PaddedSequence)]
     if not padded:
@@ -123,3 +127,10 @@ def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
     if len(padded) < len(parts) or any(not part.lengths.equal(first) for part in padded):
         raise ShapeError("inputs: expected every part to be a PaddedSequence of the same lengths.")
     return map_tree(lambda part: part.values, inputs), first, True
+
+
+def _as_sequence(part: Any) -> Any:
+    """Lists of rows and arrays as what they stand for."""
+    if isinstance(part, list):
+        return PaddedSequence.from_list(part)
+    return torch.as_tensor(part) if isinstance(part, np.ndarray) else part

@@ -37,9 +37,9 @@ class LanguageModelSettings(pydantic.BaseModel):
 
     cell: str = "lstm"
     cell_settings: dict[str, Any] = {}
-    layers: int = pydantic.Field(2, ge=1)
-    hidden_size: int = pydantic.Field(256, ge=1)
-    embedding_size: int | None = pydantic.Field(None, ge=1)
+    layers: int = pydantic.Field(2, ge=1, le=1000)
+    hidden_size: int = pydantic.Field(256, ge=1, le=10**6)
+    embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     residual: bool = False
     tied: bool = False
@@ -52,7 +52,7 @@ class LanguageModelConfig(LanguageModelSettings):
         vocabulary_size: number of symbols.
     """
 
-    vocabulary_size: int = pydantic.Field(ge=1)
+    vocabulary_size: int = pydantic.Field(ge=1, le=10**9)
 
 
 class Reading(NamedTuple):

@@ -109,8 +109,8 @@ class _Frame:
 
     def __post_init__(self) -> None:
         size = self.vocabulary_size
-        _check_whole("order", self.order, 1, math.inf, "2 is a bigram model")
-        _check_whole("vocabulary_size", size, 2, math.inf, "count the start symbol too")
+        _check_whole("order", self.order, 1, 65, "2 is a bigram model")
+        _check_whole("vocabulary_size", size, 2, 2**31, "count the start symbol too")
         _check_whole("start", self.start, 0, size, "one of the ids")
         if self.end is not None:
             _check_whole("end", self.end, 0, size, "one of the ids, or None")

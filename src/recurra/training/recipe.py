@@ -60,8 +60,8 @@ class TrainingSettings(_Settings):
         device: where the training runs, as torch names it: cpu, cuda, cuda:1.
     """
 
-    symbols: int | None = pydantic.Field(None, ge=1)
-    epochs: float = pydantic.Field(10, gt=0, allow_inf_nan=False)
+    symbols: int | None = pydantic.Field(None, ge=1, le=10**15)
+    epochs: float = pydantic.Field(10, le=1e6, gt=0, allow_inf_nan=False)
     batch_size: int = pydantic.Field(32, ge=1)
     window: int = pydantic.Field(64, ge=1)
     learning_rate: float = pydantic.Field(0.004, gt=0, allow_inf_nan=False)
@@ -128,7 +128,7 @@ def _read(name: str) -> dict[str, Any]:
                 f"recipe: no file and no recipe {name!r}; {nearest(name, recipe_names())}"
             )
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:  # not TOML, not UTF-8, or a number too long
         raise SettingError(f"recipe {name}: not TOML ({problem})") from None
     except OSError as problem:
         raise SettingError(f"recipe {name}: cannot be read ({problem.strerror})") from None
@@ -137,7 +137,7 @@ def _read(name: str) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -6,6 +6,7 @@
         recipe.json            every setting
         log.csv                one line a report: step, symbols, seconds, losses
         ngrams.safetensors     bigram and 5-gram of the training text
+        ngrams.json            its checksum
         checkpoints/000123/    artifacts, written once and never changed
         best  last             one-line files that name a checkpoint
         summary.json           scores of the held-out text
@@ -13,6 +14,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -31,7 +33,7 @@ from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["RunFolder", "read_ngrams"]
 
-_NGRAMS = "ngrams.safetensors"
+_NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
 
 
 class RunFolder:
@@ -77,7 +79,9 @@ class RunFolder:
             for name, model in models.items()
             for key, array in model.arrays().items()
         }
-        self.write(_NGRAMS, safetensors.numpy.save(arrays))
+        raw = safetensors.numpy.save(arrays)
+        self.write(_NGRAMS, raw)
+        self.write_json(_SUM, {"sha256": hashlib.sha256(raw).hexdigest()})
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to log.csv; the first brings the header."""
@@ -127,17 +131,25 @@ def read_ngrams(path: str | Path) -> dict[str, NGram]:
     Raises:
         ArtifactError: the file is damaged.
     """
-    file = Path(path) / _NGRAMS
-    if not file.exists() and Path(path).absolute().parent.name == "checkpoints":
-        file = Path(path).absolute().parent.parent / _NGRAMS
-    if not file.exists():
+    folder = Path(path).absolute()
+    if folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    file, sums = folder / _NGRAMS, folder / _SUM
+    if not file.exists() and not sums.exists():
         return {}
     try:
-        arrays = safetensors.numpy.load(file.read_bytes())
+        if not (file.is_file() and sums.is_file()):
+            raise ValueError(f"{_NGRAMS} and {_SUM} must both be files")
+        raw = file.read_bytes()
+        if json.loads(sums.read_bytes())["sha256"] != hashlib.sha256(raw).hexdigest():
+            raise ValueError(f"its checksum is not the one in {_SUM}")
+        arrays = safetensors.numpy.load(raw)
         named: dict[str, dict[str, Any]] = {}
         for key, array in arrays.items():
             name, _, part = key.rpartition("/")
             named.setdefault(name, {})[part] = array
-        return {name: NGram.from_arrays(parts) for name, parts in named.items()}
-    except (OSError, SafetensorError, ValueError, KeyError) as problem:
+        models = {name: NGram.from_arrays(parts) for name, parts in named.items()}
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
         raise ArtifactError(f"{file}: damaged ({problem}).") from None
+    # The file gives them in any order: the simplest comes first.
+    return dict(sorted(models.items(), key=lambda item: item[1].order))
