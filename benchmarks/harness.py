@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = ROOT.parent / "shared" / "data"
+_STARTED = time.time()
 
 
 def machine() -> dict[str, Any]:
@@ -81,11 +82,15 @@ def code_hash(*places: str) -> str:
         places: files, or folders of Python files, from the root of the repository.
     """
     digest = hashlib.sha256()
+    for file in _files(*places):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _files(*places: str) -> Iterator[Path]:
     for place in places:
         path = ROOT / place
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def keep(name: str, figures: Mapping[str, Any], measured: Sequence[str]) -> None:
@@ -96,6 +101,9 @@ def keep(name: str, figures: Mapping[str, Any], measured: Sequence[str]) -> None
         figures: ``question``, ``figure`` and whatever else the scoreboard prints.
         measured: files and folders of the code that was measured.
     """
+    for file in _files(*measured):
+        if file.stat().st_mtime > _STARTED:
+            sys.exit(f"not kept: {file.relative_to(ROOT)} was changed while it was measured")
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()

@@ -30,16 +30,16 @@ layer = recurra.Stack(
     ]
 )
 read = nn.Linear(24, 1)
-rows = [torch.randn(length, 1) for length in torch.randint(1, 30, (64,))]
+rows = [torch.randn(length, 1) for length in torch.randint(1, 20, (32,))]
 sequence = recurra.PaddedSequence.from_list(rows)
 targets = sequence.mean()  # each row's own mean, its padding left out
 optimizer = torch.optim.Adam([*layer.parameters(), *read.parameters()], lr=0.01)
-for step in range(201):
+for step in range(101):
     loss = (read(layer(sequence).last) - targets).square().mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
-    if step % 50 == 0:
+    if step % 25 == 0:
         print(f"step {step:3}: squared error {loss.item():.4f}")
 
 print(recurra.explain(layer))

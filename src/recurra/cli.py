@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
+# Threads that wait by spinning cost most where other programs take the cores: with a neighbor on
+# one of two cores a training ran at 11,600 symbols/s with GNU OpenMP's default, 17,400 with this,
+# and 23,900 with none; on quiet cores this is as fast as the default, and none 40 % slower. It must
+# be said before torch is loaded, and a user's own choice stands.
+if not {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"} & set(os.environ):
+    os.environ["GOMP_SPINCOUNT"] = "1000"
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -34,6 +41,23 @@ Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpo
 Data = Annotated[Path, typer.Option(help="A text file, or a folder of them.")]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"recurra {version('recurra')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 @app.command()

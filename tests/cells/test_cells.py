@@ -336,3 +336,34 @@ def test_rates_changed_later_are_used():
     cell.rates["h"] = 0.0
     assert torch.equal(run(cell, x).outputs, run(cell.cell, x, backend="loop").outputs)
     assert not torch.equal(first, run(cell, x).outputs)
+
+
+def test_zoneout_with_a_rate_of_zero_is_the_cell():
+    torch.manual_seed(0)
+    cell = recurra.Zoneout(recurra.LSTMCell(3, 4), 0.0)
+    x = torch.randn(5, 2, 3)
+    for lengths in (None, [5, 0], [0, 0]):
+        got = run(cell, x, lengths=lengths)
+        wanted = run(cell.cell, x, lengths=lengths, backend="loop")
+        assert torch.equal(got.outputs, wanted.outputs)
+        assert torch.equal(got.state.c, wanted.state.c)
+
+
+def test_zoneout_leaves_a_counter_alone():
+    from typing import NamedTuple
+
+    class Counted(NamedTuple):
+        h: torch.Tensor
+        steps: torch.Tensor
+
+    class Counting(recurra.ElmanCell):
+        def initial_state(self, batch):
+            return Counted(self.zeros(batch), torch.zeros(batch, dtype=torch.int64))
+
+        def step(self, x, state, context=None, noise=None):
+            y, new = super().step(x, state)
+            return y, Counted(new.h, state.steps + 1)
+
+    for training in (True, False):
+        cell = recurra.Zoneout(Counting(3, 4), 0.5).train(training)
+        assert run(cell, torch.randn(5, 2, 3), lengths=[5, 3]).state.steps.tolist() == [5, 3]

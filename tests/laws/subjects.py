@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 import recurra
 from recurra import Cell, HiddenState, Recurrent
 from recurra.cells import cell_by_name, cell_names
+from recurra.cells.base import _REGISTERED
 
 INPUT, HIDDEN, TIME, BATCH = 3, 4, 6, 5
 LENGTHS = (6, 0, 3, 5, 1)
@@ -92,8 +94,13 @@ def without_bias(name: str) -> Make:
     return lambda i, h: cell_by_name(name, i, h, bias=False)
 
 
+def has_bias(name: str) -> bool:
+    """Whether a registered cell can be built without one."""
+    return "bias" in inspect.signature(_REGISTERED[name]).parameters
+
+
 PLAIN: dict[str, Make] = {name: named(name) for name in cell_names()}
-PLAIN |= {f"{name} without bias": without_bias(name) for name in cell_names() if name != "irnn"}
+PLAIN |= {f"{name} without bias": without_bias(name) for name in cell_names() if has_bias(name)}
 PLAIN |= {
     "linear elman": lambda i, h: recurra.ElmanCell(i, h, activation=None),
     "user": UserCell,
@@ -102,6 +109,7 @@ PLAIN |= {
 }
 WRAPPERS: dict[str, Callable[[Cell], Cell]] = {
     "zoneout": lambda cell: recurra.Zoneout(cell, 0.3),
+    "zoneout of h": lambda cell: recurra.Zoneout(cell, {"h": 0.3}),
     "zoneout of zoneout": lambda cell: recurra.Zoneout(recurra.Zoneout(cell, 0.2), 0.3),
 }
 

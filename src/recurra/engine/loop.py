@@ -30,11 +30,12 @@ def steps_of(cell: Cell) -> RunRows:
         return_states: bool,
     ) -> Run:
         xs = states.unstack(inputs)
-        draws = states.unstack(noise.step) if noise and noise.step is not None else None
+        # A tree of noise may be empty, as of a wrapper whose rates are all 0.
+        draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
         outputs: list[Tensor] = []
         every: list[Tree] = []
         for t in reversed(range(len(xs))) if reverse else range(len(xs)):
-            now = noise and Noise(None if draws is None else draws[t], noise.held)
+            now = noise and Noise(draws[t], noise.held)
             result = cell.step(xs[t], state, context, now)
             if not outputs:
                 _check(cell, result, state, next(leaves(xs[0])).shape[0])

@@ -138,16 +138,25 @@ def _cut(tree: Tree, plan: list[Segment]) -> list[Tree]:
 
     One split, not a slice for each: the gradient of a slice is as long as the whole.
     """
-    if tree is None:
-        return [None] * len(plan)
-    end = plan[-1].stop
+    leaves = list(states.leaves(tree))
+    if not leaves:
+        return [tree] * len(plan)
     sizes = [segment.stop - segment.start for segment in plan]
-    cut = [torch.split(leaf[:end], sizes) for leaf in states.leaves(tree)]
+    cut = [_split(_first(leaf, 0, plan[-1].stop), sizes) for leaf in leaves]
     trees = [states.with_leaves(tree, list(parts)) for parts in zip(*cut, strict=True)]
     return [
-        map_tree(lambda leaf, rows=segment.rows: leaf[:, :rows], part)
+        map_tree(lambda leaf, rows=segment.rows: _first(leaf, 1, rows), part)
         for segment, part in zip(plan, trees, strict=True)
     ]
+
+
+def _split(leaf: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
+    return (leaf,) if len(sizes) == 1 else torch.split(leaf, sizes)
+
+
+def _first(leaf: Tensor, axis: int, size: int) -> Tensor:
+    """The first part along an axis; the whole costs nothing, its gradient neither."""
+    return leaf if leaf.shape[axis] == size else leaf.narrow(axis, 0, size)
 
 
 def _cut_noise(noise: Noise | None, plan: list[Segment]) -> list[Noise | None]:
@@ -160,7 +169,7 @@ def _cut_noise(noise: Noise | None, plan: list[Segment]) -> list[Noise | None]:
 
 
 def _first_rows(tree: Tree, rows: int) -> Tree:
-    return map_tree(lambda leaf: leaf if leaf.shape[0] == rows else leaf[:rows], tree)
+    return map_tree(lambda leaf: _first(leaf, 0, rows), tree)
 
 
 def _with_first_rows(state: Tree, first: Tree) -> Tree:
@@ -187,7 +196,7 @@ def _joined(call: Call, runs: list[Run], state: Tree) -> Run:
         wide = [_grown(part, 1, call.batch) for part in parts]
         whole = wide[0] if len(wide) == 1 else torch.cat(wide)
         # Where nothing was valid, one step of no rows stands for all of time.
-        return _grown(whole, 0, call.time)[: call.time]
+        return _first(_grown(whole, 0, call.time), 0, call.time)
 
     outputs = joined([run.outputs for run in runs])
     if not call.return_states:

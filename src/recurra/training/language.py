@@ -107,7 +107,9 @@ def train_language_model(
     # what its start costs does not change what is best. The test is scored exactly.
     chosen_by = [vocabulary.encode(text) for text in split.validation]
     symbols = sum(len(ids) + 1 for ids in chosen_by)
-    validation = Windows(chosen_by, rows=max(1, min(32, symbols // 2048)), size=256) if symbols else None
+    validation = (
+        Windows(chosen_by, rows=max(1, min(32, symbols // 2048)), size=256) if symbols else None
+    )
     keeper = _Keeper(run, model, vocabulary, validation, recipe.training.evaluations, report)
     with interruptible() as asked:
         fit(model, windows, recipe.training, lambda done: keeper(done, asked()))
