@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -121,8 +122,10 @@ class _Held(nn.Module):
 
 
 def _run(cell: Cell, inputs: Tree, state: Tree, *, backend: str | None, **settings: Any) -> Run:
-    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step.
-    with parametrize.cached():
+    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step. Torch's
+    # cache is one for all threads, so it is turned on only where there is something to keep.
+    some = any(parametrize.is_parametrized(part) for part in cell.modules())
+    with parametrize.cached() if some else nullcontext():
         call = prepare(cell, inputs, state, **settings)
         chosen, _ = choose(cell, facts_of(call), backend)
         return chosen.run(cell, call)
