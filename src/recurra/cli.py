@@ -115,9 +115,9 @@ def demo(
             raise typer.Exit(130)
         _table(done.evaluations, "held-out source text")
         print("It writes:\n")
-        prompt = "def "
+        prompt = "    def "
         _write(prompt)
-        for piece in Writer(folder).write(prompt, limit=400, temperature=0.7, seed=seed):
+        for piece in Writer(folder).write(prompt, limit=400, temperature=0.5, seed=seed):
             _write(piece)
         print(f"""
 
