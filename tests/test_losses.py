@@ -231,3 +231,10 @@ def numbers(*size: int) -> Tensor:
 def test_errors(wrong: Callable[[], Any], message: str) -> None:
     with pytest.raises(ShapeError, match=message):
         wrong()
+
+
+def test_differences_of_whole_numbers_do_not_overflow() -> None:
+    small = torch.tensor([[3]], dtype=torch.uint8), torch.tensor([[5]], dtype=torch.uint8)
+    assert absolute_error(*small).item() == 2
+    wide = torch.tensor([[200]], dtype=torch.int16), torch.tensor([[1]], dtype=torch.int16)
+    assert squared_error(*wide).item() == 199**2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -258,3 +259,18 @@ def test_damaged_ngrams_are_refused(damage: Callable[[bytes], bytes], tmp_path: 
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(ArtifactError, match="damaged"):
         read_ngrams(run.path)
+
+
+def test_a_flipped_bit_in_the_ngrams_is_seen(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(tiny_run.path, path)
+    assert set(read_ngrams(path)) == {"bigram", "5-gram"}
+    file = path / "ngrams.safetensors"
+    raw = bytearray(file.read_bytes())
+    raw[-3] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(ArtifactError, match="checksum"):
+        read_ngrams(path)
+    file.unlink()
+    with pytest.raises(ArtifactError, match="must both be files"):
+        read_ngrams(path)
