@@ -67,7 +67,9 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 
 # What a room keeps to itself, though its own files share it.
 INTERNAL = {
+    "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "description": {"evaluate"},
+    "names": {"as_dict", "collecting", "stacked"},
     "states": {"rebuild"},
     "training": {"fit_ngrams", "interruptible", "optimizer_of", "train_step"},
 }

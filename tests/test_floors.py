@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "recurra"
 FLOORS = [
     ["errors"],
     ["files", "modules"],
-    ["checks"],
+    ["checks", "names"],
     ["states"],
     ["lengths"],
     ["sequences"],

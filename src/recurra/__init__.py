@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.layers import *
     from recurra.losses import *
     from recurra.models import *
+    from recurra.names import *
     from recurra.pipeline import *
     from recurra.sequences import *
 
@@ -28,6 +29,7 @@ _ROOMS = (
     "errors",
     "states",
     "lengths",
+    "names",
     "sequences",
     "cells",
     "losses",

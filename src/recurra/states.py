@@ -17,6 +17,7 @@ from recurra.errors import ShapeError
 __all__ = [
     "Tree",
     "detach",
+    "first",
     "leaves",
     "map_tree",
     "match",
@@ -24,6 +25,7 @@ __all__ = [
     "stack",
     "unstack",
     "where",
+    "with_first",
     "with_leaves",
 ]
 
@@ -71,6 +73,16 @@ def leaves(tree: Tree) -> Iterator[Tensor]:
             yield from leaves(part)
     elif tree is not None:
         yield tree
+
+
+def first(tree: Tree) -> Tensor:
+    """The leaf that comes first: of a tuple that a cell reads, the input proper."""
+    return next(leaves(tree))
+
+
+def with_first(tree: Tree, value: Tensor) -> Tree:
+    """``tree`` with another first leaf."""
+    return with_leaves(tree, [value, *list(leaves(tree))[1:]])
 
 
 def select_rows(tree: Tree, rows: Tensor) -> Tree:

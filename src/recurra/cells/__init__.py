@@ -1,5 +1,6 @@
 """What one step is: the contract, the cells, the wrappers, and how weights start."""
 
+from recurra.cells.affine import AffineCell, GatedCell
 from recurra.cells.base import (
     Cell,
     HiddenState,
@@ -11,22 +12,65 @@ from recurra.cells.base import (
     register,
 )
 from recurra.cells.elman import ElmanCell
+from recurra.cells.gaps import GappedInput, GRUDCell, GRUDState
 from recurra.cells.gru import GRUCell, GRUResetBeforeCell
+from recurra.cells.independent import IndRNNCell
 from recurra.cells.initializers import Initializer, initializer
-from recurra.cells.lstm import LSTMCell, LSTMState
-from recurra.cells.wrappers import Wrapper, Zoneout
+from recurra.cells.jordan import JordanCell, OutputState
+from recurra.cells.lstm import (
+    CoupledLSTMCell,
+    LSTMBase,
+    LSTMCell,
+    LSTMState,
+    PeepholeLSTMCell,
+    ProjectedLSTMCell,
+)
+from recurra.cells.minimal import MGUCell, MinGRUCell, MinLSTMCell
+from recurra.cells.multiplicative import MultiplicativeLSTMCell
+from recurra.cells.weight_drop import WeightDrop, weight_drop
+from recurra.cells.wrappers import (
+    Forced,
+    ForcedInput,
+    HeldDropout,
+    Normalized,
+    Residual,
+    Wrapper,
+    Zoneout,
+)
 
 __all__ = [
+    "AffineCell",
     "Cell",
+    "CoupledLSTMCell",
     "ElmanCell",
+    "Forced",
+    "ForcedInput",
     "GRUCell",
+    "GRUDCell",
+    "GRUDState",
     "GRUResetBeforeCell",
+    "GappedInput",
+    "GatedCell",
+    "HeldDropout",
     "HiddenState",
+    "IndRNNCell",
     "Initializer",
+    "JordanCell",
+    "LSTMBase",
     "LSTMCell",
     "LSTMState",
+    "MGUCell",
+    "MinGRUCell",
+    "MinLSTMCell",
+    "MultiplicativeLSTMCell",
     "Noise",
+    "Normalized",
+    "OutputState",
+    "PeepholeLSTMCell",
+    "ProjectedLSTMCell",
+    "Residual",
     "TorchForm",
+    "WeightDrop",
     "Wrapper",
     "Zoneout",
     "cell_by_name",
@@ -34,4 +78,5 @@ __all__ = [
     "draw_noise",
     "initializer",
     "register",
+    "weight_drop",
 ]

@@ -60,14 +60,16 @@ class TorchForm(NamedTuple):
         kind: which kernel computes the very step. ``"lstm"`` needs a state of two fields (h, c),
             the others one of one field h, and y must be h.
         input_weight: ``[gates*h, i]``, gates in torch's order.
-        recurrent_weight: ``[gates*h, h]``.
+        recurrent_weight: ``[gates*h, r]``, r being the width of the state's h.
         biases: the two biases ``[gates*h]``, or None.
+        projection: ``[r, h]``, of an LSTM that carries a projection of h; else None, and r is h.
     """
 
     kind: Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
     input_weight: Tensor
     recurrent_weight: Tensor
     biases: tuple[Tensor, Tensor] | None = None
+    projection: Tensor | None = None
 
 
 class Cell(nn.Module, abc.ABC):
@@ -90,7 +92,8 @@ class Cell(nn.Module, abc.ABC):
 
     Args:
         input_size: width of x; None for a cell that reads something else than one vector, such as
-            pictures or numbers alone.
+            pictures or numbers alone. A cell that reads a named tuple states it in
+            :meth:`example_input`.
         hidden_size: width of the state.
         output_size: width of y; ``hidden_size`` unless given.
 
@@ -134,6 +137,14 @@ class Cell(nn.Module, abc.ABC):
         Returns:
             y ``[batch, output_size]`` and the next state, of the same structure as ``state``.
         """
+
+    def example_input(self, batch: int) -> Tree:
+        """Zeros shaped like one step's x; None from a cell that does not say what it reads.
+
+        Inputs are checked against it. A cell that reads a named tuple overrides this. The field
+        that comes first is the input proper: what wrappers drop out, normalize and add.
+        """
+        return None if self.input_size is None else self.zeros(batch, self.input_size)
 
     def noise(self, time: int, batch: int) -> Noise | None:
         """What a cell that needs chance draws for a whole call, in training only; None if nothing.

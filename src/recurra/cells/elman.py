@@ -8,10 +8,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, HiddenState, Noise, TorchForm, register
-from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.cells.affine import GatedCell, Norm
+from recurra.cells.base import HiddenState, Noise, TorchForm, register
+from recurra.cells.initializers import Initializer
 from recurra.errors import SettingError, nearest
+from recurra.names import named
 from recurra.states import Tree
 
 __all__ = ["ElmanCell"]
@@ -29,15 +30,16 @@ _NAMED: dict[str, Activation] = {
 
 
 @register("elman")
-class ElmanCell(Cell):
+class ElmanCell(GatedCell):
     r"""The Elman cell (Elman 1990), also called simple or vanilla recurrent cell.
 
     .. math::
 
-        h_t = \phi(W_x x_t + W_h h_{t-1} + b), \qquad y_t = h_t
+        h_t = \phi(W x_t + U h_{t-1} + b), \qquad y_t = h_t
 
     Elman's paper uses the logistic sigmoid; tanh is the default here, as in torch and Keras. Where
-    ``torch.nn.RNN`` has two biases, this has one.
+    ``torch.nn.RNN`` has two biases, this has one. With ``norm`` each product is normalized by
+    itself, as in the gated cells; Ba et al. normalize the sum of the two here.
 
     Args:
         input_size: width i of x.
@@ -45,17 +47,19 @@ class ElmanCell(Cell):
         activation: a name (gelu, relu, sigmoid, silu, softsign, tanh), any function of a tensor,
             or None for a linear cell.
         bias: whether there is a b.
-        input_init: how :math:`W_x` starts, a name of :func:`recurra.initializer`.
-        recurrent_init: how :math:`W_h` starts.
+        norm: ``"layer"``, ``"rms"`` or None, see :class:`recurra.AffineCell`.
+        recurrent_dropout: share of h dropped in front of U, see there.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
 
     Parameters:
-        ``input_weight`` [h, i], ``recurrent_weight`` [h, h], ``bias`` [h].
+        ``input_weight`` [h, i], ``recurrent_weight`` [h, h], ``bias`` [h]; with ``norm`` also
+        ``input_gain`` [h] and ``recurrent_gain`` [h].
 
     Raises:
-        SettingError: an unknown activation or initializer, or a size below 1.
+        SettingError: an unknown activation, norm or initializer, a size below 1, or a rate out of
+            range.
     """
-
-    input_size: int
 
     def __init__(
         self,
@@ -64,16 +68,21 @@ class ElmanCell(Cell):
         *,
         activation: str | Activation | None = "tanh",
         bias: bool = True,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.activation = _activation(activation)
-        self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        self.bias = nn.Parameter(torch.zeros(hidden_size)) if check_flag("bias", bias) else None
-        initializer(input_init)(self.input_weight, 1)
-        initializer(recurrent_init)(self.recurrent_weight, 1)
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+        )
+        self.activation = named_activation(activation)
 
     @staticmethod
     def irnn(input_size: int, hidden_size: int) -> ElmanCell:
@@ -83,22 +92,18 @@ class ElmanCell(Cell):
         """
         return ElmanCell(input_size, hidden_size, activation="relu", recurrent_init="identity")
 
-    def initial_state(self, batch: int) -> HiddenState:
-        """Zeros."""
-        return HiddenState(self.zeros(batch))
-
     def step(
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equation of the class."""
-        before = nn.functional.linear(x, self.input_weight, self.bias) + nn.functional.linear(
-            state.h, self.recurrent_weight
-        )
+        before = named("pre-activation", self.read(x) + self.keep(self.dropped(state.h, noise)))
         h = before if self.activation is None else self.activation(before)
         return h, HiddenState(h)
 
     def torch_form(self) -> TorchForm | None:
-        """Torch's kernel, for tanh and ReLU."""
+        """Torch's kernel, for tanh and ReLU without ``norm``."""
+        if self.norm:
+            return None
         kind: Literal["rnn_tanh", "rnn_relu"]
         if self.activation is torch.tanh:
             kind = "rnn_tanh"
@@ -106,16 +111,10 @@ class ElmanCell(Cell):
             kind = "rnn_relu"
         else:
             return None
-        biases = None if self.bias is None else (self.bias, torch.zeros_like(self.bias))
-        return TorchForm(kind, self.input_weight, self.recurrent_weight, biases)
-
-    def parameter_formula(self) -> tuple[str, dict[str, int]]:
-        """``h*(i+h) + h``."""
-        sizes = {"i": self.input_size, "h": self.hidden_size}
-        return "h*(i+h)" + (" + h" if self.bias is not None else ""), sizes
+        return TorchForm(kind, *self._torch_weights())
 
 
-def _activation(given: str | Activation | None) -> Activation | None:
+def named_activation(given: str | Activation | None) -> Activation | None:
     """The function of a name; spellings of tanh and ReLU that torch has a kernel for become one."""
     if isinstance(given, str):
         if given not in _NAMED:

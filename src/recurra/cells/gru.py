@@ -5,46 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, HiddenState, Noise, TorchForm, register
-from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.cells.affine import GatedCell, Norm, candidate, gate
+from recurra.cells.base import HiddenState, Noise, TorchForm, register
+from recurra.cells.initializers import Initializer
 from recurra.states import Tree
 
 __all__ = ["GRUCell", "GRUResetBeforeCell"]
 
-linear = nn.functional.linear
-
-
-class _GatedUnit(Cell):
-    """What both conventions share: the weights and the state."""
-
-    input_size: int
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.input_weight = nn.Parameter(torch.empty(3 * hidden_size, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(3 * hidden_size, hidden_size))
-        self.bias = None
-        if check_flag("bias", bias):
-            self.bias = nn.Parameter(torch.zeros(3 * hidden_size))
-        initializer(input_init)(self.input_weight, 3)
-        initializer(recurrent_init)(self.recurrent_weight, 3)
-
-    def initial_state(self, batch: int) -> HiddenState:
-        """Zeros."""
-        return HiddenState(self.zeros(batch))
-
 
 @register("gru")
-class GRUCell(_GatedUnit):
+class GRUCell(GatedCell):
     r"""Gated recurrent unit with the reset gate after the recurrent product.
 
     .. math::
@@ -62,16 +32,22 @@ class GRUCell(_GatedUnit):
         input_size: width i of x.
         hidden_size: width h of the state.
         bias: whether there are biases.
+        norm: ``"layer"``, ``"rms"`` or None, see :class:`recurra.AffineCell`; r and z are one
+            group, n another, as in Ba et al.
+        recurrent_dropout: share of h dropped in front of U, see there.
         input_init: how W starts, a name of :func:`recurra.initializer`.
         recurrent_init: how U starts.
 
     Parameters:
         ``input_weight`` [3h, i], ``recurrent_weight`` [3h, h], ``bias`` [3h], gates in the order
-        r, z, n, as torch's; ``recurrent_bias`` [h] is :math:`b'_n`.
+        r, z, n, as torch's; ``recurrent_bias`` [h] is :math:`b'_n`; with ``norm`` also
+        ``input_gain`` [3h] and ``recurrent_gain`` [3h].
 
     Raises:
-        SettingError: an unknown initializer, or a size below 1.
+        SettingError: an unknown norm or initializer, a size below 1, or a rate out of range.
     """
+
+    groups = (2, 1)
 
     def __init__(
         self,
@@ -79,6 +55,8 @@ class GRUCell(_GatedUnit):
         hidden_size: int,
         *,
         bias: bool = True,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
@@ -86,6 +64,8 @@ class GRUCell(_GatedUnit):
             input_size,
             hidden_size,
             bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
             input_init=input_init,
             recurrent_init=recurrent_init,
         )
@@ -95,17 +75,19 @@ class GRUCell(_GatedUnit):
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
-        read_r, read_z, read_n = linear(x, self.input_weight, self.bias).chunk(3, dim=1)
-        kept_r, kept_z, kept_n = linear(state.h, self.recurrent_weight).chunk(3, dim=1)
+        read_r, read_z, read_n = self.read(x).chunk(3, 1)
+        kept_r, kept_z, kept_n = self.keep(self.dropped(state.h, noise)).chunk(3, 1)
         if self.recurrent_bias is not None:
             kept_n = kept_n + self.recurrent_bias
-        r, z = torch.sigmoid(read_r + kept_r), torch.sigmoid(read_z + kept_z)
-        n = torch.tanh(read_n + r * kept_n)
+        r, z = gate("reset gate", read_r + kept_r), gate("update gate", read_z + kept_z)
+        n = candidate(read_n + r * kept_n)
         h = (1 - z) * n + z * state.h
         return h, HiddenState(h)
 
-    def torch_form(self) -> TorchForm:
-        """Torch's GRU kernel computes this very step."""
+    def torch_form(self) -> TorchForm | None:
+        """Torch's GRU kernel computes this very step, without ``norm``."""
+        if self.norm:
+            return None
         biases = None
         if self.bias is not None and self.recurrent_bias is not None:
             none = self.recurrent_bias.new_zeros(2 * self.hidden_size)
@@ -113,13 +95,13 @@ class GRUCell(_GatedUnit):
         return TorchForm("gru", self.input_weight, self.recurrent_weight, biases)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
-        """``3*h*(i+h) + 4*h``."""
-        sizes = {"i": self.input_size, "h": self.hidden_size}
-        return "3*h*(i+h)" + (" + 4*h" if self.bias is not None else ""), sizes
+        """``3*h*(i+h) + 3*h + h``."""
+        formula, sizes = super().parameter_formula()
+        return formula + (" + h" if self.bias is not None else ""), sizes
 
 
 @register("gru_reset_before")
-class GRUResetBeforeCell(_GatedUnit):
+class GRUResetBeforeCell(GatedCell):
     r"""Gated recurrent unit with the reset gate before the recurrent product (Cho et al. 2014).
 
     .. math::
@@ -135,30 +117,30 @@ class GRUResetBeforeCell(_GatedUnit):
         input_size: width i of x.
         hidden_size: width h of the state.
         bias: whether there is a b.
+        norm: ``"layer"``, ``"rms"`` or None, see :class:`recurra.AffineCell`; r and z are one
+            group, n another.
+        recurrent_dropout: share of h dropped in front of U, see there.
         input_init: how W starts, a name of :func:`recurra.initializer`.
         recurrent_init: how U starts.
 
     Parameters:
         ``input_weight`` [3h, i], ``recurrent_weight`` [3h, h], ``bias`` [3h], gates in the order
-        r, z, n.
+        r, z, n; with ``norm`` also ``input_gain`` [3h] and ``recurrent_gain`` [3h].
 
     Raises:
-        SettingError: an unknown initializer, or a size below 1.
+        SettingError: an unknown norm or initializer, a size below 1, or a rate out of range.
     """
+
+    groups = (2, 1)
 
     def step(
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
-        h, size = state.h, self.hidden_size
-        read_gates, read_n = linear(x, self.input_weight, self.bias).tensor_split([2 * size], dim=1)
-        keep_gates, keep_n = self.recurrent_weight.tensor_split([2 * size])
-        r, z = torch.sigmoid(read_gates + linear(h, keep_gates)).chunk(2, dim=1)
-        n = torch.tanh(read_n + linear(r * h, keep_n))
-        h = (1 - z) * n + z * h
+        kept = self.dropped(state.h, noise)
+        read_r, read_z, read_n = self.read(x).chunk(3, 1)
+        kept_r, kept_z = self.keep(kept, group=0).chunk(2, 1)
+        r, z = gate("reset gate", read_r + kept_r), gate("update gate", read_z + kept_z)
+        n = candidate(read_n + self.keep(r * kept, group=1))
+        h = (1 - z) * n + z * state.h
         return h, HiddenState(h)
-
-    def parameter_formula(self) -> tuple[str, dict[str, int]]:
-        """``3*h*(i+h) + 3*h``."""
-        sizes = {"i": self.input_size, "h": self.hidden_size}
-        return "3*h*(i+h)" + (" + 3*h" if self.bias is not None else ""), sizes

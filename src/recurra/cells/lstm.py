@@ -1,25 +1,36 @@
-"""Long short-term memory."""
+"""Long short-term memory, and its relatives with projection, peepholes and coupled gates."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import abc
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, Noise, TorchForm, register
+from recurra.cells.affine import AffineCell, Norm, candidate, gate, normalize
+from recurra.cells.base import Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_number
+from recurra.checks import check_number
+from recurra.names import named
 from recurra.states import Tree
 
-__all__ = ["LSTMCell", "LSTMState"]
+__all__ = [
+    "CoupledLSTMCell",
+    "LSTMBase",
+    "LSTMCell",
+    "LSTMState",
+    "PeepholeLSTMCell",
+    "ProjectedLSTMCell",
+]
 
 
 class LSTMState(NamedTuple):
     """What an LSTM carries.
 
     Args:
-        h: hidden state ``[batch, hidden_size]``, which is also the output.
+        h: hidden state ``[batch, hidden_size]``, which is also the output; ``[batch,
+            projection_size]`` in a cell with projection.
         c: cell state ``[batch, hidden_size]``.
     """
 
@@ -27,37 +38,26 @@ class LSTMState(NamedTuple):
     c: Tensor
 
 
-@register("lstm")
-class LSTMCell(Cell):
-    r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+class LSTMBase(AffineCell, abc.ABC):
+    """Base of the kinds of LSTM: their settings, and a cell state normalized where it is read.
 
-    .. math::
-
-        i, f, g, o &= W_x x_t + W_h h_{t-1} + b \\
-        c_t &= \sigma(f) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
-        h_t &= \sigma(o) \odot \tanh(c_t), \qquad y_t = h_t
-
-    The 1997 paper has no forget gate and squashes with scaled sigmoids; this is the form in common
-    use. Where ``torch.nn.LSTM`` has two biases, this has one. The forget bias starts at 1
-    (Jozefowicz et al. 2015), not at 0.
+    A subclass writes its equation; where its forget gate is no second block it says so in
+    ``forget_block``.
 
     Args:
         input_size: width i of x.
-        hidden_size: width h of both parts of the state.
+        hidden_size: width h of c and of the gates.
         bias: whether there is a b.
-        forget_bias: where the forget gate's part of b starts; without a bias it must be left as is.
-        input_init: how :math:`W_x` starts, a name of :func:`recurra.initializer`.
-        recurrent_init: how :math:`W_h` starts.
-
-    Parameters:
-        ``input_weight`` [4h, i], ``recurrent_weight`` [4h, h], ``bias`` [4h], gates in the order
-        i, f, g, o, as torch's.
-
-    Raises:
-        SettingError: an unknown initializer, a size below 1, or a forget bias that is no number.
+        forget_bias: where the forget gate's part of b starts.
+        norm: see :class:`recurra.AffineCell`.
+        recurrent_dropout: see :class:`recurra.AffineCell`.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+        recurrent_size: width of h; ``hidden_size`` unless given.
     """
 
-    input_size: int
+    groups = (4,)
+    forget_block: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -66,42 +66,290 @@ class LSTMCell(Cell):
         *,
         bias: bool = True,
         forget_bias: float = 1.0,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
+        recurrent_size: int | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.input_weight = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-        initializer(input_init)(self.input_weight, 4)
-        initializer(recurrent_init)(self.recurrent_weight, 4)
-        self.bias = None
-        if check_flag("bias", bias):
-            start = torch.zeros(4, hidden_size)
-            start[1] = check_number("forget_bias", forget_bias)
-            self.bias = nn.Parameter(start.flatten())
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+            recurrent_size=recurrent_size,
+        )
+        start = check_number("forget_bias", forget_bias)
+        if self.bias is not None:
+            with torch.no_grad():
+                self.bias.view(-1, hidden_size)[self.forget_block] = start
+        self.cell_gain = nn.Parameter(torch.ones(hidden_size)) if norm else None
+        self.cell_shift = nn.Parameter(torch.zeros(hidden_size)) if norm else None
 
     def initial_state(self, batch: int) -> LSTMState:
         """Zeros."""
-        return LSTMState(self.zeros(batch), self.zeros(batch))
+        return LSTMState(self.zeros(batch, self.recurrent_size), self.zeros(batch))
+
+    def squashed(self, c: Tensor) -> Tensor:
+        r""":math:`\tanh c`, of the normalized c where the cell has a norm."""
+        if self.cell_gain is not None:
+            c = normalize(c, self.cell_gain, self.norm, self.cell_shift)
+        return torch.tanh(c)
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``4*h*(i+h) + 4*h``; with ``norm`` also ``8*h + 2*h``."""
+        formula, sizes = super().parameter_formula()
+        return formula + (" + 2*h" if self.norm else ""), sizes
+
+
+@register("lstm")
+class LSTMCell(LSTMBase):
+    r"""Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
+
+    .. math::
+
+        i, f, g, o &= W x_t + U h_{t-1} + b \\
+        c_t &= \sigma(f) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
+        h_t &= \sigma(o) \odot \tanh(c_t), \qquad y_t = h_t
+
+    The 1997 paper has no forget gate and squashes with scaled sigmoids; this is the form in common
+    use. Where ``torch.nn.LSTM`` has two biases, this has one. The forget bias starts at 1
+    (Jozefowicz et al. 2015), not at 0. With ``norm``, c is normalized inside its tanh too, as Ba
+    et al. do.
+
+    Args:
+        input_size: width i of x.
+        hidden_size: width h of both parts of the state.
+        bias: whether there is a b.
+        forget_bias: where the forget gate's part of b starts; without a bias it has no effect.
+        norm: ``"layer"``, ``"rms"`` or None, see :class:`recurra.AffineCell`.
+        recurrent_dropout: share of h dropped in front of U, see there.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+
+    Parameters:
+        ``input_weight`` [4h, i], ``recurrent_weight`` [4h, h], ``bias`` [4h], gates in the order
+        i, f, g, o, as torch's; with ``norm`` also ``input_gain`` [4h], ``recurrent_gain`` [4h],
+        ``cell_gain`` [h], ``cell_shift`` [h].
+
+    Raises:
+        SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
+    """
 
     def step(
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = nn.functional.linear(x, self.input_weight, self.bias) + nn.functional.linear(
-            state.h, self.recurrent_weight
-        )
-        i, f, g, o = gates.chunk(4, dim=1)
-        c = torch.sigmoid(f) * state.c + torch.sigmoid(i) * torch.tanh(g)
-        h = torch.sigmoid(o) * torch.tanh(c)
+        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        i, f, g, o = gates.chunk(4, 1)
+        c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
+        h = gate("output gate", o) * self.squashed(c)
         return h, LSTMState(h, c)
 
-    def torch_form(self) -> TorchForm:
-        """Torch's LSTM kernel computes this very step."""
-        biases = None if self.bias is None else (self.bias, torch.zeros_like(self.bias))
-        return TorchForm("lstm", self.input_weight, self.recurrent_weight, biases)
+    def torch_form(self) -> TorchForm | None:
+        """Torch's LSTM kernel computes this very step, without ``norm``."""
+        return None if self.norm else TorchForm("lstm", *self._torch_weights())
+
+
+@register("lstm_projected")
+class ProjectedLSTMCell(LSTMBase):
+    r"""LSTM that carries and gives a narrower projection of h (Sak, Senior & Beaufays 2014).
+
+    .. math::
+
+        i, f, g, o &= W x_t + U h_{t-1} + b \\
+        c_t &= \sigma(f) \odot c_{t-1} + \sigma(i) \odot \tanh(g) \\
+        h_t &= P (\sigma(o) \odot \tanh(c_t)), \qquad y_t = h_t
+
+    The paper adds peepholes, and a second projection that is not fed back; both are left out, as in
+    ``torch.nn.LSTM(proj_size=...)``.
+
+    Args:
+        input_size: width i of x.
+        hidden_size: width h of c and of the gates.
+        projection_size: width r of h; half of ``hidden_size``, rounded up, unless given.
+        bias: whether there is a b.
+        forget_bias: where the forget gate's part of b starts.
+        norm: see :class:`recurra.AffineCell`; c is normalized inside its tanh too.
+        recurrent_dropout: see :class:`recurra.AffineCell`.
+        input_init: how W and P start, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+
+    Parameters:
+        as :class:`LSTMCell`, ``recurrent_weight`` being [4h, r]; and ``projection`` [r, h].
+
+    Raises:
+        SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        projection_size: int | None = None,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
+        input_init: str | Initializer = "glorot",
+        recurrent_init: str | Initializer = "orthogonal",
+    ) -> None:
+        size = (hidden_size + 1) // 2 if projection_size is None else projection_size
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            forget_bias=forget_bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+            recurrent_size=size,
+        )
+        self.projection = nn.Parameter(torch.empty(size, hidden_size))
+        initializer(input_init)(self.projection, 1)
+
+    def step(
+        self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, LSTMState]:
+        """The equations of the class."""
+        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        i, f, g, o = gates.chunk(4, 1)
+        c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
+        wide = gate("output gate", o) * self.squashed(c)
+        h = nn.functional.linear(named("before projection", wide), self.projection)
+        return h, LSTMState(h, c)
+
+    def torch_form(self) -> TorchForm | None:
+        """Torch's LSTM kernel computes this very step, without ``norm``."""
+        return None if self.norm else TorchForm("lstm", *self._torch_weights(), self.projection)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
-        """``4*h*(i+h) + 4*h``."""
-        sizes = {"i": self.input_size, "h": self.hidden_size}
-        return "4*h*(i+h)" + (" + 4*h" if self.bias is not None else ""), sizes
+        """``4*h*(i+r) + 4*h + r*h``."""
+        formula, sizes = super().parameter_formula()
+        return f"{formula} + r*h", sizes | {"r": self.recurrent_size}
+
+
+@register("lstm_peephole")
+class PeepholeLSTMCell(LSTMBase):
+    r"""LSTM whose gates look at the cell state (Gers & Schmidhuber 2000).
+
+    .. math::
+
+        i, f, g, o &= W x_t + U h_{t-1} + b \\
+        c_t &= \sigma(f + p_f \odot c_{t-1}) \odot c_{t-1}
+            + \sigma(i + p_i \odot c_{t-1}) \odot \tanh(g) \\
+        h_t &= \sigma(o + p_o \odot c_t) \odot \tanh(c_t), \qquad y_t = h_t
+
+    Peepholes are diagonal, as in the paper, and start at 0. The paper's scaled sigmoids are tanh
+    here.
+
+    Args:
+        input_size: width i of x.
+        hidden_size: width h of both parts of the state.
+        bias: whether there is a b.
+        forget_bias: where the forget gate's part of b starts.
+        norm: see :class:`recurra.AffineCell`; c is normalized inside its tanh too, not in front of
+            the peepholes.
+        recurrent_dropout: see :class:`recurra.AffineCell`.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+
+    Parameters:
+        as :class:`LSTMCell`, and ``peepholes`` [3, h] in the order i, f, o.
+
+    Raises:
+        SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
+        input_init: str | Initializer = "glorot",
+        recurrent_init: str | Initializer = "orthogonal",
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            forget_bias=forget_bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+        )
+        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
+
+    def step(
+        self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, LSTMState]:
+        """The equations of the class."""
+        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        i, f, g, o = gates.chunk(4, 1)
+        see_i, see_f, see_o = self.peepholes.unbind()
+        forget = gate("forget gate", f + see_f * state.c)
+        write = gate("input gate", i + see_i * state.c)
+        c = forget * state.c + write * candidate(g)
+        h = gate("output gate", o + see_o * c) * self.squashed(c)
+        return h, LSTMState(h, c)
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``4*h*(i+h) + 4*h + 3*h``."""
+        formula, sizes = super().parameter_formula()
+        return f"{formula} + 3*h", sizes
+
+
+@register("lstm_coupled")
+class CoupledLSTMCell(LSTMBase):
+    r"""LSTM that writes as much as it forgets (CIFG; Greff et al. 2017).
+
+    .. math::
+
+        f, g, o &= W x_t + U h_{t-1} + b \\
+        c_t &= \sigma(f) \odot c_{t-1} + (1 - \sigma(f)) \odot \tanh(g) \\
+        h_t &= \sigma(o) \odot \tanh(c_t), \qquad y_t = h_t
+
+    The paper keeps the input gate and sets f = 1 - i; here the forget gate is kept, so that its
+    bias starts at 1 as everywhere. The paper's peepholes are left out.
+
+    Args:
+        input_size: width i of x.
+        hidden_size: width h of both parts of the state.
+        bias: whether there is a b.
+        forget_bias: where the forget gate's part of b starts.
+        norm: see :class:`recurra.AffineCell`; c is normalized inside its tanh too.
+        recurrent_dropout: see :class:`recurra.AffineCell`.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+
+    Parameters:
+        ``input_weight`` [3h, i], ``recurrent_weight`` [3h, h], ``bias`` [3h], gates in the order
+        f, g, o; with ``norm`` as :class:`LSTMCell`.
+
+    Raises:
+        SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
+    """
+
+    groups = (3,)
+    forget_block = 0
+
+    def step(
+        self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, LSTMState]:
+        """The equations of the class."""
+        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        f, g, o = gates.chunk(3, 1)
+        forget = gate("forget gate", f)
+        c = forget * state.c + (1 - forget) * candidate(g)
+        h = gate("output gate", o) * self.squashed(c)
+        return h, LSTMState(h, c)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from recurra.cells.affine import Norm, check_norm, normalize
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.checks import check_rate
+from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, nearest
-from recurra.states import Tree, map_tree, rebuild
+from recurra.states import Tree, first, map_tree, rebuild, with_first
 
-__all__ = ["Wrapper", "Zoneout"]
+__all__ = [
+    "Forced",
+    "ForcedInput",
+    "HeldDropout",
+    "Normalized",
+    "Residual",
+    "Wrapper",
+    "Zoneout",
+]
 
 
 class Wrapper(Cell):
@@ -38,6 +47,10 @@ class Wrapper(Cell):
     def initial_state(self, batch: int) -> Tree:
         """The inner cell's."""
         return self.cell.initial_state(batch)
+
+    def example_input(self, batch: int) -> Tree:
+        """The inner cell's."""
+        return self.cell.example_input(batch)
 
     def own_noise(self, time: int, batch: int) -> Noise | None:
         """What the wrapper itself draws for a whole call; None if nothing."""
@@ -93,19 +106,10 @@ class Zoneout(Wrapper):
 
     def __init__(self, cell: Cell, rate: float | Mapping[str, float] = 0.1) -> None:
         super().__init__(cell)
-        fields = getattr(cell.initial_state(1), "_fields", None)
-        if fields is None:
-            raise SettingError(
-                f"Zoneout: expected a cell whose state is a named tuple, {type(cell).__name__} "
-                f"has a {type(cell.initial_state(1)).__name__}"
-            )
+        fields = _fields("Zoneout", cell)
         rates = rate if isinstance(rate, Mapping) else dict.fromkeys(fields, rate)
         for field, value in rates.items():
-            if field not in fields:
-                raise SettingError(
-                    f"Zoneout: no field {field!r} in the state of "
-                    f"{type(cell).__name__}; {nearest(field, fields)}"
-                )
+            _check_field("Zoneout", cell, field, fields)
             check_rate(f"Zoneout, {field}", value)
         self.rates = {field: float(rates.get(field, 0)) for field in fields}
 
@@ -159,3 +163,248 @@ class Zoneout(Wrapper):
     def extra_repr(self) -> str:
         """The rates."""
         return ", ".join(f"{field}={rate}" for field, rate in self.rates.items())
+
+
+class HeldDropout(Wrapper):
+    r"""Dropout whose mask is held for the whole of a row (Gal & Ghahramani 2016).
+
+    .. math::
+
+        \tilde y_t, s_t = \text{cell}(m_x \odot x_t, s_{t-1}), \qquad y_t = m_y \odot \tilde y_t
+
+    in training; masks are 0, or 1 / (1 - rate). It is also called variational or locked dropout.
+    The state is never masked: a mask on a carry would multiply it at every step. Dropout of the
+    operand of the recurrent product is ``recurrent_dropout=`` of the cells themselves.
+
+    Args:
+        cell: the cell inside.
+        input: rate for x, at least 0 and below 1; of a named tuple its first field is x.
+        output: rate for y.
+
+    Raises:
+        SettingError: a rate out of range, or one for the input of a cell that does not say what it
+            reads.
+    """
+
+    def __init__(self, cell: Cell, input: float = 0.1, output: float = 0.1) -> None:
+        super().__init__(cell)
+        self.input = check_rate("HeldDropout, input", input)
+        self.output = check_rate("HeldDropout, output", output)
+        if self.input and cell.example_input(1) is None:
+            raise SettingError(
+                f"HeldDropout: {type(cell).__name__} does not say what it reads, so no mask can be "
+                "drawn for it. Give it an input_size or an example_input, or set input=0."
+            )
+
+    def own_noise(self, time: int, batch: int) -> Noise | None:
+        """Two held masks, for x and for y, None where the rate is 0."""
+
+        def mask(rate: float, like: Tensor) -> Tensor:
+            return torch.empty_like(like).bernoulli_(1 - rate) / (1 - rate)
+
+        x = mask(self.input, first(self.cell.example_input(batch))) if self.input else None
+        y = self.zeros(batch, self.output_size)
+        return Noise(held=(x, mask(self.output, y) if self.output else None))
+
+    def step(
+        self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """The inner step between the masks."""
+        own, inner = self.split(noise)
+        mask_x, mask_y = (None, None) if own is None else own.held
+        if mask_x is not None:
+            x = with_first(x, first(x) * mask_x)
+        y, state = self.cell.step(x, state, context, inner)
+        return (y if mask_y is None else y * mask_y), state
+
+    def extra_repr(self) -> str:
+        """The rates."""
+        return f"input={self.input}, output={self.output}"
+
+
+class Normalized(Wrapper):
+    r"""Layer or RMS norm around a cell, on what it reads and on what it says.
+
+    .. math::
+
+        \tilde y_t, s_t = \text{cell}(\mathrm{N}(x_t), s_{t-1}), \qquad y_t = \mathrm{N}(\tilde y_t)
+
+    Where y is a field of the state, the field becomes the normalized y too, so what is fed back is
+    normalized. Norm inside the gates (Ba et al. 2016) is ``norm=`` of the cells themselves.
+
+    Args:
+        cell: the cell inside.
+        input: whether x is normalized; of a named tuple its first field is x.
+        output: whether y is.
+        norm: ``"layer"`` or ``"rms"``.
+
+    Parameters:
+        ``input_gain`` and ``input_shift`` [i], ``output_gain`` and ``output_shift`` [o], beside the
+        inner cell's.
+
+    Raises:
+        SettingError: an unknown norm, or an input to normalize of a cell without an input size.
+    """
+
+    def __init__(
+        self, cell: Cell, *, input: bool = True, output: bool = True, norm: Norm = "layer"
+    ) -> None:
+        super().__init__(cell)
+        check_norm(norm)
+        self.norm = norm
+        self.input_gain = self.input_shift = self.output_gain = self.output_shift = None
+        if check_flag("Normalized, input", input):
+            if cell.input_size is None:
+                raise SettingError(
+                    f"Normalized: {type(cell).__name__} has no input_size, so its input cannot be "
+                    "normalized. Set input=False."
+                )
+            self.input_gain = nn.Parameter(torch.ones(cell.input_size))
+            self.input_shift = nn.Parameter(torch.zeros(cell.input_size))
+        if check_flag("Normalized, output", output):
+            self.output_gain = nn.Parameter(torch.ones(cell.output_size))
+            self.output_shift = nn.Parameter(torch.zeros(cell.output_size))
+
+    def step(
+        self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """The inner step between the norms."""
+        if self.input_gain is not None:
+            normal = normalize(first(x), self.input_gain, self.norm, self.input_shift)
+            x = with_first(x, normal)
+        y, state = self.cell.step(x, state, context, self.split(noise)[1])
+        if self.output_gain is None:
+            return y, state
+        normal = normalize(y, self.output_gain, self.norm, self.output_shift)
+        return normal, map_tree(lambda field: normal if field is y else field, state)
+
+    def extra_repr(self) -> str:
+        """Which norm."""
+        return f"norm={self.norm!r}"
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]] | None:
+        """The inner cell's and two vectors for each norm."""
+        inner = self.cell.parameter_formula()
+        if inner is None:
+            return None
+        formula, sizes = inner
+        for gain in (self.input_gain, self.output_gain):
+            formula += "" if gain is None else f" + 2*{gain.numel()}"
+        return formula, sizes
+
+
+class Residual(Wrapper):
+    r"""What the cell reads is added to what it says (He et al. 2016; Wu et al. 2016 in LSTMs).
+
+    .. math::
+
+        \tilde y_t, s_t = \text{cell}(x_t, s_{t-1}), \qquad y_t = \tilde y_t + x_t
+
+    The state is left as it is.
+
+    Args:
+        cell: the cell inside, as wide in as out.
+
+    Raises:
+        SettingError: the cell reads another width than it gives.
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__(cell)
+        if cell.input_size != cell.output_size:
+            raise SettingError(
+                f"Residual: expected a {type(cell).__name__} that reads as much as it gives, got "
+                f"{cell.input_size} -> {cell.output_size}"
+            )
+
+    def step(
+        self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """The inner step and the sum."""
+        y, state = self.cell.step(x, state, context, self.split(noise)[1])
+        return y + first(x), state
+
+
+class ForcedInput(NamedTuple):
+    """What :class:`Forced` reads.
+
+    Args:
+        x: what the inner cell reads.
+        target: what its state's field should be after this step ``[batch, ...]``.
+    """
+
+    x: Any
+    target: Tensor
+
+
+class Forced(Wrapper):
+    r"""Teacher forcing (Williams & Zipser 1989): a given target is fed back in place of a field.
+
+    .. math::
+
+        y_t, s_t = \text{cell}(x_t, s_{t-1}), \qquad s_t[\text{field}] \leftarrow \text{target}_t
+
+    y stays the cell's own, so a loss compares it with the same target. The next step starts from
+    the truth. If the field is all that the cell carries, as in :class:`recurra.JordanCell`, then
+    nothing is on a path through time: the gradient of a step is of that step alone. To run freely,
+    on what it said itself, run the inner ``cell``: the weights are the same.
+
+    Args:
+        cell: the cell inside.
+        field: name of the field of its state, such as ``"y"``.
+
+    Raises:
+        SettingError: the state has no such field, or it is no single tensor.
+
+    Example:
+        >>> cell = recurra.JordanCell(3, 16, 2)
+        >>> x, target = torch.randn(7, 4, 3), torch.randn(7, 4, 2)
+        >>> forced = recurra.Forced(cell, "y")
+        >>> y = recurra.run(forced, recurra.ForcedInput(x, target)).outputs  # [7, 4, 2]
+        >>> free = recurra.run(cell, x).outputs
+    """
+
+    def __init__(self, cell: Cell, field: str) -> None:
+        super().__init__(cell)
+        fields = _fields("Forced", cell)
+        _check_field("Forced", cell, field, fields)
+        if not isinstance(getattr(cell.initial_state(1), field), Tensor):
+            raise SettingError(f"Forced: the field {field!r} is not one tensor")
+        self.field = field
+
+    def example_input(self, batch: int) -> ForcedInput:
+        """The inner cell's, and zeros like the field."""
+        field = getattr(self.cell.initial_state(batch), self.field)
+        return ForcedInput(self.cell.example_input(batch), torch.zeros_like(field))
+
+    def step(
+        self, x: ForcedInput, state: Any, context: Tree = None, noise: Noise | None = None
+    ) -> tuple[Tensor, Any]:
+        """The inner step, then the target in place of the field."""
+        y, new = self.cell.step(x.x, state, context, self.split(noise)[1])
+        target = x.target.to(getattr(new, self.field).dtype)
+        return y, new._replace(**{self.field: target})
+
+    def extra_repr(self) -> str:
+        """The field."""
+        return f"field={self.field!r}"
+
+
+def _fields(wrapper: str, cell: Cell) -> tuple[str, ...]:
+    """Names of the fields of a cell's state."""
+    state = cell.initial_state(1)
+    fields: tuple[str, ...] | None = getattr(state, "_fields", None)
+    if fields is None:
+        raise SettingError(
+            f"{wrapper}: expected a cell whose state is a named tuple, {type(cell).__name__} "
+            f"has a {type(state).__name__}"
+        )
+    return fields
+
+
+def _check_field(wrapper: str, cell: Cell, field: str, fields: tuple[str, ...]) -> None:
+    if field not in fields:
+        raise SettingError(
+            f"{wrapper}: no field {field!r} in the state of {type(cell).__name__}; "
+            f"{nearest(field, fields)}"
+        )

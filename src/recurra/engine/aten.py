@@ -6,11 +6,15 @@ the class runs. Functions of torch that are not documented are called in this fi
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
 import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell, Noise, TorchForm
-from recurra.engine.call import Backend, Call, Facts, Run
+from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.loop import steps_of
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
@@ -40,6 +44,8 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
         return "the input is not one tensor [time, batch, features]"
     if facts.noise:
         return "there is noise, which torch's kernels do not take"
+    if facts.return_named:
+        return "named values are asked for, and torch's kernels give none"
     if facts.return_states and form.kind == "lstm":
         return "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
     if facts.one_step:
@@ -72,6 +78,8 @@ def _rows_of(cell: Cell) -> RunRows:
     _check_weights(cell, form)
     kernel = getattr(torch, form.kind)
     weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
+    if form.projection is not None:
+        weights.append(form.projection)
 
     def run_rows(
         inputs: Tensor,
@@ -81,30 +89,40 @@ def _rows_of(cell: Cell) -> RunRows:
         *,
         reverse: bool,
         return_states: bool,
-    ) -> Run:
+        return_named: bool,
+    ) -> Result:
         x = inputs.flip(0) if reverse else inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
         carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
-        # `train` decides whether cuDNN and oneDNN keep what a gradient needs, also in evaluation.
-        outputs, *ends = kernel(
-            x,
-            carried if form.kind == "lstm" else carried[0],
-            weights,
-            form.biases is not None,
-            1,  # layers
-            0.0,  # dropout
-            torch.is_grad_enabled(),
-            False,  # bidirectional
-            False,  # batch_first
-        )
+        # oneDNN has no projection, which torch says once and then does without: no news to a user.
+        with _without_warnings() if form.projection is not None else nullcontext():
+            outputs, *ends = kernel(
+                x,
+                carried if form.kind == "lstm" else carried[0],
+                weights,
+                form.biases is not None,
+                1,  # layers
+                0.0,  # dropout
+                # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation.
+                torch.is_grad_enabled(),
+                False,  # bidirectional
+                False,  # batch_first
+            )
         if reverse:
             outputs = outputs.flip(0)
         end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
         # A copy: who changes the outputs in place must not change the states.
         every = rebuild(state, [outputs.clone()]) if return_states else None
-        return Run(outputs, end, every)
+        return Result(outputs, end, every)
 
     return run_rows
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _check_weights(cell: Cell, form: TorchForm) -> None:
@@ -112,11 +130,15 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
     rows, width = _GATES[form.kind] * cell.hidden_size, cell.input_size
     expected = {
         "input_weight": (rows, width),
-        "recurrent_weight": (rows, cell.hidden_size),
+        "recurrent_weight": (rows, cell.output_size),
         "biases": (rows,),
+        "projection": (cell.output_size, cell.hidden_size),
     }
     given = [("input_weight", form.input_weight), ("recurrent_weight", form.recurrent_weight)]
-    for name, weight in [*given, *(("biases", bias) for bias in form.biases or ())]:
+    given += [("biases", bias) for bias in form.biases or ()]
+    if form.projection is not None:
+        given.append(("projection", form.projection))
+    for name, weight in given:
         if tuple(weight.shape) != expected[name]:
             raise ShapeError(
                 f"torch_form of {type(cell).__name__}: expected {name} {list(expected[name])}, "
@@ -124,7 +146,7 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _run(cell: Cell, call: Call) -> Run:
+def _run(cell: Cell, call: Call) -> Result:
     return run_segments(call, _rows_of(cell), steps_of(cell))
 
 

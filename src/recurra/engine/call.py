@@ -15,7 +15,7 @@ from recurra.errors import ShapeError
 from recurra.lengths import check_lengths, common_sizes, valid_mask
 from recurra.states import Tree, leaves, map_tree
 
-__all__ = ["Backend", "Call", "Run", "prepare"]
+__all__ = ["Backend", "Call", "Result", "Run", "prepare"]
 
 
 class Run(NamedTuple):
@@ -31,6 +31,22 @@ class Run(NamedTuple):
     outputs: Tensor
     state: Tree
     states: Tree = None
+
+
+class Result(NamedTuple):
+    """What a backend gives: a :class:`Run`, and what the step named.
+
+    Args:
+        outputs: as in :class:`Run`.
+        state: as in :class:`Run`.
+        states: as in :class:`Run`.
+        named: values by label, ``[time, batch, ...]``, zero at padded steps; None unless wanted.
+    """
+
+    outputs: Tensor
+    state: Tree
+    states: Tree = None
+    named: dict[str, Tensor] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +65,7 @@ class Call:
         resets: ``[time, batch]`` bool, False behind each row's end, or None if nothing is reset.
         reverse: whether steps run from each row's last to its first.
         return_states: whether every step's state is wanted.
+        return_named: whether named values are wanted.
     """
 
     inputs: Tree
@@ -62,6 +79,7 @@ class Call:
     resets: Tensor | None = None
     reverse: bool = False
     return_states: bool = False
+    return_named: bool = False
 
 
 class Backend(NamedTuple):
@@ -77,7 +95,7 @@ class Backend(NamedTuple):
 
     name: str
     obstacle: Callable[[Cell, Facts], str | None]
-    run: Callable[[Cell, Call], Run]
+    run: Callable[[Cell, Call], Result]
 
 
 class Facts(NamedTuple):
@@ -87,12 +105,14 @@ class Facts(NamedTuple):
         plain: whether the input is one tensor ``[time, batch, features]``.
         noise: whether there is noise.
         return_states: whether every step's state is wanted.
+        return_named: whether named values are wanted.
         one_step: whether there is a single step, of whole rows without resets.
     """
 
     plain: bool = True
     noise: bool = False
     return_states: bool = False
+    return_named: bool = False
     one_step: bool = False
 
 
@@ -106,6 +126,7 @@ def prepare(
     resets: Any,
     reverse: bool,
     return_states: bool,
+    return_named: bool,
 ) -> Call:
     """Check everything and draw the noise.
 
@@ -145,33 +166,60 @@ def prepare(
         resets,
         reverse,
         return_states,
+        return_named,
     )
 
 
 def _check_inputs(cell: Cell, inputs: Tree) -> None:
-    """Vectors must have the width and type the cell says; a tuple is the cell's own business."""
-    if cell.input_size is None or not isinstance(inputs, Tensor):
+    """Each step must be shaped like the cell's example, and typed like its weights."""
+    example = cell.example_input(1)
+    if example is None:
         return
     name = type(cell).__name__
-    if tuple(inputs.shape[2:]) != (cell.input_size,):
-        hint = ""
-        if inputs.dim() == 2 and inputs.shape[1] == cell.input_size:
-            hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
+    if isinstance(inputs, Tensor) and isinstance(example, Tensor):
+        if inputs.shape[2:] != example.shape[1:]:
+            wanted = ", ".join(str(size) for size in example.shape[1:])
+            hint = ""
+            if inputs.dim() == 2 and inputs.shape[1:] == example.shape[1:]:
+                hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
+            raise ShapeError(
+                f"inputs of {name}: expected [time, batch, {wanted}], got "
+                f"{list(inputs.shape)}.{hint}"
+            )
+    elif isinstance(inputs, tuple) and isinstance(example, tuple):
+        if type(inputs) is not type(example):
+            raise ShapeError(
+                f"inputs of {name}: expected a {type(example).__name__}, got a "
+                f"{type(inputs).__name__}."
+            )
+        # As if there were one row and no time: what is left are the widths.
+        one = map_tree(lambda leaf: leaf.new_empty(1, *leaf.shape[2:]), inputs)
+        advice = f"Each field is [time, batch, ...] of the widths that {name} reads."
+        states.match(one, example, what=f"inputs of {name}", advice=advice)
+    elif isinstance(example, tuple):
         raise ShapeError(
-            f"inputs of {name}: expected [time, batch, {cell.input_size}], "
-            f"got {list(inputs.shape)}.{hint}"
+            f"inputs of {name}: expected a {type(example).__name__}"
+            f"({', '.join(getattr(example, '_fields', ()))}), got {type(inputs).__name__}."
         )
+    else:  # a tuple for a cell that states a width alone is the cell's own business
+        return
+    _check_type(cell, inputs, name)
+
+
+def _check_type(cell: Cell, inputs: Tree, name: str) -> None:
     weight = next((p for p in cell.parameters() if p.is_floating_point()), None)
     if weight is None:
         return
-    if inputs.device != weight.device:
+    for leaf in leaves(inputs):
+        if leaf.device != weight.device:
+            raise ShapeError(
+                f"inputs of {name}: expected on {weight.device}, where its weights are, got on "
+                f"{leaf.device}. Move one of them with .to(...)."
+            )
+    value = states.first(inputs)
+    if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
         raise ShapeError(
-            f"inputs of {name}: expected on {weight.device}, where its weights are, got on "
-            f"{inputs.device}. Move one of them with .to(...)."
-        )
-    if inputs.dtype != weight.dtype and not torch.is_autocast_enabled(inputs.device.type):
-        raise ShapeError(
-            f"inputs of {name}: expected {weight.dtype}, as its weights, got {inputs.dtype}. "
+            f"inputs of {name}: expected {weight.dtype}, as its weights, got {value.dtype}. "
             f"Convert one of them, for example inputs.to({weight.dtype})."
         )
 

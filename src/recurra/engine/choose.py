@@ -55,6 +55,7 @@ def facts_of(call: Call) -> Facts:
         plain=is_plain(call.inputs),
         noise=call.noise is not None,
         return_states=call.return_states,
+        return_named=call.return_named,
         one_step=call.time == 1 and call.lengths is None and call.resets is None,
     )
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise
-from recurra.engine.call import Backend, Call, Facts, Run
+from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
+from recurra.names import as_dict, collecting, stacked
 from recurra.states import Tree, leaves
 
 __all__ = ["LOOP", "steps_of"]
@@ -28,17 +29,25 @@ def steps_of(cell: Cell) -> RunRows:
         *,
         reverse: bool,
         return_states: bool,
-    ) -> Run:
+        return_named: bool,
+    ) -> Result:
         xs = states.unstack(inputs)
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
         draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
         outputs: list[Tensor] = []
         every: list[Tree] = []
+        labeled: list[dict[str, Tensor]] = []
+        rows = next(leaves(inputs)).shape[1]
         for t in reversed(range(len(xs))) if reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
-            result = cell.step(xs[t], state, context, now)
+            if return_named:
+                with collecting() as found:
+                    result = cell.step(xs[t], state, context, now)
+                labeled.append(as_dict(found, rows))
+            else:
+                result = cell.step(xs[t], state, context, now)
             if not outputs:
-                _check(cell, result, state, next(leaves(xs[0])).shape[0])
+                _check(cell, result, state, rows)
             y, state = result
             outputs.append(y)
             if return_states:
@@ -46,7 +55,13 @@ def steps_of(cell: Cell) -> RunRows:
         if reverse:
             outputs.reverse()
             every.reverse()
-        return Run(torch.stack(outputs), state, states.stack(every) if return_states else None)
+            labeled.reverse()
+        return Result(
+            torch.stack(outputs),
+            state,
+            states.stack(every) if return_states else None,
+            stacked(labeled, torch.stack) if return_named else None,
+        )
 
     return run_rows
 
@@ -74,7 +89,7 @@ def _check(cell: Cell, result: Any, state: Tree, rows: int) -> None:
     states.match(new, state, what=f"{name}.step: new state", advice=advice)
 
 
-def _run(cell: Cell, call: Call) -> Run:
+def _run(cell: Cell, call: Call) -> Result:
     step = steps_of(cell)
     return run_segments(call, step, step)
 

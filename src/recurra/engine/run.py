@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -13,7 +13,9 @@ from torch.nn.utils import parametrize
 from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Run, prepare
 from recurra.engine.choose import choose, facts_of
+from recurra.engine.watch import watching
 from recurra.errors import BackendError, ShapeError, nearest
+from recurra.modules import with_tensors
 from recurra.states import Tree
 
 __all__ = ["BackendName", "run"]
@@ -80,6 +82,10 @@ def run(
     if parameters is None:
         return _run(cell, inputs, state, **settings)
     _check_parameters(cell, parameters)
+    if next(cell.children(), None) is None:
+        return _run(
+            cast(Cell, with_tensors(cell, parameters)), inputs, state, known_as=cell, **settings
+        )
     named = {f"cell.{name}": tensor for name, tensor in parameters.items()}
     result: Run = functional_call(_Held(cell), named, (inputs, state), settings)
     return result
@@ -121,11 +127,25 @@ class _Held(nn.Module):
         return _run(self.cell, inputs, state, **settings)
 
 
-def _run(cell: Cell, inputs: Tree, state: Tree, *, backend: str | None, **settings: Any) -> Run:
+def _run(
+    cell: Cell,
+    inputs: Tree,
+    state: Tree,
+    *,
+    backend: str | None,
+    known_as: Cell | None = None,
+    **settings: Any,
+) -> Run:
+    watch = watching()
+    if watch is not None:
+        backend = None  # the one that gives named values is the one to choose
     # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step. Torch's
     # cache is one for all threads, so it is turned on only where there is something to keep.
     some = any(parametrize.is_parametrized(part) for part in cell.modules())
     with parametrize.cached() if some else nullcontext():
-        call = prepare(cell, inputs, state, **settings)
+        call = prepare(cell, inputs, state, return_named=watch is not None, **settings)
         chosen, _ = choose(cell, facts_of(call), backend)
-        return chosen.run(cell, call)
+        result = chosen.run(cell, call)
+    if watch is not None:
+        watch.append((known_as or cell, result.named or {}))
+    return Run(result.outputs, result.state, result.states)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Noise
-from recurra.engine.call import Call, Run, rows_in_order
+from recurra.engine.call import Call, Result, rows_in_order
+from recurra.names import stacked
 from recurra.states import Tree, map_tree
 
 __all__ = ["RunRows", "Segment", "run_segments", "segments"]
@@ -32,7 +33,7 @@ class Segment(NamedTuple):
 
 
 class RunRows(Protocol):
-    """Run whole rows for some steps, at least one, in a call's direction."""
+    """Result whole rows for some steps, at least one, in a call's direction."""
 
     def __call__(
         self,
@@ -43,12 +44,13 @@ class RunRows(Protocol):
         *,
         reverse: bool,
         return_states: bool,
-    ) -> Run:
-        """Run ``inputs`` ``[steps, rows, ...]`` from ``state``."""
+        return_named: bool,
+    ) -> Result:
+        """Result ``inputs`` ``[steps, rows, ...]`` from ``state``."""
 
 
-def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Run:
-    """Run a call segment by segment.
+def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
+    """Result a call segment by segment.
 
     Args:
         call: what to run.
@@ -62,10 +64,11 @@ def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Run:
         return _run_sorted(call, run_rows, step)
     run = _run_sorted(rows_in_order(call, order), run_rows, step)
     back = torch.argsort(order)
-    return Run(
+    return Result(
         run.outputs.index_select(1, back),
         states.select_rows(run.state, back),
         map_tree(lambda leaf: leaf.index_select(1, back), run.states),
+        run.named and {label: v.index_select(1, back) for label, v in run.named.items()},
     )
 
 
@@ -91,7 +94,7 @@ def _order(lengths: Tensor | None) -> Tensor | None:
     return torch.argsort(lengths, descending=True, stable=True)
 
 
-def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Run:
+def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
     plan = list(segments(call))
     if not plan:
         return _joined(call, [_no_rows(call, step)], call.state)
@@ -108,6 +111,7 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Run:
             noise,
             reverse=call.reverse,
             return_states=call.return_states,
+            return_named=call.return_named,
         )
         state = _with_first_rows(state, run.state)
         if call.reverse:
@@ -116,7 +120,7 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Run:
     return _joined(call, runs[::-1] if call.reverse else runs, state)
 
 
-def _no_rows(call: Call, step: RunRows) -> Run:
+def _no_rows(call: Call, step: RunRows) -> Result:
     """One step of no rows: its result has the shape, the type and the graph of an empty one."""
     inputs = map_tree(lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs)
     noise = call.noise and Noise(
@@ -130,6 +134,7 @@ def _no_rows(call: Call, step: RunRows) -> Run:
         noise,
         reverse=call.reverse,
         return_states=call.return_states,
+        return_named=call.return_named,
     )
 
 
@@ -189,7 +194,7 @@ def _reset(call: Call, state: Tree, time: int) -> Tree:
     return states.where(call.resets[time], call.initial, state)
 
 
-def _joined(call: Call, runs: list[Run], state: Tree) -> Run:
+def _joined(call: Call, runs: list[Result], state: Tree) -> Result:
     """Outputs and states of all segments as ``[time, batch, ...]``, zero where nothing ran."""
 
     def joined(parts: list[Tensor]) -> Tensor:
@@ -199,10 +204,12 @@ def _joined(call: Call, runs: list[Run], state: Tree) -> Run:
         return _first(_grown(whole, 0, call.time), 0, call.time)
 
     outputs = joined([run.outputs for run in runs])
-    if not call.return_states:
-        return Run(outputs, state)
-    every = map_tree(lambda *parts: joined(list(parts)), *(run.states for run in runs))
-    return Run(outputs, state, every)
+    every = named = None
+    if call.return_states:
+        every = map_tree(lambda *parts: joined(list(parts)), *(run.states for run in runs))
+    if call.return_named:
+        named = stacked([run.named or {} for run in runs], joined)
+    return Result(outputs, state, every, named)
 
 
 def _grown(part: Tensor, axis: int, size: int) -> Tensor:
