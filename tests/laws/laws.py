@@ -6,17 +6,20 @@ Oracles are written here from the definition: a Python loop over one row at a ti
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from laws.subjects import BATCH, INPUT, LENGTHS, TIME, context_of, rows, some_resets
+from laws.subjects import BATCH, LENGTHS, TIME, context_of, inputs_of, some_resets, widths_of
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.utils import parametrize
 
 from recurra import Cell, PaddedSequence
 from recurra.cells import Noise, draw_noise
-from recurra.engine import explain, run
+from recurra.engine import explain, named_values
+from recurra.engine import run as engine_run
 from recurra.states import leaves, map_tree, select_rows
 
 EXACT = 1e-10  # float64, sums in another order
@@ -38,9 +41,35 @@ def close_trees(a: Any, b: Any, tolerance: float = EXACT) -> None:
         close(left, right, tolerance)
 
 
+def run(*args: Any, **settings: Any) -> Any:
+    """The engine's, with one seed: what a parametrization draws for a run is the same each time."""
+    torch.manual_seed(11)
+    return engine_run(*args, **settings)
+
+
+@contextmanager
+def one_draw() -> Iterator[None]:
+    """The same draw of parametrizations as in :func:`run`, at every step."""
+    torch.manual_seed(11)
+    with parametrize.cached():
+        yield
+
+
+def pick(tree: Any, index: Any) -> Any:
+    """``leaf[index]`` of every leaf."""
+    return map_tree(lambda leaf: leaf[index], tree)
+
+
+def pick_noise(noise: Noise | None, steps: Any, some: Any = slice(None)) -> Noise | None:
+    """The noise of some steps and rows."""
+    if noise is None:
+        return None
+    return Noise(pick(noise.step, (steps, some)), pick(noise.held, some))
+
+
 def by_hand(
     cell: Cell,
-    inputs: Tensor,
+    inputs: Any,
     lengths: Any,
     resets: Tensor | None,
     noise: Noise | None,
@@ -49,20 +78,19 @@ def by_hand(
 ) -> tuple[list[list[Tensor]], list[Any]]:
     """The definition: one row at a time, one step at a time. Outputs and last state of each row."""
     all_outputs, ends = [], []
-    for row in range(inputs.shape[1]):
+    batch = next(leaves(inputs)).shape[1]
+    for row in range(batch):
         only = torch.tensor([row])
-        context = select_rows(context_of(cell, inputs.shape[1], inputs.dtype), only)
+        context = select_rows(context_of(cell, batch), only)
         current = cell.initial_state(1) if state is None else select_rows(state, only)
         steps = list(range(lengths[row]))
         outputs: dict[int, Tensor] = {}
         for t in reversed(steps) if reverse else steps:
             if resets is not None and resets[t, row] and not reverse:
                 current = cell.initial_state(1)
-            now = noise and Noise(
-                map_tree(lambda leaf, t=t, row=row: leaf[t, row : row + 1], noise.step),
-                map_tree(lambda leaf, row=row: leaf[row : row + 1], noise.held),
-            )
-            y, current = cell.step(inputs[t, row : row + 1], current, context, now)
+            one = slice(row, row + 1)
+            now = pick_noise(noise, t, one)
+            y, current = cell.step(pick(inputs, (t, one)), current, context, now)
             outputs[t] = y
             if resets is not None and resets[t, row] and reverse:
                 current = cell.initial_state(1)
@@ -86,8 +114,13 @@ def weigh(outputs: list[list[Tensor]] | Tensor, state: Any) -> Tensor:
     return total
 
 
-def gradients(value: Tensor, cell: torch.nn.Module, inputs: Tensor) -> list[Tensor]:
-    wanted = [inputs, *cell.parameters()]
+def differentiable(inputs: Any) -> list[Tensor]:
+    return [leaf for leaf in leaves(inputs) if leaf.requires_grad]
+
+
+def gradients(value: Tensor, cell: torch.nn.Module, inputs: Any) -> list[Tensor]:
+    """To the inputs, then to the parameters; zeros where nothing arrives."""
+    wanted = [*differentiable(inputs), *cell.parameters()]
     found = torch.autograd.grad(value, wanted, allow_unused=True)
     return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
 
@@ -107,8 +140,9 @@ def definition(make: MakeCell) -> None:
     noise = draw_noise(cell, TIME, BATCH)
     start = map_tree(lambda leaf: leaf + 0.1 * torch.randn_like(leaf), cell.initial_state(BATCH))
     for reverse in (False, True):
-        inputs = rows()
-        outputs, ends = by_hand(cell, inputs, lengths, resets, noise, reverse, start)
+        inputs = inputs_of(cell)
+        with one_draw():
+            outputs, ends = by_hand(cell, inputs, lengths, resets, noise, reverse, start)
         end = map_tree(lambda *parts: torch.cat(parts), *ends)
         wanted = gradients(weigh(outputs, end), cell, inputs)
         for backend in backends(cell):
@@ -142,19 +176,25 @@ def gradient(make: MakeCell) -> None:
         *[(n, p.detach().clone().requires_grad_()) for n, p in cell.named_parameters()],
         strict=True,
     )
-    state = [leaf.detach().clone().requires_grad_() for leaf in leaves(cell.initial_state(2))]
-    inputs = rows(time=3, batch=2)
+    # Away from 0, where a norm bends too sharply for finite differences.
+    state = [
+        (leaf.detach() + 0.5 * torch.randn_like(leaf)).requires_grad_()
+        for leaf in leaves(cell.initial_state(2))
+    ]
+    inputs = inputs_of(cell, time=3, batch=2)
     structure = cell.initial_state(2)
+    values_read = differentiable(inputs)
 
     for backend in backends(cell):
 
-        def through(x: Tensor, *rest: Tensor, backend: str = backend) -> tuple[Tensor, ...]:
-            parts = iter(rest[: len(state)])
+        def through(*given: Tensor, backend: str = backend) -> tuple[Tensor, ...]:
+            parts = iter(given)
+            reads = map_tree(lambda leaf: next(parts) if leaf.requires_grad else leaf, inputs)
             start = map_tree(lambda _: next(parts), structure)
-            parameters = dict(zip(names, rest[len(state) :], strict=True))
+            parameters = {name: next(parts) for name in names}
             got = run(
                 cell,
-                x,
+                reads,
                 start,
                 lengths=torch.tensor([3, 2]),
                 context=context_of(cell, 2),
@@ -164,14 +204,15 @@ def gradient(make: MakeCell) -> None:
             )
             return got.outputs, *leaves(got.state)
 
-        assert torch.autograd.gradcheck(through, (inputs, *state, *values), atol=1e-7, rtol=1e-5)
+        given = (*values_read, *state, *values)
+        assert torch.autograd.gradcheck(through, given, atol=1e-7, rtol=1e-5)
 
 
 def chunks(make: MakeCell) -> None:
     """Whole = chunks = steps."""
     cell = make()
     noise = draw_noise(cell, TIME, BATCH)
-    inputs, resets, context = rows(), some_resets(), context_of(cell)
+    inputs, resets, context = inputs_of(cell), some_resets(), context_of(cell)
     whole = run(cell, inputs, context=context, noise=noise, resets=resets)
     for size in (1, 4):
         for reverse in (False, True):
@@ -182,11 +223,10 @@ def chunks(make: MakeCell) -> None:
             for span in reversed(spans) if reverse else spans:
                 part = run(
                     cell,
-                    inputs[span],
+                    pick(inputs, span),
                     state,
                     context=context,
-                    noise=noise
-                    and Noise(map_tree(lambda leaf, s=span: leaf[s], noise.step), noise.held),
+                    noise=pick_noise(noise, span),
                     resets=resets[span],
                     reverse=reverse,
                 )
@@ -197,6 +237,17 @@ def chunks(make: MakeCell) -> None:
         whole = run(cell, inputs, context=context, noise=noise, resets=resets)
 
 
+def filled(inputs: Any, behind: Tensor, fill: float) -> Any:
+    """Numbers behind each row replaced."""
+
+    def fill_in(leaf: Tensor) -> Tensor:
+        if not leaf.requires_grad:
+            return leaf
+        return leaf.detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+
+    return map_tree(fill_in, inputs)
+
+
 def padding(make: MakeCell) -> None:
     """What stands in the padding changes nothing, not even NaN, and gets a zero gradient."""
     cell = make()
@@ -205,7 +256,7 @@ def padding(make: MakeCell) -> None:
     behind = torch.arange(TIME).unsqueeze(1) >= lengths
     results = []
     for fill in (0.0, float("nan"), float("inf")):
-        inputs = rows().detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        inputs = filled(inputs_of(cell), behind, fill)
         for backend in backends(cell):
             got = run(
                 cell,
@@ -216,7 +267,8 @@ def padding(make: MakeCell) -> None:
                 backend=backend,
             )
             found = gradients(weigh(got.outputs, got.state), cell, inputs)
-            assert not found[0][behind].any(), "padding must get a zero gradient"
+            for gradient in found[: len(differentiable(inputs))]:
+                assert not gradient[behind].any(), "padding must get a zero gradient"
             results.append((backend, [got.outputs, *leaves(got.state), *found]))
     for backend, values in results:
         first = next(other for name, other in results if name == backend)
@@ -228,21 +280,17 @@ def rows_alone(make: MakeCell) -> None:
     """A row's result depends neither on its mates nor on their order."""
     cell = make()
     noise = draw_noise(cell, TIME, BATCH)
-    inputs, lengths, context = rows(), torch.tensor(LENGTHS), context_of(cell)
+    inputs, lengths, context = inputs_of(cell), torch.tensor(LENGTHS), context_of(cell)
     order = torch.tensor([3, 1, 4, 0, 2])
     for backend in backends(cell):
         whole = run(cell, inputs, lengths=lengths, context=context, noise=noise, backend=backend)
         for some in (order, *torch.arange(BATCH).unsqueeze(1)):
             got = run(
                 cell,
-                inputs[:, some],
+                pick(inputs, (slice(None), some)),
                 lengths=lengths[some],
                 context=select_rows(context, some),
-                noise=noise
-                and Noise(
-                    map_tree(lambda leaf, s=some: leaf[:, s], noise.step),
-                    select_rows(noise.held, some),
-                ),
+                noise=pick_noise(noise, slice(None), some),
                 backend=backend,
             )
             close(got.outputs, whole.outputs[:, some])
@@ -253,13 +301,13 @@ def reversal(make: MakeCell) -> None:
     """Running in reverse = reversing each row, running forward, and reversing the outputs."""
     cell = make()
     cell.eval()
-    sequence = PaddedSequence(rows(), torch.tensor(LENGTHS))
-    context = context_of(cell)
+    inputs, lengths = inputs_of(cell), torch.tensor(LENGTHS)
+    turned_inputs = map_tree(lambda leaf: PaddedSequence(leaf, lengths).reverse().values, inputs)
     for backend in backends(cell):
-        settings = {"lengths": sequence.lengths, "context": context, "backend": backend}
-        backward = run(cell, sequence.values, reverse=True, **settings)
-        ahead = run(cell, sequence.reverse().values, **settings)
-        turned = PaddedSequence(ahead.outputs, sequence.lengths).reverse()
+        settings = {"lengths": lengths, "context": context_of(cell), "backend": backend}
+        backward = run(cell, inputs, reverse=True, **settings)
+        ahead = run(cell, turned_inputs, **settings)
+        turned = PaddedSequence(ahead.outputs, lengths).reverse()
         close(backward.outputs, turned.values)
         close_trees(backward.state, ahead.state)
 
@@ -269,7 +317,7 @@ def nothing(make: MakeCell) -> None:
     cell = make()
     for time, batch in ((0, 3), (4, 0), (0, 0)):
         for backend in backends(cell):
-            inputs = rows(time=time, batch=batch)
+            inputs = inputs_of(cell, time=time, batch=batch)
             got = run(
                 cell,
                 inputs,
@@ -280,10 +328,11 @@ def nothing(make: MakeCell) -> None:
             assert got.outputs.shape == (time, batch, cell.output_size)
             close_trees(got.state, cell.initial_state(batch))
             got.outputs.sum().backward()
-            assert inputs.grad is not None
+            assert any(leaf.grad is not None for leaf in differentiable(inputs))
             for parameter in cell.parameters():
                 assert parameter.grad is None or not parameter.grad.any()
-    got = run(cell, rows(), lengths=torch.zeros(BATCH, dtype=torch.int64), context=context_of(cell))
+    none = torch.zeros(BATCH, dtype=torch.int64)
+    got = run(cell, inputs_of(cell), lengths=none, context=context_of(cell))
     assert got.outputs.shape == (TIME, BATCH, cell.output_size)
     assert not got.outputs.any()
     close_trees(got.state, cell.initial_state(BATCH))
@@ -293,16 +342,15 @@ def every_state(make: MakeCell) -> None:
     """All-step states = the final states of all prefixes, zero at padded steps."""
     cell = make()
     noise = draw_noise(cell, TIME, BATCH)
-    inputs, lengths, context = rows(), torch.tensor(LENGTHS), context_of(cell)
+    inputs, lengths, context = inputs_of(cell), torch.tensor(LENGTHS), context_of(cell)
     settings = {"context": context, "noise": noise, "lengths": lengths}
     whole = run(cell, inputs, return_states=True, **settings)
     for t in range(TIME):
         prefix = run(
             cell,
-            inputs[: t + 1],
+            pick(inputs, slice(t + 1)),
             context=context,
-            noise=noise
-            and Noise(map_tree(lambda leaf, t=t: leaf[: t + 1], noise.step), noise.held),
+            noise=pick_noise(noise, slice(t + 1)),
             lengths=lengths.clamp(max=t + 1),
         )
         for all_steps, end in zip(leaves(whole.states), leaves(prefix.state), strict=True):
@@ -314,23 +362,29 @@ def every_state(make: MakeCell) -> None:
 def resets_cut(make: MakeCell) -> None:
     """No gradient crosses a reset, and what comes after is a sequence of its own."""
     cell = make()
-    noise = draw_noise(cell, TIME, 1)
-    inputs = rows(batch=1)
-    resets = torch.zeros(TIME, 1, dtype=torch.bool)
+    noise = draw_noise(cell, TIME, BATCH)
+    inputs = inputs_of(cell)
+    resets = torch.zeros(TIME, BATCH, dtype=torch.bool)
     resets[3] = True
-    context = context_of(cell, 1)
+    context = context_of(cell)
+
+    def crossing(some: Tensor) -> list[Tensor]:
+        wanted = differentiable(inputs)
+        found = torch.autograd.grad(some.sum(), wanted, allow_unused=True)
+        return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
+
     for backend in backends(cell):
         settings = {"context": context, "backend": backend}
         whole = run(cell, inputs, resets=resets, noise=noise, **settings)
-        later = noise and Noise(map_tree(lambda leaf: leaf[3:], noise.step), noise.held)
-        alone = run(cell, inputs[3:], noise=later, **settings)
+        later = pick_noise(noise, slice(3, None))
+        alone = run(cell, pick(inputs, slice(3, None)), noise=later, **settings)
         close(whole.outputs[3:], alone.outputs)
-        (crossed,) = torch.autograd.grad(whole.outputs[3:].sum(), inputs)
-        assert not crossed[:3].any(), "a gradient crossed a reset"
-        assert crossed[3:].any()
+        crossed = crossing(whole.outputs[3:])
+        assert not any(leaf[:3].any() for leaf in crossed), "a gradient crossed a reset"
+        assert any(leaf[3:].any() for leaf in crossed)
         back = run(cell, inputs, resets=resets, noise=noise, reverse=True, **settings)
-        (crossed,) = torch.autograd.grad(back.outputs[:3].sum(), inputs)
-        assert not crossed[3:].any(), "a gradient crossed a reset"
+        crossed = crossing(back.outputs[:3])
+        assert not any(leaf[3:].any() for leaf in crossed), "a gradient crossed a reset"
 
 
 def repeatable(make: MakeCell) -> None:
@@ -339,21 +393,22 @@ def repeatable(make: MakeCell) -> None:
     for backend in backends(cell):
         results = []
         for _ in range(2):
+            inputs = inputs_of(cell)
             torch.manual_seed(5)
-            inputs = rows()
-            got = run(cell, inputs, context=context_of(cell), backend=backend)
+            got = engine_run(cell, inputs, context=context_of(cell), backend=backend)
             found = gradients(weigh(got.outputs, got.state), cell, inputs)
             results.append([got.outputs, *leaves(got.state), *found])
         for a, b in zip(*results, strict=True):
             assert torch.equal(a, b)
     torch.manual_seed(5)
     noise = draw_noise(cell, TIME, BATCH)
-    if noise is not None:
-        replayed = run(cell, rows(), context=context_of(cell), noise=noise)
+    # A parametrization draws for itself, after the noise: here it would draw first.
+    if noise is not None and not any(parametrize.is_parametrized(part) for part in cell.modules()):
+        replayed = engine_run(cell, inputs_of(cell), context=context_of(cell), noise=noise)
         assert torch.equal(replayed.outputs, results[0][0])
         cell.eval()
         assert draw_noise(cell, TIME, BATCH) is None
-        again = run(cell, rows(), context=context_of(cell), noise=noise)
+        again = engine_run(cell, inputs_of(cell), context=context_of(cell), noise=noise)
         assert torch.equal(again.outputs, results[0][0]), "given noise is replayed in evaluation"
 
 
@@ -365,14 +420,19 @@ def saved(make: MakeCell) -> None:
         for parameter in other.parameters():
             parameter.add_(1.0)
     other.load_state_dict(cell.state_dict())
-    wanted = run(cell, rows(), context=context_of(cell)).outputs
+    inputs, context = inputs_of(cell), context_of(cell)
+    wanted = run(cell, inputs, context=context).outputs
     for loaded in (other, copy.deepcopy(cell)):
-        assert torch.equal(run(loaded, rows(), context=context_of(cell)).outputs, wanted)
+        assert torch.equal(run(loaded, inputs, context=context).outputs, wanted)
 
 
 def weights_used(make: MakeCell) -> None:
     """Weights changed by any route are the ones used at the next call."""
-    inputs = rows().detach()
+    inputs = map_tree(lambda leaf: leaf.detach(), inputs_of(make()))
+
+    def scaled(cell: Cell) -> dict[str, Tensor]:
+        trained = dict(cell.named_parameters())
+        return {k: v * 1.5 if k in trained else v for k, v in cell.state_dict().items()}
 
     def by_data(cell: Cell) -> None:
         for parameter in cell.parameters():
@@ -384,7 +444,7 @@ def weights_used(make: MakeCell) -> None:
                 parameter.copy_(parameter * 1.5)
 
     def by_loading(cell: Cell) -> None:
-        cell.load_state_dict({k: v * 1.5 for k, v in cell.state_dict().items()}, assign=True)
+        cell.load_state_dict(scaled(cell), assign=True)
 
     def by_vector(cell: Cell) -> None:
         vector = torch.nn.utils.parameters_to_vector(cell.parameters()) * 1.5
@@ -405,7 +465,7 @@ def weights_used(make: MakeCell) -> None:
         run(cell, inputs, context=context)  # whatever is kept between calls is kept now
         change(cell)
         fresh = make().eval()
-        fresh.load_state_dict({k: v * 1.5 for k, v in make().state_dict().items()})
+        fresh.load_state_dict(scaled(make()))
         close(
             run(cell, inputs, context=context).outputs, run(fresh, inputs, context=context).outputs
         )
@@ -420,8 +480,9 @@ def parameters_given(make: MakeCell) -> None:
     given = {name: p.detach().clone().requires_grad_() for name, p in other.named_parameters()}
     context = context_of(cell)
     for backend in backends(cell):
-        got = run(cell, rows(), parameters=given, context=context, backend=backend)
-        close(got.outputs, run(other, rows(), context=context, backend=backend).outputs)
+        inputs = inputs_of(cell)
+        got = run(cell, inputs, parameters=given, context=context, backend=backend)
+        close(got.outputs, run(other, inputs, context=context, backend=backend).outputs)
         found = torch.autograd.grad(got.outputs.sum(), list(given.values()), allow_unused=True)
         assert any(g is not None and g.any() for g in found)
 
@@ -429,13 +490,13 @@ def parameters_given(make: MakeCell) -> None:
 def pure(make: MakeCell) -> None:
     """A step changes nothing in place, and keeps the structure and sizes of the state."""
     cell = make()
-    state, x = cell.initial_state(BATCH), rows().detach()[0]
+    state, x = cell.initial_state(BATCH), pick(inputs_of(cell), 0)
     noise = draw_noise(cell, 1, BATCH)
-    now = noise and Noise(map_tree(lambda leaf: leaf[0], noise.step), noise.held)
-    before = [leaf.clone() for leaf in (x, *leaves(state), *cell.parameters())]
+    now = pick_noise(noise, 0)
+    before = [leaf.clone() for leaf in (*leaves(x), *leaves(state), *cell.parameters())]
     y, new = cell.step(x, state, context_of(cell), now)
     assert y.shape == (BATCH, cell.output_size)
-    for a, b in zip(before, (x, *leaves(state), *cell.parameters()), strict=True):
+    for a, b in zip(before, (*leaves(x), *leaves(state), *cell.parameters()), strict=True):
         assert torch.equal(a, b), "a step changed something in place"
     assert type(new) is type(state)
     assert [leaf.shape for leaf in leaves(new)] == [leaf.shape for leaf in leaves(state)]
@@ -451,6 +512,30 @@ def counted(make: MakeCell) -> None:
     assert describe(cell).parameters == count
     stated = cell.parameter_formula()
     assert stated is None or evaluate(*stated) == count
+
+
+def names(make: MakeCell) -> None:
+    """Naming values changes nothing; they are those of each row alone, zero at padded steps."""
+    cell = make()
+    inputs, lengths, context = inputs_of(cell), torch.tensor(LENGTHS), context_of(cell)
+    settings = {"noise": draw_noise(cell, TIME, BATCH), "lengths": lengths, "context": context}
+    plain = run(cell, inputs, backend="loop", **settings)
+    seen = named_values(run, cell, inputs, **settings)
+    assert torch.equal(seen.result.outputs, plain.outputs)
+    for value in seen.values():
+        assert value.shape[:2] == (TIME, BATCH)
+        for row, length in enumerate(LENGTHS):
+            assert not value[length:, row].any()
+    for row, length in enumerate(LENGTHS):
+        if length:
+            one = (slice(length), slice(row, row + 1))
+            settings = {"noise": pick_noise(settings["noise"], *one)} if settings["noise"] else {}
+            settings["context"] = select_rows(context, torch.tensor([row]))
+            alone = named_values(run, cell, pick(inputs, one), **settings)
+            assert list(alone) == list(seen)
+            for label, value in alone.items():
+                close(value, seen[label][one])
+            break
 
 
 CELL_LAWS = {
@@ -471,6 +556,7 @@ CELL_LAWS = {
         parameters_given,
         pure,
         counted,
+        names,
     )
 }
 
@@ -488,11 +574,11 @@ def layer_context(layer: Any) -> Any:
 def layer_forms(make: MakeLayer) -> None:
     """A tensor with lengths, a PaddedSequence and a list of rows give the same."""
     layer = make().eval()
-    inputs, lengths = rows().detach(), torch.tensor(LENGTHS)
+    inputs, lengths = inputs_of(layer), torch.tensor(LENGTHS)
     context = layer_context(layer)
     one = layer(inputs, context=context, lengths=lengths)
-    sequence = PaddedSequence(inputs, lengths)
-    for form in (sequence, sequence.to_list()):
+    sequences = map_tree(lambda leaf: PaddedSequence(leaf, lengths), inputs)
+    for form in (sequences, map_tree(lambda sequence: sequence.to_list(), sequences)):
         other = layer(form, context=context)
         assert isinstance(other.outputs, PaddedSequence)
         close(other.outputs.values, one.outputs)
@@ -503,12 +589,13 @@ def layer_forms(make: MakeLayer) -> None:
 def layer_rows(make: MakeLayer) -> None:
     """Each row of a ragged batch = that row alone, without lengths: outputs, last, state."""
     layer = make().eval()
-    inputs = rows().detach()
+    inputs = inputs_of(layer)
     context = layer_context(layer)
     whole = layer(inputs, context=context, lengths=LENGTHS)
     for row, length in enumerate(LENGTHS):
         some = torch.tensor([row])
-        alone = layer(inputs[:length, some], context=select_rows(context, some))
+        one = pick(inputs, (slice(length), some))
+        alone = layer(one, context=select_rows(context, some))
         close(whole.outputs[:length, some], alone.outputs)
         assert not whole.outputs[length:, row].any()
         close(whole.last[some], alone.last)
@@ -523,7 +610,7 @@ def layer_padding(make: MakeLayer) -> None:
     behind = torch.arange(TIME).unsqueeze(1) >= torch.tensor(LENGTHS)
     results = []
     for fill in (0.0, float("nan")):
-        inputs = rows().detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        inputs = filled(inputs_of(layer), behind, fill)
         got = layer(inputs, context=layer_context(layer), lengths=LENGTHS)
         value = weigh(got.outputs, got.state) + (got.last * got.last).sum()
         results.append([got.outputs, got.last, *gradients(value, layer, inputs)])
@@ -536,7 +623,7 @@ def layer_chunks(make: MakeLayer) -> None:
     import pytest
 
     layer = make().eval()
-    inputs, context, resets = rows().detach(), layer_context(layer), some_resets()
+    inputs, context, resets = inputs_of(layer), layer_context(layer), some_resets()
     if not layer.causal:
         with pytest.raises(ValueError, match="causal"):
             layer(inputs, layer.initial_state(BATCH), context)
@@ -544,7 +631,7 @@ def layer_chunks(make: MakeLayer) -> None:
     whole = layer(inputs, context=context, resets=resets)
     state, outputs = None, []
     for span in (slice(0, 1), slice(1, 4), slice(4, TIME)):
-        part = layer(inputs[span], state, context, resets=resets[span])
+        part = layer(pick(inputs, span), state, context, resets=resets[span])
         outputs.append(part.outputs)
         state = part.state
     close(torch.cat(outputs), whole.outputs)
@@ -558,7 +645,7 @@ def layer_saved(make: MakeLayer) -> None:
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.25)
-    inputs, context = rows().detach(), layer_context(layer)
+    inputs, context = inputs_of(layer), layer_context(layer)
     wanted = other(inputs, context=context).outputs
     assert not torch.equal(layer(inputs, context=context).outputs, wanted)
     state = other.state_dict()
@@ -571,8 +658,8 @@ def layer_saved(make: MakeLayer) -> None:
 def layer_sizes(make: MakeLayer) -> None:
     """Widths are as stated, and the state has the structure of the initial one."""
     layer = make()
-    got = layer(rows(), context=layer_context(layer))
-    assert layer.input_size == INPUT
+    got = layer(inputs_of(layer), context=layer_context(layer))
+    assert layer.input_size == widths_of(layer)
     assert got.outputs.shape == (TIME, BATCH, layer.output_size)
     assert got.last.shape == (BATCH, layer.output_size)
     initial = layer.initial_state(BATCH)

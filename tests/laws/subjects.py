@@ -13,6 +13,7 @@ import recurra
 from recurra import Cell, HiddenState, Recurrent
 from recurra.cells import cell_by_name, cell_names
 from recurra.cells.base import _REGISTERED
+from recurra.states import first, map_tree
 
 INPUT, HIDDEN, TIME, BATCH = 3, 4, 6, 5
 LENGTHS = (6, 0, 3, 5, 1)
@@ -86,51 +87,116 @@ class ContextCell(Cell):
 Make = Callable[[int, int], Cell]
 
 
-def named(name: str) -> Make:
-    return lambda input_size, hidden_size: cell_by_name(name, input_size, hidden_size)
+def takes(name: str, setting: str) -> bool:
+    """Whether a registered cell has a setting."""
+    return setting in inspect.signature(_REGISTERED[name]).parameters
 
 
-def without_bias(name: str) -> Make:
-    return lambda i, h: cell_by_name(name, i, h, bias=False)
+def registered(name: str, **settings: Any) -> Make:
+    return lambda input_size, hidden_size: cell_by_name(name, input_size, hidden_size, **settings)
 
 
-def has_bias(name: str) -> bool:
-    """Whether a registered cell can be built without one."""
-    return "bias" in inspect.signature(_REGISTERED[name]).parameters
+PLAIN: dict[str, Make] = {name: registered(name) for name in cell_names()}
+PLAIN |= {"user": UserCell, "leaky": Leaky, "context": ContextCell}
 
-
-PLAIN: dict[str, Make] = {name: named(name) for name in cell_names()}
-PLAIN |= {f"{name} without bias": without_bias(name) for name in cell_names() if has_bias(name)}
-PLAIN |= {
-    "linear elman": lambda i, h: recurra.ElmanCell(i, h, activation=None),
-    "user": UserCell,
-    "leaky": Leaky,
-    "context": ContextCell,
+SETTINGS: dict[str, tuple[str, Any]] = {
+    "without bias": ("bias", False),
+    "with layer norm": ("norm", "layer"),
+    "with rms norm": ("norm", "rms"),
+    "with recurrent dropout": ("recurrent_dropout", 0.3),
 }
-WRAPPERS: dict[str, Callable[[Cell], Cell]] = {
-    "zoneout": lambda cell: recurra.Zoneout(cell, 0.3),
-    "zoneout of h": lambda cell: recurra.Zoneout(cell, {"h": 0.3}),
-    "zoneout of zoneout": lambda cell: recurra.Zoneout(recurra.Zoneout(cell, 0.2), 0.3),
+VARIANTS: dict[str, Make] = {
+    f"{name} {words}": registered(name, **{setting: value})
+    for name in cell_names()
+    for words, (setting, value) in SETTINGS.items()
+    if takes(name, setting)
+}
+VARIANTS |= {
+    "linear elman": registered("elman", activation=None),
+    "sigmoid elman": registered("elman", activation="sigmoid"),
+    "jordan 2 wide": registered("jordan", output_size=2, output_activation="tanh"),
+    "projected as wide": registered("lstm_projected", projection_size=HIDDEN),
+    "lstm with all": registered("lstm", norm="layer", recurrent_dropout=0.3, bias=False),
 }
 
 
-def wrapped(wrap: Callable[[Cell], Cell], make: Make) -> Make:
-    return lambda i, h: wrap(make(i, h))
+def zoneout(make: Make) -> Make:
+    return lambda i, h: recurra.Zoneout(make(i, h), 0.3)
 
 
-CELLS: dict[str, Make] = PLAIN | {
-    f"{wrapper} {name}": wrapped(wrap, make)
-    for wrapper, wrap in WRAPPERS.items()
+def zoneout_of_one(make: Make) -> Make:
+    def wrap(i: int, h: int) -> Cell:
+        inner = make(i, h)
+        return recurra.Zoneout(inner, {inner.initial_state(1)._fields[0]: 0.3})
+
+    return wrap
+
+
+def held_dropout(make: Make) -> Make:
+    return lambda i, h: recurra.HeldDropout(make(i, h), 0.3, 0.4)
+
+
+def normalized(make: Make) -> Make:
+    return lambda i, h: recurra.Normalized(make(i, h))
+
+
+def residual(make: Make) -> Make:
+    """As wide as it must be: y as wide as x."""
+
+    def wrap(i: int, h: int) -> Cell:
+        fits = next(h for h in range(1, 2 * i + 2) if make(i, h).output_size == i)
+        return recurra.Residual(make(i, fits))
+
+    return wrap
+
+
+def forced(make: Make) -> Make:
+    def wrap(i: int, h: int) -> Cell:
+        inner = make(i, h)
+        return recurra.Forced(inner, inner.initial_state(1)._fields[0])
+
+    return wrap
+
+
+def dropped(make: Make) -> Make:
+    def wrap(i: int, h: int) -> Cell:
+        inner = make(i, h)
+        free = [n for n, p in inner.named_parameters() if p.dim() == 2 and "original" not in n]
+        wanted = [n for n in free if "recurrent" in n] or free
+        return recurra.weight_drop(inner, 0.4, wanted[0])
+
+    return wrap
+
+
+WRAPPERS: dict[str, Callable[[Make], Make]] = {
+    "zoneout": zoneout,
+    "zoneout of one field": zoneout_of_one,
+    "held dropout": held_dropout,
+    "normalized": normalized,
+    "residual": residual,
+    "forced": forced,
+    "weight drop": dropped,
+}
+WRAPPED: dict[str, Make] = {
+    f"{words} {name}": wrap(make)
+    for words, wrap in WRAPPERS.items()
     for name, make in PLAIN.items()
 }
+PAIRS: dict[str, Make] = {
+    f"{outer} of {words} {name}": WRAPPERS[outer](wrap(PLAIN[name]))
+    for outer in WRAPPERS
+    for words, wrap in WRAPPERS.items()
+    for name in ("lstm", "user")
+}
+CELLS: dict[str, Make] = PLAIN | VARIANTS | WRAPPED | PAIRS
 
 
 def cell(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> Cell:
     torch.manual_seed(seed)
     made = CELLS[name](INPUT, HIDDEN).to(dtype)
     with torch.no_grad():  # biases that start at zero would hide a bias that is not used
-        for parameter in made.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+        for value in (*made.parameters(), *made.buffers()):
+            value.add_(0.1 * torch.randn_like(value))
     return made
 
 
@@ -141,38 +207,58 @@ def layers(make: Make) -> dict[str, Callable[[], recurra.Layer]]:
         first = make(INPUT, HIDDEN)
         return [Recurrent(first), Recurrent(make(first.output_size, HIDDEN))]
 
+    def above(layer: recurra.Layer) -> Cell:
+        """A cell as wide in as out, on top of a layer."""
+        size = layer.output_size
+        return next(
+            made for h in range(1, 2 * size + 2) if (made := make(size, h)).output_size == size
+        )
+
     def both() -> recurra.Bidirectional:
         return recurra.Bidirectional(make(INPUT, HIDDEN), make(INPUT, HIDDEN))
 
-    return {
+    found: dict[str, Callable[[], recurra.Layer]] = {
         "recurrent": lambda: Recurrent(make(INPUT, HIDDEN)),
         "reverse": lambda: Recurrent(make(INPUT, HIDDEN), reverse=True),
-        "stack": lambda: recurra.Stack(two()),
         "bidirectional": both,
         "sum": lambda: recurra.Bidirectional(
             make(INPUT, HIDDEN), recurra.Zoneout(make(INPUT, HIDDEN)), merge="sum"
         ),
+    }
+    if not isinstance(make(INPUT, HIDDEN).example_input(1), Tensor):
+        return found  # what a layer says is one tensor: another cannot stand above it
+    return found | {
+        "stack": lambda: recurra.Stack(two()),
         "residual": lambda: recurra.Stack(
-            [
-                first := both(),
-                Recurrent(make(first.output_size, first.output_size - _grown(make))),
-            ],
-            residual=True,
+            [first := both(), Recurrent(above(first))], residual=True
         ),
     }
 
 
-def _grown(make: Make) -> int:
-    """By how much a cell's output is wider than its state."""
-    probe = make(INPUT, HIDDEN)
-    return probe.output_size - probe.hidden_size
-
-
-def rows(dtype: torch.dtype = torch.float64, seed: int = 1, **sizes: int) -> Tensor:
-    """Inputs ``[time, batch, INPUT]`` that require a gradient."""
+def rows(seed: int = 1, *, time: int = TIME, batch: int = BATCH, width: int = INPUT) -> Tensor:
+    """Inputs ``[time, batch, width]`` that require a gradient."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (sizes.get("time", TIME), sizes.get("batch", BATCH), INPUT)
-    return torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+    shape = (time, batch, width)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def inputs_of(subject: nn.Module, *, time: int = TIME, batch: int = BATCH) -> Any:
+    """What a cell, or a layer of such cells, reads: numbers that require a gradient, and flags."""
+    seeds = iter(range(1, 9))
+
+    def leaf(example: Tensor) -> Tensor:
+        numbers = rows(next(seeds), time=time, batch=batch, width=example.shape[1])
+        return numbers.detach() > -0.3 if example.dtype == torch.bool else numbers
+
+    return map_tree(leaf, first_cell(subject).example_input(1))
+
+
+def first_cell(subject: nn.Module) -> Cell:
+    return next(part for part in subject.modules() if isinstance(part, Cell))
+
+
+def widths_of(subject: nn.Module) -> int:
+    return first(first_cell(subject).example_input(1)).shape[1]
 
 
 def some_resets() -> Tensor:

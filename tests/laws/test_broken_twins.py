@@ -10,7 +10,7 @@ from torch import nn
 from torch.autograd.gradcheck import GradcheckError
 
 import recurra
-from recurra import HiddenState
+from recurra import HiddenState, named, names
 from recurra.engine import segments
 
 clock = itertools.count(1)
@@ -106,6 +106,25 @@ class Drifts(Leaky):
         return HiddenState(self.zeros(batch) + 1e-6 * next(clock))
 
 
+class NamesMates(Leaky):
+    """The value it names is not that of its row alone."""
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        named("mixed", y + 1e-6 * y.sum(0))
+        return y, state
+
+
+class NamesWrongly(Leaky):
+    """Naming is no identity: what is named is what is given on."""
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        if names._COLLECTING:
+            y = y + 1e-12
+        return y, state
+
+
 BROKEN = [
     ("definition", WrongForm),
     ("gradient", WrongGradient),
@@ -119,6 +138,8 @@ BROKEN = [
     ("parameters_given", Caches),
     ("pure", InPlace),
     ("counted", WrongFormula),
+    ("names", NamesMates),
+    ("names", NamesWrongly),
 ]
 
 

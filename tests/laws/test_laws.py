@@ -1,8 +1,12 @@
 """Every law over every cell, wrapper and layer, and over cells written in the tests."""
 
 import pytest
+import torch
 from laws.laws import CELL_LAWS, LAYER_LAWS
-from laws.subjects import CELLS, PLAIN, WRAPPERS, cell, layers, wrapped
+from laws.subjects import CELLS, HIDDEN, INPUT, PLAIN, WRAPPED, cell, inputs_of, layers
+
+from recurra.cells import cell_names
+from recurra.engine import named_values, run
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -11,17 +15,37 @@ def test_cell(law, name):
     CELL_LAWS[law](lambda: cell(name))
 
 
-SOME = {**PLAIN, "zoneout lstm": wrapped(WRAPPERS["zoneout"], PLAIN["lstm"])}
+AROUND = {
+    **PLAIN,
+    **{name: make for name, make in WRAPPED.items() if name.endswith((" lstm", " user"))},
+}
+LAYERS = [(layer, name) for name, make in AROUND.items() for layer in layers(make)]
 
 
-@pytest.mark.parametrize("name", SOME)
-@pytest.mark.parametrize("layer", layers(PLAIN["lstm"]))
+@pytest.mark.parametrize(("layer", "name"), LAYERS)
 @pytest.mark.parametrize("law", LAYER_LAWS)
 def test_layer(law, layer, name):
-    import torch
-
     def make():
         torch.manual_seed(0)
-        return layers(SOME[name])[layer]().double()
+        return layers(AROUND[name])[layer]().double()
 
     LAYER_LAWS[law](make)
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_every_registered_cell_names_its_values(name):
+    made = cell(name)
+    assert len(named_values(run, made, inputs_of(made))) >= 1
+
+
+def test_how_many(capsys):
+    """Nothing may drop out of the sweep unseen."""
+    cells, layered = len(CELLS) * len(CELL_LAWS), len(LAYERS) * len(LAYER_LAWS)
+    with capsys.disabled():
+        print(
+            f"\nlaws: {len(CELL_LAWS)} over {len(CELLS)} cells and wrapped cells = {cells}, "
+            f"{len(LAYER_LAWS)} over {len(LAYERS)} layers = {layered}"
+        )
+    assert INPUT != HIDDEN
+    assert cells > 4000
+    assert layered > 800

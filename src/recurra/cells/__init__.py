@@ -27,6 +27,7 @@ from recurra.cells.lstm import (
 )
 from recurra.cells.minimal import MGUCell, MinGRUCell, MinLSTMCell
 from recurra.cells.multiplicative import MultiplicativeLSTMCell
+from recurra.cells.oscillator import CoRNNCell, CoRNNState
 from recurra.cells.weight_drop import WeightDrop, weight_drop
 from recurra.cells.wrappers import (
     Forced,
@@ -41,6 +42,8 @@ from recurra.cells.wrappers import (
 __all__ = [
     "AffineCell",
     "Cell",
+    "CoRNNCell",
+    "CoRNNState",
     "CoupledLSTMCell",
     "ElmanCell",
     "Forced",

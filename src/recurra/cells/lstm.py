@@ -225,8 +225,10 @@ class ProjectedLSTMCell(LSTMBase):
         return h, LSTMState(h, c)
 
     def torch_form(self) -> TorchForm | None:
-        """Torch's LSTM kernel computes this very step, without ``norm``."""
-        return None if self.norm else TorchForm("lstm", *self._torch_weights(), self.projection)
+        """Torch's LSTM kernel, without ``norm``; it knows a projection by its being narrower."""
+        if self.norm or self.recurrent_size == self.hidden_size:
+            return None
+        return TorchForm("lstm", *self._torch_weights(), self.projection)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``4*h*(i+r) + 4*h + r*h``."""
