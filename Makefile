@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup setup-dev wheels scoreboard sizes
+.PHONY: demo test lint docs setup setup-dev wheels scoreboard sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -16,6 +16,9 @@ test: setup-dev
 
 lint: setup-dev
 	@scripts/lint
+
+docs: setup-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 setup:
 	@scripts/setup

@@ -60,7 +60,7 @@ def replace(path: Path, name: str, content: bytes) -> None:
 # ------------------------------------------------------------------------------------- round trips
 
 
-@pytest.mark.parametrize("cell", cell_names())
+@pytest.mark.parametrize("cell", [name for name in cell_names() if name != "grud"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_saved_and_loaded_it_gives_the_same_bits(cell: str, tied: bool, tmp_path: Path) -> None:
     model = make(cell=cell, tied=tied).eval()

@@ -803,3 +803,57 @@ def test_a_process_that_is_ended(number: signal.Signals, training: Training) -> 
     training.end()
     assert training.child.returncode == -number
     assert usable(training.out)
+
+
+OWN_CELL = """
+import torch
+from torch import nn
+import recurra
+
+@recurra.register("tired")
+class Tired(recurra.Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size, hidden_size)
+        self.read = nn.Linear(input_size + hidden_size, hidden_size)
+
+    def initial_state(self, batch):
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):
+        h = torch.tanh(self.read(torch.cat([x, state.h], 1)))
+        return h, recurra.HiddenState(h)
+"""
+
+
+def test_a_cell_of_ones_own(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
+    """Known by its module, which the user names and no file does."""
+    (tmp_path / "tired_cells.py").write_text(OWN_CELL)
+    train = ["train", "language-model", "--data", text_file, *quick, "--set", "model.cell=tired"]
+    refused(recurra(*train, "--out", "a", cwd=tmp_path), 2, "no 'tired'", "--import")
+    for name, out in (("tired_cells", "a"), ("tired_cells.py", "b")):
+        done = recurra(*train, "--out", out, "--import", name, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    refused(recurra("describe", "a", cwd=tmp_path), 1, "'tired' was made as tired_cells.Tired")
+    told = recurra("describe", "a", "--import", "tired_cells", cwd=tmp_path)
+    assert "Tired" in told.stdout
+    for command in (["generate", "a", "--length", "5"], ["evaluate", "b", "--data", text_file]):
+        assert recurra(*command, "--import", "tired_cells.py", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("missing", None, "missing"),
+        ("missing.py", None, "missing.py"),
+        ("broken.py", "x = (", "broken.py"),
+        ("fails.py", "\n1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(
+    tmp_path: Path, name: str, content: str | None, said: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_text(content)
+    given = name if name == "missing" else path
+    refused(call("describe", tmp_path, "--import", given), 2, "--import", said)

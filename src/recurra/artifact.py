@@ -28,6 +28,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from recurra.cells import cell_names
 from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
 from recurra.files import write_folder
 from recurra.models import LanguageModel, LanguageModelConfig, Model
@@ -86,6 +87,7 @@ def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary])
         "format": _FORMAT,
         "kind": kind,
         "model": cast(pydantic.BaseModel, model.config).model_dump(),
+        "cells": model.origins,
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), files | {_CONFIG: _json(config)})
@@ -192,10 +194,25 @@ def _build(
     except ArtifactError:
         raise
     except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
-        raise ArtifactError(f"{folder / _CONFIG}: {problem}") from problem
+        raise ArtifactError(f"{folder / _CONFIG}: {problem}{_missing(config)}") from problem
     _compare(folder / _WEIGHTS, model, tensors)
     model.load_state_dict(tensors, assign=True)
     return model
+
+
+def _missing(config: Mapping[str, Any]) -> str:
+    """Which of a user's modules to import, if a cell that the model names is not registered.
+
+    The name is told, never imported: no file may make a machine run something.
+    """
+    cells = config.get("cells")
+    if not isinstance(cells, dict):
+        return ""
+    unknown = set(cells) - set(cell_names())
+    return "".join(
+        f" {name!r} was made as {cells[name]}: import that module first."
+        for name in sorted(unknown)
+    )
 
 
 def _check_sizes(

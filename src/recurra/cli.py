@@ -6,9 +6,11 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +42,10 @@ app = typer.Typer(
 Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
 Data = Annotated[Path, typer.Option(help="A text file, or a folder of them.")]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
+]
 Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
 
 
@@ -69,9 +75,11 @@ def train(
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
     encoding: Encoding = None,
+    import_: Import = None,
 ) -> None:
     """Train a model on a text, beside n-grams of the same text."""
     with friendly():
+        _import(import_)
         from recurra.data import read_documents
         from recurra.training import load_recipe, train_language_model
 
@@ -134,9 +142,11 @@ def evaluate(
     which: Which = "best",
     encoding: Encoding = None,
     pattern: Annotated[str, typer.Option(help="Which files of a folder to read.")] = "*.txt",
+    import_: Import = None,
 ) -> None:
     """Score a run on a text: nats and bits per character, perplexity, beside its n-grams."""
     with friendly():
+        _import(import_)
         from recurra.data import read_documents
         from recurra.training import evaluate as score
 
@@ -153,9 +163,11 @@ def generate(
     length: Annotated[int, typer.Option(help="Largest number of symbols.")] = 500,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     which: Which = "best",
+    import_: Import = None,
 ) -> None:
     """Write on from a prompt; the text appears as it is written."""
     with friendly():
+        _import(import_)
         from recurra.pipeline import Writer
 
         pieces = Writer(run, which=which).write(
@@ -168,9 +180,10 @@ def generate(
 
 
 @app.command()
-def describe(run: Run, which: Which = "best") -> None:
+def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
     """Show a model's layers, shapes, and parameters with their arithmetic."""
     with friendly():
+        _import(import_)
         from recurra import artifact
         from recurra.description import describe as explain
 
@@ -203,6 +216,31 @@ def friendly() -> Iterator[None]:
         if isinstance(problem, MemoryError) or any(word in str(problem) for word in said):
             _fail("out of memory. Smaller: model.hidden_size, training.batch_size or .window.", 1)
         raise
+
+
+def _import(names: list[str] | None) -> None:
+    """Run a user's own modules, so that the cells they register are known."""
+    for name in names or ():
+        path = Path(name)
+        try:
+            if path.suffix == ".py":
+                spec = importlib.util.spec_from_file_location(path.stem, path)
+                assert spec is not None
+                assert spec.loader is not None
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[path.stem] = module
+                spec.loader.exec_module(module)
+            else:
+                if os.getcwd() not in sys.path:
+                    sys.path.insert(0, os.getcwd())  # as `python -m` does
+                importlib.import_module(name)
+        except Exception as problem:
+            frames = traceback.extract_tb(problem.__traceback__)
+            own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
+            place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+            raise SettingError(
+                f"--import {name}: {type(problem).__name__}: {problem}{place}"
+            ) from None
 
 
 def _free(path: Path) -> Path:

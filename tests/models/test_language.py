@@ -134,7 +134,8 @@ def test_cell_settings_reach_every_layer() -> None:
     ("settings", "said"),
     [
         ({"cell": "lstmm"}, "did you mean 'lstm'"),
-        ({"cell": "transformer"}, "Known: elman, gru"),
+        ({"cell": "transformer"}, "Known: cornn, elman"),
+        ({"cell": "grud"}, "cell 'grud': reads a GappedInput"),
         ({"cell_settings": {"nrom": True}}, "cell 'lstm': .*nrom"),
         ({"cell_settings": {"input_size": 3}}, "cell 'lstm': .*input_size"),
         ({"cell_settings": {"name": "x"}}, "cell 'lstm': .*name"),

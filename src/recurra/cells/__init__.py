@@ -8,6 +8,7 @@ from recurra.cells.base import (
     TorchForm,
     cell_by_name,
     cell_names,
+    cell_origin,
     draw_noise,
     register,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "Zoneout",
     "cell_by_name",
     "cell_names",
+    "cell_origin",
     "draw_noise",
     "initializer",
     "register",

@@ -26,6 +26,7 @@ __all__ = [
     "TorchForm",
     "cell_by_name",
     "cell_names",
+    "cell_origin",
     "draw_noise",
     "register",
 ]
@@ -213,23 +214,37 @@ def cell_names() -> tuple[str, ...]:
     return tuple(sorted(_REGISTERED))
 
 
+def cell_origin(name: str) -> str:
+    """Where a registered cell was defined, ``module.Class``; an artifact keeps it to say so.
+
+    Raises:
+        SettingError: no cell of that name.
+    """
+    return _origin(_registered(name))
+
+
 def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: Any) -> Cell:
     """Build a registered cell.
 
     Raises:
         SettingError: no cell of that name, or a setting that it does not take.
     """
-    if name not in _REGISTERED:
-        raise SettingError(
-            f"cell: no {name!r}; {nearest(name, _REGISTERED)}. A cell of your own is known after "
-            "the module with its @recurra.register has been imported."
-        )
-    make = _REGISTERED[name]
+    make = _registered(name)
     try:  # the call alone: an error inside the cell's own code stays what it is
         inspect.signature(make).bind(input_size, hidden_size, **settings)
     except TypeError as problem:
         raise SettingError(f"cell {name!r}: {problem}") from None
     return make(input_size, hidden_size, **settings)
+
+
+def _registered(name: str) -> Callable[..., Cell]:
+    if name not in _REGISTERED:
+        raise SettingError(
+            f"cell: no {name!r}; {nearest(name, _REGISTERED)}. A cell of your own is known after "
+            "the module with its @recurra.register has been imported (on the command line: "
+            "--import my_module)."
+        )
+    return _REGISTERED[name]
 
 
 def _origin(make: Callable[..., Cell]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pydantic
 from torch import Tensor, nn
 
-from recurra.cells import cell_by_name
+from recurra.cells import cell_by_name, cell_origin
 from recurra.encoders import TokenEncoder
+from recurra.errors import SettingError
 from recurra.heads import LabelsHead
 from recurra.layers import Recurrent, Stack, TokenEmbedding
 from recurra.models.base import Model
@@ -87,11 +87,16 @@ class LanguageModel(Model):
 
     def __init__(self, config: LanguageModelConfig) -> None:
         width = config.embedding_size or config.hidden_size
-        sizes = [width, *[config.hidden_size] * config.layers]
-        layers = [
-            Recurrent(cell_by_name(config.cell, into, out, **config.cell_settings))
-            for into, out in pairwise(sizes)
-        ]
+        layers: list[Recurrent] = []
+        for _ in range(config.layers):  # a cell may give another width than it carries
+            into = layers[-1].output_size if layers else width
+            cell = cell_by_name(config.cell, into, config.hidden_size, **config.cell_settings)
+            if isinstance(cell.example_input(1), tuple):
+                raise SettingError(
+                    f"cell {config.cell!r}: reads a {type(cell.example_input(1)).__name__}, where a "
+                    "language model gives one vector a step"
+                )
+            layers.append(Recurrent(cell))
         encoder = TokenEncoder(
             TokenEmbedding(config.vocabulary_size, width, dropout=config.dropout),
             Stack(layers, dropout=config.dropout, residual=config.residual),
@@ -104,6 +109,11 @@ class LanguageModel(Model):
         )
         super().__init__(encoder, head)
         self.config = config
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
+        return {self.config.cell: cell_origin(self.config.cell)}
 
     def start(self, batch: int, context: Tree = None) -> Reading:
         """The state before the first symbol: the decoding protocol's first half.
