@@ -28,7 +28,7 @@ def ids(time: int, batch: int, seed: int = 1) -> torch.Tensor:
     return torch.randint(9, (time, batch), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("cell", cell_names())
+@pytest.mark.parametrize("cell", [name for name in cell_names() if name != "grud"])
 @pytest.mark.parametrize(
     "settings",
     [{}, {"tied": True}, {"residual": True, "layers": 3}, {"embedding_size": 4, "tied": True}],

@@ -91,10 +91,11 @@ class LanguageModel(Model):
         for _ in range(config.layers):  # a cell may give another width than it carries
             into = layers[-1].output_size if layers else width
             cell = cell_by_name(config.cell, into, config.hidden_size, **config.cell_settings)
-            if isinstance(cell.example_input(1), tuple):
+            reads = cell.example_input(1)
+            if isinstance(reads, tuple):
                 raise SettingError(
-                    f"cell {config.cell!r}: reads a {type(cell.example_input(1)).__name__}, where a "
-                    "language model gives one vector a step"
+                    f"cell {config.cell!r}: reads a {type(reads).__name__}, where a language model "
+                    "gives one vector a step"
                 )
             layers.append(Recurrent(cell))
         encoder = TokenEncoder(
