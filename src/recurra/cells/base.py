@@ -162,9 +162,16 @@ class Cell(nn.Module, abc.ABC):
 
     def zeros(self, batch: int, *sizes: int) -> Tensor:
         """Zeros ``[batch, *sizes]`` (``hidden_size`` unless given), typed like the parameters."""
-        like = next((p for p in self.parameters() if p.is_floating_point()), None)
+        like = self.typical()
         size = (batch, *(sizes or (self.hidden_size,)))
         return torch.zeros(size) if like is None else like.new_zeros(size)
+
+    def typical(self) -> Tensor | None:
+        """A parameter of floating point, which says type and device of the cell; None without."""
+        for own in self._parameters.values():  # many times cheaper than parameters()
+            if own is not None and own.is_floating_point():
+                return own
+        return next((p for p in self.parameters() if p.is_floating_point()), None)
 
     def forward(
         self, x: Any, state: Any = None, context: Tree = None, noise: Noise | None = None

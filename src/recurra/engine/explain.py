@@ -113,7 +113,9 @@ def _cells(
         yield name, module, backend
         return
     own = getattr(module, "backend", None)
-    for child_name, child in module.named_children():
+    # Cells that are no submodules, because the module gives them its own tensors at every call.
+    held: dict[str, nn.Module] = getattr(module, "held_cells", dict)()
+    for child_name, child in (*held.items(), *module.named_children()):
         yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
 
 

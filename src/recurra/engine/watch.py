@@ -125,5 +125,11 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
 
 
 def _places(module: nn.Module) -> dict[int, str]:
-    """Where each cell stands in a module."""
-    return {id(part): name for name, part in module.named_modules() if isinstance(part, Cell)}
+    """Where each cell stands in a module, those included that are held without being submodules."""
+    places = {}
+    for name, part in module.named_modules():
+        if isinstance(part, Cell):
+            places[id(part)] = name
+        for own, cell in getattr(part, "held_cells", dict)().items():
+            places[id(cell)] = f"{name}.{own}" if name else own
+    return places

@@ -2,15 +2,21 @@
 
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.bidirectional import Bidirectional
+from recurra.layers.dropin import GRU, LSTM, RNN
+from recurra.layers.dropin_base import RNNBase
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.tokens import Projection, TokenEmbedding
 
 __all__ = [
     "Bidirectional",
+    "GRU",
+    "LSTM",
     "Layer",
     "LayerOutput",
     "Projection",
+    "RNN",
+    "RNNBase",
     "Recurrent",
     "Stack",
     "TokenEmbedding",

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 
 from recurra.checks import check_rate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
+from recurra.layers.dropin_base import RNNBase
 from recurra.states import Tree
 
 __all__ = ["Stack"]
+
+# By torch's name of a kind, the cell that does the same in a Recurrent.
+_CELLS = {
+    "GRU": "GRUCell",
+    "LSTM": "LSTMCell",
+    "RNN_RELU": "ElmanCell",
+    "RNN_TANH": "ElmanCell",
+}
 
 
 class Stack(Layer):
@@ -98,11 +107,18 @@ class Stack(Layer):
         return f"dropout={self.dropout}, residual={self.residual}"
 
 
-def _check(layers: list[Layer], dropout: float, residual: bool) -> None:
+def _check(layers: list[Any], dropout: float, residual: bool) -> None:
     if not layers:
         raise SettingError("Stack: expected at least one layer, got none")
     check_rate("Stack, dropout", dropout)
     for number, layer in enumerate(layers):
+        if isinstance(layer, RNNBase | nn.RNNBase):
+            name = type(layer).__name__
+            raise SettingError(
+                f"Stack: layer {number}, {name}, has torch.nn's shape and returns (output, h_n). "
+                f"Use Recurrent({_CELLS.get(layer.mode)}(...)), or in place of the stack "
+                f"{name}(..., num_layers={len(layers)})."
+            )
         if not isinstance(layer, Layer):
             raise SettingError(
                 f"Stack: layer {number} is a {type(layer).__name__}; expected a recurra layer, "

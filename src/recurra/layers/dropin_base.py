@@ -1,0 +1,493 @@
+"""What torch.nn's three recurrent layers have in common, on Recurra's engine."""
+
+from __future__ import annotations
+
+import abc
+import math
+import warnings
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from recurra.cells import AffineCell, Cell, HiddenState
+from recurra.checks import check_flag, check_number, check_size
+from recurra.engine import BackendName, run
+from recurra.engine.choose import check_backend
+from recurra.errors import SettingError, ShapeError
+from recurra.lengths import check_lengths
+from recurra.sequences import PaddedSequence
+from recurra.states import Tree
+
+__all__ = ["RNNBase"]
+
+
+class _Rows(NamedTuple):
+    """An input of any form, as the engine reads it.
+
+    Args:
+        form: what came in, and will go out.
+        values: ``[time, batch, i]``; rows of a PackedSequence in its own order, longest first.
+        lengths: ``[batch]``, or None if every row is whole.
+        packed: the PackedSequence, or None.
+    """
+
+    form: Literal["tensor", "one row", "padded", "packed"]
+    values: Tensor
+    lengths: Tensor | None = None
+    packed: PackedSequence | None = None
+
+
+class RNNBase(nn.Module, abc.ABC):
+    """Base of :class:`recurra.RNN`, :class:`recurra.LSTM` and :class:`recurra.GRU`.
+
+    The layer owns the parameters, under torch.nn's names. For each layer and direction it holds a
+    cell without memory (on the device ``meta``) that says what a step is, and gives it the tensors
+    at every call. So whatever changes a parameter or stands in for it is what the call uses:
+    ``torch.func.functional_call``, parametrizations, ``load_state_dict(assign=True)``, ``.data``.
+
+    Args:
+        mode: torch's name of the kind: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"LSTM"`` or ``"GRU"``.
+        input_size: as of :class:`recurra.LSTM`, and so are the other arguments.
+
+    Raises:
+        SettingError: a setting that torch.nn would refuse.
+        BackendError: an unknown backend.
+    """
+
+    _state: ClassVar[Any] = HiddenState
+    """The named tuple that the cell carries."""
+
+    _cells: tuple[AffineCell, ...]
+
+    def __init__(
+        self,
+        mode: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        backend: BackendName | None = None,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.input_size = check_size("input_size", input_size)
+        self.hidden_size = check_size("hidden_size", hidden_size)
+        self.num_layers = check_size("num_layers", num_layers)
+        self.bias = check_flag("bias", bias)
+        self.batch_first = check_flag("batch_first", batch_first)
+        self.dropout = _check_dropout(dropout, self.num_layers)
+        self.bidirectional = check_flag("bidirectional", bidirectional)
+        self.proj_size = check_size("proj_size", proj_size, 0)
+        if self.proj_size >= self.hidden_size:
+            raise SettingError(
+                f"proj_size: expected less than hidden_size ({hidden_size}), got {proj_size}. "
+                "A projection makes h narrower; 0 is none."
+            )
+        check_backend(backend)
+        self.backend = backend
+        self._cells = self._make_cells()
+        for names, cell in zip(self._names(), self._cells, strict=True):
+            shapes = [cell.input_weight.shape, cell.recurrent_weight.shape]
+            shapes += [cell.input_weight.shape[:1]] * 2 * self.bias
+            shapes += [torch.Size([self.proj_size, self.hidden_size])] * (self.proj_size > 0)
+            for name, shape in zip(names, shapes, strict=True):
+                value = torch.empty(shape, device=device, dtype=dtype)
+                self.register_parameter(name, nn.Parameter(value))
+        self.reset_parameters()
+
+    # ---- what it is made of --------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _make_cell(self, input_size: int) -> AffineCell:
+        """The cell of one layer and direction."""
+
+    def _cell_biases(self, read: Tensor, kept: Tensor) -> dict[str, Tensor]:
+        """The cell's biases from torch's two: most cells have one where torch has two."""
+        return {"bias": read + kept}
+
+    def _make_cells(self) -> tuple[AffineCell, ...]:
+        # Without memory, and without a touch of anybody's random numbers.
+        with torch.device("meta"):
+            above = (self.num_layers - 1) * self._directions
+            sizes = [self.input_size] * self._directions + [self.output_size] * above
+            # In evaluation for good: what is random here stands between the layers.
+            return tuple(self._make_cell(size).eval() for size in sizes)
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output: h, of both directions where there are two."""
+        return (self.proj_size or self.hidden_size) * self._directions
+
+    def _suffixes(self) -> list[str]:
+        """``l0``, ``l0_reverse``, ``l1``: what the names of each layer and direction end with."""
+        ends = ("", "_reverse")[: self._directions]
+        return [f"l{layer}{end}" for layer in range(self.num_layers) for end in ends]
+
+    def _names(self) -> list[list[str]]:
+        """Names of the parameters of each layer and direction, in torch's order."""
+        stems = ["weight_ih", "weight_hh"]
+        stems += ["bias_ih", "bias_hh"] * self.bias + ["weight_hr"] * (self.proj_size > 0)
+        return [[f"{stem}_{suffix}" for stem in stems] for suffix in self._suffixes()]
+
+    def held_cells(self) -> dict[str, Cell]:
+        """The cells that run, by layer and direction (``l0``, ``l0_reverse``).
+
+        They are no submodules and have no memory; :func:`recurra.explain` and
+        :func:`recurra.named_values` find them here.
+        """
+        return dict(zip(self._suffixes(), self._cells, strict=True))
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters of each layer and direction."""
+        return [[getattr(self, name) for name in names] for names in self._names()]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: weights are packed at every call. It is here for code that calls it."""
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter as torch.nn does: uniform in ``± 1 / sqrt(hidden_size)``."""
+        bound = 1 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``4*h*(i+h) + 8*h`` for an LSTM of one layer; layers above read h where it reads i."""
+        gates = self._cells[0].input_weight.shape[0] // self.hidden_size
+        g = "" if gates == 1 else f"{gates}*"
+        r = "r" if self.proj_size else "h"
+        more = [f"{2 * gates}*h"] * self.bias + ["r*h"] * (self.proj_size > 0)
+
+        def layers(read: str, count: int) -> str:
+            terms = " + ".join([f"{g}h*({read}+{r})", *more])
+            return terms if count == 1 else f"{count}*({terms})"
+
+        formula = layers("i", self._directions)
+        if self.num_layers > 1:
+            below = f"2*{r}" if self.bidirectional else r
+            formula += " + " + layers(below, (self.num_layers - 1) * self._directions)
+        sizes = {"i": self.input_size, "h": self.hidden_size}
+        return formula, sizes | ({"r": self.proj_size} if self.proj_size else {})
+
+    def extra_repr(self) -> str:
+        """Sizes, and the settings that are not the usual ones, as torch.nn shows them."""
+        usual = {
+            "proj_size": 0,
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0,
+            "bidirectional": False,
+            "backend": None,
+        }
+        values = [(name, getattr(self, name)) for name in usual]
+        settings = [f", {name}={value!r}" for name, value in values if value != usual[name]]
+        return f"{self.input_size}, {self.hidden_size}{''.join(settings)}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The cells follow from the settings: a saved layer holds none of the engine's objects.
+        return {name: value for name, value in self.__dict__.items() if name != "_cells"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._cells = self._make_cells()
+
+    # ---- running -------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        input: Any,
+        hx: Any = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+        return_states: bool = False,
+    ) -> Any:
+        """Run over a batch of rows, or one row.
+
+        ``batch_first`` turns the first two axes of an input that is a tensor, and of the ``resets``
+        and states that go with one. It has no bearing on hx and h_n, nor on the other forms.
+
+        Args:
+            input: one of the forms in :mod:`recurra.layers.dropin`.
+            hx: the state to start from, as an earlier call returned it: h ``[layers * directions,
+                batch, r]``, of an LSTM the pair of it and c ``[layers * directions, batch, h]``; no
+                batch axis for one row. Zeros if None.
+            lengths: whole numbers ``[batch]``, 0 to time, in any order; beside a tensor only.
+                Outputs keep their full time and are zero behind a row's length.
+            resets: bool ``[time, batch]``, of one row ``[time]``: True at the first step of a new
+                sequence. The state becomes zero there, and no gradient crosses. A direction that
+                reads from the end is reset after that step.
+            return_states: whether to give the state after every step.
+
+        Returns:
+            the output; h_n, of an LSTM ``(h_n, c_n)``: each row's state after its own last step, hx
+            for an empty row; with ``return_states`` also the state after every step, ``[layers *
+            directions, time, batch, r]``, of an LSTM the pair of it and c's, zero behind a row's
+            length. Rows are in the order in which they were given.
+
+        Raises:
+            ShapeError: something does not fit; the message names it.
+            BackendError: the backend that was forced cannot run this call.
+        """
+        rows = self._read(input, lengths)
+        tensors = self._tensors()
+        starts = self._starts(hx, rows, tensors[0]["input_weight"])
+        resets = self._read_resets(resets, rows)
+        values = rows.values
+        ends, every = [], []
+        for layer in range(self.num_layers):
+            if layer and self.dropout and self.training:
+                values = self._dropped(values, rows)
+            outputs = []
+            for direction in range(self._directions):
+                at = layer * self._directions + direction
+                result = run(
+                    self._cells[at],
+                    values,
+                    starts[at],
+                    lengths=rows.lengths,
+                    resets=resets,
+                    reverse=direction == 1,
+                    return_states=return_states,
+                    parameters=tensors[at],
+                    backend=self.backend,
+                )
+                outputs.append(result.outputs)
+                ends.append(result.state)
+                every.append(result.states)
+            values = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+        found = self._given_back(values, rows), self._joined(ends, rows)
+        return (*found, self._joined(every, rows, steps=True)) if return_states else found
+
+    def _tensors(self) -> list[dict[str, Tensor]]:
+        """Each cell's tensors: looked up at every call, and once, for one may be computed."""
+        cells = []
+        for names in self._names():
+            # Two weights, perhaps two biases, perhaps a projection.
+            read, kept, *rest = [getattr(self, name) for name in names]
+            given = {"input_weight": read, "recurrent_weight": kept}
+            if self.bias:
+                given |= self._cell_biases(rest[0], rest[1])
+            if self.proj_size:
+                given["projection"] = rest[-1]
+            cells.append(given)
+        return cells
+
+    def _dropped(self, values: Tensor, rows: _Rows) -> Tensor:
+        """Dropout between layers; of packed rows on what is valid alone, as torch draws it."""
+        if rows.packed is None:
+            return nn.functional.dropout(values, self.dropout)
+        data = nn.functional.dropout(_packed_data(values, rows), self.dropout)
+        return pad_packed_sequence(PackedSequence(data, rows.packed.batch_sizes))[0]
+
+    # ---- what goes in --------------------------------------------------------------------------
+
+    def _read(self, given: Any, lengths: Any) -> _Rows:
+        """An input of any form."""
+        name = type(self).__name__
+        if isinstance(given, list):
+            given = PaddedSequence.from_list(given)
+        if isinstance(given, PaddedSequence | PackedSequence) and lengths is not None:
+            raise ShapeError(
+                f"lengths: given beside a {type(given).__name__}, which has its own; leave out."
+            )
+        if isinstance(given, PackedSequence):
+            self._check_width(given.data, "a PackedSequence with data [elements, {}]")
+            return _unpacked(given)
+        if isinstance(given, PaddedSequence):
+            self._check_width(given.values, "a PaddedSequence with values [time, batch, {}]")
+            return _Rows("padded", given.values, given.lengths)
+        if not isinstance(given, Tensor):
+            raise ShapeError(
+                f"input of {name}: expected a tensor, a PackedSequence, a PaddedSequence or a list "
+                f"of rows, got {type(given).__name__}."
+            )
+        axes = "batch, time" if self.batch_first else "time, batch"
+        one_row = given.dim() == 2
+        self._check_width(given, "[time, {}] for one row" if one_row else f"[{axes}, {{}}]")
+        if one_row:
+            if lengths is not None:
+                raise ShapeError(
+                    "lengths: given beside one row, which has no batch axis. Cut the row, or add "
+                    f"the axis: [{axes}, {self.input_size}]."
+                )
+            return _Rows("one row", given.unsqueeze(1))
+        values = given.transpose(0, 1) if self.batch_first else given
+        if lengths is not None:
+            try:
+                lengths = check_lengths(lengths, values.shape[0], values.shape[1], values.device)
+            except ShapeError as problem:
+                way = f"This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
+                raise ShapeError(f"{problem} {way}") from None
+        return _Rows("tensor", values, lengths)
+
+    def _check_width(self, values: Tensor, expected: str) -> None:
+        """Are there as many axes as ``expected`` tells, and is the last one i wide?"""
+        if values.dim() != expected.count(",") + 1 or values.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"input of {type(self).__name__}: expected {expected.format(self.input_size)}, got "
+                f"{list(values.shape)}."
+            )
+
+    def _starts(self, hx: Any, rows: _Rows, weight: Tensor) -> list[Tree]:
+        """The state that each layer and direction starts from; None stands for zeros."""
+        if hx is None:
+            return [None] * len(self._cells)
+        fields = self._state._fields
+        given = hx if isinstance(hx, tuple | list) else (hx,)
+        if len(given) != len(fields) or not all(isinstance(leaf, Tensor) for leaf in given):
+            wanted = (
+                "one tensor" if len(fields) == 1 else f"a pair of tensors ({', '.join(fields)})"
+            )
+            raise ShapeError(
+                f"hx of {type(self).__name__}: expected {wanted}, got "
+                f"({', '.join(type(leaf).__name__ for leaf in given)}). "
+                "Pass the state that an earlier call returned."
+            )
+        leaves = []
+        for field, leaf in zip(fields, given, strict=True):
+            self._check_start(field, leaf, rows, weight)
+            leaf = leaf.unsqueeze(1) if rows.form == "one row" else leaf
+            leaves.append(_ordered(leaf, 1, rows.packed and rows.packed.sorted_indices))
+        cut = [leaf.unbind() for leaf in leaves]
+        return [self._state(*parts) for parts in zip(*cut, strict=True)]
+
+    def _check_start(self, field: str, leaf: Tensor, rows: _Rows, weight: Tensor) -> None:
+        name = f"{field} in hx of {type(self).__name__}"
+        count, batch = len(self._cells), rows.values.shape[1]
+        size = (self.proj_size or self.hidden_size) if field == "h" else self.hidden_size
+        one = rows.form == "one row"
+        expected = [count, size] if one else [count, batch, size]
+        if list(leaf.shape) != expected:
+            axes = "layers * directions, size" if one else "layers * directions, batch, size"
+            hint = ""
+            if not one and list(leaf.shape) == [batch, count, size]:
+                hint = " batch_first does not turn a state: use hx.transpose(0, 1)."
+            raise ShapeError(
+                f"{name}: expected {expected} ([{axes}]), got {list(leaf.shape)}.{hint}"
+            )
+        if leaf.device != weight.device:
+            raise ShapeError(
+                f"{name}: expected on {weight.device}, where the weights are, got on {leaf.device}."
+                " Move it with .to(...)."
+            )
+        if leaf.dtype != weight.dtype and not torch.is_autocast_enabled(leaf.device.type):
+            raise ShapeError(
+                f"{name}: expected {weight.dtype}, as the weights, got {leaf.dtype}. Convert it, "
+                f"for example {field}.to({weight.dtype})."
+            )
+
+    def _read_resets(self, resets: Any, rows: _Rows) -> Tensor | None:
+        """Resets ``[time, batch]``, in the order of the rows."""
+        if resets is None:
+            return None
+        resets = torch.as_tensor(resets, device=rows.values.device)
+        sizes = dict(zip(("time", "batch"), rows.values.shape[:2], strict=True))
+        turned = rows.form == "tensor" and self.batch_first
+        axes = ["time"] if rows.form == "one row" else ["time", "batch"]
+        expected = {axis: sizes[axis] for axis in (axes[::-1] if turned else axes)}
+        if resets.dtype != torch.bool or list(resets.shape) != list(expected.values()):
+            wanted = ", ".join(f"{axis}={size}" for axis, size in expected.items())
+            got = f"{str(resets.dtype).removeprefix('torch.')} {list(resets.shape)}"
+            raise ShapeError(
+                f"resets of {type(self).__name__}: expected bool [{wanted}], got {got}."
+            )
+        resets = resets.unsqueeze(1) if rows.form == "one row" else resets
+        resets = resets.transpose(0, 1) if turned else resets
+        return _ordered(resets, 1, rows.packed and rows.packed.sorted_indices)
+
+    # ---- what comes out ------------------------------------------------------------------------
+
+    def _given_back(self, values: Tensor, rows: _Rows) -> Any:
+        """Outputs ``[time, batch, ...]`` in the form that came in."""
+        if rows.form == "padded":
+            return PaddedSequence(values, rows.lengths)  # type: ignore[arg-type]
+        if rows.packed is not None:
+            return rows.packed._replace(data=_packed_data(values, rows))
+        if rows.form == "one row":
+            return values.squeeze(1)
+        return values.transpose(0, 1) if self.batch_first else values
+
+    def _joined(self, states: list[Tree], rows: _Rows, *, steps: bool = False) -> Any:
+        """States of all layers and directions, as torch returns them."""
+        batch_axis = 2 if steps else 1
+        joined = []
+        for parts in zip(*states, strict=True):
+            leaf = torch.stack(parts)
+            if rows.form == "one row":
+                leaf = leaf.squeeze(batch_axis)
+            elif rows.form == "tensor" and steps and self.batch_first:
+                leaf = leaf.transpose(1, 2)
+            else:
+                leaf = _ordered(leaf, batch_axis, rows.packed and rows.packed.unsorted_indices)
+            joined.append(leaf)
+        return joined[0] if len(joined) == 1 else tuple(joined)
+
+
+def _check_dropout(rate: Any, layers: int) -> float:
+    """Torch's range, which has its end in it, and torch's warning."""
+    checked = check_number("dropout", rate)
+    if not 0 <= checked <= 1:
+        raise SettingError(f"dropout: expected 0 to 1, the share left out, got {rate!r}")
+    if checked and layers == 1:
+        warnings.warn(
+            "dropout stands between layers, so with num_layers=1 there is none: got "
+            f"dropout={rate!r}. Leave it out, or use more layers.",
+            stacklevel=4,  # who made the layer
+        )
+    return checked
+
+
+def _unpacked(packed: PackedSequence) -> _Rows:
+    """Rows of a PackedSequence in its own order, longest first.
+
+    Raises:
+        ShapeError: its parts do not fit each other, or it names rows that it has no steps of.
+    """
+    data, sizes = packed.data, packed.batch_sizes
+    batch = int(sizes[0]) if len(sizes) else 0
+    order = packed.sorted_indices
+    if order is not None and len(order) > batch:
+        # Rows are sorted by length: those without a step stand behind the others.
+        raise ShapeError(
+            f"input: rows {sorted(order[batch:].tolist())} are empty, and a PackedSequence cannot "
+            "hold them. Use a PaddedSequence, or lengths= beside a tensor."
+        )
+    orders = [order, packed.unsorted_indices]
+    if any(found is not None and len(found) != batch for found in orders):
+        raise ShapeError(
+            f"input: expected a PackedSequence whose indices order its {batch} rows, got "
+            f"{[None if found is None else len(found) for found in orders]} of them. Make it with "
+            "torch.nn.utils.rnn.pack_padded_sequence."
+        )
+    if batch == 0 or int(sizes.sum()) != len(data):
+        raise ShapeError(
+            f"input: expected a PackedSequence of at least one row and of {int(sizes.sum())} "
+            f"elements, the sum of its batch_sizes, got {len(data)} elements."
+        )
+    values, lengths = pad_packed_sequence(PackedSequence(data, sizes))
+    return _Rows("packed", values, lengths.to(values.device), packed)
+
+
+def _packed_data(values: Tensor, rows: _Rows) -> Tensor:
+    """The valid elements of sorted rows, in the order of time, then row."""
+    lengths: Any = rows.lengths
+    return pack_padded_sequence(values, lengths.cpu()).data
+
+
+def _ordered(leaf: Tensor, axis: int, order: Tensor | None) -> Tensor:
+    return leaf if order is None else leaf.index_select(axis, order.to(leaf.device))
