@@ -69,7 +69,7 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "description": {"evaluate"},
-    "names": {"as_dict", "collecting", "stacked"},
+    "names": {"collecting", "numbered", "of_rows", "stacked"},
     "states": {"rebuild"},
     "training": {"fit_ngrams", "interruptible", "optimizer_of", "train_step"},
 }

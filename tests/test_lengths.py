@@ -95,7 +95,9 @@ def test_last_step() -> None:
 
 def test_common_sizes() -> None:
     assert common_sizes((torch.zeros(3, 2), (None, torch.zeros(3, 2, 5))), "inputs") == (3, 2)
-    with pytest.raises(ShapeError, match=r"^inputs: expected \[time=3, batch=2, .* got \[3, 4\]"):
+    with pytest.raises(
+        ShapeError, match=r"^inputs\[1\]: expected \[time=3, batch=2, .* got \[3, 4\]"
+    ):
         common_sizes((torch.zeros(3, 2), torch.zeros(3, 4)), "inputs")
     with pytest.raises(ShapeError, match=r"expected tensors \[time, batch, ...\], got \[3\]"):
         common_sizes(torch.zeros(3), "inputs")

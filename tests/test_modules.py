@@ -1,11 +1,11 @@
-"""Evaluation mode for a while, and what relies on it."""
+"""Evaluation mode for a while, what relies on it, and twins with other tensors."""
 
 import pytest
 import torch
 from torch import nn
 
 import recurra
-from recurra.modules import evaluating
+from recurra.modules import evaluating, with_tensors
 
 
 def test_every_module_gets_its_own_mode_back():
@@ -71,3 +71,90 @@ def test_arithmetic_that_does_not_add_up_is_not_printed():
     text = str(recurra.describe(cell))
     assert "4*h*(i+h)" not in text
     assert str(sum(p.numel() for p in cell.parameters())) in text
+
+
+# ---- a twin with other tensors ------------------------------------------------------------------
+
+
+class Tied(nn.Module):
+    """One tensor under two names, a buffer, and a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.there = nn.Parameter(torch.tensor([[2.0, 1.0]]))
+        self.back = self.there
+        self.shift = nn.Parameter(torch.ones(1))
+        self.register_buffer("scale", torch.tensor(3.0))
+        self.power = 2
+
+    def forward(self, x):
+        return self.scale * (x @ self.there.T) ** self.power @ self.back + self.shift
+
+
+def test_a_twin_uses_the_tensors_it_is_given():
+    module, x = Tied(), torch.tensor([[1.0, -3.0]])
+    given = {"shift": torch.full((1,), 5.0), "scale": torch.tensor(-1.0)}
+    twin = with_tensors(module, given)
+    assert type(twin) is Tied
+    assert twin.shift is given["shift"]
+    assert twin.scale is given["scale"]
+    assert twin.there is module.there, "what is not given stays its own"
+    wanted = torch.func.functional_call(module, given, (x,))
+    assert torch.equal(twin(x), wanted)
+    assert not torch.equal(twin(x), module(x))
+    assert set(twin.state_dict()) == set(module.state_dict())
+
+
+def test_a_twin_sends_the_gradient_to_the_tensors_it_was_given():
+    module, x = Tied(), torch.tensor([[1.0, -3.0]])
+    start = torch.full((1, 2), 0.5, requires_grad=True)
+    made = 2 * start  # tensors that were computed keep their graph
+    with_tensors(module, {"there": made})(x).sum().backward()
+    assert start.grad.all()
+    assert module.there.grad is None
+    assert module.shift.grad is not None
+
+
+@pytest.mark.parametrize("name", ["there", "back"])
+def test_a_tensor_of_two_names_is_replaced_under_both(name):
+    module, x = Tied(), torch.tensor([[1.0, -3.0]])
+    given = torch.tensor([[0.5, 4.0]])
+    twin = with_tensors(module, {name: given})
+    assert twin.there is given
+    assert twin.back is given
+    assert torch.equal(twin(x), torch.func.functional_call(module, {name: given}, (x,)))
+
+
+def test_the_module_of_a_twin_is_left_as_it_was():
+    module, x = Tied(), torch.tensor([[1.0, -3.0]])
+    before, own = module(x), dict(module._parameters)
+    twin = with_tensors(module, {"there": torch.zeros(1, 2), "scale": torch.tensor(0.0)})
+    twin.power = 7
+    twin.eval()
+    assert module.power == 2
+    assert module.training
+    assert module._parameters == own
+    assert all(module._parameters[name] is own[name] for name in own)
+    assert torch.equal(module(x), before)
+    # Nor is a tensor copied: what changes the module's own later is seen by its twin.
+    with torch.no_grad():
+        module.shift.fill_(-1.0)
+    assert twin(x).tolist() == [[-1.0, -1.0]]
+
+
+def test_a_module_with_children_has_no_twin():
+    for module in (nn.Sequential(nn.Linear(2, 2)), recurra.Zoneout(recurra.GRUCell(2, 3))):
+        with pytest.raises(ValueError, match="expected a module without children"):
+            with_tensors(module, {})
+
+
+def test_a_twin_of_a_cell_without_a_bias():
+    """A parameter that is None is there by name, and no tensor."""
+    cell = recurra.LSTMCell(2, 3, bias=False)
+    weight = torch.zeros(12, 2)
+    twin = with_tensors(cell, {"input_weight": weight})
+    assert twin.bias is None
+    assert twin.cell_gain is None
+    x = torch.ones(4, 2)
+    assert not twin(x)[0].any()
+    assert cell(x)[0].any()

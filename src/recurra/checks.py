@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 from typing import Any
 
@@ -26,13 +28,15 @@ def check_size(name: str, value: Any, least: int = 1) -> int:
 
 
 def check_number(name: str, value: Any) -> float:
-    """A number, and not True or False.
+    """A finite number, and not True or False; NumPy's count.
 
     Raises:
         SettingError: anything else.
     """
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise SettingError(f"{name}: expected a number, got {value!r}")
+    if not math.isfinite(value):
+        raise SettingError(f"{name}: expected a finite number, got {value!r}")
     return float(value)
 
 

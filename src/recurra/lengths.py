@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import ShapeError
-from recurra.states import Tree, leaves
+from recurra.states import Tree, paths
 
 __all__ = [
     "check_lengths",
@@ -112,14 +112,14 @@ def common_sizes(tree: Tree, what: str) -> tuple[int, int]:
         ShapeError: a leaf that is no ``[time, batch, ...]`` tensor, or differs from the first.
     """
     sizes: tuple[int, int] | None = None
-    for leaf in leaves(tree):
+    for place, leaf in paths(tree):
         if not isinstance(leaf, Tensor) or leaf.dim() < 2:
             got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
-            raise ShapeError(f"{what}: expected tensors [time, batch, ...], got {got}.")
+            raise ShapeError(f"{what}{place}: expected tensors [time, batch, ...], got {got}.")
         if sizes is not None and tuple(leaf.shape[:2]) != sizes:
             raise ShapeError(
-                f"{what}: expected [time={sizes[0]}, batch={sizes[1]}, ...] in every part, "
-                f"got {list(leaf.shape)}."
+                f"{what}{place}: expected [time={sizes[0]}, batch={sizes[1]}, ...], as the parts "
+                f"before it, got {list(leaf.shape)}."
             )
         sizes = (leaf.shape[0], leaf.shape[1])
     if sizes is None:

@@ -34,7 +34,7 @@ def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     and for a while changes the module itself, under the eyes of other threads.
 
     Raises:
-        ValueError: the module has children.
+        ValueError: the module has children, or no tensor of such a name.
     """
     if next(module.children(), None) is not None:
         raise ValueError("with_tensors: expected a module without children")
@@ -42,6 +42,8 @@ def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
     twin.__dict__.update(module.__dict__)
     # A tensor that has two names is replaced under both.
     known = {**module._parameters, **module._buffers}
+    if any(known.get(name) is None for name in tensors):
+        raise ValueError(f"with_tensors: expected some of {list(known)}, got {list(tensors)}")
     replaced = {id(known[name]): tensor for name, tensor in tensors.items()}
     for kind in ("_parameters", "_buffers"):
         own = module.__dict__[kind]

@@ -54,21 +54,29 @@ def collecting() -> Iterator[list[tuple[str, Tensor]]]:
             _COLLECTING[thread] = before
 
 
-def as_dict(found: list[tuple[str, Tensor]], rows: int) -> dict[str, Tensor]:
-    """Labels to values; the second value of a label is called ``label (2)``.
+def numbered(found: list[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    """Labels to values; the second value of a label is called ``label (2)``."""
+    result: dict[str, Tensor] = {}
+    for label, value in found:
+        free, number = label, 1
+        while free in result:
+            number += 1
+            free = f"{label} ({number})"
+        result[free] = value
+    return result
+
+
+def of_rows(found: list[tuple[str, Tensor]], rows: int) -> dict[str, Tensor]:
+    """Labels to values of one step.
 
     Raises:
         ShapeError: a value that does not lead with the batch.
     """
-    result: dict[str, Tensor] = {}
-    times: dict[str, int] = {}
     for label, value in found:
         if not isinstance(value, Tensor) or value.dim() < 1 or value.shape[0] != rows:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ShapeError(f"named {label!r}: expected a tensor [batch={rows}, ...], got {got}.")
-        times[label] = times.get(label, 0) + 1
-        result[label if times[label] == 1 else f"{label} ({times[label]})"] = value
-    return result
+    return numbered(found)
 
 
 def stacked(

@@ -21,6 +21,7 @@ __all__ = [
     "leaves",
     "map_tree",
     "match",
+    "paths",
     "select_rows",
     "stack",
     "unstack",
@@ -73,6 +74,16 @@ def leaves(tree: Tree) -> Iterator[Tensor]:
             yield from leaves(part)
     elif tree is not None:
         yield tree
+
+
+def paths(tree: Tree, start: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a tree with where they stand: ``.x``, ``[0].h``; empty for a tensor alone."""
+    if isinstance(tree, tuple):
+        names = getattr(tree, "_fields", None)
+        for index, part in enumerate(tree):
+            yield from paths(part, f"{start}.{names[index]}" if names else f"{start}[{index}]")
+    elif tree is not None:
+        yield start, tree
 
 
 def first(tree: Tree) -> Tensor:

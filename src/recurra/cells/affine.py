@@ -73,9 +73,10 @@ class AffineCell(Cell):
         recurrent_init: str | Initializer = "orthogonal",
         recurrent_size: int | None = None,
     ) -> None:
+        check_size("input_size", input_size)
         fed_back = hidden_size if recurrent_size is None else recurrent_size
         super().__init__(input_size, hidden_size, fed_back)
-        self.recurrent_size = check_size("recurrent_size", fed_back)
+        self.recurrent_size = fed_back
         self.norm = check_norm(norm)
         self.recurrent_dropout = check_rate("recurrent_dropout", recurrent_dropout)
         blocks = sum(self.groups)

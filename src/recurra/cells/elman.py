@@ -120,7 +120,7 @@ def named_activation(given: str | Activation | None) -> Activation | None:
         if given not in _NAMED:
             raise SettingError(f"activation: no {given!r}; {nearest(given, _NAMED)}")
         return _NAMED[given]
-    if given is not None and not callable(given):
+    if given is not None and (not callable(given) or isinstance(given, type)):
         raise SettingError(f"activation: expected a name, a function or none, got {given!r}")
     if type(given) is nn.Tanh or given is nn.functional.tanh:
         return torch.tanh

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recurra.cells.affine import candidate, gate
 from recurra.cells.base import Cell, Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_size
 from recurra.errors import SettingError
 from recurra.names import named
 from recurra.states import Tree
@@ -68,7 +68,7 @@ class GRUDCell(Cell):
     m is what was observed, x' each feature's last observed value, and :math:`\bar x` its mean over
     the training data. As in the paper, z is the share of the new. The paper computes :math:`\delta`
     from time stamps beforehand; here the state carries it, so that a stream needs only the time
-    since its last step.
+    since its last step. Of the state only h is a hidden state: zone out ``{"h": rate}``.
 
     Args:
         input_size: number i of features.
@@ -85,7 +85,7 @@ class GRUDCell(Cell):
         ``hidden_decay`` [h, i], ``hidden_decay_bias`` [h].
 
     Raises:
-        SettingError: an unknown initializer, or a size below 1.
+        SettingError: an unknown initializer, a size below 1, or a mean of another width.
     """
 
     input_size: int
@@ -101,7 +101,7 @@ class GRUDCell(Cell):
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(check_size("input_size", input_size), hidden_size)
         rows = 3 * hidden_size
         self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         self.recurrent_weight = nn.Parameter(torch.empty(rows, hidden_size))
@@ -116,12 +116,15 @@ class GRUDCell(Cell):
         self.input_decay = nn.Parameter(torch.full((input_size,), 0.1))
         self.input_decay_bias = nn.Parameter(torch.zeros(input_size))
         self.hidden_decay_bias = nn.Parameter(torch.zeros(hidden_size))
-        given = torch.zeros(input_size) if mean is None else torch.as_tensor(mean).detach().clone()
+        try:
+            given = torch.zeros(input_size) if mean is None else torch.as_tensor(mean)
+        except (TypeError, ValueError, RuntimeError):
+            raise SettingError(f"mean: expected numbers [{input_size}], got {mean!r}") from None
         if given.shape != (input_size,):
             raise SettingError(
                 f"mean: expected one for each of {input_size} features, got {list(given.shape)}"
             )
-        self.register_buffer("mean", given.to(torch.get_default_dtype()))
+        self.register_buffer("mean", given.detach().to(torch.get_default_dtype(), copy=True))
 
     def initial_state(self, batch: int) -> GRUDState:
         """Zeros; every feature was last seen at its mean."""
@@ -142,7 +145,7 @@ class GRUDCell(Cell):
         """The equations of the class."""
         values, observed, gap = x
         seen = observed != 0
-        delta = named("time unseen", gap + state.unseen)
+        delta = named("time unseen", gap.to(state.unseen.dtype) + state.unseen)
         decay = -torch.relu(self.input_decay * delta + self.input_decay_bias)
         fade_x = named("input decay", torch.exp(decay))
         decay = -torch.relu(linear(delta, self.hidden_decay, self.hidden_decay_bias))

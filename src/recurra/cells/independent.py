@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from recurra.cells.base import Cell, HiddenState, Noise, register
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_size
 from recurra.names import named
 from recurra.states import Tree
 
@@ -24,8 +24,9 @@ class IndRNNCell(Cell):
         h_t = \phi(W x_t + u \odot h_{t-1} + b), \qquad y_t = h_t
 
     Units meet in the layer above, so a stack of at least two is the usual network. u starts uniform
-    between 0 and 1, as in the paper; for memories over T steps it bounds :math:`|u| \le 2^{1/T}`
-    while training, which is the user's to do (``cell.recurrent_weight.data.clamp_``).
+    between 0 and 1. For memories over T steps the paper bounds :math:`|u| \le 2^{1/T}`, at the
+    start and while training; the latter is the user's to do
+    (``cell.recurrent_weight.data.clamp_``).
 
     Args:
         input_size: width i of x.
@@ -53,7 +54,7 @@ class IndRNNCell(Cell):
         bias: bool = True,
         input_init: str | Initializer = "glorot",
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(check_size("input_size", input_size), hidden_size)
         self.activation = named_activation(activation)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
         self.recurrent_weight = nn.Parameter(torch.rand(hidden_size))

@@ -11,6 +11,7 @@ from recurra.cells.affine import AffineCell, Norm
 from recurra.cells.base import Noise, register
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
+from recurra.checks import check_size
 from recurra.names import named
 from recurra.states import Tree
 
@@ -77,6 +78,8 @@ class JordanCell(AffineCell):
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
+        if output_size is not None:
+            check_size("output_size", output_size)
         super().__init__(
             input_size,
             hidden_size,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells.affine import AffineCell, Norm, candidate, gate, normalize
 from recurra.cells.base import Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_number
+from recurra.checks import check_number, check_size
 from recurra.names import named
 from recurra.states import Tree
 
@@ -198,7 +198,8 @@ class ProjectedLSTMCell(LSTMBase):
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
-        size = (hidden_size + 1) // 2 if projection_size is None else projection_size
+        half = (check_size("hidden_size", hidden_size) + 1) // 2
+        size = half if projection_size is None else check_size("projection_size", projection_size)
         super().__init__(
             input_size,
             hidden_size,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells.affine import GatedCell, candidate, gate
 from recurra.cells.base import Cell, HiddenState, Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_size
 from recurra.names import named
 from recurra.states import Tree
 
@@ -76,7 +76,7 @@ class _InputGated(Cell, abc.ABC):
         bias: bool = True,
         input_init: str | Initializer = "glorot",
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(check_size("input_size", input_size), hidden_size)
         rows = self.blocks * hidden_size
         self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         initializer(input_init)(self.input_weight, self.blocks)
@@ -144,8 +144,8 @@ class MinLSTMCell(_InputGated):
         h_t &= \frac{f}{f + i} \odot h_{t-1} + \frac{i}{f + i} \odot n, \qquad y_t = h_t
 
     The shares are computed as :math:`\sigma(\log f - \log i)`, which stays finite where both gates
-    are 0 to rounding. The paper's candidate for a scan in logarithms is not used, as in
-    :class:`MinGRUCell`.
+    are 0 to rounding; the gates that are named are these shares. The paper's candidate for a scan
+    in logarithms is not used, as in :class:`MinGRUCell`.
 
     Args:
         input_size: width i of x.

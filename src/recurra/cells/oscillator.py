@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_number
+from recurra.checks import check_flag, check_number, check_size
+from recurra.errors import SettingError
 from recurra.names import named
 from recurra.states import Tree
 
@@ -58,7 +59,7 @@ class CoRNNCell(Cell):
         [h].
 
     Raises:
-        SettingError: an unknown initializer, a size below 1, or a setting that is no number.
+        SettingError: an unknown initializer, a size below 1, or a number out of range.
     """
 
     input_size: int
@@ -75,8 +76,10 @@ class CoRNNCell(Cell):
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
-        super().__init__(input_size, hidden_size)
+        super().__init__(check_size("input_size", input_size), hidden_size)
         self.dt = check_number("dt", dt)
+        if self.dt <= 0:
+            raise SettingError(f"dt: expected more than 0, got {dt!r}")
         self.gamma, self.epsilon = check_number("gamma", gamma), check_number("epsilon", epsilon)
         self.input_weight = nn.Parameter(torch.empty(hidden_size, input_size))
         self.position_weight = nn.Parameter(torch.empty(hidden_size, hidden_size))

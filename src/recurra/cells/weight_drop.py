@@ -63,7 +63,7 @@ def weight_drop(
     if names is None:
         wanted = tuple(name for name in known if _recurrent(name.rpartition(".")[2]))
     else:
-        wanted = (names,) if isinstance(names, str) else tuple(names)
+        wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     if not wanted:
         raise SettingError(
             f"weight_drop: {type(module).__name__} has no parameter named recurrent_weight or "

@@ -36,6 +36,10 @@ class Wrapper(Cell):
     """
 
     def __init__(self, cell: Cell) -> None:
+        if not isinstance(cell, Cell):
+            raise SettingError(
+                f"{type(self).__name__}: expected a recurra.Cell, got {type(cell).__name__}."
+            )
         super().__init__(cell.input_size, cell.hidden_size, cell.output_size)
         self.cell = cell
 
@@ -98,7 +102,8 @@ class Zoneout(Wrapper):
     Args:
         cell: the cell inside.
         rate: p, at least 0 and below 1; one for all fields of the state, or a mapping from field
-            names to rates (``{"c": 0.5, "h": 0.05}``), fields left out being 0.
+            names to rates (``{"c": 0.5, "h": 0.05}``), fields left out being 0. A state that keeps
+            accounts, as GRU-D's, wants a mapping: ``{"h": 0.1}``.
 
     Raises:
         SettingError: a rate outside 0 to 1, or a field that the cell's state does not have.
@@ -230,7 +235,9 @@ class Normalized(Wrapper):
         \tilde y_t, s_t = \text{cell}(\mathrm{N}(x_t), s_{t-1}), \qquad y_t = \mathrm{N}(\tilde y_t)
 
     Where y is a field of the state, the field becomes the normalized y too, so what is fed back is
-    normalized. Norm inside the gates (Ba et al. 2016) is ``norm=`` of the cells themselves.
+    normalized. Norm inside the gates (Ba et al. 2016) is ``norm=`` of the cells themselves. A
+    feature that is NaN makes all features of its step NaN: fill in what is missing before, or set
+    ``input=False``.
 
     Args:
         cell: the cell inside.
@@ -250,7 +257,8 @@ class Normalized(Wrapper):
         self, cell: Cell, *, input: bool = True, output: bool = True, norm: Norm = "layer"
     ) -> None:
         super().__init__(cell)
-        check_norm(norm)
+        if check_norm(norm) is None:
+            raise SettingError("Normalized, norm: expected 'layer' or 'rms', got None")
         self.norm = norm
         self.input_gain = self.input_shift = self.output_gain = self.output_shift = None
         if check_flag("Normalized, input", input):

@@ -7,20 +7,23 @@ the class runs. Functions of torch that are not documented are called in this fi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell, Noise, TorchForm
-from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.call import Backend, Call, Facts, Result, tracing
 from recurra.engine.loop import steps_of
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
 
-__all__ = ["ATEN"]
+__all__ = ["ATEN", "outside_graphs"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
@@ -57,6 +60,28 @@ def _transformed() -> bool:
     """Is vmap, jvp or another transform of torch.func at work? Torch answers privately."""
     peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
     return peek is not None and peek() is not None
+
+
+def outside_graphs(function: Function, reason: str) -> Function:
+    """Keep ``function`` and all that it calls out of the graphs of ``torch.compile``.
+
+    ``torch.compiler.disable`` does the same and imports the compiler, which takes seconds. Where
+    torch has none of the private names used here, the function is compiled: slow, but right.
+
+    Args:
+        function: what runs as it stands.
+        reason: what is shown where a graph has to be whole.
+    """
+    marked: Any = function
+    marked._torchdynamo_disable = True  # a graph ends in front of a call ...
+    marked._torchdynamo_disable_msg = reason
+    frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
+    try:  # ... and nothing inside is looked at
+        skip = frames._FrameAction.SKIP
+        frames.set_code_exec_strategy(marked.__code__, frames._FrameExecStrategy(skip, skip))
+    except (AttributeError, TypeError):
+        pass
+    return function
 
 
 def _form_home(cell: Cell) -> type | None:
@@ -103,8 +128,9 @@ def _rows_of(cell: Cell) -> RunRows:
                 form.biases is not None,
                 1,  # layers
                 0.0,  # dropout
-                # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation.
-                torch.is_grad_enabled(),
+                # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation. A trace
+                # is for all calls to come, and torch.jit.trace compares one of each kind.
+                torch.is_grad_enabled() or tracing(),
                 False,  # bidirectional
                 False,  # batch_first
             )

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.errors import ShapeError
+from recurra.errors import BackendError, ShapeError
 from recurra.lengths import check_lengths, common_sizes, valid_mask
 from recurra.states import Tree, leaves, map_tree
 
-__all__ = ["Backend", "Call", "Result", "Run", "prepare"]
+__all__ = ["Backend", "Call", "Result", "Run", "prepare", "tracing"]
 
 
 class Run(NamedTuple):
@@ -132,16 +132,14 @@ def prepare(
 
     Raises:
         ShapeError: naming what does not fit, what was expected and what came.
+        BackendError: lengths or resets whose numbers cannot be read, as inside ``torch.export``.
     """
     name = type(cell).__name__
     time, batch = common_sizes(inputs, f"inputs of {name}")
     device = next(leaves(inputs)).device
     _check_inputs(cell, inputs)
-    if lengths is not None:
-        lengths = check_lengths(lengths, time, batch, device)
-        lengths = None if bool((lengths == time).all()) else lengths
-    if resets is not None:
-        resets = _check_resets(resets, time, batch, lengths, device)
+    if lengths is not None or resets is not None:
+        lengths, resets = _read_marks(name, lengths, resets, time, batch, device)
     initial = _initial_state(cell, inputs, batch)
     if state is None:
         state = initial
@@ -170,57 +168,90 @@ def prepare(
     )
 
 
+def tracing() -> bool:
+    """Is ``torch.jit.trace`` at work?"""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def _read_marks(
+    name: str, lengths: Any, resets: Any, time: int, batch: int, device: torch.device
+) -> tuple[Tensor | None, Tensor | None]:
+    """Lengths and resets, checked; None where they say nothing.
+
+    Their numbers decide which steps are run, so they must be there to be read.
+    """
+    what = "lengths" if resets is None else "resets" if lengths is None else "lengths and resets"
+    if tracing():  # it would go on, and keep these numbers for all calls to come
+        raise BackendError(
+            f"{what} of {name}: torch.jit.trace keeps one path through the steps, whatever they "
+            "are later. Trace a call without them."
+        )
+    try:
+        if lengths is not None:
+            lengths = check_lengths(lengths, time, batch, device)
+            lengths = None if bool((lengths == time).all()) else lengths
+        if resets is not None:
+            resets = _check_resets(resets, time, batch, lengths, device)
+    except RuntimeError as problem:
+        raise BackendError(
+            f"{what} of {name}: expected tensors whose numbers can be read, since they decide "
+            "which steps are run; inside torch.export and torch.func.vmap, and on the device "
+            "meta, they cannot. Export a call without them; in place of vmap over rows put the "
+            "rows side by side in the batch, and call the members of an ensemble in turn."
+        ) from problem
+    return lengths, resets
+
+
 def _check_inputs(cell: Cell, inputs: Tree) -> None:
     """Each step must be shaped like the cell's example, and typed like its weights."""
     example = cell.example_input(1)
     if example is None:
         return
     name = type(cell).__name__
-    if isinstance(inputs, Tensor) and isinstance(example, Tensor):
-        if inputs.shape[2:] != example.shape[1:]:
-            wanted = ", ".join(str(size) for size in example.shape[1:])
-            hint = ""
-            if inputs.dim() == 2 and inputs.shape[1:] == example.shape[1:]:
-                hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
-            raise ShapeError(
-                f"inputs of {name}: expected [time, batch, {wanted}], got "
-                f"{list(inputs.shape)}.{hint}"
-            )
-    elif isinstance(inputs, tuple) and isinstance(example, tuple):
+    if isinstance(example, tuple):
         if type(inputs) is not type(example):
+            fields = ", ".join(getattr(example, "_fields", ()))
             raise ShapeError(
-                f"inputs of {name}: expected a {type(example).__name__}, got a "
+                f"inputs of {name}: expected a {type(example).__name__}({fields}), got "
                 f"{type(inputs).__name__}."
             )
-        # As if there were one row and no time: what is left are the widths.
-        one = map_tree(lambda leaf: leaf.new_empty(1, *leaf.shape[2:]), inputs)
-        advice = f"Each field is [time, batch, ...] of the widths that {name} reads."
-        states.match(one, example, what=f"inputs of {name}", advice=advice)
-    elif isinstance(example, tuple):
+    elif not isinstance(inputs, Tensor):
+        return  # a tuple for a cell that states a width alone is the cell's own business
+    likes = dict(states.paths(example))
+    places = [place for place, _ in states.paths(inputs)]
+    if places != list(likes):
+        raise ShapeError(f"inputs of {name}: expected the fields {list(likes)}, got {places}.")
+    for place, leaf in states.paths(inputs):
+        like = likes[place]
+        if leaf.shape[2:] == like.shape[1:]:
+            continue
+        wanted = ", ".join(str(size) for size in like.shape[1:])
+        hint = ""
+        if leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
+            hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
-            f"inputs of {name}: expected a {type(example).__name__}"
-            f"({', '.join(getattr(example, '_fields', ()))}), got {type(inputs).__name__}."
+            f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
+            f"{hint}"
         )
-    else:  # a tuple for a cell that states a width alone is the cell's own business
-        return
     _check_type(cell, inputs, name)
 
 
 def _check_type(cell: Cell, inputs: Tree, name: str) -> None:
-    weight = next((p for p in cell.parameters() if p.is_floating_point()), None)
+    weight = cell.typical()
     if weight is None:
         return
-    for leaf in leaves(inputs):
+    for place, leaf in states.paths(inputs):
         if leaf.device != weight.device:
             raise ShapeError(
-                f"inputs of {name}: expected on {weight.device}, where its weights are, got on "
-                f"{leaf.device}. Move one of them with .to(...)."
+                f"inputs of {name}{place}: expected on {weight.device}, where its weights are, got "
+                f"on {leaf.device}. Move one of them with .to(...)."
             )
-    value = states.first(inputs)
+    # The field that comes first is the input proper; what type another has is the cell's business.
+    place, value = next(states.paths(inputs))
     if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
         raise ShapeError(
-            f"inputs of {name}: expected {weight.dtype}, as its weights, got {value.dtype}. "
-            f"Convert one of them, for example inputs.to({weight.dtype})."
+            f"inputs of {name}{place}: expected {weight.dtype}, as its weights, got {value.dtype}. "
+            f"Convert one of them, for example with .to({weight.dtype})."
         )
 
 

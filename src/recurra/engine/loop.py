@@ -12,7 +12,7 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
-from recurra.names import as_dict, collecting, stacked
+from recurra.names import collecting, of_rows, stacked
 from recurra.states import Tree, leaves
 
 __all__ = ["LOOP", "steps_of"]
@@ -43,7 +43,7 @@ def steps_of(cell: Cell) -> RunRows:
             if return_named:
                 with collecting() as found:
                     result = cell.step(xs[t], state, context, now)
-                labeled.append(as_dict(found, rows))
+                labeled.append(of_rows(found, rows))
             else:
                 result = cell.step(xs[t], state, context, now)
             if not outputs:

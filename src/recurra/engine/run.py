@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from threading import RLock
 from typing import Any, Literal, cast
 
 from torch import Tensor, nn
@@ -11,7 +13,8 @@ from torch.func import functional_call
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
-from recurra.engine.call import Run, prepare
+from recurra.engine.aten import outside_graphs
+from recurra.engine.call import Run, prepare, tracing
 from recurra.engine.choose import choose, facts_of
 from recurra.engine.watch import watching
 from recurra.errors import BackendError, ShapeError, nearest
@@ -91,6 +94,13 @@ def run(
     return result
 
 
+outside_graphs(
+    run,
+    "recurra runs a cell through time outside of compiled graphs, like torch.nn.LSTM. Leave out "
+    "fullgraph=True (in torch.export strict=True), or compile a single step: torch.compile(cell).",
+)
+
+
 def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
     known = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
     for name, tensor in parameters.items():
@@ -98,7 +108,8 @@ def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
             raise ShapeError(
                 f"parameters: {type(cell).__name__} has no {name!r}; {nearest(name, known)}"
             )
-        if tensor.shape != known[name].shape:
+        # A trace makes tensors of all sizes, which those of a cell on the device meta cannot be.
+        if not tracing() and tensor.shape != known[name].shape:
             raise ShapeError(
                 f"parameters: expected {name!r} of shape {list(known[name].shape)}, "
                 f"got {list(tensor.shape)}"
@@ -108,12 +119,37 @@ def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
 def _refuse_hooks(cell: Cell) -> None:
     """The engine calls ``step``, so forward hooks would not run, and weights they make be stale."""
     for name, part in cell.named_modules():
-        if isinstance(part, Cell) and (part._forward_pre_hooks or part._forward_hooks):
+        if not isinstance(part, Cell):
+            continue
+        if part._forward_pre_hooks or part._forward_hooks:
             raise BackendError(
                 f"{type(part).__name__}{f' ({name})' if name else ''} has forward hooks, which a "
                 "run does not call. torch.nn.utils.prune and the old weight_norm use them; "
                 "torch.nn.utils.parametrizations works."
             )
+        if part._backward_pre_hooks or part._backward_hooks:
+            raise BackendError(
+                f"{type(part).__name__}{f' ({name})' if name else ''} has backward hooks, which a "
+                "run does not call. Hook the layer, or a tensor with register_hook."
+            )
+
+
+_one_at_a_time = RLock()
+
+
+@contextmanager
+def _kept_weights() -> Iterator[None]:
+    with _one_at_a_time, parametrize.cached():
+        yield
+
+
+def _new_lock() -> None:
+    global _one_at_a_time
+    _one_at_a_time = RLock()
+
+
+if hasattr(os, "register_at_fork"):  # a thread that held it is not there in the child
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 class _Held(nn.Module):
@@ -140,9 +176,10 @@ def _run(
     if watch is not None:
         backend = None  # the one that gives named values is the one to choose
     # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step. Torch's
-    # cache is one for all threads, so it is turned on only where there is something to keep.
+    # cache is one for all threads, so it is turned on only where there is something to keep, and
+    # for one thread at a time: two must not get the same weight, with one graph behind it.
     some = any(parametrize.is_parametrized(part) for part in cell.modules())
-    with parametrize.cached() if some else nullcontext():
+    with _kept_weights() if some else nullcontext():
         call = prepare(cell, inputs, state, return_named=watch is not None, **settings)
         chosen, _ = choose(cell, facts_of(call), backend)
         result = chosen.run(cell, call)

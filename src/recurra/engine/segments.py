@@ -74,6 +74,11 @@ def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
 
 def segments(call: Call) -> Iterator[Segment]:
     """The segments of a call whose rows are sorted, in order of time; none without valid steps."""
+    if call.lengths is None and call.resets is None:
+        # Sizes stay as they are: in torch.export they may be symbols.
+        if call.time and call.batch:
+            yield Segment(0, call.time, call.batch)
+        return
     lengths = [call.time] * call.batch if call.lengths is None else call.lengths.tolist()
     cuts = {0, *lengths}
     if call.resets is not None:
@@ -182,7 +187,8 @@ def _with_first_rows(state: Tree, first: Tree) -> Tree:
 
     def replaced(old: Tensor, new: Tensor) -> Tensor:
         new = new.to(old.dtype)
-        return new if len(new) == len(old) else torch.cat([new, old[len(new) :]])
+        rows = new.shape[0]  # len() would make a number of a symbol
+        return new if rows == old.shape[0] else torch.cat([new, old[rows:]])
 
     return map_tree(replaced, state, first)
 

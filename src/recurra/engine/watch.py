@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell
 from recurra.errors import SettingError, nearest
+from recurra.names import collecting, numbered
 
 __all__ = ["NamedValues", "named_values"]
 
@@ -26,8 +27,9 @@ class NamedValues(Mapping[str, Tensor]):
     """The values that the cells of a module named during one call; ``print`` shows a table.
 
     A key is ``"layers.0.cell: forget gate"``: where the cell stands in the module, then the label;
-    of a bare cell the label alone. A cell that ran more than once is told apart by a number:
-    ``"cell (2): forget gate"``. A label that only one cell has is enough by itself.
+    where a step was called by itself, as ``cell(x)`` does, the label alone, and there the value is
+    ``[batch, ...]``. A cell that ran more than once is told apart by a number: ``"cell (2): forget
+    gate"``. A label that only one cell has is enough by itself.
 
     Args:
         values: the values by their keys.
@@ -52,6 +54,13 @@ class NamedValues(Mapping[str, Tensor]):
         if ends:
             raise SettingError(f"named values: {key!r} is in several cells: {', '.join(ends)}")
         raise SettingError(f"named values: no {key!r}; {nearest(key, self._values)}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key or of a label that one cell has, or ``default``."""
+        try:
+            return self[key]
+        except SettingError:
+            return default
 
     def __contains__(self, key: object) -> bool:
         return key in self._values or sum(f.endswith(f": {key}") for f in self._values) == 1
@@ -105,7 +114,8 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     found: Watch = []
     _WATCHING[thread] = found
     try:
-        result = call(*args, **kwargs)
+        with collecting() as loose:
+            result = call(*args, **kwargs)
     finally:
         if before is None:
             del _WATCHING[thread]
@@ -113,7 +123,7 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
             _WATCHING[thread] = before
     places = _places(owner) if isinstance(owner, nn.Module) else {}
     times: dict[str, int] = {}
-    values: dict[str, Tensor] = {}
+    values = numbered(loose)  # what was named outside of any run
     for cell, labels in found:
         place = places.get(id(cell), type(cell).__name__)
         times[place] = times.get(place, 0) + 1

@@ -1,0 +1,274 @@
+"""What a cell reads is checked against its example: a tensor of vectors, or a named tuple."""
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import recurra
+from recurra import Forced, ForcedInput, GRUDCell, HiddenState, PaddedSequence, Recurrent
+from recurra.cells import GappedInput
+from recurra.engine import run
+from recurra.errors import ShapeError
+
+TIME, BATCH = 6, 3
+LENGTHS = [6, 0, 4]
+X = torch.randn(TIME, BATCH, 4, generator=torch.Generator().manual_seed(0))
+SEEN = X > -0.5
+GAP = X[..., :1].abs()
+GAPPED = GappedInput(X, SEEN, GAP)
+
+
+class Other(NamedTuple):
+    """As wide as what GRU-D reads, and something else."""
+
+    x: Tensor
+    observed: Tensor
+    gap: Tensor
+
+
+def grud():
+    torch.manual_seed(0)
+    return GRUDCell(4, 5)
+
+
+def same(a, b):
+    return torch.allclose(a, b, rtol=0, atol=1e-6)
+
+
+# ---- what is refused ----------------------------------------------------------------------------
+
+
+def refused(inputs, *words, cell=None):
+    """A ShapeError whose message has all of these words, in order."""
+    with pytest.raises(ShapeError) as error:
+        run(cell or grud(), inputs)
+    at = 0
+    for word in words:
+        found = re.search(re.escape(word), str(error.value)[at:])
+        assert found, f"no {word!r} in {error.value}"
+        at += found.end()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        (X, ["expected a GappedInput", "(x, observed, gap)", "got Tensor"]),
+        (tuple(GAPPED), ["expected a GappedInput", "got tuple"]),
+        (Other(*GAPPED), ["expected a GappedInput", "got Other"]),
+        ((X,), ["expected a GappedInput", "got tuple"]),
+        (ForcedInput(X, X), ["expected a GappedInput", "got ForcedInput"]),
+    ],
+)
+def test_another_type_than_the_cell_reads(inputs, words):
+    refused(inputs, "inputs of GRUDCell", *words)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "expected", "came"),
+    [
+        ({"x": X[..., :3]}, ".x", "4]", "3]"),
+        ({"observed": SEEN[..., :1]}, ".observed", "4]", "1]"),
+        ({"gap": X}, ".gap", "1]", "4]"),
+        ({"gap": GAP.squeeze(2)}, ".gap", "1]", "]"),
+        ({"x": X.unsqueeze(2)}, ".x", "4]", "1, 4]"),
+    ],
+)
+def test_a_field_of_another_width(change, field, expected, came):
+    words = [f"inputs of GRUDCell{field}: expected", expected, "got", came]
+    refused(GAPPED._replace(**change), *words)
+
+
+@pytest.mark.parametrize("change", [{"gap": None}, {"observed": (SEEN, SEEN)}])
+def test_fields_that_are_no_tensor(change):
+    refused(GAPPED._replace(**change), "inputs of GRUDCell: expected the fields ['.x', ", "got ")
+
+
+@pytest.mark.parametrize(
+    ("change", "came"),
+    [
+        ({"gap": torch.zeros(TIME + 1, BATCH, 1)}, "[7, 3, 1]"),
+        ({"observed": SEEN[:, :2]}, "[6, 2, 4]"),
+        ({"observed": SEEN[:-1]}, "[5, 3, 4]"),
+        ({"gap": torch.zeros(BATCH, TIME, 1)}, "[3, 6, 1]"),
+    ],
+)
+def test_fields_of_other_times_or_batches(change, came):
+    field = next(iter(change))
+    words = [f"inputs of GRUDCell.{field}", "expected [time=6, batch=3, ...]", f"got {came}"]
+    refused(GAPPED._replace(**change), *words)
+
+
+@pytest.mark.parametrize("part", ["no tensor", 1.5])
+def test_a_field_that_is_no_tensor(part):
+    came = type(part).__name__
+    refused(GAPPED._replace(gap=part), "inputs of GRUDCell", "expected tensors", f"got {came}")
+
+
+def test_values_of_another_type():
+    refused(
+        GAPPED._replace(x=X.double()),
+        "inputs of GRUDCell",
+        "expected torch.float32",
+        "got torch.float64",
+    )
+    refused(GAPPED._replace(x=X.long()), "inputs of GRUDCell", "torch.float32", "got torch.int64")
+    refused(GAPPED, "inputs of GRUDCell", "torch.float64", "torch.float32", cell=grud().double())
+
+
+def test_a_later_field_of_another_type():
+    cell = grud()
+    for gap in (GAP.double(), GAP.half()):
+        wanted = recurra.run(cell, GAPPED._replace(gap=gap.float())).outputs
+        assert torch.equal(recurra.run(cell, GAPPED._replace(gap=gap)).outputs, wanted)
+
+
+def test_any_field_on_another_device():
+    for change in ({"x": X.to("meta")}, {"observed": SEEN.to("meta")}, {"gap": GAP.to("meta")}):
+        refused(GAPPED._replace(**change), "inputs of GRUDCell", "on cpu", "got on meta")
+
+
+def test_a_wrapper_reads_what_its_cell_reads():
+    for wrap in (recurra.Zoneout, recurra.HeldDropout, recurra.Normalized):
+        cell = wrap(grud())
+        name = type(cell).__name__
+        refused(X, f"inputs of {name}", "GappedInput", "got Tensor", cell=cell)
+        wrong = GAPPED._replace(gap=X)
+        refused(wrong, f"inputs of {name}.gap", "expected", "got", cell=cell)
+        assert run(cell.eval(), GAPPED).outputs.isfinite().all()
+
+
+def test_a_tuple_inside_a_tuple():
+    forced = Forced(grud(), "h")
+    target = torch.zeros(TIME, BATCH, 5)
+    for inputs, words in [
+        (GAPPED, ["inputs of Forced", "expected a ForcedInput", "got GappedInput"]),
+        (X, ["inputs of Forced", "expected a ForcedInput", "got Tensor"]),
+        (ForcedInput(X, target), ["inputs of Forced.x", "expected GappedInput", "got [1, 4]"]),
+        (ForcedInput(GAPPED, X), ["inputs of Forced.target", "5]", "got", "4]"]),
+        (
+            ForcedInput(GAPPED._replace(observed=GAP), target),
+            ["inputs of Forced.x.observed", "4]", "got", "1]"],
+        ),
+        (ForcedInput(GAPPED, target[:-1]), ["inputs of Forced", "time=6", "got [5, 3, 5]"]),
+        (ForcedInput(GAPPED._replace(x=X.half()), target), ["inputs of Forced", "torch.float16"]),
+    ]:
+        refused(inputs, *words, cell=forced)
+    assert run(forced, ForcedInput(GAPPED, target)).outputs.shape == (TIME, BATCH, 5)
+
+
+def test_a_layer_says_the_same():
+    layer = Recurrent(grud())
+    with pytest.raises(ShapeError, match=r"inputs of GRUDCell: expected a GappedInput\("):
+        layer(X, lengths=LENGTHS)
+    with pytest.raises(ShapeError, match=r"inputs of GRUDCell\.gap"):
+        layer(GAPPED._replace(gap=X))
+
+
+# ---- what is let through ------------------------------------------------------------------------
+
+
+class Free(recurra.Cell):
+    """Reads a tuple of numbers and does not say so."""
+
+    def __init__(self, input_size=None):
+        super().__init__(input_size, 4)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def initial_state(self, batch):
+        return HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):
+        h = state.h + self.scale * x[0] * x[1].to(self.scale.dtype)
+        return h, HiddenState(h)
+
+
+class Pair(NamedTuple):
+    """What :class:`Free` may read."""
+
+    value: Tensor
+    weight: Tensor
+
+
+def test_a_cell_that_does_not_say_what_it_reads_is_not_checked():
+    wanted = (X * GAP).cumsum(0)
+    for inputs in (Pair(X, GAP), (X, GAP), Other(X, GAP, SEEN), Pair(X, GAP.double())):
+        assert same(run(Free(), inputs).outputs, wanted)
+    narrow = Pair(X[..., :1], GAP)
+    assert same(run(Free(), narrow).outputs, wanted[..., :1].expand(-1, -1, 4))
+
+
+def test_a_width_alone_says_nothing_about_a_tuple_but_its_types():
+    assert same(run(Free(4), Pair(X, GAP)).outputs, (X * GAP).cumsum(0))
+    refused(X[..., :3], "inputs of Free", "[time, batch, 4]", "got [6, 3, 3]", cell=Free(4))
+
+
+def test_times_are_checked_in_any_tuple():
+    refused(Pair(X, GAP[:-1]), "inputs of Free", "time=6", "got [5, 3, 1]", cell=Free())
+
+
+def test_flags_and_whole_numbers_beside_the_values():
+    cell = grud()
+    wanted = run(cell, GAPPED).outputs
+    assert torch.equal(run(cell, GAPPED._replace(observed=SEEN.long())).outputs, wanted)
+    assert torch.equal(run(cell, GAPPED._replace(observed=SEEN.double())).outputs, wanted)
+    whole = GAPPED._replace(gap=torch.ones(TIME, BATCH, 1, dtype=torch.int64))
+    assert same(run(cell, whole).outputs, run(cell, GAPPED._replace(gap=whole.gap.float())).outputs)
+
+
+# ---- rows of a tuple, through layers ------------------------------------------------------------
+
+
+def cut(values):
+    return [values[:length, row] for row, length in enumerate(LENGTHS)]
+
+
+def test_rows_inside_a_tuple():
+    """Lists of rows, padded sequences, or both: as with tensors and lengths."""
+    layer = Recurrent(grud())
+    wanted = layer(GAPPED, lengths=LENGTHS)
+    lists = GappedInput(*(cut(field) for field in GAPPED))
+    padded = GappedInput(*(PaddedSequence(field, torch.tensor(LENGTHS)) for field in GAPPED))
+    for inputs in (lists, padded, lists._replace(gap=padded.gap)):
+        got = layer(inputs)
+        assert isinstance(got.outputs, PaddedSequence)
+        assert got.outputs.lengths.tolist() == LENGTHS
+        assert same(got.outputs.values, wanted.outputs)
+        assert same(got.last, wanted.last)
+        assert same(got.state.unseen, wanted.state.unseen)
+
+
+def test_arrays_inside_a_tuple():
+    layer = Recurrent(grud())
+    got = layer(GappedInput(*(field.numpy() for field in GAPPED)), lengths=np.array(LENGTHS))
+    assert same(got.outputs, layer(GAPPED, lengths=LENGTHS).outputs)
+
+
+def test_rows_inside_a_tuple_inside_a_tuple():
+    layer = Recurrent(Forced(grud(), "h"))
+    target = torch.randn(TIME, BATCH, 5)
+    wanted = layer(ForcedInput(GAPPED, target), lengths=LENGTHS)
+    got = layer(ForcedInput(GappedInput(*(cut(field) for field in GAPPED)), cut(target)))
+    assert same(got.outputs.values, wanted.outputs)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "lengths", "words"),
+    [
+        (
+            GappedInput(cut(X), cut(SEEN), [gap[:2] for gap in cut(GAP)]),
+            None,
+            "every part .* of the same lengths",
+        ),
+        (GappedInput(cut(X), cut(SEEN), GAP), None, "every part to be a PaddedSequence"),
+        (GappedInput(cut(X), cut(SEEN), cut(GAP)), LENGTHS, "beside a PaddedSequence"),
+        (GappedInput(cut(X), cut(SEEN), cut(X)), None, r"inputs of GRUDCell\.gap"),
+        (GappedInput(cut(X), cut(SEEN), cut(GAP)[:2]), None, "same lengths"),
+    ],
+)
+def test_rows_that_do_not_fit(inputs, lengths, words):
+    with pytest.raises(ShapeError, match=words):
+        Recurrent(grud())(inputs, lengths=lengths)
