@@ -84,7 +84,8 @@ def test_a_field_of_another_width(change, field, expected, came):
 
 @pytest.mark.parametrize("change", [{"gap": None}, {"observed": (SEEN, SEEN)}])
 def test_fields_that_are_no_tensor(change):
-    refused(GAPPED._replace(**change), "inputs of GRUDCell: expected the fields ['.x', ", "got ")
+    field = next(iter(change))
+    refused(GAPPED._replace(**change), f"inputs of GRUDCell.{field}: expected a tensor", "got ")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_tuple_inside_a_tuple():
     for inputs, words in [
         (GAPPED, ["inputs of Forced", "expected a ForcedInput", "got GappedInput"]),
         (X, ["inputs of Forced", "expected a ForcedInput", "got Tensor"]),
-        (ForcedInput(X, target), ["inputs of Forced.x", "expected GappedInput", "got [1, 4]"]),
+        (ForcedInput(X, target), ["inputs of Forced.x", "expected a GappedInput", "got [1, 4]"]),
         (ForcedInput(GAPPED, X), ["inputs of Forced.target", "5]", "got", "4]"]),
         (
             ForcedInput(GAPPED._replace(observed=GAP), target),

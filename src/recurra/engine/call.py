@@ -208,19 +208,10 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
     if example is None:
         return
     name = type(cell).__name__
-    if isinstance(example, tuple):
-        if type(inputs) is not type(example):
-            fields = ", ".join(getattr(example, "_fields", ()))
-            raise ShapeError(
-                f"inputs of {name}: expected a {type(example).__name__}({fields}), got "
-                f"{type(inputs).__name__}."
-            )
-    elif not isinstance(inputs, Tensor):
+    if isinstance(example, Tensor) and not isinstance(inputs, Tensor):
         return  # a tuple for a cell that states a width alone is the cell's own business
+    _check_fields(inputs, example, f"inputs of {name}")
     likes = dict(states.paths(example))
-    places = [place for place, _ in states.paths(inputs)]
-    if places != list(likes):
-        raise ShapeError(f"inputs of {name}: expected the fields {list(likes)}, got {places}.")
     for place, leaf in states.paths(inputs):
         like = likes[place]
         if leaf.shape[2:] == like.shape[1:]:
@@ -234,6 +225,21 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
             f"{hint}"
         )
     _check_type(cell, inputs, name)
+
+
+def _check_fields(given: Tree, example: Tree, what: str) -> None:
+    """The same named tuples, with tensors at the same places."""
+    if isinstance(example, tuple) and type(given) is type(example):
+        names = getattr(example, "_fields", range(len(example)))
+        for name, part, like in zip(names, given, example, strict=True):
+            _check_fields(part, like, f"{what}.{name}")
+    elif isinstance(example, tuple):
+        fields = ", ".join(getattr(example, "_fields", ()))
+        raise ShapeError(
+            f"{what}: expected a {type(example).__name__}({fields}), got {type(given).__name__}."
+        )
+    elif isinstance(given, Tensor) != isinstance(example, Tensor):
+        raise ShapeError(f"{what}: expected a tensor, got {type(given).__name__}.")
 
 
 def _check_type(cell: Cell, inputs: Tree, name: str) -> None:
