@@ -33,11 +33,10 @@ def check_number(name: str, value: Any) -> float:
     Raises:
         SettingError: anything else.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise SettingError(f"{name}: expected a number, got {value!r}")
-    if not math.isfinite(value):
+    number = _number(name, value)
+    if not math.isfinite(number):
         raise SettingError(f"{name}: expected a finite number, got {value!r}")
-    return float(value)
+    return number
 
 
 def check_rate(name: str, value: Any) -> float:
@@ -46,10 +45,16 @@ def check_rate(name: str, value: Any) -> float:
     Raises:
         SettingError: anything else.
     """
-    rate = check_number(name, value)
+    rate = _number(name, value)
     if not 0 <= rate < 1:
         raise SettingError(f"{name}: expected 0 <= rate < 1, got {value!r}")
     return rate
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise SettingError(f"{name}: expected a number, got {value!r}")
+    return float(value)
 
 
 def check_flag(name: str, value: Any) -> bool:

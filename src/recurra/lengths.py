@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.errors import ShapeError
+from recurra.errors import BackendError, ShapeError
 from recurra.states import Tree, paths
 
 __all__ = [
@@ -31,6 +31,7 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
     Raises:
         ShapeError: not one whole number for each row, or outside ``0 .. time``. Where the lengths
             fit the other axis, the message says which axis is time.
+        BackendError: their numbers cannot be read, as inside ``torch.export``.
     """
     try:
         given = torch.as_tensor(lengths, device=device)
@@ -52,9 +53,17 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
             f"batch={batch}, ...]), got shape {list(given.shape)}.{hint}"
         )
     given = given.to(torch.int64)
-    wrong = ((given < 0) | (given > time)).nonzero()
-    if wrong.numel():
-        row = int(wrong[0])
+    wrong = (given < 0) | (given > time)
+    try:
+        some = bool(wrong.any())
+    except RuntimeError as problem:
+        raise BackendError(
+            "lengths: expected a tensor whose numbers can be read, since they decide which steps "
+            "are run; inside torch.export and torch.func.vmap, and on the device meta, they "
+            "cannot. Leave lengths out, or put rows side by side in the batch."
+        ) from problem
+    if some:
+        row = int(wrong.nonzero()[0])
         hint = ""
         if int(given.max()) <= batch and int(given.min()) >= 0:
             hint = (
