@@ -60,7 +60,7 @@ def test_the_number_of_steps_is_fixed(make, verdict):
 
 @row("torch.export, with lengths")
 def test_lengths_cannot_be_exported(make, verdict):
-    with pytest.raises(BackendError, match="lengths.* numbers can be read"):
+    with pytest.raises(BackendError, match=r"lengths.* numbers can be read"):
         export(Outputs(make()), (sample(), LENGTHS))
 
 

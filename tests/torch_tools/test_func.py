@@ -144,7 +144,7 @@ def test_vmap_with_the_same_lengths(make, verdict):
 def test_vmap_cannot_read_lengths(make, verdict):
     module, many = make(), torch.stack([sample(), sample(seed=1)])
     lengths = torch.stack([LENGTHS, LENGTHS])
-    with pytest.raises(BackendError, match="lengths.* numbers can be read"):
+    with pytest.raises(BackendError, match=r"lengths.* numbers can be read"):
         vmap(lambda x, n: outputs_of(module, x, lengths=n))(many, lengths)
 
 
