@@ -34,7 +34,7 @@ from recurra.files import write_folder
 from recurra.models import LanguageModel, LanguageModelConfig, Model
 from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "save"]
+__all__ = ["Artifact", "load", "resolve", "save"]
 
 _FORMAT = 1
 _KINDS: dict[str, tuple[type[pydantic.BaseModel], Any]] = {
@@ -60,13 +60,19 @@ class Artifact:
     kind: str
 
 
-def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary]) -> None:
+def save(
+    path: str | Path,
+    model: Model,
+    vocabularies: Mapping[str, Vocabulary],
+    beside: Mapping[str, bytes] | None = None,
+) -> None:
     """Write an artifact; the folder must not be there yet.
 
     Args:
         path: the folder to make.
         model: a model of a known kind, with its ``config``.
         vocabularies: field of the data -> vocabulary.
+        beside: further files of the folder, which :func:`load` does not read.
 
     Raises:
         RunError: it cannot be written; nothing half-written stays behind.
@@ -90,7 +96,7 @@ def save(path: str | Path, model: Model, vocabularies: Mapping[str, Vocabulary])
         "cells": model.origins,
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
-    write_folder(Path(path), files | {_CONFIG: _json(config)})
+    write_folder(Path(path), {**files, _CONFIG: _json(config), **(beside or {})})
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -106,7 +112,7 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
     """
     if which not in ("best", "last"):
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
-    folder = _resolve(Path(path), which)
+    folder = resolve(Path(path), which)
     config = _read_json(folder / _CONFIG)
     if config.get("format") != _FORMAT:
         raise ArtifactError(
@@ -122,8 +128,12 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
     return Artifact(model.eval(), _read_vocabularies(folder, model, config), folder, kind)
 
 
-def _resolve(path: Path, which: str) -> Path:
-    """The artifact's folder of a run or of an artifact."""
+def resolve(path: Path, which: str) -> Path:
+    """The artifact's folder of a run or of an artifact.
+
+    Raises:
+        ArtifactError: there is none.
+    """
     if not path.is_dir():
         what = "this is a file" if path.exists() else "there is none"
         raise ArtifactError(f"{path}: expected a run or an artifact's folder, {what}.")

@@ -68,33 +68,67 @@ def _options(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="language-model, or a TOML file.")],
-    data: Data,
-    out: Annotated[Path, typer.Option(help="Folder of the run; must be new.")],
+    recipe: Annotated[
+        str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A text file, or a folder of them.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run.", show_default=False)
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """Train a model on a text, beside n-grams of the same text."""
+    """Train a model on a text, beside n-grams of the same text, or go on with a run."""
     with friendly():
         _import(import_)
         from recurra.data import read_documents
-        from recurra.training import load_recipe, train_language_model
+        from recurra.training import (
+            load_recipe,
+            resume_language_model,
+            run_source,
+            train_language_model,
+        )
 
         changes = list(set_ or [])
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
-        chosen = load_recipe(recipe, changes)
+        if resume is not None:
+            if recipe is not None or out is not None:
+                raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
+            chosen, source = run_source(resume, changes)
+            data = data or source
+        elif recipe is None or out is None:
+            raise SettingError(
+                "train: expected a recipe, --data and --out, for example recurra train "
+                "language-model --data book.txt --out runs/book; or --resume runs/book"
+            )
+        else:
+            chosen = load_recipe(recipe, changes)
+        if data is None:
+            raise SettingError("train: expected --data, a text file or a folder of them")
         documents = read_documents(data, pattern=chosen.data.pattern, encoding=chosen.data.encoding)
+        texts = [document.text for document in documents]
+        folder = resume or out
+        assert folder is not None
         with _progress() as report:
-            done = train_language_model(chosen, [d.text for d in documents], out, report)
+            if resume is not None:
+                done = resume_language_model(folder, texts, report, recipe=chosen)
+            else:
+                place = str(data.absolute())
+                done = train_language_model(chosen, texts, folder, report, source=place)
         if done.interrupted:
-            print(f"Stopped. What was learned is kept: recurra generate {out}", file=sys.stderr)
+            print(f"Stopped. To go on: recurra train --resume {folder}", file=sys.stderr)
             raise typer.Exit(130)
         _table(done.evaluations, "held-out text")
-        print(f"{out} is ready. Try: recurra generate {out}")
+        print(f"{folder} is ready. Try: recurra generate {folder}")
 
 
 @app.command()

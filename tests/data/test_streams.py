@@ -38,17 +38,27 @@ FIRSTS = [True, False, False, False, True, True, False]
 
 
 def test_stream_by_hand() -> None:
-    inputs, targets, firsts = stream(arrays(*TINY))
-    assert inputs.tolist() == INPUTS
-    assert targets.tolist() == TARGETS
-    assert firsts.tolist() == FIRSTS
-    assert (inputs.dtype, targets.dtype, firsts.dtype) == (torch.int64, torch.int64, torch.bool)
+    ids = stream(arrays(*TINY))
+    assert ids.tolist() == [*INPUTS, START]
+    (window,) = Windows(ids, rows=1, size=9)
+    assert window.inputs.flatten().tolist() == INPUTS
+    assert window.targets.flatten().tolist() == TARGETS
+    assert window.resets.flatten().tolist() == FIRSTS
+    assert window.inputs.dtype == window.targets.dtype == torch.int64
 
 
 def test_stream_of_nothing() -> None:
-    for part, dtype in zip(stream([]), (torch.int64, torch.int64, torch.bool), strict=True):
-        assert part.tolist() == []
-        assert part.dtype == dtype
+    assert stream([]).tolist() == [START]
+
+
+def test_a_window_by_its_number() -> None:
+    windows = Windows(arrays(*numbered([5, 0, 7, 3])), rows=2, size=3)
+    for number, window in enumerate(windows):
+        assert torch.equal(windows[number].inputs, window.inputs)
+        assert torch.equal(windows[number].targets, window.targets)
+    for number in (-1, len(windows)):
+        with pytest.raises(IndexError, match="expected 0 to"):
+            windows[number]
 
 
 def test_windows_by_hand() -> None:

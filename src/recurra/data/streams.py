@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from recurra.checks import check_size
 from recurra.errors import DataError
@@ -16,24 +15,15 @@ from recurra_runtime.vocabulary import END, START, Ids
 __all__ = ["Windows", "document_batches", "stream"]
 
 
-def stream(documents: Sequence[Ids]) -> tuple[Tensor, Tensor, Tensor]:
-    """All documents end to end: what is read, what is predicted, and where each begins.
+def stream(documents: Sequence[Ids]) -> Ids:
+    """All documents end to end, each behind its ``<s>``, and one more ``<s>`` at the end.
 
-    A document of n symbols takes n + 1 steps: it reads ``<s>`` and its symbols, and predicts its
-    symbols and ``</s>``.
-
-    Returns:
-        inputs ``[steps]``, targets ``[steps]`` (both int64) and firsts ``[steps]`` (bool).
+    A document of n symbols takes n + 1 steps: step t reads ``stream[t]`` and predicts
+    ``stream[t + 1]``, or ``</s>`` where another document begins there. So one array says what is
+    read, what is predicted and where documents begin; it may be a file mapped into memory.
     """
-    inputs = [np.concatenate([[START], ids]) for ids in documents]
-    targets = [np.concatenate([ids, [END]]) for ids in documents]
-    firsts = [np.arange(len(part)) == 0 for part in inputs]
-    none = np.zeros(0, np.int64)  # np.concatenate needs one part
-    return (
-        torch.from_numpy(np.concatenate([none, *inputs]).astype(np.int64)),
-        torch.from_numpy(np.concatenate([none, *targets]).astype(np.int64)),
-        torch.from_numpy(np.concatenate([none, *firsts]).astype(np.bool_)),
-    )
+    start = np.array([START], np.int64)
+    return np.concatenate([part for ids in documents for part in (start, ids)] + [start])
 
 
 class Windows:
@@ -43,10 +33,10 @@ class Windows:
     the windows mark where documents begin. The last steps, fewer than ``rows``, that do not fill a
     column are left out; the last window may be shorter. Every iteration is a pass from the start;
     it gives batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there
-    are none in the window).
+    are none in the window). Any window can also be had by its number.
 
     Args:
-        documents: ids.
+        documents: ids, or what :func:`stream` made of them.
         rows: batch of the windows.
         size: steps in a window.
 
@@ -55,35 +45,45 @@ class Windows:
         DataError: fewer symbols than rows.
     """
 
-    def __init__(self, documents: Sequence[Ids], *, rows: int, size: int) -> None:
+    def __init__(self, documents: Sequence[Ids] | Ids, *, rows: int, size: int) -> None:
         self.rows, self.size = check_size("rows", rows), check_size("size", size)
-        parts = stream(documents)
-        steps = len(parts[0]) // rows
-        if steps == 0:
+        self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
+        self._steps = (len(self._stream) - 1) // rows
+        if self._steps == 0:
             raise DataError(
                 f"data: expected at least one symbol for each of {rows} rows, got "
-                f"{len(parts[0])} in all. Give more text, or a smaller training.batch_size."
+                f"{len(self._stream) - 1} in all. Give more text, or a smaller "
+                "training.batch_size."
             )
-        self._inputs, self._targets, self._firsts = (
-            part[: rows * steps].view(rows, steps).t().contiguous() for part in parts
-        )
 
     @property
     def symbols(self) -> int:
         """Symbols predicted in a pass."""
-        return self._inputs.numel()
+        return self.rows * self._steps
 
     def __len__(self) -> int:
         """Windows in a pass."""
-        return -(-len(self._inputs) // self.size)
+        return -(-self._steps // self.size)
+
+    def __getitem__(self, number: int) -> Batch:
+        """The window of a number.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"windows: expected 0 to {len(self) - 1}, got {number}")
+        start, stop = number * self.size, min((number + 1) * self.size, self._steps)
+        places = [row * self._steps for row in range(self.rows)]
+        cut = [self._stream[place + start : place + stop + 1] for place in places]
+        ids = torch.from_numpy(np.stack(cut, 1).astype(np.int64))
+        firsts, targets = ids[:-1] == START, ids[1:]
+        targets = torch.where(targets == START, END, targets)
+        return Batch(ids[:-1], targets, firsts if bool(firsts.any()) else None)
 
     def __iter__(self) -> Iterator[Batch]:
         """A pass from the start."""
-        for start in range(0, len(self._inputs), self.size):
-            span = slice(start, start + self.size)
-            resets = self._firsts[span]
-            some = resets if bool(resets.any()) else None
-            yield Batch(self._inputs[span], self._targets[span], some)
+        return (self[number] for number in range(len(self)))
 
 
 def document_batches(

@@ -1,8 +1,14 @@
 """From a recipe and data to a run."""
 
 from recurra.training.evaluation import Evaluation, compare, evaluate
-from recurra.training.language import Report, Trained, train_language_model
-from recurra.training.loop import Progress, fit
+from recurra.training.language import (
+    Report,
+    Trained,
+    resume_language_model,
+    run_source,
+    train_language_model,
+)
+from recurra.training.loop import Progress, Training, fit
 from recurra.training.recipe import (
     DataSettings,
     Recipe,
@@ -20,6 +26,7 @@ __all__ = [
     "Report",
     "RunFolder",
     "Trained",
+    "Training",
     "TrainingSettings",
     "compare",
     "evaluate",
@@ -27,5 +34,7 @@ __all__ = [
     "load_recipe",
     "read_ngrams",
     "recipe_names",
+    "resume_language_model",
+    "run_source",
     "train_language_model",
 ]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
+import pydantic
 import torch
 
 from recurra import artifact
 from recurra.data import Split, Windows, split_documents
-from recurra.errors import RunError
+from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.training.evaluation import Evaluation, compare
-from recurra.training.loop import Progress, fit, interruptible
-from recurra.training.recipe import Recipe
-from recurra.training.run import RunFolder
+from recurra.training.loop import Progress, Training, interruptible
+from recurra.training.recipe import Recipe, changed
+from recurra.training.run import RunFolder, read_ngrams
 from recurra_runtime.vocabulary import (
     END,
     START,
@@ -25,9 +29,10 @@ from recurra_runtime.vocabulary import (
     Vocabulary,
 )
 
-__all__ = ["Report", "Trained", "train_language_model"]
+__all__ = ["Report", "Trained", "resume_language_model", "run_source", "train_language_model"]
 
 NGRAMS = {"bigram": 2, "5-gram": 5}
+_MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +72,8 @@ def train_language_model(
     texts: Sequence[str],
     out: str | Path,
     report: Callable[[Report], None] = lambda report: None,
+    *,
+    source: str | None = None,
 ) -> Trained:
     """Train a language model and n-grams on the same text, and score them on what is held out.
 
@@ -75,12 +82,139 @@ def train_language_model(
         texts: documents.
         out: folder of the run, absent or empty.
         report: is told how it goes.
+        source: where the texts come from, which the run remembers.
 
     Raises:
         DataError: too little text.
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take.
     """
+    ready = _prepare(recipe, texts)
+    training = _begin(recipe, ready)
+    run = RunFolder(out)  # after all that a wrong setting or too little text can stop
+    try:
+        run.write_json("recipe.json", recipe.model_dump())
+        run.write_json("data.json", {"source": source, "blake2b": fingerprint(texts)})
+        report(Report(message=_sizes(ready.split, ready.vocabulary, training.model)))
+        report(Report(message="counting n-grams"))
+        ngrams = fit_ngrams(ready.documents, ready.vocabulary)
+        run.write_ngrams(ngrams)
+    except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
+        run.remove()
+        raise
+    return _train(_Keeper(run, training, ready, report), ready, ngrams)
+
+
+def resume_language_model(
+    path: str | Path,
+    texts: Sequence[str],
+    report: Callable[[Report], None] = lambda report: None,
+    *,
+    recipe: Recipe | None = None,
+) -> Trained:
+    """Go on with a run from its last checkpoint, as if it had never stopped.
+
+    Args:
+        path: the run.
+        texts: the same documents as before.
+        report: is told how it goes.
+        recipe: the run's own if None. Another may only train for longer (``training.symbols``,
+            ``training.epochs``), or elsewhere (``training.device``).
+
+    Raises:
+        DataError: the texts are not those of the run.
+        SettingError: the recipe differs in what may not differ.
+        ArtifactError: the last checkpoint is damaged.
+        RunError: the run is at its end, cannot be written, or the loss is no longer finite.
+    """
+    run = RunFolder.open(path)
+    own = run_recipe(run)
+    recipe = recipe or own
+    _check_same(own, recipe)
+    if run.read_json("data.json").get("blake2b") != fingerprint(texts):
+        raise DataError(
+            f"{run.path}: the text is not the one that this run was trained on. Give the same "
+            "files, unchanged, or begin a new run."
+        )
+    ready = _prepare(recipe, texts)
+    training = _begin(recipe, ready)
+    keeper = _Keeper(run, training, ready, report)
+    last = run.last_training()
+    if last is not None:
+        folder, (tensors, facts) = last
+        loaded = artifact.load(folder)
+        try:
+            training.model.load_state_dict(loaded.model.state_dict())
+            training.load(tensors, facts)
+            keeper.load(facts)
+        except (KeyError, ValueError, TypeError, RuntimeError) as problem:
+            raise ArtifactError(f"{folder}: what it has does not fit ({problem}).") from None
+    if training.step >= training.steps and (run.path / "summary.json").exists():
+        raise RunError(
+            f"{run.path}: is at its end ({training.step} of {training.steps} steps). To go on for "
+            "longer set training.symbols or training.epochs higher."
+        )
+    run.cut_log(training.step)
+    run.write_json("recipe.json", recipe.model_dump())
+    report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
+    ngrams = read_ngrams(run.path)
+    if not ngrams:  # it was killed before they were counted
+        ngrams = fit_ngrams(ready.documents, ready.vocabulary)
+        run.write_ngrams(ngrams)
+    return _train(keeper, ready, ngrams)
+
+
+def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, Path | None]:
+    """The recipe of a run, with changes like ``training.epochs=20``, and where its text came from.
+
+    Raises:
+        RunError: this is no run.
+        ArtifactError: the run is damaged.
+        SettingError: a change that no recipe takes.
+    """
+    run = RunFolder.open(path)
+    source = run.read_json("data.json").get("source")
+    recipe = run_recipe(run)
+    if changes:
+        recipe = changed(recipe, changes, f"{run.path / 'recipe.json'}")
+    return recipe, None if source is None else Path(source)
+
+
+def run_recipe(run: RunFolder) -> Recipe:
+    """The recipe of a run.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    try:
+        return Recipe.model_validate(run.read_json("recipe.json"))
+    except pydantic.ValidationError as problem:
+        first = problem.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ArtifactError(f"{run.path / 'recipe.json'}: {place}: {first['msg']}.") from None
+
+
+def fingerprint(texts: Sequence[str]) -> str:
+    """What tells these documents, in this order, from any others."""
+    found = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        found.update(len(raw).to_bytes(8, "little") + raw)
+    return found.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """Data of a training, cut and numbered."""
+
+    split: Split
+    vocabulary: Vocabulary
+    documents: list[Ids]
+    windows: Windows
+    validation: Windows | None
+
+
+def _prepare(recipe: Recipe, texts: Sequence[str]) -> _Ready:
     data = recipe.data
     split = split_documents(
         list(texts), kind=data.split, block=data.block, validation=data.validation
@@ -88,21 +222,8 @@ def train_language_model(
     vocabulary: Vocabulary = (
         ByteVocabulary() if data.vocabulary == "bytes" else CharacterVocabulary.of(split.training)
     )
-    torch.manual_seed(recipe.training.seed)
-    config = LanguageModelConfig(**recipe.model.model_dump(), vocabulary_size=len(vocabulary))
-    model = LanguageModel(config)
     documents = [vocabulary.encode(text) for text in split.training]
     windows = Windows(documents, rows=recipe.training.batch_size, size=recipe.training.window)
-    run = RunFolder(out)  # after all that a wrong setting or too little text can stop
-    try:
-        run.write_json("recipe.json", recipe.model_dump())
-        report(Report(message=_sizes(split, vocabulary, model)))
-        report(Report(message="counting n-grams"))
-        ngrams = fit_ngrams(documents, vocabulary)
-        run.write_ngrams(ngrams)
-    except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
-        run.remove()
-        raise
     # A long text in several rows, which is many times faster than one; each is long enough that
     # what its start costs does not change what is best. The test is scored exactly.
     chosen_by = [vocabulary.encode(text) for text in split.validation]
@@ -110,17 +231,51 @@ def train_language_model(
     validation = (
         Windows(chosen_by, rows=max(1, min(32, symbols // 2048)), size=256) if symbols else None
     )
-    keeper = _Keeper(run, model, vocabulary, validation, recipe.training.evaluations, report)
+    return _Ready(split, vocabulary, documents, windows, validation)
+
+
+def _begin(recipe: Recipe, ready: _Ready) -> Training:
+    """The training before its first step; the same one each time."""
+    torch.manual_seed(recipe.training.seed)
+    size = len(ready.vocabulary)
+    config = LanguageModelConfig(**recipe.model.model_dump(), vocabulary_size=size)
+    return Training(LanguageModel(config), ready.windows, recipe.training)
+
+
+def _check_same(own: Recipe, given: Recipe) -> None:
+    """Only how long and where a run trains may change."""
+    before, now = _flat(own.model_dump()), _flat(given.model_dump())
+    for name, value in now.items():
+        if name not in _MAY_CHANGE and value != before[name]:
+            raise SettingError(
+                f"{name}: the run has {before[name]!r}, which cannot become {value!r}; only "
+                f"{', '.join(_MAY_CHANGE)} can. Begin a new run."
+            )
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for section, values in settings.items():
+        if isinstance(values, dict):
+            found |= {f"{section}.{name}": value for name, value in values.items()}
+        else:
+            found[section] = values
+    return found
+
+
+def _train(keeper: _Keeper, ready: _Ready, ngrams: dict[str, NGram]) -> Trained:
+    run, training = keeper.run, keeper.training
     with interruptible() as asked:
-        fit(model, windows, recipe.training, lambda done: keeper(done, asked()))
-    if keeper.interrupted:
-        return Trained(run.path, [], True, keeper.seconds)
-    report(Report(message="scoring the held-out text"))
+        for done in training:
+            if not keeper(done, asked()):
+                return Trained(run.path, [], True, training.seconds)
+    keeper.report(Report(message="scoring the held-out text"))
     best = artifact.load(run.path, which="best").model
-    models: dict[str, Model | NGram] = {recipe.model.cell: best, **ngrams}
-    evaluations = compare(models, vocabulary, split.test)
+    name = cast(LanguageModel, best).config.cell
+    models: dict[str, Model | NGram] = {name: best, **ngrams}
+    evaluations = compare(models, ready.vocabulary, ready.split.test)
     run.write_json("summary.json", [evaluation.to_json() for evaluation in evaluations])
-    return Trained(run.path, evaluations, False, keeper.seconds)
+    return Trained(run.path, evaluations, False, training.seconds)
 
 
 def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NGram]:
@@ -144,66 +299,86 @@ class _Keeper:
     def __init__(
         self,
         run: RunFolder,
-        model: LanguageModel,
-        vocabulary: Vocabulary,
-        validation: Windows | None,
-        evaluations: int,
+        training: Training,
+        ready: _Ready,
         report: Callable[[Report], None],
     ) -> None:
-        self.run, self.model, self.vocabulary = run, model, vocabulary
-        self.validation, self.evaluations, self.report = validation, evaluations, report
-        self.best = float("inf")
-        self.interrupted = False
-        self.seconds = 0.0
+        self.run, self.training, self.report = run, training, report
+        self.vocabulary, self.validation = ready.vocabulary, ready.validation
+        self.best: float | None = None
         self.losses: list[float] = []
+
+    def load(self, facts: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`_save` kept."""
+        self.best, self.losses = facts["best"], [float(loss) for loss in facts["losses"]]
 
     def __call__(self, done: Progress, asked: bool) -> bool:
         """After a step; False to stop."""
-        self.seconds = done.seconds
         self.losses.append(done.loss)
-        every = max(1, -(-done.steps // self.evaluations))
+        every = max(1, -(-done.steps // self.training.settings.evaluations))
         due = done.step % every == 0 or done.step == done.steps
-        self.interrupted = asked and done.step < done.steps
-        value = self._keep(done, score=not self.interrupted) if due or asked else None
+        stop = asked and done.step < done.steps
+        value = None
+        if due:
+            self._check_weights(done)
+            value = self._score(done)
+        elif stop:
+            self._check_weights(done)
+            self._save(best=self.best is None)
         self.report(Report(progress=done, validation=value))
-        return not self.interrupted
+        return not stop
 
-    def _keep(self, done: Progress, *, score: bool) -> float | None:
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+    def _check_weights(self, done: Progress) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.training.model.parameters()):
             raise RunError(
                 f"training: weights are no longer finite at step {done.step} of {done.steps}. "
                 "Checkpoints that were saved are kept. A smaller training.learning_rate usually "
                 "helps."
             )
-        value = self._validate() if score and self.validation is not None else None
+
+    def _score(self, done: Progress) -> float | None:
+        """Validate, log, keep."""
+        value = self._validate() if self.validation is not None else None
+        mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
-        better = value is not None and value < self.best
-        best = better or self.validation is None or not (self.run.path / "best").exists()
+        best = value is None or self.best is None or value < self.best
         if best:
-            self.best = value if value is not None and better else self.best
-        self.run.checkpoint(done.step, self.model, {"text": self.vocabulary}, best=best)
+            self.best = math.inf if value is None or not math.isfinite(value) else value
+        self.losses.clear()
+        # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
         self.run.log(
             {
                 "step": done.step,
                 "symbols": done.symbols,
                 "seconds": round(done.seconds, 2),
-                "training_nats": round(sum(self.losses) / len(self.losses), 5),
+                "training_nats": round(mean, 5),
                 "validation_nats": "" if value is None else round(value, 5),
                 "learning_rate": f"{done.learning_rate:.3g}",
                 "gradient_norm": round(done.gradient_norm, 4),
             }
         )
-        self.losses.clear()
+        self._save(best=best)
         return value
+
+    def _save(self, *, best: bool) -> None:
+        tensors, facts = self.training.state()
+        facts |= {"best": self.best, "losses": self.losses}
+        self.run.checkpoint(
+            self.training.step,
+            self.training.model,
+            {"text": self.vocabulary},
+            best=best,
+            training=(tensors, facts),
+        )
 
     def _validate(self) -> float:
         assert self.validation is not None
-        total, count = self.model.score([self.validation])
+        total, count = self.training.model.score([self.validation])
         return total / max(count, 1)
 
 
-def _sizes(split: Split, vocabulary: Vocabulary, model: LanguageModel) -> str:
+def _sizes(split: Split, vocabulary: Vocabulary, model: Model) -> str:
     counts = [sum(map(len, part)) for part in split]
     parameters = sum(p.numel() for p in model.parameters())
     return (

@@ -7,8 +7,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from recurra.models import Model
 from recurra.sequences import Batch
 from recurra.training.recipe import TrainingSettings
 
-__all__ = ["Progress", "fit", "interruptible", "optimizer_of", "train_step"]
+__all__ = ["Progress", "Training", "fit", "interruptible", "optimizer_of", "train_step"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,123 @@ class Progress:
     rate: float
 
 
+class Training:
+    """A training that can stop after any step and go on as if it had not.
+
+    All that it needs for that is in :meth:`state`: optimizer, carried state, random numbers, and
+    where it stands. Windows are found by their number and the learning rate by the step, so there
+    is nothing else to remember. On one machine, with as many threads and the same data, the
+    weights come out bit for bit the same.
+
+    Args:
+        model: is changed in place, and moved to ``settings.device``.
+        windows: of the training text.
+        settings: how weights are fitted.
+
+    Raises:
+        SettingError: there is no such device.
+    """
+
+    def __init__(self, model: Model, windows: Windows, settings: TrainingSettings) -> None:
+        self.model, self.windows, self.settings = model, windows, settings
+        self.steps = _steps(windows, settings)
+        self.step = self.symbols = 0
+        self.working = self.seconds = 0.0
+        self._carried: states.Tree = None
+        _move(model, settings.device)
+        self._optimizer = optimizer_of(model, settings)
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Go on to the last step.
+
+        Raises:
+            RunError: the loss is no longer a finite number; the message says at which step.
+        """
+        self.model.train()
+        started = time.perf_counter() - self.seconds
+        while self.step < self.steps:
+            before = time.perf_counter()
+            rate = self.settings.learning_rate * _schedule(
+                self.step, self.steps, self.settings.warmup
+            )
+            for group in self._optimizer.param_groups:
+                group["lr"] = rate
+            number = self.step % len(self.windows)
+            batch = self.windows[number].to(self.settings.device)
+            loss, norm, self._carried = train_step(
+                self.model,
+                batch,
+                self._carried if number else None,  # a pass begins with nothing carried
+                self._optimizer,
+                self.settings.clip,
+            )
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise RunError(
+                    f"training: the loss is {loss}, its gradient {norm}, at step {self.step + 1} "
+                    f"of {self.steps}. Checkpoints that were saved are kept. A smaller "
+                    "training.learning_rate or training.clip usually helps."
+                )
+            self.step += 1
+            self.symbols += batch.targets.numel()
+            now = time.perf_counter()
+            self.working += now - before
+            self.seconds = now - started
+            speed = self.symbols / max(self.working, 1e-9)
+            yield Progress(
+                self.step, self.steps, self.symbols, loss, rate, norm, self.seconds, speed
+            )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that is needed to go on from here: tensors, and numbers that JSON can hold."""
+        tensors = {"random": torch.get_rng_state()}
+        if torch.cuda.is_available() and self.settings.device.startswith("cuda"):
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.settings.device)
+        for number, leaf in enumerate(states.leaves(self._carried)):
+            tensors[f"carried/{number}"] = leaf.cpu()
+        for number, kept in self._optimizer.state_dict()["state"].items():
+            for name, value in kept.items():
+                tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value).cpu()
+        facts = {
+            "step": self.step,
+            "symbols": self.symbols,
+            "working": self.working,
+            "seconds": self.seconds,
+        }
+        return tensors, facts
+
+    def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from where :meth:`state` was asked for.
+
+        Raises:
+            KeyError: something is missing.
+            ValueError: something does not fit.
+        """
+        self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
+        self.working, self.seconds = float(facts["working"]), float(facts["seconds"])
+        carried = [
+            tensors[f"carried/{n}"] for n in range(len(tensors)) if f"carried/{n}" in tensors
+        ]
+        self._carried = None
+        if carried:
+            like = self.model.initial_state(self.windows.rows)
+            if len(carried) != len(list(states.leaves(like))):
+                raise ValueError("the carried state is of another model")
+            self._carried = states.with_leaves(
+                like, [leaf.to(self.settings.device) for leaf in carried]
+            )
+        kept: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            kind, _, rest = key.partition("/")
+            if kind == "optimizer":
+                number, _, name = rest.partition("/")
+                kept.setdefault(int(number), {})[name] = value
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        torch.set_rng_state(tensors["random"])
+        if "random/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random/cuda"], self.settings.device)
+
+
 def fit(
     model: Model,
     windows: Windows,
@@ -66,37 +184,7 @@ def fit(
         SettingError: there is no such device.
         RunError: the loss is no longer a finite number; the message says at which step.
     """
-    steps = _steps(windows, settings)
-    _move(model, settings.device)
-    optimizer = optimizer_of(model, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _schedule(step, steps, settings.warmup)
-    )
-    model.train()
-    symbols, working, state = 0, 0.0, None
-    started = time.perf_counter()
-    batches = _endless(windows)
-    for step in range(1, steps + 1):
-        before = time.perf_counter()
-        rate = float(schedule.get_last_lr()[0])
-        batch, fresh = next(batches)
-        state = None if fresh else state
-        loss, norm, state = train_step(
-            model, batch.to(settings.device), state, optimizer, settings.clip
-        )
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise RunError(
-                f"training: the loss is {loss}, its gradient {norm}, at step {step} of {steps}. "
-                "Checkpoints that were saved are kept. A smaller training.learning_rate or "
-                "training.clip usually helps."
-            )
-        schedule.step()
-        symbols += batch.targets.numel()
-        now = time.perf_counter()
-        working += now - before
-        done = Progress(
-            step, steps, symbols, loss, rate, norm, now - started, symbols / max(working, 1e-9)
-        )
+    for done in Training(model, windows, settings):
         if not after_step(done):
             return
 
@@ -153,13 +241,6 @@ def train_step(
     if math.isfinite(value) and math.isfinite(norm):
         optimizer.step()
     return value, norm, states.detach(scored.state)
-
-
-def _endless(windows: Windows) -> Iterator[tuple[Batch, bool]]:
-    """Windows, pass after pass, each with whether a pass begins, where no state is carried over."""
-    while True:
-        for number, batch in enumerate(windows):
-            yield batch, number == 0
 
 
 def _schedule(step: int, steps: int, warmup: float) -> float:

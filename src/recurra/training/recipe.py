@@ -101,7 +101,19 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         SettingError: no such recipe, not TOML, an unknown setting (the nearest is named), or a
             value of a wrong type.
     """
-    data = _read(name)
+    return _changed(_read(name), changes, name)
+
+
+def changed(recipe: Recipe, changes: Iterable[str], name: str) -> Recipe:
+    """A recipe with single settings changed.
+
+    Raises:
+        SettingError: as :func:`load_recipe`.
+    """
+    return _changed(recipe.model_dump(), changes, name)
+
+
+def _changed(data: dict[str, Any], changes: Iterable[str], name: str) -> Recipe:
     for change in changes:
         path, equals, value = change.partition("=")
         if not equals or not path.strip():

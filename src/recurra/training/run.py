@@ -7,7 +7,9 @@
         log.csv                one line a report: step, symbols, seconds, losses
         ngrams.safetensors     bigram and 5-gram of the training text
         ngrams.json            its checksum
-        checkpoints/000123/    artifacts, written once and never changed
+        data.json              where the text came from, and a fingerprint of it
+        checkpoints/000123/    artifacts, written once and never changed; beside each the state
+                               of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
         summary.json           scores of the held-out text
 """
@@ -23,7 +25,9 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
+import safetensors.torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from recurra import artifact
 from recurra.errors import ArtifactError, RunError
@@ -34,6 +38,8 @@ from recurra_runtime.vocabulary import Vocabulary
 __all__ = ["RunFolder", "read_ngrams"]
 
 _NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
+_TENSORS, _STATE = "training.safetensors", "training.json"
+TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
 
 class RunFolder:
@@ -59,6 +65,33 @@ class RunFolder:
             (self.path / "checkpoints").mkdir(parents=True)
         except OSError as problem:
             raise RunError(f"{self.path}: cannot be made ({problem.strerror}).") from problem
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """A run that is there already, to go on with.
+
+        Raises:
+            RunError: this is no run.
+        """
+        run = cls.__new__(cls)
+        run.path, run.keep = Path(path), 1
+        if not (run.path / "recipe.json").is_file() or not (run.path / "checkpoints").is_dir():
+            raise RunError(
+                f"{run.path}: expected the folder of a run (with recipe.json and checkpoints), "
+                "this is none."
+            )
+        return run
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the run.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        try:
+            return json.loads((self.path / name).read_bytes())
+        except (OSError, ValueError) as problem:
+            raise ArtifactError(f"{self.path / name}: missing or damaged ({problem}).") from None
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file whole or not at all.
@@ -97,10 +130,37 @@ class RunFolder:
         """Take the folder away again: nothing was learned."""
         shutil.rmtree(self.path, ignore_errors=True)
 
+    def cut_log(self, step: int) -> None:
+        """Take out of log.csv what came after a step: it is done again."""
+        path = self.path / "log.csv"
+        if not path.exists():
+            return
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        # A line that was being written when the run was killed may be half there.
+        whole = [n for n in lines if n.endswith("\n") and n.count(",") == header.count(",")]
+        kept = [line for line in whole if int(line.partition(",")[0]) <= step]
+        if kept:
+            self.write("log.csv", header + "".join(kept))
+        else:
+            path.unlink()
+
     def checkpoint(
-        self, step: int, model: Model, vocabularies: Mapping[str, Vocabulary], *, best: bool
+        self,
+        step: int,
+        model: Model,
+        vocabularies: Mapping[str, Vocabulary],
+        *,
+        best: bool,
+        training: TrainingState | None = None,
     ) -> None:
         """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
+
+        Args:
+            step: names the checkpoint.
+            model: what is saved.
+            vocabularies: field of the data -> vocabulary.
+            best: whether it is the best so far.
+            training: tensors and numbers that the training needs to go on from here.
 
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
@@ -108,11 +168,33 @@ class RunFolder:
         name = f"{step:06d}"
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, model, vocabularies)
+            artifact.save(folder, model, vocabularies, _training_files(training))
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")
         self._prune()
+
+    def last_training(self) -> tuple[Path, TrainingState] | None:
+        """The last checkpoint and the state of the training there; None before the first.
+
+        Raises:
+            ArtifactError: it is damaged.
+        """
+        if not (self.path / "last").exists():
+            return None
+        folder = artifact.resolve(self.path, "last")
+        try:
+            facts = json.loads((folder / _STATE).read_bytes())
+            raw = (folder / _TENSORS).read_bytes()
+            if facts["sha256"] != hashlib.sha256(raw).hexdigest():
+                raise ValueError(f"its checksum is not the one in {_STATE}")
+            return folder, (safetensors.torch.load(raw), facts)
+        except FileNotFoundError as problem:
+            raise ArtifactError(
+                f"{problem.filename}: is missing; this checkpoint cannot be gone on from."
+            ) from None
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
+            raise ArtifactError(f"{folder / _TENSORS}: damaged ({problem}).") from None
 
     def _prune(self) -> None:
         kept = {(self.path / pointer).read_text().strip() for pointer in ("best", "last")}
@@ -120,6 +202,15 @@ class RunFolder:
         others = [folder for folder in folders if folder.name not in kept]
         for folder in others[: len(others) - self.keep] if self.keep else others:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _training_files(training: TrainingState | None) -> dict[str, bytes]:
+    if training is None:
+        return {}
+    tensors, facts = training
+    raw = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
+    told = {**facts, "sha256": hashlib.sha256(raw).hexdigest()}
+    return {_TENSORS: raw, _STATE: (json.dumps(told, indent=1) + "\n").encode()}
 
 
 def read_ngrams(path: str | Path) -> dict[str, NGram]:
