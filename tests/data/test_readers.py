@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import Document, read_documents, read_text
+from recurra.data import Document, find_files, read_documents, read_lines, read_text, readers
 from recurra.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -151,7 +151,96 @@ def test_unknown_encodings(file: Path, encoding: str) -> None:
             read(file, encoding=encoding)
 
 
+# ------------------------------------------------------------------------------------------ lines
+
+PIECES = [1, 2, 3, 7, 1 << 18]
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030", "latin-1"]
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(st.sampled_from("\r\na é漢😀\u2028\x85\x0c\ufeff"), max_size=12),
+    encoding=st.sampled_from(ENCODINGS),
+)
+def test_lines_of_any_text(
+    tmp_path_factory: pytest.TempPathFactory, piece: int, text: str, encoding: str
+) -> None:
+    if encoding == "latin-1":
+        text = text.encode("latin-1", "ignore").decode("latin-1")
+    file = tmp_path_factory.getbasetemp() / "lines.txt"
+    file.write_bytes(text.encode(encoding))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "_CHUNK", piece)
+        lines = list(read_lines(file, encoding=encoding))
+    whole = read_text(file, encoding=encoding)
+    assert lines == (whole.removesuffix("\n").split("\n") if whole else [])
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@settings(max_examples=100, deadline=None)
+@given(
+    before=st.text(st.sampled_from("\r\naé漢😀"), max_size=10),
+    mark=st.sampled_from([b"", BOM]),
+    after=st.binary(max_size=5),
+    encoding=st.sampled_from(["utf-8", "utf-16-le", "utf-32-be", "ascii", "gb18030"]),
+)
+def test_lines_say_as_well_where_a_file_is_no_text(
+    tmp_path_factory: pytest.TempPathFactory,
+    piece: int,
+    before: str,
+    mark: bytes,
+    after: bytes,
+    encoding: str,
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "bad.txt"
+    file.write_bytes(
+        (mark if encoding == "utf-8" else b"") + before.encode(encoding, "replace") + after
+    )
+    try:
+        want = read_text(file, encoding=encoding).removesuffix("\n").split("\n")
+    except DataError as problem:
+        want = str(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readers, "_CHUNK", piece)
+        try:
+            got: object = list(read_lines(file, encoding=encoding)) or [""]
+        except DataError as problem:
+            got = str(problem)
+    # A NUL byte behind the first bad byte is not looked for.
+    assert got == want or (b"\0" in after and "NUL" in want and "is not" in str(got))
+
+
+def test_lines_are_read_when_they_are_asked_for(file: Path) -> None:
+    long = 1 << 19
+    file.write_bytes(b"one\ntwo\n" + b"x" * long + b"\n" + b"y" * long + b"\xff\n")
+    lines = read_lines(str(file))
+    assert [next(lines), next(lines), len(next(lines))] == ["one", "two", long]
+    with pytest.raises(DataError, match=rf"line 4, byte {2 * long + 9} \(0xff\) is not utf-8"):
+        next(lines)
+    for raw, encoding, message in [
+        (b"a\0", "utf-8", r"NUL byte at byte 1: a binary file, or .*utf-16"),
+        (b"a\0b\0", "utf-16", r"some\.txt: not utf-16 \(.*BOM"),
+        (b"a", "utf-9", r"^encoding: no 'utf-9'"),
+    ]:
+        file.write_bytes(raw)
+        with pytest.raises(DataError, match=message):
+            list(read_lines(file, encoding=encoding))
+    with pytest.raises(DataError, match=r"none\.txt: cannot be read \(No such file"):
+        next(read_lines("none.txt"))
+
+
 # ------------------------------------------------------------------------------ files and folders
+
+
+def test_files_of_a_path(tmp_path: Path) -> None:
+    fill(tmp_path, {"b.txt": b"", "a/c.txt": b"1", "d.md": b"2"})
+    assert find_files(tmp_path) == [tmp_path / "a" / "c.txt", tmp_path / "b.txt"]
+    assert find_files(str(tmp_path / "d.md")) == [tmp_path / "d.md"]
+    with pytest.raises(DataError, match="no such file or folder"):
+        find_files(tmp_path / "e.txt")
+    with pytest.raises(DataError, match=r"cannot be read \(File name too long\)"):
+        find_files("n" * 5000)
 
 
 def fill(folder: Path, files: dict[str, bytes]) -> None:

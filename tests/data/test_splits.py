@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import split_documents
+from recurra.data import hash_part, read_lines, split_by_hash, split_documents
 from recurra.errors import DataError
+
+NAMES = Path(__file__).parents[3] / "shared" / "data" / "names" / "names.txt"
 
 PARTS = ("training", "validation", "test")
 
@@ -130,3 +135,94 @@ def test_just_enough_text() -> None:
     assert [len(part[0]) for part in split_documents(["a" * 20])] == [16, 2, 2]
     split = split_documents(["a" * 40], kind="blocks", block=4)
     assert [len(part[0]) for part in split] == [32, 4, 4]
+
+
+# ------------------------------------------------------------------------------------------ by hash
+
+
+# Written down, so that no version parts a text in another way.
+EXPECTED = {
+    "": "test",
+    "emma": "training",
+    "olivia": "training",
+    "ava": "training",
+    "isabella": "test",
+    "sophia": "validation",
+    "é": "training",
+    "a\n": "training",
+    "line 0": "training",
+    "line 1": "test",
+    "line 2": "validation",
+    "line 3": "training",
+    "line 4": "training",
+    "line 5": "training",
+    "line 6": "training",
+    "line 7": "training",
+}
+
+
+def test_hashes_stay_what_they_are() -> None:
+    assert {text: hash_part(text) for text in EXPECTED} == EXPECTED
+    for text, part in EXPECTED.items():
+        want = "training" if part == "validation" else part
+        assert hash_part(text, validation=False) == want
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text())
+def test_any_text_has_a_part(text: str) -> None:
+    digest = hashlib.blake2b(text.encode()).hexdigest()
+    part = {9: "test", 8: "validation"}.get(int(digest[:16], 16) % 10, "training")
+    assert hash_part(text) == part
+
+
+def test_a_lone_surrogate_has_a_part() -> None:
+    assert hash_part("\ud800") in PARTS
+
+
+def test_equal_documents_stand_on_one_side() -> None:
+    texts = [f"line {number % 200}" for number in range(500)]
+    split = split_by_hash(iter(texts))
+    assert {name: set(part) for name, part in split._asdict().items()} == {
+        name: {text for text in texts if hash_part(text) == name} for name in PARTS
+    }
+    assert sum(map(len, split)) == 500
+    once = split_by_hash(texts, distinct=True)
+    assert [list(dict.fromkeys(part)) for part in split] == list(once)
+    joined = split_by_hash(texts, validation=False)
+    assert joined.validation == []
+    assert joined.test == split.test
+    assert joined.training == [text for text in texts if hash_part(text) != "test"]
+    # In the order they came, whatever stands beside them.
+    assert split_by_hash([*texts[:250], "more", *texts[250:]]).test == split.test
+
+
+def test_too_few_documents() -> None:
+    by_part = {hash_part(str(number)): str(number) for number in range(100)}
+    for name in PARTS:
+        texts = [text for part, text in by_part.items() if part != name]
+        with pytest.raises(
+            DataError, match=f"of 2 documents none falls into {name}\\. .*each line"
+        ):
+            split_by_hash(texts)
+    with pytest.raises(DataError, match=r"none falls into training and validation and test\."):
+        split_by_hash([])
+    assert split_by_hash([by_part["training"], by_part["test"]], validation=False).validation == []
+
+
+@pytest.mark.skipif(not NAMES.exists(), reason="the names are not beside this checkout")
+def test_names_are_parted() -> None:
+    names = list(read_lines(NAMES))
+    split = split_by_hash(names, distinct=True)
+    sizes = [len(part) for part in split]
+    assert sum(sizes) == 29_494 == len(set(names))
+    assert all(
+        abs(size / 29_494 - share) < 0.006
+        for size, share in zip(sizes, (0.8, 0.1, 0.1), strict=True)
+    )
+    again = split_by_hash(names)
+    for parts in (split, again):
+        sides = [set(part) for part in parts]
+        assert sum(map(len, sides)) == len(set().union(*sides)) == 29_494
+    assert Counter(names) == sum(map(Counter, again), Counter())
+    assert [set(part) for part in again] == [set(part) for part in split]

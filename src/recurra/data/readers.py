@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import io
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from recurra.errors import DataError
 
-__all__ = ["Document", "read_documents", "read_text"]
+__all__ = ["Document", "find_files", "read_documents", "read_lines", "read_text"]
+
+_CHUNK = 1 << 18  # bytes read at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +23,13 @@ class Document:
 
     Args:
         text: line ends are ``\n``.
-        source: the file.
+        source: the file, and the line or row in it.
+        fields: what else is known of it, by name, for example its topic.
     """
 
     text: str
     source: str
+    fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
 
 def read_documents(
@@ -43,28 +50,45 @@ def read_documents(
     """
     path = Path(path)
     _codec(encoding)
+    files = find_files(path, pattern=pattern)
+    texts = [Document(read_text(file, encoding=encoding), str(file)) for file in files]
+    filled = [document for document in texts if document.text]
+    if filled:
+        return filled
+    if path.is_dir():
+        raise DataError(f"{path}: expected text, all {len(files)} files {pattern} are empty.")
+    raise DataError(f"{path}: expected text, the file is empty.")
+
+
+def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
+    """A file itself, or the files of a folder and its subfolders.
+
+    Args:
+        path: a file, or a folder.
+        pattern: which files of a folder, for example ``"*.md"``.
+
+    Returns:
+        at least one file, sorted by path.
+
+    Raises:
+        DataError: nothing there; of a folder, with the endings of the files in it.
+    """
+    path = Path(path)
     try:
-        return _read(path, pattern, encoding)
+        return _find(path, pattern)
     except OSError as problem:
         raise DataError(
             f"{problem.filename or path}: cannot be read ({problem.strerror})."
         ) from None
 
 
-def _read(path: Path, pattern: str, encoding: str) -> list[Document]:
+def _find(path: Path, pattern: str) -> list[Path]:
     if path.is_file():
-        text = read_text(path, encoding=encoding)
-        if not text:
-            raise DataError(f"{path}: expected text, the file is empty.")
-        return [Document(text, str(path))]
-    if path.is_dir():
-        return _read_folder(path, pattern, encoding)
-    if path.exists():
-        raise DataError(f"{path}: expected a file or a folder, this is neither.")
-    raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
-
-
-def _read_folder(path: Path, pattern: str, encoding: str) -> list[Document]:
+        return [path]
+    if not path.is_dir():
+        if path.exists():
+            raise DataError(f"{path}: expected a file or a folder, this is neither.")
+        raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
     try:
         files = sorted(file for file in path.rglob(pattern) if file.is_file())
     except (ValueError, NotImplementedError) as problem:
@@ -76,11 +100,7 @@ def _read_folder(path: Path, pattern: str, encoding: str) -> list[Document]:
             f"{path}: expected files {pattern}, found none. "
             + (f"Endings there: {found}; choose with data.pattern." if found else "It is empty.")
         )
-    texts = [Document(read_text(file, encoding=encoding), str(file)) for file in files]
-    filled = [document for document in texts if document.text]
-    if not filled:
-        raise DataError(f"{path}: expected text, all {len(files)} files {pattern} are empty.")
-    return filled
+    return files
 
 
 def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
@@ -98,22 +118,93 @@ def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
     # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
     wide = codec.startswith(("utf-16", "utf-32"))
     if not wide and b"\0" in raw:
-        raise DataError(
-            f"{path}: expected text, found a NUL byte at byte {raw.index(0)}: a binary file, or "
-            "text in UTF-16 (then: --encoding utf-16)."
-        )
+        raise _binary(path, raw.index(0))
     try:
         text = raw.decode(codec).removeprefix("\ufeff")
     except UnicodeDecodeError as problem:
         before = raw[: problem.start].decode(codec if wide else "latin-1", "replace")
-        raise DataError(
-            f"{path}: line {_unix(before).count(chr(10)) + 1}, byte {problem.start} "
-            f"(0x{raw[problem.start]:02x}) is not {encoding} ({problem.reason}). If the file is "
-            "stored otherwise, say how, for example --encoding latin-1."
-        ) from None
+        line = _unix(before).count("\n") + 1
+        raise _not_text(path, line, problem.start, problem, encoding) from None
     except UnicodeError as problem:
         raise DataError(f"{path}: not {encoding} ({problem}).") from None
     return _unix(text)
+
+
+def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
+    r"""The lines of one file, without their ends, one by one: the file is never held whole.
+
+    ``\n``, ``\r\n`` and ``\r`` end a line, and nothing else does. A byte order mark is left out.
+
+    Args:
+        path: the file.
+        encoding: how characters are stored.
+
+    Yields:
+        a line; only it has to fit into memory.
+
+    Raises:
+        DataError: as of :func:`read_text`, when the place is reached.
+    """
+    path, codec = Path(path), _codec(encoding)
+    try:
+        with open(path, "rb") as file:
+            yield from _lines(path, file, codec, encoding)
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
+
+
+def _lines(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> Iterator[str]:
+    wide = codec.startswith(("utf-16", "utf-32"))
+    decoder = codecs.getincrementaldecoder(codec)()
+    ends = io.IncrementalNewlineDecoder(None, translate=True)
+    place, line, first = 0, 1, True
+    begun: list[str] = []  # pieces of a line that has not ended, joined once
+    while True:
+        raw = file.read(_CHUNK)
+        if not wide and b"\0" in raw:
+            raise _binary(path, place + raw.index(0))
+        state = decoder.getstate()
+        try:
+            text = decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as problem:
+            held = len(problem.object) - len(raw)  # bytes of a character that began before
+            decoder.setstate(state)
+            before = decoder.decode(raw[: max(0, problem.start - held)])
+            line += ends.decode(before, final=True).count("\n")
+            raise _not_text(path, line, place - held + problem.start, problem, encoding) from None
+        except UnicodeError as problem:
+            raise DataError(f"{path}: not {encoding} ({problem}).") from None
+        if first and text:
+            text, first = text.removeprefix("\ufeff"), False
+        end, *others = ends.decode(text, final=not raw).split("\n")
+        begun.append(end)
+        if others:
+            yield "".join(begun)
+            yield from others[:-1]
+            begun = others[-1:]
+        line += len(others)
+        place += len(raw)
+        if not raw:
+            break
+    if last := "".join(begun):
+        yield last
+
+
+def _binary(path: Path, byte: int) -> DataError:
+    return DataError(
+        f"{path}: expected text, found a NUL byte at byte {byte}: a binary file, or text in "
+        "UTF-16 (then: --encoding utf-16)."
+    )
+
+
+def _not_text(
+    path: Path, line: int, byte: int, problem: UnicodeDecodeError, encoding: str
+) -> DataError:
+    return DataError(
+        f"{path}: line {line}, byte {byte} (0x{problem.object[problem.start]:02x}) is not "
+        f"{encoding} ({problem.reason}). If the file is stored otherwise, say how, for example "
+        "--encoding latin-1."
+    )
 
 
 def _unix(text: str) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from recurra.errors import DataError, SettingError
 
-__all__ = ["Split", "SplitKind", "split_documents"]
+__all__ = ["PartName", "Split", "SplitKind", "hash_part", "split_by_hash", "split_documents"]
 
 SplitKind = Literal["tail", "blocks"]
+PartName = Literal["training", "validation", "test"]
 
 
 class Split(NamedTuple):
@@ -73,7 +76,59 @@ def split_documents(
     return parts
 
 
+def split_by_hash(
+    texts: Iterable[str], *, distinct: bool = False, validation: bool = True
+) -> Split:
+    """Hold out about a tenth of the documents, by what they hold: see :func:`hash_part`.
+
+    For lists of names, sentences or short texts, in which the same one may come again: equal
+    documents never stand on both sides.
+
+    Args:
+        texts: whole documents, for example lines.
+        distinct: keep only the first of equal ones.
+        validation: whether a tenth is set apart for choosing; if not, it is trained on.
+
+    Raises:
+        DataError: a part would be empty.
+    """
+    chosen = list(dict.fromkeys(texts) if distinct else texts)
+    parts = Split([], [], [])
+    for text in chosen:
+        getattr(parts, hash_part(text, validation=validation)).append(text)
+    empty = [name for name in parts._fields if not getattr(parts, name)]
+    if not validation:
+        empty.remove("validation")
+    if empty:
+        raise DataError(
+            f"data: expected documents in every part, of {len(chosen)} documents none falls into "
+            f"{' and '.join(empty)}. A hash divides whole documents: give more of them, for "
+            "example each line as one, or split the text itself."
+        )
+    return parts
+
+
+def hash_part(text: str, *, validation: bool = True) -> PartName:
+    """The part a document belongs to, wherever it stands and whatever stands beside it.
+
+    The first 8 bytes of the blake2b digest (64 bytes) of its UTF-8, as a big-endian number modulo
+    10: 9 is the test, 8 the validation, the others are trained on.
+
+    Args:
+        text: the whole document.
+        validation: whether a tenth is set apart for choosing; if not, it is trained on.
+    """
+    # "surrogatepass": a lone surrogate, as JSON can hold one, is a character like any other.
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest()
+    return _name(int.from_bytes(digest[:8], "big") % 10, validation)
+
+
 def _part(parts: Split, tenth: int, validation: bool) -> list[str]:
+    found: list[str] = getattr(parts, _name(tenth, validation))
+    return found
+
+
+def _name(tenth: int, validation: bool) -> PartName:
     if tenth >= 9:
-        return parts.test
-    return parts.validation if tenth == 8 and validation else parts.training
+        return "test"
+    return "validation" if tenth == 8 and validation else "training"

@@ -1,0 +1,34 @@
+"""Sequences with known answers, made from settings and a seed."""
+
+from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
+from recurra.data.synthetic.markov import MarkovChain, MarkovSource
+from recurra.data.synthetic.sentences import (
+    CuedSentence,
+    CuedSentences,
+    GivingSentences,
+    OriginSentences,
+)
+from recurra.data.synthetic.signals import Arithmetic, BallPictures, BouncingBall, Sine
+from recurra.data.synthetic.tasks import AddingTask, BracketsTask, CopyTask, ParityTask
+
+__all__ = [
+    "AddingTask",
+    "Arithmetic",
+    "BallPictures",
+    "Baseline",
+    "BouncingBall",
+    "BracketsTask",
+    "CopyTask",
+    "CuedSentence",
+    "CuedSentences",
+    "Endless",
+    "GivingSentences",
+    "MarkovChain",
+    "MarkovSource",
+    "OriginSentences",
+    "ParityTask",
+    "Seed",
+    "Sine",
+    "SyntheticSource",
+    "SyntheticTask",
+]

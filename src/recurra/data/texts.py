@@ -1,0 +1,374 @@
+"""Documents one by one, from text, JSON lines, tables and the Hugging Face Hub: nothing is held."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from recurra.data.readers import Document, find_files, read_lines, read_text
+from recurra.data.splits import PartName, hash_part
+from recurra.errors import DataError, RecurraError, SettingError, nearest
+
+__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "open_documents"]
+
+Unit = Literal["file", "paragraph", "line"]
+
+_CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
+_ROWS = 64  # of a Parquet file, read at once
+
+
+class Documents:
+    """Documents that are read when they are asked for, as often as they are asked for.
+
+    Each iteration reads the source from the start and holds one document at a time, so a corpus may
+    be larger than memory.
+
+    Args:
+        source: what errors call it.
+        read: begins to read from the start; called once for each iteration.
+    """
+
+    def __init__(self, source: str, read: Callable[[], Iterable[Document]]) -> None:
+        self.source = source
+        self._read = read
+
+    def __iter__(self) -> Iterator[Document]:
+        """Read from the start; documents without a character are left out.
+
+        Raises:
+            DataError: no document, or what is wrong where it is reached.
+        """
+        empty = True
+        for document in self._read():
+            if document.text:
+                empty = False
+                yield document
+        if empty:
+            raise DataError(f"{self.source}: expected text, found none.")
+
+    def texts(self) -> Iterator[str]:
+        """The texts alone, from the start: what a vocabulary is made of."""
+        return (document.text for document in self)
+
+    def part(self, name: PartName, *, validation: bool = True) -> Documents:
+        """The documents of one part, by :func:`hash_part`.
+
+        Args:
+            name: ``"training"``, ``"validation"`` or ``"test"``.
+            validation: whether a tenth is set apart for choosing; if not, it is trained on.
+
+        Raises:
+            SettingError: another name.
+        """
+        if name not in get_args(PartName):
+            raise SettingError(f"part: {nearest(str(name), get_args(PartName))}")
+        return Documents(
+            f"{self.source}, part {name}",
+            lambda: (d for d in self if hash_part(d.text, validation=validation) == name),
+        )
+
+
+def open_documents(
+    path: str | Path,
+    *,
+    unit: Unit = "file",
+    column: str | None = None,
+    fields: Iterable[str] | None = None,
+    pattern: str = "*.txt",
+    encoding: str = "utf-8",
+) -> Documents:
+    r"""Documents of a file, or of all files of a folder, read one by one.
+
+    The ending of a file says what it is: ``.jsonl``, ``.ndjson`` and ``.json`` hold one JSON object
+    a line, ``.csv`` and ``.tsv`` a table with its names in the first row, ``.parquet`` a table (the
+    library pyarrow reads it), all others text.
+
+    Args:
+        path: a file, or a folder that is searched with its subfolders.
+        unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` (lines between
+            blank ones, with ``\n`` between them) or each ``"line"`` that is not blank.
+        column: of objects and tables, the field with the text; ``"text"`` if not given.
+        fields: of objects and tables, further fields to keep; all if not given.
+        pattern: which files of a folder to read.
+        encoding: how characters are stored.
+
+    Raises:
+        SettingError: an unknown unit, or a setting that these files have no use for.
+        DataError: nothing there. What is wrong inside a file is said when it is reached.
+    """
+    if unit not in get_args(Unit):
+        raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
+    files = find_files(path, pattern=pattern)
+    names = None if fields is None else tuple(fields)
+    for file in files:
+        if _kind(file) is not None and unit != "file":
+            raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
+        if _kind(file) is None and (column is not None or names is not None):
+            raise SettingError(
+                f"column and fields: {file} is read as text and has none. They belong to files "
+                f"that end in {', '.join(sorted(_KINDS))}."
+            )
+
+    def read() -> Iterator[Document]:
+        for file in files:
+            rows = _kind(file)
+            if rows is None:
+                yield from _texts(file, unit, encoding)
+                continue
+            for place, row in rows(file, column or "text", names, encoding):
+                yield _document(f"{file}: {place}", row, column or "text", names)
+
+    return Documents(str(path), read)
+
+
+def hub_documents(
+    name: str,
+    *,
+    column: str = "text",
+    fields: Iterable[str] | None = None,
+    config: str | None = None,
+    split: str = "train",
+) -> Documents:
+    """Documents of a data set of the Hugging Face Hub, read over the network one by one.
+
+    The library ``datasets`` reads it. Nothing of the data set is run as code.
+
+    Args:
+        name: as the Hub spells it, owner and name.
+        column: the field with the text.
+        fields: further fields to keep; all if not given.
+        config: which of its configurations, where it has several.
+        split: which of its splits.
+
+    Raises:
+        DataError: the library is missing, or the data set cannot be reached or read.
+    """
+    library = _library("datasets", "data sets of the Hub")
+    names = None if fields is None else tuple(fields)
+
+    def failed(problem: Exception) -> DataError:
+        told = str(problem).strip().partition("\n")[0] or type(problem).__name__
+        return DataError(
+            f"data set {name!r}, split {split!r}: cannot be read ({told}). It is fetched over the "
+            "network; without one, read a file of it."
+        )
+
+    try:
+        rows = library.load_dataset(name, config, split=split, streaming=True)
+        known = rows.column_names
+        if known:  # some data sets tell them, others only with the first row
+            _check_columns(f"data set {name!r}", known, column, names)
+            rows = rows.select_columns(_wanted(known, column, names))
+    except RecurraError:
+        raise
+    except Exception as problem:  # of the network, the Hub, and every library below
+        raise failed(problem) from None
+
+    def read() -> Iterator[Document]:
+        try:
+            for number, row in enumerate(rows, 1):
+                yield _document(f"data set {name!r}: row {number}", row, column, names)
+        except RecurraError:
+            raise
+        except Exception as problem:
+            raise failed(problem) from None
+
+    return Documents(f"data set {name!r}", read)
+
+
+def cut_gutenberg(text: str, *, source: str = "text") -> str:
+    """A book of Project Gutenberg without its header and license.
+
+    Args:
+        text: the file as it is shipped.
+        source: what errors call it.
+
+    Returns:
+        what stands between the lines ``*** START OF ...`` and ``*** END OF ...``, without blank
+        lines at both ends, and without the sentence "End of the Project Gutenberg EBook of ...".
+
+    Raises:
+        DataError: a marker is absent or there twice, or the end stands before the start.
+    """
+    places = []
+    for word in ("START", "END"):
+        found = list(re.finditer(_MARKER.format(word), text, re.MULTILINE | re.IGNORECASE))
+        if len(found) != 1:
+            lines = ", ".join(str(_line(text, each.start())) for each in found)
+            raise DataError(
+                f"{source}: expected one line '*** {word} OF THE PROJECT GUTENBERG EBOOK ... ***', "
+                f"found {len(found)}{' (lines ' + lines + ')' if found else ''}. A file without "
+                "header and license is read as it is; several books in one are to be parted first."
+            )
+        places.append(found[0])
+    start, end = places
+    if end.start() < start.end():
+        raise DataError(
+            f"{source}: expected START before END, found END on line {_line(text, end.start())} "
+            f"and START on line {_line(text, start.start())}."
+        )
+    book = text[start.end() : end.start()].rstrip()
+    before, _, last = book.rpartition("\n\n")
+    if re.match(r"\s*End of (?:the |this )?Project Gutenberg", last, re.IGNORECASE):
+        book = before.rstrip()
+    return re.sub(r"\A(?:[^\S\n]*\n)+", "", book) + "\n"
+
+
+# A long title may go on in the next line.
+_MARKER = r"^\*\*\* ?{} OF (?:THE|THIS) PROJECT GUTENBERG EBOOK\b[^*]{{0,500}}\*\*\*[^\S\n]*$"
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
+
+
+# ------------------------------------------------------------------------------------------ text
+
+
+def _texts(file: Path, unit: Unit, encoding: str) -> Iterator[Document]:
+    if unit == "file":
+        yield Document(read_text(file, encoding=encoding), str(file))
+        return
+    begun: list[str] = []
+    number = 0
+    for number, line in enumerate(read_lines(file, encoding=encoding), 1):
+        if not line or line.isspace():
+            if begun:
+                yield Document("\n".join(begun), f"{file}: line {number - len(begun)}")
+                begun = []
+        elif unit == "line":
+            yield Document(line, f"{file}: line {number}")
+        else:
+            begun.append(line)
+    if begun:
+        yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}")
+
+
+# ----------------------------------------------------------------------------- objects and tables
+
+_Names = tuple[str, ...] | None
+_Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+def _document(place: str, row: Mapping[str, Any], column: str, names: _Names) -> Document:
+    _check_columns(place, row, column, names)
+    text = row[column]
+    if not isinstance(text, str):
+        raise DataError(
+            f"{place}: expected text in {column!r}, got {'nothing' if text is None else repr(text)}"
+            ". Name another column, or leave that row out."
+        )
+    kept = row if names is None else names
+    return Document(text, place, {name: row[name] for name in kept if name != column})
+
+
+def _check_columns(place: str, known: Iterable[str], column: str, names: _Names) -> None:
+    for name in (column, *(names or ())):
+        if name not in known:
+            raise DataError(f"{place}: no column {name!r}; {nearest(name, known)}")
+
+
+def _json_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
+    for number, line in enumerate(read_lines(file, encoding=encoding), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as problem:
+            told = f"is not JSON: {problem.msg} at character {problem.colno}"
+        except (ValueError, RecursionError) as problem:
+            told = f"cannot be read: {problem}"
+        else:
+            if isinstance(row, dict):
+                yield f"line {number}", row
+                continue
+            told = f"holds a {type(row).__name__}"
+        example = json.dumps({column: "..."})
+        raise DataError(
+            f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
+        )
+
+
+def _csv_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
+    lines = (line + "\n" for line in read_lines(file, encoding=encoding))
+    rows = csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
+    header: list[str] | None = None
+    while True:
+        line = rows.line_num + 1
+        # The limit belongs to all of the process: it is raised for one row and put back.
+        limit = csv.field_size_limit(_CELL)
+        try:
+            row = next(rows, None)
+        except csv.Error as problem:
+            raise DataError(
+                f"{file}: the row that begins on line {line} is no row of a table ({problem}). "
+                'A quote inside a quoted cell is written twice: "".'
+            ) from None
+        finally:
+            csv.field_size_limit(limit)
+        if row is None:
+            return
+        if not row:
+            continue
+        if header is None:
+            header = row
+            if len(set(header)) < len(header):
+                raise DataError(f"{file}: expected each column once, the first row is {header}.")
+            _check_columns(f"{file}", header, column, names)
+        elif len(row) != len(header):
+            raise DataError(
+                f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
+                f"{len(row)}. A cell with a comma in it is put in quotes."
+            )
+        else:
+            yield f"line {line}", dict(zip(header, row, strict=True))
+
+
+def _parquet_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
+    library = _library("pyarrow.parquet", "Parquet files")
+    failures = (_library("pyarrow", "Parquet files").ArrowException, OSError)
+    try:
+        with library.ParquetFile(file) as table:
+            known = table.schema_arrow.names
+            _check_columns(str(file), known, column, names)
+            wanted = _wanted(known, column, names)
+            number = 0
+            for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", row
+    except failures as problem:
+        raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
+
+
+def _wanted(known: Iterable[str], column: str, names: _Names) -> list[str]:
+    return list(known if names is None else dict.fromkeys((column, *names)))
+
+
+def _library(name: str, what: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as problem:
+        raise DataError(
+            f"{what} need the library {name.partition('.')[0]}, which cannot be imported "
+            f"({problem}); pip install 'recurra[data]' brings it."
+        ) from None
+
+
+_KINDS: dict[str, Callable[[Path, str, _Names, str], _Rows]] = {
+    ".csv": _csv_rows,
+    ".json": _json_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    ".parquet": _parquet_rows,
+    ".tsv": _csv_rows,
+}
+
+
+def _kind(file: Path) -> Callable[[Path, str, _Names, str], _Rows] | None:
+    return _KINDS.get(file.suffix.lower())

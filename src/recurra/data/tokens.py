@@ -1,0 +1,222 @@
+"""Ids of a corpus on disk, as one stream that is mapped into memory and never held.
+
+Two files: the ids themselves, end to end, little-endian, and beside them ``NAME.json``, which says
+what they are and is written last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.readers import Document
+from recurra.errors import DataError, RunError
+from recurra_runtime.vocabulary import START, UNKNOWN, Vocabulary
+
+__all__ = ["StreamHeader", "encode_to_file", "open_stream", "read_stream_header"]
+
+_FORMAT = 1
+_DTYPES = ("uint8", "uint16", "uint32")
+_BUFFER = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamHeader:
+    """What a stream on disk is.
+
+    Args:
+        count: ids in it, start symbols included.
+        documents: how many documents.
+        unknown: how many ids are ``<unk>``.
+        dtype: type of an id: uint8, uint16 or uint32.
+        source: fingerprint of the texts, in their order.
+        vocabulary: fingerprint of the vocabulary.
+        ids: fingerprint of the file of ids.
+    """
+
+    count: int
+    documents: int
+    unknown: int
+    dtype: str
+    source: str
+    vocabulary: str
+    ids: str
+
+
+def encode_to_file(
+    documents: Iterable[Document | str], vocabulary: Vocabulary, path: str | Path
+) -> StreamHeader:
+    """Encode documents one by one and write them as one stream.
+
+    The layout is that of :func:`~recurra.data.stream`: ``<s>`` in front of each document, and one
+    more at the end. One document at a time is held. The file gets its name when it is whole; what
+    had that name before stays until then.
+
+    Args:
+        documents: documents or their texts, read once.
+        vocabulary: what makes ids of them.
+        path: the file of ids; its header stands beside it, with ``.json`` added.
+
+    Raises:
+        DataError: no document, or one that cannot be read.
+        RunError: the file cannot be written; nothing half-written stays behind.
+    """
+    path = Path(path)
+    if isinstance(documents, str):
+        documents = [documents]
+    partial, beside = (path.with_name(f".{path.name}{end}.partial") for end in ("", ".json"))
+    try:
+        header = _write(documents, vocabulary, path, partial)
+        told = {"recurra-stream": _FORMAT, **dataclasses.asdict(header)}
+        beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        # Ids without a header are refused, so at no moment does one stand beside other ids.
+        _beside(path).unlink(missing_ok=True)
+        os.replace(partial, path)
+        os.replace(beside, _beside(path))
+    except OSError as problem:
+        if problem.filename not in (None, *map(str, (path, _beside(path), partial, beside))):
+            raise  # of a file that the documents come from
+        raise RunError(f"{path}: cannot be written ({problem.strerror}).") from problem
+    finally:
+        for left in (partial, beside):
+            with suppress(OSError):
+                left.unlink()
+    return header
+
+
+def _write(
+    documents: Iterable[Document | str], vocabulary: Vocabulary, path: Path, partial: Path
+) -> StreamHeader:
+    dtype = np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
+    start = np.array([START], dtype).tobytes()
+    source, written = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+    count, number, unknown = 1, 0, 0
+    with open(partial, "wb", buffering=_BUFFER) as file:
+        for document in documents:
+            text = document if isinstance(document, str) else document.text
+            told = text.encode("utf-8", "surrogatepass")
+            source.update(len(told).to_bytes(8, "little") + told)
+            ids = vocabulary.encode(text)
+            raw = start + ids.astype(dtype).tobytes()
+            written.update(raw)
+            file.write(raw)
+            number += 1
+            count += 1 + len(ids)
+            unknown += int((ids == UNKNOWN).sum())
+        if number == 0:
+            raise DataError(f"{path}: expected at least one document to encode, got none.")
+        written.update(start)
+        file.write(start)
+        file.flush()
+        os.fsync(file.fileno())
+    return StreamHeader(
+        count=count,
+        documents=number,
+        unknown=unknown,
+        dtype=dtype.name,
+        source=source.hexdigest(),
+        vocabulary=_fingerprint(vocabulary),
+        ids=written.hexdigest(),
+    )
+
+
+def open_stream(
+    path: str | Path, vocabulary: Vocabulary | None = None, *, verify: bool = True
+) -> npt.NDArray[Any]:
+    """The ids that :func:`encode_to_file` wrote, ``[count]``, mapped into memory, to read only.
+
+    What is read of them comes from disk when it is read, so :class:`~recurra.data.Windows` over
+    them costs no memory.
+
+    Args:
+        path: the file of ids.
+        vocabulary: what the ids are expected to belong to; not checked if None.
+        verify: read all of the file once, to see whether any byte of it was changed.
+
+    Raises:
+        DataError: no such stream, a damaged one, or one of another vocabulary.
+    """
+    path = Path(path)
+    header = read_stream_header(path)
+    if vocabulary is not None and header.vocabulary != _fingerprint(vocabulary):
+        raise DataError(
+            f"{path}: was encoded with another vocabulary than the one of {len(vocabulary)} ids "
+            "it is opened with. Open it with its own, or encode the text again."
+        )
+    size = header.count * np.dtype(header.dtype).itemsize
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != size:
+                raise DataError(
+                    f"{path}: damaged, expected {size} bytes, found {found}. Encode the text again."
+                )
+            if verify:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+                if digest.hexdigest() != header.ids:
+                    raise DataError(
+                        f"{path}: damaged, its bytes are not those that were written. Encode the "
+                        "text again."
+                    )
+        dtype = np.dtype(header.dtype).newbyteorder("<")
+        return np.memmap(path, dtype, mode="r", shape=(header.count,))
+    except OSError as problem:
+        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
+
+
+def read_stream_header(path: str | Path) -> StreamHeader:
+    """What a stream on disk says of itself; its ids are not read.
+
+    Raises:
+        DataError: there is none, or it is damaged or of a newer format.
+    """
+    path = Path(path)
+    beside = _beside(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. encode_to_file writes one.")
+    try:
+        told = json.loads(beside.read_bytes())
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: expected its header {beside.name} beside it, there is none. This is no "
+            "stream of ids, or its writing was stopped; encode_to_file writes both."
+        ) from None
+    except OSError as problem:
+        raise DataError(f"{beside}: cannot be read ({problem.strerror}).") from None
+    except (ValueError, RecursionError) as problem:
+        raise DataError(f"{beside}: damaged, not JSON ({problem}).") from None
+    form = told.pop("recurra-stream", None) if isinstance(told, dict) else None
+    if form != _FORMAT:
+        raise DataError(f"{beside}: expected a stream of format {_FORMAT}, got {form!r}.")
+    try:
+        header = StreamHeader(**told)
+    except TypeError as problem:
+        raise DataError(f"{beside}: damaged ({problem}).") from None
+    numbers = (header.count, header.documents, header.unknown)
+    words = (header.source, header.vocabulary, header.ids)
+    if (
+        any(type(number) is not int or number < 0 for number in numbers)
+        or any(type(word) is not str for word in words)
+        or header.dtype not in _DTYPES
+        or header.count < header.documents + 1
+    ):
+        raise DataError(f"{beside}: damaged, expected numbers and fingerprints, got {told}.")
+    return header
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _fingerprint(vocabulary: Vocabulary) -> str:
+    told = json.dumps(vocabulary.to_json(), sort_keys=True)
+    return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,219 @@
+"""A training that was stopped goes on as if it had not: the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recurra import artifact
+from recurra.errors import ArtifactError, DataError, RunError, SettingError
+from recurra.training import (
+    Report,
+    load_recipe,
+    resume_language_model,
+    run_source,
+    train_language_model,
+)
+
+# Every draw there is: dropout between layers and inside the cell, several passes, resets.
+CHANGES = [
+    "model.hidden_size=12",
+    "model.dropout=0.3",
+    "model.cell_settings={recurrent_dropout=0.2}",
+    "training.symbols=12000",
+    "training.batch_size=4",
+    "training.window=16",
+    "training.evaluations=5",
+]
+STEPS = 188
+
+
+@pytest.fixture(scope="module")
+def texts(text: str) -> list[str]:
+    """Several documents, so that states are reset on the way."""
+    return [text[at : at + 700] for at in range(0, len(text), 700)]
+
+
+@pytest.fixture(scope="module")
+def whole(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was never stopped."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    done = train_language_model(load_recipe("language-model", CHANGES), texts, path)
+    assert not done.interrupted
+    return path
+
+
+def left_by(run: Path) -> dict[str, Any]:
+    """All that a run leaves but its times."""
+    folder = artifact.resolve(run, "last")
+    facts = json.loads((folder / "training.json").read_bytes())
+    log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
+    return {
+        "weights": (folder / "model.safetensors").read_bytes(),
+        "training": (folder / "training.safetensors").read_bytes(),
+        "facts": {name: facts[name] for name in ("step", "symbols", "best", "losses")},
+        "log": [line[:2] + line[3:] for line in log],
+        "best": (run / "best").read_text(),
+        "last": (run / "last").read_text(),
+        "summary": (run / "summary.json").read_bytes(),
+    }
+
+
+def stopped_at(step: int) -> Callable[[Report], None]:
+    """A report that asks to stop, as Ctrl-C does."""
+
+    def report(told: Report) -> None:
+        if told.progress is not None and told.progress.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return report
+
+
+@pytest.mark.parametrize("steps", [[1], [37], [38, 39], [60, 100, 180], [STEPS - 1]])
+def test_stopped_and_gone_on(
+    steps: list[int], texts: list[str], whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    done = train_language_model(
+        load_recipe("language-model", CHANGES), texts, run, stopped_at(steps[0])
+    )
+    assert done.interrupted
+    for step in steps[1:]:
+        assert resume_language_model(run, texts, stopped_at(step)).interrupted
+    assert not resume_language_model(run, texts).interrupted
+    assert left_by(run) == left_by(whole)
+
+
+CHILD = """
+import sys, json, os, random
+from pathlib import Path
+from recurra import files
+from recurra.training import load_recipe, resume_language_model, train_language_model
+
+out, texts, changes, die = Path(sys.argv[1]), *map(json.loads, sys.argv[2:])
+written = 0
+
+def write(path, content, plain=files._write):
+    global written
+    if "checkpoints" in str(path):
+        written += 1
+        if written == die:  # in the middle of a file, as a power cut leaves it
+            path.write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), 9)
+    plain(path, content)
+
+files._write = write
+if (out / "data.json").exists():
+    resume_language_model(out, texts)
+else:
+    train_language_model(load_recipe("language-model", changes), texts, out)
+"""
+
+
+def child(run: Path, texts: list[str], die: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", CHILD, str(run), *map(json.dumps, (texts, CHANGES, die))]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def test_killed_while_a_checkpoint_is_written(
+    texts: list[str], whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    for die in (2, 1, 4, 7):  # the first of them before any checkpoint is whole
+        process = child(run, texts, die)
+        assert process.wait(60) == -signal.SIGKILL
+    assert child(run, texts, -1).wait(60) == 0
+    assert left_by(run) == left_by(whole)
+
+
+def test_killed_at_any_moment(texts: list[str], whole: Path, tmp_path: Path) -> None:
+    run, kills = tmp_path / "run", 0
+    for wait in (0.1, 0.25, 0.4):
+        process = child(run, texts, -1)
+        while not (run / "log.csv").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(wait)
+        process.kill()
+        kills += process.wait(60) == -signal.SIGKILL
+    assert kills
+    if not (run / "summary.json").exists():
+        assert child(run, texts, -1).wait(60) == 0
+    assert left_by(run) == left_by(whole)
+
+
+def test_a_run_killed_before_its_first_step(texts: list[str], whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train_language_model(
+            load_recipe("language-model", CHANGES), texts, run, raising("counting")
+        )
+    assert not run.exists()
+
+
+def raising(word: str) -> Callable[[Report], None]:
+    def report(told: Report) -> None:
+        if told.message and word in told.message:
+            raise KeyboardInterrupt
+
+    return report
+
+
+@pytest.fixture
+def half(texts: list[str], tmp_path: Path) -> Path:
+    run = tmp_path / "half"
+    train_language_model(load_recipe("language-model", CHANGES), texts, run, stopped_at(50))
+    return run
+
+
+def test_for_longer(half: Path, texts: list[str]) -> None:
+    recipe, source = run_source(half, ["training.symbols=15000"])
+    assert source is None
+    done = resume_language_model(half, texts, recipe=recipe)
+    assert not done.interrupted
+    assert json.loads((half / "recipe.json").read_text())["training"]["symbols"] == 15000
+    assert int((half / "last").read_text()) > STEPS
+    with pytest.raises(RunError, match=r"is at its end \(\d+ of \d+ steps\).*training\.symbols"):
+        resume_language_model(half, texts)
+
+
+def test_other_data_is_said(half: Path, texts: list[str]) -> None:
+    for other in (texts[1:], [*texts, "x"], [texts[0] + " ", *texts[1:]], [*texts[1:], texts[0]]):
+        with pytest.raises(DataError, match="the text is not the one"):
+            resume_language_model(half, other)
+
+
+@pytest.mark.parametrize("change", ["model.hidden_size=13", "training.seed=1", "data.block=5"])
+def test_another_recipe_is_said(half: Path, texts: list[str], change: str) -> None:
+    recipe, _ = run_source(half, [change])
+    with pytest.raises(SettingError, match=f"^{change.partition('=')[0]}: the run has"):
+        resume_language_model(half, texts, recipe=recipe)
+
+
+@pytest.mark.parametrize("name", ["training.safetensors", "training.json", "model.safetensors"])
+@pytest.mark.parametrize("how", ["cut", "gone", "flipped"])
+def test_a_damaged_checkpoint_is_said(half: Path, texts: list[str], name: str, how: str) -> None:
+    path = artifact.resolve(half, "last") / name
+    raw = path.read_bytes()
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(raw[: len(raw) // 2])
+    else:
+        path.write_bytes(raw[:-2] + bytes([raw[-2] ^ 1]) + raw[-1:])
+    with pytest.raises(ArtifactError, match=name.replace("json", "(json|safetensors)")):
+        resume_language_model(half, texts)
+
+
+def test_what_is_no_run(tmp_path: Path, texts: list[str]) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(RunError, match="expected the folder of a run"):
+            resume_language_model(path, texts)
