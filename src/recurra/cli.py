@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -91,10 +92,13 @@ def train(
         with _progress() as report:
             done = train_language_model(chosen, [d.text for d in documents], out, report)
         if done.interrupted:
-            print(f"Stopped. What was learned is kept: recurra generate {out}", file=sys.stderr)
+            print(
+                f"Stopped. What was learned is kept: {_command()} generate {out}{_with(import_)}",
+                file=sys.stderr,
+            )
             raise typer.Exit(130)
         _table(done.evaluations, "held-out text")
-        print(f"{out} is ready. Try: recurra generate {out}")
+        print(f"{out} is ready. Try: {_command()} generate {out}{_with(import_)}")
 
 
 @app.command()
@@ -119,7 +123,7 @@ def demo(
                 load_recipe("demo", changes), [standard_library()], folder, report
             )
         if done.interrupted:
-            print(f"Stopped. What was learned is kept: recurra generate {folder}")
+            print(f"Stopped. What was learned is kept: {_command()} generate {folder}")
             raise typer.Exit(130)
         _table(done.evaluations, "held-out source text")
         print("It writes:\n")
@@ -130,9 +134,9 @@ def demo(
         print(f"""
 
 The run is in {folder}. Where to look next:
-  recurra generate {folder} --prompt "class " --temperature 0.5
-  recurra describe {folder}
-  recurra train language-model --data book.txt --out runs/book""")
+  {_command()} generate {folder} --prompt "class " --temperature 0.5
+  {_command()} describe {folder}
+  {_command()} train language-model --data book.txt --out runs/book""")
 
 
 @app.command()
@@ -241,6 +245,15 @@ def _import(names: list[str] | None) -> None:
             raise SettingError(
                 f"--import {name}: {type(problem).__name__}: {problem}{place}"
             ) from None
+
+
+def _command() -> str:
+    """How this command can be called again from here: it may not be on the path."""
+    return "recurra" if shutil.which("recurra") else os.path.relpath(sys.argv[0])
+
+
+def _with(names: list[str] | None) -> str:
+    return "".join(f" --import {name}" for name in names or ())
 
 
 def _free(path: Path) -> Path:

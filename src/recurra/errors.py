@@ -26,6 +26,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "ShapeError",
+    "kind_of",
     "nearest",
 ]
 
@@ -56,6 +57,18 @@ class ArtifactError(RecurraError):
 
 class RunError(RecurraError):
     """A training run cannot go on; what it had is kept."""
+
+
+def kind_of(value: object) -> str:
+    """What a value is, for a message: ``torch.nn.modules.rnn.LSTMCell``, ``int``, ``the class X``.
+
+    >>> kind_of(3)
+    'int'
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__} (not an object of it)"
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

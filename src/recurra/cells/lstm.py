@@ -143,7 +143,7 @@ class LSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
         h = gate("output gate", o) * self.squashed(c)
@@ -218,7 +218,7 @@ class ProjectedLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
         wide = gate("output gate", o) * self.squashed(c)
@@ -297,7 +297,7 @@ class PeepholeLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         see_i, see_f, see_o = self.peepholes.unbind()
         forget = gate("forget gate", f + see_f * state.c)
@@ -350,7 +350,7 @@ class CoupledLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         f, g, o = gates.chunk(3, 1)
         forget = gate("forget gate", f)
         c = forget * state.c + (1 - forget) * candidate(g)

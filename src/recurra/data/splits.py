@@ -9,6 +9,7 @@ from recurra.errors import DataError, SettingError
 __all__ = ["Split", "SplitKind", "split_documents"]
 
 SplitKind = Literal["tail", "blocks"]
+"""The last tenth, or every tenth block."""
 
 
 class Split(NamedTuple):

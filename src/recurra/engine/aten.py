@@ -57,9 +57,12 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
 
 
 def _transformed() -> bool:
-    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately."""
+    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately.
+
+    Where it no longer answers, one might be.
+    """
     peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    return peek is not None and peek() is not None
+    return peek is None or peek() is not None
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

@@ -141,6 +141,12 @@ def prepare(
     if lengths is not None or resets is not None:
         lengths, resets = _read_marks(name, lengths, resets, time, batch, device)
     initial = _initial_state(cell, inputs, batch)
+    if not isinstance(initial, tuple):
+        raise ShapeError(
+            f"initial_state of {name}: expected a named tuple of tensors [batch, ...], got "
+            f"{type(initial).__name__}."
+        )
+    _check_rows(initial, batch, f"initial_state of {name}")
     if state is None:
         state = initial
     else:
@@ -150,7 +156,7 @@ def prepare(
     _check_context(cell, context, batch)
     if noise is None:
         noise = draw_noise(cell, time, batch)
-    else:
+    if noise is not None:
         _check_noise(noise, time, batch, name)
     return Call(
         inputs,

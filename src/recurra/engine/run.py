@@ -24,6 +24,7 @@ from recurra.states import Tree
 __all__ = ["BackendName", "run"]
 
 BackendName = Literal["loop", "aten"]
+"""What ``backend=`` takes beside None."""
 
 
 def run(

@@ -7,7 +7,7 @@ from torch import Tensor
 from recurra.cells.base import Cell
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
-from recurra.errors import SettingError
+from recurra.errors import SettingError, kind_of
 from recurra.layers.base import Layer, LayerOutput
 from recurra.lengths import last_step
 from recurra.states import Tree
@@ -41,8 +41,8 @@ class Recurrent(Layer):
         super().__init__()
         if not isinstance(cell, Cell):
             raise SettingError(
-                f"Recurrent: expected a recurra.Cell, got {type(cell).__name__}. "
-                "A cell of your own is a class with initial_state and step."
+                f"Recurrent: expected a recurra.Cell, got {kind_of(cell)}. A cell is what one step "
+                "is, such as recurra.LSTMCell(8, 16) or a class with initial_state and step."
             )
         check_backend(backend)
         self.cell = cell
