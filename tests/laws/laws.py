@@ -257,7 +257,8 @@ def filled(inputs: Any, behind: Tensor, fill: float) -> Any:
     def fill_in(leaf: Tensor) -> Tensor:
         if not leaf.requires_grad:
             return leaf
-        return leaf.detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        mask = behind.view(*behind.shape, *(1,) * (leaf.dim() - 2))
+        return leaf.detach().masked_fill(mask, fill).requires_grad_()
 
     return map_tree(fill_in, inputs)
 

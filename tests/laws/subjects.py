@@ -190,7 +190,7 @@ def forced(make: Make) -> Make:
 
 def _floats(state: Any, name: str) -> bool:
     field = getattr(state, name)
-    return isinstance(field, Tensor) and field.is_floating_point() and field.dim() == 2
+    return isinstance(field, Tensor) and field.is_floating_point()
 
 
 def dropped(make: Make) -> Make:
@@ -274,10 +274,10 @@ def layers(make: Make) -> dict[str, Callable[[], recurra.Layer]]:
     }
 
 
-def rows(seed: int = 1, *, time: int = TIME, batch: int = BATCH, width: int = INPUT) -> Tensor:
-    """Inputs ``[time, batch, width]`` that require a gradient."""
+def rows(seed: int = 1, *sizes: int, time: int = TIME, batch: int = BATCH) -> Tensor:
+    """Inputs ``[time, batch, *sizes]`` that require a gradient; one vector unless given."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (time, batch, width)
+    shape = (time, batch, *(sizes or (INPUT,)))
     return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
 
 
@@ -286,7 +286,7 @@ def inputs_of(subject: nn.Module, *, time: int = TIME, batch: int = BATCH) -> An
     seeds = iter(range(1, 9))
 
     def leaf(example: Tensor) -> Tensor:
-        numbers = rows(next(seeds), time=time, batch=batch, width=example.shape[1])
+        numbers = rows(next(seeds), *example.shape[1:], time=time, batch=batch)
         return numbers.detach() > -0.3 if example.dtype == torch.bool else numbers
 
     return map_tree(leaf, first_cell(subject).example_input(1))
