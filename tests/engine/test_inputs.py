@@ -273,3 +273,64 @@ def test_rows_inside_a_tuple_inside_a_tuple():
 def test_rows_that_do_not_fit(inputs, lengths, words):
     with pytest.raises(ShapeError, match=words):
         Recurrent(grud())(inputs, lengths=lengths)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (lambda b: None, "expected a named tuple of tensors .* got NoneType"),
+        (lambda b: torch.zeros(b, 5), "expected a named tuple of tensors .* got Tensor"),
+        (lambda b: HiddenState(torch.zeros(7, 5)), r"\[batch=3, ...\], got \[7, 5\]"),
+        (lambda b: HiddenState(torch.zeros(1, b, 5)), r"\[batch=3, ...\], got \[1, 3, 5\]"),
+        (lambda b: HiddenState(torch.zeros(5)), r"\[batch=3, ...\], got \[5\]"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["loop", None])
+def test_an_initial_state_that_is_none(start, words, backend):
+    cell = recurra.GRUCell(4, 5)
+    cell.initial_state = start
+    with pytest.raises(ShapeError, match=f"initial_state of GRUCell: .*{words}"):
+        run(cell, X, backend=backend)
+
+
+def test_noise_that_is_none():
+    cell = recurra.GRUCell(4, 5)
+    cell.noise = lambda time, batch: torch.zeros(time, batch)
+    with pytest.raises(ShapeError, match=r"noise of GRUCell: expected recurra\.Noise, got Tensor"):
+        run(cell, X)
+    cell.noise = lambda time, batch: recurra.Noise(step=torch.zeros(batch, time, 2))
+    with pytest.raises(ShapeError, match=r"noise of GRUCell: .*time=6, batch=3"):
+        run(cell, X)
+
+
+def test_a_tuple_for_a_cell_that_reads_one_tensor():
+    with pytest.raises(ShapeError, match=r"GRUCell: got a tuple, which its step cannot read"):
+        run(recurra.GRUCell(4, 5), (X, X))
+
+
+def test_a_cell_called_by_hand():
+    cell = recurra.LSTMCell(4, 5)
+    h, c = torch.randn(3, 5), torch.randn(3, 5)
+    y, state = cell(X[0], (h, c))  # a plain tuple, as torch's cells take it
+    wanted, _ = cell.step(X[0], recurra.LSTMState(h, c))
+    assert torch.equal(y, wanted)
+    assert isinstance(state, recurra.LSTMState)
+    for given, words in (
+        ((X[0], h), "state of LSTMCell: expected LSTMState"),
+        ((X[0], (h, c[:2])), r"state of LSTMCell\.c: expected \[3, 5\], got \[2, 5\]"),
+        ((X[0, :, :2],), r"x of LSTMCell: expected \[batch, 4\], got \[3, 2\]"),
+        ((X[0, 0],), r"x of LSTMCell: expected \[batch, 4\], got \[4\]"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            cell(*given)
+
+
+@pytest.mark.parametrize("make", [lambda c: recurra.Recurrent(c), lambda c: recurra.GRU(4, 5)])
+def test_nested_tensors_and_arrays(make):
+    layer = make(recurra.GRUCell(4, 5))
+    rows = [torch.randn(n, 4) for n in (3, 1, 5)]
+    nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+    got, wanted = layer(nested)[0], layer(rows)[0]
+    assert torch.equal(got.values, wanted.values)
+    assert got.lengths.tolist() == [3, 1, 5]
+    assert torch.equal(layer(X.numpy())[0], layer(X)[0])
