@@ -228,6 +228,8 @@ def _import(names: list[str] | None) -> None:
         path = Path(name)
         try:
             if path.suffix == ".py":
+                if path.stem in sys.modules or path.stem in sys.stdlib_module_names:
+                    raise ImportError(f"{path.stem!r} is a module already; rename the file")
                 spec = importlib.util.spec_from_file_location(path.stem, path)
                 assert spec is not None
                 assert spec.loader is not None
@@ -238,7 +240,7 @@ def _import(names: list[str] | None) -> None:
                 if os.getcwd() not in sys.path:
                     sys.path.insert(0, os.getcwd())  # as `python -m` does
                 importlib.import_module(name)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             frames = traceback.extract_tb(problem.__traceback__)
             own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
             place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""

@@ -71,13 +71,13 @@ def kind_of(value: object) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A sentence that helps with an unknown name: the nearest known one, then all of them.
 
     >>> nearest("lstmm", ["gru", "lstm"])
     "did you mean 'lstm'? Known: gru, lstm"
     """
-    names = sorted(known)
+    name, names = str(name), sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
         close = [known for known in names if known.rpartition(".")[2] == name][:1]

@@ -334,3 +334,60 @@ def test_nested_tensors_and_arrays(make):
     assert torch.equal(got.values, wanted.values)
     assert got.lengths.tolist() == [3, 1, 5]
     assert torch.equal(layer(X.numpy())[0], layer(X)[0])
+
+
+def test_a_state_is_not_the_cells_own_buffer():
+    cell = recurra.GRUDCell(3, 4, mean=torch.ones(3))
+    cell.initial_state(1).last.fill_(7.0)
+    assert torch.equal(cell.mean, torch.ones(3))
+
+
+class Pictures(recurra.Cell):
+    """Reads pictures, and does not say so."""
+
+    def __init__(self):
+        super().__init__(None, 4)
+        self.read = torch.nn.Linear(6, 4)
+
+    def initial_state(self, batch):
+        return HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):
+        h = torch.tanh(self.read(x.flatten(1)) + state.h)
+        return h, HiddenState(h)
+
+
+class Counted(Pictures):
+    """Reads whole numbers."""
+
+    def example_input(self, batch):
+        return torch.zeros(batch, 6, dtype=torch.int64)
+
+    def step(self, x, state, context=None, noise=None):
+        return super().step(x.float(), state)
+
+
+def test_inputs_that_are_no_vectors():
+    pictures = torch.randn(5, 2, 2, 3)
+    forced = Forced(Pictures(), "h")
+    assert run(forced, ForcedInput(pictures, torch.zeros(5, 2, 4))).outputs.shape == (5, 2, 4)
+    assert run(Counted(), torch.ones(5, 2, 6, dtype=torch.int64)).outputs.shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("words", ["no", 1, None])
+def test_flags_are_flags(words):
+    with pytest.raises(recurra.SettingError, match="reverse: expected true or false"):
+        run(recurra.GRUCell(4, 5), X, reverse=words)
+    with pytest.raises(recurra.SettingError, match="reverse"):
+        Recurrent(recurra.GRUCell(4, 5), reverse=words)
+
+
+@pytest.mark.parametrize("given", [{"bias": None}, {"bias": 1}, [1], "bias"])
+def test_parameters_that_are_none(given):
+    with pytest.raises(ShapeError, match="parameters: "):
+        run(recurra.GRUCell(4, 5), X, parameters=given)
+
+
+def test_normalized_is_of_its_cells_kind():
+    cell = recurra.Normalized(recurra.GRUCell(4, 5).double())
+    assert run(cell, X.double()).outputs.dtype == torch.float64

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from laws.subjects import BATCH, LENGTHS, TIME, context_of, inputs_of, some_resets, widths_of
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
@@ -50,10 +50,13 @@ def run(*args: Any, **settings: Any) -> Any:
 
 
 @contextmanager
-def one_draw() -> Iterator[None]:
-    """The same draw of parametrizations as in :func:`run`, at every step."""
+def one_draw(cell: nn.Module) -> Iterator[None]:
+    """The same draw of parametrizations as in :func:`run`, at every step, in the same order."""
     torch.manual_seed(11)
     with parametrize.cached():
+        for part in cell.modules():
+            for name in getattr(part, "parametrizations", {}):
+                getattr(part, name)
         yield
 
 
@@ -155,7 +158,7 @@ def definition(make: MakeCell) -> None:
     start = map_tree(lambda leaf: moved(leaf, 0.1), cell.initial_state(BATCH))
     for reverse in (False, True):
         inputs = inputs_of(cell)
-        with one_draw():
+        with one_draw(cell):
             outputs, ends = by_hand(cell, inputs, lengths, resets, noise, reverse, start)
         end = map_tree(lambda *parts: torch.cat(parts), *ends)
         wanted = gradients(weigh(outputs, end), cell, inputs)

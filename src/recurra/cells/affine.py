@@ -96,8 +96,8 @@ class AffineCell(Cell):
         if not self.recurrent_dropout:
             return None
         keep = 1 - self.recurrent_dropout
-        mask = self.zeros(batch, self.recurrent_size).bernoulli_(keep) / keep
-        return Noise(held=mask)
+        zeros = self.zeros(batch, self.recurrent_size)
+        return Noise(held=(torch.rand_like(zeros) < keep).to(zeros.dtype) / keep)
 
     def dropped(self, value: Tensor, noise: Noise | None) -> Tensor:
         """What is fed back, with recurrent dropout: the operand of the recurrent product."""

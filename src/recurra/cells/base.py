@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.checks import check_size
-from recurra.errors import SettingError, ShapeError, nearest
+from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.states import Tree, first, leaves, match, with_leaves
 
 __all__ = [
@@ -265,7 +265,10 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
         inspect.signature(make).bind(input_size, hidden_size, **settings)
     except TypeError as problem:
         raise SettingError(f"cell {name!r}: {problem}") from None
-    return make(input_size, hidden_size, **settings)
+    cell = make(input_size, hidden_size, **settings)
+    if not isinstance(cell, Cell):
+        raise SettingError(f"cell {name!r}: expected it to make a Cell, got {kind_of(cell)}.")
+    return cell
 
 
 def _registered(name: str) -> Callable[..., Cell]:

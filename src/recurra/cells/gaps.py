@@ -139,7 +139,7 @@ class GRUDCell(AffineCell):
         """Zeros; every feature was last seen at its mean."""
         return GRUDState(
             self.zeros(batch),
-            self.mean.expand(batch, -1),
+            self.mean.repeat(batch, 1),  # a copy: who writes into a state must not reach it
             self.zeros(batch, self.input_size),
         )
 

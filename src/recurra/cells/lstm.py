@@ -53,7 +53,6 @@ class LSTMBase(AffineCell, abc.ABC):
         recurrent_dropout: see :class:`recurra.AffineCell`.
         input_init: how W starts, a name of :func:`recurra.initializer`.
         recurrent_init: how U starts.
-        recurrent_size: width of h; ``hidden_size`` unless given.
     """
 
     groups = (4,)
@@ -70,7 +69,6 @@ class LSTMBase(AffineCell, abc.ABC):
         recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
-        recurrent_size: int | None = None,
     ) -> None:
         super().__init__(
             input_size,
@@ -80,7 +78,6 @@ class LSTMBase(AffineCell, abc.ABC):
             recurrent_dropout=recurrent_dropout,
             input_init=input_init,
             recurrent_init=recurrent_init,
-            recurrent_size=recurrent_size,
         )
         start = check_number("forget_bias", forget_bias)
         if self.bias is not None:
@@ -209,8 +206,10 @@ class ProjectedLSTMCell(LSTMBase):
             recurrent_dropout=recurrent_dropout,
             input_init=input_init,
             recurrent_init=recurrent_init,
-            recurrent_size=size,
         )
+        self.recurrent_size = self.output_size = size
+        self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden_size, size))
+        initializer(recurrent_init)(self.recurrent_weight, 4)
         self.projection = nn.Parameter(torch.empty(size, hidden_size))
         initializer(input_init)(self.projection, 1)
 

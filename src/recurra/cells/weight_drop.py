@@ -9,7 +9,7 @@ from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell
 from recurra.checks import check_rate
-from recurra.errors import SettingError, nearest
+from recurra.errors import SettingError, kind_of, nearest
 
 __all__ = ["WeightDrop", "weight_drop"]
 
@@ -63,6 +63,8 @@ def weight_drop(
     Raises:
         SettingError: a rate out of range, or no such parameter.
     """
+    if not isinstance(module, nn.Module):
+        raise SettingError(f"weight_drop: expected a module, got {kind_of(module)}.")
     known = [name for name, _ in module.named_parameters()]
     if names is None:
         wanted = tuple(name for name in _recurrent(module) if name in known)

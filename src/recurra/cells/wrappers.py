@@ -207,7 +207,7 @@ class HeldDropout(Wrapper):
         """Two held masks, for x and for y, None where the rate is 0."""
 
         def mask(rate: float, like: Tensor) -> Tensor:
-            return torch.empty_like(like).bernoulli_(1 - rate) / (1 - rate)
+            return (torch.rand_like(like) < 1 - rate).to(like.dtype) / (1 - rate)
 
         x = mask(self.input, first(self.cell.example_input(batch))) if self.input else None
         y = self.zeros(batch, self.output_size)
@@ -273,11 +273,11 @@ class Normalized(Wrapper):
                     f"Normalized: {type(cell).__name__} has no input_size, so its input cannot be "
                     "normalized. Set input=False."
                 )
-            self.input_gain = nn.Parameter(torch.ones(cell.input_size))
-            self.input_shift = nn.Parameter(torch.zeros(cell.input_size))
+            self.input_gain = nn.Parameter(torch.ones_like(cell.zeros(1, cell.input_size)[0]))
+            self.input_shift = nn.Parameter(torch.zeros_like(self.input_gain))
         if check_flag("Normalized, output", output):
-            self.output_gain = nn.Parameter(torch.ones(cell.output_size))
-            self.output_shift = nn.Parameter(torch.zeros(cell.output_size))
+            self.output_gain = nn.Parameter(torch.ones_like(cell.zeros(1, cell.output_size)[0]))
+            self.output_shift = nn.Parameter(torch.zeros_like(self.output_gain))
 
     def step(
         self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
@@ -314,7 +314,7 @@ class Residual(Wrapper):
 
         \tilde y_t, s_t = \text{cell}(x_t, s_{t-1}), \qquad y_t = \tilde y_t + x_t
 
-    The state is left as it is.
+    The state is left as it is. What is NaN in x is NaN in y: fill in what is missing before.
 
     Args:
         cell: the cell inside, as wide in as out.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from recurra.cells.base import Cell
+from recurra.checks import check_flag
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
 from recurra.errors import SettingError, kind_of
@@ -46,7 +47,7 @@ class Recurrent(Layer):
             )
         check_backend(backend)
         self.cell = cell
-        self.reverse = reverse
+        self.reverse = check_flag("reverse", reverse)
         self.backend = backend
         self.input_size, self.output_size = cell.input_size, cell.output_size
 
