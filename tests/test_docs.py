@@ -17,6 +17,8 @@ import pytest
 
 import recurra
 import recurra_runtime
+from recurra.cells import cell_by_name, cell_names
+from recurra.cells.base import _REGISTERED
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -248,3 +250,28 @@ def test_all_python_of_a_page_is_run(page):
     # tests/test_examples.py runs the blocks that begin a line with just this.
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r"(```|~~~) *(python|py)\b", text)) == text.count("\n```python\n")
+
+
+def test_the_table_of_cells_is_true():
+    rows = {}
+    for line in (ROOT / "docs" / "cells.md").read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 8 and cells[0].startswith("`"):
+            rows[cells[0].strip("`")] = cells[1:]
+    assert list(rows) == list(cell_names())
+    for name, (shown, _, state, formula, norm, dropout, kernel) in rows.items():
+        cell = cell_by_name(name, 3, 4)
+        taken = inspect.signature(_REGISTERED[name]).parameters
+        assert type(cell).__name__ in shown
+        assert state == ", ".join(cell.initial_state(1)._fields)
+        assert formula == f"`{cell.parameter_formula()[0]}`"
+        assert (norm == "yes") == ("norm" in taken)
+        assert (dropout == "yes") == ("recurrent_dropout" in taken)
+        assert (kernel == "yes") == (recurra.explain(cell).choices[0].backend == "aten")
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_the_front_pages_hold(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#\s]+)", text):
+        assert link.startswith("https://") or (ROOT / link).exists(), link

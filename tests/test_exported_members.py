@@ -140,6 +140,14 @@ def test_what_is_not_there(name: str) -> None:
         getattr(recurra, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("LSTMCel", "LSTMCell"), ("bidirectional", "Bidirectional")]
+)
+def test_a_wrong_name_is_told_the_nearest(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; did you mean '{meant}'"):
+        getattr(recurra, name)
+
+
 def test_type_checkers_see_the_same_rooms() -> None:
     tree = ast.parse(Path(recurra.__file__).read_text(encoding="utf-8"))
     starred = [

@@ -173,7 +173,7 @@ class _Library:
                 thing = self._find(path)
             if thing is None:
                 log.warning("%s: __all__ has %s, which is not there", module, shown)
-            elif thing.docstring is None and (thing.is_class or thing.is_function):
+            elif thing.docstring is None and not thing.is_module:
                 log.warning("%s has no docstring", shown)
             names.append(_Name(shown, path, thing))
         return names

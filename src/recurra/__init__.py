@@ -3,6 +3,7 @@
 Public names load when they are first used, so ``import recurra`` costs next to nothing.
 """
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,9 @@ def __getattr__(name: str) -> Any:
             if room not in _INSIDE and name in module.__all__:
                 globals()[name] = getattr(module, name)  # found once, not looked for again
                 return globals()[name]
+        close = get_close_matches(name, __dir__(), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module 'recurra' has no attribute {name!r}{hint}")
     raise AttributeError(f"module 'recurra' has no attribute {name!r}")
 
 

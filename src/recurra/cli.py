@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -125,10 +126,13 @@ def train(
                 place = str(data.absolute())
                 done = train_language_model(chosen, texts, folder, report, source=place)
         if done.interrupted:
-            print(f"Stopped. To go on: recurra train --resume {folder}", file=sys.stderr)
+            print(
+                f"Stopped. To go on: {_command()} train --resume {folder}{_with(import_)}",
+                file=sys.stderr,
+            )
             raise typer.Exit(130)
         _table(done.evaluations, "held-out text")
-        print(f"{folder} is ready. Try: recurra generate {folder}")
+        print(f"{folder} is ready. Try: {_command()} generate {folder}{_with(import_)}")
 
 
 @app.command()
@@ -153,7 +157,7 @@ def demo(
                 load_recipe("demo", changes), [standard_library()], folder, report
             )
         if done.interrupted:
-            print(f"Stopped. What was learned is kept: recurra generate {folder}")
+            print(f"Stopped. What was learned is kept: {_command()} generate {folder}")
             raise typer.Exit(130)
         _table(done.evaluations, "held-out source text")
         print("It writes:\n")
@@ -164,9 +168,9 @@ def demo(
         print(f"""
 
 The run is in {folder}. Where to look next:
-  recurra generate {folder} --prompt "class " --temperature 0.5
-  recurra describe {folder}
-  recurra train language-model --data book.txt --out runs/book""")
+  {_command()} generate {folder} --prompt "class " --temperature 0.5
+  {_command()} describe {folder}
+  {_command()} train language-model --data book.txt --out runs/book""")
 
 
 @app.command()
@@ -258,6 +262,8 @@ def _import(names: list[str] | None) -> None:
         path = Path(name)
         try:
             if path.suffix == ".py":
+                if path.stem in sys.modules or path.stem in sys.stdlib_module_names:
+                    raise ImportError(f"{path.stem!r} is a module already; rename the file")
                 spec = importlib.util.spec_from_file_location(path.stem, path)
                 assert spec is not None
                 assert spec.loader is not None
@@ -268,13 +274,22 @@ def _import(names: list[str] | None) -> None:
                 if os.getcwd() not in sys.path:
                     sys.path.insert(0, os.getcwd())  # as `python -m` does
                 importlib.import_module(name)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             frames = traceback.extract_tb(problem.__traceback__)
             own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
             place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
             raise SettingError(
                 f"--import {name}: {type(problem).__name__}: {problem}{place}"
             ) from None
+
+
+def _command() -> str:
+    """How this command can be called again from here: it may not be on the path."""
+    return "recurra" if shutil.which("recurra") else os.path.relpath(sys.argv[0])
+
+
+def _with(names: list[str] | None) -> str:
+    return "".join(f" --import {name}" for name in names or ())
 
 
 def _free(path: Path) -> Path:

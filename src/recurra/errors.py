@@ -26,6 +26,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "ShapeError",
+    "kind_of",
     "nearest",
 ]
 
@@ -58,13 +59,25 @@ class RunError(RecurraError):
     """A training run cannot go on; what it had is kept."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def kind_of(value: object) -> str:
+    """What a value is, for a message: ``torch.nn.modules.rnn.LSTMCell``, ``int``, ``the class X``.
+
+    >>> kind_of(3)
+    'int'
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__} (not an object of it)"
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
     """A sentence that helps with an unknown name: the nearest known one, then all of them.
 
     >>> nearest("lstmm", ["gru", "lstm"])
     "did you mean 'lstm'? Known: gru, lstm"
     """
-    names = sorted(known)
+    name, names = str(name), sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
         close = [known for known in names if known.rpartition(".")[2] == name][:1]

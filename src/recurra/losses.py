@@ -27,6 +27,7 @@ from recurra.sequences import PaddedSequence
 __all__ = ["Reduction", "absolute_error", "cross_entropy", "reduce", "squared_error"]
 
 Reduction = Literal["mean", "sum", "rows", "none"]
+"""How losses over steps become one number, or stay apart."""
 Sequenced = PaddedSequence | Tensor
 _NEVER_IGNORED = torch.iinfo(torch.int64).min  # torch would leave out -100 without a word
 

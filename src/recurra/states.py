@@ -32,6 +32,7 @@ __all__ = [
 
 # mypy has no recursive aliases for named tuples: a state is checked at run time, by `match`.
 Tree: TypeAlias = Any
+"""A tensor, None, or a (named) tuple of trees."""
 T = TypeVar("T")
 
 

@@ -100,8 +100,8 @@ def elman(p, x, s, mask, norm=None, activation="tanh"):
     return h, (h,)
 
 
-def irnn(p, x, s, mask):
-    return elman(p, x, s, mask, activation="relu")
+def irnn(p, x, s, mask, norm=None):
+    return elman(p, x, s, mask, norm, activation="relu")
 
 
 def jordan(p, x, s, mask, norm=None, activation="tanh", output_activation=None, output_size=None):
@@ -219,26 +219,27 @@ def cornn(p, x, s, mask, dt=0.05, gamma=2.0, epsilon=4.0):
     return y, (y, z)
 
 
-def grud_step(p, x, seen, delta, last, h):
+def grud_step(p, x, seen, delta, last, h, mask=1.0, norm=None):
     """GRU-D where the time unseen and the last values are known: equations of the paper alone."""
     fade_x = np.exp(-np.maximum(0, p["input_decay"] * delta + p["input_decay_bias"]))
     fade_h = np.exp(-np.maximum(0, delta @ p["hidden_decay"].T + p["hidden_decay_bias"]))
     x = np.where(seen, x, fade_x * last + (1 - fade_x) * p["mean"])
     h = fade_h * h
-    w, v = products(p, "input", x, ["rzn"]), products(p, "observed", seen * 1.0, ["rzn"])
-    u, b = products(p, "recurrent", h, ["rzn"]), biases(p, ["rzn"])
+    groups, b = ["rz", "n"], biases(p, ["rz", "n"])
+    w, v = products(p, "input", x, groups, norm), products(p, "observed", seen * 1.0, groups)
+    u = products(p, "recurrent", h * mask, groups, norm, only="rz")
     r = sigmoid(w["r"] + u["r"] + v["r"] + b["r"])
     z = sigmoid(w["z"] + u["z"] + v["z"] + b["z"])
-    u = products(p, "recurrent", r * h, ["rzn"])
+    u = products(p, "recurrent", r * (h * mask), groups, norm, only="n")
     n = np.tanh(w["n"] + u["n"] + v["n"] + b["n"])
     return (1 - z) * h + z * n
 
 
-def grud(p, x, s, mask):
+def grud(p, x, s, mask, norm=None):
     values, seen, gap = x
     h, last, unseen = s
     delta = gap + unseen
-    h = grud_step(p, values, seen, delta, last, h)
+    h = grud_step(p, values, seen, delta, last, h, mask, norm)
     return h, (h, np.where(seen, values, last), np.where(seen, 0.0, delta))
 
 
@@ -258,9 +259,11 @@ ORACLES = {
     "mgu": mgu,
     "mingru": mingru,
     "minlstm": minlstm,
-    "mlstm": mlstm,
+    "lstm_multiplicative": mlstm,
 }
 NORMED = (
+    "grud",
+    "irnn",
     "elman",
     "gru",
     "gru_reset_before",
@@ -270,10 +273,10 @@ NORMED = (
     "lstm_peephole",
     "lstm_projected",
     "mgu",
-    "mlstm",
+    "lstm_multiplicative",
 )
 CASES = [(name, {}) for name in ORACLES]
-CASES += [(name, {"bias": False}) for name in ORACLES if name != "irnn"]
+CASES += [(name, {"bias": False}) for name in ORACLES]
 CASES += [("elman", {"activation": activation}) for activation in ACTIVATIONS]
 CASES += [("indrnn", {"activation": activation}) for activation in ("tanh", None)]
 CASES += [
@@ -592,7 +595,7 @@ def test_recurrent_dropout_is_off_in_evaluation():
         ("lstm", "c", "forget gate", lambda f: f),
         ("lstm_projected", "c", "forget gate", lambda f: f),
         ("lstm_coupled", "c", "forget gate", lambda f: f),
-        ("mlstm", "c", "forget gate", lambda f: f),
+        ("lstm_multiplicative", "c", "forget gate", lambda f: f),
     ],
 )
 def test_recurrent_dropout_leaves_the_carry_alone(name, field, label, share):
@@ -616,7 +619,13 @@ def test_recurrent_dropout_leaves_the_carry_alone(name, field, label, share):
 
 @pytest.mark.parametrize(
     ("name", "block"),
-    [("lstm", 1), ("lstm_projected", 1), ("lstm_peephole", 1), ("lstm_coupled", 0), ("mlstm", 1)],
+    [
+        ("lstm", 1),
+        ("lstm_projected", 1),
+        ("lstm_peephole", 1),
+        ("lstm_coupled", 0),
+        ("lstm_multiplicative", 1),
+    ],
 )
 def test_forget_bias_stands_in_its_block(name, block):
     for settings in ({}, {"norm": "layer"}, {"forget_bias": -2.5}):

@@ -13,9 +13,10 @@ from torch.nn.utils import parametrize
 
 import recurra
 from recurra import Forced, ForcedInput, HeldDropout, Normalized, Residual, Zoneout, weight_drop
-from recurra.cells import GappedInput, Noise
+from recurra.cells import ElmanCell, GappedInput, GRUCell, JordanCell, LSTMCell, Noise
 from recurra.engine import run
 from recurra.errors import SettingError
+from recurra.states import map_tree
 
 TIME, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 LENGTHS = [6, 0, 4]
@@ -267,9 +268,10 @@ def test_normalized_reads_the_first_field():
         (lambda: Forced(Bare(3, 3), "h"), "Forced: .*named tuple, Bare has a Tensor"),
         (lambda: weight_drop(recurra.GRUCell(2, 3), 1.0), r"0 <= rate < 1, got 1\.0"),
         (lambda: weight_drop(recurra.GRUCell(2, 3), names="recurent_weight"), "'recurrent_weight'"),
-        (lambda: weight_drop(torch.nn.Linear(2, 3)), "Linear has no parameter.*names=.*weight"),
-        (lambda: weight_drop(recurra.MinGRUCell(2, 3)), "MinGRUCell has no .*input_weight"),
-        (lambda: weight_drop(recurra.GRUCell(2, 3), names=()), "GRUCell has no"),
+        (lambda: weight_drop(torch.nn.Linear(2, 3)), "Linear does not say.*names=.*weight"),
+        (lambda: weight_drop(recurra.MinGRUCell(2, 3)), "MinGRUCell does not say.*input_weight"),
+        (lambda: weight_drop(recurra.GRUCell(2, 3), names=()), "GRUCell does not say"),
+        (lambda: weight_drop(weight_drop(recurra.GRUCell(2, 3))), "GRUCell: .*already"),
     ],
 )
 def test_wrong_settings_are_named(make, words):
@@ -633,3 +635,31 @@ def test_the_order_of_wrappers_counts():
     assert torch.equal(
         run(inside, x, noise=Noise((None, noise.step), (None, noise.held))).outputs, x
     )
+
+
+@pytest.mark.parametrize("outside", ["normalized", "zoneout", "residual"])
+@pytest.mark.parametrize("cell", [ElmanCell, LSTMCell, GRUCell, JordanCell])
+def test_a_mask_that_drops_nothing_is_evaluation(outside, cell):
+    """Around held dropout a wrapper does the same in both modes."""
+    inner = HeldDropout(cell(4, 4), 0.2, 0.3)
+    around = {
+        "normalized": lambda: Normalized(inner),
+        "zoneout": lambda: Zoneout(inner, {inner.initial_state(1)._fields[0]: 0.0}),
+        "residual": lambda: Residual(inner),
+    }[outside]().double()
+    x = torch.randn(6, 3, 4, dtype=torch.float64)
+    noise = around.noise(6, 3)
+    ones = Noise(map_tree(torch.zeros_like, noise.step), map_tree(torch.ones_like, noise.held))
+    trained = run(around, x, noise=ones)
+    around.eval()
+    assert torch.allclose(run(around, x).outputs, trained.outputs, rtol=0, atol=1e-12)
+
+
+def test_zoneout_of_everything_around_held_dropout():
+    """y stays the cell's own word in both modes: what is masked is no field of the state."""
+    around = Zoneout(HeldDropout(GRUCell(3, 4), 0.0, 0.5), 0.999999).double()
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+    around.eval()
+    evaluated = run(around, x)
+    assert evaluated.outputs.abs().max() > 0.05
+    assert evaluated.state.h.abs().max() < 1e-3

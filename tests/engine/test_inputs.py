@@ -273,3 +273,121 @@ def test_rows_inside_a_tuple_inside_a_tuple():
 def test_rows_that_do_not_fit(inputs, lengths, words):
     with pytest.raises(ShapeError, match=words):
         Recurrent(grud())(inputs, lengths=lengths)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (lambda b: None, "expected a named tuple of tensors .* got NoneType"),
+        (lambda b: torch.zeros(b, 5), "expected a named tuple of tensors .* got Tensor"),
+        (lambda b: HiddenState(torch.zeros(7, 5)), r"\[batch=3, ...\], got \[7, 5\]"),
+        (lambda b: HiddenState(torch.zeros(1, b, 5)), r"\[batch=3, ...\], got \[1, 3, 5\]"),
+        (lambda b: HiddenState(torch.zeros(5)), r"\[batch=3, ...\], got \[5\]"),
+    ],
+)
+@pytest.mark.parametrize("backend", ["loop", None])
+def test_an_initial_state_that_is_none(start, words, backend):
+    cell = recurra.GRUCell(4, 5)
+    cell.initial_state = start
+    with pytest.raises(ShapeError, match=f"initial_state of GRUCell: .*{words}"):
+        run(cell, X, backend=backend)
+
+
+def test_noise_that_is_none():
+    cell = recurra.GRUCell(4, 5)
+    cell.noise = lambda time, batch: torch.zeros(time, batch)
+    with pytest.raises(ShapeError, match=r"noise of GRUCell: expected recurra\.Noise, got Tensor"):
+        run(cell, X)
+    cell.noise = lambda time, batch: recurra.Noise(step=torch.zeros(batch, time, 2))
+    with pytest.raises(ShapeError, match=r"noise of GRUCell: .*time=6, batch=3"):
+        run(cell, X)
+
+
+def test_a_tuple_for_a_cell_that_reads_one_tensor():
+    with pytest.raises(ShapeError, match=r"GRUCell: got a tuple, which its step cannot read"):
+        run(recurra.GRUCell(4, 5), (X, X))
+
+
+def test_a_cell_called_by_hand():
+    cell = recurra.LSTMCell(4, 5)
+    h, c = torch.randn(3, 5), torch.randn(3, 5)
+    y, state = cell(X[0], (h, c))  # a plain tuple, as torch's cells take it
+    wanted, _ = cell.step(X[0], recurra.LSTMState(h, c))
+    assert torch.equal(y, wanted)
+    assert isinstance(state, recurra.LSTMState)
+    for given, words in (
+        ((X[0], h), "state of LSTMCell: expected LSTMState"),
+        ((X[0], (h, c[:2])), r"state of LSTMCell\.c: expected \[3, 5\], got \[2, 5\]"),
+        ((X[0, :, :2],), r"x of LSTMCell: expected \[batch, 4\], got \[3, 2\]"),
+        ((X[0, 0],), r"x of LSTMCell: expected \[batch, 4\], got \[4\]"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            cell(*given)
+
+
+@pytest.mark.parametrize("make", [lambda c: recurra.Recurrent(c), lambda c: recurra.GRU(4, 5)])
+def test_nested_tensors_and_arrays(make):
+    layer = make(recurra.GRUCell(4, 5))
+    rows = [torch.randn(n, 4) for n in (3, 1, 5)]
+    nested = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+    got, wanted = layer(nested)[0], layer(rows)[0]
+    assert torch.equal(got.values, wanted.values)
+    assert got.lengths.tolist() == [3, 1, 5]
+    assert torch.equal(layer(X.numpy())[0], layer(X)[0])
+
+
+def test_a_state_is_not_the_cells_own_buffer():
+    cell = recurra.GRUDCell(3, 4, mean=torch.ones(3))
+    cell.initial_state(1).last.fill_(7.0)
+    assert torch.equal(cell.mean, torch.ones(3))
+
+
+class Pictures(recurra.Cell):
+    """Reads pictures, and does not say so."""
+
+    def __init__(self):
+        super().__init__(None, 4)
+        self.read = torch.nn.Linear(6, 4)
+
+    def initial_state(self, batch):
+        return HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):
+        h = torch.tanh(self.read(x.flatten(1)) + state.h)
+        return h, HiddenState(h)
+
+
+class Counted(Pictures):
+    """Reads whole numbers."""
+
+    def example_input(self, batch):
+        return torch.zeros(batch, 6, dtype=torch.int64)
+
+    def step(self, x, state, context=None, noise=None):
+        return super().step(x.float(), state)
+
+
+def test_inputs_that_are_no_vectors():
+    pictures = torch.randn(5, 2, 2, 3)
+    forced = Forced(Pictures(), "h")
+    assert run(forced, ForcedInput(pictures, torch.zeros(5, 2, 4))).outputs.shape == (5, 2, 4)
+    assert run(Counted(), torch.ones(5, 2, 6, dtype=torch.int64)).outputs.shape == (5, 2, 4)
+
+
+@pytest.mark.parametrize("words", ["no", 1, None])
+def test_flags_are_flags(words):
+    with pytest.raises(recurra.SettingError, match="reverse: expected true or false"):
+        run(recurra.GRUCell(4, 5), X, reverse=words)
+    with pytest.raises(recurra.SettingError, match="reverse"):
+        Recurrent(recurra.GRUCell(4, 5), reverse=words)
+
+
+@pytest.mark.parametrize("given", [{"bias": None}, {"bias": 1}, [1], "bias"])
+def test_parameters_that_are_none(given):
+    with pytest.raises(ShapeError, match="parameters: "):
+        run(recurra.GRUCell(4, 5), X, parameters=given)
+
+
+def test_normalized_is_of_its_cells_kind():
+    cell = recurra.Normalized(recurra.GRUCell(4, 5).double())
+    assert run(cell, X.double()).outputs.dtype == torch.float64

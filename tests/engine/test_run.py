@@ -434,11 +434,14 @@ def test_transforms_of_torch_func(kind):
 
 
 def test_a_transform_is_found_or_the_question_is_gone(monkeypatch):
-    from recurra.engine import aten
+    from torch.func import vmap
 
-    assert not aten._transformed()
+    assert explain(recurra.GRUCell(3, 4)).choices[0].backend == "aten"
     monkeypatch.delattr(torch._C._functorch, "peek_interpreter_stack")
-    assert not aten._transformed()
+    cell, many = recurra.GRUCell(3, 4), torch.randn(2, 5, 2, 3)
+    assert explain(cell).choices[0].backend == "loop"
+    wanted = torch.stack([run(cell, x).outputs for x in many])
+    assert torch.allclose(vmap(lambda x: run(cell, x).outputs)(many), wanted, atol=1e-6)
 
 
 def test_a_cell_without_a_state():

@@ -251,7 +251,7 @@ def test_values_stand_at_their_steps():
             for t in reversed(range(length)) if reverse else range(length):
                 if resets[t, row] and not reverse:
                     state = cell.initial_state(1)
-                before = cell.read(x[t, row : row + 1]) + cell.keep(state.h)
+                before = cell.input_product(x[t, row : row + 1]) + cell.recurrent_product(state.h)
                 found = seen["forget gate pre-activation"][t, row]
                 assert torch.allclose(found, before[0, 5:10], rtol=0, atol=1e-12)
                 _, state = cell.step(x[t, row : row + 1], state)
@@ -502,7 +502,7 @@ def test_gates_are_between_0_and_1(name):
         "mgu": ["forget gate", "candidate"],
         "mingru": ["update gate", "candidate"],
         "minlstm": ["forget gate", "input gate", "candidate"],
-        "mlstm": [*GATES, "candidate"],
+        "lstm_multiplicative": [*GATES, "candidate"],
     }
     assert set(stated.get(name, ())) <= set(labels)
 

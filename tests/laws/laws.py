@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from laws.subjects import BATCH, LENGTHS, TIME, context_of, inputs_of, some_resets, widths_of
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
@@ -20,6 +20,8 @@ from recurra import Cell, PaddedSequence
 from recurra.cells import Noise, draw_noise
 from recurra.engine import explain, named_values
 from recurra.engine import run as engine_run
+from recurra.engine.choose import BACKENDS
+from recurra.errors import BackendError
 from recurra.states import leaves, map_tree, select_rows
 
 EXACT = 1e-10  # float64, sums in another order
@@ -48,10 +50,13 @@ def run(*args: Any, **settings: Any) -> Any:
 
 
 @contextmanager
-def one_draw() -> Iterator[None]:
-    """The same draw of parametrizations as in :func:`run`, at every step."""
+def one_draw(cell: nn.Module) -> Iterator[None]:
+    """The same draw of parametrizations as in :func:`run`, at every step, in the same order."""
     torch.manual_seed(11)
     with parametrize.cached():
+        for part in cell.modules():
+            for name in getattr(part, "parametrizations", {}):
+                getattr(part, name)
         yield
 
 
@@ -114,6 +119,11 @@ def weigh(outputs: list[list[Tensor]] | Tensor, state: Any) -> Tensor:
     return total
 
 
+def moved(leaf: Tensor, far: float) -> Tensor:
+    """Numbers moved by chance; a count stays."""
+    return leaf + far * torch.randn_like(leaf) if leaf.is_floating_point() else leaf
+
+
 def differentiable(inputs: Any) -> list[Tensor]:
     return [leaf for leaf in leaves(inputs) if leaf.requires_grad]
 
@@ -127,7 +137,14 @@ def gradients(value: Tensor, cell: torch.nn.Module, inputs: Any) -> list[Tensor]
 
 def backends(cell: Cell) -> list[str]:
     """Those that can run this cell as it is."""
-    return sorted({"loop", explain(cell).choices[0].backend})
+
+    def runs(name: str) -> bool:
+        try:
+            return explain(cell, backend=name).choices[0].backend == name
+        except BackendError:
+            return False
+
+    return [backend.name for backend in BACKENDS if runs(backend.name)]
 
 
 # ---- laws of cells ------------------------------------------------------------------------------
@@ -138,10 +155,10 @@ def definition(make: MakeCell) -> None:
     cell = make()
     resets, lengths = some_resets(), LENGTHS
     noise = draw_noise(cell, TIME, BATCH)
-    start = map_tree(lambda leaf: leaf + 0.1 * torch.randn_like(leaf), cell.initial_state(BATCH))
+    start = map_tree(lambda leaf: moved(leaf, 0.1), cell.initial_state(BATCH))
     for reverse in (False, True):
         inputs = inputs_of(cell)
-        with one_draw():
+        with one_draw(cell):
             outputs, ends = by_hand(cell, inputs, lengths, resets, noise, reverse, start)
         end = map_tree(lambda *parts: torch.cat(parts), *ends)
         wanted = gradients(weigh(outputs, end), cell, inputs)
@@ -177,12 +194,12 @@ def gradient(make: MakeCell) -> None:
         strict=True,
     )
     # Away from 0, where a norm bends too sharply for finite differences.
-    state = [
-        (leaf.detach() + 0.5 * torch.randn_like(leaf)).requires_grad_()
-        for leaf in leaves(cell.initial_state(2))
-    ]
+    structure = map_tree(
+        lambda leaf: moved(leaf.detach(), 0.5).requires_grad_(leaf.is_floating_point()),
+        cell.initial_state(2),
+    )
+    state = differentiable(structure)
     inputs = inputs_of(cell, time=3, batch=2)
-    structure = cell.initial_state(2)
     values_read = differentiable(inputs)
 
     for backend in backends(cell):
@@ -190,7 +207,7 @@ def gradient(make: MakeCell) -> None:
         def through(*given: Tensor, backend: str = backend) -> tuple[Tensor, ...]:
             parts = iter(given)
             reads = map_tree(lambda leaf: next(parts) if leaf.requires_grad else leaf, inputs)
-            start = map_tree(lambda _: next(parts), structure)
+            start = map_tree(lambda leaf: next(parts) if leaf.requires_grad else leaf, structure)
             parameters = {name: next(parts) for name in names}
             got = run(
                 cell,
@@ -202,7 +219,7 @@ def gradient(make: MakeCell) -> None:
                 parameters=parameters,
                 backend=backend,
             )
-            return got.outputs, *leaves(got.state)
+            return got.outputs, *(leaf for leaf in leaves(got.state) if leaf.is_floating_point())
 
         given = (*values_read, *state, *values)
         assert torch.autograd.gradcheck(through, given, atol=1e-7, rtol=1e-5)
@@ -243,7 +260,8 @@ def filled(inputs: Any, behind: Tensor, fill: float) -> Any:
     def fill_in(leaf: Tensor) -> Tensor:
         if not leaf.requires_grad:
             return leaf
-        return leaf.detach().masked_fill(behind.unsqueeze(2), fill).requires_grad_()
+        mask = behind.view(*behind.shape, *(1,) * (leaf.dim() - 2))
+        return leaf.detach().masked_fill(mask, fill).requires_grad_()
 
     return map_tree(fill_in, inputs)
 
@@ -331,6 +349,8 @@ def nothing(make: MakeCell) -> None:
             assert any(leaf.grad is not None for leaf in differentiable(inputs))
             for parameter in cell.parameters():
                 assert parameter.grad is None or not parameter.grad.any()
+            for leaf in leaves(got.states):
+                assert leaf.shape[:2] == (time, batch)
     none = torch.zeros(BATCH, dtype=torch.int64)
     got = run(cell, inputs_of(cell), lengths=none, context=context_of(cell))
     assert got.outputs.shape == (TIME, BATCH, cell.output_size)
@@ -527,15 +547,19 @@ def names(make: MakeCell) -> None:
         for row, length in enumerate(LENGTHS):
             assert not value[length:, row].any()
     for row, length in enumerate(LENGTHS):
-        if length:
-            one = (slice(length), slice(row, row + 1))
-            settings = {"noise": pick_noise(settings["noise"], *one)} if settings["noise"] else {}
-            settings["context"] = select_rows(context, torch.tensor([row]))
-            alone = named_values(run, cell, pick(inputs, one), **settings)
-            assert list(alone) == list(seen)
-            for label, value in alone.items():
-                close(value, seen[label][one])
-            break
+        if not length:
+            continue
+        one = (slice(length), slice(row, row + 1))
+        alone = named_values(
+            run,
+            cell,
+            pick(inputs, one),
+            noise=pick_noise(settings["noise"], *one),
+            context=select_rows(context, torch.tensor([row])),
+        )
+        assert list(alone) == list(seen)
+        for label, value in alone.items():
+            close(value, seen[label][one])
 
 
 CELL_LAWS = {

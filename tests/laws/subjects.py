@@ -84,6 +84,35 @@ class ContextCell(Cell):
         return h, HiddenState(h)
 
 
+class OddState(NamedTuple):
+    """Fields of any kind: a state inside the state, trailing axes, a whole number."""
+
+    inner: HiddenState
+    grid: Tensor
+    count: Tensor
+
+
+class OddCell(Cell):
+    """Carries what no other cell here carries."""
+
+    bookkeeping = ("count",)
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.read = nn.Linear(input_size + 6, hidden_size)
+        self.keep = nn.Linear(hidden_size, hidden_size)
+
+    def initial_state(self, batch: int) -> OddState:
+        count = torch.zeros(batch, dtype=torch.int64)
+        return OddState(HiddenState(self.zeros(batch)), self.zeros(batch, 2, 3), count)
+
+    def step(self, x, state, context=None, noise=None):
+        seen = torch.cat([x, state.grid.flatten(1)], 1)
+        h = torch.tanh(self.read(seen) + self.keep(state.inner.h) + 0.1 * state.count.unsqueeze(1))
+        grid = 0.5 * state.grid + 0.5 * torch.einsum("bi,j->bij", h[:, :2], h.new_ones(3))
+        return h, OddState(HiddenState(h), grid, state.count + 1)
+
+
 Make = Callable[[int, int], Cell]
 
 
@@ -97,7 +126,7 @@ def registered(name: str, **settings: Any) -> Make:
 
 
 PLAIN: dict[str, Make] = {name: registered(name) for name in cell_names()}
-PLAIN |= {"user": UserCell, "leaky": Leaky, "context": ContextCell}
+PLAIN |= {"user": UserCell, "leaky": Leaky, "context": ContextCell, "odd": OddCell}
 
 SETTINGS: dict[str, tuple[str, Any]] = {
     "without bias": ("bias", False),
@@ -153,9 +182,15 @@ def residual(make: Make) -> Make:
 def forced(make: Make) -> Make:
     def wrap(i: int, h: int) -> Cell:
         inner = make(i, h)
-        return recurra.Forced(inner, inner.initial_state(1)._fields[0])
+        state = inner.initial_state(1)
+        return recurra.Forced(inner, next(n for n in state._fields if _floats(state, n)))
 
     return wrap
+
+
+def _floats(state: Any, name: str) -> bool:
+    field = getattr(state, name)
+    return isinstance(field, Tensor) and field.is_floating_point()
 
 
 def dropped(make: Make) -> Make:
@@ -226,7 +261,11 @@ def layers(make: Make) -> dict[str, Callable[[], recurra.Layer]]:
         ),
     }
     if not isinstance(make(INPUT, HIDDEN).example_input(1), Tensor):
-        return found  # what a layer says is one tensor: another cannot stand above it
+        # What a layer says is one tensor: such a cell can only stand at the bottom.
+        above_it = recurra.LSTMCell(make(INPUT, HIDDEN).output_size, HIDDEN)
+        return found | {
+            "stack": lambda: recurra.Stack([Recurrent(make(INPUT, HIDDEN)), Recurrent(above_it)])
+        }
     return found | {
         "stack": lambda: recurra.Stack(two()),
         "residual": lambda: recurra.Stack(
@@ -235,10 +274,10 @@ def layers(make: Make) -> dict[str, Callable[[], recurra.Layer]]:
     }
 
 
-def rows(seed: int = 1, *, time: int = TIME, batch: int = BATCH, width: int = INPUT) -> Tensor:
-    """Inputs ``[time, batch, width]`` that require a gradient."""
+def rows(seed: int = 1, *sizes: int, time: int = TIME, batch: int = BATCH) -> Tensor:
+    """Inputs ``[time, batch, *sizes]`` that require a gradient; one vector unless given."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (time, batch, width)
+    shape = (time, batch, *(sizes or (INPUT,)))
     return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
 
 
@@ -247,7 +286,7 @@ def inputs_of(subject: nn.Module, *, time: int = TIME, batch: int = BATCH) -> An
     seeds = iter(range(1, 9))
 
     def leaf(example: Tensor) -> Tensor:
-        numbers = rows(next(seeds), time=time, batch=batch, width=example.shape[1])
+        numbers = rows(next(seeds), *example.shape[1:], time=time, batch=batch)
         return numbers.detach() > -0.3 if example.dtype == torch.bool else numbers
 
     return map_tree(leaf, first_cell(subject).example_input(1))

@@ -106,6 +106,17 @@ class Drifts(Leaky):
         return HiddenState(self.zeros(batch) + 1e-6 * next(clock))
 
 
+class NamesOne(Leaky):
+    """A value that is another from the second row on."""
+
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        wrong = y.clone()
+        wrong[3:4] += 1e-6
+        named("shifted", wrong if len(y) > 1 else y)
+        return y, state
+
+
 class NamesMates(Leaky):
     """The value it names is not that of its row alone."""
 
@@ -139,6 +150,7 @@ BROKEN = [
     ("pure", InPlace),
     ("counted", WrongFormula),
     ("names", NamesMates),
+    ("names", NamesOne),
     ("names", NamesWrongly),
 ]
 

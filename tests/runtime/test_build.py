@@ -1,6 +1,6 @@
 """Without a working compiler the distribution still builds: a pure wheel that says so."""
 
-import importlib.util
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "runtime"
-NEEDS = ("nanobind", "pip", "scikit_build_core")
-MISSING = ", ".join(name for name in NEEDS if importlib.util.find_spec(name) is None)
+NEEDS = ("nanobind", "pip", "scikit-build-core")
+# Asked of the metadata: looking for the module of pip makes setuptools leave distutils alone for
+# the rest of the process, and then it refuses to be imported.
+INSTALLED = {one.name.lower().replace("_", "-") for one in importlib.metadata.distributions()}
+MISSING = ", ".join(name for name in NEEDS if name not in INSTALLED)
 WHEEL = "pip wheel --no-deps --no-build-isolation --no-index --disable-pip-version-check -v"
 
 

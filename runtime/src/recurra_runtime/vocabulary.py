@@ -36,7 +36,12 @@ __all__ = [
 ]
 
 RESERVED = ("<unk>", "<s>", "</s>")
-UNKNOWN, START, END = range(3)
+UNKNOWN = 0
+"""Id of ``<unk>``, a symbol that a vocabulary does not know."""
+START = 1
+"""Id of ``<s>``, which is read before a document's first symbol."""
+END = 2
+"""Id of ``</s>``, which is predicted after a document's last symbol."""
 
 Ids = npt.NDArray[np.int64]
 

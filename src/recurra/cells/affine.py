@@ -23,8 +23,8 @@ linear = nn.functional.linear
 class AffineCell(Cell):
     r"""Base of cells that are made of :math:`W x_t + U h_{t-1} + b`, one block of rows a gate.
 
-    A subclass says its blocks and writes its equation with :meth:`read`, :meth:`keep` and
-    :meth:`dropped`; it gets the settings below from here.
+    A subclass says its blocks and writes its equation with :meth:`input_product`,
+    :meth:`recurrent_product` and :meth:`dropped`; it gets the settings below from here.
 
     Layer norm (Ba, Kiros & Hinton 2016) acts on each product before they are added,
 
@@ -36,7 +36,8 @@ class AffineCell(Cell):
     here. RMS norm (Zhang & Sennrich 2019) is the same without the mean.
 
     Recurrent dropout (Gal & Ghahramani 2016) drops units of the operand of the recurrent product,
-    the same ones at every step of a row, all gates alike; never the state that is carried.
+    the same ones at every step of a call, all gates alike; never the state that is carried. A call
+    is what the mask is held for: rows that go on in the next window get a new one.
 
     Args:
         input_size: width i of x.
@@ -56,6 +57,7 @@ class AffineCell(Cell):
         SettingError: an unknown norm or initializer, a size below 1, or a rate out of range.
     """
 
+    recurrent_parameters: ClassVar[tuple[str, ...]] = ("recurrent_weight",)
     groups: ClassVar[tuple[int, ...]] = (1,)
     """How many blocks there are in each group; a group is multiplied and normalized at once."""
 
@@ -94,21 +96,21 @@ class AffineCell(Cell):
         if not self.recurrent_dropout:
             return None
         keep = 1 - self.recurrent_dropout
-        mask = self.zeros(batch, self.recurrent_size).bernoulli_(keep) / keep
-        return Noise(held=mask)
+        zeros = self.zeros(batch, self.recurrent_size)
+        return Noise(held=(torch.rand_like(zeros) < keep).to(zeros.dtype) / keep)
 
     def dropped(self, value: Tensor, noise: Noise | None) -> Tensor:
-        """What is fed back, with recurrent dropout: the operand of :meth:`keep`."""
+        """What is fed back, with recurrent dropout: the operand of the recurrent product."""
         return value if noise is None or noise.held is None else value * noise.held
 
-    def read(self, x: Tensor) -> Tensor:
+    def input_product(self, x: Tensor) -> Tensor:
         """:math:`W x + b` of all blocks, normalized as the cell says, ``[batch, k*h]``."""
         if self.input_gain is None:
             return linear(x, self.input_weight, self.bias)
         value = self._normalized(linear(x, self.input_weight), self.input_gain, self.groups)
         return value if self.bias is None else value + self.bias
 
-    def keep(self, value: Tensor, group: int | None = None) -> Tensor:
+    def recurrent_product(self, value: Tensor, group: int | None = None) -> Tensor:
         """:math:`U h` of all blocks or of one group, normalized as the cell says.
 
         Args:

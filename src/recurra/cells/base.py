@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.checks import check_size
-from recurra.errors import SettingError, nearest
-from recurra.states import Tree, leaves
+from recurra.errors import SettingError, ShapeError, kind_of, nearest
+from recurra.states import Tree, first, leaves, match, with_leaves
 
 __all__ = [
     "Cell",
@@ -105,6 +105,14 @@ class Cell(nn.Module, abc.ABC):
     takes_context: ClassVar[bool] = False
     """Whether ``step`` reads the context it is offered."""
 
+    recurrent_parameters: ClassVar[tuple[str, ...]] = ()
+    """Names of the weights that meet what is fed back: those that :func:`recurra.weight_drop`
+    drops unless told otherwise."""
+
+    bookkeeping: ClassVar[tuple[str, ...]] = ()
+    """Names of the state's fields that keep accounts and are no units, such as a time: zoneout
+    leaves them alone unless told otherwise."""
+
     input_size: int | None
     hidden_size: int
     output_size: int
@@ -176,9 +184,25 @@ class Cell(nn.Module, abc.ABC):
     def forward(
         self, x: Any, state: Any = None, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, Any]:
-        """:meth:`step`, from the initial state unless one is given."""
+        """:meth:`step`, from the initial state unless one is given, with what is given checked.
+
+        Raises:
+            ShapeError: x or the state does not fit.
+        """
+        name, example = type(self).__name__, self.example_input(1)
+        if (
+            isinstance(x, Tensor)
+            and isinstance(example, Tensor)
+            and x.shape[1:] != example.shape[1:]
+        ):
+            wanted = ", ".join(str(size) for size in example.shape[1:])
+            raise ShapeError(f"x of {name}: expected [batch, {wanted}], got {list(x.shape)}.")
+        initial = self.initial_state(first(x).shape[0])
         if state is None:
-            state = self.initial_state(next(leaves(x)).shape[0])
+            state = initial
+        else:
+            match(state, initial, what=f"state of {name}")
+            state = with_leaves(initial, list(leaves(state)))  # a plain tuple will do
         return self.step(x, state, context, noise)
 
     def extra_repr(self) -> str:
@@ -241,7 +265,10 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
         inspect.signature(make).bind(input_size, hidden_size, **settings)
     except TypeError as problem:
         raise SettingError(f"cell {name!r}: {problem}") from None
-    return make(input_size, hidden_size, **settings)
+    cell = make(input_size, hidden_size, **settings)
+    if not isinstance(cell, Cell):
+        raise SettingError(f"cell {name!r}: expected it to make a Cell, got {kind_of(cell)}.")
+    return cell
 
 
 def _registered(name: str) -> Callable[..., Cell]:

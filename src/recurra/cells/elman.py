@@ -85,18 +85,38 @@ class ElmanCell(GatedCell):
         self.activation = named_activation(activation)
 
     @staticmethod
-    def irnn(input_size: int, hidden_size: int) -> ElmanCell:
+    def irnn(
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
+        input_init: str | Initializer = "glorot",
+    ) -> ElmanCell:
         """The IRNN (Le, Jaitly & Hinton 2015): identity recurrent matrix, zero bias, ReLU.
 
         The paper draws the input weights from a normal of deviation 0.001; glorot is kept here.
         """
-        return ElmanCell(input_size, hidden_size, activation="relu", recurrent_init="identity")
+        return ElmanCell(
+            input_size,
+            hidden_size,
+            activation="relu",
+            bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init="identity",
+        )
 
     def step(
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equation of the class."""
-        before = named("pre-activation", self.read(x) + self.keep(self.dropped(state.h, noise)))
+        before = named(
+            "pre-activation",
+            self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise)),
+        )
         h = before if self.activation is None else self.activation(before)
         return h, HiddenState(h)
 

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.affine import candidate, gate
-from recurra.cells.base import Cell, Noise, register
+from recurra.cells.affine import AffineCell, Norm, candidate, gate
+from recurra.cells.base import Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_size
 from recurra.errors import SettingError
 from recurra.names import named
 from recurra.states import Tree
@@ -49,7 +48,7 @@ class GRUDState(NamedTuple):
 
 
 @register("grud")
-class GRUDCell(Cell):
+class GRUDCell(AffineCell):
     r"""GRU-D (Che, Purushotham, Cho, Sontag & Liu 2018): what is old decays, at a rate it learns.
 
     .. math::
@@ -68,7 +67,7 @@ class GRUDCell(Cell):
     m is what was observed, x' each feature's last observed value, and :math:`\bar x` its mean over
     the training data. As in the paper, z is the share of the new. The paper computes :math:`\delta`
     from time stamps beforehand; here the state carries it, so that a stream needs only the time
-    since its last step. Of the state only h is a hidden state: zone out ``{"h": rate}``.
+    since its last step.
 
     Args:
         input_size: number i of features.
@@ -76,19 +75,25 @@ class GRUDCell(Cell):
         mean: :math:`\bar x`, a tensor ``[i]``, a buffer that is saved with the weights; zeros
             unless given.
         bias: whether gates and candidate have a b. The decays always do.
+        norm: ``"layer"``, ``"rms"`` or None, see :class:`recurra.AffineCell`; of the products with
+            W and U, r and z being one group and n another.
+        recurrent_dropout: share of h dropped in front of U, see there.
         input_init: how W, V and :math:`W_\gamma` start, a name of :func:`recurra.initializer`.
         recurrent_init: how U starts.
 
     Parameters:
         ``input_weight`` [3h, i], ``observed_weight`` [3h, i], ``recurrent_weight`` [3h, h],
-        ``bias`` [3h], blocks in the order r, z, n; ``input_decay`` [i], ``input_decay_bias`` [i],
+        ``bias`` [3h], blocks in the order r, z, n; with ``norm`` also ``input_gain`` [3h] and
+        ``recurrent_gain`` [3h]; ``input_decay`` [i], ``input_decay_bias`` [i],
         ``hidden_decay`` [h, i], ``hidden_decay_bias`` [h].
 
     Raises:
-        SettingError: an unknown initializer, a size below 1, or a mean of another width.
+        SettingError: an unknown norm or initializer, a size below 1, a rate out of range, or a
+            mean of another width.
     """
 
-    input_size: int
+    groups = (2, 1)
+    bookkeeping = ("last", "unseen")
     mean: Tensor
 
     def __init__(
@@ -98,20 +103,24 @@ class GRUDCell(Cell):
         *,
         mean: Tensor | None = None,
         bias: bool = True,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
     ) -> None:
-        super().__init__(check_size("input_size", input_size), hidden_size)
-        rows = 3 * hidden_size
-        self.input_weight = nn.Parameter(torch.empty(rows, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(rows, hidden_size))
-        self.observed_weight = nn.Parameter(torch.empty(rows, input_size))
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+        )
+        self.observed_weight = nn.Parameter(torch.empty(3 * hidden_size, input_size))
         self.hidden_decay = nn.Parameter(torch.empty(hidden_size, input_size))
-        initializer(input_init)(self.input_weight, 3)
-        initializer(recurrent_init)(self.recurrent_weight, 3)
         initializer(input_init)(self.observed_weight, 3)
         initializer(input_init)(self.hidden_decay, 1)
-        self.bias = nn.Parameter(torch.zeros(rows)) if check_flag("bias", bias) else None
         # Small and positive: at 0 the decay would neither act nor, behind its max, learn.
         self.input_decay = nn.Parameter(torch.full((input_size,), 0.1))
         self.input_decay_bias = nn.Parameter(torch.zeros(input_size))
@@ -130,7 +139,7 @@ class GRUDCell(Cell):
         """Zeros; every feature was last seen at its mean."""
         return GRUDState(
             self.zeros(batch),
-            self.mean.expand(batch, -1),
+            self.mean.repeat(batch, 1),  # a copy: who writes into a state must not reach it
             self.zeros(batch, self.input_size),
         )
 
@@ -153,19 +162,17 @@ class GRUDCell(Cell):
         guess = fade_x * state.last + (1 - fade_x) * self.mean
         filled = named("filled input", torch.where(seen, values, guess))
         h = fade_h * state.h
-        read = linear(filled, self.input_weight, self.bias)
-        read = read + linear(seen.to(h.dtype), self.observed_weight)
-        read_gates, read_n = read.tensor_split([2 * self.hidden_size], 1)
-        keep_gates, keep_n = self.recurrent_weight.tensor_split([2 * self.hidden_size])
-        r, z = (read_gates + linear(h, keep_gates)).chunk(2, 1)
-        r, z = gate("reset gate", r), gate("update gate", z)
-        n = candidate(read_n + linear(r * h, keep_n))
+        kept = self.dropped(h, noise)
+        read = self.input_product(filled) + linear(seen.to(h.dtype), self.observed_weight)
+        read_r, read_z, read_n = read.chunk(3, 1)
+        kept_r, kept_z = self.recurrent_product(kept, group=0).chunk(2, 1)
+        r, z = gate("reset gate", read_r + kept_r), gate("update gate", read_z + kept_z)
+        n = candidate(read_n + self.recurrent_product(r * kept, group=1))
         h = (1 - z) * h + z * n
         last = torch.where(seen, values, state.last)
         return h, GRUDState(h, last, torch.where(seen, torch.zeros_like(delta), delta))
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
-        """``3*h*(2*i+h) + 3*h + 2*i + h*i + h``."""
-        more = " + 3*h" if self.bias is not None else ""
-        sizes = {"i": self.input_size, "h": self.hidden_size}
-        return f"3*h*(2*i+h){more} + 2*i + h*i + h", sizes
+        """``3*h*(i+h) + 3*h + 3*h*i + 2*i + h*i + h``."""
+        formula, sizes = super().parameter_formula()
+        return f"{formula} + 3*h*i + 2*i + h*i + h", sizes

@@ -75,8 +75,8 @@ class GRUCell(GatedCell):
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
-        read_r, read_z, read_n = self.read(x).chunk(3, 1)
-        kept_r, kept_z, kept_n = self.keep(self.dropped(state.h, noise)).chunk(3, 1)
+        read_r, read_z, read_n = self.input_product(x).chunk(3, 1)
+        kept_r, kept_z, kept_n = self.recurrent_product(self.dropped(state.h, noise)).chunk(3, 1)
         if self.recurrent_bias is not None:
             kept_n = kept_n + self.recurrent_bias
         r, z = gate("reset gate", read_r + kept_r), gate("update gate", read_z + kept_z)
@@ -138,9 +138,9 @@ class GRUResetBeforeCell(GatedCell):
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
         kept = self.dropped(state.h, noise)
-        read_r, read_z, read_n = self.read(x).chunk(3, 1)
-        kept_r, kept_z = self.keep(kept, group=0).chunk(2, 1)
+        read_r, read_z, read_n = self.input_product(x).chunk(3, 1)
+        kept_r, kept_z = self.recurrent_product(kept, group=0).chunk(2, 1)
         r, z = gate("reset gate", read_r + kept_r), gate("update gate", read_z + kept_z)
-        n = candidate(read_n + self.keep(r * kept, group=1))
+        n = candidate(read_n + self.recurrent_product(r * kept, group=1))
         h = (1 - z) * n + z * state.h
         return h, HiddenState(h)

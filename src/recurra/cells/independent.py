@@ -43,6 +43,7 @@ class IndRNNCell(Cell):
         SettingError: an unknown activation or initializer, or a size below 1.
     """
 
+    recurrent_parameters = ("recurrent_weight",)
     input_size: int
 
     def __init__(

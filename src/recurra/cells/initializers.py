@@ -18,6 +18,7 @@ from recurra.errors import SettingError, nearest
 __all__ = ["Initializer", "initializer"]
 
 Initializer: TypeAlias = Callable[[Tensor, int], object]
+"""Fills a weight ``[gates * rows, columns]`` in place: ``initialize(weight, gates)``."""
 
 
 def _glorot(weight: Tensor, gates: int) -> None:

@@ -104,7 +104,10 @@ class JordanCell(AffineCell):
         self, x: Tensor, state: OutputState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, OutputState]:
         """The equations of the class."""
-        before = named("pre-activation", self.read(x) + self.keep(self.dropped(state.y, noise)))
+        before = named(
+            "pre-activation",
+            self.input_product(x) + self.recurrent_product(self.dropped(state.y, noise)),
+        )
         h = named("hidden", before if self.activation is None else self.activation(before))
         y = nn.functional.linear(h, self.output_weight, self.output_bias)
         if self.output_activation is not None:

@@ -53,7 +53,6 @@ class LSTMBase(AffineCell, abc.ABC):
         recurrent_dropout: see :class:`recurra.AffineCell`.
         input_init: how W starts, a name of :func:`recurra.initializer`.
         recurrent_init: how U starts.
-        recurrent_size: width of h; ``hidden_size`` unless given.
     """
 
     groups = (4,)
@@ -70,7 +69,6 @@ class LSTMBase(AffineCell, abc.ABC):
         recurrent_dropout: float = 0.0,
         input_init: str | Initializer = "glorot",
         recurrent_init: str | Initializer = "orthogonal",
-        recurrent_size: int | None = None,
     ) -> None:
         super().__init__(
             input_size,
@@ -80,7 +78,6 @@ class LSTMBase(AffineCell, abc.ABC):
             recurrent_dropout=recurrent_dropout,
             input_init=input_init,
             recurrent_init=recurrent_init,
-            recurrent_size=recurrent_size,
         )
         start = check_number("forget_bias", forget_bias)
         if self.bias is not None:
@@ -143,7 +140,7 @@ class LSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
         h = gate("output gate", o) * self.squashed(c)
@@ -209,8 +206,10 @@ class ProjectedLSTMCell(LSTMBase):
             recurrent_dropout=recurrent_dropout,
             input_init=input_init,
             recurrent_init=recurrent_init,
-            recurrent_size=size,
         )
+        self.recurrent_size = self.output_size = size
+        self.recurrent_weight = nn.Parameter(torch.empty(4 * hidden_size, size))
+        initializer(recurrent_init)(self.recurrent_weight, 4)
         self.projection = nn.Parameter(torch.empty(size, hidden_size))
         initializer(input_init)(self.projection, 1)
 
@@ -218,7 +217,7 @@ class ProjectedLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
         wide = gate("output gate", o) * self.squashed(c)
@@ -297,7 +296,7 @@ class PeepholeLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, g, o = gates.chunk(4, 1)
         see_i, see_f, see_o = self.peepholes.unbind()
         forget = gate("forget gate", f + see_f * state.c)
@@ -350,7 +349,7 @@ class CoupledLSTMCell(LSTMBase):
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, LSTMState]:
         """The equations of the class."""
-        gates = self.read(x) + self.keep(self.dropped(state.h, noise))
+        gates = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         f, g, o = gates.chunk(3, 1)
         forget = gate("forget gate", f)
         c = forget * state.c + (1 - forget) * candidate(g)

@@ -55,9 +55,9 @@ class MGUCell(GatedCell):
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
         kept = self.dropped(state.h, noise)
-        read_f, read_n = self.read(x).chunk(2, 1)
-        f = gate("forget gate", read_f + self.keep(kept, group=0))
-        n = candidate(read_n + self.keep(f * kept, group=1))
+        read_f, read_n = self.input_product(x).chunk(2, 1)
+        f = gate("forget gate", read_f + self.recurrent_product(kept, group=0))
+        n = candidate(read_n + self.recurrent_product(f * kept, group=1))
         h = (1 - f) * state.h + f * n
         return h, HiddenState(h)
 
@@ -86,7 +86,7 @@ class _InputGated(Cell, abc.ABC):
         """Zeros."""
         return HiddenState(self.zeros(batch))
 
-    def read(self, x: Tensor) -> tuple[Tensor, ...]:
+    def _blocks(self, x: Tensor) -> tuple[Tensor, ...]:
         """The blocks of W x + b."""
         return nn.functional.linear(x, self.input_weight, self.bias).chunk(self.blocks, 1)
 
@@ -128,7 +128,7 @@ class MinGRUCell(_InputGated):
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
-        z, n = self.read(x)
+        z, n = self._blocks(x)
         z = gate("update gate", z)
         h = (1 - z) * state.h + z * named("candidate", n)
         return h, HiddenState(h)
@@ -166,7 +166,7 @@ class MinLSTMCell(_InputGated):
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None
     ) -> tuple[Tensor, HiddenState]:
         """The equations of the class."""
-        f, i, n = self.read(x)
+        f, i, n = self._blocks(x)
         f, i = named("forget gate pre-activation", f), named("input gate pre-activation", i)
         # log sigmoid(a) = -softplus(-a)
         share = torch.sigmoid(nn.functional.softplus(-i) - nn.functional.softplus(-f))

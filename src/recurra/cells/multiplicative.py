@@ -15,7 +15,7 @@ from recurra.states import Tree
 __all__ = ["MultiplicativeLSTMCell"]
 
 
-@register("mlstm")
+@register("lstm_multiplicative")
 class MultiplicativeLSTMCell(LSTMBase):
     r"""Multiplicative LSTM (Krause, Lu, Murray & Renals 2016).
 
@@ -45,6 +45,8 @@ class MultiplicativeLSTMCell(LSTMBase):
     Raises:
         SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
     """
+
+    recurrent_parameters = ("recurrent_weight", "recurrent_factor")
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class MultiplicativeLSTMCell(LSTMBase):
         """The equations of the class."""
         kept = nn.functional.linear(self.dropped(state.h, noise), self.recurrent_factor)
         m = named("intermediate", nn.functional.linear(x, self.input_factor) * kept)
-        i, f, g, o = (self.read(x) + self.keep(m)).chunk(4, 1)
+        i, f, g, o = (self.input_product(x) + self.recurrent_product(m)).chunk(4, 1)
         c = gate("forget gate", f) * state.c + gate("input gate", i) * candidate(g)
         h = gate("output gate", o) * self.squashed(c)
         return h, LSTMState(h, c)

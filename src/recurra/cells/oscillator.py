@@ -62,6 +62,7 @@ class CoRNNCell(Cell):
         SettingError: an unknown initializer, a size below 1, or a number out of range.
     """
 
+    recurrent_parameters = ("position_weight", "velocity_weight")
     input_size: int
 
     def __init__(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from recurra.cells.base import Cell
 from recurra.checks import check_rate
-from recurra.errors import SettingError, nearest
+from recurra.errors import SettingError, kind_of, nearest
 
 __all__ = ["WeightDrop", "weight_drop"]
 
@@ -50,8 +53,9 @@ def weight_drop(
     Args:
         module: a cell, or anything with parameters: a layer, a drop-in LSTM, a model.
         rate: share of connections left out in training, at least 0 and below 1.
-        names: parameters to drop, as ``named_parameters()`` calls them; if None all whose own name
-            is ``recurrent_weight`` or begins with ``weight_hh``.
+        names: parameters to drop, as ``named_parameters()`` calls them; if None the
+            ``recurrent_parameters`` of every cell, and all whose own name begins with
+            ``weight_hh``, as torch.nn's do.
 
     Returns:
         ``module``, changed in place.
@@ -59,15 +63,22 @@ def weight_drop(
     Raises:
         SettingError: a rate out of range, or no such parameter.
     """
+    if not isinstance(module, nn.Module):
+        raise SettingError(f"weight_drop: expected a module, got {kind_of(module)}.")
     known = [name for name, _ in module.named_parameters()]
     if names is None:
-        wanted = tuple(name for name in known if _recurrent(name.rpartition(".")[2]))
+        wanted = tuple(name for name in _recurrent(module) if name in known)
     else:
         wanted = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
+    if not wanted and any(parametrize.is_parametrized(part) for part in module.modules()):
+        raise SettingError(
+            f"weight_drop: {type(module).__name__}: its recurrent weights have a parametrization "
+            "already. Take it off with torch.nn.utils.parametrize.remove_parametrizations."
+        )
     if not wanted:
         raise SettingError(
-            f"weight_drop: {type(module).__name__} has no parameter named recurrent_weight or "
-            f"weight_hh; say which with names=. Known: {', '.join(known)}"
+            f"weight_drop: {type(module).__name__} does not say which of its parameters are "
+            f"recurrent; say it with names=. Known: {', '.join(known)}"
         )
     check_rate("weight_drop", rate)
     for name in wanted:
@@ -79,5 +90,11 @@ def weight_drop(
     return module
 
 
-def _recurrent(name: str) -> bool:
-    return name == "recurrent_weight" or name.startswith("weight_hh")
+def _recurrent(module: nn.Module) -> Iterator[str]:
+    """Names of the recurrent weights of all cells and torch-named layers in a module."""
+    for path, part in module.named_modules():
+        own = [name for name, _ in part.named_parameters(recurse=False)]
+        found = [name for name in own if name.startswith("weight_hh")]
+        if isinstance(part, Cell):
+            found += part.recurrent_parameters
+        yield from (f"{path}.{name}" if path else name for name in found)

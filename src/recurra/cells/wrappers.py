@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells.affine import Norm, check_norm, normalize
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.checks import check_flag, check_rate
-from recurra.errors import SettingError, nearest
+from recurra.errors import SettingError, kind_of, nearest
 from recurra.states import Tree, first, map_tree, rebuild, with_first
 
 __all__ = [
@@ -38,10 +38,15 @@ class Wrapper(Cell):
     def __init__(self, cell: Cell) -> None:
         if not isinstance(cell, Cell):
             raise SettingError(
-                f"{type(self).__name__}: expected a recurra.Cell, got {type(cell).__name__}."
+                f"{type(self).__name__}: expected a recurra.Cell, got {kind_of(cell)}."
             )
         super().__init__(cell.input_size, cell.hidden_size, cell.output_size)
         self.cell = cell
+
+    @property
+    def bookkeeping(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The inner cell's."""
+        return self.cell.bookkeeping
 
     @property
     def takes_context(self) -> bool:  # type: ignore[override]
@@ -101,18 +106,18 @@ class Zoneout(Wrapper):
 
     Args:
         cell: the cell inside.
-        rate: p, at least 0 and below 1; one for all fields of the state, or a mapping from field
-            names to rates (``{"c": 0.5, "h": 0.05}``), fields left out being 0. A state that keeps
-            accounts, as GRU-D's, wants a mapping: ``{"h": 0.1}``.
+        rate: p, at least 0 and below 1; one for all fields of the state but its bookkeeping, or a
+            mapping from field names to rates (``{"c": 0.5, "h": 0.05}``), fields left out being 0.
 
     Raises:
-        SettingError: a rate outside 0 to 1, or a field that the cell's state does not have.
+        SettingError: a rate out of range, or a field that the cell's state does not have.
     """
 
     def __init__(self, cell: Cell, rate: float | Mapping[str, float] = 0.1) -> None:
         super().__init__(cell)
         fields = _fields("Zoneout", cell)
-        rates = rate if isinstance(rate, Mapping) else dict.fromkeys(fields, rate)
+        units = [field for field in fields if field not in cell.bookkeeping]
+        rates = rate if isinstance(rate, Mapping) else dict.fromkeys(units, rate)
         for field, value in rates.items():
             _check_field("Zoneout", cell, field, fields)
             check_rate(f"Zoneout, {field}", value)
@@ -122,18 +127,13 @@ class Zoneout(Wrapper):
         """A mask ``[time, batch, ...]`` for each field with a rate, True to keep the old value."""
         state = self.cell.initial_state(1)
 
-        def mask(rate: float, leaf: Tensor) -> Tensor | None:
+        def mask(leaf: Tensor, rate: float) -> Tensor | None:
             if rate == 0 or not leaf.is_floating_point():
                 return None
             return torch.rand(time, batch, *leaf.shape[1:], device=leaf.device) < rate
 
         masks = [
-            map_tree(
-                lambda leaf, rate=rate: (
-                    mask(rate, leaf) if rate and leaf.is_floating_point() else None
-                ),
-                field,
-            )
+            map_tree(lambda leaf, rate=rate: mask(leaf, rate), field)
             for rate, field in zip(self.rates.values(), state, strict=True)
         ]
         return Noise(rebuild(state, masks))
@@ -171,15 +171,17 @@ class Zoneout(Wrapper):
 
 
 class HeldDropout(Wrapper):
-    r"""Dropout whose mask is held for the whole of a row (Gal & Ghahramani 2016).
+    r"""Dropout whose mask is the same at every step of a call (Gal & Ghahramani 2016).
 
     .. math::
 
         \tilde y_t, s_t = \text{cell}(m_x \odot x_t, s_{t-1}), \qquad y_t = m_y \odot \tilde y_t
 
     in training; masks are 0, or 1 / (1 - rate). It is also called variational or locked dropout.
-    The state is never masked: a mask on a carry would multiply it at every step. Dropout of the
-    operand of the recurrent product is ``recurrent_dropout=`` of the cells themselves.
+    The state is never masked: a mask on a carry would multiply it at every step. So to a wrapper
+    around this one y is no field of the state. Rows that go on in the next window get a new mask
+    there, and a reset does not change it. Dropout of the operand of the recurrent product is
+    ``recurrent_dropout=`` of the cells themselves.
 
     Args:
         cell: the cell inside.
@@ -205,7 +207,7 @@ class HeldDropout(Wrapper):
         """Two held masks, for x and for y, None where the rate is 0."""
 
         def mask(rate: float, like: Tensor) -> Tensor:
-            return torch.empty_like(like).bernoulli_(1 - rate) / (1 - rate)
+            return (torch.rand_like(like) < 1 - rate).to(like.dtype) / (1 - rate)
 
         x = mask(self.input, first(self.cell.example_input(batch))) if self.input else None
         y = self.zeros(batch, self.output_size)
@@ -220,7 +222,11 @@ class HeldDropout(Wrapper):
         if mask_x is not None:
             x = with_first(x, first(x) * mask_x)
         y, state = self.cell.step(x, state, context, inner)
-        return (y if mask_y is None else y * mask_y), state
+        if not self.output:
+            return y, state
+        # A tensor of its own in evaluation too: to a wrapper outside, a y that may be masked is no
+        # field of the state, whichever the mode.
+        return (y.view_as(y) if mask_y is None else y * mask_y), state
 
     def extra_repr(self) -> str:
         """The rates."""
@@ -267,11 +273,11 @@ class Normalized(Wrapper):
                     f"Normalized: {type(cell).__name__} has no input_size, so its input cannot be "
                     "normalized. Set input=False."
                 )
-            self.input_gain = nn.Parameter(torch.ones(cell.input_size))
-            self.input_shift = nn.Parameter(torch.zeros(cell.input_size))
+            self.input_gain = nn.Parameter(torch.ones_like(cell.zeros(1, cell.input_size)[0]))
+            self.input_shift = nn.Parameter(torch.zeros_like(self.input_gain))
         if check_flag("Normalized, output", output):
-            self.output_gain = nn.Parameter(torch.ones(cell.output_size))
-            self.output_shift = nn.Parameter(torch.zeros(cell.output_size))
+            self.output_gain = nn.Parameter(torch.ones_like(cell.zeros(1, cell.output_size)[0]))
+            self.output_shift = nn.Parameter(torch.zeros_like(self.output_gain))
 
     def step(
         self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None
@@ -308,7 +314,7 @@ class Residual(Wrapper):
 
         \tilde y_t, s_t = \text{cell}(x_t, s_{t-1}), \qquad y_t = \tilde y_t + x_t
 
-    The state is left as it is.
+    The state is left as it is. What is NaN in x is NaN in y: fill in what is missing before.
 
     Args:
         cell: the cell inside, as wide in as out.

@@ -11,7 +11,10 @@ from recurra.errors import DataError, SettingError
 __all__ = ["PartName", "Split", "SplitKind", "hash_part", "split_by_hash", "split_documents"]
 
 SplitKind = Literal["tail", "blocks"]
+"""The last tenth, or every tenth block."""
+
 PartName = Literal["training", "validation", "test"]
+"""The parts of a :class:`Split`."""
 
 
 class Split(NamedTuple):

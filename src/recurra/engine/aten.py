@@ -7,8 +7,8 @@ the class runs. Functions of torch that are not documented are called in this fi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -57,9 +57,12 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
 
 
 def _transformed() -> bool:
-    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately."""
+    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately.
+
+    Where it no longer answers, one might be.
+    """
     peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    return peek is not None and peek() is not None
+    return peek is None or peek() is not None
 
 
 def outside_graphs(function: Function, reason: str) -> Function:
@@ -105,6 +108,7 @@ def _rows_of(cell: Cell) -> RunRows:
     weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
     if form.projection is not None:
         weights.append(form.projection)
+        _said_once()
 
     def run_rows(
         inputs: Tensor,
@@ -119,21 +123,19 @@ def _rows_of(cell: Cell) -> RunRows:
         x = inputs.flip(0) if reverse else inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
         carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
-        # oneDNN has no projection, which torch says once and then does without: no news to a user.
-        with _without_warnings() if form.projection is not None else nullcontext():
-            outputs, *ends = kernel(
-                x,
-                carried if form.kind == "lstm" else carried[0],
-                weights,
-                form.biases is not None,
-                1,  # layers
-                0.0,  # dropout
-                # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation. A trace
-                # is for all calls to come, and torch.jit.trace compares one of each kind.
-                torch.is_grad_enabled() or tracing(),
-                False,  # bidirectional
-                False,  # batch_first
-            )
+        outputs, *ends = kernel(
+            x,
+            carried if form.kind == "lstm" else carried[0],
+            weights,
+            form.biases is not None,
+            1,  # layers
+            0.0,  # dropout
+            # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation. A trace
+            # is for all calls to come, and torch.jit.trace compares one of each kind.
+            torch.is_grad_enabled() or tracing(),
+            False,  # bidirectional
+            False,  # batch_first
+        )
         if reverse:
             outputs = outputs.flip(0)
         end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
@@ -144,11 +146,18 @@ def _rows_of(cell: Cell) -> RunRows:
     return run_rows
 
 
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
+@cache
+def _said_once() -> None:
+    """Let torch say what it says once a process: that oneDNN has no projection.
+
+    It does without, so that is no news to a user. Filters of warnings belong to the whole process;
+    they are touched this one time.
+    """
+    h, c = torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
+    weights = [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)]
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        yield
+        torch.lstm(h, [h, c], weights, False, 1, 0.0, False, False, False)
 
 
 def _check_weights(cell: Cell, form: TorchForm) -> None:

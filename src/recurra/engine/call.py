@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -141,6 +141,12 @@ def prepare(
     if lengths is not None or resets is not None:
         lengths, resets = _read_marks(name, lengths, resets, time, batch, device)
     initial = _initial_state(cell, inputs, batch)
+    if not isinstance(initial, tuple):
+        raise ShapeError(
+            f"initial_state of {name}: expected a named tuple of tensors [batch, ...], got "
+            f"{type(initial).__name__}."
+        )
+    _check_rows(initial, batch, f"initial_state of {name}")
     if state is None:
         state = initial
     else:
@@ -150,7 +156,7 @@ def prepare(
     _check_context(cell, context, batch)
     if noise is None:
         noise = draw_noise(cell, time, batch)
-    else:
+    if noise is not None:
         _check_noise(noise, time, batch, name)
     return Call(
         inputs,
@@ -213,8 +219,8 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
     _check_fields(inputs, example, f"inputs of {name}")
     likes = dict(states.paths(example))
     for place, leaf in states.paths(inputs):
-        like = likes[place]
-        if leaf.shape[2:] == like.shape[1:]:
+        like = likes.get(place)  # None: inside of what the cell does not say
+        if like is None or leaf.shape[2:] == like.shape[1:]:
             continue
         wanted = ", ".join(str(size) for size in like.shape[1:])
         hint = ""
@@ -224,7 +230,7 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
             f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
             f"{hint}"
         )
-    _check_type(cell, inputs, name)
+    _check_type(cell, inputs, likes, name)
 
 
 def _check_fields(given: Tree, example: Tree, what: str) -> None:
@@ -238,11 +244,11 @@ def _check_fields(given: Tree, example: Tree, what: str) -> None:
         raise ShapeError(
             f"{what}: expected a {type(example).__name__}({fields}), got {type(given).__name__}."
         )
-    elif isinstance(given, Tensor) != isinstance(example, Tensor):
+    elif example is not None and not isinstance(given, Tensor):
         raise ShapeError(f"{what}: expected a tensor, got {type(given).__name__}.")
 
 
-def _check_type(cell: Cell, inputs: Tree, name: str) -> None:
+def _check_type(cell: Cell, inputs: Tree, likes: Mapping[str, Tensor], name: str) -> None:
     weight = cell.typical()
     if weight is None:
         return
@@ -254,6 +260,9 @@ def _check_type(cell: Cell, inputs: Tree, name: str) -> None:
             )
     # The field that comes first is the input proper; what type another has is the cell's business.
     place, value = next(states.paths(inputs))
+    like = likes.get(place)
+    if like is None or not like.is_floating_point():
+        return
     if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
         raise ShapeError(
             f"inputs of {name}{place}: expected {weight.dtype}, as its weights, got {value.dtype}. "
@@ -273,7 +282,12 @@ def _initial_state(cell: Cell, inputs: Tree, batch: int) -> Tree:
 def _check_resets(
     resets: Any, time: int, batch: int, lengths: Tensor | None, device: torch.device
 ) -> Tensor | None:
-    resets = torch.as_tensor(resets, device=device)
+    try:
+        resets = torch.as_tensor(resets, device=device)
+    except (TypeError, ValueError) as problem:
+        raise ShapeError(
+            f"resets: expected bool [time={time}, batch={batch}] ({problem})."
+        ) from None
     if resets.dtype != torch.bool or tuple(resets.shape) != (time, batch):
         raise ShapeError(
             f"resets: expected bool [time={time}, batch={batch}], got "

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import recurra_runtime
+from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.engine.call import Facts
 from recurra.engine.choose import choose, is_plain
@@ -72,8 +73,8 @@ def explain(
 
     Args:
         module: a cell, or a module with cells in it; in training if it would be called so.
-        inputs: what a cell would read. If it is None, or ``module`` is more than a cell, a tensor
-            ``[time, batch, features]`` of several steps is assumed.
+        inputs: what the module would read; a tensor ``[time, batch, features]`` of several steps
+            if None. The layers of a module are each assumed to read one tensor.
         noise: given noise; if None, what each cell would draw as it is now.
         return_states: whether every step's state is wanted.
         backend: the one that would be forced; a layer's own if None.
@@ -89,9 +90,12 @@ def explain(
         if name not in _ELSE:
             raise SettingError(f"explain: run has no argument {name!r}; {nearest(name, _ELSE)}")
     plain = inputs is None or not isinstance(module, Cell) or is_plain(inputs)
+    marks = others.get("lengths") is not None or others.get("resets") is not None
+    one_step = _steps(inputs) == 1 and not marks
     choices = []
     for name, cell, own in _cells(module, "", None):
-        facts = Facts(plain, noise is not None or _would_draw(cell), return_states)
+        drawn = noise is not None or _would_draw(cell)
+        facts = Facts(plain, drawn, return_states, one_step=one_step)
         forced = backend or own
         chosen, obstacles = choose(cell, facts, forced)
         why = [f"not on {other!r}, because {reason}" for other, reason in obstacles.items()]
@@ -117,6 +121,14 @@ def _cells(
     held: dict[str, nn.Module] = getattr(module, "held_cells", dict)()
     for child_name, child in (*held.items(), *module.named_children()):
         yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
+
+
+def _steps(inputs: Any) -> int | None:
+    """How many steps there are, if it can be seen."""
+    if inputs is None or isinstance(inputs, list):
+        return None
+    leaf = states.first(inputs)
+    return int(leaf.shape[0]) if isinstance(leaf, Tensor) and leaf.dim() > 1 else None
 
 
 def _would_draw(cell: Cell) -> bool:

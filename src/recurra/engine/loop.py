@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -38,14 +39,15 @@ def steps_of(cell: Cell) -> RunRows:
         every: list[Tree] = []
         labeled: list[dict[str, Tensor]] = []
         rows = next(leaves(inputs)).shape[1]
+        step = _reading(cell) if isinstance(inputs, tuple) else cell.step
         for t in reversed(range(len(xs))) if reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
             if return_named:
                 with collecting() as found:
-                    result = cell.step(xs[t], state, context, now)
+                    result = step(xs[t], state, context, now)
                 labeled.append(of_rows(found, rows))
             else:
-                result = cell.step(xs[t], state, context, now)
+                result = step(xs[t], state, context, now)
             if not outputs:
                 _check(cell, result, state, rows)
             y, state = result
@@ -64,6 +66,23 @@ def steps_of(cell: Cell) -> RunRows:
         )
 
     return run_rows
+
+
+def _reading(cell: Cell) -> Callable[..., Any]:
+    """The step of a cell that gets a tuple, and says so if one tensor is what it reads."""
+
+    def step(*given: Any) -> Any:
+        try:
+            return cell.step(*given)
+        except (AttributeError, TypeError) as problem:
+            if isinstance(cell.example_input(1), tuple):
+                raise
+            raise ShapeError(
+                f"inputs of {type(cell).__name__}: got a {type(given[0]).__name__}, which its step "
+                f"cannot read ({problem}). A cell that reads a tuple says so in example_input."
+            ) from problem
+
+    return step
 
 
 def _check(cell: Cell, result: Any, state: Tree, rows: int) -> None:

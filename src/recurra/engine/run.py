@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from threading import RLock
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
+from recurra.checks import check_flag
 from recurra.engine.aten import outside_graphs
 from recurra.engine.call import Run, prepare, tracing
 from recurra.engine.choose import choose, facts_of
 from recurra.engine.watch import watching
-from recurra.errors import BackendError, ShapeError, nearest
-from recurra.modules import with_tensors
+from recurra.errors import BackendError, ShapeError, kind_of, nearest
+from recurra.modules import own_parts, twin
 from recurra.states import Tree
 
 __all__ = ["BackendName", "run"]
 
 BackendName = Literal["loop", "aten"]
+"""What ``backend=`` takes beside None."""
 
 
 def run(
@@ -72,6 +70,8 @@ def run(
     """
     if not isinstance(cell, Cell):
         raise ShapeError(f"run: expected a recurra.Cell, got {type(cell).__name__}.")
+    check_flag("reverse", reverse)
+    check_flag("return_states", return_states)
     settings = {
         "lengths": lengths,
         "context": context,
@@ -85,13 +85,7 @@ def run(
     if parameters is None:
         return _run(cell, inputs, state, **settings)
     _check_parameters(cell, parameters)
-    if next(cell.children(), None) is None:
-        return _run(
-            cast(Cell, with_tensors(cell, parameters)), inputs, state, known_as=cell, **settings
-        )
-    named = {f"cell.{name}": tensor for name, tensor in parameters.items()}
-    result: Run = functional_call(_Held(cell), named, (inputs, state), settings)
-    return result
+    return _run(cell, inputs, state, parameters=parameters, **settings)
 
 
 outside_graphs(
@@ -102,12 +96,16 @@ outside_graphs(
 
 
 def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
+    if not isinstance(parameters, Mapping):
+        raise ShapeError(f"parameters: expected tensors by name, got {type(parameters).__name__}.")
     known = {**dict(cell.named_parameters()), **dict(cell.named_buffers())}
     for name, tensor in parameters.items():
         if name not in known:
             raise ShapeError(
                 f"parameters: {type(cell).__name__} has no {name!r}; {nearest(name, known)}"
             )
+        if not isinstance(tensor, Tensor):
+            raise ShapeError(f"parameters: {name!r}: expected a tensor, got {kind_of(tensor)}.")
         # A trace makes tensors of all sizes, which those of a cell on the device meta cannot be.
         if not tracing() and tensor.shape != known[name].shape:
             raise ShapeError(
@@ -134,55 +132,32 @@ def _refuse_hooks(cell: Cell) -> None:
             )
 
 
-_one_at_a_time = RLock()
-
-
-@contextmanager
-def _kept_weights() -> Iterator[None]:
-    with _one_at_a_time, parametrize.cached():
-        yield
-
-
-def _new_lock() -> None:
-    global _one_at_a_time
-    _one_at_a_time = RLock()
-
-
-if hasattr(os, "register_at_fork"):  # a thread that held it is not there in the child
-    os.register_at_fork(after_in_child=_new_lock)
-
-
-class _Held(nn.Module):
-    """A module whose forward is a run of its cell: what functional_call needs."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(self, inputs: Tree, state: Tree, **settings: Any) -> Run:
-        return _run(self.cell, inputs, state, **settings)
-
-
 def _run(
     cell: Cell,
     inputs: Tree,
     state: Tree,
     *,
     backend: str | None,
-    known_as: Cell | None = None,
+    parameters: Mapping[str, Tensor] | None = None,
     **settings: Any,
 ) -> Run:
     watch = watching()
     if watch is not None:
         backend = None  # the one that gives named values is the one to choose
-    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step. Torch's
-    # cache is one for all threads, so it is turned on only where there is something to keep, and
-    # for one thread at a time: two must not get the same weight, with one graph behind it.
-    some = any(parametrize.is_parametrized(part) for part in cell.modules())
-    with _kept_weights() if some else nullcontext():
-        call = prepare(cell, inputs, state, return_named=watch is not None, **settings)
-        chosen, _ = choose(cell, facts_of(call), backend)
-        result = chosen.run(cell, call)
+    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step.
+    if parameters is None and not any(map(parametrize.is_parametrized, cell.modules())):
+        running = cell
+    else:
+        if name := own_parts(cell):
+            raise BackendError(
+                f"{type(cell).__name__}: {name!r}, which was set on the object, goes on with the "
+                "cell's own tensors, so parameters= and parametrizations cannot reach it. Put it "
+                "into the class, and lists of modules into a ModuleList."
+            )
+        running = cast(Cell, twin(cell, parameters))
+    call = prepare(running, inputs, state, return_named=watch is not None, **settings)
+    chosen, _ = choose(running, facts_of(call), backend)
+    result = chosen.run(running, call)
     if watch is not None:
-        watch.append((known_as or cell, result.named or {}))
+        watch.append((cell, result.named or {}))
     return Run(result.outputs, result.state, result.states)

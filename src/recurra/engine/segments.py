@@ -33,7 +33,7 @@ class Segment(NamedTuple):
 
 
 class RunRows(Protocol):
-    """Result whole rows for some steps, at least one, in a call's direction."""
+    """Run whole rows for some steps, at least one, in a call's direction."""
 
     def __call__(
         self,
@@ -46,11 +46,11 @@ class RunRows(Protocol):
         return_states: bool,
         return_named: bool,
     ) -> Result:
-        """Result ``inputs`` ``[steps, rows, ...]`` from ``state``."""
+        """Run ``inputs`` ``[steps, rows, ...]`` from ``state``."""
 
 
 def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
-    """Result a call segment by segment.
+    """Run a call segment by segment.
 
     Args:
         call: what to run.

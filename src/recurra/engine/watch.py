@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from recurra.cells.base import Cell
-from recurra.errors import SettingError, nearest
+from recurra.errors import SettingError, kind_of, nearest
 from recurra.names import collecting, numbered
 
 __all__ = ["NamedValues", "named_values"]
@@ -108,6 +108,8 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     Raises:
         SettingError: a name that is asked for and not there, when it is read.
     """
+    if not callable(call):
+        raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     thread = get_ident()
     before = _WATCHING.get(thread)

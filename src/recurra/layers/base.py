@@ -6,7 +6,7 @@ what goes in                                          what comes out
 a tensor ``[time, batch, ...]``, perhaps ``lengths=``  a tensor ``[time, batch, output_size]``
 a :class:`recurra.PaddedSequence`                      a PaddedSequence
 a list of rows ``[time, ...]``                         a PaddedSequence
-torch's PackedSequence                                 a PaddedSequence
+torch's PackedSequence, or a nested tensor             a PaddedSequence
 ====================================================  ==========================================
 """
 
@@ -130,7 +130,9 @@ def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
 
 
 def _as_sequence(part: Any) -> Any:
-    """Lists of rows and arrays as what they stand for."""
+    """Lists of rows, arrays and nested tensors as what they stand for."""
+    if isinstance(part, Tensor) and part.is_nested:
+        return PaddedSequence.from_nested(part)
     if isinstance(part, list):
         return PaddedSequence.from_list(part)
     return torch.as_tensor(part) if isinstance(part, np.ndarray) else part

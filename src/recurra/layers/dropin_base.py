@@ -7,6 +7,7 @@ import math
 import warnings
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -301,6 +302,10 @@ class RNNBase(nn.Module, abc.ABC):
         name = type(self).__name__
         if isinstance(given, list):
             given = PaddedSequence.from_list(given)
+        elif isinstance(given, np.ndarray):
+            given = torch.as_tensor(given)
+        elif isinstance(given, Tensor) and given.is_nested:
+            given = PaddedSequence.from_nested(given)
         if isinstance(given, PaddedSequence | PackedSequence) and lengths is not None:
             raise ShapeError(
                 f"lengths: given beside a {type(given).__name__}, which has its own; leave out."
@@ -331,7 +336,7 @@ class RNNBase(nn.Module, abc.ABC):
             try:
                 lengths = check_lengths(lengths, values.shape[0], values.shape[1], values.device)
             except ShapeError as problem:
-                way = f"This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
+                way = f". This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
                 raise ShapeError(f"{problem} {way}") from None
         return _Rows("tensor", values, lengths)
 

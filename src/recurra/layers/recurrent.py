@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from recurra.cells.base import Cell
+from recurra.checks import check_flag
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
-from recurra.errors import SettingError
+from recurra.errors import SettingError, kind_of
 from recurra.layers.base import Layer, LayerOutput
 from recurra.lengths import last_step
 from recurra.states import Tree
@@ -41,12 +42,12 @@ class Recurrent(Layer):
         super().__init__()
         if not isinstance(cell, Cell):
             raise SettingError(
-                f"Recurrent: expected a recurra.Cell, got {type(cell).__name__}. "
-                "A cell of your own is a class with initial_state and step."
+                f"Recurrent: expected a recurra.Cell, got {kind_of(cell)}. A cell is what one step "
+                "is, such as recurra.LSTMCell(8, 16) or a class with initial_state and step."
             )
         check_backend(backend)
         self.cell = cell
-        self.reverse = reverse
+        self.reverse = check_flag("reverse", reverse)
         self.backend = backend
         self.input_size, self.output_size = cell.input_size, cell.output_size
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from recurra.checks import check_rate
+from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.dropin_base import RNNBase
@@ -55,7 +55,7 @@ class Stack(Layer):
         _check(stacked, dropout, residual)
         self.layers = nn.ModuleList(stacked)
         self.dropout = dropout
-        self.residual = residual
+        self.residual = check_flag("residual", residual)
         self.input_size, self.output_size = stacked[0].input_size, stacked[-1].output_size
 
     def _each(self) -> list[Layer]:
