@@ -70,6 +70,7 @@ INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "description": {"evaluate"},
     "names": {"collecting", "numbered", "of_rows", "stacked"},
+    "pipeline": {"Bounded", "Pieces", "WordRule", "prefix_log_prob", "prefix_masks"},
     "states": {"rebuild"},
     "training": {"fit_ngrams", "interruptible", "optimizer_of", "train_step"},
 }

@@ -9,7 +9,8 @@ An artifact is a folder, written once beside its place and renamed there, never 
 =====================  ==========================================================================
 
 Nothing in it is code, and nothing is unpickled. In a run, artifacts are ``checkpoints/000123``, and
-``best`` and ``last`` are one-line files that name one.
+``best`` and ``last`` are one-line files that name one. N-grams of the same text belong to the run:
+``ngrams.safetensors``, and its checksum in ``ngrams.json``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pydantic
 import safetensors
+import safetensors.numpy
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -30,17 +33,18 @@ from torch import Tensor
 
 from recurra.cells import cell_names
 from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
-from recurra.files import write_folder
-from recurra.models import LanguageModel, LanguageModelConfig, Model
+from recurra.files import write_file, write_folder
+from recurra.models import LanguageModel, LanguageModelConfig, Model, NGram
 from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "resolve", "save"]
+__all__ = ["Artifact", "load", "read_ngrams", "resolve", "save", "write_ngrams"]
 
 _FORMAT = 1
 _KINDS: dict[str, tuple[type[pydantic.BaseModel], Any]] = {
     "language-model": (LanguageModelConfig, LanguageModel)
 }
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
+_NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,6 +289,59 @@ def _read_vocabularies(
                 f"beside this model, got {got}. It belongs to another model."
             )
     return found
+
+
+def write_ngrams(path: str | Path, models: Mapping[str, NGram]) -> None:
+    """Keep n-grams in a run, beside its checkpoints; ones that are there already are replaced.
+
+    Args:
+        path: the run.
+        models: by name.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    arrays = {
+        f"{name}/{key}": np.ascontiguousarray(array)
+        for name, model in models.items()
+        for key, array in model.arrays().items()
+    }
+    raw = safetensors.numpy.save(arrays)
+    write_file(Path(path) / _NGRAMS, raw)
+    write_file(Path(path) / _SUM, _json({"sha256": hashlib.sha256(raw).hexdigest()}))
+
+
+def read_ngrams(path: str | Path) -> dict[str, NGram]:
+    """The n-grams of a run by name; none if it has none.
+
+    Args:
+        path: a run, or one of its checkpoints.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    folder = Path(path).absolute()
+    if folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    file, sums = folder / _NGRAMS, folder / _SUM
+    if not file.exists() and not sums.exists():
+        return {}
+    try:
+        if not (file.is_file() and sums.is_file()):
+            raise ValueError(f"{_NGRAMS} and {_SUM} must both be files")
+        raw = file.read_bytes()
+        if json.loads(sums.read_bytes())["sha256"] != hashlib.sha256(raw).hexdigest():
+            raise ValueError(f"its checksum is not the one in {_SUM}")
+        arrays = safetensors.numpy.load(raw)
+        named: dict[str, dict[str, Any]] = {}
+        for key, array in arrays.items():
+            name, _, part = key.rpartition("/")
+            named.setdefault(name, {})[part] = array
+        models = {name: NGram.from_arrays(parts) for name, parts in named.items()}
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
+        raise ArtifactError(f"{file}: damaged ({problem}).") from None
+    # The file gives them in any order: the simplest comes first.
+    return dict(sorted(models.items(), key=lambda item: item[1].order))
 
 
 def _json(data: Any) -> bytes:

@@ -22,6 +22,7 @@ import typer
 from recurra.errors import DataError, RecurraError, SettingError, ShapeError
 
 if TYPE_CHECKING:
+    from recurra.pipeline import TextModel
     from recurra.training import Evaluation
 
 __all__ = ["app", "main"]
@@ -48,6 +49,13 @@ Import = Annotated[
     typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
 ]
 Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
+Given = Annotated[
+    list[str] | None, typer.Option(help="A condition of the model, as topic=war; once for each.")
+]
+NGramName = Annotated[
+    str | None, typer.Option(help="An n-gram of the run instead: 5-gram, bigram.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -90,9 +98,9 @@ def train(
     """Train a model on a text, beside n-grams of the same text, or go on with a run."""
     with friendly():
         _import(import_)
-        from recurra.data import read_documents
         from recurra.training import (
             load_recipe,
+            open_source,
             resume_language_model,
             run_source,
             train_language_model,
@@ -115,16 +123,15 @@ def train(
             chosen = load_recipe(recipe, changes)
         if data is None:
             raise SettingError("train: expected --data, a text file or a folder of them")
-        documents = read_documents(data, pattern=chosen.data.pattern, encoding=chosen.data.encoding)
-        texts = [document.text for document in documents]
+        documents = open_source(data, chosen.data)
         folder = resume or out
         assert folder is not None
         with _progress() as report:
             if resume is not None:
-                done = resume_language_model(folder, texts, report, recipe=chosen)
+                done = resume_language_model(folder, documents, report, recipe=chosen)
             else:
                 place = str(data.absolute())
-                done = train_language_model(chosen, texts, folder, report, source=place)
+                done = train_language_model(chosen, documents, folder, report, place=place)
         if done.interrupted:
             print(
                 f"Stopped. To go on: {_command()} train --resume {folder}{_with(import_)}",
@@ -132,6 +139,7 @@ def train(
             )
             raise typer.Exit(130)
         _table(done.evaluations, "held-out text")
+        print(done.verdict)
         print(f"{folder} is ready. Try: {_command()} generate {folder}{_with(import_)}")
 
 
@@ -196,25 +204,157 @@ def evaluate(
 def generate(
     run: Run,
     prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest.")] = 1.0,
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="0 always takes the likeliest; 1 if not given.", show_default=False),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest only.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw among the likeliest that reach this share together.")
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Search the likeliest text, following so many at once.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
     length: Annotated[int, typer.Option(help="Largest number of symbols.")] = 500,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
+    given: Given = None,
+    model: NGramName = None,
     which: Which = "best",
     import_: Import = None,
 ) -> None:
-    """Write on from a prompt; the text appears as it is written."""
+    """Write on from a prompt; one text appears as it is written, several or --beam at the end."""
     with friendly():
         _import(import_)
-        from recurra.pipeline import Writer
+        draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        drawn = [name for name, value in draws.items() if value is not None]
+        if beam is not None and drawn:
+            raise SettingError(
+                f"generate: --beam searches and draws nothing; leave --{drawn[0].replace('_', '-')}"
+                " out, or --beam"
+            )
+        if beam is None and length_penalty is not None:
+            raise SettingError("generate: --length-penalty is of --beam, which is not given")
+        if count < 1:
+            raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+        from recurra.pipeline import Writer, given_conditions
 
-        pieces = Writer(run, which=which).write(
-            prompt, limit=length, temperature=temperature, top_k=top_k, seed=seed
-        )
-        _write(prompt)
-        for piece in pieces:
-            _write(piece)
-        _write("\n")
+        writer = Writer(run, which=which, model=model)
+        options: dict[str, Any] = {"limit": length, "given": given_conditions(given or ())}
+        options |= {name: draws[name] for name in drawn}
+        if beam is not None:
+            found = writer.search(
+                prompt, width=beam, count=count, length_penalty=length_penalty or 0.0, **options
+            )
+            told = [
+                f"log-probability {text.log_prob:.4f}{'' if text.finished else ', cut off'}"
+                for text in found
+            ]
+            _texts([prompt + text.text for text in found], told, several=count > 1)
+        elif count > 1:
+            texts = writer.write_several(prompt, count, **options)
+            _texts([prompt + text for text in texts], [""] * count, several=True)
+        else:
+            pieces = writer.write(prompt, **options)
+            _write(prompt)
+            for piece in pieces:
+                _write(piece)
+            _write("\n")
+
+
+@app.command()
+def score(
+    run: Run,
+    file: Annotated[
+        Path | None, typer.Option(help="Score each line of a file.", show_default=False)
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
+    choices: Annotated[
+        Path | None,
+        typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
+    ] = None,
+    rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
+    no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
+    json: Json = False,
+    given: Given = None,
+    model: NGramName = None,
+    which: Which = "best",
+    encoding: Encoding = None,
+    import_: Import = None,
+) -> None:
+    """Log-probability of each line, as a document of its own; or which of some words fits a gap."""
+    with friendly():
+        _import(import_)
+        if sum(source is not None for source in (file, text, choices)) != 1:
+            raise SettingError("score: expected one of --file, --text and --choices")
+        if choices is not None and (rank or no_end):
+            raise SettingError("score: --rank and --no-end are of --file and --text")
+        from recurra.pipeline import given_conditions, open_text_model
+
+        opened = open_text_model(run, which=which, model=model)
+        conditions = given_conditions(given or ())
+        if choices is not None:
+            _answer_cloze(opened, choices, conditions, encoding or "utf-8", json=json)
+            return
+        from recurra.data import read_lines
+        from recurra.pipeline import FilledLines, rank_lines, score_lines
+
+        source = [text or ""] if file is None else read_lines(file, encoding=encoding or "utf-8")
+        lines = FilledLines(source, str(file or "--text"))
+        scores = score_lines(opened, lines, end=not no_end, given=conditions)
+        unknown = 0
+        for number, each in enumerate(rank_lines(scores) if rank else scores):
+            unknown += each.unknown
+            if json:
+                _json(each.to_json())
+                continue
+            if number == 0:
+                print("log-probability  symbols  nats/symbol  line")
+            numbers = f"{each.log_prob:15.4f}  {each.symbols:7}  {each.nats_per_symbol:11.4f}"
+            print(f"{numbers}  {each.text}")
+        if lines.blank:
+            print(f"skipped blank lines: {lines.blank:,}", file=sys.stderr)
+        if unknown:
+            print(f"unknown symbols, counted as <unk>: {unknown:,}", file=sys.stderr)
+
+
+@app.command()
+def complete(
+    run: Run,
+    prompt: Annotated[str, typer.Option(help="What was typed so far.")] = "",
+    count: Annotated[int, typer.Option(help="Number of suggestions.")] = 3,
+    length: Annotated[int, typer.Option(help="Largest number of symbols of a line.")] = 100,
+    json: Json = False,
+    given: Given = None,
+    model: NGramName = None,
+    which: Which = "best",
+    import_: Import = None,
+) -> None:
+    """Predictive typing: what the word and the line may become, with probabilities."""
+    with friendly():
+        _import(import_)
+        from recurra.pipeline import PredictiveText, given_conditions, open_text_model
+
+        opened = open_text_model(run, which=which, model=model)
+        entry = PredictiveText(opened, given=given_conditions(given or ()))
+        entry.type_known(prompt)
+        found = {
+            "words": entry.suggestions(count),
+            "lines": entry.lines(count, limit=length),
+        }
+        if json:
+            _json(
+                {"prompt": prompt}
+                | {kind: [vars(each) for each in rows] for kind, rows in found.items()}
+            )
+            return
+        for kind, rows in found.items():
+            print(kind if rows else f"{kind}: none")
+            for each in rows:
+                print(f"{each.probability:12.4g}  {each.text}{'' if each.finished else ' ...'}")
 
 
 @app.command()
@@ -315,6 +455,41 @@ def _fail(problem: Exception | str, code: int) -> None:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _json(row: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(row, ensure_ascii=False))
+
+
+def _texts(texts: list[str], told: list[str], *, several: bool) -> None:
+    """Whole texts, each under a heading where there may be several."""
+    for number, (text, words) in enumerate(zip(texts, told, strict=True), 1):
+        if several:
+            print(f"--- {number} {words}".rstrip())
+        print(text)
+
+
+def _answer_cloze(
+    model: TextModel, path: Path, given: dict[str, str], encoding: str, *, json: bool
+) -> None:
+    from recurra.pipeline import answer_cloze, read_cloze
+
+    right = asked = 0
+    for each in answer_cloze(model, read_cloze(path, encoding=encoding), given=given):
+        if each.correct is not None:
+            right, asked = right + each.correct, asked + 1
+        if json:
+            _json(each.to_json())
+        else:
+            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
+            pairs = zip(each.cloze.choices, each.posterior, strict=True)
+            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
+            print(f"{mark}{each.choice}  ({shares})  {each.cloze.text}")
+    if asked:
+        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
+        print(told, file=sys.stderr if json else sys.stdout)
 
 
 def _table(evaluations: list[Evaluation], title: str) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
-from recurra.errors import SettingError
+from recurra.errors import SettingError, ShapeError
 from recurra.layers import Layer, LayerOutput, TokenEmbedding
+from recurra.sequences import PaddedSequence, Tokens
 from recurra.states import Tree
 
 __all__ = ["Encoder", "TokenEncoder"]
@@ -41,27 +44,41 @@ class Encoder(nn.Module, abc.ABC):
 
 
 class TokenEncoder(Encoder):
-    """Reads symbols: an embedding, then a layer.
+    r"""Reads symbols: an embedding, then a layer.
+
+    With conditions, the vectors of what is given stand beside the symbol's at every step,
+
+    .. math:: x_t = [E s_t; C_1 c_{1,t}; \dots; C_k c_{k,t}]
+
+    so they may change where documents do.
 
     Args:
         embedding: gives a vector for each symbol.
         layer: reads the vectors.
+        conditions: gives a vector for each value of a condition, one embedding a condition.
 
     Raises:
-        SettingError: the layer does not read vectors of the embedding's width.
+        SettingError: the layer does not read vectors of the embeddings' width.
     """
 
-    def __init__(self, embedding: TokenEmbedding, layer: Layer) -> None:
+    def __init__(
+        self, embedding: TokenEmbedding, layer: Layer, conditions: Iterable[TokenEmbedding] = ()
+    ) -> None:
         super().__init__()
-        if embedding.output_size != layer.input_size:
-            raise SettingError(
-                f"TokenEncoder: the embedding gives {embedding.output_size} numbers, the layer "
-                f"reads {layer.input_size}"
-            )
         self.embedding = embedding
+        self.conditions = nn.ModuleList(conditions)
         self.layer = layer
+        width = embedding.output_size + sum(c.output_size for c in self._conditions())
+        if width != layer.input_size:
+            raise SettingError(
+                f"TokenEncoder: the embedding gives {width} numbers, the layer reads "
+                f"{layer.input_size}"
+            )
         self.output_size = layer.output_size
         self.causal = layer.causal
+
+    def _conditions(self) -> list[TokenEmbedding]:
+        return [cast(TokenEmbedding, part) for part in self.conditions]
 
     @property
     def embedding_weight(self) -> Tensor:
@@ -75,6 +92,40 @@ class TokenEncoder(Encoder):
     def forward(
         self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
     ) -> LayerOutput:
-        """Ids ``[time, batch]``, a tensor or a PaddedSequence, to the layer's result."""
-        result: LayerOutput = self.layer(self.embedding(inputs), state, context, resets=resets)
+        """Ids ``[time, batch]`` to the layer's result.
+
+        Args:
+            inputs: a tensor or a PaddedSequence; with conditions :class:`recurra.sequences.Tokens`.
+            state: as in :meth:`recurra.Layer.forward`, like the others.
+            context: offered to the cells.
+            resets: where documents begin.
+
+        Raises:
+            ShapeError: conditions that were not given, or others than there are.
+        """
+        result: LayerOutput = self.layer(self._vectors(inputs), state, context, resets=resets)
         return result
+
+    def _vectors(self, inputs: Any) -> Any:
+        ids, given = cast(Any, inputs if isinstance(inputs, Tokens) else (inputs, None))
+        conditions = self._conditions()
+        shape = None
+        if given is not None:
+            shape = given.values.shape if isinstance(given, PaddedSequence) else given.shape
+        if (shape[-1] if shape is not None else 0) != len(conditions):
+            raise ShapeError(
+                f"inputs: expected Tokens(ids, given) with given [time, batch, {len(conditions)}] "
+                f"for the model's {len(conditions)} conditions, got "
+                f"{'none' if shape is None else list(shape)}."
+            )
+        vectors = self.embedding(ids)
+        if not conditions:
+            return vectors
+        packed = isinstance(vectors, PaddedSequence)
+        parts = [vectors.values if packed else vectors]
+        for number, embedding in enumerate(conditions):
+            value = given.map(lambda g, n=number: g[..., n]) if packed else given[..., number]
+            found = embedding(value)
+            parts.append(found.values if packed else found)
+        joined = torch.cat(parts, -1)
+        return PaddedSequence(joined, vectors.lengths) if packed else joined

@@ -49,6 +49,7 @@ class LabelsHead(Head):
         labels: number of labels.
         tied_size: width of the embedding whose weights it shares, or None.
         dropout: rate of dropout on what it reads, in training only.
+        held: whether it leaves out the same elements at every step of a row.
     """
 
     reads = "outputs"
@@ -60,10 +61,13 @@ class LabelsHead(Head):
         *,
         tied_size: int | None = None,
         dropout: float = 0.0,
+        held: bool = False,
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, labels
-        self.projection = Projection(input_size, labels, tied_size=tied_size, dropout=dropout)
+        self.projection = Projection(
+            input_size, labels, tied_size=tied_size, dropout=dropout, held=held
+        )
 
     @property
     def tied_size(self) -> int | None:

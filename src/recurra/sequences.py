@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from recurra.lengths import (
 )
 from recurra.states import Tree
 
-__all__ = ["Batch", "PaddedSequence"]
+__all__ = ["Batch", "PaddedSequence", "Tokens"]
 
 Side = Literal["left", "right"]
 
@@ -382,6 +382,18 @@ class PaddedSequence:
             return PaddedSequence(self.values[:time], self.lengths)
         more = self.values.new_zeros(time - self.time, *self.values.shape[1:])
         return PaddedSequence(torch.cat([self.values, more]), self.lengths)
+
+
+class Tokens(NamedTuple):
+    """Symbols, and what is given beside each of them: a topic, an author.
+
+    Args:
+        ids: ``[time, batch]``, a tensor or a PaddedSequence.
+        given: ids ``[time, batch, conditions]``, of the same kind.
+    """
+
+    ids: Any
+    given: Any
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

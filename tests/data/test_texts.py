@@ -84,14 +84,15 @@ def test_parts_by_hash() -> None:
 def test_units_of_a_text(tmp_path: Path) -> None:
     file = tmp_path / "some.txt"
     file.write_bytes(b"\r\n  one\r\ntwo \r\n \t\r\n\r\nthree\n\n\nfour\nfive")
-    assert list(open_documents(file)) == [Document(read_text(file), str(file))]
+    known = {"file": "some", "folder": tmp_path.name}
+    assert list(open_documents(file)) == [Document(read_text(file), str(file), known)]
     lines = list(open_documents(str(file), unit="line"))
     assert [d.text for d in lines] == ["  one", "two ", "three", "four", "five"]
     assert [d.source for d in lines] == [f"{file}: line {n}" for n in (2, 3, 6, 9, 10)]
     paragraphs = list(open_documents(file, unit="paragraph"))
     assert [d.text for d in paragraphs] == ["  one\ntwo ", "three", "four\nfive"]
     assert [d.source for d in paragraphs] == [f"{file}: line {n}" for n in (2, 6, 9)]
-    assert all(d.fields == {} for d in lines)
+    assert all(d.fields == {"file": "some", "folder": tmp_path.name} for d in lines)
 
 
 @settings(max_examples=60, deadline=None)

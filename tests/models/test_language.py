@@ -174,7 +174,8 @@ def test_a_config_does_not_change_and_can_be_written_down() -> None:
         config.layers = 3  # type: ignore[misc]
     assert LanguageModelConfig.model_validate_json(config.model_dump_json()) == config
     settings = set(LanguageModelSettings.model_fields)
-    assert set(LanguageModelConfig.model_fields) - settings == {"vocabulary_size"}
+    own = set(LanguageModelConfig.model_fields) - settings
+    assert own == {"vocabulary_size", "conditions"}
 
 
 def test_defaults_can_be_built() -> None:

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from recurra import artifact
+from recurra.artifact import read_ngrams
 from recurra.data import CharacterVocabulary, document_batches
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.training import Evaluation, compare, evaluate, read_ngrams
+from recurra.training import Evaluation, compare, evaluate
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 TOLERANCE = 1e-9  # of totals of some thousand nats in float64, relative

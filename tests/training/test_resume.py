@@ -61,7 +61,7 @@ def left_by(run: Path) -> dict[str, Any]:
         "weights": (folder / "model.safetensors").read_bytes(),
         "training": (folder / "training.safetensors").read_bytes(),
         "facts": {name: facts[name] for name in ("step", "symbols", "best", "losses")},
-        "log": [line[:2] + line[3:] for line in log],
+        "log": [line[:2] + line[3:-1] for line in log],
         "best": (run / "best").read_text(),
         "last": (run / "last").read_text(),
         "summary": (run / "summary.json").read_bytes(),
@@ -78,7 +78,7 @@ def stopped_at(step: int) -> Callable[[Report], None]:
     return report
 
 
-@pytest.mark.parametrize("steps", [[1], [37], [38, 39], [60, 100, 180], [STEPS - 1]])
+@pytest.mark.parametrize("steps", [[1], [37], [38, 40], [60, 100, 180], [STEPS - 1]])
 def test_stopped_and_gone_on(
     steps: list[int], texts: list[str], whole: Path, tmp_path: Path
 ) -> None:

@@ -18,10 +18,11 @@ import safetensors.numpy
 import torch
 
 from recurra import artifact
+from recurra.artifact import read_ngrams
 from recurra.data import CharacterVocabulary
 from recurra.errors import ArtifactError, RunError
 from recurra.models import AddK, KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.training import RunFolder, read_ngrams
+from recurra.training import RunFolder
 
 VOCABULARY = CharacterVocabulary("abc")
 CONFIG = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=len(VOCABULARY))

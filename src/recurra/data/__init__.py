@@ -1,16 +1,32 @@
 """From files to batches."""
 
-from recurra.data.readers import Document, find_files, read_documents, read_lines, read_text
+from recurra.data.readers import (
+    Document,
+    find_files,
+    read_documents,
+    read_lines,
+    read_pieces,
+    read_text,
+)
 from recurra.data.splits import (
     PartName,
     Split,
     SplitKind,
+    divide,
     hash_part,
     split_by_hash,
     split_documents,
 )
 from recurra.data.standard_library import standard_library
-from recurra.data.streams import Windows, document_batches, stream
+from recurra.data.streams import (
+    Batches,
+    Buckets,
+    Windows,
+    document_batches,
+    documents_of,
+    starts_of,
+    stream,
+)
 from recurra.data.synthetic import (
     AddingTask,
     Arithmetic,
@@ -41,6 +57,7 @@ from recurra_runtime.vocabulary import (
     BytePairVocabulary,
     ByteVocabulary,
     CharacterVocabulary,
+    LabelVocabulary,
     Normalizer,
     Vocabulary,
     WordVocabulary,
@@ -51,8 +68,10 @@ __all__ = [
     "Arithmetic",
     "BallPictures",
     "Baseline",
+    "Batches",
     "BouncingBall",
     "BracketsTask",
+    "Buckets",
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
@@ -64,6 +83,7 @@ __all__ = [
     "END",
     "Endless",
     "GivingSentences",
+    "LabelVocabulary",
     "MarkovChain",
     "MarkovSource",
     "Normalizer",
@@ -84,7 +104,9 @@ __all__ = [
     "Windows",
     "WordVocabulary",
     "cut_gutenberg",
+    "divide",
     "document_batches",
+    "documents_of",
     "encode_to_file",
     "find_files",
     "hash_part",
@@ -93,10 +115,12 @@ __all__ = [
     "open_stream",
     "read_documents",
     "read_lines",
+    "read_pieces",
     "read_stream_header",
     "read_text",
     "split_by_hash",
     "split_documents",
     "standard_library",
+    "starts_of",
     "stream",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,14 @@ from typing import Any
 
 from recurra.errors import DataError
 
-__all__ = ["Document", "find_files", "read_documents", "read_lines", "read_text"]
+__all__ = [
+    "Document",
+    "find_files",
+    "read_documents",
+    "read_lines",
+    "read_pieces",
+    "read_text",
+]
 
 _CHUNK = 1 << 18  # bytes read at once
 
@@ -25,11 +33,13 @@ class Document:
         text: line ends are ``\n``.
         source: the file, and the line or row in it.
         fields: what else is known of it, by name, for example its topic.
+        goes_on: whether it goes on where the document before stopped: a piece of a long text.
     """
 
     text: str
     source: str
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
+    goes_on: bool = False
 
 
 def read_documents(
@@ -145,20 +155,82 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
-    path, codec = Path(path), _codec(encoding)
+    begun: list[str] = []  # pieces of a line that has not ended, joined once
+    for text in _chunks(Path(path), encoding):
+        end, *others = text.split("\n")
+        begun.append(end)
+        if others:
+            yield "".join(begun)
+            yield from others[:-1]
+            begun = others[-1:]
+    if last := "".join(begun):
+        yield last
+
+
+def read_pieces(path: str | Path, *, encoding: str = "utf-8", size: int = 1 << 18) -> Iterator[str]:
+    r"""The text of one file in pieces, which together are the whole text.
+
+    A piece ends in front of white space that stands alone, or behind a line end: so no word, no
+    blank line and no run of spaces is parted. Only a piece has to fit into memory; it is longer
+    where there is no such place.
+
+    Args:
+        path: the file.
+        encoding: how characters are stored.
+        size: about how many characters a piece has.
+
+    Raises:
+        DataError: as of :func:`read_text`, when the place is reached.
+    """
+    begun: list[str] = []
+    length, wanted = 0, size
+    for text in _chunks(Path(path), encoding):
+        begun.append(text)
+        length += len(text)
+        if length < wanted:
+            continue
+        joined = "".join(begun)
+        place = _last_place(joined)
+        if place:
+            yield joined[:place]
+            joined, wanted = joined[place:], size
+        else:
+            wanted = 2 * length  # not searched again at every chunk
+        begun, length = [joined], len(joined)
+    if last := "".join(begun):
+        yield last
+
+
+def _last_place(text: str) -> int:
+    """Where a text may be parted, as far back as possible; 0 if nowhere."""
+    near = max(0, len(text) - 1000)
+    for start in (near, 0) if near else (0,):
+        found = list(_PLACE.finditer(text, start))
+        if found:
+            last = found[-1]
+            return last.end() if last.group() == "\n" else last.start()
+    return 0
+
+
+# White space with none beside it, and something behind it.
+_PLACE = re.compile(r"(?<=\S)\s(?=\S)")
+
+
+def _chunks(path: Path, encoding: str) -> Iterator[str]:
+    """Decoded text, chunk by chunk; every line end is a newline."""
+    codec = _codec(encoding)
     try:
         with open(path, "rb") as file:
-            yield from _lines(path, file, codec, encoding)
+            yield from _decoded(path, file, codec, encoding)
     except OSError as problem:
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
 
 
-def _lines(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> Iterator[str]:
+def _decoded(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> Iterator[str]:
     wide = codec.startswith(("utf-16", "utf-32"))
     decoder = codecs.getincrementaldecoder(codec)()
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     place, line, first = 0, 1, True
-    begun: list[str] = []  # pieces of a line that has not ended, joined once
     while True:
         raw = file.read(_CHUNK)
         if not wide and b"\0" in raw:
@@ -176,18 +248,13 @@ def _lines(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> It
             raise DataError(f"{path}: not {encoding} ({problem}).") from None
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
-        end, *others = ends.decode(text, final=not raw).split("\n")
-        begun.append(end)
-        if others:
-            yield "".join(begun)
-            yield from others[:-1]
-            begun = others[-1:]
-        line += len(others)
+        text = ends.decode(text, final=not raw)
+        if text:
+            yield text
+        line += text.count("\n")
         place += len(raw)
         if not raw:
-            break
-    if last := "".join(begun):
-        yield last
+            return
 
 
 def _binary(path: Path, byte: int) -> DataError:

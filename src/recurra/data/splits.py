@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple, get_args
 
+from recurra.data.readers import Document
 from recurra.errors import DataError, SettingError
 
-__all__ = ["PartName", "Split", "SplitKind", "hash_part", "split_by_hash", "split_documents"]
+__all__ = [
+    "PartName",
+    "Split",
+    "SplitKind",
+    "divide",
+    "hash_part",
+    "split_by_hash",
+    "split_documents",
+]
 
-SplitKind = Literal["tail", "blocks"]
-"""The last tenth, or every tenth block."""
+SplitKind = Literal["tail", "tails", "blocks", "hash"]
+"""The last tenth of all, of each document, every tenth block, or documents by what they hold."""
 
 PartName = Literal["training", "validation", "test"]
 """The parts of a :class:`Split`."""
@@ -32,51 +43,121 @@ class Split(NamedTuple):
 
 
 def split_documents(
-    texts: list[str], *, kind: SplitKind = "tail", block: int = 10_000, validation: bool = True
+    texts: list[str],
+    *,
+    kind: SplitKind = "tail",
+    block: int = 10_000,
+    validation: bool = True,
+    whole_words: bool = False,
 ) -> Split:
     """Hold out the last tenth, or every tenth block.
 
     Args:
         texts: documents; their characters are counted through.
-        kind: ``"tail"`` tests on the last tenth of all characters and chooses on the tenth before
-            it; ``"blocks"`` tests on every tenth block and chooses on the block before each.
+        kind: see :func:`divide`.
         block: characters in a block.
         validation: whether a tenth is set apart for choosing; if not, it is trained on.
+        whole_words: whether a cut inside a word moves to its end.
 
     Raises:
         SettingError: an unknown kind, or a block below 1.
         DataError: a part would be empty.
     """
-    if kind not in ("tail", "blocks") or block < 1:
+    documents = [Document(text, f"document {number}") for number, text in enumerate(texts)]
+    lengths = [len(text) for text in texts]
+    parts = Split([], [], [])
+    for name, document in divide(
+        documents,
+        lengths,
+        kind=kind,
+        block=block,
+        validation=validation,
+        whole_words=whole_words,
+    ):
+        part: list[str] = getattr(parts, name)
+        if document.goes_on:
+            part[-1] += document.text
+        else:
+            part.append(document.text)
+    return parts
+
+
+def divide(
+    documents: Iterable[Document],
+    lengths: Sequence[int],
+    *,
+    kind: SplitKind = "tail",
+    block: int = 10_000,
+    validation: bool = True,
+    whole_words: bool = False,
+) -> Iterator[tuple[PartName, Document]]:
+    """Documents one by one, each with the part it belongs to, cut where parts meet.
+
+    ``"tail"`` tests on the last tenth of all characters and chooses on the tenth before it;
+    ``"tails"`` does so in each document; ``"blocks"`` tests on every tenth block and chooses on the
+    block before each; ``"hash"`` sorts whole documents by :func:`hash_part`.
+
+    Args:
+        documents: documents, or pieces of them.
+        lengths: characters of each document, pieces of one taken together.
+        kind: how to divide.
+        block: characters in a block.
+        validation: whether a tenth is set apart for choosing; if not, it is trained on.
+        whole_words: whether a cut inside a word moves to its end.
+
+    Raises:
+        SettingError: an unknown kind, or a block below 1.
+        DataError: a part would be empty.
+    """
+    total = sum(lengths)
+    _check(kind, block, total)
+    number, seen = -1, 0  # documents before this one, and characters before this piece
+    before: PartName | None = None
+    for document in documents:
+        if not document.goes_on:
+            number, before = number + 1, None
+            if kind == "tails":
+                seen = 0
+        if kind == "hash":
+            yield hash_part(document.text, validation=validation), document
+            continue
+        whole = lengths[number] if kind == "tails" else total
+        size = block if kind == "blocks" else whole / 10
+        text, start = document.text, 0
+        while start < len(text):
+            tenth = int((seen + start) // size)
+            stop = min(len(text), max(start + 1, -int(-((tenth + 1) * size) // 1) - seen))
+            if whole_words and stop < len(text):
+                space = _SPACE.search(text, stop)
+                stop = space.start() if space else len(text)
+            name = _name(tenth % 10 if kind == "blocks" else tenth, validation)
+            # Nothing was cut out between: one document goes on.
+            yield (
+                name,
+                dataclasses.replace(document, text=text[start:stop], goes_on=name == before),
+            )
+            start, before = stop, name
+        seen += len(text)
+
+
+_SPACE = re.compile(r"(?<!\s)\s|$")
+
+
+def _check(kind: SplitKind, block: int, total: int) -> None:
+    if kind not in get_args(SplitKind) or block < 1:
         raise SettingError(
-            f"split: expected 'tail' or 'blocks' and a block of at least 1, got {kind!r}, {block}"
+            f"split: expected {', '.join(get_args(SplitKind))} and a block of at least 1, got "
+            f"{kind!r}, {block}"
         )
-    total = sum(map(len, texts))
     if kind == "blocks" and total < 10 * block:
         raise DataError(
             f"data: expected at least {10 * block} characters for every tenth block of {block}, "
             f"got {total}. Give more text, a smaller data.block, or data.split=tail."
         )
-    if total < 20:
+    if kind != "hash" and total < 20:
         raise DataError(
             f"data: expected at least 20 characters, to keep a tenth for the test, got {total}."
         )
-    size = block if kind == "blocks" else total / 10
-    parts = Split([], [], [])
-    seen = 0
-    for text in texts:
-        start, before = 0, None
-        while start < len(text):
-            number = int((seen + start) // size)
-            stop = min(len(text), max(start + 1, -int(-((number + 1) * size) // 1) - seen))
-            part = _part(parts, number % 10 if kind == "blocks" else number, validation)
-            if part is before:  # nothing was cut out between: one document goes on
-                part[-1] += text[start:stop]
-            else:
-                part.append(text[start:stop])
-            start, before = stop, part
-        seen += len(text)
-    return parts
 
 
 def split_by_hash(
@@ -124,11 +205,6 @@ def hash_part(text: str, *, validation: bool = True) -> PartName:
     # "surrogatepass": a lone surrogate, as JSON can hold one, is a character like any other.
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest()
     return _name(int.from_bytes(digest[:8], "big") % 10, validation)
-
-
-def _part(parts: Split, tenth: int, validation: bool) -> list[str]:
-    found: list[str] = getattr(parts, _name(tenth, validation))
-    return found
 
 
 def _name(tenth: int, validation: bool) -> PartName:

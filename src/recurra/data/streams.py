@@ -1,18 +1,37 @@
-"""Documents end to end in rows, read in windows whose state is carried from one to the next."""
+"""Documents as one stream of ids, and the batches that a training reads from it.
+
+``Windows`` reads on from batch to batch, for long texts; ``Buckets`` reads whole documents of like
+length, for lines. Both give the batch of any step by its number, so a training that stops has
+nothing to remember of them.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from recurra.checks import check_size
-from recurra.errors import DataError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.errors import DataError, ShapeError
+from recurra.sequences import Batch, PaddedSequence, Tokens
 from recurra_runtime.vocabulary import END, START, Ids
 
-__all__ = ["Windows", "document_batches", "stream"]
+__all__ = [
+    "Batches",
+    "Buckets",
+    "Windows",
+    "document_batches",
+    "documents_of",
+    "starts_of",
+    "stream",
+]
+
+Stream = npt.NDArray[Any]
+_CHUNK = 1 << 24
 
 
 def stream(documents: Sequence[Ids]) -> Ids:
@@ -24,6 +43,53 @@ def stream(documents: Sequence[Ids]) -> Ids:
     """
     start = np.array([START], np.int64)
     return np.concatenate([part for ids in documents for part in (start, ids)] + [start])
+
+
+def starts_of(ids: Stream) -> Ids:
+    """Places of ``<s>`` in a stream, ``[documents + 1]``; it is read in chunks."""
+    found = [
+        np.flatnonzero(np.asarray(ids[place : place + _CHUNK]) == START) + place
+        for place in range(0, len(ids), _CHUNK)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def documents_of(ids: Stream, *, limit: int | None = None) -> list[Ids]:
+    """The documents of a stream.
+
+    Args:
+        ids: what :func:`stream` made.
+        limit: how many symbols are enough; the last document is cut there.
+    """
+    ids = ids if limit is None else ids[: limit + 1]
+    places = starts_of(ids).tolist()
+    ends = [*places[1:], len(ids)]
+    pairs = [(start, stop) for start, stop in zip(places, ends, strict=True)]
+    if places and places[-1] == len(ids) - 1:  # the mark behind the last document
+        pairs.pop()
+    return [np.asarray(ids[start + 1 : stop], np.int64) for start, stop in pairs]
+
+
+class Batches(Protocol):
+    """What a training reads: the batch of every step, by number."""
+
+    rows: int
+
+    @property
+    def symbols(self) -> int:
+        """Symbols predicted in a pass."""
+
+    def __len__(self) -> int:
+        """Batches in a pass."""
+
+    def count(self, symbols: int) -> int:
+        """How many batches of a pass have so many symbols together, or a little more."""
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted through all passes."""
+
+    def begins(self, step: int) -> bool:
+        """Whether nothing is carried into a step."""
 
 
 class Windows:
@@ -39,13 +105,21 @@ class Windows:
         documents: ids, or what :func:`stream` made of them.
         rows: batch of the windows.
         size: steps in a window.
+        given: ids of the conditions of each document ``[documents, conditions]``, or None.
 
     Raises:
         SettingError: rows or size below 1.
         DataError: fewer symbols than rows.
     """
 
-    def __init__(self, documents: Sequence[Ids] | Ids, *, rows: int, size: int) -> None:
+    def __init__(
+        self,
+        documents: Sequence[Ids] | Stream,
+        *,
+        rows: int,
+        size: int,
+        given: Ids | None = None,
+    ) -> None:
         self.rows, self.size = check_size("rows", rows), check_size("size", size)
         self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
         self._steps = (len(self._stream) - 1) // rows
@@ -55,6 +129,8 @@ class Windows:
                 f"{len(self._stream) - 1} in all. Give more text, or a smaller "
                 "training.batch_size."
             )
+        self._given = given
+        self._starts = None if given is None else starts_of(self._stream)
 
     @property
     def symbols(self) -> int:
@@ -79,15 +155,117 @@ class Windows:
         ids = torch.from_numpy(np.stack(cut, 1).astype(np.int64))
         firsts, targets = ids[:-1] == START, ids[1:]
         targets = torch.where(targets == START, END, targets)
-        return Batch(ids[:-1], targets, firsts if bool(firsts.any()) else None)
+        inputs: Any = ids[:-1]
+        if self._given is not None:
+            assert self._starts is not None
+            before = np.searchsorted(self._starts, np.add(places, start), side="right") - 1
+            document = torch.from_numpy(before) + (firsts.cumsum(0) - firsts[:1].long())
+            inputs = Tokens(inputs, torch.from_numpy(self._given)[document])
+        return Batch(inputs, targets, firsts if bool(firsts.any()) else None)
 
     def __iter__(self) -> Iterator[Batch]:
         """A pass from the start."""
         return (self[number] for number in range(len(self)))
 
+    def count(self, symbols: int) -> int:
+        """How many windows of a pass have so many symbols; the last of a pass may be shorter."""
+        return -(-symbols // (self.rows * self.size))
+
+    def batch(self, step: int) -> Batch:
+        """The window of a step; every pass is the same."""
+        return self[step % len(self)]
+
+    def begins(self, step: int) -> bool:
+        """Whether a pass begins."""
+        return step % len(self) == 0
+
+
+class Buckets:
+    """Whole documents of like length beside each other, in another order in every pass.
+
+    Documents are shuffled, then sorted by length within pools of some hundred batches, so that
+    little is padded and chance still decides who meets whom; the order of the batches is drawn
+    too. Each pass draws from its own generator, made of the seed and the number of the pass.
+
+    Args:
+        documents: ids, or what :func:`stream` made of them.
+        rows: documents in a batch; the last of a pass may have fewer.
+        given: ids of the conditions of each document ``[documents, conditions]``, or None.
+        seed: of the draws.
+
+    Raises:
+        SettingError: rows below 1.
+        DataError: no document.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Ids] | Stream,
+        *,
+        rows: int,
+        given: Ids | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.rows = check_size("rows", rows)
+        self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
+        starts = starts_of(self._stream)
+        self._starts, self._lengths = starts[:-1], np.diff(starts) - 1
+        self._given, self._seed = given, seed
+        if len(self._lengths) == 0:
+            raise DataError("data: expected at least one document, got none.")
+        self._order = functools.lru_cache(maxsize=2)(self._draw)
+
+    @property
+    def symbols(self) -> int:
+        """Symbols predicted in a pass."""
+        return len(self._stream) - 1
+
+    @property
+    def padding(self) -> float:
+        """Share of the steps of the first pass that are padding."""
+        longest = [int(self._lengths[rows].max() + 1) * len(rows) for rows in self._order(0)]
+        return 1 - self.symbols / sum(longest)
+
+    def __len__(self) -> int:
+        """Batches in a pass."""
+        return -(-len(self._lengths) // self.rows)
+
+    def count(self, symbols: int) -> int:
+        """How many batches have so many symbols, on average."""
+        return -(-symbols * len(self) // self.symbols)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted through all passes."""
+        epoch, number = divmod(step, len(self))
+        chosen = self._order(epoch)[number]
+        documents = [
+            np.asarray(self._stream[start : start + length + 1], np.int64)
+            for start, length in zip(self._starts[chosen], self._lengths[chosen], strict=True)
+        ]
+        inputs = PaddedSequence.from_list(documents)
+        targets = PaddedSequence.from_list([_targets(ids) for ids in documents])
+        if self._given is None:
+            return Batch(inputs, targets)
+        given = self._given[chosen]
+        return Batch(Tokens(inputs, _spread(given, inputs)), targets)
+
+    def begins(self, step: int) -> bool:
+        """Always: no document goes on in another batch."""
+        return True
+
+    def _draw(self, epoch: int) -> list[Ids]:
+        generator = np.random.default_rng([self._seed, epoch])
+        order = generator.permutation(len(self._lengths))
+        pool = self.rows * 100
+        for first in range(0, len(order), pool):
+            part = order[first : first + pool]
+            order[first : first + pool] = part[np.argsort(self._lengths[part], kind="stable")]
+        groups = [order[n : n + self.rows] for n in range(0, len(order), self.rows)]
+        return [groups[n] for n in generator.permutation(len(groups))]
+
 
 def document_batches(
-    documents: Sequence[Ids], *, rows: int = 32, size: int = 256
+    documents: Sequence[Ids], *, rows: int = 32, size: int = 256, given: Ids | None = None
 ) -> Iterator[Iterator[Batch]]:
     """Whole documents, some at a time, each in windows: for exact scores.
 
@@ -98,23 +276,41 @@ def document_batches(
         documents: ids.
         rows: documents beside each other, those of like length together.
         size: steps in a window.
+        given: ids of the conditions of each document ``[documents, conditions]``, or None.
 
     Yields:
         for each group of documents its windows, whose state is to be carried.
+
+    Raises:
+        ShapeError: conditions of more or fewer documents.
     """
     check_size("rows", rows), check_size("size", size)
+    if given is not None and len(given) != len(documents):
+        raise ShapeError(f"given: expected a row for each of {len(documents)} documents")
     order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
     for first in range(0, len(order), rows):
-        yield _group([documents[n] for n in order[first : first + rows]], size)
+        some = order[first : first + rows]
+        begun = [np.concatenate([[START], documents[n]]) for n in some]
+        yield _group(begun, size, None if given is None else given[some])
 
 
-def _group(documents: Sequence[Ids], size: int) -> Iterator[Batch]:
+def _group(documents: Sequence[Ids], size: int, given: Ids | None) -> Iterator[Batch]:
     """The windows of documents beside each other; shorter ones are empty rows in the end."""
-    inputs = [np.concatenate([[START], ids]) for ids in documents]
-    targets = [np.concatenate([ids, [END]]) for ids in documents]
-    for start in range(0, len(inputs[0]), size):
+    predicted = [_targets(ids) for ids in documents]
+    for start in range(0, max(map(len, documents)), size):
         span = slice(start, start + size)
-        yield Batch(
-            PaddedSequence.from_list([row[span] for row in inputs]),
-            PaddedSequence.from_list([row[span] for row in targets]),
-        )
+        inputs = PaddedSequence.from_list([ids[span] for ids in documents])
+        targets = PaddedSequence.from_list([ids[span] for ids in predicted])
+        yield Batch(inputs if given is None else Tokens(inputs, _spread(given, inputs)), targets)
+
+
+def _targets(document: Ids) -> Ids:
+    """What is predicted of a document with its ``<s>``."""
+    return np.append(document[1:], END)
+
+
+def _spread(given: Ids, steps: PaddedSequence) -> PaddedSequence:
+    """The conditions of rows at every step."""
+    time = steps.values.shape[0]
+    values = torch.from_numpy(given).unsqueeze(0).expand(time, *given.shape)
+    return PaddedSequence(values, steps.lengths)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from recurra.data.readers import Document, find_files, read_lines, read_text
+from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
 from recurra.data.splits import PartName, hash_part
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
@@ -81,6 +81,8 @@ def open_documents(
     fields: Iterable[str] | None = None,
     pattern: str = "*.txt",
     encoding: str = "utf-8",
+    gutenberg: bool = False,
+    pieces: bool = False,
 ) -> Documents:
     r"""Documents of a file, or of all files of a folder, read one by one.
 
@@ -96,6 +98,12 @@ def open_documents(
         fields: of objects and tables, further fields to keep; all if not given.
         pattern: which files of a folder to read.
         encoding: how characters are stored.
+        gutenberg: whether each text is a book of Project Gutenberg, whose header and license are
+            cut off, see :func:`cut_gutenberg`.
+        pieces: whether a long file comes as several documents, each of which ``goes_on`` from the
+            one before, so that it need not fit into memory.
+
+    Texts know their ``file`` (its name without its ending) and their ``folder``.
 
     Raises:
         SettingError: an unknown unit, or a setting that these files have no use for.
@@ -118,7 +126,7 @@ def open_documents(
         for file in files:
             rows = _kind(file)
             if rows is None:
-                yield from _texts(file, unit, encoding)
+                yield from _texts(file, unit, encoding, gutenberg, pieces)
                 continue
             for place, row in rows(file, column or "text", names, encoding):
                 yield _document(f"{file}: {place}", row, column or "text", names)
@@ -230,23 +238,39 @@ def _line(text: str, place: int) -> int:
 # ------------------------------------------------------------------------------------------ text
 
 
-def _texts(file: Path, unit: Unit, encoding: str) -> Iterator[Document]:
-    if unit == "file":
-        yield Document(read_text(file, encoding=encoding), str(file))
+def _texts(
+    file: Path, unit: Unit, encoding: str, gutenberg: bool, pieces: bool
+) -> Iterator[Document]:
+    known = {"file": file.stem, "folder": file.absolute().parent.name}
+    if unit == "file" and pieces and not gutenberg:
+        goes_on = False
+        for piece in read_pieces(file, encoding=encoding):
+            yield Document(piece, str(file), known, goes_on)
+            goes_on = True
         return
+    if unit == "file" or gutenberg:
+        text = read_text(file, encoding=encoding)
+        if gutenberg:
+            text = cut_gutenberg(text, source=str(file))
+        if unit == "file":
+            yield Document(text, str(file), known)
+            return
+        lines: Iterable[str] = text.split("\n")
+    else:
+        lines = read_lines(file, encoding=encoding)
     begun: list[str] = []
     number = 0
-    for number, line in enumerate(read_lines(file, encoding=encoding), 1):
+    for number, line in enumerate(lines, 1):
         if not line or line.isspace():
             if begun:
-                yield Document("\n".join(begun), f"{file}: line {number - len(begun)}")
+                yield Document("\n".join(begun), f"{file}: line {number - len(begun)}", known)
                 begun = []
         elif unit == "line":
-            yield Document(line, f"{file}: line {number}")
+            yield Document(line, f"{file}: line {number}", known)
         else:
             begun.append(line)
     if begun:
-        yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}")
+        yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}", known)
 
 
 # ----------------------------------------------------------------------------- objects and tables

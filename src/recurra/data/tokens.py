@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from recurra.errors import DataError, RunError
 from recurra_runtime.vocabulary import START, UNKNOWN, Vocabulary
 
 __all__ = ["StreamHeader", "encode_to_file", "open_stream", "read_stream_header"]
+
+Side = Literal["left", "right"]
 
 _FORMAT = 1
 _DTYPES = ("uint8", "uint16", "uint32")
@@ -37,6 +39,8 @@ class StreamHeader:
         count: ids in it, start symbols included.
         documents: how many documents.
         unknown: how many ids are ``<unk>``.
+        characters: how many characters the documents have.
+        truncated: how many documents were truncated.
         dtype: type of an id: uint8, uint16 or uint32.
         source: fingerprint of the texts, in their order.
         vocabulary: fingerprint of the vocabulary.
@@ -46,6 +50,8 @@ class StreamHeader:
     count: int
     documents: int
     unknown: int
+    characters: int
+    truncated: int
     dtype: str
     source: str
     vocabulary: str
@@ -53,7 +59,13 @@ class StreamHeader:
 
 
 def encode_to_file(
-    documents: Iterable[Document | str], vocabulary: Vocabulary, path: str | Path
+    documents: Iterable[Document | str],
+    vocabulary: Vocabulary,
+    path: str | Path,
+    *,
+    limit: int | None = None,
+    maximum: int | None = None,
+    truncate: Side = "right",
 ) -> StreamHeader:
     """Encode documents one by one and write them as one stream.
 
@@ -65,6 +77,11 @@ def encode_to_file(
         documents: documents or their texts, read once.
         vocabulary: what makes ids of them.
         path: the file of ids; its header stands beside it, with ``.json`` added.
+        limit: how many symbols are enough: what comes behind them is not read.
+        maximum: longest document in symbols; longer ones are truncated.
+        truncate: on which side.
+
+    A document that ``goes_on`` is one with the document before it.
 
     Raises:
         DataError: no document, or one that cannot be read.
@@ -75,7 +92,7 @@ def encode_to_file(
         documents = [documents]
     partial, beside = (path.with_name(f".{path.name}{end}.partial") for end in ("", ".json"))
     try:
-        header = _write(documents, vocabulary, path, partial)
+        header = _write(documents, vocabulary, path, partial, limit, maximum, truncate)
         told = {"recurra-stream": _FORMAT, **dataclasses.asdict(header)}
         beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
         # Ids without a header are refused, so at no moment does one stand beside other ids.
@@ -94,23 +111,38 @@ def encode_to_file(
 
 
 def _write(
-    documents: Iterable[Document | str], vocabulary: Vocabulary, path: Path, partial: Path
+    documents: Iterable[Document | str],
+    vocabulary: Vocabulary,
+    path: Path,
+    partial: Path,
+    limit: int | None,
+    maximum: int | None,
+    truncate: Side,
 ) -> StreamHeader:
     dtype = np.min_scalar_type(len(vocabulary) - 1).newbyteorder("<")
     start = np.array([START], dtype).tobytes()
     source, written = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
-    count, number, unknown = 1, 0, 0
+    count, number, unknown, characters, truncated = 1, 0, 0, 0, 0
     with open(partial, "wb", buffering=_BUFFER) as file:
         for document in documents:
+            if limit is not None and count - 1 - number >= limit:
+                break
             text = document if isinstance(document, str) else document.text
+            goes_on = not isinstance(document, str) and document.goes_on
             told = text.encode("utf-8", "surrogatepass")
             source.update(len(told).to_bytes(8, "little") + told)
             ids = vocabulary.encode(text)
-            raw = start + ids.astype(dtype).tobytes()
+            if maximum is not None and len(ids) > maximum:
+                ids = ids[:maximum] if truncate == "right" else ids[-maximum:]
+                truncated += 1
+            raw = ids.astype(dtype).tobytes()
+            if not goes_on:
+                raw = start + raw
+                number += 1
             written.update(raw)
             file.write(raw)
-            number += 1
-            count += 1 + len(ids)
+            count += len(ids) + (not goes_on)
+            characters += len(text)
             unknown += int((ids == UNKNOWN).sum())
         if number == 0:
             raise DataError(f"{path}: expected at least one document to encode, got none.")
@@ -122,6 +154,8 @@ def _write(
         count=count,
         documents=number,
         unknown=unknown,
+        characters=characters,
+        truncated=truncated,
         dtype=dtype.name,
         source=source.hexdigest(),
         vocabulary=_fingerprint(vocabulary),
@@ -201,7 +235,13 @@ def read_stream_header(path: str | Path) -> StreamHeader:
         header = StreamHeader(**told)
     except TypeError as problem:
         raise DataError(f"{beside}: damaged ({problem}).") from None
-    numbers = (header.count, header.documents, header.unknown)
+    numbers = (
+        header.count,
+        header.documents,
+        header.unknown,
+        header.characters,
+        header.truncated,
+    )
     words = (header.source, header.vocabulary, header.ids)
     if (
         any(type(number) is not int or number < 0 for number in numbers)

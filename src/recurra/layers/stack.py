@@ -11,6 +11,7 @@ from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.dropin_base import RNNBase
+from recurra.layers.dropout import dropout
 from recurra.states import Tree
 
 __all__ = ["Stack"]
@@ -39,6 +40,7 @@ class Stack(Layer):
         layers: from the one that reads the input upward.
         dropout: rate of D, at least 0 and below 1.
         residual: whether layers above the first add their input to their output.
+        held: whether D leaves out the same elements at every step of a row.
 
     Raises:
         SettingError: no layers, sizes that do not join, something that is no Layer, or a rate out
@@ -46,7 +48,12 @@ class Stack(Layer):
     """
 
     def __init__(
-        self, layers: Iterable[Layer], *, dropout: float = 0.0, residual: bool = False
+        self,
+        layers: Iterable[Layer],
+        *,
+        dropout: float = 0.0,
+        residual: bool = False,
+        held: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(layers, Iterable):
@@ -56,6 +63,7 @@ class Stack(Layer):
         self.layers = nn.ModuleList(stacked)
         self.dropout = dropout
         self.residual = check_flag("residual", residual)
+        self.held = check_flag("held", held)
         self.input_size, self.output_size = stacked[0].input_size, stacked[-1].output_size
 
     def _each(self) -> list[Layer]:
@@ -88,8 +96,8 @@ class Stack(Layer):
             )
         ends, last = [], None
         for number, (layer, start) in enumerate(zip(layers, carried, strict=True)):
-            if number and self.dropout:
-                inputs = nn.functional.dropout(inputs, self.dropout, self.training)
+            if number:
+                inputs = dropout(inputs, self.dropout, self.training, held=self.held)
             outputs, last, end = layer.through_time(inputs, lengths, start, context, resets)
             if number and self.residual:
                 outputs = outputs + inputs
@@ -104,7 +112,8 @@ class Stack(Layer):
 
     def extra_repr(self) -> str:
         """What stands between the layers."""
-        return f"dropout={self.dropout}, residual={self.residual}"
+        held = ", held=True" if self.held else ""
+        return f"dropout={self.dropout}, residual={self.residual}{held}"
 
 
 def _check(layers: list[Any], dropout: float, residual: bool) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.checks import check_rate, check_size
+from recurra.checks import check_flag, check_rate, check_size
 from recurra.errors import ShapeError
+from recurra.layers.dropout import dropout, word_dropout
 from recurra.sequences import PaddedSequence
 
 __all__ = ["Projection", "TokenEmbedding"]
@@ -23,16 +24,29 @@ class TokenEmbedding(nn.Module):
         vocabulary_size: number of symbols v.
         embedding_size: width e of a vector.
         dropout: rate of dropout on the vectors, in training only.
+        word_dropout: rate at which symbols have no vector at all, in training only; the same ones
+            in all of a call (Gal & Ghahramani 2016).
+        held: whether dropout leaves out the same elements at every step of a row.
 
     Raises:
         SettingError: a rate out of range.
     """
 
-    def __init__(self, vocabulary_size: int, embedding_size: int, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_size: int,
+        *,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        held: bool = False,
+    ) -> None:
         super().__init__()
         self.input_size = check_size("vocabulary_size", vocabulary_size)
         self.output_size = check_size("embedding_size", embedding_size)
         self.dropout = check_rate("dropout", dropout)
+        self.word_dropout = check_rate("word_dropout", word_dropout)
+        self.held = check_flag("held", held)
         self.weight = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
         nn.init.normal_(self.weight, std=0.1)
 
@@ -42,18 +56,22 @@ class TokenEmbedding(nn.Module):
         Raises:
             ShapeError: an id outside the vocabulary.
         """
-        return ids.map(self._vectors) if isinstance(ids, PaddedSequence) else self._vectors(ids)
+        table = word_dropout(self.weight, self.word_dropout, self.training)
+        if isinstance(ids, PaddedSequence):
+            vectors: Any = ids.map(lambda elements: self._vectors(elements, table))
+        else:
+            vectors = self._vectors(ids, table)
+        return dropout(vectors, self.dropout, self.training, held=self.held)
 
-    def _vectors(self, ids: Tensor) -> Tensor:
+    def _vectors(self, ids: Tensor, table: Tensor) -> Tensor:
         try:
-            vectors = nn.functional.embedding(ids, self.weight)
+            return nn.functional.embedding(ids, table)
         except IndexError:
             wrong = ids[(ids < 0) | (ids >= self.input_size)]
             raise ShapeError(
                 f"ids: expected 0 to {self.input_size - 1}, got {int(wrong[0])}. Were they made "
                 "with another vocabulary?"
             ) from None
-        return nn.functional.dropout(vectors, self.dropout, self.training)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``v*e``."""
@@ -75,6 +93,7 @@ class Projection(nn.Module):
         vocabulary_size: number of symbols v.
         tied_size: width e of the embedding to share, or None for weights of its own.
         dropout: rate of dropout on y, in training only.
+        held: whether it leaves out the same elements at every step of a row.
 
     Raises:
         SettingError: a rate out of range.
@@ -87,11 +106,13 @@ class Projection(nn.Module):
         *,
         tied_size: int | None = None,
         dropout: float = 0.0,
+        held: bool = False,
     ) -> None:
         super().__init__()
         self.input_size, self.output_size = input_size, vocabulary_size
         self.tied_size = tied_size
         self.dropout = check_rate("dropout", dropout)
+        self.held = check_flag("held", held)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         rows = vocabulary_size if tied_size is None else tied_size
         self.weight = None
@@ -106,12 +127,12 @@ class Projection(nn.Module):
             values: what the layers gave.
             embedding: ``[v, e]``, for a tied projection.
         """
+        values = dropout(values, self.dropout, self.training, held=self.held)
         if isinstance(values, PaddedSequence):
             return values.map(lambda elements: self._scores(elements, embedding))
         return self._scores(values, embedding)
 
     def _scores(self, y: Tensor, embedding: Tensor | None) -> Tensor:
-        y = nn.functional.dropout(y, self.dropout, self.training)
         if self.tied_size is None:
             return nn.functional.linear(y, self.weight, self.bias)  # type: ignore[arg-type]
         if embedding is None:

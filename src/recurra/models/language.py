@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import pydantic
 from torch import Tensor, nn
 
-from recurra.cells import cell_by_name, cell_origin
+from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.encoders import TokenEncoder
-from recurra.errors import SettingError
+from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Recurrent, Stack, TokenEmbedding
 from recurra.models.base import Model
-from recurra.sequences import Batch
+from recurra.sequences import Batch, Tokens
 from recurra.states import Tree
 
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "Reading"]
@@ -28,7 +28,17 @@ class LanguageModelSettings(pydantic.BaseModel):
         layers: number of layers, each reading the one below.
         hidden_size: width of every layer.
         embedding_size: width of a symbol's vector; ``hidden_size`` if None.
-        dropout: rate at the embedding, between layers and before the projection.
+        dropout: rate at the embedding, between layers and before the projection, where no rate of
+            their own is given.
+        dropout_input: rate at the embedding.
+        dropout_between: rate between layers.
+        dropout_output: rate before the projection.
+        dropout_word: rate at which symbols have no vector at all, the same ones in all of a window.
+        dropout_recurrent: rate at which connections of the recurrent weights are left out, the same
+            ones in all of a window (weight drop).
+        held: whether dropout at the embedding, between layers and before the projection leaves out
+            the same elements at every step of a window.
+        condition_size: width of the vector of what is given beside every symbol.
         residual: whether layers above the first add their input to their output.
         tied: whether the projection shares the embedding's weights.
     """
@@ -41,6 +51,13 @@ class LanguageModelSettings(pydantic.BaseModel):
     hidden_size: int = pydantic.Field(256, ge=1, le=10**6)
     embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    dropout_input: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_between: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_output: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
+    dropout_recurrent: float = pydantic.Field(0.0, ge=0, lt=1)
+    held: bool = False
+    condition_size: int = pydantic.Field(32, ge=1, le=10**6)
     residual: bool = False
     tied: bool = False
 
@@ -50,9 +67,11 @@ class LanguageModelConfig(LanguageModelSettings):
 
     Args:
         vocabulary_size: number of symbols.
+        conditions: what is given beside every symbol, and how many values each can have.
     """
 
     vocabulary_size: int = pydantic.Field(ge=1, le=10**9)
+    conditions: dict[str, int] = {}
 
 
 class Reading(NamedTuple):
@@ -61,22 +80,24 @@ class Reading(NamedTuple):
     Args:
         carried: the layers' states.
         context: what does not change, or None.
+        given: ids of the conditions ``[batch, conditions]``, or None.
     """
 
     carried: Tree
     context: Tree = None
+    given: Tensor | None = None
 
 
 class LanguageModel(Model):
-    r"""A recurrent language model (Mikolov et al. 2010).
+    r"""A recurrent language model (Mikolov et al. 2010), perhaps with conditions c.
 
     .. math::
 
-        p(s_1 \dots s_n) = \prod_t p(s_t \mid s_1 \dots s_{t-1}), \qquad
-        p(\cdot \mid s_1 \dots s_{t-1}) = \mathrm{softmax}(z_t)
+        p(s_1 \dots s_n \mid c) = \prod_t p(s_t \mid s_1 \dots s_{t-1}, c), \qquad
+        p(\cdot \mid s_1 \dots s_{t-1}, c) = \mathrm{softmax}(z_t)
 
-    Step t reads the symbol before :math:`s_t` (the start symbol at first) and the state, which
-    stands for all the others.
+    Step t reads the symbol before :math:`s_t` (the start symbol at first), what is given (a topic,
+    an author), and the state, which stands for all the others.
 
     Args:
         config: sizes and settings.
@@ -87,9 +108,19 @@ class LanguageModel(Model):
 
     def __init__(self, config: LanguageModelConfig) -> None:
         width = config.embedding_size or config.hidden_size
+        rates = {
+            place: config.dropout if rate is None else rate
+            for place, rate in (
+                ("input", config.dropout_input),
+                ("between", config.dropout_between),
+                ("output", config.dropout_output),
+            )
+        }
+        size = config.condition_size
+        conditions = [TokenEmbedding(values, size) for values in config.conditions.values()]
         layers: list[Recurrent] = []
         for _ in range(config.layers):  # a cell may give another width than it carries
-            into = layers[-1].output_size if layers else width
+            into = layers[-1].output_size if layers else width + size * len(conditions)
             cell = cell_by_name(config.cell, into, config.hidden_size, **config.cell_settings)
             reads = cell.example_input(1)
             if isinstance(reads, tuple):
@@ -98,15 +129,23 @@ class LanguageModel(Model):
                     "gives one vector a step"
                 )
             layers.append(Recurrent(cell))
-        encoder = TokenEncoder(
-            TokenEmbedding(config.vocabulary_size, width, dropout=config.dropout),
-            Stack(layers, dropout=config.dropout, residual=config.residual),
+        stack = Stack(layers, dropout=rates["between"], residual=config.residual, held=config.held)
+        if config.dropout_recurrent:
+            weight_drop(stack, config.dropout_recurrent)
+        embedding = TokenEmbedding(
+            config.vocabulary_size,
+            width,
+            dropout=rates["input"],
+            word_dropout=config.dropout_word,
+            held=config.held,
         )
+        encoder = TokenEncoder(embedding, stack, conditions)
         head = LabelsHead(
             encoder.output_size,
             config.vocabulary_size,
             tied_size=width if config.tied else None,
-            dropout=config.dropout,
+            dropout=rates["output"],
+            held=config.held,
         )
         super().__init__(encoder, head)
         self.config = config
@@ -116,14 +155,30 @@ class LanguageModel(Model):
         """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
         return {self.config.cell: cell_origin(self.config.cell)}
 
-    def start(self, batch: int, context: Tree = None) -> Reading:
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of what is given beside every symbol, in the order of their ids."""
+        return tuple(self.config.conditions)
+
+    def start(self, batch: int, given: Tensor | None = None, context: Tree = None) -> Reading:
         """The state before the first symbol: the decoding protocol's first half.
 
         Args:
             batch: number of rows.
+            given: ids of the conditions ``[batch, conditions]``, where the model has some.
             context: what belongs to the rows and does not change, for cells that read one.
+
+        Raises:
+            ShapeError: conditions that the model needs and that were not given, or others.
         """
-        return Reading(self.initial_state(batch), context)
+        wanted = (batch, len(self.conditions))
+        if (given is None and self.conditions) or (
+            given is not None and (not self.conditions or tuple(given.shape) != wanted)
+        ):
+            names = ", ".join(self.conditions) or "none"
+            got = "none" if given is None else list(given.shape)
+            raise ShapeError(f"given: expected ids {list(wanted)} ({names}), got {got}.")
+        return Reading(self.initial_state(batch), context, given)
 
     def step(self, token: Tensor, state: Reading) -> tuple[Tensor, Reading]:
         """Read one symbol a row: the decoding protocol's second half.
@@ -135,6 +190,8 @@ class LanguageModel(Model):
         Returns:
             log-probabilities of the next symbol ``[batch, vocabulary_size]``, and the state.
         """
-        batch = Batch(token.unsqueeze(0), None, context=state.context)
+        ids = token.unsqueeze(0)
+        inputs = ids if state.given is None else Tokens(ids, state.given.unsqueeze(0))
+        batch = Batch(inputs, None, context=state.context)
         scores, carried = self._predictions(batch, state.carried)
         return nn.functional.log_softmax(scores[0], -1), state._replace(carried=carried)

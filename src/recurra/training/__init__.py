@@ -1,5 +1,6 @@
 """From a recipe and data to a run."""
 
+from recurra.training.corpus import Corpus, Part, Source, open_source, prepare
 from recurra.training.evaluation import Evaluation, compare, evaluate
 from recurra.training.language import (
     Report,
@@ -16,9 +17,14 @@ from recurra.training.recipe import (
     load_recipe,
     recipe_names,
 )
-from recurra.training.run import RunFolder, read_ngrams
+from recurra.training.run import RunFolder
 
 __all__ = [
+    "Corpus",
+    "Part",
+    "Source",
+    "open_source",
+    "prepare",
     "DataSettings",
     "Evaluation",
     "Progress",
@@ -32,7 +38,6 @@ __all__ = [
     "evaluate",
     "fit",
     "load_recipe",
-    "read_ngrams",
     "recipe_names",
     "resume_language_model",
     "run_source",

@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recurra import artifact
 from recurra.data import document_batches
 from recurra.errors import ArtifactError
 from recurra.models import Model, NGram
-from recurra.training.run import read_ngrams
+from recurra.training.corpus import Source, as_documents, label_of
 from recurra_runtime.vocabulary import UNKNOWN, Ids, Vocabulary
 
-__all__ = ["Evaluation", "compare", "evaluate"]
+__all__ = ["Evaluation", "compare", "compare_encoded", "evaluate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +62,12 @@ class Evaluation:
         }
 
 
-def evaluate(path: str | Path, texts: Sequence[str], *, which: str = "best") -> list[Evaluation]:
+def evaluate(path: str | Path, source: Source, *, which: str = "best") -> list[Evaluation]:
     """Score a run's model, and its n-grams, on texts.
 
     Args:
         path: a run, or an artifact (which has no n-grams beside it).
-        texts: documents.
+        source: documents, or their texts.
         which: of a run, ``"best"`` or ``"last"``.
 
     Returns:
@@ -73,13 +75,23 @@ def evaluate(path: str | Path, texts: Sequence[str], *, which: str = "best") -> 
 
     Raises:
         ArtifactError: the model is damaged, or does not read text.
+        DataError: something is wrong with the texts, or a condition of the model is not known of
+            them.
     """
     loaded = artifact.load(path, which=which)
     if "text" not in loaded.vocabularies:
         raise ArtifactError(f"{loaded.path}: expected a vocabulary for 'text', found none.")
     name = getattr(loaded.model.config, "cell", type(loaded.model).__name__)
-    models: dict[str, Model | NGram] = {str(name): loaded.model, **read_ngrams(path)}
-    return compare(models, loaded.vocabularies["text"], texts)
+    models: dict[str, Model | NGram] = {str(name): loaded.model, **artifact.read_ngrams(path)}
+    vocabulary = loaded.vocabularies["text"]
+    conditions = getattr(loaded.model, "conditions", ())
+    documents, characters, given = [], 0, []
+    for document in as_documents(source):
+        documents.append(vocabulary.encode(document.text))
+        characters += len(document.text)
+        labels = [(loaded.vocabularies[key], label_of(document, key)) for key in conditions]
+        given.append([int(known.encode(label)[0]) for known, label in labels])
+    return compare_encoded(models, documents, characters, np.array(given) if conditions else None)
 
 
 def compare(
@@ -92,16 +104,31 @@ def compare(
         vocabulary: of all of them.
         texts: documents; each is predicted from its start symbol to its end symbol.
     """
-    documents = [vocabulary.encode(text) for text in texts]
-    characters = sum(map(len, texts))
+    return compare_encoded(models, list(map(vocabulary.encode, texts)), sum(map(len, texts)))
+
+
+def compare_encoded(
+    models: Mapping[str, Model | NGram],
+    documents: Sequence[Ids],
+    characters: int,
+    given: Ids | None = None,
+) -> list[Evaluation]:
+    """Score models on the same documents, encoded already.
+
+    Args:
+        models: by name.
+        documents: ids; each is predicted from its start symbol to its end symbol.
+        characters: of all documents.
+        given: ids of the conditions ``[documents, conditions]``, for models that have some.
+    """
     unknown = sum(int((ids == UNKNOWN).sum()) for ids in documents)
     return [
-        Evaluation(name, *_score(model, documents), characters, unknown)
+        Evaluation(name, *_score(model, documents, given), characters, unknown)
         for name, model in models.items()
     ]
 
 
-def _score(model: Model | NGram, documents: Sequence[Ids]) -> tuple[float, int]:
+def _score(model: Model | NGram, documents: Sequence[Ids], given: Ids | None) -> tuple[float, int]:
     if isinstance(model, NGram):
         return model.total(documents)
-    return model.score(document_batches(documents))
+    return model.score(document_batches(documents, given=given))

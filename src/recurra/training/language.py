@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, Self, cast
 
 import pydantic
 import torch
 
 from recurra import artifact
-from recurra.data import Split, Windows, split_documents
+from recurra.data import Batches, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
-from recurra.training.evaluation import Evaluation, compare
+from recurra.sequences import Batch
+from recurra.training.corpus import Corpus, Source, prepare
+from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.loop import Progress, Training, interruptible
+from recurra.training.optimizers import optimizer_of
 from recurra.training.recipe import Recipe, changed
-from recurra.training.run import RunFolder, read_ngrams
-from recurra_runtime.vocabulary import (
-    END,
-    START,
-    ByteVocabulary,
-    CharacterVocabulary,
-    Ids,
-    Vocabulary,
-)
+from recurra.training.run import DATA, RunFolder
+from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
 __all__ = ["Report", "Trained", "resume_language_model", "run_source", "train_language_model"]
 
@@ -59,46 +54,47 @@ class Trained:
         evaluations: scores of the held-out text, recurrent model first; empty if interrupted.
         interrupted: whether Ctrl-C stopped it; the run is usable all the same.
         seconds: time from the first step to the last, evaluations included.
+        verdict: whether the model fits too little, too much or well; empty if interrupted.
     """
 
     path: Path
     evaluations: list[Evaluation]
     interrupted: bool
     seconds: float
+    verdict: str = ""
 
 
 def train_language_model(
     recipe: Recipe,
-    texts: Sequence[str],
+    source: Source,
     out: str | Path,
     report: Callable[[Report], None] = lambda report: None,
     *,
-    source: str | None = None,
+    place: str | None = None,
 ) -> Trained:
     """Train a language model and n-grams on the same text, and score them on what is held out.
 
     Args:
         recipe: every setting.
-        texts: documents.
+        source: documents, or their texts; they are read several times.
         out: folder of the run, absent or empty.
         report: is told how it goes.
-        source: where the texts come from, which the run remembers.
+        place: where the texts come from, which the run remembers.
 
     Raises:
-        DataError: too little text.
+        DataError: too little text, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take.
     """
-    ready = _prepare(recipe, texts)
-    training = _begin(recipe, ready)
-    run = RunFolder(out)  # after all that a wrong setting or too little text can stop
+    _try_settings(recipe)
+    run = RunFolder(out)
     try:
+        ready = _prepare(recipe, source, run, report)
+        training = _begin(recipe, ready)
         run.write_json("recipe.json", recipe.model_dump())
-        run.write_json("data.json", {"source": source, "blake2b": fingerprint(texts)})
-        report(Report(message=_sizes(ready.split, ready.vocabulary, training.model)))
-        report(Report(message="counting n-grams"))
-        ngrams = fit_ngrams(ready.documents, ready.vocabulary)
-        run.write_ngrams(ngrams)
+        run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
+        report(Report(message=_sizes(ready.corpus, training.model)))
+        ngrams = _count(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
         raise
@@ -107,7 +103,7 @@ def train_language_model(
 
 def resume_language_model(
     path: str | Path,
-    texts: Sequence[str],
+    source: Source,
     report: Callable[[Report], None] = lambda report: None,
     *,
     recipe: Recipe | None = None,
@@ -116,7 +112,7 @@ def resume_language_model(
 
     Args:
         path: the run.
-        texts: the same documents as before.
+        source: the same documents as before.
         report: is told how it goes.
         recipe: the run's own if None. Another may only train for longer (``training.symbols``,
             ``training.epochs``), or elsewhere (``training.device``).
@@ -131,15 +127,15 @@ def resume_language_model(
     own = run_recipe(run)
     recipe = recipe or own
     _check_same(own, recipe)
-    if run.read_json("data.json").get("blake2b") != fingerprint(texts):
+    last = run.last_training()
+    ready = _prepare(recipe, source, run, report)
+    if run.read_json("data.json").get("blake2b") != ready.corpus.fingerprint:
         raise DataError(
             f"{run.path}: the text is not the one that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
         )
-    ready = _prepare(recipe, texts)
     training = _begin(recipe, ready)
     keeper = _Keeper(run, training, ready, report)
-    last = run.last_training()
     if last is not None:
         folder, (tensors, facts) = last
         loaded = artifact.load(folder)
@@ -150,6 +146,7 @@ def resume_language_model(
         except (KeyError, ValueError, TypeError, RuntimeError) as problem:
             raise ArtifactError(f"{folder}: what it has does not fit ({problem}).") from None
     if training.step >= training.steps and (run.path / "summary.json").exists():
+        run.drop_data()
         raise RunError(
             f"{run.path}: is at its end ({training.step} of {training.steps} steps). To go on for "
             "longer set training.symbols or training.epochs higher."
@@ -157,10 +154,9 @@ def resume_language_model(
     run.cut_log(training.step)
     run.write_json("recipe.json", recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
-    ngrams = read_ngrams(run.path)
+    ngrams = artifact.read_ngrams(run.path)
     if not ngrams:  # it was killed before they were counted
-        ngrams = fit_ngrams(ready.documents, ready.vocabulary)
-        run.write_ngrams(ngrams)
+        ngrams = _count(recipe, ready, run, report)
     return _train(keeper, ready, ngrams)
 
 
@@ -194,52 +190,75 @@ def run_recipe(run: RunFolder) -> Recipe:
         raise ArtifactError(f"{run.path / 'recipe.json'}: {place}: {first['msg']}.") from None
 
 
-def fingerprint(texts: Sequence[str]) -> str:
-    """What tells these documents, in this order, from any others."""
-    found = hashlib.blake2b(digest_size=16)
-    for text in texts:
-        raw = text.encode("utf-8", "surrogatepass")
-        found.update(len(raw).to_bytes(8, "little") + raw)
-    return found.hexdigest()
-
-
 @dataclasses.dataclass(frozen=True)
 class _Ready:
     """Data of a training, cut and numbered."""
 
-    split: Split
-    vocabulary: Vocabulary
-    documents: list[Ids]
-    windows: Windows
-    validation: Windows | None
+    corpus: Corpus
+    batches: Batches
+    validation: Callable[[], Iterable[Iterable[Batch]]] | None
 
 
-def _prepare(recipe: Recipe, texts: Sequence[str]) -> _Ready:
+def _try_settings(recipe: Recipe) -> None:
+    """Build the model without memory: what it does not take is said before a text is read."""
+    conditions = dict.fromkeys(recipe.data.conditions, 4)
+    config = LanguageModelConfig(
+        **recipe.model.model_dump(), vocabulary_size=4, conditions=conditions
+    )
+    try:
+        with torch.device("meta"):
+            model = LanguageModel(config)
+    except (NotImplementedError, RuntimeError):  # a cell that needs memory to be built
+        return
+    optimizer_of(model, recipe.training)
+
+
+def _prepare(
+    recipe: Recipe, source: Source, run: RunFolder, report: Callable[[Report], None]
+) -> _Ready:
     data = recipe.data
-    split = split_documents(
-        list(texts), kind=data.split, block=data.block, validation=data.validation
-    )
-    vocabulary: Vocabulary = (
-        ByteVocabulary() if data.vocabulary == "bytes" else CharacterVocabulary.of(split.training)
-    )
-    documents = [vocabulary.encode(text) for text in split.training]
-    windows = Windows(documents, rows=recipe.training.batch_size, size=recipe.training.window)
-    # A long text in several rows, which is many times faster than one; each is long enough that
-    # what its start costs does not change what is best. The test is scored exactly.
-    chosen_by = [vocabulary.encode(text) for text in split.validation]
-    symbols = sum(len(ids) + 1 for ids in chosen_by)
-    validation = (
-        Windows(chosen_by, rows=max(1, min(32, symbols // 2048)), size=256) if symbols else None
-    )
-    return _Ready(split, vocabulary, documents, windows, validation)
+    corpus = prepare(source, data, run.path / DATA, lambda said: report(Report(message=said)))
+    part = corpus.parts.get("validation")
+    if part is None:
+        validation = None
+    elif data.reading == "documents":
+        documents = part.documents()
+
+        def validation() -> Iterable[Iterable[Batch]]:
+            return document_batches(documents, given=part.given)
+    else:
+        # A long text in several rows, which is many times faster than one; each is long enough that
+        # what its start costs does not change what is best. The test is scored exactly.
+        rows = max(1, min(32, part.symbols // 2048))
+        windows = Windows(part.ids, rows=rows, size=256, given=part.given)
+
+        def validation() -> Iterable[Iterable[Batch]]:
+            return [windows]
+
+    return _Ready(corpus, corpus.batches(data, recipe.training), validation)
 
 
 def _begin(recipe: Recipe, ready: _Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
-    size = len(ready.vocabulary)
-    config = LanguageModelConfig(**recipe.model.model_dump(), vocabulary_size=size)
-    return Training(LanguageModel(config), ready.windows, recipe.training)
+    config = LanguageModelConfig(
+        **recipe.model.model_dump(),
+        vocabulary_size=len(ready.corpus.vocabulary),
+        conditions={name: len(known) for name, known in ready.corpus.labels.items()},
+    )
+    return Training(LanguageModel(config), ready.batches, recipe.training)
+
+
+def _count(
+    recipe: Recipe, ready: _Ready, run: RunFolder, report: Callable[[Report], None]
+) -> dict[str, NGram]:
+    """Count n-grams and keep them."""
+    part, limit = ready.corpus.parts["training"], recipe.data.ngram_symbols
+    few = f" on the first {limit:,} symbols" if part.symbols > limit else ""
+    report(Report(message=f"counting n-grams{few}"))
+    ngrams = fit_ngrams(part.documents(limit), ready.corpus.vocabulary)
+    run.write_ngrams(ngrams)
+    return ngrams
 
 
 def _check_same(own: Recipe, given: Recipe) -> None:
@@ -265,17 +284,25 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(keeper: _Keeper, ready: _Ready, ngrams: dict[str, NGram]) -> Trained:
     run, training = keeper.run, keeper.training
-    with interruptible() as asked:
+    with interruptible() as asked, keeper:
         for done in training:
-            if not keeper(done, asked()):
+            if keeper(done, asked()) == "interrupted":
                 return Trained(run.path, [], True, training.seconds)
+            if keeper.stale():
+                keeper.report(Report(message=f"no better for {keeper.since} evaluations: stopped"))
+                break
     keeper.report(Report(message="scoring the held-out text"))
     best = artifact.load(run.path, which="best").model
     name = cast(LanguageModel, best).config.cell
-    models: dict[str, Model | NGram] = {name: best, **ngrams}
-    evaluations = compare(models, ready.vocabulary, ready.split.test)
-    run.write_json("summary.json", [evaluation.to_json() for evaluation in evaluations])
-    return Trained(run.path, evaluations, False, training.seconds)
+    test = ready.corpus.parts["test"]
+    evaluations = compare_encoded(
+        {name: best, **ngrams}, test.documents(), test.header.characters, test.given
+    )
+    verdict = keeper.verdict(best, evaluations)
+    told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
+    run.write_json("summary.json", told)
+    run.drop_data()
+    return Trained(run.path, evaluations, False, training.seconds, verdict)
 
 
 def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NGram]:
@@ -294,7 +321,7 @@ def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NG
 
 
 class _Keeper:
-    """What happens beside the steps: validation, checkpoints, log, interruption."""
+    """What happens beside the steps: validation, checkpoints, logs, interruption."""
 
     def __init__(
         self,
@@ -304,16 +331,32 @@ class _Keeper:
         report: Callable[[Report], None],
     ) -> None:
         self.run, self.training, self.report = run, training, report
-        self.vocabulary, self.validation = ready.vocabulary, ready.validation
+        self.ready = ready
         self.best: float | None = None
-        self.losses: list[float] = []
+        self.since = 0  # evaluations without a better one
+        self.values: list[float] = []  # of all evaluations so far
+        self.losses: list[float] = []  # since the last evaluation
+        self._board: Any = None
+
+    def __enter__(self) -> Self:
+        """Open the log of TensorBoard, if it is wanted."""
+        if self.training.settings.tensorboard:
+            self._board = _tensorboard(self.run.path / "tensorboard", self.training.step)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Close it."""
+        if self._board is not None:
+            self._board.close()
 
     def load(self, facts: Mapping[str, Any]) -> None:
         """Go on from what :meth:`_save` kept."""
-        self.best, self.losses = facts["best"], [float(loss) for loss in facts["losses"]]
+        self.best, self.since = facts["best"], int(facts["since"])
+        self.losses = [float(loss) for loss in facts["losses"]]
+        self.values = [float(value) for value in facts["values"]]
 
-    def __call__(self, done: Progress, asked: bool) -> bool:
-        """After a step; False to stop."""
+    def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
+        """After a step."""
         self.losses.append(done.loss)
         every = max(1, -(-done.steps // self.training.settings.evaluations))
         due = done.step % every == 0 or done.step == done.steps
@@ -326,7 +369,12 @@ class _Keeper:
             self._check_weights(done)
             self._save(best=self.best is None)
         self.report(Report(progress=done, validation=value))
-        return not stop
+        return "interrupted" if stop else "on"
+
+    def stale(self) -> bool:
+        """Whether it is time for an early stop."""
+        patience = self.training.settings.early_stop
+        return patience is not None and self.since >= patience
 
     def _check_weights(self, done: Progress) -> None:
         if not all(bool(p.isfinite().all()) for p in self.training.model.parameters()):
@@ -338,50 +386,113 @@ class _Keeper:
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
-        value = self._validate() if self.validation is not None else None
+        value = self._validate()
         mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         best = value is None or self.best is None or value < self.best
         if best:
             self.best = math.inf if value is None or not math.isfinite(value) else value
+        self.since = 0 if best else self.since + 1
+        if value is not None:
+            self.values.append(value)
         self.losses.clear()
+        numbers = {
+            "symbols": done.symbols,
+            "seconds": round(done.seconds, 2),
+            "training_nats": round(mean, 5),
+            "validation_nats": "" if value is None else round(value, 5),
+            "learning_rate": f"{done.learning_rate:.3g}",
+            "gradient_norm": round(done.gradient_norm, 4),
+            "clipped": round(done.clipped, 4),
+            "symbols_per_second": round(done.rate),
+        }
         # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
-        self.run.log(
-            {
-                "step": done.step,
-                "symbols": done.symbols,
-                "seconds": round(done.seconds, 2),
-                "training_nats": round(mean, 5),
-                "validation_nats": "" if value is None else round(value, 5),
-                "learning_rate": f"{done.learning_rate:.3g}",
-                "gradient_norm": round(done.gradient_norm, 4),
-            }
-        )
+        self.run.log({"step": done.step, **numbers})
+        if self._board is not None:
+            for name, number in numbers.items():
+                if number != "":
+                    self._board.add_scalar(name, float(number), done.step)
         self._save(best=best)
         return value
 
     def _save(self, *, best: bool) -> None:
         tensors, facts = self.training.state()
-        facts |= {"best": self.best, "losses": self.losses}
+        facts |= {
+            "best": self.best,
+            "since": self.since,
+            "losses": self.losses,
+            "values": self.values,
+        }
         self.run.checkpoint(
             self.training.step,
             self.training.model,
-            {"text": self.vocabulary},
+            self.ready.corpus.vocabularies,
             best=best,
             training=(tensors, facts),
         )
 
-    def _validate(self) -> float:
-        assert self.validation is not None
-        total, count = self.training.model.score([self.validation])
+    def _validate(self) -> float | None:
+        if self.ready.validation is None:
+            return None
+        total, count = self.training.model.score(self.ready.validation())
         return total / max(count, 1)
 
+    def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
+        """Whether the model fits too little, too much or well, in a sentence with its reasons."""
+        limit = evaluations[0].symbols
+        part = self.ready.corpus.parts["training"]
+        documents = part.documents(limit)
+        given = None if part.given is None else part.given[: len(documents)]
+        (seen,) = compare_encoded({"": best}, documents, 1, given)
+        known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
+        facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
+        ngram = min((row.nats for row in evaluations[1:]), default=math.inf)
+        late = self.values[-2:]
+        if len(late) == 2 and late[1] < 0.99 * late[0]:
+            return f"It fits too little yet ({facts}) and was still improving: train for longer."
+        if held > 1.15 * known:
+            return (
+                f"It fits too much ({facts}): more text, more dropout or a smaller model would "
+                "help."
+            )
+        if evaluations[0].nats > ngram:
+            return (
+                f"It fits too little ({facts}): n-grams are better. Try a larger model, or train "
+                "for longer."
+            )
+        return f"It fits well ({facts})."
 
-def _sizes(split: Split, vocabulary: Vocabulary, model: Model) -> str:
-    counts = [sum(map(len, part)) for part in split]
+
+def _tensorboard(path: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as problem:
+        raise SettingError(
+            "training.tensorboard: needs the library tensorboard, which cannot be imported "
+            f"({problem}); pip install 'recurra[tensorboard]' brings it."
+        ) from None
+    # What an earlier part of the run wrote behind its last checkpoint is written again.
+    return SummaryWriter(str(path), purge_step=step + 1)
+
+
+def _sizes(corpus: Corpus, model: Model) -> str:
+    counts = [
+        f"{part.symbols:,} {what}"
+        for name, what in (
+            ("training", "symbols to train on"),
+            ("validation", "to choose by"),
+            ("test", "held out"),
+        )
+        if (part := corpus.parts.get(cast(PartName, name))) is not None
+    ]
+    header = corpus.parts["training"].header
+    unknown = header.unknown / max(header.count - header.documents - 1, 1)
+    disk = sum(part.ids.nbytes for part in corpus.parts.values())
     parameters = sum(p.numel() for p in model.parameters())
     return (
-        f"{counts[0]:,} characters to train on, {counts[1]:,} to choose by, "
-        f"{counts[2]:,} held out; {len(vocabulary)} symbols; {parameters:,} parameters"
+        f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
+        + (f", {unknown:.1%} unknown" if unknown else "")
+        + (f"; {header.truncated:,} documents truncated" if header.truncated else "")
+        + f"; {parameters:,} parameters; {disk / 1e6:,.1f} MB on disk while it trains"
     )

@@ -7,21 +7,24 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra import states
-from recurra.data import Windows
+from recurra.cells import Cell
+from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
-from recurra.sequences import Batch
+from recurra.modules import evaluating
+from recurra.sequences import Batch, PaddedSequence
+from recurra.training.optimizers import optimizer_of, rate_at
 from recurra.training.recipe import TrainingSettings
 
-__all__ = ["Progress", "Training", "fit", "interruptible", "optimizer_of", "train_step"]
+__all__ = ["Progress", "Stepped", "Training", "fit", "interruptible", "train_step"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Progress:
         loss: mean loss of this step, nats per symbol.
         learning_rate: of this step.
         gradient_norm: before clipping.
+        clipped: share of the steps so far whose gradient was clipped.
         seconds: since the start, evaluations included.
         rate: symbols per second, evaluations left out.
     """
@@ -45,6 +49,7 @@ class Progress:
     loss: float
     learning_rate: float
     gradient_norm: float
+    clipped: float
     seconds: float
     rate: float
 
@@ -53,23 +58,23 @@ class Training:
     """A training that can stop after any step and go on as if it had not.
 
     All that it needs for that is in :meth:`state`: optimizer, carried state, random numbers, and
-    where it stands. Windows are found by their number and the learning rate by the step, so there
+    where it stands. Batches are found by their number and the learning rate by the step, so there
     is nothing else to remember. On one machine, with as many threads and the same data, the
     weights come out bit for bit the same.
 
     Args:
         model: is changed in place, and moved to ``settings.device``.
-        windows: of the training text.
+        batches: of the training text.
         settings: how weights are fitted.
 
     Raises:
-        SettingError: there is no such device.
+        SettingError: there is no such device, or an argument that the optimizer does not take.
     """
 
-    def __init__(self, model: Model, windows: Windows, settings: TrainingSettings) -> None:
-        self.model, self.windows, self.settings = model, windows, settings
-        self.steps = _steps(windows, settings)
-        self.step = self.symbols = 0
+    def __init__(self, model: Model, batches: Batches, settings: TrainingSettings) -> None:
+        self.model, self.batches, self.settings = model, batches, settings
+        self.steps = _steps(batches, settings)
+        self.step = self.symbols = self.clipped = 0
         self.working = self.seconds = 0.0
         self._carried: states.Tree = None
         _move(model, settings.device)
@@ -79,40 +84,47 @@ class Training:
         """Go on to the last step.
 
         Raises:
-            RunError: the loss is no longer a finite number; the message says at which step.
+            RunError: the loss is no longer a finite number; the message says at which step, and
+                where it began.
         """
         self.model.train()
         started = time.perf_counter() - self.seconds
         while self.step < self.steps:
             before = time.perf_counter()
-            rate = self.settings.learning_rate * _schedule(
-                self.step, self.steps, self.settings.warmup
-            )
+            rate = rate_at(self.step, self.steps, self.settings)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
-            number = self.step % len(self.windows)
-            batch = self.windows[number].to(self.settings.device)
-            loss, norm, self._carried = train_step(
-                self.model,
-                batch,
-                self._carried if number else None,  # a pass begins with nothing carried
-                self._optimizer,
-                self.settings.clip,
-            )
-            if not (math.isfinite(loss) and math.isfinite(norm)):
+            some = self.settings.accumulate
+            batches = []
+            for number in range(self.step * some, (self.step + 1) * some):
+                batch = self.batches.batch(number).to(self.settings.device)
+                batches.append((batch, self.batches.begins(number)))
+            done = train_step(self.model, batches, self._carried, self._optimizer, self.settings)
+            if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
                 raise RunError(
-                    f"training: the loss is {loss}, its gradient {norm}, at step {self.step + 1} "
-                    f"of {self.steps}. Checkpoints that were saved are kept. A smaller "
-                    "training.learning_rate or training.clip usually helps."
+                    f"training: the loss is {done.loss}, its gradient {done.norm}, at step "
+                    f"{self.step + 1} of {self.steps}; "
+                    f"{where_it_began(self.model, batches, self._carried)}. Checkpoints that were "
+                    "saved are kept. A smaller training.learning_rate or training.clip usually "
+                    "helps."
                 )
+            self._carried = done.state
             self.step += 1
-            self.symbols += batch.targets.numel()
+            self.symbols += done.count
+            self.clipped += done.clipped
             now = time.perf_counter()
             self.working += now - before
             self.seconds = now - started
-            speed = self.symbols / max(self.working, 1e-9)
             yield Progress(
-                self.step, self.steps, self.symbols, loss, rate, norm, self.seconds, speed
+                step=self.step,
+                steps=self.steps,
+                symbols=self.symbols,
+                loss=done.loss,
+                learning_rate=rate,
+                gradient_norm=done.norm,
+                clipped=self.clipped / self.step,
+                seconds=self.seconds,
+                rate=self.symbols / max(self.working, 1e-9),
             )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -128,6 +140,7 @@ class Training:
         facts = {
             "step": self.step,
             "symbols": self.symbols,
+            "clipped": self.clipped,
             "working": self.working,
             "seconds": self.seconds,
         }
@@ -141,13 +154,14 @@ class Training:
             ValueError: something does not fit.
         """
         self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
+        self.clipped = int(facts["clipped"])
         self.working, self.seconds = float(facts["working"]), float(facts["seconds"])
         carried = [
             tensors[f"carried/{n}"] for n in range(len(tensors)) if f"carried/{n}" in tensors
         ]
         self._carried = None
         if carried:
-            like = self.model.initial_state(self.windows.rows)
+            like = self.model.initial_state(self.batches.rows)
             if len(carried) != len(list(states.leaves(like))):
                 raise ValueError("the carried state is of another model")
             self._carried = states.with_leaves(
@@ -168,15 +182,15 @@ class Training:
 
 def fit(
     model: Model,
-    windows: Windows,
+    batches: Batches,
     settings: TrainingSettings,
     after_step: Callable[[Progress], bool],
 ) -> None:
-    """Train on windows, pass after pass, the state carried from each to the next.
+    """Train on batches, pass after pass, the state carried from each to the next.
 
     Args:
         model: is changed in place, and moved to ``settings.device``.
-        windows: of the training text.
+        batches: of the training text.
         settings: how weights are fitted.
         after_step: is told of every step; what it returns says whether to go on.
 
@@ -184,27 +198,17 @@ def fit(
         SettingError: there is no such device.
         RunError: the loss is no longer a finite number; the message says at which step.
     """
-    for done in Training(model, windows, settings):
+    for done in Training(model, batches, settings):
         if not after_step(done):
             return
 
 
-def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """AdamW; weight decay on matrices alone."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    others = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99), fused=True)
-
-
-def _steps(windows: Windows, settings: TrainingSettings) -> int:
-    """How many steps it takes; the last window of a pass may be shorter than the others."""
-    wanted = settings.symbols or math.ceil(settings.epochs * windows.symbols)
-    passes, rest = divmod(wanted, windows.symbols)
-    return passes * len(windows) + math.ceil(rest / (windows.rows * windows.size))
+def _steps(batches: Batches, settings: TrainingSettings) -> int:
+    """How many steps it takes."""
+    wanted = settings.symbols or math.ceil(settings.epochs * batches.symbols)
+    passes, rest = divmod(wanted, batches.symbols)
+    count = passes * len(batches) + batches.count(rest)
+    return math.ceil(count / settings.accumulate)
 
 
 def _move(model: nn.Module, device: str) -> None:
@@ -216,39 +220,121 @@ def _move(model: nn.Module, device: str) -> None:
         ) from None
 
 
+class Stepped(NamedTuple):
+    """What a step of training gave.
+
+    Args:
+        loss: mean loss, nats per symbol.
+        norm: of the gradient before clipping.
+        clipped: whether it was clipped.
+        count: symbols predicted.
+        state: to carry on.
+    """
+
+    loss: float
+    norm: float
+    clipped: bool
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    state: states.Tree
+
+
 def train_step(
-    model: Model, batch: Batch, state: states.Tree, optimizer: torch.optim.Optimizer, clip: float
-) -> tuple[float, float, states.Tree]:
-    """One step on one window; with a loss that is not finite the weights stay as they are.
+    model: Model,
+    batches: Sequence[tuple[Batch, bool]],
+    state: states.Tree,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+) -> Stepped:
+    """One step on one batch or several; if a number is not finite the weights stay as they are.
 
     Args:
         model: is changed in place.
-        batch: the window.
-        state: carried from the window before, or None.
+        batches: each with whether nothing is carried into it. Their gradients are those of the mean
+            over all of their symbols.
+        state: carried from the batch before, or None.
         optimizer: of the model's parameters.
-        clip: largest norm of the gradient.
-
-    Returns:
-        mean loss in nats, norm of the gradient before clipping, and the state to carry on.
+        settings: clipping and precision.
     """
-    scored = model(batch, state)
-    loss: Tensor = scored.total / max(scored.count, 1)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip).item()
-    value = loss.item()
+    total, count = 0.0, 0
+    kind = settings.device.partition(":")[0]
+    for batch, begins in batches:
+        with torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            scored = model(batch, None if begins else state)
+        one: Tensor = scored.total
+        if len(batches) == 1:  # the mean at once: gradients of a sum may be too large to hold
+            one = one / max(scored.count, 1)
+        one.backward()  # type: ignore[no-untyped-call]
+        total, count = total + one.item(), count + scored.count
+        state = states.detach(scored.state)
+    parameters = [p for p in model.parameters() if p.grad is not None]
+    if len(batches) > 1:
+        total /= max(count, 1)
+        for parameter in parameters:
+            assert parameter.grad is not None
+            parameter.grad /= max(count, 1)
+    norm, clipped = _clip(parameters, settings)
     # A step on NaN would spoil the weights that are still good.
-    if math.isfinite(value) and math.isfinite(norm):
+    if math.isfinite(total) and math.isfinite(norm):
         optimizer.step()
-    return value, norm, states.detach(scored.state)
+    return Stepped(total, norm, clipped, count, state)
 
 
-def _schedule(step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate: up to 1 in a straight line, then to 0 along a cosine."""
-    rising = max(1, round(steps * warmup))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[float, bool]:
+    """Clip by value, then by norm; the norm before, and whether anything was clipped."""
+    limit = settings.clip_value
+    if limit is None:
+        norm = nn.utils.clip_grad_norm_(parameters, settings.clip).item()
+        return norm, norm > settings.clip
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item()
+    largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
+    nn.utils.clip_grad_value_(parameters, limit)
+    after = nn.utils.clip_grad_norm_(parameters, settings.clip).item()
+    return norm, largest > limit or after > settings.clip
+
+
+@torch.no_grad()
+def where_it_began(model: Model, batches: Sequence[tuple[Batch, bool]], state: states.Tree) -> str:
+    """Where the first number that is not finite appears, in words; dropout is off."""
+    for name, parameter in model.named_parameters():
+        if not parameter.isfinite().all():
+            return f"the weight {name} has such a number already"
+    found: list[str] = []
+
+    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and not all(bool(leaf.isfinite().all()) for leaf in _tensors(output)):
+                found.append(name)
+
+        return look
+
+    parts = [(name, part) for name, part in model.named_modules() if name]
+    hooks = [
+        part.register_forward_hook(watch(name))
+        for name, part in parts
+        if not isinstance(part, Cell)
+    ]
+    try:
+        with evaluating(model):
+            for batch, begins in batches:
+                state = model(batch, None if begins else state).state
+                if found:
+                    return f"it began in what {found[0]} gives"
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return "it began in the gradient, or in dropout: without dropout, the forward pass is finite"
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, PaddedSequence):
+        yield from _tensors(value.values[value.mask])
+    elif isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
 
 
 @contextmanager

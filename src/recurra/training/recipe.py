@@ -6,15 +6,22 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import pydantic
 
 from recurra.data.splits import SplitKind
+from recurra.data.texts import Unit
 from recurra.errors import SettingError, nearest
 from recurra.models import LanguageModelSettings
 
 __all__ = ["DataSettings", "Recipe", "TrainingSettings", "load_recipe", "recipe_names"]
+
+
+OptimizerName = Literal[
+    "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "nadam", "radam", "rmsprop", "sgd"
+]
+"""Optimizers of torch that need nothing but gradients."""
 
 
 class _Settings(pydantic.BaseModel):
@@ -24,23 +31,83 @@ class _Settings(pydantic.BaseModel):
 
 
 class DataSettings(_Settings):
-    """What is read, and how it is divided.
+    """What is read, how it falls into symbols, and how it is divided.
 
     Args:
         pattern: which files of a folder are read.
         encoding: how their characters are stored.
-        vocabulary: ``"characters"`` (those of the training text) or ``"bytes"``.
-        split: ``"tail"`` tests on the last tenth, ``"blocks"`` on every tenth block.
+        unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` or each ``"line"``.
+        column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given.
+        gutenberg: whether header and license of Project Gutenberg are cut off.
+        conditions: what is given beside every symbol: a column, the ``"file"`` or ``"folder"`` a
+            text comes from, or its ``"first_letter"``.
+        vocabulary: ``"characters"`` (those of the training text), ``"bytes"``, ``"words"`` or
+            ``"byte-pairs"``.
+        vocabulary_size: of words, how many ids at most, the most frequent words first; of byte
+            pairs, how many ids (8,000 if not given); of characters, at most so many are expected.
+        minimum_count: words seen less often in the training text become ``<unk>``.
+        lower: of words, whether all letters become lower case.
+        punctuation: of words, whether punctuation marks are words of their own.
+        breaks: of words, whether ends of ``"lines"`` or ``"paragraphs"`` are a word, or ``"none"``.
+        split: ``"tail"`` tests on the last tenth, ``"tails"`` on the last tenth of each document,
+            ``"blocks"`` on every tenth block, ``"hash"`` on documents chosen by what they hold.
         block: characters in a block.
-        validation: whether the tenth before the test is set apart to choose the best epoch.
+        validation: whether a tenth is set apart to choose the best checkpoint.
+        distinct: whether a document that came before is left out.
+        batches: ``"windows"`` read on from batch to batch, ``"documents"`` are whole, those of like
+            length beside each other; if None, documents where the unit is a line.
+        maximum_length: longest document in symbols; longer ones are truncated.
+        truncate: on which side, ``"right"`` or ``"left"``.
+        scored: how many symbols of the validation text, and of the test, are scored at most.
+        ngram_symbols: on how many symbols of the training text n-grams are counted at most.
     """
 
     pattern: str = "*.txt"
     encoding: str = "utf-8"
-    vocabulary: Literal["characters", "bytes"] = "characters"
+    unit: Unit = "file"
+    column: str | None = None
+    gutenberg: bool = False
+    conditions: list[str] = []
+    vocabulary: Literal["characters", "bytes", "words", "byte-pairs"] = "characters"
+    vocabulary_size: int | None = pydantic.Field(None, ge=4, le=10**8)
+    minimum_count: int = pydantic.Field(1, ge=1)
+    lower: bool = False
+    punctuation: bool = True
+    breaks: Literal["none", "lines", "paragraphs"] = "none"
     split: SplitKind = "tail"
     block: int = pydantic.Field(10_000, ge=1)
     validation: bool = True
+    distinct: bool = False
+    batches: Literal["windows", "documents"] | None = None
+    maximum_length: int | None = pydantic.Field(None, ge=1)
+    truncate: Literal["left", "right"] = "right"
+    scored: int = pydantic.Field(1_000_000, ge=1)
+    ngram_symbols: int = pydantic.Field(5_000_000, ge=1)
+
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Settings that contradict each other are refused, not ignored."""
+        given = self.model_fields_set
+
+        def refuse(name: str, why: str) -> None:
+            raise ValueError(f"{name} to be left out: {why}")
+
+        if self.vocabulary != "words":
+            for name in ("lower", "punctuation", "breaks", "minimum_count"):
+                if name in given and getattr(self, name) != type(self).model_fields[name].default:
+                    refuse(name, f"the vocabulary is of {self.vocabulary}, not of words")
+        if self.vocabulary == "bytes" and self.vocabulary_size is not None:
+            refuse("vocabulary_size", "a vocabulary of bytes always has 259 ids")
+        if self.maximum_length is not None and self.reading == "windows":
+            refuse("maximum_length", "windows read on, whatever the length; batches=documents")
+        if len(set(self.conditions)) < len(self.conditions):
+            raise ValueError("each of conditions once")
+        return self
+
+    @property
+    def reading(self) -> Literal["windows", "documents"]:
+        """How batches are made."""
+        return self.batches or ("documents" if self.unit == "line" else "windows")
 
 
 class TrainingSettings(_Settings):
@@ -51,11 +118,22 @@ class TrainingSettings(_Settings):
         epochs: passes over the training text.
         batch_size: rows read beside each other.
         window: steps of truncated backpropagation; the state is carried on.
-        learning_rate: of AdamW, at its highest.
-        warmup: share of the steps in which it rises from 0; then it falls to 0 along a cosine.
-        weight_decay: of AdamW, on matrices.
+        accumulate: batches whose gradients are added up before a step of the optimizer.
+        optimizer: one of torch's, by name.
+        optimizer_settings: further arguments of it, such as ``{momentum = 0.9}``.
+        learning_rate: at its highest.
+        warmup: share of the steps in which it rises from 0.
+        schedule: how it falls after that: along a ``"cosine"`` or in a straight line (``"linear"``)
+            to 0, or not at all (``"constant"``).
+        weight_decay: on matrices.
         clip: largest norm of all gradients together; larger ones are scaled down to it.
+        clip_value: largest absolute value of an element of a gradient, or None.
+        precision: ``"float32"``, or ``"bfloat16"``: products and what the layers say are in
+            bfloat16 (torch's autocast); weights, their gradients, the optimizer's memory, carried
+            states and losses stay float32.
         evaluations: how often in all the validation text is scored and a checkpoint kept.
+        early_stop: after how many evaluations without a better one to stop, or None.
+        tensorboard: whether the log is written for TensorBoard too.
         seed: of every draw.
         device: where the training runs, as torch names it: cpu, cuda, cuda:1.
     """
@@ -64,11 +142,19 @@ class TrainingSettings(_Settings):
     epochs: float = pydantic.Field(10, le=1e6, gt=0, allow_inf_nan=False)
     batch_size: int = pydantic.Field(32, ge=1)
     window: int = pydantic.Field(64, ge=1)
+    accumulate: int = pydantic.Field(1, ge=1)
+    optimizer: OptimizerName = "adamw"
+    optimizer_settings: dict[str, Any] = {}
     learning_rate: float = pydantic.Field(0.004, gt=0, allow_inf_nan=False)
     warmup: float = pydantic.Field(0.02, ge=0, le=1)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = pydantic.Field(0.01, ge=0, allow_inf_nan=False)
     clip: float = pydantic.Field(1.0, gt=0)
+    clip_value: float | None = pydantic.Field(None, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
     evaluations: int = pydantic.Field(10, ge=1)
+    early_stop: int | None = pydantic.Field(None, ge=1)
+    tensorboard: bool = False
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
     device: str = "cpu"
 

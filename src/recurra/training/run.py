@@ -8,6 +8,7 @@
         ngrams.safetensors     bigram and 5-gram of the training text
         ngrams.json            its checksum
         data.json              where the text came from, and a fingerprint of it
+        data/                  the text as ids, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state
                                of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
@@ -23,8 +24,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import safetensors.numpy
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
@@ -35,9 +34,9 @@ from recurra.files import write_file
 from recurra.models import Model, NGram
 from recurra_runtime.vocabulary import Vocabulary
 
-__all__ = ["RunFolder", "read_ngrams"]
+__all__ = ["DATA", "RunFolder"]
 
-_NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
+DATA = "data"
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
@@ -107,14 +106,7 @@ class RunFolder:
 
     def write_ngrams(self, models: Mapping[str, NGram]) -> None:
         """Keep n-grams beside the model, under their names."""
-        arrays = {
-            f"{name}/{key}": np.ascontiguousarray(array)
-            for name, model in models.items()
-            for key, array in model.arrays().items()
-        }
-        raw = safetensors.numpy.save(arrays)
-        self.write(_NGRAMS, raw)
-        self.write_json(_SUM, {"sha256": hashlib.sha256(raw).hexdigest()})
+        artifact.write_ngrams(self.path, models)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to log.csv; the first brings the header."""
@@ -129,6 +121,10 @@ class RunFolder:
     def remove(self) -> None:
         """Take the folder away again: nothing was learned."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def drop_data(self) -> None:
+        """Take the encoded text away: it is made again when the run goes on."""
+        shutil.rmtree(self.path / DATA, ignore_errors=True)
 
     def cut_log(self, step: int) -> None:
         """Take out of log.csv what came after a step: it is done again."""
@@ -211,36 +207,3 @@ def _training_files(training: TrainingState | None) -> dict[str, bytes]:
     raw = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
     told = {**facts, "sha256": hashlib.sha256(raw).hexdigest()}
     return {_TENSORS: raw, _STATE: (json.dumps(told, indent=1) + "\n").encode()}
-
-
-def read_ngrams(path: str | Path) -> dict[str, NGram]:
-    """The n-grams of a run by name; none if it has none.
-
-    Args:
-        path: a run, or one of its checkpoints.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    file, sums = folder / _NGRAMS, folder / _SUM
-    if not file.exists() and not sums.exists():
-        return {}
-    try:
-        if not (file.is_file() and sums.is_file()):
-            raise ValueError(f"{_NGRAMS} and {_SUM} must both be files")
-        raw = file.read_bytes()
-        if json.loads(sums.read_bytes())["sha256"] != hashlib.sha256(raw).hexdigest():
-            raise ValueError(f"its checksum is not the one in {_SUM}")
-        arrays = safetensors.numpy.load(raw)
-        named: dict[str, dict[str, Any]] = {}
-        for key, array in arrays.items():
-            name, _, part = key.rpartition("/")
-            named.setdefault(name, {})[part] = array
-        models = {name: NGram.from_arrays(parts) for name, parts in named.items()}
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
-        raise ArtifactError(f"{file}: damaged ({problem}).") from None
-    # The file gives them in any order: the simplest comes first.
-    return dict(sorted(models.items(), key=lambda item: item[1].order))

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from decoding.tiny import Told
 from torch import Tensor
 
-from recurra.decoding import generate
+from recurra.decoding import generate, generate_batch
 from recurra.errors import SettingError
 from recurra.models.ngram import AddK, NGram
 
@@ -150,6 +151,12 @@ SETTINGS: list[tuple[dict[str, Any], list[float]]] = [
     ({"top_k": 99}, expected(1, range(5))),
     ({"never": [0]}, expected(1, [1, 2, 3])),
     ({"never": [1], "top_k": 2, "temperature": 2.0}, expected(2, [0, 2])),
+    ({"top_p": 0.4}, expected(1, [0])),
+    ({"top_p": 0.75}, expected(1, [0, 1])),
+    ({"top_p": 1.0}, expected(1, range(5))),
+    ({"top_p": 0.6, "top_k": 2}, expected(1, [0])),  # 0.5 of 0.8 is enough
+    ({"top_p": 0.65, "temperature": 3.0}, expected(3, [0, 1, 2])),  # 0.5 + 0.3 are 0.62 by then
+    ({"top_p": 0.5, "never": [0]}, expected(1, [1])),
 ]
 
 
@@ -158,6 +165,13 @@ def test_symbols_are_drawn_as_often_as_they_should() -> None:
     for text, (how, chances) in zip(texts, SETTINGS, strict=True):
         for other, wanted in SETTINGS:
             assert fits(text, wanted) == (wanted == chances), (how, other)
+
+
+def test_the_nucleus_is_never_empty_and_takes_no_more_than_it_needs() -> None:
+    for sharp in ({"top_p": 1e-9}, {"top_p": 0.99, "temperature": 1e-30}):
+        assert set(write(Table([0.2, 0.35, 0.45]), [0], limit=20, **sharp)) == {2}
+    flat = write(Table([0.25] * 4), [0], top_p=0.4, limit=300, seed=0)
+    assert len(set(flat)) == 2
 
 
 def test_top_k_draws_among_k_even_where_chances_are_equal() -> None:
@@ -175,8 +189,58 @@ def test_top_k_draws_among_k_even_where_chances_are_equal() -> None:
         ([0], {"temperature": math.nan}, "temperature .* got nan"),
         ([0], {"temperature": math.inf}, "temperature .* got inf"),
         ([0], {"top_k": 0}, "top_k of at least 1, got 0"),
+        ([0], {"top_p": 0}, "top_p above 0 and at most 1, got 0"),
+        ([0], {"top_p": 1.1}, "top_p .* got 1.1"),
+        ([0], {"top_p": math.nan}, "top_p .* got nan"),
+        ([0], {"seed": 2**63}, "seed of at most 64 bits"),
     ],
 )
 def test_errors_come_at_the_call(prompt: list[int], how: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=f"^generate: expected .*{message}"):
         generate(MODEL, prompt, **how)
+    with pytest.raises(SettingError, match=f"^generate_batch: expected .*{message}"):
+        generate_batch(MODEL, [[START], prompt], **how)
+
+
+PROMPTS = [[START], [START, 0, 1], [START, 2], [START], [START, 1, 1]]
+
+
+@pytest.mark.parametrize("how", [{}, {"top_p": 0.7}, {"temperature": 0.5, "top_k": 2}])
+def test_a_text_does_not_depend_on_those_beside_it(how: dict[str, Any]) -> None:
+    how = {"end": END, "never": [1], "limit": 30, "seed": 3} | how
+    together = generate_batch(MODEL, PROMPTS, **how)
+    assert together[0] == write(MODEL, PROMPTS[0], **how)
+    assert len({len(text) for text in together}) > 2
+    for row in range(1, len(PROMPTS)):
+        others: list[list[int]] = [[START, 0, 0, 0]] * row
+        assert generate_batch(MODEL, [*others, PROMPTS[row]], **how)[row] == together[row]
+    assert generate_batch(MODEL, PROMPTS[:2], **how) == together[:2]
+
+
+def test_rows_draw_each_for_itself() -> None:
+    how: dict[str, Any] = {"limit": 30, "never": [END]}
+    texts = generate_batch(MODEL, [[START]] * 4, seed=3, **how)
+    assert len(set(map(tuple, texts))) == 4
+    following = generate_batch(MODEL, [[START]] * 4, seed=4, **how)
+    assert not set(map(tuple, texts)) & set(map(tuple, following))
+    torch.manual_seed(5)
+    first, second = (generate_batch(MODEL, [[START]] * 2, **how) for _ in range(2))
+    torch.manual_seed(5)
+    assert generate_batch(MODEL, [[START]] * 2, **how) == first != second
+
+
+def test_greedy_rows_are_greedy_texts() -> None:
+    texts = generate_batch(MODEL, PROMPTS, temperature=0, limit=8, end=END)
+    assert texts == [write(MODEL, prompt, temperature=0, limit=8, end=END) for prompt in PROMPTS]
+
+
+def test_texts_that_ended_leave_the_batch() -> None:
+    model = Told([0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0])
+    assert generate_batch(model, [[0], [2], [1], [3, 2]], end=3) == [[1, 2], [], [2], []]
+    assert model.asked == [[3, 0, 2, 1], [2], [1, 2], [2]]
+    assert generate_batch(model, [[0], [1]], limit=0) == [[], []]
+
+
+def test_an_end_that_cannot_come() -> None:
+    with pytest.raises(SettingError, match=r"^generate: end: expected ids of 0 to 1, got 2"):
+        write(Table([0.5, 0.5]), [0], end=2)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
-from recurra import artifact, pipeline
+from recurra import artifact
 from recurra.data import ByteVocabulary, CharacterVocabulary
 from recurra.errors import ArtifactError, DataError, SettingError
-from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.pipeline import Writer
-from recurra_runtime.vocabulary import END, START, UNKNOWN
+from recurra.models import LanguageModel, LanguageModelConfig, NGram
+from recurra.pipeline import TextModel, Writer, score_lines, writing
+from recurra_runtime.vocabulary import END, START, UNKNOWN, LabelVocabulary, WordVocabulary
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_character_of_many_bytes_appears_with_its_last(
     vocabulary = ByteVocabulary()
     path = saved(tmp_path / "a", vocabulary, END)
     drawn = vocabulary.encode("ü☃ 日").tolist()
-    monkeypatch.setattr(pipeline, "generate", lambda *args, **settings: iter(drawn))
+    monkeypatch.setattr(writing, "generate", lambda *args, **settings: iter(drawn))
     assert list(Writer(path).write("ä")) == ["", "ü", "", "", "☃", " ", "", "", "日"]
 
 
@@ -167,3 +167,121 @@ def test_best_or_last(tiny_run: Any, tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="there is none"):
         Writer(tmp_path / "run")
+
+
+# --------------------------------------------------------------------------- several and searched
+
+
+def test_several_texts(writer: Writer) -> None:
+    texts = writer.write_several("anna ", 4, seed=3, limit=30)
+    assert len(set(texts)) == 4
+    assert texts[0] == "".join(writer.write("anna ", seed=3, limit=30))
+    assert writer.write_several("anna ", 2, seed=3, limit=30) == texts[:2]
+
+
+def test_a_nucleus_of_nothing_is_the_likeliest(writer: Writer) -> None:
+    greedy = "".join(writer.write("anna ", temperature=0, limit=30))
+    assert "".join(writer.write("anna ", top_p=1e-9, seed=0, limit=30)) == greedy
+    assert writer.write_several("anna ", 2, top_p=1e-9, limit=30) == [greedy, greedy]
+
+
+def test_a_search_finds_what_is_likelier(writer: Writer) -> None:
+    model = open_text_model_of(writer)
+    found = writer.search("my owl ", width=16, count=3, limit=12)
+    assert [each.score for each in found] == sorted((f.score for f in found), reverse=True)
+    greedy = "".join(writer.write("my owl ", temperature=0, limit=12))
+    (first,) = score_lines(model, ["my owl " + found[0].text], end=found[0].finished)
+    (other,) = score_lines(model, ["my owl " + greedy], end=False)
+    (before,) = score_lines(model, ["my owl "], end=False)
+    assert first.log_prob - before.log_prob == pytest.approx(found[0].log_prob, abs=1e-4)
+    assert found[0].log_prob >= other.log_prob - before.log_prob - 1e-4
+
+
+def open_text_model_of(writer: Writer) -> TextModel:
+    return TextModel(cast(LanguageModel, writer.model), writer.vocabulary)
+
+
+def test_the_length_penalty_ranks(tmp_path: Path) -> None:
+    # The end is likely at every step: alone, the empty text is the most probable.
+    path = saved(tmp_path / "a", CharacterVocabulary("ab"), END)
+    model = artifact.load(path).model
+    with torch.no_grad():
+        model.head.projection.bias[END] = 1.0
+    writer = Writer(TextModel(model, CharacterVocabulary("ab")))
+    (plain,) = writer.search(width=4, limit=6)
+    (long,) = writer.search(width=4, limit=6, length_penalty=5.0)
+    assert plain.text == ""
+    assert plain.finished
+    assert plain.score == plain.log_prob
+    assert len(long.text) > 0
+    assert long.score != long.log_prob
+
+
+def test_what_a_search_cuts_off(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a", CharacterVocabulary("ab"), 3)
+    (found,) = Writer(path).search("b", width=2, limit=5)
+    assert (found.text, found.finished) == ("aaaaa", False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 0},
+        {"count": 0},
+        {"width": 2, "count": 3},
+        {"limit": 0},
+        {"length_penalty": -1},
+    ],
+)
+def test_searches_that_cannot_be(writer: Writer, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingError):
+        writer.search("a", **wrong)
+    with pytest.raises(SettingError, match="count"):
+        writer.write_several("a", 0)
+
+
+def test_ngrams_write_too(tiny_run: Any) -> None:
+    writer = Writer(tiny_run.path, model="5-gram")
+    assert "".join(writer.write("my o", temperature=0, limit=2)) == "wl"
+    assert writer.search("the c", width=4, limit=2)[0].text == "at"
+    assert len(writer.write_several("the ", 3, limit=5)) == 3
+
+
+def test_words_with_the_space_between() -> None:
+    words = WordVocabulary(["the", "cat", "sat", "."])
+    counted = NGram.fit(
+        [words.encode("the cat sat.")], order=2, vocabulary_size=len(words), start=START, end=END
+    )
+    writer = Writer(TextModel(counted, words))
+    assert "".join(writer.write("the", temperature=0)) == " cat sat."
+    assert "".join(writer.write("the ", temperature=0)) == "cat sat."
+    assert writer.search("the cat")[0].text == " sat."
+    with pytest.raises(DataError, match="never seen 'dog'"):
+        writer.write("the dog")
+
+
+def test_what_is_given_is_read() -> None:
+    topics = LabelVocabulary(["art", "war"])
+    letters = CharacterVocabulary("ab")
+    torch.manual_seed(0)
+    size, sizes = len(letters), {"topic": len(topics)}
+    model = LanguageModel(
+        LanguageModelConfig(hidden_size=4, vocabulary_size=size, conditions=sizes)
+    )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)
+    writer = Writer(TextModel(model, letters, "lstm", {"topic": topics}))
+    found = {}
+    for topic in topics.labels:
+        given = {"topic": topic}
+        found[topic] = "".join(writer.write(seed=1, limit=40, given=given))
+        assert writer.write_several(count=2, seed=1, limit=40, given=given)[0] == found[topic]
+    art, war = (writer.search(given={"topic": t}, limit=5)[0].log_prob for t in topics.labels)
+    assert art != war
+    assert found["art"] != found["war"]
+    for act in (writer.write, writer.write_several, writer.search):
+        with pytest.raises(SettingError, match="needs 'topic'"):
+            act()
+        with pytest.raises(DataError, match="did you mean 'war'"):
+            act(given={"topic": "wars"})

@@ -1,0 +1,217 @@
+"""Drawing symbols one by one, for one text as it grows or for many at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
+from recurra.errors import SettingError
+from recurra.states import Tree, select_rows
+
+__all__ = ["generate", "generate_batch"]
+
+
+def generate(
+    model: Steps,
+    prompt: Sequence[int] | Read,
+    *,
+    end: int | None = None,
+    never: Collection[int] | Tensor = (),
+    limit: int = 1000,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    state: Tree = None,
+) -> Iterator[int]:
+    r"""Write on from a prompt, one symbol at a time.
+
+    .. math:: p_\tau(s) \propto p(s)^{1/\tau}
+
+    Args:
+        model: what gives the probabilities; a module is asked in evaluation mode.
+        prompt: ids to read first, the start symbol included, at least one; or what was read.
+        end: the id that ends the text; it is not given out.
+        never: ids that are never written, such as the unknown symbol, or a mask ``[v]`` of them.
+        limit: number of symbols after which to stop.
+        temperature: :math:`\tau`; 0 takes the most probable symbol every time.
+        top_k: draw among the k most probable symbols only; all if None.
+        top_p: draw among the smallest set of most probable symbols whose :math:`p_\tau` sum to at
+            least this (nucleus sampling, Holtzman et al. 2020), at least one; all if None. Beside
+            ``top_k`` the sum is over those k alone.
+        seed: of the draws; the same seed gives the same text. None takes torch's own generator.
+        state: to begin from; ``model.start(1)`` if None.
+
+    Yields:
+        ids, as soon as each is drawn.
+
+    Raises:
+        SettingError: an empty prompt, a temperature below 0, a top_k, top_p or limit out of range,
+            or, while writing, an unknown id in ``never`` or no symbol left that is possible.
+        RunError: the model gives NaN.
+    """
+    what = "generate"
+    _check(what, limit, temperature, top_k, top_p, seed)
+    how = _Choice(what, end, never, limit, temperature, top_k, top_p)
+    generators = [None if seed is None else torch.Generator().manual_seed(seed)]
+    rounds = _write(model, _one(what, prompt, state), state, how, generators)
+    return (symbol for written in rounds for _, symbol in written)
+
+
+def generate_batch(
+    model: Steps,
+    prompts: Sequence[Sequence[int]] | Read,
+    *,
+    end: int | None = None,
+    never: Collection[int] | Tensor = (),
+    limit: int = 1000,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    state: Tree = None,
+) -> list[list[int]]:
+    """Write on from many prompts at once; texts that have ended cost nothing more.
+
+    Row i draws from a generator of its own, made of ``seed`` and i, so a text does not depend on
+    the others beside it; row 0 is the text of :func:`generate` with that seed.
+
+    Args:
+        model: what gives the probabilities; a module is asked in evaluation mode.
+        prompts: ids to read first, of any lengths, at least one each; or what was read.
+        end: the id that ends a text; it is not given out.
+        never: ids that are never written, or a mask ``[v]`` of them.
+        limit: number of symbols of a text after which to stop.
+        temperature: as in :func:`generate`.
+        top_k: as in :func:`generate`.
+        top_p: as in :func:`generate`.
+        seed: of the draws; None draws one from torch's own generator.
+        state: to begin from, a row a prompt; ``model.start(len(prompts))`` if None.
+
+    Returns:
+        the ids of each row.
+
+    Raises:
+        SettingError: as in :func:`generate`.
+        ShapeError: a state of another number of rows.
+        RunError: the model gives NaN.
+    """
+    what = "generate_batch"
+    _check(what, limit, temperature, top_k, top_p, seed)
+    if not isinstance(prompts, Read) and len(prompts) == 0:
+        return []
+    checked = _prompts(what, prompts, state)
+    count = len(checked.log_probs) if isinstance(checked, Read) else len(checked)
+    if seed is None:
+        seed = int(torch.randint(2**63 - 1, ()))
+    generators = [torch.Generator().manual_seed(_seed_of(seed, row)) for row in range(count)]
+    how = _Choice(what, end, never, limit, temperature, top_k, top_p)
+    texts: list[list[int]] = [[] for _ in range(count)]
+    for written in _write(model, checked, state, how, generators):
+        for row, symbol in written:
+            texts[row].append(symbol)
+    return texts
+
+
+class _Choice(NamedTuple):
+    """The settings of :func:`generate`."""
+
+    what: str
+    end: int | None
+    never: Collection[int] | Tensor
+    limit: int
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+
+
+@torch.no_grad()
+def _write(
+    model: Steps,
+    prompts: list[list[int]] | Read,
+    state: Tree,
+    how: _Choice,
+    generators: Sequence[torch.Generator | None],
+) -> Iterator[list[tuple[int, int]]]:
+    """Each round's new symbols, as pairs of row and symbol; ended rows are no longer there."""
+    now = read(model, prompts, state)
+    size = now.log_probs.shape[1]
+    never = _mask(f"{how.what}: never", how.never, size)
+    _mask(f"{how.what}: end", () if how.end is None else (how.end,), size)
+    rows = list(range(len(now.log_probs)))
+    symbols: list[int] = []
+    for number in range(how.limit):
+        if number:
+            kept = [place for place, symbol in enumerate(symbols) if symbol != how.end]
+            if len(kept) < len(rows):
+                now = Read(now.log_probs, select_rows(now.state, torch.tensor(kept)))
+                rows = [rows[place] for place in kept]
+            now = _ask(model, [symbols[place] for place in kept], now.state)
+        scores = now.log_probs.float().cpu().masked_fill(never, -torch.inf)
+        symbols = _draw(scores, how, [generators[row] for row in rows])
+        written = [pair for pair in zip(rows, symbols, strict=True) if pair[1] != how.end]
+        if not written:
+            return
+        yield written
+
+
+def _draw(scores: Tensor, how: _Choice, generators: Sequence[torch.Generator | None]) -> list[int]:
+    """A symbol for each row of ``scores`` ``[batch, v]``."""
+    best = scores.max(1, keepdim=True).values
+    if (best == -torch.inf).any():
+        raise SettingError(f"{how.what}: no symbol is left to write; all others are in `never`")
+    if how.temperature == 0:
+        return [int(symbol) for symbol in scores.argmax(1)]
+    if how.top_k is not None and how.top_k < scores.shape[1]:
+        top = scores.topk(how.top_k)
+        scores = torch.full_like(scores, -torch.inf).scatter(1, top.indices, top.values)
+    # Dividing differences to the best, in double, keeps a small temperature from overflowing.
+    chances = torch.softmax((scores - best).double() / how.temperature, 1)
+    if how.top_p is not None and how.top_p < 1:
+        chances = _nucleus(chances, how.top_p)
+    draws = [
+        torch.multinomial(row, 1, generator=generator)
+        for row, generator in zip(chances, generators, strict=True)
+    ]
+    return [int(drawn) for drawn in draws]
+
+
+def _nucleus(chances: Tensor, top_p: float) -> Tensor:
+    """Only the most probable symbols, up to the one with which their sum reaches ``top_p``."""
+    sizes, order = chances.sort(stable=True, dim=1, descending=True)
+    before = sizes.cumsum(1).roll(1, 1)
+    before[:, 0] = 0
+    return torch.zeros_like(chances).scatter(1, order, sizes.masked_fill(before >= top_p, 0))
+
+
+def _seed_of(seed: int, row: int) -> int:
+    """Seed of a row's generator: seeds that follow each other share no rows."""
+    if row == 0:
+        return seed
+    digest = hashlib.blake2b(f"{seed} {row}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
+def _check(
+    what: str,
+    limit: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+) -> None:
+    if limit < 0:
+        raise SettingError(f"{what}: expected a limit of at least 0, got {limit}")
+    if not temperature >= 0 or temperature == float("inf"):
+        raise SettingError(f"{what}: expected a temperature of at least 0, got {temperature}")
+    if top_k is not None and top_k < 1:
+        raise SettingError(f"{what}: expected top_k of at least 1, got {top_k}")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise SettingError(f"{what}: expected top_p above 0 and at most 1, got {top_p}")
+    if seed is not None and not -(2**63) <= seed < 2**63:
+        raise SettingError(f"{what}: expected a seed of at most 64 bits, got {seed}")

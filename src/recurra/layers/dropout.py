@@ -1,0 +1,49 @@
+"""Dropout of what passes between layers, drawn for each step or held over all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.sequences import PaddedSequence
+
+__all__ = ["dropout", "word_dropout"]
+
+
+def dropout(values: Any, rate: float, training: bool, *, held: bool = False) -> Any:
+    """Dropout of a sequence ``[time, batch, ...]``, a tensor or a PaddedSequence.
+
+    Args:
+        values: is not changed.
+        rate: share of elements that become 0; the others are divided by 1 - rate.
+        training: whether there is any.
+        held: one mask for all steps of a row (Gal & Ghahramani 2016), in place of one for each.
+    """
+    if not rate or not training:
+        return values
+    if isinstance(values, PaddedSequence):
+        if held:
+            mask = _mask(values.values, rate)
+            return PaddedSequence(values.values * mask, values.lengths)
+        return values.map(lambda elements: nn.functional.dropout(elements, rate))
+    return values * _mask(values, rate) if held else nn.functional.dropout(values, rate)
+
+
+def _mask(values: Tensor, rate: float) -> Tensor:
+    return nn.functional.dropout(values.new_ones(1, *values.shape[1:]), rate)
+
+
+def word_dropout(table: Tensor, rate: float, training: bool) -> Tensor:
+    """Embedding dropout (Gal & Ghahramani 2016): some symbols have no vector for a whole call.
+
+    Args:
+        table: vectors ``[v, e]``.
+        rate: share of symbols that are left out; the vectors of others are divided by 1 - rate.
+        training: whether there is any.
+    """
+    if not rate or not training:
+        return table
+    kept = nn.functional.dropout(torch.ones_like(table[:, :1]), rate)
+    return table * kept

@@ -1,0 +1,289 @@
+"""Predictive text entry: while a person types, what the word and the line may become."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from recurra.checks import check_size
+from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
+from recurra.modules import evaluating
+from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
+from recurra.pipeline.text_model import TextModel
+from recurra_runtime.vocabulary import (
+    END,
+    START,
+    BytePairVocabulary,
+    CharacterVocabulary,
+    WordVocabulary,
+)
+
+__all__ = ["PredictiveText", "Suggestion"]
+
+_LONGEST_WORD = 40  # symbols
+_STEPS = 60  # of the model, after which a person would wait too long
+_LONGEST_PREFIX = 32  # characters of a word that symbols spell anew; a longer one is read as it is
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggestion:
+    """What a word or a line may become.
+
+    Args:
+        text: all of the word or line, what was typed of it included.
+        rest: what is still to be typed.
+        probability: of it, among all that may follow what was typed.
+        finished: False for a line that was cut off at the limit.
+    """
+
+    text: str
+    rest: str
+    probability: float
+    finished: bool = True
+
+
+class PredictiveText:
+    """A person types, a model suggests; what was typed is read once.
+
+    A word is letters, digits, and apostrophes after them; with a vocabulary of words that were
+    split before, it is what stands between white space. The probability of a word sums over all
+    that may follow it. What the vocabulary does not know is read as ``<unk>``.
+
+    Symbols may stand for several characters, so an unfinished word cannot be read yet. With byte
+    pairs the last word, and the space before it, is spelled anew by the suggested symbols, summed
+    over all ways to spell it; with words it says which words may come.
+
+    Args:
+        model: what gives the probabilities.
+        given: condition -> label.
+
+    Attributes:
+        text: all that was typed.
+
+    Raises:
+        SettingError: a condition that is missing or that the model does not have.
+        DataError: a label that the model does not know.
+    """
+
+    def __init__(self, model: TextModel, *, given: Mapping[str, str] | None = None) -> None:
+        self.model, self.text = model, ""
+        self._pieces = model.pieces
+        self._settled = read(model.model, [[START]], model.start(1, given))
+        self._now = self._settled  # before the prefix
+        self._open = self._prefix = ""  # the end of the text that is not settled; not read
+
+    def type(self, text: str) -> None:
+        """Go on typing."""
+        self.text += text
+        self._open += text
+        settled, before = self._cut()
+        self._settled = self._read(self._open[:settled], self._settled)
+        self._now = self._read(self._open[settled:before], self._settled)
+        self._prefix = self._open[before:]
+        self._open = self._open[settled:]
+
+    def type_known(self, text: str) -> None:
+        """Go on typing, but only what the vocabulary knows; the last word may be unfinished.
+
+        Raises:
+            DataError: a character, or a whole word, that the model has never seen.
+        """
+        words = isinstance(self.model.vocabulary, WordVocabulary)
+        whole = self._open + text
+        word = self._pieces.rule.current(whole) if words else ""
+        self.model.encode(whole[: len(whole) - len(word)])
+        self.type(text)
+
+    def suggestions(self, count: int = 3) -> list[Suggestion]:
+        """The most probable ways to finish the word, or to begin the next; best first.
+
+        The word as it stands is not among them: there would be nothing to type.
+
+        Args:
+            count: how many at most.
+
+        Raises:
+            SettingError: a count below 1.
+        """
+        check_size("count", count)
+        if isinstance(self.model.vocabulary, WordVocabulary):
+            return self._known_words(count)
+        pieces, begun = self._pieces, bool(self._word)
+        going = (pieces.inside & pieces.usable) | _only(END, len(pieces.raw))
+        first = going if begun else pieces.begins & pieces.usable
+        bounded, weight = self._bounded(
+            first, going, pieces.usable & ~pieces.inside, lambda raw: pieces.goes_on(raw, begun)
+        )
+        # The word as it stands, one word spelled in two ways, and characters that are cut off are
+        # found too where symbols are not characters.
+        letters = isinstance(self.model.vocabulary, CharacterVocabulary)
+        asked = count if letters else 2 * count + 4
+        begin = bounded.begin(self._now)
+        if not _possible(begin):
+            return []
+        with evaluating(self.model.model):
+            found = continuations(
+                bounded, begin, ends=[END], count=asked, limit=_LONGEST_WORD, steps=_STEPS
+            )
+        return self._joined(found, weight, self._word, count, empty=False)
+
+    def lines(self, count: int = 1, *, limit: int = 100, width: int = 8) -> list[Suggestion]:
+        """Probable ways to finish the line, found by beam search; best first.
+
+        Args:
+            count: how many at most.
+            limit: symbols after which a line is cut off.
+            width: lines that are followed at once; at least ``count`` are.
+
+        Raises:
+            SettingError: a number below 1.
+        """
+        check_size("count", count), check_size("limit", limit), check_size("width", width)
+        pieces = self._pieces
+        going = (pieces.usable & ~pieces.breaks) | _only(END, len(pieces.raw))
+        if isinstance(self.model.vocabulary, WordVocabulary):
+            chosen, weight = self._words()
+            allowed = torch.stack([going & chosen, going])
+            sizes = torch.ones(len(going), dtype=torch.int64)
+            bounded = Bounded(self.model.model, allowed, sizes, pieces.breaks)
+        else:
+            bounded, weight = self._bounded(
+                going, going, pieces.breaks, lambda raw: b"\n" not in raw
+            )
+        begin = bounded.begin(self._now)
+        if not _possible(begin):
+            return []
+        with evaluating(self.model.model):
+            found = beam_search(
+                bounded, begin, width=max(count, width), end=END, limit=limit, keep=count
+            )
+        return self._joined(found, weight, self.text.rpartition("\n")[2], count, empty=True)
+
+    def rest_of_word(self, text: str, place: int) -> str:
+        """What is still to come of the word, where ``text[place:]`` is what a person wants to type.
+
+        Empty where the next character goes on with no word and begins none.
+        """
+        return self._pieces.rule.rest(text, place, bool(self._word))
+
+    @property
+    def _word(self) -> str:
+        """What was typed of the word; empty between words."""
+        return self._pieces.rule.current(self.text)
+
+    def _cut(self) -> tuple[int, int]:
+        """Up to where the open text settles, and up to where symbols can be read for now.
+
+        Text settles where its symbols are the same whatever is typed next, so typing in pieces or
+        at once reads the same symbols.
+        """
+        text = self._open
+        if not isinstance(self.model.vocabulary, WordVocabulary | BytePairVocabulary):
+            return len(text), len(text)
+        before = len(text) - len(self._pieces.rule.current(text))
+        body = text.rstrip()
+        start = next((i + 1 for i in range(len(body) - 1, -1, -1) if body[i].isspace()), 0)
+        if isinstance(self.model.vocabulary, WordVocabulary):
+            return start, before  # white space at the end may still become a break
+        if len(text) - before > _LONGEST_PREFIX:
+            return len(text), len(text)
+        # The space before a word is a part of its first symbol.
+        settled = len(body) if len(body) < len(text) else max(start - 1, 0)
+        return settled, before - (before > settled and text[before - 1].isspace())
+
+    def _read(self, text: str, before: Read) -> Read:
+        ids = self.model.vocabulary.encode(text).tolist() if text else []
+        return read(self.model.model, [ids], before.state) if ids else before
+
+    def _bounded(
+        self, first: Tensor, going: Tensor, ends: Tensor, goes_on: Callable[[bytes], bool]
+    ) -> tuple[Bounded, float]:
+        """The model of what follows the text, and the log-probability of the prefix.
+
+        Args:
+            first: what may come first behind the prefix, bool ``[v]``.
+            going: what may come after that, the end included.
+            ends: what is summed as the end.
+            goes_on: whether the rest of a symbol that begins with the prefix's end is allowed.
+        """
+        pieces, prefix = self._pieces, self._prefix.encode("utf-8", "surrogatepass")
+        parts, covers = prefix_masks(pieces, prefix)
+        weight = prefix_log_prob(self.model.model, self._now, pieces, parts, covers)
+        for place, row in enumerate(covers):
+            for index in row.nonzero().flatten().tolist():
+                row[index] = goes_on(pieces.raw[index][len(prefix) - place :])
+        allowed = torch.cat([parts | covers, torch.stack([first, going])])
+        return Bounded(self.model.model, allowed, pieces.sizes, ends), weight
+
+    def _joined(
+        self,
+        found: Iterable[Continuation | Hypothesis],
+        weight: float,
+        typed: str,
+        count: int,
+        *,
+        empty: bool,
+    ) -> list[Suggestion]:
+        """Suggestions from what a search found, those of the same text made one."""
+        shares: dict[tuple[str, bool], float] = {}
+        for each in found:
+            key = self._text(each.symbols), getattr(each, "finished", True)
+            if (key[0] or empty) and "\ufffd" not in key[0]:
+                shares[key] = shares.get(key, 0.0) + math.exp(min(each.log_prob - weight, 0.0))
+        best = sorted(shares.items(), key=lambda pair: -pair[1])[:count]
+        return [Suggestion(typed + rest, rest, share, whole) for (rest, whole), share in best]
+
+    def _text(self, symbols: Sequence[int]) -> str:
+        """What symbols add to the text that was typed."""
+        if isinstance(self.model.vocabulary, WordVocabulary):
+            write = self.model.writer(self._open[: len(self._open) - len(self._prefix)])
+            text = "".join(map(write, symbols))
+            return (
+                text.removeprefix(" ")[len(self._known(self._prefix)) :] if self._prefix else text
+            )
+        raw = b"".join(self._pieces.raw[index] for index in symbols)
+        return raw[len(self._prefix.encode("utf-8", "surrogatepass")) :].decode("utf-8", "replace")
+
+    # ---- words ---------------------------------------------------------------------------------
+
+    def _known(self, word: str) -> str:
+        """A word as the vocabulary has it."""
+        vocabulary = self.model.vocabulary
+        lower = isinstance(vocabulary, WordVocabulary) and vocabulary.normalizer.lower
+        return word.lower() if lower else word
+
+    def _words(self) -> tuple[Tensor, float]:
+        """Which words may come after what was typed of one, and the log-probability of all."""
+        prefix = self._known(self._prefix).encode("utf-8", "surrogatepass")
+        chosen = self._pieces.usable
+        if prefix:
+            chosen = _only(self._pieces.starting(prefix), len(chosen))
+        scores = self._now.log_probs[0].double().cpu()
+        return chosen, float(scores.masked_fill(~chosen, -math.inf).logsumexp(0))
+
+    def _known_words(self, count: int) -> list[Suggestion]:
+        chosen, weight = self._words()
+        scores = self._now.log_probs[0].double().cpu()
+        whole = self._known(self._prefix).encode("utf-8", "surrogatepass")
+        scores = scores.masked_fill(~(chosen & self._pieces.begins), -math.inf)
+        best = scores.topk(min(count + 1, len(scores)))
+        found = [
+            Continuation((index,), score, True)
+            for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            if score > -math.inf and self._pieces.raw[index] != whole
+        ]
+        return self._joined(found, weight, self._word, count, empty=False)
+
+
+def _only(symbols: int | list[int], size: int) -> Tensor:
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[symbols] = True
+    return mask
+
+
+def _possible(begin: Read) -> bool:
+    return bool(begin.log_probs.max() > -math.inf)

@@ -1,0 +1,200 @@
+"""A language model and the vocabulary it reads: what every use of one begins with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recurra import artifact
+from recurra.errors import ArtifactError, DataError, SettingError, nearest
+from recurra.models import LanguageModel, NGram
+from recurra.pipeline.words import Pieces
+from recurra.states import Tree
+from recurra_runtime.vocabulary import (
+    RESERVED,
+    UNKNOWN,
+    Vocabulary,
+    WordVocabulary,
+)
+
+__all__ = ["TextModel", "given_conditions", "open_text_model"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TextModel:
+    """A model of text and the vocabulary it reads.
+
+    Args:
+        model: recurrent, or an n-gram.
+        vocabulary: of its symbols.
+        name: what a user calls it, such as ``"lstm"`` or ``"5-gram"``.
+        labels: of each condition of the model, the vocabulary of its labels.
+    """
+
+    model: LanguageModel | NGram
+    vocabulary: Vocabulary
+    name: str = "model"
+    labels: Mapping[str, Vocabulary] = dataclasses.field(default_factory=dict)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Names of what must be given beside the text; mostly none."""
+        return tuple(getattr(self.model, "conditions", ()))
+
+    @functools.cached_property
+    def pieces(self) -> Pieces:
+        """What each symbol can be in a word and a line."""
+        return Pieces(self.vocabulary)
+
+    def start(self, batch: int, given: Mapping[str, str] | None = None) -> Tree:
+        """The state before the start symbol, of rows that all have the same conditions.
+
+        Args:
+            batch: number of rows.
+            given: condition -> label.
+
+        Raises:
+            SettingError: a condition that is missing, or that the model does not have.
+            DataError: a label that the model does not know.
+        """
+        ids = self._given(given or {})
+        if ids is None:
+            return self.model.start(batch)
+        assert isinstance(self.model, LanguageModel)
+        return self.model.start(batch, ids.expand(batch, -1))
+
+    def _given(self, given: Mapping[str, str]) -> Tensor | None:
+        """Ids of the conditions ``[1, conditions]``; None where the model has none."""
+        if unknown := [name for name in given if name not in self.conditions]:
+            known = nearest(unknown[0], self.conditions) if self.conditions else "It has none."
+            raise SettingError(f"given: {self.name} has no condition {unknown[0]!r}; {known}")
+        if not self.conditions:
+            return None
+        if missing := [name for name in self.conditions if name not in given]:
+            known = _shown(_labels(self.labels[missing[0]]))
+            raise SettingError(
+                f"given: {self.name} needs {missing[0]!r}, for example --given "
+                f"{missing[0]}={known.partition(',')[0]}. Known: {known}"
+            )
+        ids = [self._label(name, given[name]) for name in self.conditions]
+        place = next(self.model.parameters()).device if isinstance(self.model, nn.Module) else None
+        return torch.tensor([ids], device=place)
+
+    def _label(self, name: str, label: str) -> int:
+        found = self.labels[name].encode(label).tolist()
+        if len(found) != 1 or found[0] == UNKNOWN:
+            raise DataError(
+                f"given: {name} has no {label!r}; {nearest(label, _labels(self.labels[name]))}"
+            )
+        return int(found[0])
+
+    def encode(self, text: str, what: str = "prompt") -> list[int]:
+        """Ids of a text, without start and end.
+
+        Raises:
+            DataError: a symbol that the model has never seen; ``what`` says where.
+        """
+        ids: list[int] = self.vocabulary.encode(text).tolist()
+        if UNKNOWN in ids:
+            words = isinstance(self.vocabulary, WordVocabulary)
+            hint = "" if words else " or train with --set data.vocabulary=bytes"
+            raise DataError(
+                f"{what}: the model has never seen {_shown(map(repr, self.unknown(text)))}. "
+                f"Leave them out{',' if hint else ''}{hint}."
+            )
+        return ids
+
+    def unknown(self, text: str) -> list[str]:
+        """The characters or words of a text that the vocabulary does not know, each once."""
+        vocabulary = self.vocabulary
+        pieces: Iterable[str] = text
+        if isinstance(vocabulary, WordVocabulary):
+            pieces = vocabulary.normalizer.split(text)
+        # Bytes and byte pairs know everything, so their ids need not stand beside characters.
+        ids = vocabulary.encode(text).tolist()
+        return sorted({p for p, i in zip(pieces, ids, strict=False) if i == UNKNOWN})
+
+    def writer(self, after: str) -> Callable[[int], str]:
+        """A function from one id to its text, with the space that belongs between it and ``after``.
+
+        Args:
+            after: what the first id follows.
+        """
+        write = self.vocabulary.writer()
+        if not isinstance(self.vocabulary, WordVocabulary):
+            return write
+        for index in self.vocabulary.encode(after).tolist():
+            write(index)
+        spaced = not after or after[-1].isspace()
+
+        def written(index: int) -> str:
+            nonlocal spaced
+            text = write(index)
+            if spaced and text:
+                text, spaced = text.removeprefix(" "), False
+            return text
+
+        return written
+
+
+def open_text_model(
+    path: str | Path, *, which: str = "best", model: str | None = None
+) -> TextModel:
+    """Load a language model, or an n-gram that is kept in the same run.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        which: of a run, ``"best"`` or ``"last"``.
+        model: name of an n-gram, such as ``"5-gram"``; the recurrent model if None.
+
+    Raises:
+        ArtifactError: it cannot be loaded, or is no language model.
+        SettingError: no model of that name.
+    """
+    loaded = artifact.load(path, which=which)
+    if not isinstance(loaded.model, LanguageModel):
+        raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
+    vocabulary = loaded.vocabularies["text"]
+    own = loaded.model.config.cell
+    if model is None or model == own:
+        return TextModel(loaded.model, vocabulary, own, loaded.vocabularies)
+    ngrams = artifact.read_ngrams(path)
+    if model not in ngrams:
+        raise SettingError(f"model: {path} has no {model!r}; {nearest(model, [own, *ngrams])}")
+    if ngrams[model].vocabulary_size != len(vocabulary):
+        raise ArtifactError(
+            f"{path}: its {model} counts {ngrams[model].vocabulary_size} symbols, its vocabulary "
+            f"has {len(vocabulary)}. They belong to different runs."
+        )
+    return TextModel(ngrams[model], vocabulary, model)
+
+
+def given_conditions(words: Iterable[str]) -> dict[str, str]:
+    """Conditions as ``--given`` takes them, ``["topic=war"]``, by name.
+
+    Raises:
+        SettingError: a word without ``=``, or a condition that is given twice.
+    """
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, label = word.partition("=")
+        if not (name and equals):
+            raise SettingError(f"given: expected name=label, for example topic=war, got {word!r}")
+        if name in given:
+            raise SettingError(f"given: {name!r} is given twice, {given[name]!r} and {label!r}")
+        given[name] = label
+    return given
+
+
+def _labels(vocabulary: Vocabulary) -> list[str]:
+    return [vocabulary.symbol(index) for index in range(len(RESERVED), len(vocabulary))]
+
+
+def _shown(words: Iterable[str], most: int = 20) -> str:
+    listed = list(words)
+    return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

@@ -1,0 +1,249 @@
+"""``score``, ``complete`` and ``generate`` as a person calls them, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from recurra.cli import app
+from recurra.pipeline import (
+    PredictiveText,
+    Writer,
+    open_text_model,
+    rank_lines,
+    score_lines,
+)
+
+
+def call(*args: Any) -> Any:
+    result = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception  # what a user would see as a traceback
+    return result
+
+
+def refused(result: Any, said: str, code: int = 2) -> None:
+    assert "Traceback" not in result.stderr
+    assert said in result.stderr, result.stderr
+    assert result.exit_code == code
+    assert result.stdout == ""
+
+
+LINES = ["my owl finds anna.", "finds owl anna my.", "a dog sees the cat."]
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join([LINES[0], "", LINES[1], "  ", LINES[2], ""]), encoding="utf-8")
+    return path
+
+
+# ------------------------------------------------------------------------------------- score
+
+
+@pytest.mark.parametrize("model", [None, "5-gram", "bigram"])
+def test_lines_of_a_file(model: str | None, tiny_run: Any, lines: Path) -> None:
+    options = [] if model is None else ["--model", model]
+    scores = list(score_lines(open_text_model(tiny_run.path, model=model), LINES))
+    result = call("score", tiny_run.path, "--file", lines, *options)
+    assert result.exit_code == 0, result.stderr
+    header, *rows = result.stdout.splitlines()
+    assert header.split() == ["log-probability", "symbols", "nats/symbol", "line"]
+    for row, score in zip(rows, scores, strict=True):
+        numbers = rf"\s+{score.log_prob:.4f}\s+{score.symbols}\s+{score.nats_per_symbol:.4f}"
+        assert re.fullmatch(rf"{numbers}  {re.escape(score.text)}", row)
+    assert result.stderr == "skipped blank lines: 2\n"
+    ranked = call("score", tiny_run.path, "--file", lines, "--rank", "--json", *options)
+    told = [json.loads(row) for row in ranked.stdout.splitlines()]
+    assert [row["text"] for row in told] == [score.text for score in rank_lines(scores)]
+    assert told[-1]["text"] == LINES[1]
+    assert told[0]["log_prob"] == pytest.approx(max(s.log_prob for s in scores))
+
+
+def test_a_line_given_as_it_is(tiny_run: Any) -> None:
+    model = open_text_model(tiny_run.path)
+    for options, end in (([], True), (["--no-end"], False)):
+        (score,) = score_lines(model, ["my owl."], end=end)
+        result = call("score", tiny_run.path, "--text", "my owl.", "--json", *options)
+        assert json.loads(result.stdout) == score.to_json()
+        assert result.stderr == ""
+
+
+def test_unknown_symbols_are_told(tiny_run: Any) -> None:
+    result = call("score", tiny_run.path, "--text", "my \u2603\u2603 owl")
+    assert result.exit_code == 0
+    assert result.stderr == "unknown symbols, counted as <unk>: 2\n"
+
+
+def cloze(path: Path, *rows: Any) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+def test_gaps(tiny_run: Any, tmp_path: Path) -> None:
+    path = cloze(
+        tmp_path / "q.jsonl",
+        {"text": "my ___ finds anna.", "choices": ["wol", "owl"], "answer": "owl"},
+        {"text": "the ___ sees anna.", "choices": ["cat", "tac"], "answer": 1},
+        {"text": "a ___.", "choices": ["dog", "gdo"]},
+    )
+    result = call("score", tiny_run.path, "--choices", path, "--model", "5-gram")
+    assert result.exit_code == 0, result.stderr
+    rows = result.stdout.splitlines()
+    number = r"[01]\.\d{4}"
+    assert re.fullmatch(
+        rf"right  owl  \(wol {number}, owl {number}\)  my ___ finds anna\.", rows[0]
+    )
+    assert rows[1].startswith("wrong  cat  (cat ")
+    assert rows[2].startswith("dog  (dog ")
+    assert rows[3] == "accuracy: 0.5000 (1 of 2)"
+    told = call("score", tiny_run.path, "--choices", path, "--json").stdout.splitlines()
+    assert [json.loads(row)["text"] for row in told] == [r.rpartition("  ")[2] for r in rows[:3]]
+    assert sum(json.loads(told[0])["posterior"].values()) == pytest.approx(1)
+    path = cloze(path, {"text": "a ___.", "choices": ["dog", "gdo"]})
+    assert "accuracy" not in call("score", tiny_run.path, "--choices", path).stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "expected one of --file, --text and --choices"),
+        (["--text", "a", "--choices", "b"], "expected one of"),
+        (["--choices", "b", "--rank"], "--rank and --no-end are of"),
+        (["--text", " "], "--text: expected a line with text, found none"),
+        (["--file", "none.txt"], "none.txt: cannot be read"),
+        (["--choices", "none.jsonl"], "none.jsonl: cannot be read"),
+        (["--text", "a", "--model", "6-gram"], "no '6-gram'; did you mean '5-gram'"),
+        (["--text", "a", "--given", "topic=war"], "lstm has no condition 'topic'"),
+        (["--text", "a", "--given", "topic"], "expected name=label"),
+        (["--text", "a", "--which", "worst"], "'best' or 'last'"),
+    ],
+    ids=str,
+)
+def test_scores_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
+    refused(call("score", tiny_run.path, *options), said)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "expected a line with text"),
+        (b"\n \n", "expected a line with text"),
+        (b"caf\xe9", "line 1, byte 3"),
+        (b"a\0b", "NUL"),
+    ],
+)
+def test_files_without_lines(content: bytes, said: str, tmp_path: Path, tiny_run: Any) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(content)
+    refused(call("score", tiny_run.path, "--file", path), said)
+
+
+def test_an_encoding(tmp_path: Path, tiny_run: Any) -> None:
+    (tmp_path / "x.txt").write_bytes("my owl\xa0".encode("latin-1"))
+    result = call("score", tiny_run.path, "--file", tmp_path / "x.txt", "--encoding", "latin-1")
+    assert result.exit_code == 0
+
+
+# ---------------------------------------------------------------------------------- complete
+
+
+@pytest.mark.parametrize("model", [None, "5-gram"])
+@pytest.mark.parametrize("prompt", ["", "my o", "my owl "])
+def test_words_and_lines(model: str | None, prompt: str, tiny_run: Any) -> None:
+    options = ["--prompt", prompt, "--count", 2, "--length", 30]
+    options += [] if model is None else ["--model", model]
+    entry = PredictiveText(open_text_model(tiny_run.path, model=model))
+    entry.type(prompt)
+    found = entry.suggestions(2), entry.lines(2, limit=30)
+    told = json.loads(call("complete", tiny_run.path, "--json", *options).stdout)
+    assert told["prompt"] == prompt
+    for rows, expected in zip((told["words"], told["lines"]), found, strict=True):
+        assert rows == [vars(each) for each in expected]
+    shown = call("complete", tiny_run.path, *options).stdout
+    assert re.findall(r"^\w+$", shown, re.MULTILINE) == ["words", "lines"]
+    if prompt == "my o":
+        assert re.search(r"^ +0\.\d+  owl$", shown, re.MULTILINE)
+        assert "  my owl" in shown
+
+
+def test_a_line_that_goes_on(tiny_run: Any) -> None:
+    result = call("complete", tiny_run.path, "--prompt", "my o", "--length", 2, "--count", 1)
+    assert result.stdout.endswith("  my owl ...\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--prompt", "my \u2603"], "never seen '\u2603'"),
+        (["--count", "0"], "count: expected a whole number of at least 1, got 0"),
+        (["--length", "0"], "limit: expected a whole number of at least 1, got 0"),
+        (["--model", "lstmm"], "did you mean 'lstm'"),
+        (["--given", "a=b"], "no condition 'a'"),
+    ],
+    ids=str,
+)
+def test_completions_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
+    refused(call("complete", tiny_run.path, *options), said)
+
+
+# ---------------------------------------------------------------------------------- generate
+
+
+def test_a_beam(tiny_run: Any) -> None:
+    (found,) = Writer(tiny_run.path).search("my o", width=4, limit=20, length_penalty=0.6)
+    options = ["--prompt", "my o", "--beam", 4, "--length", 20, "--length-penalty", 0.6]
+    assert call("generate", tiny_run.path, *options).stdout == f"my o{found.text}\n"
+    many = call("generate", tiny_run.path, *options, "--count", 2).stdout
+    heading = f"--- 1 log-probability {found.log_prob:.4f}, cut off\nmy o{found.text}\n--- 2 "
+    assert many.startswith(heading)
+
+
+def test_several_texts(tiny_run: Any) -> None:
+    texts = Writer(tiny_run.path).write_several("my ", 2, seed=1, limit=9, top_p=0.9)
+    options = ["--prompt", "my ", "--count", 2, "--seed", 1, "--length", 9, "--top-p", 0.9]
+    told = call("generate", tiny_run.path, *options).stdout
+    assert told == f"--- 1\nmy {texts[0]}\n--- 2\nmy {texts[1]}\n"
+    one = call("generate", tiny_run.path, *options[:2], *options[4:]).stdout
+    assert one == f"my {texts[0]}\n"
+
+
+def test_an_ngram_writes(tiny_run: Any) -> None:
+    options = ["--prompt", "my o", "--temperature", 0, "--length", 2]
+    assert call("generate", tiny_run.path, "--model", "5-gram", *options).stdout == "my owl\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--beam", "4", "--temperature", "1"], "leave --temperature out, or --beam"),
+        (["--beam", "4", "--top-k", "3"], "leave --top-k out"),
+        (["--beam", "4", "--top-p", "0.5"], "leave --top-p out"),
+        (["--beam", "4", "--seed", "1"], "leave --seed out"),
+        (["--beam", "0"], "--beam"),
+        (["--beam", "2", "--count", "3"], "--beam): expected a whole number of at least 3, got 2"),
+        (["--beam", "2", "--length-penalty", "-1"], "alpha"),
+        (["--length-penalty", "1"], "--length-penalty is of --beam"),
+        (["--count", "0"], "--count of at least 1, got 0"),
+        (["--top-p", "0"], "top_p above 0"),
+        (["--top-p", "1.5"], "top_p above 0 and at most 1"),
+        (["--model", "3-gram"], "no '3-gram'"),
+        (["--given", "topic=war"], "no condition 'topic'"),
+        (["--prompt", "\u2603", "--beam", "2"], "never seen"),
+    ],
+    ids=str,
+)
+def test_texts_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
+    refused(call("generate", tiny_run.path, *options), said)
+
+
+@pytest.mark.parametrize("command", ["score", "complete", "generate"])
+def test_no_model_there(command: str, tmp_path: Path) -> None:
+    options = ["--text", "a"] if command == "score" else []
+    refused(call(command, tmp_path / "nothing", *options), "there is none", code=1)
