@@ -6,6 +6,9 @@ three recurrent language models are made from the same 64,000 sentences, then as
 word of 2,000 fresh ones: right is the most probable of all symbols. Chance is 1 of 10 languages.
 The recurrent ones learn to predict every word, not the last alone. Up to d = 4 no word is random:
 there are only 10 sentences, and the fresh ones are among those.
+
+There is one model of each kind and distance. Beyond 20 it is a matter of luck whether an Elman
+network learns it: seeds 0, 1 and 2 gave 10, 100 and 9 % at 30, and 60, 28 and 10 % at 40.
 """
 
 from __future__ import annotations
@@ -153,7 +156,7 @@ def chart(found: Mapping[str, Mapping[int, float]], chance: float) -> str:
         parts.append(line((left, height), (right, height), 'stroke="#e4e4e4"'))
     parts += [text(at(d, 0)[0], 394, str(d), 'text-anchor="middle"') for d in DISTANCES]
     parts.append("</g>")
-    ends = []
+    ends: list[float] = []
     for name, (color, width) in _COLORS.items():
         places = [at(*pair) for pair in found[name].items()]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)

@@ -262,8 +262,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"vocabulary\.json: expected a vocabulary 'text' of 7 symbols .* got none",
     ),
     "a vocabulary of another kind": (
-        lambda p: replace(p, "vocabulary.json", vocabulary("text", "words")),
-        r"vocabulary\.json: damaged, .*got 'words'",
+        lambda p: replace(p, "vocabulary.json", vocabulary("text", "letters")),
+        r"vocabulary\.json: damaged, .*got 'letters'",
     ),
     "a vocabulary with a symbol twice": (
         lambda p: replace(p, "vocabulary.json", vocabulary("text", "characters", "abca")),

@@ -76,6 +76,17 @@ def _options(
 
 
 @app.command()
+def new(
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package.")] = "language-model",
+) -> None:
+    """Print a commented recipe, to be changed: recurra new language-model > my.toml."""
+    with friendly():
+        from recurra.training import recipe_text
+
+        _write(recipe_text(recipe))
+
+
+@app.command()
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
@@ -138,6 +149,8 @@ def train(
                 file=sys.stderr,
             )
             raise typer.Exit(130)
+        if not done.evaluations:  # a process beside the main one
+            return
         _table(done.evaluations, "held-out text")
         print(done.verdict)
         print(f"{folder} is ready. Try: {_command()} generate {folder}{_with(import_)}")

@@ -19,6 +19,7 @@ from recurra.pipeline import PredictiveText, Suggestion, TextModel
 from recurra.pipeline.words import Pieces, WordRule
 from recurra_runtime.vocabulary import (
     END,
+    BytePairVocabulary,
     ByteVocabulary,
     CharacterVocabulary,
     LabelVocabulary,
@@ -461,3 +462,14 @@ def test_lead_bytes() -> None:
     assert begins == letters | leads
     assert inside == begins | {*range(0x80, 0xC0)} | {ord("'")}
     assert list(itertools.compress(range(259), pieces.breaks)) == [END, 3 + 10]
+
+
+def test_a_symbol_of_a_space_and_a_mark_begins_no_word() -> None:
+    text = "the (cat) (sat) (on) a - mat - (the) end " * 4
+    pairs = BytePairVocabulary.of([text], 300)
+    assert {" (", " -"} <= {pairs.symbol(i) for i in range(3, len(pairs))}
+    model = ngram(pairs, 2, text)
+    found = typed(model, "the ").suggestions(20)
+    assert found
+    assert all(each.rest[0].isalnum() for each in found)
+    assert all("-" not in each.rest for each in typed(model, "the (ca").suggestions(20))

@@ -26,12 +26,12 @@ class LengthRule:
     n is the number of symbols, the end symbol included. A sum of log-probabilities falls with
     every symbol and so prefers short texts; the larger :math:`\alpha`, the less so.
 
-    ==========================  ==============================================================
-    ``LengthRule()``            the sum: the most probable text
-    ``LengthRule(1)``           the mean log-probability of a symbol; other ``alpha``:
-                                :math:`n^\alpha`
-    ``LengthRule(0.6, 5)``      :math:`((5 + n) / 6)^\alpha`, that of GNMT (Wu et al. 2016)
-    ==========================  ==============================================================
+    =====================  ====================================================================
+    ``LengthRule()``       the sum: the most probable text
+    ``LengthRule(1)``      the mean log-probability of a symbol
+    ``LengthRule(a)``      the sum over :math:`n^a`
+    ``LengthRule(a, 5)``   the sum over :math:`((5 + n) / 6)^a`, that of GNMT (Wu et al. 2016)
+    =====================  ====================================================================
 
     Args:
         alpha: from 0 to 10.

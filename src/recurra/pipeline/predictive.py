@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -74,6 +74,7 @@ class PredictiveText:
         self._pieces = model.pieces
         self._settled = read(model.model, [[START]], model.start(1, given))
         self._now = self._settled  # before the prefix
+        self._spellings: dict[tuple[bytes, bool], tuple[Tensor, Tensor, Tensor]] = {}
         self._open = self._prefix = ""  # the end of the text that is not settled; not read
 
     def type(self, text: str) -> None:
@@ -115,9 +116,8 @@ class PredictiveText:
         pieces, begun = self._pieces, bool(self._word)
         going = (pieces.inside & pieces.usable) | _only(END, len(pieces.raw))
         first = going if begun else pieces.begins & pieces.usable
-        bounded, weight = self._bounded(
-            first, going, pieces.usable & ~pieces.inside, lambda raw: pieces.goes_on(raw, begun)
-        )
+        ends = pieces.usable & ~pieces.inside
+        bounded, weight = self._bounded(first, going, ends, line=False)
         # The word as it stands, one word spelled in two ways, and characters that are cut off are
         # found too where symbols are not characters.
         letters = isinstance(self.model.vocabulary, CharacterVocabulary)
@@ -151,9 +151,7 @@ class PredictiveText:
             sizes = torch.ones(len(going), dtype=torch.int64)
             bounded = Bounded(self.model.model, allowed, sizes, pieces.breaks)
         else:
-            bounded, weight = self._bounded(
-                going, going, pieces.breaks, lambda raw: b"\n" not in raw
-            )
+            bounded, weight = self._bounded(going, going, pieces.breaks, line=True)
         begin = bounded.begin(self._now)
         if not _possible(begin):
             return []
@@ -200,7 +198,7 @@ class PredictiveText:
         return read(self.model.model, [ids], before.state) if ids else before
 
     def _bounded(
-        self, first: Tensor, going: Tensor, ends: Tensor, goes_on: Callable[[bytes], bool]
+        self, first: Tensor, going: Tensor, ends: Tensor, *, line: bool
     ) -> tuple[Bounded, float]:
         """The model of what follows the text, and the log-probability of the prefix.
 
@@ -208,16 +206,29 @@ class PredictiveText:
             first: what may come first behind the prefix, bool ``[v]``.
             going: what may come after that, the end included.
             ends: what is summed as the end.
-            goes_on: whether the rest of a symbol that begins with the prefix's end is allowed.
+            line: whether the end is that of the line, and not of the word.
         """
+        parts, covers, fitting = self._spelling(line=line)
+        weight = prefix_log_prob(self.model.model, self._now, self._pieces, parts, covers)
+        allowed = torch.cat([parts | fitting, torch.stack([first, going])])
+        return Bounded(self.model.model, allowed, self._pieces.sizes, ends), weight
+
+    def _spelling(self, *, line: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks ``[len(prefix), v]``: parts of it, all of it and more, and what of that fits."""
         pieces, prefix = self._pieces, self._prefix.encode("utf-8", "surrogatepass")
+        key = (prefix, line)
+        if key in self._spellings:
+            return self._spellings[key]
+        begun = bool(self._word)
         parts, covers = prefix_masks(pieces, prefix)
-        weight = prefix_log_prob(self.model.model, self._now, pieces, parts, covers)
-        for place, row in enumerate(covers):
+        fitting = covers.clone()
+        for place, row in enumerate(fitting):
             for index in row.nonzero().flatten().tolist():
-                row[index] = goes_on(pieces.raw[index][len(prefix) - place :])
-        allowed = torch.cat([parts | covers, torch.stack([first, going])])
-        return Bounded(self.model.model, allowed, pieces.sizes, ends), weight
+                rest = pieces.raw[index][len(prefix) - place :]
+                row[index] = b"\n" not in rest if line else pieces.goes_on(rest, begun)
+        if prefix.isspace():  # before every word, and what most symbols begin with
+            self._spellings[key] = parts, covers, fitting
+        return parts, covers, fitting
 
     def _joined(
         self,

@@ -16,6 +16,7 @@ from recurra.training.recipe import (
     TrainingSettings,
     load_recipe,
     recipe_names,
+    recipe_text,
 )
 from recurra.training.run import RunFolder
 
@@ -39,6 +40,7 @@ __all__ = [
     "fit",
     "load_recipe",
     "recipe_names",
+    "recipe_text",
     "resume_language_model",
     "run_source",
     "train_language_model",

@@ -20,6 +20,7 @@ from recurra.training.corpus import Corpus, Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.loop import Progress, Training, interruptible
 from recurra.training.optimizers import optimizer_of
+from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, changed
 from recurra.training.run import DATA, RunFolder
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
@@ -51,7 +52,8 @@ class Trained:
 
     Args:
         path: the run's folder.
-        evaluations: scores of the held-out text, recurrent model first; empty if interrupted.
+        evaluations: scores of the held-out text, recurrent model first; empty if interrupted, and
+            in processes beside the main one.
         interrupted: whether Ctrl-C stopped it; the run is usable all the same.
         seconds: time from the first step to the last, evaluations included.
         verdict: whether the model fits too little, too much or well; empty if interrupted.
@@ -87,6 +89,7 @@ def train_language_model(
         SettingError: a setting that the model does not take.
     """
     _try_settings(recipe)
+    report = report if processes().main else _silent
     run = RunFolder(out)
     try:
         ready = _prepare(recipe, source, run, report)
@@ -123,6 +126,7 @@ def resume_language_model(
         ArtifactError: the last checkpoint is damaged.
         RunError: the run is at its end, cannot be written, or the loss is no longer finite.
     """
+    report = report if processes().main else _silent
     run = RunFolder.open(path)
     own = run_recipe(run)
     recipe = recipe or own
@@ -190,6 +194,10 @@ def run_recipe(run: RunFolder) -> Recipe:
         raise ArtifactError(f"{run.path / 'recipe.json'}: {place}: {first['msg']}.") from None
 
 
+def _silent(report: Report) -> None:
+    """What processes beside the main one say."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Ready:
     """Data of a training, cut and numbered."""
@@ -217,7 +225,10 @@ def _prepare(
     recipe: Recipe, source: Source, run: RunFolder, report: Callable[[Report], None]
 ) -> _Ready:
     data = recipe.data
-    corpus = prepare(source, data, run.path / DATA, lambda said: report(Report(message=said)))
+    folder = run.path / DATA
+    if not processes().main:  # each has files of its own
+        folder /= str(processes().number)
+    corpus = prepare(source, data, folder, lambda said: report(Report(message=said)))
     part = corpus.parts.get("validation")
     if part is None:
         validation = None
@@ -253,6 +264,8 @@ def _count(
     recipe: Recipe, ready: _Ready, run: RunFolder, report: Callable[[Report], None]
 ) -> dict[str, NGram]:
     """Count n-grams and keep them."""
+    if not run.writes:
+        return {}
     part, limit = ready.corpus.parts["training"], recipe.data.ngram_symbols
     few = f" on the first {limit:,} symbols" if part.symbols > limit else ""
     report(Report(message=f"counting n-grams{few}"))
@@ -286,11 +299,13 @@ def _train(keeper: _Keeper, ready: _Ready, ngrams: dict[str, NGram]) -> Trained:
     run, training = keeper.run, keeper.training
     with interruptible() as asked, keeper:
         for done in training:
-            if keeper(done, asked()) == "interrupted":
+            if keeper(done, any(processes().total(asked()))) == "interrupted":
                 return Trained(run.path, [], True, training.seconds)
             if keeper.stale():
                 keeper.report(Report(message=f"no better for {keeper.since} evaluations: stopped"))
                 break
+    if not run.writes:
+        return Trained(run.path, [], False, training.seconds)
     keeper.report(Report(message="scoring the held-out text"))
     best = artifact.load(run.path, which="best").model
     name = cast(LanguageModel, best).config.cell
@@ -340,7 +355,7 @@ class _Keeper:
 
     def __enter__(self) -> Self:
         """Open the log of TensorBoard, if it is wanted."""
-        if self.training.settings.tensorboard:
+        if self.training.settings.tensorboard and self.run.writes:
             self._board = _tensorboard(self.run.path / "tensorboard", self.training.step)
         return self
 
@@ -386,7 +401,8 @@ class _Keeper:
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
-        value = self._validate()
+        with self.training.averaged():
+            value = self._validate()
         mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
@@ -424,19 +440,23 @@ class _Keeper:
             "losses": self.losses,
             "values": self.values,
         }
-        self.run.checkpoint(
-            self.training.step,
-            self.training.model,
-            self.ready.corpus.vocabularies,
-            best=best,
-            training=(tensors, facts),
-        )
+        with self.training.averaged():
+            self.run.checkpoint(
+                self.training.step,
+                self.training.model,
+                self.ready.corpus.vocabularies,
+                best=best,
+                training=(tensors, facts),
+            )
 
     def _validate(self) -> float | None:
         if self.ready.validation is None:
             return None
-        total, count = self.training.model.score(self.ready.validation())
-        return total / max(count, 1)
+        value = None
+        if processes().main:
+            total, count = self.training.model.score(self.ready.validation())
+            value = total / max(count, 1)
+        return cast(float, processes().told(value))
 
     def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
         """Whether the model fits too little, too much or well, in a sentence with its reasons."""

@@ -22,6 +22,7 @@ from recurra.models import Model
 from recurra.modules import evaluating
 from recurra.sequences import Batch, PaddedSequence
 from recurra.training.optimizers import optimizer_of, rate_at
+from recurra.training.processes import processes
 from recurra.training.recipe import TrainingSettings
 
 __all__ = ["Progress", "Stepped", "Training", "fit", "interruptible", "train_step"]
@@ -79,6 +80,9 @@ class Training:
         self._carried: states.Tree = None
         _move(model, settings.device)
         self._optimizer = optimizer_of(model, settings)
+        self._average = [p.detach().clone() for p in model.parameters()] if settings.average else []
+        if processes().number:  # the weights are the same ones, the draws from here on are not
+            torch.manual_seed(settings.seed + processes().number)
 
     def __iter__(self) -> Iterator[Progress]:
         """Go on to the last step.
@@ -97,8 +101,8 @@ class Training:
             some = self.settings.accumulate
             batches = []
             for number in range(self.step * some, (self.step + 1) * some):
-                batch = self.batches.batch(number).to(self.settings.device)
-                batches.append((batch, self.batches.begins(number)))
+                batch = processes().part(self.batches.batch(number))
+                batches.append((batch.to(self.settings.device), self.batches.begins(number)))
             done = train_step(self.model, batches, self._carried, self._optimizer, self.settings)
             if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
                 raise RunError(
@@ -108,8 +112,9 @@ class Training:
                     "saved are kept. A smaller training.learning_rate or training.clip usually "
                     "helps."
                 )
-            self._carried = done.state
             self.step += 1
+            self._carried = None if self.batches.begins(self.step * some) else done.state
+            self._follow()
             self.symbols += done.count
             self.clipped += done.clipped
             now = time.perf_counter()
@@ -127,16 +132,46 @@ class Training:
                 rate=self.symbols / max(self.working, 1e-9),
             )
 
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Let the average of the weights follow them, faster while there are few."""
+        if self._average:
+            decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+            for average, parameter in zip(self._average, self.model.parameters(), strict=True):
+                average.lerp_(parameter, 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the average of its weights for a while, if one is kept."""
+        parameters = list(self.model.parameters())
+        own = [p.detach().clone() for p in parameters] if self._average else []
+        try:
+            _copy(self._average, parameters)
+            yield
+        finally:
+            _copy(own, parameters)
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on from here: tensors, and numbers that JSON can hold."""
-        tensors = {"random": torch.get_rng_state()}
+        """All that is needed to go on from here: tensors, and numbers that JSON can hold.
+
+        Of the weights it has those that an average hides: the model is saved with the average.
+        """
+        tensors: dict[str, Tensor] = {}
+        for number, state in enumerate(processes().gathered(torch.get_rng_state())):
+            tensors[f"random/{number}"] = state
         if torch.cuda.is_available() and self.settings.device.startswith("cuda"):
-            tensors["random/cuda"] = torch.cuda.get_rng_state(self.settings.device)
-        for number, leaf in enumerate(states.leaves(self._carried)):
-            tensors[f"carried/{number}"] = leaf.cpu()
+            own = torch.cuda.get_rng_state(self.settings.device)
+            for number, state in enumerate(processes().gathered(own)):
+                tensors[f"random/cuda/{number}"] = state
+        own_rows = [leaf.cpu() for leaf in states.leaves(self._carried)]
+        for number, parts in enumerate(zip(*processes().gathered(own_rows), strict=True)):
+            tensors[f"carried/{number}"] = torch.cat(parts)
         for number, kept in self._optimizer.state_dict()["state"].items():
             for name, value in kept.items():
                 tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value).cpu()
+        if self._average:
+            for number, parameter in enumerate(self.model.parameters()):
+                tensors[f"weights/{number}"] = parameter.detach().cpu().clone()
         facts = {
             "step": self.step,
             "symbols": self.symbols,
@@ -147,7 +182,7 @@ class Training:
         return tensors, facts
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Go on from where :meth:`state` was asked for.
+        """Go on from where :meth:`state` was asked for; the model has the saved weights already.
 
         Raises:
             KeyError: something is missing.
@@ -156,28 +191,43 @@ class Training:
         self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
         self.clipped = int(facts["clipped"])
         self.working, self.seconds = float(facts["working"]), float(facts["seconds"])
-        carried = [
-            tensors[f"carried/{n}"] for n in range(len(tensors)) if f"carried/{n}" in tensors
-        ]
+        place, number = self.settings.device, processes().number
+        carried = _numbered(tensors, "carried")
         self._carried = None
         if carried:
             like = self.model.initial_state(self.batches.rows)
             if len(carried) != len(list(states.leaves(like))):
                 raise ValueError("the carried state is of another model")
-            self._carried = states.with_leaves(
-                like, [leaf.to(self.settings.device) for leaf in carried]
-            )
+            rows = processes().rows(self.batches.rows)
+            self._carried = states.with_leaves(like, [leaf[rows].to(place) for leaf in carried])
         kept: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, _, rest = key.partition("/")
             if kind == "optimizer":
-                number, _, name = rest.partition("/")
-                kept.setdefault(int(number), {})[name] = value
+                which, _, name = rest.partition("/")
+                kept.setdefault(int(which), {})[name] = value
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
-        torch.set_rng_state(tensors["random"])
-        if "random/cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random/cuda"], self.settings.device)
+        if self._average:
+            parameters = list(self.model.parameters())
+            _copy(parameters, self._average)
+            _copy(_numbered(tensors, "weights"), parameters)
+        # With more processes than before the new ones draw what they drew at the start.
+        if f"random/{number}" in tensors or number == 0:
+            torch.set_rng_state(tensors[f"random/{number}"])
+        if f"random/cuda/{number}" in tensors:
+            torch.cuda.set_rng_state(tensors[f"random/cuda/{number}"], place)
+
+
+def _numbered(tensors: Mapping[str, Tensor], kind: str) -> list[Tensor]:
+    return [tensors[f"{kind}/{n}"] for n in range(len(tensors)) if f"{kind}/{n}" in tensors]
+
+
+@torch.no_grad()
+def _copy(values: Sequence[Tensor], into: Sequence[Tensor]) -> None:
+    if values:
+        for value, place in zip(values, into, strict=True):
+            place.copy_(value)
 
 
 def fit(
@@ -255,24 +305,33 @@ def train_step(
         optimizer: of the model's parameters.
         settings: clipping and precision.
     """
+    group = processes()
     optimizer.zero_grad(set_to_none=True)
     total, count = 0.0, 0
     kind = settings.device.partition(":")[0]
+    alone = len(batches) == 1 and group.count == 1
     for batch, begins in batches:
         with torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16"):
             scored = model(batch, None if begins else state)
         one: Tensor = scored.total
-        if len(batches) == 1:  # the mean at once: gradients of a sum may be too large to hold
+        if alone:  # the mean at once saves a division of every gradient
             one = one / max(scored.count, 1)
         one.backward()  # type: ignore[no-untyped-call]
         total, count = total + one.item(), count + scored.count
         state = states.detach(scored.state)
-    parameters = [p for p in model.parameters() if p.grad is not None]
-    if len(batches) > 1:
+    if not alone:
+        for parameter in model.parameters():  # a process without rows has none
+            parameter.grad = (
+                torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            )
+        total, summed = group.total(total, count)
+        count = int(summed)
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        group.add(gradients)
+        for gradient in gradients:
+            gradient /= max(count, 1)
         total /= max(count, 1)
-        for parameter in parameters:
-            assert parameter.grad is not None
-            parameter.grad /= max(count, 1)
+    parameters = [p for p in model.parameters() if p.grad is not None]
     norm, clipped = _clip(parameters, settings)
     # A step on NaN would spoil the weights that are still good.
     if math.isfinite(total) and math.isfinite(norm):

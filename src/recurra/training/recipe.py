@@ -15,7 +15,14 @@ from recurra.data.texts import Unit
 from recurra.errors import SettingError, nearest
 from recurra.models import LanguageModelSettings
 
-__all__ = ["DataSettings", "Recipe", "TrainingSettings", "load_recipe", "recipe_names"]
+__all__ = [
+    "DataSettings",
+    "Recipe",
+    "TrainingSettings",
+    "load_recipe",
+    "recipe_names",
+    "recipe_text",
+]
 
 
 OptimizerName = Literal[
@@ -131,6 +138,8 @@ class TrainingSettings(_Settings):
         precision: ``"float32"``, or ``"bfloat16"``: products and what the layers say are in
             bfloat16 (torch's autocast); weights, their gradients, the optimizer's memory, carried
             states and losses stay float32.
+        average: what is validated and kept is a running mean of the weights, which moves by
+            1 - average of the way to them at each step (Polyak & Juditsky 1992); 0: themselves.
         evaluations: how often in all the validation text is scored and a checkpoint kept.
         early_stop: after how many evaluations without a better one to stop, or None.
         tensorboard: whether the log is written for TensorBoard too.
@@ -152,6 +161,7 @@ class TrainingSettings(_Settings):
     clip: float = pydantic.Field(1.0, gt=0)
     clip_value: float | None = pydantic.Field(None, gt=0)
     precision: Literal["float32", "bfloat16"] = "float32"
+    average: float = pydantic.Field(0.0, ge=0, lt=1)
     evaluations: int = pydantic.Field(10, ge=1)
     early_stop: int | None = pydantic.Field(None, ge=1)
     tensorboard: bool = False
@@ -174,6 +184,17 @@ def recipe_names() -> list[str]:
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
     )
+
+
+def recipe_text(name: str) -> str:
+    """A recipe of the package as it is written, with its comments.
+
+    Raises:
+        SettingError: no such recipe.
+    """
+    if name not in recipe_names():
+        raise SettingError(f"recipe: none is called {name!r}; {nearest(name, recipe_names())}")
+    return (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
 
 
 def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
@@ -218,7 +239,7 @@ def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     try:
         if name in recipe_names():
-            text = (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
+            text = recipe_text(name)
         elif path.is_file():
             text = path.read_text("utf-8")
         else:

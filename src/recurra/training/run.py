@@ -32,6 +32,7 @@ from recurra import artifact
 from recurra.errors import ArtifactError, RunError
 from recurra.files import write_file
 from recurra.models import Model, NGram
+from recurra.training.processes import processes
 from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["DATA", "RunFolder"]
@@ -42,7 +43,7 @@ TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
 
 class RunFolder:
-    """A run that is being written.
+    """A run that is being written; of several processes only the main one writes.
 
     Args:
         path: its folder, which must be absent or empty.
@@ -55,6 +56,12 @@ class RunFolder:
     def __init__(self, path: str | Path, *, keep: int = 1) -> None:
         self.path = Path(path)
         self.keep = keep
+        self.writes = processes().main
+        if self.writes:
+            self._make()
+        processes().told(None)  # the others wait until it is there
+
+    def _make(self) -> None:
         try:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise RunError(
@@ -73,7 +80,7 @@ class RunFolder:
             RunError: this is no run.
         """
         run = cls.__new__(cls)
-        run.path, run.keep = Path(path), 1
+        run.path, run.keep, run.writes = Path(path), 1, processes().main
         if not (run.path / "recipe.json").is_file() or not (run.path / "checkpoints").is_dir():
             raise RunError(
                 f"{run.path}: expected the folder of a run (with recipe.json and checkpoints), "
@@ -98,7 +105,8 @@ class RunFolder:
         Raises:
             RunError: it cannot be written.
         """
-        write_file(self.path / name, content.encode() if isinstance(content, str) else content)
+        if self.writes:
+            write_file(self.path / name, content.encode() if isinstance(content, str) else content)
 
     def write_json(self, name: str, data: Any) -> None:
         """Write a JSON file."""
@@ -106,10 +114,13 @@ class RunFolder:
 
     def write_ngrams(self, models: Mapping[str, NGram]) -> None:
         """Keep n-grams beside the model, under their names."""
-        artifact.write_ngrams(self.path, models)
+        if self.writes:
+            artifact.write_ngrams(self.path, models)
 
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to log.csv; the first brings the header."""
+        if not self.writes:
+            return
         path = self.path / "log.csv"
         try:
             header = "" if path.exists() else ",".join(values) + "\n"
@@ -120,16 +131,18 @@ class RunFolder:
 
     def remove(self) -> None:
         """Take the folder away again: nothing was learned."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        if self.writes:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def drop_data(self) -> None:
         """Take the encoded text away: it is made again when the run goes on."""
-        shutil.rmtree(self.path / DATA, ignore_errors=True)
+        if self.writes:
+            shutil.rmtree(self.path / DATA, ignore_errors=True)
 
     def cut_log(self, step: int) -> None:
         """Take out of log.csv what came after a step: it is done again."""
         path = self.path / "log.csv"
-        if not path.exists():
+        if not self.writes or not path.exists():
             return
         header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         # A line that was being written when the run was killed may be half there.
@@ -161,6 +174,8 @@ class RunFolder:
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
         """
+        if not self.writes:
+            return
         name = f"{step:06d}"
         folder = self.path / "checkpoints" / name
         if not folder.exists():

@@ -1,0 +1,115 @@
+"""Several processes that train one model: each has some rows of every batch.
+
+They are begun by ``accelerate launch``, which also says how they find each other. Gradients are
+added up, so the weights are those of one process with all rows, up to the order of the sums; each
+process draws its own dropout.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from recurra.errors import RunError
+from recurra.sequences import Batch, PaddedSequence
+
+__all__ = ["Processes", "processes"]
+
+
+class Processes:
+    """The processes of this training; one, unless it was launched as several.
+
+    Args:
+        number: of this one.
+        count: of all.
+    """
+
+    def __init__(self, number: int = 0, count: int = 1) -> None:
+        self.number, self.count = number, count
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the one that writes and speaks."""
+        return self.number == 0
+
+    def rows(self, batch: int) -> slice:
+        """Which of so many rows belong to this process; there may be none."""
+        return slice(batch * self.number // self.count, batch * (self.number + 1) // self.count)
+
+    def part(self, batch: Batch) -> Batch:
+        """The rows of a batch that belong to this process."""
+        if self.count == 1:
+            return batch
+
+        def cut(value: Any) -> Any:
+            if isinstance(value, PaddedSequence):
+                some = self.rows(value.batch)
+                return PaddedSequence(value.values[:, some], value.lengths[some])
+            if isinstance(value, Tensor):
+                return value[:, self.rows(value.shape[1])]
+            if isinstance(value, tuple):
+                return type(value)(*map(cut, value))
+            return value
+
+        return Batch(cut(batch.inputs), cut(batch.targets), cut(batch.resets))
+
+    def add(self, tensors: Iterable[Tensor]) -> None:
+        """Replace tensors by their sums over all processes."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+
+    def total(self, *numbers: float) -> list[float]:
+        """Sums of numbers over all processes."""
+        if self.count == 1:
+            return list(numbers)
+        told = torch.tensor(numbers, dtype=torch.float64)
+        if dist.get_backend() == "nccl":
+            told = told.cuda()
+        dist.all_reduce(told)
+        return told.tolist()
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What every process has, in their order."""
+        if self.count == 1:
+            return [value]
+        found: list[Any] = [None] * self.count
+        dist.all_gather_object(found, value)
+        return found
+
+    def told(self, value: Any) -> Any:
+        """What the main process has."""
+        if self.count == 1:
+            return value
+        held = [value]
+        dist.broadcast_object_list(held, src=0)
+        return held[0]
+
+
+@functools.cache
+def processes() -> Processes:
+    """The processes of this training; they find each other at the first call.
+
+    Raises:
+        RunError: this is one of several, and the library accelerate is missing.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return Processes()
+    try:
+        from accelerate import PartialState  # type: ignore[import-untyped]
+    except ImportError as problem:
+        raise RunError(
+            "training: several processes need the library accelerate, which cannot be imported "
+            f"({problem}); pip install 'recurra[distributed]' brings it."
+        ) from None
+    asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+    state = PartialState(cpu=asked or not torch.cuda.is_available())
+    if state.num_processes == 1:
+        raise RunError("training: launched as several processes, which did not find each other")
+    return Processes(state.process_index, state.num_processes)
