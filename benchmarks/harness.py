@@ -1,7 +1,15 @@
-"""What every benchmark needs: rivals in turn, the machine beside the figure, results that stay."""
+"""What every benchmark needs: rivals in turn, the machine beside the figure, results that stay.
+
+Rivals run in one process with the same threads, one call each in every round: A B A B ... What is
+told of them is medians, and as their spread the third quartile over the first. The same product of
+matrices is timed in the same minutes; where it varies, so does the machine. A measurement with a
+spread above 1.5, of whatever was timed, is void: it is repeated, and if it never succeeds, the best
+one is told and marked as void.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -12,59 +20,211 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
+
+import recurra
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 DATA = ROOT.parent / "shared" / "data"
+LEAST_RUNS = 15
+LARGEST_SPREAD = 1.5
+ATTEMPTS = 5
+_BLOCK = 5  # rounds between two looks at the machine
 _STARTED = time.time()
+_VECTORS = ("avx", "fma", "f16c", "amx", "asimd", "sve")
+_ENVIRONMENT = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "ATEN_CPU_CAPABILITY",
+    "ONEDNN_MAX_CPU_ISA",
+    "MKL_ENABLE_INSTRUCTIONS",
+)
 
 
 def machine() -> dict[str, Any]:
-    """CPU, instruction set, threads and versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    facts = dict(line.split("\t: ", 1) for line in lines if "\t: " in line)
+    """CPU, its instructions for vectors, what torch uses of them, threads and versions."""
+    info = Path("/proc/cpuinfo")
+    facts = _facts(info.read_text() if info.exists() else "")
+    flags = facts.get("flags", facts.get("Features", "")).split()
     return {
-        "cpu": facts.get("model name", platform.processor()).strip(),
+        "cpu": facts.get("model name", platform.processor()),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
+        "flags": [flag for flag in flags if flag.startswith(_VECTORS)],
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": np.__version__,
+        "recurra": recurra.__version__,
     }
 
 
-def matrix_rate(size: int = 2048) -> float:
-    """GFLOP/s of torch.mm right now: shows how busy the machine is."""
-    a = torch.randn(size, size)
-    torch.mm(a, a)
-    times = [timed(lambda: torch.mm(a, a)) for _ in range(5)]
-    return 2 * size**3 / statistics.median(times) / 1e9
+def _facts(text: str) -> dict[str, str]:
+    """What Linux writes as ``name : value``; of many processors the last."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def machine_in_words() -> str:
+    """The same in two lines."""
+    m = machine()
+    return (
+        f"machine: {m['cpu']}, {m['cores']} cores, {m['threads']} threads for each rival; torch "
+        f"uses {m['capability']}, the CPU has {' '.join(m['flags']) or 'no flags that it tells'}\n"
+        f"versions: recurra {m['recurra']}, torch {m['torch']}, numpy {m['numpy']}, "
+        f"python {m['python']}"
+    )
+
+
+# ---- time ----------------------------------------------------------------------------------------
 
 
 def timed(work: Callable[[], object]) -> float:
     """Seconds of one call."""
-    start = time.perf_counter()
+    start = perf_counter()
     work()
-    return time.perf_counter() - start
+    return perf_counter() - start
 
 
 def in_turn(rivals: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call: rivals one after the other in each round, in alternating order."""
-    times: dict[str, list[float]] = {name: [] for name in rivals}
-    names = list(rivals)
-    for number in range(rounds):
-        for name in names if number % 2 == 0 else reversed(names):
-            times[name].append(timed(rivals[name]))
-    return times
+    """Seconds of every call; in each round every rival is called once, always in this order."""
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    for _ in range(rounds):
+        for name, work in rivals.items():
+            seconds[name].append(timed(work))
+    return seconds
+
+
+def sgemm_rates(count: int = 5, size: int = 2048) -> list[float]:
+    """GFLOP/s of a float32 product of two matrices, several times: shows how busy a machine is."""
+    a, b, c = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
+    torch.mm(a, b, out=c)
+    return [2 * size**3 / timed(lambda: torch.mm(a, b, out=c)) / 1e9 for _ in range(count)]
+
+
+def matrix_rate() -> float:
+    """GFLOP/s of sgemm 2048 right now, the median of five."""
+    return statistics.median(sgemm_rates())
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """First quartile, median, third quartile."""
     low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
+
+
+def spread(values: Sequence[float]) -> float:
+    """Third quartile over the first."""
+    low, _, high = quartiles(values)
+    return high / low
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What rivals took, and what the machine could do meanwhile.
+
+    Args:
+        seconds: of every call, by rival.
+        sgemm: GFLOP/s of sgemm 2048 before, between and after the calls.
+        attempts: how many measurements this one is the best of.
+    """
+
+    seconds: Mapping[str, Sequence[float]]
+    sgemm: Sequence[float]
+    attempts: int = 1
+
+    @property
+    def worst_spread(self) -> float:
+        """The largest spread of all that was timed, sgemm included."""
+        return max(map(spread, (*self.seconds.values(), self.sgemm)))
+
+    @property
+    def void(self) -> bool:
+        """Whether a spread is too large for the figures to say anything."""
+        return self.worst_spread > LARGEST_SPREAD
+
+    @property
+    def mark(self) -> str:
+        """What stands behind a figure: nothing, or that it is void."""
+        return f" *(void: spread {self.worst_spread:.2f})*" if self.void else ""
+
+    def median(self, name: str) -> float:
+        """Seconds of a rival's call."""
+        return statistics.median(self.seconds[name])
+
+    def speed(self, name: str, rival: str) -> tuple[float, float, float]:
+        """How many times as fast as the rival, round by round: quartiles and median."""
+        pairs = zip(self.seconds[name], self.seconds[rival], strict=True)
+        return quartiles([theirs / ours for ours, theirs in pairs])
+
+    def __str__(self) -> str:
+        """A line for each rival, and one for the machine."""
+        lines = [
+            f"  {name:12} {self.median(name) * 1e3:9.2f} ms, spread {spread(values):.2f}, "
+            f"{len(values)} runs"
+            for name, values in self.seconds.items()
+        ]
+        rate = statistics.median(self.sgemm)
+        lines.append(f"  sgemm 2048   {rate:9.0f} GFLOP/s, spread {spread(self.sgemm):.2f}")
+        if self.void:
+            lines.append(
+                f"  VOID: the best of {self.attempts} measurements has a spread of "
+                f"{self.worst_spread:.2f}; expected at most {LARGEST_SPREAD}. Let the machine rest."
+            )
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a result keeps: quartiles in seconds and GFLOP/s, spreads, how it came about."""
+        return {
+            "seconds": {name: quartiles(values) for name, values in self.seconds.items()},
+            "spread": {name: spread(values) for name, values in self.seconds.items()},
+            "runs": {name: len(values) for name, values in self.seconds.items()},
+            "sgemm_2048_gflops": quartiles(self.sgemm),
+            "sgemm_2048_spread": spread(self.sgemm),
+            "attempts": self.attempts,
+            "void": self.void,
+        }
+
+
+def measure(rivals: Mapping[str, Callable[[], object]], runs: int = LEAST_RUNS) -> Measurement:
+    """Rivals in turn, by the rules of this file; ends the benchmark if there are too few runs.
+
+    Args:
+        rivals: what is timed. Each is also called a few times that are not counted.
+        runs: how often each counts, at least 15.
+
+    Returns:
+        the first measurement that is not void, or the best of five.
+    """
+    if runs < LEAST_RUNS:
+        sys.exit(f"runs: expected at least {LEAST_RUNS}, got {runs}; a spread of fewer says little")
+    found: list[Measurement] = []
+    for number in range(1, ATTEMPTS + 1):
+        found.append(_measure_once(rivals, runs))
+        if not found[-1].void:
+            return dataclasses.replace(found[-1], attempts=number)
+        print(f"measurement {number} is void, spread {found[-1].worst_spread:.2f}", flush=True)
+    best = min(found, key=lambda one: one.worst_spread)
+    return dataclasses.replace(best, attempts=ATTEMPTS)
+
+
+def _measure_once(rivals: Mapping[str, Callable[[], object]], runs: int) -> Measurement:
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    sgemm: list[float] = []
+    for done in range(0, runs, _BLOCK):
+        sgemm += sgemm_rates()
+        in_turn(rivals, 1)  # the caches are theirs again
+        for name, more in in_turn(rivals, min(_BLOCK, runs - done)).items():
+            seconds[name] += more
+    return Measurement(seconds, sgemm + sgemm_rates())
+
+
+# ---- data and results ----------------------------------------------------------------------------
 
 
 def data(name: str) -> Path:
@@ -93,29 +253,66 @@ def _files(*places: str) -> Iterator[Path]:
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
-def keep(name: str, figures: Mapping[str, Any], measured: Sequence[str]) -> None:
+def keep(
+    name: str,
+    figures: Mapping[str, Any],
+    measured: Sequence[str],
+    *,
+    seed: int | None = None,
+    by_instruction_set: bool = False,
+    void: bool = False,
+) -> None:
     """Keep a result with all that is needed to get it again.
+
+    A void one never takes the place of a good one of the same code.
 
     Args:
         name: of the file in ``benchmarks/results``.
         figures: ``question``, ``figure`` and whatever else the scoreboard prints.
         measured: files and folders of the code that was measured.
+        seed: of every draw, if there was one.
+        by_instruction_set: whether machines with AVX2 and with AVX-512 have a file each.
+        void: whether the measurement is void; the figure says so.
     """
     for file in _files(*measured):
         if file.stat().st_mtime > _STARTED:
             sys.exit(f"not kept: {file.relative_to(ROOT)} was changed while it was measured")
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     result = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": _command(),
         "date": time.strftime("%Y-%m-%d"),
-        "commit": commit,
+        "commit": _commit(measured),
+        "seed": seed,
         "measured": list(measured),
         "code": code_hash(*measured),
         "machine": machine(),
+        "void": void,
         **figures,
     }
+    if by_instruction_set:
+        name += "." + result["machine"]["capability"].lower().replace(" ", "-")
+    path = RESULTS / f"{name}.json"
+    if void and path.exists():
+        before = json.loads(path.read_text())
+        if before["code"] == result["code"] and not before.get("void"):
+            sys.exit(f"not kept: void, and {path.name} has a good one of the same code")
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(f"kept in benchmarks/results/{name}.json")
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"kept in benchmarks/results/{path.name}")
+
+
+def _command() -> str:
+    """What to type at the root of the repository to run this again."""
+    script = Path(sys.argv[0]).resolve()
+    shown = str(script.relative_to(ROOT)) if script.is_relative_to(ROOT) else sys.argv[0]
+    settings = [f"{key}={os.environ[key]}" for key in _ENVIRONMENT if key in os.environ]
+    return " ".join([*settings, "python", shown, *sys.argv[1:]])
+
+
+def _commit(measured: Sequence[str]) -> str:
+    """The commit, with a + if the code that was measured is not the one committed there."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
+
+    changed = git("--no-optional-locks", "status", "--porcelain", "--", *measured).stdout
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + ("+" if changed.strip() else "")

@@ -1,140 +1,197 @@
-"""Is training a language model as fast as a plain torch.nn loop?
+"""Is training a language model as fast as a loop written plainly with torch.nn?
 
-tinyshakespeare, 2 layers of 256 LSTM, batches of 32 rows and 64 steps, AdamW, clipping; both train
-from the same weights on the same windows. Both sides run whole training steps in turn.
+The recipe ``language-model`` on tinyshakespeare: 2 layers of 256 LSTM, dropout, 32 rows, windows of
+64 steps, AdamW, clipping, a learning rate that rises and falls. Ours goes through
+``recurra.training.Training`` with all its checks, and cuts each window out of the text; the plain
+loop has its batches ready. Both start with the same weights, read the same batches and draw the
+same dropout, so their losses must agree at every step, or nothing is kept.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
-from harness import data, in_turn, keep, machine, matrix_rate, quartiles
-from torch import nn
+from harness import data, keep, machine_in_words, measure, spread
+from torch import Tensor, nn
 
-from recurra.data import CharacterVocabulary, Windows, read_documents
+from recurra.data import Batches, read_documents
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.training import TrainingSettings
-from recurra.training.loop import optimizer_of, train_step
+from recurra.training import Recipe, Training, TrainingSettings, load_recipe, prepare
+from recurra.training.optimizers import rate_at
 
-ROWS, STEPS, HIDDEN = 32, 64, 256
+STEPS = 10  # of training, in one timed run
+# Two orders of adding the same float32 numbers drift apart over a thousand steps of training.
+TOLERANCE = 1e-3
+MEASURED = [
+    "src/recurra/cells/base.py",
+    "src/recurra/cells/affine.py",
+    "src/recurra/cells/lstm.py",
+    "src/recurra/data/streams.py",
+    "src/recurra/encoders.py",
+    "src/recurra/engine",
+    "src/recurra/heads.py",
+    "src/recurra/layers",
+    "src/recurra/lengths.py",
+    "src/recurra/losses.py",
+    "src/recurra/models/base.py",
+    "src/recurra/models/language.py",
+    "src/recurra/recipes/language-model.toml",
+    "src/recurra/sequences.py",
+    "src/recurra/states.py",
+    "src/recurra/training/loop.py",
+    "src/recurra/training/optimizers.py",
+    "benchmarks/language_model_throughput.py",
+]
 
 
 class Plain(nn.Module):
-    """The same model, written plainly."""
+    """The same model, written plainly, with the weights of ours.
 
-    def __init__(self, symbols: int) -> None:
+    One of torch's two biases stays 0: they would have the same gradient, and be one bias that moves
+    twice as far.
+    """
+
+    def __init__(self, model: LanguageModel) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(symbols, HIDDEN)
-        self.lstm = nn.LSTM(HIDDEN, HIDDEN, 2)
-        self.head = nn.Linear(HIDDEN, symbols)
-
-    def take(self, model: LanguageModel) -> None:
-        """The weights of ours."""
+        sizes = model.config
+        width, symbols = sizes.hidden_size, sizes.vocabulary_size
+        self.embedding = nn.Embedding(symbols, width)
+        self.dropout = nn.Dropout(sizes.dropout)
+        self.lstm = nn.LSTM(width, width, sizes.layers, dropout=sizes.dropout)
+        self.head = nn.Linear(width, symbols)
         with torch.no_grad():
-            self.embedding.weight.copy_(model.encoder.embedding_weight)
+            self.embedding.weight.copy_(model.encoder.embedding.weight)
             self.head.weight.copy_(model.head.projection.weight)
             self.head.bias.copy_(model.head.projection.bias)
             for number, layer in enumerate(model.encoder.layer.layers):
                 getattr(self.lstm, f"weight_ih_l{number}").copy_(layer.cell.input_weight)
                 getattr(self.lstm, f"weight_hh_l{number}").copy_(layer.cell.recurrent_weight)
                 getattr(self.lstm, f"bias_ih_l{number}").copy_(layer.cell.bias)
-                getattr(self.lstm, f"bias_hh_l{number}").zero_()
+                getattr(self.lstm, f"bias_hh_l{number}").zero_().requires_grad_(False)
 
-    def forward(self, ids, state):
+    def forward(self, ids: Tensor, state: tuple | None) -> tuple[Tensor, tuple]:
         """Scores of every next symbol, and the state."""
-        outputs, state = self.lstm(self.embedding(ids), state)
-        return self.head(outputs), state
+        outputs, state = self.lstm(self.dropout(self.embedding(ids)), state)
+        return self.head(self.dropout(outputs)), state
 
 
-def plain_training(model: Plain, batches: list) -> tuple:
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.99), fused=True)
-    place = {"at": 0, "state": None, "loss": 0.0}
+def plain_losses(
+    model: Plain, batches: Batches, steps: int, settings: TrainingSettings
+) -> Iterator[float]:
+    """Train, a step for each loss."""
+    ready = [(batch.inputs, batch.targets) for batch in batches]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters if p.dim() > 1]},
+            {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        ],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.99),
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    state = None
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, steps, settings)
+        inputs, targets = ready[step % len(ready)]
+        scores, state = model(inputs, state)
+        loss = nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, settings.clip)
+        optimizer.step()
+        begins = (step + 1) % len(ready) == 0
+        state = None if begins else tuple(part.detach() for part in state)
+        yield loss.item()
 
-    def steps(count: int = 10) -> None:
-        for _ in range(count):
-            batch = batches[place["at"] % len(batches)]
-            place["at"] += 1
-            scores, state = model(batch.inputs, place["state"])
-            loss = nn.functional.cross_entropy(scores.flatten(0, 1), batch.targets.flatten())
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            place["state"] = tuple(part.detach() for part in state)
-            place["loss"] = loss.item()
 
-    return steps, place
+class Turns:
+    """A training, some steps at a time; what others draw in between does not change its draws."""
+
+    def __init__(self, losses: Iterator[float]) -> None:
+        self.losses: list[float] = []
+        self._rest = losses
+        self._random = torch.get_rng_state()
+
+    def __call__(self) -> None:
+        """Some steps."""
+        torch.set_rng_state(self._random)
+        done = list(itertools.islice(self._rest, STEPS))
+        if len(done) < STEPS:
+            sys.exit("the recipe has no more steps; measure with fewer --runs")
+        self.losses += done
+        self._random = torch.get_rng_state()
 
 
-def our_training(model: LanguageModel, batches: list) -> tuple:
-    optimizer = optimizer_of(model, TrainingSettings(learning_rate=1e-3, weight_decay=0.01))
-    place = {"at": 0, "state": None, "loss": 0.0}
-
-    def steps(count: int = 10) -> None:
-        for _ in range(count):
-            batch = batches[place["at"] % len(batches)]
-            place["at"] += 1
-            place["loss"], _, place["state"] = train_step(
-                model, batch, place["state"], optimizer, 1.0
-            )
-
-    return steps, place
+def rivals_of(recipe: Recipe, text: str, folder: Path) -> tuple[Turns, Turns, int]:
+    """Ours, the plain one, and how many symbols are trained on in a run."""
+    settings = recipe.training
+    corpus = prepare([text], recipe.data, folder)
+    batches = corpus.batches(recipe.data, settings)
+    config = LanguageModelConfig(
+        **recipe.model.model_dump(), vocabulary_size=len(corpus.vocabulary)
+    )
+    torch.manual_seed(settings.seed)
+    model = LanguageModel(config)
+    plain = Plain(model)
+    training = Training(model, batches, settings)
+    return (
+        Turns(done.loss for done in training),
+        Turns(plain_losses(plain, batches, training.steps, settings)),
+        STEPS * settings.batch_size * settings.window,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=15)
-    pairs = parser.parse_args().pairs
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=21, help=f"of {STEPS} steps, for each rival")
+    parser.add_argument("--threads", type=int, help="of both; torch's own choice if not given")
+    given = parser.parse_args()
+    if given.threads is not None:
+        torch.set_num_threads(given.threads)
+    print(machine_in_words())
+    recipe = load_recipe("language-model")
     text = read_documents(data("tinyshakespeare/input.txt"))[0].text
-    vocabulary = CharacterVocabulary.of([text])
-    batches = list(Windows([vocabulary.encode(text)], rows=ROWS, size=STEPS))[1:-1]
-    torch.manual_seed(0)
-    model = LanguageModel(LanguageModelConfig(vocabulary_size=len(vocabulary)))
-    plain = Plain(len(vocabulary))
-    plain.take(model)
-    ours, our_place = our_training(model, batches)
-    theirs, their_place = plain_training(plain, batches)
-    ours(3), theirs(3)
-    rate_before = matrix_rate()
-    times = in_turn({"recurra": ours, "torch.nn": theirs}, pairs)
-    rate_after = matrix_rate()
-    ratios = [b / a for a, b in zip(times["recurra"], times["torch.nn"], strict=True)]
-    low, middle, high = quartiles(ratios)
-    symbols = 10 * ROWS * STEPS
-    print(f"machine: {machine()}")
-    print(f"sgemm 2048: {rate_before:.0f} GFLOP/s before, {rate_after:.0f} after")
-    for name, values in times.items():
-        a, b, c = quartiles(values)
-        print(f"{name:9} {symbols / b:9,.0f} symbols/s (spread p75/p25 {c / a:.2f})")
+    with tempfile.TemporaryDirectory() as folder:
+        ours, plain, symbols = rivals_of(recipe, text, Path(folder))
+        done = measure({"recurra": ours, "torch.nn": plain}, given.runs)
+    print(done)
+    pairs = zip(ours.losses, plain.losses, strict=True)
+    apart = max(abs(one - other) / other for one, other in pairs)
     print(
-        f"ratio torch.nn time / recurra time: median {middle:.3f}, quartiles {low:.3f} {high:.3f}"
+        f"losses of {len(ours.losses)} steps differ by {apart:.1e} at most; the last is "
+        f"{ours.losses[-1]:.4f}"
     )
-    # Not equal: torch's two biases move twice as far, and its weight decay takes biases too.
-    print(
-        f"losses after {our_place['at']} steps: {our_place['loss']:.4f} {their_place['loss']:.4f}"
-    )
+    if not apart <= TOLERANCE:
+        sys.exit(f"not kept: expected losses that agree to {TOLERANCE:g}; these are two models")
+    low, speed, high = done.speed("recurra", "torch.nn")
+    rates = {name: symbols / done.median(name) for name in done.seconds}
+    print(f"recurra trains {speed:.3f} times as fast as torch.nn (quartiles {low:.3f} {high:.3f})")
+    worst = max(spread(values) for values in done.seconds.values())
     keep(
         "language_model_throughput",
         {
             "question": "training 2 layers of 256 LSTM on tinyshakespeare, symbols a second, "
             "against a plain torch.nn loop",
-            "figure": f"{middle:.2f} of its speed ({symbols / quartiles(times['recurra'])[1]:,.0f} "
-            f"against {symbols / quartiles(times['torch.nn'])[1]:,.0f} symbols/s)",
-            "ratio": {"median": middle, "p25": low, "p75": high, "pairs": pairs},
-            "sgemm_2048_gflops": [rate_before, rate_after],
+            "figure": f"{speed:.2f} of its speed ({rates['recurra']:,.0f} against "
+            f"{rates['torch.nn']:,.0f} symbols/s, spread {worst:.2f}){done.mark}",
+            "speed": {"median": speed, "p25": low, "p75": high},
+            "symbols_a_second": rates,
+            "losses": {"steps": len(ours.losses), "largest_relative_difference": apart},
+            "measurement": done.to_json(),
         },
-        [
-            "src/recurra/cells/lstm.py",
-            "src/recurra/engine",
-            "src/recurra/layers",
-            "src/recurra/encoders.py",
-            "src/recurra/heads.py",
-            "src/recurra/losses.py",
-            "src/recurra/sequences.py",
-            "src/recurra/models/base.py",
-            "src/recurra/training/loop.py",
-        ],
+        MEASURED,
+        seed=recipe.training.seed,
+        by_instruction_set=True,
+        void=done.void,
     )
 
 

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from recurra import artifact
 from recurra.cli import app
 from recurra.models import LanguageModel
+from recurra.training import load_recipe
 from recurra_runtime.vocabulary import END
 
 COMMAND = str(Path(sys.executable).with_name("recurra"))
@@ -90,11 +91,13 @@ def test_train_evaluate_generate_and_describe(
     done = recurra("train", "language-model", "--data", text_file, "--out", out, *options)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^step (\d+)/\1 ", done.stderr, re.MULTILINE)  # to the last one
-    sizes = r"characters to train on, .* held out; \d+ symbols; [\d,]+ parameters"
+    sizes = r"symbols to train on, .* held out; \d+ ids; [\d,]+ parameters"
     assert re.search(sizes, done.stderr)
     assert "held-out text" in done.stdout
     assert f"recurra generate {out}" in done.stdout.replace("\n", "")
-    summary = {row["name"]: row for row in json.loads((out / "summary.json").read_text())}
+    told = json.loads((out / "summary.json").read_text())
+    assert told["verdict"] in done.stdout.splitlines()
+    summary = {row["name"]: row for row in told["evaluations"]}
     assert set(summary) == {"lstm", "bigram", "5-gram"}
     for name, row in summary.items():
         assert re.search(rf"{name} +{row['nats_per_character']:.4f} ", done.stdout)
@@ -258,7 +261,7 @@ def test_a_file_may_have_any_name(tiny_run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("empty.txt", b"", ["empty.txt", "the file is empty"]),
+        ("empty.txt", b"", ["empty.txt", "expected text, "]),
         ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0", ["picture.txt", "NUL", "byte 8", "binary"]),
         ("old.txt", b"one\ntwo caf\xe9\n", ["old.txt", "line 2, byte 11", "0xe9", "--encoding"]),
         ("cut.txt", "abc\n☃".encode()[:-1], ["cut.txt", "line 2, byte 4"]),
@@ -286,8 +289,10 @@ def test_the_encoding_can_be_said(tmp_path: Path, quick: list[str], tiny_run: An
     scored = call("evaluate", tmp_path / "run", "--data", path, "--encoding", "latin-1")
     assert scored.exit_code == 0
     assert "unknown" not in scored.stdout
+    args[args.index("--out") + 1] = tmp_path / "other"
     refused(call(*args, "--encoding", "klingon"), 2, "'klingon'")
     refused(call(*args, "--encoding", 'a"b'), 2, "recurra: ")
+    assert not (tmp_path / "other").exists()
 
 
 def test_no_file_and_no_text_in_a_folder(tmp_path: Path) -> None:
@@ -300,7 +305,7 @@ def test_no_file_and_no_text_in_a_folder(tmp_path: Path) -> None:
     (folder / "a.md").write_text("# a")
     refused(call(*train, folder), 2, "expected files *.txt, found none", ".md (1)", "pattern")
     (folder / "a.txt").write_text("")
-    refused(call(*train, folder), 2, "all 1 files *.txt are empty")
+    refused(call(*train, folder), 2, "texts: expected text, found none")
     assert not out.exists()
 
 
@@ -339,8 +344,8 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
         ("model.cell_settings.forget_bias=high", ["forget_bias: expected a number, got 'high'"]),
         ("model.cell_settings.bias=3", ["bias: expected true or false, got 3"]),
         ("data.split=blocks", ["expected at least 100000 characters", "data.split=tail"]),
-        ("data.split=half", ["data.split: expected 'tail' or 'blocks', got 'half'"]),
-        ("data.vocabulary=words", ["data.vocabulary: expected"]),
+        ("data.split=half", ["data.split: expected 'tail', 'tails', 'blocks' or 'hash', got 'half'"]),
+        ("data.vocabulary=letters", ["data.vocabulary: expected 'characters', "]),
         ("data.encoding=klingon", ["'klingon'", "utf-8"]),
         ("training.batch_size=1000000", ["each of 1000000 rows", "training.batch_size"]),
         ("training.epochs=inf", ["training.epochs: expected a finite number"]),
@@ -438,9 +443,6 @@ def test_nothing_to_write_is_an_empty_line(tiny_run: Any) -> None:
     "args",
     [
         ["trian"],
-        ["train"],
-        ["train", "language-model"],
-        ["train", "language-model", "--data", "x"],
         ["evaluate"],
         ["evaluate", "x"],
         ["generate"],
@@ -453,6 +455,32 @@ def test_wrong_use_is_exit_code_2(args: list[str]) -> None:
     result = call(*args)
     assert result.exit_code == 2
     assert "Usage" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "expected a recipe, --data and --out"),
+        (["language-model"], "expected a recipe, --data and --out"),
+        (["language-model", "--data", "x"], "expected a recipe, --data and --out"),
+        (["language-model", "--out", "x"], "expected --data"),
+        (["language-model", "--resume", "x"], "leave recipe and --out out"),
+        (["--resume", "x", "--out", "y"], "leave recipe and --out out"),
+    ],
+    ids=str,
+)
+def test_what_train_needs(args: list[str], said: str) -> None:
+    refused(call("train", *args), 2, "recurra: train: ", said)
+
+
+def test_new_prints_a_recipe_that_trains(tmp_path: Path) -> None:
+    for args in ([], ["demo"]):
+        printed = call("new", *args)
+        assert printed.exit_code == 0
+        path = tmp_path / "my.toml"
+        path.write_text(printed.stdout)
+        assert load_recipe(str(path)) == load_recipe(*(args or ["language-model"]))
+    refused(call("new", "demmo"), 2, "none is called 'demmo'", "did you mean 'demo'?")
 
 
 def test_a_recipe_that_is_none(tmp_path: Path, text_file: Path) -> None:
@@ -578,7 +606,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small file system can only be mounted by root")
     place = tmp_path / "disk"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(place)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
@@ -760,7 +788,7 @@ def test_ctrl_c_once(training: Training) -> None:
     training.child.send_signal(signal.SIGINT)
     said = training.end()
     assert training.child.returncode == 130
-    assert re.search(rf"What was learned is kept: \S*recurra generate {training.out}", said)
+    assert re.search(rf"To go on: \S*recurra train --resume {training.out}", said)
     assert usable(training.out)
     assert clean(training.out)
 

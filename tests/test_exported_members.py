@@ -69,10 +69,26 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "description": {"evaluate"},
+    "layers": {"dropout", "word_dropout"},
     "names": {"collecting", "numbered", "of_rows", "stacked"},
     "pipeline": {"Bounded", "Pieces", "WordRule", "prefix_log_prob", "prefix_masks"},
     "states": {"rebuild"},
-    "training": {"fit_ngrams", "interruptible", "optimizer_of", "train_step"},
+    "training": {
+        "Processes",
+        "Stepped",
+        "as_documents",
+        "changed",
+        "checked",
+        "compare_encoded",
+        "fit_ngrams",
+        "interruptible",
+        "label_of",
+        "optimizer_of",
+        "rate_at",
+        "run_recipe",
+        "train_step",
+        "where_it_began",
+    },
 }
 
 

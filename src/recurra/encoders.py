@@ -109,15 +109,7 @@ class TokenEncoder(Encoder):
     def _vectors(self, inputs: Any) -> Any:
         ids, given = cast(Any, inputs if isinstance(inputs, Tokens) else (inputs, None))
         conditions = self._conditions()
-        shape = None
-        if given is not None:
-            shape = given.values.shape if isinstance(given, PaddedSequence) else given.shape
-        if (shape[-1] if shape is not None else 0) != len(conditions):
-            raise ShapeError(
-                f"inputs: expected Tokens(ids, given) with given [time, batch, {len(conditions)}] "
-                f"for the model's {len(conditions)} conditions, got "
-                f"{'none' if shape is None else list(shape)}."
-            )
+        _check_given(ids, given, len(conditions))
         vectors = self.embedding(ids)
         if not conditions:
             return vectors
@@ -129,3 +121,34 @@ class TokenEncoder(Encoder):
             parts.append(found.values if packed else found)
         joined = torch.cat(parts, -1)
         return PaddedSequence(joined, vectors.lengths) if packed else joined
+
+
+def _check_given(ids: Any, given: Any, conditions: int) -> None:
+    """Is there what the model needs beside every symbol, and nothing else?"""
+    if given is None and not conditions:
+        return
+    kind, shape = _form(ids)
+    wanted = [*shape[:2], conditions]
+    if not conditions:
+        raise ShapeError(
+            f"inputs: the model has no conditions, got some {_form(given)[1]}. Give it ids alone."
+        )
+    if given is None or _form(given) != (kind, wanted):
+        got = "none" if given is None else "a {} {}".format(*_form(given))
+        raise ShapeError(
+            f"inputs: expected Tokens(ids, given), given a {kind} {wanted} of ids of the model's "
+            f"{conditions} conditions, got {got}. Windows, Buckets and document_batches make them "
+            "of given=; step by step, start(batch, given) takes them."
+        )
+    if kind == "PaddedSequence" and not torch.equal(ids.lengths, given.lengths):
+        raise ShapeError(
+            f"inputs: expected ids and given of the same lengths, got {ids.lengths.tolist()} and "
+            f"{given.lengths.tolist()}."
+        )
+
+
+def _form(value: Any) -> tuple[str, list[int]]:
+    """A sequence's kind, and its shape."""
+    if isinstance(value, PaddedSequence):
+        return "PaddedSequence", list(value.values.shape)
+    return "tensor", list(value.shape)

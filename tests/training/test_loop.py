@@ -31,6 +31,7 @@ from recurra.training import (
     load_recipe,
     train_language_model,
 )
+from recurra.training import keeper as keeper_module
 from recurra.training import language as language_module
 from recurra.training.loop import interruptible, optimizer_of
 from recurra_runtime.vocabulary import Ids
@@ -338,7 +339,7 @@ def test_a_worse_end_does_not_win(
     tmp_path: Path, text: str, tiny_changes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([3.0, 1.0, 2.0, math.nan])
-    monkeypatch.setattr(language_module._Keeper, "_validate", lambda keeper: next(scores))
+    monkeypatch.setattr(keeper_module.Keeper, "_validate", lambda keeper: next(scores))
     changes = [*tiny_changes, "training.symbols=1024", "training.evaluations=4"]
     done = train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
     rows = rows_of(done.path)

@@ -168,7 +168,7 @@ class LabelVocabulary:
     @classmethod
     def of(cls, labels: Iterable[str]) -> LabelVocabulary:
         """The labels that occur, sorted."""
-        return cls(sorted(set(labels)))
+        return cls(sorted(set(_several(labels))))
 
     def __len__(self) -> int:
         """Number of ids, reserved ones included."""
@@ -623,7 +623,13 @@ def vocabulary_from_json(data: Any) -> Vocabulary:
         if not isinstance(tokenizer, dict):
             raise ValueError("vocabulary: expected an object 'tokenizer', found none")
         return BytePairVocabulary(tokenizer)
-    kinds = (CharacterVocabulary, ByteVocabulary, WordVocabulary, BytePairVocabulary)
+    kinds = (
+        CharacterVocabulary,
+        ByteVocabulary,
+        WordVocabulary,
+        BytePairVocabulary,
+        LabelVocabulary,
+    )
     known = ", ".join(repr(each.kind) for each in kinds)
     raise ValueError(f"vocabulary: expected a kind among {known}, got {kind!r}")
 

@@ -170,14 +170,15 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
 def read_pieces(path: str | Path, *, encoding: str = "utf-8", size: int = 1 << 18) -> Iterator[str]:
     r"""The text of one file in pieces, which together are the whole text.
 
-    A piece ends in front of white space that stands alone, or behind a line end: so no word, no
-    blank line and no run of spaces is parted. Only a piece has to fit into memory; it is longer
-    where there is no such place.
+    A piece ends in front of white space that stands alone: so no word, no blank line and no run of
+    spaces is parted, and pieces fall into the same symbols as the whole. Only a piece has to fit
+    into memory.
 
     Args:
         path: the file.
         encoding: how characters are stored.
-        size: about how many characters a piece has.
+        size: after how many characters a place to end is looked for; a piece is longer where there
+            is none.
 
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
@@ -205,15 +206,17 @@ def _last_place(text: str) -> int:
     """Where a text may be parted, as far back as possible; 0 if nowhere."""
     near = max(0, len(text) - 1000)
     for start in (near, 0) if near else (0,):
-        found = list(_PLACE.finditer(text, start))
-        if found:
-            last = found[-1]
-            return last.end() if last.group() == "\n" else last.start()
+        place = 0
+        for found in _PLACE.finditer(text, start):
+            place = found.start()
+        if place:
+            return place
     return 0
 
 
-# White space with none beside it, and something behind it.
-_PLACE = re.compile(r"(?<=\S)\s(?=\S)")
+# White space with none beside it, and something behind it. The separators U+001C to U+001F are
+# white space to Python, but symbols like others to byte-pair encodings.
+_PLACE = re.compile(r"(?<=\S)[^\S\x1c-\x1f](?=\S)")
 
 
 def _chunks(path: Path, encoding: str) -> Iterator[str]:

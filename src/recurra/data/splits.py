@@ -79,6 +79,12 @@ def split_documents(
             part[-1] += document.text
         else:
             part.append(document.text)
+    for name in get_args(PartName):
+        if not getattr(parts, name) and (validation or name != "validation"):
+            raise DataError(
+                f"data: expected text in every part, none is left for {name}. Give more text, or "
+                "divide it otherwise."
+            )
     return parts
 
 
@@ -106,8 +112,8 @@ def divide(
         whole_words: whether a cut inside a word moves to its end.
 
     Raises:
-        SettingError: an unknown kind, or a block below 1.
-        DataError: a part would be empty.
+        SettingError: an unknown kind, a block below 1, or a piece where whole documents are sorted.
+        DataError: too little text to divide.
     """
     total = sum(lengths)
     _check(kind, block, total)
@@ -119,6 +125,11 @@ def divide(
             if kind == "tails":
                 seen = 0
         if kind == "hash":
+            if document.goes_on:
+                raise SettingError(
+                    f"split: hash sorts whole documents, got a piece of {document.source}. Read "
+                    "them without pieces, or divide otherwise."
+                )
             yield hash_part(document.text, validation=validation), document
             continue
         whole = lengths[number] if kind == "tails" else total
@@ -140,7 +151,8 @@ def divide(
         seen += len(text)
 
 
-_SPACE = re.compile(r"(?<!\s)\s|$")
+# Where white space begins: no word, no break and no byte pair reaches across it.
+_SPACE = re.compile(r"(?<!\s)[^\S\x1c-\x1f]|\Z")
 
 
 def _check(kind: SplitKind, block: int, total: int) -> None:

@@ -110,6 +110,7 @@ class Windows:
     Raises:
         SettingError: rows or size below 1.
         DataError: fewer symbols than rows.
+        ShapeError: conditions of more or fewer documents.
     """
 
     def __init__(
@@ -129,8 +130,10 @@ class Windows:
                 f"{len(self._stream) - 1} in all. Give more text, or a smaller "
                 "training.batch_size."
             )
-        self._given = given
-        self._starts = None if given is None else starts_of(self._stream)
+        self._given = self._starts = None
+        if given is not None:
+            self._starts = starts_of(self._stream)
+            self._given = _conditions(given, len(self._starts) - 1)
 
     @property
     def symbols(self) -> int:
@@ -196,6 +199,7 @@ class Buckets:
     Raises:
         SettingError: rows below 1.
         DataError: no document.
+        ShapeError: conditions of more or fewer documents.
     """
 
     def __init__(
@@ -210,7 +214,8 @@ class Buckets:
         self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
         starts = starts_of(self._stream)
         self._starts, self._lengths = starts[:-1], np.diff(starts) - 1
-        self._given, self._seed = given, seed
+        self._given = None if given is None else _conditions(given, len(self._lengths))
+        self._seed = seed
         if len(self._lengths) == 0:
             raise DataError("data: expected at least one document, got none.")
         self._order = functools.lru_cache(maxsize=2)(self._draw)
@@ -285,8 +290,8 @@ def document_batches(
         ShapeError: conditions of more or fewer documents.
     """
     check_size("rows", rows), check_size("size", size)
-    if given is not None and len(given) != len(documents):
-        raise ShapeError(f"given: expected a row for each of {len(documents)} documents")
+    if given is not None:
+        given = _conditions(given, len(documents))
     order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
     for first in range(0, len(order), rows):
         some = order[first : first + rows]
@@ -302,6 +307,17 @@ def _group(documents: Sequence[Ids], size: int, given: Ids | None) -> Iterator[B
         inputs = PaddedSequence.from_list([ids[span] for ids in documents])
         targets = PaddedSequence.from_list([ids[span] for ids in predicted])
         yield Batch(inputs if given is None else Tokens(inputs, _spread(given, inputs)), targets)
+
+
+def _conditions(given: Ids, documents: int) -> Ids:
+    """Checked, and as torch takes them."""
+    given = np.ascontiguousarray(given, np.int64)
+    if given.ndim != 2 or len(given) != documents:
+        raise ShapeError(
+            f"given: expected ids of conditions [{documents}, conditions], a row for each document,"
+            f" got {list(given.shape)}."
+        )
+    return given
 
 
 def _targets(document: Ids) -> Ids:

@@ -17,6 +17,7 @@ from recurra.errors import DataError, RecurraError, SettingError, nearest
 __all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "open_documents"]
 
 Unit = Literal["file", "paragraph", "line"]
+"""What of a text is a document."""
 
 _CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
 _ROWS = 64  # of a Parquet file, read at once

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -70,18 +70,18 @@ def encode_to_file(
     """Encode documents one by one and write them as one stream.
 
     The layout is that of :func:`~recurra.data.stream`: ``<s>`` in front of each document, and one
-    more at the end. One document at a time is held. The file gets its name when it is whole; what
-    had that name before stays until then.
+    more at the end. A document that ``goes_on`` is one with the document before it. One of them at
+    a time is held. The file gets its name when it is whole; what had that name before stays until
+    then.
 
     Args:
         documents: documents or their texts, read once.
         vocabulary: what makes ids of them.
         path: the file of ids; its header stands beside it, with ``.json`` added.
         limit: how many symbols are enough: what comes behind them is not read.
-        maximum: longest document in symbols; longer ones are truncated.
+        maximum: longest document in symbols; longer ones are truncated. Pieces of a document are
+            joined for that.
         truncate: on which side.
-
-    A document that ``goes_on`` is one with the document before it.
 
     Raises:
         DataError: no document, or one that cannot be read.
@@ -124,13 +124,13 @@ def _write(
     source, written = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
     count, number, unknown, characters, truncated = 1, 0, 0, 0, 0
     with open(partial, "wb", buffering=_BUFFER) as file:
-        for document in documents:
+        for document in documents if maximum is None else _joined(documents):
             if limit is not None and count - 1 - number >= limit:
                 break
             text = document if isinstance(document, str) else document.text
-            goes_on = not isinstance(document, str) and document.goes_on
-            told = text.encode("utf-8", "surrogatepass")
-            source.update(len(told).to_bytes(8, "little") + told)
+            goes_on = number > 0 and _goes_on(document)
+            # A byte that is not in UTF-8 parts documents, so pieces and their whole are the same.
+            source.update((b"" if goes_on else b"\xff") + text.encode("utf-8", "surrogatepass"))
             ids = vocabulary.encode(text)
             if maximum is not None and len(ids) > maximum:
                 ids = ids[:maximum] if truncate == "right" else ids[-maximum:]
@@ -161,6 +161,22 @@ def _write(
         vocabulary=_fingerprint(vocabulary),
         ids=written.hexdigest(),
     )
+
+
+def _goes_on(document: Document | str) -> bool:
+    return not isinstance(document, str) and document.goes_on
+
+
+def _joined(documents: Iterable[Document | str]) -> Iterator[str]:
+    """The texts of whole documents."""
+    begun: list[str] = []
+    for document in documents:
+        if begun and not _goes_on(document):
+            yield "".join(begun)
+            begun = []
+        begun.append(document if isinstance(document, str) else document.text)
+    if begun:
+        yield "".join(begun)
 
 
 def open_stream(

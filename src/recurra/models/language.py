@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pydantic
 from torch import Tensor, nn
@@ -71,7 +71,21 @@ class LanguageModelConfig(LanguageModelSettings):
     """
 
     vocabulary_size: int = pydantic.Field(ge=1, le=10**9)
-    conditions: dict[str, int] = {}
+    conditions: dict[str, Annotated[int, pydantic.Field(ge=1, le=10**9)]] = {}
+
+    # Their order is that of the ids and of the weights, and a JSON object has none.
+    @pydantic.field_serializer("conditions")
+    def _as_pairs(self, conditions: dict[str, int]) -> list[list[str | int]]:
+        return [[name, values] for name, values in conditions.items()]
+
+    @pydantic.field_validator("conditions", mode="before")
+    @classmethod
+    def _of_pairs(cls, conditions: Any) -> Any:
+        if not isinstance(conditions, list):
+            return conditions
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in conditions):
+            raise ValueError("pairs of a name and how many values it has")
+        return {str(name): values for name, values in conditions}
 
 
 class Reading(NamedTuple):
@@ -177,7 +191,10 @@ class LanguageModel(Model):
         ):
             names = ", ".join(self.conditions) or "none"
             got = "none" if given is None else list(given.shape)
-            raise ShapeError(f"given: expected ids {list(wanted)} ({names}), got {got}.")
+            raise ShapeError(
+                f"given: expected ids {list(wanted)} ({names}), got {got}. Ids are those of the "
+                "vocabularies of the conditions: start(batch, given)."
+            )
         return Reading(self.initial_state(batch), context, given)
 
     def step(self, token: Tensor, state: Reading) -> tuple[Tensor, Reading]:

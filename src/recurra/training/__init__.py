@@ -1,6 +1,6 @@
 """From a recipe and data to a run."""
 
-from recurra.training.corpus import Corpus, Part, Source, open_source, prepare
+from recurra.training.corpus import Corpus, CorpusPart, Source, open_source, prepare
 from recurra.training.evaluation import Evaluation, compare, evaluate
 from recurra.training.language import (
     Report,
@@ -22,16 +22,14 @@ from recurra.training.run import RunFolder
 
 __all__ = [
     "Corpus",
-    "Part",
-    "Source",
-    "open_source",
-    "prepare",
+    "CorpusPart",
     "DataSettings",
     "Evaluation",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
+    "Source",
     "Trained",
     "Training",
     "TrainingSettings",
@@ -39,6 +37,8 @@ __all__ = [
     "evaluate",
     "fit",
     "load_recipe",
+    "open_source",
+    "prepare",
     "recipe_names",
     "recipe_text",
     "resume_language_model",

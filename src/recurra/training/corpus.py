@@ -32,18 +32,21 @@ from recurra.data import (
     open_documents,
     open_stream,
 )
-from recurra.errors import DataError, nearest
+from recurra.errors import DataError, SettingError, nearest
 from recurra.training.recipe import DataSettings, TrainingSettings
 from recurra_runtime.vocabulary import RESERVED, Ids
 
-__all__ = ["Corpus", "Part", "Source", "as_documents", "open_source", "prepare"]
+__all__ = ["Corpus", "CorpusPart", "Source", "as_documents", "label_of", "open_source", "prepare"]
 
 Source = Documents | Sequence[str] | Sequence[Document]
+"""Documents, or a list of texts."""
+
 _BYTE_PAIRS = 8000
+_TEXT, _LETTER = "text", "first_letter"
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class CorpusPart:
     """Encoded documents of one part, on disk.
 
     Args:
@@ -78,7 +81,7 @@ class Corpus:
         characters: of all documents.
     """
 
-    parts: dict[PartName, Part]
+    parts: dict[PartName, CorpusPart]
     vocabulary: Vocabulary
     labels: dict[str, LabelVocabulary]
     fingerprint: str
@@ -87,7 +90,7 @@ class Corpus:
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
         """What an artifact keeps."""
-        return {"text": self.vocabulary, **self.labels}
+        return {_TEXT: self.vocabulary, **self.labels}
 
     def batches(self, data: DataSettings, training: TrainingSettings) -> Batches:
         """What is trained on."""
@@ -136,7 +139,8 @@ def prepare(
 ) -> Corpus:
     """Read, divide, make vocabularies and encode; no more than a piece of the text is held.
 
-    The texts are read once to be counted, once for the vocabularies, and once for each part.
+    The texts are read once to be counted, once for the vocabulary, once for the conditions if there
+    are some, and once for each part.
 
     Args:
         source: documents; they are read several times.
@@ -145,12 +149,20 @@ def prepare(
         report: is told what takes long.
 
     Raises:
+        SettingError: a condition that has the name of the text itself, or pieces where whole
+            documents are compared.
         DataError: no text, too little of it, or something wrong in it.
         RunError: the folder cannot be written.
     """
+    if _TEXT in data.conditions:
+        raise SettingError(
+            f"data.conditions: {_TEXT!r} is the text itself; give that column another name."
+        )
     documents = as_documents(source)
     if data.distinct:
         documents = _distinct(documents)
+    if _LETTER in data.conditions:
+        documents = _lettered(documents)
     lengths, fingerprint = _count(documents, data)
 
     def part(name: PartName) -> Iterator[Document]:
@@ -168,14 +180,11 @@ def prepare(
     if characters > 10_000_000:
         report(f"{characters:,} characters; making the vocabulary")
     vocabulary = _vocabulary(lambda: part("training"), data)
-    labels = {
-        name: LabelVocabulary.of(label_of(document, name) for document in part("training"))
-        for name in data.conditions
-    }
+    labels = _labels(part("training"), data.conditions) if data.conditions else {}
     names: list[PartName] = ["training", "validation", "test"]
     if not data.validation:
         names.remove("validation")
-    parts: dict[PartName, Part] = {}
+    parts: dict[PartName, CorpusPart] = {}
     for name in names:
         if characters > 10_000_000:
             report(f"encoding what is for {name}")
@@ -191,9 +200,9 @@ def label_of(document: Document, name: str) -> str:
     """
     if name in document.fields:
         return str(document.fields[name])
-    if name == "first_letter":
+    if name == _LETTER:
         return document.text[:1]
-    known = [*document.fields, "first_letter"]
+    known = [*document.fields, _LETTER]
     raise DataError(f"{document.source}: nothing is known as {name!r}; {nearest(name, known)}")
 
 
@@ -203,8 +212,12 @@ def _distinct(documents: Iterable[Document]) -> Documents:
     def read() -> Iterator[Document]:
         seen: set[bytes] = set()
         for document in documents:
-            raw = document.text.encode("utf-8", "surrogatepass")
-            key = hashlib.blake2b(raw, digest_size=16).digest()
+            if document.goes_on:
+                raise SettingError(
+                    f"data.distinct: compares whole documents, got a piece of {document.source}. "
+                    "Read them without pieces."
+                )
+            key = hashlib.blake2b(_bytes(document.text), digest_size=16).digest()
             if key not in seen:
                 seen.add(key)
                 yield document
@@ -212,20 +225,46 @@ def _distinct(documents: Iterable[Document]) -> Documents:
     return Documents("the texts", read)
 
 
+def _lettered(documents: Iterable[Document]) -> Documents:
+    """Documents that know their first letter, also where they are cut."""
+
+    def read() -> Iterator[Document]:
+        letter = ""
+        for document in documents:
+            if not document.goes_on:
+                letter = document.text[:1]
+            yield dataclasses.replace(document, fields={_LETTER: letter, **document.fields})
+
+    return Documents("the texts", read)
+
+
+def _labels(training: Iterable[Document], names: Sequence[str]) -> dict[str, LabelVocabulary]:
+    """Vocabularies of what is given of the documents that are trained on."""
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for document in training:
+        if not document.goes_on:
+            for name, labels in found.items():
+                labels.add(label_of(document, name))
+    return {name: LabelVocabulary.of(labels) for name, labels in found.items()}
+
+
 def _count(documents: Iterable[Document], data: DataSettings) -> tuple[Sequence[int], str]:
     """Characters of each document, or of all where nothing more is asked, and a fingerprint."""
     lengths = array("q")
     found = hashlib.blake2b(digest_size=16)
     for document in documents:
-        raw = document.text.encode("utf-8", "surrogatepass")
-        found.update(bytes([document.goes_on]) + len(raw).to_bytes(8, "little") + raw)
-        for name in data.conditions:
-            label = label_of(document, name).encode("utf-8", "surrogatepass")
-            found.update(len(label).to_bytes(8, "little") + label)
+        if not document.goes_on:  # bytes that are not in UTF-8 part documents and labels
+            labels = [label_of(document, name) for name in data.conditions]
+            found.update(b"\xff" + b"".join(_bytes(label) + b"\xfe" for label in labels))
+        found.update(_bytes(document.text))
         if not lengths or (data.split == "tails" and not document.goes_on):
             lengths.append(0)
         lengths[-1] += len(document.text)
     return lengths, found.hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _vocabulary(training: Callable[[], Iterable[Document]], data: DataSettings) -> Vocabulary:
@@ -261,7 +300,7 @@ def _encode(
     labels: dict[str, LabelVocabulary],
     data: DataSettings,
     folder: Path,
-) -> Part:
+) -> CorpusPart:
     given: list[list[int]] = []
 
     def noted() -> Iterator[Document]:
@@ -290,4 +329,4 @@ def _encode(
             "divide it otherwise with data.split."
         ) from None
     ids = open_stream(path, verify=False)
-    return Part(ids, np.array(given[: header.documents]) if labels else None, header)
+    return CorpusPart(ids, np.array(given[: header.documents]) if labels else None, header)

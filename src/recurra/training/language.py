@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, cast
 
-import pydantic
 import torch
 
 from recurra import artifact
-from recurra.data import Batches, PartName, Windows, document_batches
+from recurra.data import PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.sequences import Batch
 from recurra.training.corpus import Corpus, Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
-from recurra.training.loop import Progress, Training, interruptible
+from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
+from recurra.training.loop import Training, check_device, interruptible
 from recurra.training.optimizers import optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import Recipe, changed
-from recurra.training.run import DATA, RunFolder
+from recurra.training.recipe import Recipe, changed, checked
+from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
 __all__ = ["Report", "Trained", "resume_language_model", "run_source", "train_language_model"]
 
 NGRAMS = {"bigram": 2, "5-gram": 5}
 _MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What a training tells while it runs.
-
-    Args:
-        message: a sentence at a turning point, or None.
-        progress: after a step, or None.
-        validation: nats per symbol on the validation text where it has just been scored, or None.
-    """
-
-    message: str | None = None
-    progress: Progress | None = None
-    validation: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +85,10 @@ def train_language_model(
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
         raise
-    return _train(_Keeper(run, training, ready, report), ready, ngrams)
+    try:
+        return _train(Keeper(run, training, ready, report), ready, ngrams)
+    finally:
+        run.drop_data()
 
 
 def resume_language_model(
@@ -131,15 +118,31 @@ def resume_language_model(
     own = run_recipe(run)
     recipe = recipe or own
     _check_same(own, recipe)
+    _try_settings(recipe)
+    known = _source(run).get("blake2b")
     last = run.last_training()
+    try:
+        return _resume(recipe, source, run, report, known, last)
+    finally:
+        run.drop_data()
+
+
+def _resume(
+    recipe: Recipe,
+    source: Source,
+    run: RunFolder,
+    report: Callable[[Report], None],
+    known: object,
+    last: tuple[Path, TrainingState] | None,
+) -> Trained:
     ready = _prepare(recipe, source, run, report)
-    if run.read_json("data.json").get("blake2b") != ready.corpus.fingerprint:
+    if known != ready.corpus.fingerprint:
         raise DataError(
             f"{run.path}: the text is not the one that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
         )
     training = _begin(recipe, ready)
-    keeper = _Keeper(run, training, ready, report)
+    keeper = Keeper(run, training, ready, report)
     if last is not None:
         folder, (tensors, facts) = last
         loaded = artifact.load(folder)
@@ -149,18 +152,24 @@ def resume_language_model(
             keeper.load(facts)
         except (KeyError, ValueError, TypeError, RuntimeError) as problem:
             raise ArtifactError(f"{folder}: what it has does not fit ({problem}).") from None
-    if training.step >= training.steps and (run.path / "summary.json").exists():
-        run.drop_data()
-        raise RunError(
-            f"{run.path}: is at its end ({training.step} of {training.steps} steps). To go on for "
-            "longer set training.symbols or training.epochs higher."
-        )
-    run.cut_log(training.step)
+    if (run.path / "summary.json").exists():
+        where = f"({training.step} of {training.steps} steps)"
+        if training.step >= training.steps:
+            raise RunError(
+                f"{run.path}: is at its end {where}. To go on for longer set training.symbols or "
+                "training.epochs higher."
+            )
+        if keeper.stale():
+            raise RunError(
+                f"{run.path}: is at its end {where}: it was no better for {keeper.since} "
+                "evaluations (training.early_stop)."
+            )
+    run.rewind(training.step, keeper.chosen)
     run.write_json("recipe.json", recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
-    ngrams = artifact.read_ngrams(run.path)
-    if not ngrams:  # it was killed before they were counted
-        ngrams = _count(recipe, ready, run, report)
+    # Before the first checkpoint it may have been killed while they were counted or written.
+    ngrams = artifact.read_ngrams(run.path) if last is not None else {}
+    ngrams = ngrams or _count(recipe, ready, run, report)
     return _train(keeper, ready, ngrams)
 
 
@@ -173,11 +182,19 @@ def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, P
         SettingError: a change that no recipe takes.
     """
     run = RunFolder.open(path)
-    source = run.read_json("data.json").get("source")
+    source = _source(run).get("source")
     recipe = run_recipe(run)
     if changes:
         recipe = changed(recipe, changes, f"{run.path / 'recipe.json'}")
     return recipe, None if source is None else Path(source)
+
+
+def _source(run: RunFolder) -> dict[str, str | None]:
+    """Where the text of a run came from, and its fingerprint."""
+    told = run.read_json("data.json")
+    if not isinstance(told, dict) or not isinstance(told.get("source"), str | None):
+        raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name a text.")
+    return told
 
 
 def run_recipe(run: RunFolder) -> Recipe:
@@ -187,28 +204,20 @@ def run_recipe(run: RunFolder) -> Recipe:
         ArtifactError: it is damaged.
     """
     try:
-        return Recipe.model_validate(run.read_json("recipe.json"))
-    except pydantic.ValidationError as problem:
-        first = problem.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ArtifactError(f"{run.path / 'recipe.json'}: {place}: {first['msg']}.") from None
+        return checked(run.read_json("recipe.json"), str(run.path / "recipe.json"))
+    except SettingError as problem:
+        raise ArtifactError(f"{problem}.") from None
 
 
 def _silent(report: Report) -> None:
     """What processes beside the main one say."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ready:
-    """Data of a training, cut and numbered."""
-
-    corpus: Corpus
-    batches: Batches
-    validation: Callable[[], Iterable[Iterable[Batch]]] | None
-
-
 def _try_settings(recipe: Recipe) -> None:
-    """Build the model without memory: what it does not take is said before a text is read."""
+    """Build the model without memory: what cannot be is said before a text is read."""
+    check_device(recipe.training.device)
+    if recipe.training.tensorboard:
+        tensorboard_writer()
     conditions = dict.fromkeys(recipe.data.conditions, 4)
     config = LanguageModelConfig(
         **recipe.model.model_dump(), vocabulary_size=4, conditions=conditions
@@ -223,7 +232,7 @@ def _try_settings(recipe: Recipe) -> None:
 
 def _prepare(
     recipe: Recipe, source: Source, run: RunFolder, report: Callable[[Report], None]
-) -> _Ready:
+) -> Ready:
     data = recipe.data
     folder = run.path / DATA
     if not processes().main:  # each has files of its own
@@ -246,10 +255,10 @@ def _prepare(
         def validation() -> Iterable[Iterable[Batch]]:
             return [windows]
 
-    return _Ready(corpus, corpus.batches(data, recipe.training), validation)
+    return Ready(corpus, corpus.batches(data, recipe.training), validation)
 
 
-def _begin(recipe: Recipe, ready: _Ready) -> Training:
+def _begin(recipe: Recipe, ready: Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
     config = LanguageModelConfig(
@@ -261,7 +270,7 @@ def _begin(recipe: Recipe, ready: _Ready) -> Training:
 
 
 def _count(
-    recipe: Recipe, ready: _Ready, run: RunFolder, report: Callable[[Report], None]
+    recipe: Recipe, ready: Ready, run: RunFolder, report: Callable[[Report], None]
 ) -> dict[str, NGram]:
     """Count n-grams and keep them."""
     if not run.writes:
@@ -295,10 +304,10 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _train(keeper: _Keeper, ready: _Ready, ngrams: dict[str, NGram]) -> Trained:
+def _train(keeper: Keeper, ready: Ready, ngrams: dict[str, NGram]) -> Trained:
     run, training = keeper.run, keeper.training
     with interruptible() as asked, keeper:
-        for done in training:
+        for done in () if keeper.stale() else training:  # it was killed after its last step
             if keeper(done, any(processes().total(asked()))) == "interrupted":
                 return Trained(run.path, [], True, training.seconds)
             if keeper.stale():
@@ -316,7 +325,6 @@ def _train(keeper: _Keeper, ready: _Ready, ngrams: dict[str, NGram]) -> Trained:
     verdict = keeper.verdict(best, evaluations)
     told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
     run.write_json("summary.json", told)
-    run.drop_data()
     return Trained(run.path, evaluations, False, training.seconds, verdict)
 
 
@@ -333,167 +341,6 @@ def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NG
         )
         for name, order in NGRAMS.items()
     }
-
-
-class _Keeper:
-    """What happens beside the steps: validation, checkpoints, logs, interruption."""
-
-    def __init__(
-        self,
-        run: RunFolder,
-        training: Training,
-        ready: _Ready,
-        report: Callable[[Report], None],
-    ) -> None:
-        self.run, self.training, self.report = run, training, report
-        self.ready = ready
-        self.best: float | None = None
-        self.since = 0  # evaluations without a better one
-        self.values: list[float] = []  # of all evaluations so far
-        self.losses: list[float] = []  # since the last evaluation
-        self._board: Any = None
-
-    def __enter__(self) -> Self:
-        """Open the log of TensorBoard, if it is wanted."""
-        if self.training.settings.tensorboard and self.run.writes:
-            self._board = _tensorboard(self.run.path / "tensorboard", self.training.step)
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        """Close it."""
-        if self._board is not None:
-            self._board.close()
-
-    def load(self, facts: Mapping[str, Any]) -> None:
-        """Go on from what :meth:`_save` kept."""
-        self.best, self.since = facts["best"], int(facts["since"])
-        self.losses = [float(loss) for loss in facts["losses"]]
-        self.values = [float(value) for value in facts["values"]]
-
-    def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
-        """After a step."""
-        self.losses.append(done.loss)
-        every = max(1, -(-done.steps // self.training.settings.evaluations))
-        due = done.step % every == 0 or done.step == done.steps
-        stop = asked and done.step < done.steps
-        value = None
-        if due:
-            self._check_weights(done)
-            value = self._score(done)
-        elif stop:
-            self._check_weights(done)
-            self._save(best=self.best is None)
-        self.report(Report(progress=done, validation=value))
-        return "interrupted" if stop else "on"
-
-    def stale(self) -> bool:
-        """Whether it is time for an early stop."""
-        patience = self.training.settings.early_stop
-        return patience is not None and self.since >= patience
-
-    def _check_weights(self, done: Progress) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.training.model.parameters()):
-            raise RunError(
-                f"training: weights are no longer finite at step {done.step} of {done.steps}. "
-                "Checkpoints that were saved are kept. A smaller training.learning_rate usually "
-                "helps."
-            )
-
-    def _score(self, done: Progress) -> float | None:
-        """Validate, log, keep."""
-        with self.training.averaged():
-            value = self._validate()
-        mean = sum(self.losses) / len(self.losses)
-        # Without a validation text there is nothing to choose by: the last is the best. With one,
-        # the first is the best so far, whatever its score: even one that is no finite number.
-        best = value is None or self.best is None or value < self.best
-        if best:
-            self.best = math.inf if value is None or not math.isfinite(value) else value
-        self.since = 0 if best else self.since + 1
-        if value is not None:
-            self.values.append(value)
-        self.losses.clear()
-        numbers = {
-            "symbols": done.symbols,
-            "seconds": round(done.seconds, 2),
-            "training_nats": round(mean, 5),
-            "validation_nats": "" if value is None else round(value, 5),
-            "learning_rate": f"{done.learning_rate:.3g}",
-            "gradient_norm": round(done.gradient_norm, 4),
-            "clipped": round(done.clipped, 4),
-            "symbols_per_second": round(done.rate),
-        }
-        # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
-        self.run.log({"step": done.step, **numbers})
-        if self._board is not None:
-            for name, number in numbers.items():
-                if number != "":
-                    self._board.add_scalar(name, float(number), done.step)
-        self._save(best=best)
-        return value
-
-    def _save(self, *, best: bool) -> None:
-        tensors, facts = self.training.state()
-        facts |= {
-            "best": self.best,
-            "since": self.since,
-            "losses": self.losses,
-            "values": self.values,
-        }
-        with self.training.averaged():
-            self.run.checkpoint(
-                self.training.step,
-                self.training.model,
-                self.ready.corpus.vocabularies,
-                best=best,
-                training=(tensors, facts),
-            )
-
-    def _validate(self) -> float | None:
-        if self.ready.validation is None:
-            return None
-        value = None
-        if processes().main:
-            total, count = self.training.model.score(self.ready.validation())
-            value = total / max(count, 1)
-        return cast(float, processes().told(value))
-
-    def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
-        """Whether the model fits too little, too much or well, in a sentence with its reasons."""
-        limit = evaluations[0].symbols
-        part = self.ready.corpus.parts["training"]
-        documents = part.documents(limit)
-        given = None if part.given is None else part.given[: len(documents)]
-        (seen,) = compare_encoded({"": best}, documents, 1, given)
-        known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
-        facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
-        ngram = min((row.nats for row in evaluations[1:]), default=math.inf)
-        late = self.values[-2:]
-        if len(late) == 2 and late[1] < 0.99 * late[0]:
-            return f"It fits too little yet ({facts}) and was still improving: train for longer."
-        if held > 1.15 * known:
-            return (
-                f"It fits too much ({facts}): more text, more dropout or a smaller model would "
-                "help."
-            )
-        if evaluations[0].nats > ngram:
-            return (
-                f"It fits too little ({facts}): n-grams are better. Try a larger model, or train "
-                "for longer."
-            )
-        return f"It fits well ({facts})."
-
-
-def _tensorboard(path: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as problem:
-        raise SettingError(
-            "training.tensorboard: needs the library tensorboard, which cannot be imported "
-            f"({problem}); pip install 'recurra[tensorboard]' brings it."
-        ) from None
-    # What an earlier part of the run wrote behind its last checkpoint is written again.
-    return SummaryWriter(str(path), purge_step=step + 1)
 
 
 def _sizes(corpus: Corpus, model: Model) -> str:

@@ -78,7 +78,8 @@ class Training:
         self.step = self.symbols = self.clipped = 0
         self.working = self.seconds = 0.0
         self._carried: states.Tree = None
-        _move(model, settings.device)
+        check_device(settings.device)
+        model.to(settings.device)
         self._optimizer = optimizer_of(model, settings)
         self._average = [p.detach().clone() for p in model.parameters()] if settings.average else []
         if processes().number:  # the weights are the same ones, the draws from here on are not
@@ -108,9 +109,9 @@ class Training:
                 raise RunError(
                     f"training: the loss is {done.loss}, its gradient {done.norm}, at step "
                     f"{self.step + 1} of {self.steps}; "
-                    f"{where_it_began(self.model, batches, self._carried)}. Checkpoints that were "
-                    "saved are kept. A smaller training.learning_rate or training.clip usually "
-                    "helps."
+                    f"{where_it_began(self.model, batches, self._carried, self.settings)}. "
+                    "Checkpoints that were saved are kept. A smaller training.learning_rate or "
+                    "training.clip usually helps."
                 )
             self.step += 1
             self._carried = None if self.batches.begins(self.step * some) else done.state
@@ -261,9 +262,14 @@ def _steps(batches: Batches, settings: TrainingSettings) -> int:
     return math.ceil(count / settings.accumulate)
 
 
-def _move(model: nn.Module, device: str) -> None:
+def check_device(device: str) -> None:
+    """Try whether numbers can be kept on a device.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
     try:
-        model.to(device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as problem:
         raise SettingError(
             f"training.device: {device!r} cannot be used here ({str(problem).splitlines()[0]})"
@@ -308,10 +314,9 @@ def train_step(
     group = processes()
     optimizer.zero_grad(set_to_none=True)
     total, count = 0.0, 0
-    kind = settings.device.partition(":")[0]
     alone = len(batches) == 1 and group.count == 1
     for batch, begins in batches:
-        with torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        with _precision(settings):
             scored = model(batch, None if begins else state)
         one: Tensor = scored.total
         if alone:  # the mean at once saves a division of every gradient
@@ -352,8 +357,18 @@ def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[f
     return norm, largest > limit or after > settings.clip
 
 
+def _precision(settings: TrainingSettings) -> torch.autocast:
+    kind = settings.device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+
 @torch.no_grad()
-def where_it_began(model: Model, batches: Sequence[tuple[Batch, bool]], state: states.Tree) -> str:
+def where_it_began(
+    model: Model,
+    batches: Sequence[tuple[Batch, bool]],
+    state: states.Tree,
+    settings: TrainingSettings,
+) -> str:
     """Where the first number that is not finite appears, in words; dropout is off."""
     for name, parameter in model.named_parameters():
         if not parameter.isfinite().all():
@@ -374,7 +389,7 @@ def where_it_began(model: Model, batches: Sequence[tuple[Batch, bool]], state: s
         if not isinstance(part, Cell)
     ]
     try:
-        with evaluating(model):
+        with evaluating(model), _precision(settings):
             for batch, begins in batches:
                 state = model(batch, None if begins else state).state
                 if found:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from recurra.errors import SettingError
+from recurra.errors import SettingError, nearest
 from recurra.training.recipe import TrainingSettings
 
 __all__ = ["optimizer_of", "rate_at"]
@@ -30,6 +31,9 @@ _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     )
 }
 _FUSED = ("adam", "adamw", "sgd")
+_ELSEWHERE = {"lr": "training.learning_rate", "weight_decay": "training.weight_decay"}
+# What a training here has no use for: losses that grow, steps with a gradient, CUDA graphs.
+_NEVER = ("params", "maximize", "differentiable", "capturable")
 
 
 def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -40,7 +44,7 @@ def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Op
         settings: its name and numbers. AdamW and Adam have betas (0.9, 0.99) unless given.
 
     Raises:
-        SettingError: an argument it does not take.
+        SettingError: an argument it does not take, or a value that the argument cannot have.
     """
     matrices = [p for p in model.parameters() if p.dim() > 1]
     others = [p for p in model.parameters() if p.dim() <= 1]
@@ -54,13 +58,45 @@ def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Op
         chosen["betas"] = (0.9, 0.99)
     if name in _FUSED:
         chosen["fused"] = True
-    chosen |= settings.optimizer_settings
-    if isinstance(chosen.get("betas"), list):  # TOML has no tuples
-        chosen["betas"] = tuple(chosen["betas"])
+    if settings.optimizer_settings.get("foreach"):  # torch takes one of the two
+        chosen.pop("fused", None)
+    chosen |= _checked(name, settings.optimizer_settings)
     try:
         return _KINDS[name](groups, lr=settings.learning_rate, **chosen)
     except (TypeError, ValueError, RuntimeError) as problem:
         raise SettingError(f"training.optimizer_settings: {name}: {problem}") from None
+
+
+def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of an optimizer, each of the type of its default: torch looks at few of them."""
+    known = {
+        key: argument.default
+        for key, argument in inspect.signature(_KINDS[name]).parameters.items()
+        if key not in (*_ELSEWHERE, *_NEVER)
+    }
+    chosen: dict[str, Any] = {}
+    for key, value in given.items():
+        place = f"training.optimizer_settings: {name}: {key}"
+        if key in _ELSEWHERE:
+            raise SettingError(f"{place} is {_ELSEWHERE[key]}; set it there")
+        if key not in known:
+            raise SettingError(f"{place}: there is no such argument; {nearest(key, known)}")
+        like = known[key]
+        chosen[key] = tuple(value) if isinstance(value, list) else value  # TOML has no tuples
+        if isinstance(like, bool) or like is None:
+            fits, expected = isinstance(value, bool), "true or false"
+        elif isinstance(like, tuple):
+            numbers = isinstance(value, list | tuple) and all(map(_is_number, value))
+            fits, expected = numbers and len(value) == len(like), f"{len(like)} numbers in a list"
+        else:
+            fits, expected = _is_number(value), "a number"
+        if not fits:
+            raise SettingError(f"{place}: expected {expected}, got {value!r}")
+    return chosen
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def rate_at(step: int, steps: int, settings: TrainingSettings) -> float:

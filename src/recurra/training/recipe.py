@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from recurra.data.splits import SplitKind
 from recurra.data.texts import Unit
@@ -35,6 +36,14 @@ class _Settings(pydantic.BaseModel):
     """Unknown names and wrong types are refused, and nothing changes after the check."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _contradiction(
+    settings: _Settings, name: str, why: str, expected: str = "it to be left out", section: str = ""
+) -> PydanticCustomError:
+    """A setting that others leave no room for; :func:`_message` says it of the setting alone."""
+    told = {"place": section + name, "got": getattr(settings, name), "expected": expected}
+    return PydanticCustomError("contradiction", "{why}", told | {"why": why})
 
 
 class DataSettings(_Settings):
@@ -96,19 +105,22 @@ class DataSettings(_Settings):
         """Settings that contradict each other are refused, not ignored."""
         given = self.model_fields_set
 
-        def refuse(name: str, why: str) -> None:
-            raise ValueError(f"{name} to be left out: {why}")
-
         if self.vocabulary != "words":
             for name in ("lower", "punctuation", "breaks", "minimum_count"):
                 if name in given and getattr(self, name) != type(self).model_fields[name].default:
-                    refuse(name, f"the vocabulary is of {self.vocabulary}, not of words")
+                    raise _contradiction(
+                        self, name, f"the vocabulary is of {self.vocabulary}, not of words"
+                    )
         if self.vocabulary == "bytes" and self.vocabulary_size is not None:
-            refuse("vocabulary_size", "a vocabulary of bytes always has 259 ids")
+            raise _contradiction(
+                self, "vocabulary_size", "a vocabulary of bytes always has 259 ids"
+            )
         if self.maximum_length is not None and self.reading == "windows":
-            refuse("maximum_length", "windows read on, whatever the length; batches=documents")
+            raise _contradiction(
+                self, "maximum_length", "windows read on, whatever the length; batches=documents"
+            )
         if len(set(self.conditions)) < len(self.conditions):
-            raise ValueError("each of conditions once")
+            raise _contradiction(self, "conditions", "one of them stands twice", "each once")
         return self
 
     @property
@@ -177,6 +189,18 @@ class Recipe(_Settings):
     model: LanguageModelSettings = LanguageModelSettings()
     training: TrainingSettings = TrainingSettings()
 
+    @pydantic.model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Settings of two sections that contradict each other."""
+        if self.training.early_stop is not None and not self.data.validation:
+            raise _contradiction(
+                self.training,
+                "early_stop",
+                "without a validation text (data.validation=false) there is nothing to stop by",
+                section="training.",
+            )
+        return self
+
 
 def recipe_names() -> list[str]:
     """Recipes that come with the package."""
@@ -232,7 +256,7 @@ def _changed(data: dict[str, Any], changes: Iterable[str], name: str) -> Recipe:
             if not isinstance(place, dict):
                 raise SettingError(f"--set {change!r}: {section} is a setting, not a section")
         place[last] = _value(value.strip())
-    return _check(data, name)
+    return checked(data, name)
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -260,7 +284,12 @@ def _value(text: str) -> Any:
         return text
 
 
-def _check(data: Mapping[str, Any], name: str) -> Recipe:
+def checked(data: Any, name: str) -> Recipe:
+    """A recipe of its settings.
+
+    Raises:
+        SettingError: one of them cannot be; the message begins with the name of the recipe.
+    """
     try:
         return Recipe.model_validate(data)
     except pydantic.ValidationError as problem:
@@ -271,8 +300,19 @@ def _message(error: Any, name: str) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"recipe {name}: no setting {place!r}; {nearest(place, _known(Recipe))}"
-    expected = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"recipe {name}: {place}: expected {expected}, got {error['input']!r}"
+    if error["type"] == "contradiction":
+        told = error["ctx"]
+        place = ".".join(part for part in (place, told["place"]) if part)
+        got = _short(told["got"])
+        return f"recipe {name}: {place}: expected {told['expected']}, got {got}: {told['why']}"
+    expected, _, _ = error["msg"].removeprefix("Input should be ").partition(" or instance of ")
+    got = _short(error["input"])
+    return f"recipe {name}: {place + ': ' if place else ''}expected {expected}, got {got}"
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _known(settings: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

@@ -35,7 +35,7 @@ from recurra.models import Model, NGram
 from recurra.training.processes import processes
 from recurra_runtime.vocabulary import Vocabulary
 
-__all__ = ["DATA", "RunFolder"]
+__all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
 _TENSORS, _STATE = "training.safetensors", "training.json"
@@ -96,7 +96,7 @@ class RunFolder:
         """
         try:
             return json.loads((self.path / name).read_bytes())
-        except (OSError, ValueError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise ArtifactError(f"{self.path / name}: missing or damaged ({problem}).") from None
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -139,19 +139,47 @@ class RunFolder:
         if self.writes:
             shutil.rmtree(self.path / DATA, ignore_errors=True)
 
-    def cut_log(self, step: int) -> None:
-        """Take out of log.csv what came after a step: it is done again."""
-        path = self.path / "log.csv"
-        if not self.writes or not path.exists():
+    def rewind(self, step: int, best: str | None) -> None:
+        """Take back what came after a step: it is done again.
+
+        Args:
+            step: of the last checkpoint; 0 before the first.
+            best: the checkpoint that was the best one then.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if not self.writes:
             return
-        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        self._cut_log(step)
+        (self.path / "summary.json").unlink(missing_ok=True)
+        # A run that was killed while it kept a checkpoint has more than ``last`` tells, and may go
+        # on in another way now: for longer, with another learning rate.
+        if best is not None and (self.path / "checkpoints" / best).is_dir():
+            self.write("best", best + "\n")
+        for folder in (self.path / "checkpoints").iterdir():
+            if not folder.name.isdigit() or int(folder.name) > step:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _cut_log(self, step: int) -> None:
+        path = self.path / "log.csv"
+        if not path.exists():
+            return
+        text = path.read_text(encoding="utf-8", errors="replace")
+        header, *lines = text.splitlines(keepends=True) or [""]
         # A line that was being written when the run was killed may be half there.
         whole = [n for n in lines if n.endswith("\n") and n.count(",") == header.count(",")]
-        kept = [line for line in whole if int(line.partition(",")[0]) <= step]
+        steps = [(line.partition(",")[0], line) for line in whole]
+        kept = [line for number, line in steps if number.isdecimal() and int(number) <= step]
         if kept:
             self.write("log.csv", header + "".join(kept))
         else:
             path.unlink()
+
+    @staticmethod
+    def name_of(step: int) -> str:
+        """The name of the checkpoint of a step."""
+        return f"{step:06d}"
 
     def checkpoint(
         self,
@@ -176,7 +204,7 @@ class RunFolder:
         """
         if not self.writes:
             return
-        name = f"{step:06d}"
+        name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
             artifact.save(folder, model, vocabularies, _training_files(training))

@@ -1,0 +1,235 @@
+"""What happens beside the steps of a training: validation, checkpoints, logs, early stops."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self, cast
+
+from recurra.data import Batches
+from recurra.errors import RunError, SettingError
+from recurra.models import Model
+from recurra.sequences import Batch
+from recurra.training.corpus import Corpus
+from recurra.training.evaluation import Evaluation, compare_encoded
+from recurra.training.loop import Progress, Training
+from recurra.training.processes import processes
+from recurra.training.run import RunFolder
+
+__all__ = ["Keeper", "Ready", "Report", "tensorboard_writer"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a training tells while it runs.
+
+    Args:
+        message: a sentence at a turning point, or None.
+        progress: after a step, or None.
+        validation: nats per symbol on the validation text where it has just been scored, or None.
+    """
+
+    message: str | None = None
+    progress: Progress | None = None
+    validation: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """Data of a training, cut and numbered.
+
+    Args:
+        corpus: all of it.
+        batches: of the training text.
+        validation: gives groups of windows of the validation text; None where there is none.
+    """
+
+    corpus: Corpus
+    batches: Batches
+    validation: Callable[[], Iterable[Iterable[Batch]]] | None
+
+
+class Keeper:
+    """What happens beside the steps: validation, checkpoints, logs, interruption.
+
+    Args:
+        run: where all is written.
+        training: whose steps they are.
+        ready: its data.
+        report: is told how it goes.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        training: Training,
+        ready: Ready,
+        report: Callable[[Report], None],
+    ) -> None:
+        self.run, self.training, self.report = run, training, report
+        self.ready = ready
+        self.best: float | None = None
+        self.chosen: str | None = None  # the best checkpoint
+        self.since = 0  # evaluations without a better one
+        self.values: list[float] = []  # of all evaluations so far
+        self.losses: list[float] = []  # since the last evaluation
+        self._board: Any = None
+
+    def __enter__(self) -> Self:
+        """Open the log of TensorBoard, if it is wanted."""
+        if self.training.settings.tensorboard and self.run.writes:
+            self._board = _tensorboard(self.run.path / "tensorboard", self.training.step)
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Close it."""
+        if self._board is not None:
+            self._board.close()
+
+    def load(self, facts: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`_save` kept."""
+        self.best, self.since = facts["best"], int(facts["since"])
+        self.chosen = str(facts["chosen"])
+        self.losses = [float(loss) for loss in facts["losses"]]
+        self.values = [float(value) for value in facts["values"]]
+
+    def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
+        """After a step."""
+        self.losses.append(done.loss)
+        every = max(1, -(-done.steps // self.training.settings.evaluations))
+        due = done.step % every == 0 or done.step == done.steps
+        stop = asked and done.step < done.steps
+        value = None
+        if due:
+            self._check_weights(done)
+            value = self._score(done)
+        elif stop:
+            self._check_weights(done)
+            self._save(best=self.best is None)
+        self.report(Report(progress=done, validation=value))
+        return "interrupted" if stop else "on"
+
+    def stale(self) -> bool:
+        """Whether it is time for an early stop."""
+        patience = self.training.settings.early_stop
+        return patience is not None and self.since >= patience
+
+    def _check_weights(self, done: Progress) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.training.model.parameters()):
+            raise RunError(
+                f"training: weights are no longer finite at step {done.step} of {done.steps}. "
+                "Checkpoints that were saved are kept. A smaller training.learning_rate usually "
+                "helps."
+            )
+
+    def _score(self, done: Progress) -> float | None:
+        """Validate, log, keep."""
+        with self.training.averaged():
+            value = self._validate()
+        mean = sum(self.losses) / len(self.losses)
+        # Without a validation text there is nothing to choose by: the last is the best. With one,
+        # the first is the best so far, whatever its score: even one that is no finite number.
+        best = value is None or self.best is None or value < self.best
+        if best:
+            self.best = math.inf if value is None or not math.isfinite(value) else value
+        self.since = 0 if best else self.since + 1
+        if value is not None:
+            self.values.append(value)
+        self.losses.clear()
+        numbers = {
+            "symbols": done.symbols,
+            "seconds": round(done.seconds, 2),
+            "training_nats": round(mean, 5),
+            "validation_nats": "" if value is None else round(value, 5),
+            "learning_rate": f"{done.learning_rate:.3g}",
+            "gradient_norm": round(done.gradient_norm, 4),
+            "clipped": round(done.clipped, 4),
+            "symbols_per_second": round(done.rate),
+        }
+        # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
+        self.run.log({"step": done.step, **numbers})
+        if self._board is not None:
+            for name, number in numbers.items():
+                if number != "":
+                    self._board.add_scalar(name, float(number), done.step)
+        self._save(best=best)
+        return value
+
+    def _save(self, *, best: bool) -> None:
+        if best:
+            self.chosen = self.run.name_of(self.training.step)
+        tensors, facts = self.training.state()
+        facts |= {
+            "best": self.best,
+            "chosen": self.chosen,
+            "since": self.since,
+            "losses": self.losses,
+            "values": self.values,
+        }
+        with self.training.averaged():
+            self.run.checkpoint(
+                self.training.step,
+                self.training.model,
+                self.ready.corpus.vocabularies,
+                best=best,
+                training=(tensors, facts),
+            )
+
+    def _validate(self) -> float | None:
+        if self.ready.validation is None:
+            return None
+        value = None
+        if processes().main:
+            total, count = self.training.model.score(self.ready.validation())
+            value = total / max(count, 1)
+        return cast(float, processes().told(value))
+
+    def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
+        """Whether the model fits too little, too much or well, in a sentence with its reasons."""
+        limit = evaluations[0].symbols
+        part = self.ready.corpus.parts["training"]
+        documents = part.documents(limit)
+        given = None if part.given is None else part.given[: len(documents)]
+        (seen,) = compare_encoded({"": best}, documents, 1, given)
+        known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
+        facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
+        ngram = min((row.nats for row in evaluations[1:]), default=math.inf)
+        if not math.isfinite(known + held):
+            return f"It fits nothing ({facts}): a smaller training.learning_rate usually helps."
+        late = self.values[-2:]
+        if len(late) == 2 and late[1] < 0.99 * late[0]:
+            return f"It fits too little yet ({facts}) and was still improving: train for longer."
+        if held > 1.15 * known:
+            return (
+                f"It fits too much ({facts}): more text, more dropout or a smaller model would "
+                "help."
+            )
+        if evaluations[0].nats > ngram:
+            return (
+                f"It fits too little ({facts}): n-grams are better. Try a larger model, or train "
+                "for longer."
+            )
+        return f"It fits well ({facts})."
+
+
+def _tensorboard(path: Path, step: int) -> Any:
+    # What an earlier part of the run wrote behind its last checkpoint is written again.
+    return tensorboard_writer()(str(path), purge_step=step + 1)
+
+
+def tensorboard_writer() -> Any:
+    """The class that writes logs for TensorBoard.
+
+    Raises:
+        SettingError: the library is missing; the message says what brings it.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as problem:
+        raise SettingError(
+            "training.tensorboard: needs the library tensorboard, which cannot be imported "
+            f"({problem}); pip install 'recurra[tensorboard]' brings it."
+        ) from None
+    return SummaryWriter

@@ -1,0 +1,192 @@
+"""The harness of the benchmarks: turns, spreads, what is void, and what is kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def harness(monkeypatch, tmp_path):
+    """A fresh harness whose results go elsewhere."""
+    spec = importlib.util.spec_from_file_location(
+        "benchmark_harness", ROOT / "benchmarks" / "harness.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)  # dataclasses look there
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
+    return module
+
+
+class Clock:
+    """Time that moves only when a rival takes some; rivals note that they were called."""
+
+    def __init__(self, harness, monkeypatch):
+        self.now, self.calls = 0.0, []
+        monkeypatch.setattr(harness, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(harness, "sgemm_rates", lambda: [100.0] * 5)
+
+    def rival(self, name, *seconds):
+        """Takes these seconds, over and over again."""
+
+        def work():
+            self.now += seconds[self.calls.count(name) % len(seconds)]
+            self.calls.append(name)
+
+        return work
+
+
+@pytest.fixture
+def clock(harness, monkeypatch):
+    return Clock(harness, monkeypatch)
+
+
+def test_rivals_run_in_turn_and_each_call_is_timed_by_itself(harness, clock):
+    rivals = {"a": clock.rival("a", 1.0, 2.0), "b": clock.rival("b", 5.0)}
+    seconds = harness.in_turn(rivals, 3)
+    assert clock.calls == ["a", "b"] * 3
+    assert seconds == {"a": [1.0, 2.0, 1.0], "b": [5.0, 5.0, 5.0]}
+
+
+def test_a_steady_measurement_counts_every_run_but_the_warm_ones(harness, clock, capsys):
+    done = harness.measure({"a": clock.rival("a", 1.0), "b": clock.rival("b", 4.0)}, 17)
+    assert clock.calls == ["a", "b"] * (17 + 4)  # a call that does not count before every 5 rounds
+    assert [len(values) for values in done.seconds.values()] == [17, 17]
+    assert not done.void
+    assert done.mark == ""
+    assert done.attempts == 1
+    assert done.median("b") == 4.0
+    assert done.speed("a", "b") == (4.0, 4.0, 4.0)
+    assert "VOID" not in str(done)
+    assert capsys.readouterr().out == ""
+
+
+def test_speed_is_taken_round_by_round(harness):
+    done = harness.Measurement({"a": [1.0, 2.0, 4.0], "b": [3.0, 4.0, 4.0]}, [1.0, 1.0])
+    assert done.speed("a", "b") == (1.5, 2.0, 2.5)
+    assert done.speed("b", "a")[1] == 0.5
+
+
+def test_spread_is_the_third_quartile_over_the_first(harness):
+    assert harness.spread([1.0, 2.0, 3.0, 4.0, 5.0]) == 2.0
+    # Half of the values may be anything.
+    assert harness.spread([0.1, 2.0, 2.0, 2.0, 90.0]) == 1.0
+
+
+@pytest.mark.parametrize("shaky", ["ours", "rival", "sgemm"])
+def test_any_spread_makes_a_measurement_void_and_it_is_repeated(
+    harness, clock, monkeypatch, capsys, shaky
+):
+    swinging = (1.0, 1.0, 2.0, 2.0)
+    rivals = {
+        name: clock.rival(name, *(swinging if name == shaky else (1.0,)))
+        for name in ("ours", "rival")
+    }
+    if shaky == "sgemm":
+        monkeypatch.setattr(harness, "sgemm_rates", lambda: [50.0, 50.0, 100.0, 100.0, 75.0])
+    done = harness.measure(rivals, 16)
+    assert done.void
+    assert done.attempts == 5
+    assert done.worst_spread == 2.0
+    assert clock.calls.count("ours") == 5 * (16 + 4)
+    assert "VOID" in str(done)
+    assert done.mark == " *(void: spread 2.00)*"
+    assert done.to_json()["void"] is True
+    assert capsys.readouterr().out.count("is void") == 5
+
+
+def test_the_first_good_measurement_ends_the_repeating(harness, clock, monkeypatch):
+    rates = iter([[50.0, 100.0] * 3] * 8 + [[100.0] * 5] * 4)  # four looks a measurement
+    monkeypatch.setattr(harness, "sgemm_rates", lambda: next(rates))
+    done = harness.measure({"a": clock.rival("a", 1.0)}, 15)
+    assert not done.void
+    assert done.attempts == 3
+
+
+def test_of_void_measurements_the_steadiest_is_told(harness, clock, monkeypatch):
+    tops = iter([400.0] * 4 + [300.0] * 4 + [200.0] * 4 + [500.0] * 4 + [600.0] * 4)
+    monkeypatch.setattr(harness, "sgemm_rates", lambda: [100.0, next(tops)] * 3)
+    done = harness.measure({"a": clock.rival("a", 1.0)}, 15)
+    assert done.void
+    assert done.worst_spread == 2.0
+
+
+def test_few_runs_are_refused(harness, clock):
+    with pytest.raises(SystemExit, match="at least 15, got 14"):
+        harness.measure({"a": clock.rival("a", 1.0)}, 14)
+    assert clock.calls == []
+
+
+def test_products_of_matrices_are_timed(harness, monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr(harness, "perf_counter", lambda: float(next(ticks)))
+    assert harness.sgemm_rates(3, 10) == [2e-6] * 3  # 2 n^3 operations in a second, each
+
+
+def test_the_machine_is_told_with_its_instructions_and_versions(harness):
+    facts = harness._facts("model name\t: A\nflags\t\t: fpu avx2 avx512f mmx amx_bf16\n\n")
+    assert facts["flags"] == "fpu avx2 avx512f mmx amx_bf16"
+    told = harness.machine()
+    assert all(told[name] for name in ("capability", "threads", "python", "torch", "numpy"))
+    if told["capability"] in ("AVX2", "AVX512"):
+        assert {"avx", "avx2"} <= set(told["flags"])
+    words = harness.machine_in_words()
+    for part in (f"{told['threads']} threads", told["capability"], told["numpy"], told["recurra"]):
+        assert str(part) in words
+
+
+MEASURED = ["src/recurra/errors.py"]
+
+
+def kept(harness, name="speed"):
+    return json.loads((harness.RESULTS / f"{name}.json").read_text())
+
+
+def test_a_result_has_all_that_is_needed_to_get_it_again(harness, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(ROOT / "benchmarks" / "speed.py"), "--runs", "20"])
+    for name in harness._ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    harness.keep("speed", {"question": "fast?", "figure": "3"}, MEASURED, seed=7)
+    result = kept(harness)
+    assert result["command"] == "OMP_NUM_THREADS=1 python benchmarks/speed.py --runs 20"
+    assert result["seed"] == 7
+    assert result["code"] == harness.code_hash(*MEASURED)
+    assert result["machine"] == harness.machine()
+    assert result["figure"] == "3"
+    assert {"commit", "date", "void"} <= set(result)
+
+
+def test_each_instruction_set_has_a_file_of_its_own(harness, monkeypatch):
+    usual = harness.machine()
+    for capability in ("AVX2", "AVX512", "NO AVX"):
+        monkeypatch.setattr(harness, "machine", lambda c=capability: usual | {"capability": c})
+        harness.keep("speed", {"figure": capability}, MEASURED, by_instruction_set=True)
+    names = sorted(path.name for path in harness.RESULTS.iterdir())
+    assert names == ["speed.avx2.json", "speed.avx512.json", "speed.no-avx.json"]
+    assert kept(harness, "speed.avx2")["figure"] == "AVX2"
+
+
+def test_a_void_result_never_replaces_a_good_one_of_the_same_code(harness, monkeypatch):
+    harness.keep("speed", {"figure": "void at first"}, MEASURED, void=True)
+    harness.keep("speed", {"figure": "good"}, MEASURED)
+    with pytest.raises(SystemExit, match="void"):
+        harness.keep("speed", {"figure": "void"}, MEASURED, void=True)
+    assert kept(harness)["figure"] == "good"
+    monkeypatch.setattr(harness, "code_hash", lambda *places: "newer")
+    harness.keep("speed", {"figure": "void of newer code"}, MEASURED, void=True)
+    assert kept(harness)["void"] is True
+
+
+def test_code_that_changed_while_it_was_measured_is_not_kept(harness, monkeypatch):
+    monkeypatch.setattr(harness, "_STARTED", 0.0)
+    with pytest.raises(SystemExit, match=r"errors\.py was changed while"):
+        harness.keep("speed", {"figure": "3"}, MEASURED)
+    assert not harness.RESULTS.exists()
