@@ -344,7 +344,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
         ("model.cell_settings.forget_bias=high", ["forget_bias: expected a number, got 'high'"]),
         ("model.cell_settings.bias=3", ["bias: expected true or false, got 3"]),
         ("data.split=blocks", ["expected at least 100000 characters", "data.split=tail"]),
-        ("data.split=half", ["data.split: expected 'tail', 'tails', 'blocks' or 'hash', got 'half'"]),
+        ("data.split=half", ["data.split: expected 'tail', ", "got 'half'"]),
         ("data.vocabulary=letters", ["data.vocabulary: expected 'characters', "]),
         ("data.encoding=klingon", ["'klingon'", "utf-8"]),
         ("training.batch_size=1000000", ["each of 1000000 rows", "training.batch_size"]),

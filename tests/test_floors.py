@@ -25,8 +25,10 @@ FLOORS = [
     ["training", "pipeline"],
     ["streaming", "interop", "inspect"],
     ["progress"],
+    ["console"],
     ["cli"],
     ["__init__"],
+    ["__main__"],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Of rooms that may be seen in part only: the module that may.

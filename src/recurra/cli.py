@@ -6,24 +6,30 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
-import shutil
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.errors import DataError, RecurraError, SettingError, ShapeError
+from recurra.console import (
+    command,
+    free,
+    friendly,
+    import_cells,
+    print_json,
+    print_table,
+    print_texts,
+    progress,
+    with_imports,
+    write,
+)
+from recurra.errors import SettingError
 
 if TYPE_CHECKING:
     from recurra.pipeline import TextModel
-    from recurra.training import Evaluation
 
 __all__ = ["app", "main"]
 
@@ -83,7 +89,7 @@ def new(
     with friendly():
         from recurra.training import recipe_text
 
-        _write(recipe_text(recipe))
+        write(recipe_text(recipe))
 
 
 @app.command()
@@ -108,7 +114,7 @@ def train(
 ) -> None:
     """Train a model on a text, beside n-grams of the same text, or go on with a run."""
     with friendly():
-        _import(import_)
+        import_cells(import_)
         from recurra.training import (
             load_recipe,
             open_source,
@@ -137,7 +143,7 @@ def train(
         documents = open_source(data, chosen.data)
         folder = resume or out
         assert folder is not None
-        with _progress() as report:
+        with progress() as report:
             if resume is not None:
                 done = resume_language_model(folder, documents, report, recipe=chosen)
             else:
@@ -145,15 +151,15 @@ def train(
                 done = train_language_model(chosen, documents, folder, report, place=place)
         if done.interrupted:
             print(
-                f"Stopped. To go on: {_command()} train --resume {folder}{_with(import_)}",
+                f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}",
                 file=sys.stderr,
             )
             raise typer.Exit(130)
         if not done.evaluations:  # a process beside the main one
             return
-        _table(done.evaluations, "held-out text")
+        print_table(done.evaluations, "held-out text")
         print(done.verdict)
-        print(f"{folder} is ready. Try: {_command()} generate {folder}{_with(import_)}")
+        print(f"{folder} is ready. Try: {command()} generate {folder}{with_imports(import_)}")
 
 
 @app.command()
@@ -171,27 +177,27 @@ def demo(
         changes = [f"training.seed={seed}"]
         if symbols is not None:
             changes.append(f"training.symbols={symbols}")
-        folder = out or _free(Path("runs/demo"))
+        folder = out or free(Path("runs/demo"))
         print("A recurrent model and n-grams learn the source text of Python's standard library.")
-        with _progress() as report:
+        with progress() as report:
             done = train_language_model(
                 load_recipe("demo", changes), [standard_library()], folder, report
             )
         if done.interrupted:
-            print(f"Stopped. What was learned is kept: {_command()} generate {folder}")
+            print(f"Stopped. What was learned is kept: {command()} generate {folder}")
             raise typer.Exit(130)
-        _table(done.evaluations, "held-out source text")
+        print_table(done.evaluations, "held-out source text")
         print("It writes:\n")
         prompt = "    def "
-        _write(prompt)
+        write(prompt)
         for piece in Writer(folder).write(prompt, limit=400, temperature=0.5, seed=seed):
-            _write(piece)
+            write(piece)
         print(f"""
 
 The run is in {folder}. Where to look next:
-  {_command()} generate {folder} --prompt "class " --temperature 0.5
-  {_command()} describe {folder}
-  {_command()} train language-model --data book.txt --out runs/book""")
+  {command()} generate {folder} --prompt "class " --temperature 0.5
+  {command()} describe {folder}
+  {command()} train language-model --data book.txt --out runs/book""")
 
 
 @app.command()
@@ -200,17 +206,17 @@ def evaluate(
     data: Data,
     which: Which = "best",
     encoding: Encoding = None,
-    pattern: Annotated[str, typer.Option(help="Which files of a folder to read.")] = "*.txt",
+    pattern: Annotated[str | None, typer.Option(help="Which files of a folder to read.")] = None,
     import_: Import = None,
 ) -> None:
     """Score a run on a text: nats and bits per character, perplexity, beside its n-grams."""
     with friendly():
-        _import(import_)
-        from recurra.data import read_documents
+        import_cells(import_)
+        from recurra.training import data_settings, open_source
         from recurra.training import evaluate as score
 
-        documents = read_documents(data, pattern=pattern, encoding=encoding or "utf-8")
-        _table(score(run, [d.text for d in documents], which=which), str(data))
+        settings = data_settings(run, pattern=pattern, encoding=encoding)
+        print_table(score(run, open_source(data, settings, pieces=False), which=which), str(data))
 
 
 @app.command()
@@ -241,7 +247,7 @@ def generate(
 ) -> None:
     """Write on from a prompt; one text appears as it is written, several or --beam at the end."""
     with friendly():
-        _import(import_)
+        import_cells(import_)
         draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         drawn = [name for name, value in draws.items() if value is not None]
         if beam is not None and drawn:
@@ -266,16 +272,16 @@ def generate(
                 f"log-probability {text.log_prob:.4f}{'' if text.finished else ', cut off'}"
                 for text in found
             ]
-            _texts([prompt + text.text for text in found], told, several=count > 1)
+            print_texts([prompt + text.text for text in found], told, several=count > 1)
         elif count > 1:
             texts = writer.write_several(prompt, count, **options)
-            _texts([prompt + text for text in texts], [""] * count, several=True)
+            print_texts([prompt + text for text in texts], [""] * count, several=True)
         else:
             pieces = writer.write(prompt, **options)
-            _write(prompt)
+            write(prompt)
             for piece in pieces:
-                _write(piece)
-            _write("\n")
+                write(piece)
+            write("\n")
 
 
 @app.command()
@@ -300,7 +306,7 @@ def score(
 ) -> None:
     """Log-probability of each line, as a document of its own; or which of some words fits a gap."""
     with friendly():
-        _import(import_)
+        import_cells(import_)
         if sum(source is not None for source in (file, text, choices)) != 1:
             raise SettingError("score: expected one of --file, --text and --choices")
         if choices is not None and (rank or no_end):
@@ -322,7 +328,7 @@ def score(
         for number, each in enumerate(rank_lines(scores) if rank else scores):
             unknown += each.unknown
             if json:
-                _json(each.to_json())
+                print_json(each.to_json())
                 continue
             if number == 0:
                 print("log-probability  symbols  nats/symbol  line")
@@ -348,7 +354,7 @@ def complete(
 ) -> None:
     """Predictive typing: what the word and the line may become, with probabilities."""
     with friendly():
-        _import(import_)
+        import_cells(import_)
         from recurra.pipeline import PredictiveText, given_conditions, open_text_model
 
         opened = open_text_model(run, which=which, model=model)
@@ -359,7 +365,7 @@ def complete(
             "lines": entry.lines(count, limit=length),
         }
         if json:
-            _json(
+            print_json(
                 {"prompt": prompt}
                 | {kind: [vars(each) for each in rows] for kind, rows in found.items()}
             )
@@ -374,114 +380,13 @@ def complete(
 def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
     """Show a model's layers, shapes, and parameters with their arithmetic."""
     with friendly():
-        _import(import_)
+        import_cells(import_)
         from recurra import artifact
         from recurra.description import describe as explain
 
         loaded = artifact.load(run, which=which)
         print(f"{loaded.kind} in {loaded.path}")
         print(explain(loaded.model))
-
-
-@contextmanager
-def friendly() -> Iterator[None]:
-    """Turn what a user can mend into a sentence and an exit code."""
-    try:
-        yield
-        sys.stdout.flush()  # here, where a full disk or a closed pipe is still a sentence
-    except (SettingError, DataError, ShapeError) as problem:
-        _fail(problem, 2)
-    except RecurraError as problem:
-        _fail(problem, 1)
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
-        raise typer.Exit(130) from None
-    except BrokenPipeError:  # the reader of our output went away, as `head` does
-        _drop_output()
-        raise typer.Exit(0) from None
-    except OSError as problem:
-        _drop_output()
-        _fail(f"{problem.filename or 'output'}: {problem.strerror or problem}.", 1)
-    except (MemoryError, RuntimeError) as problem:
-        said = ("allocate memory", "out of memory", "size calculation overflowed")
-        if isinstance(problem, MemoryError) or any(word in str(problem) for word in said):
-            _fail("out of memory. Smaller: model.hidden_size, training.batch_size or .window.", 1)
-        raise
-
-
-def _import(names: list[str] | None) -> None:
-    """Run a user's own modules, so that the cells they register are known."""
-    for name in names or ():
-        path = Path(name)
-        try:
-            if path.suffix == ".py":
-                if path.stem in sys.modules or path.stem in sys.stdlib_module_names:
-                    raise ImportError(f"{path.stem!r} is a module already; rename the file")
-                spec = importlib.util.spec_from_file_location(path.stem, path)
-                assert spec is not None
-                assert spec.loader is not None
-                module = importlib.util.module_from_spec(spec)
-                sys.modules[path.stem] = module
-                spec.loader.exec_module(module)
-            else:
-                if os.getcwd() not in sys.path:
-                    sys.path.insert(0, os.getcwd())  # as `python -m` does
-                importlib.import_module(name)
-        except (Exception, SystemExit) as problem:
-            frames = traceback.extract_tb(problem.__traceback__)
-            own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
-            place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-            raise SettingError(
-                f"--import {name}: {type(problem).__name__}: {problem}{place}"
-            ) from None
-
-
-def _command() -> str:
-    """How this command can be called again from here: it may not be on the path."""
-    return "recurra" if shutil.which("recurra") else os.path.relpath(sys.argv[0])
-
-
-def _with(names: list[str] | None) -> str:
-    return "".join(f" --import {name}" for name in names or ())
-
-
-def _free(path: Path) -> Path:
-    """``path``, or the first of ``path-2``, ``path-3``, ... that is not there."""
-    folder, number = path, 1
-    while folder.exists():
-        number += 1
-        folder = path.with_name(f"{path.name}-{number}")
-    return folder
-
-
-def _drop_output() -> None:
-    """Nobody takes what is still in the buffer, and on leaving Python would try once more."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _fail(problem: Exception | str, code: int) -> None:
-    print(f"recurra: {problem}", file=sys.stderr)
-    raise typer.Exit(code) from None
-
-
-def _write(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def _json(row: dict[str, Any]) -> None:
-    import json
-
-    print(json.dumps(row, ensure_ascii=False))
-
-
-def _texts(texts: list[str], told: list[str], *, several: bool) -> None:
-    """Whole texts, each under a heading where there may be several."""
-    for number, (text, words) in enumerate(zip(texts, told, strict=True), 1):
-        if several:
-            print(f"--- {number} {words}".rstrip())
-        print(text)
 
 
 def _answer_cloze(
@@ -494,7 +399,7 @@ def _answer_cloze(
         if each.correct is not None:
             right, asked = right + each.correct, asked + 1
         if json:
-            _json(each.to_json())
+            print_json(each.to_json())
         else:
             mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
             pairs = zip(each.cloze.choices, each.posterior, strict=True)
@@ -503,45 +408,6 @@ def _answer_cloze(
     if asked:
         told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
         print(told, file=sys.stderr if json else sys.stdout)
-
-
-def _table(evaluations: list[Evaluation], title: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    first = evaluations[0]
-    # Flushed, so that a closed pipe is met here: rich would leave with an exit code of its own.
-    print(f"{title}: {first.characters:,} characters", flush=True)
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model")
-    for name in ("nats/character", "bits/character", "perplexity a symbol"):
-        table.add_column(name, justify="right")
-    for row in evaluations:
-        table.add_row(
-            Text(row.name),  # not str, in which rich would read [x] as markup
-            f"{row.nats_per_character:.4f}",
-            f"{row.bits_per_character:.4f}",
-            f"{row.perplexity:.3f}",
-        )
-    console = Console()
-    console.width = max(console.width, 60)  # no number is cut in a narrower window
-    with console.capture() as drawn:
-        console.print(table)
-    print(drawn.get(), end="")
-    if first.unknown:
-        print(f"{first.unknown:,} characters were unknown to the models, and counted as <unk>.")
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar where a person looks on, and a line now and then where a file does."""
-    from recurra.progress import Bar, Lines
-
-    kind = Bar if sys.stderr.isatty() else Lines
-    with kind() as show:
-        yield show
 
 
 def main() -> None:

@@ -201,3 +201,76 @@ def test_a_recipe_does_not_change_after_its_check() -> None:
     recipe = load_recipe("language-model")
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         recipe.training.seed = 3  # type: ignore[misc]
+
+
+# -------------------------------------------------------------- settings that contradict each other
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            ["data.minimum_count=3"],
+            "data.minimum_count: expected it to be left out, got 3: the vocabulary is of "
+            "characters, not of words",
+        ),
+        (
+            ["data.lower=true", "data.vocabulary=byte-pairs"],
+            "data.lower: expected it to be left out, got True: the vocabulary is of byte-pairs, "
+            "not of words",
+        ),
+        (
+            ["data.breaks=lines", "data.vocabulary=bytes"],
+            "data.breaks: expected it to be left out, got 'lines': the vocabulary is of bytes, "
+            "not of words",
+        ),
+        (
+            ["data.vocabulary=bytes", "data.vocabulary_size=300"],
+            "data.vocabulary_size: expected it to be left out, got 300: a vocabulary of bytes "
+            "always has 259 ids",
+        ),
+        (
+            ["data.maximum_length=50"],
+            "data.maximum_length: expected it to be left out, got 50: windows read on, whatever "
+            "the length; batches=documents",
+        ),
+        (
+            ["data.conditions=['file', 'file']"],
+            "data.conditions: expected each once, got ['file', 'file']: one of them stands twice",
+        ),
+        (
+            ["training.early_stop=3", "data.validation=false"],
+            "training.early_stop: expected it to be left out, got 3: without a validation text "
+            "(data.validation=false) there is nothing to stop by",
+        ),
+    ],
+    ids=str,
+)
+def test_settings_that_contradict_each_other(changes: list[str], said: str) -> None:
+    with pytest.raises(SettingError) as problem:
+        load_recipe("language-model", changes)
+    assert str(problem.value) == f"recipe language-model: {said}"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["data.minimum_count=3", "data.vocabulary=words", "data.lower=true"],
+        ["data.maximum_length=50", "data.unit=line"],
+        ["data.maximum_length=50", "data.batches=documents"],
+        ["data.vocabulary_size=300", "data.vocabulary=byte-pairs"],
+        ["data.minimum_count=1", "data.breaks=none"],  # what they are anyway
+        ["data.conditions=['file', 'folder']"],
+    ],
+    ids=str,
+)
+def test_settings_that_go_together(changes: list[str]) -> None:
+    load_recipe("language-model", changes)
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    with pytest.raises(SettingError, match=r"got 'xxx.*\.\.\.$") as problem:
+        load_recipe("language-model", [f"data.split={'x' * 10_000}"])
+    assert len(str(problem.value)) < 250
+    with pytest.raises(SettingError, match=r"model: expected a valid dictionary, got 3$"):
+        load_recipe("language-model", ["model=3"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,7 +61,19 @@ def left_by(run: Path) -> dict[str, Any]:
     return {
         "weights": (folder / "model.safetensors").read_bytes(),
         "training": (folder / "training.safetensors").read_bytes(),
-        "facts": {name: facts[name] for name in ("step", "symbols", "best", "losses")},
+        "facts": {
+            name: facts[name]
+            for name in (
+                "step",
+                "symbols",
+                "clipped",
+                "best",
+                "chosen",
+                "since",
+                "losses",
+                "values",
+            )
+        },
         "log": [line[:2] + line[3:-1] for line in log],
         "best": (run / "best").read_text(),
         "last": (run / "last").read_text(),
@@ -91,6 +104,31 @@ def test_stopped_and_gone_on(
         assert resume_language_model(run, texts, stopped_at(step)).interrupted
     assert not resume_language_model(run, texts).interrupted
     assert left_by(run) == left_by(whole)
+
+
+OTHERS = {
+    "documents": ["data.batches=documents", "data.split=tails"],
+    "words": ["data.vocabulary=words", "data.breaks=lines", "training.symbols=3000"],
+    "several batches": ["training.accumulate=3", "training.optimizer=rmsprop"],
+    "averaged": ["training.average=0.9", "training.precision=bfloat16"],
+    "nothing to choose by": ["data.validation=false"],
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_trainings_go_on(kind: str, texts: list[str], tmp_path: Path) -> None:
+    recipe = load_recipe("language-model", [*CHANGES, *OTHERS[kind]])
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    told: list[Report] = []
+    train_language_model(recipe, texts, whole, told.append)
+    steps = [report.progress.step for report in told if report.progress is not None]
+    assert len(steps) >= 8
+    middle = len(steps) // 2
+    assert train_language_model(recipe, texts, run, stopped_at(middle)).interrupted
+    assert resume_language_model(run, texts, stopped_at(middle + 2)).interrupted
+    assert not resume_language_model(run, texts).interrupted
+    assert left_by(run) == left_by(whole)
+    assert not (run / "data").exists()
 
 
 CHILD = """
@@ -132,6 +170,63 @@ def test_killed_while_a_checkpoint_is_written(
         process = child(run, texts, die)
         assert process.wait(60) == -signal.SIGKILL
     assert child(run, texts, -1).wait(60) == 0
+    assert left_by(run) == left_by(whole)
+
+
+def begun_or_gone_on(run: Path, texts: list[str]) -> None:
+    if (run / "data.json").exists():
+        resume_language_model(run, texts)
+    else:
+        train_language_model(load_recipe("language-model", CHANGES), texts, run)
+
+
+def test_ended_before_a_pointer_is_replaced(
+    texts: list[str], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between the checkpoint and its pointers, or between the two of them.
+    run, plain = tmp_path / "run", os.replace
+    for name, number in (("last", 1), ("best", 1), ("last", 2), ("best", 2), ("best", 1)):
+        seen = 0
+
+        def replace(source: Path, target: Path, name: str = name, number: int = number) -> None:
+            nonlocal seen
+            seen += target.name == name
+            if target.name == name and seen == number:
+                raise KeyboardInterrupt
+            plain(source, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            with pytest.raises(KeyboardInterrupt):
+                begun_or_gone_on(run, texts)
+    assert not resume_language_model(run, texts).interrupted
+    assert left_by(run) == left_by(whole)
+
+
+def test_what_came_after_the_last_checkpoint_is_taken_back(half: Path, texts: list[str]) -> None:
+    # As a kill leaves it: a later checkpoint that no pointer names, or which is the best already.
+    last = (half / "last").read_text().strip()
+    best = json.loads((half / "checkpoints" / last / "training.json").read_text())["chosen"]
+    folders = half / "checkpoints"
+    shutil.copytree(folders / last, folders / "000999")
+    (folders / ".000777.partial").mkdir()
+    (half / "best").write_text("000999\n")
+    with open(half / "log.csv", "a") as log:
+        log.write("999,1,2,3,4,5,6,7,8\n")
+        log.write("x,1,2,3,4,5,6,7,8\n")
+    assert resume_language_model(half, texts, stopped_at(60)).interrupted
+    assert (half / "best").read_text() == f"{best}\n"
+    assert {path.name for path in folders.iterdir()} <= {last, best, "000061"}
+    _, *lines = (half / "log.csv").read_text().splitlines()
+    assert all(int(line.partition(",")[0]) <= 61 for line in lines)
+
+
+def test_killed_while_ngrams_are_written(texts: list[str], whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_language_model(load_recipe("language-model", CHANGES), texts, run, stopped_at(1))
+    for file in ("ngrams.json", "last", "best", "log.csv"):  # the sums come after the n-grams
+        (run / file).unlink(missing_ok=True)
+    resume_language_model(run, texts)
     assert left_by(run) == left_by(whole)
 
 
@@ -186,9 +281,12 @@ def test_for_longer(half: Path, texts: list[str]) -> None:
 
 
 def test_other_data_is_said(half: Path, texts: list[str]) -> None:
+    shutil.rmtree(half / "data", ignore_errors=True)
     for other in (texts[1:], [*texts, "x"], [texts[0] + " ", *texts[1:]], [*texts[1:], texts[0]]):
         with pytest.raises(DataError, match="the text is not the one"):
             resume_language_model(half, other)
+    assert not (half / "data").exists()
+    assert not resume_language_model(half, texts).interrupted  # nothing was spoiled
 
 
 @pytest.mark.parametrize("change", ["model.hidden_size=13", "training.seed=1", "data.block=5"])

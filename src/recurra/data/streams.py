@@ -130,6 +130,12 @@ class Windows:
                 f"{len(self._stream) - 1} in all. Give more text, or a smaller "
                 "training.batch_size."
             )
+        # Row b begins at place b * steps; one view of all rows is cut faster than each of them.
+        ids = self._stream.view(np.ndarray)
+        shape, skip = (rows, self._steps + 1), ids.strides[0]
+        self._rows = np.lib.stride_tricks.as_strided(
+            ids, shape, (self._steps * skip, skip), writeable=False
+        )
         self._given = self._starts = None
         if given is not None:
             self._starts = starts_of(self._stream)
@@ -153,15 +159,14 @@ class Windows:
         if not 0 <= number < len(self):
             raise IndexError(f"windows: expected 0 to {len(self) - 1}, got {number}")
         start, stop = number * self.size, min((number + 1) * self.size, self._steps)
-        places = [row * self._steps for row in range(self.rows)]
-        cut = [self._stream[place + start : place + stop + 1] for place in places]
-        ids = torch.from_numpy(np.stack(cut, 1).astype(np.int64))
-        firsts, targets = ids[:-1] == START, ids[1:]
-        targets = torch.where(targets == START, END, targets)
+        places = start + self._steps * np.arange(self.rows)
+        ids = torch.from_numpy(self._rows[:, start : stop + 1].T.astype(np.int64, order="C"))
+        starts = ids == START
+        firsts, targets = starts[:-1], ids[1:].masked_fill(starts[1:], END)
         inputs: Any = ids[:-1]
         if self._given is not None:
             assert self._starts is not None
-            before = np.searchsorted(self._starts, np.add(places, start), side="right") - 1
+            before = np.searchsorted(self._starts, places, side="right") - 1
             document = torch.from_numpy(before) + (firsts.cumsum(0) - firsts[:1].long())
             inputs = Tokens(inputs, torch.from_numpy(self._given)[document])
         return Batch(inputs, targets, firsts if bool(firsts.any()) else None)

@@ -5,6 +5,7 @@ from recurra.training.evaluation import Evaluation, compare, evaluate
 from recurra.training.language import (
     Report,
     Trained,
+    data_settings,
     resume_language_model,
     run_source,
     train_language_model,
@@ -34,6 +35,7 @@ __all__ = [
     "Training",
     "TrainingSettings",
     "compare",
+    "data_settings",
     "evaluate",
     "fit",
     "load_recipe",

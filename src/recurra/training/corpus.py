@@ -100,15 +100,20 @@ class Corpus:
         return Windows(part.ids, rows=training.batch_size, size=training.window, given=part.given)
 
 
-def open_source(path: str | Path, data: DataSettings) -> Documents:
+def open_source(path: str | Path, data: DataSettings, *, pieces: bool = True) -> Documents:
     """The documents of a file or folder, by the settings of a recipe.
+
+    Args:
+        path: the file or folder.
+        data: how it is read.
+        pieces: whether a long file may come in pieces, so that it need not fit into memory.
 
     Raises:
         SettingError: settings that these files have no use for.
         DataError: nothing there.
     """
     # A hash is of whole documents, and so is a length.
-    pieces = data.split != "hash" and not data.distinct and data.maximum_length is None
+    pieces &= data.split != "hash" and not data.distinct and data.maximum_length is None
     return open_documents(
         path,
         unit=data.unit,

@@ -20,11 +20,18 @@ from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training, check_device, interruptible
 from recurra.training.optimizers import optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import Recipe, changed, checked
+from recurra.training.recipe import DataSettings, Recipe, changed, checked
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
-__all__ = ["Report", "Trained", "resume_language_model", "run_source", "train_language_model"]
+__all__ = [
+    "Report",
+    "Trained",
+    "data_settings",
+    "resume_language_model",
+    "run_source",
+    "train_language_model",
+]
 
 NGRAMS = {"bigram": 2, "5-gram": 5}
 _MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
@@ -151,7 +158,10 @@ def _resume(
             training.load(tensors, facts)
             keeper.load(facts)
         except (KeyError, ValueError, TypeError, RuntimeError) as problem:
-            raise ArtifactError(f"{folder}: what it has does not fit ({problem}).") from None
+            said = " ".join(str(problem).split())  # torch takes several lines
+            raise ArtifactError(
+                f"{folder}: what it has does not fit {run.path / 'recipe.json'} ({said})."
+            ) from None
     if (run.path / "summary.json").exists():
         where = f"({training.step} of {training.steps} steps)"
         if training.step >= training.steps:
@@ -195,6 +205,21 @@ def _source(run: RunFolder) -> dict[str, str | None]:
     if not isinstance(told, dict) or not isinstance(told.get("source"), str | None):
         raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name a text.")
     return told
+
+
+def data_settings(path: str | Path, **changes: Any) -> DataSettings:
+    """How the text of a run was read, with changes; the defaults for an artifact without a run.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        changes: settings by name; None stands for no change.
+    """
+    folder = Path(path).absolute()
+    if folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    known = (folder / "recipe.json").is_file()
+    data = run_recipe(RunFolder.open(folder)).data if known else DataSettings()
+    return data.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 
 def run_recipe(run: RunFolder) -> Recipe:
@@ -360,6 +385,6 @@ def _sizes(corpus: Corpus, model: Model) -> str:
     return (
         f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
-        + (f"; {header.truncated:,} documents truncated" if header.truncated else "")
+        + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
         + f"; {parameters:,} parameters; {disk / 1e6:,.1f} MB on disk while it trains"
     )

@@ -18,6 +18,7 @@ from recurra import states
 from recurra.cells import Cell
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
+from recurra.layers import Layer
 from recurra.models import Model
 from recurra.modules import evaluating
 from recurra.sequences import Batch, PaddedSequence
@@ -375,19 +376,28 @@ def where_it_began(
             return f"the weight {name} has such a number already"
     found: list[str] = []
 
+    def look(name: str, output: Any) -> None:
+        if not found and not all(bool(leaf.isfinite().all()) for leaf in _tensors(output)):
+            found.append(name)
+
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            if not found and not all(bool(leaf.isfinite().all()) for leaf in _tensors(output)):
-                found.append(name)
+        return lambda module, inputs, output: look(name, output)
 
-        return look
+    def watched(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        def through_time(*inputs: Any) -> Any:
+            output = run(*inputs)
+            look(name, output)
+            return output
 
-    parts = [(name, part) for name, part in model.named_modules() if name]
-    hooks = [
-        part.register_forward_hook(watch(name))
-        for name, part in parts
-        if not isinstance(part, Cell)
+        return through_time
+
+    parts = [
+        (name, part) for name, part in model.named_modules() if name and not isinstance(part, Cell)
     ]
+    hooks = [part.register_forward_hook(watch(name)) for name, part in parts]
+    layers = [(name, part) for name, part in parts if isinstance(part, Layer)]
+    for name, layer in layers:  # a stack calls no layer, but what runs it: no hook sees that
+        layer.__dict__["through_time"] = watched(name, layer.through_time)
     try:
         with evaluating(model), _precision(settings):
             for batch, begins in batches:
@@ -397,6 +407,8 @@ def where_it_began(
     finally:
         for hook in hooks:
             hook.remove()
+        for _, layer in layers:
+            del layer.__dict__["through_time"]
     return "it began in the gradient, or in dropout: without dropout, the forward pass is finite"
 
 

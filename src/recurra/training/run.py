@@ -222,8 +222,10 @@ class RunFolder:
         if not (self.path / "last").exists():
             return None
         folder = artifact.resolve(self.path, "last")
+        facts = self.read_json(str((folder / _STATE).relative_to(self.path)))
+        if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
+            raise ArtifactError(f"{folder / _STATE}: damaged, it does not tell of a training.")
         try:
-            facts = json.loads((folder / _STATE).read_bytes())
             raw = (folder / _TENSORS).read_bytes()
             if facts["sha256"] != hashlib.sha256(raw).hexdigest():
                 raise ValueError(f"its checksum is not the one in {_STATE}")

@@ -37,6 +37,8 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Seed = int | np.random.Generator | torch.Generator
+"""Where draws come from: a number, or a generator that goes on."""
+
 Item = TypeVar("Item")
 
 BLOCK = 1024

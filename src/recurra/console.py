@@ -1,0 +1,178 @@
+"""What the commands share: how mistakes are said, how results are shown, a user's own modules."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from recurra.errors import DataError, RecurraError, SettingError, ShapeError
+
+if TYPE_CHECKING:
+    from recurra.training import Evaluation
+
+__all__ = [
+    "command",
+    "free",
+    "friendly",
+    "import_cells",
+    "print_json",
+    "print_table",
+    "print_texts",
+    "progress",
+    "with_imports",
+    "write",
+]
+
+
+@contextmanager
+def friendly() -> Iterator[None]:
+    """Turn what a user can mend into a sentence and an exit code."""
+    try:
+        yield
+        sys.stdout.flush()  # here, where a full disk or a closed pipe is still a sentence
+    except (SettingError, DataError, ShapeError) as problem:
+        fail(problem, 2)
+    except RecurraError as problem:
+        fail(problem, 1)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        _drop_output()
+        raise typer.Exit(0) from None
+    except OSError as problem:
+        _drop_output()
+        fail(f"{problem.filename or 'output'}: {problem.strerror or problem}.", 1)
+    except (MemoryError, RuntimeError) as problem:
+        said = ("allocate memory", "out of memory", "size calculation overflowed")
+        if isinstance(problem, MemoryError) or any(word in str(problem) for word in said):
+            fail("out of memory. Smaller: model.hidden_size, training.batch_size or .window.", 1)
+        raise
+
+
+def import_cells(names: list[str] | None) -> None:
+    """Run a user's own modules, so that the cells they register are known."""
+    for name in names or ():
+        path = Path(name)
+        try:
+            if path.suffix == ".py":
+                if path.stem in sys.modules or path.stem in sys.stdlib_module_names:
+                    raise ImportError(f"{path.stem!r} is a module already; rename the file")
+                spec = importlib.util.spec_from_file_location(path.stem, path)
+                assert spec is not None
+                assert spec.loader is not None
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[path.stem] = module
+                spec.loader.exec_module(module)
+            else:
+                if os.getcwd() not in sys.path:
+                    sys.path.insert(0, os.getcwd())  # as `python -m` does
+                importlib.import_module(name)
+        except (Exception, SystemExit) as problem:
+            frames = traceback.extract_tb(problem.__traceback__)
+            own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
+            place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+            raise SettingError(
+                f"--import {name}: {type(problem).__name__}: {problem}{place}"
+            ) from None
+
+
+def command() -> str:
+    """How this command can be called again from here: it may not be on the path."""
+    return "recurra" if shutil.which("recurra") else os.path.relpath(sys.argv[0])
+
+
+def with_imports(names: list[str] | None) -> str:
+    """The options that import the same modules again."""
+    return "".join(f" --import {name}" for name in names or ())
+
+
+def free(path: Path) -> Path:
+    """``path``, or the first of ``path-2``, ``path-3``, ... that is not there."""
+    folder, number = path, 1
+    while folder.exists():
+        number += 1
+        folder = path.with_name(f"{path.name}-{number}")
+    return folder
+
+
+def _drop_output() -> None:
+    """Nobody takes what is still in the buffer, and on leaving Python would try once more."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(problem: Exception | str, code: int) -> None:
+    """Say what is wrong, and end."""
+    print(f"recurra: {problem}", file=sys.stderr)
+    raise typer.Exit(code) from None
+
+
+def write(text: str) -> None:
+    """Show text at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def print_json(row: dict[str, Any]) -> None:
+    """One JSON object in a line."""
+    import json
+
+    print(json.dumps(row, ensure_ascii=False))
+
+
+def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:
+    """Whole texts, each under a heading where there may be several."""
+    for number, (text, words) in enumerate(zip(texts, told, strict=True), 1):
+        if several:
+            print(f"--- {number} {words}".rstrip())
+        print(text)
+
+
+def print_table(evaluations: list[Evaluation], title: str) -> None:
+    """Scores of models on one text, side by side."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    first = evaluations[0]
+    # Flushed, so that a closed pipe is met here: rich would leave with an exit code of its own.
+    print(f"{title}: {first.characters:,} characters", flush=True)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model")
+    for name in ("nats/character", "bits/character", "perplexity a symbol"):
+        table.add_column(name, justify="right")
+    for row in evaluations:
+        table.add_row(
+            Text(row.name),  # not str, in which rich would read [x] as markup
+            f"{row.nats_per_character:.4f}",
+            f"{row.bits_per_character:.4f}",
+            f"{row.perplexity:.3f}",
+        )
+    console = Console()
+    console.width = max(console.width, 60)  # no number is cut in a narrower window
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")
+    if first.unknown:
+        print(f"{first.unknown:,} characters were unknown to the models, and counted as <unk>.")
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """A bar where a person looks on, and a line now and then where a file does."""
+    from recurra.progress import Bar, Lines
+
+    kind = Bar if sys.stderr.isatty() else Lines
+    with kind() as show:
+        yield show
