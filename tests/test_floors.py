@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "recurra"
 # each other, so each has a floor of its own.
 FLOORS = [
     ["errors"],
-    ["files", "modules"],
+    ["files", "masks", "modules"],
     ["checks", "names"],
     ["states"],
     ["lengths"],

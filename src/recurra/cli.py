@@ -19,6 +19,7 @@ from recurra.console import (
     free,
     friendly,
     import_cells,
+    keep_memory,
     print_json,
     print_table,
     print_texts,
@@ -114,6 +115,7 @@ def train(
 ) -> None:
     """Train a model on a text, beside n-grams of the same text, or go on with a run."""
     with friendly():
+        keep_memory()
         import_cells(import_)
         from recurra.training import (
             load_recipe,
@@ -170,6 +172,7 @@ def demo(
 ) -> None:
     """Train for about two minutes on the source of Python's standard library, and write some."""
     with friendly():
+        keep_memory()
         from recurra.data import standard_library
         from recurra.pipeline import Writer
         from recurra.training import load_recipe, train_language_model

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from recurra.cells.base import Cell
 from recurra.checks import check_rate
 from recurra.errors import SettingError, kind_of, nearest
+from recurra.masks import drop
 
 __all__ = ["WeightDrop", "weight_drop"]
 
@@ -33,7 +34,7 @@ class WeightDrop(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """``weight`` with connections left out."""
-        return nn.functional.dropout(weight, self.rate, self.training)
+        return drop(weight, self.rate) if self.training and self.rate else weight
 
     def extra_repr(self) -> str:
         """The rate."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from recurra.masks import drop, mask_like
 from recurra.sequences import PaddedSequence
 
 __all__ = ["dropout", "word_dropout"]
@@ -27,12 +27,12 @@ def dropout(values: Any, rate: float, training: bool, *, held: bool = False) -> 
         if held:
             mask = _mask(values.values, rate)
             return PaddedSequence(values.values * mask, values.lengths)
-        return values.map(lambda elements: nn.functional.dropout(elements, rate))
-    return values * _mask(values, rate) if held else nn.functional.dropout(values, rate)
+        return values.map(lambda elements: drop(elements, rate))
+    return values * _mask(values, rate) if held else drop(values, rate)
 
 
 def _mask(values: Tensor, rate: float) -> Tensor:
-    return nn.functional.dropout(values.new_ones(1, *values.shape[1:]), rate)
+    return mask_like(values[:1], rate)
 
 
 def word_dropout(table: Tensor, rate: float, training: bool) -> Tensor:
@@ -45,5 +45,4 @@ def word_dropout(table: Tensor, rate: float, training: bool) -> Tensor:
     """
     if not rate or not training:
         return table
-    kept = nn.functional.dropout(torch.ones_like(table[:, :1]), rate)
-    return table * kept
+    return table * mask_like(table[:, :1], rate)
