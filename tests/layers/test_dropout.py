@@ -12,6 +12,7 @@ from recurra.cells import GRUCell, WeightDrop
 from recurra.errors import SettingError
 from recurra.layers import Projection, Recurrent, Stack, TokenEmbedding
 from recurra.layers.dropout import dropout, word_dropout
+from recurra.masks import mask_like
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.sequences import Batch, PaddedSequence
 
@@ -226,3 +227,23 @@ def test_a_projection_drops_before_it_scores() -> None:
     assert set(found.unique().tolist()) == {0.0, 2.0}
     assert torch.equal(found, found[:1].expand_as(found))
     assert torch.equal(projection.eval()(ONES), ONES)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3, 0.1, 0.5, 0.9, 0.995])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 5), (401, 999)], ids=str)
+def test_the_share_that_is_left_out(rate: float, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(3)
+    mask = mask_like(torch.ones(shape, dtype=torch.float64), rate)
+    assert mask.shape == shape
+    assert set(mask.unique().tolist()) <= {0.0, 1 / (1 - rate)}
+    left_out = float((mask == 0).sum())
+    deviation = (mask.numel() * rate * (1 - rate)) ** 0.5
+    assert abs(left_out - rate * mask.numel()) <= 4 * deviation
+
+
+def test_neighbors_in_a_mask_know_nothing_of_each_other() -> None:
+    torch.manual_seed(4)
+    mask = (mask_like(torch.ones(400_001), 0.5) == 0).double() - 0.5
+    for apart in range(1, 9):
+        product = (mask[:-apart] * mask[apart:]).mean() * 4
+        assert abs(float(product)) < 4 / 400_000**0.5
