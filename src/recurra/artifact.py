@@ -282,12 +282,14 @@ def _read_vocabularies(
     except ValueError as problem:
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
     if isinstance(model, LanguageModel):
-        got = len(found["text"]) if "text" in found else "none"
-        if got != model.config.vocabulary_size:
-            raise ArtifactError(
-                f"{path}: expected a vocabulary 'text' of {model.config.vocabulary_size} symbols "
-                f"beside this model, got {got}. It belongs to another model."
-            )
+        wanted = {"text": model.config.vocabulary_size, **model.config.conditions}
+        for field, size in wanted.items():
+            got = len(found[field]) if field in found else "none"
+            if got != size:
+                raise ArtifactError(
+                    f"{path}: expected a vocabulary {field!r} of {size} symbols beside this "
+                    f"model, got {got}. It belongs to another model."
+                )
     return found
 
 

@@ -141,6 +141,9 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert "10,500,000 characters" in done.stderr
     assert "MB on disk while it trains" in done.stderr
+    changes.append("training.window=64")  # what it is where nobody chose
+    whole = train(path, tmp_path / "line", *changes, "data.unit=line")
+    refused(whole, 2, "the longest document has ", "data.maximum_length", "data.batches=windows")
     done = train(path, tmp_path / "cut", *changes, "data.unit=line", "data.maximum_length=100")
     assert done.exit_code == 0, done.stderr
     assert "101 symbols to train on" in done.stderr
@@ -162,6 +165,10 @@ def test_a_vocabulary_larger_than_asked(tmp_path: Path, text_file: Path) -> None
     [
         (["data.minimum_count=3"], "data.minimum_count: expected it to be left out, got 3: the"),
         (["data.maximum_length=9"], "data.maximum_length: expected it to be left out, got 9"),
+        (["data.block=9"], "data.block: expected it to be left out, got 9: data.split is 'tail'"),
+        (["data.truncate=left"], "data.truncate: expected it to be left out, got 'left': there"),
+        (["model.condition_size=9"], "model.condition_size: expected it to be left out, got 9"),
+        (["data.unit=line", "training.window=9"], "training.window: expected it to be left out"),
         (["training.early_stop=1", "data.validation=false"], "training.early_stop: expected it"),
         (["training.optimizer=sgdd"], "training.optimizer: expected 'adadelta', 'adagrad',"),
         (["training.optimizer_settings={momentum=1}"], "adamw: momentum: there is no such arg"),

@@ -289,7 +289,7 @@ def test_other_data_is_said(half: Path, texts: list[str]) -> None:
     assert not resume_language_model(half, texts).interrupted  # nothing was spoiled
 
 
-@pytest.mark.parametrize("change", ["model.hidden_size=13", "training.seed=1", "data.block=5"])
+@pytest.mark.parametrize("change", ["model.hidden_size=13", "training.seed=1", "data.scored=5"])
 def test_another_recipe_is_said(half: Path, texts: list[str], change: str) -> None:
     recipe, _ = run_source(half, [change])
     with pytest.raises(SettingError, match=f"^{change.partition('=')[0]}: the run has"):

@@ -31,6 +31,7 @@ from recurra.data import (
     encode_to_file,
     open_documents,
     open_stream,
+    starts_of,
 )
 from recurra.errors import DataError, SettingError, nearest
 from recurra.training.recipe import DataSettings, TrainingSettings
@@ -42,6 +43,7 @@ Source = Documents | Sequence[str] | Sequence[Document]
 """Documents, or a list of texts."""
 
 _BYTE_PAIRS = 8000
+_LONGEST = 100_000  # symbols between which gradients flow; a thousand times what text needs
 _TEXT, _LETTER = "text", "first_letter"
 
 
@@ -96,6 +98,13 @@ class Corpus:
         """What is trained on."""
         part = self.parts["training"]
         if data.reading == "documents":
+            longest = int(np.diff(starts_of(part.ids)).max())
+            if longest > _LONGEST:
+                raise DataError(
+                    f"data: the longest document has {longest:,} symbols, and documents are read "
+                    f"whole, up to {_LONGEST:,}. Truncate it with data.maximum_length, or read on "
+                    "from window to window with data.batches=windows."
+                )
             return Buckets(part.ids, rows=training.batch_size, given=part.given, seed=training.seed)
         return Windows(part.ids, rows=training.batch_size, size=training.window, given=part.given)
 
@@ -204,6 +213,8 @@ def label_of(document: Document, name: str) -> str:
         DataError: nothing of that name is known of it.
     """
     if name in document.fields:
+        if document.fields[name] is None:
+            raise DataError(f"{document.source}: expected a label in {name!r}, got nothing.")
         return str(document.fields[name])
     if name == _LETTER:
         return document.text[:1]

@@ -165,6 +165,7 @@ class Keeper:
             "best": self.best,
             "chosen": self.chosen,
             "since": self.since,
+            "steps": self.training.steps,
             "losses": self.losses,
             "values": self.values,
         }

@@ -10,11 +10,11 @@ from typing import Any, cast
 import torch
 
 from recurra import artifact
-from recurra.data import PartName, Windows, document_batches
+from recurra.data import Buckets, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.sequences import Batch
-from recurra.training.corpus import Corpus, Source, prepare
+from recurra.training.corpus import Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training, check_device, interruptible
@@ -87,7 +87,7 @@ def train_language_model(
         training = _begin(recipe, ready)
         run.write_json("recipe.json", recipe.model_dump())
         run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
-        report(Report(message=_sizes(ready.corpus, training.model)))
+        report(Report(message=_sizes(ready, training.model)))
         ngrams = _count(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
@@ -128,6 +128,8 @@ def resume_language_model(
     _try_settings(recipe)
     known = _source(run).get("blake2b")
     last = run.last_training()
+    if recipe == own:  # said before all of the text is read
+        _check_end(run, recipe, last)
     try:
         return _resume(recipe, source, run, report, known, last)
     finally:
@@ -162,18 +164,7 @@ def _resume(
             raise ArtifactError(
                 f"{folder}: what it has does not fit {run.path / 'recipe.json'} ({said})."
             ) from None
-    if (run.path / "summary.json").exists():
-        where = f"({training.step} of {training.steps} steps)"
-        if training.step >= training.steps:
-            raise RunError(
-                f"{run.path}: is at its end {where}. To go on for longer set training.symbols or "
-                "training.epochs higher."
-            )
-        if keeper.stale():
-            raise RunError(
-                f"{run.path}: is at its end {where}: it was no better for {keeper.since} "
-                "evaluations (training.early_stop)."
-            )
+    _check_end(run, recipe, last, training.steps)
     run.rewind(training.step, keeper.chosen)
     run.write_json("recipe.json", recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
@@ -181,6 +172,34 @@ def _resume(
     ngrams = artifact.read_ngrams(run.path) if last is not None else {}
     ngrams = ngrams or _count(recipe, ready, run, report)
     return _train(keeper, ready, ngrams)
+
+
+def _check_end(
+    run: RunFolder,
+    recipe: Recipe,
+    last: tuple[Path, TrainingState] | None,
+    steps: int | None = None,
+) -> None:
+    """Refuse to go on with a run that has nothing left to do.
+
+    Args:
+        run: the run.
+        recipe: how it would go on.
+        last: its last checkpoint.
+        steps: in all; as the checkpoint knows them if None.
+    """
+    if last is None or not (run.path / "summary.json").exists():
+        return
+    facts = last[1][1]
+    step, since = int(facts["step"]), int(facts["since"])
+    steps = int(facts["steps"]) if steps is None else steps
+    said = f"{run.path}: is at its end ({step} of {steps} steps)"
+    if step >= steps:
+        raise RunError(
+            f"{said}. To go on for longer set training.symbols or training.epochs higher."
+        )
+    if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
+        raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 
 
 def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, Path | None]:
@@ -368,7 +387,8 @@ def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NG
     }
 
 
-def _sizes(corpus: Corpus, model: Model) -> str:
+def _sizes(ready: Ready, model: Model) -> str:
+    corpus = ready.corpus
     counts = [
         f"{part.symbols:,} {what}"
         for name, what in (
@@ -382,9 +402,13 @@ def _sizes(corpus: Corpus, model: Model) -> str:
     unknown = header.unknown / max(header.count - header.documents - 1, 1)
     disk = sum(part.ids.nbytes for part in corpus.parts.values())
     parameters = sum(p.numel() for p in model.parameters())
+    padding = ""
+    if isinstance(ready.batches, Buckets):
+        padding = f"; {ready.batches.padding:.1%} of the batches is padding"
     return (
         f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
         + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
+        + padding
         + f"; {parameters:,} parameters; {disk / 1e6:,.1f} MB on disk while it trains"
     )

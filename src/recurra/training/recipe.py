@@ -39,11 +39,20 @@ class _Settings(pydantic.BaseModel):
 
 
 def _contradiction(
-    settings: _Settings, name: str, why: str, expected: str = "it to be left out", section: str = ""
+    settings: pydantic.BaseModel,
+    name: str,
+    why: str,
+    expected: str = "it to be left out",
+    section: str = "",
 ) -> PydanticCustomError:
     """A setting that others leave no room for; :func:`_message` says it of the setting alone."""
     told = {"place": section + name, "got": getattr(settings, name), "expected": expected}
     return PydanticCustomError("contradiction", "{why}", told | {"why": why})
+
+
+def _default(settings: pydantic.BaseModel, name: str) -> Any:
+    """What a setting is where nobody chose; a run's recipe has all of them."""
+    return type(settings).model_fields[name].default
 
 
 class DataSettings(_Settings):
@@ -103,11 +112,9 @@ class DataSettings(_Settings):
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Self:
         """Settings that contradict each other are refused, not ignored."""
-        given = self.model_fields_set
-
         if self.vocabulary != "words":
             for name in ("lower", "punctuation", "breaks", "minimum_count"):
-                if name in given and getattr(self, name) != type(self).model_fields[name].default:
+                if getattr(self, name) != _default(self, name):
                     raise _contradiction(
                         self, name, f"the vocabulary is of {self.vocabulary}, not of words"
                     )
@@ -119,6 +126,10 @@ class DataSettings(_Settings):
             raise _contradiction(
                 self, "maximum_length", "windows read on, whatever the length; batches=documents"
             )
+        if self.split != "blocks" and self.block != _default(self, "block"):
+            raise _contradiction(self, "block", f"data.split is {self.split!r}, not in blocks")
+        if self.maximum_length is None and self.truncate != _default(self, "truncate"):
+            raise _contradiction(self, "truncate", "there is no maximum_length to truncate to")
         if len(set(self.conditions)) < len(self.conditions):
             raise _contradiction(self, "conditions", "one of them stands twice", "each once")
         return self
@@ -198,6 +209,20 @@ class Recipe(_Settings):
                 "early_stop",
                 "without a validation text (data.validation=false) there is nothing to stop by",
                 section="training.",
+            )
+        reads = self.data.reading == "documents"
+        if reads and self.training.window != _default(self.training, "window"):
+            raise _contradiction(
+                self.training,
+                "window",
+                "documents are read whole; data.batches=windows reads them in pieces",
+                section="training.",
+            )
+        if not self.data.conditions and self.model.condition_size != _default(
+            self.model, "condition_size"
+        ):
+            raise _contradiction(
+                self.model, "condition_size", "data.conditions names none", section="model."
             )
         return self
 

@@ -1,0 +1,89 @@
+"""Language models that benchmarks train with the command line, from recipes beside this file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from harness import ROOT, matrix_rate
+
+from recurra.training import load_recipe
+
+RECIPES = ROOT / "benchmarks" / "recipes"
+_CODE = [
+    "src/recurra/data",
+    "src/recurra/models",
+    "src/recurra/training",
+    "src/recurra/layers",
+    "src/recurra/engine",
+    "src/recurra/cells/lstm.py",
+]
+
+
+def recipe(name: str) -> Path:
+    """The file of a recipe."""
+    return RECIPES / f"{name}.toml"
+
+
+def measured(name: str, *more: str) -> list[str]:
+    """The code behind the models of a recipe, the recipe included."""
+    return [*_CODE, *more, str(recipe(name).relative_to(ROOT))]
+
+
+def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Path:
+    """The folder of a finished run of a recipe, trained now as far as it is not there yet.
+
+    Args:
+        name: of the recipe.
+        data: text.
+        out: folder of the run; ``runs/benchmarks/NAME`` if None.
+        seed: of every draw.
+    """
+    out = out or ROOT / "runs" / "benchmarks" / name
+    changes = [f"training.seed={seed}"]
+    options = [f"--data={data}", *(word for change in changes for word in ("--set", change))]
+    if not (out / "recipe.json").exists():
+        began = [str(recipe(name)), f"--out={out}"]
+    elif json.loads((out / "recipe.json").read_text()) != _settings(name, changes):
+        sys.exit(f"{out}: is a run of another recipe; expected one of {recipe(name)}")
+    elif (out / "summary.json").exists():
+        return out
+    else:
+        began = [f"--resume={out}"]
+    print(f"sgemm 2048: {matrix_rate():.0f} GFLOP/s", flush=True)
+    command = [sys.executable, "-m", "recurra", "train", *began, *options]
+    if code := subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit(code)
+    print(f"sgemm 2048: {matrix_rate():.0f} GFLOP/s", flush=True)
+    return out
+
+
+def _settings(name: str, changes: list[str]) -> Any:
+    return load_recipe(str(recipe(name)), changes).model_dump()
+
+
+def scores(run: Path) -> dict[str, dict[str, float]]:
+    """What the models of a run scored on the held-out text, by model, the recurrent one first."""
+    rows = json.loads((run / "summary.json").read_text())["evaluations"]
+    return {row["name"]: row for row in rows}
+
+
+def curve(run: Path) -> list[dict[str, float]]:
+    """What the log of a run has: step, symbols, seconds, losses."""
+    with open(run / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: float(value) for name, value in row.items() if value} for row in rows]
+
+
+def described(name: str) -> str:
+    """What a recipe says of itself: the comment at its head, and its sections in a line."""
+    text = recipe(name).read_text()
+    about = " ".join(line[2:] for line in text.splitlines() if line.startswith("# "))
+    settings = tomllib.loads(text)
+    model = ", ".join(f"{key} {value}" for key, value in settings["model"].items())
+    return f"{about} {model}"
