@@ -12,22 +12,11 @@ import time
 from pathlib import Path
 
 from harness import data, keep, machine_in_words
-from trained import measured, trained
+from trained import held_out, measured, trained
 
-from recurra.data import divide
 from recurra.pipeline import keystrokes_saved, open_text_model
-from recurra.training import data_settings, open_source
 
 TEXT = "warandpeace/warandpeace.txt"
-
-
-def held_out(run: Path) -> str:
-    """What the run did not train on."""
-    settings = data_settings(run)
-    documents = list(open_source(data(TEXT), settings, pieces=False))
-    lengths = [len(document.text) for document in documents]
-    parts = divide(documents, lengths, kind=settings.split, validation=False, whole_words=True)
-    return "".join(document.text for part, document in parts if part == "test")
 
 
 def main() -> None:
@@ -39,7 +28,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine_in_words())
     run = trained("words", data(TEXT), options.out, options.seed)
-    text = held_out(run).lstrip()[: options.characters]
+    text = "".join(part.text for part in held_out(run, data(TEXT))).lstrip()[: options.characters]
     saved = {}
     for model in (None, "5-gram"):
         opened, began = open_text_model(run, model=model), time.perf_counter()

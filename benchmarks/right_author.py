@@ -7,35 +7,20 @@ from the zero state, given either author; the lower loss names the author.
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 from harness import data, keep, machine_in_words
-from trained import curve, described, measured, scores, trained
+from trained import curve, described, held_out, measured, scores, trained
 
-from recurra.data import divide
+from recurra.data import cut_gutenberg, read_text
 from recurra.pipeline import open_text_model, score_lines
-from recurra.training import data_settings, open_source
 
 TEXTS = {
     "shakespeare": "tinyshakespeare/input.txt",
     "tolstoy": "warandpeace/warandpeace.txt",
 }
 SIZE = 200
-
-
-def held_out(folder: Path, run: Path) -> dict[str, str]:
-    """What the run did not train on, by author."""
-    settings = data_settings(run)
-    documents = list(open_source(folder, settings, pieces=False))
-    lengths = [len(document.text) for document in documents]
-    found: dict[str, str] = defaultdict(str)
-    for part, document in divide(documents, lengths, kind="tails", validation=False):
-        if part == "test":
-            found[str(document.fields["file"]).removesuffix(".txt")] += document.text
-    return found
 
 
 def main() -> None:
@@ -47,9 +32,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for author, text in TEXTS.items():
-            shutil.copy(data(text), folder / f"{author}.txt")
+            whole = read_text(data(text))
+            if "PROJECT GUTENBERG" in whole:  # header and license have another author
+                whole = cut_gutenberg(whole)
+            (folder / f"{author}.txt").write_text(whole)
         run = trained("authors", folder, options.out, options.seed)
-        texts = held_out(folder, run)
+        texts = {str(document.fields["file"]): document.text for document in held_out(run, folder)}
     opened = open_text_model(run)
     right = asked = 0
     told = {}
@@ -58,7 +46,7 @@ def main() -> None:
         windows = [text[start : start + SIZE] for start in starts]
         (other,) = set(texts) - {author}
         by = [
-            score_lines(opened, windows, end=False, given={"file": f"{name}.txt"})
+            score_lines(opened, windows, end=False, given={"file": name})
             for name in (author, other)
         ]
         good = sum(own.log_prob > others.log_prob for own, others in zip(*by, strict=True))

@@ -12,7 +12,8 @@ from typing import Any
 
 from harness import ROOT, matrix_rate
 
-from recurra.training import load_recipe
+from recurra.data import Document, divide, whole
+from recurra.training import data_settings, load_recipe, open_source
 
 RECIPES = ROOT / "benchmarks" / "recipes"
 _CODE = [
@@ -65,6 +66,26 @@ def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Pa
 
 def _settings(name: str, changes: list[str]) -> Any:
     return load_recipe(str(recipe(name)), changes).model_dump()
+
+
+def held_out(run: Path, folder: Path) -> list[Document]:
+    """The documents, or parts of them, that a run did not train on.
+
+    Args:
+        run: trained on the text of ``folder``.
+        folder: a file or folder.
+    """
+    settings = data_settings(run)
+    documents = list(whole(open_source(folder, settings)))
+    divided = divide(
+        documents,
+        [len(document.text) for document in documents],
+        kind=settings.split,
+        block=settings.block,
+        validation=settings.validation,
+        whole_words=settings.vocabulary in ("words", "byte-pairs"),
+    )
+    return [document for part, document in divided if part == "test"]
 
 
 def scores(run: Path) -> dict[str, dict[str, float]]:

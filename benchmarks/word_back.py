@@ -212,6 +212,8 @@ def main() -> None:
         [
             "src/recurra/data/synthetic/sentences.py",
             "src/recurra/models/ngram.py",
+            "src/recurra/models/smoothing.py",
+            "src/recurra/models/grams.py",
             "src/recurra/models/language.py",
             "src/recurra/training/loop.py",
             "src/recurra/engine",

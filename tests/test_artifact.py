@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,19 @@ def test_a_damaged_artifact_is_refused_with_what_is_wrong(damage: str, saved: Pa
     with pytest.raises(ArtifactError, match=said) as problem:
         artifact.load(saved)
     assert str(saved) in str(problem.value)
+
+
+def test_a_missing_library_is_no_damage(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"text": {"kind": "byte-pairs", "tokenizer": {}}}
+    replace(saved, "vocabulary.json", json.dumps(words).encode())
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    message = (
+        r"vocabulary\.json: vocabulary: byte pairs need the library tokenizers, which cannot be "
+        r"imported \(.*\); pip install 'recurra\[tokens\]' brings it\.$"
+    )
+    with pytest.raises(ArtifactError, match=message) as problem:
+        artifact.load(saved)
+    assert "damaged" not in str(problem.value)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "vocabulary.json"])

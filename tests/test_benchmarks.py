@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import sys
 from pathlib import Path
 
 import pytest
+
+from recurra.training import load_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -190,3 +193,58 @@ def test_code_that_changed_while_it_was_measured_is_not_kept(harness, monkeypatc
     with pytest.raises(SystemExit, match=r"errors\.py was changed while"):
         harness.keep("speed", {"figure": "3"}, MEASURED)
     assert not harness.RESULTS.exists()
+
+
+# ------------------------------------------------------------------------------- language models
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The module that trains what benchmarks ask."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    for name in ("harness", "trained", "language_models"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield importlib.import_module("trained")
+    for name in ("harness", "trained", "language_models"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "recipes").iterdir()), ids=str)
+def test_every_recipe_can_be_read_and_is_asked(trained, path):
+    name = path.stem
+    assert load_recipe(str(path)).data.validation is False
+    assert trained.described(name)[0].isupper()
+    assert all((ROOT / place).exists() for place in trained.measured(name))
+    questions = importlib.import_module("language_models").QUESTIONS
+    assert name in questions or name == "authors"
+
+
+def test_a_run_of_a_benchmark_is_trained_once_and_read_again(trained, tmp_path, monkeypatch, capfd):
+    text = tmp_path / "text.txt"
+    text.write_text("anna sees a dog and my owl.\n" * 100)
+    (tmp_path / "tiny.toml").write_text(
+        """# Tiny.
+[data]
+validation = false
+[model]
+hidden_size = 4
+[training]
+symbols = 200
+batch_size = 2
+window = 8
+evaluations = 2
+"""
+    )
+    monkeypatch.setattr(trained, "RECIPES", tmp_path)
+    run = trained.trained("tiny", text, tmp_path / "run")
+    assert list(trained.scores(run)) == ["lstm", "bigram", "5-gram"]
+    points = trained.curve(run)
+    assert [point["symbols"] for point in points] == [112, 208]
+    assert all("validation_nats" not in point for point in points)
+    (held,) = trained.held_out(run, text)
+    assert held.text == text.read_text()[2520:]
+    capfd.readouterr()
+    assert trained.trained("tiny", text, run) == run  # nothing is trained again
+    assert capfd.readouterr().out == ""
+    with pytest.raises(SystemExit, match="another recipe"):
+        trained.trained("tiny", text, run, seed=1)

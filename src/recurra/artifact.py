@@ -35,7 +35,7 @@ from recurra.cells import cell_names
 from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
 from recurra.files import write_file, write_folder
 from recurra.models import LanguageModel, LanguageModelConfig, Model, NGram
-from recurra_runtime.vocabulary import Vocabulary, vocabulary_from_json
+from recurra_runtime.vocabulary import MissingLibraryError, Vocabulary, vocabulary_from_json
 
 __all__ = ["Artifact", "load", "read_ngrams", "resolve", "save", "write_ngrams"]
 
@@ -111,7 +111,8 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
         which: of a run, ``"best"`` or ``"last"``.
 
     Raises:
-        ArtifactError: nothing there, or it is damaged, incomplete or newer; the message says what.
+        ArtifactError: nothing there, or it is damaged, incomplete or newer, or needs a library that
+            is missing; the message says what.
         SettingError: ``which`` is neither.
     """
     if which not in ("best", "last"):
@@ -279,6 +280,8 @@ def _read_vocabularies(
     data = _read_json(path, config)
     try:
         found = {field: vocabulary_from_json(words) for field, words in data.items()}
+    except MissingLibraryError as problem:
+        raise ArtifactError(f"{path}: {problem}.") from None
     except ValueError as problem:
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
     if isinstance(model, LanguageModel):

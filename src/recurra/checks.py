@@ -7,23 +7,31 @@ import numbers
 import operator
 from typing import Any
 
-from recurra.errors import SettingError
+from recurra.errors import RecurraError, SettingError
 
 __all__ = ["check_flag", "check_number", "check_rate", "check_size"]
 
 
-def check_size(name: str, value: Any, least: int = 1) -> int:
-    """A whole number of at least ``least``; NumPy's integers count.
+def check_size(
+    name: str,
+    value: Any,
+    least: int = 1,
+    most: int | None = None,
+    *,
+    error: type[RecurraError] = SettingError,
+) -> int:
+    """A whole number of at least ``least``, and at most ``most`` if given; NumPy's integers count.
 
     Raises:
-        SettingError: anything else.
+        SettingError: anything else; or ``error``, where something else than a setting is wrong.
     """
     try:
         size = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         size = None
-    if size is None or size < least:
-        raise SettingError(f"{name}: expected a whole number of at least {least}, got {value!r}")
+    if size is None or size < least or (most is not None and size > most):
+        limits = f"at least {least}" if most is None else f"{least} to {most}"
+        raise error(f"{name}: expected a whole number of {limits}, got {value!r}")
     return size
 
 

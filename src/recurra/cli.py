@@ -219,7 +219,7 @@ def evaluate(
         from recurra.training import evaluate as score
 
         settings = data_settings(run, pattern=pattern, encoding=encoding)
-        print_table(score(run, open_source(data, settings, pieces=False), which=which), str(data))
+        print_table(score(run, open_source(data, settings), which=which), str(data))
 
 
 @app.command()

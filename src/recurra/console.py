@@ -105,6 +105,8 @@ def keep_memory() -> None:
 
 def command() -> str:
     """How this command can be called again from here: it may not be on the path."""
+    if Path(sys.argv[0]).name == "__main__.py":
+        return "python -m recurra"
     return "recurra" if shutil.which("recurra") else os.path.relpath(sys.argv[0])
 
 

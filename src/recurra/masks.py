@@ -1,4 +1,4 @@
-"""The one mask behind dropout of every kind."""
+"""The mask behind dropout of every kind: of steps, held over a row, of symbols, of weights."""
 
 from __future__ import annotations
 

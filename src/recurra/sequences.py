@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from recurra.checks import check_size
 from recurra.errors import ShapeError
 from recurra.lengths import (
     check_lengths,
@@ -266,7 +267,7 @@ class PaddedSequence:
     def truncate(self, length: int, side: Side = "right") -> PaddedSequence:
         """At most ``length`` steps a row: cut on the right (keep the first), or on the left."""
         _check_side(side)
-        _check_size("truncate", length, 0)
+        check_size("truncate", length, 0, error=ShapeError)
         kept = self.lengths.clamp(max=length)
         values = self.values
         if side == "left":
@@ -276,7 +277,7 @@ class PaddedSequence:
     def pad(self, length: int, value: float = 0, side: Side = "right") -> PaddedSequence:
         """At least ``length`` steps a row: shorter rows get *valid* elements ``value`` there."""
         _check_side(side)
-        _check_size("pad", length, 0)
+        check_size("pad", length, 0, error=ShapeError)
         grown = self.lengths.clamp(min=length)
         filled = self._resized(max(length, self.time)).masked(value)
         if side == "left":
@@ -308,8 +309,8 @@ class PaddedSequence:
         from one to the next. The stride is ``size`` unless given; the last window may be shorter.
         """
         stride = size if stride is None else stride
-        _check_size("windows", size, 1)
-        _check_size("windows (stride)", stride, 1)
+        check_size("windows", size, error=ShapeError)
+        check_size("windows (stride)", stride, error=ShapeError)
         covered = 0
         for start in range(0, self.time, stride):
             if covered >= self.time:
@@ -467,8 +468,3 @@ def _sizes(values: Tensor) -> str:
 def _check_side(side: str) -> None:
     if side not in ("left", "right"):
         raise ShapeError(f"side: expected 'left' or 'right', got {side!r}")
-
-
-def _check_size(what: str, size: int, least: int) -> None:
-    if size < least:
-        raise ShapeError(f"{what}: expected a whole number of at least {least}, got {size}")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from decoding.tiny import Told
@@ -184,22 +185,43 @@ def test_top_k_draws_among_k_even_where_chances_are_equal() -> None:
     ("prompt", "how", "message"),
     [
         ([], {}, "a prompt of at least the start symbol, got none"),
-        ([0], {"limit": -1}, "a limit of at least 0, got -1"),
+        ([0], {"limit": -1}, "limit: expected a whole number of at least 0, got -1"),
+        ([0], {"limit": 2.5}, "limit: expected a whole number .* got 2.5"),
+        ([0], {"limit": None}, "limit: expected a whole number .* got None"),
         ([0], {"temperature": -0.5}, "a temperature of at least 0, got -0.5"),
-        ([0], {"temperature": math.nan}, "temperature .* got nan"),
-        ([0], {"temperature": math.inf}, "temperature .* got inf"),
-        ([0], {"top_k": 0}, "top_k of at least 1, got 0"),
+        ([0], {"temperature": math.nan}, "temperature: expected a finite number, got nan"),
+        ([0], {"temperature": math.inf}, "temperature: expected a finite number, got inf"),
+        ([0], {"temperature": "a"}, "temperature: expected a number, got 'a'"),
+        ([0], {"top_k": 0}, "top_k: expected a whole number of at least 1, got 0"),
+        ([0], {"top_k": 1.5}, "top_k: expected a whole number .* got 1.5"),
         ([0], {"top_p": 0}, "top_p above 0 and at most 1, got 0"),
         ([0], {"top_p": 1.1}, "top_p .* got 1.1"),
-        ([0], {"top_p": math.nan}, "top_p .* got nan"),
-        ([0], {"seed": 2**63}, "seed of at most 64 bits"),
+        ([0], {"top_p": math.nan}, "top_p: expected a finite number, got nan"),
+        ([0], {"top_p": "half"}, "top_p: expected a number, got 'half'"),
+        ([0], {"seed": 2**63}, "seed: expected a whole number of -9223372036854775808 to"),
+        ([0], {"seed": 1.5}, "seed: expected .* got 1.5"),
+        ([0], {"seed": "x"}, "seed: expected .* got 'x'"),
     ],
 )
 def test_errors_come_at_the_call(prompt: list[int], how: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingError, match=f"^generate: expected .*{message}"):
+    with pytest.raises(SettingError, match=f"^generate: .*{message}"):
         generate(MODEL, prompt, **how)
-    with pytest.raises(SettingError, match=f"^generate_batch: expected .*{message}"):
+    with pytest.raises(SettingError, match=f"^generate_batch: .*{message}"):
         generate_batch(MODEL, [[START], prompt], **how)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    how: dict[str, Any] = {"limit": 9, "top_k": 2, "seed": 4, "temperature": 0.5, "top_p": 0.75}
+    other = {
+        "limit": np.int64(9),
+        "top_k": np.uint8(2),
+        "seed": np.int32(4),
+        "temperature": np.float32(0.5),
+        "top_p": np.float64(0.75),
+    }
+    assert write(MODEL, [START], **other) == write(MODEL, [START], **how)
+    prompts = [[START], [START, 1]]
+    assert generate_batch(MODEL, prompts, **other) == generate_batch(MODEL, prompts, **how)
 
 
 PROMPTS = [[START], [START, 0, 1], [START, 2], [START], [START, 1, 1]]

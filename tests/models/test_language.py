@@ -83,6 +83,13 @@ def test_predictions_keep_no_graph() -> None:
     assert not make().predict(Batch(ids(2, 1), None)).requires_grad
 
 
+def test_predictions_are_those_of_evaluation() -> None:
+    model = make(dropout=0.5).train()
+    batch = Batch(ids(4, 2), None)
+    assert torch.equal(model.predict(batch), model.predict(batch))
+    assert model.training
+
+
 def test_a_symbol_that_is_not_in_the_vocabulary() -> None:
     model = make()
     with pytest.raises(ShapeError, match="expected 0 to 8, got 9"):

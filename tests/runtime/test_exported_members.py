@@ -1,11 +1,21 @@
 """What the package exports: complete, sorted, documented, typed."""
 
 import inspect
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import recurra_runtime
-from recurra_runtime import activations, backend, fallback, instructions
+from recurra_runtime import activations, backend, fallback, instructions, vocabulary
+
+KINDS = [
+    import_module(f"recurra_runtime.vocabulary.{module.name}")
+    for module in pkgutil.iter_modules(vocabulary.__path__)
+]
+MODULES = [activations, backend, fallback, instructions, *KINDS]
+# What the files of the vocabularies share, and nobody else uses.
+SHARED = {"byte_writer", "checked", "listed", "several"}
 
 
 def test_all_is_sorted_and_complete() -> None:
@@ -18,7 +28,7 @@ def test_all_is_sorted_and_complete() -> None:
 
 
 def test_every_public_function_is_documented() -> None:
-    for module in (activations, backend, fallback, instructions):
+    for module in MODULES:
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isfunction(value) or inspect.isclass(value):
@@ -26,8 +36,17 @@ def test_every_public_function_is_documented() -> None:
 
 
 def test_submodules_export_what_they_define() -> None:
-    for module in (activations, backend, fallback, instructions):
+    for module in MODULES:
         assert defined(module) <= set(module.__all__)
+
+
+def test_vocabularies_export_what_their_files_offer() -> None:
+    offered = {name: getattr(module, name) for module in KINDS for name in module.__all__}
+    assert set(vocabulary.__all__) == set(offered) - SHARED
+    for module in (vocabulary, *KINDS):
+        assert module.__all__ == sorted(module.__all__)
+    for name in vocabulary.__all__:
+        assert getattr(vocabulary, name) is offered[name]
 
 
 def defined(module: ModuleType) -> set[str]:

@@ -67,6 +67,6 @@ def test_damaged_json() -> None:
 @pytest.mark.parametrize("index", [-1, 5])
 def test_ids_that_are_not_there(index: int) -> None:
     labels = LabelVocabulary(["a", "b"])
-    for ask in (labels.symbol, labels.writer(), lambda i: labels.decode([i])):
+    for ask in (labels.symbol, labels.raw, labels.writer(), lambda i: labels.decode([i])):
         with pytest.raises(ValueError, match=f"expected 0 to 4, got {index}"):
             ask(index)

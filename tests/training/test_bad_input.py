@@ -141,7 +141,6 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert "10,500,000 characters" in done.stderr
     assert "MB on disk while it trains" in done.stderr
-    changes.append("training.window=64")  # what it is where nobody chose
     whole = train(path, tmp_path / "line", *changes, "data.unit=line")
     refused(whole, 2, "the longest document has ", "data.maximum_length", "data.batches=windows")
     done = train(path, tmp_path / "cut", *changes, "data.unit=line", "data.maximum_length=100")
@@ -168,7 +167,7 @@ def test_a_vocabulary_larger_than_asked(tmp_path: Path, text_file: Path) -> None
         (["data.block=9"], "data.block: expected it to be left out, got 9: data.split is 'tail'"),
         (["data.truncate=left"], "data.truncate: expected it to be left out, got 'left': there"),
         (["model.condition_size=9"], "model.condition_size: expected it to be left out, got 9"),
-        (["data.unit=line", "training.window=9"], "training.window: expected it to be left out"),
+        (["training.epochs=3"], "training.epochs: expected it to be left out, got 3"),
         (["training.early_stop=1", "data.validation=false"], "training.early_stop: expected it"),
         (["training.optimizer=sgdd"], "training.optimizer: expected 'adadelta', 'adagrad',"),
         (["training.optimizer_settings={momentum=1}"], "adamw: momentum: there is no such arg"),
@@ -328,7 +327,8 @@ def test_other_data(run: Path, tmp_path: Path, finished: Path) -> None:
     before = listed(run)
     other = tmp_path / "other.txt"
     other.write_text((finished / "text.txt").read_text() + "x")
-    refused(resume(run, "--data", other), 2, str(run), "the text is not the one that this run")
+    longer = sets("training.symbols=1600")
+    refused(resume(run, "--data", other, *longer), 2, "the text is not the one that this run")
     refused(resume(run, "--data", tmp_path / "none.txt"), 2, "none.txt", "no such file")
     assert listed(run) == before
 

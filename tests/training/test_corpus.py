@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ import pytest
 import torch
 
 from recurra import artifact
-from recurra.data import Buckets, Document, Windows, documents_of, hash_part, open_documents
+from recurra.data import (
+    Buckets,
+    Document,
+    Documents,
+    Windows,
+    documents_of,
+    hash_part,
+    open_documents,
+)
 from recurra.data import readers as readers_module
 from recurra.errors import DataError, SettingError
 from recurra.training import (
@@ -73,8 +82,9 @@ def test_a_file_in_pieces_makes_the_corpus_of_its_text(
     if vocabulary == "byte-pairs":
         pytest.importorskip("tokenizers")
     (tmp_path / "some.txt").write_text(text)
-    breaks = {"breaks": "lines"} if vocabulary == "words" else {}
-    data = DataSettings(vocabulary=vocabulary, split=split, block=300, **breaks)
+    settings: dict[str, Any] = {"breaks": "lines"} if vocabulary == "words" else {}
+    settings |= {"block": 300} if split == "blocks" else {}
+    data = DataSettings(vocabulary=vocabulary, split=split, **settings)
     source = open_source(tmp_path / "some.txt", data)
     assert sum(document.goes_on for document in source) > 5
     pieces = prepare(source, data, tmp_path / "pieces")
@@ -112,6 +122,51 @@ def test_only_what_is_trained_on_makes_the_vocabularies(tmp_path: Path) -> None:
     assert corpus.labels["k"].labels == ("one",)
     assert labels_of(corpus, "test") == [["<unk>"]]
     assert corpus.parts["test"].header.unknown == 10
+
+
+def test_a_break_is_known_among_a_limited_number_of_words(tmp_path: Path) -> None:
+    text = ("the cat and the dog " * 5 + "\n\n") * 20
+    data = DataSettings(vocabulary="words", breaks="paragraphs", vocabulary_size=5)
+    corpus = prepare([text], data, tmp_path)
+    assert corpus.vocabulary.to_json()["words"] == ["the", "\n\n"]
+    assert "the <unk>\n\nthe <unk> <unk>" in written(corpus, "test")[0]
+
+
+@pytest.mark.parametrize("size", [100, 258])
+def test_a_size_that_byte_pairs_cannot_have(size: int, tmp_path: Path) -> None:
+    data = DataSettings(vocabulary="byte-pairs", vocabulary_size=size)
+    message = (
+        "data.vocabulary: expected a size of at least 259, the 3 reserved ids and 256 bytes that "
+        f"are always there, got {size}. Change data.vocabulary_size."
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        prepare(["some text " * 20], data, tmp_path)
+
+
+def test_byte_pairs_without_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    message = (
+        r"^data\.vocabulary: byte pairs need the library tokenizers, .*; "
+        r"pip install 'recurra\[tokens\]' brings it\.$"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare(["some text " * 20], DataSettings(vocabulary="byte-pairs"), tmp_path)
+
+
+def test_an_error_of_the_texts_is_not_one_of_byte_pairs(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    readings = 0
+
+    def read() -> Iterator[Document]:
+        nonlocal readings
+        readings += 1
+        yield Document("some text " * 20, "here")
+        if readings > 1:  # not yet where characters are counted
+            raise DataError("here: line 7 is gone.")
+
+    data = DataSettings(vocabulary="byte-pairs", split="tails")
+    with pytest.raises(DataError, match=r"^here: line 7 is gone\.$"):
+        prepare(Documents("here", read), data, tmp_path)
 
 
 def test_files_and_folders_are_given(tmp_path: Path, small_pieces: None) -> None:
@@ -189,6 +244,7 @@ def test_the_longest_document_is_bounded(tmp_path: Path, side: Any) -> None:
     corpus = prepare(texts, data, tmp_path)
     lengths = [len(ids) for ids in corpus.parts["training"].documents()]
     assert lengths == [3, 15]
+    assert [part.header.characters for part in corpus.parts.values()] == [18, 10]
     assert corpus.parts["training"].header.truncated == 1
 
 
@@ -348,6 +404,30 @@ def test_a_run_with_conditions_is_scored_as_it_was(
             evaluate(path, [d.text for d in held])
 
 
+def test_pieces_are_scored_as_their_whole(
+    run: tuple[Path, Any, Path], small_pieces: None, tmp_path: Path
+) -> None:
+    path, recipe, _ = run
+    name = recipe.data.conditions[0]
+    pieces = [
+        Document(text, "x", {name: "a"}, goes_on=number not in (0, 2))
+        for number, text in enumerate(["abba", "baab", "aaa", "", "b"])
+    ]
+    whole = [Document(text, "x", {name: "a"}) for text in ("abbabaab", "aaab")]
+    assert evaluate(path, pieces) == evaluate(path, whole)
+
+
+def test_labels_that_no_training_document_has_are_told(tmp_path: Path) -> None:
+    documents = [Document("abba baab\n", "x", {"topic": f"t{n}"}) for n in range(40)]
+    said: list[str] = []
+    changes = ['data.conditions=["topic"]', "training.symbols=64", "model.hidden_size=4"]
+    recipe = load_recipe("language-model", changes)
+    train_language_model(
+        recipe, documents, tmp_path / "run", lambda report: said.append(report.message or "")
+    )
+    assert any("given what no training document has: 8 documents" in line for line in said)
+
+
 def test_files_of_a_user_are_scored(run: tuple[Path, Any, Path]) -> None:
     path, recipe, data = run
     (scored, *_) = evaluate(path, open_documents(data, unit=recipe.data.unit))
@@ -381,8 +461,9 @@ def test_other_labels_are_other_data(text: str, tmp_path: Path) -> None:
     recipe = load_recipe("language-model", [*CHANGES, *changes, "training.symbols=300"])
     train_language_model(recipe, open_source(data, recipe.data), tmp_path / "run")
     data.write_text(data.read_text().replace("even", "odd", 1))
+    longer = load_recipe("language-model", [*CHANGES, *changes, "training.symbols=400"])
     with pytest.raises(DataError, match="the text is not the one"):
-        resume_language_model(tmp_path / "run", open_source(data, recipe.data))
+        resume_language_model(tmp_path / "run", open_source(data, recipe.data), recipe=longer)
 
 
 # ----------------------------------------------------------------------------------------- memory

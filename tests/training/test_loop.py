@@ -33,7 +33,8 @@ from recurra.training import (
 )
 from recurra.training import keeper as keeper_module
 from recurra.training import language as language_module
-from recurra.training.loop import interruptible, optimizer_of
+from recurra.training.interrupts import interruptible
+from recurra.training.optimizers import optimizer_of
 from recurra_runtime.vocabulary import Ids
 
 

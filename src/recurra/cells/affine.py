@@ -11,6 +11,7 @@ from recurra.cells.base import Cell, HiddenState, Noise
 from recurra.cells.initializers import Initializer, initializer
 from recurra.checks import check_flag, check_rate, check_size
 from recurra.errors import SettingError, nearest
+from recurra.masks import mask_like
 from recurra.names import named
 
 __all__ = ["AffineCell", "GatedCell"]
@@ -95,9 +96,8 @@ class AffineCell(Cell):
         """A held mask ``[batch, r]`` for :meth:`dropped`: 0, or 1 / (1 - rate)."""
         if not self.recurrent_dropout:
             return None
-        keep = 1 - self.recurrent_dropout
-        zeros = self.zeros(batch, self.recurrent_size)
-        return Noise(held=(torch.rand_like(zeros) < keep).to(zeros.dtype) / keep)
+        like = self.zeros(batch, self.recurrent_size)
+        return Noise(held=mask_like(like, self.recurrent_dropout))
 
     def dropped(self, value: Tensor, noise: Noise | None) -> Tensor:
         """What is fed back, with recurrent dropout: the operand of the recurrent product."""

@@ -12,6 +12,7 @@ from recurra.cells.affine import Norm, check_norm, normalize
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, kind_of, nearest
+from recurra.masks import mask_like
 from recurra.states import Tree, first, map_tree, rebuild, with_first
 
 __all__ = [
@@ -205,13 +206,12 @@ class HeldDropout(Wrapper):
 
     def own_noise(self, time: int, batch: int) -> Noise | None:
         """Two held masks, for x and for y, None where the rate is 0."""
-
-        def mask(rate: float, like: Tensor) -> Tensor:
-            return (torch.rand_like(like) < 1 - rate).to(like.dtype) / (1 - rate)
-
-        x = mask(self.input, first(self.cell.example_input(batch))) if self.input else None
-        y = self.zeros(batch, self.output_size)
-        return Noise(held=(x, mask(self.output, y) if self.output else None))
+        x, y = None, None
+        if self.input:
+            x = mask_like(first(self.cell.example_input(batch)), self.input)
+        if self.output:
+            y = mask_like(self.zeros(batch, self.output_size), self.output)
+        return Noise(held=(x, y))
 
     def step(
         self, x: Any, state: Any, context: Tree = None, noise: Noise | None = None

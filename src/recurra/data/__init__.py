@@ -7,6 +7,7 @@ from recurra.data.readers import (
     read_lines,
     read_pieces,
     read_text,
+    whole,
 )
 from recurra.data.splits import (
     PartName,
@@ -123,4 +124,5 @@ __all__ = [
     "standard_library",
     "starts_of",
     "stream",
+    "whole",
 ]

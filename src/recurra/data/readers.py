@@ -7,7 +7,7 @@ import dataclasses
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "read_lines",
     "read_pieces",
     "read_text",
+    "whole",
 ]
 
 _CHUNK = 1 << 18  # bytes read at once
@@ -40,6 +41,24 @@ class Document:
     source: str
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
     goes_on: bool = False
+
+
+def whole(documents: Iterable[Document | str]) -> Iterator[Document]:
+    """Documents with their pieces joined; one at a time is held."""
+    begun: list[Document] = []
+    for each in documents:
+        document = Document(each, "text") if isinstance(each, str) else each
+        if begun and not document.goes_on:
+            yield _joined(begun)
+            begun = []
+        begun.append(document)
+    if begun:
+        yield _joined(begun)
+
+
+def _joined(pieces: list[Document]) -> Document:
+    text = "".join(piece.text for piece in pieces)
+    return dataclasses.replace(pieces[0], text=text, goes_on=False)
 
 
 def read_documents(

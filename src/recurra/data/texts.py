@@ -102,7 +102,7 @@ def open_documents(
         gutenberg: whether each text is a book of Project Gutenberg, whose header and license are
             cut off, see :func:`cut_gutenberg`.
         pieces: whether a long file comes as several documents, each of which ``goes_on`` from the
-            one before, so that it need not fit into memory.
+            one before, so that it need not fit into memory; a book is held whole.
 
     Texts know their ``file`` (its name without its ending) and their ``folder``.
 
@@ -117,6 +117,8 @@ def open_documents(
     for file in files:
         if _kind(file) is not None and unit != "file":
             raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
+        if _kind(file) is not None and gutenberg:
+            raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
         if _kind(file) is None and (column is not None or names is not None):
             raise SettingError(
                 f"column and fields: {file} is read as text and has none. They belong to files "

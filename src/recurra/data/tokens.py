@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.readers import Document
+from recurra.data.readers import Document, whole
 from recurra.errors import DataError, RunError
 from recurra_runtime.vocabulary import START, UNKNOWN, Vocabulary
 
@@ -39,7 +39,7 @@ class StreamHeader:
         count: ids in it, start symbols included.
         documents: how many documents.
         unknown: how many ids are ``<unk>``.
-        characters: how many characters the documents have.
+        characters: how many characters they have; of truncated ones what was left of them.
         truncated: how many documents were truncated.
         dtype: type of an id: uint8, uint16 or uint32.
         source: fingerprint of the texts, in their order.
@@ -124,16 +124,17 @@ def _write(
     source, written = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
     count, number, unknown, characters, truncated = 1, 0, 0, 0, 0
     with open(partial, "wb", buffering=_BUFFER) as file:
-        for document in documents if maximum is None else _joined(documents):
+        for document in documents if maximum is None else whole(documents):
             if limit is not None and count - 1 - number >= limit:
                 break
             text = document if isinstance(document, str) else document.text
             goes_on = number > 0 and _goes_on(document)
             # A byte that is not in UTF-8 parts documents, so pieces and their whole are the same.
             source.update((b"" if goes_on else b"\xff") + text.encode("utf-8", "surrogatepass"))
-            ids = vocabulary.encode(text)
+            ids, length = vocabulary.encode(text), len(text)
             if maximum is not None and len(ids) > maximum:
                 ids = ids[:maximum] if truncate == "right" else ids[-maximum:]
+                length = len(vocabulary.decode(ids))
                 truncated += 1
             raw = ids.astype(dtype).tobytes()
             if not goes_on:
@@ -142,7 +143,7 @@ def _write(
             written.update(raw)
             file.write(raw)
             count += len(ids) + (not goes_on)
-            characters += len(text)
+            characters += length
             unknown += int((ids == UNKNOWN).sum())
         if number == 0:
             raise DataError(f"{path}: expected at least one document to encode, got none.")
@@ -165,18 +166,6 @@ def _write(
 
 def _goes_on(document: Document | str) -> bool:
     return not isinstance(document, str) and document.goes_on
-
-
-def _joined(documents: Iterable[Document | str]) -> Iterator[str]:
-    """The texts of whole documents."""
-    begun: list[str] = []
-    for document in documents:
-        if begun and not _goes_on(document):
-            yield "".join(begun)
-            begun = []
-        begun.append(document if isinstance(document, str) else document.text)
-    if begun:
-        yield "".join(begun)
 
 
 def open_stream(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.checks import check_number, check_size
 from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
 from recurra.errors import SettingError
 from recurra.states import Tree, select_rows
@@ -51,13 +52,13 @@ def generate(
         ids, as soon as each is drawn.
 
     Raises:
-        SettingError: an empty prompt, a temperature below 0, a top_k, top_p or limit out of range,
-            or, while writing, an unknown id in ``never`` or no symbol left that is possible.
+        SettingError: an empty prompt, a number of the wrong kind or out of range, or, while
+            writing, an unknown id in ``never`` or no symbol left that is possible.
         RunError: the model gives NaN.
     """
     what = "generate"
-    _check(what, limit, temperature, top_k, top_p, seed)
-    how = _Choice(what, end, never, limit, temperature, top_k, top_p)
+    how = _Choice(what, end, never, limit, temperature, top_k, top_p).checked()
+    seed = _checked_seed(what, seed)
     generators = [None if seed is None else torch.Generator().manual_seed(seed)]
     rounds = _write(model, _one(what, prompt, state), state, how, generators)
     return (symbol for written in rounds for _, symbol in written)
@@ -102,7 +103,8 @@ def generate_batch(
         RunError: the model gives NaN.
     """
     what = "generate_batch"
-    _check(what, limit, temperature, top_k, top_p, seed)
+    how = _Choice(what, end, never, limit, temperature, top_k, top_p).checked()
+    seed = _checked_seed(what, seed)
     if not isinstance(prompts, Read) and len(prompts) == 0:
         return []
     checked = _prompts(what, prompts, state)
@@ -110,7 +112,6 @@ def generate_batch(
     if seed is None:
         seed = int(torch.randint(2**63 - 1, ()))
     generators = [torch.Generator().manual_seed(_seed_of(seed, row)) for row in range(count)]
-    how = _Choice(what, end, never, limit, temperature, top_k, top_p)
     texts: list[list[int]] = [[] for _ in range(count)]
     for written in _write(model, checked, state, how, generators):
         for row, symbol in written:
@@ -128,6 +129,21 @@ class _Choice(NamedTuple):
     temperature: float
     top_k: int | None
     top_p: float | None
+
+    def checked(self) -> _Choice:
+        """The same settings as Python's own numbers."""
+        what, top_k, top_p = self.what, self.top_k, self.top_p
+        limit = check_size(f"{what}: limit", self.limit, 0)
+        temperature = check_number(f"{what}: temperature", self.temperature)
+        if temperature < 0:
+            raise SettingError(f"{what}: expected a temperature of at least 0, got {temperature}")
+        if top_k is not None:
+            top_k = check_size(f"{what}: top_k", top_k)
+        if top_p is not None:
+            top_p = check_number(f"{what}: top_p", top_p)
+            if not 0 < top_p <= 1:
+                raise SettingError(f"{what}: expected top_p above 0 and at most 1, got {top_p}")
+        return self._replace(limit=limit, temperature=temperature, top_k=top_k, top_p=top_p)
 
 
 @torch.no_grad()
@@ -197,21 +213,5 @@ def _seed_of(seed: int, row: int) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
-def _check(
-    what: str,
-    limit: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    seed: int | None,
-) -> None:
-    if limit < 0:
-        raise SettingError(f"{what}: expected a limit of at least 0, got {limit}")
-    if not temperature >= 0 or temperature == float("inf"):
-        raise SettingError(f"{what}: expected a temperature of at least 0, got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise SettingError(f"{what}: expected top_k of at least 1, got {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise SettingError(f"{what}: expected top_p above 0 and at most 1, got {top_p}")
-    if seed is not None and not -(2**63) <= seed < 2**63:
-        raise SettingError(f"{what}: expected a seed of at most 64 bits, got {seed}")
+def _checked_seed(what: str, seed: int | None) -> int | None:
+    return None if seed is None else check_size(f"{what}: seed", seed, -(2**63), 2**63 - 1)

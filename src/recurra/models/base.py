@@ -105,8 +105,12 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Any:
-        """What the head says of the batch's inputs, without gradients: for labels, scores."""
-        return self._predictions(batch, None)[0]
+        """What the head says of the batch's inputs: for labels, scores.
+
+        In evaluation mode and without gradients.
+        """
+        with evaluating(self):
+            return self._predictions(batch.to(next(self.parameters()).device), None)[0]
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
         read = self.encoder(batch.inputs, state, batch.context, batch.resets)

@@ -15,6 +15,7 @@ from recurra.layers import Recurrent, Stack, TokenEmbedding
 from recurra.models.base import Model
 from recurra.sequences import Batch, Tokens
 from recurra.states import Tree
+from recurra_runtime.vocabulary import UNKNOWN
 
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "Reading"]
 
@@ -132,6 +133,8 @@ class LanguageModel(Model):
         }
         size = config.condition_size
         conditions = [TokenEmbedding(values, size) for values in config.conditions.values()]
+        for condition in conditions:  # no label of the training text: it says nothing
+            nn.init.zeros_(condition.weight[UNKNOWN])
         layers: list[Recurrent] = []
         for _ in range(config.layers):  # a cell may give another width than it carries
             into = layers[-1].output_size if layers else width + size * len(conditions)

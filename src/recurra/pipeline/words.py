@@ -74,7 +74,7 @@ class Pieces:
         self.rule = WordRule()
         if isinstance(vocabulary, WordVocabulary):
             self.rule = WordRule(vocabulary.normalizer.punctuation)
-        self.raw = [_bytes(vocabulary, index) for index in range(len(vocabulary))]
+        self.raw = [vocabulary.raw(index) for index in range(len(vocabulary))]
         self.sizes = torch.tensor([len(raw) for raw in self.raw])
         self.usable = _mask(index not in (UNKNOWN, START) for index in range(len(self.raw)))
         self.inside = _mask(self._inside(raw, True) for raw in self.raw)
@@ -113,16 +113,6 @@ class Pieces:
         if len(raw) < size:  # the rest of the character comes with the next symbol
             return lead not in _PUNCTUATION_LEADS
         return self.rule.inside(raw[:size].decode("utf-8", "replace"), begun)
-
-
-def _bytes(vocabulary: Vocabulary, index: int) -> bytes:
-    if index < len(RESERVED):
-        return b""
-    if isinstance(vocabulary, WordVocabulary):
-        return vocabulary.words[index - len(RESERVED)].encode("utf-8", "surrogatepass")
-    shown, text = vocabulary.symbol(index), vocabulary.decode([index])
-    # Bytes that are no text, and those of a vocabulary of bytes, are shown in hexadecimal.
-    return text.encode("utf-8", "surrogatepass") if shown == text else bytes.fromhex(shown[2:])
 
 
 def _mask(values: Iterable[bool]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,9 @@ from recurra.data import (
     open_stream,
     starts_of,
 )
-from recurra.errors import DataError, SettingError, nearest
+from recurra.errors import DataError, RecurraError, SettingError, nearest
 from recurra.training.recipe import DataSettings, TrainingSettings
-from recurra_runtime.vocabulary import RESERVED, Ids
+from recurra_runtime.vocabulary import RESERVED, Ids, MissingLibraryError
 
 __all__ = ["Corpus", "CorpusPart", "Source", "as_documents", "label_of", "open_source", "prepare"]
 
@@ -109,20 +109,19 @@ class Corpus:
         return Windows(part.ids, rows=training.batch_size, size=training.window, given=part.given)
 
 
-def open_source(path: str | Path, data: DataSettings, *, pieces: bool = True) -> Documents:
-    """The documents of a file or folder, by the settings of a recipe.
+def open_source(path: str | Path, data: DataSettings) -> Documents:
+    """The documents of a file or folder, by the settings of a recipe; long ones in pieces.
 
     Args:
         path: the file or folder.
         data: how it is read.
-        pieces: whether a long file may come in pieces, so that it need not fit into memory.
 
     Raises:
         SettingError: settings that these files have no use for.
         DataError: nothing there.
     """
     # A hash is of whole documents, and so is a length.
-    pieces &= data.split != "hash" and not data.distinct and data.maximum_length is None
+    pieces = data.split != "hash" and not data.distinct and data.maximum_length is None
     return open_documents(
         path,
         unit=data.unit,
@@ -165,7 +164,8 @@ def prepare(
     Raises:
         SettingError: a condition that has the name of the text itself, or pieces where whole
             documents are compared.
-        DataError: no text, too little of it, or something wrong in it.
+        DataError: no text, too little of it, something wrong in it, a vocabulary of a size that
+            cannot be, or one whose library is missing.
         RunError: the folder cannot be written.
     """
     if _TEXT in data.conditions:
@@ -204,6 +204,15 @@ def prepare(
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
     return Corpus(parts, vocabulary, labels, fingerprint, characters)
+
+
+def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[int]:
+    """Ids of what is given of a document, ``<unk>`` for what the vocabularies do not know.
+
+    Raises:
+        DataError: as :func:`label_of`.
+    """
+    return [int(known.encode(label_of(document, name))[0]) for name, known in labels.items()]
 
 
 def label_of(document: Document, name: str) -> str:
@@ -289,7 +298,7 @@ def _vocabulary(training: Callable[[], Iterable[Document]], data: DataSettings) 
     if data.vocabulary == "bytes":
         return ByteVocabulary()
     if data.vocabulary == "byte-pairs":
-        return BytePairVocabulary.of(texts, size or _BYTE_PAIRS)
+        return _byte_pairs(texts, size or _BYTE_PAIRS)
     if data.vocabulary == "characters":
         characters = CharacterVocabulary.of(texts)
         if size is not None and len(characters) > size:
@@ -299,14 +308,23 @@ def _vocabulary(training: Callable[[], Iterable[Document]], data: DataSettings) 
                 "data.vocabulary=bytes."
             )
         return characters
-    words = WordVocabulary.of(
+    return WordVocabulary.of(
         texts,
+        size=size,
         minimum=data.minimum_count,
         normalizer=Normalizer(data.lower, data.punctuation, data.breaks),
     )
-    if size is not None and len(words) > size:
-        return WordVocabulary(words.words[: size - len(RESERVED)], words.normalizer)
-    return words
+
+
+def _byte_pairs(texts: Iterable[str], size: int) -> BytePairVocabulary:
+    try:
+        return BytePairVocabulary.of(texts, size)
+    except RecurraError:  # of the texts, and already a sentence
+        raise
+    except MissingLibraryError as problem:
+        raise DataError(f"data.{problem}.") from None
+    except ValueError as problem:
+        raise DataError(f"data.{problem}. Change data.vocabulary_size.") from None
 
 
 def _encode(
@@ -322,8 +340,7 @@ def _encode(
     def noted() -> Iterator[Document]:
         for document in documents:
             if labels and not document.goes_on:
-                told = [(key, label_of(document, key)) for key in labels]
-                given.append([int(labels[key].encode(label)[0]) for key, label in told])
+                given.append(condition_ids(document, labels))
             yield document
 
     path = folder / f"{name}.ids"

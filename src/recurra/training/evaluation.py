@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from recurra import artifact
-from recurra.data import document_batches
+from recurra.data import document_batches, whole
 from recurra.errors import ArtifactError
 from recurra.models import Model, NGram
-from recurra.training.corpus import Source, as_documents, label_of
+from recurra.training.corpus import Source, as_documents, condition_ids
 from recurra_runtime.vocabulary import UNKNOWN, Ids, Vocabulary
 
 __all__ = ["Evaluation", "compare", "compare_encoded", "evaluate"]
@@ -65,6 +65,9 @@ class Evaluation:
 def evaluate(path: str | Path, source: Source, *, which: str = "best") -> list[Evaluation]:
     """Score a run's model, and its n-grams, on texts.
 
+    Each is scored whole, however long. A label that no training document has counts as unknown, and
+    nothing is said of the text then.
+
     Args:
         path: a run, or an artifact (which has no n-grams beside it).
         source: documents, or their texts.
@@ -85,12 +88,12 @@ def evaluate(path: str | Path, source: Source, *, which: str = "best") -> list[E
     models: dict[str, Model | NGram] = {str(name): loaded.model, **artifact.read_ngrams(path)}
     vocabulary = loaded.vocabularies["text"]
     conditions = getattr(loaded.model, "conditions", ())
+    labels = {name: loaded.vocabularies[name] for name in conditions}
     documents, characters, given = [], 0, []
-    for document in as_documents(source):
+    for document in whole(as_documents(source)):
         documents.append(vocabulary.encode(document.text))
         characters += len(document.text)
-        labels = [(loaded.vocabularies[key], label_of(document, key)) for key in conditions]
-        given.append([int(known.encode(label)[0]) for known, label in labels])
+        given.append(condition_ids(document, labels))
     return compare_encoded(models, documents, characters, np.array(given) if conditions else None)
 
 

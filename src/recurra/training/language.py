@@ -16,13 +16,14 @@ from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model,
 from recurra.sequences import Batch
 from recurra.training.corpus import Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
+from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
-from recurra.training.loop import Training, check_device, interruptible
-from recurra.training.optimizers import optimizer_of
+from recurra.training.loop import Training
+from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
 from recurra.training.recipe import DataSettings, Recipe, changed, checked
 from recurra.training.run import DATA, RunFolder, TrainingState
-from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
+from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids, Vocabulary
 
 __all__ = [
     "Report",
@@ -195,9 +196,8 @@ def _check_end(
     steps = int(facts["steps"]) if steps is None else steps
     said = f"{run.path}: is at its end ({step} of {steps} steps)"
     if step >= steps:
-        raise RunError(
-            f"{said}. To go on for longer set training.symbols or training.epochs higher."
-        )
+        rules = "epochs" if recipe.training.symbols is None else "symbols"
+        raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 
@@ -399,6 +399,11 @@ def _sizes(ready: Ready, model: Model) -> str:
         if (part := corpus.parts.get(cast(PartName, name))) is not None
     ]
     header = corpus.parts["training"].header
+    strange = sum(
+        int((part.given == UNKNOWN).any(1).sum())
+        for part in corpus.parts.values()
+        if part.given is not None
+    )
     unknown = header.unknown / max(header.count - header.documents - 1, 1)
     disk = sum(part.ids.nbytes for part in corpus.parts.values())
     parameters = sum(p.numel() for p in model.parameters())
@@ -409,6 +414,7 @@ def _sizes(ready: Ready, model: Model) -> str:
         f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
         + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
+        + (f"; given what no training document has: {strange:,} documents" if strange else "")
         + padding
         + f"; {parameters:,} parameters; {disk / 1e6:,.1f} MB on disk while it trains"
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,18 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from recurra import states
-from recurra.cells import Cell
 from recurra.data import Batches
-from recurra.errors import RunError, SettingError
-from recurra.layers import Layer
+from recurra.errors import RunError
 from recurra.models import Model
-from recurra.modules import evaluating
-from recurra.sequences import Batch, PaddedSequence
-from recurra.training.optimizers import optimizer_of, rate_at
+from recurra.sequences import Batch
+from recurra.training.not_finite import where_it_began
+from recurra.training.optimizers import check_device, optimizer_of, precision, rate_at
 from recurra.training.processes import processes
 from recurra.training.recipe import TrainingSettings
 
-__all__ = ["Progress", "Stepped", "Training", "fit", "interruptible", "train_step"]
+__all__ = ["Progress", "Stepped", "Training", "fit", "train_step"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,20 +259,6 @@ def _steps(batches: Batches, settings: TrainingSettings) -> int:
     return math.ceil(count / settings.accumulate)
 
 
-def check_device(device: str) -> None:
-    """Try whether numbers can be kept on a device.
-
-    Raises:
-        SettingError: there is no such device here.
-    """
-    try:
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError) as problem:
-        raise SettingError(
-            f"training.device: {device!r} cannot be used here ({str(problem).splitlines()[0]})"
-        ) from None
-
-
 class Stepped(NamedTuple):
     """What a step of training gave.
 
@@ -317,7 +299,7 @@ def train_step(
     total, count = 0.0, 0
     alone = len(batches) == 1 and group.count == 1
     for batch, begins in batches:
-        with _precision(settings):
+        with precision(settings):
             scored = model(batch, None if begins else state)
         one: Tensor = scored.total
         if alone:  # the mean at once saves a division of every gradient
@@ -356,92 +338,3 @@ def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[f
     nn.utils.clip_grad_value_(parameters, limit)
     after = nn.utils.clip_grad_norm_(parameters, settings.clip).item()
     return norm, largest > limit or after > settings.clip
-
-
-def _precision(settings: TrainingSettings) -> torch.autocast:
-    kind = settings.device.partition(":")[0]
-    return torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16")
-
-
-@torch.no_grad()
-def where_it_began(
-    model: Model,
-    batches: Sequence[tuple[Batch, bool]],
-    state: states.Tree,
-    settings: TrainingSettings,
-) -> str:
-    """Where the first number that is not finite appears, in words; dropout is off."""
-    for name, parameter in model.named_parameters():
-        if not parameter.isfinite().all():
-            return f"the weight {name} has such a number already"
-    found: list[str] = []
-
-    def look(name: str, output: Any) -> None:
-        if not found and not all(bool(leaf.isfinite().all()) for leaf in _tensors(output)):
-            found.append(name)
-
-    def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda module, inputs, output: look(name, output)
-
-    def watched(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
-        def through_time(*inputs: Any) -> Any:
-            output = run(*inputs)
-            look(name, output)
-            return output
-
-        return through_time
-
-    parts = [
-        (name, part) for name, part in model.named_modules() if name and not isinstance(part, Cell)
-    ]
-    hooks = [part.register_forward_hook(watch(name)) for name, part in parts]
-    layers = [(name, part) for name, part in parts if isinstance(part, Layer)]
-    for name, layer in layers:  # a stack calls no layer, but what runs it: no hook sees that
-        layer.__dict__["through_time"] = watched(name, layer.through_time)
-    try:
-        with evaluating(model), _precision(settings):
-            for batch, begins in batches:
-                state = model(batch, None if begins else state).state
-                if found:
-                    return f"it began in what {found[0]} gives"
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for _, layer in layers:
-            del layer.__dict__["through_time"]
-    return "it began in the gradient, or in dropout: without dropout, the forward pass is finite"
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, PaddedSequence):
-        yield from _tensors(value.values[value.mask])
-    elif isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)
-
-
-@contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C once: finish the step, then stop; the yielded function says whether that was asked.
-
-    A second Ctrl-C stops at once. Outside the main thread Ctrl-C stays as it is.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

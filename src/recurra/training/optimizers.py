@@ -1,4 +1,4 @@
-"""Torch's optimizers by name, and how the learning rate goes."""
+"""What settings mean to torch: optimizer, learning rate, precision, device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from recurra.errors import SettingError, nearest
 from recurra.training.recipe import TrainingSettings
 
-__all__ = ["optimizer_of", "rate_at"]
+__all__ = ["check_device", "optimizer_of", "precision", "rate_at"]
 
 _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     kind.__name__.lower(): kind
@@ -111,3 +111,23 @@ def rate_at(step: int, steps: int, settings: TrainingSettings) -> float:
         "constant": 1.0,
     }
     return settings.learning_rate * falling[settings.schedule]
+
+
+def precision(settings: TrainingSettings) -> torch.autocast:
+    """What a forward pass runs in."""
+    kind = settings.device.partition(":")[0]
+    return torch.autocast(kind, torch.bfloat16, enabled=settings.precision == "bfloat16")
+
+
+def check_device(device: str) -> None:
+    """Try whether numbers can be kept on a device.
+
+    Raises:
+        SettingError: there is no such device here.
+    """
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError) as problem:
+        raise SettingError(
+            f"training.device: {device!r} cannot be used here ({str(problem).splitlines()[0]})"
+        ) from None

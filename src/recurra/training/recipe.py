@@ -147,9 +147,10 @@ class TrainingSettings(_Settings):
         symbols: how many symbols to train on in all; if None, ``epochs`` decides.
         epochs: passes over the training text.
         batch_size: rows read beside each other.
-        window: steps of truncated backpropagation; the state is carried on.
+        window: steps of truncated backpropagation, where windows are read; the state is carried
+            on.
         accumulate: batches whose gradients are added up before a step of the optimizer.
-        optimizer: one of torch's, by name.
+        optimizer: one of torch's, by name; Adam and AdamW with betas (0.9, 0.99).
         optimizer_settings: further arguments of it, such as ``{momentum = 0.9}``.
         learning_rate: at its highest.
         warmup: share of the steps in which it rises from 0.
@@ -161,8 +162,9 @@ class TrainingSettings(_Settings):
         precision: ``"float32"``, or ``"bfloat16"``: products and what the layers say are in
             bfloat16 (torch's autocast); weights, their gradients, the optimizer's memory, carried
             states and losses stay float32.
-        average: what is validated and kept is a running mean of the weights, which moves by
-            1 - average of the way to them at each step (Polyak & Juditsky 1992); 0: themselves.
+        average: what is validated and kept is an exponential moving average of the weights, which
+            after t steps goes 1 - min(average, (1 + t) / (10 + t)) of the way to them; 0:
+            themselves.
         evaluations: how often in all the validation text is scored and a checkpoint kept.
         early_stop: after how many evaluations without a better one to stop, or None.
         tensorboard: whether the log is written for TensorBoard too.
@@ -210,13 +212,11 @@ class Recipe(_Settings):
                 "without a validation text (data.validation=false) there is nothing to stop by",
                 section="training.",
             )
-        reads = self.data.reading == "documents"
-        if reads and self.training.window != _default(self.training, "window"):
+        if self.training.symbols is not None and self.training.epochs != _default(
+            self.training, "epochs"
+        ):
             raise _contradiction(
-                self.training,
-                "window",
-                "documents are read whole; data.batches=windows reads them in pieces",
-                section="training.",
+                self.training, "epochs", "training.symbols says how long", section="training."
             )
         if not self.data.conditions and self.model.condition_size != _default(
             self.model, "condition_size"

@@ -47,7 +47,7 @@ class RunFolder:
 
     Args:
         path: its folder, which must be absent or empty.
-        keep: how many checkpoints to keep beside the best.
+        keep: how many checkpoints to keep beside the best and the last.
 
     Raises:
         RunError: there is something already, or the folder cannot be made.
@@ -239,7 +239,7 @@ class RunFolder:
 
     def _prune(self) -> None:
         kept = {(self.path / pointer).read_text().strip() for pointer in ("best", "last")}
-        folders = sorted((self.path / "checkpoints").iterdir())
+        folders = sorted((self.path / "checkpoints").iterdir(), key=lambda f: (len(f.name), f.name))
         others = [folder for folder in folders if folder.name not in kept]
         for folder in others[: len(others) - self.keep] if self.keep else others:
             shutil.rmtree(folder, ignore_errors=True)

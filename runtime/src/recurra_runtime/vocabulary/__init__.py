@@ -1,0 +1,38 @@
+"""Vocabularies of finished models: text to ids and back, with NumPy alone.
+
+Three ids are reserved in every vocabulary: ``<unk>`` (0), an unknown symbol; ``<s>`` (1), the start
+of a document; ``</s>`` (2), its end. There is no pad symbol: padding is never read.
+"""
+
+from recurra_runtime.vocabulary.base import (
+    END,
+    RESERVED,
+    START,
+    UNKNOWN,
+    Ids,
+    MissingLibraryError,
+    Vocabulary,
+)
+from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
+from recurra_runtime.vocabulary.byte_values import ByteVocabulary
+from recurra_runtime.vocabulary.characters import CharacterVocabulary
+from recurra_runtime.vocabulary.kinds import vocabulary_from_json
+from recurra_runtime.vocabulary.labels import LabelVocabulary
+from recurra_runtime.vocabulary.words import Normalizer, WordVocabulary
+
+__all__ = [
+    "BytePairVocabulary",
+    "ByteVocabulary",
+    "CharacterVocabulary",
+    "END",
+    "Ids",
+    "LabelVocabulary",
+    "MissingLibraryError",
+    "Normalizer",
+    "RESERVED",
+    "START",
+    "UNKNOWN",
+    "Vocabulary",
+    "WordVocabulary",
+    "vocabulary_from_json",
+]

@@ -1,0 +1,101 @@
+"""One id for each character."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recurra_runtime.vocabulary.base import RESERVED, UNKNOWN, Ids, checked, listed
+
+__all__ = ["CharacterVocabulary"]
+
+
+class CharacterVocabulary:
+    """One id for each character.
+
+    Args:
+        characters: the known characters, each once; their ids follow the reserved ones in order.
+
+    Raises:
+        ValueError: something that is not one character, or a character twice.
+    """
+
+    kind: ClassVar[str] = "characters"
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self.characters = tuple(characters)
+        for position, character in enumerate(self.characters):
+            if not isinstance(character, str) or len(character) != 1:
+                raise ValueError(
+                    f"vocabulary: expected single characters, got {character!r} at {position}"
+                )
+        if len(set(self.characters)) < len(self.characters):
+            raise ValueError("vocabulary: expected each character once, got one twice")
+        points = np.array([ord(c) for c in self.characters], dtype=np.int64)
+        self._order = np.argsort(points, kind="stable")
+        self._points = points[self._order]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """The characters of some texts, sorted."""
+        found: set[str] = set()
+        for text in texts:
+            found.update(text)
+        return cls(sorted(found))
+
+    def __len__(self) -> int:
+        """Number of ids, reserved ones included."""
+        return len(RESERVED) + len(self.characters)
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text, ``[characters]``; characters that are not known become ``<unk>``."""
+        # "surrogatepass": a lone surrogate, as from a file name, is a character like any other.
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        points = points.astype(np.int64)
+        if not self.characters:
+            return np.zeros(len(points), dtype=np.int64)
+        place = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
+        known = self._points[place] == points
+        return np.where(known, self._order[place] + len(RESERVED), UNKNOWN).astype(np.int64)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; ``<unk>`` becomes U+FFFD, start and end nothing."""
+        return "".join(map(self.writer(), ids))
+
+    def writer(self) -> Callable[[int], str]:
+        """A function from one id to its text."""
+
+        def write(index: int) -> str:
+            index = checked(index, len(self))
+            if index < len(RESERVED):
+                return "\ufffd" if index == UNKNOWN else ""
+            return self.characters[index - len(RESERVED)]
+
+        return write
+
+    def symbol(self, index: int) -> str:
+        """How to show one id: the character, or the reserved name."""
+        index = checked(index, len(self))
+        return (RESERVED + self.characters)[index]
+
+    def raw(self, index: int) -> bytes:
+        """UTF-8 of a character; nothing of a reserved id. A lone surrogate passes."""
+        index = checked(index, len(self))
+        if index < len(RESERVED):
+            return b""
+        return self.characters[index - len(RESERVED)].encode("utf-8", "surrogatepass")
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind and characters."""
+        return {"kind": self.kind, "characters": list(self.characters)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The vocabulary that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: data of another shape.
+        """
+        return cls(listed(data, "characters"))

@@ -1,0 +1,277 @@
+"""One id for each word, and what a word is."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from recurra_runtime.vocabulary.base import (
+    END,
+    RESERVED,
+    START,
+    UNKNOWN,
+    Ids,
+    checked,
+    listed,
+    several,
+)
+
+__all__ = ["Normalizer", "WordVocabulary"]
+
+# No space before these, after these, and on neither side; the last come in pairs: the first of a
+# pair opens, the second closes.
+_CLOSING = frozenset(",.;:!?)]}%…\u2019\u201d»\u203a")
+_OPENING = frozenset("([{$£€#¿¡\u2018\u201c«\u2039")
+_JOINING = frozenset("-/\u2010\u2011\u2013\u2014")  # hyphens and dashes
+_PAIRED = frozenset("\"'_*")
+_BREAKS = {"none": "", "lines": "\n", "paragraphs": "\n\n"}
+_BLANK_LINES = re.compile(r"\n\s*\n\s*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalizer:
+    r"""How a text falls into words, and how words become a text again.
+
+    White space parts words and is no word itself, but for the breaks asked for. ``<unk>`` in a text
+    stays one word.
+
+    Args:
+        lower: all letters become lower case.
+        punctuation: each punctuation mark and symbol is a word of its own; an apostrophe between
+            letters, and a point or comma between digits, stay inside their word. If not, words are
+            what stands between white space, for texts that were split before.
+        breaks: ``"paragraphs"`` makes one word, ``"\n\n"``, of the blank lines between two
+            paragraphs; ``"lines"`` makes a word, ``"\n"``, of every line end; ``"none"`` makes
+            line ends spaces.
+
+    Raises:
+        ValueError: a setting it cannot take.
+    """
+
+    lower: bool = False
+    punctuation: bool = True
+    breaks: Literal["none", "lines", "paragraphs"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.breaks not in _BREAKS:
+            raise ValueError(
+                f"normalizer: expected breaks 'none', 'lines' or 'paragraphs', got {self.breaks!r}"
+            )
+        for name in ("lower", "punctuation"):
+            if not isinstance(getattr(self, name), bool):
+                got = getattr(self, name)
+                raise ValueError(f"normalizer: expected {name} true or false, got {got!r}")
+
+    @property
+    def mark(self) -> str:
+        """The word of a break; empty if there is none."""
+        return _BREAKS[self.breaks]
+
+    def split(self, text: str) -> list[str]:
+        """The words of a text."""
+        if self.lower:
+            text = text.lower()
+        if self.breaks == "paragraphs":
+            text = _BLANK_LINES.sub("\n\n", text)
+        return _word_pattern(self.punctuation, self.mark).findall(text)
+
+    def join(self, words: Iterable[str]) -> str:
+        """A text that reads well and falls into the same words."""
+        return "".join(map(self.writer(), words))
+
+    def writer(self) -> Callable[[str], str]:
+        """A function from one word to its text, with the space that belongs before it."""
+        glued = True
+        opened: set[str] = set()
+
+        def write(word: str) -> str:
+            nonlocal glued
+            if word == self.mark:
+                glued = True
+                opened.clear()
+                return word
+            before, after = True, True
+            if self.punctuation:
+                closes = word in opened
+                before = word not in _CLOSING and word not in _JOINING and not closes
+                after = word not in _OPENING and word not in _JOINING
+                if word in _PAIRED:
+                    opened.symmetric_difference_update([word])
+                    after = closes
+            space = " " if before and not glued else ""
+            glued = not after
+            return space + word
+
+        return write
+
+
+@functools.cache
+def _word_pattern(punctuation: bool, mark: str) -> re.Pattern[str]:
+    breaks = f"{mark}|" if mark else ""
+    if not punctuation:
+        return re.compile(rf"{breaks}\S+")
+    marks = _punctuation()
+    # Whatever is neither space nor mark belongs to words: the vowel signs of Indian scripts too,
+    # which Python's \w leaves out.
+    word = rf"[^\s{marks}]"
+    inner = rf"(?:['\u2019]|(?<=\d)[.,](?=\d)){word}+"
+    return re.compile(rf"{breaks}{RESERVED[UNKNOWN]}|{word}+(?:{inner})*|[{marks}]")
+
+
+@functools.cache
+def _punctuation() -> str:
+    """Unicode's punctuation and symbols, as ranges for a pattern; there are none beyond plane 1."""
+    places = [n for n in range(0x20000) if unicodedata.category(chr(n))[0] in "PS"]
+    runs = itertools.groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
+    ends = [(run[0][1], run[-1][1]) for run in (list(run) for _, run in runs)]
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ends)
+
+
+class WordVocabulary:
+    """One id for each known word; all others are ``<unk>``.
+
+    The normalizer is a part of the vocabulary and is saved with it, so that all models which are
+    compared see the same words.
+
+    Args:
+        words: the known words, each once; their ids follow the reserved ones in order. The mark of
+            a break is one of them.
+        normalizer: how a text falls into words.
+
+    Raises:
+        ValueError: a word twice, a reserved one, or one that the normalizer never makes.
+    """
+
+    kind: ClassVar[str] = "words"
+
+    def __init__(self, words: Iterable[str], normalizer: Normalizer | None = None) -> None:
+        self.words = tuple(words)
+        self.normalizer = normalizer or Normalizer()
+        for word in self.words:
+            if not isinstance(word, str) or word in RESERVED:
+                raise ValueError(f"vocabulary: expected words, none reserved, got {word!r}")
+        # All at once is quick, and tells that one is wrong; which one is looked for only then.
+        if self.normalizer.split(" ".join(self.words)) != list(self.words):
+            for word in self.words:
+                if self.normalizer.split(word) != [word]:
+                    raise ValueError(
+                        f"vocabulary: expected words as {self.normalizer} makes them, got {word!r}"
+                    )
+        self._ids = {word: number for number, word in enumerate(self.words, len(RESERVED))}
+        if len(self._ids) < len(self.words):
+            raise ValueError("vocabulary: expected each word once, got one twice")
+
+    @classmethod
+    def of(
+        cls,
+        texts: Iterable[str],
+        *,
+        size: int | None = None,
+        minimum: int = 1,
+        normalizer: Normalizer | None = None,
+    ) -> Self:
+        """The words that occur at least ``minimum`` times in some texts, most frequent first.
+
+        Args:
+            texts: they are read once and not kept.
+            size: number of ids at most, reserved ones included. The mark of a break is known in
+                any case; the most frequent words share what it leaves.
+            minimum: words that occur less often are left out.
+            normalizer: how a text falls into words.
+
+        Raises:
+            ValueError: a minimum below 1, or a size below 3, the reserved ids; below 4 where there
+                is the mark of a break.
+        """
+        if minimum < 1:
+            raise ValueError(f"vocabulary: expected a minimum of at least 1, got {minimum}")
+        normalizer = normalizer or Normalizer()
+        mark = normalizer.mark
+        least = len(RESERVED) + bool(mark)
+        if size is not None and size < least:
+            beside = " and the mark of a break" if mark else ""
+            raise ValueError(
+                f"vocabulary: expected a size of at least {least}, the {len(RESERVED)} reserved "
+                f"ids{beside}, got {size}"
+            )
+        counts: Counter[str] = Counter()
+        for text in several(texts):
+            counts.update(normalizer.split(text))
+        if mark:
+            counts[mark] += minimum
+        known = [
+            (-count, word)
+            for word, count in counts.items()
+            if count >= minimum and word not in RESERVED
+        ]
+        words = [word for _, word in sorted(known)]
+        if size is not None:
+            words, rest = words[: size - len(RESERVED)], words[size - len(RESERVED) :]
+            if mark in rest:
+                words[-1] = mark
+        return cls(words, normalizer)
+
+    def __len__(self) -> int:
+        """Number of ids, reserved ones included."""
+        return len(RESERVED) + len(self.words)
+
+    def encode(self, text: str) -> Ids:
+        """Ids of a text's words, ``[words]``; words that are not known become ``<unk>``."""
+        words = self.normalizer.split(text)
+        known = self._ids
+        return np.fromiter((known.get(word, UNKNOWN) for word in words), np.int64, len(words))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """A readable text of ids, with spaces where they belong; start and end become nothing."""
+        return "".join(map(self.writer(), ids))
+
+    def writer(self) -> Callable[[int], str]:
+        """A function from one id to its text, with the space that belongs before it."""
+        spaced = self.normalizer.writer()
+
+        def write(index: int) -> str:
+            index = checked(index, len(self))
+            return "" if index in (START, END) else spaced(self._word(index))
+
+        return write
+
+    def symbol(self, index: int) -> str:
+        """How to show one id: the word, ``¶`` for a break, or the reserved name."""
+        word = self._word(checked(index, len(self)))
+        return "¶" if word == self.normalizer.mark else word
+
+    def raw(self, index: int) -> bytes:
+        """UTF-8 of a word, without a space; nothing of a reserved id. A lone surrogate passes."""
+        index = checked(index, len(self))
+        return b"" if index < len(RESERVED) else self._word(index).encode("utf-8", "surrogatepass")
+
+    def _word(self, index: int) -> str:
+        return RESERVED[index] if index < len(RESERVED) else self.words[index - len(RESERVED)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, normalizer and words."""
+        rules = dataclasses.asdict(self.normalizer)
+        return {"kind": self.kind, "normalizer": rules, "words": list(self.words)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The vocabulary that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: data of another shape.
+        """
+        words, rules = listed(data, "words"), data.get("normalizer")
+        names = {field.name for field in dataclasses.fields(Normalizer)}
+        if not isinstance(rules, dict) or set(rules) != names:
+            raise ValueError(
+                f"vocabulary: expected 'normalizer' with {', '.join(sorted(names))}, got {rules!r}"
+            )
+        return cls(words, Normalizer(**rules))

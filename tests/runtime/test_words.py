@@ -1,0 +1,204 @@
+"""Words: how a text falls into them, which are known, and how they become a text again."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recurra_runtime.vocabulary import (
+    END,
+    START,
+    UNKNOWN,
+    Normalizer,
+    WordVocabulary,
+    vocabulary_from_json,
+)
+
+WORDS = WordVocabulary(["the", ",", "Cat", "\n\n", "."], Normalizer(breaks="paragraphs"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text", "words"),
+    [
+        ({}, "Hello, World! (Yes.)", "Hello , World ! ( Yes . )"),
+        ({"lower": True}, "Hello, ÉTÉ", "hello , été"),
+        ({"punctuation": False}, "Hello, World\n\n(x)\t y ", "Hello, World (x) y"),
+        ({}, "don't I’ll 'tis o’ rock-n-roll", "don't I’ll ' tis o ’ rock - n - roll"),
+        ({}, "1,000.5 3.14. a.b 5, 6", "1,000.5 3.14 . a . b 5 , 6"),
+        ({}, "$5 _so_ a+b «x» 😀😀", "$ 5 _ so _ a + b « x » 😀 😀"),
+        ({}, "हिन्दी, ภาษา", "हिन्दी , ภาษา"),  # with vowel signs that are no letters
+        ({}, "a <unk>b <s> </s>", "a <unk> b < s > < / s >"),
+        ({"punctuation": False}, "a <unk> <s>", "a <unk> <s>"),
+        ({"breaks": "none"}, "a\n\nb\nc", "a b c"),
+        ({"breaks": "lines"}, "a\n\nb\n c", "a \n \n b \n c"),
+        ({"breaks": "paragraphs"}, "a\nb \n \t\n\n  c\n\n", "a b \n\n c \n\n"),
+        ({"breaks": "paragraphs", "punctuation": False}, "\n\na b.\n\nc", "\n\n a b. \n\n c"),
+        ({}, " \t\n\u3000", ""),
+    ],
+)
+def test_normalizer_by_hand(settings: dict[str, Any], text: str, words: str) -> None:
+    assert Normalizer(**settings).split(text) == (words.split(" ") if words else [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'He said: "Yes, I know (well, nearly)." She didn\'t.',
+        "“Well, Prince—so ‘Genoa’ is now $5,000!” the well-known man’s reply; 50% of it…",
+        "_Italics_ and *stars*, 'quoted' and \"quoted\".",
+        'One <unk> more.\n\n"A new paragraph\n\n"opens anew."',
+    ],
+)
+def test_decoded_words_read_as_they_were_written(text: str) -> None:
+    made = WordVocabulary.of([text], normalizer=Normalizer(breaks="paragraphs"))
+    assert made.decode([START, *made.encode(text), END]) == text
+
+
+def test_words_by_hand() -> None:
+    assert len(WORDS) == 8
+    ids = WORDS.encode("the dog, the Cat\n \nThe.")
+    assert ids.tolist() == [3, UNKNOWN, 4, 3, 5, 6, UNKNOWN, 7]
+    assert ids.dtype == np.int64
+    assert WORDS.decode(ids) == "the <unk>, the Cat\n\n<unk>."
+    assert WORDS.encode("").tolist() == []
+    assert WORDS.encode("").dtype == np.int64
+    assert WORDS.encode("<unk>the").tolist() == [UNKNOWN, 3]
+    assert [WORDS.symbol(i) for i in range(3, 8)] == ["the", ",", "Cat", "¶", "."]
+    write = WORDS.writer()
+    written = [write(i) for i in (START, 3, UNKNOWN, 4, 3, 6, 5, END)]
+    assert written == ["", "the", " <unk>", ",", " the", "\n\n", "Cat", ""]
+
+
+def test_words_of_texts_by_count() -> None:
+    texts = ["b a a c", "a b\n\nd <unk> <unk>"]
+    rules = Normalizer(breaks="paragraphs")
+    made = WordVocabulary.of(iter(texts), minimum=2, normalizer=rules)
+    # A break is known however rare it is, and what stands for unknown words is no word.
+    assert set(made.words) == {"a", "b", "\n\n"}
+    assert made.words[0] == "\n\n"
+    assert [made.symbol(i) for i in made.encode("a b c d")] == ["a", "b", "<unk>", "<unk>"]
+    assert WordVocabulary.of(texts).words == ("a", "b", "c", "d")
+    assert WordVocabulary.of("a b b").words == ("b", "a")
+    assert WordVocabulary.of([], normalizer=rules).words == ("\n\n",)
+    lower = WordVocabulary.of(["The the THE cat"], minimum=2, normalizer=Normalizer(lower=True))
+    assert lower.words == ("the",)
+    assert lower.encode("THE Cat").tolist() == [3, UNKNOWN]
+    with pytest.raises(ValueError, match="minimum of at least 1, got 0"):
+        WordVocabulary.of(texts, minimum=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "breaks", "words"),
+    [
+        (None, "paragraphs", ["c", "b", "\n\n", "a", "d"]),
+        (100, "paragraphs", ["c", "b", "\n\n", "a", "d"]),
+        (8, "paragraphs", ["c", "b", "\n\n", "a", "d"]),
+        (7, "paragraphs", ["c", "b", "\n\n", "a"]),
+        (6, "paragraphs", ["c", "b", "\n\n"]),
+        (5, "paragraphs", ["c", "\n\n"]),
+        (4, "paragraphs", ["\n\n"]),
+        (5, "lines", ["c", "\n"]),
+        (5, "none", ["c", "b"]),
+        (3, "none", []),
+    ],
+)
+def test_the_mark_of_a_break_takes_a_place_among_a_limited_number_of_words(
+    size: int | None, breaks: Any, words: list[str]
+) -> None:
+    text = "c c c c c b b b b\n\na a c b d"
+    made = WordVocabulary.of(iter([text]), size=size, normalizer=Normalizer(breaks=breaks))
+    assert list(made.words) == words
+    assert size is None or len(made) <= size
+
+
+def test_a_limit_and_a_minimum_of_words() -> None:
+    rules = Normalizer(breaks="paragraphs")
+    assert WordVocabulary.of("a a b b b c", size=9, minimum=2).words == ("b", "a")
+    assert WordVocabulary.of("a a b b b c", size=4, minimum=2).words == ("b",)
+    assert WordVocabulary.of("a b", size=5, minimum=9, normalizer=rules).words == ("\n\n",)
+
+
+@pytest.mark.parametrize(("size", "breaks", "least"), [(2, "none", 3), (3, "lines", 4)])
+def test_too_few_words_are_refused(size: int, breaks: Any, least: int) -> None:
+    with pytest.raises(ValueError, match=f"size of at least {least}, the 3 reserved .*got {size}"):
+        WordVocabulary.of("a b", size=size, normalizer=Normalizer(breaks=breaks))
+
+
+RULES = st.builds(
+    Normalizer,
+    lower=st.booleans(),
+    punctuation=st.booleans(),
+    breaks=st.sampled_from(["none", "lines", "paragraphs"]),
+)
+PROSE = st.lists(
+    st.sampled_from(
+        [*"aBé12.,;:!?()[]\"'_*“”‘’—-–/$%<>&😀\u0301ß \n\t", "  ", "\n\n", "<unk>", "Wort"]
+    ),
+    max_size=25,
+).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(PROSE, PROSE, RULES)
+def test_decoded_words_fall_into_the_same_words(text: str, other: str, rules: Normalizer) -> None:
+    made = WordVocabulary.of([text], normalizer=rules)
+    ids = made.encode(text)
+    assert made.encode(made.decode(ids)).tolist() == ids.tolist()
+    seen = made.encode(other)
+    assert made.encode(made.decode(seen)).tolist() == seen.tolist()
+    words = rules.split(other)
+    assert [made.symbol(i) for i in seen] == [
+        ("¶" if word == rules.mark else word) if word in made.words else "<unk>" for word in words
+    ]
+    # Nothing but white space is lost.
+    whole = other.lower() if rules.lower else other
+    assert "".join("".join(words).split()) == "".join(whole.split())
+    back = vocabulary_from_json(json.loads(json.dumps(made.to_json(), sort_keys=True)))
+    assert isinstance(back, WordVocabulary)
+    assert (back.words, back.normalizer) == (made.words, rules)
+    assert back.encode(other).tolist() == seen.tolist()
+
+
+@pytest.mark.parametrize("unit", ["x", "'", "a'", "\n", " ", "\n ", "1,", "<unk", "é-"])
+def test_words_of_a_huge_line_take_no_longer_than_its_length(unit: str) -> None:
+    rules = Normalizer(lower=True, breaks="paragraphs")
+    times = []
+    for size in (30_000, 240_000):
+        text = unit * size
+        started = time.process_time()
+        rules.split(text)
+        times.append(time.process_time() - started)
+    # Eight times the text; if it were quadratic, 64 times the time.
+    assert times[1] < 24 * times[0] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("words", "rules", "message"),
+    [
+        (["a", "b", "a"], {}, "each word once"),
+        (["a", "<s>"], {}, "none reserved, got '<s>'"),
+        (["a", 7], {}, "expected words, none reserved, got 7"),
+        (["a", "b c"], {}, "makes them, got 'b c'"),
+        (["a", ""], {}, "makes them, got ''"),
+        (["a", "A"], {"lower": True}, "makes them, got 'A'"),
+        (["a."], {}, r"makes them, got 'a\.'"),
+        (["\n\n"], {"breaks": "lines"}, "makes them"),
+    ],
+)
+def test_words_that_are_refused(words: Any, rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WordVocabulary(words, Normalizer(**rules))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"breaks": "pages"}, {"breaks": None}, {"lower": 1}, {"punctuation": "yes"}]
+)
+def test_normalizers_that_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"^normalizer: expected"):
+        Normalizer(**settings)
