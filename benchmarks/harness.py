@@ -9,6 +9,7 @@ one is told and marked as void.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import json
@@ -243,8 +244,27 @@ def code_hash(*places: str) -> str:
     """
     digest = hashlib.sha256()
     for file in _files(*places):
-        digest.update(file.read_bytes())
+        digest.update(_meaning(file))
     return digest.hexdigest()[:12]
+
+
+def _meaning(file: Path) -> bytes:
+    """What of a file can change a result: of Python no comment, no docstring and no layout."""
+    raw = file.read_bytes()
+    if file.suffix != ".py":
+        return raw
+    tree = ast.parse(raw)
+    for node in ast.walk(tree):
+        for name, value in ast.iter_fields(node):
+            if isinstance(value, list):
+                setattr(node, name, [part for part in value if not _is_text(part)])
+    return ast.unparse(tree).encode()
+
+
+def _is_text(node: Any) -> bool:
+    """A statement that is a string, which does nothing."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def _files(*places: str) -> Iterator[Path]:

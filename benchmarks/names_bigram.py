@@ -43,7 +43,11 @@ def main() -> None:
             "figure": f"{figures['counted bigram']:.4f}",
             "figures": figures,
         },
-        ["src/recurra/models/ngram.py"],
+        [
+            "src/recurra/models/grams.py",
+            "src/recurra/models/ngram.py",
+            "src/recurra/models/smoothing.py",
+        ],
     )
 
 

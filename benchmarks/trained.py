@@ -17,12 +17,20 @@ from recurra.training import data_settings, load_recipe, open_source
 
 RECIPES = ROOT / "benchmarks" / "recipes"
 _CODE = [
-    "src/recurra/data",
-    "src/recurra/models",
-    "src/recurra/training",
-    "src/recurra/layers",
-    "src/recurra/engine",
+    "runtime/src/recurra_runtime/vocabulary",
+    "src/recurra/cells/affine.py",
     "src/recurra/cells/lstm.py",
+    "src/recurra/cells/weight_drop.py",
+    "src/recurra/data",
+    "src/recurra/encoders.py",
+    "src/recurra/engine",
+    "src/recurra/heads.py",
+    "src/recurra/layers",
+    "src/recurra/losses.py",
+    "src/recurra/masks.py",
+    "src/recurra/models",
+    "src/recurra/sequences.py",
+    "src/recurra/training",
 ]
 
 

@@ -248,3 +248,14 @@ evaluations = 2
     assert capfd.readouterr().out == ""
     with pytest.raises(SystemExit, match="another recipe"):
         trained.trained("tiny", text, run, seed=1)
+
+
+def test_words_beside_the_code_are_not_measured(harness, tmp_path):
+    def code(text):
+        (tmp_path / "a.py").write_text(text)
+        return harness.code_hash(str(tmp_path))
+
+    before = code('"""One."""\nx = 1  # one\ndef f():\n    """Two."""\n    return "a"\n')
+    assert before == code('"""Other."""\n\n\nx = 1\n\n\ndef f():\n    return "a"\n"""After."""\n')
+    assert before != code('"""One."""\nx = 1  # one\ndef f():\n    """Two."""\n    return "b"\n')
+    assert code('def f():\n    """Nothing."""\n') != before
