@@ -140,7 +140,7 @@ def test_numbers_of_evaluate(tiny_run: Any, tmp_path: Path) -> None:
 def test_unknown_characters_are_told(tiny_run: Any, tmp_path: Path) -> None:
     path = tmp_path / "strange.txt"
     path.write_text("anna ☃☃ sees", encoding="utf-8")
-    assert "2 characters were unknown" in call("evaluate", tiny_run.path, "--data", path).stdout
+    assert "2 symbols were unknown" in call("evaluate", tiny_run.path, "--data", path).stdout
 
 
 def test_a_checkpoint_will_do_where_a_run_would(tiny_run: Any) -> None:

@@ -184,7 +184,7 @@ def print_table(evaluations: list[Evaluation], title: str) -> None:
         console.print(table)
     print(drawn.get(), end="")
     if first.unknown:
-        print(f"{first.unknown:,} characters were unknown to the models, and counted as <unk>.")
+        print(f"{first.unknown:,} symbols were unknown to the models, and counted as <unk>.")
 
 
 @contextmanager
