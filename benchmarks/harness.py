@@ -325,7 +325,10 @@ def _command() -> str:
     script = Path(sys.argv[0]).resolve()
     shown = str(script.relative_to(ROOT)) if script.is_relative_to(ROOT) else sys.argv[0]
     settings = [f"{key}={os.environ[key]}" for key in _ENVIRONMENT if key in os.environ]
-    return " ".join([*settings, "python", shown, *sys.argv[1:]])
+    words = sys.argv[1:]
+    if "--out" in words:  # where a run lies changes nothing
+        del words[words.index("--out") : words.index("--out") + 2]
+    return " ".join([*settings, "python", shown, *words])
 
 
 def _commit(measured: Sequence[str]) -> str:
