@@ -47,6 +47,27 @@ def test_each_row_is_as_if_read_alone(prompts: list[list[int]]) -> None:
         torch.testing.assert_close(now.state.h[row], alone.state.h[0])
 
 
+class OneByOne:
+    """A model that can only step."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.start, self.step = model.start, model.step
+
+
+@pytest.mark.parametrize("lengths", [[150], [1, 64, 65], [3, 200, 128, 3]], ids=str)
+def test_several_symbols_at_once_are_those_one_by_one(lengths: list[int]) -> None:
+    torch.manual_seed(0)
+    model = LanguageModel(LanguageModelConfig(vocabulary_size=5, hidden_size=8)).double().eval()
+    prompts = [torch.randint(5, (length,)).tolist() for length in lengths]
+    asked: list[int] = []
+    model.step = lambda token, state: asked.append(1) or type(model).step(model, token, state)  # type: ignore[method-assign, func-returns-value]
+    now = read(model, prompts)
+    assert len(asked) <= len(lengths)
+    del model.step
+    for one, other in zip(leaves(now), leaves(read(OneByOne(model), prompts)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 @pytest.mark.parametrize("lengths", [[1, 1], [3, 1, 2], [1, 2, 3], [2, 2, 1]])
 def test_reading_on_from_a_state(lengths: list[int]) -> None:
     head = [[row, 3] for row in range(len(lengths))]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.toys import TEXT, next_log_probs, ngram, recurrent, summed, vocabularies
 
 from recurra.errors import DataError, SettingError
+from recurra.models import LanguageModel
 from recurra.pipeline import PredictiveText, Suggestion, TextModel
 from recurra.pipeline.words import Pieces, WordRule
 from recurra_runtime.vocabulary import (
@@ -329,23 +330,24 @@ MODELS = {name: ngram(each, 3) for name, each in VOCABULARIES.items()}
 
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_what_was_typed_is_not_read_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, steps = recurrent(VOCABULARIES[name]), 0
-    step = model.model.step
+    model, read = recurrent(VOCABULARIES[name]), 0
+    assert isinstance(model.model, LanguageModel)
+    steps = model.model.steps
 
-    def counted(*args: Any) -> Any:
-        nonlocal steps
-        steps += 1
-        return step(*args)
+    def counted(tokens: torch.Tensor, *args: Any) -> Any:
+        nonlocal read
+        read += len(tokens)
+        return steps(tokens, *args)
 
-    monkeypatch.setattr(model.model, "step", counted)
+    monkeypatch.setattr(model.model, "steps", counted)
     entry = PredictiveText(model)
-    assert steps == 1
+    assert read == 1
     entry.type(TEXT[:200])
-    assert steps > 20
+    assert read > 20
     for character in "the cat's mat":
-        steps = 0
+        read = 0
         entry.type(character)
-        assert steps <= 3
+        assert read <= 3
 
 
 def test_a_very_long_word() -> None:

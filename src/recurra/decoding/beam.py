@@ -211,7 +211,7 @@ def _search(
         if not flat:
             break
         chosen = select_rows(now.state, torch.tensor([text.row for text in flat]))
-        now = _ask(model, [text.symbols[-1] for text in flat], chosen)
+        now = _ask(model, [text.symbols[-1:] for text in flat], chosen)
     return found
 
 

@@ -117,7 +117,7 @@ def continuations(
         if taken is None:
             break
         prefixes, log_probs, before = taken
-        follow(prefixes, log_probs, _ask(model, [prefix[-1] for prefix in prefixes], before))
+        follow(prefixes, log_probs, _ask(model, [prefix[-1:] for prefix in prefixes], before))
     return found.given(beginnings.best(found.least))
 
 

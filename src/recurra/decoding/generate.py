@@ -167,7 +167,7 @@ def _write(
             if len(kept) < len(rows):
                 now = Read(now.log_probs, select_rows(now.state, torch.tensor(kept)))
                 rows = [rows[place] for place in kept]
-            now = _ask(model, [symbols[place] for place in kept], now.state)
+            now = _ask(model, [[symbols[place]] for place in kept], now.state)
         scores = now.log_probs.float().cpu().masked_fill(never, -torch.inf)
         symbols = _draw(scores, how, [generators[row] for row in rows])
         written = [pair for pair in zip(rows, symbols, strict=True) if pair[1] != how.end]

@@ -210,8 +210,22 @@ class LanguageModel(Model):
         Returns:
             log-probabilities of the next symbol ``[batch, vocabulary_size]``, and the state.
         """
-        ids = token.unsqueeze(0)
-        inputs = ids if state.given is None else Tokens(ids, state.given.unsqueeze(0))
+        log_probs, state = self.steps(token.unsqueeze(0), state)
+        return log_probs[0], state
+
+    def steps(self, tokens: Tensor, state: Reading) -> tuple[Tensor, Reading]:
+        """Several calls of :meth:`step` at once, which is many times faster.
+
+        Args:
+            tokens: ids ``[time, batch]``.
+            state: as :meth:`start` or an earlier step gave it.
+
+        Returns:
+            log-probabilities after each symbol ``[time, batch, vocabulary_size]``, and the state.
+        """
+        inputs: Any = tokens
+        if state.given is not None:
+            inputs = Tokens(tokens, state.given.expand(len(tokens), -1, -1))
         batch = Batch(inputs, None, context=state.context)
         scores, carried = self._predictions(batch, state.carried)
-        return nn.functional.log_softmax(scores[0], -1), state._replace(carried=carried)
+        return nn.functional.log_softmax(scores, -1), state._replace(carried=carried)

@@ -12,7 +12,7 @@ import torch
 
 from recurra.checks import check_size
 from recurra.errors import DataError, RunError
-from recurra.models import NGram
+from recurra.models import LanguageModel, NGram
 from recurra.modules import evaluating
 from recurra.pipeline.text_model import TextModel
 from recurra.states import Tree, select_rows
@@ -21,6 +21,7 @@ from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 __all__ = ["FilledLines", "LineScore", "rank_lines", "score_lines"]
 
 _GROUPS = 16  # of lines, read ahead so that lines of like length can stand together
+_SCORES = 1 << 20  # of symbols, made at once
 _LONG = 1 << 20  # characters in those groups, after which no more are read ahead
 
 
@@ -173,8 +174,9 @@ def _by_steps(
 def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -> list[float]:
     """Totals of documents beside each other, the longest first: rows that end are the last ones.
 
-    One step at a time: scores ``[rows, v]`` of one step are held, and not those of all steps.
+    Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
+    assert isinstance(model.model, LanguageModel)
     lengths = np.array([len(ids) + end for ids in documents])
     stream = np.full((max(lengths.max(), 1) + 1, len(documents)), END)
     stream[0] = START
@@ -182,20 +184,19 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
         stream[1 : len(ids) + 1, row] = ids
     symbols = torch.from_numpy(stream)
     totals = torch.zeros(len(documents), dtype=torch.float64)
-    alive = len(documents)
-    for time in range(int(lengths.max())):
+    valid = torch.from_numpy(lengths) > torch.arange(len(stream) - 1)[:, None]
+    time, alive, place = 0, len(documents), next(model.model.parameters()).device
+    while time < lengths.max():
         going = int((lengths > time).sum())
         if going < alive:
             state, alive = select_rows(state, torch.arange(going)), going
-        read, said = symbols[time, :alive], symbols[time + 1, :alive]
-        log_probs, state = model.model.step(read.to(_place(model)), state)
-        found = log_probs.cpu().gather(1, said[:, None])[:, 0]
-        totals[:alive] += found.double()
+        stop = time + max(1, _SCORES // (alive * len(model.vocabulary)))
+        read, said = symbols[time:stop, :alive], symbols[time + 1 : stop + 1, :alive]
+        read = read[: len(said)]
+        log_probs, state = model.model.steps(read.to(place), state)
+        found = log_probs.cpu().gather(2, said[..., None])[..., 0].double()
+        totals[:alive] += found.masked_fill(~valid[time : time + len(said), :alive], 0.0).sum(0)
+        time += len(said)
     if totals.isnan().any():
         raise RunError("score: the model gives NaN; its training went wrong, train it again")
     return totals.tolist()
-
-
-def _place(model: TextModel) -> torch.device:
-    assert not isinstance(model.model, NGram)
-    return next(model.model.parameters()).device
