@@ -49,7 +49,7 @@ app = typer.Typer(
 )
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
-Data = Annotated[Path, typer.Option(help="A text file, or a folder of them.")]
+Data = Annotated[Path, typer.Option(help="As for train: a file, a folder, or hub:owner/name.")]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[
     list[str] | None,
@@ -99,7 +99,11 @@ def train(
         str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="A text file, or a folder of them.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A file or folder of text, JSON lines, CSV, Parquet; or hub:owner/name.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
@@ -117,6 +121,7 @@ def train(
     with friendly():
         keep_memory()
         import_cells(import_)
+        from recurra.data import is_hub
         from recurra.training import (
             load_recipe,
             open_source,
@@ -149,7 +154,7 @@ def train(
             if resume is not None:
                 done = resume_language_model(folder, documents, report, recipe=chosen)
             else:
-                place = str(data.absolute())
+                place = str(data if is_hub(data) else data.absolute())
                 done = train_language_model(chosen, documents, folder, report, place=place)
         if done.interrupted:
             print(

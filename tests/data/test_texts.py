@@ -398,6 +398,11 @@ def test_a_data_set_of_the_hub(hub: list[Any], name: str) -> None:
     place = f"data set '{name}': row 1"
     assert next(iter(documents)) == Document("row 0", place, {"topic": "x"})
     assert next(iter(hub_documents(name))).fields == {"topic": "x", "n": 0}
+    assert told(open_documents(f"hub:{name}")) == told(documents)
+    assert list(open_documents(Path(f"hub:{name}:test"), fields=["topic"])) == list(documents)
+    assert [split for *_, split, _ in hub[-2:]] == ["train", "test"]
+    with pytest.raises(SettingError, match="each row is a document"):
+        open_documents(f"hub:{name}", unit="line")
     with pytest.raises(DataError, match=rf"'{name}'.*no column 'topics'; did you mean 'topic'\?"):
         list(hub_documents(name, column="topics"))
 

@@ -49,7 +49,7 @@ from recurra.data.synthetic import (
     SyntheticSource,
     SyntheticTask,
 )
-from recurra.data.texts import Documents, Unit, cut_gutenberg, hub_documents, open_documents
+from recurra.data.texts import Documents, Unit, cut_gutenberg, hub_documents, is_hub, open_documents
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
 from recurra_runtime.vocabulary import (
     END,
@@ -112,6 +112,7 @@ __all__ = [
     "find_files",
     "hash_part",
     "hub_documents",
+    "is_hub",
     "open_documents",
     "open_stream",
     "read_documents",

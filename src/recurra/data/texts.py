@@ -22,6 +22,8 @@ Unit = Literal["file", "paragraph", "line"]
 _CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
 _ROWS = 64  # of a Parquet file, read at once
 
+_HUB = "hub:"
+
 
 class Documents:
     """Documents that are read when they are asked for, as often as they are asked for.
@@ -92,7 +94,8 @@ def open_documents(
     library pyarrow reads it), all others text.
 
     Args:
-        path: a file, or a folder that is searched with its subfolders.
+        path: a file, a folder that is searched with its subfolders, or ``hub:owner/name`` (with
+            ``:split`` behind it for another split than train), see :func:`hub_documents`.
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` (lines between
             blank ones, with ``\n`` between them) or each ``"line"`` that is not blank.
         column: of objects and tables, the field with the text; ``"text"`` if not given.
@@ -112,8 +115,13 @@ def open_documents(
     """
     if unit not in get_args(Unit):
         raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
-    files = find_files(path, pattern=pattern)
     names = None if fields is None else tuple(fields)
+    if is_hub(path):
+        if unit != "file" or gutenberg:
+            raise SettingError(f"{path}: each row is a document; leave unit and gutenberg out.")
+        name, _, split = str(path).removeprefix(_HUB).partition(":")
+        return hub_documents(name, column=column or "text", fields=names, split=split or "train")
+    files = find_files(path, pattern=pattern)
     for file in files:
         if _kind(file) is not None and unit != "file":
             raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
@@ -135,6 +143,11 @@ def open_documents(
                 yield _document(f"{file}: {place}", row, column or "text", names)
 
     return Documents(str(path), read)
+
+
+def is_hub(path: str | Path) -> bool:
+    """Whether a path names a data set of the Hugging Face Hub."""
+    return str(path).startswith(_HUB)
 
 
 def hub_documents(
