@@ -35,7 +35,7 @@ import sys
 from pathlib import Path
 from recurra.training import load_recipe, resume_language_model, train_language_model
 from recurra.training.processes import processes
-assert processes().count == 2
+assert processes().world_size == 2
 mode, out, text, *changes = sys.argv[1:]
 texts = Path(text).read_text().split("---")
 if mode == "resume":

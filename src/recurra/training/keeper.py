@@ -185,7 +185,7 @@ class Keeper:
         if processes().main:
             total, count = self.training.model.score(self.ready.validation())
             value = total / max(count, 1)
-        return cast(float, processes().told(value))
+        return cast(float, processes().broadcast(value))
 
     def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
         """Whether the model fits too little, too much or well, in a sentence with its reasons."""

@@ -280,7 +280,7 @@ def _prepare(
     data = recipe.data
     folder = run.path / DATA
     if not processes().main:  # each has files of its own
-        folder /= str(processes().number)
+        folder /= str(processes().rank)
     corpus = prepare(source, data, folder, lambda said: report(Report(message=said)))
     part = corpus.parts.get("validation")
     if part is None:

@@ -79,8 +79,8 @@ class Training:
         model.to(settings.device)
         self._optimizer = optimizer_of(model, settings)
         self._average = [p.detach().clone() for p in model.parameters()] if settings.average else []
-        if processes().number:  # the weights are the same ones, the draws from here on are not
-            torch.manual_seed(settings.seed + processes().number)
+        if processes().rank:  # the weights are the same ones, the draws from here on are not
+            torch.manual_seed(settings.seed + processes().rank)
 
     def __iter__(self) -> Iterator[Progress]:
         """Go on to the last step.
@@ -155,14 +155,14 @@ class Training:
         Of the weights it has those that an average hides: the model is saved with the average.
         """
         tensors: dict[str, Tensor] = {}
-        for number, state in enumerate(processes().gathered(torch.get_rng_state())):
+        for number, state in enumerate(processes().gather(torch.get_rng_state())):
             tensors[f"random/{number}"] = state
         if torch.cuda.is_available() and self.settings.device.startswith("cuda"):
             own = torch.cuda.get_rng_state(self.settings.device)
-            for number, state in enumerate(processes().gathered(own)):
+            for number, state in enumerate(processes().gather(own)):
                 tensors[f"random/cuda/{number}"] = state
         own_rows = [leaf.cpu() for leaf in states.leaves(self._carried)]
-        for number, parts in enumerate(zip(*processes().gathered(own_rows), strict=True)):
+        for number, parts in enumerate(zip(*processes().gather(own_rows), strict=True)):
             tensors[f"carried/{number}"] = torch.cat(parts)
         for number, kept in self._optimizer.state_dict()["state"].items():
             for name, value in kept.items():
@@ -189,7 +189,7 @@ class Training:
         self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
         self.clipped = int(facts["clipped"])
         self.working, self.seconds = float(facts["working"]), float(facts["seconds"])
-        place, number = self.settings.device, processes().number
+        place, number = self.settings.device, processes().rank
         carried = _numbered(tensors, "carried")
         self._carried = None
         if carried:
@@ -297,7 +297,7 @@ def train_step(
     group = processes()
     optimizer.zero_grad(set_to_none=True)
     total, count = 0.0, 0
-    alone = len(batches) == 1 and group.count == 1
+    alone = len(batches) == 1 and group.world_size == 1
     for batch, begins in batches:
         with precision(settings):
             scored = model(batch, None if begins else state)
@@ -315,7 +315,7 @@ def train_step(
         total, summed = group.total(total, count)
         count = int(summed)
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        group.add(gradients)
+        group.all_reduce(gradients)
         for gradient in gradients:
             gradient /= max(count, 1)
         total /= max(count, 1)

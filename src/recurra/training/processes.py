@@ -26,25 +26,27 @@ class Processes:
     """The processes of this training; one, unless it was launched as several.
 
     Args:
-        number: of this one.
-        count: of all.
+        rank: number of this one.
+        world_size: number of all.
     """
 
-    def __init__(self, number: int = 0, count: int = 1) -> None:
-        self.number, self.count = number, count
+    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
+        self.rank, self.world_size = rank, world_size
 
     @property
     def main(self) -> bool:
         """Whether this is the one that writes and speaks."""
-        return self.number == 0
+        return self.rank == 0
 
     def rows(self, batch: int) -> slice:
         """Which of so many rows belong to this process; there may be none."""
-        return slice(batch * self.number // self.count, batch * (self.number + 1) // self.count)
+        return slice(
+            batch * self.rank // self.world_size, batch * (self.rank + 1) // self.world_size
+        )
 
     def part(self, batch: Batch) -> Batch:
         """The rows of a batch that belong to this process."""
-        if self.count == 1:
+        if self.world_size == 1:
             return batch
 
         def cut(value: Any) -> Any:
@@ -59,15 +61,15 @@ class Processes:
 
         return Batch(cut(batch.inputs), cut(batch.targets), cut(batch.resets))
 
-    def add(self, tensors: Iterable[Tensor]) -> None:
+    def all_reduce(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by their sums over all processes."""
-        if self.count > 1:
+        if self.world_size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
 
     def total(self, *numbers: float) -> list[float]:
         """Sums of numbers over all processes."""
-        if self.count == 1:
+        if self.world_size == 1:
             return list(numbers)
         told = torch.tensor(numbers, dtype=torch.float64)
         if dist.get_backend() == "nccl":
@@ -75,17 +77,17 @@ class Processes:
         dist.all_reduce(told)
         return told.tolist()
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """What every process has, in their order."""
-        if self.count == 1:
+        if self.world_size == 1:
             return [value]
-        found: list[Any] = [None] * self.count
+        found: list[Any] = [None] * self.world_size
         dist.all_gather_object(found, value)
         return found
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """What the main process has."""
-        if self.count == 1:
+        if self.world_size == 1:
             return value
         held = [value]
         dist.broadcast_object_list(held, src=0)

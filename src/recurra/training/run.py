@@ -59,7 +59,7 @@ class RunFolder:
         self.writes = processes().main
         if self.writes:
             self._make()
-        processes().told(None)  # the others wait until it is there
+        processes().broadcast(None)  # the others wait until it is there
 
     def _make(self) -> None:
         try:
