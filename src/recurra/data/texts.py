@@ -14,7 +14,7 @@ from recurra.data.readers import Document, find_files, read_lines, read_pieces, 
 from recurra.data.splits import PartName, hash_part
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
-__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "open_documents"]
+__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "open_documents"]
 
 Unit = Literal["file", "paragraph", "line"]
 """What of a text is a document."""

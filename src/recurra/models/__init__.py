@@ -5,7 +5,7 @@ from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
     LanguageModelSettings,
-    Reading,
+    LanguageModelState,
 )
 from recurra.models.ngram import AddK, KneserNey, NGram
 
@@ -17,6 +17,6 @@ __all__ = [
     "LanguageModelSettings",
     "Model",
     "NGram",
-    "Reading",
+    "LanguageModelState",
     "Scored",
 ]

@@ -17,7 +17,7 @@ from recurra.sequences import Batch, Tokens
 from recurra.states import Tree
 from recurra_runtime.vocabulary import UNKNOWN
 
-__all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "Reading"]
+__all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
 
 
 class LanguageModelSettings(pydantic.BaseModel):
@@ -89,7 +89,7 @@ class LanguageModelConfig(LanguageModelSettings):
         return {str(name): values for name, values in conditions}
 
 
-class Reading(NamedTuple):
+class LanguageModelState(NamedTuple):
     """What a language model carries from symbol to symbol; rows of it can be selected.
 
     Args:
@@ -177,7 +177,9 @@ class LanguageModel(Model):
         """Names of what is given beside every symbol, in the order of their ids."""
         return tuple(self.config.conditions)
 
-    def start(self, batch: int, given: Tensor | None = None, context: Tree = None) -> Reading:
+    def start(
+        self, batch: int, given: Tensor | None = None, context: Tree = None
+    ) -> LanguageModelState:
         """The state before the first symbol: the decoding protocol's first half.
 
         Args:
@@ -198,9 +200,9 @@ class LanguageModel(Model):
                 f"given: expected ids {list(wanted)} ({names}), got {got}. Ids are those of the "
                 "vocabularies of the conditions: start(batch, given)."
             )
-        return Reading(self.initial_state(batch), context, given)
+        return LanguageModelState(self.initial_state(batch), context, given)
 
-    def step(self, token: Tensor, state: Reading) -> tuple[Tensor, Reading]:
+    def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.
 
         Args:
@@ -213,7 +215,7 @@ class LanguageModel(Model):
         log_probs, state = self.steps(token.unsqueeze(0), state)
         return log_probs[0], state
 
-    def steps(self, tokens: Tensor, state: Reading) -> tuple[Tensor, Reading]:
+    def steps(self, tokens: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Several calls of :meth:`step` at once, which is many times faster.
 
         Args:
