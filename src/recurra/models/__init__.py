@@ -15,8 +15,8 @@ __all__ = [
     "LanguageModel",
     "LanguageModelConfig",
     "LanguageModelSettings",
+    "LanguageModelState",
     "Model",
     "NGram",
-    "LanguageModelState",
     "Scored",
 ]
