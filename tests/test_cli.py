@@ -255,6 +255,31 @@ def test_a_file_may_have_any_name(tiny_run: Any, tmp_path: Path) -> None:
     assert result.stdout.startswith(f"{path}: 17 characters\n")
 
 
+def test_a_pattern_is_of_folders(tiny_run: Any, text_file: Path) -> None:
+    for data in (text_file, "hub:owner/name"):
+        result = call("evaluate", tiny_run.path, "--data", data, "--pattern", "*.md")
+        refused(result, 2, "evaluate: --pattern", f"{data} is no folder", "leave --pattern out")
+
+
+def test_gaps_that_the_model_cannot_tell(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    rows = [
+        {"text": "a ___", "choices": ["é", "ü"], "answer": "é"},
+        {"text": "a ___ é", "choices": ["dog", "gdo"], "answer": "dog"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    unknown = "unknown symbols, counted as <unk>: 4\n"
+    result = call("score", tiny_run.path, "--choices", path)
+    assert re.match("tied   é  .*\nright  dog  .*\naccuracy: 0.5000 ", result.stdout)
+    assert result.stderr == f"ties, counted as wrong: 1\n{unknown}"
+    result = call("score", tiny_run.path, "--choices", path, "--json")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["tied"], row["correct"]) for row in told] == [(True, False), (False, True)]
+    assert [row["unknown"] for row in told] == [{"é": 1, "ü": 1}, {"dog": 1, "gdo": 1}]
+    assert result.stderr.startswith("accuracy: 0.5000 ")
+    assert result.stderr.endswith(unknown)
+
+
 # ---------------------------------------------------------------------------------- data that fails
 
 

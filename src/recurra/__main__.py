@@ -1,8 +1,22 @@
-"""The command line as ``python -m recurra``."""
+"""Entry point of the ``recurra`` command, and of ``python -m recurra``."""
 
-from recurra.cli import main
+import sys
 
-__all__: list[str] = []
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still being imported is no traceback either."""
+    try:
+        from recurra.cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        from recurra.progress import tell
+
+        tell("\nStopped.")
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

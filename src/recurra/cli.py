@@ -20,10 +20,12 @@ from recurra.console import (
     friendly,
     import_cells,
     keep_memory,
+    open_streams,
     print_json,
     print_table,
     print_texts,
     progress,
+    say,
     with_imports,
     write,
 )
@@ -157,10 +159,7 @@ def train(
                 place = str(data if is_hub(data) else data.absolute())
                 done = train_language_model(chosen, documents, folder, report, place=place)
         if done.interrupted:
-            print(
-                f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}",
-                file=sys.stderr,
-            )
+            say(f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}")
             raise typer.Exit(130)
         if not done.evaluations:  # a process beside the main one
             return
@@ -220,6 +219,13 @@ def evaluate(
     """Score a run on a text: nats and bits per character, perplexity, beside its n-grams."""
     with friendly():
         import_cells(import_)
+        from recurra.data import is_hub
+
+        if pattern is not None and (is_hub(data) or data.is_file()):
+            raise SettingError(
+                f"evaluate: --pattern says which files of a folder to read, and {data} is no "
+                "folder; leave --pattern out"
+            )
         from recurra.training import data_settings, open_source
         from recurra.training import evaluate as score
 
@@ -343,9 +349,9 @@ def score(
             numbers = f"{each.log_prob:15.4f}  {each.symbols:7}  {each.nats_per_symbol:11.4f}"
             print(f"{numbers}  {each.text}")
         if lines.blank:
-            print(f"skipped blank lines: {lines.blank:,}", file=sys.stderr)
+            say(f"skipped blank lines: {lines.blank:,}")
         if unknown:
-            print(f"unknown symbols, counted as <unk>: {unknown:,}", file=sys.stderr)
+            say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 @app.command()
@@ -402,24 +408,30 @@ def _answer_cloze(
 ) -> None:
     from recurra.pipeline import answer_cloze, read_cloze
 
-    right = asked = 0
+    right = asked = unknown = tied = 0
     for each in answer_cloze(model, read_cloze(path, encoding=encoding), given=given):
         if each.correct is not None:
-            right, asked = right + each.correct, asked + 1
+            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
+        unknown += sum(each.unknown)
         if json:
             print_json(each.to_json())
         else:
             mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
             pairs = zip(each.cloze.choices, each.posterior, strict=True)
             shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
-            print(f"{mark}{each.choice}  ({shares})  {each.cloze.text}")
+            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
     if asked:
         told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
-        print(told, file=sys.stderr if json else sys.stdout)
+        say(told) if json else print(told)
+    if tied:
+        say(f"ties, counted as wrong: {tied:,}")
+    if unknown:
+        say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 def main() -> None:
-    """Entry point of the ``recurra`` command."""
+    """Run the command line, with the arguments of the process."""
+    open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character
         sys.stdout.reconfigure(errors="replace")
     app()

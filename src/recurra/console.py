@@ -25,10 +25,12 @@ __all__ = [
     "friendly",
     "import_cells",
     "keep_memory",
+    "open_streams",
     "print_json",
     "print_table",
     "print_texts",
     "progress",
+    "say",
     "with_imports",
     "write",
 ]
@@ -45,7 +47,7 @@ def friendly() -> Iterator[None]:
     except RecurraError as problem:
         fail(problem, 1)
     except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+        say("\nStopped.")
         raise typer.Exit(130) from None
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         _drop_output()
@@ -124,16 +126,34 @@ def free(path: Path) -> Path:
     return folder
 
 
+def open_streams() -> None:
+    """Where a standard stream was closed, open one without content that takes everything.
+
+    All three, in the order of their numbers: each then has its own, and no file of the user's has.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = open(os.devnull, mode, encoding="utf-8", errors="replace")  # noqa: SIM115
+            setattr(sys, name, nothing)
+
+
 def _drop_output() -> None:
-    """Nobody takes what is still in the buffer, and on leaving Python would try once more."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    from recurra.progress import drop
+
+    drop(sys.stdout)
 
 
 def fail(problem: Exception | str, code: int) -> None:
     """Say what is wrong, and end."""
-    print(f"recurra: {problem}", file=sys.stderr)
+    say(f"recurra: {problem}")
     raise typer.Exit(code) from None
+
+
+def say(text: str) -> None:
+    """A line on standard error, beside the results."""
+    from recurra.progress import tell  # `--help` does without
+
+    tell(text)
 
 
 def write(text: str) -> None:

@@ -1,16 +1,39 @@
-"""How a long training looks while it runs."""
+"""How a long training looks while it runs; it goes on where nobody takes what it says."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, TextIO, cast
 
 if TYPE_CHECKING:
     from recurra.training import Progress, Report
 
-__all__ = ["Bar", "Lines"]
+__all__ = ["Bar", "Lines", "drop", "tell"]
+
+
+def tell(text: str) -> None:
+    """A line on standard error, or nothing where nobody takes it: what is told stops no work."""
+    if sys.stderr is not None:  # as it is where it was closed
+        try:
+            print(text, file=sys.stderr, flush=True)
+        except OSError:
+            drop(sys.stderr)
+
+
+def drop(stream: IO[str]) -> None:
+    """Let what is written to a stream vanish from now on, and what is still in its buffer.
+
+    On leaving Python writes the buffer once more, and a failure then has an exit code of its own.
+    """
+    with suppress(OSError):
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
 
 
 class Lines:
@@ -39,7 +62,7 @@ class Lines:
     def __call__(self, report: Report) -> None:
         """Print what is new."""
         if report.message is not None:
-            print(report.message, file=sys.stderr, flush=True)
+            tell(report.message)
         done = report.progress
         if done is None:
             return
@@ -48,7 +71,7 @@ class Lines:
         if report.validation is None and not last and now - self._last < self.seconds:
             return
         self._last = now
-        print(f"step {done.step}/{done.steps}  {_words(report, done)}", file=sys.stderr, flush=True)
+        tell(f"step {done.step}/{done.steps}  {_words(report, done)}")
 
 
 class Bar:
@@ -62,7 +85,7 @@ class Bar:
             BarColumn(30),
             TaskProgressColumn(),
             TextColumn("{task.description}"),
-            console=Console(stderr=True),
+            console=Console(file=cast("IO[str]", _Patient(sys.stderr))),
         )
         self._task = self._bar.add_task("", total=None)
         self._validation: float | None = None
@@ -97,6 +120,28 @@ class Bar:
             self._bar.console.print(
                 f"step {report.progress.step}: validation {report.validation:.4f} nats/symbol"
             )
+
+
+class _Patient:
+    """A stream that may be lost while it is written to: rich would end the program."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+        self.fileno, self.isatty = stream.fileno, stream.isatty
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except OSError:
+            drop(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            drop(self._stream)
 
 
 def _words(report: Report, done: Progress) -> str:

@@ -25,7 +25,7 @@ from recurra.data import (
     stream,
     streams,
 )
-from recurra.errors import DataError, ShapeError
+from recurra.errors import DataError, SettingError, ShapeError
 from recurra.sequences import Tokens
 
 START, END = 1, 2
@@ -86,6 +86,22 @@ def test_a_limit_of_symbols(limit: int | None, expected: list[list[int]]) -> Non
 def test_no_stream() -> None:
     assert starts_of(np.zeros(0, np.int64)).tolist() == []
     assert documents_of(np.array([START])) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "limit", "kind", "message"),
+    [
+        (np.zeros(0, np.int64), None, DataError, r"begin with <s> \(id 1\), got none"),
+        (np.array([3, START]), None, DataError, r"begin with <s> \(id 1\), got 3"),
+        (np.array([[START]]), None, ShapeError, r"ids in one row \[symbols\], got \[1, 1\]"),
+        (np.array([1.0, 3.0]), None, DataError, "ids, whole numbers, got float64"),
+        (np.array([START, 3, START]), -5, SettingError, "limit: .*at least 0, got -5"),
+        (np.array([START, 3, START]), 1.5, SettingError, r"limit: .*at least 0, got 1\.5"),
+    ],
+)
+def test_what_is_no_stream(ids: Any, limit: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        documents_of(ids, limit=limit)
 
 
 # ------------------------------------------------------------------------------------- conditions

@@ -228,10 +228,11 @@ def test_pieces_are_truncated_together(tmp_path: Path, side: Any, expected: list
     assert (header.documents, header.truncated, header.count) == (2, 1, 7)
 
 
-def test_a_limit_is_reached_at_a_piece(tmp_path: Path) -> None:
+def test_a_limit_is_reached_inside_a_piece(tmp_path: Path) -> None:
     pieces = [Document("abc", "x"), *[Document("abc", "x", goes_on=True)] * 9]
     header = encode_to_file(pieces, CharacterVocabulary("abc"), tmp_path / "some.ids", limit=7)
-    assert (header.count, header.characters, header.documents) == (11, 9, 1)
+    assert (header.count, header.characters, header.documents) == (9, 7, 1)
+    assert open_stream(tmp_path / "some.ids").tolist() == [1, 3, 4, 5, 3, 4, 5, 3, 1]
 
 
 # ------------------------------------------------------------------------------------------ parts

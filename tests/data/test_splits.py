@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import hash_part, read_lines, split_by_hash, split_documents
-from recurra.errors import DataError
+from recurra.data import (
+    Document,
+    divide,
+    hash_part,
+    read_lines,
+    split_by_hash,
+    split_documents,
+)
+from recurra.errors import DataError, ShapeError
 
 NAMES = Path(__file__).parents[3] / "shared" / "data" / "names" / "names.txt"
 
@@ -129,6 +136,34 @@ def test_blocks_are_counted_through_and_large_by_default() -> None:
 def test_too_little_text(texts: list[str], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         split_documents(texts, **settings)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        ([30], r"one of each document, got 1, none of document 1 \('there'\)"),
+        ([30, 29], r"at least 30 characters of document 1 \('there'\), got 29\. Count the same"),
+        ([30, 0], r"at least 30 characters of document 1 .*got 0\."),
+    ],
+)
+def test_lengths_of_other_documents(lengths: list[int], message: str) -> None:
+    two = [Document("a" * 30, "here"), Document("b" * 30, "there")]
+    with pytest.raises(ShapeError, match=message):
+        list(divide(two, lengths, kind="tails"))
+    parts = [name for name, _ in divide(two, [30, 30], kind="tails")]
+    assert parts == 2 * (["training"] * 8 + ["validation", "test"])
+
+
+def test_a_first_piece_that_goes_on_begins_a_document() -> None:
+    two = [Document("a" * 10, "here", goes_on=True), Document("b" * 20, "there")]
+    parts = [(name, document.text) for name, document in divide(two, [10, 20], kind="tails")]
+    assert parts[8:] == [
+        ("validation", "a"),
+        ("test", "a"),
+        *[("training", "bb")] * 8,
+        ("validation", "bb"),
+        ("test", "bb"),
+    ]
 
 
 def test_just_enough_text() -> None:

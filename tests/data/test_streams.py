@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import Windows, document_batches, stream
-from recurra.errors import DataError
+from recurra.data import Buckets, Windows, document_batches, stream
+from recurra.errors import DataError, ShapeError
 from recurra.sequences import Batch, PaddedSequence
 
 START, END = 1, 2
@@ -49,6 +49,35 @@ def test_stream_by_hand() -> None:
 
 def test_stream_of_nothing() -> None:
     assert stream([]).tolist() == [START]
+
+
+@pytest.mark.parametrize(
+    ("documents", "kind", "message"),
+    [
+        ("ab", DataError, "document 0: expected ids, whole numbers, got <U1 .*'a'.*vocabulary"),
+        ([[3], [1.5]], DataError, r"document 1: expected ids, whole numbers, got float64 .*1\.5"),
+        ([[True]], DataError, "document 0: expected ids, whole numbers, got bool"),
+        ([[2**70]], DataError, "document 0: expected ids, whole numbers, got object"),
+        ([3, 4], ShapeError, r"document 0: expected ids in one row \[symbols\], got \[\]"),
+        ([[[3, 4]]], ShapeError, r"document 0: expected ids in one row .*got \[1, 2\]"),
+        ([[[3], [4, 5]]], ShapeError, "document 0: expected ids in one row .*got rows"),
+        ([[3], [4, START]], DataError, r"document 1: .* got <s> \(id 1\) at place 1\."),
+        (np.array([1.0, 3.5, 1.0]), DataError, "stream: expected ids, whole numbers, got float64"),
+        (np.array([[1, 3], [4, 1]]), ShapeError, r"stream: expected ids in one row .*got \[2, 2\]"),
+    ],
+    ids=str,
+)
+def test_what_is_no_ids(documents: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        Windows(documents, rows=1, size=2)
+    with pytest.raises(kind, match=message):
+        Buckets(documents, rows=1)
+
+
+def test_ids_of_any_whole_type() -> None:
+    ids = stream([[3], np.array([4, 5], np.uint64), np.array([6], np.uint8), []])
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [START, 3, START, 4, 5, START, 6, START, START]
 
 
 def test_a_window_by_its_number() -> None:

@@ -206,8 +206,9 @@ def test_json_lines(tmp_path: Path, ending: str) -> None:
         + ' {"n": 2, "text": "é\u2028"}\n'.encode()
     )
     first, second = open_documents(file)
-    assert first == Document("a\nb", f"{file}: line 1", {"topic": "x", "n": [1]})
-    assert second == Document("é\u2028", f"{file}: line 3", {"n": 2})
+    origin = {"file": "some", "folder": tmp_path.name}
+    assert first == Document("a\nb", f"{file}: line 1", {"topic": "x", "n": [1], **origin})
+    assert second == Document("é\u2028", f"{file}: line 3", {"n": 2, **origin})
     assert [d.fields for d in open_documents(file, fields=["n"])] == [{"n": [1]}, {"n": 2}]
     (topic, _) = (d for d in open_documents(file, fields=[]))
     assert topic.fields == {}
@@ -252,6 +253,22 @@ def test_broken_json_lines(tmp_path: Path, line: bytes, message: str) -> None:
     assert len(str(caught.value)) < 500
 
 
+def test_rows_know_their_file_and_folder_and_a_column_goes_first(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "anna.jsonl").write_text('{"text": "a"}\n{"text": "b", "file": "own"}\n')
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "bert.csv").write_text("text,folder\nc,\n")
+    assert [dict(d.fields) for d in open_documents(tmp_path, pattern="*.*")] == [
+        {"file": "anna", "folder": "one"},
+        {"file": "own", "folder": "one"},
+        {"file": "bert", "folder": ""},
+    ]
+    # A column with the text is no label, whatever its name.
+    (tmp_path / "text.csv").write_text("file,n\nwords,1\n")
+    (document,) = open_documents(tmp_path / "text.csv", column="file")
+    assert (document.text, document.fields) == ("words", {"n": "1", "folder": tmp_path.name})
+
+
 # ------------------------------------------------------------------------------------------ tables
 
 
@@ -260,10 +277,11 @@ def test_csv(tmp_path: Path) -> None:
     file.write_bytes(
         b'\xef\xbb\xbftopic,text,n\r\nx,"a ""b"",\r\nc",1\r\n\r\nNA,null,\r\n,\xc3\xa9,2'
     )
+    origin = {"file": "some", "folder": tmp_path.name}
     assert list(open_documents(file)) == [
-        Document('a "b",\nc', f"{file}: line 2", {"topic": "x", "n": "1"}),
-        Document("null", f"{file}: line 5", {"topic": "NA", "n": ""}),
-        Document("é", f"{file}: line 6", {"topic": "", "n": "2"}),
+        Document('a "b",\nc', f"{file}: line 2", {"topic": "x", "n": "1", **origin}),
+        Document("null", f"{file}: line 5", {"topic": "NA", "n": "", **origin}),
+        Document("é", f"{file}: line 6", {"topic": "", "n": "2", **origin}),
     ]
     topics = open_documents(file, column="topic", fields=["n"])
     assert [(d.text, d.fields) for d in topics] == [("x", {"n": "1"}), ("NA", {"n": ""})]
@@ -336,7 +354,9 @@ def test_parquet(tmp_path: Path) -> None:
     )
     documents = open_documents(file)
     assert told(documents) == told(documents) == [f"é {n}" for n in range(count)]
-    assert next(iter(documents)) == Document("é 0", f"{file}: row 1", {"topic": "x", "n": 0})
+    origin = {"file": "so[me]*", "folder": tmp_path.name}
+    first = Document("é 0", f"{file}: row 1", {"topic": "x", "n": 0, **origin})
+    assert next(iter(documents)) == first
     assert list(documents)[-1].source == f"{file}: row 1300"
     assert next(iter(open_documents(file, fields=["n"]))).fields == {"n": 0}
     assert next(iter(open_documents(file, fields=iter(["n", "text"])))).fields == {"n": 0}

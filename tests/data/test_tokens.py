@@ -21,6 +21,7 @@ from recurra.data import (
     CharacterVocabulary,
     Document,
     Documents,
+    Normalizer,
     Windows,
     WordVocabulary,
     encode_to_file,
@@ -30,9 +31,15 @@ from recurra.data import (
     stream,
     tokens,
 )
-from recurra.errors import DataError, RunError
+from recurra.errors import DataError, RunError, SettingError
 
 LETTERS = CharacterVocabulary("abc")
+
+
+def known(path: Path) -> list[int]:
+    """Ids without start symbols."""
+    ids: list[int] = open_stream(path).tolist()
+    return [index for index in ids if index != 1]
 
 
 @pytest.fixture
@@ -292,3 +299,40 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     small, large = peak(4_000), peak(24_000)  # 0.4 and 2.5 million symbols, of two bytes each
     assert large < small + 500_000
     assert large < 3_500_000
+
+
+TEXT = "The cat, and the dog: a  cat (again)."
+KEPT = {"right": {4: "The cat, and ", 1: "The "}, "left": {4: " (again).", 1: "."}}
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_truncated_document_has_the_characters_that_are_left(
+    path: Path, side: Any, size: int
+) -> None:
+    words = WordVocabulary.of(["the cat and"], normalizer=Normalizer(True))
+    header = encode_to_file([TEXT, "a"], words, path, maximum=size, truncate=side)
+    left = KEPT[side][size]
+    assert known(path) == [*words.encode(left), 0]
+    assert (header.characters, header.truncated) == (len(left) + 1, 1)
+    header = encode_to_file([TEXT], CharacterVocabulary.of([TEXT]), path, maximum=9, truncate=side)
+    assert header.characters == header.count - 2 == 9
+    # A character of two bytes is not cut in two.
+    header = encode_to_file(["äöü"], ByteVocabulary(), path, maximum=5, truncate=side)
+    assert (header.characters, header.count - 2) == (2, 4)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 5, 6])
+def test_no_more_is_encoded_than_asked(path: Path, limit: int) -> None:
+    header = encode_to_file(["abc", "", "ab", "c"], LETTERS, path, limit=limit)
+    assert known(path) == [3, 4, 5, 3, 4, 5][:limit]
+    assert header.characters == limit
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"maximum": 0}, {"maximum": -1}, {"limit": 0}, {"truncate": "up"}], ids=str
+)
+def test_a_length_that_cannot_be(path: Path, wrong: Any) -> None:
+    with pytest.raises(SettingError, match=next(iter(wrong))):
+        encode_to_file(["abc"], LETTERS, path, **wrong)
+    assert files(path.parent) == set()

@@ -12,7 +12,7 @@ from pipeline.toys import TEXT, ngram, recurrent
 
 from recurra.errors import DataError, SettingError
 from recurra.pipeline import Cloze, TextModel, answer_cloze, read_cloze, score_lines
-from recurra_runtime.vocabulary import CharacterVocabulary
+from recurra_runtime.vocabulary import CharacterVocabulary, WordVocabulary
 
 CHARACTERS = CharacterVocabulary.of([TEXT])
 QUESTIONS = [
@@ -50,6 +50,36 @@ def test_sentences_far_below_the_smallest_number_compare() -> None:
     (answer,) = answer_cloze(ngram(CHARACTERS, 2), [Cloze(text, ("zzz", "cat"))])
     assert answer.choice == "cat"
     assert sum(answer.posterior) == pytest.approx(1)
+
+
+def test_unknown_symbols_are_counted_by_choice() -> None:
+    question = Cloze("\u2603 the ___", ("cat", "c\u00e6t\u00e6"), 0)
+    (answer,) = answer_cloze(ngram(CHARACTERS, 2), [question])
+    assert answer.unknown == (1, 3)
+    assert answer.to_json()["unknown"] == {"cat": 1, "c\u00e6t\u00e6": 3}
+    assert (answer.tied, answer.correct) == (False, True)
+
+
+@pytest.mark.parametrize("answer", [0, 1, 2, None])
+@pytest.mark.parametrize("make", [lambda v: ngram(v, 2), recurrent], ids=["2", "lstm"])
+def test_two_unknown_words_are_tied(make: Any, answer: int | None) -> None:
+    model = make(WordVocabulary.of([TEXT], size=16))
+    others = Cloze("the ___ sat", ("zebra", "gnu", "the the the the the the"), answer)
+    padding = [Cloze("the " * n + "___", ("cat", "dog")) for n in range(1, 40)]
+    *_, found = answer_cloze(model, [*padding, others])
+    assert found.chosen == 0
+    assert found.tied
+    assert found.unknown == (1, 1, 0)
+    assert found.posterior[0] == found.posterior[1]
+    assert found.correct is (None if answer is None else False)
+    assert found.to_json()["tied"] is True
+
+
+def test_a_tie_below_the_best_is_none() -> None:
+    model = ngram(WordVocabulary.of([TEXT]), 2)
+    (found,) = answer_cloze(model, [Cloze("the ___ sat", ("zebra", "cat", "gnu"), 1)])
+    assert found.posterior[0] == found.posterior[2]
+    assert (found.tied, found.correct) == (False, True)
 
 
 def test_many_questions_keep_their_order() -> None:

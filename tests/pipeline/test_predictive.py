@@ -475,3 +475,11 @@ def test_a_symbol_of_a_space_and_a_mark_begins_no_word() -> None:
     assert found
     assert all(each.rest[0].isalnum() for each in found)
     assert all("-" not in each.rest for each in typed(model, "the (ca").suggestions(20))
+
+
+def test_more_suggestions_than_anyone_reads() -> None:
+    entry = typed(ngram(SMALL, 2, "ab a. "), "a")
+    assert len(entry.suggestions(100)) > 10
+    for ask in (entry.suggestions, entry.lines):
+        with pytest.raises(SettingError, match="count: expected 1 to 100 suggestions, got 101"):
+            ask(101)

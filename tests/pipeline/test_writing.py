@@ -158,10 +158,10 @@ def test_best_or_last(tiny_run: Any, tmp_path: Path) -> None:
     (path / "best").write_text(names[0])
     (path / "last").write_text(names[-1])
     best, last = (
-        "".join(Writer(path, which=which).write(seed=0, limit=60)) for which in ("best", "last")
+        "".join(Writer(path, which=which).write(seed=0, limit=500)) for which in ("best", "last")
     )
     checkpoint = Writer(path / "checkpoints" / names[-1])
-    assert last == "".join(checkpoint.write(seed=0, limit=60)) != best
+    assert last == "".join(checkpoint.write(seed=0, limit=500)) != best
 
 
 def test_nothing_there(tmp_path: Path) -> None:

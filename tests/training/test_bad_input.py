@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 from recurra import artifact
 from recurra.cli import app
 from recurra.models import Scored
+from recurra.training import RunFolder, run_source
 from recurra.training import language as language_module
-from recurra.training import run_source
+from recurra_runtime.vocabulary import START
 
 QUICK = [
     "model.hidden_size=8",
@@ -174,6 +175,7 @@ def test_a_vocabulary_larger_than_asked(tmp_path: Path, text_file: Path) -> None
         (["training.precision=float16"], "expected 'float32' or 'bfloat16', got 'float16'"),
         (["training.schedule=step"], "expected 'cosine', 'linear' or 'constant', got 'step'"),
         (["training.clip_value=0"], "training.clip_value: expected greater than 0, got 0"),
+        (["training.accumulate=99999999"], "training.accumulate: expected at most 20, the batches"),
         (["training.accumulate=0"], "training.accumulate: expected greater than or equal to 1"),
         (["training.device=cuda:99"], "training.device: 'cuda:99' cannot be used here"),
         (["model.tied=true", "model.cell=gruu"], "did you mean 'gru'?"),
@@ -385,3 +387,61 @@ def test_edited_by_hand(run: Path) -> None:
         (run / "recipe.json").write_text(json.dumps(recipe))
         (run / "last").write_text(pointer)
         refused(resume(run), 1, "last", said)
+
+
+@pytest.mark.parametrize("change", [{"step": 13}, {"step": -1}, {"best": []}, {"values": "x"}])
+def test_a_checkpoint_edited_by_hand(change: dict[str, Any], run: Path) -> None:
+    path = artifact.resolve(run, "last") / "training.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    before = listed(run)
+    refused(resume(run, *sets("training.symbols=1600")), 1, str(path), "its checksum")
+    assert listed(run) == before
+
+
+def test_one_at_a_time(run: Path) -> None:
+    before = listed(run)
+    other = RunFolder.open(run)
+    other.claim()
+    said = "another process is training this run"
+    refused(resume(run, *sets("training.symbols=1600")), 1, str(run), said)
+    assert listed(run) == before
+    other.release()
+    assert resume(run, *sets("training.symbols=1600")).exit_code == 0
+
+
+def test_killed_while_the_text_was_read(run: Path, tmp_path: Path, finished: Path) -> None:
+    begun = tmp_path / "begun"
+    (begun / "checkpoints").mkdir(parents=True)
+    (begun / "data").mkdir()
+    shutil.copy(run / "recipe.json", begun)
+    told = json.loads((run / "data.json").read_text())
+    (begun / "data.json").write_text(json.dumps(told | {"blake2b": None}))
+    (begun / "data" / ".training.ids.partial").write_bytes(b"half")
+    done = resume(begun)
+    assert done.exit_code == 0, done.stderr
+    both = [artifact.resolve(each, "last") / "model.safetensors" for each in (begun, run)]
+    assert both[0].read_bytes() == both[1].read_bytes()
+    assert json.loads((begun / "data.json").read_text()) == told
+    # Killed before even the recipe was written.
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    assert train(finished / "text.txt", tmp_path / "empty").exit_code == 0
+
+
+def test_how_long_is_said_in_one_of_two_ways(run: Path) -> None:
+    refused(resume(run, *sets("training.symbols=1600", "training.epochs=2")), 2, "training.epochs")
+    done = resume(run, *sets("training.epochs=0.5"))
+    assert done.exit_code == 0, done.stderr
+    training = run_source(run)[0].training
+    assert (training.symbols, training.epochs) == (None, 0.5)
+    done = resume(run, *sets("training.symbols=4000"))
+    assert done.exit_code == 0, done.stderr
+    training = run_source(run)[0].training
+    assert (training.symbols, training.epochs) == (4000, 10)
+
+
+def test_nothing_is_expected_of_the_start_symbol(run: Path) -> None:
+    model = artifact.load(run).model
+    state = model.start(1)
+    with torch.no_grad():
+        log_probs, _ = model.step(torch.tensor([START]), state)
+    assert float(log_probs[0, START].exp()) < 1e-12

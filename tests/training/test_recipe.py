@@ -185,8 +185,18 @@ def test_a_setting_is_no_section() -> None:
 
 
 def test_no_such_recipe() -> None:
-    with pytest.raises(SettingError, match="did you mean 'language-model'"):
-        load_recipe("language-modell")
+    with pytest.raises(SettingError) as problem:
+        load_recipe("language-modle")
+    assert str(problem.value) == (
+        "recipe: no file and no recipe 'language-modle'; did you mean 'language-model'? "
+        f"Known: {', '.join(recipe_names())}"
+    )
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf[model]\ncell = 'gru'\n")
+    assert load_recipe(str(path)).model.cell == "gru"
 
 
 @pytest.mark.parametrize("content", [b"[model\n", b"model = {", b"\xff\xfe", b"[model]\n[model]\n"])
@@ -237,6 +247,16 @@ def test_a_recipe_does_not_change_after_its_check() -> None:
         (
             ["data.conditions=['file', 'file']"],
             "data.conditions: expected each once, got ['file', 'file']: one of them stands twice",
+        ),
+        (
+            ["data.conditions=['file', 'a=b']"],
+            "data.conditions: expected names that are not empty and have no '=' in them, got "
+            "['file', 'a=b']: --given name=label cannot say 'a=b'; rename that column",
+        ),
+        (
+            ["data.conditions=['']"],
+            "data.conditions: expected names that are not empty and have no '=' in them, got "
+            "['']: --given name=label cannot say ''; rename that column",
         ),
         (
             ["training.early_stop=3", "data.validation=false"],

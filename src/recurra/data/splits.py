@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
 from recurra.data.readers import Document
-from recurra.errors import DataError, SettingError
+from recurra.errors import DataError, SettingError, ShapeError
 
 __all__ = [
     "PartName",
@@ -114,13 +114,14 @@ def divide(
     Raises:
         SettingError: an unknown kind, a block below 1, or a piece where whole documents are sorted.
         DataError: too little text to divide.
+        ShapeError: with ``"tails"``, a document without a length, or with more characters than it.
     """
     total = sum(lengths)
     _check(kind, block, total)
     number, seen = -1, 0  # documents before this one, and characters before this piece
     before: PartName | None = None
     for document in documents:
-        if not document.goes_on:
+        if not document.goes_on or number < 0:
             number, before = number + 1, None
             if kind == "tails":
                 seen = 0
@@ -132,6 +133,8 @@ def divide(
                 )
             yield hash_part(document.text, validation=validation), document
             continue
+        if kind == "tails":
+            _check_length(lengths, number, seen + len(document.text), document.source)
         whole = lengths[number] if kind == "tails" else total
         size = block if kind == "blocks" else whole / 10
         text, start = document.text, 0
@@ -169,6 +172,20 @@ def _check(kind: SplitKind, block: int, total: int) -> None:
     if kind != "hash" and total < 20:
         raise DataError(
             f"data: expected at least 20 characters, to keep a tenth for the test, got {total}."
+        )
+
+
+def _check_length(lengths: Sequence[int], number: int, least: int, source: str) -> None:
+    """Whether a document of which so many characters came is as long as it was counted."""
+    if number >= len(lengths):
+        raise ShapeError(
+            f"lengths: expected one of each document, got {len(lengths)}, none of document "
+            f"{number} ({source!r})."
+        )
+    if least > lengths[number]:
+        raise ShapeError(
+            f"lengths: expected at least {least} characters of document {number} ({source!r}), "
+            f"got {lengths[number]}. Count the same documents that are divided."
         )
 
 

@@ -40,9 +40,52 @@ def stream(documents: Sequence[Ids]) -> Ids:
     A document of n symbols takes n + 1 steps: step t reads ``stream[t]`` and predicts
     ``stream[t + 1]``, or ``</s>`` where another document begins there. So one array says what is
     read, what is predicted and where documents begin; it may be a file mapped into memory.
+
+    Args:
+        documents: ids of each, ``[symbols]``; a document may be empty.
+
+    Raises:
+        DataError: something else than ids, or a ``<s>`` inside a document.
+        ShapeError: ids that do not stand in one row.
     """
-    start = np.array([START], np.int64)
-    return np.concatenate([part for ids in documents for part in (start, ids)] + [start])
+    start, parts = np.array([START], np.int64), []
+    for number, document in enumerate(documents):
+        parts += [start, _checked(document, f"document {number}")]
+        if (places := np.flatnonzero(parts[-1] == START)).size:
+            raise DataError(
+                f"document {number}: expected symbols, got <s> (id {START}) at place {places[0]}. "
+                "It stands before a document only and is put there by itself; leave it out."
+            )
+    return np.concatenate([*parts, start])
+
+
+def _checked(ids: Any, name: str) -> Ids:
+    """Ids of one document."""
+    try:
+        found = np.asarray(ids)
+    except ValueError:  # rows of several lengths
+        raise ShapeError(f"{name}: expected ids in one row [symbols], got rows.") from None
+    _check_ids(found, name)
+    return found.astype(np.int64, copy=False)
+
+
+def _check_ids(ids: Stream, name: str) -> None:
+    """Whole numbers in one row; an empty list has no type."""
+    if ids.size and ids.dtype.kind not in "iu":
+        raise DataError(
+            f"{name}: expected ids, whole numbers, got {ids.dtype} such as {ids.flat[0]!r}. "
+            "A vocabulary encodes text as ids."
+        )
+    if ids.ndim != 1:
+        raise ShapeError(f"{name}: expected ids in one row [symbols], got {list(ids.shape)}.")
+
+
+def _as_stream(documents: Sequence[Ids] | Stream) -> Stream:
+    """A stream as it is, or one made of documents."""
+    if not isinstance(documents, np.ndarray):
+        return stream(documents)
+    _check_ids(documents, "stream")
+    return documents
 
 
 def starts_of(ids: Stream) -> Ids:
@@ -60,7 +103,20 @@ def documents_of(ids: Stream, *, limit: int | None = None) -> list[Ids]:
     Args:
         ids: what :func:`stream` made.
         limit: how many symbols are enough; the last document is cut there.
+
+    Raises:
+        DataError: something that does not begin with ``<s>``, and so is no stream.
+        SettingError: a limit below 0.
+        ShapeError: ids that do not stand in one row.
     """
+    if limit is not None:
+        check_size("limit", limit, 0)
+    _check_ids(np.asarray(ids), "stream")
+    if not len(ids) or ids[0] != START:
+        raise DataError(
+            f"stream: expected ids that begin with <s> (id {START}), got "
+            f"{int(ids[0]) if len(ids) else 'none'}. recurra.data.stream makes one of documents."
+        )
     ids = ids if limit is None else ids[: limit + 1]
     places = starts_of(ids).tolist()
     ends = [*places[1:], len(ids)]
@@ -109,8 +165,8 @@ class Windows:
 
     Raises:
         SettingError: rows or size below 1.
-        DataError: fewer symbols than rows.
-        ShapeError: conditions of more or fewer documents.
+        DataError: fewer symbols than rows, or as :func:`stream`.
+        ShapeError: conditions of more or fewer documents, or as :func:`stream`.
     """
 
     def __init__(
@@ -122,7 +178,7 @@ class Windows:
         given: Ids | None = None,
     ) -> None:
         self.rows, self.size = check_size("rows", rows), check_size("size", size)
-        self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
+        self._stream = _as_stream(documents)
         self._steps = (len(self._stream) - 1) // rows
         if self._steps == 0:
             raise DataError(
@@ -203,8 +259,8 @@ class Buckets:
 
     Raises:
         SettingError: rows below 1.
-        DataError: no document.
-        ShapeError: conditions of more or fewer documents.
+        DataError: no document, or as :func:`stream`.
+        ShapeError: conditions of more or fewer documents, or as :func:`stream`.
     """
 
     def __init__(
@@ -216,7 +272,7 @@ class Buckets:
         seed: int = 0,
     ) -> None:
         self.rows = check_size("rows", rows)
-        self._stream = documents if isinstance(documents, np.ndarray) else stream(documents)
+        self._stream = _as_stream(documents)
         starts = starts_of(self._stream)
         self._starts, self._lengths = starts[:-1], np.diff(starts) - 1
         self._given = None if given is None else _conditions(given, len(self._lengths))

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
@@ -107,7 +108,8 @@ def open_documents(
         pieces: whether a long file comes as several documents, each of which ``goes_on`` from the
             one before, so that it need not fit into memory; a book is held whole.
 
-    Texts know their ``file`` (its name without its ending) and their ``folder``.
+    Texts and rows know their ``file`` (its name without its ending) and their ``folder``. A column
+    of that name goes first, and where ``fields`` are named, a row has only these.
 
     Raises:
         SettingError: an unknown unit, or a setting that these files have no use for.
@@ -139,8 +141,9 @@ def open_documents(
             if rows is None:
                 yield from _texts(file, unit, encoding, gutenberg, pieces)
                 continue
+            origin = _origin(file)
             for place, row in rows(file, column or "text", names, encoding):
-                yield _document(f"{file}: {place}", row, column or "text", names)
+                yield _document(f"{file}: {place}", row, column or "text", names, origin)
 
     return Documents(str(path), read)
 
@@ -254,10 +257,15 @@ def _line(text: str, place: int) -> int:
 # ------------------------------------------------------------------------------------------ text
 
 
+def _origin(file: Path) -> dict[str, str]:
+    """What is known of all that stands in a file."""
+    return {"file": file.stem, "folder": file.absolute().parent.name}
+
+
 def _texts(
     file: Path, unit: Unit, encoding: str, gutenberg: bool, pieces: bool
 ) -> Iterator[Document]:
-    known = {"file": file.stem, "folder": file.absolute().parent.name}
+    known = _origin(file)
     if unit == "file" and pieces and not gutenberg:
         goes_on = False
         for piece in read_pieces(file, encoding=encoding):
@@ -295,7 +303,13 @@ _Names = tuple[str, ...] | None
 _Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
-def _document(place: str, row: Mapping[str, Any], column: str, names: _Names) -> Document:
+def _document(
+    place: str,
+    row: Mapping[str, Any],
+    column: str,
+    names: _Names,
+    origin: Mapping[str, str] = MappingProxyType({}),
+) -> Document:
     _check_columns(place, row, column, names)
     text = row[column]
     if not isinstance(text, str):
@@ -303,8 +317,8 @@ def _document(place: str, row: Mapping[str, Any], column: str, names: _Names) ->
             f"{place}: expected text in {column!r}, got {'nothing' if text is None else repr(text)}"
             ". Name another column, or leave that row out."
         )
-    kept = row if names is None else names
-    return Document(text, place, {name: row[name] for name in kept if name != column})
+    kept = {**origin, **row} if names is None else {name: row[name] for name in names}
+    return Document(text, place, {name: kept[name] for name in kept if name != column})
 
 
 def _check_columns(place: str, known: Iterable[str], column: str, names: _Names) -> None:

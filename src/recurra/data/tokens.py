@@ -13,14 +13,15 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from recurra.checks import check_size
 from recurra.data.readers import Document, whole
-from recurra.errors import DataError, RunError
-from recurra_runtime.vocabulary import START, UNKNOWN, Vocabulary
+from recurra.errors import DataError, RunError, SettingError, nearest
+from recurra_runtime.vocabulary import START, UNKNOWN, Ids, Vocabulary
 
 __all__ = ["StreamHeader", "encode_to_file", "open_stream", "read_stream_header"]
 
@@ -78,16 +79,23 @@ def encode_to_file(
         documents: documents or their texts, read once.
         vocabulary: what makes ids of them.
         path: the file of ids; its header stands beside it, with ``.json`` added.
-        limit: how many symbols are enough: what comes behind them is not read.
+        limit: how many symbols are encoded at most, ends of documents not counted; what comes
+            behind them is not read.
         maximum: longest document in symbols; longer ones are truncated. Pieces of a document are
             joined for that.
         truncate: on which side.
 
     Raises:
+        SettingError: limit or maximum below 1, or another side.
         DataError: no document, or one that cannot be read.
         RunError: the file cannot be written; nothing half-written stays behind.
     """
     path = Path(path)
+    for name, value in (("limit", limit), ("maximum", maximum)):
+        if value is not None:
+            check_size(name, value)
+    if truncate not in get_args(Side):
+        raise SettingError(f"truncate: {nearest(str(truncate), get_args(Side))}")
     if isinstance(documents, str):
         documents = [documents]
     partial, beside = (path.with_name(f".{path.name}{end}.partial") for end in ("", ".json"))
@@ -131,11 +139,12 @@ def _write(
             goes_on = number > 0 and _goes_on(document)
             # A byte that is not in UTF-8 parts documents, so pieces and their whole are the same.
             source.update((b"" if goes_on else b"\xff") + text.encode("utf-8", "surrogatepass"))
-            ids, length = vocabulary.encode(text), len(text)
+            ids = vocabulary.encode(text)
             if maximum is not None and len(ids) > maximum:
-                ids = ids[:maximum] if truncate == "right" else ids[-maximum:]
-                length = len(vocabulary.decode(ids))
+                text, ids = _shortened(text, vocabulary, maximum, truncate)
                 truncated += 1
+            if limit is not None and len(ids) > limit - (count - 1 - number):
+                text, ids = _shortened(text, vocabulary, limit - (count - 1 - number), "right")
             raw = ids.astype(dtype).tobytes()
             if not goes_on:
                 raw = start + raw
@@ -143,7 +152,7 @@ def _write(
             written.update(raw)
             file.write(raw)
             count += len(ids) + (not goes_on)
-            characters += length
+            characters += len(text)
             unknown += int((ids == UNKNOWN).sum())
         if number == 0:
             raise DataError(f"{path}: expected at least one document to encode, got none.")
@@ -162,6 +171,23 @@ def _write(
         vocabulary=_fingerprint(vocabulary),
         ids=written.hexdigest(),
     )
+
+
+def _shortened(text: str, vocabulary: Vocabulary, most: int, side: Side) -> tuple[str, Ids]:
+    """As much of a text as has at most so many ids, and they; cut on one side."""
+    low, high = 0, len(text)
+    while low < high:
+        size = (low + high + 1) // 2
+        if len(vocabulary.encode(_end_cut(text, size, side))) <= most:
+            low = size
+        else:
+            high = size - 1
+    kept = _end_cut(text, low, side)
+    return kept, vocabulary.encode(kept)
+
+
+def _end_cut(text: str, size: int, side: Side) -> str:
+    return text[:size] if side == "right" else text[len(text) - size :]
 
 
 def _goes_on(document: Document | str) -> bool:

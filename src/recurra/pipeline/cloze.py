@@ -53,11 +53,16 @@ class ClozeAnswer:
         cloze: the question.
         chosen: number of the choice whose sentence is the most probable; of equal ones the first.
         posterior: of each choice p(its sentence) / the sum over all choices.
+        unknown: of each choice how many symbols of its sentence the vocabulary does not know; they
+            count as ``<unk>``.
+        tied: whether another choice is as probable, as two words are that are both unknown.
     """
 
     cloze: Cloze
     chosen: int
     posterior: tuple[float, ...]
+    unknown: tuple[int, ...]
+    tied: bool
 
     @property
     def choice(self) -> str:
@@ -66,13 +71,16 @@ class ClozeAnswer:
 
     @property
     def correct(self) -> bool | None:
-        """Whether the right one was chosen; None if that is not known."""
-        return None if self.cloze.answer is None else self.chosen == self.cloze.answer
+        """Whether the right one, and it alone, was the best; None if that is not known."""
+        if self.cloze.answer is None:
+            return None
+        return self.chosen == self.cloze.answer and not self.tied
 
     def to_json(self) -> dict[str, Any]:
-        """Text, choice, posterior by choice, and whether it is right where that is known."""
-        posterior = dict(zip(self.cloze.choices, self.posterior, strict=True))
-        told = {"text": self.cloze.text, "choice": self.choice, "posterior": posterior}
+        """Text, choice, tie, posterior and unknown by choice, and, where known, whether right."""
+        told: dict[str, Any] = {"text": self.cloze.text, "choice": self.choice, "tied": self.tied}
+        for name in ("posterior", "unknown"):
+            told[name] = dict(zip(self.cloze.choices, getattr(self, name), strict=True))
         return told if self.correct is None else told | {"correct": self.correct}
 
 
@@ -104,11 +112,15 @@ def _answers(
         sentences = [sentence for question in block for sentence in question.sentences]
         scores = score_lines(model, sentences, given=given)
         for question in block:
-            ours = itertools.islice(scores, len(question.choices))
-            log_probs = np.array([score.log_prob for score in ours])
+            ours = list(itertools.islice(scores, len(question.choices)))
+            # Sentences of the same symbols may stand in groups of their own and be rounded apart.
+            read = [model.vocabulary.encode(sentence).tobytes() for sentence in question.sentences]
+            log_probs = np.array([ours[read.index(symbols)].log_prob for symbols in read])
+            tied = int((log_probs == log_probs.max()).sum()) > 1
+            unknown = tuple(score.unknown for score in ours)
             shares = np.exp(log_probs - log_probs.max())
             posterior = tuple((shares / shares.sum()).tolist())
-            yield ClozeAnswer(question, int(log_probs.argmax()), posterior)
+            yield ClozeAnswer(question, int(log_probs.argmax()), posterior, unknown, tied)
 
 
 def read_cloze(path: str | Path, *, encoding: str = "utf-8") -> Iterator[Cloze]:

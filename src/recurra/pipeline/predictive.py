@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recurra.checks import check_size
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
+from recurra.errors import SettingError
 from recurra.modules import evaluating
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
@@ -25,6 +26,7 @@ from recurra_runtime.vocabulary import (
 __all__ = ["PredictiveText", "Suggestion"]
 
 _LONGEST_WORD = 40  # symbols
+_MOST = 100  # suggestions at once; a search for more follows too many words and lines
 _STEPS = 60  # of the model, after which a person would wait too long
 _LONGEST_PREFIX = 32  # characters of a word that symbols spell anew; a longer one is read as it is
 
@@ -105,12 +107,12 @@ class PredictiveText:
         The word as it stands is not among them: there would be nothing to type.
 
         Args:
-            count: how many at most.
+            count: how many at most, 1 to 100.
 
         Raises:
-            SettingError: a count below 1.
+            SettingError: a count below 1 or above 100.
         """
-        check_size("count", count)
+        _check_count(count)
         if isinstance(self.model.vocabulary, WordVocabulary):
             return self._known_words(count)
         pieces, begun = self._pieces, bool(self._word)
@@ -135,14 +137,15 @@ class PredictiveText:
         """Probable ways to finish the line, found by beam search; best first.
 
         Args:
-            count: how many at most.
+            count: how many at most, 1 to 100.
             limit: symbols after which a line is cut off.
             width: lines that are followed at once; at least ``count`` are.
 
         Raises:
-            SettingError: a number below 1.
+            SettingError: a number below 1, or a count above 100.
         """
-        check_size("count", count), check_size("limit", limit), check_size("width", width)
+        _check_count(count)
+        check_size("limit", limit), check_size("width", width)
         pieces = self._pieces
         going = (pieces.usable & ~pieces.breaks) | _only(END, len(pieces.raw))
         if isinstance(self.model.vocabulary, WordVocabulary):
@@ -288,6 +291,11 @@ class PredictiveText:
             if score > -math.inf and self._pieces.raw[index] != whole
         ]
         return self._joined(found, weight, self._word, count, empty=False)
+
+
+def _check_count(count: int) -> None:
+    if check_size("count", count) > _MOST:
+        raise SettingError(f"count: expected 1 to {_MOST} suggestions, got {count}")
 
 
 def _only(symbols: int | list[int], size: int) -> Tensor:

@@ -218,16 +218,26 @@ def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[
 def label_of(document: Document, name: str) -> str:
     """What is given of a document.
 
+    A label is a text. A whole number, true and false are labels by their text: 7 is ``"7"``, the
+    same label as the text ``"7"``, and true and false are ``"True"`` and ``"False"``.
+
     Raises:
-        DataError: nothing of that name is known of it.
+        DataError: nothing of that name is known of it, or a value of another type.
     """
     if name in document.fields:
-        if document.fields[name] is None:
+        label = document.fields[name]
+        if label is None:
             raise DataError(f"{document.source}: expected a label in {name!r}, got nothing.")
-        return str(document.fields[name])
+        if not isinstance(label, (str, int, np.integer, np.bool_)):
+            shown = repr(label)
+            raise DataError(
+                f"{document.source}: expected a label in {name!r}: text, a whole number, true or "
+                f"false; got {shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
+            )
+        return str(label)
     if name == _LETTER:
         return document.text[:1]
-    known = [*document.fields, _LETTER]
+    known = {*document.fields, _LETTER}
     raise DataError(f"{document.source}: nothing is known as {name!r}; {nearest(name, known)}")
 
 

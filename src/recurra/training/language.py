@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import nn
 
 from recurra import artifact
 from recurra.data import Buckets, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
+from recurra.heads import LabelsHead
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.sequences import Batch
 from recurra.training.corpus import Source, prepare
@@ -84,19 +86,24 @@ def train_language_model(
     report = report if processes().main else _silent
     run = RunFolder(out)
     try:
+        run.claim()
+        # Killed while the text is read, it can go on as any other run.
+        run.write_json("data.json", {"source": place, "blake2b": None})
+        run.write_json("recipe.json", recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
-        run.write_json("recipe.json", recipe.model_dump())
         run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
         ngrams = _count(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
+        run.release()
         raise
     try:
         return _train(Keeper(run, training, ready, report), ready, ngrams)
     finally:
         run.drop_data()
+        run.release()
 
 
 def resume_language_model(
@@ -127,14 +134,17 @@ def resume_language_model(
     recipe = recipe or own
     _check_same(own, recipe)
     _try_settings(recipe)
-    known = _source(run).get("blake2b")
-    last = run.last_training()
-    if recipe == own:  # said before all of the text is read
-        _check_end(run, recipe, last)
+    run.claim()
     try:
-        return _resume(recipe, source, run, report, known, last)
+        last = run.last_training()
+        if recipe == own:  # said before all of the text is read
+            _check_end(run, recipe, last)
+        try:
+            return _resume(recipe, source, run, report, last)
+        finally:
+            run.drop_data()
     finally:
-        run.drop_data()
+        run.release()
 
 
 def _resume(
@@ -142,11 +152,14 @@ def _resume(
     source: Source,
     run: RunFolder,
     report: Callable[[Report], None],
-    known: object,
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
     ready = _prepare(recipe, source, run, report)
-    if known != ready.corpus.fingerprint:
+    told = _source(run)
+    if told.get("blake2b") is None and last is None:  # it was killed before its text was read
+        told["blake2b"] = ready.corpus.fingerprint
+        run.write_json("data.json", told)
+    if told.get("blake2b") != ready.corpus.fingerprint:
         raise DataError(
             f"{run.path}: the text is not the one that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
@@ -310,7 +323,10 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
         vocabulary_size=len(ready.corpus.vocabulary),
         conditions={name: len(known) for name, known in ready.corpus.labels.items()},
     )
-    return Training(LanguageModel(config), ready.batches, recipe.training)
+    model = LanguageModel(config)
+    # The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
+    nn.init.constant_(cast(LabelsHead, model.head).projection.bias[START], -30.0)
+    return Training(model, ready.batches, recipe.training)
 
 
 def _count(

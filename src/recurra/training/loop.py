@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recurra import states
 from recurra.data import Batches
-from recurra.errors import RunError
+from recurra.errors import RunError, SettingError
 from recurra.models import Model
 from recurra.sequences import Batch
 from recurra.training.not_finite import where_it_began
@@ -66,7 +66,8 @@ class Training:
         settings: how weights are fitted.
 
     Raises:
-        SettingError: there is no such device, or an argument that the optimizer does not take.
+        SettingError: there is no such device, an argument that the optimizer does not take, or more
+            batches in a step than there are.
     """
 
     def __init__(self, model: Model, batches: Batches, settings: TrainingSettings) -> None:
@@ -97,10 +98,7 @@ class Training:
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             some = self.settings.accumulate
-            batches = []
-            for number in range(self.step * some, (self.step + 1) * some):
-                batch = processes().part(self.batches.batch(number))
-                batches.append((batch.to(self.settings.device), self.batches.begins(number)))
+            batches = _Some(self.batches, self.step * some, some, self.settings.device)
             done = train_step(self.model, batches, self._carried, self._optimizer, self.settings)
             if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
                 raise RunError(
@@ -256,7 +254,27 @@ def _steps(batches: Batches, settings: TrainingSettings) -> int:
     wanted = settings.symbols or math.ceil(settings.epochs * batches.symbols)
     passes, rest = divmod(wanted, batches.symbols)
     count = passes * len(batches) + batches.count(rest)
+    if settings.accumulate > count:
+        raise SettingError(
+            f"training.accumulate: expected at most {count}, the batches of the whole training, "
+            f"got {settings.accumulate}"
+        )
     return math.ceil(count / settings.accumulate)
+
+
+class _Some(Sequence[tuple[Batch, bool]]):
+    """The batches of a step, cut when they are asked for: one at a time is held."""
+
+    def __init__(self, batches: Batches, first: int, count: int, device: str) -> None:
+        self._batches, self._numbers, self._device = batches, range(first, first + count), device
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, place: Any) -> Any:
+        number = self._numbers[place]
+        batch = processes().part(self._batches.batch(number))
+        return batch.to(self._device), self._batches.begins(number)
 
 
 class Stepped(NamedTuple):

@@ -132,6 +132,14 @@ class DataSettings(_Settings):
             raise _contradiction(self, "truncate", "there is no maximum_length to truncate to")
         if len(set(self.conditions)) < len(self.conditions):
             raise _contradiction(self, "conditions", "one of them stands twice", "each once")
+        for name in self.conditions:
+            if not name or "=" in name:
+                raise _contradiction(
+                    self,
+                    "conditions",
+                    f"--given name=label cannot say {name!r}; rename that column",
+                    "names that are not empty and have no '=' in them",
+                )
         return self
 
     @property
@@ -270,6 +278,7 @@ def changed(recipe: Recipe, changes: Iterable[str], name: str) -> Recipe:
 
 
 def _changed(data: dict[str, Any], changes: Iterable[str], name: str) -> Recipe:
+    changes = list(changes)
     for change in changes:
         path, equals, value = change.partition("=")
         if not equals or not path.strip():
@@ -281,6 +290,11 @@ def _changed(data: dict[str, Any], changes: Iterable[str], name: str) -> Recipe:
             if not isinstance(place, dict):
                 raise SettingError(f"--set {change!r}: {section} is a setting, not a section")
         place[last] = _value(value.strip())
+    # How long it trains is said in one of two ways; the one that is changed is meant.
+    given = {change.partition("=")[0].strip() for change in changes}
+    for one, other in (("symbols", "epochs"), ("epochs", "symbols")):
+        if f"training.{one}" in given and f"training.{other}" not in given:
+            data["training"].pop(other, None)
     return checked(data, name)
 
 
@@ -290,12 +304,14 @@ def _read(name: str) -> dict[str, Any]:
         if name in recipe_names():
             text = recipe_text(name)
         elif path.is_file():
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
         else:
             raise SettingError(
                 f"recipe: no file and no recipe {name!r}; {nearest(name, recipe_names())}"
             )
         return tomllib.loads(text)
+    except SettingError:  # no such recipe: a ValueError too, and already a sentence
+        raise
     except (ValueError, RecursionError) as problem:  # not TOML, not UTF-8, or a number too long
         raise SettingError(f"recipe {name}: not TOML ({problem})") from None
     except OSError as problem:

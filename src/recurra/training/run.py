@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,11 @@ from recurra.files import write_file
 from recurra.models import Model, NGram
 from recurra.training.processes import processes
 from recurra_runtime.vocabulary import Vocabulary
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["DATA", "RunFolder", "TrainingState"]
 
@@ -56,6 +62,7 @@ class RunFolder:
     def __init__(self, path: str | Path, *, keep: int = 1) -> None:
         self.path = Path(path)
         self.keep = keep
+        self._claimed: int | None = None
         self.writes = processes().main
         if self.writes:
             self._make()
@@ -63,14 +70,21 @@ class RunFolder:
 
     def _make(self) -> None:
         try:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not self._is_free():
                 raise RunError(
                     f"{self.path}: expected a new folder for the run, there is something already. "
                     "Choose another --out, or remove it."
                 )
-            (self.path / "checkpoints").mkdir(parents=True)
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise RunError(f"{self.path}: cannot be made ({problem.strerror}).") from problem
+
+    def _is_free(self) -> bool:
+        """An empty folder, or one that was just being made when all was stopped."""
+        return self.path.is_dir() and all(
+            part.name == "checkpoints" and part.is_dir() and not any(part.iterdir())
+            for part in self.path.iterdir()
+        )
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -81,6 +95,7 @@ class RunFolder:
         """
         run = cls.__new__(cls)
         run.path, run.keep, run.writes = Path(path), 1, processes().main
+        run._claimed = None
         if not (run.path / "recipe.json").is_file() or not (run.path / "checkpoints").is_dir():
             raise RunError(
                 f"{run.path}: expected the folder of a run (with recipe.json and checkpoints), "
@@ -132,7 +147,30 @@ class RunFolder:
     def remove(self) -> None:
         """Take the folder away again: nothing was learned."""
         if self.writes:
-            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self.path.resolve(), ignore_errors=True)
+
+    def claim(self) -> None:
+        """Be the only one that trains this run, until :meth:`release` or the end of the process.
+
+        Raises:
+            RunError: another process does.
+        """
+        if not self.writes or fcntl is None:
+            return
+        self._claimed = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._claimed, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise RunError(f"{self.path}: another process is training this run.") from None
+        except OSError:  # a file system without locks
+            self.release()
+
+    def release(self) -> None:
+        """Let others train this run."""
+        if self._claimed is not None:
+            os.close(self._claimed)
+            self._claimed = None
 
     def drop_data(self) -> None:
         """Take the encoded text away: it is made again when the run goes on."""
@@ -225,6 +263,8 @@ class RunFolder:
         facts = self.read_json(str((folder / _STATE).relative_to(self.path)))
         if not isinstance(facts, dict) or not isinstance(facts.get("sha256"), str):
             raise ArtifactError(f"{folder / _STATE}: damaged, it does not tell of a training.")
+        if facts.get("check") != _checksum(facts):
+            raise ArtifactError(f"{folder / _STATE}: damaged, its checksum is not its own.")
         try:
             raw = (folder / _TENSORS).read_bytes()
             if facts["sha256"] != hashlib.sha256(raw).hexdigest():
@@ -251,4 +291,11 @@ def _training_files(training: TrainingState | None) -> dict[str, bytes]:
     tensors, facts = training
     raw = safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()})
     told = {**facts, "sha256": hashlib.sha256(raw).hexdigest()}
+    told["check"] = _checksum(told)
     return {_TENSORS: raw, _STATE: (json.dumps(told, indent=1) + "\n").encode()}
+
+
+def _checksum(facts: Mapping[str, Any]) -> str:
+    """Of all facts but the checksum itself."""
+    others = {name: value for name, value in facts.items() if name != "check"}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
