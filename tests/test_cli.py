@@ -393,7 +393,7 @@ def test_a_setting_that_cannot_be(
     [
         ["model.tied=true", "model.embedding_size=5"],
         ["model.residual=true", "model.layers=3", "model.embedding_size=5"],
-        ["training.symbols=1", "training.epochs=100"],
+        ["training.symbols=1"],
         ["training.window=100000", "training.warmup=1"],
         ["training.evaluations=100000", "training.symbols=300"],
         ["training.clip=inf", "training.weight_decay=0"],

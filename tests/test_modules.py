@@ -53,7 +53,7 @@ def test_a_context_lives_in_the_decoding_state():
 
         del base._REGISTERED["with context"]
     tokens = torch.tensor([3, 3])
-    state = model.start(2, Topic(torch.tensor([[0.0, 0.0], [5.0, -5.0]])))
+    state = model.start(2, context=Topic(torch.tensor([[0.0, 0.0], [5.0, -5.0]])))
     first, state = model.step(tokens, state)
     assert not torch.allclose(first[0], first[1])
     swapped = recurra.states.select_rows(state, torch.tensor([1, 0]))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 import recurra
 from recurra import artifact
-from recurra.cells import register
+from recurra.cells import base
 from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
@@ -273,7 +273,6 @@ def test_what_a_layer_gives_is_no_number(kind: str) -> None:
         assert failing(output(name, math.nan)) == f"it began in what {name} gives"
 
 
-@register("brittle")
 class Brittle(recurra.Cell):
     """A cell of one's own, of two modules."""
 
@@ -289,7 +288,9 @@ class Brittle(recurra.Cell):
         return h, recurra.HiddenState(h)
 
 
-def test_a_cell_of_ones_own_that_gives_none() -> None:
+def test_a_cell_of_ones_own_that_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(base._REGISTERED, "brittle", Brittle)  # for this test alone
+
     def poison(model: LanguageModel) -> None:
         cell = part(model, "encoder.layer.layers.1.cell")
         assert isinstance(cell, Brittle)

@@ -242,11 +242,12 @@ class NGram:
         ``settings``      order, vocabulary_size, start, end or -1
         ``add_k``         k; nothing for Kneser-Ney
         ``discounts``     3; there for the modified Kneser-Ney alone
-        ``keys.k``        for every length k the differences of the sorted keys ``[grams]``, from
-                          -1 on; a key is the place of the gram's history among the grams one
-                          shorter * vocabulary_size + its last symbol
+        ``keys.k``        for every length k the differences of the sorted keys ``[grams]``
         ``counts.k``      for every length k the counts ``[grams]``
         ================  ======================================================================
+
+        A key is the place of the gram's history among the grams one shorter, times
+        ``vocabulary_size``, plus its last symbol; the differences go from -1 on.
         """
         end = -1 if self.end_symbol is None else self.end_symbol
         settings = [self.order, self.vocabulary_size, self.start_symbol, end]
