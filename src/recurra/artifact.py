@@ -117,7 +117,17 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
     """
     if which not in ("best", "last"):
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
-    folder = resolve(Path(path), which)
+    while True:
+        folder = resolve(Path(path), which)
+        try:
+            return _load(folder)
+        except ArtifactError:
+            # A training that goes on beside this may have made a better one and removed it.
+            if folder.is_dir() or resolve(Path(path), which) == folder:
+                raise
+
+
+def _load(folder: Path) -> Artifact:
     config = _read_json(folder / _CONFIG)
     if config.get("format") != _FORMAT:
         raise ArtifactError(

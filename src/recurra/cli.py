@@ -141,24 +141,30 @@ def train(
             chosen, source = run_source(resume, changes)
             data = data or source
         elif recipe is None or out is None:
+            missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
-                "train: expected a recipe, --data and --out, for example recurra train "
-                "language-model --data book.txt --out runs/book; or --resume runs/book"
+                f"train: {missing} is missing; for example recurra train language-model --data "
+                "book.txt --out runs/book; or --resume runs/book"
             )
         else:
             chosen = load_recipe(recipe, changes)
         if data is None:
-            raise SettingError("train: expected --data, a text file or a folder of them")
+            raise SettingError("train: --data is missing, a text file or a folder of them")
         documents = open_source(data, chosen.data)
         folder = resume or out
         assert folder is not None
-        with progress() as report:
-            if resume is not None:
-                done = resume_language_model(folder, documents, report, recipe=chosen)
-            else:
-                place = str(data if is_hub(data) else data.absolute())
-                done = train_language_model(chosen, documents, folder, report, place=place)
-        if done.interrupted:
+        done = None
+        try:
+            with progress() as report:
+                if resume is not None:
+                    done = resume_language_model(folder, documents, report, recipe=chosen)
+                else:
+                    place = str(data if is_hub(data) else data.absolute())
+                    done = train_language_model(chosen, documents, folder, report, place=place)
+        except KeyboardInterrupt:  # before the first step, or after the last
+            if not (folder / "last").exists():
+                raise
+        if done is None or done.interrupted:
             say(f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}")
             raise typer.Exit(130)
         if not done.evaluations:  # a process beside the main one

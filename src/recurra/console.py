@@ -189,17 +189,18 @@ def print_table(evaluations: list[Evaluation], title: str) -> None:
     print(f"{title}: {first.characters:,} characters", flush=True)
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("model")
-    for name in ("nats/character", "bits/character", "perplexity a symbol"):
+    for name in ("nats/character", "bits/character", "nats/symbol", "perplexity"):
         table.add_column(name, justify="right")
     for row in evaluations:
         table.add_row(
             Text(row.name),  # not str, in which rich would read [x] as markup
             f"{row.nats_per_character:.4f}",
             f"{row.bits_per_character:.4f}",
+            f"{row.nats / max(row.symbols, 1):.4f}",
             f"{row.perplexity:.3f}",
         )
     console = Console()
-    console.width = max(console.width, 60)  # no number is cut in a narrower window
+    console.width = max(console.width, 72)  # no number is cut in a narrower window
     with console.capture() as drawn:
         console.print(table)
     print(drawn.get(), end="")

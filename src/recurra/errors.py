@@ -71,8 +71,11 @@ def kind_of(value: object) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
+_MANY = 30  # names that nobody reads, where one of them is near
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
-    """A sentence that helps with an unknown name: the nearest known one, then all of them.
+    """A sentence that helps with an unknown name: the nearest known one, then all, if not many.
 
     >>> nearest("lstmm", ["gru", "lstm"])
     "did you mean 'lstm'? Known: gru, lstm"
@@ -82,4 +85,6 @@ def nearest(name: object, known: Iterable[str]) -> str:
     if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
         close = [known for known in names if known.rpartition(".")[2] == name][:1]
     guess = f"did you mean {close[0]!r}? " if close else ""
+    if guess and len(names) > _MANY:
+        return guess.rstrip()
     return f"{guess}Known: {', '.join(names)}"

@@ -172,7 +172,10 @@ def test_a_vocabulary_larger_than_asked(tmp_path: Path, text_file: Path) -> None
         (["training.early_stop=1", "data.validation=false"], "training.early_stop: expected it"),
         (["training.optimizer=sgdd"], "training.optimizer: expected 'adadelta', 'adagrad',"),
         (["training.optimizer_settings={momentum=1}"], "adamw: momentum: there is no such arg"),
-        (["training.precision=float16"], "expected 'float32' or 'bfloat16', got 'float16'"),
+        (
+            ["training.precision=float16"],
+            "expected 'float32' or 'bfloat16', got 'float16'; did you mean 'bfloat16'?",
+        ),
         (["training.schedule=step"], "expected 'cosine', 'linear' or 'constant', got 'step'"),
         (["training.clip_value=0"], "training.clip_value: expected greater than 0, got 0"),
         (["training.accumulate=99999999"], "training.accumulate: expected at most 20, the batches"),

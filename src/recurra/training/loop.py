@@ -25,6 +25,9 @@ from recurra.training.recipe import TrainingSettings
 __all__ = ["Progress", "Stepped", "Training", "fit", "train_step"]
 
 
+_OF_LATE = 0.98  # what a step counts for, one step later
+
+
 @dataclasses.dataclass(frozen=True)
 class Progress:
     """Where a training stands after a step.
@@ -38,7 +41,7 @@ class Progress:
         gradient_norm: before clipping.
         clipped: share of the steps so far whose gradient was clipped.
         seconds: since the start, evaluations included.
-        rate: symbols per second, evaluations left out.
+        rate: symbols per second of late (some fifty steps), evaluations left out.
     """
 
     step: int
@@ -74,7 +77,7 @@ class Training:
         self.model, self.batches, self.settings = model, batches, settings
         self.steps = _steps(batches, settings)
         self.step = self.symbols = self.clipped = 0
-        self.working = self.seconds = 0.0
+        self.seconds = 0.0
         self._carried: states.Tree = None
         check_device(settings.device)
         model.to(settings.device)
@@ -92,6 +95,7 @@ class Training:
         """
         self.model.train()
         started = time.perf_counter() - self.seconds
+        read = worked = 0.0  # symbols and seconds of late: a machine may sleep for a while
         while self.step < self.steps:
             before = time.perf_counter()
             rate = rate_at(self.step, self.steps, self.settings)
@@ -114,7 +118,7 @@ class Training:
             self.symbols += done.count
             self.clipped += done.clipped
             now = time.perf_counter()
-            self.working += now - before
+            read, worked = _OF_LATE * read + done.count, _OF_LATE * worked + now - before
             self.seconds = now - started
             yield Progress(
                 step=self.step,
@@ -125,7 +129,7 @@ class Training:
                 gradient_norm=done.norm,
                 clipped=self.clipped / self.step,
                 seconds=self.seconds,
-                rate=self.symbols / max(self.working, 1e-9),
+                rate=read / max(worked, 1e-9),
             )
 
     @torch.no_grad()
@@ -172,7 +176,6 @@ class Training:
             "step": self.step,
             "symbols": self.symbols,
             "clipped": self.clipped,
-            "working": self.working,
             "seconds": self.seconds,
         }
         return tensors, facts
@@ -186,7 +189,7 @@ class Training:
         """
         self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
         self.clipped = int(facts["clipped"])
-        self.working, self.seconds = float(facts["working"]), float(facts["seconds"])
+        self.seconds = float(facts["seconds"])
         place, number = self.settings.device, processes().rank
         carried = _numbered(tensors, "carried")
         self._carried = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Iterable
 from importlib import resources
@@ -346,9 +348,17 @@ def _message(error: Any, name: str) -> str:
         place = ".".join(part for part in (place, told["place"]) if part)
         got = _short(told["got"])
         return f"recipe {name}: {place}: expected {told['expected']}, got {got}: {told['why']}"
+    if error["type"] == "list_type" and isinstance(error["input"], str):
+        example = json.dumps([error["input"]])
+        return f"recipe {name}: {place}: expected a list, for example {example}"
     expected, _, _ = error["msg"].removeprefix("Input should be ").partition(" or instance of ")
     got = _short(error["input"])
-    return f"recipe {name}: {place + ': ' if place else ''}expected {expected}, got {got}"
+    guess = ""
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        guess = nearest(error["input"], known).rpartition("Known:")[0].rstrip()
+    guess = f"; {guess}" if guess else ""
+    return f"recipe {name}: {place + ': ' if place else ''}expected {expected}, got {got}{guess}"
 
 
 def _short(value: Any) -> str:

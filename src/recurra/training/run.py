@@ -73,7 +73,7 @@ class RunFolder:
             if self.path.exists() and not self._is_free():
                 raise RunError(
                     f"{self.path}: expected a new folder for the run, there is something already. "
-                    "Choose another --out, or remove it."
+                    "Choose another --out, remove it, or go on with it: --resume."
                 )
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as problem:
