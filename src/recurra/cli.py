@@ -62,7 +62,8 @@ Given = Annotated[
     list[str] | None, typer.Option(help="A condition of the model, as topic=war; once for each.")
 ]
 NGramName = Annotated[
-    str | None, typer.Option(help="An n-gram of the run instead: 5-gram, bigram.")
+    str | None,
+    typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -177,8 +178,10 @@ def train(
 @app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/demo if free.")] = None,
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
-    symbols: Annotated[int | None, typer.Option(help="Symbols to train on.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
+    symbols: Annotated[
+        int | None, typer.Option(help="Symbols to train on; fewer are faster.", show_default=False)
+    ] = None,
 ) -> None:
     """Train for about two minutes on the source of Python's standard library, and write some."""
     with friendly():
@@ -210,7 +213,7 @@ def demo(
 The run is in {folder}. Where to look next:
   {command()} generate {folder} --prompt "class " --temperature 0.5
   {command()} describe {folder}
-  {command()} train language-model --data book.txt --out runs/book""")
+  {command()} train language-model --data YOUR_TEXT.txt --out runs/book""")
 
 
 @app.command()

@@ -68,6 +68,8 @@ def import_cells(names: list[str] | None) -> None:
         path = Path(name)
         try:
             if path.suffix == ".py":
+                if not path.is_file():
+                    raise ImportError("there is no such file")
                 if path.stem in sys.modules or path.stem in sys.stdlib_module_names:
                     raise ImportError(f"{path.stem!r} is a module already; rename the file")
                 spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -84,9 +86,8 @@ def import_cells(names: list[str] | None) -> None:
             frames = traceback.extract_tb(problem.__traceback__)
             own = [f for f in frames[1:] if not f.filename.startswith("<frozen")]  # the user's
             place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-            raise SettingError(
-                f"--import {name}: {type(problem).__name__}: {problem}{place}"
-            ) from None
+            what = "" if isinstance(problem, ImportError) else f"{type(problem).__name__}: "
+            raise SettingError(f"--import {name}: {what}{problem}{place}") from None
 
 
 def keep_memory() -> None:

@@ -264,7 +264,8 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
     try:  # the call alone: an error inside the cell's own code stays what it is
         inspect.signature(make).bind(input_size, hidden_size, **settings)
     except TypeError as problem:
-        raise SettingError(f"cell {name!r}: {problem}") from None
+        known = ", ".join(list(inspect.signature(make).parameters)[2:]) or "none"
+        raise SettingError(f"cell {name!r}: {problem}; its settings are: {known}.") from None
     cell = make(input_size, hidden_size, **settings)
     if not isinstance(cell, Cell):
         raise SettingError(f"cell {name!r}: expected it to make a Cell, got {kind_of(cell)}.")

@@ -336,7 +336,7 @@ class RNNBase(nn.Module, abc.ABC):
             try:
                 lengths = check_lengths(lengths, values.shape[0], values.shape[1], values.device)
             except ShapeError as problem:
-                way = f". This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
+                way = f"This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
                 raise ShapeError(f"{problem} {way}") from None
         return _Rows("tensor", values, lengths)
 

@@ -129,5 +129,6 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as problem:
         raise SettingError(
-            f"training.device: {device!r} cannot be used here ({str(problem).splitlines()[0]})"
+            f"training.device: {device!r} cannot be used here; expected cpu, or cuda, cuda:1, mps "
+            f"where there is one ({str(problem).splitlines()[0]:.80})"
         ) from None
