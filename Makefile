@@ -12,7 +12,7 @@ demo: setup
 	@$(BIN)/recurra demo
 
 test: setup-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal
 
 lint: setup-dev
 	@scripts/lint

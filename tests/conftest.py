@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Where other programs take the cores, threads that wait by spinning make a tiny model
 # fifty times slower. To be said before torch is loaded; child processes inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Of several workers each has a core.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Child processes buffer their output, as a user's do.
 os.environ.pop("PYTHONUNBUFFERED", None)
 # A shell's background job ignores Ctrl-C, and so would all that tests start and interrupt.

@@ -344,7 +344,7 @@ def test_a_text_that_is_gone(run: Path, finished: Path, tmp_path: Path) -> None:
     (run / "data.json").write_text(json.dumps(told | {"source": str(tmp_path / "gone.txt")}))
     refused(resume(run, *sets("training.symbols=1600")), 2, "gone.txt", "no such file")
     (run / "data.json").write_text(json.dumps(told | {"source": None}))
-    refused(resume(run), 2, "train: expected --data")
+    refused(resume(run), 2, "train: --data is missing")
     longer = ["--data", finished / "text.txt", *sets("training.symbols=1600")]
     assert resume(run, *longer).exit_code == 0
 

@@ -7,6 +7,7 @@ process draws its own dropout.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 from collections.abc import Iterable
@@ -110,8 +111,16 @@ def processes() -> Processes:
             "training: several processes need the library accelerate, which cannot be imported "
             f"({problem}); pip install 'recurra[distributed]' brings it."
         ) from None
+    alone = not dist.is_initialized()
     asked = os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
     state = PartialState(cpu=asked or not torch.cuda.is_available())
     if state.num_processes == 1:
         raise RunError("training: launched as several processes, which did not find each other")
+    if alone:  # who opens the connections closes them: left to the exit, a process may abort there
+        atexit.register(_leave)
     return Processes(state.process_index, state.num_processes)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()

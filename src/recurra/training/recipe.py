@@ -342,7 +342,10 @@ def checked(data: Any, name: str) -> Recipe:
 def _message(error: Any, name: str) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        return f"recipe {name}: no setting {place!r}; {nearest(place, _known(Recipe))}"
+        known = _known(Recipe)
+        if isinstance(error["input"], dict):  # a table: as nothing but a table is it meant
+            known = sorted({table for each in known if (table := each.rpartition(".")[0])})
+        return f"recipe {name}: no setting {place!r}; {nearest(place, known)}"
     if error["type"] == "contradiction":
         told = error["ctx"]
         place = ".".join(part for part in (place, told["place"]) if part)
