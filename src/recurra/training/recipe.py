@@ -343,7 +343,7 @@ def _message(error: Any, name: str) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         known = _known(Recipe)
-        if isinstance(error["input"], dict):  # a table: as nothing but a table is it meant
+        if isinstance(error["input"], dict):  # who wrote a table meant a table
             known = sorted({table for each in known if (table := each.rpartition(".")[0])})
         return f"recipe {name}: no setting {place!r}; {nearest(place, known)}"
     if error["type"] == "contradiction":
