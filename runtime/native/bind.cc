@@ -4,62 +4,165 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "isa.h"
 #include "ops.h"
-#include "run.h"
+#include "program.h"
+#include "workspace.h"
 
 namespace nb = nanobind;
 
 namespace {
 
+using recurra::Call;
+using recurra::Kernels;
+using recurra::Loop;
+using recurra::Op;
+using recurra::Operand;
+using recurra::Program;
+using Numbers = std::vector<std::int64_t>;
+using Rows = std::vector<Numbers>;
+
 // Any shape, C-contiguous, owned by Python and kept alive by the call.
 using Input = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 
-template <std::size_t>
-using InputAt = Input;
-
 // Below this many elements a call is over sooner than another thread could use the lock.
 constexpr std::size_t kReleaseLockFrom = 16384;
 
-template <recurra::Op op, std::size_t... I>
-void call(InputAt<I>... inputs, Output output) {
-    const std::size_t count = output.size();
-    if (((inputs.size() != count) || ...))
-        throw std::invalid_argument("the inputs and the output must have the same number of elements");
-    const float* const pointers[] = {inputs.data()...};
-    if (count < kReleaseLockFrom) return recurra::run(op, pointers, output.data(), count);
-    nb::gil_scoped_release release;
-    recurra::run(op, pointers, output.data(), count);
+bool overlap_in_part(const float* input, const float* output, std::size_t count) {
+    // Compared as integers: the order of pointers into different arrays is unspecified.
+    const auto a = reinterpret_cast<std::uintptr_t>(input), b = reinterpret_cast<std::uintptr_t>(output);
+    return a != b && (a < b ? b - a : a - b) < count * sizeof(float);
 }
 
-// noconvert: an array of another kind is refused, never copied in silence.
-template <recurra::Op op, std::size_t... I>
-void bind(nb::module_& module, std::index_sequence<I...>) {
-    const recurra::Row& row = recurra::kRows[static_cast<std::size_t>(op)];
-    module.def(row.name, &call<op, I...>, ((void)I, nb::arg().noconvert())..., nb::arg().noconvert(), row.meaning);
+// One elementwise instruction over whole arrays.
+void apply(std::size_t number, const std::vector<Input>& inputs, Output output) {
+    if (number >= recurra::kOpCount || recurra::kRows[number].kind != recurra::Kind::elementwise)
+        throw std::invalid_argument("no elementwise instruction has this number");
+    const recurra::Row& row = recurra::kRows[number];
+    const std::size_t count = output.size();
+    if (static_cast<std::size_t>(row.arity) != inputs.size())
+        throw std::invalid_argument(std::string(row.name) + " takes " + std::to_string(row.arity) + " inputs");
+    Loop<float> loop{1, 1, count, output.data(), {}, {}, {}, {}};
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+        if (inputs[k].size() != count)
+            throw std::invalid_argument("the inputs and the output must have the same number of elements");
+        if (overlap_in_part(inputs[k].data(), output.data(), count))
+            throw std::invalid_argument(std::string(row.name) +
+                                        ": the output overlaps an input in part: pass the input itself "
+                                        "or memory of its own");
+        loop.in[k] = inputs[k].data();
+    }
+    const auto kernel = recurra::level().table->floats.elementwise[number];
+    if (count < kReleaseLockFrom) return kernel(loop);
+    nb::gil_scoped_release release;
+    kernel(loop);
 }
 
 nb::list rows() {
     nb::list all;
     for (const recurra::Row& row : recurra::kRows)
-        all.append(nb::make_tuple(row.name, row.arity, row.shape_name, row.meaning));
+        all.append(nb::make_tuple(row.name, row.arity, row.kind_name, row.meaning));
     return all;
+}
+
+const Numbers& sized(const Numbers& row, std::size_t size, const char* what) {
+    if (row.size() != size) throw std::invalid_argument(std::string("program: ") + what + " of another size");
+    return row;
+}
+
+Operand operand(const Numbers& row, std::size_t at) {
+    return {static_cast<int>(row[at]), row[at + 1], row[at + 2], row[at + 3] != 0};
+}
+
+Program make(const Rows& buffers, const std::vector<Rows>& sections, const Rows& matrices, const Rows& moves,
+             const Rows& carries, const Numbers& padded, int arguments, const Numbers& sizes) {
+    Program p;
+    for (const Numbers& b : buffers) {
+        sized(b, 4, "a buffer");
+        p.buffers.push_back({static_cast<recurra::Place>(b[0]), b[1], b[2], static_cast<int>(b[3])});
+    }
+    if (sections.size() != recurra::kSections) throw std::invalid_argument("program: another number of sections");
+    for (std::size_t s = 0; s < sections.size(); ++s)
+        for (const Numbers& i : sections[s]) {
+            sized(i, 21, "an instruction");
+            p.sections[s].push_back({static_cast<Op>(i[0]), i[1], i[2], i[3], i[4], operand(i, 5),
+                                     {operand(i, 9), operand(i, 13), operand(i, 17)}});
+        }
+    for (const Numbers& m : matrices) {
+        sized(m, 6, "a matrix");
+        p.matrices.push_back({static_cast<int>(m[0]), m[1], m[2], m[3], m[4], m[5]});
+    }
+    for (const Numbers& m : moves) {
+        sized(m, 12, "a copy");
+        recurra::Moving moving;
+        for (std::size_t a = 0; a < 4; ++a) {
+            moving.sizes[a] = m[a];
+            moving.out_stride[a] = m[4 + a];
+            moving.in_stride[a] = m[8 + a];
+        }
+        p.moves.push_back(moving);
+    }
+    for (const Numbers& c : carries) {
+        sized(c, 5, "a carry");
+        p.carries.push_back({static_cast<int>(c[0]), static_cast<int>(c[1]), static_cast<int>(c[2]),
+                             static_cast<int>(c[3]), c[4]});
+    }
+    for (std::int64_t number : padded) p.padded.push_back(static_cast<int>(number));
+    p.arguments = arguments;
+    sized(sizes, recurra::kPlaces, "the places");
+    for (std::size_t place = 0; place < sizes.size(); ++place) p.sizes[place] = sizes[place];
+    recurra::verify(p);
+    return p;
+}
+
+// Memory that Python holds and gives back.
+struct Kept {
+    recurra::Block<char> block;
+    std::size_t bytes;
+    explicit Kept(std::size_t count) : block(count), bytes(count) {}
+    std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(block.data()); }
+};
+
+void run(const Program& program, bool doubles, std::int64_t time, std::int64_t batch, std::uintptr_t lengths,
+         std::uintptr_t order, bool descending, std::size_t threads, std::int64_t chunk, std::int64_t window,
+         const Numbers& arguments) {
+    if (arguments.size() != 6 * static_cast<std::size_t>(program.arguments))
+        throw std::invalid_argument("program: another number of arguments");
+    if (time < 1 || batch < 1 || chunk < 1 || window < 1)
+        throw std::invalid_argument("program: expected steps, rows, a chunk and a window of at least one");
+    Call call{time, batch, reinterpret_cast<const std::int64_t*>(lengths),
+              reinterpret_cast<const std::int64_t*>(order), descending, threads, chunk, window, {}};
+    for (std::size_t a = 0; a < arguments.size(); a += 6)
+        call.arguments.push_back({reinterpret_cast<void*>(arguments[a]), arguments[a + 1], arguments[a + 2],
+                                  static_cast<int>(arguments[a + 3]), arguments[a + 4] != 0, arguments[a + 5] != 0});
+    nb::gil_scoped_release release;
+    doubles ? recurra::run<double>(program, call) : recurra::run<float>(program, call);
 }
 
 }  // namespace
 
 NB_MODULE(_native, module) {
-    module.doc() = "Kernels of recurra_runtime; call them through the package, which checks their arguments.";
-    module.def("rows", &rows, "The instruction table: (name, arity, shape rule, meaning) of each row.");
+    module.doc() = "The native core of recurra_runtime; call it through the package, which checks its arguments.";
+    module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");
     module.def("isa", [] { return std::string(recurra::level().name); }, "The level in use.");
     module.def("isa_levels", &recurra::isa_levels, "The levels of this build that this CPU has, lowest first.");
-#define RECURRA_OP(name, arity, shape, meaning) \
-    bind<recurra::Op::name>(module, std::make_index_sequence<arity>{});
-#include "ops.def"
-#undef RECURRA_OP
+    // noconvert: an array of another kind is refused, never copied in silence.
+    module.def("apply", &apply, nb::arg(), nb::arg().noconvert(), nb::arg().noconvert(),
+               "One elementwise instruction over whole arrays.");
+    nb::class_<Program>(module, "Program", "A verified program.")
+        .def_static("make", &make, "Verify a program.")
+        .def("run", &run, "Run it.");
+    nb::class_<Kept>(module, "Kept", "Memory that is kept between calls.")
+        .def(nb::init<std::size_t>())
+        .def_prop_ro("address", &Kept::address)
+        .def_ro("bytes", &Kept::bytes);
+    module.def("kept_bytes", &recurra::kept_bytes, "Bytes that wait to be used again.");
+    module.def("keep_at_most", &recurra::keep_at_most, "How many bytes may wait.");
 }

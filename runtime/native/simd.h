@@ -1,4 +1,4 @@
-// One vector type per instruction set, and the few operations on it that the kernels share.
+// One vector type per number type and instruction set, and the few operations on it that kernels share.
 //
 // Everything here lives in an anonymous namespace: this header is compiled once per instruction set with
 // different compiler flags, and a function with linkage would let the linker keep the copy that uses the
@@ -19,28 +19,82 @@ namespace recurra {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr std::size_t kLanes = 16;
+constexpr std::size_t kBytes = 64;
 #elif defined(__AVX2__)
-constexpr std::size_t kLanes = 8;
+constexpr std::size_t kBytes = 32;
 #else
-constexpr std::size_t kLanes = 4;
+constexpr std::size_t kBytes = 16;
 #endif
 
-typedef float Floats __attribute__((vector_size(kLanes * sizeof(float))));
-typedef std::int32_t Ints __attribute__((vector_size(kLanes * sizeof(float))));
-typedef std::uint32_t Bits __attribute__((vector_size(kLanes * sizeof(float))));
+typedef float Floats __attribute__((vector_size(kBytes)));
+typedef double Doubles __attribute__((vector_size(kBytes)));
+typedef std::int32_t Ints __attribute__((vector_size(kBytes)));
+typedef std::uint32_t Bits __attribute__((vector_size(kBytes)));
+
+template <class T>
+struct VectorOf;
+template <>
+struct VectorOf<float> {
+    using type = Floats;
+};
+template <>
+struct VectorOf<double> {
+    using type = Doubles;
+};
+
+template <class T>
+using Vector = typename VectorOf<T>::type;
+
+// Numbers in a vector.
+template <class T>
+constexpr std::size_t kLanesOf = kBytes / sizeof(T);
+constexpr std::size_t kLanes = kLanesOf<float>;
 
 #define RECURRA_INLINE static inline __attribute__((always_inline))
 
-RECURRA_INLINE Floats load(const float* from) {
-    Floats value;
+template <class T>
+RECURRA_INLINE Vector<T> load(const T* from) {
+    Vector<T> value;
     __builtin_memcpy(&value, from, sizeof value);
     return value;
 }
 
-RECURRA_INLINE void store(float* to, Floats value) { __builtin_memcpy(to, &value, sizeof value); }
+template <class V, class T>
+RECURRA_INLINE void store(T* to, V value) {
+    __builtin_memcpy(to, &value, sizeof value);
+}
 
 RECURRA_INLINE Floats splat(float value) { return value - Floats{}; }
+RECURRA_INLINE Doubles splat(double value) { return value - Doubles{}; }
+
+// The first `count` numbers, 0 behind them; nothing behind them is read or written.
+RECURRA_INLINE Floats load_part(const float* from, std::size_t count) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Floats>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from));
+#else
+    Floats value = {};
+    for (std::size_t i = 0; i < count; ++i) value[i] = from[i];
+    return value;
+#endif
+}
+
+RECURRA_INLINE Doubles load_part(const double* from, std::size_t count) {
+    Doubles value = {};
+    for (std::size_t i = 0; i < count; ++i) value[i] = from[i];
+    return value;
+}
+
+RECURRA_INLINE void store_part(float* to, Floats value, std::size_t count) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1), reinterpret_cast<__m512>(value));
+#else
+    for (std::size_t i = 0; i < count; ++i) to[i] = value[i];
+#endif
+}
+
+RECURRA_INLINE void store_part(double* to, Doubles value, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) to[i] = value[i];
+}
 
 RECURRA_INLINE Bits bits(Floats value) { return reinterpret_cast<Bits>(value); }
 
@@ -64,8 +118,24 @@ RECURRA_INLINE Floats fma(Floats a, Floats b, Floats c) {
 #endif
 }
 
+RECURRA_INLINE Doubles fma(Doubles a, Doubles b, Doubles c) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Doubles>(_mm512_fmadd_pd(
+        reinterpret_cast<__m512d>(a), reinterpret_cast<__m512d>(b), reinterpret_cast<__m512d>(c)));
+#elif defined(__FMA__)
+    return reinterpret_cast<Doubles>(_mm256_fmadd_pd(
+        reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+#else
+    return a * b + c;
+#endif
+}
+
 // |value|, and value with the sign of another; NaN stays NaN.
 RECURRA_INLINE Floats magnitude(Floats value) { return floats(bits(value) & 0x7fffffffu); }
+RECURRA_INLINE Doubles magnitude(Doubles value) {
+    typedef std::uint64_t Wide __attribute__((vector_size(kBytes)));
+    return reinterpret_cast<Doubles>(reinterpret_cast<Wide>(value) & 0x7fffffffffffffffu);
+}
 
 RECURRA_INLINE Floats with_sign_of(Floats value, Floats sign) {
     return floats((bits(value) & 0x7fffffffu) | (bits(sign) & 0x80000000u));

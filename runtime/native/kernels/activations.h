@@ -1,6 +1,8 @@
-// tanh and sigmoid of one vector, both from one exponential.
+// The functions of one vector: what each elementwise instruction computes.
 //
-// Maximum errors are given in README.md and enforced by the tests on every instruction set.
+// Those of floats that models spend their time in are written out here; maximum errors are given in README.md
+// and enforced by the tests on every instruction set. The others, and all of doubles, are libm's, number by
+// number.
 #pragma once
 
 #include "../simd.h"
@@ -61,6 +63,124 @@ RECURRA_INLINE Floats sigmoid(Floats x) {
     const Floats t = (e.rest + 1.0f) * power_of_two(half) * power_of_two(e.n - half);
     return (x < 0.0f ? t : splat(1.0f)) / (t + 1.0f);
 }
+
+RECURRA_INLINE Floats exp(Floats x) {
+    const Floats low = x < -104.0f ? splat(-104.0f) : x;  // rounds to 0
+    const Exponential e = exponential(low > 89.0f ? splat(89.0f) : low);  // overflows
+    const Bits half = reinterpret_cast<Bits>(reinterpret_cast<Ints>(e.n) >> 1);
+    return (e.rest + 1.0f) * power_of_two(half) * power_of_two(e.n - half);
+}
+
+RECURRA_INLINE Floats expm1(Floats x) {
+    const Floats low = x < -20.0f ? splat(-20.0f) : x;  // rounds to -1
+    const Exponential e = exponential(low > 60.0f ? splat(60.0f) : low);
+    const Floats power = power_of_two(e.n);
+    return x > 60.0f ? exp(x) : fma(power, e.rest, power - 1.0f);
+}
+
+// With x = 2^k (1 + f), sqrt(1/2) < 1 + f < sqrt(2), and s = f / (2 + f): log(1 + f) = 2 atanh(s), as a series
+// in s that stops where its terms are below 2^-30.
+RECURRA_INLINE Floats log(Floats x) {
+    const Floats scaled = x < 0x1p-126f ? x * 0x1p23f : x;  // denormals
+    const Floats extra = x < 0x1p-126f ? splat(-23.0f) : splat(0.0f);
+    // Half of the exponents are taken from one above, so that f is small on both sides of 1.
+    const Bits moved = bits(scaled) - 0x3f3504f3u;
+    const Floats k = __builtin_convertvector(reinterpret_cast<Ints>(moved) >> 23, Floats) + extra;
+    const Floats f = floats((moved & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
+    const Floats s = f / (f + 2.0f), z = s * s, half = f * f * 0.5f;
+    Floats r = fma(z, splat(2.0f / 11), splat(2.0f / 9));
+    r = fma(z, r, splat(2.0f / 7));
+    r = fma(z, r, splat(2.0f / 5));
+    r = z * fma(z, r, splat(2.0f / 3));
+    // ln 2 in two parts; k times the first is exact.
+    const Floats low = fma(s, half + r, k * 0x1.7f7d1cp-20f) - half;
+    const Floats value = fma(k, splat(0x1.62e4p-1f), low + f);
+    const Floats edge = x == 0.0f ? splat(-__builtin_inff()) : splat(__builtin_nanf(""));
+    return x > 0.0f ? (x == __builtin_inff() ? x : value) : edge;
+}
+
+// log(1 + x) = log(u) + (x - (u - 1)) / u, where u is the rounded 1 + x.
+RECURRA_INLINE Floats log1p(Floats x) {
+    const Floats u = x + 1.0f;
+    const Floats value = log(u) + (x - (u - 1.0f)) / u;
+    return (u == 0.0f) | (u == __builtin_inff()) ? log(u) : value;
+}
+
+RECURRA_INLINE Floats abs(Floats x) { return magnitude(x); }
+RECURRA_INLINE Doubles abs(Doubles x) { return magnitude(x); }
+
+#define RECURRA_EACH(V, T, name, call)                                       \
+    RECURRA_INLINE V name(V x) {                                            \
+        for (std::size_t i = 0; i < kLanesOf<T>; ++i) x[i] = call(x[i]); \
+        return x;                                                            \
+    }
+RECURRA_EACH(Floats, float, floor, __builtin_floorf)
+RECURRA_EACH(Floats, float, sqrt, __builtin_sqrtf)
+RECURRA_EACH(Floats, float, erf, __builtin_erff)
+RECURRA_EACH(Floats, float, sin, __builtin_sinf)
+RECURRA_EACH(Floats, float, cos, __builtin_cosf)
+RECURRA_EACH(Doubles, double, floor, __builtin_floor)
+RECURRA_EACH(Doubles, double, sqrt, __builtin_sqrt)
+RECURRA_EACH(Doubles, double, erf, __builtin_erf)
+RECURRA_EACH(Doubles, double, sin, __builtin_sin)
+RECURRA_EACH(Doubles, double, cos, __builtin_cos)
+RECURRA_EACH(Doubles, double, exp, __builtin_exp)
+RECURRA_EACH(Doubles, double, expm1, __builtin_expm1)
+RECURRA_EACH(Doubles, double, log, __builtin_log)
+RECURRA_EACH(Doubles, double, log1p, __builtin_log1p)
+RECURRA_EACH(Doubles, double, tanh, __builtin_tanh)
+#undef RECURRA_EACH
+
+RECURRA_INLINE Doubles sigmoid(Doubles x) {
+    const Doubles t = exp(-magnitude(x));
+    return (x < 0.0 ? t : splat(1.0)) / (t + 1.0);
+}
+
+RECURRA_INLINE Floats pow(Floats a, Floats b) {
+    for (std::size_t i = 0; i < kLanesOf<float>; ++i) a[i] = __builtin_powf(a[i], b[i]);
+    return a;
+}
+
+RECURRA_INLINE Doubles pow(Doubles a, Doubles b) {
+    for (std::size_t i = 0; i < kLanesOf<double>; ++i) a[i] = __builtin_pow(a[i], b[i]);
+    return a;
+}
+
+// What is the same for every type of number.
+#define RECURRA_UNARY(name, value) \
+    template <class V>             \
+    RECURRA_INLINE V name(V x) {   \
+        return value;              \
+    }
+#define RECURRA_BINARY(name, value)   \
+    template <class V>                \
+    RECURRA_INLINE V name(V a, V b) { \
+        return value;                 \
+    }
+RECURRA_UNARY(copy, x)
+RECURRA_UNARY(neg, -x)
+RECURRA_UNARY(sign, (x > 0) ? V{} + 1 : (x < 0) ? V{} - 1 : x)  // 0 and NaN stay
+RECURRA_UNARY(relu, (x < 0) ? V{} : x)
+RECURRA_BINARY(add, a + b)
+RECURRA_BINARY(sub, a - b)
+RECURRA_BINARY(mul, a * b)
+RECURRA_BINARY(div, a / b)
+RECURRA_BINARY(maximum, (a != a) ? a : (b > a) | (b != b) ? b : a)
+RECURRA_BINARY(minimum, (a != a) ? a : (b < a) | (b != b) ? b : a)
+RECURRA_BINARY(gt, (a > b) ? V{} + 1 : V{})
+RECURRA_BINARY(ge, (a >= b) ? V{} + 1 : V{})
+RECURRA_BINARY(eq, (a == b) ? V{} + 1 : V{})
+RECURRA_BINARY(sigmoid_gradient, a * (b * (1 - b)))
+RECURRA_BINARY(tanh_gradient, a * (1 - b * b))
+#undef RECURRA_UNARY
+#undef RECURRA_BINARY
+
+template <class V>
+RECURRA_INLINE V where(V a, V b, V c) {
+    return (a != 0) ? b : c;
+}
+
+using recurra::fma;
 
 }  // namespace kernels
 }  // namespace

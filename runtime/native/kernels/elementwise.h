@@ -1,28 +1,67 @@
-// Runs a function of vectors over whole arrays. An instruction of another arity adds one overload of each.
+// Runs a function of vectors over a loop nest.
 #pragma once
 
 #include "../simd.h"
+#include "table.h"
 
 namespace recurra {
 namespace {
 
-using Unary = Floats (*)(Floats);
+template <class T>
+RECURRA_INLINE Vector<T> read(const T* from, bool single, std::size_t at) {
+    return single ? splat(*from) : load(from + at);
+}
 
-constexpr int arity_of(Unary) { return 1; }
+template <class T>
+RECURRA_INLINE Vector<T> read_part(const T* from, bool single, std::size_t at, std::size_t count) {
+    return single ? splat(*from) : load_part(from + at, count);
+}
 
-// The tail goes through the same vector code on a padded copy: a scalar version would round differently, and
-// an element's result would depend on where it stands. Arrays as in Kernel (table.h).
-RECURRA_INLINE void for_each_element(Unary function, const float* const* inputs, float* output,
-                                     std::size_t count) {
-    const float* x = inputs[0];
-    const std::size_t whole = count - count % kLanes;
-    for (std::size_t i = 0; i < whole; i += kLanes) store(output + i, function(load(x + i)));
-    if (whole == count) return;
-    const std::size_t tail = (count - whole) * sizeof(float);
-    float padded[kLanes] = {};
-    __builtin_memcpy(padded, x + whole, tail);
-    store(padded, function(load(padded)));
-    __builtin_memcpy(output + whole, padded, tail);
+// One line of the nest. The tail goes through the same vector code: a scalar version would round differently,
+// and a number's result would depend on where it stands.
+template <class T, class F, std::size_t... I>
+RECURRA_INLINE void run_line(F function, T* out, const T* const* in, const bool* single, std::size_t n) {
+    constexpr std::size_t lanes = kLanesOf<T>;
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(out + i, function(read(in[I], single[I], i)...));
+    if (i < n) store_part(out + i, function(read_part(in[I], single[I], i, n - i)...), n - i);
+}
+
+template <class T, std::size_t... I, class F>
+RECURRA_INLINE void run_nest(F function, const Loop<T>& loop) {
+    constexpr std::size_t arity = sizeof...(I);
+    // Known to the compiler in the case that matters: all operands lie side by side.
+    constexpr bool none[3] = {false, false, false};
+    const bool plain = !(loop.single[I] || ...);
+    for (std::size_t r = 0; r < loop.rows; ++r)
+        for (std::size_t o = 0; o < loop.outer; ++o) {
+            const auto row = static_cast<std::ptrdiff_t>(r), at = static_cast<std::ptrdiff_t>(o);
+            T* const out = loop.out + row * loop.out_stride[0] + at * loop.out_stride[1];
+            const T* const in[arity] = {loop.in[I] + row * loop.in_stride[I][0] + at * loop.in_stride[I][1]...};
+            if (plain)
+                run_line<T, F, I...>(function, out, in, none, loop.n);
+            else
+                run_line<T, F, I...>(function, out, in, loop.single, loop.n);
+        }
+}
+
+template <class T>
+void gather(const Gather<T>& g) {
+    for (std::size_t r = 0; r < g.rows; ++r)
+        for (std::size_t a = 0; a < g.sizes[0]; ++a)
+            for (std::size_t b = 0; b < g.sizes[1]; ++b)
+                for (std::size_t c = 0; c < g.sizes[2]; ++c) {
+                    T* out = g.out + static_cast<std::ptrdiff_t>(r) * g.out_row +
+                             static_cast<std::ptrdiff_t>(a) * g.out_stride[0] +
+                             static_cast<std::ptrdiff_t>(b) * g.out_stride[1] +
+                             static_cast<std::ptrdiff_t>(c) * g.out_stride[2];
+                    const T* in = g.in + static_cast<std::ptrdiff_t>(r) * g.in_row +
+                                  static_cast<std::ptrdiff_t>(a) * g.in_stride[0] +
+                                  static_cast<std::ptrdiff_t>(b) * g.in_stride[1] +
+                                  static_cast<std::ptrdiff_t>(c) * g.in_stride[2];
+                    for (std::size_t d = 0; d < g.sizes[3]; ++d, out += g.out_stride[3], in += g.in_stride[3])
+                        *out = *in;
+                }
 }
 
 }  // namespace

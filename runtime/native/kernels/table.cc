@@ -3,27 +3,80 @@
 
 #include "activations.h"
 #include "elementwise.h"
+#include "products.h"
+#include "reductions.h"
 
 namespace recurra {
 namespace {
 
-#define RECURRA_OP(name, arity, shape, meaning)                                          \
-    static_assert(arity_of(kernels::name) == arity, #name ": ops.def has another arity"); \
-    void run_##name(const float* const* inputs, float* output, std::size_t count) {      \
-        for_each_element(kernels::name, inputs, output, count);                          \
+// One for each elementwise instruction: how many operands its function takes is checked by calling it.
+template <class T, std::size_t>
+using Operand = Vector<T>;
+
+template <int arity>
+struct Nest;
+template <>
+struct Nest<1> {
+    template <class T, class F>
+    RECURRA_INLINE void run(F f, const Loop<T>& loop) {
+        run_nest<T, 0>([f](Vector<T> a) { return f(a); }, loop);
     }
+};
+template <>
+struct Nest<2> {
+    template <class T, class F>
+    RECURRA_INLINE void run(F f, const Loop<T>& loop) {
+        run_nest<T, 0, 1>([f](Vector<T> a, Vector<T> b) { return f(a, b); }, loop);
+    }
+};
+template <>
+struct Nest<3> {
+    template <class T, class F>
+    RECURRA_INLINE void run(F f, const Loop<T>& loop) {
+        run_nest<T, 0, 1, 2>([f](Vector<T> a, Vector<T> b, Vector<T> c) { return f(a, b, c); }, loop);
+    }
+};
+
+#define RECURRA_KERNEL_elementwise(name, arity)                                                                  \
+    template <class T>                                                                                           \
+    void run_##name(const Loop<T>& loop) {                                                                       \
+        Nest<arity>::run([](auto... operands) __attribute__((always_inline)) { return kernels::name(operands...); }, \
+                         loop);                                                                                  \
+    }
+#define RECURRA_KERNEL_reduction(name, arity)
+#define RECURRA_KERNEL_product(name, arity)
+#define RECURRA_KERNEL_sum(name, arity)
+#define RECURRA_OP(name, arity, kind, meaning) RECURRA_KERNEL_##kind(name, arity)
 #include "../ops.def"
 #undef RECURRA_OP
+
+#define RECURRA_ENTRY_elementwise(name) run_##name<T>
+#define RECURRA_ENTRY_reduction(name) nullptr
+#define RECURRA_ENTRY_product(name) nullptr
+#define RECURRA_ENTRY_sum(name) nullptr
+
+template <class T>
+constexpr Kernels<T> kernels_here = {
+    kPanel<T>,
+    {
+#define RECURRA_OP(name, arity, kind, meaning) RECURRA_ENTRY_##kind(name),
+#include "../ops.def"
+#undef RECURRA_OP
+    },
+    reduce<Sum, T>,
+    reduce<Max, T>,
+    gather<T>,
+    product<T>,
+    pack<T>,
+    pack_rows<T>,
+    turn<T>,
+};
 
 }  // namespace
 
 namespace RECURRA_LEVEL {
 
-const KernelTable table = {{
-#define RECURRA_OP(name, arity, shape, meaning) run_##name,
-#include "../ops.def"
-#undef RECURRA_OP
-}};
+const KernelTable table = {kernels_here<float>, kernels_here<double>};
 
 }  // namespace RECURRA_LEVEL
 }  // namespace recurra

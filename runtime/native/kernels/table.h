@@ -1,4 +1,4 @@
-// What an instruction set offers: one kernel for each row of ops.def.
+// What an instruction set offers: the kernels that the machine calls.
 #pragma once
 
 #include <cstddef>
@@ -7,15 +7,90 @@
 
 namespace recurra {
 
-// inputs: `arity` arrays of [count] floats, owned by the caller, read only.
-// output: [count] floats, owned by the caller, written whole. It may be one of the inputs (in place); it must
-//         not overlap one in part. No alignment beyond that of a float is asked for.
-// A kernel allocates nothing, and an element's result depends on that element alone: not on its position, on
-// `count` or on its neighbors.
-using Kernel = void (*)(const float* const* inputs, float* output, std::size_t count);
+// A loop nest [rows, outer, n] over an output and up to three operands. Strides are in numbers. Along n an
+// operand lies side by side, or is one number for all of them (`single`).
+template <class T>
+struct Loop {
+    std::size_t rows, outer, n;
+    T* out;
+    const T* in[3];
+    std::ptrdiff_t out_stride[2];
+    std::ptrdiff_t in_stride[3][2];
+    bool single[3];
+};
 
+// out[rows, outer, n] = in[rows, outer, n] with any strides: what the other kernels cannot read.
+template <class T>
+struct Gather {
+    std::size_t rows, sizes[4];
+    T* out;
+    const T* in;
+    std::ptrdiff_t out_row, in_row, out_stride[4], in_stride[4];
+};
+
+// out[rows, outer, n] from in[rows, outer, count, n]: `count` numbers at distance `step` become one.
+template <class T>
+struct Reduction {
+    std::size_t rows, outer, count, n;
+    T* out;
+    const T* in;
+    std::ptrdiff_t out_stride[2], in_stride[2], step;
+};
+
+// out[m] = add[m] + x[m] W for rows m, given by where each begins; W [depth, width] is packed. A number of the
+// result is summed from add (0 without) in the order of depth, whatever `rows` is.
+template <class T>
+struct Product {
+    std::size_t rows, depth, width;
+    const T* const* x;
+    const T* const* add;  // null: 0
+    T* const* out;
+    const T* packed;
+};
+
+// A matrix [depth, width] as panels of `panel_width` columns, the last one filled up with zeros.
+template <class T>
+struct Packing {
+    std::size_t depth, width;
+    const T* from;
+    std::ptrdiff_t depth_stride, width_stride;
+    T* to;
+};
+
+// The same from rows that are given by where each begins.
+template <class T>
+struct PackingRows {
+    std::size_t depth, width;
+    const T* const* from;
+    T* to;
+};
+
+// to[w][d] = from[d][w] for w < width: rows of `depth` numbers.
+template <class T>
+struct Turning {
+    std::size_t depth, width;
+    const T* const* from;
+    T* to;
+};
+
+template <class T>
+struct Kernels {
+    std::size_t panel_width;
+    void (*elementwise[kOpCount])(const Loop<T>&);  // null where an instruction is of another kind
+    void (*sum)(const Reduction<T>&);
+    void (*max)(const Reduction<T>&);
+    void (*gather)(const Gather<T>&);
+    void (*product)(const Product<T>&);
+    void (*pack)(const Packing<T>&);
+    void (*pack_rows)(const PackingRows<T>&);
+    void (*turn)(const Turning<T>&);
+};
+
+// A kernel allocates nothing, and asks for no alignment beyond that of a number. The output of an elementwise
+// one may be one of its operands. A row's result depends on that row alone.
 struct KernelTable {
-    Kernel kernels[kOpCount];
+    Kernels<float> floats;
+    Kernels<double> doubles;
 };
 
 // One table for each time that table.cc is compiled; CMakeLists.txt says which levels are built.

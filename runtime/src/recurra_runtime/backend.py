@@ -7,8 +7,9 @@ from typing import cast
 
 from recurra_runtime import fallback
 from recurra_runtime.fallback import Kernel
+from recurra_runtime.instructions import TABLE
 
-__all__ = ["isa", "isa_levels", "kernel", "native_available", "native_reason"]
+__all__ = ["core", "isa", "isa_levels", "kernel", "native_available", "native_reason"]
 
 
 def _load() -> tuple[ModuleType | None, str | None]:
@@ -27,6 +28,11 @@ def _load() -> tuple[ModuleType | None, str | None]:
 
 
 _module, _reason = _load()
+
+
+def core() -> ModuleType | None:
+    """The native module, for those who hand it memory that they have checked; None without."""
+    return _module
 
 
 def native_available() -> bool:
@@ -91,7 +97,9 @@ def kernel(name: str) -> Kernel:
     if _module is None:
         _refuse_forced_level()
         return fallback.KERNELS[name]
-    return cast(Kernel, getattr(_module, name))
+    number = next(n for n, row in enumerate(TABLE) if row.name == name)
+    apply = _module.apply
+    return lambda *arrays: apply(number, list(arrays[:-1]), arrays[-1])
 
 
 def _refuse_forced_level() -> None:

@@ -7,9 +7,9 @@ from typing import NamedTuple
 __all__ = ["TABLE", "Instruction", "parse"]
 
 _ROW = re.compile(
-    r'RECURRA_OP\((?P<name>\w+), (?P<arity>\d+), (?P<shape>\w+), "(?P<meaning>[^"]+)"\)'
+    r'RECURRA_OP\((?P<name>\w+), (?P<arity>\d+), (?P<kind>\w+), "(?P<meaning>[^"]+)"\)'
 )
-_SHAPES = ("same",)
+_KINDS = ("elementwise", "reduction", "product", "sum")
 
 
 class Instruction(NamedTuple):
@@ -18,13 +18,13 @@ class Instruction(NamedTuple):
     Attributes:
         name: What the instruction is called, in C++ and in Python.
         arity: How many arrays it reads.
-        shape: How the output's shape follows from the inputs': `same` = all have one shape.
+        kind: What it works on: `elementwise`, `reduction`, `product` or `sum`; ops.def says more.
         meaning: Its equation in one line.
     """
 
     name: str
     arity: int
-    shape: str
+    kind: str
     meaning: str
 
 
@@ -33,14 +33,14 @@ def parse(text: str, source: str = "ops.def") -> tuple[Instruction, ...]:
 
     Args:
         text: Lines that are blank, a `//` comment, or a row,
-            `RECURRA_OP(name, arity, shape rule, "meaning")`.
+            `RECURRA_OP(name, arity, kind, "meaning")`.
         source: What an error calls the text.
 
     Returns:
         The rows in the order of the lines.
 
     Raises:
-        ValueError: A line is something else, names an unknown shape rule, or a name stands twice.
+        ValueError: A line is something else, names an unknown kind, or a name stands twice.
     """
     rows: dict[str, Instruction] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -57,13 +57,13 @@ def _parse_row(line: str, where: str) -> Instruction:
     match = _ROW.fullmatch(line.strip())
     if match is None:
         raise ValueError(
-            f'{where}: expected RECURRA_OP(name, arity, shape rule, "meaning") on one line, '
+            f'{where}: expected RECURRA_OP(name, arity, kind, "meaning") on one line, '
             f"got {line!r}"
         )
-    row = Instruction(match["name"], int(match["arity"]), match["shape"], match["meaning"])
-    if row.shape not in _SHAPES:
+    row = Instruction(match["name"], int(match["arity"]), match["kind"], match["meaning"])
+    if row.kind not in _KINDS:
         raise ValueError(
-            f"{where}: shape rule {row.shape!r} is not known; expected one of {', '.join(_SHAPES)}"
+            f"{where}: kind {row.kind!r} is not known; expected one of {', '.join(_KINDS)}"
         )
     return row
 

@@ -1,0 +1,104 @@
+// What the machine runs: instructions on buffers, in sections.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ops.h"
+
+namespace recurra {
+
+// Where a buffer lives, and what there is one of in it.
+enum class Place : int {
+    argument,  // the caller's memory: strides of step and row are given with the call
+    shared,    // one for all rows, computed once a call
+    held,      // one for each row
+    chunk,     // one for each row and step of a chunk
+    step,      // one for each row and step of a window: gone when the section is over
+    total,     // sums over rows: each thread has its own; added up at the end into the argument `target`
+    held_total // sums over steps, for each row
+};
+constexpr int kPlaces = 7;
+
+struct Buffer {
+    Place place;
+    std::int64_t size;    // numbers of one
+    std::int64_t offset;  // where it begins among the others of its place, in numbers of one row
+    int target;           // of a total: the argument that gets it; else -1
+};
+
+// A part of a buffer: [outer, n] numbers, `single` where one number stands for all n.
+struct Operand {
+    int buffer = -1;
+    std::int64_t offset = 0, outer_stride = 0;
+    bool single = false;
+};
+
+struct Instruction {
+    Op op;
+    std::int64_t outer, n;  // of the result
+    std::int64_t count;     // reduction: numbers that become one; product and outer: the depth
+    std::int64_t step;      // reduction: their distance; product: which packed matrix
+    Operand out, in[3];
+};
+
+// A matrix that is packed at every call: a part of a buffer that all rows share.
+struct Matrix {
+    int buffer;
+    std::int64_t offset, depth, width, depth_stride, width_stride;
+};
+
+// Numbers that are moved any way: a copy whose strides no other instruction can read.
+struct Moving {
+    std::int64_t sizes[4], out_stride[4], in_stride[4];
+};
+
+// What one step leaves to the next one: rows begin with a copy of `from`, and leave `to` when they end.
+struct Carry {
+    int from, in, out, to;  // buffers; `to` may be -1
+    std::int64_t size;
+};
+
+enum Section { kShared, kHeld, kBefore, kThrough, kAfter, kSums, kHeldAfter, kFinal, kSections };
+
+struct Program {
+    std::vector<Buffer> buffers;
+    std::vector<Instruction> sections[kSections];
+    std::vector<Matrix> matrices;
+    std::vector<Moving> moves;
+    std::vector<Carry> carries;
+    std::vector<int> padded;  // arguments with zeros at steps behind the end of a row
+    int arguments = 0;        // the first buffers are the arguments, in order
+    // Numbers that each place takes for one of its rows.
+    std::int64_t sizes[kPlaces] = {};
+};
+
+// Throws std::invalid_argument: an instruction that reads or writes outside of a buffer, or is none.
+void verify(const Program& program);
+
+// An argument of a call: where it is, and how far steps and rows lie apart, in numbers. `shift` is added to a
+// step's number; of a `ring` only two steps are kept. Rows of a `mapped` one are where the call's order says.
+struct Argument {
+    void* data;
+    std::int64_t step, row;
+    int shift;
+    bool ring, mapped;
+};
+
+struct Call {
+    std::int64_t time, batch;
+    const std::int64_t* lengths;  // [batch], or null: all rows are whole
+    const std::int64_t* order;    // [batch] where each row of the call is; null: in their own order
+    bool descending;              // steps are run from last to first
+    std::size_t threads;
+    std::int64_t chunk, window;  // steps
+    std::vector<Argument> arguments;
+};
+
+// Runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc.
+template <class T>
+void run(const Program& program, const Call& call);
+
+}  // namespace recurra

@@ -1,0 +1,18 @@
+// A small pool of threads of our own: one that waits spins for a moment, then sleeps.
+#pragma once
+
+#include <cstddef>
+
+namespace recurra {
+
+// Calls task(data, part) for each part below `parts`, part 0 on this thread and the others on the pool's, and
+// returns when all are done. Two callers at once take turns. Denormal numbers are flushed to zero meanwhile.
+// The task must not throw, nor call this function. After fork() the child has a pool of its own.
+void run_parts(std::size_t parts, void (*task)(void* data, std::size_t part), void* data);
+
+template <class F>
+void for_each_part(std::size_t parts, F function) {
+    run_parts(parts, [](void* data, std::size_t part) { (*static_cast<F*>(data))(part); }, &function);
+}
+
+}  // namespace recurra

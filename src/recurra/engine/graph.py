@@ -1,0 +1,367 @@
+"""What one step computes: values in order, each an instruction on earlier ones.
+
+Every value has a feature shape and a span: ``SHARED`` by all rows, ``HELD`` (each row has its own,
+the same at every step) or ``STEP`` (each row has one at every step). No instruction lets a row see
+another one, so a graph of rows means the same for one row, a batch, or all steps of a sequence at
+once. Gradients need three that add up: ``time_sum`` over steps, ``row_sum`` and ``outer`` over all
+there is.
+
+Operands of elementwise instructions are broadcast over features as NumPy does, and over rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["ELEMENTWISE", "HELD", "SHARED", "STEP", "SUMS", "Graph", "Value", "check"]
+
+SHARED, HELD, STEP = 0, 1, 2
+
+UNARY = frozenset(
+    "neg abs sign exp expm1 log log1p sqrt sigmoid tanh relu erf floor sin cos".split()
+)
+BINARY = frozenset(
+    "add sub mul div maximum minimum pow gt ge eq sigmoid_gradient tanh_gradient".split()
+)
+ELEMENTWISE = UNARY | BINARY | {"where"}
+"""Instructions on numbers at one place."""
+REDUCTIONS = frozenset({"sum", "max"})
+SUMS = frozenset({"outer", "row_sum", "time_sum"})
+"""Instructions that add up over rows or steps."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False, slots=True)
+class Value:
+    """The result of an instruction.
+
+    Args:
+        number: its place in the graph.
+        op: the instruction; ``input`` for what is given, ``constant`` for a number.
+        inputs: what it reads.
+        shape: of its features, without steps and rows.
+        span: what there is one for: ``SHARED``, ``HELD`` or ``STEP``.
+        settings: what else the instruction needs, by its kind: the name of an input, the number of
+            a constant, axes, bounds, an order.
+    """
+
+    number: int
+    op: str
+    inputs: tuple[Value, ...]
+    shape: tuple[int, ...]
+    span: int
+    settings: tuple[Any, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return math.prod(self.shape)
+
+    @property
+    def rows(self) -> bool:
+        """Whether each row has its own."""
+        return self.span > SHARED
+
+    def __str__(self) -> str:
+        reads = ", ".join(f"%{value.number}" for value in self.inputs)
+        more = ", ".join(map(str, self.settings))
+        kind = f"{('shared', 'held', 'step')[self.span]} {list(self.shape)}"
+        return f"%{self.number} = {self.op}({', '.join(filter(None, (reads, more)))})  # {kind}"
+
+
+class Graph:
+    """Values in the order in which they can be computed; equal ones are one.
+
+    ::
+
+        graph = Graph()
+    x = graph.input("x", (3,), STEP)
+        y = graph.add("tanh", graph.linear(x, graph.input("w", (3, 4), SHARED)))
+    """
+
+    def __init__(self) -> None:
+        self.values: list[Value] = []
+        self._known: dict[Any, Value] = {}
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.values))
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self.values)
+
+    def _make(
+        self, op: str, inputs: tuple[Value, ...], shape: tuple[int, ...], span: int, *settings: Any
+    ) -> Value:
+        # repr: 0.0 and -0.0 are equal, and not the same.
+        key = (op, tuple(value.number for value in inputs), shape, span, repr(settings))
+        known = self._known.get(key)
+        if known is None:
+            known = Value(len(self.values), op, inputs, shape, span, settings)
+            self._known[key] = known
+            self.values.append(known)
+        return known
+
+    def input(self, name: Any, shape: Iterable[int], span: int) -> Value:
+        """What is given from outside, known by its name."""
+        return self._make("input", (), tuple(shape), span, name)
+
+    def constant(self, number: float) -> Value:
+        """A number."""
+        return self._make("constant", (), (), SHARED, float(number))
+
+    def apply(self, op: str, *operands: Value | float) -> Value:
+        """An elementwise instruction; numbers become constants."""
+        inputs = tuple(o if isinstance(o, Value) else self.constant(o) for o in operands)
+        folded = _folded(op, inputs)
+        if isinstance(folded, Value):
+            return folded
+        if folded is not None:
+            return self.constant(folded)
+        shape, span = _common(inputs)
+        # What is only repeated need not be, where the rest is as wide.
+        for place, value in enumerate(inputs):
+            if value.op == "expand":
+                bare = (*inputs[:place], value.inputs[0], *inputs[place + 1 :])
+                if _common(bare) == (shape, span):
+                    inputs = bare
+        return self._make(op, inputs, shape, span)
+
+    def sum(self, value: Value, axes: Iterable[int]) -> Value:
+        """Over axes of features, which stay with size 1."""
+        return self._reduced("sum", value, axes)
+
+    def max(self, value: Value, axes: Iterable[int]) -> Value:
+        """The largest over axes of features, which stay with size 1; it has no gradient."""
+        return self._reduced("max", value, axes)
+
+    def _reduced(self, op: str, value: Value, axes: Iterable[int]) -> Value:
+        chosen = tuple(sorted(axis for axis in set(axes) if value.shape[axis] != 1))
+        if not chosen:
+            return value
+        if chosen[-1] - chosen[0] >= len(chosen):  # one axis after another, unless side by side
+            value = self._reduced(op, value, chosen[1:])
+            chosen = chosen[:1]
+        shape = tuple(1 if axis in chosen else size for axis, size in enumerate(value.shape))
+        return self._make(op, (value,), shape, value.span, chosen)
+
+    def reshape(self, value: Value, shape: Iterable[int]) -> Value:
+        """The same numbers in the same order."""
+        wanted = tuple(shape)
+        if math.prod(wanted) != value.size:
+            raise ValueError(f"reshape: {list(value.shape)} into {list(wanted)}")
+        if value.op == "reshape":
+            value = value.inputs[0]
+        if wanted == value.shape:
+            return value
+        return self._make("reshape", (value,), wanted, value.span)
+
+    def slice(self, value: Value, axis: int, start: int, stop: int, step: int = 1) -> Value:
+        """``value[..., start:stop:step, ...]`` along an axis."""
+        size = len(range(start, stop, step))
+        if size == value.shape[axis]:
+            return value
+        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
+        return self._make("slice", (value,), shape, value.span, axis, start, stop, step)
+
+    def concat(self, parts: Iterable[Value], axis: int) -> Value:
+        """Side by side along an axis."""
+        values = tuple(parts)
+        if len(values) == 1:
+            return values[0]
+        whole = _whole(values, axis)
+        if whole is not None:
+            return whole
+        first = values[0].shape
+        size = sum(value.shape[axis] for value in values)
+        shape = (*first[:axis], size, *first[axis + 1 :])
+        return self._make("concat", values, shape, max(v.span for v in values), axis)
+
+    def permute(self, value: Value, order: Iterable[int]) -> Value:
+        """Axes in another order."""
+        chosen = tuple(order)
+        shape = tuple(value.shape[axis] for axis in chosen)
+        long = [axis for axis in chosen if value.shape[axis] != 1]
+        if long == sorted(long):  # nothing moves
+            return self.reshape(value, shape)
+        return self._make("permute", (value,), shape, value.span, chosen)
+
+    def expand(self, value: Value, shape: Iterable[int], span: int = SHARED) -> Value:
+        """Repeat features of size 1; and for each row or step what has a smaller span."""
+        wanted, reach = tuple(shape), max(value.span, span)
+        if wanted == value.shape and reach == value.span:
+            return value
+        return self._make("expand", (value,), wanted, reach)
+
+    def place(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
+        """Undoes a slice of an axis of so many features: zeros where it took nothing."""
+        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
+        return self._make("place", (value,), shape, value.span, axis, start, step)
+
+    def linear(self, x: Value, weight: Value) -> Value:
+        """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
+        return self._make("linear", (x, weight), (*x.shape[:-1], weight.shape[1]), x.span)
+
+    def outer(self, x: Value, y: Value) -> Value:
+        """``x^T y`` summed over rows and leading features: ``[k, n]``."""
+        return self._make("outer", (x, y), (x.shape[-1], y.shape[-1]), SHARED)
+
+    def row_sum(self, value: Value) -> Value:
+        """Over all rows."""
+        return self._make("row_sum", (value,), value.shape, SHARED)
+
+    def time_sum(self, value: Value) -> Value:
+        """Over all steps."""
+        return self._make("time_sum", (value,), value.shape, HELD)
+
+    def copy(self, value: Value, inputs: tuple[Value, ...]) -> Value:
+        """The instruction of a value of another graph, on values of this one."""
+        if value.op in ELEMENTWISE:
+            return self.apply(value.op, *inputs)
+        return self._make(value.op, inputs, value.shape, value.span, *value.settings)
+
+
+def _common(values: tuple[Value, ...]) -> tuple[tuple[int, ...], int]:
+    """Shape and span of an elementwise instruction on values."""
+    return broadcast(*(value.shape for value in values)), max(value.span for value in values)
+
+
+def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape, by NumPy's rules.
+
+    Raises:
+        ValueError: there is none.
+    """
+    rank = max(map(len, shapes))
+    wide = [(1,) * (rank - len(shape)) + shape for shape in shapes]
+    common = []
+    for sizes in zip(*wide, strict=True):
+        several = {size for size in sizes if size != 1}
+        if len(several) > 1:
+            raise ValueError(f"shapes {[list(shape) for shape in shapes]} do not fit")
+        common.append(several.pop() if several else 1)
+    return tuple(common)
+
+
+def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
+    """The laws of a graph: each value reads earlier ones, and has the shape its instruction gives.
+
+    Raises:
+        ValueError: naming the value that breaks one.
+    """
+    for place, value in enumerate(graph.values):
+        try:
+            if value.number != place:
+                raise ValueError("its number is not its place")
+            for read in value.inputs:
+                if read.number >= place or graph.values[read.number] is not read:
+                    raise ValueError("it reads what is not computed before it")
+            _check_value(value)
+        except ValueError as problem:
+            raise ValueError(f"{value}: {problem}") from None
+    for value in outputs:
+        if graph.values[value.number] is not value:
+            raise ValueError(f"{value}: an output that is not in the graph")
+
+
+def _check_value(value: Value) -> None:
+    shapes = [read.shape for read in value.inputs]
+    span = max((read.span for read in value.inputs), default=value.span)
+    arity = _ARITY.get(value.op)
+    if value.op not in _ARITY:
+        raise ValueError("there is no such instruction")
+    if arity is not None and len(shapes) != arity:
+        raise ValueError(f"it takes {arity} operands")
+    if value.op in ELEMENTWISE:
+        expected = broadcast(*shapes)
+    elif value.op in REDUCTIONS:
+        expected = tuple(1 if a in value.settings[0] else n for a, n in enumerate(shapes[0]))
+    elif value.op == "slice":
+        axis, *bounds = value.settings
+        if not 0 <= bounds[0] < bounds[1] <= shapes[0][axis] or bounds[2] < 1:
+            raise ValueError("its bounds are outside of what it reads")
+        size = len(range(*bounds))
+        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
+    elif value.op == "concat":
+        (axis,) = value.settings
+        if len({(*s[:axis], *s[axis + 1 :]) for s in shapes}) != 1:
+            raise ValueError("its parts do not fit side by side")
+        size = sum(s[axis] for s in shapes)
+        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
+    elif value.op == "permute":
+        if sorted(value.settings[0]) != list(range(len(shapes[0]))):
+            raise ValueError("its order is none of all axes")
+        expected = tuple(shapes[0][axis] for axis in value.settings[0])
+    elif value.op == "reshape":
+        expected = value.shape if math.prod(value.shape) == math.prod(shapes[0]) else ()
+    elif value.op == "expand":
+        expected = broadcast(shapes[0], value.shape)
+        span = max(span, value.span)
+    elif value.op == "place":
+        axis, start, step = value.settings
+        size = value.shape[axis]
+        if not 0 <= start < size or len(range(start, size, step)) < shapes[0][axis]:
+            raise ValueError("its bounds are outside of what it gives")
+        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
+    elif value.op == "linear":
+        if value.inputs[1].rows or len(shapes[1]) != 2 or shapes[0][-1] != shapes[1][0]:
+            raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
+        expected, span = (*shapes[0][:-1], shapes[1][1]), value.inputs[0].span
+    elif value.op == "outer":
+        if shapes[0][:-1] != shapes[1][:-1]:
+            raise ValueError("its operands have different leading features")
+        expected, span = (shapes[0][-1], shapes[1][-1]), SHARED
+    elif value.op in SUMS:
+        expected, span = shapes[0], SHARED if value.op == "row_sum" else HELD
+    else:
+        expected, span = value.shape, value.span
+    if expected != value.shape or span != value.span:
+        raise ValueError(f"expected {list(expected)} of span {span}")
+
+
+_ARITY: dict[str, int | None] = {
+    **dict.fromkeys(UNARY, 1),
+    **dict.fromkeys(BINARY, 2),
+    "where": 3,
+    **dict.fromkeys(REDUCTIONS, 1),
+    **dict.fromkeys(("reshape", "slice", "place", "permute", "expand", "row_sum", "time_sum"), 1),
+    "concat": None,
+    "linear": 2,
+    "outer": 2,
+    "input": 0,
+    "constant": 0,
+}
+
+_FOLDS: dict[str, Callable[..., float]] = {
+    "neg": lambda a: -a,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+}
+
+
+def _folded(op: str, inputs: tuple[Value, ...]) -> Value | float | None:
+    """What an elementwise instruction comes down to, if it is something simpler."""
+    numbers = [value.settings[0] if value.op == "constant" else None for value in inputs]
+    if op in _FOLDS and None not in numbers:
+        return _FOLDS[op](*numbers)
+    if op == "mul" and 1.0 in numbers:
+        return inputs[1 - numbers.index(1.0)]
+    if op == "add" and 0.0 in numbers:
+        return inputs[1 - numbers.index(0.0)]
+    if (op == "sub" and numbers[1] == 0.0) or (op == "div" and numbers[1] == 1.0):
+        return inputs[0]
+    return None
+
+
+def _whole(parts: tuple[Value, ...], axis: int) -> Value | None:
+    """The value that was cut into these parts, if they are all of it in order."""
+    base, at = None, 0
+    for part in parts:
+        if part.op != "slice" or part.settings[0] != axis or part.settings[3] != 1:
+            return None
+        if part.settings[1] != at or (base is not None and part.inputs[0] is not base):
+            return None
+        base, at = part.inputs[0], part.settings[2]
+    return base if base is not None and at == base.shape[axis] else None

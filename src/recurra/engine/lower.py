@@ -1,0 +1,220 @@
+"""From a recording to a graph of instructions.
+
+What hangs on parameters alone stays a list of calls of torch: it is computed once a run, under
+torch's own autograd, and its results are inputs of the graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.aten_ops import TABLE, Lowering, Operand, features
+from recurra.engine.graph import SHARED, STEP, Graph, Value
+from recurra.engine.record import Called, Recording, Ref, Seen, Unrecordable
+
+__all__ = ["Lowered", "Shared", "lower"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """What all rows share: the step's own tensors, and what is computed from them alone.
+
+    Args:
+        own: tensors found in the step's surroundings, by number.
+        calls: of torch, in order.
+        wanted: numbers of the tensors that the graph reads, in the order of its inputs.
+    """
+
+    own: Mapping[int, Tensor]
+    calls: tuple[Called, ...]
+    wanted: tuple[int, ...]
+
+    def tensors(self, replace: Mapping[int, Tensor]) -> list[Tensor]:
+        """What the graph reads, computed by torch, differentiably.
+
+        Args:
+            replace: stands in for own tensors, by number.
+        """
+        found = {**self.own, **replace}
+        for call in self.calls:
+            args = _filled(call.args, found)
+            kwargs = {name: _filled(value, found) for name, value in call.kwargs.items()}
+            result = call.op(*args, **kwargs)
+            several = result if isinstance(result, tuple | list) else (result,)
+            tensors = [each for each in several if isinstance(each, Tensor)]
+            found.update(zip(call.outputs, tensors, strict=True))
+        return [found[number] for number in self.wanted]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lowered:
+    """A step as a graph.
+
+    Args:
+        graph: its instructions. The inputs are named ``("given", i)``, the i-th row input, and
+            ``("shared", i)``, the i-th of ``shared``.
+        outputs: y, then the leaves of the new state.
+        labels: what the step named.
+        shared: how what all rows share is computed.
+        places: line of the user's code by number of the value, where it is known.
+    """
+
+    graph: Graph
+    outputs: tuple[Value, ...]
+    labels: Mapping[str, Value]
+    shared: Shared
+    places: Mapping[int, str]
+
+
+def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
+    """Lower a recording.
+
+    Args:
+        recording: of a step.
+        spans: of each row input: ``STEP``, or ``HELD`` where it is the same at every step.
+
+    Raises:
+        Unrecordable: there is no instruction for an operation; the message names it and the line.
+    """
+    return _Lowerer(recording, spans).result()
+
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+class _Lowerer:
+    def __init__(self, recording: Recording, spans: Sequence[int]) -> None:
+        self.recording, self.graph = recording, Graph()
+        self.rows: dict[int, Value] = {}
+        self.places: dict[int, str] = {}
+        self.wanted: dict[int, Value] = {}
+        for place, number in enumerate(recording.given):
+            seen = recording.seen[number]
+            if seen.dtype not in (*_FLOATS, torch.bool):
+                raise Unrecordable(
+                    f"the step reads {str(seen.dtype).removeprefix('torch.')}, of which there are "
+                    "no instructions"
+                )
+            self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
+
+    def result(self) -> Lowered:
+        recording = self.recording
+        shared = []
+        for call in recording.calls:
+            if self._is_shared(call):
+                shared.append(call)
+            else:
+                self._lower(call)
+        outputs = tuple(self._output(number) for number in recording.outputs)
+        labels = {label: self._output(number) for label, number in recording.labels.items()}
+        wanted = tuple(self.wanted)
+        needed = _needed(shared, wanted)
+        return Lowered(
+            self.graph,
+            outputs,
+            labels,
+            Shared(recording.own, needed, wanted),
+            self.places,
+        )
+
+    def _is_shared(self, call: Called) -> bool:
+        """Does it read and give only what all rows share?"""
+        results = [self.recording.seen[number] for number in call.outputs]
+        return not any(number in self.rows for number in call.refs()) and all(
+            result.axis is None for result in results
+        )
+
+    def _lower(self, call: Called) -> None:
+        results = [self.recording.seen[number] for number in call.outputs]
+        for result in results:
+            if result.dtype not in (*_FLOATS, torch.bool):
+                raise Unrecordable(
+                    f"{call.name} gives {str(result.dtype).removeprefix('torch.')}, of which there "
+                    f"are no instructions ({call.place})"
+                )
+        name = call.name
+        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
+        if rule is None:
+            raise Unrecordable(f"there is no instruction for {name} ({call.place})")
+        now = Lowering(self.graph, call, results)
+        before = len(self.graph.values)
+        args = _filled(call.args, _Operands(self))
+        kwargs = {name: _filled(value, _Operands(self)) for name, value in call.kwargs.items()}
+        kwargs = {name: value for name, value in kwargs.items() if name not in _UNIMPORTANT}
+        try:
+            found = rule(now, *args, **kwargs)
+        except (TypeError, ValueError, IndexError, AttributeError) as problem:
+            raise Unrecordable(
+                f"{name} is called in a way that has no instruction ({call.place}; {problem})"
+            ) from problem
+        values = found if isinstance(found, tuple) else (found,)
+        for number, result, value in zip(call.outputs, results, values, strict=True):
+            self.rows[number] = self._shaped(value, result)
+        for value in self.graph.values[before:]:
+            self.places[value.number] = call.place
+
+    def _shaped(self, value: Value, result: Seen) -> Value:
+        """Broadcast to what was recorded."""
+        wanted = features(result)
+        if value.shape == wanted:
+            return value
+        return self.graph.expand(value, wanted)
+
+    def _output(self, number: int) -> Value:
+        value = self.rows.get(number)
+        if value is None:
+            raise Unrecordable("the step returns or names something that has no rows")
+        return self.graph.expand(value, value.shape, STEP)
+
+    def operand(self, number: int) -> Operand:
+        """A tensor as an operand."""
+        seen = self.recording.seen[number]
+        value = self.rows.get(number)
+        if value is None:
+            if seen.axis is not None:
+                raise Unrecordable("the step reads a tensor of the size of the batch from outside")
+            if seen.dtype not in (*_FLOATS, torch.bool):
+                raise Unrecordable(
+                    f"the step reads a tensor of {str(seen.dtype).removeprefix('torch.')}"
+                )
+            value = self.wanted.get(number)
+            if value is None:
+                value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)
+                self.wanted[number] = value
+        return Operand(value, seen.axis, len(seen.shape))
+
+
+_UNIMPORTANT = frozenset("dtype layout device pin_memory memory_format non_blocking".split())
+
+
+class _Operands:
+    """Numbers to operands, as a mapping."""
+
+    def __init__(self, lowerer: _Lowerer) -> None:
+        self._lowerer = lowerer
+
+    def __getitem__(self, number: int) -> Operand:
+        return self._lowerer.operand(number)
+
+
+def _filled(tree: Any, tensors: Any) -> Any:
+    if isinstance(tree, Ref):
+        return tensors[tree.number]
+    if isinstance(tree, tuple | list):
+        return type(tree)(_filled(part, tensors) for part in tree)
+    return tree
+
+
+def _needed(calls: list[Called], wanted: tuple[int, ...]) -> tuple[Called, ...]:
+    """The calls whose results are wanted."""
+    needed, kept = set(wanted), []
+    for call in reversed(calls):
+        if needed & set(call.outputs):
+            kept.append(call)
+            needed.update(call.refs())
+    return tuple(reversed(kept))

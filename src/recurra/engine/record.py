@@ -1,0 +1,304 @@
+"""Record a step: run it twice, see which operations of torch it calls, and what the batch is in them.
+
+The step runs under a dispatch mode with two batch sizes, both primes. What differs between the two
+recordings is the batch, nothing else may; so every tensor is either rows (one of its axes is the
+batch) or belongs to all rows alike. What mixes rows, looks at numbers, draws them or changes its
+arguments is refused, naming the operation and the line. All that leans on undocumented parts of
+torch's dispatcher is in this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import linecache
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from recurra import states
+from recurra.names import collecting, numbered
+from recurra.states import Tree
+
+__all__ = ["Called", "Ref", "Recording", "Seen", "Unrecordable", "record"]
+
+BATCHES = (13, 17)
+_ENGINE = str(Path(__file__).parent)
+_TORCH = str(Path(torch.__file__).parent)
+
+
+class Unrecordable(Exception):
+    """Why a step cannot be recorded; the message names the operation and the line."""
+
+
+class Ref(NamedTuple):
+    """Stands for a tensor among the arguments of a call.
+
+    Args:
+        number: of the tensor, in the order in which they were seen.
+    """
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A tensor of a recording.
+
+    Args:
+        shape: with the first of the two batch sizes.
+        axis: which axis is the batch; None where all rows share the tensor.
+        dtype: its type.
+        derived: whether what is in it hangs on the rows.
+    """
+
+    shape: tuple[int, ...]
+    axis: int | None
+    dtype: torch.dtype
+    derived: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Called:
+    """One call of an operation.
+
+    Args:
+        op: an overload of ATen.
+        args: its arguments, tensors as :class:`Ref`.
+        kwargs: those given by name.
+        outputs: numbers of the tensors that it gives.
+        place: file and line of the user's code, with the line itself.
+    """
+
+    op: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: tuple[int, ...]
+    place: str
+
+    @property
+    def name(self) -> str:
+        """Of the operation, without its overload."""
+        return str(self.op.overloadpacket.__name__)
+
+    def refs(self) -> Iterator[int]:
+        """Numbers of the tensors that it reads."""
+        return _refs((self.args, tuple(self.kwargs.values())))
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """What a step does.
+
+    Args:
+        seen: every tensor, by number.
+        given: the row inputs in the order of their tree, as numbers.
+        own: tensors that the step found in its surroundings (parameters, buffers, others), by
+            number.
+        calls: in order.
+        outputs: numbers of y and of the leaves of the new state.
+        labels: what the step named, by number.
+    """
+
+    seen: tuple[Seen, ...]
+    given: tuple[int, ...]
+    own: Mapping[int, Tensor]
+    calls: tuple[Called, ...]
+    outputs: tuple[int, ...]
+    labels: Mapping[str, int]
+
+
+def record(step: Callable[..., Any], example: Callable[[int], Tree]) -> Recording:
+    """Record ``step(*given)``, a function of trees of rows that returns ``(y, state)``.
+
+    Args:
+        step: what is recorded; it runs without gradients.
+        example: trees of ``[batch, ...]`` tensors for a batch size.
+
+    Raises:
+        Unrecordable: it cannot be done; the message says why.
+    """
+    first, second = (_Tape.of(step, example(batch), batch) for batch in BATCHES)
+    return _compared(first, second)
+
+
+class _Tape(TorchDispatchMode):
+    """One recording: calls in order, tensors by number."""
+
+    def __init__(self, given: Tree) -> None:
+        super().__init__()
+        self.numbers: dict[int, int] = {}
+        self.kept: list[Tensor] = []  # no tensor may go, or its id may come again
+        self.calls: list[Called] = []
+        self.own: dict[int, Tensor] = {}
+        self.storages: dict[int, int] = {}  # how many tensors look at each
+        self.given = tuple(self._number(leaf) for leaf in states.leaves(given))
+        self.outputs: tuple[int, ...] = ()
+        self.labels: dict[str, int] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: else torch would import its compiler for the sake of this mode."""
+        return False
+
+    @classmethod
+    def of(cls, step: Callable[..., Any], given: Tree, batch: int) -> _Tape:
+        tape = cls(given)
+        with torch.no_grad(), collecting() as named, tape:
+            result = step(*given)
+        found = list(states.leaves(result))
+        for leaf in found:
+            if not isinstance(leaf, Tensor):
+                raise Unrecordable(f"the step returns a {type(leaf).__name__} among its tensors")
+        tape.outputs = tuple(tape._number(leaf) for leaf in found)
+        tape.labels = {
+            label: tape._number(value) for label, value in numbered(named).items()
+        }
+        return tape
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        place = _place()
+        self._check(func, args, place)
+        before = _replaced((args, tuple(kwargs.items())), self._number)
+        result = func(*args, **kwargs)
+        changed = func._schema.is_mutable
+        # A tensor changed in place is a new value under the same identity.
+        outputs = tuple(
+            self._renumber(each) if changed else self._number(each, made=True)
+            for each in (result if isinstance(result, tuple | list) else (result,))
+            if isinstance(each, Tensor)
+        )
+        self.calls.append(Called(func, before[0], dict(before[1]), outputs, place))
+        return result
+
+    def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
+        name = func.overloadpacket.__name__
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Unrecordable(
+                f"{name} draws random numbers ({place}); a cell draws them in noise()"
+            )
+        if torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags:
+            raise Unrecordable(f"the step looks at the numbers in a tensor ({place})")
+        if func._schema.is_mutable:
+            target = args[0] if args and isinstance(args[0], Tensor) else None
+            if target is None or id(target) not in self.numbers:
+                raise Unrecordable(f"{name} changes a tensor from outside the step ({place})")
+            number = self.numbers[id(target)]
+            if number in self.given or number in self.own:
+                raise Unrecordable(f"{name} changes an argument of the step in place ({place})")
+            if self.storages[target.untyped_storage()._cdata] > 1:
+                raise Unrecordable(f"{name} changes a tensor that is a view or has views ({place})")
+
+    def _number(self, tensor: Tensor, made: bool = False) -> int:
+        known = self.numbers.get(id(tensor))
+        if known is not None:
+            return known
+        number = self._renumber(tensor)
+        storage = tensor.untyped_storage()._cdata
+        self.storages[storage] = self.storages.get(storage, 0) + 1
+        if not made and hasattr(self, "given"):
+            self.own[number] = tensor
+        return number
+
+    def _renumber(self, tensor: Tensor) -> int:
+        number = len(self.kept)
+        self.numbers[id(tensor)] = number
+        self.kept.append(tensor)
+        return number
+
+
+def _compared(first: _Tape, second: _Tape) -> Recording:
+    """One recording from two."""
+    if len(first.calls) != len(second.calls) or len(first.kept) != len(second.kept):
+        raise Unrecordable("the step takes another path for another batch size")
+    seen = [_typed(a, b) for a, b in zip(first.kept, second.kept, strict=True)]
+    for number in first.own:
+        if seen[number].axis is not None:
+            raise Unrecordable(
+                "the step reads a tensor of the size of the batch that is none of its arguments"
+            )
+    rows = set(first.given)
+    for one, other in zip(first.calls, second.calls, strict=True):
+        if one.op is not other.op or one.outputs != other.outputs:
+            raise Unrecordable("the step takes another path for another batch size")
+        derived = any(number in rows for number in one.refs())
+        same = (one.args, dict(one.kwargs)) == (other.args, dict(other.kwargs))
+        if not same and one.name not in _SHAPED:
+            raise Unrecordable(f"{one.name} uses the batch size as a number ({one.place})")
+        for number in one.outputs:
+            if derived and seen[number].axis is None:
+                raise Unrecordable(f"{one.name} mixes rows ({one.place})")
+            if derived:
+                rows.add(number)
+                seen[number] = dataclasses.replace(seen[number], derived=True)
+    for number in first.given:
+        seen[number] = dataclasses.replace(seen[number], derived=True)
+    if first.outputs != second.outputs or first.labels != second.labels:
+        raise Unrecordable("the step takes another path for another batch size")
+    return Recording(
+        tuple(seen),
+        first.given,
+        first.own,
+        tuple(first.calls),
+        first.outputs,
+        first.labels,
+    )
+
+
+# Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
+_SHAPED = frozenset(
+    "view _unsafe_view reshape expand new_zeros new_ones new_full new_empty zeros ones full empty "
+    "repeat slice as_strided narrow split_with_sizes".split()
+)
+
+
+def _typed(a: Tensor, b: Tensor) -> Seen:
+    """Where two shapes differ is the batch."""
+    axis = None
+    if a.shape != b.shape:
+        odd = [d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
+        if a.dim() != b.dim() or len(odd) != 1:
+            raise Unrecordable("the batch is in several axes of one tensor")
+        axis = odd[0]
+        if (a.shape[axis], b.shape[axis]) != BATCHES:
+            raise Unrecordable(
+                "the batch is merged with another axis; keep rows in an axis of their own"
+            )
+    return Seen(tuple(a.shape), axis, a.dtype)
+
+
+def _replaced(tree: Any, number: Callable[[Tensor], int]) -> Any:
+    if isinstance(tree, Tensor):
+        return Ref(number(tree))
+    if isinstance(tree, tuple | list):
+        return type(tree)(_replaced(part, number) for part in tree)
+    return tree
+
+
+def _refs(tree: Any) -> Iterator[int]:
+    if isinstance(tree, Ref):
+        yield tree.number
+    elif isinstance(tree, tuple | list):
+        for part in tree:
+            yield from _refs(part)
+
+
+def _place() -> str:
+    """File and line that called torch: the nearest frame that is neither torch's nor ours."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_ENGINE, _TORCH)):
+            line = linecache.getline(name, frame.f_lineno).strip()
+            return f"{Path(name).name}, line {frame.f_lineno}: {line}" if line else (
+                f"{Path(name).name}, line {frame.f_lineno}"
+            )
+        frame = frame.f_back  # type: ignore[assignment]
+    return "unknown place"
