@@ -149,6 +149,7 @@ void run(const Program& program, bool doubles, std::int64_t time, std::int64_t b
 }  // namespace
 
 NB_MODULE(_native, module) {
+    nb::set_leak_warnings(false);  // programs are kept until the process ends
     module.doc() = "The native core of recurra_runtime; call it through the package, which checks its arguments.";
     module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");
     module.def("isa", [] { return std::string(recurra::level().name); }, "The level in use.");

@@ -66,6 +66,7 @@ class Call:
         reverse: whether steps run from each row's last to its first.
         return_states: whether every step's state is wanted.
         return_named: whether named values are wanted.
+        source: the cell that a twin was made of, or None.
     """
 
     inputs: Tree
@@ -80,6 +81,7 @@ class Call:
     reverse: bool = False
     return_states: bool = False
     return_named: bool = False
+    source: Cell | None = None
 
 
 class Backend(NamedTuple):
@@ -107,6 +109,8 @@ class Facts(NamedTuple):
         return_states: whether every step's state is wanted.
         return_named: whether named values are wanted.
         one_step: whether there is a single step, of whole rows without resets.
+        call: the call itself, or None if there is none to look at.
+        source: the cell that a twin was made of, or None.
     """
 
     plain: bool = True
@@ -114,6 +118,8 @@ class Facts(NamedTuple):
     return_states: bool = False
     return_named: bool = False
     one_step: bool = False
+    call: Call | None = None
+    source: Cell | None = None
 
 
 def prepare(
@@ -127,6 +133,7 @@ def prepare(
     reverse: bool,
     return_states: bool,
     return_named: bool,
+    source: Cell | None = None,
 ) -> Call:
     """Check everything and draw the noise.
 
@@ -171,6 +178,7 @@ def prepare(
         reverse,
         return_states,
         return_named,
+        source,
     )
 
 

@@ -8,12 +8,13 @@ from recurra.cells.base import Cell
 from recurra.engine.aten import ATEN
 from recurra.engine.call import Backend, Call, Facts
 from recurra.engine.loop import LOOP
+from recurra.engine.native import NATIVE
 from recurra.errors import BackendError, nearest
 from recurra.states import Tree
 
 __all__ = ["BACKENDS", "check_backend", "choose", "facts_of", "is_plain"]
 
-BACKENDS = (ATEN, LOOP)
+BACKENDS = (NATIVE, ATEN, LOOP)
 """Fastest first; the last one runs everything."""
 
 
@@ -57,6 +58,8 @@ def facts_of(call: Call) -> Facts:
         return_states=call.return_states,
         return_named=call.return_named,
         one_step=call.time == 1 and call.lengths is None and call.resets is None,
+        call=call,
+        source=call.source,
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.engine.call import Facts
+from recurra.engine.call import Call, Facts, prepare
 from recurra.engine.choose import choose, is_plain
 from recurra.errors import SettingError, ShapeError, nearest
 from recurra.states import Tree
@@ -95,7 +95,8 @@ def explain(
     choices = []
     for name, cell, own in _cells(module, "", None):
         drawn = noise is not None or _would_draw(cell)
-        facts = Facts(plain, drawn, return_states, one_step=one_step)
+        call = _example(cell, inputs if isinstance(module, Cell) else None, return_states)
+        facts = Facts(plain, drawn, return_states, one_step=one_step, call=call)
         forced = backend or own
         chosen, obstacles = choose(cell, facts, forced)
         why = [f"not on {other!r}, because {reason}" for other, reason in obstacles.items()]
@@ -123,6 +124,28 @@ def _cells(
         yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
 
 
+def _example(cell: Cell, inputs: Tree, return_states: bool) -> Call | None:
+    """A call to look at; None from a cell that does not say what it reads."""
+    if inputs is None:
+        step = cell.example_input(1)
+        if step is None:
+            return None
+        inputs = states.map_tree(lambda leaf: leaf.expand(2, *leaf.shape), step)
+    with torch.random.fork_rng():
+        return prepare(
+            cell,
+            inputs,
+            None,
+            lengths=None,
+            context=None,
+            noise=None,
+            resets=None,
+            reverse=False,
+            return_states=return_states,
+            return_named=False,
+        )
+
+
 def _steps(inputs: Any) -> int | None:
     """How many steps there are, if it can be seen."""
     if inputs is None or isinstance(inputs, list):
@@ -141,4 +164,4 @@ def _native() -> str:
     missing = recurra_runtime.native_reason()
     if missing:
         return f"recurra-runtime has no native module. {missing}"
-    return f"no cell runs on it yet; recurra-runtime computes with {recurra_runtime.isa()}"
+    return f"recurra-runtime computes with {recurra_runtime.isa()}"

@@ -24,11 +24,29 @@ from recurra import states
 from recurra.names import collecting, numbered
 from recurra.states import Tree
 
-__all__ = ["Called", "Ref", "Recording", "Seen", "Unrecordable", "record"]
+__all__ = ["BATCHES", "Called", "Recording", "Ref", "Seen", "Unrecordable", "other_modes", "record"]
 
 BATCHES = (13, 17)
 _ENGINE = str(Path(__file__).parent)
 _TORCH = str(Path(torch.__file__).parent)
+
+
+def other_modes() -> str | None:
+    """What else changes the meaning of operations just now, or None.
+
+    Torch answers privately; where it no longer does, nothing is recorded.
+    """
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on, which gives each operation a type of its own"
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return "torch.jit.trace is at work"
+    transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
+    if transforms is None or modes is None:
+        return "this version of torch does not say whether a transform is at work"
+    if transforms() is not None:
+        return "a transform of torch.func is at work"
+    return "a dispatch mode is at work" if modes() else None
 
 
 class Unrecordable(Exception):
@@ -148,15 +166,25 @@ class _Tape(TorchDispatchMode):
     @classmethod
     def of(cls, step: Callable[..., Any], given: Tree, batch: int) -> _Tape:
         tape = cls(given)
-        with torch.no_grad(), collecting() as named, tape:
-            result = step(*given)
+        try:
+            with torch.no_grad(), collecting() as named, tape:
+                result = step(*given)
+        except Unrecordable:
+            raise
+        except Exception as problem:  # the loop tells it better, if it fails there too
+            raise Unrecordable(
+                f"the step fails on {batch} rows of made-up numbers: {type(problem).__name__}: "
+                f"{problem}"
+            ) from problem
         found = list(states.leaves(result))
         for leaf in found:
             if not isinstance(leaf, Tensor):
                 raise Unrecordable(f"the step returns a {type(leaf).__name__} among its tensors")
         tape.outputs = tuple(tape._number(leaf) for leaf in found)
         tape.labels = {
-            label: tape._number(value) for label, value in numbered(named).items()
+            label: tape._number(value)
+            for label, value in numbered(named).items()
+            if isinstance(value, Tensor)
         }
         return tape
 

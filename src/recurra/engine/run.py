@@ -20,7 +20,7 @@ from recurra.states import Tree
 
 __all__ = ["BackendName", "run"]
 
-BackendName = Literal["loop", "aten"]
+BackendName = Literal["native", "aten", "loop"]
 """What ``backend=`` takes beside None."""
 
 
@@ -56,7 +56,7 @@ def run(
         return_states: give the state after every step too.
         parameters: tensors to use in place of the cell's own, by name and of the same shapes. The
             cell's own may have no memory (a cell made on the device ``meta``).
-        backend: ``"loop"`` or ``"aten"``; the fastest that can run the call if None, as
+        backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None, as
             :func:`recurra.engine.explain` says.
 
     Returns:
@@ -155,7 +155,9 @@ def _run(
                 "into the class, and lists of modules into a ModuleList."
             )
         running = cast(Cell, twin(cell, parameters))
-    call = prepare(running, inputs, state, return_named=watch is not None, **settings)
+    call = prepare(
+        running, inputs, state, return_named=watch is not None, source=cell, **settings
+    )
     chosen, _ = choose(running, facts_of(call), backend)
     result = chosen.run(running, call)
     if watch is not None:
