@@ -152,6 +152,17 @@ def mlstm(p, x, s, mask, norm=None):
     return h, (h, c)
 
 
+def slstm(p, x, s, mask, norm=None):
+    h, c, n, m = s
+    a = sums(p, x, h * mask, ["ifzo"], norm)
+    kept = np.log(sigmoid(a["f"])) + m
+    most = np.maximum(kept, a["i"])
+    c = np.exp(kept - most) * c + np.exp(a["i"] - most) * np.tanh(a["z"])
+    n = np.exp(kept - most) * n + np.exp(a["i"] - most)
+    h = sigmoid(a["o"]) * c / n
+    return h, (h, c, n, most)
+
+
 def gru(p, x, s, mask, norm=None):
     (h,) = s
     groups = ["rz", "n"]
@@ -259,6 +270,7 @@ ORACLES = {
     "mgu": mgu,
     "mingru": mingru,
     "minlstm": minlstm,
+    "slstm": slstm,
     "lstm_multiplicative": mlstm,
 }
 NORMED = (
@@ -274,6 +286,7 @@ NORMED = (
     "lstm_projected",
     "mgu",
     "lstm_multiplicative",
+    "slstm",
 )
 CASES = [(name, {}) for name in ORACLES]
 CASES += [(name, {"bias": False}) for name in ORACLES]

@@ -31,7 +31,7 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t colum
     Vector<T> sum[ROWS][vectors];
     const T* x[ROWS];
     for (std::size_t m = 0; m < ROWS; ++m) x[m] = p.x[row + m];
-    if (p.add == nullptr) {
+    if (!p.adds) {
         for (std::size_t m = 0; m < ROWS; ++m)
             for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = Vector<T>{};
     } else if (whole) {

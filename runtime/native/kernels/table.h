@@ -37,14 +37,25 @@ struct Reduction {
     std::ptrdiff_t out_stride[2], in_stride[2], step;
 };
 
-// out[m] = add[m] + x[m] W for rows m, given by where each begins; W [depth, width] is packed. A number of the
-// result is summed from add (0 without) in the order of depth, whatever `rows` is.
+// Lines of numbers: where each begins, or the first and their distance.
+template <class T>
+struct Lines {
+    T* const* each;  // null: first + m * distance
+    T* first;
+    std::ptrdiff_t distance;
+
+    T* operator[](std::size_t m) const {
+        return each != nullptr ? each[m] : first + static_cast<std::ptrdiff_t>(m) * distance;
+    }
+};
+
+// out[m] = add[m] + x[m] W for lines m; W [depth, width] is packed. A number of the result is summed from add
+// (0 without) in the order of depth, whatever `rows` is.
 template <class T>
 struct Product {
     std::size_t rows, depth, width;
-    const T* const* x;
-    const T* const* add;  // null: 0
-    T* const* out;
+    Lines<T> x, add, out;
+    bool adds;
     const T* packed;
 };
 
@@ -57,11 +68,11 @@ struct Packing {
     T* to;
 };
 
-// The same from rows that are given by where each begins.
+// The same from lines.
 template <class T>
 struct PackingRows {
     std::size_t depth, width;
-    const T* const* from;
+    Lines<T> from;
     T* to;
 };
 
@@ -69,7 +80,7 @@ struct PackingRows {
 template <class T>
 struct Turning {
     std::size_t depth, width;
-    const T* const* from;
+    Lines<T> from;
     T* to;
 };
 

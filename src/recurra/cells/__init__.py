@@ -13,6 +13,7 @@ from recurra.cells.base import (
     register,
 )
 from recurra.cells.elman import ElmanCell
+from recurra.cells.exponential import SLSTMCell, SLSTMState
 from recurra.cells.gaps import GappedInput, GRUDCell, GRUDState
 from recurra.cells.gru import GRUCell, GRUResetBeforeCell
 from recurra.cells.independent import IndRNNCell
@@ -73,6 +74,8 @@ __all__ = [
     "PeepholeLSTMCell",
     "ProjectedLSTMCell",
     "Residual",
+    "SLSTMCell",
+    "SLSTMState",
     "TorchForm",
     "WeightDrop",
     "Wrapper",

@@ -22,7 +22,7 @@ __all__ = ["Argument", "Assembled", "assemble"]
 ARGUMENT, SHARED_PLACE, HELD_PLACE, CHUNK, WINDOW, TOTAL, HELD_TOTAL = range(7)
 _NUMBER = {row.name: number for number, row in enumerate(TABLE)}
 _SECTIONS = ("shared", "held", "before", "through", "after", "sums", "held_after", "final")
-_VIEWS = frozenset({"reshape", "slice", "permute", "expand"})
+_VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +172,8 @@ class _Assembler:
             for whole in self.sections[phase]:
                 if whole.op != "concat" or whole.span == SHARED:
                     continue
+                # What the next step reads is written step by step, so by parts of this phase alone.
+                carried = any(self._carried(index) for index in self.results.get(whole, ()))
                 start = 0
                 for part in whole.inputs:
                     if (
@@ -182,7 +184,7 @@ class _Assembler:
                         and part.span == whole.span
                         and whole.inputs.count(part) == 1
                         and self._moment(part) <= self._moment(whole)
-                        and (whole.span == STEP or self.phase[part] == self.phase[whole])
+                        and ((whole.span == STEP and not carried) or self.phase[part] == phase)
                     ):
                         found[part] = (whole, start)
                     start += part.shape[whole.settings[0]]
@@ -216,8 +218,7 @@ class _Assembler:
         """Where the result of an instruction goes."""
         if value in self.places:
             return self.places[value]
-        if value in self.results:
-            index = self.results[value][0]
+        if (index := self._direct(value)) is not None:
             strides = self.arguments[index].strides or _packed(value.shape)
             place = _Place(index, 0, strides)
         elif value in self.inside:
@@ -326,6 +327,8 @@ class _Assembler:
             raise AssertionError(f"{value} is read before it is computed")
         base = value.inputs[0]
         around = self._place(base)
+        if value.op == "stop":
+            return around
         if value.op == "slice":
             axis, start, _, step = value.settings
             strides = list(around.strides)

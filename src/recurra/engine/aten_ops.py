@@ -337,7 +337,12 @@ def _elu(now: Lowering, a: Any, alpha: float = 1, scale: float = 1, inner: float
 # ---- shapes --------------------------------------------------------------------------------------
 
 
-@_of("detach", "alias", "clone", "lift_fresh", "contiguous")
+@_of("detach")
+def _detach(now: Lowering, a: Operand) -> Value:
+    return now.graph.stop(a.value)
+
+
+@_of("alias", "clone", "lift_fresh", "contiguous")
 def _same(now: Lowering, a: Operand, **_: Any) -> Value:
     return a.value
 

@@ -89,15 +89,12 @@ class Backend(NamedTuple):
 
     Args:
         name: as ``backend=`` takes it.
-        obstacle: why it cannot run a call of a cell, or None if it can. It is asked with the
-            facts that matter: is the input one tensor of vectors, is there noise, are all states
-            wanted?
-        run: runs it.
+        offer: what it says to a cell and the facts of a call: how it would run it, or why it
+            cannot. Asked about no call in particular, it may not run what it offers.
     """
 
     name: str
-    obstacle: Callable[[Cell, Facts], str | None]
-    run: Callable[[Cell, Call], Result]
+    offer: Callable[[Cell, Facts], Callable[[], Result] | str]
 
 
 class Facts(NamedTuple):
@@ -110,7 +107,6 @@ class Facts(NamedTuple):
         return_named: whether named values are wanted.
         one_step: whether there is a single step, of whole rows without resets.
         call: the call itself, or None if there is none to look at.
-        source: the cell that a twin was made of, or None.
     """
 
     plain: bool = True
@@ -119,7 +115,11 @@ class Facts(NamedTuple):
     return_named: bool = False
     one_step: bool = False
     call: Call | None = None
-    source: Cell | None = None
+
+    def of(self) -> Call:
+        """The call."""
+        assert self.call is not None
+        return self.call
 
 
 def prepare(

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from torch import Tensor
 
 from recurra.cells.base import Cell
 from recurra.engine.aten import ATEN
-from recurra.engine.call import Backend, Call, Facts
+from recurra.engine.call import Call, Facts, Result
 from recurra.engine.loop import LOOP
 from recurra.engine.native import NATIVE
 from recurra.errors import BackendError, nearest
 from recurra.states import Tree
 
-__all__ = ["BACKENDS", "check_backend", "choose", "facts_of", "is_plain"]
+__all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "facts_of", "is_plain"]
+
+class Chosen(NamedTuple):
+    """A backend that was chosen.
+
+    Args:
+        name: of the backend.
+        run: runs the call.
+        obstacles: what is in the way of those that are faster, by name.
+    """
+
+    name: str
+    run: Callable[[], Result]
+    obstacles: dict[str, str]
+
 
 BACKENDS = (NATIVE, ATEN, LOOP)
 """Fastest first; the last one runs everything."""
 
 
-def choose(cell: Cell, facts: Facts, forced: str | None) -> tuple[Backend, dict[str, str]]:
-    """The first backend with nothing in its way, and what is in the way of those before it.
+def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
+    """The first backend that can, and what is in the way of those before it.
 
     Raises:
         BackendError: the one that is forced is unknown, or something is in its way.
@@ -29,11 +46,10 @@ def choose(cell: Cell, facts: Facts, forced: str | None) -> tuple[Backend, dict[
     for backend in BACKENDS:
         if forced not in (None, backend.name):
             continue
-        asked = facts if forced is None else facts._replace(one_step=False)
-        why = backend.obstacle(cell, asked)
-        if why is None:
-            return backend, obstacles
-        obstacles[backend.name] = why
+        offer = backend.offer(cell, facts if forced is None else facts._replace(one_step=False))
+        if not isinstance(offer, str):
+            return Chosen(backend.name, offer, obstacles)
+        obstacles[backend.name] = offer
     raise BackendError(
         f"backend {forced!r} cannot run this call: {obstacles[str(forced)]}. Leave backend out."
     )
@@ -59,7 +75,6 @@ def facts_of(call: Call) -> Facts:
         return_named=call.return_named,
         one_step=call.time == 1 and call.lengths is None and call.resets is None,
         call=call,
-        source=call.source,
     )
 
 

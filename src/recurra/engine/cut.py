@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 
-from recurra.engine.graph import STEP, Value
+from recurra.engine.graph import SHARED, STEP, Value
 
 __all__ = ["cut"]
 
@@ -33,12 +33,16 @@ def cut(computed: Collection[Value], uses: Collection[Value], free: Collection[V
     seen: set[Value] = set()
     todo = list(uses)
     for value in uses:
+        if value.span == SHARED:
+            continue
         flow.edge((value, 1), "end", _ENDLESS)
     while todo:
         value = todo.pop()
         if value in seen:
             continue
         seen.add(value)
+        if value.span == SHARED:  # computed again: once a call, not once a row
+            continue
         if value in there:
             flow.edge("start", (value, 0), _ENDLESS)
             flow.edge((value, 0), (value, 1), 0)
@@ -48,8 +52,9 @@ def cut(computed: Collection[Value], uses: Collection[Value], free: Collection[V
             flow.edge("start", (value, 0), _ENDLESS)
             continue
         for read in value.inputs:
-            flow.edge((read, 1), (value, 0), _ENDLESS)
-            todo.append(read)
+            if read.span != SHARED:
+                flow.edge((read, 1), (value, 0), _ENDLESS)
+                todo.append(read)
     return {value for value in flow.cut(seen) if value in computed or value in there}
 
 

@@ -61,7 +61,7 @@ def _moving(values: list[Value], wanted: set[Value]) -> set[Value]:
     return moving
 
 
-_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "max"})
+_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "max", "stop"})
 """Instructions without a gradient; a ``max`` is only there to be taken away again."""
 
 

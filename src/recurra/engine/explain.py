@@ -95,11 +95,11 @@ def explain(
     choices = []
     for name, cell, own in _cells(module, "", None):
         drawn = noise is not None or _would_draw(cell)
-        call = _example(cell, inputs if isinstance(module, Cell) else None, return_states)
+        call = _example(cell, inputs, noise, return_states, others, alone=cell is module)
         facts = Facts(plain, drawn, return_states, one_step=one_step, call=call)
         forced = backend or own
-        chosen, obstacles = choose(cell, facts, forced)
-        why = [f"not on {other!r}, because {reason}" for other, reason in obstacles.items()]
+        chosen = choose(cell, facts, forced)
+        why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
         if forced:
             why = ["it is forced"]
         choices.append(
@@ -124,26 +124,40 @@ def _cells(
         yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
 
 
-def _example(cell: Cell, inputs: Tree, return_states: bool) -> Call | None:
-    """A call to look at; None from a cell that does not say what it reads."""
-    if inputs is None:
+def _example(
+    cell: Cell,
+    inputs: Tree,
+    noise: Noise | None,
+    return_states: bool,
+    others: dict[str, Any],
+    *,
+    alone: bool,
+) -> Call | None:
+    """The call itself for a cell alone, one like it for a cell in a layer; None where none is known.
+
+    A cell in a layer is assumed to read what it says it reads.
+    """
+    if not alone or inputs is None:
         step = cell.example_input(1)
         if step is None:
             return None
         inputs = states.map_tree(lambda leaf: leaf.expand(2, *leaf.shape), step)
+    given = {name: others.get(name) if alone else None for name in _ELSE if name != "parameters"}
     with torch.random.fork_rng():
-        return prepare(
-            cell,
-            inputs,
-            None,
-            lengths=None,
-            context=None,
-            noise=None,
-            resets=None,
-            reverse=False,
-            return_states=return_states,
-            return_named=False,
-        )
+        try:
+            return prepare(
+                cell,
+                inputs,
+                given.pop("state"),
+                noise=noise if alone else None,
+                return_states=return_states,
+                return_named=False,
+                **{**given, "reverse": bool(given["reverse"])},
+            )
+        except ShapeError:
+            if alone:
+                raise
+            return None  # it reads a context, say, which only its layer has
 
 
 def _steps(inputs: Any) -> int | None:

@@ -178,6 +178,10 @@ class Graph:
         shape = (*first[:axis], size, *first[axis + 1 :])
         return self._make("concat", values, shape, max(v.span for v in values), axis)
 
+    def stop(self, value: Value) -> Value:
+        """The same, through which no gradient goes."""
+        return self._make("stop", (value,), value.shape, value.span)
+
     def permute(self, value: Value, order: Iterable[int]) -> Value:
         """Axes in another order."""
         chosen = tuple(order)
@@ -312,6 +316,8 @@ def _check_value(value: Value) -> None:
         if shapes[0][:-1] != shapes[1][:-1]:
             raise ValueError("its operands have different leading features")
         expected, span = (shapes[0][-1], shapes[1][-1]), SHARED
+    elif value.op == "stop":
+        expected = shapes[0]
     elif value.op in SUMS:
         expected, span = shapes[0], SHARED if value.op == "row_sum" else HELD
     else:
@@ -325,7 +331,7 @@ _ARITY: dict[str, int | None] = {
     **dict.fromkeys(BINARY, 2),
     "where": 3,
     **dict.fromkeys(REDUCTIONS, 1),
-    **dict.fromkeys(("reshape", "slice", "place", "permute", "expand", "row_sum", "time_sum"), 1),
+    **dict.fromkeys(("reshape", "slice", "place", "permute", "expand", "stop", "row_sum", "time_sum"), 1),
     "concat": None,
     "linear": 2,
     "outer": 2,

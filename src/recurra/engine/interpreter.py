@@ -48,9 +48,9 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    if missing <= 0 or value.span == 0 or reader.op in ("linear", "outer", "reshape"):
+    if missing <= 0 or value.span == 0 or reader.op in ("linear", "outer", "reshape", "stop"):
         return tensor
-    return tensor.reshape(*lead[value.span], *(1,) * missing, *value.shape)
+    return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
 
 
 def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         axes = tuple(axis + front for axis in value.settings[0])
         return read[0].sum(axes, keepdim=True) if op == "sum" else read[0].amax(axes, keepdim=True)
     if op == "reshape":
-        return read[0].reshape(*read[0].shape[:front], *value.shape)
+        return read[0].reshape((*read[0].shape[:front], *value.shape))
     if op == "slice":
         axis, *bounds = value.settings
         index = torch.arange(*bounds, device=like.device)
@@ -89,16 +89,18 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
     if op == "permute":
         return read[0].permute(*range(front), *(axis + front for axis in value.settings[0]))
     if op == "expand":
-        return read[0].expand(*lead[value.span], *value.shape)
+        return read[0].expand((*lead[value.span], *value.shape))
+    if op == "stop":
+        return read[0].detach()
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":
         x, y = read
         return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
     if op == "row_sum":
-        return read[0].reshape(-1, *value.shape).sum(0)
+        return read[0].reshape((-1, *value.shape)).sum(0)
     if op == "time_sum":
-        return read[0].reshape(-1, *lead[1], *value.shape).sum(0)
+        return read[0].reshape((-1, *lead[1], *value.shape)).sum(0)
     raise ValueError(f"{value}: no such instruction")
 
 

@@ -113,8 +113,8 @@ def _run(cell: Cell, call: Call) -> Result:
     return run_segments(call, step, step)
 
 
-def _obstacle(cell: Cell, facts: Facts) -> None:
-    return None
+def _offer(cell: Cell, facts: Facts) -> Callable[[], Result]:
+    return lambda: _run(cell, facts.of())
 
 
-LOOP = Backend("loop", _obstacle, _run)
+LOOP = Backend("loop", _offer)

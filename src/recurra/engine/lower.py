@@ -44,7 +44,8 @@ class Shared:
         for call in self.calls:
             args = _filled(call.args, found)
             kwargs = {name: _filled(value, found) for name, value in call.kwargs.items()}
-            result = call.op(*args, **kwargs)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not call.stops):
+                result = call.op(*args, **kwargs)
             several = result if isinstance(result, tuple | list) else (result,)
             tensors = [each for each in several if isinstance(each, Tensor)]
             found.update(zip(call.outputs, tensors, strict=True))
@@ -154,7 +155,8 @@ class _Lowerer:
             ) from problem
         values = found if isinstance(found, tuple) else (found,)
         for number, result, value in zip(call.outputs, results, values, strict=True):
-            self.rows[number] = self._shaped(value, result)
+            shaped = self._shaped(value, result)
+            self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
         for value in self.graph.values[before:]:
             self.places[value.number] = call.place
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -12,15 +14,14 @@ from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.machine import Machine, Name, Rows, side_by_side
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
-from recurra.errors import BackendError
 
 __all__ = ["NATIVE"]
 
 _FLOATS = (torch.float32, torch.float64)
 
 
-def _obstacle(cell: Cell, facts: Facts) -> str | None:
-    """Why the machine cannot run this call, or None if it can."""
+def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+    """How the machine would run a call, or why it cannot."""
     reason = recurra_runtime.native_reason()
     if reason is not None:
         return f"recurra-runtime has no native module. {reason}"
@@ -31,42 +32,60 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
         return f"{type(cell).__name__} does not say what it reads, so its step cannot be recorded"
     if call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any()):
         return "there is nothing to run"
-    why = other_modes()
+    given = given_of(call)
+    why = other_modes() or _odd_inputs(given)
     if why is not None:
         return why
-    for name, leaf in given_of(call):
-        if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
-            return f"{name[0]} is a {type(leaf).__name__}, of which only torch knows what it is"
-        if leaf.device.type != "cpu":
-            return f"{name[0]} is on {leaf.device}; the machine is the CPU's"
-        if leaf.dtype is not torch.bool and leaf.dtype not in _FLOATS:
-            return f"{name[0]} is of {str(leaf.dtype).removeprefix('torch.')}"
-    kinds = {leaf.dtype for _, leaf in given_of(call)} - {torch.bool}
-    if len(kinds) != 1:
-        return "its inputs are of several types"
+    dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
     try:
-        shared = recorded(cell, facts.source or cell, call).shared(cell)
+        record = recorded(cell, call, given)
     except Unrecordable as problem:
         return str(problem)
-    odd = next((t for t in shared if t.dtype not in (*kinds, torch.bool)), None)
-    if odd is not None:
-        return f"the cell has tensors of {str(odd.dtype).removeprefix('torch.')}"
-    return None
+    shared = record.shared(cell)
+    for place, tensor in enumerate(shared):
+        if tensor.dtype is torch.bool:
+            shared[place] = tensor.to(dtype)
+        elif tensor.dtype is not dtype or tensor.device.type != "cpu":
+            return f"the cell has tensors of {_short(tensor.dtype)} on {tensor.device}"
+    try:
+        machine = _machine(record, call, given, shared, dtype)
+    except Unrecordable as problem:
+        return str(problem)
+    return lambda: _run(call, machine, given, shared)
 
 
-def _run(cell: Cell, call: Call) -> Result:
-    record = recorded(cell, call.source or cell, call)
-    given = given_of(call)
-    dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
-    shared = [tensor.to(dtype) for tensor in record.shared(cell)]
-    machine = _machine(record, call, given, shared, dtype)
+def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
+    """What is odd about the tensors of a call, if anything is."""
+    kinds = set()
+    for (name, _), leaf in given:
+        if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
+            return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
+        if leaf.device.type != "cpu":
+            return f"{name} is on {leaf.device}; the machine is the CPU's"
+        if leaf.dtype is torch.bool:
+            continue
+        if leaf.dtype not in _FLOATS:
+            return f"{name} is of {_short(leaf.dtype)}"
+        kinds.add(leaf.dtype)
+    return None if len(kinds) == 1 else "its inputs are of several types"
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _run(
+    call: Call, machine: Machine, given: list[tuple[Name, Tensor]], shared: list[Tensor]
+) -> Result:
+    dtype, count = machine.dtype, len(machine.plan.states)
     tensors: dict[Name, Tensor] = {}
     for (kind, place), leaf in given:
         leaf = leaf if leaf.dtype is dtype else leaf.to(dtype)
         lead = 2 if kind in ("x", "noise") else 1
         name = ("from", place) if kind == "state" else (kind, place)
         tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
-    tensors |= {("shared", place): tensor for place, tensor in enumerate(shared)}
+    for place, tensor in enumerate(shared):
+        tensors["shared", place] = tensor
     initial = list(states.leaves(call.initial))
     if call.resets is not None:
         marks = call.resets
@@ -74,9 +93,8 @@ def _run(cell: Cell, call: Call) -> Result:
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
         tensors["reset", 0] = marks.to(dtype).contiguous()
         tensors |= {("initial", place): leaf.contiguous() for place, leaf in enumerate(initial)}
-    rows = Rows(call.time, call.batch, call.lengths, call.reverse)
-    y, *rest = machine.run(rows, tensors)
-    ends, every = rest[: record.states], rest[record.states :]
+    y, *rest = machine.run(Rows(call.time, call.batch, call.lengths, call.reverse), tensors)
+    ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
     return Result(
@@ -103,12 +121,9 @@ def _machine(
         if asked:
             wanted = tuple(name for name in asked if name[0] != "state")
     strides = tuple(tensor.stride() for tensor in shared)
-    try:
-        return record.machine(
-            wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
-        )
-    except Unrecordable as problem:
-        raise BackendError(f"native: {problem}") from None
+    return record.machine(
+        wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
+    )
 
 
-NATIVE = Backend("native", _obstacle, _run)
+NATIVE = Backend("native", _offer)

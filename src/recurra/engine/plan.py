@@ -162,7 +162,6 @@ def plan(
             inputs[name] if known is None else graph.apply("add", known, inputs[name])
         )
 
-    ahead = len(graph.values)
     for place, value in enumerate(states):
         comes_in(("dstate", place), value)
     comes_in(("dy", 0), y)
@@ -173,17 +172,17 @@ def plan(
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
     gradients = {
-        name: value for name, value in zip(names, found, strict=True) if value is not None
+        name: _zeros(graph, inputs[name]) if value is None and name[0] == "state" else value
+        for name, value in zip(names, found, strict=True)
+        if value is not None or name[0] == "state"
     }
     # What the gradient reads of the step itself, and what of that is kept.
     computed = {value for phase in forward.phases.values() for value in phase}
-    free = given | {y, *states} | {v for v in computed if v.span == SHARED}
-    new = set(graph.values[ahead:]) - set(inputs.values())
+    free = given | {y, *states}
     uses = {
         read for value in _needed(gradients.values(), computed | set(inputs.values()))
         for read in value.inputs if read in computed
     } | {value for value in gradients.values() if value in computed}
-    del new
     saved = cut(computed, uses, free)
     there = set(inputs.values()) | saved | free
     back = [inputs["dstate", place] for place in range(len(states))]
@@ -192,3 +191,9 @@ def plan(
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), labels, forward, backward, kept, gradients)
+
+
+def _zeros(graph: Graph, like: Value) -> Value:
+    """What comes back for a state that nothing hangs on."""
+    flat = graph.reshape(graph.constant(0.0), (1,) * len(like.shape))
+    return graph.expand(flat, like.shape, STEP)

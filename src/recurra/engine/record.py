@@ -90,6 +90,7 @@ class Called:
         kwargs: those given by name.
         outputs: numbers of the tensors that it gives.
         place: file and line of the user's code, with the line itself.
+        stops: whether gradients were turned off for it.
     """
 
     op: Any
@@ -97,6 +98,7 @@ class Called:
     kwargs: Mapping[str, Any]
     outputs: tuple[int, ...]
     place: str
+    stops: bool = False
 
     @property
     def name(self) -> str:
@@ -134,7 +136,7 @@ def record(step: Callable[..., Any], example: Callable[[int], Tree]) -> Recordin
     """Record ``step(*given)``, a function of trees of rows that returns ``(y, state)``.
 
     Args:
-        step: what is recorded; it runs without gradients.
+        step: what is recorded.
         example: trees of ``[batch, ...]`` tensors for a batch size.
 
     Raises:
@@ -167,7 +169,8 @@ class _Tape(TorchDispatchMode):
     def of(cls, step: Callable[..., Any], given: Tree, batch: int) -> _Tape:
         tape = cls(given)
         try:
-            with torch.no_grad(), collecting() as named, tape:
+            # With gradients on, so that it shows where the step turns them off.
+            with torch.enable_grad(), collecting() as named, tape:
                 result = step(*given)
         except Unrecordable:
             raise
@@ -203,7 +206,8 @@ class _Tape(TorchDispatchMode):
             for each in (result if isinstance(result, tuple | list) else (result,))
             if isinstance(each, Tensor)
         )
-        self.calls.append(Called(func, before[0], dict(before[1]), outputs, place))
+        stops = not torch.is_grad_enabled()
+        self.calls.append(Called(func, before[0], dict(before[1]), outputs, place, stops))
         return result
 
     def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
@@ -246,7 +250,11 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     """One recording from two."""
     if len(first.calls) != len(second.calls) or len(first.kept) != len(second.kept):
         raise Unrecordable("the step takes another path for another batch size")
-    seen = [_typed(a, b) for a, b in zip(first.kept, second.kept, strict=True)]
+    made = {number: call for call in first.calls for number in call.outputs}
+    seen = [
+        _typed(a, b, made.get(number))
+        for number, (a, b) in enumerate(zip(first.kept, second.kept, strict=True))
+    ]
     for number in first.own:
         if seen[number].axis is not None:
             raise Unrecordable(
@@ -287,18 +295,18 @@ _SHAPED = frozenset(
 )
 
 
-def _typed(a: Tensor, b: Tensor) -> Seen:
+def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
     """Where two shapes differ is the batch."""
     axis = None
     if a.shape != b.shape:
         odd = [d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
+        where = "" if call is None else f" ({call.place})"
+        what = "the step" if call is None else call.name
         if a.dim() != b.dim() or len(odd) != 1:
-            raise Unrecordable("the batch is in several axes of one tensor")
+            raise Unrecordable(f"{what} has the batch in several axes{where}")
         axis = odd[0]
         if (a.shape[axis], b.shape[axis]) != BATCHES:
-            raise Unrecordable(
-                "the batch is merged with another axis; keep rows in an axis of their own"
-            )
+            raise Unrecordable(f"{what} merges the batch with another axis, or cuts it{where}")
     return Seen(tuple(a.shape), axis, a.dtype)
 
 

@@ -158,8 +158,7 @@ def _run(
     call = prepare(
         running, inputs, state, return_named=watch is not None, source=cell, **settings
     )
-    chosen, _ = choose(running, facts_of(call), backend)
-    result = chosen.run(running, call)
+    result = choose(running, facts_of(call), backend).run()
     if watch is not None:
         watch.append((cell, result.named or {}))
     return Run(result.outputs, result.state, result.states)

@@ -1,0 +1,281 @@
+"""The native machine: what it promises beyond equal numbers."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from torch import nn
+
+import recurra
+import recurra_runtime
+from recurra.cells.base import cell_by_name, cell_names
+from recurra.states import leaves, map_tree
+
+pytestmark = pytest.mark.skipif(
+    not recurra_runtime.native_available(), reason="there is no native module"
+)
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch):
+    """Several threads, whatever the machine has, and however small the work is."""
+    monkeypatch.setattr("recurra.engine.machine._SHARED_FROM", 1.0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def outputs(cell, x, **options):
+    with torch.no_grad():
+        return recurra.run(cell, x, backend="native", **options)
+
+
+def example(cell, time, batch):
+    return map_tree(lambda leaf: torch.randn(time, batch, *leaf.shape[1:]), cell.example_input(1))
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_a_rows_bits_hang_on_nothing_else(name):
+    """Not on its batch mates, nor on chunks, steps or threads."""
+    cell = cell_by_name(name, 5, 20)
+    x = example(cell, 40, 9)
+    whole = outputs(cell, x)
+    alone = outputs(cell, map_tree(lambda leaf: leaf[:, 4:5], x))
+    assert torch.equal(whole.outputs[:, 4:5], alone.outputs)
+    state, parts = None, []
+    for start, stop in ((0, 17), (17, 18), (18, 40)):
+        piece = outputs(cell, map_tree(lambda leaf: leaf[start:stop], x), state=state)
+        state = piece.state
+        parts.append(piece.outputs)
+    assert torch.equal(torch.cat(parts), whole.outputs)
+    for a, b in zip(leaves(state), leaves(whole.state), strict=True):
+        assert torch.equal(a, b)
+    for count in (1, 3, 16):
+        torch.set_num_threads(count)
+        assert torch.equal(outputs(cell, x).outputs, whole.outputs)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_gradients_are_the_same_at_any_thread_count(count, batch):
+    torch.set_num_threads(count)
+    cell = recurra.LSTMCell(6, 33)
+    x = torch.randn(70, batch, 6, requires_grad=True)
+    weight = torch.randn(70, batch, 33)
+
+    def grads(backend):
+        total = (recurra.run(cell, x, backend=backend).outputs * weight).sum()
+        return torch.autograd.grad(total, [x, *cell.parameters()])
+
+    first, again, wanted = grads("native"), grads("native"), grads("loop")
+    for a, b, c in zip(first, again, wanted, strict=True):
+        assert torch.equal(a, b)
+        torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-4)
+
+
+ROUTES = {
+    "data": lambda cell: cell.recurrent_weight.data.mul_(0.5),
+    "assigned": lambda cell: setattr(
+        cell, "recurrent_weight", nn.Parameter(cell.recurrent_weight.detach() * 0.5)
+    ),
+    "data replaced": lambda cell: setattr(
+        cell.recurrent_weight, "data", cell.recurrent_weight.data * 0.5
+    ),
+    "numpy": lambda cell: cell.recurrent_weight.detach().numpy().__imul__(0.5),
+    "vector": lambda cell: nn.utils.vector_to_parameters(
+        nn.utils.parameters_to_vector(cell.parameters()).detach() * 0.5, cell.parameters()
+    ),
+    "load": lambda cell: cell.load_state_dict(
+        {name: value * 0.5 for name, value in cell.state_dict().items()}
+    ),
+    "load assign": lambda cell: cell.load_state_dict(
+        {name: value * 0.5 for name, value in cell.state_dict().items()}, assign=True
+    ),
+    "fused": lambda cell: _fused_step(cell),
+    "no bias": lambda cell: setattr(cell, "bias", None),
+}
+
+
+def _fused_step(cell):
+    optimizer = torch.optim.Adam(cell.parameters(), lr=0.1, fused=True)
+    for parameter in cell.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    cell.zero_grad()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_weights_changed_by_any_route_are_the_ones_used(route):
+    cell, x = recurra.GRUCell(3, 4), torch.randn(5, 2, 3)
+    before = outputs(cell, x).outputs
+    ROUTES[route](cell)
+    after = outputs(cell, x).outputs
+    assert not torch.equal(before, after) or route == "no bias"
+    with torch.no_grad():
+        wanted = recurra.run(cell, x, backend="loop").outputs
+    torch.testing.assert_close(after, wanted)
+
+
+class Tuned(recurra.Cell):
+    """A cell with settings of every kind."""
+
+    def __init__(self):
+        super().__init__(3, 3)
+        self.rate, self.activation = 0.5, torch.tanh
+        self.settings = {"scale": 1.0, "more": [1.0, 2.0]}
+        self.mask = torch.ones(3)
+        self.inner = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+
+    def initial_state(self, batch):
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):
+        h = self.rate * state.h + self.settings["scale"] * self.activation(self.inner(x))
+        h = h * self.mask * self.settings["more"][1]
+        return h, recurra.HiddenState(h)
+
+
+CHANGES = {
+    "number": lambda cell: setattr(cell, "rate", 0.25),
+    "function": lambda cell: setattr(cell, "activation", torch.sigmoid),
+    "dictionary": lambda cell: cell.settings.update(scale=0.5),
+    "list in it": lambda cell: cell.settings["more"].__setitem__(1, 0.3),
+    "tensor replaced": lambda cell: setattr(cell, "mask", torch.tensor([0.0, 1.0, 0.5])),
+    "tensor in place": lambda cell: cell.mask.mul_(0.5),
+    "part replaced": lambda cell: cell.inner.__setitem__(1, nn.ReLU()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_attributes_changed_by_any_route_are_the_ones_used(change):
+    cell, x = Tuned(), torch.randn(5, 2, 3)
+    before = outputs(cell, x).outputs
+    CHANGES[change](cell)
+    after = outputs(cell, x).outputs
+    assert not torch.equal(before, after)
+    with torch.no_grad():
+        torch.testing.assert_close(after, recurra.run(cell, x, backend="loop").outputs)
+
+
+def test_second_derivatives_are_torchs_own():
+    cell = recurra.GRUCell(2, 3).double()
+    x = torch.randn(4, 2, 2, dtype=torch.double, requires_grad=True)
+    lengths = torch.tensor([4, 2])
+
+    def run(x, *_):
+        return recurra.run(cell, x, lengths=lengths, backend="native").outputs
+
+    assert torch.autograd.gradcheck(run, (x, *cell.parameters()))
+    assert torch.autograd.gradgradcheck(run, (x, *cell.parameters()))
+
+
+def test_inputs_that_lie_any_way():
+    cell = recurra.LSTMCell(6, 5)
+    x = torch.randn(3, 7, 6)
+    ways = {
+        "batch first": x.transpose(0, 1),
+        "every other step": torch.randn(14, 3, 6)[::2],
+        "expanded": torch.randn(7, 1, 6).expand(7, 3, 6),
+        "a part of the features": torch.randn(7, 3, 11)[..., 2:8],
+        "features turned": torch.randn(7, 6, 3).transpose(1, 2),
+    }
+    for way in ways.values():
+        way = way.detach().requires_grad_()
+        got = recurra.run(cell, way, backend="native").outputs
+        wanted = recurra.run(cell, way, backend="loop").outputs
+        torch.testing.assert_close(got, wanted)
+        # Gradients that come in expanded, as from a sum, or turned.
+        for total in (lambda y: y.sum(), lambda y: (y.transpose(0, 2) ** 2).mean()):
+            a, b = (torch.autograd.grad(total(y), way, retain_graph=True)[0] for y in (got, wanted))
+            torch.testing.assert_close(a, b)
+
+
+def test_no_gradient_comes_in_for_what_is_not_used():
+    cell = recurra.LSTMCell(3, 4)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    for pick in (lambda r: r.state.c.sum(), lambda r: r.outputs[2].sum(), lambda r: r.state.h.sum()):
+        a, b = (
+            torch.autograd.grad(pick(recurra.run(cell, x, backend=name)), [x, *cell.parameters()])
+            for name in ("native", "loop")
+        )
+        for one, other in zip(a, b, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_padding_may_hold_anything():
+    cell = recurra.GRUCell(3, 4)
+    lengths = torch.tensor([2, 5, 0])
+    x = torch.randn(5, 3, 3)
+    behind = torch.arange(5)[:, None] >= lengths
+    foul = x.masked_fill(behind[..., None], torch.nan).requires_grad_()
+    got = recurra.run(cell, foul, lengths=lengths, backend="native")
+    assert not got.outputs[behind].any()
+    weight = torch.randn(5, 3, 4).masked_fill(behind[..., None], torch.nan)
+    got.outputs.backward(weight)
+    assert not foul.grad[behind].any()
+    for value in (foul.grad, *(p.grad for p in cell.parameters())):
+        assert value.isfinite().all()
+
+
+def test_what_changed_between_forward_and_back_is_noticed():
+    cell = recurra.GRUCell(3, 4)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    result = recurra.run(cell, x, backend="native").outputs
+    with torch.no_grad():
+        cell.recurrent_weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.sum().backward()
+
+
+def test_twice_back_through_one_graph():
+    cell = recurra.LSTMCell(3, 4)
+    x = torch.randn(5, 2, 3, requires_grad=True)
+    total = recurra.run(cell, x, backend="native").outputs.sum()
+    first = torch.autograd.grad(total, x, retain_graph=True)[0]
+    # Other calls in between must not take the memory that is kept for this one.
+    for _ in range(3):
+        recurra.run(cell, torch.randn(5, 2, 3), backend="native").outputs.sum().backward()
+    assert torch.equal(torch.autograd.grad(total, x)[0], first)
+
+
+def test_memory_is_given_back():
+    from recurra_runtime.backend import core
+
+    native = core()
+    cell, x = recurra.LSTMCell(8, 16), torch.randn(50, 4, 8)
+    recurra.run(cell, x, backend="native").outputs.sum().backward()
+    waiting = native.kept_bytes()
+    for _ in range(5):
+        recurra.run(cell, x, backend="native").outputs.sum().backward()
+        assert native.kept_bytes() == waiting
+
+
+def test_a_fork_has_threads_of_its_own():
+    cell, x = recurra.LSTMCell(8, 64), torch.randn(50, 8, 8)
+    wanted = outputs(cell, x).outputs
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        same = torch.equal(outputs(cell, x).outputs, wanted)
+        os.write(write, b"1" if same else b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 1) == b"1"
+
+
+def test_calls_from_several_threads():
+    from concurrent.futures import ThreadPoolExecutor
+
+    cells = [recurra.GRUCell(4, size) for size in (5, 40, 33)]
+    xs = [torch.randn(60, 5, 4) for _ in cells]
+    wanted = [outputs(cell, x).outputs for cell, x in zip(cells, xs, strict=True)]
+
+    def run(index):
+        at = index % 3
+        return torch.equal(outputs(cells[at], xs[at]).outputs, wanted[at])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(run, range(60)))

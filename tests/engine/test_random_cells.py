@@ -1,0 +1,90 @@
+"""Two hundred cells nobody has written run natively, as exactly as torch itself runs them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import recurra
+from engine.random_cells import Context, RandomCell
+from recurra.engine import explain
+from recurra.states import leaves, map_tree
+
+pytestmark = pytest.mark.skipif(
+    not __import__("recurra_runtime").native_available(), reason="there is no native module"
+)
+
+
+def results(cell, dtype, backend, inputs, weights, options):
+    """Everything a call gives, and all gradients of a weighted sum of it, in doubles."""
+    cell.to(dtype)
+    x, state, context = map_tree(lambda leaf: leaf.to(dtype).requires_grad_(), inputs)
+    run = recurra.run(cell, x, state, context=context, backend=backend, **options)
+    outputs = [run.outputs, *leaves(run.state)]
+    total = sum((out * weight.to(dtype)).sum() for out, weight in zip(outputs, weights, strict=True))
+    sources = [leaf for leaf in leaves((x, state, context)) if leaf is not None]
+    grads = torch.autograd.grad(total, [*sources, *cell.parameters()], allow_unused=True)
+    return [out.detach().double() for out in outputs] + [
+        None if grad is None else grad.double() for grad in grads
+    ]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 10**9),
+    time=st.integers(1, 6),
+    batch=st.integers(1, 6),
+    ragged=st.booleans(),
+    reset=st.booleans(),
+    reverse=st.booleans(),
+)
+def test_random_cells_run_natively(seed, time, batch, ragged, reset, reverse):
+    cell = RandomCell(seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    x = draw(time, batch, cell.input_size)
+    state = map_tree(lambda leaf: draw(*leaf.shape).tanh(), cell.initial_state(batch))
+    context = Context(draw(batch, cell.topic)) if cell.takes_context else None
+    weights = [draw(time, batch, cell.output_size), *(draw(*leaf.shape) for leaf in leaves(state))]
+    options = {"reverse": reverse}
+    if ragged:
+        options["lengths"] = torch.randint(0, time + 1, (batch,), generator=generator)
+        assume(options["lengths"].any())
+    if reset:
+        options["resets"] = torch.rand(time, batch, generator=generator) < 0.3
+    inputs = (x, state, context)
+    cell.distances = []
+    exact = results(cell, torch.float64, "loop", inputs, weights, options)
+    near = min([float(d) for d in cell.distances], default=1.0)
+    cell.distances = None
+    assume(near > 1e-4)
+    cell.float()
+    told = explain(cell, x, context=context)
+    assert told.choices[0].backend == "native", told
+    ours = results(cell, torch.float32, "native", inputs, weights, options)
+    theirs = results(cell, torch.float32, "loop", inputs, weights, options)
+    doubles = results(cell, torch.float64, "native", inputs, weights, options)
+    # Of one scale are all outputs, and all gradients: what cancels to nearly nothing is the rounding
+    # of what it is a sum of.
+    count = 1 + len(cell.widths)
+    scales = [
+        max(float(value.abs().max()) for value in part if value is not None)
+        for part in (exact[:count], exact[count:])
+    ]
+    for place, (want, got, torchs, wide) in enumerate(
+        zip(exact, ours, theirs, doubles, strict=True)
+    ):
+        scale = scales[place >= count]
+        if want is None:
+            assert got is None or not got.any()
+            continue
+        got = torch.zeros_like(want) if got is None else got
+        allowed = 2 * float((torchs - want).abs().max()) + 1e-6 * scale
+        assert float((got - want).abs().max()) <= allowed
+        wide = torch.zeros_like(want) if wide is None else wide
+        assert float((wide - want).abs().max()) <= 1e-7 * scale  # torch's constants are floats
