@@ -13,6 +13,7 @@
 #include "isa.h"
 #include "ops.h"
 #include "program.h"
+#include "threads.h"
 #include "workspace.h"
 
 namespace nb = nanobind;
@@ -164,6 +165,9 @@ NB_MODULE(_native, module) {
         .def(nb::init<std::size_t>())
         .def_prop_ro("address", &Kept::address)
         .def_ro("bytes", &Kept::bytes);
+    module.def("use_threads_of",
+               [](std::uintptr_t parallel) { recurra::use_threads_of(reinterpret_cast<recurra::Parallel>(parallel)); },
+               "Use the threads of the OpenMP whose GOMP_parallel is at this address; of an own pool if it is 0.");
     module.def("kept_bytes", &recurra::kept_bytes, "Bytes that wait to be used again.");
     module.def("keep_at_most", &recurra::keep_at_most, "How many bytes may wait.");
 }

@@ -106,13 +106,30 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
 };
 
+std::atomic<Parallel> others{nullptr};
+
+// However many threads come, each takes parts until none is left.
+struct Team {
+    void (*task)(void*, std::size_t);
+    void* data;
+    std::size_t parts;
+    std::atomic<std::size_t> next{0};
+};
+
+void join_team(void* given) {
+    Flush flush;
+    Team& team = *static_cast<Team*>(given);
+    for (std::size_t part; (part = team.next.fetch_add(1, std::memory_order_relaxed)) < team.parts;)
+        team.task(team.data, part);
+}
+
 // Never destroyed: its threads run until the process ends. A child of fork() has none of them.
 Pool* pool = nullptr;
 
 Pool& the_pool() {
     static const bool once = [] {
         pool = new Pool;
-        return pthread_atfork(nullptr, nullptr, [] { pool = new Pool; }) == 0;
+        return pthread_atfork(nullptr, nullptr, [] { pool = new Pool; others = nullptr; }) == 0;
     }();
     (void)once;
     return *pool;
@@ -121,9 +138,17 @@ Pool& the_pool() {
 }  // namespace
 
 void run_parts(std::size_t parts, void (*task)(void*, std::size_t), void* data) {
-    if (parts > 1) return the_pool().run(parts, task, data);
+    if (parts > 1) {
+        Pool& own = the_pool();  // made here, so that a child of fork() is seen
+        const Parallel parallel = others;
+        if (parallel == nullptr) return own.run(parts, task, data);
+        Team team{task, data, parts};
+        return parallel(join_team, &team, static_cast<unsigned>(parts), 0);
+    }
     Flush flush;
     if (parts == 1) task(data, 0);
 }
+
+void use_threads_of(Parallel parallel) { others = parallel; }
 
 }  // namespace recurra

@@ -10,6 +10,12 @@ namespace recurra {
 // The task must not throw, nor call this function. After fork() the child has a pool of its own.
 void run_parts(std::size_t parts, void (*task)(void* data, std::size_t part), void* data);
 
+// Whose threads: those of a GNU OpenMP that the process has already, given its GOMP_parallel; of this pool
+// again with null. Threads of another library that wait by spinning take the cores from those of the pool, and
+// are there at once if they are asked themselves.
+using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+void use_threads_of(Parallel parallel);
+
 template <class F>
 void for_each_part(std::size_t parts, F function) {
     run_parts(parts, [](void* data, std::size_t part) { (*static_cast<F*>(data))(part); }, &function);

@@ -20,6 +20,7 @@ from recurra.engine.assemble import Argument, Assembled, assemble
 from recurra.engine.graph import HELD, SHARED, STEP, Value
 from recurra.engine.interpreter import through_time
 from recurra.engine.plan import Plan
+from recurra.engine.threads import share_threads
 from recurra_runtime.backend import core
 
 __all__ = ["Machine", "Name", "Rows"]
@@ -205,6 +206,7 @@ class _Program:
     def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
         native = core()
         assert native is not None
+        share_threads()
         self.slots = {a.name: place * _WIDTH for place, a in enumerate(assembled.arguments)}
         self.made = native.Program.make(*assembled.parts)
         self.doubles = dtype is torch.float64
