@@ -424,11 +424,15 @@ def repeatable(make: MakeCell) -> None:
     noise = draw_noise(cell, TIME, BATCH)
     # A parametrization draws for itself, after the noise: here it would draw first.
     if noise is not None and not any(parametrize.is_parametrized(part) for part in cell.modules()):
-        replayed = engine_run(cell, inputs_of(cell), context=context_of(cell), noise=noise)
+        replayed = engine_run(
+            cell, inputs_of(cell), context=context_of(cell), noise=noise, backend=backend
+        )
         assert torch.equal(replayed.outputs, results[0][0])
         cell.eval()
         assert draw_noise(cell, TIME, BATCH) is None
-        again = engine_run(cell, inputs_of(cell), context=context_of(cell), noise=noise)
+        again = engine_run(
+            cell, inputs_of(cell), context=context_of(cell), noise=noise, backend=backend
+        )
         assert torch.equal(again.outputs, results[0][0]), "given noise is replayed in evaluation"
 
 

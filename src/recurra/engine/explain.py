@@ -137,7 +137,8 @@ def _example(
 
     A cell in a layer is assumed to read what it says it reads.
     """
-    if not alone or inputs is None:
+    made_up = not alone or inputs is None
+    if made_up:
         step = cell.example_input(1)
         if step is None:
             return None
@@ -155,9 +156,9 @@ def _example(
                 **{**given, "reverse": bool(given["reverse"])},
             )
         except ShapeError:
-            if alone:
+            if not made_up:
                 raise
-            return None  # it reads a context, say, which only its layer has
+            return None  # it reads a context, say, that nobody gave
 
 
 def _steps(inputs: Any) -> int | None:

@@ -11,6 +11,7 @@ import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.loop import LOOP
 from recurra.engine.machine import Machine, Name, Rows, side_by_side
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
@@ -29,9 +30,9 @@ def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
         return "named values are asked for, which are read from the step itself"
     call = facts.call
     if call is None:
-        return f"{type(cell).__name__} does not say what it reads, so its step cannot be recorded"
+        return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
     if call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any()):
-        return "there is nothing to run"
+        return LOOP.offer(cell, facts)  # a step of no rows says what an empty result looks like
     given = given_of(call)
     why = other_modes() or _odd_inputs(given)
     if why is not None:
