@@ -47,7 +47,7 @@ class SLSTMCell(AffineCell):
 
     c and n are kept divided by :math:`e^{m}`, with
     :math:`m_t = \max(\log \sigma(f) + m_{t-1}, i)`, so that no exponential overflows; h stays what
-    it is. No gradient goes through m, which cancels.
+    it is, since m cancels.
 
     The paper lets f be exponential or a sigmoid, and mixes heads by a block-diagonal U; here f is a
     sigmoid and U is whole. Its normalization, convolution and projections around the cell are left
@@ -111,7 +111,7 @@ class SLSTMCell(AffineCell):
         before = self.input_product(x) + self.recurrent_product(self.dropped(state.h, noise))
         i, f, z, o = before.chunk(4, 1)
         kept = logsigmoid(named("forget gate pre-activation", f)) + state.m
-        m = torch.maximum(kept, i).detach()
+        m = torch.maximum(kept, i)
         write = torch.exp(named("input gate pre-activation", i) - m)
         forget = torch.exp(kept - m)
         c = forget * state.c + write * candidate(z)

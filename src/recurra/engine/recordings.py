@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -181,7 +182,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
             raise Unrecordable("the step does not return y of its output_size")
         return result
 
-    with torch.random.fork_rng(devices=[]):
+    with _unseen():
         recording = record(step, example)
         names = [name for name, _ in given]
         lowered = lower(recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names])
@@ -190,6 +191,17 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
     paths = {id(tensor): path for tensor, path in _own(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
     return Recorded(lowered, names, places, lambda: _check_gradients(step, example, lowered))
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Nobody's random numbers move, and nobody's hooks see what is saved for gradients.
+
+    Activation checkpointing counts what is saved, and a recording is made once only.
+    """
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda kept: kept)
+    with torch.random.fork_rng(devices=[]), hooks:
+        yield
 
 
 def _drawn(tree: Tree, lead: int, batch: int) -> Tree:
@@ -247,7 +259,7 @@ def _check_gradients(step: Any, example: Any, lowered: Lowered) -> None:
         if value.op == "input":
             inputs[value.settings[0]] = swapped[value]
     outputs = [swapped[value] for value in lowered.outputs]
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+    with _unseen(), torch.enable_grad():
         given = map_tree(
             lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
         )
