@@ -157,7 +157,11 @@ class _Assembler:
                         and inner.span == value.span
                         and (inner.op == "mul" or rest.shape[-1:] == value.shape[-1:])
                     ):
-                        if inner.op == "linear" and rest.shape != value.shape and len(value.shape) > 1:
+                        if (
+                            inner.op == "linear"
+                            and rest.shape != value.shape
+                            and len(value.shape) > 1
+                        ):
                             continue
                         found[value] = (inner, rest)
                         taken.add(inner)
@@ -225,7 +229,9 @@ class _Assembler:
             whole, start = self.inside[value]
             around = self._allocate(whole)
             axis = whole.settings[0]
-            place = _Place(around.buffer, around.offset + start * around.strides[axis], around.strides)
+            place = _Place(
+                around.buffer, around.offset + start * around.strides[axis], around.strides
+            )
         else:
             place = _Place(self._buffer(value), 0, _packed(value.shape))
         self.places[value] = place
@@ -363,7 +369,9 @@ class _Assembler:
         axes = _merged(
             [
                 (size, (out, given))
-                for size, out, given in zip(value.shape, target.strides, source.strides, strict=True)
+                for size, out, given in zip(
+                    value.shape, target.strides, source.strides, strict=True
+                )
                 if size != 1
             ]
         )
@@ -438,9 +446,7 @@ class _Assembler:
             [_NUMBER[op], outer, n, count, step, *out, *(n for o in operands for n in o)]
         )
 
-    def run(
-        self, carries: Sequence[tuple[Any, Any, Any, Any]], padded: Iterable[Any]
-    ) -> Assembled:
+    def run(self, carries: Sequence[tuple[Any, Any, Any, Any]], padded: Iterable[Any]) -> Assembled:
         for phase in PHASES:
             for value in self.sections[phase]:
                 self.now, self.at = phase, self.order[value]
@@ -459,7 +465,10 @@ class _Assembler:
             self.moves,
             [
                 [
-                    number[start], number[read], number[left], -1 if end is None else number[end],
+                    number[start],
+                    number[read],
+                    number[left],
+                    -1 if end is None else number[end],
                     self.arguments[number[read]].size,
                 ]
                 for start, read, left, end in carries
@@ -533,8 +542,7 @@ class _Assembler:
         out = self._allocate(value)
         axes = self._axes(value, out, places)
         if len(axes) > 2 or any(
-            strides[0] != 1 or any(s not in (0, 1) for s in strides[1:])
-            for _, strides in axes[-1:]
+            strides[0] != 1 or any(s not in (0, 1) for s in strides[1:]) for _, strides in axes[-1:]
         ):
             # Not all strides at once: operands are laid out like the result first.
             places = [
@@ -567,9 +575,7 @@ class _Assembler:
             [place.buffer, place.offset, far[k + 1], int(strides[k + 1] == 0 and size > 1)]
             for k, place in enumerate(places)
         ]
-        self._emit(
-            self.now, op, outer, size, 0, -1, [out.buffer, out.offset, far[0], 0], reads
-        )
+        self._emit(self.now, op, outer, size, 0, -1, [out.buffer, out.offset, far[0], 0], reads)
         self.flops += outer * size * (10 if op in ("sigmoid", "tanh", "exp", "log") else 1)
 
     def _broadcast(self, read: Value, value: Value) -> _Place:
@@ -606,7 +612,12 @@ class _Assembler:
             aside = target = _Place(self._scratch(value), 0, _packed(value.shape))
             to = _packed((outer, 1, n))
         self._emit(
-            self.now, value.op, outer, n, count, shaped[1],
+            self.now,
+            value.op,
+            outer,
+            n,
+            count,
+            shaped[1],
             [target.buffer, target.offset, to[0] if outer > 1 else 0, 0],
             [[place.buffer, place.offset, shaped[0] if outer > 1 else 0, 0]],
         )
@@ -637,8 +648,14 @@ class _Assembler:
         if add is not None:
             reads.append([add.buffer, add.offset, apart, 0])
         self._emit(
-            self.now, "linear", outer, width, depth, len(self.matrices) - 1,
-            [target.buffer, target.offset, to[0][1][0] if to else 0, 0], reads,
+            self.now,
+            "linear",
+            outer,
+            width,
+            depth,
+            len(self.matrices) - 1,
+            [target.buffer, target.offset, to[0][1][0] if to else 0, 0],
+            reads,
         )
         if aside is not None:
             self._move(self.now, result, aside, out)
@@ -687,7 +704,13 @@ class _Assembler:
         else:
             buffer = self._total(value)
         self._emit(
-            self.now, value.op, 1, value.size, 0, 0, [buffer, 0, 0, 0],
+            self.now,
+            value.op,
+            1,
+            value.size,
+            0,
+            0,
+            [buffer, 0, 0, 0],
             [[place.buffer, place.offset, 0, 0]],
         )
         self.places[value] = _Place(buffer, 0, _packed(value.shape))
@@ -708,7 +731,13 @@ class _Assembler:
         far, distance = self._straight(g, len(g.shape) - 1)
         buffer = self._total(value, direct=turned or strides == _packed(value.shape))
         self._emit(
-            self.now, "outer", outer, width, height, 0, [buffer, 0, width, 0],
+            self.now,
+            "outer",
+            outer,
+            width,
+            height,
+            0,
+            [buffer, 0, width, 0],
             [[near.buffer, near.offset, apart, 0], [far.buffer, far.offset, distance, 0]],
         )
         own = (1, width) if turned else (width, 1)

@@ -394,7 +394,11 @@ def _expand(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
 @_of("slice", "narrow")
 def _slice(now: Lowering, a: Operand, axis: int = 0, *bounds: Any) -> Value:
     if axis % a.rank == a.axis:
-        if now.out.axis is not None and list(bounds[2:]) in ([], [1]) and bounds[:1] in ((), (0,), (None,)):
+        if (
+            now.out.axis is not None
+            and list(bounds[2:]) in ([], [1])
+            and bounds[:1] in ((), (0,), (None,))
+        ):
             return a.value
         raise now.refuse("cuts the batch")
     at = now.feature(a, axis)
@@ -414,7 +418,9 @@ def _select(now: Lowering, a: Operand, axis: int, index: int) -> Value:
 @_of("split", "split_with_sizes", "unbind", "chunk", "unsafe_split", "unsafe_chunk")
 def _split(now: Lowering, a: Operand, *given: Any, **named: Any) -> tuple[Value, ...]:
     single = now.call.name == "unbind"
-    axis = named.get("dim", (given[0] if given else 0) if single else (given[1] if len(given) > 1 else 0))
+    axis = named.get(
+        "dim", (given[0] if given else 0) if single else (given[1] if len(given) > 1 else 0)
+    )
     at = now.feature(a, axis)
     parts, start = [], 0
     for result in now.results:
@@ -457,7 +463,9 @@ def _ones(now: Lowering, *_: Any, **__: Any) -> Value:
 def _full(now: Lowering, *given: Any, **__: Any) -> Value:
     number = given[-1]
     if isinstance(number, Operand):
-        return now.graph.expand(now.graph.reshape(number.value, (1,) * len(now.features)), now.features)
+        return now.graph.expand(
+            now.graph.reshape(number.value, (1,) * len(now.features)), now.features
+        )
     return _constant(now, float(number))
 
 
@@ -475,7 +483,9 @@ def _mm(now: Lowering, a: Operand, b: Operand) -> Value:
 
 
 @_of("addmm", "addmv")
-def _addmm(now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1) -> Value:
+def _addmm(
+    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
+) -> Value:
     return _plus(now, c, _product(now, a, b), beta, alpha)
 
 
@@ -485,7 +495,9 @@ def _bmm(now: Lowering, a: Operand, b: Operand) -> Value:
 
 
 @_of("baddbmm")
-def _baddbmm(now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1) -> Value:
+def _baddbmm(
+    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
+) -> Value:
     return _plus(now, c, _batched(now, a, b), beta, alpha)
 
 

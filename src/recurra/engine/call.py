@@ -67,6 +67,7 @@ class Call:
         return_states: whether every step's state is wanted.
         return_named: whether named values are wanted.
         source: the cell that a twin was made of, or None.
+        checkpoint_every: steps between the states that are kept for the gradient, or None.
     """
 
     inputs: Tree
@@ -82,6 +83,7 @@ class Call:
     return_states: bool = False
     return_named: bool = False
     source: Cell | None = None
+    checkpoint_every: int | None = None
 
 
 class Backend(NamedTuple):
@@ -134,6 +136,7 @@ def prepare(
     return_states: bool,
     return_named: bool,
     source: Cell | None = None,
+    checkpoint_every: int | None = None,
 ) -> Call:
     """Check everything and draw the noise.
 
@@ -179,6 +182,7 @@ def prepare(
         return_states,
         return_named,
         source,
+        checkpoint_every,
     )
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell
 from recurra.engine.aten import ATEN
-from recurra.engine.call import Call, Facts, Result
+from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.checkpoints import in_windows
 from recurra.engine.loop import LOOP
 from recurra.engine.native import NATIVE
 from recurra.errors import BackendError, nearest
 from recurra.states import Tree
 
 __all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "facts_of", "is_plain"]
+
 
 class Chosen(NamedTuple):
     """A backend that was chosen.
@@ -46,13 +49,34 @@ def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
     for backend in BACKENDS:
         if forced not in (None, backend.name):
             continue
-        offer = backend.offer(cell, facts if forced is None else facts._replace(one_step=False))
+        offer = _offer(backend, cell, facts if forced is None else facts._replace(one_step=False))
         if not isinstance(offer, str):
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer
     raise BackendError(
         f"backend {forced!r} cannot run this call: {obstacles[str(forced)]}. Leave backend out."
     )
+
+
+def _offer(backend: Backend, cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+    """What a backend says to a call, or to its windows if it does not keep states between them."""
+    offer = backend.offer(cell, facts)
+    call = facts.call
+    if isinstance(offer, str) or call is None or backend is NATIVE or _whole(call):
+        return offer
+
+    def part(window: Call) -> Result:
+        run = backend.offer(cell, facts._replace(call=window))
+        assert not isinstance(run, str)
+        return run()
+
+    return lambda: in_windows(call, part)
+
+
+def _whole(call: Call) -> bool:
+    """Is nothing to be kept between windows?"""
+    every = call.checkpoint_every
+    return every is None or every >= call.time or call.batch == 0 or not torch.is_grad_enabled()
 
 
 def check_backend(forced: str | None) -> None:

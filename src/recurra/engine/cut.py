@@ -17,7 +17,9 @@ __all__ = ["cut"]
 _ENDLESS = 1 << 60
 
 
-def cut(computed: Collection[Value], uses: Collection[Value], free: Collection[Value]) -> set[Value]:
+def cut(
+    computed: Collection[Value], uses: Collection[Value], free: Collection[Value]
+) -> set[Value]:
     """The values to keep.
 
     Args:

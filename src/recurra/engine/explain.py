@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.engine.call import Call, Facts, prepare
 from recurra.engine.choose import choose, is_plain
+from recurra.engine.native import NATIVE, ready
+from recurra.engine.report import PlanReport, report
 from recurra.errors import SettingError, ShapeError, nearest
 from recurra.states import Tree
 
@@ -31,12 +34,19 @@ class Choice:
         cell: its class.
         backend: the backend's name.
         reason: why.
+        plan: what is computed when and what is kept, of a cell that runs on ``native``.
     """
 
     name: str
     cell: str
     backend: str
     reason: str
+    plan: PlanReport | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.name}: " if self.name else ""
+        told = f"{place}{self.cell} runs on {self.backend!r}: {self.reason}"
+        return told if self.plan is None else f"{told}\n{textwrap.indent(str(self.plan), '    ')}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +62,7 @@ class Explanation:
     native: str
 
     def __str__(self) -> str:
-        lines = [
-            f"{f'{choice.name}: ' if choice.name else ''}{choice.cell} runs on "
-            f"{choice.backend!r}: {choice.reason}"
-            for choice in self.choices
-        ]
-        return "\n".join([*lines, f"native: {self.native}"])
+        return "\n".join([*map(str, self.choices), f"native: {self.native}"])
 
 
 def explain(
@@ -102,9 +107,9 @@ def explain(
         why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
         if forced:
             why = ["it is forced"]
-        choices.append(
-            Choice(name, type(cell).__name__, chosen.name, "; ".join(why) or "nothing is faster")
-        )
+        reason = "; ".join(why) or "nothing is faster"
+        plan = _planned(cell, facts) if chosen.name == NATIVE.name else None
+        choices.append(Choice(name, type(cell).__name__, chosen.name, reason, plan))
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
     return Explanation(tuple(choices), _native())
@@ -159,6 +164,11 @@ def _example(
             if not made_up:
                 raise
             return None  # it reads a context, say, that nobody gave
+
+
+def _planned(cell: Cell, facts: Facts) -> PlanReport | None:
+    found = ready(cell, facts)
+    return None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
 
 
 def _steps(inputs: Any) -> int | None:

@@ -331,7 +331,9 @@ _ARITY: dict[str, int | None] = {
     **dict.fromkeys(BINARY, 2),
     "where": 3,
     **dict.fromkeys(REDUCTIONS, 1),
-    **dict.fromkeys(("reshape", "slice", "place", "permute", "expand", "stop", "row_sum", "time_sum"), 1),
+    **dict.fromkeys(
+        ("reshape", "slice", "place", "permute", "expand", "stop", "row_sum", "time_sum"), 1
+    ),
     "concat": None,
     "linear": 2,
     "outer": 2,

@@ -84,7 +84,9 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         whole = read[0].new_zeros(*read[0].shape[:front], *value.shape)
         return whole.index_copy(axis + front, index, read[0])
     if op == "concat":
-        parts = [t.expand(*lead[value.span], *v.shape) for t, v in zip(read, value.inputs, strict=True)]
+        parts = [
+            t.expand(*lead[value.span], *v.shape) for t, v in zip(read, value.inputs, strict=True)
+        ]
         return torch.cat(parts, value.settings[0] + front)
     if op == "permute":
         return read[0].permute(*range(front), *(axis + front for axis in value.settings[0]))

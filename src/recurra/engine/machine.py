@@ -1,8 +1,4 @@
-"""A planned step as two programs of the native machine, and one function of torch that runs them.
-
-The function owns every buffer: what the gradient reads again is written by the forward program where
-the backward one finds it, in memory that is kept between calls.
-"""
+"""A planned step as two programs of the native machine, and how rows lie in a call of them."""
 
 from __future__ import annotations
 
@@ -17,19 +13,15 @@ import torch
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
-from recurra.engine.graph import HELD, SHARED, STEP, Value
-from recurra.engine.interpreter import through_time
+from recurra.engine.graph import STEP, Value
 from recurra.engine.plan import Plan
 from recurra.engine.threads import share_threads
 from recurra_runtime.backend import core
 
-__all__ = ["Machine", "Name", "Rows"]
+__all__ = ["Machine", "Name", "Program", "Rows", "dense", "side_by_side"]
 
 Name = tuple[str, int]
 
-_STEPPED = ("x", "noise", "reset")
-# One argument of a call: address, strides of a step and of a row, shift, ring, mapped.
-_WIDTH = 6
 # Rows of a chunk, between whose parts values are kept; and of a window, which fits the cache.
 _CHUNK, _WINDOW = 256, 32
 # Operations below which another thread costs more than it does.
@@ -51,6 +43,21 @@ class Rows:
     batch: int
     lengths: Tensor | None
     reverse: bool
+
+    def window(self, start: int, stop: int) -> Rows:
+        """Some of the steps."""
+        if (start, stop) == (0, self.time):
+            return self
+        lengths = self.lengths
+        if lengths is not None:
+            lengths = (lengths - start).clamp(0, stop - start)
+        return Rows(stop - start, self.batch, lengths, self.reverse)
+
+    def windows(self, size: int) -> list[tuple[int, int]]:
+        """First and last step (and one) of windows of so many steps, as time runs."""
+        starts = range(0, self.time, size)
+        found = [(start, min(start + size, self.time)) for start in starts]
+        return found[::-1] if self.reverse else found
 
     def dealt(self, parts: int) -> tuple[Tensor | None, Tensor | None]:
         """Lengths and rows in the order in which threads take them: each gets long and short ones."""
@@ -84,38 +91,16 @@ class Machine:
         self.learns = plan.backward is not None
         # y that is a part of the state lies among the states.
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
-        self.forward = _Program(_forward(self), dtype)
-        self.backward = _Program(_backward(self), dtype) if self.learns else None
+        self.forward = Program(_forward(self), dtype)
+        self.backward = Program(_backward(self), dtype) if self.learns else None
 
-    def run(self, rows: Rows, given: dict[Name, Tensor]) -> tuple[Tensor, ...]:
-        """Run a call.
-
-        Args:
-            rows: of the call.
-            given: every input of the plan but states; what those begin with as ``("from", i)``.
-
-        Returns:
-            y, the states at the end, and the states after all steps if they are wanted.
-        """
-        found: tuple[Tensor, ...]
-        if self.learns:
-            found = _Through.apply(self, rows, tuple(given), *given.values())
-        else:
-            found, _ = _run_forward(self, rows, given)
-        return found
-
-    def threads(self, program: _Program, rows: Rows) -> int:
-        """How many share a call: not more than it is worth."""
-        work = program.flops * rows.time * rows.batch
-        return max(1, min(torch.get_num_threads(), int(work / _SHARED_FROM)))
-
-    def input_strides(self, name: Name, value: Value) -> tuple[int, ...] | None:
+    def input_strides(self, name: Name) -> tuple[int, ...] | None:
         """How a shared input lies; None: side by side."""
         return self.strides[name[1]] if name[0] == "shared" else None
 
 
 def _argument(machine: Machine, name: Name, value: Value) -> Argument:
-    strides = machine.input_strides(name, value)
+    strides = machine.input_strides(name)
     size = value.size if strides is None else _extent(value.shape, strides)
     return Argument(name, size, value, strides)
 
@@ -175,15 +160,13 @@ def _backward(machine: Machine) -> Assembled:
             Argument(("dfrom", place), value.size),
             Argument(("dto", place), value.size),
         ]
-        carries.append(
-            (("dfrom", place), ("dstate", place), ("dstate_out", place), ("dto", place))
-        )
+        carries.append((("dfrom", place), ("dstate", place), ("dstate_out", place), ("dto", place)))
     padded = []
     for name, value in plan.gradients.items():
         if name[0] == "state":
             continue
-        strides = machine.input_strides(name, value)
-        if strides is not None and not _dense(value.shape, strides):
+        strides = machine.input_strides(name)
+        if strides is not None and not dense(value.shape, strides):
             strides = None
         arguments.append(Argument(("d", name), value.size, None, strides, value))
         if value.span == STEP:
@@ -197,26 +180,38 @@ def _ends(name: str, count: int) -> list[Name]:
 
 
 def _read(sections: Any) -> set[Value]:
-    return {read for values in sections.phases.values() for value in values for read in value.inputs}
+    return {
+        read for values in sections.phases.values() for value in values for read in value.inputs
+    }
 
 
-class _Program:
-    """A verified program and the slots of its arguments."""
+class Program:
+    """A verified program and the slots of its arguments.
+
+    Args:
+        assembled: its parts.
+        dtype: of all numbers.
+    """
+
+    width = 6
+    """Numbers of an argument of a call: address, strides of a step and of a row, shift, ring, mapped."""
 
     def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
         native = core()
         assert native is not None
         share_threads()
-        self.slots = {a.name: place * _WIDTH for place, a in enumerate(assembled.arguments)}
+        self.slots = {a.name: place * self.width for place, a in enumerate(assembled.arguments)}
         self.made = native.Program.make(*assembled.parts)
         self.doubles = dtype is torch.float64
         self.constants = np.array(assembled.constants, np.float64 if self.doubles else np.float32)
         self.flops = assembled.flops
-        self.blank = [0] * (_WIDTH * (len(self.slots) + 1))
-        self.blank[-_WIDTH] = self.constants.ctypes.data
+        self.blank = [0] * (self.width * (len(self.slots) + 1))
+        self.blank[-self.width] = self.constants.ctypes.data
 
-    def run(self, rows: Rows, threads: int, flat: list[int], *, descending: bool) -> None:
+    def run(self, rows: Rows, flat: list[int], *, descending: bool) -> None:
         """Call the machine with arguments in their slots."""
+        work = self.flops * rows.time * rows.batch  # no more threads than it is worth
+        threads = max(1, min(torch.get_num_threads(), int(work / _SHARED_FROM)))
         slices = threads if rows.batch >= threads else 1  # else the steps are shared
         lengths, order = rows.dealt(slices)
         share = -(-rows.batch // slices)
@@ -232,245 +227,6 @@ class _Program:
             max(1, -(-_WINDOW // share)),
             flat,
         )
-
-
-def _run_forward(
-    machine: Machine, rows: Rows, given: dict[Name, Tensor]
-) -> tuple[tuple[Tensor, ...], _Kept]:
-    """Run the forward program; also give what is kept for the backward one."""
-    plan, program = machine.plan, machine.forward
-    time, batch = rows.time, rows.batch
-    ahead, behind = (1, 0) if rows.reverse else (0, 1)  # where a state is read, and left
-    kept = _Kept()
-    fill = _Filler(program)
-    for name, tensor in given.items():
-        if name in program.slots:
-            fill.given(name, tensor)
-    like = next(iter(given.values()))
-    itemsize = machine.dtype.itemsize
-    y: Tensor | None = None
-    ends: list[Tensor] = []
-    every: list[Tensor | None] = []
-    for place, value in enumerate(plan.states):
-        size = value.size
-        end = like.new_empty((batch, *value.shape), dtype=machine.dtype)
-        ends.append(end)
-        fill(("to", place), end.data_ptr(), 0, size, mapped=1)
-        whole: Tensor | None = None
-        if place == machine.y_state or machine.all_states:
-            whole = like.new_empty((time + 1, batch, *value.shape), dtype=machine.dtype)
-            kept.hold.append(whole)
-            address, ring = whole.data_ptr(), 0
-        else:
-            ring = 0 if machine.learns else 1
-            address = kept.memory((2 if ring else time + 1) * batch * size * itemsize)
-        mapped = int(whole is not None)
-        kept.where["state", place] = (address, batch * size, size, ahead, ring, mapped)
-        kept.where["state_out", place] = (address, batch * size, size, behind, ring, mapped)
-        view = None if whole is None else _steps(whole, behind, time)
-        if place == machine.y_state:
-            y = view
-        every.append(view if machine.all_states else None)
-    if y is None:
-        y = like.new_empty((time, batch, *plan.y.shape), dtype=machine.dtype)
-        kept.where["y", 0] = (y.data_ptr(), batch * plan.y.size, plan.y.size, 0, 0, 1)
-    for place, value in enumerate(plan.saved):
-        step = batch * value.size if value.span == STEP else 0
-        count = value.size if value.span == SHARED else batch * value.size
-        address = kept.memory(count * (time if value.span == STEP else 1) * itemsize)
-        kept.where["saved", place] = (address, step, value.size, 0, 0, 0)
-    fill.all(kept.where)
-    program.run(rows, machine.threads(program, rows), fill.flat, descending=rows.reverse)
-    if rows.reverse and rows.lengths is not None:
-        # Behind the end of a row stands the state it began with, where zeros are due.
-        y = _ended(y, rows) if machine.y_state is not None else y
-        every = [view if view is None else _ended(view, rows) for view in every]
-    states = tuple(
-        view.clone() if place == machine.y_state else view
-        for place, view in enumerate(every)
-        if view is not None
-    )
-    return (y, *ends, *states), kept
-
-
-class _Kept:
-    """Memory between forward and backward: it goes back when nothing holds this any more."""
-
-    def __init__(self) -> None:
-        self.where: dict[Name, tuple[int, ...]] = {}
-        self.hold: list[Any] = []
-
-    def memory(self, count: int) -> int:
-        """So many bytes, at an address."""
-        native = core()
-        assert native is not None
-        block = native.Kept(max(count, 1))
-        self.hold.append(block)
-        return int(block.address)
-
-
-class _Filler:
-    """Puts arguments into the slots of a program."""
-
-    def __init__(self, program: _Program) -> None:
-        self.slots, self.flat = program.slots, program.blank.copy()
-
-    def __call__(
-        self, name: Any, address: int, step: int, row: int, shift: int = 0, ring: int = 0,
-        mapped: int = 0,
-    ) -> None:
-        """One argument, where the program has it."""
-        at = self.slots.get(name)
-        if at is not None:
-            self.flat[at : at + _WIDTH] = (address, step, row, shift, ring, mapped)
-
-    def all(self, where: dict[Name, tuple[int, ...]]) -> None:
-        """Several arguments, as they are told."""
-        for name, told in where.items():
-            at = self.slots.get(name)
-            if at is not None:
-                self.flat[at : at + _WIDTH] = told
-
-    def given(self, name: Name, tensor: Tensor) -> None:
-        """An input."""
-        if name[0] == "shared":
-            self(name, tensor.data_ptr(), 0, 0)
-        elif name[0] in _STEPPED:
-            self(name, tensor.data_ptr(), tensor.stride(0), tensor.stride(1), mapped=1)
-        else:
-            self(name, tensor.data_ptr(), 0, tensor.stride(0), mapped=1)
-
-
-class _Through(torch.autograd.Function):
-    """A whole call, forward and back."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, machine: Machine, rows: Rows, names: tuple[Name, ...], *tensors: Tensor
-    ) -> tuple[Tensor, ...]:
-        found, kept = _run_forward(machine, rows, dict(zip(names, tensors, strict=True)))
-        ctx.machine, ctx.rows, ctx.names, ctx.kept = machine, rows, names, kept
-        ctx.save_for_backward(*tensors, found[0])
-        ctx.set_materialize_grads(False)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        machine: Machine = ctx.machine
-        *tensors, y = ctx.saved_tensors  # looks whether anybody changed them
-        given = dict(zip(ctx.names, tensors, strict=True))
-        if torch.is_grad_enabled():
-            results = _again(machine, ctx.rows, given, grads)
-        else:
-            results = _run_backward(machine, ctx.rows, given, y, ctx.kept, grads)
-        return (None, None, None, *(results.get(name) for name in ctx.names))
-
-
-def _run_backward(
-    machine: Machine,
-    rows: Rows,
-    given: dict[Name, Tensor],
-    y: Tensor,
-    kept: _Kept,
-    grads: Sequence[Tensor | None],
-) -> dict[Name, Tensor]:
-    """Run the backward program; the gradients of what was given."""
-    plan, program = machine.plan, machine.backward
-    assert program is not None
-    time, batch, count = rows.time, rows.batch, len(plan.states)
-    ahead, behind = (0, 1) if rows.reverse else (1, 0)  # time runs the other way
-    fill = _Filler(program)
-    for name, tensor in given.items():
-        if name in program.slots:
-            fill.given(name, tensor)
-    fill.all(kept.where)
-    hold = _Kept()
-
-    def comes_in(name: Name, grad: Tensor | None, value: Value, *, steps: bool) -> None:
-        if name not in program.slots:
-            return
-        if grad is None:
-            zeros = y.new_zeros(value.size)
-            hold.hold.append(zeros)
-            fill(name, zeros.data_ptr(), 0, 0)
-            return
-        if not side_by_side(grad, 2 if steps else 1):
-            grad = grad.contiguous()
-        hold.hold.append(grad)
-        step, row = (grad.stride(0), grad.stride(1)) if steps else (0, grad.stride(0))
-        fill(name, grad.data_ptr(), step, row, mapped=1)
-
-    comes_in(("dy", 0), grads[0], plan.y, steps=True)
-    results: dict[Name, Tensor] = {}
-    for place, value in enumerate(plan.states):
-        comes_in(("dfrom", place), grads[1 + place], value, steps=False)
-        if machine.all_states:
-            comes_in(("dstates", place), grads[1 + count + place], value, steps=True)
-        size = value.size
-        address = hold.memory(2 * batch * size * machine.dtype.itemsize)
-        fill(("dstate", place), address, batch * size, size, ahead, ring=1)
-        fill(("dstate_out", place), address, batch * size, size, behind, ring=1)
-        end = results["from", place] = y.new_empty((batch, *value.shape))
-        fill(("dto", place), end.data_ptr(), 0, size, mapped=1)
-    for name, value in plan.gradients.items():
-        if name[0] == "state":
-            continue
-        strides = machine.input_strides(name, value)
-        if value.span == SHARED and strides is not None and _dense(value.shape, strides):
-            result = torch.empty_strided(value.shape, strides, dtype=y.dtype)
-            fill(("d", name), result.data_ptr(), 0, 0)
-        else:
-            lead = ((), (batch,), (time, batch))[value.span]
-            # What a row of no steps holds is not computed.
-            make = y.new_zeros if value.span == HELD else y.new_empty
-            result = make((*lead, *value.shape))
-            step = batch * value.size if value.span == STEP else 0
-            row = value.size if value.span >= HELD else 0
-            fill(("d", name), result.data_ptr(), step, row, mapped=int(value.span >= HELD))
-        results[name] = result
-    program.run(rows, machine.threads(program, rows), fill.flat, descending=not rows.reverse)
-    return results
-
-
-def _again(
-    machine: Machine, rows: Rows, given: dict[Name, Tensor], grads: Sequence[Tensor | None]
-) -> dict[Name, Tensor]:
-    """The gradients in plain torch, so that they have gradients themselves."""
-    names = [name for name, tensor in given.items() if tensor.requires_grad]
-    found = through_time(
-        machine.plan, rows.time, rows.batch, rows.lengths, rows.reverse, given, machine.all_states
-    )
-    pairs = [
-        (out, grad)
-        for out, grad in zip(found, grads, strict=True)
-        if grad is not None and out.requires_grad
-    ]
-    if not pairs or not names:
-        return {}
-    back = torch.autograd.grad(
-        [out for out, _ in pairs],
-        [given[name] for name in names],
-        [grad for _, grad in pairs],
-        create_graph=True,
-        allow_unused=True,
-    )
-    return {name: g for name, g in zip(names, back, strict=True) if g is not None}
-
-
-def _steps(whole: Tensor, start: int, steps: int) -> Tensor:
-    """Steps of a buffer as a tensor of its own, which autograd does not take for a view."""
-    offset = start * whole.stride(0)
-    part = torch.empty(0, dtype=whole.dtype)
-    return part.set_(whole.untyped_storage(), offset, (steps, *whole.shape[1:]), whole.stride())
-
-
-def _ended(values: Tensor, rows: Rows) -> Tensor:
-    """A copy with zeros right behind the end of each row."""
-    assert rows.lengths is not None
-    copy = values.clone()
-    short = (rows.lengths < rows.time).nonzero().flatten()
-    copy[rows.lengths[short], short] = 0
-    return copy
 
 
 def side_by_side(tensor: Tensor, lead: int) -> bool:
@@ -491,6 +247,6 @@ def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+def dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Is every number of the memory used once?"""
     return _extent(shape, strides) == math.prod(shape) and 0 not in strides

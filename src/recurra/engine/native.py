@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,14 +16,45 @@ from recurra.engine.loop import LOOP
 from recurra.engine.machine import Machine, Name, Rows, side_by_side
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
+from recurra.engine.through import run_through
 
-__all__ = ["NATIVE"]
+__all__ = ["NATIVE", "Ready", "ready"]
 
 _FLOATS = (torch.float32, torch.float64)
 
 
+class Ready(NamedTuple):
+    """A call that the machine can run.
+
+    Args:
+        machine: with its programs.
+        given: the row inputs, by name.
+        shared: what all rows share.
+    """
+
+    machine: Machine
+    given: list[tuple[Name, Tensor]]
+    shared: list[Tensor]
+
+
 def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
     """How the machine would run a call, or why it cannot."""
+    call = facts.call
+    if call is not None and _empty(call):
+        return LOOP.offer(cell, facts)  # a step of no rows says what an empty result looks like
+    found = ready(cell, facts)
+    if isinstance(found, str):
+        return found
+    return lambda: _run(facts.of(), *found)
+
+
+def _empty(call: Call) -> bool:
+    """Is there nothing to run?"""
+    return call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any())
+
+
+def ready(cell: Cell, facts: Facts) -> Ready | str:
+    """The machine for a call that has something to run, or why there is none."""
     reason = recurra_runtime.native_reason()
     if reason is not None:
         return f"recurra-runtime has no native module. {reason}"
@@ -31,8 +63,6 @@ def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
     call = facts.call
     if call is None:
         return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
-    if call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any()):
-        return LOOP.offer(cell, facts)  # a step of no rows says what an empty result looks like
     given = given_of(call)
     why = other_modes() or _odd_inputs(given)
     if why is not None:
@@ -40,19 +70,15 @@ def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
     dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
     try:
         record = recorded(cell, call, given)
+        shared = record.shared(cell)
+        for place, tensor in enumerate(shared):
+            if tensor.dtype is torch.bool:
+                shared[place] = tensor.to(dtype)
+            elif tensor.dtype is not dtype or tensor.device.type != "cpu":
+                return f"the cell has tensors of {_short(tensor.dtype)} on {tensor.device}"
+        return Ready(_machine(record, call, given, shared, dtype), given, shared)
     except Unrecordable as problem:
         return str(problem)
-    shared = record.shared(cell)
-    for place, tensor in enumerate(shared):
-        if tensor.dtype is torch.bool:
-            shared[place] = tensor.to(dtype)
-        elif tensor.dtype is not dtype or tensor.device.type != "cpu":
-            return f"the cell has tensors of {_short(tensor.dtype)} on {tensor.device}"
-    try:
-        machine = _machine(record, call, given, shared, dtype)
-    except Unrecordable as problem:
-        return str(problem)
-    return lambda: _run(call, machine, given, shared)
 
 
 def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
@@ -94,7 +120,8 @@ def _run(
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
         tensors["reset", 0] = marks.to(dtype).contiguous()
         tensors |= {("initial", place): leaf.contiguous() for place, leaf in enumerate(initial)}
-    y, *rest = machine.run(Rows(call.time, call.batch, call.lengths, call.reverse), tensors)
+    rows = Rows(call.time, call.batch, call.lengths, call.reverse)
+    y, *rest = run_through(machine, rows, tensors, call.checkpoint_every)
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]

@@ -42,7 +42,10 @@ class Sections:
 
 
 def sections(
-    outputs: Iterable[Value], given: Collection[Value], carried: Iterable[Value], into: Iterable[Value]
+    outputs: Iterable[Value],
+    given: Collection[Value],
+    carried: Iterable[Value],
+    into: Iterable[Value],
 ) -> Sections:
     """Divide what outputs need into phases.
 
@@ -180,13 +183,17 @@ def plan(
     computed = {value for phase in forward.phases.values() for value in phase}
     free = given | {y, *states}
     uses = {
-        read for value in _needed(gradients.values(), computed | set(inputs.values()))
-        for read in value.inputs if read in computed
+        read
+        for value in _needed(gradients.values(), computed | set(inputs.values()))
+        for read in value.inputs
+        if read in computed
     } | {value for value in gradients.values() if value in computed}
     saved = cut(computed, uses, free)
     there = set(inputs.values()) | saved | free
     back = [inputs["dstate", place] for place in range(len(states))]
-    into = [gradients["state", place] for place in range(len(states)) if ("state", place) in gradients]
+    into = [
+        gradients["state", place] for place in range(len(states)) if ("state", place) in gradients
+    ]
     rest = [value for name, value in gradients.items() if name[0] != "state"]
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))

@@ -216,7 +216,10 @@ class _Tape(TorchDispatchMode):
             raise Unrecordable(
                 f"{name} draws random numbers ({place}); a cell draws them in noise()"
             )
-        if torch.Tag.data_dependent_output in func.tags or torch.Tag.dynamic_output_shape in func.tags:
+        if (
+            torch.Tag.data_dependent_output in func.tags
+            or torch.Tag.dynamic_output_shape in func.tags
+        ):
             raise Unrecordable(f"the step looks at the numbers in a tensor ({place})")
         if func._schema.is_mutable:
             target = args[0] if args and isinstance(args[0], Tensor) else None
@@ -333,8 +336,10 @@ def _place() -> str:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
             line = linecache.getline(name, frame.f_lineno).strip()
-            return f"{Path(name).name}, line {frame.f_lineno}: {line}" if line else (
-                f"{Path(name).name}, line {frame.f_lineno}"
+            return (
+                f"{Path(name).name}, line {frame.f_lineno}: {line}"
+                if line
+                else (f"{Path(name).name}, line {frame.f_lineno}")
             )
         frame = frame.f_back  # type: ignore[assignment]
     return "unknown place"

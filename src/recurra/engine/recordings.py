@@ -185,7 +185,9 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
     with _unseen():
         recording = record(step, example)
         names = [name for name, _ in given]
-        lowered = lower(recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names])
+        lowered = lower(
+            recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
+        )
         _check_states(lowered, given)
         _check_numbers(step, example, lowered)
     paths = {id(tensor): path for tensor, path in _own(cell)}
@@ -242,7 +244,9 @@ def _check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
         got = found[value.number].reshape(expected.shape)
         bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
         scale = float(expected.abs().nan_to_num().max()) + 1e-30
-        if not torch.allclose(got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True):
+        if not torch.allclose(
+            got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True
+        ):
             raise Unrecordable("the recorded step gives other numbers than the step itself")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_size
 from recurra.engine.aten import outside_graphs
 from recurra.engine.call import Run, prepare, tracing
 from recurra.engine.choose import choose, facts_of
@@ -37,6 +37,7 @@ def run(
     return_states: bool = False,
     parameters: Mapping[str, Tensor] | None = None,
     backend: BackendName | None = None,
+    checkpoint_every: int | None = None,
 ) -> Run:
     """Run ``cell`` through time.
 
@@ -58,6 +59,10 @@ def run(
             cell's own may have no memory (a cell made on the device ``meta``).
         backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None, as
             :func:`recurra.engine.explain` says.
+        checkpoint_every: keep for the gradient only the state before every so many steps, and run
+            the steps between again when the gradient comes to them: for long sequences, memory for
+            about a third more time. About the square root of the number of steps keeps least. None
+            keeps every step.
 
     Returns:
         outputs (zero at padded steps), each row's state after its own last step, and all states.
@@ -80,6 +85,9 @@ def run(
         "reverse": reverse,
         "return_states": return_states,
         "backend": backend,
+        "checkpoint_every": (
+            None if checkpoint_every is None else check_size("checkpoint_every", checkpoint_every)
+        ),
     }
     _refuse_hooks(cell)
     if parameters is None:
@@ -155,9 +163,7 @@ def _run(
                 "into the class, and lists of modules into a ModuleList."
             )
         running = cast(Cell, twin(cell, parameters))
-    call = prepare(
-        running, inputs, state, return_named=watch is not None, source=cell, **settings
-    )
+    call = prepare(running, inputs, state, return_named=watch is not None, source=cell, **settings)
     result = choose(running, facts_of(call), backend).run()
     if watch is not None:
         watch.append((cell, result.named or {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from recurra.cells.base import Cell
-from recurra.checks import check_flag
+from recurra.checks import check_flag, check_size
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
 from recurra.errors import SettingError, kind_of
@@ -24,9 +24,11 @@ class Recurrent(Layer):
         reverse: run each row from its own last step to its first; outputs stay where their inputs
             are. Such a layer is not causal.
         backend: forces a backend of :func:`recurra.engine.run`; None chooses.
+        checkpoint_every: keeps for the gradient only the state before every so many steps, for long
+            sequences; None keeps every step.
 
     Raises:
-        SettingError: something that is no cell.
+        SettingError: something that is no cell, or no number of steps.
         BackendError: an unknown backend.
 
     Example:
@@ -37,7 +39,12 @@ class Recurrent(Layer):
     """
 
     def __init__(
-        self, cell: Cell, *, reverse: bool = False, backend: BackendName | None = None
+        self,
+        cell: Cell,
+        *,
+        reverse: bool = False,
+        backend: BackendName | None = None,
+        checkpoint_every: int | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(cell, Cell):
@@ -49,6 +56,9 @@ class Recurrent(Layer):
         self.cell = cell
         self.reverse = check_flag("reverse", reverse)
         self.backend = backend
+        self.checkpoint_every = (
+            None if checkpoint_every is None else check_size("checkpoint_every", checkpoint_every)
+        )
         self.input_size, self.output_size = cell.input_size, cell.output_size
 
     @property
@@ -78,6 +88,7 @@ class Recurrent(Layer):
             resets=resets,
             reverse=self.reverse,
             backend=self.backend,
+            checkpoint_every=self.checkpoint_every,
         )
         return LayerOutput(outputs, self.read_last(outputs, lengths), state)
 
@@ -89,4 +100,7 @@ class Recurrent(Layer):
 
     def extra_repr(self) -> str:
         """What differs from a plain forward layer."""
-        return "reverse=True" if self.reverse else ""
+        told = ["reverse=True"] if self.reverse else []
+        if self.checkpoint_every is not None:
+            told.append(f"checkpoint_every={self.checkpoint_every}")
+        return ", ".join(told)
