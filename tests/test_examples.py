@@ -12,7 +12,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
     "language_model": r"epoch 6: 0\.\d+ nats per symbol",
     "one_label": r"good with probability 0\.[89]\d|good with probability 1\.00",
-    "own_cell": r"Zoneout runs on 'loop'",
+    "own_cell": r"Zoneout runs on 'native'",
 }
 
 

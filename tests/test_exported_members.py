@@ -56,7 +56,9 @@ def test_every_room_is_known() -> None:
 def test_all_is_sorted_and_true(name: str) -> None:
     module = import_module(name)
     names = module.__all__
-    assert names == sorted(set(names))
+    # Constants, classes, functions, as the linter sorts them.
+    order = sorted(set(names), key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+    assert names in (sorted(set(names)), order)
     assert all(hasattr(module, public) for public in names)
     assert not any(public.startswith("_") for public in names)
 

@@ -118,7 +118,18 @@ class RandomCell(recurra.Cell):
     def _draw(self, draw: random.Random, pool: list[int]) -> None:
         kind = draw.choice(
             ["linear", "linear", "joined", "transposed", "smooth", "smooth", "kinked", "rows"]
-            + ["binary", "binary", "where", "chunk", "slice", "stack", "scale", "norm", "mix", "max"]
+            + [
+                "binary",
+                "binary",
+                "where",
+                "chunk",
+                "slice",
+                "stack",
+                "scale",
+                "norm",
+                "mix",
+                "max",
+            ]
         )
         at, other = draw.randrange(len(pool)), draw.randrange(len(pool))
         width, size = pool[at], draw.choice((1, 3, 4, 8, 11))

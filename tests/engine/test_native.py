@@ -196,7 +196,11 @@ def test_inputs_that_lie_any_way():
 def test_no_gradient_comes_in_for_what_is_not_used():
     cell = recurra.LSTMCell(3, 4)
     x = torch.randn(5, 2, 3, requires_grad=True)
-    for pick in (lambda r: r.state.c.sum(), lambda r: r.outputs[2].sum(), lambda r: r.state.h.sum()):
+    for pick in (
+        lambda r: r.state.c.sum(),
+        lambda r: r.outputs[2].sum(),
+        lambda r: r.state.h.sum(),
+    ):
         a, b = (
             torch.autograd.grad(pick(recurra.run(cell, x, backend=name)), [x, *cell.parameters()])
             for name in ("native", "loop")

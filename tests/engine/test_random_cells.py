@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from engine.random_cells import Context, RandomCell
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import recurra
-from engine.random_cells import Context, RandomCell
 from recurra.engine import explain
 from recurra.states import leaves, map_tree
 
@@ -23,7 +23,9 @@ def results(cell, dtype, backend, inputs, weights, options):
     x, state, context = map_tree(lambda leaf: leaf.to(dtype).requires_grad_(), inputs)
     run = recurra.run(cell, x, state, context=context, backend=backend, **options)
     outputs = [run.outputs, *leaves(run.state)]
-    total = sum((out * weight.to(dtype)).sum() for out, weight in zip(outputs, weights, strict=True))
+    total = sum(
+        (out * weight.to(dtype)).sum() for out, weight in zip(outputs, weights, strict=True)
+    )
     sources = [leaf for leaf in leaves((x, state, context)) if leaf is not None]
     grads = torch.autograd.grad(total, [*sources, *cell.parameters()], allow_unused=True)
     return [out.detach().double() for out in outputs] + [

@@ -59,7 +59,15 @@ def test_aten_equals_loop(kind, reset, lengths, reverse, dtype):
 
 
 def test_choice_of_backend():
-    assert explain(LSTMCell(3, 4)).choices[0].backend == "aten"
+    for module in (LSTMCell(3, 4), Zoneout(LSTMCell(3, 4)), recurra.GRUResetBeforeCell(3, 4)):
+        assert explain(module).choices[0].backend == "native"
+
+
+def test_choice_without_the_machine(monkeypatch):
+    monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It was not built.")
+    choice = explain(LSTMCell(3, 4)).choices[0]
+    assert choice.backend == "aten"
+    assert "no native module. It was not built." in choice.reason
     for module, words in [
         (Zoneout(LSTMCell(3, 4)), "Zoneout.step has no torch_form"),
         (ElmanCell(3, 4, activation=None), "torch_form"),
@@ -73,7 +81,8 @@ def test_choice_of_backend():
     assert explain(GRUCell(3, 4), return_states=True).choices[0].backend == "aten"
     noisy = explain(GRUCell(3, 4), noise=Noise(torch.zeros(1, 1)))
     assert "noise" in noisy.choices[0].reason
-    assert "not one tensor" in explain(GRUCell(3, 4), torch.randn(2, 2)).choices[0].reason
+    with pytest.raises(ShapeError, match=r"expected \[time, batch, 3\]"):
+        explain(GRUCell(3, 4), torch.randn(2, 2))
 
 
 def test_explain_is_what_happens():
@@ -90,9 +99,12 @@ def test_explain_is_what_happens():
             return super().torch_form()
 
     cell = Seen(3, 4)
-    assert explain(cell).choices[0].backend == "aten"
+    assert explain(cell).choices[0].backend == "native"
+    run(cell, torch.randn(2, 1, 3))
     calls.clear()
     run(cell, torch.randn(2, 1, 3))
+    assert not calls, "the recorded step runs"
+    run(cell, torch.randn(2, 1, 3), backend="aten")
     assert set(calls) == {"aten"}
     calls.clear()
     run(cell, torch.randn(2, 1, 3), backend="loop")
@@ -104,8 +116,8 @@ def test_explain_a_layer():
         [recurra.Recurrent(LSTMCell(3, 4)), recurra.Recurrent(Zoneout(GRUCell(4, 4)))]
     )
     text = str(explain(stack))
-    assert "layers.0.cell: LSTMCell runs on 'aten'" in text
-    assert "layers.1.cell: Zoneout runs on 'loop'" in text
+    assert "layers.0.cell: LSTMCell runs on 'native'" in text
+    assert "layers.1.cell: Zoneout runs on 'native'" in text
     with pytest.raises(ShapeError, match=r"no recurra\.Cell"):
         explain(torch.nn.Linear(2, 2))
 
@@ -126,7 +138,6 @@ def test_an_inherited_form_is_not_trusted():
         cell = kind(3, 4)
         plain = LSTMCell(3, 4)
         plain.load_state_dict(cell.state_dict())
-        assert explain(cell).choices[0].backend == "loop"
         assert torch.allclose(run(cell, x).outputs, 2 * run(plain, x).outputs, atol=1e-6)
         with pytest.raises(BackendError, match=r"Doubled.step has no torch_form"):
             run(cell, x, backend="aten")
@@ -171,7 +182,7 @@ def test_named_inputs_and_wide_elements():
     by_hand = inputs.picture[0, 2] * torch.exp(-inputs.gap[1, 2]) + inputs.picture[1, 2]
     assert torch.allclose(got.state.kept[2], by_hand)
     layered = recurra.Recurrent(cell)(inputs, lengths=[4, 0, 2])
-    assert torch.equal(layered.last[2], by_hand.flatten())
+    assert torch.allclose(layered.last[2], by_hand.flatten())
 
 
 def test_a_plain_tuple_is_taken_as_a_state():
@@ -418,7 +429,7 @@ def test_states_are_not_the_memory_of_outputs():
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 def test_transforms_of_torch_func(kind):
-    """They have no rule for torch's kernels, so they run on the loop; alone, the kernel runs."""
+    """They have no rule for the machine, so they run on the loop; alone, the machine runs."""
     from torch.func import jvp, vmap
 
     cell = kind()
@@ -430,13 +441,13 @@ def test_transforms_of_torch_func(kind):
     step = 1e-3
     near = [run(cell, X + sign * step, backend="loop").outputs for sign in (1, -1)]
     assert torch.allclose(change, (near[0] - near[1]) / (2 * step), atol=2e-3)
-    assert explain(cell).choices[0].backend == "aten"
+    assert explain(cell).choices[0].backend == "native"
 
 
 def test_a_transform_is_found_or_the_question_is_gone(monkeypatch):
     from torch.func import vmap
 
-    assert explain(recurra.GRUCell(3, 4)).choices[0].backend == "aten"
+    assert explain(recurra.GRUCell(3, 4)).choices[0].backend == "native"
     monkeypatch.delattr(torch._C._functorch, "peek_interpreter_stack")
     cell, many = recurra.GRUCell(3, 4), torch.randn(2, 5, 2, 3)
     assert explain(cell).choices[0].backend == "loop"

@@ -10,8 +10,9 @@ from torch import nn
 from torch.autograd.gradcheck import GradcheckError
 
 import recurra
+import recurra_runtime
 from recurra import HiddenState, named, names
-from recurra.engine import segments
+from recurra.engine import machine, recordings, segments
 
 clock = itertools.count(1)
 
@@ -170,23 +171,50 @@ def forgets_resets(call, state, time):
     return state
 
 
+def breaks_lengths(monkeypatch, home):
+    """Where lengths are kept: in the segments of the loop, or in the rows of the machine."""
+    if home == "loop":
+        monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It is off.")
+        monkeypatch.setattr(segments, "segments", whole_rows)
+    else:
+        kept = machine.Machine.rows
+        monkeypatch.setattr(
+            machine.Machine, "rows", lambda self, t, b, lengths, r: kept(self, t, b, None, r)
+        )
+
+
+def breaks_resets(monkeypatch, home):
+    if home == "loop":
+        monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It is off.")
+        monkeypatch.setattr(segments, "_reset", forgets_resets)
+    else:
+        kept = recordings.prepared
+        monkeypatch.setattr(recordings, "prepared", lambda *args, resets: kept(*args, resets=False))
+
+
+HOMES = ["loop", "native"] if recurra_runtime.native_available() else ["loop"]
+
+
+@pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("law", ["definition", "padding", "reversal", "every_state"])
-def test_broken_lengths(law, monkeypatch):
-    monkeypatch.setattr(segments, "segments", whole_rows)
+def test_broken_lengths(law, home, monkeypatch):
+    breaks_lengths(monkeypatch, home)
     with pytest.raises(AssertionError):
         laws.CELL_LAWS[law](lambda: cell("leaky"))
 
 
+@pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("law", ["definition", "resets_cut"])
-def test_broken_resets(law, monkeypatch):
-    monkeypatch.setattr(segments, "_reset", forgets_resets)
+def test_broken_resets(law, home, monkeypatch):
+    breaks_resets(monkeypatch, home)
     with pytest.raises(AssertionError):
         laws.CELL_LAWS[law](lambda: cell("gru"))
 
 
+@pytest.mark.parametrize("home", HOMES)
 @pytest.mark.parametrize("law", ["layer_forms", "layer_padding"])
-def test_broken_layer_lengths(law, monkeypatch):
-    monkeypatch.setattr(segments, "segments", whole_rows)
+def test_broken_layer_lengths(law, home, monkeypatch):
+    breaks_lengths(monkeypatch, home)
     with pytest.raises(AssertionError):
         laws.LAYER_LAWS[law](lambda: recurra.Recurrent(built(UserCell)()))
 

@@ -62,5 +62,5 @@ print(r.isa(), r.instructions.TABLE[0].name, r.tanh(np.zeros(2, np.float32)), r.
     path, line = done.stdout.splitlines()
     assert Path(path).is_relative_to(site)
     assert line.startswith(
-        "numpy tanh [0. 0.] The native module could not be imported (No module named"
+        "numpy copy [0. 0.] The native module could not be imported (No module named"
     )

@@ -10,6 +10,7 @@ from torch_tools.table import (
     close,
     gradients,
     layers,
+    on_loop,
     outputs_of,
     own,
     row,
@@ -18,7 +19,7 @@ from torch_tools.table import (
 )
 
 import recurra
-from recurra.engine import aten
+from recurra.engine import internals
 
 compiler = pytest.importorskip("torch._dynamo")
 
@@ -100,18 +101,22 @@ def test_one_step_in_one_graph(make, verdict):
 
 @row("torch.compile of a cell's step")
 def test_a_compiled_step_is_what_runs(make, verdict):
-    """A compiler's fused step, called by the loop."""
+    """The machine runs the step that was compiled; the loop calls the compiler's fused one."""
     module = make()
     wanted = outputs_of(module, sample())
     wanted_gradients = gradients(module, wanted)
     for cell in (part for part in module.modules() if isinstance(part, recurra.Cell)):
         cell.step = torch.compile(cell.step, backend="aot_eager")
+    assert close(outputs_of(on_loop(module), sample()), wanted)
+    assert graphs()[0]
+    for part in module.modules():
+        if hasattr(part, "backend"):
+            part.backend = None
     with backends() as names:
         got = outputs_of(module, sample())
     check_backends(names, verdict, make)
     assert close(got, wanted)
     assert close(gradients(module, got), wanted_gradients)
-    assert graphs()[0]
 
 
 @pytest.mark.filterwarnings("ignore")  # it imports setuptools, which has something to say
@@ -147,7 +152,7 @@ def test_a_torch_without_the_private_names(monkeypatch, make):
         assert graphs()[1] > 20, "the steps are in the graph"
     finally:
         monkeypatch.undo()
-        aten.outside_graphs(door, door._torchdynamo_disable_msg)
+        internals.outside_graphs(door, door._torchdynamo_disable_msg)
 
 
 def test_marks_go_where_torch_has_them(monkeypatch):
@@ -155,5 +160,5 @@ def test_marks_go_where_torch_has_them(monkeypatch):
         return 1
 
     monkeypatch.delattr(torch._C._dynamo.eval_frame, "set_code_exec_strategy")
-    assert aten.outside_graphs(call, "why") is call
+    assert internals.outside_graphs(call, "why") is call
     assert call._torchdynamo_disable_msg == "why"

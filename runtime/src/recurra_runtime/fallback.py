@@ -1,40 +1,79 @@
-"""The instructions in NumPy: what runs where the native module is missing.
+"""The elementwise instructions in NumPy: what runs where the native module is missing.
 
 Each is computed in float64 and rounded once, so that it errs by 1 ULP at most.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KERNELS", "Kernel", "sigmoid", "tanh"]
+__all__ = ["FUNCTIONS", "KERNELS", "Kernel", "apply"]
 
+Wide = NDArray[np.float64]
 Kernel = Callable[..., None]
 
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 
-def tanh(x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Write the hyperbolic tangent of x to `out`.
+FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
+    {
+        "copy": lambda x: x,
+        "neg": np.negative,
+        "abs": np.abs,
+        "sign": np.sign,
+        "floor": np.floor,
+        "sqrt": np.sqrt,
+        "exp": np.exp,
+        "expm1": np.expm1,
+        "log": np.log,
+        "log1p": np.log1p,
+        "tanh": np.tanh,
+        # exp overflows to infinity below x = -709, and 1 / infinity is the right answer there: 0.
+        "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+        "relu": lambda x: np.maximum(x, 0.0),
+        "erf": _erf,
+        "sin": np.sin,
+        "cos": np.cos,
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.divide,
+        "maximum": np.maximum,
+        "minimum": np.minimum,
+        "pow": np.power,
+        "gt": lambda a, b: (a > b).astype(np.float64),
+        "ge": lambda a, b: (a >= b).astype(np.float64),
+        "eq": lambda a, b: (a == b).astype(np.float64),
+        "sigmoid_gradient": lambda a, b: a * (b * (1.0 - b)),
+        "tanh_gradient": lambda a, b: a * (1.0 - b * b),
+        "where": lambda a, b, c: np.where(a != 0.0, b, c),
+        "fma": lambda a, b, c: a * b + c,
+    }
+)
+"""By name: from float64 operands, broadcast as NumPy does, to the result."""
+
+
+def apply(name: str, inputs: list[NDArray[np.float32]]) -> Wide:
+    """The result of an elementwise instruction before it is rounded.
 
     Args:
-        x: Any shape; read only, unless it is `out`.
-        out: The shape of x; may be x itself, must not overlap it in part.
+        name: Of a row of the kind `elementwise`.
+        inputs: As many as its arity; broadcast.
     """
     with np.errstate(all="ignore"):
-        np.tanh(x, out=out, dtype=np.float64, casting="same_kind")
+        return FUNCTIONS[name](*(array.astype(np.float64) for array in inputs))
 
 
-def sigmoid(x: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Write the logistic function of x, 1 / (1 + exp(-x)), to `out`.
+def _kernel(name: str) -> Kernel:
+    def run(*arrays: NDArray[np.float32]) -> None:
+        *inputs, out = arrays
+        with np.errstate(all="ignore"):
+            out[...] = apply(name, inputs)
 
-    Args:
-        x: Any shape; read only, unless it is `out`.
-        out: The shape of x; may be x itself, must not overlap it in part.
-    """
-    # float64 overflows to infinity below x = -709, and 1 / infinity is the right answer there: 0.
-    with np.errstate(all="ignore"):
-        np.divide(1.0, 1.0 + np.exp(-x.astype(np.float64)), out=out, casting="same_kind")
+    return run
 
 
-KERNELS: Mapping[str, Kernel] = MappingProxyType({"sigmoid": sigmoid, "tanh": tanh})
+KERNELS: Mapping[str, Kernel] = MappingProxyType({name: _kernel(name) for name in FUNCTIONS})
+"""By name: from the inputs to the last argument, which may be one of them."""

@@ -57,8 +57,7 @@ def _parse_row(line: str, where: str) -> Instruction:
     match = _ROW.fullmatch(line.strip())
     if match is None:
         raise ValueError(
-            f'{where}: expected RECURRA_OP(name, arity, kind, "meaning") on one line, '
-            f"got {line!r}"
+            f'{where}: expected RECURRA_OP(name, arity, kind, "meaning") on one line, got {line!r}'
         )
     row = Instruction(match["name"], int(match["arity"]), match["kind"], match["meaning"])
     if row.kind not in _KINDS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from recurra.engine.graph import ELEMENTWISE, HELD, SHARED, STEP, SUMS, Value
@@ -513,9 +513,7 @@ class _Assembler:
     def _value(self, value: Value) -> None:
         op = value.op
         if op in _VIEWS or op == "constant":
-            if value in self.results or value in self.inside:
-                self._place(value)
-            elif op in _VIEWS:
+            if value in self.results or value in self.inside or op in _VIEWS:
                 self._place(value)
             return
         if value in self.fused:

@@ -1,7 +1,7 @@
 """The backend ``aten``: torch's own recurrent kernels (ATen, oneDNN, cuDNN).
 
 It runs only a cell whose class declares, by ``torch_form()``, that a kernel computes the very step
-the class runs. Functions of torch that are not documented are called in this file alone.
+the class runs.
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell, Noise, TorchForm
 from recurra.engine.call import Backend, Call, Facts, Result, tracing
+from recurra.engine.internals import transformed
 from recurra.engine.loop import steps_of
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
 
-__all__ = ["ATEN", "outside_graphs"]
-
-Function = TypeVar("Function", bound=Callable[..., Any])
+__all__ = ["ATEN"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
@@ -41,7 +39,7 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
         return f"{home.__name__}.torch_form() says that no kernel of torch has these settings"
     if not hasattr(torch, form.kind):
         return f"this version of torch has no torch.{form.kind}"
-    if _transformed():
+    if transformed():
         return "a transform of torch.func is at work, for which torch's kernels have no rule"
     if not facts.plain:
         return "the input is not one tensor [time, batch, features]"
@@ -54,37 +52,6 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
     if facts.one_step:
         return "there is one step, which costs less than a kernel for whole sequences"
     return None
-
-
-def _transformed() -> bool:
-    """Is vmap, jvp or another transform of torch.func at work? Torch answers privately.
-
-    Where it no longer answers, one might be.
-    """
-    peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    return peek is None or peek() is not None
-
-
-def outside_graphs(function: Function, reason: str) -> Function:
-    """Keep ``function`` and all that it calls out of the graphs of ``torch.compile``.
-
-    ``torch.compiler.disable`` does the same and imports the compiler, which takes seconds. Where
-    torch has none of the private names used here, the function is compiled: slow, but right.
-
-    Args:
-        function: what runs as it stands.
-        reason: what is shown where a graph has to be whole.
-    """
-    marked: Any = function
-    marked._torchdynamo_disable = True  # a graph ends in front of a call ...
-    marked._torchdynamo_disable_msg = reason
-    frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
-    try:  # ... and nothing inside is looked at
-        skip = frames._FrameAction.SKIP
-        frames.set_code_exec_strategy(marked.__code__, frames._FrameExecStrategy(skip, skip))
-    except (AttributeError, TypeError):
-        pass
-    return function
 
 
 def _form_home(cell: Cell) -> type | None:

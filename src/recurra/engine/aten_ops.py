@@ -131,10 +131,28 @@ def _plain(op: str) -> Callable[..., Result]:
     return lambda now, *operands, **_: now.apply(op, *operands)
 
 
-for _name in (
-    "neg abs exp expm1 log log1p sqrt sigmoid tanh relu erf floor sin cos maximum minimum where "
-    "gt ge eq"
-).split():
+for _name in [
+    "neg",
+    "abs",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "erf",
+    "floor",
+    "sin",
+    "cos",
+    "maximum",
+    "minimum",
+    "where",
+    "gt",
+    "ge",
+    "eq",
+]:
     TABLE[_name] = _plain(_name)
 TABLE["sign"] = TABLE["sgn"] = _plain("sign")
 

@@ -168,7 +168,9 @@ def _example(
 
 def _planned(cell: Cell, facts: Facts) -> PlanReport | None:
     found = ready(cell, facts)
-    return None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
+    return (
+        None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
+    )
 
 
 def _steps(inputs: Any) -> int | None:

@@ -21,10 +21,39 @@ __all__ = ["ELEMENTWISE", "HELD", "SHARED", "STEP", "SUMS", "Graph", "Value", "c
 SHARED, HELD, STEP = 0, 1, 2
 
 UNARY = frozenset(
-    "neg abs sign exp expm1 log log1p sqrt sigmoid tanh relu erf floor sin cos".split()
+    [
+        "neg",
+        "abs",
+        "sign",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "sqrt",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "erf",
+        "floor",
+        "sin",
+        "cos",
+    ]
 )
 BINARY = frozenset(
-    "add sub mul div maximum minimum pow gt ge eq sigmoid_gradient tanh_gradient".split()
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "maximum",
+        "minimum",
+        "pow",
+        "gt",
+        "ge",
+        "eq",
+        "sigmoid_gradient",
+        "tanh_gradient",
+    ]
 )
 ELEMENTWISE = UNARY | BINARY | {"where"}
 """Instructions on numbers at one place."""

@@ -191,7 +191,9 @@ class _Lowerer:
         return Operand(value, seen.axis, len(seen.shape))
 
 
-_UNIMPORTANT = frozenset("dtype layout device pin_memory memory_format non_blocking".split())
+_UNIMPORTANT = frozenset(
+    ["dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"]
+)
 
 
 class _Operands:

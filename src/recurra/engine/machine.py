@@ -37,12 +37,15 @@ class Rows:
         batch: rows.
         lengths: ``[batch]``, or None if all are whole.
         reverse: whether steps run from last to first.
+        threads: how many share the call: the same number forward and back, since it decides in which
+            order rows lie in memory that is kept between.
     """
 
     time: int
     batch: int
     lengths: Tensor | None
     reverse: bool
+    threads: int
 
     def window(self, start: int, stop: int) -> Rows:
         """Some of the steps."""
@@ -51,7 +54,7 @@ class Rows:
         lengths = self.lengths
         if lengths is not None:
             lengths = (lengths - start).clamp(0, stop - start)
-        return Rows(stop - start, self.batch, lengths, self.reverse)
+        return Rows(stop - start, self.batch, lengths, self.reverse, self.threads)
 
     def windows(self, size: int) -> list[tuple[int, int]]:
         """First and last step (and one) of windows of so many steps, as time runs."""
@@ -59,11 +62,16 @@ class Rows:
         found = [(start, min(start + size, self.time)) for start in starts]
         return found[::-1] if self.reverse else found
 
-    def dealt(self, parts: int) -> tuple[Tensor | None, Tensor | None]:
+    @property
+    def slices(self) -> int:
+        """Into how many parts rows are dealt; 1 where the steps are shared, not the rows."""
+        return self.threads if self.batch >= self.threads else 1
+
+    def dealt(self) -> tuple[Tensor | None, Tensor | None]:
         """Lengths and rows in the order in which threads take them: each gets long and short ones."""
         if self.lengths is None:
             return None, None
-        order = torch.argsort(self.lengths, descending=True, stable=True)
+        order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
         if parts > 1:
             order = torch.cat([order[parts - 1 - part :: parts] for part in range(parts)])
         return self.lengths[order], order
@@ -93,6 +101,14 @@ class Machine:
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
         self.forward = Program(_forward(self), dtype)
         self.backward = Program(_backward(self), dtype) if self.learns else None
+
+    def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Rows:
+        """The rows of a call, shared by no more threads than it is worth."""
+        work = self.forward.flops * time * batch
+        if self.backward is not None:
+            work = (work + self.backward.flops * time * batch) / 2
+        threads = max(1, min(torch.get_num_threads(), int(work / _SHARED_FROM)))
+        return Rows(time, batch, lengths, reverse, threads)
 
     def input_strides(self, name: Name) -> tuple[int, ...] | None:
         """How a shared input lies; None: side by side."""
@@ -210,11 +226,8 @@ class Program:
 
     def run(self, rows: Rows, flat: list[int], *, descending: bool) -> None:
         """Call the machine with arguments in their slots."""
-        work = self.flops * rows.time * rows.batch  # no more threads than it is worth
-        threads = max(1, min(torch.get_num_threads(), int(work / _SHARED_FROM)))
-        slices = threads if rows.batch >= threads else 1  # else the steps are shared
-        lengths, order = rows.dealt(slices)
-        share = -(-rows.batch // slices)
+        lengths, order = rows.dealt()
+        share = -(-rows.batch // rows.slices)
         self.made.run(
             self.doubles,
             rows.time,
@@ -222,7 +235,7 @@ class Program:
             0 if lengths is None else lengths.data_ptr(),
             0 if order is None else order.data_ptr(),
             descending,
-            threads,
+            rows.threads,
             max(1, min(rows.time, -(-_CHUNK // share))),
             max(1, -(-_WINDOW // share)),
             flat,

@@ -13,7 +13,7 @@ from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.loop import LOOP
-from recurra.engine.machine import Machine, Name, Rows, side_by_side
+from recurra.engine.machine import Machine, Name, side_by_side
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
 from recurra.engine.through import run_through
@@ -50,7 +50,9 @@ def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
 
 def _empty(call: Call) -> bool:
     """Is there nothing to run?"""
-    return call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any())
+    return (
+        call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any())
+    )
 
 
 def ready(cell: Cell, facts: Facts) -> Ready | str:
@@ -120,7 +122,7 @@ def _run(
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
         tensors["reset", 0] = marks.to(dtype).contiguous()
         tensors |= {("initial", place): leaf.contiguous() for place, leaf in enumerate(initial)}
-    rows = Rows(call.time, call.batch, call.lengths, call.reverse)
+    rows = machine.rows(call.time, call.batch, call.lengths, call.reverse)
     y, *rest = run_through(machine, rows, tensors, call.checkpoint_every)
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from recurra import states
+from recurra.engine.internals import TorchDispatchMode, dispatch_modes, transformed
 from recurra.names import collecting, numbered
 from recurra.states import Tree
 
@@ -28,25 +28,24 @@ __all__ = ["BATCHES", "Called", "Recording", "Ref", "Seen", "Unrecordable", "oth
 
 BATCHES = (13, 17)
 _ENGINE = str(Path(__file__).parent)
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = str(Path(torch.nn.__path__[0]).parent)
 
 
 def other_modes() -> str | None:
     """What else changes the meaning of operations just now, or None.
 
-    Torch answers privately; where it no longer does, nothing is recorded.
+    Where torch does not say, nothing is recorded.
     """
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on, which gives each operation a type of its own"
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return "torch.jit.trace is at work"
-    transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
-    modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
-    if transforms is None or modes is None:
-        return "this version of torch does not say whether a transform is at work"
-    if transforms() is not None:
+    if transformed():
         return "a transform of torch.func is at work"
-    return "a dispatch mode is at work" if modes() else None
+    modes = dispatch_modes()
+    if modes is None:
+        return "this version of torch does not say whether a dispatch mode is at work"
+    return "a dispatch mode is at work" if modes else None
 
 
 class Unrecordable(Exception):
@@ -293,8 +292,25 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
 
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
-    "view _unsafe_view reshape expand new_zeros new_ones new_full new_empty zeros ones full empty "
-    "repeat slice as_strided narrow split_with_sizes".split()
+    [
+        "view",
+        "_unsafe_view",
+        "reshape",
+        "expand",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "new_empty",
+        "zeros",
+        "ones",
+        "full",
+        "empty",
+        "repeat",
+        "slice",
+        "as_strided",
+        "narrow",
+        "split_with_sizes",
+    ]
 )
 
 

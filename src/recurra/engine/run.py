@@ -10,9 +10,9 @@ from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
 from recurra.checks import check_flag, check_size
-from recurra.engine.aten import outside_graphs
 from recurra.engine.call import Run, prepare, tracing
 from recurra.engine.choose import choose, facts_of
+from recurra.engine.internals import outside_graphs
 from recurra.engine.watch import watching
 from recurra.errors import BackendError, ShapeError, kind_of, nearest
 from recurra.modules import own_parts, twin

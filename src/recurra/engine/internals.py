@@ -1,0 +1,53 @@
+"""What is not documented of torch, in this file alone: found, or done without.
+
+Where a version of torch has none of it, things are slower and never wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["TorchDispatchMode", "dispatch_modes", "outside_graphs", "transformed"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def transformed() -> bool:
+    """Is vmap, jvp or another transform of torch.func at work?
+
+    Where torch does not answer, one might be.
+    """
+    peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    return peek is None or peek() is not None
+
+
+def dispatch_modes() -> int | None:
+    """How many dispatch modes of Python are at work; None where torch does not answer."""
+    count = getattr(torch._C, "_len_torch_dispatch_stack", None)
+    return None if count is None else int(count())
+
+
+def outside_graphs(function: Function, reason: str) -> Function:
+    """Keep ``function`` and all that it calls out of the graphs of ``torch.compile``.
+
+    ``torch.compiler.disable`` does the same and imports the compiler, which takes seconds. Where
+    torch has none of the private names used here, the function is compiled: slow, but right.
+
+    Args:
+        function: what runs as it stands.
+        reason: what is shown where a graph has to be whole.
+    """
+    marked: Any = function
+    marked._torchdynamo_disable = True  # a graph ends in front of a call ...
+    marked._torchdynamo_disable_msg = reason
+    frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
+    try:  # ... and nothing inside is looked at
+        skip = frames._FrameAction.SKIP
+        frames.set_code_exec_strategy(marked.__code__, frames._FrameExecStrategy(skip, skip))
+    except (AttributeError, TypeError):
+        pass
+    return function
