@@ -17,6 +17,12 @@ Kernel = Callable[..., None]
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
+
+def _where(a: Wide, b: Wide, c: Wide) -> Wide:
+    found: Wide = np.where(a != 0.0, b, c)
+    return found
+
+
 FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
     {
         "copy": lambda x: x,
@@ -48,7 +54,7 @@ FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
         "eq": lambda a, b: (a == b).astype(np.float64),
         "sigmoid_gradient": lambda a, b: a * (b * (1.0 - b)),
         "tanh_gradient": lambda a, b: a * (1.0 - b * b),
-        "where": lambda a, b, c: np.where(a != 0.0, b, c),
+        "where": _where,
         "fma": lambda a, b, c: a * b + c,
     }
 )

@@ -1,7 +1,7 @@
 """A call in windows of steps, of which only the states between them are kept for the gradient.
 
-Chen et al. 2016, "Training deep nets with sublinear memory cost", over time. This is how it is done for a
-backend that does not do it itself; :mod:`recurra.engine.through` does.
+Chen et al. 2016, "Training deep nets with sublinear memory cost", over time. This is how it is done
+for a backend that does not do it itself; :mod:`recurra.engine.through` does.
 """
 
 from __future__ import annotations

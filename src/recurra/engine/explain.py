@@ -138,7 +138,7 @@ def _example(
     *,
     alone: bool,
 ) -> Call | None:
-    """The call itself for a cell alone, one like it for a cell in a layer; None where none is known.
+    """The call itself for a cell alone, one like it for a cell in a layer; None if none is known.
 
     A cell in a layer is assumed to read what it says it reads.
     """
@@ -148,7 +148,9 @@ def _example(
         if step is None:
             return None
         inputs = states.map_tree(lambda leaf: leaf.expand(2, *leaf.shape), step)
-    given = {name: others.get(name) if alone else None for name in _ELSE if name != "parameters"}
+    given: dict[str, Any] = {
+        name: others.get(name) if alone else None for name in _ELSE if name != "parameters"
+    }
     with torch.random.fork_rng():
         try:
             return prepare(

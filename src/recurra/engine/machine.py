@@ -37,8 +37,8 @@ class Rows:
         batch: rows.
         lengths: ``[batch]``, or None if all are whole.
         reverse: whether steps run from last to first.
-        threads: how many share the call: the same number forward and back, since it decides in which
-            order rows lie in memory that is kept between.
+        threads: how many share the call: the same number forward and back, since it decides in
+            which order rows lie in memory that is kept between.
     """
 
     time: int
@@ -68,7 +68,7 @@ class Rows:
         return self.threads if self.batch >= self.threads else 1
 
     def dealt(self) -> tuple[Tensor | None, Tensor | None]:
-        """Lengths and rows in the order in which threads take them: each gets long and short ones."""
+        """Lengths and rows in the order of the threads: each gets long and short ones."""
         if self.lengths is None:
             return None, None
         order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
@@ -210,7 +210,7 @@ class Program:
     """
 
     width = 6
-    """Numbers of an argument of a call: address, strides of a step and of a row, shift, ring, mapped."""
+    """Numbers of an argument: address, strides of a step and of a row, shift, ring, mapped."""
 
     def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
         native = core()

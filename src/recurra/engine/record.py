@@ -1,4 +1,4 @@
-"""Record a step: run it twice, see which operations of torch it calls, and what the batch is in them.
+"""Record a step: run it twice, see which operations of torch it calls, and what the batch is there.
 
 The step runs under a dispatch mode with two batch sizes, both primes. What differs between the two
 recordings is the batch, nothing else may; so every tensor is either rows (one of its axes is the

@@ -1,9 +1,9 @@
 """Which recording of a step fits a call: kept with the cell, told apart by all that may change it.
 
-What a step reads of its cell is looked up at every call, by where it stands, so weights changed by any
-route are the ones used. Everything else the cell has (rates, flags, functions, modes) is a part of the
-key, so a changed attribute makes a new recording. What a step reads from outside its cell, a variable
-of its module say, is not looked at.
+What a step reads of its cell is looked up at every call, by where it stands, so weights changed by
+any route are the ones used. Everything else the cell has (rates, flags, functions, modes) is a part
+of the key, so a changed attribute makes a new recording. What a step reads from outside its cell, a
+variable of its module say, is not looked at.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ class _Same:
 
 def _print(module: nn.Module) -> Hashable:
     """All attributes of a module and its parts that are no tensors."""
-    found: list[Hashable] = [type(module)]
+    found: list[Any] = [type(module)]
     for name, value in module.__dict__.items():
         if name not in _TORCHS:
             found += (name, value if type(value) in _PLAIN else _frozen(value))
@@ -404,7 +404,7 @@ def prepared(
         if value.op != "input":
             reads = tuple(swapped[read] for read in value.inputs)
             if value.op == "linear" and _mixed(reads[0], moving):
-                swapped[value] = _parted(graph, *reads, moving)
+                swapped[value] = _parted(graph, reads[0], reads[1], moving)
             else:
                 swapped[value] = graph.copy(value, reads)
             if any(read in moving for read in reads):

@@ -57,8 +57,8 @@ def run(
         return_states: give the state after every step too.
         parameters: tensors to use in place of the cell's own, by name and of the same shapes. The
             cell's own may have no memory (a cell made on the device ``meta``).
-        backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None, as
-            :func:`recurra.engine.explain` says.
+        backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None,
+            as :func:`recurra.engine.explain` says.
         checkpoint_every: keep for the gradient only the state before every so many steps, and run
             the steps between again when the gradient comes to them: for long sequences, memory for
             about a third more time. About the square root of the number of steps keeps least. None

@@ -1,8 +1,8 @@
 """Run a machine's programs through time, and back: one function of torch that owns every buffer.
 
 What the gradient reads again is written by the forward program where the backward one finds it, in
-memory that is kept between calls. With ``every`` steps to a window only the states between windows are
-kept, and each window is run again before its gradient (Chen et al. 2016, "Training deep nets with
+memory that is kept between calls. With ``every`` steps to a window only the states between windows
+are kept, and each window is run again before its gradient (Chen et al. 2016, "Training deep nets with
 sublinear memory cost", over time), so memory does not grow with all that is saved of a step.
 """
 
@@ -43,7 +43,7 @@ def run_through(
     if machine.learns:
         if every is not None and every >= rows.time:
             every = None
-        found: tuple[Tensor, ...] = _Through.apply(
+        found: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
             machine, rows, every, tuple(given), *given.values()
         )
         return found
@@ -295,7 +295,7 @@ class _Backward:
         return self.like.new_empty(shape, dtype=self.machine.dtype)
 
     def steps(self, start: int, stop: int, memory: _Memory) -> None:
-        """Steps ``stop - 1`` to ``start`` of what is not yet done; they are added to the results."""
+        """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
         machine, program, plan = self.machine, self.program, self.machine.plan
         rows = self.rows.window(start, stop)
         batch, size_of = rows.batch, machine.dtype.itemsize
