@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import itertools
+import pickle
 import warnings
 from collections import Counter
 from typing import Any
@@ -165,6 +166,13 @@ def test_no_random_number_is_drawn() -> None:
     model, state = tagger(), torch.get_rng_state()
     recurra.revert(recurra.convert(model))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_dropout_without_effect_is_not_warned_of_again() -> None:
+    with pytest.warns(UserWarning, match="dropout option adds dropout"):
+        layer: Any = made(dropout=0.5)
+    recurra.revert(recurra.convert(layer))  # warnings are errors here
+    assert layer.dropout == 0.5
 
 
 def test_without_memory() -> None:
@@ -332,6 +340,8 @@ def test_parametrized_weights(how: str) -> None:
     assert same(called(copy.deepcopy(layer), "packed", True), wanted)
     assert list(layer.state_dict()) == list(state)
     assert all(a is b for a, b in zip(layer.parameters(), parameters, strict=True))
+    with pytest.raises(RuntimeError, match="parametrized modules is only"):
+        pickle.dumps(layer)  # as torch has it
     again = copy.deepcopy(layer)
     recurra.revert(layer)
     assert parametrize.is_parametrized(layer)
