@@ -345,6 +345,7 @@ def test_parametrized_weights(how: str) -> None:
     again = copy.deepcopy(layer)
     recurra.revert(layer)
     assert parametrize.is_parametrized(layer)
+    assert same(called(copy.deepcopy(layer), "packed", True), wanted, exact=True)
     assert same(called(layer, "packed", True), wanted, exact=True)
     for left in (layer, again):
         for name in list(left.parametrizations):
@@ -524,7 +525,7 @@ def test_what_is_left_is_told(what: str) -> None:
     left = model["other"][0]
     kind, attributes = type(left), dict(vars(left))
     with pytest.warns(
-        UserWarning, match=rf"recurra\.convert left .*:\n  other\.0 .*{reason}"
+        UserWarning, match=rf"recurra\.convert leaves .*:\n  other\.0 .*{reason}"
     ) as told:
         recurra.convert(model)
     assert len(told) == 1
@@ -534,11 +535,19 @@ def test_what_is_left_is_told(what: str) -> None:
     assert vars(left) == attributes
 
 
+def test_a_warning_that_is_an_error_changes_nothing() -> None:
+    model = nn.Sequential(made(), Own(3, 4))
+    with pytest.raises(UserWarning, match="a subclass"):
+        recurra.convert(model)  # warnings are errors here
+    assert [type(layer) for layer in model] == [nn.LSTM, Own]
+
+
 def test_the_model_itself_is_left() -> None:
     with pytest.warns(UserWarning, match=r"the model itself \(Own\): a subclass of torch.nn.LSTM"):
         recurra.convert(Own(3, 4))
     with pytest.warns(
-        UserWarning, match=r"revert left as they are:\n  0 \(OwnOfOurs\): a subclass of recurra.GRU"
+        UserWarning,
+        match=r"revert leaves as they are:\n  0 \(OwnOfOurs\): a subclass of recurra.GRU",
     ):
         recurra.revert(nn.Sequential(OwnOfOurs(3, 4)))
 

@@ -42,7 +42,8 @@ def convert(model: M) -> M:
     Left as they are, and named in one warning together with the reason: subclasses of torch's
     layers, layers whose ``forward`` was replaced, TorchScript and quantized layers, and layers with
     an attribute that means something else here. Cells (``torch.nn.LSTMCell``) are no layers. If
-    anything fails, nothing is changed. :func:`recurra.revert` is the way back.
+    anything fails, nothing is changed, nor where that warning is made an error.
+    :func:`recurra.revert` is the way back.
 
     Args:
         model: any module, also a layer by itself. ``convert(copy.deepcopy(model))`` leaves the
@@ -130,7 +131,7 @@ class _Swap(NamedTuple):
 
 
 def _changed(model: M, kinds: _Kinds, caller: str) -> M:
-    """The work of both: look at everything, then change everything, then tell."""
+    """The work of both: look at everything, then tell, then change everything."""
     if not isinstance(model, nn.Module):
         raise SettingError(f"{caller}: expected a torch.nn.Module, got {kind_of(model)}.")
     swaps, left, others = [], [], set()
@@ -145,9 +146,8 @@ def _changed(model: M, kinds: _Kinds, caller: str) -> M:
         if reason is not None:
             left.append(f"\n  {name or 'the model itself'} ({type(module).__name__}): {reason}")
         others.add(kind)
-    _carry_out(swaps)
     if left:
-        warnings.warn(f"{caller} left as they are:{''.join(left)}", stacklevel=3)
+        warnings.warn(f"{caller} leaves as they are:{''.join(left)}", stacklevel=3)
     elif not swaps and not others & set(kinds.values()):
         sought = ", ".join(map(_shown, kinds))
         cells = any(issubclass(kind, nn.RNNCellBase) for kind in others)
@@ -156,6 +156,7 @@ def _changed(model: M, kinds: _Kinds, caller: str) -> M:
             f"{caller}: nothing to do, {type(model).__name__} holds none of {sought}.{hint}",
             stacklevel=3,
         )
+    _carry_out(swaps)  # last: where warnings are errors, nothing is changed
     return model
 
 
