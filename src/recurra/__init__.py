@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recurra.engine import *
     from recurra.errors import *
     from recurra.heads import *
+    from recurra.interop import *
     from recurra.layers import *
     from recurra.losses import *
     from recurra.models import *
@@ -38,6 +39,7 @@ _ROOMS = (
     "decoding",
     "engine",
     "layers",
+    "interop",  # sees layers alone
     "encoders",
     "heads",
     "models",

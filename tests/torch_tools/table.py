@@ -59,6 +59,7 @@ ROWS: dict[str, tuple[Verdict, Verdict, Verdict]] = {
     "use_deterministic_algorithms": (WORKS, WORKS, WORKS),
     "parametrizations": (WORKS, WORKS, WORKS),
     "recurra.weight_drop": (WORKS, WORKS, WORKS),
+    "recurra.convert, recurra.revert": (NONE, NONE, WORKS),
     "torch.nn.utils.prune": (REFUSED, REFUSED, WORKS),
     "old weight_norm": (REFUSED, REFUSED, WORKS),
     "hooks on layers": (WORKS, WORKS, WORKS),

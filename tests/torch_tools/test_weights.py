@@ -79,6 +79,23 @@ def test_weight_drop(make, verdict):
     assert close(outputs_of(module.train(), sample()), whole)
 
 
+@row("recurra.convert, recurra.revert")
+def test_to_torchs_layers_and_back(make, verdict):
+    module = make()
+    wanted = outputs_of(module, sample(), lengths=LENGTHS)
+    slopes = gradients(module, wanted)
+    alone = outputs_of(module.one, sample())
+    recurra.revert(module)
+    assert [type(part) for part in module.children()] == [nn.LSTM, nn.GRU, nn.RNN]
+    assert close(outputs_of(module.one, sample()), alone)
+    recurra.convert(module)
+    with backends() as names:
+        got = outputs_of(module, sample(), lengths=LENGTHS)
+    check_backends(names, verdict, make)
+    assert close(got, wanted)
+    assert close(gradients(module, got), slopes)
+
+
 def hooked(make, change):
     """A module whose cells carry the hooks of an old tool."""
     module = make()

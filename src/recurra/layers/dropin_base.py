@@ -156,6 +156,20 @@ class RNNBase(nn.Module, abc.ABC):
         """The parameters of each layer and direction."""
         return [[getattr(self, name) for name in names] for names in self._names()]
 
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """Torch's name of :meth:`_names`; much code that sets a forget gate's bias reads it."""
+        return self._names()
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._names() for name in names]
+
+    @property
+    def _flat_weights(self) -> tuple[Tensor, ...]:
+        """All parameters; torch has a list, but to set an item of this one would change nothing."""
+        return tuple(getattr(self, name) for name in self._flat_weights_names)
+
     def flatten_parameters(self) -> None:
         """Do nothing: weights are packed at every call. It is here for code that calls it."""
 

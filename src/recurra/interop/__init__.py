@@ -1,0 +1,5 @@
+"""Other libraries' models."""
+
+from recurra.interop.convert import convert, revert
+
+__all__ = ["convert", "revert"]
