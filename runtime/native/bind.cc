@@ -147,6 +147,66 @@ void run(const Program& program, bool doubles, std::int64_t time, std::int64_t b
     doubles ? recurra::run<double>(program, call) : recurra::run<float>(program, call);
 }
 
+// A step from Python: fixed memory, and what is copied in and out of it.
+class PythonStepper {
+public:
+    // `arguments`: address and stride of a row for each; `inputs` and `copies`: (address, bytes) and
+    // (from, to, bytes); `output`: (address, bytes).
+    PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
+                  const Numbers& output, const Rows& copies)
+        : format_(doubles ? 'd' : 'f'), output_(output) {
+        if (arguments.size() != static_cast<std::size_t>(program.arguments))
+            throw std::invalid_argument("program: another number of arguments");
+        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, {}};
+        for (const Numbers& a : arguments)
+            call.arguments.push_back(
+                {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
+        for (const Numbers& input : inputs) inputs_.push_back(sized(input, 2, "an input"));
+        for (const Numbers& copy : copies) copies_.push_back(sized(copy, 3, "a copy"));
+        sized(output_, 2, "the output");
+        stepper_ = recurra::make_stepper(program, doubles, call);
+    }
+
+    void begin() { stepper_->begin(); }
+
+    // Inputs, then the memory of the result: contiguous arrays of the right type and size, or TypeError.
+    void step(nb::args arrays) {
+        if (arrays.size() != inputs_.size() + 1) throw nb::type_error("step: another number of arrays");
+        for (std::size_t k = 0; k < inputs_.size(); ++k) {
+            const Held from(arrays[k].ptr(), false, format_, inputs_[k][1]);
+            std::memcpy(reinterpret_cast<void*>(inputs_[k][0]), from.view.buf, static_cast<std::size_t>(inputs_[k][1]));
+        }
+        const Held to(arrays[inputs_.size()].ptr(), true, format_, output_[1]);
+        stepper_->step();
+        std::memcpy(to.view.buf, reinterpret_cast<void*>(output_[0]), static_cast<std::size_t>(output_[1]));
+        for (const Numbers& copy : copies_)
+            std::memcpy(reinterpret_cast<void*>(copy[1]), reinterpret_cast<void*>(copy[0]),
+                        static_cast<std::size_t>(copy[2]));
+    }
+
+private:
+    struct Held {
+        Py_buffer view;
+        Held(PyObject* object, bool writes, char format, std::int64_t bytes) {
+            if (PyObject_GetBuffer(object, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writes ? PyBUF_WRITABLE : 0)) != 0) {
+                PyErr_Clear();
+                throw nb::type_error("step: expected contiguous arrays");
+            }
+            if (view.len != bytes || view.format == nullptr || view.format[0] != format || view.format[1] != 0) {
+                PyBuffer_Release(&view);
+                throw nb::type_error("step: expected arrays of the size and type of the program");
+            }
+        }
+        Held(const Held&) = delete;
+        ~Held() { PyBuffer_Release(&view); }
+    };
+
+    char format_;
+    std::vector<Numbers> inputs_, copies_;
+    Numbers output_;
+    std::unique_ptr<recurra::Stepper> stepper_;
+};
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -161,6 +221,10 @@ NB_MODULE(_native, module) {
     nb::class_<Program>(module, "Program", "A verified program.")
         .def_static("make", &make, "Verify a program.")
         .def("run", &run, "Run it.");
+    nb::class_<PythonStepper>(module, "Stepper", "A program, ready to run one step again and again.")
+        .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&>())
+        .def("begin", &PythonStepper::begin, "What each row holds has changed.")
+        .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");
     nb::class_<Kept>(module, "Kept", "Memory that is kept between calls.")
         .def(nb::init<std::size_t>())
         .def_prop_ro("address", &Kept::address)

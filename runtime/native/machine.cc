@@ -3,6 +3,7 @@
 // among them, and one goes through time.
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 #include <vector>
 
 #include "isa.h"
@@ -61,9 +62,16 @@ public:
         place_totals();
     }
 
-    void run() {
+    // What is done once, however many steps there are.
+    void prepare() {
         Slice<T>(all_, 0, 0, 0, nullptr).alone(kShared);
         pack();
+    }
+
+    const Shared<T>& all() const { return all_; }
+
+    void run() {
+        prepare();
         if (batch_ >= threads_)
             in_parts(threads_, [&](std::size_t part) { rows(part); });
         else
@@ -213,6 +221,47 @@ private:
 template <class T>
 void run(const Program& program, const Call& call) {
     Runner<T>(program, call).run();
+}
+
+namespace {
+
+template <class T>
+class StepperOf final : public Stepper {
+public:
+    StepperOf(const Program& program, const Call& call)
+        : program_(program), call_(call), runner_(program_, call_), slice_(prepared(), 0, 0, call_.batch, nullptr) {}
+
+    void begin() override { slice_.begin(); }
+    void step() override { slice_.through(0, 1); }
+
+private:
+    const Shared<T>& prepared() {
+        runner_.prepare();
+        return runner_.all();
+    }
+
+    const Program program_;
+    const Call call_;
+    Runner<T> runner_;
+    Slice<T> slice_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call) {
+    for (Section section : {kBefore, kAfter, kSums, kHeldAfter, kFinal})
+        if (!program.sections[section].empty())
+            throw std::invalid_argument("program: one step has the sections shared, held and through alone");
+    if (!program.carries.empty() || program.sizes[static_cast<int>(Place::chunk)] > 0)
+        throw std::invalid_argument("program: one step carries nothing and keeps nothing of other steps");
+    if (call.time != 1 || call.threads != 1) throw std::invalid_argument("program: expected one step on one thread");
+    std::unique_ptr<Stepper> made;
+    if (doubles)
+        made = std::make_unique<StepperOf<double>>(program, call);
+    else
+        made = std::make_unique<StepperOf<float>>(program, call);
+    made->begin();
+    return made;
 }
 
 template void run<float>(const Program&, const Call&);

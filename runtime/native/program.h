@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,8 @@ struct Operand {
 struct Instruction {
     Op op;
     std::int64_t outer, n;  // of the result
-    std::int64_t count;     // reduction: numbers that become one; product and outer: the depth
-    std::int64_t step;      // reduction: their distance; product: which packed matrix
+    std::int64_t count;     // reduction: numbers that become one; product and outer: the depth; lookup: rows
+    std::int64_t step;      // reduction: their distance; product: which packed matrix; lookup: distance of rows
     Operand out, in[3];
 };
 
@@ -100,5 +101,17 @@ struct Call {
 // Runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc.
 template <class T>
 void run(const Program& program, const Call& call);
+
+// A verified program without carries, ready to run one step again and again on the same memory: what all rows
+// share is computed and matrices are packed once, so weights that change later are not seen.
+class Stepper {
+public:
+    virtual ~Stepper() = default;
+    virtual void begin() = 0;  // what each row holds has changed
+    virtual void step() = 0;
+};
+
+// Throws as run does.
+std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call);
 
 }  // namespace recurra

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "kernels/table.h"
@@ -158,6 +159,7 @@ private:
             case Kind::reduction: return reduction(instruction, w);
             case Kind::product: return product(instruction, w);
             case Kind::sum: return sum(instruction, w);
+            case Kind::lookup: return lookup(instruction, w);
         }
     }
 
@@ -382,6 +384,23 @@ private:
         });
     }
 
+    void lookup(const Instruction& ins, const Window& w) {
+        const View<T> views[2] = {view(ins.out, w.from), view(ins.in[0], w.from)};
+        const T* const table = view(ins.in[1], 0).at;
+        const auto n = static_cast<std::size_t>(ins.n);
+        stretches(w, views, 2, [&](Steps t, std::int64_t i, std::int64_t rows) {
+            for (std::int64_t m = 0; m < rows * ins.outer; ++m) {
+                const Stride row = m / ins.outer, o = m % ins.outer;
+                const T number = views[1].line(t, i)[row * views[1].row + o * ins.in[0].outer_stride];
+                T* const out = views[0].line(t, i) + row * views[0].row + o * ins.out.outer_stride;
+                if (number >= T(0) && number < static_cast<T>(ins.count))
+                    std::copy_n(table + static_cast<Stride>(number) * ins.step, n, out);
+                else
+                    std::fill_n(out, n, std::numeric_limits<T>::quiet_NaN());
+            }
+        });
+    }
+
     // x^T g is a product too: of x turned, with g packed.
     void outer(const Instruction& ins, const Window& w) {
         const std::size_t depth = rows_in(w) * static_cast<std::size_t>(ins.outer);
@@ -407,7 +426,7 @@ private:
             const Operand* operands[4] = {&ins.out, &ins.in[0], &ins.in[1], &ins.in[2]};
             if (kind == Kind::product) operands[2] = &ins.in[2];
             r.count = kind == Kind::product ? 2 + (ins.in[2].buffer >= 0) : 1 + row_of(ins.op).arity;
-            r.plain = kind != Kind::sum && !(kind == Kind::elementwise && ins.step >= 0);
+            r.plain = kind != Kind::sum && kind != Kind::lookup && !(kind == Kind::elementwise && ins.step >= 0);
             for (int k = 0; k < r.count && r.plain; ++k) {
                 r.views[k] = view(*operands[k], 0);
                 r.plain = r.views[k].map == nullptr;

@@ -133,6 +133,13 @@ private:
                 if (ins.in[2].buffer >= 0) operand(ins.in[2], ins.outer, ins.n);
                 break;
             }
+            case Kind::lookup:
+                positive(ins.count), bounded(ins.step);
+                expect(place_of(ins.in[1]) == Place::argument || place_of(ins.in[1]) == Place::shared, "its table");
+                operand(ins.out, ins.outer, ins.n);
+                operand(ins.in[0], ins.outer, 1);
+                operand(ins.in[1], 1, (ins.count - 1) * ins.step + ins.n);
+                break;
             case Kind::sum:
                 if (ins.op == Op::outer) {
                     positive(ins.count);

@@ -46,6 +46,7 @@ struct Nest<3> {
 #define RECURRA_KERNEL_reduction(name, arity)
 #define RECURRA_KERNEL_product(name, arity)
 #define RECURRA_KERNEL_sum(name, arity)
+#define RECURRA_KERNEL_lookup(name, arity)
 #define RECURRA_OP(name, arity, kind, meaning) RECURRA_KERNEL_##kind(name, arity)
 #include "../ops.def"
 #undef RECURRA_OP
@@ -54,6 +55,7 @@ struct Nest<3> {
 #define RECURRA_ENTRY_reduction(name) nullptr
 #define RECURRA_ENTRY_product(name) nullptr
 #define RECURRA_ENTRY_sum(name) nullptr
+#define RECURRA_ENTRY_lookup(name) nullptr
 
 template <class T>
 constexpr Kernels<T> kernels_here = {

@@ -8,8 +8,13 @@ RECURRA_NATIVE=0 turns the native module off, RECURRA_ISA chooses a lower instru
 from recurra_runtime import instructions
 from recurra_runtime.activations import sigmoid, tanh
 from recurra_runtime.backend import isa, isa_levels, native_available, native_reason
+from recurra_runtime.program import Field, Program
+from recurra_runtime.session import Session
 
 __all__ = [
+    "Field",
+    "Program",
+    "Session",
     "instructions",
     "isa",
     "isa_levels",

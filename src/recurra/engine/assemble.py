@@ -528,6 +528,8 @@ class _Assembler:
             self._reduction(value)
         elif op == "linear":
             self._linear(value, value, None)
+        elif op == "lookup":
+            self._lookup(value)
         elif op == "concat":
             self._concat(value)
         elif op == "place":
@@ -630,7 +632,7 @@ class _Assembler:
         place, far = self._straight(x, lead)
         add = None
         if rest is not None:
-            add, apart = self._straight(self._wide(rest, result), lead)
+            add, apart = self._straight(rest, lead)
         out = self._allocate(result)
         to = _merged(
             [(s, (d,)) for s, d in zip(result.shape[:-1], out.strides[:-1], strict=True) if s != 1]
@@ -659,8 +661,20 @@ class _Assembler:
             self._move(self.now, result, aside, out)
         self.flops += 2 * outer * depth * width
 
-    def _wide(self, rest: Value, result: Value) -> Value:
-        return rest
+    def _lookup(self, value: Value) -> None:
+        index, table = value.inputs
+        count, width = table.shape
+        place, far = self._straight(index, len(index.shape))
+        rows, distance = self._straight(table, 1)
+        out = self._allocate(value)
+        target, aside = out, None
+        if out.strides != _packed(value.shape):
+            aside = target = _Place(self._scratch(value), 0, _packed(value.shape))
+        reads = [[place.buffer, place.offset, far, 0], [rows.buffer, rows.offset, 0, 0]]
+        write = [target.buffer, target.offset, width, 0]
+        self._emit(self.now, "lookup", index.size, width, count, distance, write, reads)
+        if aside is not None:
+            self._move(self.now, value, aside, out)
 
     def _concat(self, value: Value) -> None:
         out = self._allocate(value)

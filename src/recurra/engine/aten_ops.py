@@ -124,6 +124,13 @@ def _of(*names: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]
     return keep
 
 
+@_of("embedding")
+def _embedding(now: Lowering, table: Operand, index: Operand, *rest: Any) -> Value:
+    if table.axis is not None or index.axis != now.out.axis:
+        raise now.refuse("looks up what each row has of its own")
+    return now.graph.lookup(index.value, table.value)
+
+
 # ---- elementwise ---------------------------------------------------------------------------------
 
 

@@ -236,6 +236,11 @@ class Graph:
         """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
         return self._make("linear", (x, weight), (*x.shape[:-1], weight.shape[1]), x.span)
 
+    def lookup(self, index: Value, table: Value) -> Value:
+        """Rows ``[n]`` of a table ``[k, n]``, which all rows share, by their numbers; no gradient."""
+        shape = (*index.shape, table.shape[1])
+        return self._make("lookup", (index, table), shape, index.span)
+
     def outer(self, x: Value, y: Value) -> Value:
         """``x^T y`` summed over rows and leading features: ``[k, n]``."""
         return self._make("outer", (x, y), (x.shape[-1], y.shape[-1]), SHARED)
@@ -341,6 +346,10 @@ def _check_value(value: Value) -> None:
         if value.inputs[1].rows or len(shapes[1]) != 2 or shapes[0][-1] != shapes[1][0]:
             raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
         expected, span = (*shapes[0][:-1], shapes[1][1]), value.inputs[0].span
+    elif value.op == "lookup":
+        if value.inputs[1].rows or len(shapes[1]) != 2:
+            raise ValueError("it needs a table [k, n] that all rows share")
+        expected, span = (*shapes[0], shapes[1][1]), value.inputs[0].span
     elif value.op == "outer":
         if shapes[0][:-1] != shapes[1][:-1]:
             raise ValueError("its operands have different leading features")
@@ -365,6 +374,7 @@ _ARITY: dict[str, int | None] = {
     ),
     "concat": None,
     "linear": 2,
+    "lookup": 2,
     "outer": 2,
     "input": 0,
     "constant": 0,

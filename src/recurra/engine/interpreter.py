@@ -7,6 +7,7 @@ leading axis ``[batch]`` too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -48,7 +49,11 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    if missing <= 0 or value.span == 0 or reader.op in ("linear", "outer", "reshape", "stop"):
+    if (
+        missing <= 0
+        or value.span == 0
+        or reader.op in ("linear", "lookup", "outer", "reshape", "stop")
+    ):
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
 
@@ -94,6 +99,10 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return read[0].expand((*lead[value.span], *value.shape))
     if op == "stop":
         return read[0].detach()
+    if op == "lookup":
+        index, table = read[0].long(), read[1]
+        known = (index >= 0) & (index < len(table))
+        return torch.where(known[..., None], table[index.clamp(0, len(table) - 1)], math.nan)
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":

@@ -96,7 +96,7 @@ class _Lowerer:
         self.wanted: dict[int, Value] = {}
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
-            if seen.dtype not in (*_FLOATS, torch.bool):
+            if seen.dtype not in (*_FLOATS, torch.bool, torch.int64):
                 raise Unrecordable(
                     f"the step reads {str(seen.dtype).removeprefix('torch.')}, of which there are "
                     "no instructions"
@@ -133,7 +133,8 @@ class _Lowerer:
     def _lower(self, call: Called) -> None:
         results = [self.recording.seen[number] for number in call.outputs]
         for result in results:
-            if result.dtype not in (*_FLOATS, torch.bool):
+            whole = result.dtype is torch.int64 and call.name in _MOVES
+            if result.dtype not in (*_FLOATS, torch.bool) and not whole:
                 raise Unrecordable(
                     f"{call.name} gives {str(result.dtype).removeprefix('torch.')}, of which there "
                     f"are no instructions ({call.place})"
@@ -191,6 +192,13 @@ class _Lowerer:
         return Operand(value, seen.axis, len(seen.shape))
 
 
+# Operations that mean the same for whole numbers, which the machine has among its own.
+_MOVES = frozenset(
+    [
+        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select", "slice",
+        "squeeze", "t", "transpose", "unsqueeze", "view",
+    ]
+)  # fmt: skip
 _UNIMPORTANT = frozenset(
     ["dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"]
 )

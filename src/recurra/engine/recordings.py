@@ -30,7 +30,7 @@ from recurra.engine.plan import plan
 from recurra.engine.record import BATCHES, Unrecordable, record
 from recurra.states import Tree, map_tree
 
-__all__ = ["Recorded", "given_of", "recorded"]
+__all__ = ["Recorded", "check_numbers", "drawn", "given_of", "prepared", "recorded", "unseen"]
 
 _MOST = 64  # recordings of one cell; more than that are calls that are all different
 
@@ -165,12 +165,12 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
 
     def example(batch: int) -> Tree:
         found = [
-            _drawn(call.inputs, 2, batch),
-            _drawn(call.state, 1, batch),
-            _drawn(call.context, 1, batch),
+            drawn(call.inputs, 2, batch),
+            drawn(call.state, 1, batch),
+            drawn(call.context, 1, batch),
         ]
         if call.noise is not None:
-            found += [_drawn(call.noise.step, 2, batch), _drawn(call.noise.held, 1, batch)]
+            found += [drawn(call.noise.step, 2, batch), drawn(call.noise.held, 1, batch)]
         return tuple(found)
 
     def step(x: Tree, state: Tree, context: Tree, *noise: Tree) -> Any:
@@ -182,21 +182,21 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
             raise Unrecordable("the step does not return y of its output_size")
         return result
 
-    with _unseen():
+    with unseen():
         recording = record(step, example)
         names = [name for name, _ in given]
         lowered = lower(
             recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
         )
         _check_states(lowered, given)
-        _check_numbers(step, example, lowered)
+        check_numbers(step, example, lowered)
     paths = {id(tensor): path for tensor, path in _own(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
     return Recorded(lowered, names, places, lambda: _check_gradients(step, example, lowered))
 
 
 @contextmanager
-def _unseen() -> Iterator[None]:
+def unseen() -> Iterator[None]:
     """Nobody's random numbers move, and nobody's hooks see what is saved for gradients.
 
     Activation checkpointing counts what is saved, and a recording is made once only.
@@ -206,7 +206,7 @@ def _unseen() -> Iterator[None]:
         yield
 
 
-def _drawn(tree: Tree, lead: int, batch: int) -> Tree:
+def drawn(tree: Tree, lead: int, batch: int) -> Tree:
     def draw(leaf: Tensor) -> Tensor:
         shape = (batch, *leaf.shape[lead:])
         if leaf.dtype is torch.bool:
@@ -226,19 +226,20 @@ def _check_states(lowered: Lowered, given: list[tuple[Name, Tensor]]) -> None:
         raise Unrecordable(f"the step gets states {old} and leaves {new}")
 
 
-def _check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
+def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
     """The graph must give what the step gives: what no rule foresaw shows here."""
     given = example(BATCHES[0])
     with torch.no_grad():
         result = step(*given)
         leaves = list(states.leaves(given))
+        dtype = next(leaf.dtype for leaf in leaves if leaf.is_floating_point())
         shared = lowered.shared.tensors({})
         found = {}
         for value in lowered.graph:
             if value.op == "input":
                 kind, place = value.settings[0]
                 leaf = leaves[place] if kind == "given" else shared[place]
-                found[value.number] = leaf.to(leaves[0].dtype)
+                found[value.number] = leaf.to(dtype)
         found = evaluate(lowered.graph, found, BATCHES[0])
     for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
         got = found[value.number].reshape(expected.shape)
@@ -263,7 +264,7 @@ def _check_gradients(step: Any, example: Any, lowered: Lowered) -> None:
         if value.op == "input":
             inputs[value.settings[0]] = swapped[value]
     outputs = [swapped[value] for value in lowered.outputs]
-    with _unseen(), torch.enable_grad():
+    with unseen(), torch.enable_grad():
         given = map_tree(
             lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
         )

@@ -20,10 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.errors import ShapeError
+from recurra.cells.base import Cell
+from recurra.engine.frozen import freeze
+from recurra.errors import SettingError, ShapeError
 from recurra.lengths import check_lengths, common_sizes
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree
+from recurra_runtime import Session
 
 __all__ = ["Layer", "LayerOutput"]
 
@@ -107,6 +110,52 @@ class Layer(nn.Module, abc.ABC):
         if not padded:
             return result
         return result._replace(outputs=PaddedSequence(result.outputs, lengths))
+
+    def frozen(self, batch: int = 1, context: Tree = None) -> Session:
+        """This layer as it is now, in evaluation, as a stream that runs without PyTorch.
+
+        Args:
+            batch: number of rows that step side by side.
+            context: a named tuple of ``[batch, ...]`` tensors, for cells that read one.
+
+        Returns:
+            a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]`` and
+            gives y, and keeps the state. Weights that change later are not seen.
+
+        Raises:
+            SettingError: the layer is not causal.
+            BackendError: its step cannot be recorded; the message says why.
+
+        Example:
+            >>> session = recurra.Recurrent(recurra.GRUCell(3, 4)).frozen()
+            >>> session.step(numpy.zeros((1, 3), "float32")).shape
+            (1, 4)
+        """
+        if not self.causal:
+            raise SettingError(
+                f"frozen: {type(self).__name__} is not causal (it reads from the end), so it cannot "
+                "step. Use a layer that runs forward only."
+            )
+
+        def step(x: Tree, state: Tree, context: Tree) -> tuple[Tensor, Tree]:
+            one = map_tree(lambda leaf: leaf.unsqueeze(0), x)
+            outputs, _, state = self.through_time(one, None, state, context, None)
+            return outputs[0], state
+
+        of_one = map_tree(lambda leaf: leaf[:1], context)
+        program = freeze(self, step, _example(self), self.initial_state(1), of_one)
+        return Session(program, batch, [leaf.detach().numpy() for leaf in leaves(context)])
+
+
+def _example(layer: nn.Module) -> Tree:
+    """What a layer reads in one step of one row: what its first cell does, or numbers."""
+    size = getattr(layer, "input_size", None)
+    first = next((part for part in layer.modules() if isinstance(part, Cell)), None)
+    step = None if first is None else first.example_input(1)
+    if isinstance(step, tuple) or (step is not None and size is None):
+        return step
+    like = next((p for p in layer.parameters() if p.is_floating_point()), torch.zeros(()))
+    return torch.zeros(1, int(size or 1), dtype=like.dtype)
 
 
 def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any, NamedTuple
 
 import pydantic
+import torch
 from torch import Tensor, nn
 
 from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.encoders import TokenEncoder
+from recurra.engine.frozen import freeze
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Recurrent, Stack, TokenEmbedding
 from recurra.models.base import Model
 from recurra.sequences import Batch, Tokens
-from recurra.states import Tree
+from recurra.states import Tree, leaves, map_tree
+from recurra_runtime import Session
 from recurra_runtime.vocabulary import UNKNOWN
 
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
@@ -201,6 +204,34 @@ class LanguageModel(Model):
                 "vocabularies of the conditions: start(batch, given)."
             )
         return LanguageModelState(self.initial_state(batch), context, given)
+
+    def frozen(self, batch: int = 1, given: Tensor | None = None, context: Tree = None) -> Session:
+        """The whole model as it is now, in evaluation, as a stream that runs without PyTorch.
+
+        Args:
+            batch: number of rows that step side by side.
+            given: ids of the conditions ``[batch, conditions]``, where the model has some.
+            context: what belongs to the rows and does not change, for cells that read one.
+
+        Returns:
+            a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads the ids ``[batch]`` of one
+            symbol a row, gives the log-probabilities of the next one, and keeps the state.
+
+        Raises:
+            ShapeError: conditions that do not fit, as for :meth:`start`.
+            BackendError: its step cannot be recorded; the message says why.
+        """
+        self.start(batch, given, context)
+
+        def step(token: Any, state: Tree, kept: Tree) -> tuple[Tensor, Tree]:
+            log_probs, new = self.step(token, LanguageModelState(state, *kept))
+            return log_probs, new.carried
+
+        kept = (context, given)
+        of_one = map_tree(lambda leaf: leaf[:1], kept)
+        token = torch.zeros(1, dtype=torch.int64)
+        program = freeze(self, step, token, self.initial_state(1), of_one)
+        return Session(program, batch, [leaf.detach().numpy() for leaf in leaves(kept)])
 
     def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.

@@ -1,0 +1,119 @@
+"""A program that runs as a stream: one step after another, its state kept between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recurra_runtime.backend import core
+from recurra_runtime.numpy_stepper import NumpyStepper
+from recurra_runtime.program import Program
+
+__all__ = ["Session"]
+
+
+class Session:
+    """Rows that step side by side, each with a state of its own.
+
+    Weights are packed once, when the session is made. A step allocates nothing but its result. One
+    session serves one thread at a time; a program serves any number of sessions.
+
+    Args:
+        program: What a step is.
+        batch: Number of rows.
+        context: Arrays `[batch, ...]` of what does not change, where the program reads some.
+
+    Raises:
+        ValueError: No rows, or a context that does not fit.
+    """
+
+    def __init__(self, program: Program, batch: int = 1, context: Sequence[Any] = ()) -> None:
+        if batch < 1:
+            raise ValueError(f"batch: expected at least one row, got {batch}")
+        self.program, self.batch = program, batch
+        dtype = program.dtype
+        self._inputs = [np.zeros((batch, *f.shape), dtype) for f in program.inputs]
+        self._context = program.read(program.context, context, batch)
+        self._states = [np.zeros((batch, *f.shape), dtype) for f in program.states]
+        left = [np.zeros((batch, *f.shape), dtype) for f in program.states]
+        output = np.zeros((batch, *program.output.shape), dtype)
+        rows = [*self._inputs, *self._context, *self._states, *left, output]
+        arguments = [*rows, *program.weights]
+        self._shape, self._dtype = output.shape, dtype
+        self.reset()
+        self._stepper: Any
+        module = core()
+        if module is None:
+            self._stepper = NumpyStepper(program.parts, arguments, len(rows), batch)
+            self._copies = list(zip(left, self._states, strict=True))
+            self._output = output
+            self._step = self._step_in_numpy
+            return
+        self._held = arguments  # the stepper knows their addresses only
+        fields = [array[0].size for array in rows] + [0] * len(program.weights)
+        self._stepper = module.Stepper(
+            program.native(),
+            dtype == np.float64,
+            batch,
+            [[a.ctypes.data, size] for a, size in zip(arguments, fields, strict=True)],
+            [[a.ctypes.data, a.nbytes] for a in self._inputs],
+            [output.ctypes.data, output.nbytes],
+            [
+                [a.ctypes.data, b.ctypes.data, a.nbytes]
+                for a, b in zip(left, self._states, strict=True)
+            ],
+        )
+        self._step = self._stepper.step
+
+    def step(self, *inputs: Any) -> NDArray[Any]:
+        """Read one step of every row, and say what the program says.
+
+        Args:
+            inputs: Arrays `[batch, ...]`, one for each input of the program; of one row also
+                without its first axis. Contiguous arrays of the program's own type cost least.
+
+        Returns:
+            The output `[batch, ...]`, a new array.
+
+        Raises:
+            ValueError: An input that does not fit; the state is what it was.
+        """
+        out = np.empty(self._shape, self._dtype)
+        try:
+            self._step(*inputs, out)
+        except TypeError:  # not as the stepper takes them
+            self._step(*self.program.read(self.program.inputs, inputs, self.batch), out)
+        return out
+
+    @property
+    def state(self) -> tuple[NDArray[Any], ...]:
+        """Arrays `[batch, ...]`, one for each state of the program; copies. May be set."""
+        return tuple(array.copy() for array in self._states)
+
+    @state.setter
+    def state(self, state: Sequence[Any]) -> None:
+        given = self.program.read(self.program.states, state, self.batch)
+        for own, array in zip(self._states, given, strict=True):
+            own[...] = array
+
+    def reset(self, rows: Any = slice(None)) -> None:
+        """Begin anew.
+
+        Args:
+            rows: Which: an index or a mask; all of them if left out.
+        """
+        for own, array in zip(self._states, self.program.initial, strict=True):
+            own[rows] = array
+
+    def _step_in_numpy(self, *arrays: NDArray[Any]) -> None:
+        *inputs, out = arrays
+        read = self.program.read(self.program.inputs, inputs, self.batch)
+        for own, array in zip(self._inputs, read, strict=True):
+            own[...] = array
+        self._stepper.step()
+        out[...] = self._output
+        for left, own in self._copies:
+            own[...] = left

@@ -1,0 +1,209 @@
+"""``frozen()``: a layer or model as a stream without PyTorch gives what the layer gives."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import recurra
+from recurra import states
+from recurra.cells.base import cell_by_name, cell_names
+from recurra.errors import BackendError, SettingError
+from recurra.models.language import LanguageModel, LanguageModelConfig
+from recurra_runtime import native_available
+
+TIME, BATCH = 6, 3
+NATIVE = [True, False] if native_available() else [False]
+
+
+@pytest.fixture(params=NATIVE, ids=lambda native: "native" if native else "numpy", autouse=True)
+def _core(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every session runs on the machine, and on NumPy."""
+    if not request.param:
+        monkeypatch.setattr("recurra_runtime.session.core", lambda: None)
+
+
+def random(tree: Any, *lead: int) -> Any:
+    return states.map_tree(lambda leaf: torch.rand(*lead, *leaf.shape[1:]).to(leaf.dtype), tree)
+
+
+def steps(session: Any, x: Any) -> np.ndarray:
+    rows = [[leaf[t].numpy() for leaf in states.leaves(x)] for t in range(TIME)]
+    return np.stack([session.step(*row) for row in rows])
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_every_cell(name: str) -> None:
+    torch.manual_seed(0)
+    cell = cell_by_name(name, 5, 7)
+    layer = recurra.Recurrent(cell)
+    x = random(cell.example_input(1), TIME, BATCH)
+    with torch.no_grad():
+        wanted = layer.eval()(x)
+    session = layer.train().frozen(BATCH)
+    assert layer.training, "freezing leaves the layer as it is"
+    np.testing.assert_allclose(steps(session, x), wanted.outputs, rtol=2e-5, atol=2e-6)
+    for got, leaf in zip(session.state, states.leaves(wanted.state), strict=True):
+        np.testing.assert_allclose(got, leaf, rtol=2e-5, atol=2e-6)
+
+
+def deep() -> recurra.Stack:
+    wrapped = recurra.Zoneout(recurra.HeldDropout(recurra.GRUCell(6, 6, norm="layer"), 0.3), 0.2)
+    layers = [recurra.Recurrent(recurra.LSTMCell(4, 6)), recurra.Recurrent(wrapped)]
+    return recurra.Stack(layers, dropout=0.5, residual=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_stack_with_what_is_left_out_in_training(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer = deep().to(dtype)
+    x = torch.randn(TIME, BATCH, 4, dtype=dtype)
+    got = steps(layer.frozen(BATCH), x)
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-11
+    assert got.dtype == np.dtype(str(dtype).removeprefix("torch."))
+    with torch.no_grad():
+        wanted = layer.eval()(x).outputs
+    np.testing.assert_allclose(got, wanted, rtol=tolerance, atol=tolerance)
+
+
+def test_weights_that_change_later_are_not_seen() -> None:
+    layer = recurra.Recurrent(recurra.GRUCell(4, 4))
+    x = np.ones((1, 4), np.float32)
+    session = layer.frozen()
+    first = session.step(x)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    session.reset()
+    np.testing.assert_array_equal(session.step(x), first)
+    assert not layer.frozen().step(x).any()
+
+
+def test_state_is_kept_set_and_reset() -> None:
+    torch.manual_seed(0)
+    session = deep().frozen(2)
+    xs = np.random.default_rng(0).normal(size=(4, 2, 4)).astype(np.float32)
+    first = [session.step(x) for x in xs[:2]]
+    kept = session.state
+    rest = [session.step(x) for x in xs[2:]]
+    session.state = kept
+    np.testing.assert_array_equal([session.step(x) for x in xs[2:]], rest)
+    session.reset()
+    np.testing.assert_array_equal([session.step(x) for x in xs[:2]], first)
+    session.reset(1)
+    assert any(array[0].any() for array in session.state)
+    assert not any(array[1].any() for array in session.state)
+
+
+def test_rows_step_alone_as_they_do_together() -> None:
+    torch.manual_seed(0)
+    layer = deep()
+    xs = np.random.default_rng(0).normal(size=(5, BATCH, 4)).astype(np.float32)
+    together = steps_of(layer.frozen(BATCH), xs)
+    for row in range(BATCH):
+        alone = steps_of(layer.frozen(1), xs[:, row : row + 1])
+        np.testing.assert_allclose(alone, together[:, row : row + 1], rtol=1e-6)
+
+
+def steps_of(session: Any, xs: np.ndarray) -> np.ndarray:
+    return np.stack([session.step(x) for x in xs])
+
+
+class Topic(NamedTuple):
+    vector: Tensor
+
+
+class Reads(recurra.GRUCell):
+    takes_context = True
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        return super().step(x * torch.sigmoid(context.vector), state)
+
+
+def test_what_belongs_to_a_row() -> None:
+    torch.manual_seed(0)
+    layer, topic = recurra.Recurrent(Reads(4, 5)), Topic(torch.randn(BATCH, 4))
+    x = torch.randn(TIME, BATCH, 4)
+    with torch.no_grad():
+        wanted = layer(x, context=topic).outputs
+    got = steps(layer.frozen(BATCH, topic), x)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"tied": True, "residual": True, "embedding_size": 5},
+        {"cell": "gru", "conditions": {"topic": 4, "author": 2}},
+    ],
+)
+def test_a_whole_language_model(settings: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    config = LanguageModelConfig(vocabulary_size=11, hidden_size=8, dropout=0.3, **settings)
+    model = LanguageModel(config).eval()
+    given = torch.tensor([[3, 1], [0, 0], [2, 1]]) if "conditions" in settings else None
+    session, state = model.frozen(BATCH, given), model.start(BATCH, given)
+    for ids in torch.randint(0, 11, (TIME, BATCH)):
+        with torch.no_grad():
+            wanted, state = model.step(ids, state)
+        np.testing.assert_allclose(session.step(ids.numpy()), wanted, rtol=1e-5, atol=2e-6)
+    before = session.state
+    for wrong in ([0, 11, 3], [-1, 0, 0]):
+        with pytest.raises(ValueError, match="whole numbers from 0 to 10, got"):
+            session.step(wrong)
+    for a, b in itertools.zip_longest(session.state, before):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    session = recurra.Recurrent(recurra.GRUCell(4, 5)).frozen(2)
+    for given, words in (
+        ([np.zeros((3, 4))], r"x: expected an array \[2, 4\], got \[3, 4\]"),
+        ([np.zeros((2, 4)), np.zeros(1)], r"expected 1 arrays \(x\), got 2"),
+        ([], r"expected 1 arrays \(x\), got 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            session.step(*given)
+    with pytest.raises(ValueError, match=r"state\.h: expected an array \[2, 5\]"):
+        session.state = (np.zeros((2, 6)),)
+    with pytest.raises(ValueError, match="at least one row"):
+        recurra.Recurrent(recurra.GRUCell(4, 5)).frozen(0)
+
+
+def test_other_numbers_and_tensors_are_converted() -> None:
+    session = recurra.Recurrent(recurra.GRUCell(2, 3)).frozen()
+    x = np.array([[0.5, -1.0]], np.float32)
+    wanted = session.step(x)
+    for given in (
+        x.astype(np.float64),
+        x[0],
+        x.tolist(),
+        torch.tensor(x),
+        np.repeat(x, 2, 1)[:, ::2],
+    ):
+        session.reset()
+        np.testing.assert_array_equal(session.step(given), wanted)
+
+
+def test_a_layer_that_reads_from_the_end_is_refused() -> None:
+    with pytest.raises(SettingError, match="not causal"):
+        recurra.Bidirectional(recurra.GRUCell(2, 3), recurra.GRUCell(2, 3)).frozen()
+
+
+def test_a_step_that_looks_at_numbers_is_refused() -> None:
+    class Looks(recurra.GRUCell):
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            if x.sum() > 1000:
+                x = -x
+            return super().step(x, state)
+
+    with pytest.raises(
+        BackendError, match="Recurrent cannot be frozen: the step looks at the numbers"
+    ):
+        recurra.Recurrent(Looks(2, 3)).frozen()
