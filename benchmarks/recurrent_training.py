@@ -1,7 +1,7 @@
 """Training of one recurrent layer, forward and backward to inputs and weights, beside torch.nn's.
 
-Both have the same weights; what they give is compared first. Sizes are rows, steps, width of x, width
-of h. Several passes are one timed run where one is hard to time.
+Both have the same weights; what they give is compared first. Sizes are rows, steps, width of x,
+width of h. Several passes are one timed run where one is hard to time.
 """
 
 from __future__ import annotations

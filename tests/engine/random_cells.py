@@ -117,8 +117,8 @@ class RandomCell(recurra.Cell):
 
     def _draw(self, draw: random.Random, pool: list[int]) -> None:
         kind = draw.choice(
-            ["linear", "linear", "joined", "transposed", "smooth", "smooth", "kinked", "rows"]
-            + [
+            [
+                *("linear", "linear", "joined", "transposed", "smooth", "smooth", "kinked", "rows"),
                 "binary",
                 "binary",
                 "where",

@@ -1,4 +1,4 @@
-"""The interpreter defines what instructions mean: it gives what the step gives, forward and back."""
+"""The interpreter defines what instructions mean: it gives what a step gives, forward and back."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_a_rows_bits_hang_on_nothing_else(name):
     assert torch.equal(whole.outputs[:, 4:5], alone.outputs)
     state, parts = None, []
     for start, stop in ((0, 17), (17, 18), (18, 40)):
-        piece = outputs(cell, map_tree(lambda leaf: leaf[start:stop], x), state=state)
+        piece = outputs(cell, map_tree(lambda leaf, a=start, b=stop: leaf[a:b], x), state=state)
         state = piece.state
         parts.append(piece.outputs)
     assert torch.equal(torch.cat(parts), whole.outputs)

@@ -71,8 +71,8 @@ def test_random_cells_run_natively(seed, time, batch, ragged, reset, reverse):
     ours = results(cell, torch.float32, "native", inputs, weights, options)
     theirs = results(cell, torch.float32, "loop", inputs, weights, options)
     doubles = results(cell, torch.float64, "native", inputs, weights, options)
-    # Of one scale are all outputs, and all gradients: what cancels to nearly nothing is the rounding
-    # of what it is a sum of.
+    # Of one scale are all outputs, and all gradients: what cancels to nearly nothing is the
+    # rounding of what it is a sum of.
     count = 1 + len(cell.widths)
     scales = [
         max(float(value.abs().max()) for value in part if value is not None)

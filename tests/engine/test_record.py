@@ -23,11 +23,12 @@ WEIGHT = torch.randn(4, 4)
 
 def refusal(step) -> str:
     """Why a step of x and h, both of width 4, is not recorded and lowered."""
+
+    def example(batch):
+        return torch.randn(batch, 4), Held(torch.randn(batch, 4))
+
     with pytest.raises(Unrecordable) as problem:
-        recording = record(
-            lambda x, s: step(x, s.h), lambda b: (torch.randn(b, 4), Held(torch.randn(b, 4)))
-        )
-        lower(recording, [STEP, STEP])
+        lower(record(lambda x, state: step(x, state.h), example), [STEP, STEP])
     return str(problem.value)
 
 

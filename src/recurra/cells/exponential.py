@@ -36,7 +36,7 @@ class SLSTMState(NamedTuple):
 
 @register("slstm")
 class SLSTMCell(AffineCell):
-    r"""sLSTM: an exponential input gate, and a normalizer that keeps it in bounds (Beck et al. 2024).
+    r"""sLSTM: an exponential input gate, a normalizer to keep it in bounds (Beck et al. 2024).
 
     .. math::
 

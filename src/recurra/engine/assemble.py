@@ -1,8 +1,8 @@
 """From phases to a program of the machine: where each value lies, and instructions in order.
 
-A value that is only a part or another shape of one that is there lies in the memory of that one. What
-is put side by side is computed where it will stand. A sum is where a product starts from. So most of a
-step's copies and additions vanish here.
+A value that is only a part or another shape of one that is there lies in the memory of that one.
+What is put side by side is computed where it will stand. A sum is where a product starts from. So
+most copies and additions of a step vanish here.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class _Assembler:
     # ---- what is decided before ------------------------------------------------------------------
 
     def _fusions(self) -> dict[Value, tuple[Value, Value]]:
-        """Sums that a product or a multiplication makes itself: ``sum -> (the other, its rest)``."""
+        """Sums that a product or a multiplication makes: ``sum -> (the other, its rest)``."""
         found: dict[Value, tuple[Value, Value]] = {}
         taken: set[Value] = set()
         for phase in PHASES:
@@ -170,7 +170,7 @@ class _Assembler:
         return found
 
     def _insides(self) -> dict[Value, tuple[Value, int]]:
-        """Values that are computed inside of what puts them side by side: ``part -> (whole, start)``."""
+        """Values computed inside of what puts them side by side: ``part -> (whole, start)``."""
         found: dict[Value, tuple[Value, int]] = {}
         for phase in PHASES:
             for whole in self.sections[phase]:
@@ -337,21 +337,19 @@ class _Assembler:
             return around
         if value.op == "slice":
             axis, start, _, step = value.settings
-            strides = list(around.strides)
-            strides[axis] *= step
-            return _Place(
-                around.buffer, around.offset + start * around.strides[axis], tuple(strides)
-            )
+            offset = around.offset + start * around.strides[axis]
+            far = tuple(d * step if a == axis else d for a, d in enumerate(around.strides))
+            return _Place(around.buffer, offset, far)
         if value.op == "permute":
             order = value.settings[0]
             return _Place(around.buffer, around.offset, tuple(around.strides[a] for a in order))
         if value.op == "expand":
             missing = len(value.shape) - len(base.shape)
-            strides = [0] * missing + [
+            far = (0,) * missing + tuple(
                 0 if size == 1 else stride
                 for size, stride in zip(base.shape, around.strides, strict=True)
-            ]
-            return _Place(around.buffer, around.offset, tuple(strides))
+            )
+            return _Place(around.buffer, around.offset, far)
         strides = _reshaped(base.shape, around.strides, value.shape)
         return None if strides is None else _Place(around.buffer, around.offset, strides)
 
@@ -711,10 +709,8 @@ class _Assembler:
             return
         read = value.inputs[0]
         place, _ = self._straight(read, 0)
-        if value.op == "time_sum":
-            buffer = self._new(HELD_TOTAL, value.size)
-        else:
-            buffer = self._total(value)
+        held = value.op == "time_sum"
+        buffer = self._new(HELD_TOTAL, value.size) if held else self._total(value)
         self._emit(
             self.now,
             value.op,

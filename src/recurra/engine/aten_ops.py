@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -65,7 +65,7 @@ class Lowering:
         return Unrecordable(f"{self.call.name} {why} ({self.call.place})")
 
     def fits(self, operand: Any) -> Value | float:
-        """An operand with its axes where those of the result are, for an elementwise instruction."""
+        """An operand, its axes where those of the result are, for an elementwise instruction."""
         if not isinstance(operand, Operand):
             return float(operand)
         rank, axis = len(self.out.shape), self.out.axis
@@ -99,8 +99,7 @@ class Lowering:
 
     def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
         """Axes of a tensor as axes of features."""
-        chosen = range(operand.rank) if axes in (None, [], ()) else axes
-        several = (chosen,) if isinstance(chosen, int) else tuple(chosen)  # type: ignore[arg-type]
+        several = (axes,) if isinstance(axes, int) else tuple(axes or range(operand.rank))
         if operand.axis is not None and operand.axis in [a % operand.rank for a in several]:
             raise self.refuse("mixes rows")
         return tuple(self.feature(operand, axis) for axis in several)
@@ -112,12 +111,13 @@ def features(seen: Seen) -> tuple[int, ...]:
 
 
 Result = Value | tuple[Value, ...]
+Rule = TypeVar("Rule", bound=Callable[..., Result])
 TABLE: dict[str, Callable[..., Result]] = {}
 """Operations by name."""
 
 
-def _of(*names: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    def keep(function: Callable[..., Result]) -> Callable[..., Result]:
+def _of(*names: str) -> Callable[[Rule], Rule]:
+    def keep(function: Rule) -> Rule:
         TABLE.update(dict.fromkeys(names, function))
         return function
 
@@ -417,20 +417,20 @@ def _expand(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
 
 
 @_of("slice", "narrow")
-def _slice(now: Lowering, a: Operand, axis: int = 0, *bounds: Any) -> Value:
+def _slice(
+    now: Lowering,
+    a: Operand,
+    axis: int = 0,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int = 1,
+) -> Value:
     if axis % a.rank == a.axis:
-        if (
-            now.out.axis is not None
-            and list(bounds[2:]) in ([], [1])
-            and bounds[:1] in ((), (0,), (None,))
-        ):
+        if now.out.axis is not None and step == 1 and start in (None, 0):
             return a.value
         raise now.refuse("cuts the batch")
     at = now.feature(a, axis)
-    size = a.shape[at]
-    start, stop, step = (*bounds, *(None, None, 1)[len(bounds) :])
-    cut = slice(start, stop, step).indices(size)
-    return now.graph.slice(a.value, at, *cut)
+    return now.graph.slice(a.value, at, *slice(start, stop, step).indices(a.shape[at]))
 
 
 @_of("select")
@@ -677,13 +677,13 @@ def _exps(now: Lowering, a: Operand, axes: tuple[int, ...]) -> tuple[Value, Valu
 
 
 @_of("_softmax")
-def _softmax(now: Lowering, a: Operand, axis: int, *_: Any) -> Value:
+def _softmax(now: Lowering, a: Operand, axis: int, half_to_float: bool) -> Value:
     _, powers, total = _exps(now, a, now.axes(a, axis))
     return now.graph.apply("div", powers, total)
 
 
 @_of("_log_softmax")
-def _log_softmax(now: Lowering, a: Operand, axis: int, *_: Any) -> Value:
+def _log_softmax(now: Lowering, a: Operand, axis: int, half_to_float: bool) -> Value:
     most, _, total = _exps(now, a, now.axes(a, axis))
     below = now.graph.apply("sub", a.value, most)
     return now.graph.apply("sub", below, now.graph.apply("log", total))

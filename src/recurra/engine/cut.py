@@ -7,6 +7,7 @@ ways the one that computes least again.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Collection
 
@@ -78,14 +79,14 @@ class _Flow:
 
     def _path(self) -> list[object] | None:
         before: dict[object, object] = {"start": "start"}
-        todo = deque(["start"])  # type: deque[object]
+        todo: deque[object] = deque(["start"])
         while todo:
             place = todo.popleft()
             for other, room in self.room.get(place, {}).items():
                 if room > 0 and other not in before:
                     before[other] = place
                     if other == "end":
-                        path = [other]
+                        path: list[object] = [other]
                         while path[-1] != "start":
                             path.append(before[path[-1]])
                         return path[::-1]
@@ -95,7 +96,7 @@ class _Flow:
     def cut(self, values: Collection[Value]) -> set[Value]:
         """Values whose edge is cut, as near to the end as can be."""
         while (path := self._path()) is not None:
-            steps = list(zip(path, path[1:], strict=False))
+            steps = list(itertools.pairwise(path))
             room = min(self.room[a][b] for a, b in steps)
             for a, b in steps:
                 self.room[a][b] -= room

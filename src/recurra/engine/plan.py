@@ -174,11 +174,12 @@ def plan(
     names = [("state", place) for place in range(len(states))]
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
-    gradients = {
-        name: _zeros(graph, inputs[name]) if value is None and name[0] == "state" else value
-        for name, value in zip(names, found, strict=True)
-        if value is not None or name[0] == "state"
-    }
+    gradients: dict[tuple[str, int], Value] = {}
+    for name, gradient in zip(names, found, strict=True):
+        if gradient is not None:
+            gradients[name] = gradient
+        elif name[0] == "state":
+            gradients[name] = _zeros(graph, inputs[name])
     # What the gradient reads of the step itself, and what of that is kept.
     computed = {value for phase in forward.phases.values() for value in phase}
     free = given | {y, *states}

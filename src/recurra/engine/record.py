@@ -14,6 +14,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -145,11 +146,11 @@ def record(step: Callable[..., Any], example: Callable[[int], Tree]) -> Recordin
     return _compared(first, second)
 
 
-class _Tape(TorchDispatchMode):
+class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """One recording: calls in order, tensors by number."""
 
     def __init__(self, given: Tree) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.numbers: dict[int, int] = {}
         self.kept: list[Tensor] = []  # no tensor may go, or its id may come again
         self.calls: list[Called] = []
@@ -347,15 +348,12 @@ def _refs(tree: Any) -> Iterator[int]:
 
 def _place() -> str:
     """File and line that called torch: the nearest frame that is neither torch's nor ours."""
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
             line = linecache.getline(name, frame.f_lineno).strip()
-            return (
-                f"{Path(name).name}, line {frame.f_lineno}: {line}"
-                if line
-                else (f"{Path(name).name}, line {frame.f_lineno}")
-            )
-        frame = frame.f_back  # type: ignore[assignment]
+            where = f"{Path(name).name}, line {frame.f_lineno}"
+            return f"{where}: {line}" if line else where
+        frame = frame.f_back
     return "unknown place"

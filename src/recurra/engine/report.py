@@ -23,7 +23,7 @@ _SHOWN = {
 }
 # What moves numbers at most, and is no operation on them.
 _MOVES = frozenset(
-    "input constant reshape slice permute expand stop concat place".split()  # noqa: SIM905
+    ("input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place")
 )
 
 

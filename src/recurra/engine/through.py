@@ -2,8 +2,8 @@
 
 What the gradient reads again is written by the forward program where the backward one finds it, in
 memory that is kept between calls. With ``every`` steps to a window only the states between windows
-are kept, and each window is run again before its gradient (Chen et al. 2016, "Training deep nets with
-sublinear memory cost", over time), so memory does not grow with all that is saved of a step.
+are kept, and each window is run again before its gradient (Chen et al. 2016, "Training deep nets
+with sublinear memory cost", over time), so memory does not grow with all that is saved of a step.
 """
 
 from __future__ import annotations
