@@ -207,3 +207,26 @@ def test_a_step_that_looks_at_numbers_is_refused() -> None:
         BackendError, match="Recurrent cannot be frozen: the step looks at the numbers"
     ):
         recurra.Recurrent(Looks(2, 3)).frozen()
+
+
+@pytest.mark.parametrize("kind", [recurra.RNN, recurra.LSTM, recurra.GRU])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_drop_ins(kind: Any, batch_first: bool) -> None:
+    torch.manual_seed(0)
+    layer = kind(4, 5, num_layers=2, dropout=0.4, batch_first=batch_first)
+    x = torch.randn(TIME, BATCH, 4)
+    got = steps(layer.frozen(BATCH), x)
+    with torch.no_grad():
+        wanted = layer.eval()(x.transpose(0, 1) if batch_first else x)[0]
+    wanted = wanted.transpose(0, 1) if batch_first else wanted
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    with pytest.raises(SettingError, match="bidirectional"):
+        kind(4, 5, bidirectional=True).frozen()
+
+
+def test_a_projection() -> None:
+    torch.manual_seed(0)
+    layer, x = recurra.LSTM(4, 6, proj_size=3).eval(), torch.randn(TIME, BATCH, 4)
+    with torch.no_grad():
+        wanted = layer(x)[0]
+    np.testing.assert_allclose(steps(layer.frozen(BATCH), x), wanted, rtol=1e-5, atol=1e-6)

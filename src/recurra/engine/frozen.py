@@ -94,9 +94,15 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     ]
     assembled = assemble(_as_one(forward), arguments, (), ())
     kind = np.dtype(str(typical.dtype).removeprefix("torch."))
+    read, kept, carried = (
+        tuple(field for name, field in fields.items() if name[0] == which)
+        for which in ("x", "context", "state")
+    )
     return Program(
         assembled.parts,
-        *(tuple(f for n, f in fields.items() if n[0] == k) for k in ("x", "context", "state")),
+        read,
+        kept,
+        carried,
         Field("y", y.shape),
         tuple(leaf[0].numpy().astype(kind) for (k, _), _, leaf in named if k == "state"),
         (
@@ -122,7 +128,7 @@ def _as_one(forward: Sections) -> Sections:
     """What is computed before, through and after time as one phase."""
     joined = [v for phase in ("before", "through", "after") for v in forward[phase]]
     joined.sort(key=lambda value: value.number)
-    phases: dict[str, tuple[Value, ...]] = {phase: () for phase in PHASES}
+    phases: dict[str, tuple[Value, ...]] = dict.fromkeys(PHASES, ())
     phases |= {"shared": forward["shared"], "held": forward["held"], "through": tuple(joined)}
     return Sections(phases)
 

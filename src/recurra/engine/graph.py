@@ -237,7 +237,7 @@ class Graph:
         return self._make("linear", (x, weight), (*x.shape[:-1], weight.shape[1]), x.span)
 
     def lookup(self, index: Value, table: Value) -> Value:
-        """Rows ``[n]`` of a table ``[k, n]``, which all rows share, by their numbers; no gradient."""
+        """Rows ``[n]`` of a table ``[k, n]`` that all rows share, by their numbers; no gradient."""
         shape = (*index.shape, table.shape[1])
         return self._make("lookup", (index, table), shape, index.span)
 

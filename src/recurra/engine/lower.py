@@ -195,8 +195,8 @@ class _Lowerer:
 # Operations that mean the same for whole numbers, which the machine has among its own.
 _MOVES = frozenset(
     [
-        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select", "slice",
-        "squeeze", "t", "transpose", "unsqueeze", "view",
+        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select",
+        "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
     ]
 )  # fmt: skip
 _UNIMPORTANT = frozenset(

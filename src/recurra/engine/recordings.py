@@ -207,6 +207,8 @@ def unseen() -> Iterator[None]:
 
 
 def drawn(tree: Tree, lead: int, batch: int) -> Tree:
+    """Random rows like those of a tree, whose leaves have ``lead`` axes before their features."""
+
     def draw(leaf: Tensor) -> Tensor:
         shape = (batch, *leaf.shape[lead:])
         if leaf.dtype is torch.bool:

@@ -119,7 +119,7 @@ class Layer(nn.Module, abc.ABC):
             context: a named tuple of ``[batch, ...]`` tensors, for cells that read one.
 
         Returns:
-            a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]`` and
+            a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]``,
             gives y, and keeps the state. Weights that change later are not seen.
 
         Raises:
@@ -133,8 +133,8 @@ class Layer(nn.Module, abc.ABC):
         """
         if not self.causal:
             raise SettingError(
-                f"frozen: {type(self).__name__} is not causal (it reads from the end), so it cannot "
-                "step. Use a layer that runs forward only."
+                f"frozen: {type(self).__name__} is not causal (it reads from the end), so it "
+                "cannot step. Use a layer that runs forward only."
             )
 
         def step(x: Tree, state: Tree, context: Tree) -> tuple[Tensor, Tree]:

@@ -5,39 +5,26 @@ from __future__ import annotations
 import abc
 import math
 import warnings
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.cells import AffineCell, Cell, HiddenState
 from recurra.checks import check_flag, check_number, check_size
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
+from recurra.engine.frozen import freeze
 from recurra.errors import SettingError, ShapeError
+from recurra.layers.packed import Rows, ordered, packed_data, unpacked
 from recurra.lengths import check_lengths
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
+from recurra_runtime import Session
 
 __all__ = ["RNNBase"]
-
-
-class _Rows(NamedTuple):
-    """An input of any form, as the engine reads it.
-
-    Args:
-        form: what came in, and will go out.
-        values: ``[time, batch, i]``; rows of a PackedSequence in its own order, longest first.
-        lengths: ``[batch]``, or None if every row is whole.
-        packed: the PackedSequence, or None.
-    """
-
-    form: Literal["tensor", "one row", "padded", "packed"]
-    values: Tensor
-    lengths: Tensor | None = None
-    packed: PackedSequence | None = None
 
 
 class RNNBase(nn.Module, abc.ABC):
@@ -288,6 +275,38 @@ class RNNBase(nn.Module, abc.ABC):
         found = self._given_back(values, rows), self._joined(ends, rows)
         return (*found, self._joined(every, rows, steps=True)) if return_states else found
 
+    def frozen(self, batch: int = 1) -> Session:
+        """This layer as it is now, in evaluation, as a stream that runs without PyTorch.
+
+        Args:
+            batch: number of rows that step side by side.
+
+        Returns:
+            a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]``,
+            gives the output of the top layer, and keeps the state. Weights that change later are
+            not seen.
+
+        Raises:
+            SettingError: the layer is bidirectional.
+        """
+        if self.bidirectional:
+            raise SettingError(
+                f"frozen: a bidirectional {type(self).__name__} reads from the end, so it cannot "
+                "step. Use one direction."
+            )
+
+        def step(x: Tensor, state: tuple[Tensor, ...], context: None) -> tuple[Tensor, Tree]:
+            starts = tuple(leaf.transpose(0, 1) for leaf in state)  # rows are the first axis here
+            one = x.unsqueeze(1 if self.batch_first else 0)
+            outputs, ends = self(one, starts if len(starts) > 1 else starts[0])
+            ends = ends if isinstance(ends, tuple) else (ends,)
+            return outputs.flatten(0, 1), tuple(leaf.transpose(0, 1) for leaf in ends)
+
+        weight = self._tensors()[0]["input_weight"]
+        widths = [self.output_size, *([self.hidden_size] if self.mode == "LSTM" else [])]
+        initial = tuple(weight.new_zeros(1, self.num_layers, width) for width in widths)
+        return Session(freeze(self, step, weight.new_zeros(1, self.input_size), initial), batch)
+
     def _tensors(self) -> list[dict[str, Tensor]]:
         """Each cell's tensors: looked up at every call, and once, for one may be computed."""
         cells = []
@@ -302,16 +321,16 @@ class RNNBase(nn.Module, abc.ABC):
             cells.append(given)
         return cells
 
-    def _dropped(self, values: Tensor, rows: _Rows) -> Tensor:
+    def _dropped(self, values: Tensor, rows: Rows) -> Tensor:
         """Dropout between layers; of packed rows on what is valid alone, as torch draws it."""
         if rows.packed is None:
             return nn.functional.dropout(values, self.dropout)
-        data = nn.functional.dropout(_packed_data(values, rows), self.dropout)
+        data = nn.functional.dropout(packed_data(values, rows), self.dropout)
         return pad_packed_sequence(PackedSequence(data, rows.packed.batch_sizes))[0]
 
     # ---- what goes in --------------------------------------------------------------------------
 
-    def _read(self, given: Any, lengths: Any) -> _Rows:
+    def _read(self, given: Any, lengths: Any) -> Rows:
         """An input of any form."""
         name = type(self).__name__
         if isinstance(given, list):
@@ -326,10 +345,10 @@ class RNNBase(nn.Module, abc.ABC):
             )
         if isinstance(given, PackedSequence):
             self._check_width(given.data, "a PackedSequence with data [elements, {}]")
-            return _unpacked(given)
+            return unpacked(given)
         if isinstance(given, PaddedSequence):
             self._check_width(given.values, "a PaddedSequence with values [time, batch, {}]")
-            return _Rows("padded", given.values, given.lengths)
+            return Rows("padded", given.values, given.lengths)
         if not isinstance(given, Tensor):
             raise ShapeError(
                 f"input of {name}: expected a tensor, a PackedSequence, a PaddedSequence or a list "
@@ -344,7 +363,7 @@ class RNNBase(nn.Module, abc.ABC):
                     "lengths: given beside one row, which has no batch axis. Cut the row, or add "
                     f"the axis: [{axes}, {self.input_size}]."
                 )
-            return _Rows("one row", given.unsqueeze(1))
+            return Rows("one row", given.unsqueeze(1))
         values = given.transpose(0, 1) if self.batch_first else given
         if lengths is not None:
             try:
@@ -352,7 +371,7 @@ class RNNBase(nn.Module, abc.ABC):
             except ShapeError as problem:
                 way = f"This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
                 raise ShapeError(f"{problem} {way}") from None
-        return _Rows("tensor", values, lengths)
+        return Rows("tensor", values, lengths)
 
     def _check_width(self, values: Tensor, expected: str) -> None:
         """Are there as many axes as ``expected`` tells, and is the last one i wide?"""
@@ -362,7 +381,7 @@ class RNNBase(nn.Module, abc.ABC):
                 f"{list(values.shape)}."
             )
 
-    def _starts(self, hx: Any, rows: _Rows, weight: Tensor) -> list[Tree]:
+    def _starts(self, hx: Any, rows: Rows, weight: Tensor) -> list[Tree]:
         """The state that each layer and direction starts from; None stands for zeros."""
         if hx is None:
             return [None] * len(self._cells)
@@ -381,11 +400,11 @@ class RNNBase(nn.Module, abc.ABC):
         for field, leaf in zip(fields, given, strict=True):
             self._check_start(field, leaf, rows, weight)
             leaf = leaf.unsqueeze(1) if rows.form == "one row" else leaf
-            leaves.append(_ordered(leaf, 1, rows.packed and rows.packed.sorted_indices))
+            leaves.append(ordered(leaf, 1, rows.packed and rows.packed.sorted_indices))
         cut = [leaf.unbind() for leaf in leaves]
         return [self._state(*parts) for parts in zip(*cut, strict=True)]
 
-    def _check_start(self, field: str, leaf: Tensor, rows: _Rows, weight: Tensor) -> None:
+    def _check_start(self, field: str, leaf: Tensor, rows: Rows, weight: Tensor) -> None:
         name = f"{field} in hx of {type(self).__name__}"
         count, batch = len(self._cells), rows.values.shape[1]
         size = (self.proj_size or self.hidden_size) if field == "h" else self.hidden_size
@@ -410,7 +429,7 @@ class RNNBase(nn.Module, abc.ABC):
                 f"for example {field}.to({weight.dtype})."
             )
 
-    def _read_resets(self, resets: Any, rows: _Rows) -> Tensor | None:
+    def _read_resets(self, resets: Any, rows: Rows) -> Tensor | None:
         """Resets ``[time, batch]``, in the order of the rows."""
         if resets is None:
             return None
@@ -427,21 +446,21 @@ class RNNBase(nn.Module, abc.ABC):
             )
         resets = resets.unsqueeze(1) if rows.form == "one row" else resets
         resets = resets.transpose(0, 1) if turned else resets
-        return _ordered(resets, 1, rows.packed and rows.packed.sorted_indices)
+        return ordered(resets, 1, rows.packed and rows.packed.sorted_indices)
 
     # ---- what comes out ------------------------------------------------------------------------
 
-    def _given_back(self, values: Tensor, rows: _Rows) -> Any:
+    def _given_back(self, values: Tensor, rows: Rows) -> Any:
         """Outputs ``[time, batch, ...]`` in the form that came in."""
         if rows.form == "padded":
             return PaddedSequence(values, rows.lengths)  # type: ignore[arg-type]
         if rows.packed is not None:
-            return rows.packed._replace(data=_packed_data(values, rows))
+            return rows.packed._replace(data=packed_data(values, rows))
         if rows.form == "one row":
             return values.squeeze(1)
         return values.transpose(0, 1) if self.batch_first else values
 
-    def _joined(self, states: list[Tree], rows: _Rows, *, steps: bool = False) -> Any:
+    def _joined(self, states: list[Tree], rows: Rows, *, steps: bool = False) -> Any:
         """States of all layers and directions, as torch returns them."""
         batch_axis = 2 if steps else 1
         joined = []
@@ -452,7 +471,7 @@ class RNNBase(nn.Module, abc.ABC):
             elif rows.form == "tensor" and steps and self.batch_first:
                 leaf = leaf.transpose(1, 2)
             else:
-                leaf = _ordered(leaf, batch_axis, rows.packed and rows.packed.unsorted_indices)
+                leaf = ordered(leaf, batch_axis, rows.packed and rows.packed.unsorted_indices)
             joined.append(leaf)
         return joined[0] if len(joined) == 1 else tuple(joined)
 
@@ -469,44 +488,3 @@ def _check_dropout(rate: Any, layers: int) -> float:
             stacklevel=4,  # who made the layer
         )
     return checked
-
-
-def _unpacked(packed: PackedSequence) -> _Rows:
-    """Rows of a PackedSequence in its own order, longest first.
-
-    Raises:
-        ShapeError: its parts do not fit each other, or it names rows that it has no steps of.
-    """
-    data, sizes = packed.data, packed.batch_sizes
-    batch = int(sizes[0]) if len(sizes) else 0
-    order = packed.sorted_indices
-    if order is not None and len(order) > batch:
-        # Rows are sorted by length: those without a step stand behind the others.
-        raise ShapeError(
-            f"input: rows {sorted(order[batch:].tolist())} are empty, and a PackedSequence cannot "
-            "hold them. Use a PaddedSequence, or lengths= beside a tensor."
-        )
-    orders = [order, packed.unsorted_indices]
-    if any(found is not None and len(found) != batch for found in orders):
-        raise ShapeError(
-            f"input: expected a PackedSequence whose indices order its {batch} rows, got "
-            f"{[None if found is None else len(found) for found in orders]} of them. Make it with "
-            "torch.nn.utils.rnn.pack_padded_sequence."
-        )
-    if batch == 0 or int(sizes.sum()) != len(data):
-        raise ShapeError(
-            f"input: expected a PackedSequence of at least one row and of {int(sizes.sum())} "
-            f"elements, the sum of its batch_sizes, got {len(data)} elements."
-        )
-    values, lengths = pad_packed_sequence(PackedSequence(data, sizes))
-    return _Rows("packed", values, lengths.to(values.device), packed)
-
-
-def _packed_data(values: Tensor, rows: _Rows) -> Tensor:
-    """The valid elements of sorted rows, in the order of time, then row."""
-    lengths: Any = rows.lengths
-    return pack_padded_sequence(values, lengths.cpu()).data
-
-
-def _ordered(leaf: Tensor, axis: int, order: Tensor | None) -> Tensor:
-    return leaf if order is None else leaf.index_select(axis, order.to(leaf.device))

@@ -214,8 +214,8 @@ class LanguageModel(Model):
             context: what belongs to the rows and does not change, for cells that read one.
 
         Returns:
-            a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads the ids ``[batch]`` of one
-            symbol a row, gives the log-probabilities of the next one, and keeps the state.
+            a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads ids ``[batch]``, one
+            symbol a row, gives log-probabilities of the next one, and keeps the state.
 
         Raises:
             ShapeError: conditions that do not fit, as for :meth:`start`.
