@@ -224,8 +224,24 @@ class Program:
         self.blank = [0] * (self.width * (len(self.slots) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
 
-    def run(self, rows: Rows, flat: list[int], *, descending: bool) -> None:
-        """Call the machine with arguments in their slots."""
+    def run(
+        self,
+        rows: Rows,
+        flat: list[int],
+        *,
+        descending: bool,
+        chunk: int = _CHUNK,
+        window: int = _WINDOW,
+    ) -> None:
+        """Call the machine with arguments in their slots.
+
+        Args:
+            rows: of the call.
+            flat: the arguments, ``width`` numbers each.
+            descending: whether steps run from last to first.
+            chunk: rows between whose parts values are kept.
+            window: rows that are computed together.
+        """
         lengths, order = rows.dealt()
         share = -(-rows.batch // rows.slices)
         self.made.run(
@@ -236,8 +252,8 @@ class Program:
             0 if order is None else order.data_ptr(),
             descending,
             rows.threads,
-            max(1, min(rows.time, -(-_CHUNK // share))),
-            max(1, -(-_WINDOW // share)),
+            max(1, min(rows.time, -(-chunk // share))),
+            max(1, -(-window // share)),
             flat,
         )
 

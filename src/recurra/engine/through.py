@@ -19,7 +19,7 @@ from recurra.engine.interpreter import through_time
 from recurra.engine.machine import Machine, Name, Program, Rows, dense, side_by_side
 from recurra_runtime.backend import core
 
-__all__ = ["run_through"]
+__all__ = ["Filler", "Memory", "run_through"]
 
 _STEPPED = ("x", "noise", "reset")
 _WIDTH = Program.width
@@ -50,7 +50,7 @@ def run_through(
     return _Forward(machine, rows, given).whole()
 
 
-class _Memory:
+class Memory:
     """Memory that goes back when nothing holds this any more, and where arguments lie in it."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class _Memory:
         return int(block.address)
 
 
-class _Filler:
+class Filler:
     """Puts arguments into the slots of a program."""
 
     def __init__(self, program: Program, given: dict[Name, Tensor]) -> None:
@@ -110,11 +110,11 @@ class _Forward:
         self.machine, self.rows, self.given = machine, rows, given
         self.like = next(iter(given.values()))
 
-    def whole(self, memory: _Memory | None = None) -> tuple[Tensor, ...]:
+    def whole(self, memory: Memory | None = None) -> tuple[Tensor, ...]:
         """All steps; what the gradient reads is kept in ``memory``."""
         y, every = self._results(self.rows.time)
         begin = [self.given["from", place] for place in range(len(self.machine.plan.states))]
-        memory = memory or _Memory()
+        memory = memory or Memory()
         memory.hold += [y, *every]
         ends = self._steps(0, self.rows.time, begin, y, every, memory)
         return self._told(y, ends, every)
@@ -126,12 +126,12 @@ class _Forward:
         begins = []
         for start, stop in self.rows.windows(size):
             begins.append(state)
-            state = self._steps(start, stop, state, y, every, _Memory())
+            state = self._steps(start, stop, state, y, every, Memory())
         return self._told(y, state, every), begins
 
-    def again(self, start: int, stop: int, begin: list[Tensor]) -> _Memory:
+    def again(self, start: int, stop: int, begin: list[Tensor]) -> Memory:
         """A window once more, for what its gradient reads."""
-        memory = _Memory()
+        memory = Memory()
         y, every = self._results(stop - start)
         memory.hold += [y, *every]
         self._steps(start, stop, begin, y, every, memory, shift=start)
@@ -161,7 +161,7 @@ class _Forward:
         begin: list[Tensor],
         y: Tensor | None,
         every: list[Tensor | None],
-        memory: _Memory,
+        memory: Memory,
         shift: int = 0,
     ) -> list[Tensor]:
         """Steps ``start`` to ``stop - 1``; the states at their end. y begins at step ``shift``."""
@@ -169,7 +169,7 @@ class _Forward:
         rows = self.rows.window(start, stop)
         time, batch, size_of = rows.time, rows.batch, machine.dtype.itemsize
         ahead, behind = (1, 0) if rows.reverse else (0, 1)  # where a state is read, and left
-        fill = _Filler(program, window_of(self.given, start, stop))
+        fill = Filler(program, window_of(self.given, start, stop))
         ends: list[Tensor] = []
         where = memory.where
         for place, value in enumerate(machine.plan.states):
@@ -236,7 +236,7 @@ class _Through(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
-        ctx.memory, ctx.begins = _Memory(), None
+        ctx.memory, ctx.begins = Memory(), None
         if every is None:
             found = forward.whole(ctx.memory)
             ctx.save_for_backward(*tensors, found[0])
@@ -294,15 +294,15 @@ class _Backward:
     def _new(self, shape: tuple[int, ...]) -> Tensor:
         return self.like.new_empty(shape, dtype=self.machine.dtype)
 
-    def steps(self, start: int, stop: int, memory: _Memory) -> None:
+    def steps(self, start: int, stop: int, memory: Memory) -> None:
         """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
         machine, program, plan = self.machine, self.program, self.machine.plan
         rows = self.rows.window(start, stop)
         batch, size_of = rows.batch, machine.dtype.itemsize
         ahead, behind = (0, 1) if rows.reverse else (1, 0)  # time runs the other way
-        fill = _Filler(program, window_of(self.given, start, stop))
+        fill = Filler(program, window_of(self.given, start, stop))
         fill.all(memory.where)
-        hold = _Memory()
+        hold = Memory()
 
         def comes_in(name: Name, grad: Tensor | None, value: Value, lead: int) -> None:
             if name not in program.slots:
