@@ -1,5 +1,8 @@
 #include "workspace.h"
 
+#include <pthread.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -18,7 +21,11 @@ struct Kept {
 };
 
 Kept& kept() {
-    static Kept* const all = new Kept;  // never destroyed: threads may end later
+    // Never destroyed: threads may end later. A fork() waits until nobody changes it.
+    static Kept* const all = [] {
+        pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); }, [] { kept().mutex.unlock(); });
+        return new Kept;
+    }();
     return *all;
 }
 
@@ -29,6 +36,7 @@ void release(void* block) { std::free(static_cast<char*>(block) - kHeader); }
 }  // namespace
 
 void* take_block(std::size_t bytes) {
+    if (bytes > PTRDIFF_MAX - 2 * kAlign) throw std::bad_alloc();
     const std::size_t wanted = (bytes + kAlign - 1) / kAlign * kAlign;
     Kept& all = kept();
     {
