@@ -10,9 +10,9 @@
 namespace recurra {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 40;     // steps or rows
-constexpr std::int64_t kMemory = std::int64_t{1} << 58;   // numbers, whose bytes can be counted
-constexpr std::int64_t kTogether = std::int64_t{1} << 30;  // rows and steps that one instruction takes
+constexpr std::int64_t kMost = std::int64_t{1} << 40;      // steps or rows
+constexpr std::int64_t kMemory = std::int64_t{1} << 58;    // numbers, whose bytes can be counted
+constexpr std::int64_t kTogether = std::int64_t{1} << 28;  // rows and steps that one instruction takes
 constexpr std::size_t kThreads = 1024;
 
 void expect(bool good, const std::string& what) {

@@ -9,8 +9,8 @@ namespace recurra {
 namespace {
 
 constexpr std::int64_t kMost = std::int64_t{1} << 40;     // sizes whose sums cannot overflow
-constexpr std::int64_t kPanel = 64;                     // columns that packing adds at most
-constexpr std::int64_t kLargest = std::int64_t{1} << 28;  // numbers of one value, and so what a loop may take
+constexpr std::int64_t kLargest = std::int64_t{1} << 32;  // numbers of one value, and so what a loop may take
+constexpr std::int64_t kPanel = 64;                       // columns that packing adds at most
 
 class Verifier {
 public:
@@ -45,7 +45,7 @@ public:
             const std::int64_t last =
                 m.offset + (m.depth - 1) * m.depth_stride + (m.width - 1) * m.width_stride;
             expect(last < size_of(m.buffer), "that it ends outside of its buffer");
-            packed += numbers({m.depth, m.width + kPanel});
+            packed += m.depth * (m.width + kPanel);
             expect(packed < kMost, "the size of all matrices");
         }
         for (const Moving& m : p_.moves) {
