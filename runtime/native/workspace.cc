@@ -13,11 +13,16 @@ namespace {
 
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kHeader = kAlign;
+#if defined(__SANITIZE_ADDRESS__)  // which then sees where a block ends, and when it is given back
+constexpr std::size_t kRound = 1, kMost = 0;
+#else
+constexpr std::size_t kRound = kAlign, kMost = std::size_t{1} << 30;
+#endif
 
 struct Kept {
     std::mutex mutex;
     std::multimap<std::size_t, void*> blocks;  // by size, those that nobody uses
-    std::size_t bytes = 0, most = std::size_t{1} << 30;
+    std::size_t bytes = 0, most = kMost;
 };
 
 Kept& kept() {
@@ -37,7 +42,7 @@ void release(void* block) { std::free(static_cast<char*>(block) - kHeader); }
 
 void* take_block(std::size_t bytes) {
     if (bytes > PTRDIFF_MAX - 2 * kAlign) throw std::bad_alloc();
-    const std::size_t wanted = (bytes + kAlign - 1) / kAlign * kAlign;
+    const std::size_t wanted = (bytes + kRound - 1) / kRound * kRound;
     Kept& all = kept();
     {
         std::lock_guard<std::mutex> lock(all.mutex);
@@ -49,8 +54,8 @@ void* take_block(std::size_t bytes) {
             return block;
         }
     }
-    void* const memory = std::aligned_alloc(kAlign, kHeader + wanted);
-    if (memory == nullptr) throw std::bad_alloc();
+    void* memory = nullptr;
+    if (posix_memalign(&memory, kAlign, kHeader + wanted) != 0) throw std::bad_alloc();
     void* const block = static_cast<char*>(memory) + kHeader;
     size_of(block) = wanted;
     return block;

@@ -1,8 +1,8 @@
 """Changes numbers of programs at random and runs what the verifier lets through.
 
 As a module: ``python -m native.fuzz FILE COUNT [SEED] [exact]``, where FILE is what
-``native.programs`` wrote; with ``exact``, for a sanitizer, memory ends where an argument does. Prints one JSON object;
-the number of the last change stands on stderr, should the process die of it.
+``native.programs`` wrote; with ``exact``, for a sanitizer, memory ends where an argument does.
+Prints one JSON object; the number of the last change stands on stderr, should the process die of it.
 """
 
 from __future__ import annotations
