@@ -37,6 +37,15 @@ public:
 
 private:
     unsigned before_;
+#elif defined(__aarch64__)
+    Flush() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" : : "r"(before_ | std::uint64_t{1} << 24));
+    }
+    ~Flush() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+private:
+    std::uint64_t before_;
 #else
     Flush() {}
 #endif
