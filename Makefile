@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup setup-dev wheels scoreboard sizes
+.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -28,6 +28,12 @@ setup-dev:
 
 wheels: setup-dev
 	@scripts/wheels
+
+sanitize: setup-dev
+	@scripts/sanitize
+
+neon:
+	@scripts/neon
 
 scoreboard: setup-dev
 	@$(BIN)/python scripts/scoreboard.py

@@ -136,8 +136,6 @@ void run(const Program& program, bool doubles, std::int64_t time, std::int64_t b
          const Numbers& arguments) {
     if (arguments.size() != 6 * static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
-    if (time < 1 || batch < 1 || chunk < 1 || window < 1)
-        throw std::invalid_argument("program: expected steps, rows, a chunk and a window of at least one");
     Call call{time, batch, reinterpret_cast<const std::int64_t*>(lengths),
               reinterpret_cast<const std::int64_t*>(order), descending, threads, chunk, window, {}};
     for (std::size_t a = 0; a < arguments.size(); a += 6)

@@ -24,11 +24,6 @@ const Kernels<double>& kernels<double>() {
     return level().table->doubles;
 }
 
-// One part of a range for each thread.
-Steps cut(Steps from, Steps to, std::size_t part, std::size_t parts) {
-    return from + (to - from) * static_cast<Steps>(part) / static_cast<Steps>(parts);
-}
-
 // What a thread throws is thrown here.
 template <class F>
 void in_parts(std::size_t parts, F function) {
@@ -51,7 +46,7 @@ public:
         : program_(program),
           call_(call),
           kernel_(kernels<T>()),
-          threads_(std::max<std::size_t>(call.threads, 1)),
+          threads_(call.threads),
           batch_(static_cast<std::size_t>(call.batch)),
           shared_(size(Place::shared)),
           held_(size(Place::held) * batch_),
@@ -220,6 +215,7 @@ private:
 
 template <class T>
 void run(const Program& program, const Call& call) {
+    check(program, call);
     Runner<T>(program, call).run();
 }
 

@@ -74,10 +74,12 @@ struct Program {
     int arguments = 0;        // the first buffers are the arguments, in order
     // Numbers that each place takes for one of its rows.
     std::int64_t sizes[kPlaces] = {};
+    // By argument, told by verify(): whether it is reached for several steps at once, so that it must keep all.
+    std::vector<bool> whole;
 };
 
 // Throws std::invalid_argument: an instruction that reads or writes outside of a buffer, or is none.
-void verify(const Program& program);
+void verify(Program& program);
 
 // An argument of a call: where it is, and how far steps and rows lie apart, in numbers. `shift` is added to a
 // step's number; of a `ring` only two steps are kept. Rows of a `mapped` one are where the call's order says.
@@ -90,7 +92,7 @@ struct Argument {
 
 struct Call {
     std::int64_t time, batch;
-    const std::int64_t* lengths;  // [batch], or null: all rows are whole
+    const std::int64_t* lengths;  // [batch], falling within the rows of each thread; null: all rows are whole
     const std::int64_t* order;    // [batch] where each row of the call is; null: in their own order
     bool descending;              // steps are run from last to first
     std::size_t threads;
@@ -98,7 +100,18 @@ struct Call {
     std::vector<Argument> arguments;
 };
 
-// Runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc.
+// Where a part of a range begins, of those for all threads: their sizes differ by one, the last are the larger.
+inline std::int64_t cut(std::int64_t from, std::int64_t to, std::size_t part, std::size_t parts) {
+    const std::int64_t p = static_cast<std::int64_t>(part), all = static_cast<std::int64_t>(parts);
+    const std::int64_t size = (to - from) / all, smaller = all - (to - from) % all;
+    return from + size * p + (p > smaller ? p - smaller : 0);
+}
+
+// Throws std::invalid_argument: a call that this verified program cannot be run for. Of its arguments only the
+// addresses of what they hold are taken on trust.
+void check(const Program& program, const Call& call);
+
+// Checks a call, and runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc.
 template <class T>
 void run(const Program& program, const Call& call);
 

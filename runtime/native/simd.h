@@ -125,6 +125,10 @@ RECURRA_INLINE Doubles fma(Doubles a, Doubles b, Doubles c) {
 #elif defined(__FMA__)
     return reinterpret_cast<Doubles>(_mm256_fmadd_pd(
         reinterpret_cast<__m256d>(a), reinterpret_cast<__m256d>(b), reinterpret_cast<__m256d>(c)));
+#elif defined(__aarch64__)
+    return reinterpret_cast<Doubles>(
+        vfmaq_f64(reinterpret_cast<float64x2_t>(c), reinterpret_cast<float64x2_t>(a),
+                  reinterpret_cast<float64x2_t>(b)));
 #else
     return a * b + c;
 #endif

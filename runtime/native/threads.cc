@@ -37,6 +37,15 @@ public:
 
 private:
     unsigned before_;
+#elif defined(__aarch64__)
+    Flush() {
+        asm volatile("mrs %0, fpcr" : "=r"(before_));
+        asm volatile("msr fpcr, %0" : : "r"(before_ | std::uint64_t{1} << 24));
+    }
+    ~Flush() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
+
+private:
+    std::uint64_t before_;
 #else
     Flush() {}
 #endif
@@ -77,9 +86,10 @@ public:
     void run(std::size_t parts, void (*task)(void*, std::size_t), void* data) {
         std::lock_guard<std::mutex> turn(mutex_);
         while (workers_.size() + 1 < parts) {
-            workers_.push_back(std::make_unique<Worker>());
-            Worker& worker = *workers_.back();
-            std::thread(work, std::ref(worker), workers_.size()).detach();
+            auto worker = std::make_unique<Worker>();
+            workers_.reserve(workers_.size() + 1);
+            std::thread(work, std::ref(*worker), workers_.size() + 1).detach();
+            workers_.push_back(std::move(worker));  // only where it has its thread
         }
         for (std::size_t i = 0; i + 1 < parts; ++i) {
             Worker& worker = *workers_[i];

@@ -1,5 +1,5 @@
 // What a program may do: looked at once, before it runs.
-#include <limits>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -8,11 +8,13 @@
 namespace recurra {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 40;  // sizes whose products cannot overflow
+constexpr std::int64_t kMost = std::int64_t{1} << 40;     // sizes whose sums cannot overflow
+constexpr std::int64_t kLargest = std::int64_t{1} << 32;  // numbers of one value, and so what a loop may take
+constexpr std::int64_t kPanel = 64;                       // columns that packing adds at most
 
 class Verifier {
 public:
-    explicit Verifier(const Program& program) : p_(program) {}
+    explicit Verifier(Program& program) : p_(program) {}
 
     void run() {
         const auto count = static_cast<int>(p_.buffers.size());
@@ -32,6 +34,8 @@ public:
             expect(buffer.place == Place::total, "only a total has a target");
             expect(size_of(buffer.target) >= buffer.size, "the size of its target");
         }
+        p_.whole.assign(static_cast<std::size_t>(p_.arguments), false);
+        std::int64_t packed = 0;
         for (const Matrix& m : p_.matrices) {
             where_ = "matrix " + std::to_string(&m - p_.matrices.data());
             buffer_in(m.buffer);
@@ -40,19 +44,29 @@ public:
             bounded(m.offset), positive(m.depth), positive(m.width), bounded(m.depth_stride), bounded(m.width_stride);
             const std::int64_t last =
                 m.offset + (m.depth - 1) * m.depth_stride + (m.width - 1) * m.width_stride;
-            expect(last < size_of(m.buffer), "it ends outside of its buffer");
+            expect(last < size_of(m.buffer), "that it ends outside of its buffer");
+            packed += m.depth * (m.width + kPanel);
+            expect(packed < kMost, "the size of all matrices");
         }
-        for (const Moving& m : p_.moves)
+        for (const Moving& m : p_.moves) {
+            where_ = "copy " + std::to_string(&m - p_.moves.data());
             for (int a = 0; a < 4; ++a) positive(m.sizes[a]), bounded(m.out_stride[a]), bounded(m.in_stride[a]);
-        for (int number : p_.padded) where_ = "padding", argument(number);
+            numbers({m.sizes[0], m.sizes[1], m.sizes[2], m.sizes[3]});
+        }
+        for (int number : p_.padded) {
+            where_ = "padding";
+            argument(number);
+            p_.whole[static_cast<std::size_t>(number)] = true;
+        }
         for (const Carry& carry : p_.carries) {
             where_ = "carry " + std::to_string(&carry - p_.carries.data());
             positive(carry.size);
-            for (int number : {carry.from, carry.in, carry.out, carry.to}) {
-                if (number == carry.to && number == -1) continue;
-                argument(number);
-                expect(size_of(number) >= carry.size, "its size");
+            const int numbers[] = {carry.from, carry.in, carry.out, carry.to};
+            for (int k = 0; k < (carry.to == -1 ? 3 : 4); ++k) {
+                argument(numbers[k]);
+                expect(size_of(numbers[k]) >= carry.size, "its size");
             }
+            expect(carry.from != carry.in && carry.from != carry.to && carry.out != carry.to, "a copy to itself");
         }
         for (int section = 0; section < kSections; ++section)
             for (const Instruction& ins : p_.sections[section]) {
@@ -72,8 +86,20 @@ private:
         expect(number >= 0 && number < static_cast<int>(p_.buffers.size()), "the number of a buffer");
     }
     void argument(int number) const { expect(number >= 0 && number < p_.arguments, "the number of an argument"); }
+    // How many numbers axes have.
+    std::int64_t numbers(std::initializer_list<std::int64_t> sizes) const {
+        std::int64_t all = 1;
+        for (std::int64_t size : sizes) {
+            expect(size <= kLargest / all, "so many numbers");
+            all *= size;
+        }
+        return all;
+    }
     std::int64_t size_of(int number) const { return p_.buffers[static_cast<std::size_t>(number)].size; }
-    Place place_of(const Operand& o) const { return p_.buffers[static_cast<std::size_t>(o.buffer)].place; }
+    Place place_of(const Operand& o) const {
+        buffer_in(o.buffer);
+        return p_.buffers[static_cast<std::size_t>(o.buffer)].place;
+    }
 
     void operand(const Operand& o, std::int64_t outer, std::int64_t n) const {
         buffer_in(o.buffer);
@@ -82,27 +108,38 @@ private:
         expect(last < size_of(o.buffer), "an operand that ends outside of its buffer");
     }
 
-    void moved(const Operand& o, const std::int64_t* sizes, const std::int64_t* strides) const {
-        buffer_in(o.buffer);
-        std::int64_t last = o.offset;
-        for (int a = 0; a < 4; ++a) last += (sizes[a] - 1) * strides[a];
-        expect(o.offset >= 0 && last < size_of(o.buffer), "a copy that ends outside of its buffer");
+    // One whose numbers are all there.
+    void line(const Operand& o, std::int64_t outer, std::int64_t n) const {
+        expect(!o.single, "one number for all here");
+        operand(o, outer, n);
     }
 
-    void instruction(const Instruction& ins, int section) const {
+    void moved(const Operand& o, const std::int64_t* sizes, const std::int64_t* strides) const {
+        buffer_in(o.buffer);
+        bounded(o.offset);
+        std::int64_t last = o.offset;
+        for (int a = 0; a < 4; ++a) last += (sizes[a] - 1) * strides[a];
+        expect(last < size_of(o.buffer), "a copy that ends outside of its buffer");
+    }
+
+    void instruction(const Instruction& ins, int section) {
         expect(static_cast<std::size_t>(ins.op) < kOpCount, "its number");
         const Row& row = row_of(ins.op);
         positive(ins.outer), positive(ins.n);
+        numbers({ins.outer, ins.n});
         const bool alone = section == kShared || section == kFinal;
+        const bool held = section == kHeld || section == kHeldAfter;
         for (const Operand* o : {&ins.out, &ins.in[0], &ins.in[1], &ins.in[2]}) {
             if (o->buffer < 0) continue;
-            buffer_in(o->buffer);
             const Place place = place_of(*o);
             if (alone)
                 expect(place == Place::argument || place == Place::shared || place == Place::total,
                        "an operand that has rows");
-            if (section == kHeld || section == kHeldAfter)
-                expect(place != Place::chunk && place != Place::step, "an operand that has steps");
+            if (held) expect(place != Place::chunk && place != Place::step, "an operand that has steps");
+            // Sums go over all steps of a chunk, of which a window is a part.
+            if (section == kSums) expect(place != Place::step, "an operand that is gone");
+            if (place == Place::argument && (section == kBefore || section == kAfter || section == kSums))
+                p_.whole[static_cast<std::size_t>(o->buffer)] = true;
         }
         switch (row.kind) {
             case Kind::elementwise:
@@ -114,23 +151,25 @@ private:
                     moved(ins.in[0], m.sizes, m.in_stride);
                     break;
                 }
-                expect(!ins.out.single, "its result");
-                operand(ins.out, ins.outer, ins.n);
+                line(ins.out, ins.outer, ins.n);
                 for (int k = 0; k < row.arity; ++k) operand(ins.in[k], ins.outer, ins.n);
                 break;
             case Kind::reduction:
                 positive(ins.count), bounded(ins.step);
-                operand(ins.out, ins.outer, ins.n);
-                operand(ins.in[0], ins.outer, ins.n + (ins.count - 1) * ins.step);
+                numbers({ins.outer, ins.count, ins.n});
+                line(ins.out, ins.outer, ins.n);
+                line(ins.in[0], ins.outer, ins.n + (ins.count - 1) * ins.step);
                 break;
             case Kind::product: {
                 positive(ins.count);
+                expect(section != kShared, "a product before matrices are packed");
                 expect(ins.step >= 0 && ins.step < static_cast<std::int64_t>(p_.matrices.size()), "its matrix");
                 const Matrix& m = p_.matrices[static_cast<std::size_t>(ins.step)];
                 expect(m.depth == ins.count && m.width == ins.n, "the sizes of its matrix");
-                operand(ins.out, ins.outer, ins.n);
-                operand(ins.in[0], ins.outer, ins.count);
-                if (ins.in[2].buffer >= 0) operand(ins.in[2], ins.outer, ins.n);
+                numbers({ins.outer, ins.count});
+                line(ins.out, ins.outer, ins.n);
+                line(ins.in[0], ins.outer, ins.count);
+                if (ins.in[2].buffer >= 0) line(ins.in[2], ins.outer, ins.n);
                 break;
             }
             case Kind::lookup:
@@ -143,26 +182,29 @@ private:
             case Kind::sum:
                 if (ins.op == Op::outer) {
                     positive(ins.count);
-                    operand(ins.in[0], ins.outer, ins.count);
-                    operand(ins.in[1], ins.outer, ins.n);
+                    numbers({ins.outer, ins.count});
+                    line(ins.in[0], ins.outer, ins.count);
+                    line(ins.in[1], ins.outer, ins.n);
                     expect(place_of(ins.out) == Place::total, "its result");
-                    operand(ins.out, ins.count, ins.n);
+                    line(ins.out, ins.count, ins.n);
                 } else {
                     expect(place_of(ins.out) == (ins.op == Op::row_sum ? Place::total : Place::held_total),
                            "its result");
-                    operand(ins.out, 1, ins.n);
-                    operand(ins.in[0], 1, ins.n);
+                    // Steps of other sections may be divided among threads.
+                    expect(ins.op == Op::row_sum || held || section == kSums, "a sum for each row here");
+                    line(ins.out, 1, ins.n);
+                    line(ins.in[0], 1, ins.n);
                 }
                 break;
         }
     }
 
-    const Program& p_;
+    Program& p_;
     std::string where_ = "its head";
 };
 
 }  // namespace
 
-void verify(const Program& program) { Verifier(program).run(); }
+void verify(Program& program) { Verifier(program).run(); }
 
 }  // namespace recurra

@@ -1,5 +1,8 @@
 #include "workspace.h"
 
+#include <pthread.h>
+
+#include <cstdint>
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -10,15 +13,24 @@ namespace {
 
 constexpr std::size_t kAlign = 64;
 constexpr std::size_t kHeader = kAlign;
+#if defined(__SANITIZE_ADDRESS__)  // which then sees where a block ends, and when it is given back
+constexpr std::size_t kRound = 1, kMost = 0;
+#else
+constexpr std::size_t kRound = kAlign, kMost = std::size_t{1} << 30;
+#endif
 
 struct Kept {
     std::mutex mutex;
     std::multimap<std::size_t, void*> blocks;  // by size, those that nobody uses
-    std::size_t bytes = 0, most = std::size_t{1} << 30;
+    std::size_t bytes = 0, most = kMost;
 };
 
 Kept& kept() {
-    static Kept* const all = new Kept;  // never destroyed: threads may end later
+    // Never destroyed: threads may end later. A fork() waits until nobody changes it.
+    static Kept* const all = [] {
+        pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); }, [] { kept().mutex.unlock(); });
+        return new Kept;
+    }();
     return *all;
 }
 
@@ -29,7 +41,8 @@ void release(void* block) { std::free(static_cast<char*>(block) - kHeader); }
 }  // namespace
 
 void* take_block(std::size_t bytes) {
-    const std::size_t wanted = (bytes + kAlign - 1) / kAlign * kAlign;
+    if (bytes > PTRDIFF_MAX - 2 * kAlign) throw std::bad_alloc();
+    const std::size_t wanted = (bytes + kRound - 1) / kRound * kRound;
     Kept& all = kept();
     {
         std::lock_guard<std::mutex> lock(all.mutex);
@@ -41,8 +54,8 @@ void* take_block(std::size_t bytes) {
             return block;
         }
     }
-    void* const memory = std::aligned_alloc(kAlign, kHeader + wanted);
-    if (memory == nullptr) throw std::bad_alloc();
+    void* memory = nullptr;
+    if (posix_memalign(&memory, kAlign, kHeader + wanted) != 0) throw std::bad_alloc();
     void* const block = static_cast<char*>(memory) + kHeader;
     size_of(block) = wanted;
     return block;

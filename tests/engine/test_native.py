@@ -224,6 +224,19 @@ def test_padding_may_hold_anything():
         assert value.isfinite().all()
 
 
+@pytest.mark.parametrize("count", [3, 4, 5, 7])
+def test_rows_of_any_lengths_are_divided_among_threads(count):
+    """Also where each thread gets one row or two: lengths must fall in each one's part."""
+    torch.set_num_threads(count)
+    cell = recurra.GRUCell(3, 4)
+    for batch in range(1, 3 * count):
+        x, lengths = torch.randn(11, batch, 3), torch.randint(0, 12, (batch,))
+        lengths[0] = 11
+        with torch.no_grad():
+            wanted = recurra.run(cell, x, lengths=lengths, backend="loop").outputs
+        torch.testing.assert_close(outputs(cell, x, lengths=lengths).outputs, wanted)
+
+
 def test_what_changed_between_forward_and_back_is_noticed():
     cell = recurra.GRUCell(3, 4)
     x = torch.randn(5, 2, 3, requires_grad=True)

@@ -1,0 +1,108 @@
+// The machine on a program of two products and a tanh: h = tanh(x W + h U), on one thread and several.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <vector>
+
+#include "../native/program.h"
+
+namespace {
+
+using namespace recurra;
+
+constexpr std::int64_t kTime = 7, kBatch = 5, kInputs = 3, kHidden = 6;
+enum Number : int { x, w, u, begin, end, before, after, sums, scaled };
+
+Program made() {
+    Program p;
+    p.arguments = 7;
+    p.buffers = {{Place::argument, kInputs, 0, -1},
+                 {Place::argument, kInputs * kHidden, 0, -1},
+                 {Place::argument, kHidden * kHidden, 0, -1},
+                 {Place::argument, kHidden, 0, -1},
+                 {Place::argument, kHidden, 0, -1},
+                 {Place::argument, kHidden, 0, -1},
+                 {Place::argument, kHidden, 0, -1},
+                 {Place::chunk, kHidden, 0, -1},
+                 {Place::step, kHidden, 0, -1}};
+    p.sizes[static_cast<int>(Place::chunk)] = p.sizes[static_cast<int>(Place::step)] = kHidden;
+    p.matrices = {{w, 0, kInputs, kHidden, kHidden, 1}, {u, 0, kHidden, kHidden, kHidden, 1}};
+    p.carries = {{begin, before, after, end, kHidden}};
+    p.sections[kBefore] = {{Op::linear, 1, kHidden, kInputs, 0, {sums}, {{x}, {}, {}}}};
+    p.sections[kThrough] = {{Op::linear, 1, kHidden, kHidden, 1, {scaled}, {{before}, {}, {sums}}},
+                            {Op::tanh, 1, kHidden, 0, -1, {after}, {{scaled}, {}, {}}}};
+    verify(p);
+    return p;
+}
+
+std::vector<float> wave(std::int64_t count, double speed) {
+    std::vector<float> all(static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<float>(std::sin(speed * double(i + 1)));
+    return all;
+}
+
+std::vector<float> states(std::size_t threads) {
+    std::vector<float> inputs = wave(kTime * kBatch * kInputs, 0.7), from = wave(kBatch * kHidden, 1.3);
+    std::vector<float> in = wave(kInputs * kHidden, 0.3), back = wave(kHidden * kHidden, 0.9), to(from.size());
+    std::vector<float> all(static_cast<std::size_t>((kTime + 1) * kBatch * kHidden));
+    const std::int64_t step = kBatch * kHidden;
+    Call call{kTime, kBatch, nullptr, nullptr, false, threads, 3, 2, {}};
+    call.arguments = {{inputs.data(), kBatch * kInputs, kInputs, 0, false, false},
+                      {in.data(), 0, 0, 0, false, false},
+                      {back.data(), 0, 0, 0, false, false},
+                      {from.data(), 0, kHidden, 0, false, false},
+                      {to.data(), 0, kHidden, 0, false, false},
+                      {all.data(), step, kHidden, 0, false, false},
+                      {all.data(), step, kHidden, 1, false, false}};
+    run<float>(made(), call);
+    all.insert(all.end(), to.begin(), to.end());
+    return all;
+}
+
+// The same in doubles, as on paper.
+bool right(const std::vector<float>& got) {
+    const std::vector<float> inputs = wave(kTime * kBatch * kInputs, 0.7), from = wave(kBatch * kHidden, 1.3);
+    const std::vector<float> in = wave(kInputs * kHidden, 0.3), back = wave(kHidden * kHidden, 0.9);
+    const auto at = [](const std::vector<float>& all, std::int64_t i) { return double(all[static_cast<std::size_t>(i)]); };
+    for (std::int64_t t = 0; t < kTime; ++t)
+        for (std::int64_t b = 0; b < kBatch; ++b)
+            for (std::int64_t j = 0; j < kHidden; ++j) {
+                double sum = 0;
+                for (std::int64_t i = 0; i < kInputs; ++i)
+                    sum += at(inputs, (t * kBatch + b) * kInputs + i) * at(in, i * kHidden + j);
+                for (std::int64_t i = 0; i < kHidden; ++i)
+                    sum += at(got, (t * kBatch + b) * kHidden + i) * at(back, i * kHidden + j);
+                const std::int64_t place = ((t + 1) * kBatch + b) * kHidden + j;
+                if (!(std::fabs(at(got, place) - std::tanh(sum)) < 2e-6)) return false;
+                if (t + 1 == kTime && at(got, place) != at(got, place + kBatch * kHidden)) return false;
+            }
+    return at(got, 0) == at(from, 0);
+}
+
+// Numbers below the normal ones are zero while a program runs, and numbers again when it is over.
+bool flushes() {
+    Program p;
+    p.arguments = 2;
+    p.buffers = {{Place::argument, 1, 0, -1}, {Place::argument, 1, 0, -1}};
+    p.sections[kBefore] = {{Op::mul, 1, 1, 0, -1, {1}, {{0}, {0}, {}}}};
+    verify(p);
+    float root = 1e-20f, square = 1;
+    Call call{1, 1, nullptr, nullptr, false, 1, 1, 1, {}};
+    call.arguments = {{&root, 0, 0, 0, false, false}, {&square, 0, 0, 0, false, false}};
+    run<float>(p, call);
+    volatile float again = root;
+    return square == 0 && again * again > 0;
+}
+
+}  // namespace
+
+// How much of the machine is wrong.
+int check_machine() {
+    int failures = 0;
+    const std::vector<float> one = states(1);
+    failures += !right(one);
+    for (std::size_t threads : {2, 3, 5, 8}) failures += states(threads) != one;
+    failures += !flushes();
+    std::printf("machine: %s\n", failures == 0 ? "right on 1 to 8 threads" : "FAILED");
+    return failures;
+}
