@@ -56,20 +56,27 @@ RECURRA_INLINE Floats expm1(Floats x) {
     return with_sign_of(value + floats(bits(value) & large), x);  // -0 stays
 }
 
-// With m = exp(-2 |x|) - 1: tanh |x| = -m / (m + 2). No branch at small x: there n = 0 and m = rest is exact to
-// its last digits, down to the denormals, where m = -2 |x|.
+// With t = exp(-2 |x|) and d = 1 + t: (1 - t) / d where |x| < 0.55, and 1 - 2 t / d above, where rounding d and
+// the quotient would be felt more than the difference (0.95 ULP in the mean square instead of 0.29). There is
+// no branch at zero: n = 0 and t - 1 = rest is exact to its last digits, down to the denormals, where it is y.
+//
+// A smaller error below 0.55 (1.9 ULP instead of 2.3), by a product added to (1 - t) / 2, cost 12 % (avx2).
 RECURRA_INLINE Floats tanh(Floats x) {
     const Floats y = -2.0f * magnitude(x);
     const Exponential e = exponential(at_least(-20.0f, y));  // tanh(10) rounds to 1
     const Floats power = power_of_two(e.n);
-    const Floats m = fma(power, e.rest, power - 1.0f);
-    return with_sign_of(magnitude(m / (m + 2.0f)), x);
+    const auto small = y > -1.1f;
+    const Floats u = fma(power, e.rest, small ? power - 1.0f : power);  // t - 1 or t
+    const Floats q = u / (u + (small ? splat(2.0f) : splat(1.0f)));
+    return with_sign_of(fma(q, small ? splat(-1.0f) : splat(-2.0f), small ? splat(0.0f) : splat(1.0f)), x);
 }
 
-// With t = exp(-|x|) <= 1: 1 / (1 + t) where x >= 0, t / (1 + t) where x < 0.
+// With t = exp(-|x|) <= 1 and q = t / (1 + t): 1 - q where x >= 0, and q = t - t q where x < 0, which feels the
+// rounding of 1 + t and of the quotient less than q itself.
 RECURRA_INLINE Floats sigmoid(Floats x) {
     const Floats t = whole(exponential(at_least(-104.0f, -magnitude(x))));  // exp(-104) rounds to 0
-    return (x < 0.0f ? t : splat(1.0f)) / (t + 1.0f);
+    const Floats q = t / (t + 1.0f), all = x < 0.0f ? t : splat(1.0f);
+    return fma(-q, all, all);
 }
 
 // erf |x| = 1 - exp(-g), g = -log(erfc |x|) = |x| p(|x|), and one digit less is lost where the leading term of
