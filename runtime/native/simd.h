@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__FMA__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -134,6 +134,47 @@ RECURRA_INLINE Doubles fma(Doubles a, Doubles b, Doubles c) {
 #endif
 }
 
+// max(x, low) and min(x, high) in one instruction; x where x is NaN. With AVX-512 the forms with a mask of ones
+// stand for those without: GCC warns of the operand that the latter leave undefined, and emits the same.
+RECURRA_INLINE Floats at_least(float low, Floats x) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Floats>(_mm512_maskz_max_ps(0xffff, _mm512_set1_ps(low), reinterpret_cast<__m512>(x)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Floats>(_mm256_max_ps(_mm256_set1_ps(low), reinterpret_cast<__m256>(x)));
+#elif defined(__SSE2__)
+    return reinterpret_cast<Floats>(_mm_max_ps(_mm_set1_ps(low), reinterpret_cast<__m128>(x)));
+#else
+    return x < low ? splat(low) : x;
+#endif
+}
+
+RECURRA_INLINE Floats at_most(float high, Floats x) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Floats>(_mm512_maskz_min_ps(0xffff, _mm512_set1_ps(high), reinterpret_cast<__m512>(x)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Floats>(_mm256_min_ps(_mm256_set1_ps(high), reinterpret_cast<__m256>(x)));
+#elif defined(__SSE2__)
+    return reinterpret_cast<Floats>(_mm_min_ps(_mm_set1_ps(high), reinterpret_cast<__m128>(x)));
+#else
+    return x > high ? splat(high) : x;
+#endif
+}
+
+// Whether a comparison holds for at least one number.
+RECURRA_INLINE bool any(Ints comparison) {
+#if defined(__AVX512F__)
+    return _mm512_movepi32_mask(reinterpret_cast<__m512i>(comparison)) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(reinterpret_cast<__m256>(comparison)) != 0;
+#elif defined(__SSE2__)
+    return _mm_movemask_ps(reinterpret_cast<__m128>(comparison)) != 0;
+#else
+    std::int32_t found = 0;
+    for (std::size_t i = 0; i < kLanes; ++i) found |= comparison[i];
+    return found != 0;
+#endif
+}
+
 // |value|, and value with the sign of another; NaN stays NaN.
 RECURRA_INLINE Floats magnitude(Floats value) { return floats(bits(value) & 0x7fffffffu); }
 RECURRA_INLINE Doubles magnitude(Doubles value) {
@@ -141,9 +182,10 @@ RECURRA_INLINE Doubles magnitude(Doubles value) {
     return reinterpret_cast<Doubles>(reinterpret_cast<Wide>(value) & 0x7fffffffffffffffu);
 }
 
-RECURRA_INLINE Floats with_sign_of(Floats value, Floats sign) {
-    return floats((bits(value) & 0x7fffffffu) | (bits(sign) & 0x80000000u));
-}
+RECURRA_INLINE Bits sign_bit(Floats value) { return bits(value) & 0x80000000u; }
+
+// A value that is not negative, or has that sign already, with the sign of another.
+RECURRA_INLINE Floats with_sign_of(Floats value, Floats sign) { return floats(bits(value) | sign_bit(sign)); }
 
 }  // namespace
 }  // namespace recurra
