@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from recurra.engine.aten_ops.base import Lowering, Operand, Result, features, Rules
+from recurra.engine.aten_ops.base import Lowering, Operand, Result, Rules, features
 from recurra.engine.graph import Graph, Value
 
 __all__ = ["RULES"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from recurra.engine.aten_ops.base import Lowering, Operand, features, Rules
+from recurra.engine.aten_ops.base import Lowering, Operand, Rules, features
 from recurra.engine.aten_ops.elementwise import truth
 from recurra.engine.graph import Value
 
