@@ -1,0 +1,242 @@
+"""The instructions of each value: what the machine computes, from which places to which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from recurra.engine.assemble.code import Code, operand
+from recurra.engine.assemble.fusion import VIEWS
+from recurra.engine.assemble.layout import Layout
+from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
+from recurra.engine.assemble.strides import Place, merged, packed, reshaped
+from recurra.engine.graph import ELEMENTWISE, REDUCTIONS, STEP, Value
+
+__all__ = ["Writer"]
+
+_COSTLY = ("sigmoid", "tanh", "exp", "log")  # each about ten operations
+
+
+class Writer:
+    """Writes the instructions of values into a program's code.
+
+    Args:
+        layout: where values lie.
+        code: gets the instructions.
+    """
+
+    flops: float
+    """Operations of one row in one step."""
+
+    def __init__(self, layout: Layout, code: Code) -> None:
+        self.layout, self.code, self.flops = layout, code, 0.0
+
+    def write(self, value: Value) -> None:
+        """Compute a value; one that is only a view gets its place."""
+        fusion, op = self.layout.fusion, value.op
+        if op in VIEWS or (op == "constant" and value in self.layout.results):
+            self.layout.place(value)
+        elif op == "constant":
+            return
+        elif value in fusion.sums:
+            inner, rest = fusion.sums[value]
+            if inner.op == "linear":
+                self._linear(inner, value, rest)
+            else:
+                self._elementwise("fma", value, (*inner.inputs, rest))
+        elif op in ELEMENTWISE:
+            self._elementwise(op, value, value.inputs)
+        elif op in REDUCTIONS:
+            self._reduction(value)
+        elif op == "linear":
+            self._linear(value, value)
+        elif op == "lookup":
+            self._lookup(value)
+        elif op == "concat":
+            self._concat(value)
+        elif op == "place":
+            self._place(value)
+        else:
+            self._sum(value)
+
+    def _elementwise(self, op: str, value: Value, reads: Sequence[Value]) -> None:
+        layout = self.layout
+        places = [layout.broadcast(read, len(value.shape)) for read in reads]
+        out = layout.allocate(value)
+        axes = merged(value.shape, out.strides, *(place.strides for place in places))
+        near = axes[-1][1] if axes else (1,)
+        if len(axes) <= 2 and near[0] == 1 and all(stride in (0, 1) for stride in near):
+            self._loop(op, value, out, places)
+            return
+        # Not all strides at once: operands are laid out like the result first.
+        straight = packed(value.shape)
+        places = [p if p.strides == straight else layout.side_by_side(value, p) for p in places]
+        target = out if out.strides == straight else layout.aside(value)
+        self._loop(op, value, target, places)
+        self._bring(value, target, out)
+
+    def _loop(self, op: str, value: Value, out: Place, places: Sequence[Place]) -> None:
+        """An instruction on at most two axes."""
+        axes = merged(value.shape, out.strides, *(place.strides for place in places))
+        size, near = axes[-1] if axes else (1, (1,) + (0,) * len(places))
+        outer, far = axes[0] if len(axes) == 2 else (1, (0,) * (1 + len(places)))
+        reads = [
+            operand(place, apart, single=stride == 0 and size > 1)
+            for place, stride, apart in zip(places, near[1:], far[1:], strict=True)
+        ]
+        to = operand(out, far[0])
+        self.code.emit(self.layout.now, op, to, reads, outer=outer, n=size, step=-1)
+        self.flops += outer * size * (10 if op in _COSTLY else 1)
+
+    def _reduction(self, value: Value) -> None:
+        layout, read = self.layout, value.inputs[0]
+        axes = value.settings[0]  # side by side
+        first, last = axes[0], axes[-1] + 1
+        outer, n = math.prod(read.shape[:first]), math.prod(read.shape[last:])
+        count = math.prod(read.shape[first:last])
+        place = layout.place(read)
+        near = reshaped(read.shape, place.strides, (outer, count, n))
+        if near is None or (n > 1 and near[2] != 1):
+            place, near = layout.side_by_side(read, place), packed((outer, count, n))
+        out = layout.allocate(value)
+        to, target = reshaped(value.shape, out.strides, (outer, 1, n)), out
+        if to is None or (n > 1 and to[2] != 1):
+            to, target = packed((outer, 1, n)), layout.aside(value)
+        self.code.emit(
+            layout.now,
+            value.op,
+            operand(target, to[0] if outer > 1 else 0),
+            [operand(place, near[0] if outer > 1 else 0)],
+            outer=outer,
+            n=n,
+            count=count,
+            step=near[1],
+        )
+        self._bring(value, target, out)
+        self.flops += read.size
+
+    def _linear(self, value: Value, result: Value, rest: Value | None = None) -> None:
+        """``result = x @ weight + rest``: ``value`` is the product, if there is a rest its sum."""
+        layout = self.layout
+        x, weight = value.inputs
+        lead = len(x.shape) - 1
+        outer, (depth, width) = math.prod(x.shape[:-1]), weight.shape
+        place, far = layout.straight(x, lead)
+        add, apart = (None, 0) if rest is None else layout.straight(rest, lead)
+        out = layout.allocate(result)
+        to, target = merged(result.shape[:-1], out.strides[:-1]), out
+        if len(to) > 1 or (width > 1 and out.strides[-1] != 1):
+            to, target = [(outer, (width,))] if outer > 1 else [], layout.aside(result)
+        matrix = self.code.matrix(layout.place(weight), weight.shape)
+        reads = [operand(place, far), operand(None)]
+        if add is not None:
+            reads.append(operand(add, apart))
+        self.code.emit(
+            layout.now,
+            "linear",
+            operand(target, to[0][1][0] if to else 0),
+            reads,
+            outer=outer,
+            n=width,
+            count=depth,
+            step=matrix,
+        )
+        self._bring(result, target, out)
+        self.flops += 2 * outer * depth * width
+
+    def _lookup(self, value: Value) -> None:
+        layout = self.layout
+        index, table = value.inputs
+        count, width = table.shape
+        place, far = layout.straight(index, len(index.shape))
+        rows, step = layout.straight(table, 1)
+        out = layout.allocate(value)
+        target = out if out.strides == packed(value.shape) else layout.aside(value)
+        self.code.emit(
+            layout.now,
+            "lookup",
+            operand(target, width),
+            [operand(place, far), operand(rows)],
+            outer=index.size,
+            n=width,
+            count=count,
+            step=step,
+        )
+        self._bring(value, target, out)
+
+    def _concat(self, value: Value) -> None:
+        """Copy the parts that were not computed where they stand."""
+        layout = self.layout
+        out = layout.allocate(value)
+        (axis,) = value.settings
+        start = 0
+        for part in value.inputs:
+            if layout.fusion.inside.get(part) != (value, start):
+                source = layout.broadcast(part, len(part.shape))
+                self.code.copy(layout.now, part, source, out.part(axis, start))
+            start += part.shape[axis]
+
+    def _place(self, value: Value) -> None:
+        """Zeros, and a copy among them."""
+        layout, read = self.layout, value.inputs[0]
+        out = layout.allocate(value)
+        axis, start, step = value.settings
+        zero = layout.memory.constant(0.0)
+        blank = Place(zero.buffer, zero.offset, (0,) * len(value.shape))
+        self.code.copy(layout.now, value, blank, out)
+        self.code.copy(layout.now, read, layout.place(read), out.part(axis, start, step))
+
+    def _sum(self, value: Value) -> None:
+        """A sum over rows or steps; read from where it is kept for a whole chunk."""
+        layout = self.layout
+        if max(read.span for read in value.inputs) == STEP:
+            layout.now = "sums"
+        if value.op == "outer":
+            self._outer(value)
+            return
+        place, _ = layout.straight(value.inputs[0], 0)
+        held = value.op == "time_sum"
+        buffer = layout.memory.new(HELD_TOTAL, value.size) if held else self._total(value)
+        to = layout.places[value] = Place(buffer, 0, packed(value.shape))
+        self.code.emit(layout.now, value.op, operand(to), [operand(place)], n=value.size)
+        self.flops += value.size
+
+    def _outer(self, value: Value) -> None:
+        """``x^T y``, turned to ``y^T x`` where the result lies so."""
+        layout = self.layout
+        x, y = value.inputs
+        height, width = value.shape
+        outer, straight = math.prod(x.shape[:-1]), packed(value.shape)
+        index = next(iter(layout.results.get(value, ())), None)
+        strides = straight if index is None else layout.argument(index, value).strides
+        turned = strides == (1, height) and height > 1
+        if turned:
+            x, y, height, width = y, x, width, height
+        left, far = layout.straight(x, len(x.shape) - 1)
+        right, apart = layout.straight(y, len(y.shape) - 1)
+        buffer = self._total(value, direct=turned or strides == straight)
+        out = layout.places[value] = Place(buffer, 0, (1, width) if turned else (width, 1))
+        self.code.emit(
+            layout.now,
+            "outer",
+            operand(out, width),
+            [operand(left, far), operand(right, apart)],
+            outer=outer,
+            n=width,
+            count=height,
+        )
+        self.flops += 2 * outer * height * width
+
+    def _total(self, value: Value, *, direct: bool = True) -> int:
+        """A sum over rows, in the memory of the result if it is one."""
+        layout = self.layout
+        indices = layout.results.get(value, [])
+        if not indices or not direct:
+            return layout.memory.new(TOTAL, value.size)
+        layout.results[value] = indices[1:]
+        return layout.memory.new(TOTAL, value.size, indices[0])
+
+    def _bring(self, value: Value, target: Place, out: Place) -> None:
+        """Copy what was computed aside to where it belongs."""
+        if target is not out:
+            self.code.copy(self.layout.now, value, target, out)
