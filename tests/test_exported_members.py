@@ -72,7 +72,7 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "description": {"evaluate"},
-    "layers": {"dropout", "word_dropout"},
+    "layers": {"Rows", "dropout", "ordered", "packed_data", "unpacked", "word_dropout"},
     "names": {"collecting", "numbered", "of_rows", "stacked"},
     "pipeline": {"Bounded", "Pieces", "WordRule", "prefix_log_prob", "prefix_masks"},
     "states": {"rebuild"},

@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recurra.errors import ShapeError
-from recurra.losses import absolute_error, cross_entropy, reduce, squared_error
+from recurra.losses import (
+    absolute_error,
+    cross_entropy,
+    projected_cross_entropy,
+    reduce,
+    squared_error,
+)
 from recurra.sequences import PaddedSequence
 
 CLASSES = 4
@@ -238,3 +245,85 @@ def test_differences_of_whole_numbers_do_not_overflow() -> None:
     assert absolute_error(*small).item() == 2
     wide = torch.tensor([[200]], dtype=torch.int16), torch.tensor([[1]], dtype=torch.int16)
     assert squared_error(*wide).item() == 199**2
+
+
+# ---- projected ----------------------------------------------------------------------------------
+
+
+def _apart(x: Tensor, weight: Tensor, bias: Any, targets: Tensor, **settings: Any) -> Tensor:
+    scores = functional.linear(x, weight, bias)
+    total: Tensor = cross_entropy(scores, targets, reduction="sum", **settings)
+    return total
+
+
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(
+    ("time", "batch", "h", "v"), [(1, 1, 3, 2), (7, 3, 5, 40), (90, 8, 4, 777)]
+)
+def test_projected_cross_entropy_is_that_of_the_scores(time, batch, h, v, biased):
+    torch.manual_seed(0)
+    x = torch.randn(time, batch, h, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(v, h, dtype=torch.float64, requires_grad=True)
+    bias = torch.randn(v, dtype=torch.float64, requires_grad=True) if biased else None
+    targets = torch.randint(0, v, (time, batch))
+    lengths = torch.randint(0, time + 1, (batch,))
+    sources = [x, weight, *([bias] if biased else [])]
+    for settings in ({}, {"lengths": lengths}):
+        got = projected_cross_entropy(x, weight, bias, targets, **settings)
+        wanted = _apart(x, weight, bias, targets, **settings)
+        torch.testing.assert_close(got, wanted)
+        for _ in range(2):  # also a second time
+            ours, theirs = (
+                torch.autograd.grad(0.3 * total, sources, retain_graph=True)
+                for total in (got, wanted)
+            )
+            for a, b in zip(ours, theirs, strict=True):
+                torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-10)
+
+
+def test_projected_cross_entropy_in_parts() -> None:
+    """Frozen weights, rows of a tensor that is wider, second derivatives, no gradients at all."""
+    torch.manual_seed(0)
+    wide = torch.randn(6, 2, 9, requires_grad=True)
+    x, weight = wide[..., 2:7], torch.randn(11, 5)
+    targets = torch.randint(0, 11, (6, 2))
+    got = projected_cross_entropy(x, weight, None, targets)
+    wanted = _apart(x, weight, None, targets)
+    torch.testing.assert_close(got, wanted)
+    a, b = (torch.autograd.grad(v, wide, create_graph=True)[0] for v in (got, wanted))
+    torch.testing.assert_close(a, b)
+    a, b = (torch.autograd.grad(g.square().sum(), wide)[0] for g in (a, b))
+    torch.testing.assert_close(a, b)
+    with torch.no_grad():
+        torch.testing.assert_close(projected_cross_entropy(x, weight, None, targets), wanted)
+
+
+def test_projected_cross_entropy_keeps_no_scores() -> None:
+    """What autograd holds between forward and back is what went in."""
+    saved: list[int] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        saved.append(tensor.numel())
+        return tensor
+
+    x, weight = torch.randn(50, 2, 8, requires_grad=True), torch.randn(300, 8, requires_grad=True)
+    hooks = torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.numel()) or t, lambda t: t
+    )
+    with hooks:
+        projected_cross_entropy(x, weight, None, torch.zeros(50, 2, dtype=torch.int64))
+    assert sum(saved) < 100 * 300
+
+
+def test_projected_cross_entropy_refuses() -> None:
+    x, weight = torch.randn(4, 2, 3), torch.randn(5, 3)
+    for targets, words in (
+        (torch.full((4, 2), 5), r"targets 0 to 4, got 5"),
+        (torch.full((4, 2), -1), r"targets 0 to 4, got -1"),
+        (torch.zeros(4, 2), "whole numbers"),
+        (torch.zeros(4, 3, dtype=torch.int64), "predictions are"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            projected_cross_entropy(x, weight, None, targets)
+    empty = projected_cross_entropy(x, weight, None, targets[:, :2], lengths=[0, 0])
+    assert empty == 0

@@ -49,6 +49,9 @@ struct Shared {
     std::vector<std::vector<T*>> totals;  // by thread and buffer
 };
 
+// Numbers of a value that instructions hand to each other: some of them fit the nearest cache.
+constexpr std::int64_t kTile = 4096;
+
 template <class T>
 class Slice {
 public:
@@ -149,8 +152,31 @@ private:
         for (Steps t = from; t < to; t += window_) section(which, window(t, std::min(t + window_, to)));
     }
 
+    // Instructions in order. Neighbors that read a row to write a row are run for a few rows at a time, so that
+    // what one leaves is in the cache when the next one reads it; products are better off with many rows.
     void section(Section which, const Window& w) {
-        for (const Instruction& instruction : c_.program.sections[which]) run(instruction, w);
+        const std::vector<Instruction>& list = c_.program.sections[which];
+        window_from_ = w.from;
+        for (std::size_t first = 0, last; first < list.size(); first = last) {
+            std::int64_t widest = 1;
+            for (last = first; last < list.size() && by_rows(list[last]); ++last)
+                widest = std::max(widest, list[last].outer * list[last].n);
+            if (last - first < 2) {
+                last = first + 1;
+                run(list[first], w);
+                continue;
+            }
+            const Steps part = std::max<Steps>(kTile / (widest * std::max<std::int64_t>(rows_, 1)), 1);
+            for (Steps t = w.from; t < w.to; t += part) {
+                const Window some{t, std::min(t + part, w.to), w.live + (t - w.from)};
+                for (std::size_t k = first; k < last; ++k) run(list[k], some);
+            }
+        }
+    }
+
+    static bool by_rows(const Instruction& instruction) {
+        const Kind kind = row_of(instruction.op).kind;
+        return kind == Kind::elementwise || kind == Kind::reduction || kind == Kind::lookup;
     }
 
     void run(const Instruction& instruction, const Window& w) {
@@ -221,7 +247,8 @@ private:
                 return {chunk_data_ + buffer.offset * chunk_ * rows_ + (t - chunk_from_) * rows_ * size + offset,
                         rows_ * size, size, nullptr};
             case Place::step:
-                return {step_block_.data() + buffer.offset * window_ * rows_ + offset, rows_ * size, size, nullptr};
+                return {step_block_.data() + buffer.offset * window_ * rows_ + (t - window_from_) * rows_ * size + offset,
+                        rows_ * size, size, nullptr};
             case Place::total: return {c_.totals[thread_][index] + offset, 0, 0, nullptr};
         }
         return {nullptr, 0, 0, nullptr};
@@ -419,6 +446,7 @@ private:
 
     void prepare() {
         ready_.clear();
+        window_from_ = 0;
         for (const Instruction& ins : c_.program.sections[kThrough]) {
             Ready r{};
             r.instruction = &ins;
@@ -465,6 +493,7 @@ private:
     void step(Steps t) {
         const Window now = window(t, t + 1);
         const auto rows = static_cast<std::size_t>(now.live[0]);
+        window_from_ = t;
         for (Ready& r : ready_) {
             const Instruction& ins = *r.instruction;
             if (!r.plain) {
@@ -506,7 +535,7 @@ private:
     std::size_t thread_;
     std::int64_t first_, rows_;
     Steps chunk_, window_;
-    Steps longest_ = 0, chunk_from_ = 0;
+    Steps longest_ = 0, chunk_from_ = 0, window_from_ = 0;
     std::int64_t alive_ = 0;
     std::vector<std::int64_t> live_;
     T* chunk_data_;

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor, nn
 
 from recurra.layers import Projection
-from recurra.losses import cross_entropy
+from recurra.losses import cross_entropy, projected_cross_entropy
 from recurra.sequences import PaddedSequence
 
 __all__ = ["Head", "LabelsHead"]
@@ -39,6 +39,10 @@ class Head(nn.Module, abc.ABC):
     @abc.abstractmethod
     def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
         """Sum of the losses of all targets, and their number."""
+
+    def loss(self, read: Any, targets: Any, embedding: Tensor | None = None) -> tuple[Tensor, int]:
+        """What :meth:`score` says of what :meth:`forward` predicts; perhaps computed together."""
+        return self.score(self(read, embedding), targets)
 
 
 class LabelsHead(Head):
@@ -86,7 +90,26 @@ class LabelsHead(Head):
             targets: labels ``[time, batch]``; of the two, one or both may be a PaddedSequence.
         """
         total: Tensor = cross_entropy(predictions, targets, reduction="sum")
-        for known in (targets, predictions):
-            if isinstance(known, PaddedSequence):
-                return total, known.count
-        return total, targets.numel()
+        return total, _count(predictions, targets)
+
+    def loss(self, read: Any, targets: Any, embedding: Tensor | None = None) -> tuple[Tensor, int]:
+        """:meth:`score` of :meth:`forward`, without a tensor of all scores on a CPU.
+
+        Args:
+            read: ``[time, batch, input_size]``.
+            targets: as of :meth:`score`.
+            embedding: as of :meth:`forward`.
+        """
+        if self._forward_hooks or self._forward_pre_hooks or self.projection._forward_hooks:
+            return super().loss(read, targets, embedding)  # somebody wants to see the scores
+        features, weight = self.projection.parts(read, embedding)
+        total = projected_cross_entropy(features, weight, self.projection.bias, targets)
+        return total, _count(read, targets)
+
+
+def _count(values: Any, targets: Any) -> int:
+    """Number of valid steps, of which either may know."""
+    for known in (targets, values):
+        if isinstance(known, PaddedSequence):
+            return known.count
+    return int(targets.numel())

@@ -21,10 +21,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recurra.engine.projected import can_project, fused_cross_entropy
 from recurra.errors import ShapeError
 from recurra.sequences import PaddedSequence
 
-__all__ = ["Reduction", "absolute_error", "cross_entropy", "reduce", "squared_error"]
+__all__ = [
+    "Reduction",
+    "absolute_error",
+    "cross_entropy",
+    "projected_cross_entropy",
+    "reduce",
+    "squared_error",
+]
 
 Reduction = Literal["mean", "sum", "rows", "none"]
 """How losses over steps become one number, or stay apart."""
@@ -74,6 +82,45 @@ def cross_entropy(
     ):  # every step is valid: a quarter less time for a small vocabulary
         return each(logits.flatten(0, 1), targets.flatten(), reduction)
     return _over_lengths(each, logits, targets, lengths, reduction, element_axes=1)
+
+
+def projected_cross_entropy(
+    features: Sequenced,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Sequenced,
+    *,
+    lengths: Tensor | None = None,
+) -> Tensor:
+    r"""Cross-entropy of ``W x + b`` in nats, summed over valid steps.
+
+    The same as :func:`cross_entropy` of a linear layer's scores. On a CPU the scores of all steps
+    are never kept: products, softmax and gradients are computed for a few steps at a time.
+
+    Args:
+        features: ``[time, batch, h]``, a tensor or a PaddedSequence.
+        weight: ``[classes, h]``.
+        bias: ``[classes]``, or None.
+        targets: class numbers ``[time, batch]``, integers.
+        lengths: beside tensors only.
+
+    Raises:
+        ShapeError: as :func:`cross_entropy`.
+    """
+    given, wanted = _pair(features, targets, lengths, element_axes=1)
+    x, y = given.valid(), wanted.valid()
+    if y.is_floating_point() or y.dtype == torch.bool:
+        raise ShapeError(f"cross_entropy: expected whole numbers as targets, got {y.dtype}.")
+    y = y.long()
+    if y.numel() and (int(y.min()) < 0 or int(y.max()) >= len(weight)):
+        wrong = y[(y < 0) | (y >= len(weight))]
+        raise ShapeError(
+            f"cross_entropy: expected targets 0 to {len(weight) - 1}, got {int(wrong[0])}."
+        )
+    if can_project(x, weight, bias):
+        return fused_cross_entropy(x, weight, bias, y)
+    scores = functional.linear(x, weight, bias)
+    return functional.cross_entropy(scores, y, ignore_index=_NEVER_IGNORED, reduction="sum")
 
 
 def squared_error(
@@ -145,6 +192,15 @@ def _over_lengths(
     element_axes: int,
 ) -> Any:
     """``each`` on the valid elements of both, then the rule."""
+    given, wanted = _pair(predictions, targets, lengths, element_axes)
+    values = each(given.valid(), wanted.valid())
+    return reduce(given.with_valid(values), reduction)
+
+
+def _pair(
+    predictions: Sequenced, targets: Sequenced, lengths: Tensor | None, element_axes: int
+) -> tuple[PaddedSequence, PaddedSequence]:
+    """Both with the same lengths, checked against each other."""
     given, wanted = _sequence(predictions, lengths), _sequence(targets, lengths)
     if isinstance(predictions, PaddedSequence) != isinstance(targets, PaddedSequence):
         # One of the two knows the lengths; the other is read with them.
@@ -159,8 +215,7 @@ def _over_lengths(
         )
     if not torch.equal(given.lengths, wanted.lengths):
         raise ShapeError("loss: predictions and targets have different lengths; they must agree.")
-    values = each(given.valid(), wanted.valid())
-    return reduce(given.with_valid(values), reduction)
+    return given, wanted
 
 
 def _sequence(values: Sequenced, lengths: Tensor | None) -> PaddedSequence:

@@ -20,32 +20,38 @@ constexpr std::size_t kMostRows = 8;  // of 32 registers: 16 sums, 2 of the matr
 constexpr std::size_t kMostRows = 6;  // of 16 registers: 12 sums, 2 of the matrix, 1 number for all lanes
 #endif
 
-// ROWS rows and PANELS panels: out = add + x W.
+// A part of the depth: its first line, and one behind its last.
+struct Depth {
+    std::size_t from, to;
+};
+
+// ROWS rows and PANELS panels: out = add + x W, or of a later part of the depth out += x W.
 template <class T, std::size_t ROWS, std::size_t PANELS>
-RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t column) {
+RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t column, Depth d) {
     constexpr std::size_t lanes = kLanesOf<T>, vectors = 2 * PANELS;
     const std::size_t panel = p.depth * kPanel<T>;
-    const T* w = p.packed + column / kPanel<T> * panel;
+    const T* w = p.packed + column / kPanel<T> * panel + d.from * kPanel<T>;
+    const Lines<T>& start = d.from == 0 ? p.add : p.out;
     const std::size_t left = p.width - column;
     const bool whole = left >= vectors * lanes;
     Vector<T> sum[ROWS][vectors];
     const T* x[ROWS];
     for (std::size_t m = 0; m < ROWS; ++m) x[m] = p.x[row + m];
-    if (!p.adds) {
+    if (d.from == 0 && !p.adds) {
         for (std::size_t m = 0; m < ROWS; ++m)
             for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = Vector<T>{};
     } else if (whole) {
         for (std::size_t m = 0; m < ROWS; ++m)
-            for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = load(p.add[row + m] + column + v * lanes);
+            for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = load(start[row + m] + column + v * lanes);
     } else {
         for (std::size_t m = 0; m < ROWS; ++m)
             for (std::size_t v = 0; v < vectors; ++v) {
                 const std::size_t at = v * lanes;
-                const T* const from = p.add[row + m] + column + at;
+                const T* const from = start[row + m] + column + at;
                 sum[m][v] = at + lanes <= left ? load(from) : at < left ? load_part(from, left - at) : Vector<T>{};
             }
     }
-    for (std::size_t k = 0; k < p.depth; ++k, w += kPanel<T>) {
+    for (std::size_t k = d.from; k < d.to; ++k, w += kPanel<T>) {
         Vector<T> line[vectors];
         for (std::size_t v = 0; v < vectors; ++v) line[v] = load(w + v / 2 * panel + v % 2 * lanes);
         for (std::size_t m = 0; m < ROWS; ++m) {
@@ -69,12 +75,43 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t colum
 constexpr std::size_t kGroup = 4;
 
 template <class T, std::size_t ROWS, std::size_t PANELS>
-RECURRA_INLINE void group(const Product<T>& p, std::size_t row, std::size_t first, std::size_t panels) {
+RECURRA_INLINE void group(const Product<T>& p, std::size_t row, std::size_t first, std::size_t panels, Depth d) {
     std::size_t panel = 0;
-    for (; panel + PANELS <= panels; panel += PANELS) tile<T, ROWS, PANELS>(p, row, first + panel * kPanel<T>);
+    for (; panel + PANELS <= panels; panel += PANELS) tile<T, ROWS, PANELS>(p, row, first + panel * kPanel<T>, d);
     if constexpr (PANELS > 1)
-        for (; panel < panels; ++panel) tile<T, ROWS, 1>(p, row, first + panel * kPanel<T>);
+        for (; panel < panels; ++panel) tile<T, ROWS, 1>(p, row, first + panel * kPanel<T>, d);
 }
+
+template <class T>
+RECURRA_INLINE void rows_of(const Product<T>& p, std::size_t first, std::size_t here, std::size_t tiles, Depth d) {
+    std::size_t row = 0;
+    for (std::size_t t = 0; t < tiles; ++t) {
+        // Tiles of nearly one size: a rest of one row would be slow.
+        const std::size_t size = (p.rows - row) / (tiles - t);
+        switch (size) {
+            case 1: group<T, 1, 4>(p, row, first, here, d); break;
+#if defined(__AVX512F__)
+            case 2: group<T, 2, 4>(p, row, first, here, d); break;
+            case 3: group<T, 3, 2>(p, row, first, here, d); break;
+            case 4: group<T, 4, 2>(p, row, first, here, d); break;
+            case 5: group<T, 5, 2>(p, row, first, here, d); break;
+            case 6: group<T, 6, 2>(p, row, first, here, d); break;
+            case 7: group<T, 7, 1>(p, row, first, here, d); break;
+            default: group<T, 8, 1>(p, row, first, here, d); break;
+#else
+            case 2: group<T, 2, 2>(p, row, first, here, d); break;
+            case 3: group<T, 3, 1>(p, row, first, here, d); break;
+            case 4: group<T, 4, 1>(p, row, first, here, d); break;
+            case 5: group<T, 5, 1>(p, row, first, here, d); break;
+            default: group<T, 6, 1>(p, row, first, here, d); break;
+#endif
+        }
+        row += size;
+    }
+}
+
+// Lines of a group of panels that stay in the cache from one tile of rows to the next.
+constexpr std::size_t kDepth = 768;
 
 template <class T>
 void product(const Product<T>& p) {
@@ -83,29 +120,9 @@ void product(const Product<T>& p) {
     for (std::size_t panel = 0; panel < panels; panel += kGroup) {
         const std::size_t here = panels - panel < kGroup ? panels - panel : kGroup;
         const std::size_t first = panel * kPanel<T>;
-        std::size_t row = 0;
-        for (std::size_t t = 0; t < tiles; ++t) {
-            // Tiles of nearly one size: a rest of one row would be slow.
-            const std::size_t size = (p.rows - row) / (tiles - t);
-            switch (size) {
-                case 1: group<T, 1, 4>(p, row, first, here); break;
-#if defined(__AVX512F__)
-                case 2: group<T, 2, 4>(p, row, first, here); break;
-                case 3: group<T, 3, 2>(p, row, first, here); break;
-                case 4: group<T, 4, 2>(p, row, first, here); break;
-                case 5: group<T, 5, 2>(p, row, first, here); break;
-                case 6: group<T, 6, 2>(p, row, first, here); break;
-                case 7: group<T, 7, 1>(p, row, first, here); break;
-                default: group<T, 8, 1>(p, row, first, here); break;
-#else
-                case 2: group<T, 2, 2>(p, row, first, here); break;
-                case 3: group<T, 3, 1>(p, row, first, here); break;
-                case 4: group<T, 4, 1>(p, row, first, here); break;
-                case 5: group<T, 5, 1>(p, row, first, here); break;
-                default: group<T, 6, 1>(p, row, first, here); break;
-#endif
-            }
-            row += size;
+        for (Depth d{0, 0}; d.to < p.depth; d.from = d.to) {
+            d.to = p.depth - d.from <= kDepth + kDepth / 2 ? p.depth : d.from + kDepth;
+            rows_of(p, first, here, tiles, d);
         }
     }
 }

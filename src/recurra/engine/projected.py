@@ -26,12 +26,12 @@ from recurra.engine.plan import sections
 from recurra.engine.record import other_modes
 from recurra.engine.through import Filler
 
-__all__ = ["can_project", "projected_cross_entropy"]
+__all__ = ["can_project", "fused_cross_entropy"]
 
 # Rows between which scores' gradients are kept for the sum that is the weights' one.
 _CHUNK = 192
 # Numbers of a window of scores: what fits the cache beside the weights.
-_SCORES = 1 << 16
+_SCORES = 1 << 19
 # From here on a float does not tell one label from the next.
 _MOST = 1 << 24
 
@@ -48,13 +48,10 @@ def can_project(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and weight.shape[0] < _MOST
         and weight.is_contiguous()
         and other_modes() is None
-        and not torch.jit.is_tracing()  # type: ignore[no-untyped-call]
     )
 
 
-def projected_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
-) -> Tensor:
+def fused_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     """The sum of the losses of all rows, in nats.
 
     Args:
@@ -117,9 +114,7 @@ def _program(
         if wanted[2]:
             results["dbias"] = graph.row_sum(dz)
     turned = (1, features)  # weight [labels, features] as [features, labels]
-    arguments = [
-        Argument(v.settings[0], v.size, v, turned if v is weight else None) for v in given
-    ]
+    arguments = [Argument(v.settings[0], v.size, v, turned if v is weight else None) for v in given]
     arguments += [
         Argument(name, v.size, None, turned if name == "dweight" else None, v)
         for name, v in results.items()
@@ -139,7 +134,9 @@ def _run(
     numbers = torch.arange(labels, dtype=x.dtype)
     loss = x.new_zeros(())
     found = [
-        torch.empty_like(t, memory_format=torch.contiguous_format) if asked and t is not None else None
+        torch.empty_like(t, memory_format=torch.contiguous_format)
+        if asked and t is not None
+        else None
         for t, asked in zip((x, weight, bias), wanted, strict=True)
     ]
     fill = Filler(program, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -127,19 +128,29 @@ class Projection(nn.Module):
             values: what the layers gave.
             embedding: ``[v, e]``, for a tied projection.
         """
-        values = dropout(values, self.dropout, self.training, held=self.held)
-        if isinstance(values, PaddedSequence):
-            return values.map(lambda elements: self._scores(elements, embedding))
-        return self._scores(values, embedding)
+        features, weight = self.parts(values, embedding)
+        return _mapped(features, lambda y: nn.functional.linear(y, weight, self.bias))
 
-    def _scores(self, y: Tensor, embedding: Tensor | None) -> Tensor:
+    def parts(self, values: Any, embedding: Tensor | None = None) -> tuple[Any, Tensor]:
+        """What the last product reads: features ``[..., e]`` and weights ``[v, e]``.
+
+        Args:
+            values: what the layers gave.
+            embedding: ``[v, e]``, for a tied projection.
+
+        Raises:
+            ShapeError: the projection is tied, and no embedding was passed.
+        """
+        values = dropout(values, self.dropout, self.training, held=self.held)
+        own = self.weight
         if self.tied_size is None:
-            return nn.functional.linear(y, self.weight, self.bias)  # type: ignore[arg-type]
+            assert own is not None
+            return values, own
         if embedding is None:
             raise ShapeError("Projection: tied, but no embedding was passed to its forward.")
-        if self.weight is not None:
-            y = nn.functional.linear(y, self.weight)
-        return nn.functional.linear(y, embedding, self.bias)
+        if own is not None:
+            values = _mapped(values, lambda y: nn.functional.linear(y, own))
+        return values, embedding
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``v*h + v``; tied ``e*h + v``, or ``v`` alone where sizes are equal."""
@@ -149,3 +160,8 @@ class Projection(nn.Module):
         if self.tied_size is None:
             return "v*h + v", sizes | {"h": self.input_size}
         return "e*h + v", sizes | {"e": self.tied_size, "h": self.input_size}
+
+
+def _mapped(values: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """A function of valid elements, of a tensor or a PaddedSequence."""
+    return values.map(function) if isinstance(values, PaddedSequence) else function(values)

@@ -71,8 +71,8 @@ class Model(nn.Module):
             batch: inputs and targets.
             state: what an earlier window's :class:`Scored` carried; the initial state if None.
         """
-        predictions, state = self._predictions(batch, state)
-        total, count = self.head.score(predictions, batch.targets)
+        read, shared, state = self._read(batch, state)
+        total, count = self.head.loss(read, batch.targets, shared)
         return Scored(total, count, state)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -113,9 +113,14 @@ class Model(nn.Module):
             return self._predictions(batch.to(next(self.parameters()).device), None)[0]
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
+        read, shared, state = self._read(batch, state)
+        return self.head(read, shared), state
+
+    def _read(self, batch: Batch, state: Tree) -> tuple[Any, Tensor | None, Tree]:
+        """What the head reads, the embedding that it shares, and the new state."""
         read = self.encoder(batch.inputs, state, batch.context, batch.resets)
         shared = self.encoder.embedding_weight if self.head.tied_size is not None else None
-        return self.head(getattr(read, self.head.reads), shared), read.state
+        return getattr(read, self.head.reads), shared, read.state
 
     def initial_state(self, batch: int) -> Tree:
         """The encoder's state before the first step, for ``batch`` rows.
