@@ -1,7 +1,8 @@
 """The machine on several threads, called by several, and after a fork; without torch.
 
-As a module: ``python -m native.concurrency FILE``, where FILE is what ``native.programs`` wrote. This
-is what runs under the thread sanitizer. Exits with an error if a result differs.
+As a module: ``python -m native.concurrency FILE [COUNT]``, where FILE is what ``native.programs``
+wrote, and COUNT how many of its programs are run. This is what runs under the thread sanitizer.
+Exits with an error if a result differs.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from native.calls import Call, Memory, Plain, dealt, load
 from numpy.typing import NDArray
 
-from native.calls import Call, Memory, Plain, dealt, load
 from recurra_runtime.backend import core
 
 Values = dict[Any, NDArray[Any]]
@@ -42,7 +43,7 @@ def results(program: Plain, call: Call) -> Values:
 
 
 def same(one: Values, other: Values, program: Plain, *, sums: bool) -> None:
-    """What belongs to a row is the same bit for bit; sums over rows are too, at one thread count."""
+    """What belongs to a row is the same bit for bit; so are sums, at one number of threads."""
     spans = {(kind, place): span for kind, place, span in program.arguments}
     for name, values in one.items():
         if sums or spans.get(name, 0) > 0:
@@ -104,8 +105,9 @@ def call_after_fork(program: Plain) -> None:
     same(wanted, results(program, call), program, sums=True)
 
 
-def main(path: str) -> None:
+def main(path: str, count: str = "") -> None:
     programs = load(Path(path))
+    programs = programs[: int(count or len(programs))]
     compare_threads(programs)
     call_at_once(programs)
     for program in programs[:2]:
@@ -114,4 +116,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

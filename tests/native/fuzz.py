@@ -2,7 +2,7 @@
 
 As a module: ``python -m native.fuzz FILE COUNT [SEED] [exact]``, where FILE is what
 ``native.programs`` wrote; with ``exact``, for a sanitizer, memory ends where an argument does.
-Prints one JSON object; the number of the last change stands on stderr, should the process die of it.
+Prints one JSON object; the number of the last change stands on stderr, if the process dies of it.
 """
 
 from __future__ import annotations

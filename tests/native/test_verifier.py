@@ -19,15 +19,6 @@ pytestmark = pytest.mark.skipif(
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    """Programs of several cells."""
-    path = tmp_path_factory.mktemp("native") / "programs.json"
-    done = run_python("-m", "native.programs", str(path), folder=TESTS)
-    assert done.returncode == 0, done.stderr
-    return path
-
-
 def test_changed_programs_are_refused_or_harmless(file):
     """In a process of its own: one that died would say at which change."""
     done = run_python("-m", "native.fuzz", str(file), "4000", folder=TESTS)
