@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from engine.random_cells import Context, RandomCell
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import recurra
@@ -42,6 +42,8 @@ def results(cell, dtype, backend, inputs, weights, options):
     reset=st.booleans(),
     reverse=st.booleans(),
 )
+# Near one, tanh must err no more than a rounding: what 1 - y^2 leaves of an error is large.
+@example(seed=12756, time=4, batch=6, ragged=False, reset=False, reverse=False)
 def test_random_cells_run_natively(seed, time, batch, ragged, reset, reverse):
     cell = RandomCell(seed)
     generator = torch.Generator().manual_seed(seed + 1)

@@ -1,29 +1,49 @@
 """Distances in units in the last place, and the float64 references that they are taken from."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 
-def reference_tanh(x: Floats) -> Floats:
-    """tanh(x) in float64, rounded once."""
-    with np.errstate(all="ignore"):
-        return np.tanh(x.astype(np.float64)).astype(np.float32)
+def rounded(function: Callable[[Doubles], Doubles]) -> Callable[[Floats], Floats]:
+    """The function in float64, rounded once."""
+
+    def reference(x: Floats) -> Floats:
+        with np.errstate(all="ignore"):
+            return function(x.astype(np.float64)).astype(np.float32)
+
+    return reference
 
 
-def reference_sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)) in float64, rounded once."""
-    with np.errstate(all="ignore"):
-        return (1.0 / (1.0 + np.exp(-x.astype(np.float64)))).astype(np.float32)
+def _erf(x: Doubles) -> Doubles:
+    values: Doubles = np.fromiter(map(math.erf, x.tolist()), np.float64, x.size)
+    return values
 
 
+reference_tanh = rounded(np.tanh)
 REFERENCES: dict[str, Callable[[Floats], Floats]] = {
-    "sigmoid": reference_sigmoid,
+    "cos": rounded(np.cos),
+    "erf": rounded(_erf),
+    "exp": rounded(np.exp),
+    "expm1": rounded(np.expm1),
+    "log": rounded(np.log),
+    "log1p": rounded(np.log1p),
+    "sigmoid": rounded(lambda x: 1 / (1 + np.exp(-x))),
+    "sin": rounded(np.sin),
+    "sqrt": rounded(np.sqrt),
     "tanh": reference_tanh,
 }
+
+
+def reference_power(a: Floats, b: Floats) -> Floats:
+    """a^b in float64, rounded once."""
+    with np.errstate(all="ignore"):
+        return np.power(a.astype(np.float64), b.astype(np.float64)).astype(np.float32)
 
 
 def ordered(x: Floats) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ constexpr float kLargeAngle = 0x1p22f;
 //
 // x = m pi + r with |r| <= pi / 2 and m = n or n + 1/2, so that sin x = (-1)^n sin r, and cos x = (-1)^n sin -r.
 // pi is in two parts, the first of 29 bits: m times it is exact for |m| < 2^23. sin r is a minimax fit (Remez,
-// relative error of the sine), 0.001 * 2^-24; one degree less errs by 0.1 * 2^-24.
+// relative error of the sine), 2^-35; one degree less errs by 2^-27.
 template <bool quarter>
 RECURRA_INLINE Doubles wave(Doubles x) {
     const Doubles turns = fma(x, splat(0x1.45f306dc9c883p-2), splat(quarter ? -0.5 : 0.0));  // 1 / pi
