@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.graph import STEP, Value
+from recurra.engine.graph import HELD, SHARED, STEP, Value
 from recurra.engine.plan import Plan
 
 __all__ = ["evaluate", "instruction", "through_time"]
@@ -48,7 +48,7 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    if missing <= 0 or value.span == 0 or reader.op in ("linear", "outer", "reshape", "stop"):
+    if missing <= 0 or value.span == SHARED or reader.op in ("linear", "outer", "reshape", "stop"):
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
 
@@ -102,7 +102,7 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
     if op == "row_sum":
         return read[0].reshape((-1, *value.shape)).sum(0)
     if op == "time_sum":
-        return read[0].reshape((-1, *lead[1], *value.shape)).sum(0)
+        return read[0].reshape((-1, *lead[HELD], *value.shape)).sum(0)
     raise ValueError(f"{value}: no such instruction")
 
 

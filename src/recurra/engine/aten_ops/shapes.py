@@ -127,12 +127,12 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
 
 @RULES.of("zeros", "new_zeros", "zeros_like", "zero", "empty", "empty_like", "new_empty")
 def _zeros(now: Lowering, *_: Any, **__: Any) -> Value:
-    return _constant(now, 0.0)
+    return now.graph.full(0.0, now.features)
 
 
 @RULES.of("ones", "new_ones", "ones_like")
 def _ones(now: Lowering, *_: Any, **__: Any) -> Value:
-    return _constant(now, 1.0)
+    return now.graph.full(1.0, now.features)
 
 
 @RULES.of("full", "new_full", "full_like", "fill")
@@ -142,9 +142,4 @@ def _full(now: Lowering, *given: Any, **__: Any) -> Value:
         return now.graph.expand(
             now.graph.reshape(number.value, (1,) * len(now.features)), now.features
         )
-    return _constant(now, float(number))
-
-
-def _constant(now: Lowering, number: float) -> Value:
-    flat = now.graph.reshape(now.graph.constant(number), (1,) * len(now.features))
-    return now.graph.expand(flat, now.features)
+    return now.graph.full(number, now.features)
