@@ -19,6 +19,7 @@ from recurra.engine.plan import Plan
 __all__ = ["evaluate", "instruction", "through_time"]
 
 Lead = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Leading axes by span."""
 
 
 def evaluate(
@@ -206,4 +207,5 @@ def through_time(
 
 
 def _kept(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """``new`` in the rows that are alive, ``old`` in the others."""
     return torch.where(alive.view(-1, *(1,) * (new.dim() - 1)), new, old)

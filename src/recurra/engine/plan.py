@@ -28,7 +28,7 @@ class Sections:
     """Values by phase; each is computed once.
 
     Args:
-        phases: values of each of ``PHASES``, in order.
+        phases: values of each of ``PHASES``, in the order of the graph.
     """
 
     phases: Mapping[str, tuple[Value, ...]]
@@ -58,7 +58,8 @@ def sections(
     into = list(into)
     there = set(given)
     needed = _needed([*outputs, *into], there)
-    late, moving, finals = set(), set(carried), set()
+    # What hangs on a state, on a sum over steps, on a sum over rows.
+    moving, late, finals = set(carried), set(), set()
     for value in needed:
         if any(read in moving for read in value.inputs) and value.span == STEP:
             moving.add(value)
