@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 
 import recurra
-from recurra.engine.graph import STEP, check
+from recurra.engine.check import check
+from recurra.engine.graph import STEP
 from recurra.engine.lower import lower
 from recurra.engine.record import Unrecordable, record
 

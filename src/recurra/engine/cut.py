@@ -67,17 +67,23 @@ def _cost(value: Value) -> int:
 
 
 class _Flow:
-    """Edmonds and Karp's maximum flow, on a hundred places or so."""
+    """Edmonds and Karp's maximum flow, on a hundred places or so.
+
+    A value is two places, ``(value, 0)`` and ``(value, 1)``; the edge between them is as wide as it
+    costs to keep it.
+    """
 
     def __init__(self) -> None:
         self.room: dict[object, dict[object, int]] = {}
 
     def edge(self, a: object, b: object, room: int) -> None:
+        """Room from one place to another."""
         ahead = self.room.setdefault(a, {})
         ahead[b] = max(ahead.get(b, 0), room)
         self.room.setdefault(b, {}).setdefault(a, 0)
 
     def _path(self) -> list[object] | None:
+        """The shortest way with room from the start to the end."""
         before: dict[object, object] = {"start": "start"}
         todo: deque[object] = deque(["start"])
         while todo:

@@ -104,9 +104,9 @@ def _joined(graph: Graph, value: Value, parts: list[tuple[Value, Value]]) -> lis
 
 
 def _zeros(graph: Graph, like: Value, axis: int, size: int) -> Value:
+    """Of the shape of a slice."""
     shape = (*like.shape[:axis], size, *like.shape[axis + 1 :])
-    flat = graph.reshape(graph.constant(0.0), (1,) * len(shape))
-    return graph.expand(flat, shape)
+    return graph.full(0.0, shape)
 
 
 def _folded(graph: Graph, given: Value, operand: Value) -> Value:
@@ -117,16 +117,12 @@ def _folded(graph: Graph, given: Value, operand: Value) -> Value:
         for axis, size in enumerate(given.shape)
         if axis < missing or (operand.shape[axis - missing] == 1 and size != 1)
     ]
-    value = graph.reshape(graph.sum(given, axes), given.shape if not axes else _ones(given, axes))
+    value = graph.sum(given, axes)
     if missing > 0:
         value = graph.reshape(value, value.shape[missing:])
     if value.span > SHARED == operand.span:
         return graph.row_sum(value)
     return graph.time_sum(value) if value.span == STEP > HELD == operand.span else value
-
-
-def _ones(value: Value, axes: list[int]) -> tuple[int, ...]:
-    return tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
 
 
 Rule = Callable[[Graph, Value, Value, int], Value | None]

@@ -16,9 +16,22 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["ELEMENTWISE", "HELD", "SHARED", "STEP", "SUMS", "Graph", "Value", "check"]
+__all__ = [
+    "BINARY",
+    "ELEMENTWISE",
+    "HELD",
+    "REDUCTIONS",
+    "SHARED",
+    "STEP",
+    "SUMS",
+    "UNARY",
+    "Graph",
+    "Value",
+    "broadcast",
+]
 
 SHARED, HELD, STEP = 0, 1, 2
+"""Spans: one for all rows, one for each row, one for each row and step."""
 
 UNARY = frozenset(
     [
@@ -58,6 +71,7 @@ BINARY = frozenset(
 ELEMENTWISE = UNARY | BINARY | {"where"}
 """Instructions on numbers at one place."""
 REDUCTIONS = frozenset({"sum", "max"})
+"""Instructions over axes of features."""
 SUMS = frozenset({"outer", "row_sum", "time_sum"})
 """Instructions that add up over rows or steps."""
 
@@ -106,8 +120,10 @@ class Graph:
     ::
 
         graph = Graph()
-    x = graph.input("x", (3,), STEP)
-        y = graph.add("tanh", graph.linear(x, graph.input("w", (3, 4), SHARED)))
+        x = graph.input("x", (3,), STEP)
+        w = graph.input("w", (3, 4), SHARED)
+        y = graph.apply("tanh", graph.linear(x, w))
+        print(y)  # %3 = tanh(%2)  # step [4]
     """
 
     def __init__(self) -> None:
@@ -139,6 +155,12 @@ class Graph:
     def constant(self, number: float) -> Value:
         """A number."""
         return self._make("constant", (), (), SHARED, float(number))
+
+    def full(self, number: float, shape: Iterable[int], span: int = SHARED) -> Value:
+        """A number, repeated."""
+        wanted = tuple(shape)
+        flat = self.reshape(self.constant(number), (1,) * len(wanted))
+        return self.expand(flat, wanted, span)
 
     def apply(self, op: str, *operands: Value | float) -> Value:
         """An elementwise instruction; numbers become constants."""
@@ -281,104 +303,6 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         common.append(several.pop() if several else 1)
     return tuple(common)
 
-
-def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
-    """The laws of a graph: each value reads earlier ones, and has the shape its instruction gives.
-
-    Raises:
-        ValueError: naming the value that breaks one.
-    """
-    for place, value in enumerate(graph.values):
-        try:
-            if value.number != place:
-                raise ValueError("its number is not its place")
-            for read in value.inputs:
-                if read.number >= place or graph.values[read.number] is not read:
-                    raise ValueError("it reads what is not computed before it")
-            _check_value(value)
-        except ValueError as problem:
-            raise ValueError(f"{value}: {problem}") from None
-    for value in outputs:
-        if graph.values[value.number] is not value:
-            raise ValueError(f"{value}: an output that is not in the graph")
-
-
-def _check_value(value: Value) -> None:
-    shapes = [read.shape for read in value.inputs]
-    span = max((read.span for read in value.inputs), default=value.span)
-    arity = _ARITY.get(value.op)
-    if value.op not in _ARITY:
-        raise ValueError("there is no such instruction")
-    if arity is not None and len(shapes) != arity:
-        raise ValueError(f"it takes {arity} operands")
-    if value.op in ELEMENTWISE:
-        expected = broadcast(*shapes)
-    elif value.op in REDUCTIONS:
-        expected = tuple(1 if a in value.settings[0] else n for a, n in enumerate(shapes[0]))
-    elif value.op == "slice":
-        axis, *bounds = value.settings
-        if not 0 <= bounds[0] < bounds[1] <= shapes[0][axis] or bounds[2] < 1:
-            raise ValueError("its bounds are outside of what it reads")
-        size = len(range(*bounds))
-        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
-    elif value.op == "concat":
-        (axis,) = value.settings
-        if len({(*s[:axis], *s[axis + 1 :]) for s in shapes}) != 1:
-            raise ValueError("its parts do not fit side by side")
-        size = sum(s[axis] for s in shapes)
-        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
-    elif value.op == "permute":
-        if sorted(value.settings[0]) != list(range(len(shapes[0]))):
-            raise ValueError("its order is none of all axes")
-        expected = tuple(shapes[0][axis] for axis in value.settings[0])
-    elif value.op == "reshape":
-        expected = value.shape if math.prod(value.shape) == math.prod(shapes[0]) else ()
-    elif value.op == "expand":
-        expected = broadcast(shapes[0], value.shape)
-        span = max(span, value.span)
-    elif value.op == "place":
-        axis, start, step = value.settings
-        size = value.shape[axis]
-        if not 0 <= start < size or len(range(start, size, step)) < shapes[0][axis]:
-            raise ValueError("its bounds are outside of what it gives")
-        expected = (*shapes[0][:axis], size, *shapes[0][axis + 1 :])
-    elif value.op == "linear":
-        if value.inputs[1].rows or len(shapes[1]) != 2 or shapes[0][-1] != shapes[1][0]:
-            raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
-        expected, span = (*shapes[0][:-1], shapes[1][1]), value.inputs[0].span
-    elif value.op == "lookup":
-        if value.inputs[1].rows or len(shapes[1]) != 2:
-            raise ValueError("it needs a table [k, n] that all rows share")
-        expected, span = (*shapes[0], shapes[1][1]), value.inputs[0].span
-    elif value.op == "outer":
-        if shapes[0][:-1] != shapes[1][:-1]:
-            raise ValueError("its operands have different leading features")
-        expected, span = (shapes[0][-1], shapes[1][-1]), SHARED
-    elif value.op == "stop":
-        expected = shapes[0]
-    elif value.op in SUMS:
-        expected, span = shapes[0], SHARED if value.op == "row_sum" else HELD
-    else:
-        expected, span = value.shape, value.span
-    if expected != value.shape or span != value.span:
-        raise ValueError(f"expected {list(expected)} of span {span}")
-
-
-_ARITY: dict[str, int | None] = {
-    **dict.fromkeys(UNARY, 1),
-    **dict.fromkeys(BINARY, 2),
-    "where": 3,
-    **dict.fromkeys(REDUCTIONS, 1),
-    **dict.fromkeys(
-        ("reshape", "slice", "place", "permute", "expand", "stop", "row_sum", "time_sum"), 1
-    ),
-    "concat": None,
-    "linear": 2,
-    "lookup": 2,
-    "outer": 2,
-    "input": 0,
-    "constant": 0,
-}
 
 _FOLDS: dict[str, Callable[..., float]] = {
     "neg": lambda a: -a,

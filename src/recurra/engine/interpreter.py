@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.graph import STEP, Value
+from recurra.engine.graph import HELD, SHARED, STEP, Value
 from recurra.engine.plan import Plan
 
 __all__ = ["evaluate", "instruction", "through_time"]
 
 Lead = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Leading axes by span."""
 
 
 def evaluate(
@@ -49,11 +50,8 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    if (
-        missing <= 0
-        or value.span == 0
-        or reader.op in ("linear", "lookup", "outer", "reshape", "stop")
-    ):
+    apart = ("linear", "lookup", "outer", "reshape", "stop")
+    if missing <= 0 or value.span == SHARED or reader.op in apart:
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
 
@@ -111,7 +109,7 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
     if op == "row_sum":
         return read[0].reshape((-1, *value.shape)).sum(0)
     if op == "time_sum":
-        return read[0].reshape((-1, *lead[1], *value.shape)).sum(0)
+        return read[0].reshape((-1, *lead[HELD], *value.shape)).sum(0)
     raise ValueError(f"{value}: no such instruction")
 
 
@@ -215,4 +213,5 @@ def through_time(
 
 
 def _kept(alive: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """``new`` in the rows that are alive, ``old`` in the others."""
     return torch.where(alive.view(-1, *(1,) * (new.dim() - 1)), new, old)

@@ -7,7 +7,7 @@ torch's own autograd, and its results are inputs of the graph.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recurra.engine.aten_ops import TABLE, Lowering, Operand, features
 from recurra.engine.graph import SHARED, STEP, Graph, Value
-from recurra.engine.record import Called, Recording, Ref, Seen, Unrecordable
+from recurra.engine.record import Called, Recording, Ref, Unrecordable
 
 __all__ = ["Lowered", "Shared", "lower"]
 
@@ -42,8 +42,9 @@ class Shared:
         """
         found = {**self.own, **replace}
         for call in self.calls:
-            args = _filled(call.args, found)
-            kwargs = {name: _filled(value, found) for name, value in call.kwargs.items()}
+            args = _filled(call.args, found.__getitem__)
+            named = call.kwargs.items()
+            kwargs = {name: _filled(value, found.__getitem__) for name, value in named}
             with torch.set_grad_enabled(torch.is_grad_enabled() and not call.stops):
                 result = call.op(*args, **kwargs)
             several = result if isinstance(result, tuple | list) else (result,)
@@ -62,14 +63,12 @@ class Lowered:
         outputs: y, then the leaves of the new state.
         labels: what the step named.
         shared: how what all rows share is computed.
-        places: line of the user's code by number of the value, where it is known.
     """
 
     graph: Graph
     outputs: tuple[Value, ...]
     labels: Mapping[str, Value]
     shared: Shared
-    places: Mapping[int, str]
 
 
 def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
@@ -85,25 +84,33 @@ def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
     return _Lowerer(recording, spans).result()
 
 
-_FLOATS = (torch.float32, torch.float64)
+_DTYPES = (torch.float32, torch.float64, torch.bool)
+# Arguments that say how numbers are kept, not which.
+_UNIMPORTANT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 
 
 class _Lowerer:
+    """Lowers the calls of a recording, one after another.
+
+    Args:
+        recording: of a step.
+        spans: of its row inputs.
+    """
+
     def __init__(self, recording: Recording, spans: Sequence[int]) -> None:
         self.recording, self.graph = recording, Graph()
         self.rows: dict[int, Value] = {}
-        self.places: dict[int, str] = {}
         self.wanted: dict[int, Value] = {}
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
-            if seen.dtype not in (*_FLOATS, torch.bool, torch.int64):
+            if seen.dtype not in (*_DTYPES, torch.int64):
                 raise Unrecordable(
-                    f"the step reads {str(seen.dtype).removeprefix('torch.')}, of which there are "
-                    "no instructions"
+                    f"the step reads {_short(seen.dtype)}, of which there are no instructions"
                 )
             self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
 
     def result(self) -> Lowered:
+        """The whole step."""
         recording = self.recording
         shared = []
         for call in recording.calls:
@@ -115,13 +122,7 @@ class _Lowerer:
         labels = {label: self._output(number) for label, number in recording.labels.items()}
         wanted = tuple(self.wanted)
         needed = _needed(shared, wanted)
-        return Lowered(
-            self.graph,
-            outputs,
-            labels,
-            Shared(recording.own, needed, wanted),
-            self.places,
-        )
+        return Lowered(self.graph, outputs, labels, Shared(recording.own, needed, wanted))
 
     def _is_shared(self, call: Called) -> bool:
         """Does it read and give only what all rows share?"""
@@ -134,20 +135,22 @@ class _Lowerer:
         results = [self.recording.seen[number] for number in call.outputs]
         for result in results:
             whole = result.dtype is torch.int64 and call.name in _MOVES
-            if result.dtype not in (*_FLOATS, torch.bool) and not whole:
+            if result.dtype not in _DTYPES and not whole:
                 raise Unrecordable(
-                    f"{call.name} gives {str(result.dtype).removeprefix('torch.')}, of which there "
-                    f"are no instructions ({call.place})"
+                    f"{call.name} gives {_short(result.dtype)}, of which there are no "
+                    f"instructions ({call.place})"
                 )
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
         if rule is None:
             raise Unrecordable(f"there is no instruction for {name} ({call.place})")
         now = Lowering(self.graph, call, results)
-        before = len(self.graph.values)
-        args = _filled(call.args, _Operands(self))
-        kwargs = {name: _filled(value, _Operands(self)) for name, value in call.kwargs.items()}
-        kwargs = {name: value for name, value in kwargs.items() if name not in _UNIMPORTANT}
+        args = _filled(call.args, self._operand)
+        kwargs = {
+            key: _filled(value, self._operand)
+            for key, value in call.kwargs.items()
+            if key not in _UNIMPORTANT
+        }
         try:
             found = rule(now, *args, **kwargs)
         except (TypeError, ValueError, IndexError, AttributeError) as problem:
@@ -156,35 +159,25 @@ class _Lowerer:
             ) from problem
         values = found if isinstance(found, tuple) else (found,)
         for number, result, value in zip(call.outputs, results, values, strict=True):
-            shaped = self._shaped(value, result)
+            shaped = self.graph.expand(value, features(result))
             self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
-        for value in self.graph.values[before:]:
-            self.places[value.number] = call.place
-
-    def _shaped(self, value: Value, result: Seen) -> Value:
-        """Broadcast to what was recorded."""
-        wanted = features(result)
-        if value.shape == wanted:
-            return value
-        return self.graph.expand(value, wanted)
 
     def _output(self, number: int) -> Value:
+        """A tensor that the step returns or names, of which each step has its own."""
         value = self.rows.get(number)
         if value is None:
             raise Unrecordable("the step returns or names something that has no rows")
         return self.graph.expand(value, value.shape, STEP)
 
-    def operand(self, number: int) -> Operand:
+    def _operand(self, number: int) -> Operand:
         """A tensor as an operand."""
         seen = self.recording.seen[number]
         value = self.rows.get(number)
         if value is None:
             if seen.axis is not None:
                 raise Unrecordable("the step reads a tensor of the size of the batch from outside")
-            if seen.dtype not in (*_FLOATS, torch.bool):
-                raise Unrecordable(
-                    f"the step reads a tensor of {str(seen.dtype).removeprefix('torch.')}"
-                )
+            if seen.dtype not in _DTYPES:
+                raise Unrecordable(f"the step reads a tensor of {_short(seen.dtype)}")
             value = self.wanted.get(number)
             if value is None:
                 value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)
@@ -199,26 +192,18 @@ _MOVES = frozenset(
         "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
     ]
 )  # fmt: skip
-_UNIMPORTANT = frozenset(
-    ["dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"]
-)
 
 
-class _Operands:
-    """Numbers to operands, as a mapping."""
-
-    def __init__(self, lowerer: _Lowerer) -> None:
-        self._lowerer = lowerer
-
-    def __getitem__(self, number: int) -> Operand:
-        return self._lowerer.operand(number)
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
-def _filled(tree: Any, tensors: Any) -> Any:
+def _filled(tree: Any, tensor: Callable[[int], Any]) -> Any:
+    """Arguments with something in place of each :class:`Ref`."""
     if isinstance(tree, Ref):
-        return tensors[tree.number]
+        return tensor(tree.number)
     if isinstance(tree, tuple | list):
-        return type(tree)(_filled(part, tensors) for part in tree)
+        return type(tree)(_filled(part, tensor) for part in tree)
     return tree
 
 

@@ -28,7 +28,7 @@ class Sections:
     """Values by phase; each is computed once.
 
     Args:
-        phases: values of each of ``PHASES``, in order.
+        phases: values of each of ``PHASES``, in the order of the graph.
     """
 
     phases: Mapping[str, tuple[Value, ...]]
@@ -58,7 +58,8 @@ def sections(
     into = list(into)
     there = set(given)
     needed = _needed([*outputs, *into], there)
-    late, moving, finals = set(), set(carried), set()
+    # What hangs on a state, on a sum over steps, on a sum over rows.
+    moving, late, finals = set(carried), set(), set()
     for value in needed:
         if any(read in moving for read in value.inputs) and value.span == STEP:
             moving.add(value)
@@ -179,7 +180,7 @@ def plan(
         if gradient is not None:
             gradients[name] = gradient
         elif name[0] == "state":
-            gradients[name] = _zeros(graph, inputs[name])
+            gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
     # What the gradient reads of the step itself, and what of that is kept.
     computed = {value for phase in forward.phases.values() for value in phase}
     free = given | {y, *states}
@@ -199,9 +200,3 @@ def plan(
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), labels, forward, backward, kept, gradients)
-
-
-def _zeros(graph: Graph, like: Value) -> Value:
-    """What comes back for a state that nothing hangs on."""
-    flat = graph.reshape(graph.constant(0.0), (1,) * len(like.shape))
-    return graph.expand(flat, like.shape, STEP)

@@ -3,8 +3,7 @@
 The step runs under a dispatch mode with two batch sizes, both primes. What differs between the two
 recordings is the batch, nothing else may; so every tensor is either rows (one of its axes is the
 batch) or belongs to all rows alike. What mixes rows, looks at numbers, draws them or changes its
-arguments is refused, naming the operation and the line. All that leans on undocumented parts of
-torch's dispatcher is in this file.
+arguments is refused, naming the operation and the line.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from recurra.states import Tree
 __all__ = ["BATCHES", "Called", "Recording", "Ref", "Seen", "Unrecordable", "other_modes", "record"]
 
 BATCHES = (13, 17)
+"""Rows of the two recordings."""
 _ENGINE = str(Path(__file__).parent)
 _TORCH = str(Path(torch.nn.__path__[0]).parent)
 
@@ -71,13 +71,11 @@ class Seen:
         shape: with the first of the two batch sizes.
         axis: which axis is the batch; None where all rows share the tensor.
         dtype: its type.
-        derived: whether what is in it hangs on the rows.
     """
 
     shape: tuple[int, ...]
     axis: int | None
     dtype: torch.dtype
-    derived: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +154,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls: list[Called] = []
         self.own: dict[int, Tensor] = {}
         self.storages: dict[int, int] = {}  # how many tensors look at each
-        self.given = tuple(self._number(leaf) for leaf in states.leaves(given))
+        self.given = tuple(self._number(leaf, found=False) for leaf in states.leaves(given))
         self.outputs: tuple[int, ...] = ()
         self.labels: dict[str, int] = {}
 
@@ -167,6 +165,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def of(cls, step: Callable[..., Any], given: Tree, batch: int) -> _Tape:
+        """Run a step on its arguments, of so many rows."""
         tape = cls(given)
         try:
             # With gradients on, so that it shows where the step turns them off.
@@ -197,20 +196,21 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         place = _place()
         self._check(func, args, place)
-        before = _replaced((args, tuple(kwargs.items())), self._number)
+        read, named = _replaced((args, tuple(kwargs.items())), self._number)
         result = func(*args, **kwargs)
         changed = func._schema.is_mutable
         # A tensor changed in place is a new value under the same identity.
         outputs = tuple(
-            self._renumber(each) if changed else self._number(each, made=True)
+            self._renumber(each) if changed else self._number(each, found=False)
             for each in (result if isinstance(result, tuple | list) else (result,))
             if isinstance(each, Tensor)
         )
         stops = not torch.is_grad_enabled()
-        self.calls.append(Called(func, before[0], dict(before[1]), outputs, place, stops))
+        self.calls.append(Called(func, read, dict(named), outputs, place, stops))
         return result
 
     def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
+        """Refuse what cannot be recorded."""
         name = func.overloadpacket.__name__
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise Unrecordable(
@@ -231,18 +231,25 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if self.storages[target.untyped_storage()._cdata] > 1:
                 raise Unrecordable(f"{name} changes a tensor that is a view or has views ({place})")
 
-    def _number(self, tensor: Tensor, made: bool = False) -> int:
+    def _number(self, tensor: Tensor, found: bool = True) -> int:
+        """The number of a tensor.
+
+        Args:
+            tensor: one that was seen before, or is new.
+            found: whether a new one stood in the surroundings of the step.
+        """
         known = self.numbers.get(id(tensor))
         if known is not None:
             return known
         number = self._renumber(tensor)
         storage = tensor.untyped_storage()._cdata
         self.storages[storage] = self.storages.get(storage, 0) + 1
-        if not made and hasattr(self, "given"):
+        if found:
             self.own[number] = tensor
         return number
 
     def _renumber(self, tensor: Tensor) -> int:
+        """A new number for a tensor."""
         number = len(self.kept)
         self.numbers[id(tensor)] = number
         self.kept.append(tensor)
@@ -252,7 +259,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _compared(first: _Tape, second: _Tape) -> Recording:
     """One recording from two."""
     if len(first.calls) != len(second.calls) or len(first.kept) != len(second.kept):
-        raise Unrecordable("the step takes another path for another batch size")
+        raise Unrecordable(_OTHER_PATH)
     made = {number: call for call in first.calls for number in call.outputs}
     seen = [
         _typed(a, b, made.get(number))
@@ -266,7 +273,7 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     rows = set(first.given)
     for one, other in zip(first.calls, second.calls, strict=True):
         if one.op is not other.op or one.outputs != other.outputs:
-            raise Unrecordable("the step takes another path for another batch size")
+            raise Unrecordable(_OTHER_PATH)
         derived = any(number in rows for number in one.refs())
         same = (one.args, dict(one.kwargs)) == (other.args, dict(other.kwargs))
         if not same and one.name not in _SHAPED:
@@ -276,11 +283,8 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
                 raise Unrecordable(f"{one.name} mixes rows ({one.place})")
             if derived:
                 rows.add(number)
-                seen[number] = dataclasses.replace(seen[number], derived=True)
-    for number in first.given:
-        seen[number] = dataclasses.replace(seen[number], derived=True)
     if first.outputs != second.outputs or first.labels != second.labels:
-        raise Unrecordable("the step takes another path for another batch size")
+        raise Unrecordable(_OTHER_PATH)
     return Recording(
         tuple(seen),
         first.given,
@@ -291,6 +295,7 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     )
 
 
+_OTHER_PATH = "the step takes another path for another batch size"
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
     [
@@ -316,7 +321,7 @@ _SHAPED = frozenset(
 
 
 def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
-    """Where two shapes differ is the batch."""
+    """A tensor of both recordings, made by ``call``: where its two shapes differ is the batch."""
     axis = None
     if a.shape != b.shape:
         odd = [d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
@@ -331,6 +336,7 @@ def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
 
 
 def _replaced(tree: Any, number: Callable[[Tensor], int]) -> Any:
+    """Arguments with a :class:`Ref` in place of each tensor."""
     if isinstance(tree, Tensor):
         return Ref(number(tree))
     if isinstance(tree, tuple | list):
@@ -339,6 +345,7 @@ def _replaced(tree: Any, number: Callable[[Tensor], int]) -> Any:
 
 
 def _refs(tree: Any) -> Iterator[int]:
+    """Numbers of the tensors that :func:`_replaced` found."""
     if isinstance(tree, Ref):
         yield tree.number
     elif isinstance(tree, tuple | list):

@@ -57,7 +57,7 @@ def _mish(now: Lowering, a: Any) -> Value:
 @RULES.of("hardsigmoid", "hardswish")
 def _hardsigmoid(now: Lowering, a: Any) -> Value:
     gate = now.apply("mul", clamp(now, now.apply("add", a, 3.0), 0.0, 6.0), 1 / 6)
-    return gate if now.call.name.startswith("hardsigmoid") else now.apply("mul", a, gate)
+    return gate if now.name == "hardsigmoid" else now.apply("mul", a, gate)
 
 
 @RULES.of("leaky_relu")

@@ -1,4 +1,4 @@
-"""What a rule of the table gets: the call that is lowered, and its tensors as operands."""
+"""What a rule gets, the call that is lowered and its tensors as operands; and tables of rules."""
 
 from __future__ import annotations
 
@@ -43,6 +43,11 @@ class Lowering:
         self.graph, self.call, self.results = graph, call, results
 
     @property
+    def name(self) -> str:
+        """Of the operation, also where it works in place."""
+        return self.call.name.removesuffix("_")
+
+    @property
     def out(self) -> Seen:
         """The first result."""
         return self.results[0]
@@ -57,7 +62,11 @@ class Lowering:
         return Unrecordable(f"{self.call.name} {why} ({self.call.place})")
 
     def fits(self, operand: Any) -> Value | float:
-        """An operand, its axes where those of the result are, for an elementwise instruction."""
+        """An operand, its axes where those of the result are, for an elementwise instruction.
+
+        Raises:
+            Unrecordable: that would join rows with other rows.
+        """
         if not isinstance(operand, Operand):
             return float(operand)
         rank, axis = len(self.out.shape), self.out.axis
@@ -80,14 +89,22 @@ class Lowering:
         )
 
     def feature(self, operand: Operand, axis: int) -> int:
-        """An axis of a tensor as an axis of features."""
+        """An axis of a tensor as an axis of features.
+
+        Raises:
+            Unrecordable: it is the batch.
+        """
         at = axis % operand.rank
         if at == operand.axis:
             raise self.refuse("goes along the batch")
         return at - (operand.axis is not None and at > operand.axis)
 
     def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
-        """Axes of a tensor as axes of features."""
+        """Axes of a tensor as axes of features; all of them if there are none.
+
+        Raises:
+            Unrecordable: the batch is among them.
+        """
         several = (axes,) if isinstance(axes, int) else tuple(axes or range(operand.rank))
         if operand.axis is not None and operand.axis in [a % operand.rank for a in several]:
             raise self.refuse("mixes rows")

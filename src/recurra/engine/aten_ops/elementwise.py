@@ -15,6 +15,7 @@ RULES = Rules()
 
 
 def _plain(op: str) -> Callable[..., Value]:
+    """The rule of an operation that is an instruction."""
     return lambda now, *operands, **_: now.apply(op, *operands)
 
 
@@ -47,7 +48,7 @@ RULES["sign"] = RULES["sgn"] = _plain("sign")
 @RULES.of("add", "sub")
 def _add(now: Lowering, a: Any, b: Any, *, alpha: float = 1) -> Value:
     b = b if alpha == 1 else now.apply("mul", b, alpha)
-    return now.apply(now.call.name.rstrip("_"), a, b)
+    return now.apply(now.name, a, b)
 
 
 @RULES.of("rsub")
@@ -70,7 +71,13 @@ def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> 
     return now.apply("floor", value) if rounding_mode else value
 
 
+def _value(now: Lowering, a: Any) -> Value:
+    """An operand as it is: a sum with 0 is folded."""
+    return now.apply("add", a, 0.0)
+
+
 def _power_of_two(number: float) -> bool:
+    """Is its reciprocal exact?"""
     return number != 0 and abs(math.frexp(number)[0]) == 0.5
 
 
@@ -134,7 +141,7 @@ def _pow(now: Lowering, a: Any, b: Any) -> Value:
     if isinstance(b, Operand):
         return now.apply("pow", a, b)
     simple: dict[float, Callable[[], Value]] = {
-        1: lambda: now.apply("add", a, 0.0),
+        1: lambda: _value(now, a),
         2: lambda: now.apply("mul", a, a),
         3: lambda: now.apply("mul", now.apply("mul", a, a), a),
         0.5: lambda: now.apply("sqrt", a),
@@ -148,10 +155,9 @@ def _pow(now: Lowering, a: Any, b: Any) -> Value:
 @RULES.of("clamp", "clamp_min", "clamp_max", "hardtanh")
 def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any) -> Value:
     """Between two bounds, numbers or operands; None for none. NaN stays NaN."""
-    name = now.call.name.rstrip("_")
-    if name == "hardtanh":
+    if now.name == "hardtanh":
         low, high = -1.0 if low is None else low, 1.0 if high is None else high
-    if name == "clamp_max":
+    if now.name == "clamp_max":
         low, high = None, low
     low, high = named.get("min", low), named.get("max", high)
     value = a
@@ -159,7 +165,7 @@ def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any
         value = now.apply("where", now.apply("gt", low, value), low, value)
     if high is not None:
         value = now.apply("where", now.apply("gt", value, high), high, value)
-    return now.apply("add", value, 0.0)
+    return _value(now, value)
 
 
 @RULES.of("lerp")
@@ -169,7 +175,7 @@ def _lerp(now: Lowering, a: Any, b: Any, weight: Any) -> Value:
 
 @RULES.of("addcmul", "addcdiv")
 def _addcmul(now: Lowering, a: Any, b: Any, c: Any, *, value: float = 1) -> Value:
-    joined = now.apply("mul" if now.call.name.startswith("addcmul") else "div", b, c)
+    joined = now.apply("mul" if now.name == "addcmul" else "div", b, c)
     return now.apply("add", a, now.apply("mul", joined, value))
 
 

@@ -44,6 +44,7 @@ def _embedding(now: Lowering, table: Operand, index: Operand, *rest: Any) -> Val
 
 
 def _plus(now: Lowering, c: Any, product: Value, beta: float, alpha: float) -> Value:
+    """``beta c + alpha product``."""
     if alpha != 1:
         product = now.apply("mul", product, alpha)
     if beta == 0:
@@ -77,24 +78,26 @@ def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
         swapped = graph.linear(graph.permute(b.value, (1, 0)), graph.permute(a.value, (1, 0)))
         return graph.permute(swapped, (1, 0))
     if a.value.rows and a.axis == 1 and b.axis is None:  # [g, batch, k] [g, k, n]
-        parts = [
-            graph.linear(_at(graph, a.value, group), _at(graph, b.value, group))
-            for group in range(a.shape[0])
-        ]
-        wide = [graph.reshape(part, (1, *part.shape)) for part in parts]
-        return graph.concat(wide, 0)
+        return _grouped(graph, a.value, b.value, turned=False)
     if b.value.rows and b.axis == 2 and a.axis is None:  # [g, m, k] [g, k, batch]
-        parts = [
-            graph.linear(
-                _at(graph, b.value, group), graph.permute(_at(graph, a.value, group), (1, 0))
-            )
-            for group in range(b.shape[0])
-        ]
-        return graph.concat([graph.reshape(part, (1, *part.shape)) for part in parts], 0)
+        return _grouped(graph, b.value, a.value, turned=True)
     raise now.refuse("mixes rows")
 
 
+def _grouped(graph: Graph, rows: Value, weights: Value, *, turned: bool) -> Value:
+    """A product for each group of features, ``[g, k]`` and ``[g, k, n]``: ``[g, n]``.
+
+    Weights that are ``turned`` are ``[g, n, k]``.
+    """
+    parts = []
+    for group in range(rows.shape[0]):
+        row, weight = _at(graph, rows, group), _at(graph, weights, group)
+        parts.append(graph.linear(row, graph.permute(weight, (1, 0)) if turned else weight))
+    return graph.concat([graph.reshape(part, (1, *part.shape)) for part in parts], 0)
+
+
 def _at(graph: Graph, value: Value, index: int) -> Value:
+    """``value[index]``."""
     return graph.reshape(graph.slice(value, 0, index, index + 1), value.shape[1:])
 
 

@@ -29,6 +29,7 @@ def _mean(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False, **
 
 
 def _average(graph: Graph, value: Value, axes: tuple[int, ...], less: float = 0) -> Value:
+    """The sum over axes by their number of elements, ``less`` so many; NaN where none is left."""
     count = math.prod(value.shape[axis] for axis in axes) - less
     return graph.apply("mul", graph.sum(value, axes), 1 / count if count > 0 else math.nan)
 
@@ -49,9 +50,9 @@ def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Result:
     less = named.get("correction")
     less = 1 if less is None else less
     var, mean, _ = _spread(now.graph, a.value, now.axes(a, axes), less)
-    if now.call.name.startswith("std"):
+    if now.name.startswith("std"):
         var = now.graph.apply("sqrt", var)
-    if now.call.name.endswith("mean"):
+    if now.name.endswith("mean"):
         return _reduced(now, var), now.graph.reshape(mean, features(now.results[1]))
     return _reduced(now, var)
 
@@ -76,14 +77,14 @@ def _layer_norm(
 def _amax(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False) -> Value:
     graph = now.graph
     chosen = now.axes(a, axes)
-    sign = now.call.name == "amin"
-    value = graph.apply("neg", a.value) if sign else a.value
+    least = now.name == "amin"
+    value = graph.apply("neg", a.value) if least else a.value
     most = graph.max(value, chosen)
     # The gradient goes to all that are largest, in equal parts, as torch shares it.
     same = graph.apply("eq", value, most)
     shared = graph.apply("div", value, graph.sum(same, chosen))
     found = graph.sum(graph.apply("where", same, shared, 0.0), chosen)
-    return _reduced(now, graph.apply("neg", found) if sign else found)
+    return _reduced(now, graph.apply("neg", found) if least else found)
 
 
 def _exps(now: Lowering, a: Operand, axes: tuple[int, ...]) -> tuple[Value, Value, Value]:

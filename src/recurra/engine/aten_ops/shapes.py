@@ -28,28 +28,23 @@ def _same(now: Lowering, a: Operand, **_: Any) -> Value:
 
 @RULES.of("_to_copy", "to")
 def _cast(now: Lowering, a: Operand, **_: Any) -> Value:
-    kind = now.out.dtype
-    if not kind.is_floating_point and kind is not torch.bool:
-        raise now.refuse(f"makes {kind}, of which there are no instructions")
-    return truth(now, a) if kind is torch.bool else a.value
+    return truth(now, a) if now.out.dtype is torch.bool else a.value
 
 
 @RULES.of("view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "flatten")
 def _view(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
-    if a.axis is not None and now.out.axis is not None:
-        whole = now.features
-        if math.prod(a.shape[: a.axis]) != math.prod(whole[: now.out.axis]):
-            raise now.refuse("moves features across the batch")
+    ahead, axis = a.axis, now.out.axis
+    if None not in (ahead, axis) and math.prod(a.shape[:ahead]) != math.prod(now.features[:axis]):
+        raise now.refuse("moves features across the batch")
     return now.graph.reshape(a.value, now.features)
 
 
 @RULES.of("t", "transpose", "permute", "movedim")
 def _permute(now: Lowering, a: Operand, *given: Any) -> Value:
-    name = now.call.name
-    if name == "permute":
+    if now.name == "permute":
         order = [axis % a.rank for axis in given[0]]
     else:
-        one, other = (0, 1) if name == "t" else (given[0] % a.rank, given[1] % a.rank)
+        one, other = (0, 1) if now.name == "t" else (given[0] % a.rank, given[1] % a.rank)
         order = list(range(a.rank))
         if a.rank > 1:
             order[one], order[other] = order[other], order[one]
@@ -93,11 +88,9 @@ def _select(now: Lowering, a: Operand, axis: int, index: int) -> Value:
 
 @RULES.of("split", "split_with_sizes", "unbind", "chunk", "unsafe_split", "unsafe_chunk")
 def _split(now: Lowering, a: Operand, *given: Any, **named: Any) -> tuple[Value, ...]:
-    single = now.call.name == "unbind"
-    axis = named.get(
-        "dim", (given[0] if given else 0) if single else (given[1] if len(given) > 1 else 0)
-    )
-    at = now.feature(a, axis)
+    single = now.name == "unbind"
+    rest = given if single else given[1:]  # behind the sizes, which the results tell
+    at = now.feature(a, named.get("dim", rest[0] if rest else 0))
     parts, start = [], 0
     for result in now.results:
         size = 1 if single else features(result)[at]
@@ -117,9 +110,9 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
     parts = []
     for operand in given:
         value = operand.value
-        if operand.axis is None:  # all rows share it, so there is a size of one to drop
+        if operand.axis is None:
             raise now.refuse("joins rows with a tensor without a batch")
-        if now.call.name == "stack":
+        if now.name == "stack":
             value = now.graph.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
         parts.append(value)
     return now.graph.concat(parts, at)
@@ -127,24 +120,18 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
 
 @RULES.of("zeros", "new_zeros", "zeros_like", "zero", "empty", "empty_like", "new_empty")
 def _zeros(now: Lowering, *_: Any, **__: Any) -> Value:
-    return _constant(now, 0.0)
+    return now.graph.full(0.0, now.features)
 
 
 @RULES.of("ones", "new_ones", "ones_like")
 def _ones(now: Lowering, *_: Any, **__: Any) -> Value:
-    return _constant(now, 1.0)
+    return now.graph.full(1.0, now.features)
 
 
 @RULES.of("full", "new_full", "full_like", "fill")
 def _full(now: Lowering, *given: Any, **__: Any) -> Value:
     number = given[-1]
     if isinstance(number, Operand):
-        return now.graph.expand(
-            now.graph.reshape(number.value, (1,) * len(now.features)), now.features
-        )
-    return _constant(now, float(number))
-
-
-def _constant(now: Lowering, number: float) -> Value:
-    flat = now.graph.reshape(now.graph.constant(number), (1,) * len(now.features))
-    return now.graph.expand(flat, now.features)
+        flat = now.graph.reshape(number.value, (1,) * len(now.features))
+        return now.graph.expand(flat, now.features)
+    return now.graph.full(number, now.features)
