@@ -240,6 +240,8 @@ class Graph:
         long = [axis for axis in chosen if value.shape[axis] != 1]
         if long == sorted(long):  # nothing moves
             return self.reshape(value, shape)
+        if value.op == "outer" and chosen == (1, 0):
+            return self.outer(value.inputs[1], value.inputs[0])
         return self._make("permute", (value,), shape, value.span, chosen)
 
     def expand(self, value: Value, shape: Iterable[int], span: int = SHARED) -> Value:

@@ -41,6 +41,8 @@ class Shared:
             replace: stands in for own tensors, by number.
         """
         found = {**self.own, **replace}
+        if not self.calls:
+            return [found[number] for number in self.wanted]
         for call in self.calls:
             args = _filled(call.args, found.__getitem__)
             named = call.kwargs.items()
@@ -101,6 +103,7 @@ class _Lowerer:
         self.recording, self.graph = recording, Graph()
         self.rows: dict[int, Value] = {}
         self.wanted: dict[int, Value] = {}
+        self.turned: dict[int, int] = {}
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, torch.int64):
@@ -116,6 +119,8 @@ class _Lowerer:
         for call in recording.calls:
             if self._is_shared(call):
                 shared.append(call)
+                if self._turns(call):
+                    self.turned[call.outputs[0]] = next(call.refs())
             else:
                 self._lower(call)
         outputs = tuple(self._output(number) for number in recording.outputs)
@@ -130,6 +135,11 @@ class _Lowerer:
         return not any(number in self.rows for number in call.refs()) and all(
             result.axis is None for result in results
         )
+
+    def _turns(self, call: Called) -> bool:
+        """Is it a matrix turned? As a part of the graph that costs nothing, while torch's call does."""
+        two = len(self.recording.seen[call.outputs[0]].shape) == 2
+        return two and call.name == "t" and not call.stops
 
     def _lower(self, call: Called) -> None:
         results = [self.recording.seen[number] for number in call.outputs]
@@ -178,6 +188,9 @@ class _Lowerer:
                 raise Unrecordable("the step reads a tensor of the size of the batch from outside")
             if seen.dtype not in _DTYPES:
                 raise Unrecordable(f"the step reads a tensor of {_short(seen.dtype)}")
+            if number in self.turned:
+                turned = self._operand(self.turned[number])
+                return turned._replace(value=self.graph.permute(turned.value, (1, 0)))
             value = self.wanted.get(number)
             if value is None:
                 value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)

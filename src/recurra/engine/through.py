@@ -9,6 +9,7 @@ with sublinear memory cost", over time), so memory does not grow with all that i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -308,7 +309,7 @@ class _Backward:
             if name not in program.slots:
                 return
             if grad is None:
-                grad = self.like.new_zeros(value.size, dtype=machine.dtype)
+                grad = _zeros(value.size, machine.dtype)
                 fill(name, grad.data_ptr(), 0, 0)
             else:
                 if not side_by_side(grad, lead):
@@ -384,6 +385,12 @@ def window_of(given: dict[Name, Tensor], start: int, stop: int) -> dict[Name, Te
     if whole is None or (start, stop) == (0, whole):
         return given
     return {n: t[start:stop] if n[0] in _STEPPED else t for n, t in given.items()}
+
+
+@lru_cache(maxsize=256)
+def _zeros(size: int, dtype: torch.dtype) -> Tensor:
+    """Zeros that nobody writes to."""
+    return torch.zeros(size, dtype=dtype)
 
 
 def _part(whole: Tensor, start: int, steps: int) -> Tensor:
