@@ -18,6 +18,7 @@ from recurra.engine.choose import choose, is_plain
 from recurra.engine.native import NATIVE, ready
 from recurra.engine.report import PlanReport, report
 from recurra.errors import SettingError, ShapeError, nearest
+from recurra.modules import twin
 from recurra.states import Tree
 
 __all__ = ["Choice", "Explanation", "explain"]
@@ -124,9 +125,27 @@ def _cells(
         return
     own = getattr(module, "backend", None)
     # Cells that are no submodules, because the module gives them its own tensors at every call.
-    held: dict[str, nn.Module] = getattr(module, "held_cells", dict)()
-    for child_name, child in (*held.items(), *module.named_children()):
+    held: dict[str, Cell] = getattr(module, "held_cells", dict)()
+    like = next(module.parameters(), None)
+    with_memory = {name: _with_memory(cell, like) for name, cell in held.items()}
+    for child_name, child in (*with_memory.items(), *module.named_children()):
         yield from _cells(child, f"{name}.{child_name}" if name else child_name, own)
+
+
+def _with_memory(cell: Cell, like: Tensor | None) -> nn.Module:
+    """A cell whose tensors have none, over zeros."""
+    if like is None:
+        return cell
+    own = cell.named_parameters()
+    return twin(
+        cell,
+        {
+            name: torch.zeros(
+                p.shape, dtype=like.dtype, device=like.device, requires_grad=like.requires_grad
+            )
+            for name, p in own
+        },
+    )
 
 
 def _example(

@@ -137,7 +137,7 @@ class _Lowerer:
         )
 
     def _turns(self, call: Called) -> bool:
-        """Is it a matrix turned? As a part of the graph that costs nothing, while torch's call does."""
+        """Is it a matrix turned? In the graph that costs nothing, while torch's call does."""
         two = len(self.recording.seen[call.outputs[0]].shape) == 2
         return two and call.name == "t" and not call.stops
 

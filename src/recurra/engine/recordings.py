@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -28,6 +29,7 @@ from recurra.engine.lower import Lowered, lower
 from recurra.engine.machine import Machine, Name
 from recurra.engine.plan import plan
 from recurra.engine.record import BATCHES, Unrecordable, record
+from recurra.modules import own_parts, twin
 from recurra.states import Tree, map_tree
 
 __all__ = ["Recorded", "check_numbers", "drawn", "given_of", "prepared", "recorded", "unseen"]
@@ -173,8 +175,10 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
             found += [drawn(call.noise.step, 2, batch), drawn(call.noise.held, 1, batch)]
         return tuple(found)
 
-    def step(x: Tree, state: Tree, context: Tree, *noise: Tree) -> Any:
-        result = cell.step(x, state, context, Noise(*noise) if noisy else None)
+    def step_of(
+        running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
+    ) -> tuple[Any, Any]:
+        result = running.step(x, state, context, Noise(*noise) if noisy else None)
         if not isinstance(result, tuple) or len(result) != 2 or type(result[1]) is not type(state):
             raise Unrecordable("the step does not return y and a state like the one it gets")
         y = result[0]
@@ -182,6 +186,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
             raise Unrecordable("the step does not return y of its output_size")
         return result
 
+    step = partial(step_of, cell)
     with unseen():
         recording = record(step, example)
         names = [name for name, _ in given]
@@ -192,7 +197,22 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         check_numbers(step, example, lowered)
     paths = {id(tensor): path for tensor, path in _own(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
-    return Recorded(lowered, names, places, lambda: _check_gradients(step, example, lowered))
+
+    def check() -> None:
+        quiet = _quiet(cell)
+        own = {number: path.of(quiet) for number, path in places.items() if path is not None}
+        _check_gradients(partial(step_of, quiet), example, lowered, own)
+
+    return Recorded(lowered, names, places, check)
+
+
+def _quiet(cell: Cell) -> Cell:
+    """The same cell over tensors that no hook of anybody watches."""
+    if own_parts(cell) is not None:
+        return cell  # it would go on with its own
+    own = cell.named_parameters(remove_duplicate=False)
+    tensors = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own}
+    return cast(Cell, twin(cell, tensors))
 
 
 @contextmanager
@@ -253,7 +273,9 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
             raise Unrecordable("the recorded step gives other numbers than the step itself")
 
 
-def _check_gradients(step: Any, example: Any, lowered: Lowered) -> None:
+def _check_gradients(
+    step: Any, example: Any, lowered: Lowered, replace: Mapping[int, Tensor]
+) -> None:
     """So must its gradients: a step may have functions and hooks with gradients of their own.
 
     Raises:
@@ -273,13 +295,14 @@ def _check_gradients(step: Any, example: Any, lowered: Lowered) -> None:
         leaves = list(states.leaves(given))
         results = list(states.leaves(step(*given)))
         weights = [torch.rand_like(result) for result in results]
-        own = [tensor for tensor in lowered.shared.own.values() if tensor.requires_grad]
+        there = {**lowered.shared.own, **replace}
+        own = [tensor for tensor in there.values() if tensor.requires_grad]
         sources = [leaf for leaf in leaves if leaf.requires_grad]
         pairs = [pair for pair in zip(results, weights, strict=True) if pair[0].requires_grad]
         expected = torch.autograd.grad(
             [a for a, _ in pairs], [*sources, *own], [b for _, b in pairs], allow_unused=True
         )
-        shared = lowered.shared.tensors({})
+        shared = lowered.shared.tensors(replace)
     cotangents: dict[Value, Value] = {}
     found: dict[int, Tensor] = {}
     for place, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
