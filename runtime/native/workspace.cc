@@ -64,7 +64,11 @@ void* take_block(std::size_t bytes) {
 void give_block(void* block) {
     Kept& all = kept();
     std::lock_guard<std::mutex> lock(all.mutex);
-    all.blocks.emplace(size_of(block), block);
+    try {
+        all.blocks.emplace(size_of(block), block);
+    } catch (const std::bad_alloc&) {  // destructors call this
+        return release(block);
+    }
     all.bytes += size_of(block);
     while (all.bytes > all.most) {
         const auto largest = --all.blocks.end();
