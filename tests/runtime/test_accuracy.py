@@ -20,10 +20,11 @@ from .ulp import REFERENCES, distance, every, reference_tanh
 # Odd, so that it meets every pattern of low bits.
 STRIDE = os.environ.get("RECURRA_ULP_STRIDE", "509")
 HERE = Path(__file__).parent
-# The largest distance from the correctly rounded result, and that of subnormal ones, which is the
-# smaller where it is not named.
+# The largest distance from the correctly rounded result, which is that of README.md.
 BOUNDS = {"sqrt": 0, "cos": 1, "exp": 1, "log": 1, "log1p": 1, "pow": 1, "sin": 1}
 BOUNDS |= {"erf": 2, "expm1": 2, "sigmoid": 2, "tanh": 2}
+# erf, where a product and a sum are rounded apart.
+BASELINE_BOUND = 3
 NUMPY_BOUND = 1
 SUBNORMAL_BOUND = 1
 PUBLIC = ("sigmoid", "tanh")
@@ -40,6 +41,8 @@ def test_errors_stay_below_the_stated_bounds(level: str) -> None:
     assert set(report) == set(BOUNDS) | {"isa"}
     for name in BOUNDS:
         bound = NUMPY_BOUND if level == "numpy" else BOUNDS[name]
+        if (name, level) == ("erf", "baseline"):
+            bound = BASELINE_BOUND
         assert report[name]["ulp"] <= bound, (name, report[name])
         assert report[name]["subnormal"] <= SUBNORMAL_BOUND, (name, report[name])
 
@@ -47,7 +50,7 @@ def test_errors_stay_below_the_stated_bounds(level: str) -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_numbers_around_the_switches_of_the_formulas(name: str) -> None:
     """Every float next to a clamp, to the start of the subnormal results, and to zero."""
-    centers = np.array([0, 1.2e-38, 0.17328, 9.01, 10, 87.33, 88, 103.97, 104], np.float32)
+    centers = np.array([0, 1.2e-38, 0.17328, 0.55, 9.01, 10, 87.33, 88, 103.97, 104], np.float32)
     bits = centers.view(np.int32)[:, None] + np.arange(-1000, 1000, dtype=np.int32)
     x = np.maximum(bits, 0).view(np.float32)
     for signed in (x, -x):
