@@ -11,7 +11,7 @@ from the step after it; so one rule divides both.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from recurra.engine.cut import cut
 from recurra.engine.derive import derive
@@ -35,6 +35,11 @@ class Sections:
 
     def __getitem__(self, phase: str) -> tuple[Value, ...]:
         return self.phases[phase]
+
+    def values(self) -> Iterator[Value]:
+        """All of them, in the order in which they are computed."""
+        for phase in PHASES:
+            yield from self.phases[phase]
 
     def phase_of(self) -> dict[Value, str]:
         """Where each value is computed."""
@@ -182,7 +187,7 @@ def plan(
         elif name[0] == "state":
             gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
     # What the gradient reads of the step itself, and what of that is kept.
-    computed = {value for phase in forward.phases.values() for value in phase}
+    computed = set(forward.values())
     free = given | {y, *states}
     uses = {
         read
