@@ -168,8 +168,7 @@ def through_time(
     Returns:
         y, the states at the end, and the states after every step if they are wanted.
     """
-    values = [value for phase in plan.forward.phases.values() for value in phase]
-    values.sort(key=lambda value: value.number)
+    values = sorted(plan.forward.values(), key=lambda value: value.number)
     alive = None
     if lengths is not None:
         alive = torch.arange(time, device=lengths.device)[:, None] < lengths

@@ -11,7 +11,7 @@ from the step after it; so one rule divides both.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from recurra.engine.cut import cut
 from recurra.engine.derive import derive
@@ -35,6 +35,11 @@ class Sections:
 
     def __getitem__(self, phase: str) -> tuple[Value, ...]:
         return self.phases[phase]
+
+    def values(self) -> Iterator[Value]:
+        """All of them, in the order in which they are computed."""
+        for phase in PHASES:
+            yield from self.phases[phase]
 
     def phase_of(self) -> dict[Value, str]:
         """Where each value is computed."""
@@ -147,7 +152,7 @@ def plan(
         inputs: by name, as :class:`Plan` says.
         y: the output.
         states: the new state's leaves.
-        labels: what the step named; computed only if asked for.
+        labels: what the step named, kept in the plan; nothing is computed for it.
         wanted: names of inputs whose gradients are wanted; None for no gradients.
         all_states: whether the states after every step have gradients of their own.
     """
@@ -157,21 +162,7 @@ def plan(
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
         return Plan(graph, inputs, y, tuple(states), labels, forward, None, (), {})
-    cotangents: dict[Value, Value] = {}
-
-    def comes_in(name: tuple[str, int], value: Value) -> None:
-        inputs[name] = graph.input(name, value.shape, STEP)
-        known = cotangents.get(value)
-        cotangents[value] = (
-            inputs[name] if known is None else graph.apply("add", known, inputs[name])
-        )
-
-    for place, value in enumerate(states):
-        comes_in(("dstate", place), value)
-    comes_in(("dy", 0), y)
-    if all_states:
-        for place, value in enumerate(states):
-            comes_in(("dstates", place), value)
+    cotangents = _cotangents(graph, inputs, y, states, all_states)
     names = [("state", place) for place in range(len(states))]
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
@@ -181,22 +172,42 @@ def plan(
             gradients[name] = gradient
         elif name[0] == "state":
             gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
-    # What the gradient reads of the step itself, and what of that is kept.
-    computed = {value for phase in forward.phases.values() for value in phase}
+    computed = set(forward.values())
     free = given | {y, *states}
-    uses = {
-        read
-        for value in _needed(gradients.values(), computed | set(inputs.values()))
-        for read in value.inputs
-        if read in computed
-    } | {value for value in gradients.values() if value in computed}
-    saved = cut(computed, uses, free)
+    saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
     there = set(inputs.values()) | saved | free
     back = [inputs["dstate", place] for place in range(len(states))]
-    into = [
-        gradients["state", place] for place in range(len(states)) if ("state", place) in gradients
-    ]
+    into = [gradients["state", place] for place in range(len(states))]
     rest = [value for name, value in gradients.items() if name[0] != "state"]
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), labels, forward, backward, kept, gradients)
+
+
+def _cotangents(
+    graph: Graph,
+    inputs: dict[tuple[str, int], Value],
+    y: Value,
+    states: Sequence[Value],
+    all_states: bool,
+) -> dict[Value, Value]:
+    """What comes in for each output, as more inputs; a value that is several gets their sum."""
+    outputs = [(("dstate", place), value) for place, value in enumerate(states)]
+    outputs.append((("dy", 0), y))
+    if all_states:
+        outputs += [(("dstates", place), value) for place, value in enumerate(states)]
+    found: dict[Value, Value] = {}
+    for name, value in outputs:
+        given = inputs[name] = graph.input(name, value.shape, STEP)
+        found[value] = graph.apply("add", found[value], given) if value in found else given
+    return found
+
+
+def _uses(
+    gradients: Collection[Value], computed: Collection[Value], inputs: Collection[Value]
+) -> set[Value]:
+    """What the gradient reads of all that the step computes."""
+    backward = _needed(gradients, {*computed, *inputs})
+    return {read for value in backward for read in value.inputs if read in computed} | {
+        value for value in gradients if value in computed
+    }

@@ -32,18 +32,18 @@ class Fusion:
     def __init__(
         self, sections: Sections, results: Collection[Value], carried: Collection[Value]
     ) -> None:
-        self.sections, self.results, self.carried = sections, results, carried
+        self.results, self.carried = results, carried
         self.phase = sections.phase_of()
         self.order = {v: i for phase in PHASES for i, v in enumerate(sections[phase])}
         self.users: dict[Value, list[Value]] = {}
-        for value in self._values():
+        for value in sections.values():
             for read in value.inputs:
                 self.users.setdefault(read, []).append(value)
         self.sums, self.skipped = {}, set()
-        for value in self._values():
+        for value in sections.values():
             self._fuse(value)
         self.inside = {}
-        for value in self._values():
+        for value in sections.values():
             self._place_inside(value)
 
     def uses(self, value: Value) -> set[tuple[str, int]]:
@@ -64,9 +64,6 @@ class Fusion:
         if value in self.carried:
             found.add(("through", 1 << 30))  # to the end of the step
         return found
-
-    def _values(self) -> list[Value]:
-        return [value for phase in PHASES for value in self.sections[phase]]
 
     def _fuse(self, value: Value) -> None:
         """Find what makes a sum, if its result is read by nothing else."""
