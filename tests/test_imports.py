@@ -89,6 +89,20 @@ def test_a_cell_needs_torch_and_no_more() -> None:
     assert len(others) < 30, others
 
 
+def test_a_first_call_loads_no_compiler() -> None:
+    """Recording a step, and checking its gradient, takes milliseconds because of what it leaves out."""
+    code = """
+import torch, recurra
+class Own(recurra.GRUCell):
+    def step(self, x, state, context=None, noise=None):
+        y, state = super().step(x, state)
+        return y * torch.sigmoid(y), state
+recurra.run(Own(3, 4), torch.randn(5, 2, 3, requires_grad=True)).outputs.sum().backward()
+"""
+    compilers = ("torch._dynamo", "torch._inductor", "torch.fx.experimental", "sympy")
+    assert not among(loaded_by(code), *compilers)
+
+
 def test_rooms_are_loaded_one_by_one() -> None:
     modules = loaded_by("import recurra; recurra.cells")
     assert not among(modules, "recurra.models", "recurra.training", "recurra.artifact")
