@@ -41,7 +41,7 @@ RECURRA_INLINE Floats log(Floats x) {
 RECURRA_INLINE Floats log1p(Floats x) {
     const Floats u = x + 1.0f, value = log(u);
     const Floats better = value + (x - (u - 1.0f)) / u;
-    const Floats inside = (u == 0.0f) | (u == __builtin_inff()) ? value : better;
+    const Floats inside = ((u == 0.0f) | (u == __builtin_inff())) ? value : better;
     return x == 0.0f ? x : inside;  // -0 stays
 }
 

@@ -21,7 +21,7 @@ RECURRA_INLINE Doubles wave(Doubles x) {
     const Doubles shifted = turns + kWholeShift;
     const Doubles n = shifted - kWholeShift, m = quarter ? n + 0.5 : n;
     Doubles r = fma(m, splat(-0x1.10b4611a62633p-29), fma(m, splat(-0x1.921fb54p+1), x));
-    r = reinterpret_cast<Doubles>(bits(r) ^ ((bits(shifted) + quarter) << 63));
+    r = reinterpret_cast<Doubles>(bits(r) ^ ((bits(shifted) + std::uint64_t{quarter}) << 63));
     const Doubles z = r * r;
     Doubles p = splat(-0x1.9a686dc0bfbd5p-26);
     p = fma(p, z, splat(0x1.71707f048c21bp-19));
