@@ -296,3 +296,61 @@ def test_calls_from_several_threads():
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(run, range(60)))
+
+
+def test_a_norm_of_nothing_is_flat():
+    class Normed(recurra.GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            y, state = super().step(
+                x / (1 + torch.linalg.vector_norm(x, dim=1, keepdim=True)), state
+            )
+            return y, state
+
+    cell, x = Normed(3, 4), torch.randn(5, 2, 3)
+    x[1:3, 1] = 0
+    grads = []
+    for backend in ("native", "loop"):
+        given = x.clone().requires_grad_()
+        recurra.run(cell, given, backend=backend).outputs.square().sum().backward()
+        grads.append(given.grad)
+    torch.testing.assert_close(*grads)
+
+
+def test_a_first_call_in_inference_mode_does_not_decide_for_later_ones():
+    class Own(recurra.Cell):
+        def __init__(self):
+            super().__init__(3, 4)
+            self.read = nn.Linear(3, 4)
+            self.norm = nn.LayerNorm(4)
+
+        def initial_state(self, batch):
+            return recurra.HiddenState(self.zeros(batch))
+
+        def step(self, x, state, context=None, noise=None):
+            h = torch.softmax(self.norm(self.read(x) + state.h), 1)
+            return h, recurra.HiddenState(h)
+
+    cell, x = Own(), torch.randn(5, 2, 3)
+    with torch.inference_mode():
+        first = recurra.run(cell, x, backend="native").outputs
+    later = recurra.run(cell, x, backend="native").outputs
+    assert torch.equal(first, later)
+    later.sum().backward()
+    assert cell.read.weight.grad is not None
+
+
+def test_threads_may_change_between_forward_and_back():
+    """The order in which rows were dealt is kept with what was kept of them."""
+    cell, x = recurra.LSTMCell(6, 20), torch.randn(30, 7, 6, requires_grad=True)
+    lengths = torch.tensor([30, 3, 17, 0, 30, 8, 21])
+
+    def gradient(before, after, backend):
+        torch.set_num_threads(before)
+        total = recurra.run(cell, x, lengths=lengths, backend=backend).outputs.square().sum()
+        torch.set_num_threads(after)
+        return torch.autograd.grad(total, [x, *cell.parameters()])
+
+    wanted = gradient(1, 1, "loop")
+    for before, after in ((1, 2), (2, 1), (3, 2), (5, 3)):
+        for a, b in zip(gradient(before, after, "native"), wanted, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)

@@ -73,7 +73,7 @@ def test_random_cells_run_natively(seed, time, batch, ragged, reset, reverse):
     ours = results(cell, torch.float32, "native", inputs, weights, options)
     theirs = results(cell, torch.float32, "loop", inputs, weights, options)
     doubles = results(cell, torch.float64, "native", inputs, weights, options)
-    # One error of the outputs and one of the gradients, each in units of the largest of them: a single
+    # One error of the outputs and one of the gradients, each in units of the largest of them: a
     # number that cancels to nearly nothing is the rounding of what it is a sum of, and luck.
     count = 1 + len(cell.widths)
     for part in (slice(count), slice(count, None)):

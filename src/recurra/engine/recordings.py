@@ -56,7 +56,6 @@ class Recorded:
     ) -> None:
         self.lowered, self.names, self.places = lowered, tuple(names), places
         self.check, self.checked = check, False
-        self.states = sum(name[0] == "state" for name in names)
         self.machines: dict[Hashable, Machine] = {}
 
     def shared(self, cell: Cell) -> list[Tensor]:
@@ -219,10 +218,11 @@ def _quiet(cell: Cell) -> Cell:
 def unseen() -> Iterator[None]:
     """Nobody's random numbers move, and nobody's hooks see what is saved for gradients.
 
-    Activation checkpointing counts what is saved, and a recording is made once only.
+    Activation checkpointing counts what is saved, and a recording is made once only. Inference mode
+    shows whole operations in place of what they are made of; a recording is not of one mode.
     """
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda kept: kept)
-    with torch.random.fork_rng(devices=[]), hooks:
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), hooks:
         yield
 
 
@@ -325,7 +325,8 @@ def _check_gradients(
     if own:
         chained: Sequence[Tensor | None] = [None] * len(own)
         if back:
-            chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
+            with unseen():
+                chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
         got += chained
     # Of the scale of all: one that cancels to nothing is noise of the others.
     scale = max((float(g.abs().nan_to_num().max()) for g in expected if g is not None), default=0.0)

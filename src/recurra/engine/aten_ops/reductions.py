@@ -125,4 +125,7 @@ def _norm(
     if order != 2:
         raise now.refuse(f"of order {order} has no instruction")
     total = graph.sum(graph.apply("mul", a.value, a.value), chosen)
-    return _reduced(now, graph.apply("sqrt", total))
+    # The root has no slope at zero, and torch says that it is 0 there.
+    nothing = graph.apply("eq", total, 0.0)
+    root = graph.apply("sqrt", graph.apply("where", nothing, 1.0, total))
+    return _reduced(now, graph.apply("where", nothing, 0.0, root))
