@@ -51,7 +51,12 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
     fill("weight", b.data_ptr(), 0, 0)
     fill("y", out.data_ptr(), SIZE, 0)
     rows = Rows(SIZE, 1, None, False, torch.get_num_threads())
-    return lambda: program.run(rows, fill.flat, descending=False)
+
+    def work() -> tuple[Tensor, ...]:
+        program.run(rows, fill.flat, descending=False)
+        return a, b, out  # whose addresses are in there, so they must live as long
+
+    return work
 
 
 def products() -> dict[str, Callable[[], object]]:
