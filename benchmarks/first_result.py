@@ -40,8 +40,7 @@ class NewCell(recurra.Cell):
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__()
-        self.input_size, self.output_size = input_size, hidden_size
+        super().__init__(input_size, hidden_size)
         self.gate = nn.Linear(input_size + hidden_size, hidden_size)
         self.write = nn.Linear(input_size, hidden_size)
         self.recur = nn.Linear(hidden_size, hidden_size, bias=False)
