@@ -135,7 +135,8 @@ class Plain(nn.Module):
         """Log-probabilities of the next symbol."""
         x = self.embedding(ids)
         for place, cell in enumerate(self.cells):
-            x, c = self.states[place] = cell(x, self.states[place])
+            self.states[place] = cell(x, self.states[place])
+            x = self.states[place][0]
         return torch.log_softmax(self.head(x), 1)
 
 
