@@ -92,11 +92,22 @@ def timed(work: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def in_turn(rivals: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call; in each round every rival is called once, always in this order."""
+def in_turn(
+    rivals: Mapping[str, Callable[[], object]], rounds: int, rest: float = 0.0
+) -> dict[str, list[float]]:
+    """Seconds of every call; in each round every rival is called once, always in this order.
+
+    Args:
+        rivals: what is timed.
+        rounds: how often.
+        rest: seconds before each call, in which the threads of another library stop to wait for
+            work; without it they would take the cores from the next one.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(rounds):
         for name, work in rivals.items():
+            if rest:
+                time.sleep(rest)
             seconds[name].append(timed(work))
     return seconds
 
@@ -192,21 +203,41 @@ class Measurement:
         }
 
 
-def measure(rivals: Mapping[str, Callable[[], object]], runs: int = LEAST_RUNS) -> Measurement:
+def measure(
+    rivals: Mapping[str, Callable[[], object]], runs: int = LEAST_RUNS, rest: float = 0.0
+) -> Measurement:
     """Rivals in turn, by the rules of this file; ends the benchmark if there are too few runs.
 
     Args:
         rivals: what is timed. Each is also called a few times that are not counted.
         runs: how often each counts, at least 15.
+        rest: seconds before each call, see :func:`in_turn`.
 
     Returns:
         the first measurement that is not void, or the best of five.
+    """
+
+    def once() -> dict[str, float]:
+        return {name: values[0] for name, values in in_turn(rivals, 1, rest).items()}
+
+    return measure_rounds(once, runs, warm=True)
+
+
+def measure_rounds(
+    once: Callable[[], Mapping[str, float]], runs: int = LEAST_RUNS, *, warm: bool = False
+) -> Measurement:
+    """The same of rivals that take their time themselves, as in processes of their own.
+
+    Args:
+        once: a round; seconds by rival.
+        runs: rounds that count, at least 15.
+        warm: whether a round that does not count goes before every few.
     """
     if runs < LEAST_RUNS:
         sys.exit(f"runs: expected at least {LEAST_RUNS}, got {runs}; a spread of fewer says little")
     found: list[Measurement] = []
     for number in range(1, ATTEMPTS + 1):
-        found.append(_measure_once(rivals, runs))
+        found.append(_measure_once(once, runs, warm))
         if not found[-1].void:
             return dataclasses.replace(found[-1], attempts=number)
         print(f"measurement {number} is void, spread {found[-1].worst_spread:.2f}", flush=True)
@@ -214,14 +245,16 @@ def measure(rivals: Mapping[str, Callable[[], object]], runs: int = LEAST_RUNS) 
     return dataclasses.replace(best, attempts=ATTEMPTS)
 
 
-def _measure_once(rivals: Mapping[str, Callable[[], object]], runs: int) -> Measurement:
-    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+def _measure_once(once: Callable[[], Mapping[str, float]], runs: int, warm: bool) -> Measurement:
+    seconds: dict[str, list[float]] = {}
     sgemm: list[float] = []
     for done in range(0, runs, _BLOCK):
         sgemm += sgemm_rates()
-        in_turn(rivals, 1)  # the caches are theirs again
-        for name, more in in_turn(rivals, min(_BLOCK, runs - done)).items():
-            seconds[name] += more
+        if warm:
+            once()  # the caches are theirs again
+        for _ in range(min(_BLOCK, runs - done)):
+            for name, value in once().items():
+                seconds.setdefault(name, []).append(value)
     return Measurement(seconds, sgemm + sgemm_rates())
 
 

@@ -1,16 +1,21 @@
-"""Rows of different lengths: how much faster are segments than torch.nn with a PackedSequence?
+"""Rows of different lengths: how much faster than torch.nn with a PackedSequence?
 
-Lengths are uniform in [T/4, T]. Training means forward and backward to inputs and weights. Both
-have the same weights; what they give is compared first.
+Lengths are uniform in [T/4, T]. Training means forward and backward to inputs and weights, of a
+layer in one direction and in both. Both have the same weights; what they give is compared first.
+The backend is the one that is chosen unasked: the native one, which works on no step behind a
+row's end.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 import torch
+from findings import Findings
 from harness import keep, machine_in_words, measure
+from rivals import LAYER_CODE, must_agree, trained, with_weights_of
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -20,29 +25,24 @@ SEED = 0
 TIME = 100
 # By name: rows, width of x, width of h, passes in one timed run (short ones are hard to time).
 SIZES = {"small": (16, 64, 64, 5), "medium": (32, 128, 256, 1)}
+GOALS = {"small": 6.0, "medium": 3.0}
 KINDS = {"GRU": (recurra.GRUCell, nn.GRU), "LSTM": (recurra.LSTMCell, nn.LSTM)}
 
 
-def with_weights_of(layer: recurra.Recurrent, rival: nn.RNNBase) -> nn.RNNBase:
-    """torch.nn's layer with the weights of ours."""
-    form = layer.cell.torch_form()
-    given = (form.input_weight, form.recurrent_weight, *form.biases)
-    with torch.no_grad():
-        for own, weight in zip(rival.parameters(), given, strict=True):
-            own.copy_(weight)
-    return rival
-
-
-def rivals_of(kind: str, size: str) -> dict[str, Callable[[], object]]:
+def rivals_of(kind: str, size: str, both: bool) -> dict[str, Callable[[], object]]:
     """Both ways through the same rows; ends the benchmark if their results differ."""
     rows, into, hidden, passes = SIZES[size]
     cell, plain = KINDS[kind]
     torch.manual_seed(SEED)
-    layer = recurra.Recurrent(cell(into, hidden))
-    rival = with_weights_of(layer, plain(into, hidden))
+    cells = [cell(into, hidden) for _ in range(2 if both else 1)]
+    layer = recurra.Bidirectional(*cells) if both else recurra.Recurrent(*cells)
+    rival = with_weights_of(cells, plain(into, hidden, bidirectional=both))
     lengths = torch.randint(TIME // 4, TIME + 1, (rows,))
     x = torch.randn(TIME, rows, into, requires_grad=True)
-    gradient = torch.randn(TIME, rows, hidden)
+    gradient = torch.randn(TIME, rows, layer.output_size)
+    for choice in recurra.explain(layer, x, lengths=lengths).choices:
+        if choice.backend != "native":
+            sys.exit(f"expected the native backend, got {choice}")
 
     def ours() -> Tensor:
         return layer(x, lengths=lengths).outputs
@@ -51,21 +51,18 @@ def rivals_of(kind: str, size: str) -> dict[str, Callable[[], object]]:
         inputs = pack_padded_sequence(x, lengths, enforce_sorted=False)
         return pad_packed_sequence(rival(inputs)[0], total_length=TIME)[0]
 
-    def trained(run: Callable[[], Tensor], weights: list[Tensor]) -> Callable[[], Tensor]:
-        def work() -> Tensor:
-            for _ in range(passes):
-                into_x, *_ = torch.autograd.grad(run(), [x, *weights], gradient)
-            return into_x
-
-        return work
-
-    rivals = {
-        "recurra": trained(ours, list(layer.parameters())),
-        "packed": trained(packed, list(rival.parameters())),
+    weights = [w for c in cells for w in (c.input_weight, c.recurrent_weight)]
+    of_theirs = [p for p in rival.parameters() if p.dim() > 1]
+    must_agree(f"{kind} outputs", [ours()], [packed()])
+    must_agree(
+        f"{kind} gradients",
+        trained(ours, [x, *weights], gradient)(),
+        trained(packed, [x, *of_theirs], gradient)(),
+    )
+    return {
+        "recurra": trained(ours, [x, *layer.parameters()], gradient, passes),
+        "packed": trained(packed, [x, *rival.parameters()], gradient, passes),
     }
-    torch.testing.assert_close(ours(), packed(), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(rivals["recurra"](), rivals["packed"](), rtol=1e-4, atol=1e-4)
-    return rivals
 
 
 def main() -> None:
@@ -76,28 +73,25 @@ def main() -> None:
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     print(machine_in_words())
-    told, found = [], {}
-    for kind in KINDS:
-        for size in SIZES:
-            name = f"{kind} {size}"
-            done = measure(rivals_of(kind, size), given.runs)
-            low, speed, high = done.speed("recurra", "packed")
-            print(f"{name}: {speed:.2f} times as fast (quartiles {low:.2f} {high:.2f})\n{done}")
-            told.append(f"{name} {speed:.1f}{done.mark}")
-            found[name] = {"median": speed, "p25": low, "p75": high, "measurement": done.to_json()}
-    void = any(one["measurement"]["void"] for one in found.values())
+    found = Findings()
+    for both in (False, True):
+        for kind in KINDS:
+            for size in SIZES:
+                name = f"{'bidirectional ' if both else ''}{kind} {size}"
+                done = measure(rivals_of(kind, size, both), given.runs)
+                found.add(name, done, {"packed": GOALS[size]})
+    print(found.table())
     keep(
         "ragged_lengths",
         {
             "question": "training with lengths in [T/4, T], times as fast as torch.nn with a "
             "PackedSequence (small: 16 rows, 64 wide; medium: 32 rows, 256 wide)",
-            "figure": ", ".join(told),
-            "speeds": found,
+            **found.to_json(),
         },
-        ["src/recurra/engine", "src/recurra/layers", "src/recurra/cells", "src/recurra/lengths.py"],
+        [*LAYER_CODE, "src/recurra/lengths.py"],
         seed=SEED,
         by_instruction_set=True,
-        void=void,
+        void=found.void,
     )
 
 

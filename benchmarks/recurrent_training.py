@@ -1,7 +1,8 @@
 """Training of one recurrent layer, forward and backward to inputs and weights, beside torch.nn's.
 
-Both have the same weights; what they give is compared first. Sizes are rows, steps, width of x,
-width of h. Several passes are one timed run where one is hard to time.
+With ``--jax`` beside ``jax.lax.scan`` under ``jit``, where jax is installed. All have the same
+weights; what they give is compared first. Sizes are rows, steps, width of x, width of h. Several
+passes are one timed run where one is hard to time.
 """
 
 from __future__ import annotations
@@ -10,100 +11,93 @@ import argparse
 from collections.abc import Callable
 
 import torch
+from findings import Findings
 from harness import keep, machine_in_words, measure
-from torch import Tensor, nn
+from rivals import LAYER_CODE, PASSES, SIZES, in_words, must_agree, trained, with_weights_of
+from torch import nn
 
 import recurra
 
 SEED = 0
-SIZES = {
-    "tiny": (8, 50, 16, 32),
-    "small": (16, 100, 64, 64),
-    "medium": (32, 100, 128, 256),
-    "large": (64, 100, 512, 512),
-    "one": (1, 200, 128, 128),
-}
-PASSES = {"tiny": 10, "small": 3, "one": 3}
 KINDS = {
     "RNN": (recurra.ElmanCell, nn.RNN),
     "GRU": (recurra.GRUCell, nn.GRU),
     "LSTM": (recurra.LSTMCell, nn.LSTM),
 }
+JAX_KINDS = ("GRU", "LSTM")
+# What jax is to be beaten by, and how long the threads of one library rest before the other runs.
+JAX_GOAL, REST = 1.4, 0.005
 
 
-def with_weights_of(layer: recurra.Recurrent, rival: nn.RNNBase) -> nn.RNNBase:
-    """torch.nn's layer with the weights of ours."""
-    form = layer.cell.torch_form()
-    given = (form.input_weight, form.recurrent_weight, *form.biases)
-    with torch.no_grad():
-        for own, weight in zip(rival.parameters(), given, strict=True):
-            own.copy_(weight)
-    return rival
-
-
-def rivals_of(kind: str, size: tuple[int, ...], passes: int) -> dict[str, Callable[[], object]]:
+def rivals_of(
+    kind: str, size: tuple[int, ...], passes: int, jax: bool = False
+) -> dict[str, Callable[[], object]]:
     """Both layers on the same rows; ends the benchmark if their results differ."""
     rows, steps, into, hidden = size
     cell, plain = KINDS[kind]
     torch.manual_seed(SEED)
     layer = recurra.Recurrent(cell(into, hidden), backend="native")
-    rival = with_weights_of(layer, plain(into, hidden))
+    rival = with_weights_of(layer.cell, plain(into, hidden))
     x = torch.randn(steps, rows, into, requires_grad=True)
     gradient = torch.randn(steps, rows, hidden)
+    weights = [layer.cell.input_weight, layer.cell.recurrent_weight]
+    weights += [p for p in layer.parameters() if all(p is not w for w in weights)]
+    ours = trained(lambda: layer(x).outputs, [x, *weights], gradient, passes)
+    theirs = trained(lambda: rival(x)[0], [x, *rival.parameters()], gradient, passes)
+    must_agree(f"{kind} outputs", [layer(x).outputs], [rival(x)[0]])
+    must_agree(f"{kind} gradients", ours()[:3], theirs()[:3])
+    if not jax:
+        return {"recurra": ours, "torch.nn": theirs}
+    from jax_layer import jax_trained
 
-    def trained(run: Callable[[], Tensor], weights: list[Tensor]) -> Callable[[], Tensor]:
-        def work() -> Tensor:
-            for _ in range(passes):
-                into_x, *_ = torch.autograd.grad(run(), [x, *weights], gradient)
-            return into_x
-
-        return work
-
-    rivals = {
-        "recurra": trained(lambda: layer(x).outputs, list(layer.parameters())),
-        "torch.nn": trained(lambda: rival(x)[0], list(rival.parameters())),
-    }
-    torch.testing.assert_close(layer(x).outputs, rival(x)[0], rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(rivals["recurra"](), rivals["torch.nn"](), rtol=1e-3, atol=1e-4)
-    return rivals
+    work, found = jax_trained(kind, layer.cell, x, gradient, passes)
+    must_agree(f"{kind} of jax", found(), [layer(x).outputs, *ours()[:3]])
+    return {"recurra": ours, "jax": work}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--kinds", nargs="*", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--kinds", nargs="*", choices=KINDS)
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=SIZES)
     parser.add_argument("--size", type=int, nargs=4, help="rows, steps, width of x, of h")
     parser.add_argument("--threads", type=int, help="of both; torch's own choice if not given")
+    parser.add_argument(
+        "--jax", action="store_true", help="beside jax.lax.scan, which takes its own threads"
+    )
     given = parser.parse_args()
     if given.threads is not None:
         torch.set_num_threads(given.threads)
     sizes = {"own": tuple(given.size)} if given.size else {s: SIZES[s] for s in given.sizes}
-    print(machine_in_words())
-    told, found = [], {}
-    for kind in given.kinds:
+    all_kinds = JAX_KINDS if given.jax else tuple(KINDS)
+    told = ""
+    if given.jax:
+        from jax_layer import version
+
+        told = f"jax {version()}, which takes the threads it likes"
+    print(machine_in_words(), told, sep="\n")
+    found = Findings()
+    for kind in given.kinds or all_kinds:
         for name, size in sizes.items():
-            done = measure(rivals_of(kind, size, PASSES.get(name, 1)), given.runs)
-            low, speed, high = done.speed("recurra", "torch.nn")
-            full = f"{kind} {name}"
-            print(f"{full}: {speed:.2f} times as fast (quartiles {low:.2f} {high:.2f})\n{done}")
-            told.append(f"{full} {speed:.1f}{done.mark}")
-            found[full] = {"median": speed, "p25": low, "p75": high, "measurement": done.to_json()}
-    if given.size or len(found) < len(KINDS) * len(SIZES):
+            rivals = rivals_of(kind, size, PASSES.get(name, 1), given.jax)
+            done = measure(rivals, given.runs, REST if given.jax else 0.0)
+            found.add(
+                f"{kind} {name}", done, {"jax": JAX_GOAL} if given.jax else {"torch.nn": None}
+            )
+    print(found.table())
+    if given.size or len(found) < len(all_kinds) * len(SIZES):
         return
+    rival = f"jax.lax.scan under jit ({told})" if given.jax else "torch.nn"
     keep(
-        "recurrent_training",
+        "recurrent_training_jax" if given.jax else "recurrent_training",
         {
-            "question": "training of one layer, times as fast as torch.nn (rows, steps, width of "
-            "x, of h: tiny 8, 50, 16, 32; small 16, 100, 64, 64; medium 32, 100, 128, 256; large "
-            "64, 100, 512, 512; one 1, 200, 128, 128)",
-            "figure": ", ".join(told),
-            "speeds": found,
+            "question": f"training of one layer, times as fast as {rival} {in_words()}",
+            **found.to_json(),
         },
-        ["src/recurra/engine", "src/recurra/layers", "src/recurra/cells", "runtime/native"],
+        LAYER_CODE,
         seed=SEED,
         by_instruction_set=True,
-        void=any(one["measurement"]["void"] for one in found.values()),
+        void=found.void,
     )
 
 
