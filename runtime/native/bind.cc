@@ -151,7 +151,7 @@ public:
     // `arguments`: address and stride of a row for each; `inputs` and `copies`: (address, bytes) and
     // (from, to, bytes); `output`: (address, bytes).
     PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
-                  const Numbers& output, const Rows& copies)
+                  const Numbers& output, const Rows& copies, std::size_t threads)
         : format_(doubles ? 'd' : 'f'), output_(output) {
         if (arguments.size() != static_cast<std::size_t>(program.arguments))
             throw std::invalid_argument("program: another number of arguments");
@@ -162,7 +162,7 @@ public:
         for (const Numbers& input : inputs) inputs_.push_back(sized(input, 2, "an input"));
         for (const Numbers& copy : copies) copies_.push_back(sized(copy, 3, "a copy"));
         sized(output_, 2, "the output");
-        stepper_ = recurra::make_stepper(program, doubles, call);
+        stepper_ = recurra::make_stepper(program, doubles, call, threads);
     }
 
     void begin() { stepper_->begin(); }
@@ -220,7 +220,8 @@ NB_MODULE(_native, module) {
         .def_static("make", &make, "Verify a program.")
         .def("run", &run, "Run it.");
     nb::class_<PythonStepper>(module, "Stepper", "A program, ready to run one step again and again.")
-        .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&>())
+        .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&,
+                      std::size_t>())
         .def("begin", &PythonStepper::begin, "What each row holds has changed.")
         .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");
     nb::class_<Kept>(module, "Kept", "Memory that is kept between calls.")

@@ -224,8 +224,10 @@ namespace {
 template <class T>
 class StepperOf final : public Stepper {
 public:
-    StepperOf(const Program& program, const Call& call)
-        : program_(program), call_(call), runner_(program_, call_), slice_(prepared(), 0, 0, call_.batch, nullptr) {}
+    StepperOf(const Program& program, const Call& call, std::size_t threads)
+        : program_(program), call_(call), runner_(program_, call_), slice_(prepared(), 0, 0, call_.batch, nullptr) {
+        slice_.share(threads);
+    }
 
     void begin() override { slice_.begin(); }
     void step() override { slice_.through(0, 1); }
@@ -244,7 +246,7 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call) {
+std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call, std::size_t threads) {
     for (Section section : {kBefore, kAfter, kSums, kHeldAfter, kFinal})
         if (!program.sections[section].empty())
             throw std::invalid_argument("program: one step has the sections shared, held and through alone");
@@ -253,9 +255,9 @@ std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, cons
     if (call.time != 1 || call.threads != 1) throw std::invalid_argument("program: expected one step on one thread");
     std::unique_ptr<Stepper> made;
     if (doubles)
-        made = std::make_unique<StepperOf<double>>(program, call);
+        made = std::make_unique<StepperOf<double>>(program, call, threads);
     else
-        made = std::make_unique<StepperOf<float>>(program, call);
+        made = std::make_unique<StepperOf<float>>(program, call, threads);
     made->begin();
     return made;
 }

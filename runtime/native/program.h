@@ -124,7 +124,7 @@ public:
     virtual void step() = 0;
 };
 
-// Throws as run does.
-std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call);
+// Throws as run does. `threads` share its products with large matrices.
+std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call, std::size_t threads);
 
 }  // namespace recurra

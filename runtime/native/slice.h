@@ -9,6 +9,7 @@
 
 #include "kernels/table.h"
 #include "program.h"
+#include "threads.h"
 #include "workspace.h"
 
 namespace recurra {
@@ -52,6 +53,9 @@ struct Shared {
 // Numbers of a value that instructions hand to each other: some of them fit the nearest cache.
 constexpr std::int64_t kTile = 4096;
 
+// Bytes of a matrix from which on a second thread reads its part sooner than one reads the whole.
+constexpr std::size_t kLargeMatrix = std::size_t{1} << 19;
+
 template <class T>
 class Slice {
 public:
@@ -81,6 +85,9 @@ public:
     }
 
     Steps longest() const { return longest_; }
+
+    // Threads that share the products with large matrices inside of a step.
+    void share(std::size_t threads) { sharing_ = threads; }
 
     // What is done once: rows without steps, zeros behind the ends of rows, what each row holds.
     void begin() {
@@ -526,13 +533,30 @@ private:
                     r.product.out.first = at[0];
                     r.product.x.first = at[1];
                     if (r.count > 2) r.product.add.first = at[2];
-                    c_.kernel.product(r.product);
+                    multiply(r.product);
             }
         }
     }
 
+    // Columns of a large matrix, a part for each thread: it is the matrix that has to be read.
+    void multiply(const Product<T>& p) const {
+        if (sharing_ < 2 || p.depth * p.width * sizeof(T) < kLargeMatrix) return c_.kernel.product(p);
+        const std::size_t panel = c_.kernel.panel_width, panels = (p.width + panel - 1) / panel;
+        for_each_part(sharing_, [&](std::size_t part) {
+            const std::size_t first = panels * part / sharing_ * panel;
+            const std::size_t last = std::min(panels * (part + 1) / sharing_ * panel, p.width);
+            if (first >= last) return;
+            Product<T> some = p;
+            some.width = last - first;
+            some.packed += first * p.depth;
+            some.out.first += first;
+            if (p.adds) some.add.first += first;
+            c_.kernel.product(some);
+        });
+    }
+
     const Shared<T>& c_;
-    std::size_t thread_;
+    std::size_t thread_, sharing_ = 1;
     std::int64_t first_, rows_;
     Steps chunk_, window_;
     Steps longest_ = 0, chunk_from_ = 0, window_from_ = 0;

@@ -15,7 +15,7 @@ from recurra import states
 from recurra.cells.base import cell_by_name, cell_names
 from recurra.errors import BackendError, SettingError
 from recurra.models.language import LanguageModel, LanguageModelConfig
-from recurra_runtime import native_available
+from recurra_runtime import Session, native_available
 
 TIME, BATCH = 6, 3
 NATIVE = [True, False] if native_available() else [False]
@@ -230,3 +230,15 @@ def test_a_projection() -> None:
     with torch.no_grad():
         wanted = layer(x)[0]
     np.testing.assert_allclose(steps(layer.frozen(BATCH), x), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_share_a_large_matrix_and_change_nothing() -> None:
+    torch.manual_seed(0)
+    layer = recurra.Recurrent(recurra.GRUCell(150, 300))
+    program = layer.frozen().program
+    xs = np.random.default_rng(0).normal(size=(4, 2, 150)).astype(np.float32)
+    one = steps_of(Session(program, 2, threads=1), xs)
+    for threads in (2, 3, 7):
+        np.testing.assert_array_equal(steps_of(Session(program, 2, threads=threads), xs), one)
+    with pytest.raises(ValueError, match="threads: expected at least one"):
+        Session(program, threads=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,16 @@ from recurra_runtime.program import Program
 
 __all__ = ["Session"]
 
+_MOST_THREADS = 4  # beyond that handing over costs more than a matrix of a step takes
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
 
 class Session:
     """Rows that step side by side, each with a state of its own.
@@ -25,12 +36,24 @@ class Session:
         program: What a step is.
         batch: Number of rows.
         context: Arrays `[batch, ...]` of what does not change, where the program reads some.
+        threads: How many share the products with matrices of half a megabyte or more; if None, the
+            cores that the process may use, and at most four. Results do not depend on it.
 
     Raises:
-        ValueError: No rows, or a context that does not fit.
+        ValueError: No rows, no threads, or a context that does not fit.
     """
 
-    def __init__(self, program: Program, batch: int = 1, context: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        program: Program,
+        batch: int = 1,
+        context: Sequence[Any] = (),
+        threads: int | None = None,
+    ) -> None:
+        if threads is None:
+            threads = min(_cores(), _MOST_THREADS)
+        if threads < 1:
+            raise ValueError(f"threads: expected at least one, got {threads}")
         if batch < 1:
             raise ValueError(f"batch: expected at least one row, got {batch}")
         self.program, self.batch = program, batch
@@ -65,6 +88,7 @@ class Session:
                 [a.ctypes.data, b.ctypes.data, a.nbytes]
                 for a, b in zip(left, self._states, strict=True)
             ],
+            threads,
         )
         self._step = self._stepper.step
 
