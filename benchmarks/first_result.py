@@ -65,7 +65,7 @@ class NewCell(recurra.Cell):
 
 
 def first(steps: int) -> dict[str, object]:
-    """Seconds of the first and the second call of this process, and which compilers were loaded."""
+    """Seconds of the first and the second call of this process, and what was loaded for them."""
     torch.manual_seed(SEED)
     a = torch.randn(256, 256)
     torch.mm(a, a)
@@ -82,14 +82,17 @@ def first(steps: int) -> dict[str, object]:
         trained(layer)
         return perf_counter() - start
 
-    found = {"first": timed(), "second": timed()}
+    before = set(sys.modules)
+    found = {"first": timed()}
+    new = {name.partition(".")[0] for name in set(sys.modules) - before}
+    found["second"] = timed()
     loaded = sorted(name for name in sys.modules if name.startswith(COMPILERS))
     (choice,) = recurra.explain(layer, x).choices
     if choice.backend != "native":
         sys.exit(f"expected the native backend, got {choice}")
     loop = recurra.Recurrent(layer.cell, backend="loop")
     must_agree(f"{steps} steps", trained(layer), trained(loop), tolerance=1e-3)
-    return {"seconds": found, "loaded": loaded}
+    return {"seconds": found, "loaded": loaded, "new": sorted(new)}
 
 
 def main() -> None:
@@ -102,12 +105,14 @@ def main() -> None:
         return
     print(machine_in_words())
     loaded: set[str] = set()
+    new: set[str] = set()
 
     def once() -> dict[str, float]:
         seconds = {}
         for steps in TIMES:
             found = in_fresh_process("--first", steps)
             loaded.update(found["loaded"])
+            new.update(found["new"])
             for call, value in found["seconds"].items():
                 seconds[f"{call}, T={steps:,}"] = value
         return seconds
@@ -135,6 +140,9 @@ def main() -> None:
     print(aligned(table))
     compilers = f"loaded: {', '.join(sorted(loaded))}" if loaded else "no compiler of torch loaded"
     print(compilers)
+    print(
+        f"packages of which the first call imported something: {', '.join(sorted(new)) or 'none'}"
+    )
     keep(
         "first_result",
         {
@@ -144,6 +152,7 @@ def main() -> None:
             "above_second": above,
             "goal": GOAL,
             "loaded": sorted(loaded),
+            "imported_from": sorted(new),
             "measurement": done.to_json(),
         },
         [*LAYER_CODE, "benchmarks/first_result.py"],

@@ -8,8 +8,11 @@ import json
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
+import torch
 
+import recurra
 from recurra.training import load_recipe
 
 ROOT = Path(__file__).parent.parent
@@ -259,3 +262,150 @@ def test_words_beside_the_code_are_not_measured(harness, tmp_path):
     assert before == code('"""Other."""\n\n\nx = 1\n\n\ndef f():\n    return "a"\n"""After."""\n')
     assert before != code('"""One."""\nx = 1  # one\ndef f():\n    """Two."""\n    return "b"\n')
     assert code('def f():\n    """Nothing."""\n') != before
+
+
+# ------------------------------------------------------------------------------------- rivals
+
+
+@pytest.fixture
+def imported(monkeypatch):
+    """Imports a benchmark, and what it imports, afresh."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        place = getattr(sys.modules[name], "__file__", None)
+        if place is not None and Path(place).parent == ROOT / "benchmarks":
+            del sys.modules[name]
+
+
+def test_rounds_that_time_themselves_are_held_to_the_same_rules(harness, clock, capsys):
+    rounds = []
+
+    def once():
+        rounds.append(1)
+        return {"a": 1.0, "b": 3.0}
+
+    done = harness.measure_rounds(once, 16)
+    assert len(rounds) == 16  # a fresh process needs no round that does not count
+    assert done.speed("a", "b") == (3.0, 3.0, 3.0)
+    values = iter([1.0, 1.0, 2.0, 2.0] * 100)
+    assert harness.measure_rounds(lambda: {"a": next(values)}, 16).attempts == 5
+
+
+def test_rivals_rest_in_front_of_each_call_untimed(harness, clock, monkeypatch):
+    rests = []
+
+    def sleep(seconds):
+        rests.append((seconds, len(clock.calls)))
+        clock.now += seconds
+
+    monkeypatch.setattr(harness.time, "sleep", sleep)
+    rivals = {"a": clock.rival("a", 1.0), "b": clock.rival("b", 5.0)}
+    seconds = harness.in_turn(rivals, 2, 0.25)
+    assert rests == [(0.25, calls) for calls in range(4)]
+    assert seconds == {"a": [1.0, 1.0], "b": [5.0, 5.0]}
+
+
+def test_findings_are_a_table_a_figure_and_a_result(imported):
+    measurement = imported("harness").Measurement
+    found = imported("findings").Findings()
+    found.add("small", measurement({"recurra": [1.0] * 2, "x": [3.0] * 2}, [1.0] * 2), {"x": 2.0})
+    assert found.figure == "small 3.0"
+    assert not found.void
+    seconds = {"recurra": [1.0, 2.0], "x": [3.0, 6.0], "y": [1.0, 2.0]}
+    found.add("large", measurement(seconds, [1.0, 1.0]), {"x": 4.0, "y": None}, told="wide")
+    assert found.figure == "small 3.0; wide 3.0 over x, 1.0 over y"
+    head, *rows = found.table().splitlines()
+    assert head.split()[:3] == ["case", "ours,", "ms"]
+    assert ["missed" in row for row in rows] == [False, True, False]
+    cases = found.to_json()["cases"]
+    assert cases["large"]["speeds"]["x"] == {"median": 3.0, "p25": 3.0, "p75": 3.0, "goal": 4.0}
+    assert len(found) == 2
+    found.add("void", measurement({"recurra": [1.0, 9.0], "x": [1.0, 1.0]}, [1.0, 1.0]), {"x": 1})
+    assert found.void
+
+
+def test_rivals_that_differ_end_a_benchmark(imported):
+    must_agree = imported("rivals").must_agree
+    a = torch.tensor([1.0, 100.0])
+    must_agree("numbers", [a], [a + 0.005])
+    for other in (a + 0.02, a * torch.nan, a[:1]):
+        with pytest.raises(SystemExit, match="numbers, 0"):
+            must_agree("numbers", [other], [a])
+
+
+def test_what_autograd_saves_is_counted_once(imported):
+    processes = imported("processes")
+    x, weight = torch.randn(8, 4, requires_grad=True), torch.randn(4, requires_grad=True)
+    with processes.Saved([x, weight]) as saved:
+        y = torch.tanh(x * weight)  # keeps x and weight, which are known, and y
+        z = y * y  # keeps y, twice
+        result = z.exp()
+    assert saved.bytes() == y.nbytes + result.nbytes
+    assert saved.bytes([result]) == y.nbytes
+    names = [type(function).__name__ for function in processes.functions_of(result)]
+    assert names[:2] == ["ExpBackward0", "MulBackward0"]
+    assert names.count("TanhBackward0") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("recurrent_training", ("GRU", (2, 5, 3, 4), 2)),
+        ("ragged_lengths", ("LSTM", "small", True)),
+        ("projected_loss", (100, 1)),
+    ],
+)
+def test_rivals_of_training_agree(imported, name, given):
+    rivals = imported(name).rivals_of(*given)
+    assert next(iter(rivals)) == "recurra"
+    found = [work() for work in rivals.values()]
+    assert all(torch.is_tensor(part) for one in found for part in one)
+
+
+def test_memory_of_a_first_pass_is_measured(imported):
+    long = imported("long_sequences")
+    kept = {way: long.memory(way, 40)["rise"] for way in (long.WHOLE, long.LOOP)}
+    assert all(rise > 0 for rise in kept.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"), [("custom_cells", "MixingCell"), ("first_result", "NewCell")]
+)
+def test_cells_of_benchmarks_run_on_the_native_engine_as_on_the_loop(imported, name, cell):
+    made = getattr(imported(name), cell)(3, 4)
+    x = torch.randn(6, 2, 3)
+    (choice,) = recurra.explain(made, x).choices
+    assert choice.backend == "native"
+    outputs = [recurra.Recurrent(made, backend=b)(x).outputs for b in ("native", "loop")]
+    torch.testing.assert_close(*outputs)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_streams_of_one_step_agree(imported, kind):
+    one_step = imported("one_step")
+    inputs = numpy.random.default_rng(0).standard_normal((5, 1, 8), numpy.float32)
+    rivals = one_step.rivals_of(one_step.streams_of(kind, 8), inputs)
+    assert {"recurra", "unfrozen", "torch.nn"} <= set(rivals)
+    assert all(work() is not None for work in rivals.values())
+
+
+def test_a_whole_model_agrees_with_the_plain_one(imported):
+    assert set(imported("one_step").model_rivals()) == {"recurra", "torch.nn", "integer ids"}
+
+
+def test_the_faster_of_two_settings_is_told(imported):
+    one_step = imported("one_step")
+    seconds = {"recurra": [1.0], "ONNX Runtime, 1": [3.0], "ONNX Runtime, 2": [2.0]}
+    done, best = one_step.with_best(one_step.Measurement(seconds, [1.0]))
+    assert (best, done.seconds["ONNX Runtime"]) == ("ONNX Runtime, 2", [2.0])
+    alone = one_step.Measurement({"recurra": [1.0]}, [1.0])
+    assert one_step.with_best(alone) == (alone, "")
+
+
+def test_every_benchmark_is_told_in_the_docs():
+    docs = (ROOT / "docs" / "benchmarks.md").read_text()
+    for script in sorted((ROOT / "benchmarks").glob("*.py")):
+        if "def main(" in script.read_text():
+            assert f"| `{script.name}` |" in docs, script.name
