@@ -219,7 +219,8 @@ def compare(name: str, runs: int) -> None:
     low, speed, high = done.speed("recurra", "torch.nn")
     rates = {name: symbols / done.median(name) for name in done.seconds}
     print(
-        f"{name}: recurra trains {speed:.3f} times as fast as torch.nn (quartiles {low:.3f} {high:.3f})"
+        f"{name}: recurra trains {speed:.3f} times as fast as torch.nn (quartiles {low:.3f} "
+        f"{high:.3f})"
     )
     worst = max(spread(values) for values in done.seconds.values())
     keep(

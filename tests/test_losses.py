@@ -327,3 +327,21 @@ def test_projected_cross_entropy_refuses() -> None:
             projected_cross_entropy(x, weight, None, targets)
     empty = projected_cross_entropy(x, weight, None, targets[:, :2], lengths=[0, 0])
     assert empty == 0
+
+
+def test_projected_cross_entropy_refuses_weights_that_do_not_fit() -> None:
+    x, targets = torch.randn(4, 2, 4), torch.zeros(4, 2, dtype=torch.int64)
+    for weight, bias, words in (
+        (torch.randn(5, 9), None, r"a weight \[classes, 4\].* got \[5, 9\]"),
+        (torch.randn(5), None, r"a weight \[classes, 4\].* got \[5\]"),
+        (torch.randn(5, 4), torch.randn(1), r"a bias \[5\].* got \[1\]"),
+        (torch.randn(5, 4), torch.randn(4), r"a bias \[5\].* got \[4\]"),
+    ):
+        with pytest.raises(ShapeError, match=words):
+            projected_cross_entropy(x, weight, bias, targets)
+    wide = torch.randn(5, 3)
+    weight = torch.randn(5, 4)
+    for bias in (wide[:, 0], torch.ones(1).expand(5)):
+        torch.testing.assert_close(
+            projected_cross_entropy(x, weight, bias, targets), _apart(x, weight, bias, targets)
+        )

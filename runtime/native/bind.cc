@@ -4,6 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -148,8 +149,8 @@ void run(const Program& program, bool doubles, std::int64_t time, std::int64_t b
 // A step from Python: fixed memory, and what is copied in and out of it.
 class PythonStepper {
 public:
-    // `arguments`: address and stride of a row for each; `inputs` and `copies`: (address, bytes) and
-    // (from, to, bytes); `output`: (address, bytes).
+    // `arguments`: address and stride of a row for each; `inputs` and `output`: address, bytes, how many whole
+    // numbers from 0 it may hold (0: any number), and its shape; `copies`: (from, to, bytes).
     PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
                   const Numbers& output, const Rows& copies, std::size_t threads)
         : format_(doubles ? 'd' : 'f'), output_(output) {
@@ -159,9 +160,8 @@ public:
         for (const Numbers& a : arguments)
             call.arguments.push_back(
                 {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
-        for (const Numbers& input : inputs) inputs_.push_back(sized(input, 2, "an input"));
+        for (const Numbers& input : inputs) inputs_.push_back(input);
         for (const Numbers& copy : copies) copies_.push_back(sized(copy, 3, "a copy"));
-        sized(output_, 2, "the output");
         stepper_ = recurra::make_stepper(program, doubles, call, threads);
     }
 
@@ -171,10 +171,12 @@ public:
     void step(nb::args arrays) {
         if (arrays.size() != inputs_.size() + 1) throw nb::type_error("step: another number of arrays");
         for (std::size_t k = 0; k < inputs_.size(); ++k) {
-            const Held from(arrays[k].ptr(), false, format_, inputs_[k][1]);
+            const Held from(arrays[k].ptr(), false, format_, inputs_[k]);
+            if (inputs_[k][2] > 0)
+                format_ == 'd' ? from.expect_whole<double>(inputs_[k][2]) : from.expect_whole<float>(inputs_[k][2]);
             std::memcpy(reinterpret_cast<void*>(inputs_[k][0]), from.view.buf, static_cast<std::size_t>(inputs_[k][1]));
         }
-        const Held to(arrays[inputs_.size()].ptr(), true, format_, output_[1]);
+        const Held to(arrays[inputs_.size()].ptr(), true, format_, output_);
         stepper_->step();
         std::memcpy(to.view.buf, reinterpret_cast<void*>(output_[0]), static_cast<std::size_t>(output_[1]));
         for (const Numbers& copy : copies_)
@@ -185,18 +187,31 @@ public:
 private:
     struct Held {
         Py_buffer view;
-        Held(PyObject* object, bool writes, char format, std::int64_t bytes) {
+        Held(PyObject* object, bool writes, char format, const Numbers& wanted) {
             if (PyObject_GetBuffer(object, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writes ? PyBUF_WRITABLE : 0)) != 0) {
                 PyErr_Clear();
                 throw nb::type_error("step: expected contiguous arrays");
             }
-            if (view.len != bytes || view.format == nullptr || view.format[0] != format || view.format[1] != 0) {
+            bool fits = view.len == wanted[1] && view.format != nullptr && view.format[0] == format && view.format[1] == 0;
+            fits &= static_cast<std::size_t>(view.ndim) + 3 == wanted.size();
+            for (int axis = 0; fits && axis < view.ndim; ++axis)
+                fits = view.shape[axis] == wanted[3 + static_cast<std::size_t>(axis)];
+            if (!fits) {
                 PyBuffer_Release(&view);
                 throw nb::type_error("step: expected arrays of the size and type of the program");
             }
         }
         Held(const Held&) = delete;
         ~Held() { PyBuffer_Release(&view); }
+
+        template <class T>
+        void expect_whole(std::int64_t count) const {
+            const T* const numbers = static_cast<const T*>(view.buf);
+            const std::size_t size = static_cast<std::size_t>(view.len) / sizeof(T);
+            for (std::size_t i = 0; i < size; ++i)
+                if (!(numbers[i] >= T(0) && numbers[i] < static_cast<T>(count) && numbers[i] == std::floor(numbers[i])))
+                    throw nb::type_error("step: expected whole numbers in range");
+        }
     };
 
     char format_;
@@ -208,6 +223,7 @@ private:
 }  // namespace
 
 NB_MODULE(_native, module) {
+    recurra::watch_forks();
     nb::set_leak_warnings(false);  // programs are kept until the process ends
     module.doc() = "The native core of recurra_runtime; call it through the package, which checks its arguments.";
     module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");

@@ -117,6 +117,7 @@ private:
 };
 
 std::atomic<Parallel> others{nullptr};
+std::atomic<bool> forked{false};  // this process is a child: the threads of other libraries are not in it
 
 // However many threads come, each takes parts until none is left.
 struct Team {
@@ -139,7 +140,7 @@ Pool* pool = nullptr;
 Pool& the_pool() {
     static const bool once = [] {
         pool = new Pool;
-        return pthread_atfork(nullptr, nullptr, [] { pool = new Pool; others = nullptr; }) == 0;
+        return pthread_atfork(nullptr, nullptr, [] { pool = new Pool; others = nullptr; forked = true; }) == 0;
     }();
     (void)once;
     return *pool;
@@ -159,6 +160,8 @@ void run_parts(std::size_t parts, void (*task)(void*, std::size_t), void* data) 
     if (parts == 1) task(data, 0);
 }
 
-void use_threads_of(Parallel parallel) { others = parallel; }
+void use_threads_of(Parallel parallel) { others = forked ? nullptr : parallel; }
+
+void watch_forks() { the_pool(); }
 
 }  // namespace recurra

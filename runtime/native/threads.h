@@ -16,6 +16,9 @@ void run_parts(std::size_t parts, void (*task)(void* data, std::size_t part), vo
 using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 void use_threads_of(Parallel parallel);
 
+// From now on a child of fork() has a pool of its own, and uses no threads of another library.
+void watch_forks();
+
 template <class F>
 void for_each_part(std::size_t parts, F function) {
     run_parts(parts, [](void* data, std::size_t part) { (*static_cast<F*>(data))(part); }, &function);

@@ -109,6 +109,16 @@ def projected_cross_entropy(
     """
     given, wanted = _pair(features, targets, lengths, element_axes=1)
     x, y = given.valid(), wanted.valid()
+    if weight.dim() != 2 or weight.shape[1] != x.shape[-1]:
+        raise ShapeError(
+            f"projected_cross_entropy: expected a weight [classes, {x.shape[-1]}], as wide as the "
+            f"features, got {list(weight.shape)}."
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(
+            f"projected_cross_entropy: expected a bias [{len(weight)}], one number a class, got "
+            f"{list(bias.shape)}."
+        )
     if y.is_floating_point() or y.dtype == torch.bool:
         raise ShapeError(f"cross_entropy: expected whole numbers as targets, got {y.dtype}.")
     y = y.long()

@@ -242,3 +242,17 @@ def test_threads_share_a_large_matrix_and_change_nothing() -> None:
         np.testing.assert_array_equal(steps_of(Session(program, 2, threads=threads), xs), one)
     with pytest.raises(ValueError, match="threads: expected at least one"):
         Session(program, threads=0)
+
+
+def test_shapes_and_numbers_are_looked_at_however_they_come() -> None:
+    session = recurra.Recurrent(recurra.GRUCell(8, 5)).frozen(2)
+    for given in (np.zeros((8, 2), np.float32), np.zeros(16, np.float32)):
+        with pytest.raises(ValueError, match=r"expected an array \[2, 8\]"):
+            session.step(given)
+    model = LanguageModel(LanguageModelConfig(vocabulary_size=5, hidden_size=4)).frozen()
+    for wrong in (np.array([7.0], np.float32), np.array([2.5]), np.array([np.nan], np.float32)):
+        with pytest.raises(ValueError, match="whole numbers from 0 to 4"):
+            model.step(wrong)
+    assert not any(array.any() for array in model.state)
+    with pytest.raises(ValueError, match="rows: expected an index or a mask of 2 rows, got 7"):
+        session.reset(7)

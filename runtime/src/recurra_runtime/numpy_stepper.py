@@ -78,6 +78,7 @@ class NumpyStepper:
     def _places(self, operand: Sequence[int], outer: int, n: int) -> tuple[Array, Array]:
         """The memory of an operand, and where in it its numbers `[outer, n]` lie."""
         buffer, offset, stride, single = operand
+        _not_negative(offset, stride)
         along = np.zeros(n, np.int64) if single else np.arange(n)
         return self._memory[buffer], offset + np.arange(outer)[:, None] * stride + along
 
@@ -95,6 +96,7 @@ class NumpyStepper:
 
     def _move(self, out: Any, read: Any, move: Sequence[int]) -> Callable[[], None]:
         sizes, to_strides, from_strides = move[:4], move[4:8], move[8:]
+        _not_negative(out[1], read[1], *to_strides, *from_strides)
 
         def places(offset: int, strides: Sequence[int]) -> Array:
             axes = np.ix_(*(np.arange(s) * d for s, d in zip(sizes, strides, strict=True)))
@@ -127,6 +129,7 @@ class NumpyStepper:
     ) -> Callable[[], None]:
         outer, depth, width = sizes
         buffer, offset, _, _, down, along = matrix
+        _not_negative(offset, down, along)
         where = offset + np.arange(depth)[:, None] * down + np.arange(width) * along
         weight = self._memory[buffer][0, where].astype(np.float64)
         to, at = self._places(out, outer, width)
@@ -155,3 +158,9 @@ class NumpyStepper:
             to[:, at] = table[np.where(known, wanted, count).astype(np.int64)]
 
         return run
+
+
+def _not_negative(*numbers: int) -> None:
+    """NumPy would count from the end."""
+    if min(numbers) < 0:
+        raise IndexError("program: an instruction reads or writes in front of its memory")

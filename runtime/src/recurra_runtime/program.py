@@ -125,9 +125,11 @@ class Program:
                 f"{field.name}: expected an array {list(wanted)}, got {list(array.shape)}"
             )
         if field.symbols is not None:
-            whole = array.astype(np.int64)
-            if array.size and (whole.min() < 0 or whole.max() >= field.symbols):
-                wrong = array[(whole < 0) | (whole >= field.symbols)].flat[0]
+            with np.errstate(invalid="ignore"):
+                whole = array.astype(np.int64)
+            bad = (whole < 0) | (whole >= field.symbols) | (whole != array)
+            if bad.any():
+                wrong = array[bad].flat[0]
                 raise ValueError(
                     f"{field.name}: expected whole numbers from 0 to {field.symbols - 1}, got "
                     f"{wrong}"

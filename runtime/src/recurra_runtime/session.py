@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +14,6 @@ from recurra_runtime.program import Program
 
 __all__ = ["Session"]
 
-_MOST_THREADS = 4  # beyond that handing over costs more than a matrix of a step takes
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
-
 
 class Session:
     """Rows that step side by side, each with a state of its own.
@@ -36,8 +25,8 @@ class Session:
         program: What a step is.
         batch: Number of rows.
         context: Arrays `[batch, ...]` of what does not change, where the program reads some.
-        threads: How many share the products with matrices of half a megabyte or more; if None, the
-            cores that the process may use, and at most four. Results do not depend on it.
+        threads: How many share the products with matrices of half a megabyte or more. Results do
+            not depend on it.
 
     Raises:
         ValueError: No rows, no threads, or a context that does not fit.
@@ -48,14 +37,12 @@ class Session:
         program: Program,
         batch: int = 1,
         context: Sequence[Any] = (),
-        threads: int | None = None,
+        threads: int = 1,
     ) -> None:
-        if threads is None:
-            threads = min(_cores(), _MOST_THREADS)
         if threads < 1:
             raise ValueError(f"threads: expected at least one, got {threads}")
-        if batch < 1:
-            raise ValueError(f"batch: expected at least one row, got {batch}")
+        if not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"batch: expected at least one row, got {batch!r}")
         self.program, self.batch = program, batch
         dtype = program.dtype
         self._inputs = [np.zeros((batch, *f.shape), dtype) for f in program.inputs]
@@ -82,8 +69,11 @@ class Session:
             dtype == np.float64,
             batch,
             [[a.ctypes.data, size] for a, size in zip(arguments, fields, strict=True)],
-            [[a.ctypes.data, a.nbytes] for a in self._inputs],
-            [output.ctypes.data, output.nbytes],
+            [
+                [a.ctypes.data, a.nbytes, field.symbols or 0, *a.shape]
+                for a, field in zip(self._inputs, program.inputs, strict=True)
+            ],
+            [output.ctypes.data, output.nbytes, 0, *output.shape],
             [
                 [a.ctypes.data, b.ctypes.data, a.nbytes]
                 for a, b in zip(left, self._states, strict=True)
@@ -128,7 +118,16 @@ class Session:
 
         Args:
             rows: Which: an index or a mask; all of them if left out.
+
+        Raises:
+            ValueError: There are no such rows.
         """
+        try:
+            np.empty(self.batch)[rows]
+        except IndexError:
+            raise ValueError(
+                f"rows: expected an index or a mask of {self.batch} rows, got {rows!r}"
+            ) from None
         for own, array in zip(self._states, self.program.initial, strict=True):
             own[rows] = array
 

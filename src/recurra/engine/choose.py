@@ -76,6 +76,8 @@ def _offer(backend: Backend, cell: Cell, facts: Facts) -> Callable[[], Result] |
 def _whole(call: Call) -> bool:
     """Is nothing to be kept between windows?"""
     every = call.checkpoint_every
+    if call.return_named:
+        return True  # what is named is wanted of all steps at once
     return every is None or every >= call.time or call.batch == 0 or not torch.is_grad_enabled()
 
 

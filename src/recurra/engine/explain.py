@@ -17,7 +17,7 @@ from recurra.engine.call import Call, Facts, prepare
 from recurra.engine.choose import choose, is_plain
 from recurra.engine.native import NATIVE, ready
 from recurra.engine.report import PlanReport, report
-from recurra.errors import SettingError, ShapeError, nearest
+from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.modules import twin
 from recurra.states import Tree
 
@@ -92,6 +92,8 @@ def explain(
         SettingError: an argument that ``run`` does not have.
         BackendError: the backend that would be forced cannot run such a call.
     """
+    if not isinstance(module, nn.Module):
+        raise SettingError(f"explain: expected a cell, layer or model, got {kind_of(module)}.")
     for name in others:
         if name not in _ELSE:
             raise SettingError(f"explain: run has no argument {name!r}; {nearest(name, _ELSE)}")

@@ -19,8 +19,9 @@ from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import HELD, STEP, Value
 from recurra.engine.lower import Lowered, lower
 from recurra.engine.plan import PHASES, Sections, plan
+from recurra.engine.proof import check_numbers, drawn, unseen
 from recurra.engine.record import Unrecordable, other_modes, record
-from recurra.engine.recordings import check_numbers, drawn, prepared, unseen
+from recurra.engine.recordings import prepared
 from recurra.errors import BackendError
 from recurra.states import Tree
 from recurra_runtime import Field, Program
@@ -72,7 +73,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     check_numbers(step, example, lowered)
     names = [name for name, _, _ in named]
     graph, inputs, y, new = prepared(lowered, names, resets=False)
-    forward = plan(graph, inputs, y, new, {}).forward
+    forward = plan(graph, inputs, y, new).forward
     fields = {
         name: Field(told, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
         for place, (name, told, leaf) in enumerate(named)

@@ -63,13 +63,11 @@ class Lowered:
         graph: its instructions. The inputs are named ``("given", i)``, the i-th row input, and
             ``("shared", i)``, the i-th of ``shared``.
         outputs: y, then the leaves of the new state.
-        labels: what the step named.
         shared: how what all rows share is computed.
     """
 
     graph: Graph
     outputs: tuple[Value, ...]
-    labels: Mapping[str, Value]
     shared: Shared
 
 
@@ -104,6 +102,8 @@ class _Lowerer:
         self.rows: dict[int, Value] = {}
         self.wanted: dict[int, Value] = {}
         self.turned: dict[int, int] = {}
+        floats = (recording.seen[number].dtype for number in recording.given)
+        self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, torch.int64):
@@ -124,10 +124,9 @@ class _Lowerer:
             else:
                 self._lower(call)
         outputs = tuple(self._output(number) for number in recording.outputs)
-        labels = {label: self._output(number) for label, number in recording.labels.items()}
         wanted = tuple(self.wanted)
         needed = _needed(shared, wanted)
-        return Lowered(self.graph, outputs, labels, Shared(recording.own, needed, wanted))
+        return Lowered(self.graph, outputs, Shared(recording.own, needed, wanted))
 
     def _is_shared(self, call: Called) -> bool:
         """Does it read and give only what all rows share?"""
@@ -145,10 +144,11 @@ class _Lowerer:
         results = [self.recording.seen[number] for number in call.outputs]
         for result in results:
             whole = result.dtype is torch.int64 and call.name in _MOVES
-            if result.dtype not in _DTYPES and not whole:
+            other = result.dtype.is_floating_point and result.dtype is not self.dtype
+            if other or (result.dtype not in _DTYPES and not whole):
                 raise Unrecordable(
                     f"{call.name} gives {_short(result.dtype)}, of which there are no "
-                    f"instructions ({call.place})"
+                    f"instructions beside {_short(self.dtype)} ({call.place})"
                 )
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))

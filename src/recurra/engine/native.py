@@ -78,7 +78,7 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
                 shared[place] = tensor.to(dtype)
             elif tensor.dtype is not dtype or tensor.device.type != "cpu":
                 return f"the cell has tensors of {_short(tensor.dtype)} on {tensor.device}"
-        return Ready(_machine(record, call, given, shared, dtype), given, shared)
+        return Ready(_machine(cell, record, call, given, shared, dtype), given, shared)
     except Unrecordable as problem:
         return str(problem)
 
@@ -135,6 +135,7 @@ def _run(
 
 
 def _machine(
+    cell: Cell,
     record: Recorded,
     call: Call,
     given: list[tuple[Name, Tensor]],
@@ -152,7 +153,7 @@ def _machine(
             wanted = tuple(name for name in asked if name[0] != "state")
     strides = tuple(tensor.stride() for tensor in shared)
     return record.machine(
-        wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
+        cell, wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
     )
 
 

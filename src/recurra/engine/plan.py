@@ -116,7 +116,6 @@ class Plan:
         inputs: by name.
         y: the output.
         states: the new state's leaves.
-        labels: what the step named.
         forward: its phases.
         backward: those of the gradient; None for a plan without.
         saved: values of the forward phases that are kept for it.
@@ -128,7 +127,6 @@ class Plan:
     inputs: Mapping[tuple[str, int], Value]
     y: Value
     states: tuple[Value, ...]
-    labels: Mapping[str, Value]
     forward: Sections
     backward: Sections | None
     saved: tuple[Value, ...]
@@ -140,7 +138,6 @@ def plan(
     inputs: Mapping[tuple[str, int], Value],
     y: Value,
     states: Sequence[Value],
-    labels: Mapping[str, Value],
     wanted: Iterable[tuple[str, int]] | None = None,
     *,
     all_states: bool = False,
@@ -152,7 +149,6 @@ def plan(
         inputs: by name, as :class:`Plan` says.
         y: the output.
         states: the new state's leaves.
-        labels: what the step named, kept in the plan; nothing is computed for it.
         wanted: names of inputs whose gradients are wanted; None for no gradients.
         all_states: whether the states after every step have gradients of their own.
     """
@@ -161,7 +157,7 @@ def plan(
     given = set(inputs.values())
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
-        return Plan(graph, inputs, y, tuple(states), labels, forward, None, (), {})
+        return Plan(graph, inputs, y, tuple(states), forward, None, (), {})
     cotangents = _cotangents(graph, inputs, y, states, all_states)
     names = [("state", place) for place in range(len(states))]
     names += [name for name in wanted if name not in names]
@@ -181,7 +177,7 @@ def plan(
     rest = [value for name, value in gradients.items() if name[0] != "state"]
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
-    return Plan(graph, inputs, y, tuple(states), labels, forward, backward, kept, gradients)
+    return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients)
 
 
 def _cotangents(

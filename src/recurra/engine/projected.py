@@ -47,6 +47,7 @@ def can_project(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.shape[0] > 0
         and weight.shape[0] < _MOST
         and weight.is_contiguous()
+        and (bias is None or bias.is_contiguous())
         and other_modes() is None
     )
 

@@ -8,31 +8,28 @@ variable of its module say, is not looked at.
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Call
-from recurra.engine.derive import derive
+from recurra.engine.fingerprint import Path, fingerprint, own_tensors
 from recurra.engine.graph import HELD, STEP, Graph, Value
-from recurra.engine.interpreter import evaluate
 from recurra.engine.lower import Lowered, lower
 from recurra.engine.machine import Machine, Name
 from recurra.engine.plan import plan
-from recurra.engine.record import BATCHES, Unrecordable, record
+from recurra.engine.proof import check_gradients, check_numbers, drawn, unseen
+from recurra.engine.record import Unrecordable, record
 from recurra.modules import own_parts, twin
 from recurra.states import Tree, map_tree
 
-__all__ = ["Recorded", "check_numbers", "drawn", "given_of", "prepared", "recorded", "unseen"]
+__all__ = ["Recorded", "given_of", "prepared", "recorded"]
 
 _MOST = 64  # recordings of one cell; more than that are calls that are all different
 
@@ -51,12 +48,15 @@ class Recorded:
         self,
         lowered: Lowered,
         names: Sequence[Name],
-        places: dict[int, _Path | None],
-        check: Callable[[], None],
+        places: dict[int, Path | None],
+        check: Callable[[Cell], None],
     ) -> None:
         self.lowered, self.names, self.places = lowered, tuple(names), places
         self.check, self.checked = check, False
         self.machines: dict[Hashable, Machine] = {}
+        given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
+        count = len(lowered.shared.wanted)
+        self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
 
     def shared(self, cell: Cell) -> list[Tensor]:
         """What all rows share, as the cell has it now."""
@@ -65,10 +65,14 @@ class Recorded:
             number: own[number] if path is None else path.of(cell)
             for number, path in self.places.items()
         }
-        return self.lowered.shared.tensors(found)
+        tensors = self.lowered.shared.tensors(found)
+        if [tensor.shape for tensor in tensors] != self.shapes:
+            raise Unrecordable("a tensor that the step reads has changed its shape")
+        return tensors
 
     def machine(
         self,
+        cell: Cell,
         wanted: tuple[Name, ...] | None,
         strides: tuple[tuple[int, ...], ...],
         dtype: torch.dtype,
@@ -79,6 +83,7 @@ class Recorded:
         """The programs for a kind of call.
 
         Args:
+            cell: as it is now.
             wanted: names of inputs whose gradients are wanted; None in inference.
             strides: of the shared tensors.
             dtype: of all numbers.
@@ -89,28 +94,12 @@ class Recorded:
         known = self.machines.get(key)
         if known is None:
             if wanted is not None and not self.checked:
-                self.check()
+                self.check(cell)
                 self.checked = True
             graph, inputs, y, new = prepared(self.lowered, self.names, resets=resets)
-            planned = plan(graph, inputs, y, new, {}, wanted, all_states=all_states)
+            planned = plan(graph, inputs, y, new, wanted, all_states=all_states)
             known = self.machines[key] = Machine(planned, strides, dtype, all_states)
         return known
-
-
-@dataclasses.dataclass(frozen=True)
-class _Path:
-    """Where a tensor stands: modules on the way, what kind of attribute, its name."""
-
-    modules: tuple[str, ...]
-    kind: str
-    name: str
-
-    def of(self, cell: nn.Module) -> Tensor:
-        at: Any = cell
-        for name in self.modules:
-            at = at._modules[name]
-        found: Tensor = at.__dict__[self.kind][self.name] if self.kind else at.__dict__[self.name]
-        return found
 
 
 _KEPT: WeakKeyDictionary[Cell, dict[Hashable, Recorded | str]] = WeakKeyDictionary()
@@ -129,7 +118,7 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Record
     """
     source = call.source or cell
     kinds = tuple((name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given)
-    key = (kinds, call.noise is None, _print(source), _tensors(cell))
+    key = (kinds, call.noise is None, fingerprint(source), type(call.state))
     kept = _KEPT.setdefault(source, {})
     known = kept.get(key)
     if known is None:
@@ -164,15 +153,14 @@ def _lead(name: Name) -> int:
 def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorded:
     noisy = call.noise is not None
 
+    trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]
+    if call.noise is not None:
+        trees += [(call.noise.step, 2), (call.noise.held, 1)]
+    # Neither the cell nor the batch may be kept by what is kept with the cell.
+    likes = [(map_tree(_without_memory, tree), lead) for tree, lead in trees]
+
     def example(batch: int) -> Tree:
-        found = [
-            drawn(call.inputs, 2, batch),
-            drawn(call.state, 1, batch),
-            drawn(call.context, 1, batch),
-        ]
-        if call.noise is not None:
-            found += [drawn(call.noise.step, 2, batch), drawn(call.noise.held, 1, batch)]
-        return tuple(found)
+        return tuple(drawn(like, lead, batch) for like, lead in likes)
 
     def step_of(
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
@@ -181,7 +169,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         if not isinstance(result, tuple) or len(result) != 2 or type(result[1]) is not type(state):
             raise Unrecordable("the step does not return y and a state like the one it gets")
         y = result[0]
-        if y.dim() == 2 and y.shape[1] != cell.output_size:
+        if y.dim() == 2 and y.shape[1] != running.output_size:
             raise Unrecordable("the step does not return y of its output_size")
         return result
 
@@ -194,15 +182,25 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         )
         _check_states(lowered, given)
         check_numbers(step, example, lowered)
-    paths = {id(tensor): path for tensor, path in _own(cell)}
+    paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 
-    def check() -> None:
-        quiet = _quiet(cell)
+    def check(running: Cell) -> None:
+        quiet = _quiet(running)
         own = {number: path.of(quiet) for number, path in places.items() if path is not None}
-        _check_gradients(partial(step_of, quiet), example, lowered, own)
+        try:
+            check_gradients(partial(step_of, quiet), example, lowered, own)
+        except (RuntimeError, TypeError, ValueError) as problem:
+            raise Unrecordable(
+                f"its gradient cannot be compared with that of the step: {problem}"
+            ) from problem
 
     return Recorded(lowered, names, places, check)
+
+
+def _without_memory(leaf: Tensor) -> Tensor:
+    """A tensor of the same shape and type that holds no numbers."""
+    return torch.empty(leaf.shape, dtype=leaf.dtype, device="meta")
 
 
 def _quiet(cell: Cell) -> Cell:
@@ -214,210 +212,12 @@ def _quiet(cell: Cell) -> Cell:
     return cast(Cell, twin(cell, tensors))
 
 
-@contextmanager
-def unseen() -> Iterator[None]:
-    """Nobody's random numbers move, and nobody's hooks see what is saved for gradients.
-
-    Activation checkpointing counts what is saved, and a recording is made once only. Inference mode
-    shows whole operations in place of what they are made of; a recording is not of one mode.
-    """
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda kept: kept)
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), hooks:
-        yield
-
-
-def drawn(tree: Tree, lead: int, batch: int) -> Tree:
-    """Random rows like those of a tree, whose leaves have ``lead`` axes before their features."""
-
-    def draw(leaf: Tensor) -> Tensor:
-        shape = (batch, *leaf.shape[lead:])
-        if leaf.dtype is torch.bool:
-            return torch.rand(shape) < 0.5
-        if not leaf.is_floating_point():
-            return leaf.new_zeros(shape)
-        return torch.rand(shape, dtype=leaf.dtype, device=leaf.device) + 0.5
-
-    return map_tree(draw, tree)
-
-
 def _check_states(lowered: Lowered, given: list[tuple[Name, Tensor]]) -> None:
     """A step must leave a state like the one it gets."""
     old = [leaf.shape[1:] for name, leaf in given if name[0] == "state"]
     new = [torch.Size(value.shape) for value in lowered.outputs[1:]]
     if old != new:
         raise Unrecordable(f"the step gets states {old} and leaves {new}")
-
-
-def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
-    """The graph must give what the step gives: what no rule foresaw shows here."""
-    given = example(BATCHES[0])
-    with torch.no_grad():
-        result = step(*given)
-        leaves = list(states.leaves(given))
-        dtype = next(leaf.dtype for leaf in leaves if leaf.is_floating_point())
-        shared = lowered.shared.tensors({})
-        found = {}
-        for value in lowered.graph:
-            if value.op == "input":
-                kind, place = value.settings[0]
-                leaf = leaves[place] if kind == "given" else shared[place]
-                found[value.number] = leaf.to(dtype)
-        found = evaluate(lowered.graph, found, BATCHES[0])
-    for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
-        got = found[value.number].reshape(expected.shape)
-        bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
-        scale = float(expected.abs().nan_to_num().max()) + 1e-30
-        if not torch.allclose(
-            got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True
-        ):
-            raise Unrecordable("the recorded step gives other numbers than the step itself")
-
-
-def _check_gradients(
-    step: Any, example: Any, lowered: Lowered, replace: Mapping[int, Tensor]
-) -> None:
-    """So must its gradients: a step may have functions and hooks with gradients of their own.
-
-    Raises:
-        Unrecordable: they are others.
-    """
-    graph, inputs = Graph(), {}
-    swapped: dict[Value, Value] = {}
-    for value in lowered.graph:
-        swapped[value] = graph.copy(value, tuple(swapped[read] for read in value.inputs))
-        if value.op == "input":
-            inputs[value.settings[0]] = swapped[value]
-    outputs = [swapped[value] for value in lowered.outputs]
-    with unseen(), torch.enable_grad():
-        given = map_tree(
-            lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
-        )
-        leaves = list(states.leaves(given))
-        results = list(states.leaves(step(*given)))
-        weights = [torch.rand_like(result) for result in results]
-        there = {**lowered.shared.own, **replace}
-        own = [tensor for tensor in there.values() if tensor.requires_grad]
-        sources = [leaf for leaf in leaves if leaf.requires_grad]
-        pairs = [pair for pair in zip(results, weights, strict=True) if pair[0].requires_grad]
-        expected = _pulled_back(pairs, [*sources, *own])
-        shared = lowered.shared.tensors(replace)
-    cotangents: dict[Value, Value] = {}
-    found: dict[int, Tensor] = {}
-    for place, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
-        comes = graph.input(("comes", place), output.shape, STEP)
-        found[comes.number] = weight.detach().reshape(BATCHES[0], *output.shape)
-        known = cotangents.get(output)
-        cotangents[output] = comes if known is None else graph.apply("add", known, comes)
-    for (kind, place), value in inputs.items():
-        leaf = leaves[place] if kind == "given" else shared[place]
-        found[value.number] = leaf.detach().to(leaves[0].dtype)
-    names = list(inputs)
-    gradients = derive(graph, cotangents, [inputs[name] for name in names])
-    with torch.no_grad():
-        found = evaluate(graph.values, found, BATCHES[0])
-    told = {
-        name: None if value is None else found[value.number]
-        for name, value in zip(names, gradients, strict=True)
-    }
-    got = [told.get(("given", i)) for i, leaf in enumerate(leaves) if leaf.requires_grad]
-    back = [(t, told.get(("shared", i))) for i, t in enumerate(shared) if t.requires_grad]
-    back = [(t, g) for t, g in back if g is not None]
-    if own:
-        chained: Sequence[Tensor | None] = [None] * len(own)
-        if back:
-            with unseen():
-                chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
-        got += chained
-    # Of the scale of all: one that cancels to nothing is noise of the others.
-    scale = max((float(g.abs().nan_to_num().max()) for g in expected if g is not None), default=0.0)
-    for ours, theirs in zip(got, expected, strict=True):
-        if not _close(ours, theirs, scale):
-            raise Unrecordable(
-                "the recorded step has other gradients than the step itself: a function or a hook "
-                "in it has a gradient of its own"
-            )
-
-
-def _pulled_back(
-    pairs: Sequence[tuple[Tensor, Tensor]], sources: Sequence[Tensor]
-) -> Sequence[Tensor | None]:
-    """Gradients of sources for what comes in for results.
-
-    By way of one number: torch's own way for several imports its symbolic shapes, in seconds.
-    """
-    total = torch.stack([(result * comes).sum() for result, comes in pairs]).sum()
-    return torch.autograd.grad(total, sources, allow_unused=True)
-
-
-def _close(a: Tensor | None, b: Tensor | None, scale: float) -> bool:
-    """Equal to rounding, None being zero."""
-    if a is None or b is None:
-        rest = b if a is None else a
-        return rest is None or not bool((rest.nan_to_num().abs() > 1e-3 * scale).any())
-    bound = 1e-3 if b.dtype is torch.float32 else 1e-6  # torch's own constants are floats
-    return torch.allclose(a.reshape(b.shape), b, rtol=bound, atol=bound * scale, equal_nan=True)
-
-
-# ---- what may change a step ----------------------------------------------------------------------
-
-_TORCHS = frozenset(vars(nn.Module())) - {"training"}
-_PLAIN = (bool, int, float, str, type(None))
-
-
-class _Same:
-    """An object that is equal to itself alone; it is held, so that its id cannot come again."""
-
-    def __init__(self, held: Any) -> None:
-        self.held = held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
-
-
-def _print(module: nn.Module) -> Hashable:
-    """All attributes of a module and its parts that are no tensors."""
-    found: list[Any] = [type(module)]
-    for name, value in module.__dict__.items():
-        if name not in _TORCHS:
-            found += (name, value if type(value) in _PLAIN else _frozen(value))
-    for name, part in module._modules.items():
-        found += (name, part if part is None else _print(part))
-    return tuple(found)
-
-
-def _frozen(value: Any) -> Hashable:
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else value
-    if isinstance(value, Tensor):
-        return "tensor"
-    if isinstance(value, list | tuple):
-        return (type(value), *map(_frozen, value))
-    if isinstance(value, dict):
-        return (type(value), *((_frozen(k), _frozen(v)) for k, v in value.items()))
-    return value if type(value) in _PLAIN else _Same(value)
-
-
-def _tensors(module: nn.Module) -> Hashable:
-    """Which tensors a module has, of what shapes and types."""
-    found: list[Hashable] = []
-    for part in module.modules():
-        for kind in (part._parameters, part._buffers):
-            for name, tensor in kind.items():
-                found += (name, None) if tensor is None else (name, tensor.shape, tensor.dtype)
-    return tuple(found)
-
-
-def _own(cell: nn.Module) -> Iterator[tuple[Tensor, _Path]]:
-    for name, part in cell.named_modules():
-        modules = tuple(name.split(".")) if name else ()
-        for kind in ("_parameters", "_buffers", ""):
-            held = part.__dict__[kind] if kind else part.__dict__
-            for own, tensor in held.items():
-                if isinstance(tensor, Tensor):
-                    yield tensor, _Path(modules, kind, own)
 
 
 # ---- the graph of a call -------------------------------------------------------------------------

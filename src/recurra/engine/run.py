@@ -60,8 +60,8 @@ def run(
         backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None,
             as :func:`recurra.engine.explain` says.
         checkpoint_every: keep for the gradient only the state before every so many steps, and run
-            the steps between again when the gradient comes to them: for long sequences, memory for
-            about a third more time. About the square root of the number of steps keeps least. None
+            the steps between again when the gradient comes to them: for long sequences, less memory
+            for one more forward pass. About the square root of the number of steps keeps least. None
             keeps every step.
 
     Returns:

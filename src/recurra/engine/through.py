@@ -240,7 +240,7 @@ class _Through(torch.autograd.Function):
         ctx.memory, ctx.begins = Memory(), None
         if every is None:
             found = forward.whole(ctx.memory)
-            ctx.save_for_backward(*tensors, found[0])
+            ctx.save_for_backward(*tensors, *found)
         else:
             found, ctx.begins = forward.windows(every)
             ctx.save_for_backward(*tensors)

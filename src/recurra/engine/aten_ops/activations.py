@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from recurra.engine.aten_ops.base import Lowering, Rules
-from recurra.engine.aten_ops.elementwise import clamp
+from recurra.engine.aten_ops.elementwise import hardtanh
 from recurra.engine.graph import Value
 
 __all__ = ["RULES"]
@@ -56,7 +56,7 @@ def _mish(now: Lowering, a: Any) -> Value:
 
 @RULES.of("hardsigmoid", "hardswish")
 def _hardsigmoid(now: Lowering, a: Any) -> Value:
-    gate = now.apply("mul", clamp(now, now.apply("add", a, 3.0), 0.0, 6.0), 1 / 6)
+    gate = now.apply("mul", hardtanh(now, now.apply("add", a, 3.0), 0.0, 6.0), 1 / 6)
     return gate if now.name == "hardsigmoid" else now.apply("mul", a, gate)
 
 

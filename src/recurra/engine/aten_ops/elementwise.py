@@ -152,11 +152,9 @@ def _pow(now: Lowering, a: Any, b: Any) -> Value:
     return simple.get(b, lambda: now.apply("pow", a, b))()
 
 
-@RULES.of("clamp", "clamp_min", "clamp_max", "hardtanh")
+@RULES.of("clamp", "clamp_min", "clamp_max")
 def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any) -> Value:
     """Between two bounds, numbers or operands; None for none. NaN stays NaN."""
-    if now.name == "hardtanh":
-        low, high = -1.0 if low is None else low, 1.0 if high is None else high
     if now.name == "clamp_max":
         low, high = None, low
     low, high = named.get("min", low), named.get("max", high)
@@ -166,6 +164,13 @@ def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any
     if high is not None:
         value = now.apply("where", now.apply("gt", value, high), high, value)
     return _value(now, value)
+
+
+@RULES.of("hardtanh")
+def hardtanh(now: Lowering, a: Any, low: float = -1.0, high: float = 1.0) -> Value:
+    """The same, with no gradient at the bounds themselves, where that of ``clamp`` has one."""
+    value = now.apply("where", now.apply("ge", low, a), low, a)
+    return now.apply("where", now.apply("ge", value, high), high, value)
 
 
 @RULES.of("lerp")

@@ -1,0 +1,201 @@
+"""A recording is used only where it fits: what changed is seen, what cannot be seen is refused."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import recurra
+import recurra_runtime
+from recurra.engine import explain
+
+pytestmark = pytest.mark.skipif(
+    not recurra_runtime.native_available(), reason="there is no native module"
+)
+
+X = torch.linspace(-2, 2, 24).view(4, 2, 3)
+
+
+class Adds(recurra.Cell):
+    """h + what ``add`` gives."""
+
+    rate = 0.25
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.mask = torch.ones(3)
+        self.masks = [torch.ones(3)]
+        self.settings = SimpleNamespace(rate=0.5, deeper=SimpleNamespace(rate=1.0))
+        self.numbers = np.array([1.0, 2.0])
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = torch.tanh(x * self.mask + self.settings.rate * state.h * self.masks[0])
+        h = h * self.settings.deeper.rate + float(self.numbers[0]) * self.rate
+        return h, recurra.HiddenState(h)
+
+
+def both(cell: recurra.Cell, x: Tensor = X) -> tuple[Tensor, Tensor]:
+    return tuple(recurra.run(cell, x, backend=b).outputs for b in ("native", "loop"))  # type: ignore[arg-type, return-value]
+
+
+def patch_class(cell: Adds) -> None:
+    cell.__class__ = type("Patched", (Adds,), {"rate": 3.0})
+    type(cell).rate = 4.0
+
+
+def patch_step(cell: Adds) -> None:
+    kind = type("Stepped", (Adds,), {})
+    cell.__class__ = kind
+    both(cell)
+    before = Adds.step
+    kind.step = lambda *given: before(*given)  # type: ignore[attr-defined]
+    kind.step = lambda self, x, state, *rest: (x, recurra.HiddenState(x))  # type: ignore[attr-defined]
+
+
+CHANGES = {
+    "a narrower tensor": lambda cell: setattr(cell, "mask", torch.full((1,), 0.5)),
+    "a tensor in a list": lambda cell: cell.masks.__setitem__(0, torch.full((3,), -1.0)),
+    "an object": lambda cell: setattr(cell.settings, "rate", 0.1),
+    "an object in an object": lambda cell: setattr(cell.settings.deeper, "rate", 0.1),
+    "an array in place": lambda cell: cell.numbers.__setitem__(0, -3.0),
+    "the class": patch_class,
+    "the step": patch_step,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changed_is_used(change: str) -> None:
+    cell = Adds()
+    before, _ = both(cell)
+    CHANGES[change](cell)
+    ours, theirs = both(cell)
+    torch.testing.assert_close(ours, theirs)
+    assert not torch.equal(ours, before)
+
+
+def test_a_large_array_is_refused() -> None:
+    cell = Adds()
+    cell.numbers = np.ones(100_000)
+    choice = explain(cell, X).choices[0]
+    assert choice.backend == "loop"
+    assert "make it a buffer" in choice.reason
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_cell_and_its_batch_are_not_kept(training: bool) -> None:
+    cell, x = recurra.GRUCell(3, 4), torch.randn(5, 2, 3)
+    with torch.set_grad_enabled(training):
+        outputs = recurra.run(cell, x, backend="native").outputs
+    gone = [weakref.ref(cell), weakref.ref(x)]
+    del cell, x, outputs
+    gc.collect()
+    assert [ref() for ref in gone] == [None, None]
+
+
+class Applies(recurra.Cell):
+    """A function of x + h, kinks included: everything is zero."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(3, 3)
+        self.function = function
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = self.function(x + state.h)
+        return h, recurra.HiddenState(h)
+
+
+KINKS = [
+    functional.relu,
+    functional.relu6,
+    functional.hardtanh,
+    functional.hardsigmoid,
+    functional.hardswish,
+    functional.leaky_relu,
+    functional.elu,
+    functional.softshrink,
+    functional.threshold,
+    torch.abs,
+    lambda v: v.clamp(0, 1),
+    lambda v: torch.maximum(v, torch.zeros_like(v)),
+]
+
+
+@pytest.mark.parametrize("number", range(len(KINKS)))
+def test_gradients_at_kinks_are_those_of_torch(number: int) -> None:
+    function = KINKS[number]
+    if function is functional.threshold:
+        function = lambda v: functional.threshold(v, 0.0, 0.0)  # noqa: E731
+    cell = Applies(function)
+    corners = (
+        torch.tensor([0.0, 1.0, -1.0, 3.0, -3.0, 6.0, 0.5, -0.5]).view(1, 8, 1).expand(1, 8, 3)
+    )
+    grads = []
+    for backend in (None, "loop"):
+        x = corners.clone().requires_grad_()
+        recurra.run(cell, x, backend=backend).outputs.sum().backward()  # type: ignore[arg-type]
+        grads.append(x.grad)
+    torch.testing.assert_close(grads[0], grads[1])
+
+
+def refused(cell: recurra.Cell, words: str) -> None:
+    choice = explain(cell, X).choices[0]
+    assert choice.backend == "loop"
+    assert words in choice.reason
+    outputs = recurra.run(cell, X.clone().requires_grad_()).outputs
+    if outputs.requires_grad:
+        outputs.sum().backward()
+
+
+def test_numbers_of_two_types_are_left_to_the_loop() -> None:
+    refused(Applies(lambda v: (v.double() * 2).float()), "float64")
+
+
+def test_a_step_without_gradients_runs() -> None:
+    class Echo(recurra.ElmanCell):
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            with torch.no_grad():
+                return super().step(x, state)
+
+    cell, read = Echo(3, 4), nn.Linear(4, 1)
+    for backend in (None, "loop"):
+        read(recurra.run(cell, X, backend=backend).outputs).sum().backward()  # type: ignore[arg-type]
+
+
+def test_states_changed_in_place_are_seen() -> None:
+    cell = recurra.LSTMCell(3, 4)
+    result = recurra.run(cell, X, return_states=True, backend="native")
+    with torch.no_grad():
+        result.states.c.zero_()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        result.outputs.sum().backward()
+
+
+def test_named_values_beside_checkpoints() -> None:
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4), checkpoint_every=2)
+    plain = recurra.Recurrent(layer.cell)
+    seen, wanted = recurra.named_values(layer, X), recurra.named_values(plain, X)
+    assert list(seen) == list(wanted)
+    assert list(seen)
+
+
+def test_a_name_for_what_all_rows_share_costs_nothing() -> None:
+    class Named(recurra.GRUCell):
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            recurra.named("weights", self.recurrent_weight)
+            return super().step(x, state)
+
+    assert explain(Named(3, 4)).choices[0].backend == "native"
