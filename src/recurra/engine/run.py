@@ -60,9 +60,9 @@ def run(
         backend: ``"native"``, ``"aten"`` or ``"loop"``; the fastest that can run the call if None,
             as :func:`recurra.engine.explain` says.
         checkpoint_every: keep for the gradient only the state before every so many steps, and run
-            the steps between again when the gradient comes to them: for long sequences, less memory
-            for one more forward pass. About the square root of the number of steps keeps least. None
-            keeps every step.
+            the steps between again when the gradient comes to them: for long sequences, less
+            memory for one more forward pass. About the square root of the number of steps keeps
+            least. None keeps every step.
 
     Returns:
         outputs (zero at padded steps), each row's state after its own last step, and all states.
