@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -124,13 +125,14 @@ Program make(const Rows& buffers, const std::vector<Rows>& sections, const Rows&
     return p;
 }
 
-// Memory that Python holds and gives back.
-struct Kept {
-    recurra::Block<char> block;
-    std::size_t bytes;
-    explicit Kept(std::size_t count) : block(count), bytes(count) {}
-    std::uintptr_t address() const { return reinterpret_cast<std::uintptr_t>(block.data()); }
-};
+// Memory that an array holds, and that goes back to the workspace when nobody holds the array any more.
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> keep(std::size_t count) {
+    auto block = std::make_unique<recurra::Block<char>>(count);
+    auto* const data = reinterpret_cast<std::uint8_t*>(block->data());
+    nb::capsule owner(block.get(), [](void* p) noexcept { delete static_cast<recurra::Block<char>*>(p); });
+    block.release();
+    return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(data, {count}, owner);
+}
 
 void run(const Program& program, bool doubles, std::int64_t time, std::int64_t batch, std::uintptr_t lengths,
          std::uintptr_t order, bool descending, std::size_t threads, std::int64_t chunk, std::int64_t window,
@@ -240,10 +242,7 @@ NB_MODULE(_native, module) {
                       std::size_t>())
         .def("begin", &PythonStepper::begin, "What each row holds has changed.")
         .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");
-    nb::class_<Kept>(module, "Kept", "Memory that is kept between calls.")
-        .def(nb::init<std::size_t>())
-        .def_prop_ro("address", &Kept::address)
-        .def_ro("bytes", &Kept::bytes);
+    module.def("keep", &keep, "So many bytes of the workspace, as an array.");
     module.def("use_threads_of",
                [](std::uintptr_t parallel) { recurra::use_threads_of(reinterpret_cast<recurra::Parallel>(parallel)); },
                "Use the threads of the OpenMP whose GOMP_parallel is at this address; of an own pool if it is 0.");

@@ -354,3 +354,32 @@ def test_threads_may_change_between_forward_and_back():
     for before, after in ((1, 2), (2, 1), (3, 2), (5, 3)):
         for a, b in zip(gradient(before, after, "native"), wanted, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_memory_is_autograds_to_let_go():
+    """Freed with the last result, freed by backward(), seen by hooks on what is saved."""
+    import gc
+    import weakref
+
+    from recurra_runtime.backend import core
+
+    cell, x = recurra.JordanCell(8, 64), torch.randn(300, 4, 8)
+    gc.collect()
+    gc.disable()
+    try:
+        outputs = recurra.run(cell, x, backend="native").outputs
+        gone = weakref.ref(outputs)
+        del outputs
+        assert gone() is None, "no cycle"
+    finally:
+        gc.enable()
+    loss = recurra.run(cell, x, backend="native").outputs.sum()
+    held = core().kept_bytes()
+    loss.backward()
+    assert core().kept_bytes() > held, "what was kept for the gradient waits for others"
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda t: saved.append(t.nbytes) or t, lambda t: t
+    ):
+        recurra.run(recurra.LSTMCell(8, 64), x, backend="native")
+    assert sum(saved) > 300 * 4 * 5 * 64 * 4, "gates and states"

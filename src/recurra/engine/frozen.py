@@ -6,8 +6,7 @@ nothing before or after it, so all its instructions are run one behind the other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from recurra.engine.proof import check_numbers, drawn, unseen
 from recurra.engine.record import Unrecordable, other_modes, record
 from recurra.engine.recordings import prepared
 from recurra.errors import BackendError
+from recurra.modules import evaluating
 from recurra.states import Tree
 from recurra_runtime import Field, Program
 
@@ -51,7 +51,7 @@ def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree 
         for number, (place, leaf) in enumerate(states.paths(tree))
     ]
     try:
-        with _evaluating(module), torch.no_grad(), unseen():
+        with evaluating(module), torch.no_grad(), unseen():
             return _frozen(step, given, named)
     except Unrecordable as problem:
         raise BackendError(
@@ -65,7 +65,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     *_, typical = (leaf for (kind, _), _, leaf in named if kind == "state")
 
     def example(batch: int) -> Tree:
-        return tuple(drawn(tree, 1, batch) for _, tree in given)
+        return drawn([(tree, 1) for _, tree in given], batch)
 
     lowered = lower(
         record(step, example), [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
@@ -111,18 +111,6 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
             np.array(assembled.constants, kind),
         ),
     )
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """All parts in evaluation, and afterwards as they were."""
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before:
-            part.training = training
 
 
 def _as_one(forward: Sections) -> Sections:

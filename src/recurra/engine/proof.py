@@ -22,28 +22,34 @@ __all__ = ["check_gradients", "check_numbers", "drawn", "unseen"]
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Nobody's random numbers move, and nobody's hooks see what is saved for gradients.
+    """Nobody's hooks see what is saved for gradients, and no mode but torch's own is on.
 
     Activation checkpointing counts what is saved, and a recording is made once only. Inference mode
     shows whole operations in place of what they are made of; a recording is not of one mode.
     """
     hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda kept: kept)
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False), hooks:
+    with torch.inference_mode(False), hooks:
         yield
 
 
-def drawn(tree: Tree, lead: int, batch: int) -> Tree:
-    """Random rows like those of a tree, whose leaves have ``lead`` axes before their features."""
+def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
+    """Random rows like those of trees; nobody else's random numbers move.
 
-    def draw(leaf: Tensor) -> Tensor:
+    Args:
+        likes: each with the number of axes that its leaves have before their features.
+        batch: number of rows.
+    """
+    generator = torch.Generator().manual_seed(batch)
+
+    def draw(leaf: Tensor, lead: int) -> Tensor:
         shape = (batch, *leaf.shape[lead:])
         if leaf.dtype is torch.bool:
-            return torch.rand(shape) < 0.5
+            return torch.rand(shape, generator=generator) < 0.5
         if not leaf.is_floating_point():
             return torch.zeros(shape, dtype=leaf.dtype)
-        return torch.rand(shape, dtype=leaf.dtype) + 0.5
+        return torch.rand(shape, dtype=leaf.dtype, generator=generator) + 0.5
 
-    return map_tree(draw, tree)
+    return tuple(map_tree(lambda leaf, lead=lead: draw(leaf, lead), tree) for tree, lead in likes)
 
 
 def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
@@ -92,7 +98,8 @@ def check_gradients(
         )
         leaves = list(states.leaves(given))
         results = list(states.leaves(step(*given)))
-        weights = [torch.rand_like(result) for result in results]
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.rand(r.shape, dtype=r.dtype, generator=generator) for r in results]
         there = {**lowered.shared.own, **replace}
         own = [tensor for tensor in there.values() if tensor.requires_grad]
         sources = [leaf for leaf in leaves if leaf.requires_grad]

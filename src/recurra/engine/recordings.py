@@ -160,7 +160,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
     likes = [(map_tree(_without_memory, tree), lead) for tree, lead in trees]
 
     def example(batch: int) -> Tree:
-        return tuple(drawn(like, lead, batch) for like, lead in likes)
+        return drawn(likes, batch)
 
     def step_of(
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree

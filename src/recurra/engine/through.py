@@ -8,7 +8,7 @@ with sublinear memory cost", over time), so memory does not grow with all that i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -52,19 +52,49 @@ def run_through(
 
 
 class Memory:
-    """Memory that goes back when nothing holds this any more, and where arguments lie in it."""
+    """Tensors, and where arguments lie in them; what is kept beside results is one block of bytes.
+
+    They are what autograd saves, so it is autograd that lets go of them.
+    """
 
     def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        # By name: which tensor, how many bytes behind its start, and the rest of an argument.
         self.where: dict[Name, tuple[int, ...]] = {}
-        self.hold: list[Any] = []
+        self._bytes = 0
 
-    def take(self, count: int) -> int:
-        """So many bytes, at an address."""
-        native = core()
-        assert native is not None
-        block = native.Kept(max(count, 1))
-        self.hold.append(block)
-        return int(block.address)
+    def put(self, name: Name, tensor: Tensor | None, offset: int, *rest: int) -> None:
+        """An argument that lies in a tensor; with None, so many bytes behind the block's start."""
+        if tensor is None:
+            self.where[name] = (-1, offset, *rest)
+            return
+        known = next((k for k, own in enumerate(self.tensors) if own is tensor), None)
+        if known is None:
+            known = len(self.tensors)
+            self.tensors.append(tensor)
+        self.where[name] = (known, offset, *rest)
+
+    def reserve(self, count: int) -> int:
+        """So many bytes of the block, on lines of the cache of their own."""
+        start = self._bytes
+        self._bytes += -(-count // 64) * 64
+        return start
+
+    def close(self) -> None:
+        """Nothing more is reserved: the block is there, behind all other tensors."""
+        self.tensors.append(_block(self._bytes))
+
+    def arguments(self, tensors: Sequence[Tensor]) -> Iterator[tuple[Name, tuple[int, ...]]]:
+        """Arguments at their addresses, in these tensors."""
+        for name, (number, offset, *rest) in self.where.items():
+            yield name, (tensors[number].data_ptr() + offset, *rest)
+
+
+def _block(count: int) -> Tensor:
+    """So many bytes, which go back to the machine's workspace when nobody holds them any more."""
+    native = core()
+    assert native is not None
+    return torch.from_numpy(native.keep(max(count, 1)))
 
 
 class Filler:
@@ -96,9 +126,9 @@ class Filler:
         if at is not None:
             self.flat[at : at + _WIDTH] = (address, step, row, shift, ring, mapped)
 
-    def all(self, where: dict[Name, tuple[int, ...]]) -> None:
+    def all(self, arguments: Iterable[tuple[Name, tuple[int, ...]]]) -> None:
         """Several arguments, as they are told."""
-        for name, told in where.items():
+        for name, told in arguments:
             at = self.slots.get(name)
             if at is not None:
                 self.flat[at : at + _WIDTH] = told
@@ -115,9 +145,7 @@ class _Forward:
         """All steps; what the gradient reads is kept in ``memory``."""
         y, every = self._results(self.rows.time)
         begin = [self.given["from", place] for place in range(len(self.machine.plan.states))]
-        memory = memory or Memory()
-        memory.hold += [y, *every]
-        ends = self._steps(0, self.rows.time, begin, y, every, memory)
+        ends = self._steps(0, self.rows.time, begin, y, every, memory or Memory())
         return self._told(y, ends, every)
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
@@ -134,7 +162,6 @@ class _Forward:
         """A window once more, for what its gradient reads."""
         memory = Memory()
         y, every = self._results(stop - start)
-        memory.hold += [y, *every]
         self._steps(start, stop, begin, y, every, memory, shift=start)
         return memory
 
@@ -172,32 +199,33 @@ class _Forward:
         ahead, behind = (1, 0) if rows.reverse else (0, 1)  # where a state is read, and left
         fill = Filler(program, window_of(self.given, start, stop))
         ends: list[Tensor] = []
-        where = memory.where
         for place, value in enumerate(machine.plan.states):
             size = value.size
             fill(("from", place), begin[place].data_ptr(), 0, begin[place].stride(0), mapped=1)
             end = self.like.new_empty((batch, *value.shape), dtype=machine.dtype)
             ends.append(end)
             fill(("to", place), end.data_ptr(), 0, size, mapped=1)
-            whole = every[place]
+            whole, ring = every[place], 0
             if whole is not None:
-                address, ring = whole.data_ptr() + (start - shift) * batch * size * size_of, 0
+                offset = (start - shift) * batch * size * size_of
             else:
                 ring = 0 if machine.learns else 1
-                address = memory.take((2 if ring else time + 1) * batch * size * size_of)
+                offset = memory.reserve((2 if ring else time + 1) * batch * size * size_of)
+            lies = (batch * size, size)
             mapped = int(whole is not None)
-            where["state", place] = (address, batch * size, size, ahead, ring, mapped)
-            where["state_out", place] = (address, batch * size, size, behind, ring, mapped)
+            memory.put(("state", place), whole, offset, *lies, ahead, ring, mapped)
+            memory.put(("state_out", place), whole, offset, *lies, behind, ring, mapped)
         if y is not None:
-            step = batch * machine.plan.y.size
-            address = y.data_ptr() + (start - shift) * step * size_of
-            where["y", 0] = (address, step, machine.plan.y.size, 0, 0, 1)
+            size = machine.plan.y.size
+            offset = (start - shift) * batch * size * size_of
+            memory.put(("y", 0), y, offset, batch * size, size, 0, 0, 1)
         for place, value in enumerate(machine.plan.saved):
             step = batch * value.size if value.span == STEP else 0
             count = value.size if value.span == SHARED else batch * value.size
-            address = memory.take(count * (time if value.span == STEP else 1) * size_of)
-            where["saved", place] = (address, step, value.size, 0, 0, 0)
-        fill.all(where)
+            offset = memory.reserve(count * (time if value.span == STEP else 1) * size_of)
+            memory.put(("saved", place), None, offset, step, value.size, 0, 0, 0)
+        memory.close()
+        fill.all(memory.arguments(memory.tensors))
         program.run(rows, fill.flat, descending=rows.reverse)
         return ends
 
@@ -237,13 +265,17 @@ class _Through(torch.autograd.Function):
         *tensors: Tensor,
     ) -> tuple[Tensor, ...]:
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
-        ctx.memory, ctx.begins = Memory(), None
+        memory, kept = Memory(), []
         if every is None:
-            found = forward.whole(ctx.memory)
-            ctx.save_for_backward(*tensors, *found)
+            found = forward.whole(memory)
+            kept = [*found, *memory.tensors]
         else:
-            found, ctx.begins = forward.windows(every)
-            ctx.save_for_backward(*tensors)
+            found, begins = forward.windows(every)
+            kept = [state for begin in begins for state in begin]
+        # What others change in place is found out when it is read again.
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.where, ctx.results = memory, len(found)
+        memory.tensors = []
         ctx.machine, ctx.rows, ctx.every, ctx.names = machine, rows, every, names
         ctx.set_materialize_grads(False)
         return found
@@ -251,19 +283,21 @@ class _Through(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         machine: Machine = ctx.machine
-        tensors = ctx.saved_tensors  # looks whether anybody changed them
-        given = dict(zip(ctx.names, tensors, strict=False))
+        tensors = ctx.saved_tensors
+        given, kept = dict(zip(ctx.names, tensors, strict=False)), tensors[len(ctx.names) :]
         if torch.is_grad_enabled():
             results = _again(machine, ctx.rows, given, grads)
         else:
             backward = _Backward(machine, ctx.rows, given, grads)
             if ctx.every is None:
-                backward.steps(0, ctx.rows.time, ctx.memory)
+                backward.steps(0, ctx.rows.time, ctx.where.arguments(kept[ctx.results :]))
             else:
-                forward = _Forward(machine, ctx.rows, given)
-                windows = list(zip(ctx.rows.windows(ctx.every), ctx.begins, strict=True))
-                for (start, stop), begin in reversed(windows):
-                    backward.steps(start, stop, forward.again(start, stop, begin))
+                forward, count = _Forward(machine, ctx.rows, given), len(machine.plan.states)
+                windows = ctx.rows.windows(ctx.every)
+                for number, (start, stop) in reversed(list(enumerate(windows))):
+                    begin = list(kept[number * count : (number + 1) * count])
+                    memory = forward.again(start, stop, begin)
+                    backward.steps(start, stop, memory.arguments(memory.tensors))
             results = backward.results
         return (None, None, None, None, *(results.get(name) for name in ctx.names))
 
@@ -295,15 +329,15 @@ class _Backward:
     def _new(self, shape: tuple[int, ...]) -> Tensor:
         return self.like.new_empty(shape, dtype=self.machine.dtype)
 
-    def steps(self, start: int, stop: int, memory: Memory) -> None:
+    def steps(self, start: int, stop: int, kept: Iterable[tuple[Name, tuple[int, ...]]]) -> None:
         """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
         machine, program, plan = self.machine, self.program, self.machine.plan
         rows = self.rows.window(start, stop)
         batch, size_of = rows.batch, machine.dtype.itemsize
         ahead, behind = (0, 1) if rows.reverse else (1, 0)  # time runs the other way
         fill = Filler(program, window_of(self.given, start, stop))
-        fill.all(memory.where)
-        hold = Memory()
+        fill.all(kept)
+        hold: list[Tensor] = []
 
         def comes_in(name: Name, grad: Tensor | None, value: Value, lead: int) -> None:
             if name not in program.slots:
@@ -316,7 +350,7 @@ class _Backward:
                     grad = grad.contiguous()
                 step = grad.stride(0) if lead == 2 else 0
                 fill(name, grad.data_ptr(), step, grad.stride(lead - 1), mapped=1)
-            hold.hold.append(grad)
+            hold.append(grad)
 
         for name, grad in self.stepped.items():
             value = plan.y if name[0] == "dy" else plan.states[name[1]]
@@ -324,7 +358,8 @@ class _Backward:
         for place, value in enumerate(plan.states):
             comes_in(("dfrom", place), self.ends[place], value, 1)
             size = value.size
-            address = hold.take(2 * batch * size * size_of)
+            hold.append(_block(2 * batch * size * size_of))
+            address = hold[-1].data_ptr()
             fill(("dstate", place), address, batch * size, size, ahead, ring=1)
             fill(("dstate_out", place), address, batch * size, size, behind, ring=1)
             end = self._new((batch, *value.shape))
