@@ -73,13 +73,17 @@ def _inside(value: Any, keys: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...]
             yield from _inside(part, (*keys, key))
 
 
-def fingerprint(module: nn.Module) -> Hashable:
+def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
     """All that a module and its parts are but numbers of tensors: equal where a step is the same.
+
+    Args:
+        module: what is asked about.
+        running: itself, or a twin of it over other tensors.
 
     Raises:
         Unrecordable: an attribute that may change without a trace.
     """
-    return _print(module), _tensors(module)
+    return _print(module), _tensors(running)
 
 
 class _Same:

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 
 from recurra import states
 from recurra.cells.base import Cell, Noise
@@ -118,7 +119,7 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Record
     """
     source = call.source or cell
     kinds = tuple((name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given)
-    key = (kinds, call.noise is None, fingerprint(source), type(call.state))
+    key = (kinds, call.noise is None, fingerprint(source, cell), type(call.state))
     kept = _KEPT.setdefault(source, {})
     known = kept.get(key)
     if known is None:
@@ -205,8 +206,8 @@ def _without_memory(leaf: Tensor) -> Tensor:
 
 def _quiet(cell: Cell) -> Cell:
     """The same cell over tensors that no hook of anybody watches."""
-    if own_parts(cell) is not None:
-        return cell  # it would go on with its own
+    if own_parts(cell) is not None or any(map(parametrize.is_parametrized, cell.modules())):
+        return cell  # a twin would go on with its own, or stand apart from what was recorded
     own = cell.named_parameters(remove_duplicate=False)
     tensors = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own}
     return cast(Cell, twin(cell, tensors))
