@@ -603,7 +603,7 @@ def test_explain_finds_the_held_cells() -> None:
     layer = LSTM(INPUT, HIDDEN, 2, bidirectional=True, proj_size=2)
     found = recurra.explain(layer).choices
     assert [(c.name, c.cell, c.backend) for c in found] == [
-        (name, "ProjectedLSTMCell", "aten") for name in ("l0", "l0_reverse", "l1", "l1_reverse")
+        (name, "ProjectedLSTMCell", "native") for name in ("l0", "l0_reverse", "l1", "l1_reverse")
     ]
     model = nn.ModuleDict({"above": nn.Sequential(GRU(3, 4, backend="loop")), "below": layer})
     text = str(recurra.explain(model))
