@@ -18,7 +18,7 @@ from recurra.engine.plan import Plan
 from recurra.engine.threads import share_threads
 from recurra_runtime.backend import core
 
-__all__ = ["Machine", "Name", "Program", "Rows", "dense", "side_by_side"]
+__all__ = ["Machine", "Name", "Program", "Rows", "dense", "side_by_side", "threads_for"]
 
 Name = tuple[str, int]
 
@@ -107,8 +107,7 @@ class Machine:
         work = self.forward.flops * time * batch
         if self.backward is not None:
             work = (work + self.backward.flops * time * batch) / 2
-        threads = max(1, min(torch.get_num_threads(), int(work / _SHARED_FROM)))
-        return Rows(time, batch, lengths, reverse, threads)
+        return Rows(time, batch, lengths, reverse, threads_for(work))
 
     def input_strides(self, name: Name) -> tuple[int, ...] | None:
         """How a shared input lies; None: side by side."""
@@ -256,6 +255,11 @@ class Program:
             max(1, -(-window // share)),
             flat,
         )
+
+
+def threads_for(operations: float) -> int:
+    """How many threads are worth their coming for so much work."""
+    return max(1, min(torch.get_num_threads(), int(operations / _SHARED_FROM)))
 
 
 def side_by_side(tensor: Tensor, lead: int) -> bool:

@@ -21,7 +21,7 @@ from torch import Tensor
 import recurra_runtime
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import SHARED, STEP, Graph
-from recurra.engine.machine import Program, Rows
+from recurra.engine.machine import Program, Rows, threads_for
 from recurra.engine.plan import sections
 from recurra.engine.record import other_modes
 from recurra.engine.through import Filler
@@ -150,9 +150,8 @@ def _run(
             fill(name, tensor.data_ptr(), 0, 0)
     if found[0] is not None:
         fill("dx", found[0].data_ptr(), features, 0)
-    threads = max(1, min(torch.get_num_threads(), int(program.flops * count / 2e6)))
     program.run(
-        Rows(count, 1, None, False, threads),
+        Rows(count, 1, None, False, threads_for(program.flops * count)),
         fill.flat,
         descending=False,
         chunk=_CHUNK,
