@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
-from recurra.engine.graph import STEP, Value
+from recurra.engine.frame import Frame
+from recurra.engine.graph import SHARED, STEP, Value
 from recurra.engine.plan import Plan
 from recurra.engine.threads import share_threads
 from recurra_runtime.backend import core
@@ -24,6 +25,8 @@ Name = tuple[str, int]
 
 # Rows of a chunk, between whose parts values are kept; and of a window, which fits the cache.
 _CHUNK, _WINDOW = 256, 32
+# Sizes of calls that are known at a time.
+_MOST_FRAMES = 64
 # Operations below which another thread costs more than it does.
 _SHARED_FROM = 2e6
 
@@ -99,8 +102,21 @@ class Machine:
         self.learns = plan.backward is not None
         # y that is a part of the state lies among the states.
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
+        places = range(len(plan.states))
+        self._numbers = [p for p in places if all_states or p == self.y_state]
+        self.outputs = [(plan.states[place], 1) for place in self._numbers]
+        """What a call gives of every step: states, then y if it is none; and steps more of them."""
+        if self.y_state is None:
+            self.outputs.append((plan.y, 0))
+        self.gradients = [
+            (name, value, self._gradient_strides(name, value))
+            for name, value in plan.gradients.items()
+            if name[0] != "state"
+        ]
+        """Names of what gets a gradient, the gradient, and how it lies; None: side by side."""
         self.forward = Program(_forward(self), dtype)
         self.backward = Program(_backward(self), dtype) if self.learns else None
+        self._frames: dict[tuple[int, int, bool], Frame] = {}
 
     def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Rows:
         """The rows of a call, shared by no more threads than it is worth."""
@@ -108,6 +124,24 @@ class Machine:
         if self.backward is not None:
             work = (work + self.backward.flops * time * batch) / 2
         return Rows(time, batch, lengths, reverse, threads_for(work))
+
+    def state_number(self, place: int) -> int | None:
+        """Which of what is told a state is, if it is told."""
+        return self._numbers.index(place) if place in self._numbers else None
+
+    def frame(self, rows: Rows) -> Frame:
+        """Where everything lies in calls of such rows."""
+        key = (rows.time, rows.batch, rows.reverse)
+        known = self._frames.get(key)
+        if known is None:
+            if len(self._frames) >= _MOST_FRAMES:
+                self._frames.clear()
+            known = self._frames[key] = Frame(self, *key)
+        return known
+
+    def _gradient_strides(self, name: Name, value: Value) -> tuple[int, ...] | None:
+        strides = self.input_strides(name) if value.span == SHARED else None
+        return strides if strides is not None and dense(value.shape, strides) else None
 
     def input_strides(self, name: Name) -> tuple[int, ...] | None:
         """How a shared input lies; None: side by side."""
@@ -177,12 +211,7 @@ def _backward(machine: Machine) -> Assembled:
         ]
         carries.append((("dfrom", place), ("dstate", place), ("dstate_out", place), ("dto", place)))
     padded = []
-    for name, value in plan.gradients.items():
-        if name[0] == "state":
-            continue
-        strides = machine.input_strides(name)
-        if strides is not None and not dense(value.shape, strides):
-            strides = None
+    for name, value, strides in machine.gradients:
         arguments.append(Argument(("d", name), value.size, None, strides, value))
         if value.span == STEP:
             padded.append(("d", name))

@@ -24,7 +24,6 @@ from recurra.engine.graph import SHARED, STEP, Graph
 from recurra.engine.machine import Program, Rows, threads_for
 from recurra.engine.plan import sections
 from recurra.engine.record import other_modes
-from recurra.engine.through import Filler
 
 __all__ = ["can_project", "fused_cross_entropy"]
 
@@ -140,19 +139,23 @@ def _run(
         else None
         for t, asked in zip((x, weight, bias), wanted, strict=True)
     ]
-    fill = Filler(program, {})
-    fill("x", x.data_ptr(), x.stride(0), 0)
-    fill("target", target.data_ptr(), 1, 0)
-    shared = {"numbers": numbers, "weight": weight, "bias": bias, "loss": loss}
-    shared |= {"dweight": found[1], "dbias": found[2]}
-    for name, tensor in shared.items():
+    flat = program.blank.copy()
+
+    def place(name: str, tensor: Tensor | None, step: int = 0) -> None:
         if tensor is not None:
-            fill(name, tensor.data_ptr(), 0, 0)
-    if found[0] is not None:
-        fill("dx", found[0].data_ptr(), features, 0)
+            at = program.slots[name]
+            flat[at : at + 2] = (tensor.data_ptr(), step)
+
+    place("x", x, x.stride(0))
+    place("target", target, 1)
+    for name, tensor in {"numbers": numbers, "weight": weight, "bias": bias, "loss": loss}.items():
+        place(name, tensor)
+    place("dx", found[0], features)
+    place("dweight", found[1])
+    place("dbias", found[2])
     program.run(
         Rows(count, 1, None, False, threads_for(program.flops * count)),
-        fill.flat,
+        flat,
         descending=False,
         chunk=_CHUNK,
         window=max(1, _SCORES // labels),
