@@ -440,13 +440,10 @@ private:
         const std::size_t depth = rows_in(w) * static_cast<std::size_t>(ins.outer);
         const auto height = static_cast<std::size_t>(ins.count), width = static_cast<std::size_t>(ins.n);
         const std::size_t panel = c_.kernel.panel_width;
-        turned_.resize(depth * height);
         scratch_.resize(depth * ((width + panel - 1) / panel * panel));
-        c_.kernel.turn({depth, height, lines(x_, ins.in[0], ins.outer, w), turned_.data()});
         c_.kernel.pack_rows({depth, width, lines(out_, ins.in[1], ins.outer, w), scratch_.data()});
         const Lines<T> to{nullptr, view(ins.out, 0).at, static_cast<Stride>(ins.out.outer_stride)};
-        c_.kernel.product({height, depth, width, {nullptr, turned_.data(), static_cast<Stride>(depth)}, to, to, true,
-                           scratch_.data()});
+        c_.kernel.turned_product({height, depth, width, lines(x_, ins.in[0], ins.outer, w), to, to, true, scratch_.data()});
     }
 
     // ---- the section `through` ----
@@ -566,7 +563,7 @@ private:
     Block<T> step_block_;
     std::vector<Ready> ready_;
     std::vector<T*> x_, add_, out_;
-    std::vector<T> scratch_, turned_;
+    std::vector<T> scratch_;
 };
 
 }  // namespace recurra

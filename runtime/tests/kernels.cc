@@ -248,7 +248,7 @@ std::vector<T> packed(const Kernels<T>& kernels, const std::vector<T>& w, std::s
     if (way == 0) kernels.pack({depth, width, from, n, 1, to.data()});
     if (way == 1) kernels.pack_rows({depth, width, {nullptr, from, n}, to.data()});
     if (way == 2) {
-        kernels.turn({depth, width, {nullptr, from, n}, turned.data()});
+        for (std::size_t i = 0; i < w.size(); ++i) turned[i % width * depth + i / width] = w[i];
         kernels.pack({depth, width, turned.data(), 1, d, to.data()});
     }
     return to;
@@ -272,6 +272,16 @@ void products(const Kernels<T>& kernels) {
                 const Lines<T> from{nullptr, x.data(), static_cast<std::ptrdiff_t>(depth + 1)};
                 const Lines<T> more{nullptr, add.data(), static_cast<std::ptrdiff_t>(width)};
                 kernels.product({rows, depth, width, from, more, {lines.data(), nullptr, 0}, adds, panels.data()});
+                std::vector<T> turned(rows * depth), same_out(rows * width);
+                for (std::size_t m = 0; m < rows; ++m)
+                    for (std::size_t k = 0; k < depth; ++k) turned[k * rows + m] = from[m][k];
+                kernels.turned_product({rows, depth, width, {nullptr, turned.data(), static_cast<std::ptrdiff_t>(rows)},
+                                        more, {nullptr, same_out.data(), static_cast<std::ptrdiff_t>(width)}, adds,
+                                        panels.data()});
+                for (std::size_t m = 0; m < rows; ++m)
+                    for (std::size_t n = 0; n < width; ++n)
+                        EXPECT(same(same_out[m * width + n], lines[m][n]), "a turned product %zu x %zu x %zu", rows, depth,
+                               width);
                 for (std::size_t m = 0; m < rows; ++m) {
                     const Lines<T> one{nullptr, from[m], 0}, its{nullptr, more[m], 0}, to{nullptr, alone.data(), 0};
                     kernels.product({1, depth, width, one, its, to, adds, panels.data()});

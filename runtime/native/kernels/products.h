@@ -25,8 +25,9 @@ struct Depth {
     std::size_t from, to;
 };
 
-// ROWS rows and PANELS panels: out = add + x W, or of a later part of the depth out += x W.
-template <class T, std::size_t ROWS, std::size_t PANELS>
+// ROWS rows and PANELS panels: out = add + x W, or of a later part of the depth out += x W. x is TURNED where
+// its lines are those of the depth.
+template <class T, bool TURNED, std::size_t ROWS, std::size_t PANELS>
 RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t column, Depth d) {
     constexpr std::size_t lanes = kLanesOf<T>, vectors = 2 * PANELS;
     const std::size_t panel = p.depth * kPanel<T>;
@@ -36,7 +37,8 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t colum
     const bool whole = left >= vectors * lanes;
     Vector<T> sum[ROWS][vectors];
     const T* x[ROWS];
-    for (std::size_t m = 0; m < ROWS; ++m) x[m] = p.x[row + m];
+    if constexpr (!TURNED)
+        for (std::size_t m = 0; m < ROWS; ++m) x[m] = p.x[row + m];
     if (d.from == 0 && !p.adds) {
         for (std::size_t m = 0; m < ROWS; ++m)
             for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = Vector<T>{};
@@ -54,8 +56,9 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t colum
     for (std::size_t k = d.from; k < d.to; ++k, w += kPanel<T>) {
         Vector<T> line[vectors];
         for (std::size_t v = 0; v < vectors; ++v) line[v] = load(w + v / 2 * panel + v % 2 * lanes);
+        const T* const across = TURNED ? p.x[k] + row : nullptr;
         for (std::size_t m = 0; m < ROWS; ++m) {
-            const Vector<T> number = splat(x[m][k]);
+            const Vector<T> number = splat(TURNED ? across[m] : x[m][k]);
             for (std::size_t v = 0; v < vectors; ++v) sum[m][v] = fma(number, line[v], sum[m][v]);
         }
     }
@@ -74,36 +77,37 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t row, std::size_t colum
 // Columns that are taken together: a tile of fewer rows has more panels.
 constexpr std::size_t kGroup = 4;
 
-template <class T, std::size_t ROWS, std::size_t PANELS>
+template <class T, bool TURNED, std::size_t ROWS, std::size_t PANELS>
 RECURRA_INLINE void group(const Product<T>& p, std::size_t row, std::size_t first, std::size_t panels, Depth d) {
     std::size_t panel = 0;
-    for (; panel + PANELS <= panels; panel += PANELS) tile<T, ROWS, PANELS>(p, row, first + panel * kPanel<T>, d);
+    for (; panel + PANELS <= panels; panel += PANELS)
+        tile<T, TURNED, ROWS, PANELS>(p, row, first + panel * kPanel<T>, d);
     if constexpr (PANELS > 1)
-        for (; panel < panels; ++panel) tile<T, ROWS, 1>(p, row, first + panel * kPanel<T>, d);
+        for (; panel < panels; ++panel) tile<T, TURNED, ROWS, 1>(p, row, first + panel * kPanel<T>, d);
 }
 
-template <class T>
+template <class T, bool TURNED>
 RECURRA_INLINE void rows_of(const Product<T>& p, std::size_t first, std::size_t here, std::size_t tiles, Depth d) {
     std::size_t row = 0;
     for (std::size_t t = 0; t < tiles; ++t) {
         // Tiles of nearly one size: a rest of one row would be slow.
         const std::size_t size = (p.rows - row) / (tiles - t);
         switch (size) {
-            case 1: group<T, 1, 4>(p, row, first, here, d); break;
+            case 1: group<T, TURNED, 1, 4>(p, row, first, here, d); break;
 #if defined(__AVX512F__)
-            case 2: group<T, 2, 4>(p, row, first, here, d); break;
-            case 3: group<T, 3, 2>(p, row, first, here, d); break;
-            case 4: group<T, 4, 2>(p, row, first, here, d); break;
-            case 5: group<T, 5, 2>(p, row, first, here, d); break;
-            case 6: group<T, 6, 2>(p, row, first, here, d); break;
-            case 7: group<T, 7, 1>(p, row, first, here, d); break;
-            default: group<T, 8, 1>(p, row, first, here, d); break;
+            case 2: group<T, TURNED, 2, 4>(p, row, first, here, d); break;
+            case 3: group<T, TURNED, 3, 2>(p, row, first, here, d); break;
+            case 4: group<T, TURNED, 4, 2>(p, row, first, here, d); break;
+            case 5: group<T, TURNED, 5, 2>(p, row, first, here, d); break;
+            case 6: group<T, TURNED, 6, 2>(p, row, first, here, d); break;
+            case 7: group<T, TURNED, 7, 1>(p, row, first, here, d); break;
+            default: group<T, TURNED, 8, 1>(p, row, first, here, d); break;
 #else
-            case 2: group<T, 2, 2>(p, row, first, here, d); break;
-            case 3: group<T, 3, 1>(p, row, first, here, d); break;
-            case 4: group<T, 4, 1>(p, row, first, here, d); break;
-            case 5: group<T, 5, 1>(p, row, first, here, d); break;
-            default: group<T, 6, 1>(p, row, first, here, d); break;
+            case 2: group<T, TURNED, 2, 2>(p, row, first, here, d); break;
+            case 3: group<T, TURNED, 3, 1>(p, row, first, here, d); break;
+            case 4: group<T, TURNED, 4, 1>(p, row, first, here, d); break;
+            case 5: group<T, TURNED, 5, 1>(p, row, first, here, d); break;
+            default: group<T, TURNED, 6, 1>(p, row, first, here, d); break;
 #endif
         }
         row += size;
@@ -113,8 +117,8 @@ RECURRA_INLINE void rows_of(const Product<T>& p, std::size_t first, std::size_t 
 // Lines of a group of panels that stay in the cache from one tile of rows to the next.
 constexpr std::size_t kDepth = 768;
 
-template <class T>
-void product(const Product<T>& p) {
+template <class T, bool TURNED>
+RECURRA_INLINE void all_rows(const Product<T>& p) {
     const std::size_t panels = (p.width + kPanel<T> - 1) / kPanel<T>;
     const std::size_t tiles = (p.rows + kMostRows - 1) / kMostRows;
     for (std::size_t panel = 0; panel < panels; panel += kGroup) {
@@ -122,9 +126,19 @@ void product(const Product<T>& p) {
         const std::size_t first = panel * kPanel<T>;
         for (Depth d{0, 0}; d.to < p.depth; d.from = d.to) {
             d.to = p.depth - d.from <= kDepth + kDepth / 2 ? p.depth : d.from + kDepth;
-            rows_of(p, first, here, tiles, d);
+            rows_of<T, TURNED>(p, first, here, tiles, d);
         }
     }
+}
+
+template <class T>
+void product(const Product<T>& p) {
+    all_rows<T, false>(p);
+}
+
+template <class T>
+void turned_product(const Product<T>& p) {
+    all_rows<T, true>(p);
 }
 
 template <class T>
@@ -170,16 +184,6 @@ void pack_rows(const PackingRows<T>& p) {
             for (std::size_t n = 0; n < here; ++n) to[n] = from[n];
             for (std::size_t n = here; n < kPanel<T>; ++n) to[n] = 0;
         }
-    }
-}
-
-template <class T>
-void turn(const Turning<T>& t) {
-    constexpr std::size_t block = 16;
-    for (std::size_t d0 = 0; d0 < t.depth; d0 += block) {
-        const std::size_t stop = t.depth - d0 < block ? t.depth : d0 + block;
-        for (std::size_t w = 0; w < t.width; ++w)
-            for (std::size_t d = d0; d < stop; ++d) t.to[w * t.depth + d] = t.from[d][w];
     }
 }
 

@@ -69,9 +69,9 @@ constexpr Kernels<T> kernels_here = {
     reduce<Max, T>,
     gather<T>,
     product<T>,
+    turned_product<T>,
     pack<T>,
     pack_rows<T>,
-    turn<T>,
 };
 
 }  // namespace

@@ -76,14 +76,6 @@ struct PackingRows {
     T* to;
 };
 
-// to[w][d] = from[d][w] for w < width: rows of `depth` numbers.
-template <class T>
-struct Turning {
-    std::size_t depth, width;
-    Lines<T> from;
-    T* to;
-};
-
 template <class T>
 struct Kernels {
     std::size_t panel_width;
@@ -92,9 +84,9 @@ struct Kernels {
     void (*max)(const Reduction<T>&);
     void (*gather)(const Gather<T>&);
     void (*product)(const Product<T>&);
+    void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
     void (*pack)(const Packing<T>&);
     void (*pack_rows)(const PackingRows<T>&);
-    void (*turn)(const Turning<T>&);
 };
 
 // A kernel allocates nothing, and asks for no alignment beyond that of a number. The output of an elementwise
