@@ -24,7 +24,6 @@ from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import SHARED, STEP, Graph
 from recurra.engine.machine import Program, Rows
 from recurra.engine.plan import sections
-from recurra.engine.through import Filler
 
 SEED = 0
 SIZE = 2048
@@ -46,14 +45,11 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
     ]
     given = [x, weight]
     program = Program(assemble(sections([y], given, (), ()), arguments, (), ()), torch.float32)
-    fill = Filler(program, {})
-    fill("x", a.data_ptr(), SIZE, 0)
-    fill("weight", b.data_ptr(), 0, 0)
-    fill("y", out.data_ptr(), SIZE, 0)
+    flat = program.of_one_row({"x": a, "y": out}, {"weight": b})
     rows = Rows(SIZE, 1, None, False, torch.get_num_threads())
 
     def work() -> tuple[Tensor, ...]:
-        program.run(rows, fill.flat, descending=False)
+        program.run(rows, flat, descending=False)
         return a, b, out  # whose addresses are in there, so they must live as long
 
     return work

@@ -134,19 +134,51 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> keep(std::size_t count) {
     return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(data, {count}, owner);
 }
 
-void run(const Program& program, bool doubles, std::int64_t time, std::int64_t batch, std::uintptr_t lengths,
-         std::uintptr_t order, bool descending, std::size_t threads, std::int64_t chunk, std::int64_t window,
-         const Numbers& arguments) {
-    if (arguments.size() != 6 * static_cast<std::size_t>(program.arguments))
+// A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
+// chunk and of a window; then six numbers for each argument.
+Call call_of(const Program& program, const Numbers& told) {
+    constexpr std::size_t head = 8, each = 6;
+    if (told.size() != head + each * static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
-    Call call{time, batch, reinterpret_cast<const std::int64_t*>(lengths),
-              reinterpret_cast<const std::int64_t*>(order), descending, threads, chunk, window, {}};
-    for (std::size_t a = 0; a < arguments.size(); a += 6)
-        call.arguments.push_back({reinterpret_cast<void*>(arguments[a]), arguments[a + 1], arguments[a + 2],
-                                  static_cast<int>(arguments[a + 3]), arguments[a + 4] != 0, arguments[a + 5] != 0});
+    Call call{told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
+              reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
+              told[7], {}};
+    call.arguments.reserve(static_cast<std::size_t>(program.arguments));
+    for (auto a = told.begin() + head; a != told.end(); a += each)
+        call.arguments.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
+    return call;
+}
+
+void run(const Program& program, bool doubles, const Numbers& told) {
+    const Call call = call_of(program, told);
     nb::gil_scoped_release release;
     doubles ? recurra::run<double>(program, call) : recurra::run<float>(program, call);
 }
+
+// A call in windows, from Python.
+class PythonWindows {
+public:
+    PythonWindows(const Program& program, bool doubles, const Numbers& first) : program_(program) {
+        const Call call = call_of(program, first);
+        nb::gil_scoped_release release;
+        windows_ = recurra::make_windows(program, doubles, call);
+    }
+
+    void run(const Numbers& told) {
+        const Call call = call_of(program_, told);
+        nb::gil_scoped_release release;
+        windows_->run(call);
+    }
+
+    void end() {
+        nb::gil_scoped_release release;
+        windows_->end();
+    }
+
+private:
+    const Program program_;
+    std::unique_ptr<recurra::Windows> windows_;
+};
 
 // A step from Python: fixed memory, and what is copied in and out of it.
 class PythonStepper {
@@ -237,6 +269,10 @@ NB_MODULE(_native, module) {
     nb::class_<Program>(module, "Program", "A verified program.")
         .def_static("make", &make, "Verify a program.")
         .def("run", &run, "Run it.");
+    nb::class_<PythonWindows>(module, "Windows", "A call that comes in windows of steps.")
+        .def(nb::init<const Program&, bool, const Numbers&>())
+        .def("run", &PythonWindows::run, "The next window.")
+        .def("end", &PythonWindows::end, "The sums are told.");
     nb::class_<PythonStepper>(module, "Stepper", "A program, ready to run one step again and again.")
         .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&,
                       std::size_t>())

@@ -52,7 +52,7 @@ public:
           held_(size(Place::held) * batch_),
           held_total_(size(Place::held_total) * batch_),
           totals_(size(Place::total) * threads_),
-          all_{program, call, kernel_, shared_.data(), held_.data(), held_total_.data(), {}, {}} {
+          all_{program, call_, kernel_, shared_.data(), held_.data(), held_total_.data(), {}, {}} {
         std::fill_n(held_total_.data(), size(Place::held_total) * batch_, T(0));
         place_totals();
     }
@@ -65,12 +65,19 @@ public:
 
     const Shared<T>& all() const { return all_; }
 
+    // All steps of the call.
     void run() {
-        prepare();
         if (batch_ >= threads_)
             in_parts(threads_, [&](std::size_t part) { rows(part); });
         else
             steps();
+    }
+
+    // Another call, of as many rows and threads.
+    void next(const Call& call) { call_ = call; }
+
+    // What is done once, when there are no more steps.
+    void finish() {
         add_totals();
         Slice<T>(all_, 0, 0, 0, nullptr).alone(kFinal);
     }
@@ -204,7 +211,7 @@ private:
     }
 
     const Program& program_;
-    const Call& call_;
+    Call call_;
     const Kernels<T>& kernel_;
     std::size_t threads_, batch_;
     Block<T> shared_, held_, held_total_, totals_, packed_;
@@ -216,16 +223,44 @@ private:
 template <class T>
 void run(const Program& program, const Call& call) {
     check(program, call);
-    Runner<T>(program, call).run();
+    Runner<T> runner(program, call);
+    runner.prepare();
+    runner.run();
+    runner.finish();
 }
 
 namespace {
 
 template <class T>
+class WindowsOf final : public Windows {
+public:
+    WindowsOf(const Program& program, const Call& call)
+        : program_(program), threads_(call.threads), batch_(call.batch), runner_(program, call) {
+        runner_.prepare();
+    }
+
+    void run(const Call& call) override {
+        check(program_, call);
+        if (call.threads != threads_ || call.batch != batch_)
+            throw std::invalid_argument("program: expected windows of as many rows and threads");
+        runner_.next(call);
+        runner_.run();
+    }
+
+    void end() override { runner_.finish(); }
+
+private:
+    const Program& program_;
+    std::size_t threads_;
+    std::int64_t batch_;
+    Runner<T> runner_;
+};
+
+template <class T>
 class StepperOf final : public Stepper {
 public:
     StepperOf(const Program& program, const Call& call, std::size_t threads)
-        : program_(program), call_(call), runner_(program_, call_), slice_(prepared(), 0, 0, call_.batch, nullptr) {
+        : program_(program), runner_(program_, call), slice_(prepared(), 0, 0, call.batch, nullptr) {
         slice_.share(threads);
     }
 
@@ -239,12 +274,17 @@ private:
     }
 
     const Program program_;
-    const Call call_;
     Runner<T> runner_;
     Slice<T> slice_;
 };
 
 }  // namespace
+
+std::unique_ptr<Windows> make_windows(const Program& program, bool doubles, const Call& call) {
+    check(program, call);
+    if (doubles) return std::make_unique<WindowsOf<double>>(program, call);
+    return std::make_unique<WindowsOf<float>>(program, call);
+}
 
 std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, const Call& call, std::size_t threads) {
     for (Section section : {kBefore, kAfter, kSums, kHeldAfter, kFinal})

@@ -115,6 +115,19 @@ void check(const Program& program, const Call& call);
 template <class T>
 void run(const Program& program, const Call& call);
 
+// A call that comes in windows of steps: what all rows share is computed and matrices are packed once, and sums over
+// rows go on from window to window. What all rows share must stay where it is, and as it is, until the end.
+class Windows {
+public:
+    virtual ~Windows() = default;
+    virtual void run(const Call& call) = 0;  // the next window; throws as run() does
+    virtual void end() = 0;                  // the sums are told
+};
+
+// Throws as run() does. The call is that of the first window; all have as many rows and threads. The program has to
+// live as long.
+std::unique_ptr<Windows> make_windows(const Program& program, bool doubles, const Call& call);
+
 // A verified program without carries, ready to run one step again and again on the same memory: what all rows
 // share is computed and matrices are packed once, so weights that change later are not seen.
 class Stepper {

@@ -134,8 +134,7 @@ class Memory:
         call = self.call
         lengths = None if call.lengths is None else np.array(call.lengths, np.int64)
         order = None if call.order is None else np.array(call.order, np.int64)
-        made.run(
-            self.dtype is np.float64,
+        told = [
             call.time,
             call.batch,
             0 if lengths is None else lengths.ctypes.data,
@@ -144,8 +143,9 @@ class Memory:
             call.threads,
             call.chunk,
             call.window,
-            self.flat,
-        )
+            *self.flat,
+        ]
+        made.run(self.dtype is np.float64, told)
         for name, (data, outside, _, _) in self.blocks.items():
             canary = CANARY[self.dtype]
             assert (data.view(canary.dtype)[outside] == canary).all(), f"written outside of {name}"

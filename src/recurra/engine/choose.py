@@ -46,10 +46,12 @@ def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
     """
     check_backend(forced)
     obstacles: dict[str, str] = {}
+    if forced is not None and facts.one_step:
+        facts = facts._replace(one_step=False)
     for backend in BACKENDS:
         if forced not in (None, backend.name):
             continue
-        offer = _offer(backend, cell, facts if forced is None else facts._replace(one_step=False))
+        offer = _offer(backend, cell, facts)
         if not isinstance(offer, str):
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer

@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Form", "Frame", "block_of"]
 
+# Bytes of a block that torch has sooner than the workspace.
+_SMALL = 1 << 16
 # Axes in front of a row's features, of what a call is given.
 _LEADS = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
 
 
 def block_of(count: int) -> Tensor:
     """So many bytes, which go back to the machine's workspace when nobody holds them any more."""
+    if count < _SMALL:
+        return torch.empty(count, dtype=torch.uint8)
     native = core()
     assert native is not None
-    return torch.from_numpy(native.keep(max(count, 1)))
+    return torch.from_numpy(native.keep(count))
 
 
 class Form:
@@ -101,8 +105,8 @@ class Form:
 class Frame:
     """Where everything lies in calls of so many steps and rows.
 
-    Owned going forward: what is told of every step (``machine.outputs``), the block, the states at the
-    end. Going back: the same without the ends, then the memory of the states' gradients, their
+    Owned going forward: what is told of every step (``machine.outputs``), the block, the states at
+    the end. Going back: the same without the ends, then the memory of the states' gradients, their
     gradients at the beginning, and the other gradients in the plan's order.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from recurra.engine.plan import Plan
 from recurra.engine.threads import share_threads
 from recurra_runtime.backend import core
 
-__all__ = ["Machine", "Name", "Program", "Rows", "dense", "side_by_side", "threads_for"]
+__all__ = ["Machine", "Name", "Program", "Rows", "Windows", "dense", "side_by_side", "threads_for"]
 
 Name = tuple[str, int]
 
@@ -241,16 +241,32 @@ class Program:
     """Numbers of an argument: address, strides of a step and of a row, shift, ring, mapped."""
 
     def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
-        native = core()
-        assert native is not None
+        native: Any = core()
         share_threads()
+        self._windows_of = native.Windows
         self.slots = {a.name: place * self.width for place, a in enumerate(assembled.arguments)}
-        self.made = native.Program.make(*assembled.parts)
-        self.doubles = dtype is torch.float64
-        self.constants = np.array(assembled.constants, np.float64 if self.doubles else np.float32)
+        self._made = native.Program.make(*assembled.parts)
+        self._doubles = dtype is torch.float64
+        self.constants = np.array(assembled.constants, np.float64 if self._doubles else np.float32)
         self.flops = assembled.flops
         self.blank = [0] * (self.width * (len(self.slots) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
+
+    def of_one_row(
+        self, stepped: Mapping[str, Tensor | None], shared: Mapping[str, Tensor | None]
+    ) -> list[int]:
+        """The arguments of a call of one row, by name.
+
+        Args:
+            stepped: ``[steps, ...]``.
+            shared: what is the same at every step.
+        """
+        flat = self.blank.copy()
+        for name, tensor in {**stepped, **shared}.items():
+            if tensor is not None:
+                at = self.slots[name]
+                flat[at : at + 2] = (tensor.data_ptr(), tensor.stride(0) if name in stepped else 0)
+        return flat
 
     def run(
         self,
@@ -258,6 +274,7 @@ class Program:
         flat: list[int],
         *,
         descending: bool,
+        windows: Windows | None = None,
         chunk: int = _CHUNK,
         window: int = _WINDOW,
     ) -> None:
@@ -267,13 +284,32 @@ class Program:
             rows: of the call.
             flat: the arguments, ``width`` numbers each.
             descending: whether steps run from last to first.
+            windows: the call that this is a window of; None if it is a whole one.
             chunk: rows between whose parts values are kept.
             window: rows that are computed together.
         """
         lengths, order = rows.dealt()
+        told = self._told(rows, lengths, order, flat, descending, chunk, window)
+        if windows is None:
+            self._made.run(self._doubles, told)
+            return
+        if windows.running is None:
+            windows.running = self._windows_of(self._made, self._doubles, told)
+        windows.running.run(told)
+
+    def _told(
+        self,
+        rows: Rows,
+        lengths: Tensor | None,
+        order: Tensor | None,
+        flat: list[int],
+        descending: bool,
+        chunk: int,
+        window: int,
+    ) -> list[int]:
+        """A call in numbers."""
         share = -(-rows.batch // rows.slices)
-        self.made.run(
-            self.doubles,
+        return [
             rows.time,
             rows.batch,
             0 if lengths is None else lengths.data_ptr(),
@@ -282,8 +318,24 @@ class Program:
             rows.threads,
             max(1, min(rows.time, -(-chunk // share))),
             max(1, -(-window // share)),
-            flat,
-        )
+            *flat,
+        ]
+
+
+class Windows:
+    """A call of one program that comes in windows of steps, all of the same rows.
+
+    What all rows share is packed for the first window alone; sums over rows go on from window to
+    window, and are told at the end.
+    """
+
+    def __init__(self) -> None:
+        self.running: Any = None
+
+    def end(self) -> None:
+        """No window is to come: sums over rows lie where the arguments of the first one said."""
+        if self.running is not None:
+            self.running.end()
 
 
 def threads_for(operations: float) -> int:

@@ -139,20 +139,17 @@ def _run(
         else None
         for t, asked in zip((x, weight, bias), wanted, strict=True)
     ]
-    flat = program.blank.copy()
-
-    def place(name: str, tensor: Tensor | None, step: int = 0) -> None:
-        if tensor is not None:
-            at = program.slots[name]
-            flat[at : at + 2] = (tensor.data_ptr(), step)
-
-    place("x", x, x.stride(0))
-    place("target", target, 1)
-    for name, tensor in {"numbers": numbers, "weight": weight, "bias": bias, "loss": loss}.items():
-        place(name, tensor)
-    place("dx", found[0], features)
-    place("dweight", found[1])
-    place("dbias", found[2])
+    flat = program.of_one_row(
+        {"x": x, "target": target, "dx": found[0]},
+        {
+            "numbers": numbers,
+            "weight": weight,
+            "bias": bias,
+            "loss": loss,
+            "dweight": found[1],
+            "dbias": found[2],
+        },
+    )
     program.run(
         Rows(count, 1, None, False, threads_for(program.flops * count)),
         flat,

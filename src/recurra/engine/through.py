@@ -18,7 +18,7 @@ from torch import Tensor
 from recurra.engine.frame import Frame, block_of
 from recurra.engine.graph import HELD, STEP, Value
 from recurra.engine.interpreter import through_time
-from recurra.engine.machine import Machine, Name, Rows, side_by_side
+from recurra.engine.machine import Machine, Name, Rows, Windows, side_by_side
 
 __all__ = ["run_through"]
 
@@ -54,6 +54,7 @@ class _Forward:
     def __init__(self, machine: Machine, rows: Rows, given: dict[Name, Tensor]) -> None:
         self.machine, self.rows, self.given = machine, rows, given
         self.like = next(iter(given.values()))
+        self._windows: Windows | None = None
 
     def whole(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """All steps: the results, and what the gradient reads."""
@@ -65,7 +66,7 @@ class _Forward:
         """All steps; nothing is kept but the states that each window began with."""
         own = self._told(self.rows.time)
         state = [self.given["from", place] for place in range(len(self.machine.plan.states))]
-        begins = []
+        begins, self._windows = [], Windows()
         for start, stop in self.rows.windows(size):
             begins.append(state)
             state, _ = self._steps(start, stop, self._from(state), own, start)
@@ -73,6 +74,7 @@ class _Forward:
 
     def again(self, start: int, stop: int, begin: list[Tensor]) -> list[Tensor]:
         """A window once more, for what its gradient reads."""
+        self._windows = self._windows or Windows()
         own = self._told(stop - start)
         _, block = self._steps(start, stop, self._from(begin), own)
         return [*own, block]
@@ -113,9 +115,8 @@ class _Forward:
         ]
         addresses.append(block.data_ptr())
         addresses += [end.data_ptr() for end in ends]
-        machine.forward.run(
-            rows, frame.forward.fill(addresses, given, start), descending=rows.reverse
-        )
+        flat = frame.forward.fill(addresses, given, start)
+        machine.forward.run(rows, flat, descending=rows.reverse, windows=self._windows)
         return ends, block
 
     def _results(self, own: list[Tensor], ends: list[Tensor]) -> tuple[Tensor, ...]:
@@ -154,13 +155,13 @@ class _Through(torch.autograd.Function):
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
         if every is None:
             found, kept = forward.whole()
-            kept = [*found, *kept]
+            count = len(machine.plan.states)
+            kept += [found[0], *found[1 + count :]]  # what is told of every step is read again
         else:
             found, begins = forward.windows(every)
             kept = [state for begin in begins for state in begin]
         # What others change in place is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
-        ctx.results = len(found)
         ctx.machine, ctx.rows, ctx.every, ctx.names = machine, rows, every, names
         ctx.set_materialize_grads(False)
         return found
@@ -173,16 +174,16 @@ class _Through(torch.autograd.Function):
         if torch.is_grad_enabled():
             results = _again(machine, ctx.rows, given, grads)
         else:
-            backward = _Backward(machine, ctx.rows, given, grads)
+            backward = _Backward(machine, ctx.rows, given, grads, whole=ctx.every is None)
             if ctx.every is None:
-                backward.steps(0, ctx.rows.time, kept[ctx.results :])
+                backward.steps(0, ctx.rows.time, kept[: len(machine.outputs) + 1])
             else:
                 forward, count = _Forward(machine, ctx.rows, given), len(machine.plan.states)
                 windows = ctx.rows.windows(ctx.every)
                 for number, (start, stop) in reversed(list(enumerate(windows))):
                     begin = list(kept[number * count : (number + 1) * count])
                     backward.steps(start, stop, forward.again(start, stop, begin))
-            results = backward.results
+            results = backward.end()
         return (None, None, None, None, *(results.get(name) for name in ctx.names))
 
 
@@ -195,6 +196,8 @@ class _Backward:
         rows: Rows,
         given: dict[Name, Tensor],
         grads: Sequence[Tensor | None],
+        *,
+        whole: bool,
     ) -> None:
         assert machine.backward is not None
         self.machine, self.rows, self.given, self.program = machine, rows, given, machine.backward
@@ -210,9 +213,22 @@ class _Backward:
             ]
         self.ends = list(grads[1 : 1 + count])
         self.results: dict[Name, Tensor] = {}
-        for name, value, _ in machine.gradients:
+        self._windows = None if whole else Windows()
+        for name, value, strides in machine.gradients:
             if value.span == STEP:
                 self.results[name] = self._new((rows.time, rows.batch, *value.shape))
+            elif value.span == HELD:  # what a row of no steps holds is not computed
+                self.results[name] = self._new((rows.batch, *value.shape)).zero_()
+            elif strides is None:
+                self.results[name] = self._new(value.shape)
+            else:
+                self.results[name] = torch.empty_strided(value.shape, strides, dtype=machine.dtype)
+
+    def end(self) -> dict[Name, Tensor]:
+        """The gradients, when all steps are through."""
+        if self._windows is not None:
+            self._windows.end()
+        return self.results
 
     def _new(self, shape: tuple[int, ...]) -> Tensor:
         return self.like.new_empty(shape, dtype=self.machine.dtype)
@@ -225,18 +241,13 @@ class _Backward:
         block = block_of(frame.back_bytes)
         begins = [new((rows.batch, *value.shape)) for value in machine.plan.states]
         addresses = [tensor.data_ptr() for tensor in (*kept, block, *begins)]
-        added: dict[Name, Tensor] = {}
-        for name, value, strides in machine.gradients:
+        held: dict[Name, Tensor] = {}
+        for name, value, _ in machine.gradients:
+            part = self.results[name]
             if value.span == STEP:
-                addresses.append(self.results[name][start].data_ptr())
-                continue
-            if value.span == HELD:  # what a row of no steps holds is not computed
-                part = new((rows.batch, *value.shape)).zero_()
-            elif strides is None:
-                part = new(value.shape)
-            else:
-                part = torch.empty_strided(value.shape, strides, dtype=machine.dtype)
-            added[name] = part
+                part = part[start]
+            elif value.span == HELD and self._windows is not None:
+                part = held[name] = torch.zeros_like(part)
             addresses.append(part.data_ptr())
         flat = frame.back.fill(addresses, self.given, start)
         hold = [self._comes_in(frame, flat, *grad, start) for grad in self.stepped]
@@ -244,10 +255,9 @@ class _Backward:
             end = self.ends[place]
             hold.append(self._comes_in(frame, flat, ("dfrom", place), end, value, None))
             self.ends[place] = self.results["from", place] = begins[place]
-        self.program.run(rows, flat, descending=not rows.reverse)
-        for name, part in added.items():
-            known = self.results.get(name)
-            self.results[name] = part if known is None else known.add_(part)
+        self.program.run(rows, flat, descending=not rows.reverse, windows=self._windows)
+        for name, part in held.items():
+            self.results[name].add_(part)
 
     def _comes_in(
         self,
