@@ -24,7 +24,7 @@ import recurra
 
 SEED = 0
 ROWS, WIDTH, TIME = 8, 256, 10_000
-EVERY = 100
+EVERY = 200
 COMPARED = 200  # steps over which gradients are compared with the loop's
 OURS, WHOLE, LOOP = "checkpoints", "all kept", "eager loop"
 # Shares of the loop's memory, and of our own time without checkpoints, at most.
