@@ -31,7 +31,9 @@ SEED = 0
 WIDTHS = (32, 128, 256)
 STEPS = 500  # of a timed run
 COMPARED = 50
-REST = 0.005  # threads of one library let go of the cores before the next one's turn
+# Threads of one library let go of the cores before the next one's turn; ONNX Runtime's look for work
+# a million times before they sleep.
+REST = 0.1
 TORCH, ONNX, WHOLE = "torch.nn", "ONNX Runtime", "integer ids"
 # By width, over torch.nn and over ONNX Runtime.
 GOALS = {32: (4.0, 2.0), 128: (3.0, 1.6), 256: (2.0, 1.2)}

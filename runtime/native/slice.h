@@ -54,7 +54,7 @@ struct Shared {
 constexpr std::int64_t kTile = 4096;
 
 // Bytes of a matrix from which on a second thread reads its part sooner than one reads the whole.
-constexpr std::size_t kLargeMatrix = std::size_t{1} << 19;
+constexpr std::size_t kLargeMatrix = std::size_t{1} << 18;
 
 template <class T>
 class Slice {
@@ -539,7 +539,7 @@ private:
     void multiply(const Product<T>& p) const {
         if (sharing_ < 2 || p.depth * p.width * sizeof(T) < kLargeMatrix) return c_.kernel.product(p);
         const std::size_t panel = c_.kernel.panel_width, panels = (p.width + panel - 1) / panel;
-        for_each_part(sharing_, [&](std::size_t part) {
+        const auto part_of = [&](std::size_t part) {
             const std::size_t first = panels * part / sharing_ * panel;
             const std::size_t last = std::min(panels * (part + 1) / sharing_ * panel, p.width);
             if (first >= last) return;
@@ -549,7 +549,10 @@ private:
             some.out.first += first;
             if (p.adds) some.add.first += first;
             c_.kernel.product(some);
-        });
+        };
+        using Task = decltype(part_of);
+        const auto call = [](void* task, std::size_t part) { (*static_cast<const Task*>(task))(part); };
+        run_parts_soon(sharing_, call, const_cast<void*>(static_cast<const void*>(&part_of)));
     }
 
     const Shared<T>& c_;

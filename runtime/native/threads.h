@@ -5,12 +5,16 @@
 
 namespace recurra {
 
-// Calls task(data, part) for each part below `parts`, part 0 on this thread and the others on the pool's, and
-// returns when all are done. Two callers at once take turns. Denormal numbers are flushed to zero meanwhile.
+// Calls task(data, part) for each part below `parts`, part 0 on this thread and the others on the pool's where they are
+// there in time, and returns when all are done. Two callers at once take turns. Denormal numbers are flushed to zero meanwhile.
 // The task must not throw, nor call this function. After fork() the child has a pool of its own.
 void run_parts(std::size_t parts, void (*task)(void* data, std::size_t part), void* data);
 
-// Whose threads: those of a GNU OpenMP that the process has already, given its GOMP_parallel; of this pool
+// The same for parts of microseconds, on threads of this pool that are awake: they are if such calls come one after
+// another, and else all is done here.
+void run_parts_soon(std::size_t parts, void (*task)(void* data, std::size_t part), void* data);
+
+// Whose threads run_parts takes: those of a GNU OpenMP that the process has already, given its GOMP_parallel; of this pool
 // again with null. Threads of another library that wait by spinning take the cores from those of the pool, and
 // are there at once if they are asked themselves.
 using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);

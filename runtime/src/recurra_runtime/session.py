@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,9 @@ class Session:
         program: What a step is.
         batch: Number of rows.
         context: Arrays `[batch, ...]` of what does not change, where the program reads some.
-        threads: How many share the products with matrices of half a megabyte or more. Results do
-            not depend on it.
+        threads: How many share the products with matrices of half a megabyte or more, while steps
+            come one after another. Results do not depend on it. None takes up to four of those that
+            the process may use; with 1 nothing runs beside the caller's own thread.
 
     Raises:
         ValueError: No rows, no threads, or a context that does not fit.
@@ -37,8 +39,11 @@ class Session:
         program: Program,
         batch: int = 1,
         context: Sequence[Any] = (),
-        threads: int = 1,
+        threads: int | None = None,
     ) -> None:
+        if threads is None:
+            mine = getattr(os, "sched_getaffinity", None)
+            threads = min(4, len(mine(0)) if mine else os.cpu_count() or 1)
         if threads < 1:
             raise ValueError(f"threads: expected at least one, got {threads}")
         if not isinstance(batch, int) or batch < 1:
