@@ -45,7 +45,9 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
     ]
     given = [x, weight]
     program = Program(assemble(sections([y], given, (), ()), arguments, (), ()), torch.float32)
-    flat = program.of_one_row({"x": a, "y": out}, {"weight": b})
+    flat = program.of_one_row(
+        [("x", a.data_ptr(), SIZE), ("y", out.data_ptr(), SIZE), ("weight", b.data_ptr(), 0)]
+    )
     rows = Rows(SIZE, 1, None, False, torch.get_num_threads())
 
     def work() -> tuple[Tensor, ...]:

@@ -31,8 +31,9 @@ SEED = 0
 WIDTHS = (32, 128, 256)
 STEPS = 500  # of a timed run
 COMPARED = 50
-# Threads of one library let go of the cores before the next one's turn; ONNX Runtime's look for work
-# a million times before they sleep.
+# Threads of one library let go of the cores before the next one's turn; ONNX Runtime's look a
+# million times for work
+# before they sleep.
 REST = 0.1
 TORCH, ONNX, WHOLE = "torch.nn", "ONNX Runtime", "integer ids"
 # By width, over torch.nn and over ONNX Runtime.

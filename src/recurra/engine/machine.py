@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -252,20 +252,17 @@ class Program:
         self.blank = [0] * (self.width * (len(self.slots) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
 
-    def of_one_row(
-        self, stepped: Mapping[str, Tensor | None], shared: Mapping[str, Tensor | None]
-    ) -> list[int]:
-        """The arguments of a call of one row, by name.
+    def of_one_row(self, places: Iterable[tuple[Name | str, int, int]]) -> list[int]:
+        """The arguments of a call of one row.
 
         Args:
-            stepped: ``[steps, ...]``.
-            shared: what is the same at every step.
+            places: names, addresses, and distances of steps; names that it has not are left out.
         """
         flat = self.blank.copy()
-        for name, tensor in {**stepped, **shared}.items():
-            if tensor is not None:
-                at = self.slots[name]
-                flat[at : at + 2] = (tensor.data_ptr(), tensor.stride(0) if name in stepped else 0)
+        for name, address, step in places:
+            at = self.slots.get(name)
+            if at is not None:
+                flat[at : at + 2] = (address, step)
         return flat
 
     def run(

@@ -5,9 +5,10 @@ r"""Cross-entropy of projected rows, without a tensor of all scores.
     z_t = W x_t + b, \qquad \ell_t = \log \sum_k e^{z_{tk}} - z_{t y_t}, \qquad
     \partial \ell_t / \partial z_{tk} = e^{z_{tk}} / \sum_j e^{z_{tj}} - [k = y_t]
 
-The tokens are the steps of a program without a state: scores live in a window of few rows, and the
-gradients are computed beside the loss, while the scores are at hand (as Hsu et al. 2024, "Liger
-Kernel", do on GPUs). So the products are three, as without, and what is kept is the gradients.
+Labels come in blocks, whose part of W stays in the cache while all rows meet it. Forward keeps the
+logarithms of the sums alone; back the scores of a block are computed again, for their gradients (as
+Wijmans et al. 2024, "Cut your losses in large-vocabulary language models", do on GPUs). That is
+four products where three would do, and the memory of one block where that of all scores was.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor
 
 import recurra_runtime
 from recurra.engine.assemble import Argument, assemble
-from recurra.engine.graph import SHARED, STEP, Graph
+from recurra.engine.graph import SHARED, STEP, Graph, Value
 from recurra.engine.machine import Program, Rows, threads_for
 from recurra.engine.plan import sections
 from recurra.engine.record import other_modes
@@ -29,14 +30,16 @@ __all__ = ["can_project", "fused_cross_entropy"]
 
 # Rows between which scores' gradients are kept for the sum that is the weights' one.
 _CHUNK = 192
-# Numbers of a window of scores: what fits the cache beside the weights.
-_SCORES = 1 << 19
+# Rows that are computed together.
+_WINDOW = 32
+# Numbers of a block of W: packed both ways, with its gradient, they fit the cache of a core.
+_BLOCK = 1 << 16
 # From here on a float does not tell one label from the next.
 _MOST = 1 << 24
 
 
 def can_project(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Whether the machine computes it: numbers of one type on the CPU, and nothing else at work."""
+    """Whether the machine computes it: many labels, numbers of one type on the CPU, no modes."""
     tensors = [x, weight, *([] if bias is None else [bias])]
     return (
         recurra_runtime.native_available()
@@ -44,7 +47,8 @@ def can_project(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and all(t.dtype is x.dtype and t.device.type == "cpu" for t in tensors)
         and all(type(t) in (Tensor, torch.nn.Parameter) for t in tensors)
         and x.shape[0] > 0
-        and weight.shape[0] < _MOST
+        # The scores of fewer labels are less than what goes in.
+        and x.shape[1] <= weight.shape[0] < _MOST
         and weight.is_contiguous()
         and (bias is None or bias.is_contiguous())
         and other_modes() is None
@@ -69,25 +73,24 @@ class _Projected(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(x, weight, bias, targets)
-        total, ctx.found = _run(x, weight, bias, targets, ctx.needs_input_grad[:3])
-        return total
+        losses, logarithms = _losses(x, weight, bias, targets)
+        ctx.save_for_backward(x, weight, bias, targets, logarithms)
+        return losses.sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, targets = ctx.saved_tensors
+        x, weight, bias, targets, logarithms = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # gradients of gradients are asked for
-            return (*_again(x, weight, bias, targets, grad, ctx.needs_input_grad[:3]), None)
-        found, ctx.found = ctx.found, None
-        if found is None:  # a second time
-            _, found = _run(x, weight, bias, targets, ctx.needs_input_grad[:3])
-        return (*(None if part is None else part.mul_(grad) for part in found), None)
+            return (*_again(x, weight, bias, targets, grad, wanted), None)
+        return (*_gradients(x, weight, bias, targets, logarithms, grad, wanted), None)
 
 
 @lru_cache(maxsize=64)
 def _program(
     features: int, labels: int, biased: bool, wanted: tuple[bool, ...], dtype: torch.dtype
 ) -> Program:
+    """What is done with a block of labels: sums for the loss, or the gradients that are wanted."""
     graph = Graph()
     x = graph.input("x", (features,), STEP)
     target = graph.input("target", (1,), STEP)
@@ -99,65 +102,132 @@ def _program(
         given.append(graph.input("bias", (labels,), SHARED))
         z = graph.apply("add", z, given[-1])
     chosen = graph.apply("eq", numbers, target)
-    largest = graph.max(z, [0])
-    e = graph.apply("exp", graph.apply("sub", z, largest))
-    total = graph.sum(e, [0])
-    score = graph.sum(graph.apply("mul", chosen, z), [0])
-    log = graph.apply("add", graph.apply("log", total), largest)
-    results = {"loss": graph.row_sum(graph.apply("sub", log, score))}
+    results: dict[str, Value] = {}
     if any(wanted):
-        dz = graph.apply("sub", graph.apply("mul", e, graph.apply("div", 1.0, total)), chosen)
+        given += [
+            logarithm := graph.input("logarithm", (1,), STEP),
+            grad := graph.input("grad", (1,), SHARED),
+        ]
+        share = graph.apply("exp", graph.apply("sub", z, logarithm))
+        dz = graph.apply("mul", graph.apply("sub", share, chosen), grad)
         if wanted[0]:
-            results["dx"] = graph.linear(dz, graph.permute(weight, (1, 0)))
+            given.append(graph.input("before", (features,), STEP))
+            dx = graph.linear(dz, graph.permute(weight, (1, 0)))
+            results["dx"] = graph.apply("add", given[-1], dx)
         if wanted[1]:
             results["dweight"] = graph.outer(x, dz)
         if wanted[2]:
             results["dbias"] = graph.row_sum(dz)
+    else:
+        # Scores may be -inf, of labels that are ruled out: also all of a block.
+        largest = graph.apply("maximum", graph.max(z, [0]), float(torch.finfo(dtype).min))
+        results["largest"] = largest
+        results["total"] = graph.sum(graph.apply("exp", graph.apply("sub", z, largest)), [0])
+        results["score"] = graph.sum(graph.apply("where", chosen, z, 0.0), [0])
     turned = (1, features)  # weight [labels, features] as [features, labels]
     arguments = [Argument(v.settings[0], v.size, v, turned if v is weight else None) for v in given]
     arguments += [
-        Argument(name, v.size, None, turned if name == "dweight" else None, v)
+        Argument(name, v.size, v, None)
+        if v.span == STEP
+        else Argument(name, v.size, None, turned if name == "dweight" else None, v)
         for name, v in results.items()
     ]
     return Program(assemble(sections(results.values(), given, (), ()), arguments, (), ()), dtype)
 
 
+def _blocks(labels: int, features: int) -> list[tuple[int, int]]:
+    """First and last label (and one) of each block."""
+    size = max(64, _BLOCK // features // 64 * 64)
+    return [(start, min(start + size, labels)) for start in range(0, labels, size)]
+
+
 def _run(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, wanted: tuple[bool, ...]
-) -> tuple[Tensor, list[Tensor | None]]:
-    """The loss, and the gradients that are wanted."""
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    wanted: tuple[bool, ...],
+    stepped: dict[str, Tensor | None],
+    shared: dict[str, Tensor | None],
+    blocked: dict[str, Tensor],
+    labeled: dict[str, Tensor | None],
+) -> None:
+    """Block after block.
+
+    Args:
+        x: ``[rows, features]``.
+        weight: ``[labels, features]``.
+        bias: ``[labels]``, or None.
+        targets: ``[rows]``.
+        wanted: which gradients are.
+        stepped: other arguments by name, the same for all blocks: ``[rows, ...]``.
+        shared: numbers, the same for all rows and blocks.
+        blocked: ``[blocks, rows]``.
+        labeled: ``[labels, ...]``.
+    """
     count, features = x.shape
-    labels = len(weight)
-    program = _program(features, labels, bias is not None, wanted, x.dtype)
     x = x if x.stride(1) == 1 else x.contiguous()
-    target = targets.to(x.dtype).contiguous()
-    numbers = torch.arange(labels, dtype=x.dtype)
-    loss = x.new_zeros(())
-    found = [
-        torch.empty_like(t, memory_format=torch.contiguous_format)
-        if asked and t is not None
-        else None
-        for t, asked in zip((x, weight, bias), wanted, strict=True)
+    stepped = {**stepped, "x": x, "target": targets.to(x.dtype)}
+    numbers = torch.arange(len(weight), dtype=x.dtype)
+    labeled = {**labeled, "numbers": numbers, "weight": weight, "bias": bias}
+    # By name: address, distance of rows, bytes from label to label, and from block to block.
+    places = [
+        (name, t.data_ptr(), t.stride(0) if t.dim() else 0, 0, 0)
+        for name, t in {**stepped, **shared}.items()
+        if t is not None
     ]
-    flat = program.of_one_row(
-        {"x": x, "target": target, "dx": found[0]},
-        {
-            "numbers": numbers,
-            "weight": weight,
-            "bias": bias,
-            "loss": loss,
-            "dweight": found[1],
-            "dbias": found[2],
-        },
+    places += [
+        (name, t.data_ptr(), 0, t.stride(0) * t.itemsize, 0)
+        for name, t in labeled.items()
+        if t is not None
+    ]
+    places += [(n, t.data_ptr(), 1, 0, t.stride(0) * t.itemsize) for n, t in blocked.items()]
+    for block, (start, stop) in enumerate(_blocks(len(weight), features)):
+        program = _program(features, stop - start, bias is not None, wanted, x.dtype)
+        flat = program.of_one_row(
+            (name, address + start * of_label + block * of_block, step)
+            for name, address, step, of_label, of_block in places
+        )
+        rows = Rows(count, 1, None, False, threads_for(program.flops * count))
+        program.run(rows, flat, descending=False, chunk=_CHUNK, window=_WINDOW)
+
+
+def _losses(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss of each row, and the logarithm of its sum."""
+    blocks = len(_blocks(len(weight), x.shape[1]))
+    found = {name: x.new_empty(blocks, len(x)) for name in ("largest", "total", "score")}
+    _run(x, weight, bias, targets, (False,) * 3, {}, {}, found, {})
+    logarithms = torch.logsumexp(found["largest"] + found["total"].log(), 0)
+    return logarithms - found["score"].sum(0), logarithms
+
+
+def _gradients(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    logarithms: Tensor,
+    grad: Tensor,
+    wanted: tuple[bool, ...],
+) -> list[Tensor | None]:
+    """Those that are wanted, of x, weight and bias."""
+    dx = torch.zeros_like(x, memory_format=torch.contiguous_format) if wanted[0] else None
+    dweight = torch.empty_like(weight) if wanted[1] else None
+    dbias = torch.empty_like(bias) if wanted[2] and bias is not None else None
+    _run(
+        x,
+        weight,
+        bias,
+        targets,
+        wanted,
+        {"logarithm": logarithms, "before": dx, "dx": dx},
+        {"grad": grad},
+        {},
+        {"dweight": dweight, "dbias": dbias},
     )
-    program.run(
-        Rows(count, 1, None, False, threads_for(program.flops * count)),
-        flat,
-        descending=False,
-        chunk=_CHUNK,
-        window=max(1, _SCORES // labels),
-    )
-    return loss, found
+    return [dx, dweight, dbias]
 
 
 def _again(
