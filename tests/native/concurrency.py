@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from recurra_runtime.backend import core
 Values = dict[Any, NDArray[Any]]
 THREADS = (1, 2, 4)
 TIME = 13
+STEPS = 500
 
 
 def call_of(batch: int, threads: int, lengths: list[int] | None, *, descending: bool) -> Call:
@@ -105,6 +108,71 @@ def call_after_fork(program: Plain) -> None:
     same(wanted, results(program, call), program, sums=True)
 
 
+def stepper(threads: int, weights: NDArray[np.float32], held: list[Any]) -> Callable[[], bytes]:
+    """Steps of one product with a matrix that is large enough to be shared: what each gives."""
+    native: Any = core()
+    size = len(weights)
+    x, y = np.empty(size, np.float32), np.empty(size, np.float32)
+    linear = next(n for n, row in enumerate(native.rows()) if row[0] == "linear")
+    nothing = [-1, 0, 0, 0]
+    product = [linear, 1, size, size, 0, 2, 0, 0, 0, 0, 0, 0, 0, *nothing, *nothing]
+    program = native.Program.make(
+        [[0, size, 0, -1], [0, size * size, 0, -1], [0, size, 0, -1]],
+        [[], [], [], [product], [], [], [], []],
+        [[1, 0, size, size, size, 1]],
+        [],
+        [],
+        [],
+        3,
+        [0] * 7,
+    )
+    shape = [x.nbytes, 0, 1, size]
+    arguments = [[x.ctypes.data, size], [weights.ctypes.data, 0], [y.ctypes.data, size]]
+    place = [x.ctypes.data, *shape]
+    made = native.Stepper(
+        program, False, 1, arguments, [place], [y.ctypes.data, *shape], [], threads
+    )
+    held += [x, y]
+    draw = np.random.default_rng(0)
+
+    def step() -> bytes:
+        given = draw.standard_normal((1, size), np.float32)
+        out = np.empty((1, size), np.float32)
+        made.step(given, out)
+        return out.tobytes()
+
+    return step
+
+
+def share_steps() -> None:
+    """Bits do not depend on who takes a part, or comes too late for it."""
+    weights = np.random.default_rng(1).standard_normal((300, 300), np.float32)
+    held: list[Any] = []
+    alone = stepper(1, weights, held)
+    wanted = [alone() for _ in range(STEPS)]
+
+    def together(threads: int) -> None:
+        step = stepper(threads, weights, held)
+        for place, said in enumerate(wanted):
+            if place % 97 == 0:
+                time.sleep(0.002)  # the others fall asleep
+            assert step() == said, f"step {place} on {threads} threads differs"
+
+    for threads in THREADS[1:]:
+        together(threads)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(together, (2, 3, 4)))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            together(2)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the child's steps differ"
+
+
 def main(path: str, count: str = "") -> None:
     programs = load(Path(path))
     programs = programs[: int(count or len(programs))]
@@ -112,6 +180,7 @@ def main(path: str, count: str = "") -> None:
     call_at_once(programs)
     for program in programs[:2]:
         call_after_fork(program)
+    share_steps()
     print(f"{len(programs)} programs on {', '.join(map(str, THREADS))} threads")
 
 
