@@ -26,7 +26,7 @@ class Session:
         program: What a step is.
         batch: Number of rows.
         context: Arrays `[batch, ...]` of what does not change, where the program reads some.
-        threads: How many share the products with matrices of half a megabyte or more, while steps
+        threads: How many share the products with matrices of a quarter of a megabyte or more, while steps
             come one after another. Results do not depend on it. None takes up to four of those that
             the process may use; with 1 nothing runs beside the caller's own thread.
 
