@@ -67,7 +67,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _navigation(config: MkDocsConfig, pages: dict[str, str], library: _Library) -> list[object]:
     """The navigation of mkdocs.yml with the pages that there are, and with the reference."""
-    written = {path.name for path in Path(config.docs_dir).glob("*.md")}
+    folder = Path(config.docs_dir)
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.md")}
     listed = [next(iter(entry.items())) for entry in config.nav or []]
     result: list[object] = []
     for title, path in listed:
