@@ -53,7 +53,6 @@ public:
           held_total_(size(Place::held_total) * batch_),
           totals_(size(Place::total) * threads_),
           all_{program, call_, kernel_, shared_.data(), held_.data(), held_total_.data(), {}, {}} {
-        std::fill_n(held_total_.data(), size(Place::held_total) * batch_, T(0));
         place_totals();
     }
 
@@ -67,6 +66,7 @@ public:
 
     // All steps of the call.
     void run() {
+        std::fill_n(held_total_.data(), size(Place::held_total) * batch_, T(0));
         if (batch_ >= threads_)
             in_parts(threads_, [&](std::size_t part) { rows(part); });
         else

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.engine.projected import can_project, fused_cross_entropy
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, kind_of
 from recurra.sequences import PaddedSequence
 
 __all__ = [
@@ -109,6 +109,21 @@ def projected_cross_entropy(
     """
     given, wanted = _pair(features, targets, lengths, element_axes=1)
     x, y = given.valid(), wanted.valid()
+    for name, tensor in (("weight", weight), ("bias", bias)):
+        if not isinstance(tensor, Tensor) and (name == "weight" or tensor is not None):
+            raise ShapeError(
+                f"projected_cross_entropy: expected a tensor as {name}, got {kind_of(tensor)}."
+            )
+        mixed = torch.is_autocast_enabled(x.device.type)
+        if (
+            not mixed
+            and tensor is not None
+            and (tensor.dtype, tensor.device) != (x.dtype, x.device)
+        ):
+            raise ShapeError(
+                f"projected_cross_entropy: expected a {name} of {x.dtype} on {x.device}, like the "
+                f"features, got {tensor.dtype} on {tensor.device}."
+            )
     if weight.dim() != 2 or weight.shape[1] != x.shape[-1]:
         raise ShapeError(
             f"projected_cross_entropy: expected a weight [classes, {x.shape[-1]}], as wide as the "
@@ -120,12 +135,15 @@ def projected_cross_entropy(
             f"{list(bias.shape)}."
         )
     if y.is_floating_point() or y.dtype == torch.bool:
-        raise ShapeError(f"cross_entropy: expected whole numbers as targets, got {y.dtype}.")
+        raise ShapeError(
+            f"projected_cross_entropy: expected whole numbers as targets, got {y.dtype}."
+        )
     y = y.long()
     if y.numel() and (int(y.min()) < 0 or int(y.max()) >= len(weight)):
         wrong = y[(y < 0) | (y >= len(weight))]
         raise ShapeError(
-            f"cross_entropy: expected targets 0 to {len(weight) - 1}, got {int(wrong[0])}."
+            f"projected_cross_entropy: expected targets 0 to {len(weight) - 1}, got "
+            f"{int(wrong[0])}."
         )
     if can_project(x, weight, bias):
         return fused_cross_entropy(x, weight, bias, y)

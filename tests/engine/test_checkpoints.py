@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +17,31 @@ TIME, BATCH = 13, 5
 LENGTHS = torch.tensor([13, 4, 0, 9, 1])
 
 
+class Speaker(NamedTuple):
+    """What belongs to a row."""
+
+    voice: Tensor
+
+
+class Listening(recurra.Cell):
+    """A cell whose context meets a weight of its own, before time."""
+
+    takes_context = True
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.read = torch.nn.Linear(input_size + hidden_size, hidden_size)
+        self.hear = torch.nn.Linear(2, hidden_size, bias=False)
+
+    def initial_state(self, batch: int) -> recurra.HiddenState:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x, state, context=None, noise=None):  # type: ignore[no-untyped-def]
+        heard = torch.sigmoid(self.hear(context.voice))
+        h = torch.tanh(self.read(torch.cat([x, state.h], 1))) * heard + context.voice[:, :1]
+        return h, recurra.HiddenState(h)
+
+
 def _results(cell: recurra.Cell, every: int | None, **settings: object) -> list[Tensor]:
     """All that a call gives, and the gradients of a loss of all of it."""
     generator = torch.Generator().manual_seed(1)
@@ -25,11 +52,14 @@ def _results(cell: recurra.Cell, every: int | None, **settings: object) -> list[
         ).requires_grad_(),
         cell.initial_state(BATCH),
     )
+    voice = torch.randn(BATCH, 2, generator=generator, dtype=torch.float64, requires_grad=True)
+    if cell.takes_context:
+        settings["context"] = Speaker(voice)
     found = run(cell, x, state, return_states=True, checkpoint_every=every, **settings)  # type: ignore[arg-type]
     results = [*states.leaves(found)]
     weights = [torch.randn(r.shape, generator=generator, dtype=r.dtype) for r in results]
     loss = torch.stack([(r * w).sum() for r, w in zip(results, weights, strict=True)]).sum()
-    sources = [x, *states.leaves(state), *cell.parameters()]
+    sources = [x, *states.leaves(state), *cell.parameters(), *[voice][: cell.takes_context]]
     return [*results, *torch.autograd.grad(loss, sources)]
 
 
@@ -37,7 +67,7 @@ def _results(cell: recurra.Cell, every: int | None, **settings: object) -> list[
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
 @pytest.mark.parametrize("resets", [False, True])
-@pytest.mark.parametrize("make", [recurra.LSTMCell, recurra.GRUCell, recurra.SLSTMCell])
+@pytest.mark.parametrize("make", [recurra.LSTMCell, recurra.GRUCell, recurra.SLSTMCell, Listening])
 def test_windows_change_nothing(
     make: type[recurra.Cell], resets: bool, lengths: Tensor | None, reverse: bool, backend: str
 ) -> None:

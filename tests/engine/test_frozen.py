@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import pickle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,3 +258,29 @@ def test_shapes_and_numbers_are_looked_at_however_they_come() -> None:
     assert not any(array.any() for array in model.state)
     with pytest.raises(ValueError, match="rows: expected an index or a mask of 2 rows, got 7"):
         session.reset(7)
+
+
+def test_a_context_that_is_not_given_is_asked_for() -> None:
+    layer = recurra.Recurrent(Reads(3, 4))
+    with pytest.raises(SettingError, match="Reads reads a context: pass context="):
+        layer.frozen()
+
+
+def test_a_program_travels_a_session_does_not() -> None:
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4))
+    session = layer.frozen()
+    for refused in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match=r"keep session\.program"):
+            refused(session)
+    again = Session(pickle.loads(pickle.dumps(session.program)))
+    x = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(again.step(x), session.step(x))
+
+
+@pytest.mark.skipif(not native_available(), reason="there is no native module")
+def test_a_cell_in_a_layer_is_explained_with_the_context_that_is_offered() -> None:
+    layer, topic = recurra.Recurrent(Reads(4, 5)), Topic(torch.randn(BATCH, 4))
+    (told,) = recurra.explain(layer, context=topic).choices
+    assert told.backend == "native"
+    (told,) = recurra.explain(layer).choices
+    assert "Reads reads a context, and none is given" in told.reason

@@ -381,3 +381,67 @@ def test_memory_is_autograds_to_let_go():
     ):
         recurra.run(recurra.LSTMCell(8, 64), x, backend="native")
     assert sum(saved) > 300 * 4 * 5 * 64 * 4, "gates and states"
+
+
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_second_derivatives_with_resets(reverse, every):
+    """As many rows as features: a mark that met the wrong axis would not be noticed."""
+    torch.manual_seed(0)
+    cell = recurra.GRUCell(3, 4).double()
+    x = torch.randn(6, 4, 3, dtype=torch.float64, requires_grad=True)
+    resets = torch.rand(6, 4) < 0.4
+
+    def both(backend):
+        options = {"resets": resets, "reverse": reverse, "checkpoint_every": every}
+        y = recurra.run(cell, x, backend=backend, **options).outputs
+        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        return first, *torch.autograd.grad(first.square().sum(), x)
+
+    for ours, wanted in zip(both("native"), both("loop"), strict=True):
+        torch.testing.assert_close(ours, wanted, atol=1e-12, rtol=1e-9)
+
+
+def test_lengths_that_change_later_are_those_of_the_call():
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4), backend="native")
+    x = torch.randn(10, 3, 3, requires_grad=True)
+    lengths = torch.tensor([2, 4, 1])
+    (wanted,) = torch.autograd.grad(layer(x, lengths=lengths).outputs.square().sum(), x)
+    loss = layer(x, lengths=lengths).outputs.square().sum()
+    lengths.fill_(10)
+    assert torch.equal(torch.autograd.grad(loss, x)[0], wanted)
+
+
+def test_negated_views_are_what_they_stand_for():
+    x = torch._neg_view(torch.randn(6, 2, 3))
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4), backend="native")
+    state = recurra.HiddenState(torch._neg_view(torch.randn(2, 4)))
+    plain = recurra.HiddenState(state.h.clone())
+    assert torch.equal(layer(x, state).outputs, layer(x.clone(), plain).outputs)
+    weight = torch.randn(9, 3)
+    targets = torch.zeros(6, 2, dtype=torch.int64)
+    got = recurra.projected_cross_entropy(x, weight, None, targets)
+    torch.testing.assert_close(
+        got, recurra.projected_cross_entropy(x.clone(), weight, None, targets)
+    )
+    own = torch.randn(6, 2, 3, requires_grad=True)
+    grads = torch._neg_view(torch.randn(6, 2, 4))
+    a, b = (torch.autograd.grad(layer(own).outputs, own, g)[0] for g in (grads, grads.clone()))
+    assert torch.equal(a, b)
+
+
+def test_several_gradients_at_once():
+    """torch's own transform of the way back."""
+    layer = recurra.Recurrent(recurra.LSTMCell(3, 4), backend="native")
+    x = torch.randn(6, 2, 3, requires_grad=True)
+    weight = torch.randn(9, 3, requires_grad=True)
+    many = torch.randn(3, 6, 2, 4)
+    y = layer(x).outputs
+    together = torch.autograd.grad(y, x, many, is_grads_batched=True, retain_graph=True)[0]
+    for grad, got in zip(many, together, strict=True):
+        torch.testing.assert_close(got, torch.autograd.grad(y, x, grad, retain_graph=True)[0])
+    loss = recurra.projected_cross_entropy(x, weight, None, torch.zeros(6, 2, dtype=torch.int64))
+    scales = torch.tensor([1.0, -2.0])
+    together = torch.autograd.grad(loss, x, scales, is_grads_batched=True, retain_graph=True)[0]
+    (one,) = torch.autograd.grad(loss, x)
+    torch.testing.assert_close(together, torch.stack([one, -2 * one]))

@@ -26,9 +26,9 @@ class Session:
         program: What a step is.
         batch: Number of rows.
         context: Arrays `[batch, ...]` of what does not change, where the program reads some.
-        threads: How many share the products with matrices of a quarter of a megabyte or more, while steps
-            come one after another. Results do not depend on it. None takes up to four of those that
-            the process may use; with 1 nothing runs beside the caller's own thread.
+        threads: How many share the products with matrices of a quarter of a megabyte or more, while
+            steps come one after another. Results do not depend on it. None takes up to four of
+            those that the process may use; with 1 nothing runs beside the caller's own thread.
 
     Raises:
         ValueError: No rows, no threads, or a context that does not fit.
@@ -106,6 +106,17 @@ class Session:
         except TypeError:  # not as the stepper takes them
             self._step(*self.program.read(self.program.inputs, inputs, self.batch), out)
         return out
+
+    def __reduce__(self) -> Any:
+        """Refused: a session is memory and threads. Its program can be pickled and copied.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "a Session cannot be pickled or copied: keep session.program, and make "
+            "recurra_runtime.Session(program) where it is to run"
+        )
 
     @property
     def state(self) -> tuple[NDArray[Any], ...]:

@@ -84,8 +84,9 @@ def explain(
         noise: given noise; if None, what each cell would draw as it is now.
         return_states: whether every step's state is wanted.
         backend: the one that would be forced; a layer's own if None.
-        others: the other arguments of :func:`recurra.engine.run`. They run on every backend, and
-            are taken so that a call can be asked about as it stands.
+        others: the other arguments of :func:`recurra.engine.run`, so that a call can be asked about
+            as it stands. ``context`` is offered to every cell, the rest to a cell that is asked
+            about itself.
 
     Raises:
         ShapeError: there is no cell in the module.
@@ -165,12 +166,15 @@ def _example(
     """
     made_up = not alone or inputs is None
     if made_up:
-        step = cell.example_input(1)
+        rows = next((leaf.shape[0] for leaf in states.leaves(others.get("context"))), 1)
+        step = cell.example_input(rows)
         if step is None:
             return None
         inputs = states.map_tree(lambda leaf: leaf.expand(2, *leaf.shape), step)
     given: dict[str, Any] = {
-        name: others.get(name) if alone else None for name in _ELSE if name != "parameters"
+        name: others.get(name) if alone or name == "context" else None
+        for name in _ELSE
+        if name != "parameters"
     }
     with torch.random.fork_rng():
         try:
@@ -186,7 +190,7 @@ def _example(
         except ShapeError:
             if not made_up:
                 raise
-            return None  # it reads a context, say, that nobody gave
+            return None  # it reads a context that nobody gave
 
 
 def _planned(cell: Cell, facts: Facts) -> PlanReport | None:

@@ -55,7 +55,8 @@ def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree 
             return _frozen(step, given, named)
     except Unrecordable as problem:
         raise BackendError(
-            f"{type(module).__name__} cannot be frozen: {problem}. Run it as it is."
+            f"{type(module).__name__} cannot be frozen: {str(problem).rstrip('.')}. "
+            "Run it as it is."
         ) from None
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["TorchDispatchMode", "dispatch_modes", "outside_graphs", "transformed"]
+__all__ = ["TorchDispatchMode", "batched", "dispatch_modes", "outside_graphs", "transformed"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,6 +24,12 @@ def transformed() -> bool:
     """
     peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
     return peek is None or peek() is not None
+
+
+def batched(*tensors: Tensor | None) -> bool:
+    """Does one of them stand for several, as gradients with ``is_grads_batched`` do?"""
+    has_storage = getattr(torch._C, "_has_storage", None)
+    return has_storage is None or not all(t is None or has_storage(t) for t in tensors)
 
 
 def dispatch_modes() -> int | None:

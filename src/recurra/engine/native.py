@@ -63,6 +63,8 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
     if facts.return_named:
         return "named values are asked for, which are read from the step itself"
     call = facts.call
+    if call is None and cell.takes_context:
+        return f"{type(cell).__name__} reads a context, and none is given"
     if call is None:
         return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
     given = given_of(call)
@@ -109,20 +111,22 @@ def _run(
     dtype, count = machine.dtype, len(machine.plan.states)
     tensors: dict[Name, Tensor] = {}
     for (kind, place), leaf in given:
-        leaf = leaf if leaf.dtype is dtype else leaf.to(dtype)
+        leaf = leaf.resolve_neg() if leaf.dtype is dtype else leaf.to(dtype)
         lead = 2 if kind in ("x", "noise") else 1
         name = ("from", place) if kind == "state" else (kind, place)
         tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
     for place, tensor in enumerate(shared):
-        tensors["shared", place] = tensor
+        tensors["shared", place] = tensor.resolve_neg()
     initial = list(states.leaves(call.initial))
     if call.resets is not None:
         marks = call.resets
         if call.reverse:  # the state begins anew behind a marked step, which is before the next one
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
-        tensors["reset", 0] = marks.to(dtype).contiguous()
+        tensors["reset", 0] = marks.to(dtype).contiguous().unsqueeze(-1)
         tensors |= {("initial", place): leaf.contiguous() for place, leaf in enumerate(initial)}
-    rows = machine.rows(call.time, call.batch, call.lengths, call.reverse)
+    # They are read again for the gradient, whatever became of the caller's.
+    lengths = call.lengths.clone() if call.lengths is not None and machine.learns else call.lengths
+    rows = machine.rows(call.time, call.batch, lengths, call.reverse)
     y, *rest = run_through(machine, rows, tensors, call.checkpoint_every)
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:

@@ -22,6 +22,7 @@ from torch import Tensor
 import recurra_runtime
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import SHARED, STEP, Graph, Value
+from recurra.engine.internals import batched
 from recurra.engine.machine import Program, Rows, threads_for
 from recurra.engine.plan import sections
 from recurra.engine.record import other_modes
@@ -50,6 +51,8 @@ def can_project(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         # The scores of fewer labels are less than what goes in.
         and x.shape[1] <= weight.shape[0] < _MOST
         and weight.is_contiguous()
+        and x.shape[1] > 0
+        and not any(t.is_neg() for t in tensors)
         and (bias is None or bias.is_contiguous())
         and other_modes() is None
     )
@@ -81,7 +84,7 @@ class _Projected(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, bias, targets, logarithms = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():  # gradients of gradients are asked for
+        if torch.is_grad_enabled() or batched(grad):  # gradients of gradients, or several at once
             return (*_again(x, weight, bias, targets, grad, wanted), None)
         return (*_gradients(x, weight, bias, targets, logarithms, grad, wanted), None)
 
@@ -238,9 +241,10 @@ def _again(
     grad: Tensor,
     wanted: tuple[bool, ...],
 ) -> list[Tensor | None]:
-    """The gradients in plain torch, so that they have gradients themselves."""
-    scores = torch.nn.functional.linear(x, weight, bias)
-    loss = torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
+    """The gradients in plain torch: they have gradients themselves, and know torch's transforms."""
+    with torch.enable_grad():
+        scores = torch.nn.functional.linear(x, weight, bias)
+        loss = torch.nn.functional.cross_entropy(scores, targets, reduction="sum")
     asked = [t for t, yes in zip((x, weight, bias), wanted, strict=True) if yes and t is not None]
     back = iter(torch.autograd.grad(loss, asked, grad, create_graph=True))
     return [next(back) if yes else None for yes in wanted]

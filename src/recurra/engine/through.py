@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recurra.engine.frame import Frame, block_of
 from recurra.engine.graph import HELD, STEP, Value
+from recurra.engine.internals import batched
 from recurra.engine.interpreter import through_time
 from recurra.engine.machine import Machine, Name, Rows, Windows, side_by_side
 
@@ -171,7 +172,7 @@ class _Through(torch.autograd.Function):
         machine: Machine = ctx.machine
         tensors = ctx.saved_tensors
         given, kept = dict(zip(ctx.names, tensors, strict=False)), tensors[len(ctx.names) :]
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or batched(*grads):
             results = _again(machine, ctx.rows, given, grads)
         else:
             backward = _Backward(machine, ctx.rows, given, grads, whole=ctx.every is None)
@@ -279,6 +280,7 @@ class _Backward:
             grad = _zeros(value.size, self.machine.dtype)
             frame.back.place(flat, name, grad.data_ptr(), 0, 0)
             return grad
+        grad = grad.resolve_neg()
         if not side_by_side(grad, 1 if start is None else 2):
             grad = grad.contiguous()
         step, row = (0, grad.stride(0)) if start is None else grad.stride()[:2]
@@ -290,11 +292,18 @@ class _Backward:
 def _again(
     machine: Machine, rows: Rows, given: dict[Name, Tensor], grads: Sequence[Tensor | None]
 ) -> dict[Name, Tensor]:
-    """The gradients in plain torch, so that they have gradients themselves."""
+    """The gradients in plain torch: they have gradients themselves, and know torch's transforms."""
     names = [name for name, tensor in given.items() if tensor.requires_grad]
-    found = through_time(
-        machine.plan, rows.time, rows.batch, rows.lengths, rows.reverse, given, machine.all_states
-    )
+    with torch.enable_grad():
+        found = through_time(
+            machine.plan,
+            rows.time,
+            rows.batch,
+            rows.lengths,
+            rows.reverse,
+            given,
+            machine.all_states,
+        )
     pairs = [
         (out, grad)
         for out, grad in zip(found, grads, strict=True)

@@ -137,6 +137,13 @@ class Layer(nn.Module, abc.ABC):
                 "cannot step. Use a layer that runs forward only."
             )
 
+        reads = next((p for p in self.modules() if isinstance(p, Cell) and p.takes_context), None)
+        if reads is not None and context is None:
+            raise SettingError(
+                f"frozen: {type(reads).__name__} reads a context: pass context=, a named tuple of "
+                f"tensors [batch={batch}, ...]."
+            )
+
         def step(x: Tree, state: Tree, context: Tree) -> tuple[Tensor, Tree]:
             one = map_tree(lambda leaf: leaf.unsqueeze(0), x)
             outputs, _, state = self.through_time(one, None, state, context, None)
