@@ -89,7 +89,8 @@ def report(plan: Plan, itemsize: int) -> PlanReport:
 
 def _phases(title: str, phases: dict[str, str]) -> list[str]:
     width = max(map(len, _SHOWN.values()))
-    return [f"{title}, {_SHOWN[name]:<{width}}  {told}" for name, told in phases.items()]
+    width += len("gradient, ")
+    return [f"{f'{title}, {_SHOWN[name]}':<{width}}  {told}" for name, told in phases.items()]
 
 
 def _words(sections: Sections) -> dict[str, str]:
