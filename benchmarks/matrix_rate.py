@@ -22,8 +22,8 @@ from torch.utils.mkldnn import to_mkldnn
 
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import SHARED, STEP, Graph
-from recurra.engine.machine import Program, Rows
 from recurra.engine.plan import sections
+from recurra.engine.programs import Program, Rows
 
 SEED = 0
 SIZE = 2048

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def threads(monkeypatch):
     """Several threads, whatever the machine has, and however small the work is."""
-    monkeypatch.setattr("recurra.engine.machine._SHARED_FROM", 1.0)
+    monkeypatch.setattr("recurra.engine.programs._SHARED_FROM", 1.0)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -1,83 +1,24 @@
-"""A planned step as two programs of the native machine, and how rows lie in a call of them."""
+"""A planned step as two programs of the native machine, and where all lies in a call of them."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
-from recurra.engine.frame import Frame
-from recurra.engine.graph import SHARED, STEP, Value
+from recurra.engine.graph import HELD, SHARED, STEP, Value
 from recurra.engine.plan import Plan
-from recurra.engine.threads import share_threads
-from recurra_runtime.backend import core
+from recurra.engine.programs import Form, Name, Program, Rows, threads_for
 
-__all__ = ["Machine", "Name", "Program", "Rows", "Windows", "dense", "side_by_side", "threads_for"]
+__all__ = ["Frame", "Machine", "dense", "side_by_side"]
 
-Name = tuple[str, int]
-
-# Rows of a chunk, between whose parts values are kept; and of a window, which fits the cache.
-_CHUNK, _WINDOW = 256, 32
 # Sizes of calls that are known at a time.
 _MOST_FRAMES = 64
-# Operations below which another thread costs more than it does.
-_SHARED_FROM = 2e6
-
-
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """How the rows of a call lie in time.
-
-    Args:
-        time: steps.
-        batch: rows.
-        lengths: ``[batch]``, or None if all are whole.
-        reverse: whether steps run from last to first.
-        threads: how many share the call: the same number forward and back, since it decides in
-            which order rows lie in memory that is kept between.
-    """
-
-    time: int
-    batch: int
-    lengths: Tensor | None
-    reverse: bool
-    threads: int
-
-    def window(self, start: int, stop: int) -> Rows:
-        """Some of the steps."""
-        if (start, stop) == (0, self.time):
-            return self
-        lengths = self.lengths
-        if lengths is not None:
-            lengths = (lengths - start).clamp(0, stop - start)
-        return Rows(stop - start, self.batch, lengths, self.reverse, self.threads)
-
-    def windows(self, size: int) -> list[tuple[int, int]]:
-        """First and last step (and one) of windows of so many steps, as time runs."""
-        starts = range(0, self.time, size)
-        found = [(start, min(start + size, self.time)) for start in starts]
-        return found[::-1] if self.reverse else found
-
-    @property
-    def slices(self) -> int:
-        """Into how many parts rows are dealt; 1 where the steps are shared, not the rows."""
-        return self.threads if self.batch >= self.threads else 1
-
-    def dealt(self) -> tuple[Tensor | None, Tensor | None]:
-        """Lengths and rows in the order of the threads: each gets long and short ones."""
-        if self.lengths is None:
-            return None, None
-        order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
-        if parts > 1:
-            order = torch.cat([order[parts - 1 - part :: parts] for part in range(parts)])
-        return self.lengths[order], order
 
 
 class Machine:
@@ -229,115 +170,87 @@ def _read(sections: Any) -> set[Value]:
     }
 
 
-class Program:
-    """A verified program and the slots of its arguments.
+class Frame:
+    """Where everything lies in calls of so many steps and rows.
+
+    Owned going forward: what is told of every step (``machine.outputs``), the block, the states at
+    the end. Going back: the same without the ends, then the memory of the states' gradients, their
+    gradients at the beginning, and the other gradients in the plan's order.
 
     Args:
-        assembled: its parts.
-        dtype: of all numbers.
+        machine: whose programs they are.
+        time: steps.
+        batch: rows.
+        reverse: whether steps run from last to first.
     """
 
-    width = 6
-    """Numbers of an argument: address, strides of a step and of a row, shift, ring, mapped."""
+    def __init__(self, machine: Machine, time: int, batch: int, reverse: bool) -> None:
+        plan, self._size_of = machine.plan, machine.dtype.itemsize
+        states = range(len(plan.states))
+        inner = ("dy", "dstate", "dstates", "state")
+        given = [name for name in plan.inputs if name[0] not in inner]
+        begins = [("from", place) for place in states]
+        block = len(machine.outputs)
+        self.bytes = self.back_bytes = 0
+        self.steps = [value.size * batch * self._size_of for value, _ in machine.outputs]
+        """Bytes of a step of what is told of every step."""
+        self.forward = Form(machine.forward, [*given, *begins])
+        forms = [self.forward]
+        if machine.backward is not None:
+            self.back = Form(machine.backward, given)
+            forms.append(self.back)
+        ahead, behind = (1, 0) if reverse else (0, 1)  # where a state is read, and left
+        for place, value in enumerate(plan.states):
+            row = value.size
+            step = batch * row
+            number, ring, offset = machine.state_number(place), 0, 0
+            mapped = int(number is not None)
+            if number is None:
+                number, ring = block, 0 if machine.learns else 1
+                offset = self._reserve(step * (2 if ring else time + 1))
+            for form in forms:
+                form.put(("state", place), number, offset, step, row, ahead, ring, mapped)
+                form.put(("state_out", place), number, offset, step, row, behind, ring, mapped)
+            self.forward.put(("to", place), block + 1 + place, 0, 0, row, mapped=1)
+        if machine.y_state is None:
+            for form in forms:
+                form.put(("y", 0), block - 1, 0, batch * plan.y.size, plan.y.size, mapped=1)
+        for place, value in enumerate(plan.saved):
+            step = batch * value.size if value.span == STEP else 0
+            count = value.size if value.span == SHARED else batch * value.size
+            offset = self._reserve(count * (time if value.span == STEP else 1))
+            for form in forms:
+                form.put(("saved", place), block, offset, step, value.size)
+        if machine.backward is not None:
+            self._going_back(machine, batch, block + 1, (behind, ahead))
 
-    def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
-        native: Any = core()
-        share_threads()
-        self._windows_of = native.Windows
-        self.slots = {a.name: place * self.width for place, a in enumerate(assembled.arguments)}
-        self._made = native.Program.make(*assembled.parts)
-        self._doubles = dtype is torch.float64
-        self.constants = np.array(assembled.constants, np.float64 if self._doubles else np.float32)
-        self.flops = assembled.flops
-        self.blank = [0] * (self.width * (len(self.slots) + 1))
-        self.blank[-self.width] = self.constants.ctypes.data
-
-    def of_one_row(self, places: Iterable[tuple[Name | str, int, int]]) -> list[int]:
-        """The arguments of a call of one row.
-
-        Args:
-            places: names, addresses, and distances of steps; names that it has not are left out.
-        """
-        flat = self.blank.copy()
-        for name, address, step in places:
-            at = self.slots.get(name)
-            if at is not None:
-                flat[at : at + 2] = (address, step)
-        return flat
-
-    def run(
-        self,
-        rows: Rows,
-        flat: list[int],
-        *,
-        descending: bool,
-        windows: Windows | None = None,
-        chunk: int = _CHUNK,
-        window: int = _WINDOW,
+    def _going_back(
+        self, machine: Machine, batch: int, number: int, shifts: tuple[int, int]
     ) -> None:
-        """Call the machine with arguments in their slots.
+        ahead, behind = shifts  # time runs the other way
+        for place, value in enumerate(machine.plan.states):
+            row, offset = value.size, self.back_bytes
+            step = batch * row
+            self.back_bytes += _lines(2 * step * self._size_of)
+            self.back.put(("dstate", place), number, offset, step, row, ahead, ring=1)
+            self.back.put(("dstate_out", place), number, offset, step, row, behind, ring=1)
+            self.back.put(("dto", place), number + 1 + place, 0, 0, row, mapped=1)
+        number += 1 + len(machine.plan.states)
+        for place, (name, value, _) in enumerate(machine.gradients):
+            step = batch * value.size if value.span == STEP else 0
+            row = 0 if value.span == SHARED else value.size
+            mapped = int(value.span in (STEP, HELD))
+            self.back.put(("d", name), number + place, 0, step, row, mapped=mapped)
 
-        Args:
-            rows: of the call.
-            flat: the arguments, ``width`` numbers each.
-            descending: whether steps run from last to first.
-            windows: the call that this is a window of; None if it is a whole one.
-            chunk: rows between whose parts values are kept.
-            window: rows that are computed together.
-        """
-        lengths, order = rows.dealt()
-        told = self._told(rows, lengths, order, flat, descending, chunk, window)
-        if windows is None:
-            self._made.run(self._doubles, told)
-            return
-        if windows.running is None:
-            windows.running = self._windows_of(self._made, self._doubles, told)
-        windows.running.run(told)
-
-    def _told(
-        self,
-        rows: Rows,
-        lengths: Tensor | None,
-        order: Tensor | None,
-        flat: list[int],
-        descending: bool,
-        chunk: int,
-        window: int,
-    ) -> list[int]:
-        """A call in numbers."""
-        share = -(-rows.batch // rows.slices)
-        return [
-            rows.time,
-            rows.batch,
-            0 if lengths is None else lengths.data_ptr(),
-            0 if order is None else order.data_ptr(),
-            descending,
-            rows.threads,
-            max(1, min(rows.time, -(-chunk // share))),
-            max(1, -(-window // share)),
-            *flat,
-        ]
+    def _reserve(self, count: int) -> int:
+        """So many numbers of the block, on lines of the cache of their own."""
+        start = self.bytes
+        self.bytes += _lines(count * self._size_of)
+        return start
 
 
-class Windows:
-    """A call of one program that comes in windows of steps, all of the same rows.
-
-    What all rows share is packed for the first window alone; sums over rows go on from window to
-    window, and are told at the end.
-    """
-
-    def __init__(self) -> None:
-        self.running: Any = None
-
-    def end(self) -> None:
-        """No window is to come: sums over rows lie where the arguments of the first one said."""
-        if self.running is not None:
-            self.running.end()
-
-
-def threads_for(operations: float) -> int:
-    """How many threads are worth their coming for so much work."""
-    return max(1, min(torch.get_num_threads(), int(operations / _SHARED_FROM)))
+def _lines(count: int) -> int:
+    return -(-count // 64) * 64
 
 
 def side_by_side(tensor: Tensor, lead: int) -> bool:

@@ -13,7 +13,8 @@ from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.loop import LOOP
-from recurra.engine.machine import Machine, Name, side_by_side
+from recurra.engine.machine import Machine, side_by_side
+from recurra.engine.programs import Name
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
 from recurra.engine.through import run_through

@@ -23,8 +23,8 @@ import recurra_runtime
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph import SHARED, STEP, Graph, Value
 from recurra.engine.internals import batched
-from recurra.engine.machine import Program, Rows, threads_for
 from recurra.engine.plan import sections
+from recurra.engine.programs import Program, Rows, threads_for
 from recurra.engine.record import other_modes
 
 __all__ = ["can_project", "fused_cross_entropy"]

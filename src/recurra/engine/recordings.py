@@ -23,8 +23,9 @@ from recurra.engine.call import Call
 from recurra.engine.fingerprint import Path, fingerprint, own_tensors
 from recurra.engine.graph import HELD, STEP, Graph, Value
 from recurra.engine.lower import Lowered, lower
-from recurra.engine.machine import Machine, Name
+from recurra.engine.machine import Machine
 from recurra.engine.plan import plan
+from recurra.engine.programs import Name
 from recurra.engine.proof import check_gradients, check_numbers, drawn, unseen
 from recurra.engine.record import Unrecordable, record
 from recurra.modules import own_parts, twin

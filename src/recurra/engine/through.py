@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.frame import Frame, block_of
 from recurra.engine.graph import HELD, STEP, Value
 from recurra.engine.internals import batched
 from recurra.engine.interpreter import through_time
-from recurra.engine.machine import Machine, Name, Rows, Windows, side_by_side
+from recurra.engine.machine import Frame, Machine, side_by_side
+from recurra.engine.programs import Name, Rows, Windows, block_of
 
 __all__ = ["run_through"]
 

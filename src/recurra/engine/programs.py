@@ -1,0 +1,264 @@
+"""A program of the native machine, as it is called: rows in time, arguments, memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recurra.engine.assemble import Assembled
+from recurra.engine.threads import share_threads
+from recurra_runtime.backend import core
+
+__all__ = ["Form", "Name", "Program", "Rows", "Windows", "block_of", "threads_for"]
+
+Name = tuple[str, int]
+
+# Rows of a chunk, between whose parts values are kept; and of a window, which fits the cache.
+_CHUNK, _WINDOW = 256, 32
+# Operations below which another thread costs more than it does.
+_SHARED_FROM = 2e6
+# Bytes of a block that torch has sooner than the workspace.
+_SMALL = 1 << 16
+# Axes in front of a row's features, of what a call is given.
+_LEADS = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """How the rows of a call lie in time.
+
+    Args:
+        time: steps.
+        batch: rows.
+        lengths: ``[batch]``, or None if all are whole.
+        reverse: whether steps run from last to first.
+        threads: how many share the call: the same number forward and back, since it decides in
+            which order rows lie in memory that is kept between.
+    """
+
+    time: int
+    batch: int
+    lengths: Tensor | None
+    reverse: bool
+    threads: int
+
+    def window(self, start: int, stop: int) -> Rows:
+        """Some of the steps."""
+        if (start, stop) == (0, self.time):
+            return self
+        lengths = self.lengths
+        if lengths is not None:
+            lengths = (lengths - start).clamp(0, stop - start)
+        return Rows(stop - start, self.batch, lengths, self.reverse, self.threads)
+
+    def windows(self, size: int) -> list[tuple[int, int]]:
+        """First and last step (and one) of windows of so many steps, as time runs."""
+        starts = range(0, self.time, size)
+        found = [(start, min(start + size, self.time)) for start in starts]
+        return found[::-1] if self.reverse else found
+
+    @property
+    def slices(self) -> int:
+        """Into how many parts rows are dealt; 1 where the steps are shared, not the rows."""
+        return self.threads if self.batch >= self.threads else 1
+
+    def dealt(self) -> tuple[Tensor | None, Tensor | None]:
+        """Lengths and rows in the order of the threads: each gets long and short ones."""
+        if self.lengths is None:
+            return None, None
+        order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
+        if parts > 1:
+            order = torch.cat([order[parts - 1 - part :: parts] for part in range(parts)])
+        return self.lengths[order], order
+
+
+class Program:
+    """A verified program and the slots of its arguments.
+
+    Args:
+        assembled: its parts.
+        dtype: of all numbers.
+    """
+
+    width = 6
+    """Numbers of an argument: address, strides of a step and of a row, shift, ring, mapped."""
+
+    def __init__(self, assembled: Assembled, dtype: torch.dtype) -> None:
+        native: Any = core()
+        share_threads()
+        self._windows_of = native.Windows
+        self.slots = {a.name: place * self.width for place, a in enumerate(assembled.arguments)}
+        self._made = native.Program.make(*assembled.parts)
+        self._doubles = dtype is torch.float64
+        self.constants = np.array(assembled.constants, np.float64 if self._doubles else np.float32)
+        self.flops = assembled.flops
+        self.blank = [0] * (self.width * (len(self.slots) + 1))
+        self.blank[-self.width] = self.constants.ctypes.data
+
+    def of_one_row(self, places: Iterable[tuple[Name | str, int, int]]) -> list[int]:
+        """The arguments of a call of one row.
+
+        Args:
+            places: names, addresses, and distances of steps; names that it has not are left out.
+        """
+        flat = self.blank.copy()
+        for name, address, step in places:
+            at = self.slots.get(name)
+            if at is not None:
+                flat[at : at + 2] = (address, step)
+        return flat
+
+    def run(
+        self,
+        rows: Rows,
+        flat: list[int],
+        *,
+        descending: bool,
+        windows: Windows | None = None,
+        chunk: int = _CHUNK,
+        window: int = _WINDOW,
+    ) -> None:
+        """Call the machine with arguments in their slots.
+
+        Args:
+            rows: of the call.
+            flat: the arguments, ``width`` numbers each.
+            descending: whether steps run from last to first.
+            windows: the call that this is a window of; None if it is a whole one.
+            chunk: rows between whose parts values are kept.
+            window: rows that are computed together.
+        """
+        lengths, order = rows.dealt()
+        told = self._told(rows, lengths, order, flat, descending, chunk, window)
+        if windows is None:
+            self._made.run(self._doubles, told)
+            return
+        if windows.running is None:
+            windows.running = self._windows_of(self._made, self._doubles, told)
+        windows.running.run(told)
+
+    def _told(
+        self,
+        rows: Rows,
+        lengths: Tensor | None,
+        order: Tensor | None,
+        flat: list[int],
+        descending: bool,
+        chunk: int,
+        window: int,
+    ) -> list[int]:
+        """A call in numbers."""
+        share = -(-rows.batch // rows.slices)
+        return [
+            rows.time,
+            rows.batch,
+            0 if lengths is None else lengths.data_ptr(),
+            0 if order is None else order.data_ptr(),
+            descending,
+            rows.threads,
+            max(1, min(rows.time, -(-chunk // share))),
+            max(1, -(-window // share)),
+            *flat,
+        ]
+
+
+class Windows:
+    """A call of one program that comes in windows of steps, all of the same rows.
+
+    What all rows share is packed for the first window alone; sums over rows go on from window to
+    window, and are told at the end.
+    """
+
+    def __init__(self) -> None:
+        self.running: Any = None
+
+    def end(self) -> None:
+        """No window is to come: sums over rows lie where the arguments of the first one said."""
+        if self.running is not None:
+            self.running.end()
+
+
+def threads_for(operations: float) -> int:
+    """How many threads are worth their coming for so much work."""
+    return max(1, min(torch.get_num_threads(), int(operations / _SHARED_FROM)))
+
+
+def block_of(count: int) -> Tensor:
+    """So many bytes, which go back to the machine's workspace when nobody holds them any more."""
+    if count < _SMALL:
+        return torch.empty(count, dtype=torch.uint8)
+    native = core()
+    assert native is not None
+    return torch.from_numpy(native.keep(count))
+
+
+class Form:
+    """The arguments of a program but for their addresses.
+
+    Args:
+        program: whose they are.
+        given: what comes from outside of the call, by name: found where its tensor says.
+    """
+
+    def __init__(self, program: Program, given: Sequence[Name]) -> None:
+        self._slots, self._blank = program.slots, program.blank.copy()
+        self._owned: list[tuple[int, int, int]] = []
+        self._given: list[tuple[int, Name, int]] = []
+        for name in given:
+            at = self._slots.get(name)
+            if at is not None:
+                lead = _LEADS.get(name[0], 1)
+                self._blank[at + 5] = int(lead > 0)
+                self._given.append((at, name, lead))
+
+    def put(
+        self,
+        name: Any,
+        number: int,
+        offset: int,
+        step: int,
+        row: int,
+        shift: int = 0,
+        ring: int = 0,
+        mapped: int = 0,
+    ) -> None:
+        """An argument that lies so many bytes behind the start of an owned tensor."""
+        at = self._slots.get(name)
+        if at is not None:
+            self._owned.append((at, number, offset))
+            self._blank[at + 1 : at + 6] = (step, row, shift, ring, mapped)
+
+    def fill(
+        self, addresses: Sequence[int], given: Mapping[Name, Tensor], start: int = 0
+    ) -> list[int]:
+        """The arguments of a call.
+
+        Args:
+            addresses: of what the call owns.
+            given: what it is given.
+            start: its first step among those of what is given.
+        """
+        flat = self._blank.copy()
+        for at, number, offset in self._owned:
+            flat[at] = addresses[number] + offset
+        for at, name, lead in self._given:
+            tensor = given[name]
+            if lead == 2:
+                step, row, *_ = tensor.stride()
+                flat[at] = tensor.data_ptr() + start * step * tensor.itemsize
+                flat[at + 1], flat[at + 2] = step, row
+            else:
+                flat[at] = tensor.data_ptr()
+                if lead:
+                    flat[at + 2] = tensor.stride(0)
+        return flat
+
+    def place(self, flat: list[int], name: Name, address: int, step: int, row: int) -> None:
+        """One argument more, of rows in the caller's order."""
+        at = self._slots[name]
+        flat[at : at + 6] = (address, step, row, 0, 0, 1)
