@@ -265,7 +265,8 @@ def data(name: str) -> Path:
     """A file of the shared data, or the end of the benchmark with a reason."""
     path = DATA / name
     if not path.exists():
-        sys.exit(f"skipped: {path.relative_to(ROOT.parent)} is not here")
+        place = path.relative_to(ROOT.parent)
+        sys.exit(f"skipped: {place} is not here; docs/benchmarks.md says what belongs there")
     return path
 
 

@@ -79,7 +79,7 @@ def main() -> None:
             "disk": disk,
             "seconds": round(seconds),
         },
-        measured=["src/recurra/data", "src/recurra/training"],
+        measured=["src/recurra/data", "src/recurra/training", "src/recurra/engine"],
     )
 
 

@@ -200,7 +200,7 @@ def main() -> None:
             **found.to_json(),
             "onnx": versions() if versions else None,
         },
-        [*LAYER_CODE, "src/recurra/models/language.py", "runtime/src/recurra_runtime"],
+        [*LAYER_CODE, "src/recurra/models", "runtime/src/recurra_runtime"],
         seed=SEED,
         by_instruction_set=True,
         void=found.void,

@@ -76,14 +76,3 @@ class Saved:
         """Of all pieces that are not known, and not of these (results)."""
         known = self._known | {tensor.untyped_storage().data_ptr() for tensor in but}
         return sum(size for address, size in self._found.items() if address not in known)
-
-
-def functions_of(result: Tensor) -> list[Any]:
-    """All functions on the way back from a result, each once."""
-    found, todo = {}, [result.grad_fn]
-    while todo:
-        function = todo.pop()
-        if function is not None and function not in found:
-            found[function] = None
-            todo += [before for before, _ in function.next_functions]
-    return list(found)

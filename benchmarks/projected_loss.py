@@ -117,8 +117,7 @@ def main() -> None:
         },
         [
             "src/recurra/losses.py",
-            "src/recurra/engine/projected.py",
-            "src/recurra/engine/assemble",
+            "src/recurra/engine",
             "runtime/native",
         ],
         seed=SEED,

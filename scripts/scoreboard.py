@@ -43,6 +43,10 @@ def with_table(text: str) -> str:
 
 def main() -> int:
     """Write, or check."""
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit(
+            "scoreboard: writes the tables, or with --check alone says whether they are as measured"
+        )
     stale = []
     for page in PAGES:
         path = ROOT / page

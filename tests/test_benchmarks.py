@@ -345,9 +345,6 @@ def test_what_autograd_saves_is_counted_once(imported):
         result = z.exp()
     assert saved.bytes() == y.nbytes + result.nbytes
     assert saved.bytes([result]) == y.nbytes
-    names = [type(function).__name__ for function in processes.functions_of(result)]
-    assert names[:2] == ["ExpBackward0", "MulBackward0"]
-    assert names.count("TanhBackward0") == 1
 
 
 @pytest.mark.parametrize(

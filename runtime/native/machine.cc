@@ -2,6 +2,7 @@
 // other ones in between. Where there are fewer rows than threads, all steps before and after time are divided
 // among them, and one goes through time.
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <stdexcept>
 #include <vector>
@@ -23,6 +24,9 @@ template <>
 const Kernels<double>& kernels<double>() {
     return level().table->doubles;
 }
+
+// Steps that are timed to see whether threads should share them.
+constexpr Steps kTried = 7;
 
 // What a thread throws is thrown here.
 template <class F>
@@ -186,12 +190,51 @@ private:
             in_parts(threads_, [&](std::size_t part) {
                 slices[part].before(cut(from, to, part, threads_), cut(from, to, part + 1, threads_));
             });
-            for_each_part(1, [&](std::size_t) { slices[0].through(from, to); });
+            through(slices[0], from, to);
             in_parts(parts, [&](std::size_t part) {
                 slices[part].after(cut(from, to, part, parts), cut(from, to, part + 1, parts));
             });
         });
         slices[0].end();
+    }
+
+    // One thread goes through time; the others stand by for their parts of large products. Whether their help is worth
+    // the waiting depends on how far apart the cores are just now: a few steps without it and a few with it tell.
+    void through(Slice<T>& slice, Steps from, Steps to) const {
+        if (to - from < 4 * kTried || !Slice<T>::shares(program_))
+            return for_each_part(1, [&](std::size_t) { slice.through(from, to); });
+        Crew crew(threads_);
+        const auto next = [&](Steps count, std::size_t sharing) {
+            slice.share(sharing, &crew);
+            const Steps first = call_.descending ? to - count : from;
+            slice.through(first, first + count);
+            (call_.descending ? to : from) += call_.descending ? -count : count;
+        };
+        in_parts(threads_, [&](std::size_t part) {
+            if (part > 0) return crew.serve(part);
+            try {
+                const bool worth = usual_time([&] { next(1, 1); }) > usual_time([&] { next(1, threads_); });
+                next(to - from, worth ? threads_ : 1);
+            } catch (...) {
+                crew.close();
+                throw;
+            }
+            crew.close();
+        });
+        slice.share(1);
+    }
+
+    // The median of a few calls.
+    template <class F>
+    static std::chrono::nanoseconds usual_time(F function) {
+        std::chrono::nanoseconds taken[kTried];
+        for (std::chrono::nanoseconds& each : taken) {
+            const auto begin = std::chrono::steady_clock::now();
+            function();
+            each = std::chrono::steady_clock::now() - begin;
+        }
+        std::nth_element(taken, taken + kTried / 2, taken + kTried);
+        return taken[kTried / 2];
     }
 
     void add_totals() {

@@ -16,8 +16,9 @@ namespace recurra {
 // Numbers of a value that instructions hand to each other: some of them fit the nearest cache.
 constexpr std::int64_t kTile = 4096;
 
-// Bytes of a matrix from which on a second thread reads its part sooner than one reads the whole.
-constexpr std::size_t kLargeMatrix = std::size_t{1} << 18;
+// Bytes of a matrix from which on a second thread reads its part sooner than one reads the whole: a thread of the pool,
+// and one that stands by.
+constexpr std::size_t kLargeMatrix = std::size_t{1} << 18, kSharedMatrix = std::size_t{1} << 16;
 
 template <class T>
 class Slice {
@@ -49,8 +50,20 @@ public:
 
     Steps longest() const { return longest_; }
 
-    // Threads that share the products with large matrices inside of a step.
-    void share(std::size_t threads) { sharing_ = threads; }
+    // So many threads share the products with large matrices inside of a step: those of a crew, or of the pool.
+    void share(std::size_t threads, Crew* crew = nullptr) {
+        sharing_ = threads;
+        crew_ = crew;
+    }
+
+    // Is there something to share?
+    static bool shares(const Program& program) {
+        const auto& list = program.sections[kThrough];
+        return std::any_of(list.begin(), list.end(), [](const Instruction& ins) {
+            return row_of(ins.op).kind == Kind::product &&
+                   static_cast<std::size_t>(ins.count * ins.n) * sizeof(T) >= kSharedMatrix;
+        });
+    }
 
     // What is done once: rows without steps, zeros behind the ends of rows, what each row holds.
     void begin() {
@@ -500,7 +513,8 @@ private:
 
     // Columns of a large matrix, a part for each thread: it is the matrix that has to be read.
     void multiply(const Product<T>& p) const {
-        if (sharing_ < 2 || p.depth * p.width * sizeof(T) < kLargeMatrix) return c_.kernel.product(p);
+        if (sharing_ < 2 || p.depth * p.width * sizeof(T) < (crew_ != nullptr ? kSharedMatrix : kLargeMatrix))
+            return c_.kernel.product(p);
         const std::size_t panel = c_.kernel.panel_width, panels = (p.width + panel - 1) / panel;
         const auto part_of = [&](std::size_t part) {
             const std::size_t first = panels * part / sharing_ * panel;
@@ -513,13 +527,15 @@ private:
             if (p.adds) some.add.first += first;
             c_.kernel.product(some);
         };
-        using Task = decltype(part_of);
-        const auto call = [](void* task, std::size_t part) { (*static_cast<const Task*>(task))(part); };
-        run_parts_soon(sharing_, call, const_cast<void*>(static_cast<const void*>(&part_of)));
+        using Parts = decltype(part_of);
+        const auto call = [](void* task, std::size_t part) { (*static_cast<const Parts*>(task))(part); };
+        void* const data = const_cast<void*>(static_cast<const void*>(&part_of));
+        crew_ != nullptr ? crew_->run(call, data) : run_parts_soon(sharing_, call, data);
     }
 
     const Shared<T>& c_;
     std::size_t thread_, sharing_ = 1;
+    Crew* crew_ = nullptr;
     std::int64_t first_, rows_;
     Steps chunk_, window_;
     Steps longest_ = 0, chunk_from_ = 0, window_from_ = 0;

@@ -66,21 +66,93 @@ private:
 #endif
 };
 
-// A worker looks for an offer. One that is not taken, because it sleeps or does not run just now, is withdrawn: who
-// offers never waits for a thread that has not begun.
-struct Worker {
+// Where a thread looks for work. An offer that is not taken, because the thread sleeps or does not run just now, is
+// withdrawn: who offers never waits for a thread that has not begun.
+struct alignas(64) Seat {
     enum State { idle, offered, taken, done };
     std::atomic<int> state{idle};
+    Task task = nullptr;
+    void* data = nullptr;
+
+    bool moves(int from, int to) { return state.compare_exchange_strong(from, to); }
+
+    void offer(Task what, void* with) {
+        task = what;
+        data = with;
+        state.store(offered);
+    }
+
+    // By who looks: whether there was something, which is done now.
+    bool work(std::size_t part) {
+        if (state.load(std::memory_order_relaxed) != offered || !moves(offered, taken)) return false;
+        task(data, part);
+        state.store(done, std::memory_order_release);
+        return true;
+    }
+
+    // By who offered: it is done, here if nobody has begun. Whether somebody had.
+    bool collect(std::size_t part) {
+        if (moves(offered, idle)) {
+            task(data, part);
+            return false;
+        }
+        for (int looks = 0; state.load(std::memory_order_acquire) != done; ++looks)
+            looks < 32 * kLooks ? breathe() : std::this_thread::yield();
+        state.store(idle, std::memory_order_relaxed);
+        return true;
+    }
+};
+
+// Whether those who are waited for much longer than a part takes, because their cores are taken from them, are asked at
+// all: after a delay so many parts are done alone, and more after the next one.
+class Trust {
+public:
+    bool there() { return alone_ == 0 || alone_-- == 0; }
+
+    void told(bool late) {
+        if (late) {
+            alone_ = next_;
+            next_ = std::min(2 * next_, kMany);
+        } else if (next_ > kFew) {
+            --next_;
+        }
+    }
+
+private:
+    int alone_ = 0, next_ = kFew;
+};
+
+Trust& trust() {
+    thread_local Trust own;
+    return own;
+}
+
+// Does a part here, and collects the others. Returns whether one that had begun was waited for too long.
+template <class SeatOf>
+bool together(std::size_t parts, Task task, void* data, SeatOf seat) {
+    const Clock::time_point begin = Clock::now();
+    task(data, 0);
+    const Clock::time_point done = Clock::now();
+    bool late = false;
+    for (std::size_t part = 1; part < parts; ++part) {
+        const bool begun = seat(part).collect(part);
+        late |= begun && Clock::now() - done > 2 * (done - begin) + kSoon;
+    }
+    return late;
+}
+
+void all_here(std::size_t parts, Task task, void* data) {
+    for (std::size_t part = 0; part < parts; ++part) task(data, part);
+}
+
+// A thread of the pool, which sleeps if nothing is offered for a while.
+struct Worker : Seat {
     std::atomic<bool> asleep{false};
     std::mutex mutex;
     std::condition_variable wake;
     bool called = false;  // by the mutex
     std::thread thread;
     int away_from = -1;  // the core that it keeps away from
-    void (*task)(void*, std::size_t) = nullptr;
-    void* data = nullptr;
-
-    bool moves(int from, int to) { return state.compare_exchange_strong(from, to); }
 };
 
 void work(Worker& worker, std::size_t part) {
@@ -88,18 +160,13 @@ void work(Worker& worker, std::size_t part) {
     for (;;) {
         for (Clock::time_point until = Clock::now() + kAwake; Clock::now() < until;)
             for (int looks = 0; looks < kLooks; ++looks) {
-                if (worker.state.load(std::memory_order_relaxed) == Worker::offered &&
-                    worker.moves(Worker::offered, Worker::taken)) {
-                    worker.task(worker.data, part);
-                    worker.state.store(Worker::done, std::memory_order_release);
-                    until = Clock::now() + kAwake;
-                }
+                if (worker.work(part)) until = Clock::now() + kAwake;
                 breathe();
             }
         std::unique_lock<std::mutex> lock(worker.mutex);
         worker.asleep.store(true);
         // What was offered before this one was seen to sleep is looked for once more.
-        if (worker.state.load() != Worker::offered) worker.wake.wait(lock, [&] { return worker.called; });
+        if (worker.state.load() != Seat::offered) worker.wake.wait(lock, [&] { return worker.called; });
         worker.called = false;
         worker.asleep.store(false);
     }
@@ -123,9 +190,8 @@ void keep_away(Worker& worker) {
 
 class Pool {
 public:
-    // Those who sleep are called, unless they would come too late. Returns whether one that had begun was waited for much
-    // longer than a part takes: its core has been taken from it.
-    bool run(std::size_t parts, void (*task)(void*, std::size_t), void* data, bool call) {
+    // Those who sleep are called, unless they would come too late. Returns what together() does.
+    bool run(std::size_t parts, Task task, void* data, bool call) {
         std::lock_guard<std::mutex> turn(mutex_);
         while (workers_.size() + 1 < parts) {
             auto worker = std::make_unique<Worker>();
@@ -135,9 +201,7 @@ public:
         }
         for (std::size_t i = 0; i + 1 < parts; ++i) {
             Worker& worker = *workers_[i];
-            worker.task = task;
-            worker.data = data;
-            worker.state.store(Worker::offered);
+            worker.offer(task, data);
             if (call && worker.asleep.load()) {
                 keep_away(worker);
                 std::lock_guard<std::mutex> lock(worker.mutex);
@@ -146,22 +210,7 @@ public:
             }
         }
         Flush flush;
-        const Clock::time_point begin = Clock::now();
-        task(data, 0);
-        const Clock::time_point done = Clock::now();
-        bool late = false;
-        for (std::size_t i = 0; i + 1 < parts; ++i) {
-            Worker& worker = *workers_[i];
-            if (worker.moves(Worker::offered, Worker::idle)) {
-                task(data, i + 1);
-                continue;
-            }
-            for (int looks = 0; worker.state.load(std::memory_order_acquire) != Worker::done; ++looks)
-                looks < 32 * kLooks ? breathe() : std::this_thread::yield();
-            worker.state.store(Worker::idle, std::memory_order_relaxed);
-            late |= Clock::now() - done > 2 * (done - begin) + kSoon;
-        }
-        return late;
+        return together(parts, task, data, [&](std::size_t part) -> Seat& { return *workers_[part - 1]; });
     }
 
 private:
@@ -174,7 +223,7 @@ std::atomic<bool> forked{false};  // this process is a child: the threads of oth
 
 // However many threads come, each takes parts until none is left.
 struct Team {
-    void (*task)(void*, std::size_t);
+    Task task;
     void* data;
     std::size_t parts;
     std::atomic<std::size_t> next{0};
@@ -201,7 +250,7 @@ Pool& the_pool() {
 
 }  // namespace
 
-void run_parts(std::size_t parts, void (*task)(void*, std::size_t), void* data) {
+void run_parts(std::size_t parts, Task task, void* data) {
     if (parts > 1) {
         Pool& own = the_pool();  // made here, so that a child of fork() is seen
         const Parallel parallel = others;
@@ -216,26 +265,44 @@ void run_parts(std::size_t parts, void (*task)(void*, std::size_t), void* data) 
     if (parts == 1) task(data, 0);
 }
 
-void run_parts_soon(std::size_t parts, void (*task)(void*, std::size_t), void* data) {
+void run_parts_soon(std::size_t parts, Task task, void* data) {
     thread_local Clock::time_point last;
     thread_local int streak = 0;
-    thread_local int alone = 0, next = kFew;  // calls that are done here alone, now and after the next delay
-    if (alone > 0) {
-        --alone;
+    if (!trust().there()) {
         Flush flush;
-        for (std::size_t part = 0; part < parts; ++part) task(data, part);
-        return;
+        return all_here(parts, task, data);
     }
     streak = Clock::now() - last < kSoon ? streak + 1 : 0;
-    const bool late = the_pool().run(parts, task, data, streak % kStreak == kStreak - 1);
+    trust().told(the_pool().run(parts, task, data, streak % kStreak == kStreak - 1));
     last = Clock::now();
-    if (late) {
-        alone = next;
-        next = std::min(2 * next, kMany);
-    } else if (next > kFew) {
-        --next;
-    }
 }
+
+struct Crew::Seats {
+    explicit Seats(std::size_t count) : each(count) {}
+    std::vector<Seat> each;
+    std::atomic<bool> closed{false};
+};
+
+Crew::Crew(std::size_t members) : seats_(std::make_unique<Seats>(members)) {}
+Crew::~Crew() = default;
+
+void Crew::serve(std::size_t member) {
+    Flush flush;
+    while (!seats_->closed.load(std::memory_order_acquire))
+        for (int looks = 0; looks < kLooks; ++looks) {
+            seats_->each[member].work(member);
+            breathe();
+        }
+}
+
+void Crew::run(Task task, void* data) {
+    std::vector<Seat>& seats = seats_->each;
+    if (!trust().there()) return all_here(seats.size(), task, data);
+    for (std::size_t part = 1; part < seats.size(); ++part) seats[part].offer(task, data);
+    trust().told(together(seats.size(), task, data, [&](std::size_t part) -> Seat& { return seats[part]; }));
+}
+
+void Crew::close() { seats_->closed.store(true, std::memory_order_release); }
 
 void use_threads_of(Parallel parallel) { others = forked ? nullptr : parallel; }
 

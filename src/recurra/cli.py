@@ -150,7 +150,10 @@ def train(
         else:
             chosen = load_recipe(recipe, changes)
         if data is None:
-            raise SettingError("train: --data is missing, a text file or a folder of them")
+            raise SettingError(
+                "train: --data is missing, a text file or a folder of them"
+                + ("; this run does not say where its own is" if resume is not None else "")
+            )
         documents = open_source(data, chosen.data)
         folder = resume or out
         assert folder is not None

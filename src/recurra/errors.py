@@ -26,6 +26,7 @@ __all__ = [
     "RunError",
     "SettingError",
     "ShapeError",
+    "dtype_name",
     "kind_of",
     "nearest",
 ]
@@ -69,6 +70,11 @@ def kind_of(value: object) -> str:
         return f"the class {value.__name__} (not an object of it)"
     kind = type(value)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def dtype_name(dtype: object) -> str:
+    """``float32`` for ``torch.float32``, as NumPy and people say it."""
+    return str(dtype).removeprefix("torch.")
 
 
 _MANY = 30  # names that nobody reads, where one of them is near

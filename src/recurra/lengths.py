@@ -22,6 +22,7 @@ __all__ = [
     "spread",
     "take_steps",
     "valid_mask",
+    "within",
 ]
 
 
@@ -77,6 +78,11 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
     return given
 
 
+def within(lengths: Tensor, start: int, stop: int) -> Tensor:
+    """Lengths as they are in a window of steps, ``start`` to ``stop - 1``."""
+    return (lengths - start).clamp(0, stop - start)
+
+
 def valid_mask(lengths: Tensor, time: int) -> Tensor:
     """``[time, batch]``, True where a step belongs to its row."""
     return torch.arange(time, device=lengths.device).unsqueeze(1) < lengths
@@ -120,6 +126,8 @@ def common_sizes(tree: Tree, what: str) -> tuple[int, int]:
     Raises:
         ShapeError: a leaf that is no ``[time, batch, ...]`` tensor, or differs from the first.
     """
+    if type(tree) is Tensor and tree.dim() > 1:
+        return tree.shape[0], tree.shape[1]
     sizes: tuple[int, int] | None = None
     for place, leaf in paths(tree):
         if not isinstance(leaf, Tensor) or leaf.dim() < 2:

@@ -94,8 +94,9 @@ def projected_cross_entropy(
 ) -> Tensor:
     r"""Cross-entropy of ``W x + b`` in nats, summed over valid steps.
 
-    The same as :func:`cross_entropy` of a linear layer's scores. On a CPU the scores of all steps
-    are never kept: products, softmax and gradients are computed for a few steps at a time.
+    The same as :func:`cross_entropy` of a linear layer's scores. On a CPU, where there are more
+    labels than features, no tensor of all scores is kept: products, softmax and gradients are
+    computed for a block of labels at a time.
 
     Args:
         features: ``[time, batch, h]``, a tensor or a PaddedSequence.

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.checks import check_size
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, dtype_name
 from recurra.lengths import (
     check_lengths,
     last_step,
@@ -458,7 +458,7 @@ def _tells(row: Any, tensor: Tensor) -> bool:
 
 
 def _element(tensor: Tensor) -> str:
-    return f"{list(tensor.shape[1:])} {str(tensor.dtype).removeprefix('torch.')}"
+    return f"{list(tensor.shape[1:])} {dtype_name(tensor.dtype)}"
 
 
 def _sizes(values: Tensor) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "match",
     "paths",
     "select_rows",
+    "split",
     "stack",
     "unstack",
     "where",
@@ -68,13 +69,11 @@ def rebuild(like: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
     return make(parts) if make else tuple(parts)
 
 
-def leaves(tree: Tree) -> Iterator[Tensor]:
+def leaves(tree: Tree) -> list[Tensor]:
     """The tensors of a tree, left to right."""
     if isinstance(tree, tuple):
-        for part in tree:
-            yield from leaves(part)
-    elif tree is not None:
-        yield tree
+        return [leaf for part in tree for leaf in leaves(part)]
+    return [] if tree is None else [tree]
 
 
 def paths(tree: Tree, start: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -89,12 +88,12 @@ def paths(tree: Tree, start: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def first(tree: Tree) -> Tensor:
     """The leaf that comes first: of a tuple that a cell reads, the input proper."""
-    return next(leaves(tree))
+    return leaves(tree)[0]
 
 
 def with_first(tree: Tree, value: Tensor) -> Tree:
     """``tree`` with another first leaf."""
-    return with_leaves(tree, [value, *list(leaves(tree))[1:]])
+    return with_leaves(tree, [value, *leaves(tree)[1:]])
 
 
 def select_rows(tree: Tree, rows: Tensor) -> Tree:
@@ -117,6 +116,17 @@ def where(mask: Tensor, yes: Tree, no: Tree) -> Tree:
 def stack(trees: list[Tree]) -> Tree:
     """One tree of ``[len(trees), ...]`` leaves from many of the same structure."""
     return map_tree(lambda *parts: torch.stack(parts), *trees)
+
+
+def split(tree: Tree, sizes: int | list[int]) -> list[Tree]:
+    """Trees of so many steps each from one of ``[time, ...]`` leaves; none from a tree without any.
+
+    One split, not a slice for each: the gradient of a slice is as long as the whole.
+    """
+    if isinstance(sizes, list) and len(sizes) == 1:
+        return [tree] if leaves(tree) else []
+    parts = [torch.split(leaf, sizes) for leaf in leaves(tree)]
+    return [with_leaves(tree, list(part)) for part in zip(*parts, strict=True)]
 
 
 def unstack(tree: Tree) -> list[Tree]:

@@ -367,3 +367,17 @@ def test_zoneout_leaves_a_counter_alone():
     for training in (True, False):
         cell = recurra.Zoneout(Counting(3, 4), 0.5).train(training)
         assert run(cell, torch.randn(5, 2, 3), lengths=[5, 3]).state.steps.tolist() == [5, 3]
+
+
+def test_a_step_of_another_signature_is_refused_where_it_is_written():
+    with pytest.raises(recurra.SettingError, match=r"Own.step: .* got step\(self, x, state\)"):
+
+        class Own(recurra.GRUCell):
+            def step(self, x, state):
+                return super().step(x, state)
+
+    class Star(recurra.GRUCell):
+        def step(self, *given, **named):
+            return super().step(*given, **named)
+
+    assert Star(3, 4)(torch.zeros(2, 3))[0].shape == (2, 4)

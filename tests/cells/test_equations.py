@@ -363,7 +363,7 @@ def test_equation(name, settings):
         state = state._replace(unseen=state.unseen.abs())
     held, mask = None, 1.0
     if "recurrent_dropout" in settings:
-        width = next(leaves(state)).shape[1]
+        width = leaves(state)[0].shape[1]
         held = torch.tensor([[0.0, 1 / 0.6], [1 / 0.6, 0.0], [1 / 0.6, 1 / 0.6]])
         held = held.double().repeat(1, width)[:, :width]
         mask = held.numpy()
@@ -583,7 +583,7 @@ def test_recurrent_dropout_draws_one_scaled_mask(name):
     cell = cell_by_name(name, INPUT, 50, recurrent_dropout=0.3)
     noise = cell.noise(7, 40)
     assert noise.step is None, "a mask of each step would be new at each"
-    assert noise.held.shape == (40, next(leaves(cell.initial_state(1))).shape[1])
+    assert noise.held.shape == (40, leaves(cell.initial_state(1))[0].shape[1])
     values = noise.held.unique()
     assert torch.allclose(values, torch.tensor([0.0, 1 / 0.7]))
     assert noise.held.mean().item() == pytest.approx(1, abs=0.08)
@@ -617,7 +617,7 @@ def test_recurrent_dropout_leaves_the_carry_alone(name, field, label, share):
     cell = random_cell(name, recurrent_dropout=0.5)
     start = cell.initial_state(1)
     state = type(start)(*(torch.randn_like(leaf).requires_grad_() for leaf in start))
-    noise = Noise(held=torch.zeros(1, next(leaves(start)).shape[1], dtype=torch.float64))
+    noise = Noise(held=torch.zeros(1, leaves(start)[0].shape[1], dtype=torch.float64))
     x = random_inputs(cell)[:, :1]
     seen = recurra.named_values(run, cell, x, state, noise=noise)
     end, begin = getattr(seen.result.state, field), getattr(state, field)

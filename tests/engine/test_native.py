@@ -445,3 +445,83 @@ def test_several_gradients_at_once():
     together = torch.autograd.grad(loss, x, scales, is_grads_batched=True, retain_graph=True)[0]
     (one,) = torch.autograd.grad(loss, x)
     torch.testing.assert_close(together, torch.stack([one, -2 * one]))
+
+
+@pytest.mark.parametrize("every", [None, 7])
+@pytest.mark.parametrize(
+    "hooks",
+    [
+        (lambda t: t.clone(memory_format=torch.contiguous_format), lambda t: t),
+        (lambda t: t, lambda t: torch.stack([t, t], -1)[..., 0]),
+        (lambda t: t.double(), lambda t: t),
+    ],
+    ids=["contiguous", "strided", "another type"],
+)
+def test_hooks_may_give_back_what_was_saved_in_another_layout(hooks, every):
+    cell = recurra.LSTMCell(6, 10)
+    for parameter in cell.parameters():
+        if parameter.dim() == 2:
+            parameter.data = parameter.data.t().contiguous().t()
+    x = torch.randn(20, 3, 6, requires_grad=True)
+    wanted = torch.autograd.grad(recurra.run(cell, x).outputs.square().sum(), x)[0]
+    with torch.autograd.graph.saved_tensors_hooks(*hooks):
+        y = recurra.run(cell, x, backend="native", checkpoint_every=every).outputs
+    torch.testing.assert_close(torch.autograd.grad(y.square().sum(), x)[0], wanted)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_forward_mode_runs_on_loop():
+    from torch.autograd import forward_ad
+
+    cell, x = recurra.GRUCell(3, 4), torch.randn(5, 2, 3)
+    tangent = torch.randn_like(x)
+    wanted = torch.func.jvp(lambda x: recurra.run(cell, x).outputs, (x,), (tangent,))[1]
+    for learns in (True, False):
+        cell.requires_grad_(learns)
+        with forward_ad.dual_level():
+            y = recurra.run(cell, forward_ad.make_dual(x, tangent)).outputs
+            torch.testing.assert_close(forward_ad.unpack_dual(y).tangent, wanted)
+
+
+@pytest.mark.parametrize("kind", [nn.GRUCell, nn.RNNCell, nn.LSTMCell])
+def test_cells_of_torch_inside_of_a_step(kind):
+    """They change parts of a product in place, which nobody else sees."""
+
+    class Own(recurra.Cell):
+        def __init__(self):
+            super().__init__(3, 4)
+            self.inner = kind(3, 4)
+            self.two = kind is nn.LSTMCell
+
+        def initial_state(self, batch):
+            h = recurra.HiddenState(self.zeros(batch))
+            return (h, recurra.HiddenState(self.zeros(batch))) if self.two else h
+
+        def step(self, x, state, context=None, noise=None):
+            if not self.two:
+                h = self.inner(x, state.h)
+                return h, recurra.HiddenState(h)
+            h, c = self.inner(x, (state[0].h, state[1].h))
+            return h, (recurra.HiddenState(h), recurra.HiddenState(c))
+
+    cell, x = Own(), torch.randn(7, 2, 3, requires_grad=True)
+    found = []
+    for backend in ("native", "loop"):
+        y = recurra.run(cell, x, backend=backend).outputs
+        found.append([y, *torch.autograd.grad(y.square().sum(), [x, *cell.parameters()])])
+    torch.testing.assert_close(*found)
+
+
+def test_a_part_that_is_looked_at_twice_is_no_part():
+    class Own(recurra.GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            y, state = super().step(x, state)
+            left, right = torch.unsafe_chunk(y + 1, 2, 1)
+            seen = left.view(-1, 2)
+            left.mul_(3)
+            return torch.cat([seen, right], 1), state
+
+    cell, x = Own(3, 4), torch.randn(7, 2, 3)
+    torch.testing.assert_close(
+        recurra.run(cell, x).outputs, recurra.run(cell, x, backend="loop").outputs
+    )

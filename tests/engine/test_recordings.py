@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from array import array
+from collections import deque
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,10 +26,28 @@ pytestmark = pytest.mark.skipif(
 X = torch.linspace(-2, 2, 24).view(4, 2, 3)
 
 
+class Slotted:
+    __slots__ = ("gain", "rate")
+
+    def __init__(self) -> None:
+        self.rate, self.gain = 1.0, torch.tensor(1.0)
+
+
+class Plain:
+    def factor(self) -> float:
+        return 1.0
+
+
+class Doubled(Plain):
+    def factor(self) -> float:
+        return 2.0
+
+
 class Adds(recurra.Cell):
     """h + what ``add`` gives."""
 
     rate = 0.25
+    gain = torch.tensor(1.0)
 
     def __init__(self) -> None:
         super().__init__(3, 3)
@@ -35,6 +55,11 @@ class Adds(recurra.Cell):
         self.masks = [torch.ones(3)]
         self.settings = SimpleNamespace(rate=0.5, deeper=SimpleNamespace(rate=1.0))
         self.numbers = np.array([1.0, 2.0])
+        self.settings.gain = torch.tensor(1.0)
+        gain = SimpleNamespace(gain=torch.tensor(1.0))
+        self.held = [gain, nn.Linear(3, 3), nn.LeakyReLU()]
+        self.slotted, self.mode = Slotted(), Plain()
+        self.queue, self.array = deque([1.0]), array("f", [1.0])
 
     def initial_state(self, batch: int) -> Any:
         return recurra.HiddenState(self.zeros(batch))
@@ -42,6 +67,9 @@ class Adds(recurra.Cell):
     def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
         h = torch.tanh(x * self.mask + self.settings.rate * state.h * self.masks[0])
         h = h * self.settings.deeper.rate + float(self.numbers[0]) * self.rate
+        gains = self.settings.gain * self.held[0].gain * self.slotted.gain * self.gain
+        h = self.held[2](self.held[1](h) - 0.3) * gains
+        h = h * self.queue[0] * self.array[0] * self.slotted.rate * self.mode.factor()
         return h, recurra.HiddenState(h)
 
 
@@ -64,6 +92,20 @@ def patch_step(cell: Adds) -> None:
 
 
 CHANGES = {
+    "a tensor in an object": lambda cell: setattr(cell.settings, "gain", torch.tensor(3.0)),
+    "a tensor in an object in a list": lambda cell: setattr(
+        cell.held[0], "gain", torch.tensor(3.0)
+    ),
+    "a parameter of a module in a list": lambda cell: setattr(
+        cell.held[1], "weight", nn.Parameter(torch.full((3, 3), -0.5))
+    ),
+    "an attribute of a module in a list": lambda cell: setattr(cell.held[2], "negative_slope", 9.0),
+    "a slot": lambda cell: setattr(cell.slotted, "rate", 5.0),
+    "a tensor in a slot": lambda cell: setattr(cell.slotted, "gain", torch.tensor(4.0)),
+    "a queue": lambda cell: cell.queue.__setitem__(0, 7.0),
+    "an array of Python": lambda cell: cell.array.__setitem__(0, 7.0),
+    "the class of an object": lambda cell: setattr(cell.mode, "__class__", Doubled),
+    "a tensor of the class": lambda cell: setattr(type(cell), "gain", torch.tensor(2.5)),
     "a narrower tensor": lambda cell: setattr(cell, "mask", torch.full((1,), 0.5)),
     "a tensor in a list": lambda cell: cell.masks.__setitem__(0, torch.full((3,), -1.0)),
     "an object": lambda cell: setattr(cell.settings, "rate", 0.1),
@@ -82,6 +124,70 @@ def test_what_changed_is_used(change: str) -> None:
     ours, theirs = both(cell)
     torch.testing.assert_close(ours, theirs)
     assert not torch.equal(ours, before)
+
+
+SCALE = 1.0
+TABLE = {"scale": 1.0}
+
+
+def helper(h: Tensor) -> Tensor:
+    return h * SCALE
+
+
+def other_helper(h: Tensor) -> Tensor:
+    return h * -2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("SCALE", 3.0), ("helper", other_helper), ("TABLE", {"scale": 0.5})]
+)
+def test_what_a_step_reads_of_its_module_is_the_one_used(
+    name: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factor = 1.0
+
+    class Own(recurra.GRUCell):
+        @property
+        def table(self) -> float:
+            return TABLE["scale"]
+
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            _, new = super().step(x, state, context, noise)
+            h = helper(new.h) * self.table * factor
+            return h, recurra.HiddenState(h)
+
+    cell = Own(3, 4)
+    before, _ = both(cell)
+    monkeypatch.setitem(globals(), name, value)
+    ours, theirs = both(cell)
+    torch.testing.assert_close(ours, theirs)
+    assert not torch.equal(ours, before)
+    factor = 0.25
+    torch.testing.assert_close(*both(cell))
+    assert not torch.equal(both(cell)[0], ours)
+
+
+@pytest.mark.parametrize("hook", ["register_forward_hook", "register_forward_pre_hook"])
+def test_a_part_with_hooks_is_stepped(hook: str) -> None:
+    """One that comes after the first run is called too; so is one of all modules."""
+
+    class Own(recurra.GRUCell):
+        def __init__(self) -> None:
+            super().__init__(3, 4)
+            self.read = nn.Linear(3, 3)
+
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            return super().step(self.read(x), state, context, noise)
+
+    cell, calls = Own(), []
+    for count in (1, 2):
+        assert explain(cell, X).choices[0].backend == "native"
+        handle = getattr(cell.read, hook)(lambda *given: calls.append(1))
+        recurra.run(cell, X)
+        assert len(calls) == count * len(X)
+        handle.remove()
+    with nn.modules.module.register_module_forward_hook(lambda *given: calls.append(1)):
+        assert explain(cell, X).choices[0].backend != "native"
 
 
 def test_a_large_array_is_refused() -> None:

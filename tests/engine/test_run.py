@@ -311,6 +311,54 @@ def test_explain_moves_no_random_numbers():
     assert torch.equal(torch.rand(3), wanted)
 
 
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [
+        (lambda h: h, r"Own.step: expected \(y, state\), got Tensor"),
+        (
+            lambda h: (h[:, :2], HiddenState(h)),
+            r"expected y \[batch, 4\], its output_size, got \[2, 2\]",
+        ),
+        (lambda h: (h, h), "expected a new state of type HiddenState, got Tensor"),
+        (lambda h: (h, HiddenState(h[:, :3])), r"new state.h: expected \[2, 4\], got \[2, 3\]"),
+        (lambda h: (None, HiddenState(h)), r"expected y \[batch=2, ...\], got NoneType"),
+    ],
+)
+def test_a_step_that_gives_the_wrong_thing_is_told_by_all(returned, told):
+    class Own(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            return returned(super().step(x, state)[0])
+
+    for ask in (run, explain):
+        with pytest.raises(ShapeError, match=told):
+            ask(Own(3, 4), torch.randn(5, 2, 3))
+    with pytest.raises(BackendError, match="cannot be frozen: the step fails") as raised:
+        recurra.Recurrent(Own(3, 4)).frozen()
+    assert "as it is" not in str(raised.value)
+
+
+def test_a_step_that_fails_is_not_explained_as_a_slow_one():
+    class Own(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            return super().step(x @ torch.zeros(4, 4), state)
+
+    for inputs in (torch.randn(5, 2, 3), torch.randn(5, 2, 3).double()):
+        with pytest.raises((RuntimeError, ShapeError), match=r"cannot be multiplied|float64"):
+            explain(Own(3, 4), inputs)
+
+
+def test_explain_refuses_what_run_refuses():
+    hooked, x = GRUCell(3, 4), torch.randn(5, 2, 3)
+    hooked.register_forward_hook(lambda *given: None)
+    for ask in (run, explain):
+        with pytest.raises(BackendError, match="forward hooks"):
+            ask(hooked, x)
+        with pytest.raises(ShapeError, match="has no 'weight'"):
+            ask(GRUCell(3, 4), x, parameters={"weight": x})
+    computed = torch.nn.utils.parametrizations.weight_norm(GRUCell(3, 4), "recurrent_weight")
+    assert explain(computed, x, checkpoint_every=2).choices[0].backend == "native"
+
+
 def test_explain_knows_what_is_forced():
     layer = recurra.Recurrent(GRUCell(3, 4), backend="loop")
     assert explain(layer).choices[0] == recurra.Choice("cell", "GRUCell", "loop", "it is forced")

@@ -83,7 +83,7 @@ def by_hand(
 ) -> tuple[list[list[Tensor]], list[Any]]:
     """The definition: one row at a time, one step at a time. Outputs and last state of each row."""
     all_outputs, ends = [], []
-    batch = next(leaves(inputs)).shape[1]
+    batch = leaves(inputs)[0].shape[1]
     for row in range(batch):
         only = torch.tensor([row])
         context = select_rows(context_of(cell, batch), only)

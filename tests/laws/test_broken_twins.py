@@ -188,8 +188,10 @@ def breaks_resets(monkeypatch, home):
         monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It is off.")
         monkeypatch.setattr(segments, "_reset", forgets_resets)
     else:
-        kept = recordings.prepared
-        monkeypatch.setattr(recordings, "prepared", lambda *args, resets: kept(*args, resets=False))
+        kept = recordings.call_graph
+        monkeypatch.setattr(
+            recordings, "call_graph", lambda *args, resets: kept(*args, resets=False)
+        )
 
 
 HOMES = ["loop", "native"] if recurra_runtime.native_available() else ["loop"]

@@ -14,6 +14,7 @@ SHARED, HELD, STEP = 0, 1, 2
 ARGUMENTS, SIZE = 6, 1  # of parts, and of a buffer
 # Written into guard zones: a NaN that no computation makes.
 CANARY = {np.float32: np.uint32(0x7FC5A5A5), np.float64: np.uint64(0x7FF8A5A5A5A5A5A5)}
+LARGE = "large"  # begins the name of a program with matrices that threads share for one row
 LINKED = ("state", "dstate")  # what a step reads of these is what the one before left
 
 

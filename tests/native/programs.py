@@ -10,7 +10,7 @@ from unittest import mock
 
 import torch
 from engine.random_cells import Context, RandomCell
-from native.calls import HELD, SHARED, STEP, Plain
+from native.calls import HELD, LARGE, SHARED, STEP, Plain
 
 import recurra
 from recurra.engine import machine
@@ -36,7 +36,8 @@ def programs() -> list[Plain]:
     for name, cell in cells.items():
         for kind in ("inference", "gradient", "resets"):
             found += _programs(cell, f"{name}, {kind}", kind)
-    return found
+    # One whose matrices are large enough to be shared by threads where there is one row.
+    return found + _programs(recurra.GRUCell(4, 80), f"{LARGE} gru, gradient", "gradient")
 
 
 def _programs(cell: recurra.Cell, name: str, kind: str) -> list[Plain]:

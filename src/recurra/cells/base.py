@@ -117,6 +117,15 @@ class Cell(nn.Module, abc.ABC):
     hidden_size: int
     output_size: int
 
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        step = vars(cls).get("step")
+        if inspect.isfunction(step) and not _takes(step, 5):
+            raise SettingError(
+                f"{cls.__name__}.step: expected step(self, x, state, context=None, noise=None), "
+                f"got step{inspect.signature(step)}: a run gives it all four."
+            )
+
     def __init__(
         self, input_size: int | None, hidden_size: int, output_size: int | None = None
     ) -> None:
@@ -202,12 +211,21 @@ class Cell(nn.Module, abc.ABC):
             state = initial
         else:
             match(state, initial, what=f"state of {name}")
-            state = with_leaves(initial, list(leaves(state)))  # a plain tuple will do
+            state = with_leaves(initial, leaves(state))  # a plain tuple will do
         return self.step(x, state, context, noise)
 
     def extra_repr(self) -> str:
         """Sizes, as ``print(cell)`` shows them."""
         return f"{self.input_size}, {self.hidden_size}"
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    """Can it be called with so many arguments?"""
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def draw_noise(cell: Cell, time: int, batch: int) -> Noise | None:

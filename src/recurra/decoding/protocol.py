@@ -126,11 +126,11 @@ def _prompts(
         ) from None
     if not all(rows):
         raise SettingError(f"{what}: expected a prompt of at least the start symbol, got none")
-    first = next(leaves(state), None)
-    if first is not None and len(first) != len(rows):
-        raise ShapeError(
-            f"{what}: expected a state of {len(rows)} rows, one a prompt, got {len(first)}"
-        )
+    for leaf in leaves(state)[:1]:
+        if len(leaf) != len(rows):
+            raise ShapeError(
+                f"{what}: expected a state of {len(rows)} rows, one a prompt, got {len(leaf)}"
+            )
     return rows
 
 

@@ -40,7 +40,10 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
     if not hasattr(torch, form.kind):
         return f"this version of torch has no torch.{form.kind}"
     if transformed():
-        return "a transform of torch.func is at work, for which torch's kernels have no rule"
+        return (
+            "a transform of torch.func or forward-mode differentiation is at work, for which "
+            "torch's kernels have no rule"
+        )
     if not facts.plain:
         return "the input is not one tensor [time, batch, features]"
     if facts.noise:

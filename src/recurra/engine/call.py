@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,9 +10,9 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.errors import BackendError, ShapeError
+from recurra.errors import BackendError, ShapeError, dtype_name
 from recurra.lengths import check_lengths, common_sizes, valid_mask
-from recurra.states import Tree, leaves, map_tree
+from recurra.states import Tree, first, leaves, map_tree
 
 __all__ = ["Backend", "Call", "Result", "Run", "prepare", "tracing"]
 
@@ -49,8 +48,7 @@ class Result(NamedTuple):
     named: dict[str, Tensor] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One checked call.
 
     Args:
@@ -93,10 +91,12 @@ class Backend(NamedTuple):
         name: as ``backend=`` takes it.
         offer: what it says to a cell and the facts of a call: how it would run it, or why it
             cannot. Asked about no call in particular, it may not run what it offers.
+        checkpoints: whether it keeps ``checkpoint_every`` itself.
     """
 
     name: str
     offer: Callable[[Cell, Facts], Callable[[], Result] | str]
+    checkpoints: bool = False
 
 
 class Facts(NamedTuple):
@@ -146,10 +146,9 @@ def prepare(
     """
     name = type(cell).__name__
     time, batch = common_sizes(inputs, f"inputs of {name}")
-    device = next(leaves(inputs)).device
     _check_inputs(cell, inputs)
     if lengths is not None or resets is not None:
-        lengths, resets = _read_marks(name, lengths, resets, time, batch, device)
+        lengths, resets = _read_marks(name, lengths, resets, time, batch, first(inputs).device)
     initial = _initial_state(cell, inputs, batch)
     if not isinstance(initial, tuple):
         raise ShapeError(
@@ -169,20 +168,20 @@ def prepare(
     if noise is not None:
         _check_noise(noise, time, batch, name)
     return Call(
-        inputs,
-        time,
-        batch,
-        state,
-        initial,
-        lengths,
-        context if cell.takes_context else None,
-        noise,
-        resets,
-        reverse,
-        return_states,
-        return_named,
-        source,
-        checkpoint_every,
+        inputs=inputs,
+        time=time,
+        batch=batch,
+        state=state,
+        initial=initial,
+        lengths=lengths,
+        context=context if cell.takes_context else None,
+        noise=noise,
+        resets=resets,
+        reverse=reverse,
+        return_states=return_states,
+        return_named=return_named,
+        source=source,
+        checkpoint_every=checkpoint_every,
     )
 
 
@@ -222,20 +221,11 @@ def _read_marks(
 
 def _check_inputs(cell: Cell, inputs: Tree) -> None:
     """Each step must be shaped like the cell's example, and typed like its weights."""
-    example = cell.example_input(1)
-    if example is None:
+    if isinstance(inputs, Tensor) and _is_vectors(cell, inputs):
         return
-    if isinstance(example, Tensor):
-        if not isinstance(inputs, Tensor):
-            return  # a tuple for a cell that states a width alone is the cell's own business
-        weight = cell.typical()
-        if (
-            weight is not None
-            and inputs.dtype is weight.dtype
-            and inputs.device == weight.device
-            and inputs.shape[2:] == example.shape[1:]
-        ):
-            return  # what follows would find the same, later
+    example = cell.example_input(1)
+    if example is None or (isinstance(example, Tensor) and not isinstance(inputs, Tensor)):
+        return  # a tuple for a cell that states a width alone is the cell's own business
     name = type(cell).__name__
     _check_fields(inputs, example, f"inputs of {name}")
     likes = dict(states.paths(example))
@@ -252,6 +242,19 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
             f"{hint}"
         )
     _check_type(cell, inputs, likes, name)
+
+
+def _is_vectors(cell: Cell, inputs: Tensor) -> bool:
+    """Is it what a cell of plain vectors reads? Whatever else there may be is looked at longer."""
+    weight = cell.typical()
+    return (
+        type(cell).example_input is Cell.example_input
+        and weight is not None
+        and inputs.dtype is weight.dtype
+        and inputs.device == weight.device
+        and inputs.dim() == 3
+        and inputs.shape[2] == cell.input_size
+    )
 
 
 def _check_fields(given: Tree, example: Tree, what: str) -> None:
@@ -294,7 +297,7 @@ def _check_type(cell: Cell, inputs: Tree, likes: Mapping[str, Tensor], name: str
 def _initial_state(cell: Cell, inputs: Tree, batch: int) -> Tree:
     """The cell's; without any weights it takes its type and place from the inputs."""
     initial = cell.initial_state(batch)
-    if next(cell.parameters(), None) is not None:
+    if cell.typical() is not None:
         return initial
     like = next((leaf for leaf in leaves(inputs) if leaf.is_floating_point()), None)
     return initial if like is None else map_tree(lambda leaf: leaf.to(like), initial)
@@ -312,7 +315,7 @@ def _check_resets(
     if resets.dtype != torch.bool or tuple(resets.shape) != (time, batch):
         raise ShapeError(
             f"resets: expected bool [time={time}, batch={batch}], got "
-            f"{str(resets.dtype).removeprefix('torch.')} {list(resets.shape)}."
+            f"{dtype_name(resets.dtype)} {list(resets.shape)}."
         )
     if lengths is not None:
         resets = resets & valid_mask(lengths, time)
@@ -352,8 +355,7 @@ def rows_in_order(call: Call, order: Tensor) -> Call:
     def second(leaf: Tensor) -> Tensor:
         return leaf.index_select(1, order)
 
-    return dataclasses.replace(
-        call,
+    return call._replace(
         inputs=map_tree(second, call.inputs),
         state=states.select_rows(call.state, order),
         initial=states.select_rows(call.initial, order),

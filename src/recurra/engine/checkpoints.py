@@ -6,7 +6,6 @@ for a backend that does not do it itself; :mod:`recurra.engine.through` does.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import cast
 
@@ -15,7 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 from recurra.cells.base import Noise
 from recurra.engine.call import Call, Result
-from recurra.states import Tree, leaves, map_tree, with_leaves
+from recurra.lengths import within
+from recurra.states import map_tree, split
 
 __all__ = ["in_windows"]
 
@@ -35,7 +35,7 @@ def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
             Result,
             checkpoint(
                 run,
-                dataclasses.replace(window, state=state),
+                window._replace(state=state),
                 use_reentrant=False,
                 preserve_rng_state=False,
             ),
@@ -55,19 +55,18 @@ def _windows(call: Call) -> Iterator[Call]:
     """The parts of a call, in order of time; their states are for others to fill in."""
     size = call.checkpoint_every
     assert size is not None
-    inputs = _cut(call.inputs, size)
-    draws = None if call.noise is None else _cut(call.noise.step, size)
+    inputs = split(call.inputs, size)
+    draws = None if call.noise is None else split(call.noise.step, size)
     for place, start in enumerate(range(0, call.time, size)):
         stop = min(start + size, call.time)
         lengths = call.lengths
         if lengths is not None:
-            lengths = (lengths - start).clamp(0, stop - start)
+            lengths = within(lengths, start, stop)
             lengths = None if bool((lengths == stop - start).all()) else lengths
         noise = None
         if call.noise is not None and draws is not None:
             noise = Noise(draws[place] if draws else call.noise.step, call.noise.held)
-        yield dataclasses.replace(
-            call,
+        yield call._replace(
             inputs=inputs[place],
             time=stop - start,
             lengths=lengths,
@@ -75,9 +74,3 @@ def _windows(call: Call) -> Iterator[Call]:
             resets=None if call.resets is None else call.resets[start:stop],
             checkpoint_every=None,
         )
-
-
-def _cut(tree: Tree, size: int) -> list[Tree]:
-    """One split, not a slice for each window: the gradient of a slice is as long as the whole."""
-    parts = [torch.split(leaf, size) for leaf in leaves(tree)]
-    return [with_leaves(tree, list(part)) for part in zip(*parts, strict=True)]

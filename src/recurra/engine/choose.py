@@ -64,7 +64,7 @@ def _offer(backend: Backend, cell: Cell, facts: Facts) -> Callable[[], Result] |
     """What a backend says to a call, or to its windows if it does not keep states between them."""
     offer = backend.offer(cell, facts)
     call = facts.call
-    if isinstance(offer, str) or call is None or backend is NATIVE or _whole(call):
+    if isinstance(offer, str) or call is None or backend.checkpoints or _whole(call):
         return offer
 
     def part(window: Call) -> Result:
@@ -89,8 +89,10 @@ def check_backend(forced: str | None) -> None:
     Raises:
         BackendError: naming those that there are.
     """
+    if forced is None:
+        return
     names = [backend.name for backend in BACKENDS]
-    if forced is not None and forced not in names:
+    if forced not in names:
         raise BackendError(f"backend: no {forced!r}; {nearest(str(forced), names)}")
 
 

@@ -15,15 +15,25 @@ from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.engine.call import Call, Facts, prepare
 from recurra.engine.choose import choose, is_plain
+from recurra.engine.loop import LOOP
 from recurra.engine.native import NATIVE, ready
 from recurra.engine.report import PlanReport, report
+from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.modules import twin
 from recurra.states import Tree
 
 __all__ = ["Choice", "Explanation", "explain"]
 
-_ELSE = ("state", "lengths", "context", "resets", "reverse", "parameters")
+_ELSE = (
+    "state",
+    "lengths",
+    "context",
+    "resets",
+    "reverse",
+    "parameters",
+    "checkpoint_every",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +99,10 @@ def explain(
             about itself.
 
     Raises:
-        ShapeError: there is no cell in the module.
+        ShapeError: there is no cell in the module; or what the step of a cell says to ``inputs``.
         SettingError: an argument that ``run`` does not have.
-        BackendError: the backend that would be forced cannot run such a call.
+        BackendError: the backend that would be forced cannot run such a call, or no run can: the
+            cell has forward hooks, say.
     """
     if not isinstance(module, nn.Module):
         raise SettingError(f"explain: expected a cell, layer or model, got {kind_of(module)}.")
@@ -104,15 +115,20 @@ def explain(
     choices = []
     for name, cell, own in _cells(module, "", None):
         drawn = noise is not None or _would_draw(cell)
-        call = _example(cell, inputs, noise, return_states, others, alone=cell is module)
+        alone = cell is module
+        running = running_of(cell, others.get("parameters") if alone else None)
+        call = _example(running, inputs, noise, return_states, others, alone=alone)
+        call = call and call._replace(source=cell)
         facts = Facts(plain, drawn, return_states, one_step=one_step, call=call)
         forced = backend or own
-        chosen = choose(cell, facts, forced)
+        chosen = choose(running, facts, forced)
         why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
         if forced:
             why = ["it is forced"]
+        if chosen.name == LOOP.name and inputs is not None and alone:
+            _try_a_step(running, call)
         reason = "; ".join(why) or "nothing is faster"
-        plan = _planned(cell, facts) if chosen.name == NATIVE.name else None
+        plan = _planned(running, facts) if chosen.name == NATIVE.name else None
         choices.append(Choice(name, type(cell).__name__, chosen.name, reason, plan))
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
@@ -191,6 +207,27 @@ def _example(
             if not made_up:
                 raise
             return None  # it reads a context that nobody gave
+
+
+def _try_a_step(cell: Cell, call: Call | None) -> None:
+    """A step that does not work says so, as it would in a run."""
+    if call is None or call.time == 0 or call.batch == 0:
+        return
+    noise = call.noise and Noise(
+        states.map_tree(lambda leaf: leaf[:1], call.noise.step), call.noise.held
+    )
+    one = call._replace(
+        inputs=states.map_tree(lambda leaf: leaf[:1], call.inputs),
+        time=1,
+        lengths=None,
+        noise=noise,
+        resets=None,
+        checkpoint_every=None,
+    )
+    run = LOOP.offer(cell, Facts(call=one))
+    assert not isinstance(run, str)
+    with torch.no_grad():
+        run()
 
 
 def _planned(cell: Cell, facts: Facts) -> PlanReport | None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
+import dis
 import math
-from collections.abc import Hashable, Iterator
+from array import array
+from collections import deque
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell
 from recurra.engine.record import Unrecordable
 
 __all__ = ["Path", "fingerprint", "own_tensors"]
 
 _TORCHS = frozenset(vars(nn.Module())) - {"training"}
-_PLAIN = (bool, int, float, str, type(None))
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+_CONTAINERS = (dict, list, tuple, deque)
+_BYTES = (bytearray, memoryview, array)
+# What is what it is: what functions and modules of Python hold is outside of the cell.
+_WHOLE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType, np.generic)
+_LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
 _DEEPEST = 8  # objects in objects that are looked into
 _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every call
 
@@ -30,7 +40,7 @@ class Path:
         modules: names on the way.
         kind: of attribute: ``"_parameters"``, ``"_buffers"``, or empty for a plain one.
         name: of the attribute.
-        keys: into lists and dicts, where it is one of those.
+        keys: into lists, dicts and objects, where it is one of those.
     """
 
     modules: tuple[str, ...]
@@ -45,13 +55,14 @@ class Path:
             at = at._modules[name]
         at = at.__dict__[self.kind][self.name] if self.kind else at.__dict__[self.name]
         for key in self.keys:
-            at = at[key]
+            at = at[key] if isinstance(at, _CONTAINERS) else getattr(at, key)
         found: Tensor = at
         return found
 
 
 def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
-    """All tensors of a module and its parts, also plain ones and those in lists and dicts."""
+    """All tensors of a module and its parts, also plain ones and those in objects that it holds."""
+    seen = {id(part) for part in module.modules()}
     for name, part in module.named_modules():
         modules = tuple(name.split(".")) if name else ()
         for kind in ("_parameters", "_buffers", ""):
@@ -59,18 +70,59 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
             for own, value in held.items():
                 if isinstance(value, Tensor):
                     yield value, Path(modules, kind, own)
-                elif not kind and own not in _TORCHS and isinstance(value, list | tuple | dict):
-                    for keys, tensor in _inside(value, ()):
+                elif not kind and own not in _TORCHS:
+                    for keys, tensor in _inside(value, (), seen):
                         yield tensor, Path(modules, kind, own, keys)
 
 
-def _inside(value: Any, keys: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
-    pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, part in pairs:
+def _inside(
+    value: Any, keys: tuple[Any, ...], seen: set[int]
+) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
+    parts = _parts(value)
+    if parts is None or len(keys) > _DEEPEST or not _is_new(value, seen):
+        return
+    for key, part in parts:
         if isinstance(part, Tensor):
             yield (*keys, key), part
-        elif isinstance(part, list | tuple | dict) and len(keys) < _DEEPEST:
-            yield from _inside(part, (*keys, key))
+        else:
+            yield from _inside(part, (*keys, key), seen)
+
+
+def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """What an object holds, by key or name; None for one that is looked at as a whole."""
+    if isinstance(value, dict):
+        return value.items()
+    if isinstance(value, list | tuple | deque):
+        return enumerate(value)
+    if type(value) in _PLAIN or isinstance(value, _WHOLE):
+        return None
+    slots = [
+        (name, getattr(value, name))
+        for kind in type(value).__mro__
+        for name in _names(vars(kind).get("__slots__", ()))
+        if name not in ("__dict__", "__weakref__") and hasattr(value, name)
+    ]
+    if not hasattr(value, "__dict__"):
+        return slots or None
+    if isinstance(value, nn.Module):
+        # Their own tensors and parts are attributes too, by names that no two of them share.
+        held = {**value._parameters, **value._buffers, **value._modules}
+        own = {name: part for name, part in vars(value).items() if name not in _TORCHS}
+        return (held | own).items()
+    return [*vars(value).items(), *slots]
+
+
+def _names(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _is_new(value: Any, seen: set[int]) -> bool:
+    """Has an object not been looked into? Containers are, as often as they come."""
+    if isinstance(value, _CONTAINERS):
+        return True
+    new = id(value) not in seen
+    seen.add(id(value))
+    return new
 
 
 def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
@@ -83,7 +135,7 @@ def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
     Raises:
         Unrecordable: an attribute that may change without a trace.
     """
-    return _print(module), _tensors(running)
+    return _print(module, set()), _tensors(running)
 
 
 class _Same:
@@ -99,69 +151,152 @@ class _Same:
         return isinstance(other, _Same) and self.held is other.held
 
 
-def _print(module: nn.Module) -> Hashable:
+def _print(module: nn.Module, seen: set[int]) -> Hashable:
     """All attributes of a module and its parts that are no tensors."""
+    _refuse_hooks(module)
+    seen.add(id(module))
     found: list[Any] = [type(module)]
+    add = found.append  # of every call, so counted in microseconds
     for kind in _users_classes(type(module)):  # type: ignore[arg-type]
-        found += [
-            (name, value if type(value) in _PLAIN else _frozen(value))
-            for name, value in vars(kind).items()
-            if not name.startswith("__")
-        ]
+        for name, value in vars(kind).items():
+            function = getattr(value, "__func__", getattr(value, "fget", value))
+            if isinstance(function, FunctionType):
+                add(_Same(function))
+                add(_outside(function, seen))
+            elif not name.startswith("__"):
+                add(name)
+                add(value if type(value) in _PLAIN else _frozen(value, seen, reached=False))
     for name, value in module.__dict__.items():
         if name not in _TORCHS:
-            found += (name, value if type(value) in _PLAIN else _frozen(value))
+            add(name)
+            add(value if type(value) in _PLAIN else _frozen(value, seen))
     for name, part in module._modules.items():
-        found += (name, part if part is None else _print(part))
+        add(name)
+        add(part if part is None else _print(part, seen))
     return tuple(found)
+
+
+def _refuse_hooks(module: nn.Module) -> None:
+    """What hooks a part has: a program cannot call them."""
+    if (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    ):
+        raise Unrecordable(f"a {type(module).__name__} in the cell has hooks, which steps call")
+
+
+def _outside(function: FunctionType, seen: set[int]) -> Hashable:
+    """What a function reads from outside: variables of its module, and of functions around it."""
+    if id(function) in seen:
+        return None
+    seen.add(id(function))
+    there, found = function.__globals__, list[Any]()
+    read = [there[name] for name in _global_names(function.__code__) if name in there]
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # a cell that has nothing yet
+            read.append(cell.cell_contents)
+    for value in read:
+        if type(value) in _PLAIN:
+            found.append(value)
+        elif isinstance(value, FunctionType):
+            found.append(_Same(value))
+            if not _is_theirs(value):
+                found.append(_outside(value, seen))
+        elif isinstance(value, nn.Module):
+            found.append(_Same(value))
+        else:
+            found.append(_frozen(value, seen, _DEEPEST - 1, reached=False))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _global_names(code: CodeType) -> tuple[str, ...]:
+    """Names that a function, and those inside of it, may read from their module."""
+    inner = (
+        name for own in code.co_consts if isinstance(own, CodeType) for name in _global_names(own)
+    )
+    read = (i.argval for i in dis.get_instructions(code) if i.opname in _LOADS)
+    return tuple(dict.fromkeys((*read, *inner)))
+
+
+def _is_theirs(thing: Any) -> bool:
+    """Is it of torch or of Recurra?"""
+    return str(thing.__module__).split(".")[0] in ("torch", "recurra")
 
 
 @lru_cache(maxsize=1024)
 def _users_classes(kind: type) -> tuple[type, ...]:
     """Classes that a user wrote: those of torch and of Recurra stay as they are."""
     return tuple(
-        base
-        for base in kind.__mro__
-        if base not in (object, Cell) and base.__module__.split(".")[0] not in ("torch", "recurra")
+        base for base in kind.__mro__ if base not in (object, abc.ABC) and not _is_theirs(base)
     )
 
 
-def _frozen(value: Any, depth: int = 0) -> Hashable:
+def _frozen(value: Any, seen: set[int], depth: int = 0, *, reached: bool = True) -> Hashable:
+    """An attribute.
+
+    Args:
+        value: of the attribute.
+        seen: objects that have been looked into.
+        depth: objects that it is in.
+        reached: whether its tensors are looked up in every call; else they must stay the same.
+    """
     if isinstance(value, float):
         return "NaN" if math.isnan(value) else value
     if type(value) in _PLAIN:
         plain: Hashable = value
         return plain
     if isinstance(value, Tensor):
-        return "tensor", value.shape, value.dtype, value.device
-    if isinstance(value, np.ndarray):
-        if value.nbytes > _LARGEST or value.dtype.hasobject:
-            raise Unrecordable(
-                f"the cell holds a NumPy array of {value.nbytes} bytes, which may change without a "
-                "trace; make it a buffer (register_buffer)"
-            )
-        shape: Any = value.shape
-        return ("array", *shape, str(value.dtype), bytes(value.tobytes()))
-    if depth > _DEEPEST:
-        return _Same(value)
-    if isinstance(value, list | tuple):
-        return (type(value), *(_frozen(part, depth + 1) for part in value))
-    if isinstance(value, dict):
-        pairs = value.items()
-        return (type(value), *((_frozen(k, depth + 1), _frozen(v, depth + 1)) for k, v in pairs))
+        return ("tensor", value.shape, value.dtype, value.device) if reached else _Same(value)
+    if isinstance(value, (np.ndarray, *_BYTES)):
+        return _numbers(value, reached=reached)
     if isinstance(value, set | frozenset):
-        return type(value), frozenset(_frozen(part, depth + 1) for part in value)
-    if callable(value) or isinstance(value, type | nn.Module) or not hasattr(value, "__dict__"):
+        return type(value), frozenset(
+            _frozen(part, seen, depth + 1, reached=False) for part in value
+        )
+    parts = _parts(value)
+    if parts is None or not _is_new(value, seen):
         return _Same(value)
-    found: Hashable = (_Same(value), _frozen(vars(value), depth + 1))
-    return found
+    plainly = isinstance(value, _CONTAINERS)
+    if depth > _DEEPEST:
+        if plainly and reached:
+            raise Unrecordable(
+                f"the cell holds lists or dicts that are more than {_DEEPEST} deep, which may "
+                "change without a trace"
+            )
+        return _Same(value)
+    if isinstance(value, nn.Module):
+        _refuse_hooks(value)
+    found = [
+        (_frozen(key, seen, depth + 1), _frozen(part, seen, depth + 1, reached=reached))
+        for key, part in parts
+    ]
+    return (type(value), None if plainly else _Same(value), *found)
+
+
+def _numbers(value: Any, *, reached: bool) -> Hashable:
+    """The numbers of an array: few enough to be looked at in every call."""
+    given = value if isinstance(value, np.ndarray) else np.asarray(memoryview(value))
+    if given.nbytes > _LARGEST or given.dtype.hasobject:
+        if not reached:
+            return _Same(value)
+        raise Unrecordable(
+            f"the cell holds a {type(value).__name__} of {given.nbytes} bytes, which may change "
+            "without a trace; make it a buffer (register_buffer)"
+        )
+    shape: Any = given.shape
+    return ("array", *shape, str(given.dtype), bytes(given.tobytes()))
 
 
 def _tensors(module: nn.Module) -> Hashable:
     """Which tensors a module has, of what shapes and types."""
-    found: list[Hashable] = []
-    for part in module.modules():
-        for kind in (part._parameters, part._buffers):
-            for name, tensor in kind.items():
-                found += (name, None) if tensor is None else (name, tensor.shape, tensor.dtype)
-    return tuple(found)
+    return tuple(
+        [
+            (name, None) if tensor is None else (name, tensor.shape, tensor.dtype)
+            for part in module.modules()
+            for kind in (part._parameters, part._buffers)
+            for name, tensor in kind.items()
+        ]
+    )

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from recurra import states
 from recurra.engine.assemble import Argument, assemble
+from recurra.engine.call_graph import call_graph
 from recurra.engine.graph import HELD, STEP, Value
 from recurra.engine.lower import Lowered, lower
 from recurra.engine.plan import PHASES, Sections, plan
 from recurra.engine.proof import check_numbers, drawn, unseen
-from recurra.engine.record import Unrecordable, other_modes, record
-from recurra.engine.recordings import prepared
-from recurra.errors import BackendError
+from recurra.engine.record import StepFailed, Unrecordable, other_modes, record
+from recurra.errors import BackendError, dtype_name
 from recurra.modules import evaluating
 from recurra.states import Tree
 from recurra_runtime import Field, Program
@@ -54,9 +54,9 @@ def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree 
         with evaluating(module), torch.no_grad(), unseen():
             return _frozen(step, given, named)
     except Unrecordable as problem:
+        advice = "" if isinstance(problem, StepFailed) else " Run it as it is."
         raise BackendError(
-            f"{type(module).__name__} cannot be frozen: {str(problem).rstrip('.')}. "
-            "Run it as it is."
+            f"{type(module).__name__} cannot be frozen: {str(problem).rstrip('.')}.{advice}"
         ) from None
 
 
@@ -73,7 +73,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     )
     check_numbers(step, example, lowered)
     names = [name for name, _, _ in named]
-    graph, inputs, y, new = prepared(lowered, names, resets=False)
+    graph, inputs, y, new = call_graph(lowered, names, resets=False)
     forward = plan(graph, inputs, y, new).forward
     fields = {
         name: Field(told, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
@@ -95,7 +95,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
         *(Argument(name, value.size, value) for name, value in own),
     ]
     assembled = assemble(_as_one(forward), arguments, (), ())
-    kind = np.dtype(str(typical.dtype).removeprefix("torch."))
+    kind = np.dtype(dtype_name(typical.dtype))
     read, kept, carried = (
         tuple(field for name, field in fields.items() if name[0] == which)
         for which in ("x", "context", "state")

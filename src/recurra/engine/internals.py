@@ -1,6 +1,7 @@
-"""What is not documented of torch, in this file alone: found, or done without.
+"""What is not documented of torch: found, or done without.
 
-Where a version of torch has none of it, things are slower and never wrong.
+What a recording needs of each operation is in ``record``. Where a version of torch has none of it,
+things are slower and never wrong.
 """
 
 from __future__ import annotations
@@ -10,20 +11,37 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.modules import module as modules
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["TorchDispatchMode", "batched", "dispatch_modes", "outside_graphs", "transformed"]
+__all__ = [
+    "TorchDispatchMode",
+    "batched",
+    "dispatch_modes",
+    "hooked_modules",
+    "outside_graphs",
+    "transformed",
+]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def transformed() -> bool:
-    """Is vmap, jvp or another transform of torch.func at work?
+    """Is vmap, jvp or another transform of torch.func at work, or forward-mode differentiation?
 
     Where torch does not answer, one might be.
     """
+    if getattr(forward_ad, "_current_level", 0) >= 0:
+        return True
     peek = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
     return peek is None or peek() is not None
+
+
+def hooked_modules() -> bool:
+    """Are there hooks that every module is to call?"""
+    kinds = ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks")
+    return any(getattr(modules, f"_global_{kind}", True) for kind in kinds)
 
 
 def batched(*tensors: Tensor | None) -> bool:

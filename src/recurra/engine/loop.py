@@ -14,9 +14,9 @@ from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.segments import RunRows, run_segments
 from recurra.errors import ShapeError
 from recurra.names import collecting, of_rows, stacked
-from recurra.states import Tree, leaves
+from recurra.states import Tree, first
 
-__all__ = ["LOOP", "steps_of"]
+__all__ = ["LOOP", "check_step", "steps_of"]
 
 
 def steps_of(cell: Cell) -> RunRows:
@@ -38,7 +38,7 @@ def steps_of(cell: Cell) -> RunRows:
         outputs: list[Tensor] = []
         every: list[Tree] = []
         labeled: list[dict[str, Tensor]] = []
-        rows = next(leaves(inputs)).shape[1]
+        rows = first(inputs).shape[1]
         step = _reading(cell) if isinstance(inputs, tuple) else cell.step
         for t in reversed(range(len(xs))) if reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
@@ -49,7 +49,7 @@ def steps_of(cell: Cell) -> RunRows:
             else:
                 result = step(xs[t], state, context, now)
             if not outputs:
-                _check(cell, result, state, rows)
+                check_step(cell, result, state, rows)
             y, state = result
             outputs.append(y)
             if return_states:
@@ -85,8 +85,12 @@ def _reading(cell: Cell) -> Callable[..., Any]:
     return step
 
 
-def _check(cell: Cell, result: Any, state: Tree, rows: int) -> None:
-    """A step must give y for every row and a state like the one it got; looked at once a run."""
+def check_step(cell: Cell, result: Any, state: Tree, rows: int) -> None:
+    """A step must give y for every row and a state like the one it got; looked at once a run.
+
+    Raises:
+        ShapeError: it does not; the message says what was expected and what came.
+    """
     name = type(cell).__name__
     if not isinstance(result, tuple) or len(result) != 2:
         raise ShapeError(f"{name}.step: expected (y, state), got {type(result).__name__}.")

@@ -16,6 +16,7 @@ from torch import Tensor
 from recurra.engine.aten_ops import TABLE, Lowering, Operand, features
 from recurra.engine.graph import SHARED, STEP, Graph, Value
 from recurra.engine.record import Called, Recording, Ref, Unrecordable
+from recurra.errors import dtype_name
 
 __all__ = ["Lowered", "Shared", "lower"]
 
@@ -108,7 +109,7 @@ class _Lowerer:
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, torch.int64):
                 raise Unrecordable(
-                    f"the step reads {_short(seen.dtype)}, of which there are no instructions"
+                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions"
                 )
             self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
 
@@ -147,8 +148,8 @@ class _Lowerer:
             other = result.dtype.is_floating_point and result.dtype is not self.dtype
             if other or (result.dtype not in _DTYPES and not whole):
                 raise Unrecordable(
-                    f"{call.name} gives {_short(result.dtype)}, of which there are no "
-                    f"instructions beside {_short(self.dtype)} ({call.place})"
+                    f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
+                    f"instructions beside {dtype_name(self.dtype)} ({call.place})"
                 )
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
@@ -187,7 +188,7 @@ class _Lowerer:
             if seen.axis is not None:
                 raise Unrecordable("the step reads a tensor of the size of the batch from outside")
             if seen.dtype not in _DTYPES:
-                raise Unrecordable(f"the step reads a tensor of {_short(seen.dtype)}")
+                raise Unrecordable(f"the step reads a tensor of {dtype_name(seen.dtype)}")
             if number in self.turned:
                 turned = self._operand(self.turned[number])
                 return turned._replace(value=self.graph.permute(turned.value, (1, 0)))
@@ -205,10 +206,6 @@ _MOVES = frozenset(
         "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
     ]
 )  # fmt: skip
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _filled(tree: Any, tensor: Callable[[int], Any]) -> Any:

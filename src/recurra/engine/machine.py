@@ -15,7 +15,10 @@ from recurra.engine.graph import HELD, SHARED, STEP, Value
 from recurra.engine.plan import Plan
 from recurra.engine.programs import Form, Name, Program, Rows, threads_for
 
-__all__ = ["Frame", "Machine", "dense", "side_by_side"]
+__all__ = ["Frame", "Machine", "dense"]
+
+Lie = tuple[tuple[int, ...], tuple[int, ...]]
+"""Shape and strides of a tensor."""
 
 # Sizes of calls that are known at a time.
 _MOST_FRAMES = 64
@@ -194,6 +197,22 @@ class Frame:
         self.bytes = self.back_bytes = 0
         self.steps = [value.size * batch * self._size_of for value, _ in machine.outputs]
         """Bytes of a step of what is told of every step."""
+        self.told = [_lying(time + more, batch, *value.shape) for value, more in machine.outputs]
+        """What is told of every step; a state has a step more, in front or behind: what the first
+        one begins with."""
+        self.ends = [_lying(batch, *value.shape) for value in plan.states]
+        leads = {STEP: (time, batch), HELD: (batch,), SHARED: ()}
+        self.gradients = [
+            (
+                name,
+                value.span,
+                (value.shape, strides)
+                if strides is not None
+                else _lying(*leads[value.span], *value.shape),
+            )
+            for name, value, strides in machine.gradients
+        ]
+        """Names of what gets a gradient, what there is one of, and how it lies."""
         self.forward = Form(machine.forward, [*given, *begins])
         forms = [self.forward]
         if machine.backward is not None:
@@ -228,6 +247,7 @@ class Frame:
         self, machine: Machine, batch: int, number: int, shifts: tuple[int, int]
     ) -> None:
         ahead, behind = shifts  # time runs the other way
+        self.back.expect(("dy", 0), machine.plan.y.size)
         for place, value in enumerate(machine.plan.states):
             row, offset = value.size, self.back_bytes
             step = batch * row
@@ -235,6 +255,8 @@ class Frame:
             self.back.put(("dstate", place), number, offset, step, row, ahead, ring=1)
             self.back.put(("dstate_out", place), number, offset, step, row, behind, ring=1)
             self.back.put(("dto", place), number + 1 + place, 0, 0, row, mapped=1)
+            self.back.expect(("dfrom", place), row)
+            self.back.expect(("dstates", place), row)
         number += 1 + len(machine.plan.states)
         for place, (name, value, _) in enumerate(machine.gradients):
             step = batch * value.size if value.span == STEP else 0
@@ -249,20 +271,17 @@ class Frame:
         return start
 
 
+def _lying(*shape: int) -> Lie:
+    """Numbers side by side."""
+    strides, size = [], 1
+    for length in reversed(shape):
+        strides.append(size)
+        size *= max(length, 1)
+    return shape, tuple(reversed(strides))
+
+
 def _lines(count: int) -> int:
     return -(-count // 64) * 64
-
-
-def side_by_side(tensor: Tensor, lead: int) -> bool:
-    """Do the features of a row lie side by side?"""
-    size = 1
-    for length, stride in zip(
-        reversed(tensor.shape[lead:]), reversed(tensor.stride()[lead:]), strict=True
-    ):
-        if length != 1 and stride != size:
-            return False
-        size *= length
-    return True
 
 
 def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:

@@ -13,11 +13,12 @@ from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.call import Backend, Call, Facts, Result
 from recurra.engine.loop import LOOP
-from recurra.engine.machine import Machine, side_by_side
-from recurra.engine.programs import Name
+from recurra.engine.machine import Machine
+from recurra.engine.programs import Name, side_by_side
 from recurra.engine.record import Unrecordable, other_modes
 from recurra.engine.recordings import Recorded, given_of, recorded
 from recurra.engine.through import run_through
+from recurra.errors import dtype_name
 
 __all__ = ["NATIVE", "Ready", "ready"]
 
@@ -79,8 +80,8 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
         for place, tensor in enumerate(shared):
             if tensor.dtype is torch.bool:
                 shared[place] = tensor.to(dtype)
-            elif tensor.dtype is not dtype or tensor.device.type != "cpu":
-                return f"the cell has tensors of {_short(tensor.dtype)} on {tensor.device}"
+            elif tensor.dtype is not dtype or not tensor.is_cpu:
+                return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
         return Ready(_machine(cell, record, call, given, shared, dtype), given, shared)
     except Unrecordable as problem:
         return str(problem)
@@ -92,18 +93,14 @@ def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
     for (name, _), leaf in given:
         if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
             return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
-        if leaf.device.type != "cpu":
+        if not leaf.is_cpu:
             return f"{name} is on {leaf.device}; the machine is the CPU's"
         if leaf.dtype is torch.bool:
             continue
         if leaf.dtype not in _FLOATS:
-            return f"{name} is of {_short(leaf.dtype)}"
+            return f"{name} is of {dtype_name(leaf.dtype)}"
         kinds.add(leaf.dtype)
     return None if len(kinds) == 1 else "its inputs are of several types"
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _run(
@@ -118,13 +115,16 @@ def _run(
         tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
     for place, tensor in enumerate(shared):
         tensors["shared", place] = tensor.resolve_neg()
-    initial = list(states.leaves(call.initial))
+    initial = states.leaves(call.initial)
     if call.resets is not None:
         marks = call.resets
         if call.reverse:  # the state begins anew behind a marked step, which is before the next one
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
         tensors["reset", 0] = marks.to(dtype).contiguous().unsqueeze(-1)
-        tensors |= {("initial", place): leaf.contiguous() for place, leaf in enumerate(initial)}
+        tensors |= {
+            ("initial", place): leaf.resolve_neg().contiguous()
+            for place, leaf in enumerate(initial)
+        }
     # They are read again for the gradient, whatever became of the caller's.
     lengths = call.lengths.clone() if call.lengths is not None and machine.learns else call.lengths
     rows = machine.rows(call.time, call.batch, lengths, call.reverse)
@@ -162,4 +162,4 @@ def _machine(
     )
 
 
-NATIVE = Backend("native", _offer)
+NATIVE = Backend("native", _offer, checkpoints=True)

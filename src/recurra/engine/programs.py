@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.engine.assemble import Assembled
 from recurra.engine.threads import share_threads
+from recurra.lengths import within
 from recurra_runtime.backend import core
 
-__all__ = ["Form", "Name", "Program", "Rows", "Windows", "block_of", "threads_for"]
+__all__ = [
+    "Form",
+    "Name",
+    "Program",
+    "Rows",
+    "Windows",
+    "block_of",
+    "side_by_side",
+    "threads_for",
+]
 
 Name = tuple[str, int]
 
@@ -28,8 +38,7 @@ _SMALL = 1 << 16
 _LEADS = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """How the rows of a call lie in time.
 
     Args:
@@ -51,9 +60,7 @@ class Rows:
         """Some of the steps."""
         if (start, stop) == (0, self.time):
             return self
-        lengths = self.lengths
-        if lengths is not None:
-            lengths = (lengths - start).clamp(0, stop - start)
+        lengths = None if self.lengths is None else within(self.lengths, start, stop)
         return Rows(stop - start, self.batch, lengths, self.reverse, self.threads)
 
     def windows(self, size: int) -> list[tuple[int, int]]:
@@ -134,27 +141,8 @@ class Program:
             window: rows that are computed together.
         """
         lengths, order = rows.dealt()
-        told = self._told(rows, lengths, order, flat, descending, chunk, window)
-        if windows is None:
-            self._made.run(self._doubles, told)
-            return
-        if windows.running is None:
-            windows.running = self._windows_of(self._made, self._doubles, told)
-        windows.running.run(told)
-
-    def _told(
-        self,
-        rows: Rows,
-        lengths: Tensor | None,
-        order: Tensor | None,
-        flat: list[int],
-        descending: bool,
-        chunk: int,
-        window: int,
-    ) -> list[int]:
-        """A call in numbers."""
         share = -(-rows.batch // rows.slices)
-        return [
+        told = [
             rows.time,
             rows.batch,
             0 if lengths is None else lengths.data_ptr(),
@@ -165,6 +153,12 @@ class Program:
             max(1, -(-window // share)),
             *flat,
         ]
+        if windows is None:
+            self._made.run(self._doubles, told)
+            return
+        if windows.running is None:
+            windows.running = self._windows_of(self._made, self._doubles, told)
+        windows.running.run(told)
 
 
 class Windows:
@@ -197,6 +191,20 @@ def block_of(count: int) -> Tensor:
     return torch.from_numpy(native.keep(count))
 
 
+def side_by_side(tensor: Tensor, lead: int) -> bool:
+    """Do the features of a row lie side by side?"""
+    if tensor.is_contiguous():
+        return True
+    size = 1
+    for length, stride in zip(
+        reversed(tensor.shape[lead:]), reversed(tensor.stride()[lead:]), strict=True
+    ):
+        if length != 1 and stride != size:
+            return False
+        size *= length
+    return True
+
+
 class Form:
     """The arguments of a program but for their addresses.
 
@@ -207,6 +215,7 @@ class Form:
 
     def __init__(self, program: Program, given: Sequence[Name]) -> None:
         self._slots, self._blank = program.slots, program.blank.copy()
+        self._kind, self._zeros = program.constants.dtype, list[NDArray[Any]]()
         self._owned: list[tuple[int, int, int]] = []
         self._given: list[tuple[int, Name, int]] = []
         for name in given:
@@ -258,7 +267,28 @@ class Form:
                     flat[at + 2] = tensor.stride(0)
         return flat
 
-    def place(self, flat: list[int], name: Name, address: int, step: int, row: int) -> None:
-        """One argument more, of rows in the caller's order."""
-        at = self._slots[name]
-        flat[at : at + 6] = (address, step, row, 0, 0, 1)
+    def expect(self, name: Name, size: int) -> None:
+        """An argument that a call may place, in the caller's order of rows; else it is zeros."""
+        at = self._slots.get(name)
+        if at is not None:
+            self._zeros.append(np.zeros(size, self._kind))
+            self._blank[at : at + 6] = (self._zeros[-1].ctypes.data, 0, 0, 0, 0, 1)
+
+    def place(
+        self, flat: list[int], name: Name, tensor: Tensor | None, start: int | None = None
+    ) -> Tensor | None:
+        """One that was expected: of steps from ``start`` on, or of none.
+
+        Returns:
+            what is read, which has to live as long.
+        """
+        at = self._slots.get(name)
+        if tensor is None or at is None:
+            return None
+        tensor = tensor.resolve_neg()
+        if not side_by_side(tensor, 1 if start is None else 2):
+            tensor = tensor.contiguous()
+        step, row = (0, tensor.stride(0)) if start is None else tensor.stride()[:2]
+        behind = 0 if start is None else start * step * tensor.itemsize
+        flat[at : at + 3] = (tensor.data_ptr() + behind, step, row)
+        return tensor

@@ -13,8 +13,9 @@ four products where three would do, and the memory of one block where that of al
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ from recurra.engine.internals import batched
 from recurra.engine.plan import sections
 from recurra.engine.programs import Program, Rows, threads_for
 from recurra.engine.record import other_modes
+from recurra.engine.saved import as_saved, lies_of
 
 __all__ = ["can_project", "fused_cross_entropy"]
 
@@ -35,6 +37,9 @@ _CHUNK = 192
 _WINDOW = 32
 # Numbers of a block of W: packed both ways, with its gradient, they fit the cache of a core.
 _BLOCK = 1 << 16
+# Arguments that lie label by label, and block by block; the others row by row, or are one number.
+_LABELED = ("numbers", "weight", "bias", "dweight", "dbias")
+_BLOCKED = ("largest", "total", "score")
 # From here on a float does not tell one label from the next.
 _MOST = 1 << 24
 
@@ -71,22 +76,33 @@ def fused_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets:
     return found
 
 
+class _Given(NamedTuple):
+    """``x [rows, features]``, ``weight [labels, features]``, ``bias [labels]``, targets of rows."""
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    targets: Tensor
+
+
 class _Projected(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
     ) -> Tensor:
-        losses, logarithms = _losses(x, weight, bias, targets)
-        ctx.save_for_backward(x, weight, bias, targets, logarithms)
+        losses, logarithms = _losses(_Given(x, weight, bias, targets))
+        saved = (x, weight, bias, targets, logarithms)
+        ctx.save_for_backward(*saved)
+        ctx.lies = lies_of(saved)
         return losses.sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, targets, logarithms = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[:3]
+        *tensors, logarithms = as_saved(ctx.saved_tensors, ctx.lies)
+        given, wanted = _Given(*tensors), ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or batched(grad):  # gradients of gradients, or several at once
-            return (*_again(x, weight, bias, targets, grad, wanted), None)
-        return (*_gradients(x, weight, bias, targets, logarithms, grad, wanted), None)
+            return (*_again(given, grad, wanted), None)
+        return (*_gradients(given, logarithms, grad, wanted), None)
 
 
 @lru_cache(maxsize=64)
@@ -144,49 +160,28 @@ def _blocks(labels: int, features: int) -> list[tuple[int, int]]:
     return [(start, min(start + size, labels)) for start in range(0, labels, size)]
 
 
-def _run(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    wanted: tuple[bool, ...],
-    stepped: dict[str, Tensor | None],
-    shared: dict[str, Tensor | None],
-    blocked: dict[str, Tensor],
-    labeled: dict[str, Tensor | None],
-) -> None:
+def _run(given: _Given, wanted: tuple[bool, ...], more: Mapping[str, Tensor | None]) -> None:
     """Block after block.
 
     Args:
-        x: ``[rows, features]``.
-        weight: ``[labels, features]``.
-        bias: ``[labels]``, or None.
-        targets: ``[rows]``.
+        given: what the loss is of.
         wanted: which gradients are.
-        stepped: other arguments by name, the same for all blocks: ``[rows, ...]``.
-        shared: numbers, the same for all rows and blocks.
-        blocked: ``[blocks, rows]``.
-        labeled: ``[labels, ...]``.
+        more: other arguments by name.
     """
+    x, weight = given.x, given.weight
     count, features = x.shape
     x = x if x.stride(1) == 1 else x.contiguous()
-    stepped = {**stepped, "x": x, "target": targets.to(x.dtype)}
-    numbers = torch.arange(len(weight), dtype=x.dtype)
-    labeled = {**labeled, "numbers": numbers, "weight": weight, "bias": bias}
-    # By name: address, distance of rows, bytes from label to label, and from block to block.
-    places = [
-        (name, t.data_ptr(), t.stride(0) if t.dim() else 0, 0, 0)
-        for name, t in {**stepped, **shared}.items()
-        if t is not None
-    ]
-    places += [
-        (name, t.data_ptr(), 0, t.stride(0) * t.itemsize, 0)
-        for name, t in labeled.items()
-        if t is not None
-    ]
-    places += [(n, t.data_ptr(), 1, 0, t.stride(0) * t.itemsize) for n, t in blocked.items()]
+    tensors = {
+        **more,
+        "x": x,
+        "target": given.targets.to(x.dtype),
+        "numbers": torch.arange(len(weight), dtype=x.dtype),
+        "weight": weight,
+        "bias": given.bias,
+    }
+    places = [(name, *_steps(name, t)) for name, t in tensors.items() if t is not None]
     for block, (start, stop) in enumerate(_blocks(len(weight), features)):
-        program = _program(features, stop - start, bias is not None, wanted, x.dtype)
+        program = _program(features, stop - start, given.bias is not None, wanted, x.dtype)
         flat = program.of_one_row(
             (name, address + start * of_label + block * of_block, step)
             for name, address, step, of_label, of_block in places
@@ -195,53 +190,42 @@ def _run(
         program.run(rows, flat, descending=False, chunk=_CHUNK, window=_WINDOW)
 
 
-def _losses(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
-) -> tuple[Tensor, Tensor]:
+def _steps(name: str, tensor: Tensor) -> tuple[int, int, int, int]:
+    """Address, numbers from row to row, and bytes from label to label and from block to block."""
+    address, first = tensor.data_ptr(), tensor.stride(0) if tensor.dim() else 0
+    if name in _LABELED:
+        return address, 0, first * tensor.itemsize, 0
+    if name in _BLOCKED:
+        return address, 1, 0, first * tensor.itemsize
+    return address, first, 0, 0
+
+
+def _losses(given: _Given) -> tuple[Tensor, Tensor]:
     """The loss of each row, and the logarithm of its sum."""
-    blocks = len(_blocks(len(weight), x.shape[1]))
-    found = {name: x.new_empty(blocks, len(x)) for name in ("largest", "total", "score")}
-    _run(x, weight, bias, targets, (False,) * 3, {}, {}, found, {})
+    x = given.x
+    blocks = len(_blocks(len(given.weight), x.shape[1]))
+    found = {name: x.new_empty(blocks, len(x)) for name in _BLOCKED}
+    _run(given, (False,) * 3, found)
     logarithms = torch.logsumexp(found["largest"] + found["total"].log(), 0)
     return logarithms - found["score"].sum(0), logarithms
 
 
 def _gradients(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    logarithms: Tensor,
-    grad: Tensor,
-    wanted: tuple[bool, ...],
+    given: _Given, logarithms: Tensor, grad: Tensor, wanted: tuple[bool, ...]
 ) -> list[Tensor | None]:
     """Those that are wanted, of x, weight and bias."""
+    x, weight, bias, _ = given
     dx = torch.zeros_like(x, memory_format=torch.contiguous_format) if wanted[0] else None
     dweight = torch.empty_like(weight) if wanted[1] else None
     dbias = torch.empty_like(bias) if wanted[2] and bias is not None else None
-    _run(
-        x,
-        weight,
-        bias,
-        targets,
-        wanted,
-        {"logarithm": logarithms, "before": dx, "dx": dx},
-        {"grad": grad},
-        {},
-        {"dweight": dweight, "dbias": dbias},
-    )
+    more = {"logarithm": logarithms, "grad": grad, "before": dx, "dx": dx}
+    _run(given, wanted, {**more, "dweight": dweight, "dbias": dbias})
     return [dx, dweight, dbias]
 
 
-def _again(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    targets: Tensor,
-    grad: Tensor,
-    wanted: tuple[bool, ...],
-) -> list[Tensor | None]:
+def _again(given: _Given, grad: Tensor, wanted: tuple[bool, ...]) -> list[Tensor | None]:
     """The gradients in plain torch: they have gradients themselves, and know torch's transforms."""
+    x, weight, bias, targets = given
     with torch.enable_grad():
         scores = torch.nn.functional.linear(x, weight, bias)
         loss = torch.nn.functional.cross_entropy(scores, targets, reduction="sum")

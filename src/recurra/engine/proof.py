@@ -57,7 +57,7 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
     given = example(BATCHES[0])
     with torch.no_grad():
         result = step(*given)
-        leaves = list(states.leaves(given))
+        leaves = states.leaves(given)
         dtype = next(leaf.dtype for leaf in leaves if leaf.is_floating_point())
         shared = lowered.shared.tensors({})
         found = {}
@@ -96,8 +96,8 @@ def check_gradients(
         given = map_tree(
             lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
         )
-        leaves = list(states.leaves(given))
-        results = list(states.leaves(step(*given)))
+        leaves = states.leaves(given)
+        results = states.leaves(step(*given))
         generator = torch.Generator().manual_seed(0)
         weights = [torch.rand(r.shape, dtype=r.dtype, generator=generator) for r in results]
         there = {**lowered.shared.own, **replace}

@@ -20,11 +20,26 @@ import torch
 from torch import Tensor
 
 from recurra import states
-from recurra.engine.internals import TorchDispatchMode, dispatch_modes, transformed
+from recurra.engine.internals import (
+    TorchDispatchMode,
+    dispatch_modes,
+    hooked_modules,
+    transformed,
+)
 from recurra.names import collecting, numbered
 from recurra.states import Tree
 
-__all__ = ["BATCHES", "Called", "Recording", "Ref", "Seen", "Unrecordable", "other_modes", "record"]
+__all__ = [
+    "BATCHES",
+    "Called",
+    "Recording",
+    "Ref",
+    "Seen",
+    "StepFailed",
+    "Unrecordable",
+    "other_modes",
+    "record",
+]
 
 BATCHES = (13, 17)
 """Rows of the two recordings."""
@@ -42,7 +57,9 @@ def other_modes() -> str | None:
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return "torch.jit.trace is at work"
     if transformed():
-        return "a transform of torch.func is at work"
+        return "a transform of torch.func or forward-mode differentiation is at work"
+    if hooked_modules():
+        return "there are hooks of all modules, which steps call"
     modes = dispatch_modes()
     if modes is None:
         return "this version of torch does not say whether a dispatch mode is at work"
@@ -51,6 +68,10 @@ def other_modes() -> str | None:
 
 class Unrecordable(Exception):
     """Why a step cannot be recorded; the message names the operation and the line."""
+
+
+class StepFailed(Unrecordable):
+    """The step itself does not work: no other way to run it does either."""
 
 
 class Ref(NamedTuple):
@@ -154,6 +175,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls: list[Called] = []
         self.own: dict[int, Tensor] = {}
         self.storages: dict[int, int] = {}  # how many tensors look at each
+        self.apart: set[int] = set()  # tensors that torch promises nobody reads but by them
         self.given = tuple(self._number(leaf, found=False) for leaf in states.leaves(given))
         self.outputs: tuple[int, ...] = ()
         self.labels: dict[str, int] = {}
@@ -174,11 +196,11 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         except Unrecordable:
             raise
         except Exception as problem:  # the loop tells it better, if it fails there too
-            raise Unrecordable(
+            raise StepFailed(
                 f"the step fails on {batch} rows of made-up numbers: {type(problem).__name__}: "
                 f"{problem}"
             ) from problem
-        found = list(states.leaves(result))
+        found = states.leaves(result)
         for leaf in found:
             if not isinstance(leaf, Tensor):
                 raise Unrecordable(f"the step returns a {type(leaf).__name__} among its tensors")
@@ -199,6 +221,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         read, named = _replaced((args, tuple(kwargs.items())), self._number)
         result = func(*args, **kwargs)
         changed = func._schema.is_mutable
+        if func.overloadpacket.__name__.startswith("unsafe_split"):  # no views, it says
+            self.apart.update(id(part) for part in result)
         # A tensor changed in place is a new value under the same identity.
         outputs = tuple(
             self._renumber(each) if changed else self._number(each, found=False)
@@ -228,7 +252,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             number = self.numbers[id(target)]
             if number in self.given or number in self.own:
                 raise Unrecordable(f"{name} changes an argument of the step in place ({place})")
-            if self.storages[target.untyped_storage()._cdata] > 1:
+            shared = self.storages[target.untyped_storage()._cdata] > 1
+            if shared and id(target) not in self.apart:
                 raise Unrecordable(f"{name} changes a tensor that is a view or has views ({place})")
 
     def _number(self, tensor: Tensor, found: bool = True) -> int:
@@ -268,7 +293,8 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     for number in first.own:
         if seen[number].axis is not None:
             raise Unrecordable(
-                "the step reads a tensor of the size of the batch that is none of its arguments"
+                "the step reads a tensor of the size of the batch that is none of its arguments: "
+                "it was made outside of torch (by NumPy, say), or is kept from another call"
             )
     rows = set(first.given)
     for one, other in zip(first.calls, second.calls, strict=True):

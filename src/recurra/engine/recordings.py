@@ -2,8 +2,9 @@
 
 What a step reads of its cell is looked up at every call, by where it stands, so weights changed by
 any route are the ones used. Everything else the cell has (rates, flags, functions, modes) is a part
-of the key, so a changed attribute makes a new recording. What a step reads from outside its cell, a
-variable of its module say, is not looked at.
+of the key, so a changed attribute makes a new recording. So do variables of their modules that the
+methods of a user's class read, and the functions that they call by name; what they reach through a
+module (``config.rate``) or find in a file is not looked at.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from torch.nn.utils import parametrize
 from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Call
+from recurra.engine.call_graph import call_graph
+from recurra.engine.check import check
 from recurra.engine.fingerprint import Path, fingerprint, own_tensors
-from recurra.engine.graph import HELD, STEP, Graph, Value
+from recurra.engine.graph import HELD, STEP
+from recurra.engine.loop import check_step
 from recurra.engine.lower import Lowered, lower
 from recurra.engine.machine import Machine
 from recurra.engine.plan import plan
@@ -31,7 +35,7 @@ from recurra.engine.record import Unrecordable, record
 from recurra.modules import own_parts, twin
 from recurra.states import Tree, map_tree
 
-__all__ = ["Recorded", "given_of", "prepared", "recorded"]
+__all__ = ["Recorded", "given_of", "recorded"]
 
 _MOST = 64  # recordings of one cell; more than that are calls that are all different
 
@@ -98,8 +102,9 @@ class Recorded:
             if wanted is not None and not self.checked:
                 self.check(cell)
                 self.checked = True
-            graph, inputs, y, new = prepared(self.lowered, self.names, resets=resets)
+            graph, inputs, y, new = call_graph(self.lowered, self.names, resets=resets)
             planned = plan(graph, inputs, y, new, wanted, all_states=all_states)
+            check(graph, [y, *new])
             known = self.machines[key] = Machine(planned, strides, dtype, all_states)
         return known
 
@@ -168,12 +173,9 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
     ) -> tuple[Any, Any]:
         result = running.step(x, state, context, Noise(*noise) if noisy else None)
-        if not isinstance(result, tuple) or len(result) != 2 or type(result[1]) is not type(state):
-            raise Unrecordable("the step does not return y and a state like the one it gets")
-        y = result[0]
-        if y.dim() == 2 and y.shape[1] != running.output_size:
-            raise Unrecordable("the step does not return y of its output_size")
-        return result
+        check_step(running, result, state, states.first((x, state)).shape[0])
+        y, new = result
+        return y, new
 
     step = partial(step_of, cell)
     with unseen():
@@ -182,7 +184,6 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         lowered = lower(
             recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
         )
-        _check_states(lowered, given)
         check_numbers(step, example, lowered)
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
@@ -212,73 +213,3 @@ def _quiet(cell: Cell) -> Cell:
     own = cell.named_parameters(remove_duplicate=False)
     tensors = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own}
     return cast(Cell, twin(cell, tensors))
-
-
-def _check_states(lowered: Lowered, given: list[tuple[Name, Tensor]]) -> None:
-    """A step must leave a state like the one it gets."""
-    old = [leaf.shape[1:] for name, leaf in given if name[0] == "state"]
-    new = [torch.Size(value.shape) for value in lowered.outputs[1:]]
-    if old != new:
-        raise Unrecordable(f"the step gets states {old} and leaves {new}")
-
-
-# ---- the graph of a call -------------------------------------------------------------------------
-
-
-def prepared(
-    lowered: Lowered, names: Sequence[Name], *, resets: bool
-) -> tuple[Graph, dict[Name, Value], Value, list[Value]]:
-    """The graph with its inputs by name, and with resets where there are any."""
-    graph = Graph()
-    inputs: dict[Name, Value] = {}
-    swapped: dict[Value, Value] = {}
-    moving: set[Value] = set()  # what hangs on the state
-    reset = None
-    if resets:
-        reset = inputs["reset", 0] = graph.input(("reset", 0), (1,), STEP)
-    for value in lowered.graph:
-        if value.op != "input":
-            reads = tuple(swapped[read] for read in value.inputs)
-            if value.op == "linear" and _mixed(reads[0], moving):
-                swapped[value] = _parted(graph, reads[0], reads[1], moving)
-            else:
-                swapped[value] = graph.copy(value, reads)
-            if any(read in moving for read in reads):
-                moving.add(swapped[value])
-            continue
-        kind, place = value.settings[0]
-        name = names[place] if kind == "given" else ("shared", place)
-        own = inputs[name] = graph.input(name, value.shape, value.span)
-        if name[0] == "state":
-            if reset is not None:
-                start = graph.input(("initial", name[1]), value.shape, HELD)
-                inputs["initial", name[1]] = start
-                mask = graph.reshape(reset, (1,) * len(value.shape))
-                own = graph.apply("where", mask, start, own)
-            moving.add(own)
-        swapped[value] = own
-    y, *new = (swapped[value] for value in lowered.outputs)
-    return graph, inputs, y, new
-
-
-def _mixed(x: Value, moving: set[Value]) -> bool:
-    """Does it put what hangs on the state beside what does not?"""
-    if x.op != "concat" or x.settings != (len(x.shape) - 1,):
-        return False
-    return len({part in moving for part in x.inputs}) == 2
-
-
-def _parted(graph: Graph, x: Value, weight: Value, moving: set[Value]) -> Value:
-    """A product for each part, first those that can be computed before time."""
-    products: list[tuple[bool, Value]] = []
-    start = 0
-    for part in x.inputs:
-        stop = start + part.shape[-1]
-        product = graph.linear(part, graph.slice(weight, 0, start, stop))
-        products.append((part in moving, product))
-        start = stop
-    products.sort(key=lambda pair: pair[0])
-    total = products[0][1]
-    for _, product in products[1:]:
-        total = graph.apply("add", total, product)
-    return total

@@ -18,7 +18,7 @@ from recurra.errors import BackendError, ShapeError, kind_of, nearest
 from recurra.modules import own_parts, twin
 from recurra.states import Tree
 
-__all__ = ["BackendName", "run"]
+__all__ = ["BackendName", "run", "running_of"]
 
 BackendName = Literal["native", "aten", "loop"]
 """What ``backend=`` takes beside None."""
@@ -69,6 +69,7 @@ def run(
         With no steps or no rows: empty outputs, the initial state, zero gradients.
 
     Raises:
+        SettingError: a flag or a number of steps that is none.
         ShapeError: something does not fit; the message names it.
         BackendError: the backend that was forced cannot run this call, or the cell has forward
             hooks, which would not be called.
@@ -89,10 +90,6 @@ def run(
             None if checkpoint_every is None else check_size("checkpoint_every", checkpoint_every)
         ),
     }
-    _refuse_hooks(cell)
-    if parameters is None:
-        return _run(cell, inputs, state, **settings)
-    _check_parameters(cell, parameters)
     return _run(cell, inputs, state, parameters=parameters, **settings)
 
 
@@ -101,6 +98,28 @@ outside_graphs(
     "recurra runs a cell through time outside of compiled graphs, like torch.nn.LSTM. Leave out "
     "fullgraph=True (in torch.export strict=True), or compile a single step: torch.compile(cell).",
 )
+
+
+def running_of(cell: Cell, parameters: Mapping[str, Tensor] | None) -> Cell:
+    """The cell itself, or a twin of it over other tensors: given ones, or those that are computed.
+
+    A parametrization (weight norm, weight drop) is evaluated once a run, not once a step.
+
+    Raises:
+        ShapeError: parameters that the cell has not.
+        BackendError: hooks, or something that goes on with the cell's own tensors.
+    """
+    if parameters is not None:
+        _check_parameters(cell, parameters)
+    if not _is_computed(cell) and parameters is None:
+        return cell
+    if name := own_parts(cell):
+        raise BackendError(
+            f"{type(cell).__name__}: {name!r}, which was set on the object, goes on with the "
+            "cell's own tensors, so parameters= and parametrizations cannot reach it. Put it "
+            "into the class, and lists of modules into a ModuleList."
+        )
+    return cast(Cell, twin(cell, parameters))
 
 
 def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
@@ -122,22 +141,36 @@ def _check_parameters(cell: Cell, parameters: Mapping[str, Tensor]) -> None:
             )
 
 
-def _refuse_hooks(cell: Cell) -> None:
-    """The engine calls ``step``, so forward hooks would not run, and weights they make be stale."""
-    for name, part in cell.named_modules():
+def _is_computed(cell: Cell) -> bool:
+    """Does a parametrization compute some of its tensors?
+
+    Raises:
+        BackendError: it has hooks. The engine calls ``step``, so they would not run, and weights
+            that they make be stale.
+    """
+    computed = False
+    for part in cell.modules():
+        computed = computed or "parametrizations" in part._modules
         if not isinstance(part, Cell):
             continue
         if part._forward_pre_hooks or part._forward_hooks:
             raise BackendError(
-                f"{type(part).__name__}{f' ({name})' if name else ''} has forward hooks, which a "
-                "run does not call. torch.nn.utils.prune and the old weight_norm use them; "
+                f"{_told(part, cell)} has forward hooks, which a run does not call. "
+                "torch.nn.utils.prune and the old weight_norm use them; "
                 "torch.nn.utils.parametrizations works."
             )
         if part._backward_pre_hooks or part._backward_hooks:
             raise BackendError(
-                f"{type(part).__name__}{f' ({name})' if name else ''} has backward hooks, which a "
-                "run does not call. Hook the layer, or a tensor with register_hook."
+                f"{_told(part, cell)} has backward hooks, which a run does not call. Hook the "
+                "layer, or a tensor with register_hook."
             )
+    return computed and any(map(parametrize.is_parametrized, cell.modules()))
+
+
+def _told(part: Cell, whole: Cell) -> str:
+    """A cell by its class, and by its name where it is a part of another one."""
+    name = next(name for name, own in whole.named_modules() if own is part)
+    return f"{type(part).__name__}{f' ({name})' if name else ''}"
 
 
 def _run(
@@ -152,17 +185,7 @@ def _run(
     watch = watching()
     if watch is not None:
         backend = None  # the one that gives named values is the one to choose
-    # A parametrization (weight norm, weight drop) is evaluated once a run, not once a step.
-    if parameters is None and not any(map(parametrize.is_parametrized, cell.modules())):
-        running = cell
-    else:
-        if name := own_parts(cell):
-            raise BackendError(
-                f"{type(cell).__name__}: {name!r}, which was set on the object, goes on with the "
-                "cell's own tensors, so parameters= and parametrizations cannot reach it. Put it "
-                "into the class, and lists of modules into a ModuleList."
-            )
-        running = cast(Cell, twin(cell, parameters))
+    running = running_of(cell, parameters)
     call = prepare(running, inputs, state, return_named=watch is not None, source=cell, **settings)
     result = choose(running, facts_of(call), backend).run()
     if watch is not None:

@@ -144,24 +144,14 @@ def _no_rows(call: Call, step: RunRows) -> Result:
 
 
 def _cut(tree: Tree, plan: list[Segment]) -> list[Tree]:
-    """``[time, batch, ...]`` leaves as one tree for each segment.
-
-    One split, not a slice for each: the gradient of a slice is as long as the whole.
-    """
-    leaves = list(states.leaves(tree))
-    if not leaves:
-        return [tree] * len(plan)
+    """``[time, batch, ...]`` leaves as one tree for each segment."""
     sizes = [segment.stop - segment.start for segment in plan]
-    cut = [_split(_first(leaf, 0, plan[-1].stop), sizes) for leaf in leaves]
-    trees = [states.with_leaves(tree, list(parts)) for parts in zip(*cut, strict=True)]
+    whole = map_tree(lambda leaf: _first(leaf, 0, plan[-1].stop), tree)
+    trees = states.split(whole, sizes) or [tree] * len(plan)
     return [
         map_tree(lambda leaf, rows=segment.rows: _first(leaf, 1, rows), part)
         for segment, part in zip(plan, trees, strict=True)
     ]
-
-
-def _split(leaf: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
-    return (leaf,) if len(sizes) == 1 else torch.split(leaf, sizes)
 
 
 def _first(leaf: Tensor, axis: int, size: int) -> Tensor:

@@ -9,17 +9,17 @@ with sublinear memory cost", over time), so memory does not grow with all that i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.engine.graph import HELD, STEP, Value
+from recurra.engine.graph import HELD, STEP
 from recurra.engine.internals import batched
 from recurra.engine.interpreter import through_time
-from recurra.engine.machine import Frame, Machine, side_by_side
+from recurra.engine.machine import Machine
 from recurra.engine.programs import Name, Rows, Windows, block_of
+from recurra.engine.saved import as_saved, lies_of
 
 __all__ = ["run_through"]
 
@@ -59,13 +59,13 @@ class _Forward:
 
     def whole(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """All steps: the results, and what the gradient reads."""
-        own = self._told(self.rows.time)
+        own = self._told(self.rows)
         ends, block = self._steps(0, self.rows.time, self.given, own)
         return self._results(own, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
-        own = self._told(self.rows.time)
+        own = self._told(self.rows)
         state = [self.given["from", place] for place in range(len(self.machine.plan.states))]
         begins, self._windows = [], Windows()
         for start, stop in self.rows.windows(size):
@@ -76,22 +76,16 @@ class _Forward:
     def again(self, start: int, stop: int, begin: list[Tensor]) -> list[Tensor]:
         """A window once more, for what its gradient reads."""
         self._windows = self._windows or Windows()
-        own = self._told(stop - start)
+        own = self._told(self.rows.window(start, stop))
         _, block = self._steps(start, stop, self._from(begin), own)
         return [*own, block]
 
     def _from(self, state: list[Tensor]) -> dict[Name, Tensor]:
         return {**self.given, **{("from", place): part for place, part in enumerate(state)}}
 
-    def _told(self, time: int) -> list[Tensor]:
-        """Memory of what is told of every step.
-
-        A state has a step more, in front or behind: what the first one begins with.
-        """
-        new, batch, dtype = self.like.new_empty, self.rows.batch, self.machine.dtype
-        return [
-            new((time + more, batch, *v.shape), dtype=dtype) for v, more in self.machine.outputs
-        ]
+    def _told(self, rows: Rows) -> list[Tensor]:
+        """Memory of what is told of every step."""
+        return [self.like.new_empty_strided(*lie) for lie in self.machine.frame(rows).told]
 
     def _steps(
         self,
@@ -109,8 +103,7 @@ class _Forward:
         rows = self.rows.window(start, stop)
         frame = machine.frame(rows)
         block = block_of(frame.bytes)
-        new, batch = self.like.new_empty, rows.batch
-        ends = [new((batch, *v.shape), dtype=machine.dtype) for v in machine.plan.states]
+        ends = [self.like.new_empty_strided(*lie) for lie in frame.ends]
         addresses = [
             told.data_ptr() + behind * size for told, size in zip(own, frame.steps, strict=True)
         ]
@@ -163,6 +156,7 @@ class _Through(torch.autograd.Function):
             kept = [state for begin in begins for state in begin]
         # What others change in place is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
+        ctx.lies = lies_of([*tensors, *kept])
         ctx.machine, ctx.rows, ctx.every, ctx.names = machine, rows, every, names
         ctx.set_materialize_grads(False)
         return found
@@ -170,7 +164,7 @@ class _Through(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         machine: Machine = ctx.machine
-        tensors = ctx.saved_tensors
+        tensors = as_saved(ctx.saved_tensors, ctx.lies)
         given, kept = dict(zip(ctx.names, tensors, strict=False)), tensors[len(ctx.names) :]
         if torch.is_grad_enabled() or batched(*grads):
             results = _again(machine, ctx.rows, given, grads)
@@ -205,25 +199,20 @@ class _Backward:
         self.like = next(iter(given.values()))
         count = len(machine.plan.states)
         # What comes in for each step, and what for the states at the end of a window.
-        self.stepped: list[tuple[Name, Tensor | None, Value]]
-        self.stepped = [(("dy", 0), grads[0], machine.plan.y)]
+        self.stepped: list[tuple[Name, Tensor | None]] = [(("dy", 0), grads[0])]
         if machine.all_states:
             self.stepped += [
-                (("dstates", place), grads[1 + count + place], value)
-                for place, value in enumerate(machine.plan.states)
+                (("dstates", place), grad) for place, grad in enumerate(grads[1 + count :])
             ]
-        self.ends = list(grads[1 : 1 + count])
+        self.ends: list[tuple[Name, Tensor | None]] = [
+            (("dfrom", place), grad) for place, grad in enumerate(grads[1 : 1 + count])
+        ]
         self.results: dict[Name, Tensor] = {}
         self._windows = None if whole else Windows()
-        for name, value, strides in machine.gradients:
-            if value.span == STEP:
-                self.results[name] = self._new((rows.time, rows.batch, *value.shape))
-            elif value.span == HELD:  # what a row of no steps holds is not computed
-                self.results[name] = self._new((rows.batch, *value.shape)).zero_()
-            elif strides is None:
-                self.results[name] = self._new(value.shape)
-            else:
-                self.results[name] = torch.empty_strided(value.shape, strides, dtype=machine.dtype)
+        for name, span, lie in machine.frame(rows).gradients:
+            result = self.results[name] = self.like.new_empty_strided(*lie)
+            if span == HELD:  # what a row of no steps holds is not computed
+                result.zero_()
 
     def end(self) -> dict[Name, Tensor]:
         """The gradients, when all steps are through."""
@@ -231,62 +220,32 @@ class _Backward:
             self._windows.end()
         return self.results
 
-    def _new(self, shape: tuple[int, ...]) -> Tensor:
-        return self.like.new_empty(shape, dtype=self.machine.dtype)
-
     def steps(self, start: int, stop: int, kept: Sequence[Tensor]) -> None:
         """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
-        machine, new = self.machine, self._new
+        machine = self.machine
         rows = self.rows.window(start, stop)
         frame = machine.frame(rows)
         block = block_of(frame.back_bytes)
-        begins = [new((rows.batch, *value.shape)) for value in machine.plan.states]
+        begins = [self.like.new_empty_strided(*lie) for lie in frame.ends]
         addresses = [tensor.data_ptr() for tensor in (*kept, block, *begins)]
         held: dict[Name, Tensor] = {}
-        for name, value, _ in machine.gradients:
-            part = self.results[name]
-            if value.span == STEP:
-                part = part[start]
-            elif value.span == HELD and self._windows is not None:
+        for name, span, (_, strides) in frame.gradients:
+            part, behind = self.results[name], 0
+            if span == STEP:
+                behind = start * strides[0] * part.itemsize
+            elif span == HELD and self._windows is not None:
                 part = held[name] = torch.zeros_like(part)
-            addresses.append(part.data_ptr())
+            addresses.append(part.data_ptr() + behind)
         flat = frame.back.fill(addresses, self.given, start)
-        hold = [self._comes_in(frame, flat, *grad, start) for grad in self.stepped]
-        for place, value in enumerate(machine.plan.states):
-            end = self.ends[place]
-            hold.append(self._comes_in(frame, flat, ("dfrom", place), end, value, None))
-            self.ends[place] = self.results["from", place] = begins[place]
+        # What has to live until it is read.
+        hold = [frame.back.place(flat, *grad, start) for grad in self.stepped]
+        hold += [frame.back.place(flat, *grad) for grad in self.ends]
+        self.ends = [(("dfrom", place), begin) for place, begin in enumerate(begins)]
+        for place, begin in enumerate(begins):
+            self.results["from", place] = begin
         self.program.run(rows, flat, descending=not rows.reverse, windows=self._windows)
         for name, part in held.items():
             self.results[name].add_(part)
-
-    def _comes_in(
-        self,
-        frame: Frame,
-        flat: list[int],
-        name: Name,
-        grad: Tensor | None,
-        value: Value,
-        start: int | None,
-    ) -> Tensor | None:
-        """Puts a gradient that is given where it is read: of steps from ``start`` on, or of none.
-
-        Returns:
-            what has to live until it is read.
-        """
-        if name not in self.program.slots:
-            return None
-        if grad is None:
-            grad = _zeros(value.size, self.machine.dtype)
-            frame.back.place(flat, name, grad.data_ptr(), 0, 0)
-            return grad
-        grad = grad.resolve_neg()
-        if not side_by_side(grad, 1 if start is None else 2):
-            grad = grad.contiguous()
-        step, row = (0, grad.stride(0)) if start is None else grad.stride()[:2]
-        behind = 0 if start is None else start * step * self.machine.dtype.itemsize
-        frame.back.place(flat, name, grad.data_ptr() + behind, step, row)
-        return grad
 
 
 def _again(
@@ -319,12 +278,6 @@ def _again(
         allow_unused=True,
     )
     return {name: g for name, g in zip(names, back, strict=True) if g is not None}
-
-
-@lru_cache(maxsize=256)
-def _zeros(size: int, dtype: torch.dtype) -> Tensor:
-    """Zeros that nobody writes to."""
-    return torch.zeros(size, dtype=dtype)
 
 
 def _part(whole: Tensor, start: int, steps: int) -> Tensor:

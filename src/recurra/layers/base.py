@@ -169,6 +169,8 @@ def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
     """Tensors, lengths (None if all rows are whole), and whether the outputs are padded rows."""
     if isinstance(inputs, PackedSequence):
         inputs = PaddedSequence.from_packed(inputs)
+    if lengths is None and type(inputs) is Tensor and inputs.dim() > 1 and not inputs.is_nested:
+        return inputs, None, False
     inputs = map_tree(_as_sequence, inputs)
     parts: list[Any] = list(leaves(inputs))
     padded = [part for part in parts if isinstance(part, PaddedSequence)]

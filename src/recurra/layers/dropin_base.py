@@ -17,7 +17,7 @@ from recurra.checks import check_flag, check_number, check_size
 from recurra.engine import BackendName, run
 from recurra.engine.choose import check_backend
 from recurra.engine.frozen import freeze
-from recurra.errors import SettingError, ShapeError
+from recurra.errors import SettingError, ShapeError, dtype_name
 from recurra.layers.packed import Rows, ordered, packed_data, unpacked
 from recurra.lengths import check_lengths
 from recurra.sequences import PaddedSequence
@@ -440,7 +440,7 @@ class RNNBase(nn.Module, abc.ABC):
         expected = {axis: sizes[axis] for axis in (axes[::-1] if turned else axes)}
         if resets.dtype != torch.bool or list(resets.shape) != list(expected.values()):
             wanted = ", ".join(f"{axis}={size}" for axis, size in expected.items())
-            got = f"{str(resets.dtype).removeprefix('torch.')} {list(resets.shape)}"
+            got = f"{dtype_name(resets.dtype)} {list(resets.shape)}"
             raise ShapeError(
                 f"resets of {type(self).__name__}: expected bool [{wanted}], got {got}."
             )

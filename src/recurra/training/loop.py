@@ -195,7 +195,7 @@ class Training:
         self._carried = None
         if carried:
             like = self.model.initial_state(self.batches.rows)
-            if len(carried) != len(list(states.leaves(like))):
+            if len(carried) != len(states.leaves(like)):
                 raise ValueError("the carried state is of another model")
             rows = processes().rows(self.batches.rows)
             self._carried = states.with_leaves(like, [leaf[rows].to(place) for leaf in carried])

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import gc
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -21,6 +24,9 @@ from recurra.errors import RunError
 from recurra.sequences import Batch, PaddedSequence
 
 __all__ = ["Processes", "processes"]
+
+# How long one that is done waits for the others.
+_LEAVE = timedelta(seconds=10)
 
 
 class Processes:
@@ -122,5 +128,11 @@ def processes() -> Processes:
 
 
 def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    """Close the connections, together: one that ends while others still talk to it may abort."""
+    if not dist.is_initialized():
+        return
+    if dist.get_backend() == "gloo":
+        with suppress(RuntimeError):  # one that failed does not come
+            dist.monitored_barrier(timeout=_LEAVE)
+    dist.destroy_process_group()
+    gc.collect()  # what still holds a connection goes while threads can be joined
