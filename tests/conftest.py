@@ -6,6 +6,7 @@ import dataclasses
 import os
 import random
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,14 @@ TINY = [
     "training.learning_rate=0.02",
     "training.evaluations=6",
 ]
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """What a test draws is the same at every run; RECURRA_TEST_SEED asks with other numbers."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(int(os.environ.get("RECURRA_TEST_SEED", "0")))
 
 
 @dataclasses.dataclass(frozen=True)

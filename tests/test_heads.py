@@ -18,11 +18,6 @@ LENGTHS = [3, 0, 1]
 VALID = [(t, b) for b, length in enumerate(LENGTHS) for t in range(length)]
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def product(matrix: list[list[float]], vector: list[float]) -> list[float]:
     return [sum(w * x for w, x in zip(row, vector, strict=True)) for row in matrix]
 

@@ -22,11 +22,6 @@ TIME, BATCH, INPUT, HIDDEN = 6, 3, 4, 5
 LENGTHS = [6, 0, 4]
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 def double(cell):
     """In float64, and with no number where it started: a bias of 0 hides that it is not used."""
     cell = cell.double()

@@ -19,7 +19,7 @@ class Held(NamedTuple):
     h: torch.Tensor
 
 
-WEIGHT = torch.randn(4, 4)
+WEIGHT = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
 
 
 def refusal(step) -> str:

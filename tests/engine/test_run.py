@@ -410,7 +410,7 @@ def test_finished_rows_are_not_run():
     assert sum(stepped) == int(LENGTHS.sum())
 
 
-X = torch.randn(6, 2, 3)
+X = torch.randn(6, 2, 3, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
@@ -486,11 +486,12 @@ def test_transforms_of_torch_func(kind):
     together = vmap(lambda x: run(cell, x).outputs)(many)
     for x, outputs in zip(many, together, strict=True):
         assert torch.allclose(run(cell, x).outputs, outputs, atol=1e-6)
-    _, change = jvp(lambda x: run(cell, x).outputs, (X,), (torch.ones_like(X),))
-    step = 1e-3
-    near = [run(cell, X + sign * step, backend="loop").outputs for sign in (1, -1)]
-    assert torch.allclose(change, (near[0] - near[1]) / (2 * step), atol=2e-3)
     assert explain(cell).choices[0].backend == "native"
+    # In double precision the two are close enough to have no kink of ReLU between them.
+    cell, x, step = cell.double(), X.double(), 1e-6
+    _, change = jvp(lambda x: run(cell, x).outputs, (x,), (torch.ones_like(x),))
+    near = [run(cell, x + sign * step, backend="loop").outputs for sign in (1, -1)]
+    assert torch.allclose(change, (near[0] - near[1]) / (2 * step), atol=1e-7)
 
 
 def test_a_transform_is_found_or_the_question_is_gone(monkeypatch):
