@@ -41,6 +41,7 @@ _VECTORS = ("avx", "fma", "f16c", "amx", "asimd", "sve")
 _ENVIRONMENT = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
+    "RECURRA_ISA",
     "ATEN_CPU_CAPABILITY",
     "ONEDNN_MAX_CPU_ISA",
     "MKL_ENABLE_INSTRUCTIONS",
