@@ -83,6 +83,16 @@ def test_memory_is_used_again_behind_its_last_use():
     assert memory.sizes[WINDOW] == 32
 
 
+@pytest.mark.parametrize("size", [1, 255, 256, 768, 1024, 4096])
+def test_columns_of_a_chunk_do_not_share_a_line_of_the_cache(size):
+    """Products with rows turned read a column; at 4 KB a step all of it would be one cache set."""
+    memory = Memory([])
+    first, second = (memory.buffers[memory.new(CHUNK, size)] for _ in range(2))
+    assert first[1] >= size
+    assert first[1] % 256
+    assert second[2] >= first[2] + first[1]  # what is kept apart belongs to the buffer
+
+
 def test_constants_are_kept_once():
     memory = Memory([Argument("x", 3)])
     places = [memory.constant(number) for number in (0.0, -0.0, 2.5, 0.0)]

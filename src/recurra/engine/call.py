@@ -146,10 +146,11 @@ def prepare(
     """
     name = type(cell).__name__
     time, batch = common_sizes(inputs, f"inputs of {name}")
-    _check_inputs(cell, inputs)
+    weight = cell.typical()
+    _check_inputs(cell, inputs, weight)
     if lengths is not None or resets is not None:
         lengths, resets = _read_marks(name, lengths, resets, time, batch, first(inputs).device)
-    initial = _initial_state(cell, inputs, batch)
+    initial = _initial_state(cell, inputs, batch, weight)
     if not isinstance(initial, tuple):
         raise ShapeError(
             f"initial_state of {name}: expected a named tuple of tensors [batch, ...], got "
@@ -219,9 +220,9 @@ def _read_marks(
     return lengths, resets
 
 
-def _check_inputs(cell: Cell, inputs: Tree) -> None:
+def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
     """Each step must be shaped like the cell's example, and typed like its weights."""
-    if isinstance(inputs, Tensor) and _is_vectors(cell, inputs):
+    if isinstance(inputs, Tensor) and _is_vectors(cell, inputs, weight):
         return
     example = cell.example_input(1)
     if example is None or (isinstance(example, Tensor) and not isinstance(inputs, Tensor)):
@@ -241,12 +242,11 @@ def _check_inputs(cell: Cell, inputs: Tree) -> None:
             f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
             f"{hint}"
         )
-    _check_type(cell, inputs, likes, name)
+    _check_type(weight, inputs, likes, name)
 
 
-def _is_vectors(cell: Cell, inputs: Tensor) -> bool:
+def _is_vectors(cell: Cell, inputs: Tensor, weight: Tensor | None) -> bool:
     """Is it what a cell of plain vectors reads? Whatever else there may be is looked at longer."""
-    weight = cell.typical()
     return (
         type(cell).example_input is Cell.example_input
         and weight is not None
@@ -272,8 +272,9 @@ def _check_fields(given: Tree, example: Tree, what: str) -> None:
         raise ShapeError(f"{what}: expected a tensor, got {type(given).__name__}.")
 
 
-def _check_type(cell: Cell, inputs: Tree, likes: Mapping[str, Tensor], name: str) -> None:
-    weight = cell.typical()
+def _check_type(
+    weight: Tensor | None, inputs: Tree, likes: Mapping[str, Tensor], name: str
+) -> None:
     if weight is None:
         return
     for place, leaf in states.paths(inputs):
@@ -294,10 +295,10 @@ def _check_type(cell: Cell, inputs: Tree, likes: Mapping[str, Tensor], name: str
         )
 
 
-def _initial_state(cell: Cell, inputs: Tree, batch: int) -> Tree:
+def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
     """The cell's; without any weights it takes its type and place from the inputs."""
     initial = cell.initial_state(batch)
-    if cell.typical() is not None:
+    if weight is not None:
         return initial
     like = next((leaf for leaf in leaves(inputs) if leaf.is_floating_point()), None)
     return initial if like is None else map_tree(lambda leaf: leaf.to(like), initial)

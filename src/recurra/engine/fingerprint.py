@@ -8,7 +8,7 @@ import dis
 import math
 from array import array
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -135,7 +135,9 @@ def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
     Raises:
         Unrecordable: an attribute that may change without a trace.
     """
-    return _print(module, set()), _tensors(running)
+    tensors: list[Any] = []
+    _tensors(running, tensors.append)
+    return _print(module, set()), tuple(tensors)
 
 
 class _Same:
@@ -290,13 +292,11 @@ def _numbers(value: Any, *, reached: bool) -> Hashable:
     return ("array", *shape, str(given.dtype), bytes(given.tobytes()))
 
 
-def _tensors(module: nn.Module) -> Hashable:
-    """Which tensors a module has, of what shapes and types."""
-    return tuple(
-        [
-            (name, None) if tensor is None else (name, tensor.shape, tensor.dtype)
-            for part in module.modules()
-            for kind in (part._parameters, part._buffers)
-            for name, tensor in kind.items()
-        ]
-    )
+def _tensors(module: nn.Module, add: Callable[[Any], None]) -> None:
+    """Which tensors a module and its parts have, of what shapes and types."""
+    for kind in (module._parameters, module._buffers):
+        for name, tensor in kind.items():
+            add((name, None) if tensor is None else (name, tensor.shape, tensor.dtype))
+    for part in module._modules.values():
+        if part is not None:
+            _tensors(part, add)

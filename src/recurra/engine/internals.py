@@ -40,8 +40,16 @@ def transformed() -> bool:
 
 def hooked_modules() -> bool:
     """Are there hooks that every module is to call?"""
-    kinds = ("forward_pre_hooks", "forward_hooks", "backward_pre_hooks", "backward_hooks")
-    return any(getattr(modules, f"_global_{kind}", True) for kind in kinds)
+    try:
+        found: Any = (
+            modules._global_forward_pre_hooks
+            or modules._global_forward_hooks
+            or modules._global_backward_pre_hooks
+            or modules._global_backward_hooks
+        )
+    except AttributeError:  # there might be
+        return True
+    return bool(found)
 
 
 def batched(*tensors: Tensor | None) -> bool:

@@ -155,8 +155,8 @@ def _machine(
             begin = enumerate(states.leaves(call.initial))
             asked += [("initial", place) for place, leaf in begin if leaf.requires_grad]
         if asked:
-            wanted = tuple(name for name in asked if name[0] != "state")
-    strides = tuple(tensor.stride() for tensor in shared)
+            wanted = tuple([name for name in asked if name[0] != "state"])
+    strides = tuple([tensor.stride() for tensor in shared])
     return record.machine(
         cell, wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
     )

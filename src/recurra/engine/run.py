@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
@@ -78,19 +78,30 @@ def run(
         raise ShapeError(f"run: expected a recurra.Cell, got {type(cell).__name__}.")
     check_flag("reverse", reverse)
     check_flag("return_states", return_states)
-    settings = {
-        "lengths": lengths,
-        "context": context,
-        "noise": noise,
-        "resets": resets,
-        "reverse": reverse,
-        "return_states": return_states,
-        "backend": backend,
-        "checkpoint_every": (
-            None if checkpoint_every is None else check_size("checkpoint_every", checkpoint_every)
-        ),
-    }
-    return _run(cell, inputs, state, parameters=parameters, **settings)
+    if checkpoint_every is not None:
+        checkpoint_every = check_size("checkpoint_every", checkpoint_every)
+    watch = watching()
+    if watch is not None:
+        backend = None  # the one that gives named values is the one to choose
+    running = running_of(cell, parameters)
+    call = prepare(
+        running,
+        inputs,
+        state,
+        lengths,
+        context,
+        noise,
+        resets,
+        reverse,
+        return_states,
+        watch is not None,
+        cell,
+        checkpoint_every,
+    )
+    result = choose(running, facts_of(call), backend).run()
+    if watch is not None:
+        watch.append((cell, result.named or {}))
+    return Run(result.outputs, result.state, result.states)
 
 
 outside_graphs(
@@ -148,11 +159,12 @@ def _is_computed(cell: Cell) -> bool:
         BackendError: it has hooks. The engine calls ``step``, so they would not run, and weights
             that they make be stale.
     """
-    computed = False
-    for part in cell.modules():
-        computed = computed or "parametrizations" in part._modules
-        if not isinstance(part, Cell):
-            continue
+    return _may_compute(cell, cell) and any(map(parametrize.is_parametrized, cell.modules()))
+
+
+def _may_compute(part: nn.Module, cell: Cell) -> bool:
+    """Has a part of a cell, or one of its own parts, what torch calls parametrizations?"""
+    if isinstance(part, Cell):
         if part._forward_pre_hooks or part._forward_hooks:
             raise BackendError(
                 f"{_told(part, cell)} has forward hooks, which a run does not call. "
@@ -164,30 +176,13 @@ def _is_computed(cell: Cell) -> bool:
                 f"{_told(part, cell)} has backward hooks, which a run does not call. Hook the "
                 "layer, or a tensor with register_hook."
             )
-    return computed and any(map(parametrize.is_parametrized, cell.modules()))
+    computed = "parametrizations" in part._modules
+    for own in part._modules.values():
+        computed = (own is not None and _may_compute(own, cell)) or computed
+    return computed
 
 
 def _told(part: Cell, whole: Cell) -> str:
     """A cell by its class, and by its name where it is a part of another one."""
     name = next(name for name, own in whole.named_modules() if own is part)
     return f"{type(part).__name__}{f' ({name})' if name else ''}"
-
-
-def _run(
-    cell: Cell,
-    inputs: Tree,
-    state: Tree,
-    *,
-    backend: str | None,
-    parameters: Mapping[str, Tensor] | None = None,
-    **settings: Any,
-) -> Run:
-    watch = watching()
-    if watch is not None:
-        backend = None  # the one that gives named values is the one to choose
-    running = running_of(cell, parameters)
-    call = prepare(running, inputs, state, return_named=watch is not None, source=cell, **settings)
-    result = choose(running, facts_of(call), backend).run()
-    if watch is not None:
-        watch.append((cell, result.named or {}))
-    return Run(result.outputs, result.state, result.states)

@@ -42,8 +42,9 @@ def run_through(
     if machine.learns:
         if every is not None and every >= rows.time:
             every = None
+        told = (machine, rows, every, tuple(given))
         found: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
-            machine, rows, every, tuple(given), *given.values()
+            told, *given.values()
         )
         return found
     return _Forward(machine, rows, given).whole()[0]
@@ -139,13 +140,9 @@ class _Through(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        machine: Machine,
-        rows: Rows,
-        every: int | None,
-        names: tuple[Name, ...],
-        *tensors: Tensor,
+        ctx: Any, told: tuple[Machine, Rows, int | None, tuple[Name, ...]], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
+        machine, rows, every, names = told
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
         if every is None:
             found, kept = forward.whole()
@@ -157,29 +154,29 @@ class _Through(torch.autograd.Function):
         # What others change in place is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
         ctx.lies = lies_of([*tensors, *kept])
-        ctx.machine, ctx.rows, ctx.every, ctx.names = machine, rows, every, names
+        ctx.told = told
         ctx.set_materialize_grads(False)
         return found
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        machine: Machine = ctx.machine
+        machine, rows, every, names = ctx.told
         tensors = as_saved(ctx.saved_tensors, ctx.lies)
-        given, kept = dict(zip(ctx.names, tensors, strict=False)), tensors[len(ctx.names) :]
+        given, kept = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
         if torch.is_grad_enabled() or batched(*grads):
-            results = _again(machine, ctx.rows, given, grads)
+            results = _again(machine, rows, given, grads)
         else:
-            backward = _Backward(machine, ctx.rows, given, grads, whole=ctx.every is None)
-            if ctx.every is None:
-                backward.steps(0, ctx.rows.time, kept[: len(machine.outputs) + 1])
+            backward = _Backward(machine, rows, given, grads, whole=every is None)
+            if every is None:
+                backward.steps(0, rows.time, kept[: len(machine.outputs) + 1])
             else:
-                forward, count = _Forward(machine, ctx.rows, given), len(machine.plan.states)
-                windows = ctx.rows.windows(ctx.every)
+                forward, count = _Forward(machine, rows, given), len(machine.plan.states)
+                windows = rows.windows(every)
                 for number, (start, stop) in reversed(list(enumerate(windows))):
                     begin = list(kept[number * count : (number + 1) * count])
                     backward.steps(start, stop, forward.again(start, stop, begin))
             results = backward.end()
-        return (None, None, None, None, *(results.get(name) for name in ctx.names))
+        return (None, *[results.get(name) for name in names])
 
 
 class _Backward:
@@ -282,9 +279,7 @@ def _again(
 
 def _part(whole: Tensor, start: int, steps: int) -> Tensor:
     """Steps of a buffer as a tensor of its own, which autograd does not take for a view."""
-    offset = start * whole.stride(0)
-    part = torch.empty(0, dtype=whole.dtype)
-    return part.set_(whole.untyped_storage(), offset, (steps, *whole.shape[1:]), whole.stride())
+    return whole.narrow(0, start, steps).data
 
 
 def _ended(values: Tensor, rows: Rows) -> Tensor:

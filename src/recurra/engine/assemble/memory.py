@@ -77,6 +77,8 @@ class Memory:
             size: numbers, of one row.
             target: of a total, the argument that gets it.
         """
+        if kind == CHUNK:
+            size = _apart(size)
         self.buffers.append([kind, size, self.sizes[kind], target])
         self.sizes[kind] += _wide(size)
         return len(self.buffers) - 1
@@ -116,6 +118,14 @@ class Memory:
     def constants(self) -> tuple[float, ...]:
         """The numbers of the argument behind all others: at least one."""
         return tuple(number for number, _ in self._constants) or (0.0,)
+
+
+def _apart(size: int) -> int:
+    """Numbers from row to row, so that a column of rows does not compete for one set of the cache.
+
+    Weights' gradients read columns; rows 4 KB apart cost a fifth of a large layer's training.
+    """
+    return size + 48 if size % 256 == 0 else size
 
 
 def _wide(size: int) -> int:
