@@ -126,6 +126,77 @@ def test_what_changed_is_used(change: str) -> None:
     assert not torch.equal(ours, before)
 
 
+class Two(recurra.Cell):
+    """Reads of two modules what may be one: all, a weight, a buffer; or one's in a list."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 3)
+        self.one, self.other = nn.Linear(3, 3), nn.Linear(3, 3)
+        for part in (self.one, self.other):
+            part.register_buffer("gain", torch.rand(3))
+        self.listed = [torch.rand(3)]
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = self.one(x) * self.one.gain - 2 * self.other(state.h) * self.other.gain
+        h = torch.tanh(h * self.listed[0])
+        return h, recurra.HiddenState(h)
+
+
+SHARED = {
+    "a module": (
+        lambda cell: setattr(cell, "other", cell.one),
+        lambda cell: setattr(cell, "other", Two().other),
+    ),
+    "a weight": (
+        lambda cell: setattr(cell.other, "weight", cell.one.weight),
+        lambda cell: setattr(cell.other, "weight", nn.Parameter(torch.randn(3, 3))),
+    ),
+    "a buffer": (
+        lambda cell: setattr(cell.other, "gain", cell.one.gain),
+        lambda cell: setattr(cell.other, "gain", torch.rand(3)),
+    ),
+    "what a list has": (
+        lambda cell: setattr(cell, "listed", [cell.one.gain]),
+        lambda cell: setattr(cell, "listed", [torch.rand(3)]),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SHARED)
+def test_what_is_shared_no_more_is_read_where_it_stands(what: str) -> None:
+    """Of the same shapes, so that who is one with whom is all that changes; there and back."""
+    share, part = SHARED[what]
+    cell = Two()
+    for change in (share, part, share):
+        change(cell)
+        torch.testing.assert_close(*both(cell))
+        ours, theirs = (
+            torch.autograd.grad(
+                recurra.run(cell, X, backend=backend).outputs.sum(), list(cell.parameters())
+            )
+            for backend in ("native", "loop")
+        )
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_modules_in_a_circle_are_stepped() -> None:
+    cell = Two()
+    cell.one.around = nn.Module()
+    cell.one.around.back = cell.one
+    assert recurra.run(cell, X, backend="loop").outputs.shape == (4, 2, 3)
+
+
+def test_a_default_device_is_not_that_of_the_call() -> None:
+    cell = recurra.GRUCell(3, 3)
+    before, _ = both(cell)
+    with torch.device("meta"):
+        again, _ = both(cell)
+    assert torch.equal(again, before)
+
+
 SCALE = 1.0
 TABLE = {"scale": 1.0}
 

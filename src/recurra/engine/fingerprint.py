@@ -8,7 +8,7 @@ import dis
 import math
 from array import array
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -62,7 +62,7 @@ class Path:
 
 def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
     """All tensors of a module and its parts, also plain ones and those in objects that it holds."""
-    seen = {id(part) for part in module.modules()}
+    seen = {id(part): 0 for part in module.modules()}
     for name, part in module.named_modules():
         modules = tuple(name.split(".")) if name else ()
         for kind in ("_parameters", "_buffers", ""):
@@ -76,7 +76,7 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
 
 
 def _inside(
-    value: Any, keys: tuple[Any, ...], seen: set[int]
+    value: Any, keys: tuple[Any, ...], seen: dict[int, int]
 ) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     parts = _parts(value)
     if parts is None or len(keys) > _DEEPEST or not _is_new(value, seen):
@@ -116,12 +116,12 @@ def _names(slots: Any) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def _is_new(value: Any, seen: set[int]) -> bool:
+def _is_new(value: Any, seen: dict[int, int]) -> bool:
     """Has an object not been looked into? Containers are, as often as they come."""
     if isinstance(value, _CONTAINERS):
         return True
     new = id(value) not in seen
-    seen.add(id(value))
+    seen.setdefault(id(value), len(seen))
     return new
 
 
@@ -135,9 +135,8 @@ def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
     Raises:
         Unrecordable: an attribute that may change without a trace.
     """
-    tensors: list[Any] = []
-    _tensors(running, tensors.append)
-    return _print(module, set()), tuple(tensors)
+    seen: dict[int, int] = {}
+    return _print(module, seen, {}), _tensors(running, seen)
 
 
 class _Same:
@@ -153,10 +152,19 @@ class _Same:
         return isinstance(other, _Same) and self.held is other.held
 
 
-def _print(module: nn.Module, seen: set[int]) -> Hashable:
-    """All attributes of a module and its parts that are no tensors."""
+def _print(module: nn.Module, seen: dict[int, int], parts: dict[int, int]) -> Hashable:
+    """All attributes of a module and its parts that are no parameters or buffers.
+
+    Args:
+        module: what is asked about.
+        seen: objects that have been looked into, numbered as they come.
+        parts: the same of modules that were asked about.
+    """
+    if id(module) in parts:  # a part of two, or of itself
+        return parts[id(module)]
     _refuse_hooks(module)
-    seen.add(id(module))
+    parts[id(module)] = len(parts)
+    seen.setdefault(id(module), len(seen))
     found: list[Any] = [type(module)]
     add = found.append  # of every call, so counted in microseconds
     for kind in _users_classes(type(module)):  # type: ignore[arg-type]
@@ -174,7 +182,7 @@ def _print(module: nn.Module, seen: set[int]) -> Hashable:
             add(value if type(value) in _PLAIN else _frozen(value, seen))
     for name, part in module._modules.items():
         add(name)
-        add(part if part is None else _print(part, seen))
+        add(part if part is None else _print(part, seen, parts))
     return tuple(found)
 
 
@@ -189,11 +197,11 @@ def _refuse_hooks(module: nn.Module) -> None:
         raise Unrecordable(f"a {type(module).__name__} in the cell has hooks, which steps call")
 
 
-def _outside(function: FunctionType, seen: set[int]) -> Hashable:
+def _outside(function: FunctionType, seen: dict[int, int]) -> Hashable:
     """What a function reads from outside: variables of its module, and of functions around it."""
     if id(function) in seen:
         return None
-    seen.add(id(function))
+    seen[id(function)] = len(seen)
     there, found = function.__globals__, list[Any]()
     read = [there[name] for name in _global_names(function.__code__) if name in there]
     for cell in function.__closure__ or ():
@@ -236,7 +244,7 @@ def _users_classes(kind: type) -> tuple[type, ...]:
     )
 
 
-def _frozen(value: Any, seen: set[int], depth: int = 0, *, reached: bool = True) -> Hashable:
+def _frozen(value: Any, seen: dict[int, int], depth: int = 0, *, reached: bool = True) -> Hashable:
     """An attribute.
 
     Args:
@@ -251,7 +259,10 @@ def _frozen(value: Any, seen: set[int], depth: int = 0, *, reached: bool = True)
         plain: Hashable = value
         return plain
     if isinstance(value, Tensor):
-        return ("tensor", value.shape, value.dtype, value.device) if reached else _Same(value)
+        if not reached:
+            return _Same(value)
+        number = seen.setdefault(id(value), len(seen))
+        return ("tensor", value.shape, value.dtype, value.device, number)
     if isinstance(value, (np.ndarray, *_BYTES)):
         return _numbers(value, reached=reached)
     if isinstance(value, set | frozenset):
@@ -292,11 +303,15 @@ def _numbers(value: Any, *, reached: bool) -> Hashable:
     return ("array", *shape, str(given.dtype), bytes(given.tobytes()))
 
 
-def _tensors(module: nn.Module, add: Callable[[Any], None]) -> None:
-    """Which tensors a module and its parts have, of what shapes and types."""
-    for kind in (module._parameters, module._buffers):
-        for name, tensor in kind.items():
-            add((name, None) if tensor is None else (name, tensor.shape, tensor.dtype))
-    for part in module._modules.values():
-        if part is not None:
-            _tensors(part, add)
+def _tensors(module: nn.Module, seen: dict[int, int]) -> Hashable:
+    """Which tensors a module has, of what shapes and types, and which of them are one."""
+    return tuple(
+        [
+            (name, None)
+            if tensor is None
+            else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
+            for part in module.modules()
+            for kind in (part._parameters, part._buffers)
+            for name, tensor in kind.items()
+        ]
+    )

@@ -185,7 +185,7 @@ def threads_for(operations: float) -> int:
 def block_of(count: int) -> Tensor:
     """So many bytes, which go back to the machine's workspace when nobody holds them any more."""
     if count < _SMALL:
-        return torch.empty(count, dtype=torch.uint8)
+        return torch.empty(count, dtype=torch.uint8, device="cpu")
     native = core()
     assert native is not None
     return torch.from_numpy(native.keep(count))

@@ -175,7 +175,7 @@ def _run(given: _Given, wanted: tuple[bool, ...], more: Mapping[str, Tensor | No
         **more,
         "x": x,
         "target": given.targets.to(x.dtype),
-        "numbers": torch.arange(len(weight), dtype=x.dtype),
+        "numbers": torch.arange(len(weight), dtype=x.dtype, device=x.device),
         "weight": weight,
         "bias": given.bias,
     }

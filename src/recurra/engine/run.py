@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
@@ -159,12 +159,11 @@ def _is_computed(cell: Cell) -> bool:
         BackendError: it has hooks. The engine calls ``step``, so they would not run, and weights
             that they make be stale.
     """
-    return _may_compute(cell, cell) and any(map(parametrize.is_parametrized, cell.modules()))
-
-
-def _may_compute(part: nn.Module, cell: Cell) -> bool:
-    """Has a part of a cell, or one of its own parts, what torch calls parametrizations?"""
-    if isinstance(part, Cell):
+    computed = False
+    for part in cell.modules():
+        computed = computed or "parametrizations" in part._modules
+        if not isinstance(part, Cell):
+            continue
         if part._forward_pre_hooks or part._forward_hooks:
             raise BackendError(
                 f"{_told(part, cell)} has forward hooks, which a run does not call. "
@@ -176,10 +175,7 @@ def _may_compute(part: nn.Module, cell: Cell) -> bool:
                 f"{_told(part, cell)} has backward hooks, which a run does not call. Hook the "
                 "layer, or a tensor with register_hook."
             )
-    computed = "parametrizations" in part._modules
-    for own in part._modules.values():
-        computed = (own is not None and _may_compute(own, cell)) or computed
-    return computed
+    return computed and any(map(parametrize.is_parametrized, cell.modules()))
 
 
 def _told(part: Cell, whole: Cell) -> str:
