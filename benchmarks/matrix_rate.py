@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.utils.mkldnn import to_mkldnn
 
 from recurra.engine.assemble import Argument, assemble
-from recurra.engine.graph import SHARED, STEP, Graph
-from recurra.engine.plan import sections
-from recurra.engine.programs import Program, Rows
+from recurra.engine.graph.values import SHARED, STEP, Graph
+from recurra.engine.machine.arguments import Program, Rows
+from recurra.engine.plan.phases import sections
 
 SEED = 0
 SIZE = 2048

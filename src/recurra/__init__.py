@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from recurra.errors import *
     from recurra.heads import *
     from recurra.interop import *
+    from recurra.labels import *
     from recurra.layers import *
     from recurra.losses import *
     from recurra.models import *
-    from recurra.names import *
     from recurra.pipeline import *
     from recurra.sequences import *
 
@@ -31,7 +31,7 @@ _ROOMS = (
     "errors",
     "states",
     "lengths",
-    "names",
+    "labels",
     "sequences",
     "cells",
     "losses",

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.engine.projected import can_project, fused_cross_entropy
+from recurra.engine.projected_loss import can_project, fused_cross_entropy
 from recurra.errors import ShapeError, kind_of
 from recurra.sequences import PaddedSequence
 

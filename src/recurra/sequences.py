@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from recurra.checks import check_size
 from recurra.errors import ShapeError, dtype_name
 from recurra.lengths import (
     check_lengths,
@@ -28,6 +27,7 @@ from recurra.lengths import (
     take_steps,
     valid_mask,
 )
+from recurra.settings import check_size
 from recurra.states import Tree
 
 __all__ = ["Batch", "PaddedSequence", "Tokens"]

@@ -7,8 +7,8 @@ import recurra
 from recurra import ElmanCell, GRUCell, HiddenState, LSTMCell, Zoneout
 from recurra.cells import Noise
 from recurra.engine import explain, run
+from recurra.engine.backends.segments import Segment, segments
 from recurra.engine.call import Call
-from recurra.engine.segments import Segment, segments
 from recurra.errors import BackendError, ShapeError
 
 KINDS = [

@@ -20,7 +20,7 @@ from recurra import Cell, PaddedSequence
 from recurra.cells import Noise, draw_noise
 from recurra.engine import explain, named_values
 from recurra.engine import run as engine_run
-from recurra.engine.choose import BACKENDS
+from recurra.engine.backends.choose import BACKENDS
 from recurra.errors import BackendError
 from recurra.states import leaves, map_tree, select_rows
 

@@ -11,8 +11,10 @@ from torch.autograd.gradcheck import GradcheckError
 
 import recurra
 import recurra_runtime
-from recurra import HiddenState, named, names
-from recurra.engine import machine, recordings, segments
+from recurra import HiddenState, labels, named
+from recurra.engine import pipeline
+from recurra.engine.backends import segments
+from recurra.engine.machine import compiled
 
 clock = itertools.count(1)
 
@@ -132,7 +134,7 @@ class NamesWrongly(Leaky):
 
     def step(self, x, state, context=None, noise=None):
         y, state = super().step(x, state)
-        if names._COLLECTING:
+        if labels._COLLECTING:
             y = y + 1e-12
         return y, state
 
@@ -150,9 +152,9 @@ BROKEN = [
     ("parameters_given", Caches),
     ("pure", InPlace),
     ("counted", WrongFormula),
-    ("names", NamesMates),
-    ("names", NamesOne),
-    ("names", NamesWrongly),
+    ("labels", NamesMates),
+    ("labels", NamesOne),
+    ("labels", NamesWrongly),
 ]
 
 
@@ -177,9 +179,9 @@ def breaks_lengths(monkeypatch, home):
         monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It is off.")
         monkeypatch.setattr(segments, "segments", whole_rows)
     else:
-        kept = machine.Machine.rows
+        kept = compiled.Machine.rows
         monkeypatch.setattr(
-            machine.Machine, "rows", lambda self, t, b, lengths, r: kept(self, t, b, None, r)
+            compiled.Machine, "rows", lambda self, t, b, lengths, r: kept(self, t, b, None, r)
         )
 
 
@@ -188,10 +190,8 @@ def breaks_resets(monkeypatch, home):
         monkeypatch.setattr("recurra_runtime.native_reason", lambda: "It is off.")
         monkeypatch.setattr(segments, "_reset", forgets_resets)
     else:
-        kept = recordings.call_graph
-        monkeypatch.setattr(
-            recordings, "call_graph", lambda *args, resets: kept(*args, resets=False)
-        )
+        kept = pipeline.bind
+        monkeypatch.setattr(pipeline, "bind", lambda *args, resets: kept(*args, resets=False))
 
 
 HOMES = ["loop", "native"] if recurra_runtime.native_available() else ["loop"]

@@ -13,8 +13,8 @@ from engine.random_cells import Context, RandomCell
 from native.calls import HELD, LARGE, SHARED, STEP, Plain
 
 import recurra
-from recurra.engine import machine
 from recurra.engine.assemble import Argument, Assembled, assemble
+from recurra.engine.machine import compiled
 from recurra.states import map_tree
 
 HELD_KINDS = ("from", "to", "dfrom", "dto")
@@ -52,7 +52,7 @@ def _programs(cell: recurra.Cell, name: str, kind: str) -> list[Plain]:
     context = Context(torch.randn(2, cell.topic)) if getattr(cell, "takes_context", False) else None
     resets = torch.rand(3, 2) < 0.5 if kind == "resets" else None
     with (
-        mock.patch.object(machine, "assemble", keep),
+        mock.patch.object(compiled, "assemble", keep),
         torch.set_grad_enabled(kind != "inference"),
     ):
         recurra.run(

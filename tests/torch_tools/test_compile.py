@@ -19,7 +19,7 @@ from torch_tools.table import (
 )
 
 import recurra
-from recurra.engine import internals
+from recurra.engine import torch_internals
 
 compiler = pytest.importorskip("torch._dynamo")
 
@@ -152,7 +152,7 @@ def test_a_torch_without_the_private_names(monkeypatch, make):
         assert graphs()[1] > 20, "the steps are in the graph"
     finally:
         monkeypatch.undo()
-        internals.outside_graphs(door, door._torchdynamo_disable_msg)
+        torch_internals.outside_graphs(door, door._torchdynamo_disable_msg)
 
 
 def test_marks_go_where_torch_has_them(monkeypatch):
@@ -160,5 +160,5 @@ def test_marks_go_where_torch_has_them(monkeypatch):
         return 1
 
     monkeypatch.delattr(torch._C._dynamo.eval_frame, "set_code_exec_strategy")
-    assert internals.outside_graphs(call, "why") is call
+    assert torch_internals.outside_graphs(call, "why") is call
     assert call._torchdynamo_disable_msg == "why"

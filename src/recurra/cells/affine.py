@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, HiddenState, Noise
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_rate, check_size
 from recurra.errors import SettingError, nearest
+from recurra.labels import named
 from recurra.masks import mask_like
-from recurra.names import named
+from recurra.settings import check_flag, check_rate, check_size
 
 __all__ = ["AffineCell", "GatedCell"]
 

@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from recurra.checks import check_size
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
+from recurra.settings import check_size
 from recurra.states import Tree, first, leaves, match, with_leaves
 
 __all__ = [

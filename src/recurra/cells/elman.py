@@ -12,7 +12,7 @@ from recurra.cells.affine import GatedCell, Norm
 from recurra.cells.base import HiddenState, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer
 from recurra.errors import SettingError, nearest
-from recurra.names import named
+from recurra.labels import named
 from recurra.states import Tree
 
 __all__ = ["ElmanCell"]

@@ -11,8 +11,8 @@ from torch.nn.functional import logsigmoid
 from recurra.cells.affine import AffineCell, Norm, candidate, gate
 from recurra.cells.base import Noise, register
 from recurra.cells.initializers import Initializer
-from recurra.checks import check_number
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_number
 from recurra.states import Tree
 
 __all__ = ["SLSTMCell", "SLSTMState"]

@@ -11,7 +11,7 @@ from recurra.cells.affine import AffineCell, Norm, candidate, gate
 from recurra.cells.base import Noise, register
 from recurra.cells.initializers import Initializer, initializer
 from recurra.errors import SettingError
-from recurra.names import named
+from recurra.labels import named
 from recurra.states import Tree
 
 __all__ = ["GRUDCell", "GRUDState", "GappedInput"]

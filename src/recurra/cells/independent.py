@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from recurra.cells.base import Cell, HiddenState, Noise, register
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_size
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
 __all__ = ["IndRNNCell"]

@@ -11,8 +11,8 @@ from recurra.cells.affine import AffineCell, Norm
 from recurra.cells.base import Noise, register
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_size
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_size
 from recurra.states import Tree
 
 __all__ = ["JordanCell", "OutputState"]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from recurra.cells.affine import AffineCell, Norm, candidate, gate, normalize
 from recurra.cells.base import Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_number, check_size
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_number, check_size
 from recurra.states import Tree
 
 __all__ = [

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from recurra.cells.affine import GatedCell, candidate, gate
 from recurra.cells.base import Cell, HiddenState, Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_size
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
 __all__ = ["MGUCell", "MinGRUCell", "MinLSTMCell"]

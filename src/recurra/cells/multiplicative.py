@@ -9,7 +9,7 @@ from recurra.cells.affine import Norm, candidate, gate
 from recurra.cells.base import Noise, register
 from recurra.cells.initializers import Initializer, initializer
 from recurra.cells.lstm import LSTMBase, LSTMState
-from recurra.names import named
+from recurra.labels import named
 from recurra.states import Tree
 
 __all__ = ["MultiplicativeLSTMCell"]

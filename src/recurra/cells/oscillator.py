@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell, Noise, register
 from recurra.cells.initializers import Initializer, initializer
-from recurra.checks import check_flag, check_number, check_size
 from recurra.errors import SettingError
-from recurra.names import named
+from recurra.labels import named
+from recurra.settings import check_flag, check_number, check_size
 from recurra.states import Tree
 
 __all__ = ["CoRNNCell", "CoRNNState"]

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell
-from recurra.checks import check_rate
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.masks import drop
+from recurra.settings import check_rate
 
 __all__ = ["WeightDrop", "weight_drop"]
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import Norm, check_norm, normalize
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.masks import mask_like
+from recurra.settings import check_flag, check_rate
 from recurra.states import Tree, first, map_tree, rebuild, with_first
 
 __all__ = [

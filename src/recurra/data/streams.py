@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recurra.checks import check_size
 from recurra.errors import DataError, ShapeError
 from recurra.sequences import Batch, PaddedSequence, Tokens
+from recurra.settings import check_size
 from recurra_runtime.vocabulary import END, START, Ids
 
 __all__ = [

@@ -18,9 +18,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from recurra.checks import check_size
 from recurra.data.readers import Document, whole
 from recurra.errors import DataError, RunError, SettingError, nearest
+from recurra.settings import check_size
 from recurra_runtime.vocabulary import START, UNKNOWN, Ids, Vocabulary
 
 __all__ = ["StreamHeader", "encode_to_file", "open_stream", "read_stream_header"]

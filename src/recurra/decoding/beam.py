@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.checks import check_number, check_size
 from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
 from recurra.errors import SettingError
+from recurra.settings import check_number, check_size
 from recurra.states import Tree, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]

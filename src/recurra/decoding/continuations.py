@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.checks import check_flag, check_size
 from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, read
 from recurra.errors import SettingError
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree, map_tree, select_rows
 
 __all__ = ["Continuation", "continuations"]

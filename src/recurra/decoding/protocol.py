@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra.errors import RunError, SettingError, ShapeError, kind_of
-from recurra.modules import evaluating
 from recurra.states import Tree, leaves, map_tree, select_rows
+from recurra.twins import evaluating
 
 __all__ = ["Read", "Steps", "read"]
 

@@ -5,7 +5,7 @@
 ``segments`` of whole rows, and in ``checkpoints``), ``native`` makes a program of the step.
 
 That goes in order: ``record`` what it calls, ``lower`` that to a ``graph`` of instructions and hold
-it against the step (``proof``), name its inputs for a kind of call (``call_graph``), ``derive`` its
+it against the step (``proof``), name its inputs for a kind of call (``bind``), ``derive`` its
 gradient, ``plan`` what is computed before, through and after time, ``cut`` what is kept for the
 gradient, ``assemble`` a program (``programs``), and run it on the ``machine``, ``through`` time.
 ``recordings`` keeps all this with the cell, and the ``fingerprint`` of the cell tells when it fits.
@@ -17,8 +17,8 @@ reads what a step named, ``explain`` and ``report`` tell which backend runs a ce
 
 from recurra.engine.call import Run
 from recurra.engine.explain import Choice, Explanation, explain
+from recurra.engine.probe import NamedValues, named_values
 from recurra.engine.run import BackendName, run
-from recurra.engine.watch import NamedValues, named_values
 
 __all__ = [
     "BackendName",

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
+from recurra.engine.backends.choose import choose, is_plain
+from recurra.engine.backends.loop import LOOP
+from recurra.engine.backends.native import NATIVE, ready
 from recurra.engine.call import Call, Facts, prepare
-from recurra.engine.choose import choose, is_plain
-from recurra.engine.loop import LOOP
-from recurra.engine.native import NATIVE, ready
-from recurra.engine.report import PlanReport, report
+from recurra.engine.plan.report import PlanReport, report
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
-from recurra.modules import twin
 from recurra.states import Tree
+from recurra.twins import twin
 
 __all__ = ["Choice", "Explanation", "explain"]
 

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
-from recurra.checks import check_flag, check_size
+from recurra.engine.backends.choose import choose, facts_of
 from recurra.engine.call import Run, prepare, tracing
-from recurra.engine.choose import choose, facts_of
-from recurra.engine.internals import outside_graphs
-from recurra.engine.watch import watching
+from recurra.engine.probe import watching
+from recurra.engine.torch_internals import outside_graphs
 from recurra.errors import BackendError, ShapeError, kind_of, nearest
-from recurra.modules import own_parts, twin
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree
+from recurra.twins import own_parts, twin
 
 __all__ = ["BackendName", "run", "running_of"]
 

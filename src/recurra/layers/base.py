@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells.base import Cell
-from recurra.engine.frozen import freeze
+from recurra.engine.freeze import freeze
 from recurra.errors import SettingError, ShapeError
 from recurra.lengths import check_lengths, common_sizes
 from recurra.sequences import PaddedSequence

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.cells import AffineCell, Cell, HiddenState
-from recurra.checks import check_flag, check_number, check_size
 from recurra.engine import BackendName, run
-from recurra.engine.choose import check_backend
-from recurra.engine.frozen import freeze
+from recurra.engine.backends.choose import check_backend
+from recurra.engine.freeze import freeze
 from recurra.errors import SettingError, ShapeError, dtype_name
 from recurra.layers.packed import Rows, ordered, packed_data, unpacked
 from recurra.lengths import check_lengths
 from recurra.sequences import PaddedSequence
+from recurra.settings import check_flag, check_number, check_size
 from recurra.states import Tree
 from recurra_runtime import Session
 

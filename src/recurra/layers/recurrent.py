@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from recurra.cells.base import Cell
-from recurra.checks import check_flag, check_size
 from recurra.engine import BackendName, run
-from recurra.engine.choose import check_backend
+from recurra.engine.backends.choose import check_backend
 from recurra.errors import SettingError, kind_of
 from recurra.layers.base import Layer, LayerOutput
 from recurra.lengths import last_step
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
 __all__ = ["Recurrent"]

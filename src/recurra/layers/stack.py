@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from recurra.checks import check_flag, check_rate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.dropin_base import RNNBase
 from recurra.layers.dropout import dropout
+from recurra.settings import check_flag, check_rate
 from recurra.states import Tree
 
 __all__ = ["Stack"]

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.checks import check_flag, check_rate, check_size
 from recurra.errors import ShapeError
 from recurra.layers.dropout import dropout, word_dropout
 from recurra.sequences import PaddedSequence
+from recurra.settings import check_flag, check_rate, check_size
 
 __all__ = ["Projection", "TokenEmbedding"]
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
-from recurra.modules import evaluating
 from recurra.sequences import Batch
 from recurra.states import Tree
+from recurra.twins import evaluating
 
 __all__ = ["Model", "Scored"]
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recurra.checks import check_size
 from recurra.errors import DataError, SettingError
+from recurra.settings import check_size
 
 __all__: list[str] = []
 

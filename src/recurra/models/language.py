@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.encoders import TokenEncoder
-from recurra.engine.frozen import freeze
+from recurra.engine.freeze import freeze
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Recurrent, Stack, TokenEmbedding

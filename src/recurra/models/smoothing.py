@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from recurra.checks import check_flag, check_number
 from recurra.errors import SettingError
+from recurra.settings import check_flag, check_number
 
 __all__ = ["AddK", "KneserNey", "Smoothing"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from recurra.checks import check_size
 from recurra.pipeline.predictive import PredictiveText
 from recurra.pipeline.text_model import TextModel
+from recurra.settings import check_size
 
 __all__ = ["KeystrokeSavings", "keystrokes_saved"]
 

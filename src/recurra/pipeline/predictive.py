@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from recurra.checks import check_size
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
 from recurra.errors import SettingError
-from recurra.modules import evaluating
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
+from recurra.settings import check_size
+from recurra.twins import evaluating
 from recurra_runtime.vocabulary import (
     END,
     START,

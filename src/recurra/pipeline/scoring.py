@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.checks import check_size
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, NGram
-from recurra.modules import evaluating
 from recurra.pipeline.text_model import TextModel
+from recurra.settings import check_size
 from recurra.states import Tree, select_rows
+from recurra.twins import evaluating
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 __all__ = ["FilledLines", "LineScore", "rank_lines", "score_lines"]

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from recurra.checks import check_size
 from recurra.decoding import LengthRule, beam_search, generate, generate_batch
 from recurra.pipeline.text_model import TextModel, open_text_model
+from recurra.settings import check_size
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
 __all__ = ["Writer", "Written"]

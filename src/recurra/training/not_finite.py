@@ -12,10 +12,10 @@ from recurra import states
 from recurra.cells import Cell
 from recurra.layers import Layer
 from recurra.models import Model
-from recurra.modules import evaluating
 from recurra.sequences import Batch, PaddedSequence
 from recurra.training.optimizers import precision
 from recurra.training.recipe import TrainingSettings
+from recurra.twins import evaluating
 
 __all__ = ["where_it_began"]
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.checks import check_size
 from recurra.errors import SettingError
 from recurra.sequences import Batch
+from recurra.settings import check_size
 
 __all__ = [
     "BLOCK",

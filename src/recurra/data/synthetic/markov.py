@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.checks import check_number, check_size
 from recurra.data.synthetic.base import (
     BLOCK,
     Floats,
@@ -23,6 +22,7 @@ from recurra.data.synthetic.base import (
     seed_number,
 )
 from recurra.errors import SettingError
+from recurra.settings import check_number, check_size
 
 __all__ = ["MarkovChain", "MarkovSource"]
 

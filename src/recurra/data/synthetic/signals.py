@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recurra.checks import check_number, check_size
 from recurra.data.synthetic.base import (
     BLOCK,
     Floats,
@@ -20,6 +19,7 @@ from recurra.data.synthetic.base import (
     seed_number,
 )
 from recurra.errors import SettingError
+from recurra.settings import check_number, check_size
 
 __all__ = ["Arithmetic", "BallPictures", "BouncingBall", "Sine"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recurra.engine.assemble.strides import Place, merged
-from recurra.engine.graph import Value
-from recurra.engine.record import Unrecordable
+from recurra.engine.graph.values import Value
+from recurra.engine.record.unrecordable import Unrecordable
 from recurra_runtime.instructions import TABLE
 
 __all__ = ["SECTIONS", "Code", "Operand", "operand"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from recurra.engine.graph import SHARED, STEP, SUMS, Value
-from recurra.engine.plan import PHASES, Sections
+from recurra.engine.graph.values import SHARED, STEP, SUMS, Value
+from recurra.engine.plan.phases import PHASES, Sections
 
 __all__ = ["VIEWS", "Fusion"]
 

@@ -10,7 +10,7 @@ from recurra.engine.assemble.fusion import VIEWS
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
 from recurra.engine.assemble.strides import Place, merged, packed, reshaped
-from recurra.engine.graph import ELEMENTWISE, REDUCTIONS, STEP, Value
+from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, Value
 
 __all__ = ["Writer"]
 

@@ -10,8 +10,8 @@ from recurra.engine.assemble.code import Code
 from recurra.engine.assemble.fusion import VIEWS, Fusion
 from recurra.engine.assemble.memory import CHUNK, HELD_PLACE, SHARED_PLACE, Argument, Memory
 from recurra.engine.assemble.strides import Place, merged, packed, repeated, reshaped
-from recurra.engine.graph import SHARED, STEP, Value
-from recurra.engine.plan import Sections
+from recurra.engine.graph.values import SHARED, STEP, Value
+from recurra.engine.plan.phases import Sections
 
 __all__ = ["Layout"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recurra.engine.assemble.strides import Place
-from recurra.engine.graph import Value
+from recurra.engine.graph.values import Value
 
 __all__ = [
     "ARGUMENT",

@@ -10,8 +10,8 @@ from recurra.engine.assemble.code import SECTIONS, Code
 from recurra.engine.assemble.instructions import Writer
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import Argument
-from recurra.engine.graph import HELD, SHARED, STEP, Value
-from recurra.engine.plan import PHASES, Sections
+from recurra.engine.graph.values import HELD, SHARED, STEP, Value
+from recurra.engine.plan.phases import PHASES, Sections
 
 __all__ = ["Assembled", "assemble"]
 

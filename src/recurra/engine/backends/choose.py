@@ -1,0 +1,113 @@
+"""Which backend runs a call: asked by ``run``, told by ``explain``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.cells.base import Cell
+from recurra.engine.backends.checkpoints import in_windows
+from recurra.engine.backends.loop import LOOP
+from recurra.engine.backends.native import NATIVE
+from recurra.engine.backends.torch_kernels import ATEN
+from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.errors import BackendError, nearest
+from recurra.states import Tree
+
+__all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "facts_of", "is_plain"]
+
+
+class Chosen(NamedTuple):
+    """A backend that was chosen.
+
+    Args:
+        name: of the backend.
+        run: runs the call.
+        obstacles: what is in the way of those that are faster, by name.
+    """
+
+    name: str
+    run: Callable[[], Result]
+    obstacles: dict[str, str]
+
+
+BACKENDS = (NATIVE, ATEN, LOOP)
+"""Fastest first; the last one runs everything."""
+
+
+def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
+    """The first backend that can, and what is in the way of those before it.
+
+    Raises:
+        BackendError: the one that is forced is unknown, or something is in its way.
+    """
+    check_backend(forced)
+    obstacles: dict[str, str] = {}
+    if forced is not None and facts.one_step:
+        facts = facts._replace(one_step=False)
+    for backend in BACKENDS:
+        if forced not in (None, backend.name):
+            continue
+        offer = _offer(backend, cell, facts)
+        if not isinstance(offer, str):
+            return Chosen(backend.name, offer, obstacles)
+        obstacles[backend.name] = offer
+    raise BackendError(
+        f"backend {forced!r} cannot run this call: {obstacles[str(forced)]}. Leave backend out."
+    )
+
+
+def _offer(backend: Backend, cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+    """What a backend says to a call, or to its windows if it does not keep states between them."""
+    offer = backend.offer(cell, facts)
+    call = facts.call
+    if isinstance(offer, str) or call is None or backend.checkpoints or _whole(call):
+        return offer
+
+    def part(window: Call) -> Result:
+        run = backend.offer(cell, facts._replace(call=window))
+        assert not isinstance(run, str)
+        return run()
+
+    return lambda: in_windows(call, part)
+
+
+def _whole(call: Call) -> bool:
+    """Is nothing to be kept between windows?"""
+    every = call.checkpoint_every
+    if call.return_named:
+        return True  # what is named is wanted of all steps at once
+    return every is None or every >= call.time or call.batch == 0 or not torch.is_grad_enabled()
+
+
+def check_backend(forced: str | None) -> None:
+    """Refuse a name that no backend has.
+
+    Raises:
+        BackendError: naming those that there are.
+    """
+    if forced is None:
+        return
+    names = [backend.name for backend in BACKENDS]
+    if forced not in names:
+        raise BackendError(f"backend: no {forced!r}; {nearest(str(forced), names)}")
+
+
+def facts_of(call: Call) -> Facts:
+    """What the choice hangs on."""
+    return Facts(
+        plain=is_plain(call.inputs),
+        noise=call.noise is not None,
+        return_states=call.return_states,
+        return_named=call.return_named,
+        one_step=call.time == 1 and call.lengths is None and call.resets is None,
+        call=call,
+    )
+
+
+def is_plain(inputs: Tree) -> bool:
+    """Is the input one tensor ``[time, batch, features]``?"""
+    return isinstance(inputs, Tensor) and inputs.dim() == 3

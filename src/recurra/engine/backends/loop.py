@@ -1,0 +1,98 @@
+"""The backend ``loop``: call ``step`` again and again. It defines what all others must give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra import states
+from recurra.cells.base import Cell, Noise
+from recurra.engine.backends.segments import RunRows, run_segments
+from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.record.contract import check_step
+from recurra.errors import ShapeError
+from recurra.labels import collecting, of_rows, stacked
+from recurra.states import Tree, first
+
+__all__ = ["LOOP", "steps_of"]
+
+
+def steps_of(cell: Cell) -> RunRows:
+    """How ``cell`` runs whole rows, one call of its step after another."""
+
+    def run_rows(
+        inputs: Tree,
+        state: Tree,
+        context: Tree,
+        noise: Noise | None,
+        *,
+        reverse: bool,
+        return_states: bool,
+        return_named: bool,
+    ) -> Result:
+        xs = states.unstack(inputs)
+        # A tree of noise may be empty, as of a wrapper whose rates are all 0.
+        draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
+        outputs: list[Tensor] = []
+        every: list[Tree] = []
+        labeled: list[dict[str, Tensor]] = []
+        rows = first(inputs).shape[1]
+        step = _reading(cell) if isinstance(inputs, tuple) else cell.step
+        for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+            now = noise and Noise(draws[t], noise.held)
+            if return_named:
+                with collecting() as found:
+                    result = step(xs[t], state, context, now)
+                labeled.append(of_rows(found, rows))
+            else:
+                result = step(xs[t], state, context, now)
+            if not outputs:
+                check_step(cell, result, state, rows)
+            y, state = result
+            outputs.append(y)
+            if return_states:
+                every.append(state)
+        if reverse:
+            outputs.reverse()
+            every.reverse()
+            labeled.reverse()
+        return Result(
+            torch.stack(outputs),
+            state,
+            states.stack(every) if return_states else None,
+            stacked(labeled, torch.stack) if return_named else None,
+        )
+
+    return run_rows
+
+
+def _reading(cell: Cell) -> Callable[..., Any]:
+    """The step of a cell that gets a tuple, and says so if one tensor is what it reads."""
+
+    def step(*given: Any) -> Any:
+        try:
+            return cell.step(*given)
+        except (AttributeError, TypeError) as problem:
+            if isinstance(cell.example_input(1), tuple):
+                raise
+            raise ShapeError(
+                f"inputs of {type(cell).__name__}: got a {type(given[0]).__name__}, which its step "
+                f"cannot read ({problem}). A cell that reads a tuple says so in example_input."
+            ) from problem
+
+    return step
+
+
+def _run(cell: Cell, call: Call) -> Result:
+    step = steps_of(cell)
+    return run_segments(call, step, step)
+
+
+def _offer(cell: Cell, facts: Facts) -> Callable[[], Result]:
+    return lambda: _run(cell, facts.of())
+
+
+LOOP = Backend("loop", _offer)

@@ -1,0 +1,166 @@
+"""The backend ``native``: any recorded step, on the machine of recurra_runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import recurra_runtime
+from recurra import states
+from recurra.cells.base import Cell
+from recurra.engine.backends.loop import LOOP
+from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.machine.arguments import Name, side_by_side
+from recurra.engine.machine.autograd import run_through
+from recurra.engine.machine.compiled import Machine
+from recurra.engine.pipeline import Recorded, given_of, recorded
+from recurra.engine.record.tape import other_modes
+from recurra.engine.record.unrecordable import Unrecordable
+from recurra.errors import dtype_name
+
+__all__ = ["NATIVE", "Ready", "ready"]
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+class Ready(NamedTuple):
+    """A call that the machine can run.
+
+    Args:
+        machine: with its programs.
+        given: the row inputs, by name.
+        shared: what all rows share.
+    """
+
+    machine: Machine
+    given: list[tuple[Name, Tensor]]
+    shared: list[Tensor]
+
+
+def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+    """How the machine would run a call, or why it cannot."""
+    call = facts.call
+    if call is not None and _empty(call):
+        return LOOP.offer(cell, facts)  # a step of no rows says what an empty result looks like
+    found = ready(cell, facts)
+    if isinstance(found, str):
+        return found
+    return lambda: _run(facts.of(), *found)
+
+
+def _empty(call: Call) -> bool:
+    """Is there nothing to run?"""
+    return (
+        call.time == 0 or call.batch == 0 or (call.lengths is not None and not call.lengths.any())
+    )
+
+
+def ready(cell: Cell, facts: Facts) -> Ready | str:
+    """The machine for a call that has something to run, or why there is none."""
+    reason = recurra_runtime.native_reason()
+    if reason is not None:
+        return f"recurra-runtime has no native module. {reason}"
+    if facts.return_named:
+        return "named values are asked for, which are read from the step itself"
+    call = facts.call
+    if call is None and cell.takes_context:
+        return f"{type(cell).__name__} reads a context, and none is given"
+    if call is None:
+        return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
+    given = given_of(call)
+    why = other_modes() or _odd_inputs(given)
+    if why is not None:
+        return why
+    dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
+    try:
+        record = recorded(cell, call, given)
+        shared = record.shared(cell)
+        for place, tensor in enumerate(shared):
+            if tensor.dtype is torch.bool:
+                shared[place] = tensor.to(dtype)
+            elif tensor.dtype is not dtype or not tensor.is_cpu:
+                return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
+        return Ready(_machine(cell, record, call, given, shared, dtype), given, shared)
+    except Unrecordable as problem:
+        return str(problem)
+
+
+def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
+    """What is odd about the tensors of a call, if anything is."""
+    kinds = set()
+    for (name, _), leaf in given:
+        if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
+            return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
+        if not leaf.is_cpu:
+            return f"{name} is on {leaf.device}; the machine is the CPU's"
+        if leaf.dtype is torch.bool:
+            continue
+        if leaf.dtype not in _FLOATS:
+            return f"{name} is of {dtype_name(leaf.dtype)}"
+        kinds.add(leaf.dtype)
+    return None if len(kinds) == 1 else "its inputs are of several types"
+
+
+def _run(
+    call: Call, machine: Machine, given: list[tuple[Name, Tensor]], shared: list[Tensor]
+) -> Result:
+    dtype, count = machine.dtype, len(machine.plan.states)
+    tensors: dict[Name, Tensor] = {}
+    for (kind, place), leaf in given:
+        leaf = leaf.resolve_neg() if leaf.dtype is dtype else leaf.to(dtype)
+        lead = 2 if kind in ("x", "noise") else 1
+        name = ("from", place) if kind == "state" else (kind, place)
+        tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
+    for place, tensor in enumerate(shared):
+        tensors["shared", place] = tensor.resolve_neg()
+    initial = states.leaves(call.initial)
+    if call.resets is not None:
+        marks = call.resets
+        if call.reverse:  # the state begins anew behind a marked step, which is before the next one
+            marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
+        tensors["reset", 0] = marks.to(dtype).contiguous().unsqueeze(-1)
+        tensors |= {
+            ("initial", place): leaf.resolve_neg().contiguous()
+            for place, leaf in enumerate(initial)
+        }
+    # They are read again for the gradient, whatever became of the caller's.
+    lengths = call.lengths.clone() if call.lengths is not None and machine.learns else call.lengths
+    rows = machine.rows(call.time, call.batch, lengths, call.reverse)
+    y, *rest = run_through(machine, rows, tensors, call.checkpoint_every)
+    ends, every = rest[:count], rest[count:]
+    if call.reverse and call.resets is not None:
+        ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
+    return Result(
+        y,
+        states.with_leaves(call.state, ends),
+        states.with_leaves(call.state, every) if call.return_states else None,
+    )
+
+
+def _machine(
+    cell: Cell,
+    record: Recorded,
+    call: Call,
+    given: list[tuple[Name, Tensor]],
+    shared: list[Tensor],
+    dtype: torch.dtype,
+) -> Machine:
+    wanted: tuple[Name, ...] | None = None
+    if torch.is_grad_enabled():
+        asked = [name for name, leaf in given if leaf.requires_grad]
+        asked += [("shared", place) for place, leaf in enumerate(shared) if leaf.requires_grad]
+        if call.resets is not None:
+            begin = enumerate(states.leaves(call.initial))
+            asked += [("initial", place) for place, leaf in begin if leaf.requires_grad]
+        if asked:
+            wanted = tuple([name for name in asked if name[0] != "state"])
+    strides = tuple([tensor.stride() for tensor in shared])
+    return record.machine(
+        cell, wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
+    )
+
+
+NATIVE = Backend("native", _offer, checkpoints=True)

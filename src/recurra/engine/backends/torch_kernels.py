@@ -1,0 +1,163 @@
+"""The backend ``aten``: torch's own recurrent kernels (ATen, oneDNN, cuDNN).
+
+It runs only a cell whose class declares, by ``torch_form()``, that a kernel computes the very step
+the class runs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from recurra.cells.base import Cell, Noise, TorchForm
+from recurra.engine.backends.loop import steps_of
+from recurra.engine.backends.segments import RunRows, run_segments
+from recurra.engine.call import Backend, Call, Facts, Result, tracing
+from recurra.engine.torch_internals import transformed
+from recurra.errors import ShapeError
+from recurra.states import Tree, rebuild
+
+__all__ = ["ATEN"]
+
+_GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
+
+
+def _obstacle(cell: Cell, facts: Facts) -> str | None:
+    """Why torch's kernels cannot run this call, or None if they can."""
+    if "step" in vars(cell):
+        return f"this {type(cell).__name__} has a step of its own, set on the instance"
+    home = _form_home(cell)
+    if home is None:
+        owner = next(kind for kind in type(cell).__mro__ if "step" in vars(kind))
+        return f"{owner.__name__}.step has no torch_form(): no kernel of torch computes it"
+    form: TorchForm | None = cell.torch_form()  # type: ignore[operator]
+    if form is None:
+        return f"{home.__name__}.torch_form() says that no kernel of torch has these settings"
+    if not hasattr(torch, form.kind):
+        return f"this version of torch has no torch.{form.kind}"
+    if transformed():
+        return (
+            "a transform of torch.func or forward-mode differentiation is at work, for which "
+            "torch's kernels have no rule"
+        )
+    if not facts.plain:
+        return "the input is not one tensor [time, batch, features]"
+    if facts.noise:
+        return "there is noise, which torch's kernels do not take"
+    if facts.return_named:
+        return "named values are asked for, and torch's kernels give none"
+    if facts.return_states and form.kind == "lstm":
+        return "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
+    if facts.one_step:
+        return "there is one step, which costs less than a kernel for whole sequences"
+    return None
+
+
+def _form_home(cell: Cell) -> type | None:
+    """The class whose ``torch_form`` is declared for the very ``step`` that runs.
+
+    A subclass that overrides ``step`` alone inherits a ``torch_form`` of another step.
+    """
+    for kind in type(cell).__mro__:
+        if "torch_form" in vars(kind):
+            return kind
+        if "step" in vars(kind):
+            return None
+    return None
+
+
+def _rows_of(cell: Cell) -> RunRows:
+    """How torch's kernel of ``cell`` runs whole rows through time."""
+    form: TorchForm = cell.torch_form()  # type: ignore[operator]
+    _check_weights(cell, form)
+    kernel = getattr(torch, form.kind)
+    weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
+    if form.projection is not None:
+        weights.append(form.projection)
+        _said_once()
+
+    def run_rows(
+        inputs: Tensor,
+        state: Tree,
+        context: Tree,
+        noise: Noise | None,
+        *,
+        reverse: bool,
+        return_states: bool,
+        return_named: bool,
+    ) -> Result:
+        x = inputs.flip(0) if reverse else inputs
+        # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
+        carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
+        outputs, *ends = kernel(
+            x,
+            carried if form.kind == "lstm" else carried[0],
+            weights,
+            form.biases is not None,
+            1,  # layers
+            0.0,  # dropout
+            # Whether cuDNN and oneDNN keep what a gradient needs, also in evaluation. A trace
+            # is for all calls to come, and torch.jit.trace compares one of each kind.
+            torch.is_grad_enabled() or tracing(),
+            False,  # bidirectional
+            False,  # batch_first
+        )
+        if reverse:
+            outputs = outputs.flip(0)
+        end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
+        # A copy: who changes the outputs in place must not change the states.
+        every = rebuild(state, [outputs.clone()]) if return_states else None
+        return Result(outputs, end, every)
+
+    return run_rows
+
+
+@cache
+def _said_once() -> None:
+    """Let torch say what it says once a process: that oneDNN has no projection.
+
+    It does without, so that is no news to a user. Filters of warnings belong to the whole process;
+    they are touched this one time.
+    """
+    h, c = torch.zeros(1, 1, 1), torch.zeros(1, 1, 2)
+    weights = [torch.zeros(8, 1), torch.zeros(8, 1), torch.zeros(1, 2)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.lstm(h, [h, c], weights, False, 1, 0.0, False, False, False)
+
+
+def _check_weights(cell: Cell, form: TorchForm) -> None:
+    """OneDNN does not look at the shapes of weights: wrong ones would read foreign memory."""
+    rows, width = _GATES[form.kind] * cell.hidden_size, cell.input_size
+    expected = {
+        "input_weight": (rows, width),
+        "recurrent_weight": (rows, cell.output_size),
+        "biases": (rows,),
+        "projection": (cell.output_size, cell.hidden_size),
+    }
+    given = [("input_weight", form.input_weight), ("recurrent_weight", form.recurrent_weight)]
+    given += [("biases", bias) for bias in form.biases or ()]
+    if form.projection is not None:
+        given.append(("projection", form.projection))
+    for name, weight in given:
+        if tuple(weight.shape) != expected[name]:
+            raise ShapeError(
+                f"torch_form of {type(cell).__name__}: expected {name} {list(expected[name])}, "
+                f"got {list(weight.shape)}."
+            )
+
+
+def _run(cell: Cell, call: Call) -> Result:
+    return run_segments(call, _rows_of(cell), steps_of(cell))
+
+
+def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+    why = _obstacle(cell, facts)
+    return why if why is not None else lambda: _run(cell, facts.of())
+
+
+ATEN = Backend("aten", _offer)

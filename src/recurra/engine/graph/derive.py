@@ -1,0 +1,242 @@
+"""The gradient of a graph, as more values of the same graph: one rule for each instruction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value
+
+__all__ = ["derive"]
+
+
+def derive(
+    graph: Graph, cotangents: Mapping[Value, Value], wanted: Sequence[Value]
+) -> list[Value | None]:
+    """Add the gradients of inputs to a graph.
+
+    Args:
+        graph: what was computed; it grows.
+        cotangents: from an output to what comes in for it, of its shape.
+        wanted: inputs whose gradients are wanted.
+
+    Returns:
+        for each of ``wanted`` its gradient, summed over rows where all rows share it; None where
+        none of the outputs hangs on it.
+    """
+    forward = list(graph.values)
+    moving = _moving(forward, set(wanted))
+    found: dict[Value, list[Value]] = {}
+    parts: dict[Value, list[tuple[Value, Value]]] = {}
+    for output, cotangent in cotangents.items():
+        found.setdefault(output, []).append(cotangent)
+    for value in reversed(forward):
+        if value not in moving:
+            continue
+        total = _total(graph, value, found.pop(value, []), parts.pop(value, []))
+        if total is None:
+            continue
+        if value in wanted:
+            found[value] = [total]
+        if not value.inputs:
+            continue
+        for place, operand in enumerate(value.inputs):
+            if operand not in moving:
+                continue
+            if value.op == "slice":
+                parts.setdefault(operand, []).append((value, total))
+                continue
+            given = _RULES[value.op](graph, value, total, place)
+            if given is not None:
+                found.setdefault(operand, []).append(_folded(graph, given, operand))
+    return [found[value][0] if value in found else None for value in wanted]
+
+
+def _moving(values: list[Value], wanted: set[Value]) -> set[Value]:
+    """The values that change when a wanted one does."""
+    moving = set(wanted)
+    for value in values:
+        if value.op not in _FLAT and any(read in moving for read in value.inputs):
+            moving.add(value)
+    return moving
+
+
+_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "max", "stop"})
+"""Instructions without a gradient; a ``max`` is only there to be taken away again."""
+
+
+def _total(
+    graph: Graph, value: Value, whole: list[Value], parts: list[tuple[Value, Value]]
+) -> Value | None:
+    """The sum of all that comes in for a value."""
+    total = None
+    for each in [*whole, *_joined(graph, value, parts)]:
+        total = each if total is None else graph.apply("add", total, each)
+    return None if total is None else graph.expand(total, value.shape, value.span)
+
+
+def _joined(graph: Graph, value: Value, parts: list[tuple[Value, Value]]) -> list[Value]:
+    """What came in for slices of a value, those that lie side by side as one."""
+    by_axis: dict[int, list[tuple[int, int, Value]]] = {}
+    loose = []
+    for cut, given in parts:
+        axis, start, stop, step = cut.settings
+        if step == 1:
+            by_axis.setdefault(axis, []).append((start, stop, given))
+        else:
+            loose.append(graph.place(given, axis, start, step, value.shape[axis]))
+    for axis, pieces in by_axis.items():
+        while pieces:  # each round takes slices that do not overlap
+            end, row, rest = 0, [], []
+            for start, stop, given in sorted(pieces, key=lambda piece: piece[:2]):
+                if start < end:
+                    rest.append((start, stop, given))
+                    continue
+                if start > end:
+                    row.append(_zeros(graph, value, axis, start - end))
+                row.append(given)
+                end = stop
+            if end < value.shape[axis]:
+                row.append(_zeros(graph, value, axis, value.shape[axis] - end))
+            loose.append(graph.concat(row, axis))
+            pieces = rest
+    return loose
+
+
+def _zeros(graph: Graph, like: Value, axis: int, size: int) -> Value:
+    """Of the shape of a slice."""
+    shape = (*like.shape[:axis], size, *like.shape[axis + 1 :])
+    return graph.full(0.0, shape)
+
+
+def _folded(graph: Graph, given: Value, operand: Value) -> Value:
+    """Summed over what the operand was broadcast along: features, steps, rows."""
+    missing = len(given.shape) - len(operand.shape)
+    axes = [
+        axis
+        for axis, size in enumerate(given.shape)
+        if axis < missing or (operand.shape[axis - missing] == 1 and size != 1)
+    ]
+    value = graph.sum(given, axes)
+    if missing > 0:
+        value = graph.reshape(value, value.shape[missing:])
+    if value.span > SHARED == operand.span:
+        return graph.row_sum(value)
+    return graph.time_sum(value) if value.span == STEP > HELD == operand.span else value
+
+
+Rule = Callable[[Graph, Value, Value, int], Value | None]
+_RULES: dict[str, Rule] = {}
+
+
+def _rule(*names: str) -> Callable[[Rule], Rule]:
+    def keep(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(names, rule))
+        return rule
+
+    return keep
+
+
+def _unary(rule: Callable[[Graph, Value, Value, Value], Value]) -> Rule:
+    """A rule that gets graph, what comes in, operand and result."""
+    return lambda graph, value, g, _: rule(graph, g, value.inputs[0], value)
+
+
+_RULES["neg"] = _unary(lambda graph, g, x, y: graph.apply("neg", g))
+_RULES["abs"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("sign", x)))
+_RULES["exp"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, y))
+_RULES["expm1"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("add", y, 1.0)))
+_RULES["log"] = _unary(lambda graph, g, x, y: graph.apply("div", g, x))
+_RULES["log1p"] = _unary(lambda graph, g, x, y: graph.apply("div", g, graph.apply("add", x, 1.0)))
+_RULES["sqrt"] = _unary(lambda graph, g, x, y: graph.apply("div", graph.apply("mul", g, 0.5), y))
+_RULES["sigmoid"] = _unary(lambda graph, g, x, y: graph.apply("sigmoid_gradient", g, y))
+_RULES["tanh"] = _unary(lambda graph, g, x, y: graph.apply("tanh_gradient", g, y))
+_RULES["relu"] = _unary(
+    lambda graph, g, x, y: graph.apply("where", graph.apply("gt", y, 0.0), g, 0.0)
+)
+_RULES["sin"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("cos", x)))
+_RULES["cos"] = _unary(
+    lambda graph, g, x, y: graph.apply("neg", graph.apply("mul", g, graph.apply("sin", x)))
+)
+_RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
+_RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
+_RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again where all is folded
+
+
+@_rule("erf")
+def _erf(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    x = value.inputs[0]
+    bell = graph.apply("exp", graph.apply("neg", graph.apply("mul", x, x)))
+    return graph.apply("mul", g, graph.apply("mul", bell, 2 / math.sqrt(math.pi)))
+
+
+@_rule("add")
+def _add(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    return g
+
+
+@_rule("sub")
+def _sub(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    return graph.apply("neg", g) if place else g
+
+
+@_rule("mul")
+def _mul(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    return graph.apply("mul", g, value.inputs[1 - place])
+
+
+@_rule("div")
+def _div(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    over = graph.apply("div", g, value.inputs[1])
+    return graph.apply("neg", graph.apply("mul", over, value)) if place else over
+
+
+@_rule("maximum", "minimum")
+def _maximum(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    mine, other = value.inputs[place], value.inputs[1 - place]
+    pair = (mine, other) if value.op == "maximum" else (other, mine)
+    half = graph.apply("mul", graph.apply("eq", mine, other), 0.5)  # as torch shares it
+    return graph.apply("mul", g, graph.apply("add", graph.apply("gt", *pair), half))
+
+
+@_rule("pow")
+def _pow(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    base, power = value.inputs
+    if place == 0:
+        less = graph.apply("pow", base, graph.apply("sub", power, 1.0))
+        slope = graph.apply("mul", power, less)
+        # x ** 0 is flat, also where 0 * 0 ** -1 would be NaN.
+        slope = graph.apply("where", graph.apply("eq", power, 0.0), 0.0, slope)
+        return graph.apply("mul", g, slope)
+    slope = graph.apply("mul", value, graph.apply("log", base))
+    flat = graph.apply("mul", graph.apply("eq", base, 0.0), graph.apply("ge", power, 0.0))
+    return graph.apply("mul", g, graph.apply("where", flat, 0.0, slope))
+
+
+@_rule("where")
+def _where(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
+    chosen = value.inputs[0]
+    if place == 0:
+        return None
+    return graph.apply("where", chosen, *((g, 0.0) if place == 1 else (0.0, g)))
+
+
+@_rule("concat")
+def _concat(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    (axis,) = value.settings
+    start = sum(part.shape[axis] for part in value.inputs[:place])
+    return graph.slice(g, axis, start, start + value.inputs[place].shape[axis])
+
+
+@_rule("permute")
+def _permute(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    order = value.settings[0]
+    return graph.permute(g, sorted(range(len(order)), key=order.__getitem__))
+
+
+@_rule("linear")
+def _linear(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    x, weight = value.inputs
+    if place:
+        return graph.outer(x, g)
+    return graph.linear(g, graph.permute(weight, (1, 0)))

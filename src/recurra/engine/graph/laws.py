@@ -1,0 +1,177 @@
+"""The laws of a graph: what must hold, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from recurra.engine.graph.values import (
+    BINARY,
+    ELEMENTWISE,
+    HELD,
+    REDUCTIONS,
+    SHARED,
+    UNARY,
+    Graph,
+    Value,
+    broadcast,
+)
+
+__all__ = ["check"]
+
+Shape = tuple[int, ...]
+
+
+def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
+    """Each value must read earlier ones, and have the shape and span that its instruction gives.
+
+    Args:
+        graph: what is checked.
+        outputs: values that must be in it.
+
+    Raises:
+        ValueError: naming the value that breaks one.
+    """
+    for place, value in enumerate(graph.values):
+        try:
+            if value.number != place:
+                raise ValueError("its number is not its place")
+            for read in value.inputs:
+                if read.number >= place or graph.values[read.number] is not read:
+                    raise ValueError("it reads what is not computed before it")
+            _check_value(value)
+        except ValueError as problem:
+            raise ValueError(f"{value}: {problem}") from None
+    there = set(graph.values)
+    for value in outputs:
+        if value not in there:
+            raise ValueError(f"{value}: an output that is not in the graph")
+
+
+def _check_value(value: Value) -> None:
+    if value.op not in _ARITY:
+        raise ValueError("there is no such instruction")
+    arity = _ARITY[value.op]
+    if arity is not None and len(value.inputs) != arity:
+        raise ValueError(f"it takes {arity} operands")
+    shapes = [read.shape for read in value.inputs]
+    shape = broadcast(*shapes) if value.op in ELEMENTWISE else _SHAPES[value.op](value, *shapes)
+    span = _span(value)
+    if (shape, span) != (value.shape, value.span):
+        raise ValueError(f"expected {list(shape)} of span {span}")
+
+
+def _span(value: Value) -> int:
+    spans = [read.span for read in value.inputs]
+    if value.op in ("input", "constant"):
+        return value.span
+    if value.op in ("outer", "row_sum"):
+        return SHARED
+    if value.op == "time_sum":
+        return HELD
+    return max(*spans, value.span) if value.op == "expand" else max(spans)
+
+
+# ---- shapes, from an instruction and the shapes of what it reads ---------------------------------
+
+
+def _given(value: Value) -> Shape:
+    return value.shape
+
+
+def _same(value: Value, read: Shape) -> Shape:
+    return read
+
+
+def _reduced(value: Value, read: Shape) -> Shape:
+    return tuple(1 if axis in value.settings[0] else size for axis, size in enumerate(read))
+
+
+def _reshape(value: Value, read: Shape) -> Shape:
+    if value.size != value.inputs[0].size:
+        raise ValueError("what it reads has another size")
+    return value.shape
+
+
+def _permute(value: Value, read: Shape) -> Shape:
+    if sorted(value.settings[0]) != list(range(len(read))):
+        raise ValueError("its order is none of all axes")
+    return tuple(read[axis] for axis in value.settings[0])
+
+
+def _expand(value: Value, read: Shape) -> Shape:
+    return broadcast(read, value.shape)
+
+
+def _slice(value: Value, read: Shape) -> Shape:
+    axis, start, stop, step = value.settings
+    if not 0 <= start < stop <= read[axis] or step < 1:
+        raise ValueError("its bounds are outside of what it reads")
+    return _with(read, axis, len(range(start, stop, step)))
+
+
+def _place(value: Value, read: Shape) -> Shape:
+    axis, start, step = value.settings
+    size = value.shape[axis]
+    if not 0 <= start < size or len(range(start, size, step)) < read[axis]:
+        raise ValueError("its bounds are outside of what it gives")
+    return _with(read, axis, size)
+
+
+def _concat(value: Value, *parts: Shape) -> Shape:
+    (axis,) = value.settings
+    if len({_with(part, axis, 0) for part in parts}) != 1:
+        raise ValueError("its parts do not fit side by side")
+    return _with(parts[0], axis, sum(part[axis] for part in parts))
+
+
+def _linear(value: Value, x: Shape, weight: Shape) -> Shape:
+    if value.inputs[1].rows or len(weight) != 2 or x[-1] != weight[0]:
+        raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
+    return (*x[:-1], weight[1])
+
+
+def _lookup(value: Value, index: Shape, table: Shape) -> Shape:
+    if value.inputs[1].rows or len(table) != 2:
+        raise ValueError("it needs a table [k, n] that all rows share")
+    return (*index, table[1])
+
+
+def _outer(value: Value, x: Shape, y: Shape) -> Shape:
+    if x[:-1] != y[:-1]:
+        raise ValueError("its operands have different leading features")
+    return (x[-1], y[-1])
+
+
+def _with(shape: Shape, axis: int, size: int) -> Shape:
+    """The shape with another size along an axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+_SHAPES: dict[str, Callable[..., Shape]] = {
+    "input": _given,
+    "constant": _given,
+    **dict.fromkeys(REDUCTIONS, _reduced),
+    **dict.fromkeys(("stop", "row_sum", "time_sum"), _same),
+    "reshape": _reshape,
+    "permute": _permute,
+    "expand": _expand,
+    "slice": _slice,
+    "place": _place,
+    "concat": _concat,
+    "linear": _linear,
+    "lookup": _lookup,
+    "outer": _outer,
+}
+
+_ARITY: dict[str, int | None] = {
+    **dict.fromkeys(_SHAPES, 1),
+    **dict.fromkeys(UNARY, 1),
+    **dict.fromkeys(BINARY, 2),
+    "where": 3,
+    "concat": None,
+    "linear": 2,
+    "lookup": 2,
+    "outer": 2,
+    "input": 0,
+    "constant": 0,
+}

@@ -1,0 +1,166 @@
+"""Proofs by numbers: a graph gives what the step gives, and has its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra import states
+from recurra.engine.graph.derive import derive
+from recurra.engine.graph.interpreter import evaluate
+from recurra.engine.graph.values import STEP, Graph, Value
+from recurra.engine.lower.lowering import Lowered
+from recurra.engine.record.tape import BATCHES
+from recurra.engine.record.unrecordable import Unrecordable
+from recurra.states import Tree, map_tree
+
+__all__ = ["check_gradients", "check_numbers", "drawn", "unseen"]
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Nobody's hooks see what is saved for gradients, and no mode but torch's own is on.
+
+    Activation checkpointing counts what is saved, and a recording is made once only. Inference mode
+    shows whole operations in place of what they are made of; a recording is not of one mode.
+    """
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda kept: kept)
+    with torch.inference_mode(False), hooks:
+        yield
+
+
+def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
+    """Random rows like those of trees; nobody else's random numbers move.
+
+    Args:
+        likes: each with the number of axes that its leaves have before their features.
+        batch: number of rows.
+    """
+    generator = torch.Generator().manual_seed(batch)
+
+    def draw(leaf: Tensor, lead: int) -> Tensor:
+        shape = (batch, *leaf.shape[lead:])
+        if leaf.dtype is torch.bool:
+            return torch.rand(shape, generator=generator) < 0.5
+        if not leaf.is_floating_point():
+            return torch.zeros(shape, dtype=leaf.dtype)
+        return torch.rand(shape, dtype=leaf.dtype, generator=generator) + 0.5
+
+    return tuple(map_tree(lambda leaf, lead=lead: draw(leaf, lead), tree) for tree, lead in likes)
+
+
+def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
+    """The graph must give what the step gives: what no rule foresaw shows here."""
+    given = example(BATCHES[0])
+    with torch.no_grad():
+        result = step(*given)
+        leaves = states.leaves(given)
+        dtype = next(leaf.dtype for leaf in leaves if leaf.is_floating_point())
+        shared = lowered.shared.tensors({})
+        found = {}
+        for value in lowered.graph:
+            if value.op == "input":
+                kind, place = value.settings[0]
+                leaf = leaves[place] if kind == "given" else shared[place]
+                found[value.number] = leaf.to(dtype)
+        found = evaluate(lowered.graph, found, BATCHES[0])
+    for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
+        got = found[value.number].reshape(expected.shape)
+        bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
+        scale = float(expected.abs().nan_to_num().max()) + 1e-30
+        if not torch.allclose(
+            got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True
+        ):
+            raise Unrecordable("the recorded step gives other numbers than the step itself")
+
+
+def check_gradients(
+    step: Any, example: Any, lowered: Lowered, replace: Mapping[int, Tensor]
+) -> None:
+    """So must its gradients: a step may have functions and hooks with gradients of their own.
+
+    Raises:
+        Unrecordable: they are others.
+    """
+    graph, inputs = Graph(), {}
+    swapped: dict[Value, Value] = {}
+    for value in lowered.graph:
+        swapped[value] = graph.copy(value, tuple(swapped[read] for read in value.inputs))
+        if value.op == "input":
+            inputs[value.settings[0]] = swapped[value]
+    outputs = [swapped[value] for value in lowered.outputs]
+    with unseen(), torch.enable_grad():
+        given = map_tree(
+            lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
+        )
+        leaves = states.leaves(given)
+        results = states.leaves(step(*given))
+        generator = torch.Generator().manual_seed(0)
+        weights = [torch.rand(r.shape, dtype=r.dtype, generator=generator) for r in results]
+        there = {**lowered.shared.own, **replace}
+        own = [tensor for tensor in there.values() if tensor.requires_grad]
+        sources = [leaf for leaf in leaves if leaf.requires_grad]
+        pairs = [pair for pair in zip(results, weights, strict=True) if pair[0].requires_grad]
+        expected = _pulled_back(pairs, [*sources, *own])
+        shared = lowered.shared.tensors(replace)
+    cotangents: dict[Value, Value] = {}
+    found: dict[int, Tensor] = {}
+    for place, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
+        comes = graph.input(("comes", place), output.shape, STEP)
+        found[comes.number] = weight.detach().reshape(BATCHES[0], *output.shape)
+        known = cotangents.get(output)
+        cotangents[output] = comes if known is None else graph.apply("add", known, comes)
+    for (kind, place), value in inputs.items():
+        leaf = leaves[place] if kind == "given" else shared[place]
+        found[value.number] = leaf.detach().to(leaves[0].dtype)
+    names = list(inputs)
+    gradients = derive(graph, cotangents, [inputs[name] for name in names])
+    with torch.no_grad():
+        found = evaluate(graph.values, found, BATCHES[0])
+    told = {
+        name: None if value is None else found[value.number]
+        for name, value in zip(names, gradients, strict=True)
+    }
+    got = [told.get(("given", i)) for i, leaf in enumerate(leaves) if leaf.requires_grad]
+    back = [(t, told.get(("shared", i))) for i, t in enumerate(shared) if t.requires_grad]
+    back = [(t, g) for t, g in back if g is not None]
+    if own:
+        chained: Sequence[Tensor | None] = [None] * len(own)
+        if back:
+            with unseen():
+                chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
+        got += chained
+    # Of the scale of all: one that cancels to nothing is noise of the others.
+    scale = max((float(g.abs().nan_to_num().max()) for g in expected if g is not None), default=0.0)
+    for ours, theirs in zip(got, expected, strict=True):
+        if not _close(ours, theirs, scale):
+            raise Unrecordable(
+                "the recorded step has other gradients than the step itself: a function or a hook "
+                "in it has a gradient of its own"
+            )
+
+
+def _pulled_back(
+    pairs: Sequence[tuple[Tensor, Tensor]], sources: Sequence[Tensor]
+) -> Sequence[Tensor | None]:
+    """Gradients of sources for what comes in for results.
+
+    By way of one number: torch's own way for several imports its symbolic shapes, in seconds.
+    """
+    if not pairs or not sources:
+        return [None] * len(sources)
+    total = torch.stack([(result * comes).sum() for result, comes in pairs]).sum()
+    return torch.autograd.grad(total, sources, allow_unused=True)
+
+
+def _close(a: Tensor | None, b: Tensor | None, scale: float) -> bool:
+    """Equal to rounding, None being zero."""
+    if a is None or b is None:
+        rest = b if a is None else a
+        return rest is None or not bool((rest.nan_to_num().abs() > 1e-3 * scale).any())
+    bound = 1e-3 if b.dtype is torch.float32 else 1e-6  # torch's own constants are floats
+    return torch.allclose(a.reshape(b.shape), b, rtol=bound, atol=bound * scale, equal_nan=True)

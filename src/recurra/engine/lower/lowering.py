@@ -1,0 +1,228 @@
+"""From a recording to a graph of instructions.
+
+What hangs on parameters alone stays a list of calls of torch: it is computed once a run, under
+torch's own autograd, and its results are inputs of the graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.graph.values import SHARED, STEP, Graph, Value
+from recurra.engine.lower.rules import TABLE, Lowering, Operand, features
+from recurra.engine.record.tape import Called, Recording, Ref
+from recurra.engine.record.unrecordable import Unrecordable
+from recurra.errors import dtype_name
+
+__all__ = ["Lowered", "Shared", "lower"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """What all rows share: the step's own tensors, and what is computed from them alone.
+
+    Args:
+        own: tensors found in the step's surroundings, by number.
+        calls: of torch, in order.
+        wanted: numbers of the tensors that the graph reads, in the order of its inputs.
+    """
+
+    own: Mapping[int, Tensor]
+    calls: tuple[Called, ...]
+    wanted: tuple[int, ...]
+
+    def tensors(self, replace: Mapping[int, Tensor]) -> list[Tensor]:
+        """What the graph reads, computed by torch, differentiably.
+
+        Args:
+            replace: stands in for own tensors, by number.
+        """
+        found = {**self.own, **replace}
+        if not self.calls:
+            return [found[number] for number in self.wanted]
+        for call in self.calls:
+            args = _filled(call.args, found.__getitem__)
+            named = call.kwargs.items()
+            kwargs = {name: _filled(value, found.__getitem__) for name, value in named}
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not call.stops):
+                result = call.op(*args, **kwargs)
+            several = result if isinstance(result, tuple | list) else (result,)
+            tensors = [each for each in several if isinstance(each, Tensor)]
+            found.update(zip(call.outputs, tensors, strict=True))
+        return [found[number] for number in self.wanted]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lowered:
+    """A step as a graph.
+
+    Args:
+        graph: its instructions. The inputs are named ``("given", i)``, the i-th row input, and
+            ``("shared", i)``, the i-th of ``shared``.
+        outputs: y, then the leaves of the new state.
+        shared: how what all rows share is computed.
+    """
+
+    graph: Graph
+    outputs: tuple[Value, ...]
+    shared: Shared
+
+
+def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
+    """Lower a recording.
+
+    Args:
+        recording: of a step.
+        spans: of each row input: ``STEP``, or ``HELD`` where it is the same at every step.
+
+    Raises:
+        Unrecordable: there is no instruction for an operation; the message names it and the line.
+    """
+    return _Lowerer(recording, spans).result()
+
+
+_DTYPES = (torch.float32, torch.float64, torch.bool)
+# Arguments that say how numbers are kept, not which.
+_UNIMPORTANT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
+
+
+class _Lowerer:
+    """Lowers the calls of a recording, one after another.
+
+    Args:
+        recording: of a step.
+        spans: of its row inputs.
+    """
+
+    def __init__(self, recording: Recording, spans: Sequence[int]) -> None:
+        self.recording, self.graph = recording, Graph()
+        self.rows: dict[int, Value] = {}
+        self.wanted: dict[int, Value] = {}
+        self.turned: dict[int, int] = {}
+        floats = (recording.seen[number].dtype for number in recording.given)
+        self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
+        for place, number in enumerate(recording.given):
+            seen = recording.seen[number]
+            if seen.dtype not in (*_DTYPES, torch.int64):
+                raise Unrecordable(
+                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions"
+                )
+            self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
+
+    def result(self) -> Lowered:
+        """The whole step."""
+        recording = self.recording
+        shared = []
+        for call in recording.calls:
+            if self._is_shared(call):
+                shared.append(call)
+                if self._turns(call):
+                    self.turned[call.outputs[0]] = next(call.refs())
+            else:
+                self._lower(call)
+        outputs = tuple(self._output(number) for number in recording.outputs)
+        wanted = tuple(self.wanted)
+        needed = _needed(shared, wanted)
+        return Lowered(self.graph, outputs, Shared(recording.own, needed, wanted))
+
+    def _is_shared(self, call: Called) -> bool:
+        """Does it read and give only what all rows share?"""
+        results = [self.recording.seen[number] for number in call.outputs]
+        return not any(number in self.rows for number in call.refs()) and all(
+            result.axis is None for result in results
+        )
+
+    def _turns(self, call: Called) -> bool:
+        """Is it a matrix turned? In the graph that costs nothing, while torch's call does."""
+        two = len(self.recording.seen[call.outputs[0]].shape) == 2
+        return two and call.name == "t" and not call.stops
+
+    def _lower(self, call: Called) -> None:
+        results = [self.recording.seen[number] for number in call.outputs]
+        for result in results:
+            whole = result.dtype is torch.int64 and call.name in _MOVES
+            other = result.dtype.is_floating_point and result.dtype is not self.dtype
+            if other or (result.dtype not in _DTYPES and not whole):
+                raise Unrecordable(
+                    f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
+                    f"instructions beside {dtype_name(self.dtype)} ({call.place})"
+                )
+        name = call.name
+        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
+        if rule is None:
+            raise Unrecordable(f"there is no instruction for {name} ({call.place})")
+        now = Lowering(self.graph, call, results)
+        args = _filled(call.args, self._operand)
+        kwargs = {
+            key: _filled(value, self._operand)
+            for key, value in call.kwargs.items()
+            if key not in _UNIMPORTANT
+        }
+        try:
+            found = rule(now, *args, **kwargs)
+        except (TypeError, ValueError, IndexError, AttributeError) as problem:
+            raise Unrecordable(
+                f"{name} is called in a way that has no instruction ({call.place}; {problem})"
+            ) from problem
+        values = found if isinstance(found, tuple) else (found,)
+        for number, result, value in zip(call.outputs, results, values, strict=True):
+            shaped = self.graph.expand(value, features(result))
+            self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
+
+    def _output(self, number: int) -> Value:
+        """A tensor that the step returns or names, of which each step has its own."""
+        value = self.rows.get(number)
+        if value is None:
+            raise Unrecordable("the step returns or names something that has no rows")
+        return self.graph.expand(value, value.shape, STEP)
+
+    def _operand(self, number: int) -> Operand:
+        """A tensor as an operand."""
+        seen = self.recording.seen[number]
+        value = self.rows.get(number)
+        if value is None:
+            if seen.axis is not None:
+                raise Unrecordable("the step reads a tensor of the size of the batch from outside")
+            if seen.dtype not in _DTYPES:
+                raise Unrecordable(f"the step reads a tensor of {dtype_name(seen.dtype)}")
+            if number in self.turned:
+                turned = self._operand(self.turned[number])
+                return turned._replace(value=self.graph.permute(turned.value, (1, 0)))
+            value = self.wanted.get(number)
+            if value is None:
+                value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)
+                self.wanted[number] = value
+        return Operand(value, seen.axis, len(seen.shape))
+
+
+# Operations that mean the same for whole numbers, which the machine has among its own.
+_MOVES = frozenset(
+    [
+        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select",
+        "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
+    ]
+)  # fmt: skip
+
+
+def _filled(tree: Any, tensor: Callable[[int], Any]) -> Any:
+    """Arguments with something in place of each :class:`Ref`."""
+    if isinstance(tree, Ref):
+        return tensor(tree.number)
+    if isinstance(tree, tuple | list):
+        return type(tree)(_filled(part, tensor) for part in tree)
+    return tree
+
+
+def _needed(calls: list[Called], wanted: tuple[int, ...]) -> tuple[Called, ...]:
+    """The calls whose results are wanted."""
+    needed, kept = set(wanted), []
+    for call in reversed(calls):
+        if needed & set(call.outputs):
+            kept.append(call)
+            needed.update(call.refs())
+    return tuple(reversed(kept))

@@ -1,0 +1,139 @@
+"""What a rule gets, the call that is lowered and its tensors as operands; and tables of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from recurra.engine.graph.values import Graph, Value
+from recurra.engine.record.tape import Called, Seen
+from recurra.engine.record.unrecordable import Unrecordable
+
+__all__ = ["Lowering", "Operand", "Result", "Rules", "features"]
+
+
+class Operand(NamedTuple):
+    """A tensor in a call.
+
+    Args:
+        value: in the graph; its shape is that of the tensor without the batch.
+        axis: which axis of the tensor is the batch; None where there is none.
+        rank: number of axes of the tensor.
+    """
+
+    value: Value
+    axis: int | None
+    rank: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the features."""
+        return self.value.shape
+
+
+class Lowering:
+    """The call that is being lowered.
+
+    Args:
+        graph: where instructions are added.
+        call: the call.
+        results: what was recorded of its results.
+    """
+
+    def __init__(self, graph: Graph, call: Called, results: list[Seen]) -> None:
+        self.graph, self.call, self.results = graph, call, results
+
+    @property
+    def name(self) -> str:
+        """Of the operation, also where it works in place."""
+        return self.call.name.removesuffix("_")
+
+    @property
+    def out(self) -> Seen:
+        """The first result."""
+        return self.results[0]
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """The shape of the first result without the batch."""
+        return features(self.out)
+
+    def refuse(self, why: str) -> Unrecordable:
+        """An error that names operation and line."""
+        return Unrecordable(f"{self.call.name} {why} ({self.call.place})")
+
+    def fits(self, operand: Any) -> Value | float:
+        """An operand, its axes where those of the result are, for an elementwise instruction.
+
+        Raises:
+            Unrecordable: that would join rows with other rows.
+        """
+        if not isinstance(operand, Operand):
+            return float(operand)
+        rank, axis = len(self.out.shape), self.out.axis
+        missing = rank - operand.rank
+        shape = (1,) * missing + operand.shape
+        if axis is None:
+            raise self.refuse("gives something that has no rows")
+        if operand.axis is None:
+            if shape[axis] != 1:
+                raise self.refuse("joins rows with something else along the batch")
+            shape = shape[:axis] + shape[axis + 1 :]
+        elif operand.axis + missing != axis:
+            raise self.refuse("joins tensors whose batches are different axes")
+        return self.graph.reshape(operand.value, shape)
+
+    def apply(self, op: str, *operands: Any) -> Value:
+        """An elementwise instruction on operands, values and numbers."""
+        return self.graph.apply(
+            op, *(o if isinstance(o, Value) else self.fits(o) for o in operands)
+        )
+
+    def feature(self, operand: Operand, axis: int) -> int:
+        """An axis of a tensor as an axis of features.
+
+        Raises:
+            Unrecordable: it is the batch.
+        """
+        at = axis % operand.rank
+        if at == operand.axis:
+            raise self.refuse("goes along the batch")
+        return at - (operand.axis is not None and at > operand.axis)
+
+    def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
+        """Axes of a tensor as axes of features; all of them if there are none.
+
+        Raises:
+            Unrecordable: the batch is among them.
+        """
+        several = (axes,) if isinstance(axes, int) else tuple(axes or range(operand.rank))
+        if operand.axis is not None and operand.axis in [a % operand.rank for a in several]:
+            raise self.refuse("mixes rows")
+        return tuple(self.feature(operand, axis) for axis in several)
+
+
+def features(seen: Seen) -> tuple[int, ...]:
+    """The shape of a tensor without the batch."""
+    return tuple(size for axis, size in enumerate(seen.shape) if axis != seen.axis)
+
+
+Result = Value | tuple[Value, ...]
+_Rule = TypeVar("_Rule", bound=Callable[..., Result])
+
+
+class Rules(dict[str, Callable[..., Result]]):
+    """Rules by the name of their operation.
+
+    A rule gets the :class:`Lowering` and the arguments of the call, tensors as :class:`Operand`. It
+    gives the value of the result, or a tuple where there are several, of the shape of the recorded
+    result without the batch.
+    """
+
+    def of(self, *names: str) -> Callable[[_Rule], _Rule]:
+        """A decorator: the function is the rule of these operations."""
+
+        def keep(rule: _Rule) -> _Rule:
+            self.update(dict.fromkeys(names, rule))
+            return rule
+
+        return keep

@@ -1,0 +1,194 @@
+"""Arithmetic, comparisons and truth: operations on the numbers at one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from recurra.engine.graph.values import Value
+from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+
+__all__ = ["RULES", "clamp", "truth"]
+
+RULES = Rules()
+
+
+def _plain(op: str) -> Callable[..., Value]:
+    """The rule of an operation that is an instruction."""
+    return lambda now, *operands, **_: now.apply(op, *operands)
+
+
+for _name in [
+    "neg",
+    "abs",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "erf",
+    "floor",
+    "sin",
+    "cos",
+    "maximum",
+    "minimum",
+    "where",
+    "gt",
+    "ge",
+    "eq",
+]:
+    RULES[_name] = _plain(_name)
+RULES["sign"] = RULES["sgn"] = _plain("sign")
+
+
+@RULES.of("add", "sub")
+def _add(now: Lowering, a: Any, b: Any, *, alpha: float = 1) -> Value:
+    b = b if alpha == 1 else now.apply("mul", b, alpha)
+    return now.apply(now.name, a, b)
+
+
+@RULES.of("rsub")
+def _rsub(now: Lowering, a: Any, b: Any, alpha: float = 1) -> Value:
+    return now.apply("sub", b, a if alpha == 1 else now.apply("mul", a, alpha))
+
+
+@RULES.of("mul")
+def _mul(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("mul", a, b)
+
+
+@RULES.of("div")
+def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
+    if rounding_mode not in (None, "floor"):
+        raise now.refuse(f"rounds by {rounding_mode!r}, for which there is no instruction")
+    if not isinstance(b, Operand) and _power_of_two(b) and rounding_mode is None:
+        return now.apply("mul", a, 1 / b)
+    value = now.apply("div", a, b)
+    return now.apply("floor", value) if rounding_mode else value
+
+
+def _value(now: Lowering, a: Any) -> Value:
+    """An operand as it is: a sum with 0 is folded."""
+    return now.apply("add", a, 0.0)
+
+
+def _power_of_two(number: float) -> bool:
+    """Is its reciprocal exact?"""
+    return number != 0 and abs(math.frexp(number)[0]) == 0.5
+
+
+@RULES.of("lt")
+def _lt(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("gt", b, a)
+
+
+@RULES.of("le")
+def _le(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("ge", b, a)
+
+
+@RULES.of("ne")
+def _ne(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("sub", 1.0, now.apply("eq", a, b))
+
+
+@RULES.of("logical_and", "bitwise_and")
+def _and(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("mul", truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_or", "bitwise_or")
+def _or(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("maximum", truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_xor", "bitwise_xor")
+def _xor(now: Lowering, a: Any, b: Any) -> Value:
+    return _ne(now, truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_not", "bitwise_not")
+def _not(now: Lowering, a: Any) -> Value:
+    return now.apply("sub", 1.0, truth(now, a))
+
+
+def truth(now: Lowering, a: Any) -> Value:
+    """1 where it is not 0."""
+    return _ne(now, a, 0.0)
+
+
+@RULES.of("rsqrt")
+def _rsqrt(now: Lowering, a: Any) -> Value:
+    return now.apply("div", 1.0, now.apply("sqrt", a))
+
+
+@RULES.of("reciprocal")
+def _reciprocal(now: Lowering, a: Any) -> Value:
+    return now.apply("div", 1.0, a)
+
+
+@RULES.of("square")
+def _square(now: Lowering, a: Any) -> Value:
+    return now.apply("mul", a, a)
+
+
+@RULES.of("pow")
+def _pow(now: Lowering, a: Any, b: Any) -> Value:
+    if isinstance(b, Operand):
+        return now.apply("pow", a, b)
+    simple: dict[float, Callable[[], Value]] = {
+        1: lambda: _value(now, a),
+        2: lambda: now.apply("mul", a, a),
+        3: lambda: now.apply("mul", now.apply("mul", a, a), a),
+        0.5: lambda: now.apply("sqrt", a),
+        -0.5: lambda: _rsqrt(now, a),
+        -1: lambda: _reciprocal(now, a),
+        -2: lambda: _reciprocal(now, now.apply("mul", a, a)),
+    }
+    return simple.get(b, lambda: now.apply("pow", a, b))()
+
+
+@RULES.of("clamp", "clamp_min", "clamp_max")
+def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any) -> Value:
+    """Between two bounds, numbers or operands; None for none. NaN stays NaN."""
+    if now.name == "clamp_max":
+        low, high = None, low
+    low, high = named.get("min", low), named.get("max", high)
+    value = a
+    if low is not None:
+        value = now.apply("where", now.apply("gt", low, value), low, value)
+    if high is not None:
+        value = now.apply("where", now.apply("gt", value, high), high, value)
+    return _value(now, value)
+
+
+@RULES.of("hardtanh")
+def hardtanh(now: Lowering, a: Any, low: float = -1.0, high: float = 1.0) -> Value:
+    """The same, with no gradient at the bounds themselves, where that of ``clamp`` has one."""
+    value = now.apply("where", now.apply("ge", low, a), low, a)
+    return now.apply("where", now.apply("ge", value, high), high, value)
+
+
+@RULES.of("lerp")
+def _lerp(now: Lowering, a: Any, b: Any, weight: Any) -> Value:
+    return now.apply("add", a, now.apply("mul", weight, now.apply("sub", b, a)))
+
+
+@RULES.of("addcmul", "addcdiv")
+def _addcmul(now: Lowering, a: Any, b: Any, c: Any, *, value: float = 1) -> Value:
+    joined = now.apply("mul" if now.name == "addcmul" else "div", b, c)
+    return now.apply("add", a, now.apply("mul", joined, value))
+
+
+@RULES.of("masked_fill")
+def _masked_fill(now: Lowering, a: Any, mask: Any, number: Any) -> Value:
+    return now.apply("where", mask, number, a)
+
+
+@RULES.of("threshold")
+def _threshold(now: Lowering, a: Any, bound: float, number: float) -> Value:
+    return now.apply("where", now.apply("ge", bound, a), number, a)

@@ -1,0 +1,112 @@
+"""Matrix products: rows with a matrix that all rows share, or small ones of each row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recurra.engine.graph.values import Graph, Value
+from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+
+__all__ = ["RULES"]
+
+RULES = Rules()
+
+
+@RULES.of("mm", "matmul", "linear", "mv")
+def _mm(now: Lowering, a: Operand, b: Operand) -> Value:
+    return _product(now, a, b)
+
+
+@RULES.of("addmm", "addmv")
+def _addmm(
+    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
+) -> Value:
+    return _plus(now, c, _product(now, a, b), beta, alpha)
+
+
+@RULES.of("bmm")
+def _bmm(now: Lowering, a: Operand, b: Operand) -> Value:
+    return _batched(now, a, b)
+
+
+@RULES.of("baddbmm")
+def _baddbmm(
+    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
+) -> Value:
+    return _plus(now, c, _batched(now, a, b), beta, alpha)
+
+
+@RULES.of("embedding")
+def _embedding(now: Lowering, table: Operand, index: Operand, *rest: Any) -> Value:
+    if table.axis is not None or index.axis != now.out.axis:
+        raise now.refuse("looks up what each row has of its own")
+    return now.graph.lookup(index.value, table.value)
+
+
+def _plus(now: Lowering, c: Any, product: Value, beta: float, alpha: float) -> Value:
+    """``beta c + alpha product``."""
+    if alpha != 1:
+        product = now.apply("mul", product, alpha)
+    if beta == 0:
+        return product
+    return now.apply("add", c if beta == 1 else now.apply("mul", c, beta), product)
+
+
+def _product(now: Lowering, a: Operand, b: Operand) -> Value:
+    """A matrix product of which one factor has rows and the other one is shared."""
+    graph = now.graph
+    if a.axis is not None and b.axis is not None:
+        raise now.refuse("multiplies rows with rows, for which there is no instruction")
+    if a.axis == 0:  # [batch, k] [k, n]
+        weight = b.value if b.rank == 2 else graph.reshape(b.value, (*b.shape, 1))
+        return graph.reshape(graph.linear(a.value, weight), now.features)
+    if b.axis is not None and b.axis == b.rank - 1:  # [n, k] [k, batch]
+        return graph.linear(b.value, graph.permute(a.value, (1, 0)))
+    raise now.refuse("mixes rows")
+
+
+def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
+    """Many products at once, of which one factor is shared by all rows: [g, m, k] [g, k, n]."""
+    graph = now.graph
+    if not a.value.rows and not b.value.rows:
+        raise now.refuse("multiplies what has no rows")
+    if a.value.rows and b.value.rows:
+        return _of_rows(now, a, b)
+    if a.value.rows and a.axis == 0 and b.axis == 0:  # [batch, m, k] [k, n], shared by expanding
+        return graph.linear(a.value, b.value)
+    if b.value.rows and a.axis == 0 and b.axis == 0:  # [m, k] [batch, k, n]
+        swapped = graph.linear(graph.permute(b.value, (1, 0)), graph.permute(a.value, (1, 0)))
+        return graph.permute(swapped, (1, 0))
+    if a.value.rows and a.axis == 1 and b.axis is None:  # [g, batch, k] [g, k, n]
+        return _grouped(graph, a.value, b.value, turned=False)
+    if b.value.rows and b.axis == 2 and a.axis is None:  # [g, m, k] [g, k, batch]
+        return _grouped(graph, b.value, a.value, turned=True)
+    raise now.refuse("mixes rows")
+
+
+def _grouped(graph: Graph, rows: Value, weights: Value, *, turned: bool) -> Value:
+    """A product for each group of features, ``[g, k]`` and ``[g, k, n]``: ``[g, n]``.
+
+    Weights that are ``turned`` are ``[g, n, k]``.
+    """
+    parts = []
+    for group in range(rows.shape[0]):
+        row, weight = _at(graph, rows, group), _at(graph, weights, group)
+        parts.append(graph.linear(row, graph.permute(weight, (1, 0)) if turned else weight))
+    return graph.concat([graph.reshape(part, (1, *part.shape)) for part in parts], 0)
+
+
+def _at(graph: Graph, value: Value, index: int) -> Value:
+    """``value[index]``."""
+    return graph.reshape(graph.slice(value, 0, index, index + 1), value.shape[1:])
+
+
+def _of_rows(now: Lowering, a: Operand, b: Operand) -> Value:
+    """Rows with rows, [batch, m, k] [batch, k, n]: by elements, for matrices are small there."""
+    if a.axis != 0 or b.axis != 0:
+        raise now.refuse("multiplies rows with rows along the batch")
+    graph = now.graph
+    (m, k), (_, n) = a.shape, b.shape
+    left = graph.reshape(a.value, (m, k, 1))
+    right = graph.reshape(b.value, (1, k, n))
+    return graph.reshape(graph.sum(graph.apply("mul", left, right), (1,)), (m, n))

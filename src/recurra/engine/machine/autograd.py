@@ -1,0 +1,291 @@
+"""Run a machine's programs through time, and back: one function of torch that owns every buffer.
+
+What the gradient reads again is written by the forward program where the backward one finds it, in
+memory that is kept between calls. With ``every`` steps to a window only the states between windows
+are kept, and each window is run again before its gradient (Chen et al. 2016, "Training deep nets
+with sublinear memory cost", over time), so memory does not grow with all that is saved of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.graph.values import HELD, STEP
+from recurra.engine.machine.arguments import Name, Rows, Windows, block_of
+from recurra.engine.machine.compiled import Machine
+from recurra.engine.machine.saved_tensors import as_saved, lies_of
+from recurra.engine.plan.reference import through_time
+from recurra.engine.torch_internals import batched
+
+__all__ = ["run_through"]
+
+
+def run_through(
+    machine: Machine, rows: Rows, given: dict[Name, Tensor], every: int | None = None
+) -> tuple[Tensor, ...]:
+    """Run a call.
+
+    Args:
+        machine: the programs for it.
+        rows: of the call.
+        given: every input of the plan but states; what those begin with as ``("from", i)``.
+        every: steps of a window, between which alone states are kept for the gradient; None keeps
+            what the plan says of every step.
+
+    Returns:
+        y, the states at the end, and the states after all steps if they are wanted.
+    """
+    if machine.learns:
+        if every is not None and every >= rows.time:
+            every = None
+        told = (machine, rows, every, tuple(given))
+        found: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
+            told, *given.values()
+        )
+        return found
+    return _Forward(machine, rows, given).whole()[0]
+
+
+class _Forward:
+    """The forward program of a call, all at once or window by window."""
+
+    def __init__(self, machine: Machine, rows: Rows, given: dict[Name, Tensor]) -> None:
+        self.machine, self.rows, self.given = machine, rows, given
+        self.like = next(iter(given.values()))
+        self._windows: Windows | None = None
+
+    def whole(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """All steps: the results, and what the gradient reads."""
+        own = self._told(self.rows)
+        ends, block = self._steps(0, self.rows.time, self.given, own)
+        return self._results(own, ends), [*own, block]
+
+    def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
+        """All steps; nothing is kept but the states that each window began with."""
+        own = self._told(self.rows)
+        state = [self.given["from", place] for place in range(len(self.machine.plan.states))]
+        begins, self._windows = [], Windows()
+        for start, stop in self.rows.windows(size):
+            begins.append(state)
+            state, _ = self._steps(start, stop, self._from(state), own, start)
+        return self._results(own, state), begins
+
+    def again(self, start: int, stop: int, begin: list[Tensor]) -> list[Tensor]:
+        """A window once more, for what its gradient reads."""
+        self._windows = self._windows or Windows()
+        own = self._told(self.rows.window(start, stop))
+        _, block = self._steps(start, stop, self._from(begin), own)
+        return [*own, block]
+
+    def _from(self, state: list[Tensor]) -> dict[Name, Tensor]:
+        return {**self.given, **{("from", place): part for place, part in enumerate(state)}}
+
+    def _told(self, rows: Rows) -> list[Tensor]:
+        """Memory of what is told of every step."""
+        return [self.like.new_empty_strided(*lie) for lie in self.machine.frame(rows).told]
+
+    def _steps(
+        self,
+        start: int,
+        stop: int,
+        given: dict[Name, Tensor],
+        own: list[Tensor],
+        behind: int = 0,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Steps ``start`` to ``stop - 1``: the states at their end, and what is kept.
+
+        They go so many steps ``behind`` the start of what is told.
+        """
+        machine = self.machine
+        rows = self.rows.window(start, stop)
+        frame = machine.frame(rows)
+        block = block_of(frame.bytes)
+        ends = [self.like.new_empty_strided(*lie) for lie in frame.ends]
+        addresses = [
+            told.data_ptr() + behind * size for told, size in zip(own, frame.steps, strict=True)
+        ]
+        addresses.append(block.data_ptr())
+        addresses += [end.data_ptr() for end in ends]
+        flat = frame.forward.fill(addresses, given, start)
+        machine.forward.run(rows, flat, descending=rows.reverse, windows=self._windows)
+        return ends, block
+
+    def _results(self, own: list[Tensor], ends: list[Tensor]) -> tuple[Tensor, ...]:
+        """What a call gives, of the memory that was filled."""
+        machine, rows = self.machine, self.rows
+        behind = 0 if rows.reverse else 1
+        views = [
+            _part(told, behind, rows.time) if more else told
+            for told, (_, more) in zip(own, machine.outputs, strict=True)
+        ]
+        if rows.reverse and rows.lengths is not None:
+            # Behind the end of a row stands the state it began with, where zeros are due.
+            views = [
+                _ended(view, rows) if more else view
+                for view, (_, more) in zip(views, machine.outputs, strict=True)
+            ]
+        # All states, or the one that is y; then y, where it is none.
+        y = views[machine.y_state if machine.all_states and machine.y_state is not None else -1]
+        if not machine.all_states:
+            return (y, *ends)
+        return (y, *ends, *(view.clone() if view is y else view for view in views[: len(ends)]))
+
+
+class _Through(torch.autograd.Function):
+    """A whole call, forward and back."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, told: tuple[Machine, Rows, int | None, tuple[Name, ...]], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        machine, rows, every, names = told
+        forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
+        if every is None:
+            found, kept = forward.whole()
+            count = len(machine.plan.states)
+            kept += [found[0], *found[1 + count :]]  # what is told of every step is read again
+        else:
+            found, begins = forward.windows(every)
+            kept = [state for begin in begins for state in begin]
+        # What others change in place is found out when it is read again.
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.lies = lies_of([*tensors, *kept])
+        ctx.told = told
+        ctx.set_materialize_grads(False)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        machine, rows, every, names = ctx.told
+        tensors = as_saved(ctx.saved_tensors, ctx.lies)
+        given, kept = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
+        if torch.is_grad_enabled() or batched(*grads):
+            results = _again(machine, rows, given, grads)
+        else:
+            backward = _Backward(machine, rows, given, grads, whole=every is None)
+            if every is None:
+                backward.steps(0, rows.time, kept[: len(machine.outputs) + 1])
+            else:
+                forward, count = _Forward(machine, rows, given), len(machine.plan.states)
+                windows = rows.windows(every)
+                for number, (start, stop) in reversed(list(enumerate(windows))):
+                    begin = list(kept[number * count : (number + 1) * count])
+                    backward.steps(start, stop, forward.again(start, stop, begin))
+            results = backward.end()
+        return (None, *[results.get(name) for name in names])
+
+
+class _Backward:
+    """The backward program of a call: the gradients of what was given, in ``results``."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        rows: Rows,
+        given: dict[Name, Tensor],
+        grads: Sequence[Tensor | None],
+        *,
+        whole: bool,
+    ) -> None:
+        assert machine.backward is not None
+        self.machine, self.rows, self.given, self.program = machine, rows, given, machine.backward
+        self.like = next(iter(given.values()))
+        count = len(machine.plan.states)
+        # What comes in for each step, and what for the states at the end of a window.
+        self.stepped: list[tuple[Name, Tensor | None]] = [(("dy", 0), grads[0])]
+        if machine.all_states:
+            self.stepped += [
+                (("dstates", place), grad) for place, grad in enumerate(grads[1 + count :])
+            ]
+        self.ends: list[tuple[Name, Tensor | None]] = [
+            (("dfrom", place), grad) for place, grad in enumerate(grads[1 : 1 + count])
+        ]
+        self.results: dict[Name, Tensor] = {}
+        self._windows = None if whole else Windows()
+        for name, span, lie in machine.frame(rows).gradients:
+            result = self.results[name] = self.like.new_empty_strided(*lie)
+            if span == HELD:  # what a row of no steps holds is not computed
+                result.zero_()
+
+    def end(self) -> dict[Name, Tensor]:
+        """The gradients, when all steps are through."""
+        if self._windows is not None:
+            self._windows.end()
+        return self.results
+
+    def steps(self, start: int, stop: int, kept: Sequence[Tensor]) -> None:
+        """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
+        machine = self.machine
+        rows = self.rows.window(start, stop)
+        frame = machine.frame(rows)
+        block = block_of(frame.back_bytes)
+        begins = [self.like.new_empty_strided(*lie) for lie in frame.ends]
+        addresses = [tensor.data_ptr() for tensor in (*kept, block, *begins)]
+        held: dict[Name, Tensor] = {}
+        for name, span, (_, strides) in frame.gradients:
+            part, behind = self.results[name], 0
+            if span == STEP:
+                behind = start * strides[0] * part.itemsize
+            elif span == HELD and self._windows is not None:
+                part = held[name] = torch.zeros_like(part)
+            addresses.append(part.data_ptr() + behind)
+        flat = frame.back.fill(addresses, self.given, start)
+        # What has to live until it is read.
+        hold = [frame.back.place(flat, *grad, start) for grad in self.stepped]
+        hold += [frame.back.place(flat, *grad) for grad in self.ends]
+        self.ends = [(("dfrom", place), begin) for place, begin in enumerate(begins)]
+        for place, begin in enumerate(begins):
+            self.results["from", place] = begin
+        self.program.run(rows, flat, descending=not rows.reverse, windows=self._windows)
+        for name, part in held.items():
+            self.results[name].add_(part)
+
+
+def _again(
+    machine: Machine, rows: Rows, given: dict[Name, Tensor], grads: Sequence[Tensor | None]
+) -> dict[Name, Tensor]:
+    """The gradients in plain torch: they have gradients themselves, and know torch's transforms."""
+    names = [name for name, tensor in given.items() if tensor.requires_grad]
+    with torch.enable_grad():
+        found = through_time(
+            machine.plan,
+            rows.time,
+            rows.batch,
+            rows.lengths,
+            rows.reverse,
+            given,
+            machine.all_states,
+        )
+    pairs = [
+        (out, grad)
+        for out, grad in zip(found, grads, strict=True)
+        if grad is not None and out.requires_grad
+    ]
+    if not pairs or not names:
+        return {}
+    back = torch.autograd.grad(
+        [out for out, _ in pairs],
+        [given[name] for name in names],
+        [grad for _, grad in pairs],
+        create_graph=True,
+        allow_unused=True,
+    )
+    return {name: g for name, g in zip(names, back, strict=True) if g is not None}
+
+
+def _part(whole: Tensor, start: int, steps: int) -> Tensor:
+    """Steps of a buffer as a tensor of its own, which autograd does not take for a view."""
+    return whole.narrow(0, start, steps).data
+
+
+def _ended(values: Tensor, rows: Rows) -> Tensor:
+    """A copy with zeros right behind the end of each row."""
+    assert rows.lengths is not None
+    copy = values.clone()
+    short = (rows.lengths < rows.time).nonzero().flatten()
+    copy[rows.lengths[short], short] = 0
+    return copy
