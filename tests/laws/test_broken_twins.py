@@ -152,9 +152,9 @@ BROKEN = [
     ("parameters_given", Caches),
     ("pure", InPlace),
     ("counted", WrongFormula),
-    ("labels", NamesMates),
-    ("labels", NamesOne),
-    ("labels", NamesWrongly),
+    ("names", NamesMates),
+    ("names", NamesOne),
+    ("names", NamesWrongly),
 ]
 
 
