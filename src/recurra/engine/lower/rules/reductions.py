@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Result, Rules, features
+from recurra.engine.lower.rules.base import Lowering, Operand, Results, Rules, features
 
 __all__ = ["RULES"]
 
@@ -44,7 +44,7 @@ def _spread(
 
 
 @RULES.of("var", "std", "var_mean", "std_mean")
-def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Result:
+def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Results:
     if axes is True or axes is False:
         raise now.refuse("is called without axes")
     less = named.get("correction")
