@@ -14,7 +14,7 @@ from recurra.labels import named
 from recurra.masks import mask_like
 from recurra.settings import check_flag, check_number, check_rate, check_size
 
-__all__ = ["AffineCell", "GatedCell"]
+__all__ = ["AffineCell", "ForgettingCell", "GatedCell"]
 
 Norm = Literal["layer", "rms"]
 
