@@ -1,0 +1,208 @@
+"""Where functions have kinks, bounds and ends, values and gradients are torch's own.
+
+All calls of a kind are one step, each on features of its own, so that each type is recorded once.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+import recurra
+import recurra_runtime
+from recurra.engine.graph.derive import derive
+from recurra.engine.graph.interpreter import evaluate
+from recurra.engine.graph.values import STEP
+from recurra.engine.lower.lowering import lower
+from recurra.engine.lower.rules import TABLE
+from recurra.engine.record.tape import record
+
+from engine.lower.corners import CASES, COMPOSED, ONE, POINTS, ROWS, TWO, Case
+
+DTYPES = [torch.float32, torch.float64]
+# What comes in for a value: nothing too, for much is masked before it is summed.
+COMES = (1.0, -0.75, 0.0)
+
+
+class Found(NamedTuple):
+    """Of one call: its results side by side, and the gradient of what it read."""
+
+    value: Tensor
+    slope: Tensor
+
+
+class Many(recurra.Cell):
+    """y = what many functions give, each of its own part of x."""
+
+    def __init__(self, kind: str, dtype: torch.dtype) -> None:
+        self.cases = of(kind)
+        width = sum(case.width for case in self.cases)
+        super().__init__(width, sum(sizes_of(kind, dtype)))
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        parts = x.split([case.width for case in self.cases], 1)
+        return torch.cat([applied(*each) for each in zip(self.cases, parts, strict=True)], 1), state
+
+
+def applied(case: Case, x: Tensor) -> Tensor:
+    """The numbers that a call gives, ``[rows, features]``."""
+    result = case.of(*x.split(1, 1)) if case.points == TWO else case.of(x)
+    several = result if isinstance(result, tuple | list) else [result]
+    numbers = [r.to(x.dtype) if r.dtype != x.dtype else r for r in several]
+    flat = [r.reshape(len(x), math.prod(r.shape[1:])) for r in numbers]
+    return torch.cat(flat, 1) if len(flat) > 1 else flat[0]
+
+
+def comes(result: Tensor) -> Tensor:
+    """What comes in for results: each of ``COMES`` for a third of the rows, not all alike."""
+    third = len(result) // len(COMES)
+    rows = torch.tensor(COMES, dtype=result.dtype).repeat_interleave(third)
+    return rows[:, None] * (1 - torch.arange(result.shape[1], dtype=result.dtype) % 3 / 4)
+
+
+def asked(kind: str, dtype: torch.dtype) -> Tensor:
+    return POINTS[kind].to(dtype).repeat(len(COMES), 1)
+
+
+def of(kind: str) -> list[Case]:
+    return [case for case in CASES if case.points == kind]
+
+
+def parted(cases: list[Case], sizes: list[int], y: Tensor, dx: Tensor) -> list[Found]:
+    slopes = dx.split([case.width for case in cases], 1)
+    return [Found(*pair) for pair in zip(y.split(sizes, 1), slopes, strict=True)]
+
+
+@cache
+def by_torch(kind: str, dtype: torch.dtype) -> list[Found]:
+    found = []
+    for case in of(kind):
+        x = asked(kind, dtype).requires_grad_()
+        value = applied(case, x)
+        slope = None
+        if value.requires_grad:
+            (slope,) = torch.autograd.grad(value, x, comes(value), allow_unused=True)
+        found.append(Found(value.detach(), torch.zeros_like(x) if slope is None else slope))
+    return found
+
+
+def sizes_of(kind: str, dtype: torch.dtype) -> list[int]:
+    return [found.value.shape[1] for found in by_torch(kind, dtype)]
+
+
+def all_comes(kind: str, dtype: torch.dtype) -> Tensor:
+    return torch.cat([comes(found.value) for found in by_torch(kind, dtype)], 1)
+
+
+def by_native(kind: str, dtype: torch.dtype) -> list[Found]:
+    if not recurra_runtime.native_available():
+        pytest.skip("there is no native module")
+    cases, cell = of(kind), Many(kind, dtype).to(dtype)
+    x = asked(kind, dtype).repeat(1, len(cases))[None].requires_grad_()
+    y = recurra.run(cell, x, backend="native").outputs
+    (dx,) = torch.autograd.grad(y, x, all_comes(kind, dtype)[None])
+    return parted(cases, sizes_of(kind, dtype), y[0].detach(), dx[0])
+
+
+@cache
+def lowered(kind: str, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    cell = Many(kind, dtype).to(dtype)
+
+    def example(batch: int) -> Tensor:
+        return torch.rand(batch, cell.input_size, dtype=dtype) + 0.5
+
+    recording = record(lambda x: (cell.step(x, ())[0], ()), lambda batch: (example(batch),))
+    names = [call.name.removesuffix("_") for call in recording.calls]
+    return lower(recording, [STEP]), names
+
+
+def by_interpreter(kind: str, dtype: torch.dtype) -> list[Found]:
+    cases, (low, _) = of(kind), lowered(kind, dtype)
+    graph, (output,) = low.graph, low.outputs
+    inputs = {value.settings[0]: value for value in graph if value.op == "input"}
+    x = inputs.pop(("given", 0))
+    dy = graph.input(("dy", dtype), output.shape, STEP)
+    (slope,) = derive(graph, {output: dy}, [x])
+    batch = asked(kind, dtype).repeat(1, len(cases))
+    given = {x.number: batch, dy.number: all_comes(kind, dtype)}
+    shared = low.shared.tensors({})
+    given |= {value.number: shared[place] for (_, place), value in inputs.items()}
+    with torch.no_grad():
+        found = evaluate(graph.values, given, len(batch))
+    return parted(
+        cases, sizes_of(kind, dtype), found[output.number], found[slope.number]
+    )
+
+
+def apart(ours: Tensor, theirs: Tensor, level: Tensor) -> Tensor:
+    """Units in the last place of a level between numbers; infinite where one is not finite."""
+    kind = torch.finfo(ours.dtype)
+    _, exponents = level.double().frexp()
+    unit = 2.0 ** (exponents - 1).double() * kind.eps
+    unit = unit.clamp(min=kind.smallest_normal * kind.eps)
+    found = (ours.double() - theirs.double()).abs() / unit
+    found = torch.where((ours == theirs) | (ours.isnan() & theirs.isnan()), 0.0, found)
+    return torch.where(found.isnan(), torch.inf, found)
+
+
+def distance(case: Case, ours: Tensor, theirs: Tensor, true: Tensor, x: Tensor) -> Tensor:
+    """From torch's, or, where both are finite, from the truth if that is nearer."""
+    level = theirs.abs().nan_to_num(0, 0, 0)
+    if case.sums:
+        scale = torch.where(x.isfinite(), x, 0).abs().amax(1, keepdim=True)
+        level = torch.maximum(level.amax(1, keepdim=True), scale).expand_as(theirs)
+    to_true = apart(ours, true, level)
+    if case.truth:
+        return to_true
+    to_theirs = apart(ours, theirs, level)
+    both = theirs.isfinite() & true.isfinite() & ours.isfinite()
+    return torch.where(both, torch.minimum(to_theirs, to_true), to_theirs)
+
+
+def faults(kind: str, dtype: torch.dtype, found: list[Found]) -> list[str]:
+    wrong = []
+    x = asked(kind, dtype)
+    truth = by_torch(kind, torch.float64)
+    for case, got, theirs, true in zip(of(kind), found, by_torch(kind, dtype), truth, strict=True):
+        for part in Found._fields:
+            if part == "slope" and case.flat:
+                continue
+            a, b, c = getattr(got, part), getattr(theirs, part), getattr(true, part).to(dtype)
+            far = distance(case, a, b, c, x).amax(1)
+            for row in (far > case.ulp).nonzero()[:, 0].tolist():
+                at = [float(f"{n:.6g}") for n in x[row].tolist()]
+                wrong.append(
+                    f"{case.name} {part} at {at}: {a[row].tolist()}, torch {b[row].tolist()}, "
+                    f"{far[row]:.3g} ULP apart"
+                )
+    return wrong
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("kind", [ONE, TWO, ROWS])
+@pytest.mark.parametrize("run", [by_native, by_interpreter])
+def test_corners_are_torchs(run: Any, kind: str, dtype: torch.dtype) -> None:
+    wrong = faults(kind, dtype, run(kind, dtype))
+    assert not wrong, f"{len(wrong)} places\n" + "\n".join(wrong)
+
+
+def test_every_operation_has_a_case() -> None:
+    """And each case calls the operation that it says."""
+    seen = {name for kind in (ONE, TWO, ROWS) for name in lowered(kind, torch.float32)[1]}
+    # "embedding" reads whole numbers, which no step computes: the layers' tests do it.
+    assert {case.name for case in CASES} == set(TABLE) - {"embedding"}
+    assert set(TABLE) - seen == COMPOSED | {"embedding"}
+    print(f"{len(TABLE)} names, {len(CASES)} calls", end="")
+
+
+def test_reasons() -> None:
+    """A wider bound has a reason."""
+    assert all(case.why for case in CASES if case.ulp > 2 or case.truth)
