@@ -52,9 +52,10 @@ class Many(recurra.Cell):
         return torch.cat([applied(*each) for each in zip(self.cases, parts, strict=True)], 1), state
 
 
-def applied(case: Case, x: Tensor) -> Tensor:
+def applied(case: Case, x: Tensor, *, truly: bool = False) -> Tensor:
     """The numbers that a call gives, ``[rows, features]``."""
-    result = case.of(*x.split(1, 1)) if case.points == TWO else case.of(x)
+    function = case.truth if truly and case.truth else case.of
+    result = function(*x.split(1, 1)) if case.points == TWO else function(x)
     several = result if isinstance(result, tuple | list) else [result]
     numbers = [r.to(x.dtype) if r.dtype != x.dtype else r for r in several]
     flat = [r.reshape(len(x), math.prod(r.shape[1:])) for r in numbers]
@@ -69,7 +70,8 @@ def comes(result: Tensor) -> Tensor:
 
 
 def asked(kind: str, dtype: torch.dtype) -> Tensor:
-    return POINTS[kind].to(dtype).repeat(len(COMES), 1)
+    """Numbers that a float has: in both types the same."""
+    return POINTS[kind].float().to(dtype).repeat(len(COMES), 1)
 
 
 def of(kind: str) -> list[Case]:
@@ -82,12 +84,11 @@ def parted(cases: list[Case], sizes: list[int], y: Tensor, dx: Tensor) -> list[F
 
 
 @cache
-def by_torch(kind: str, dtype: torch.dtype) -> list[Found]:
+def by_torch(kind: str, dtype: torch.dtype, truly: bool = False) -> list[Found]:
     found = []
     for case in of(kind):
         x = asked(kind, dtype).requires_grad_()
-        value = applied(case, x)
-        slope = None
+        value, slope = applied(case, x, truly=truly), None
         if value.requires_grad:
             (slope,) = torch.autograd.grad(value, x, comes(value), allow_unused=True)
         found.append(Found(value.detach(), torch.zeros_like(x) if slope is None else slope))
@@ -137,51 +138,60 @@ def by_interpreter(kind: str, dtype: torch.dtype) -> list[Found]:
     given |= {value.number: shared[place] for (_, place), value in inputs.items()}
     with torch.no_grad():
         found = evaluate(graph.values, given, len(batch))
-    return parted(
-        cases, sizes_of(kind, dtype), found[output.number], found[slope.number]
-    )
+    return parted(cases, sizes_of(kind, dtype), found[output.number], found[slope.number])
 
 
-def apart(ours: Tensor, theirs: Tensor, level: Tensor) -> Tensor:
-    """Units in the last place of a level between numbers; infinite where one is not finite."""
+def apart(ours: Tensor, theirs: Tensor, level: Tensor, x: Tensor) -> Tensor:
+    """Units in the last place of a level between numbers; infinite where one is not finite.
+
+    What lies below the normal numbers is 0 for the machine, and so is x times it.
+    """
     kind = torch.finfo(ours.dtype)
     _, exponents = level.double().frexp()
-    unit = 2.0 ** (exponents - 1).double() * kind.eps
-    unit = unit.clamp(min=kind.smallest_normal * kind.eps)
+    read = x.abs().nan_to_num(0, 0, 0).double().amax(1, keepdim=True).clamp(1, 1000)
+    nothing = kind.smallest_normal * read
+    unit = torch.maximum(2.0 ** (exponents - 1).double() * kind.eps, nothing)
     found = (ours.double() - theirs.double()).abs() / unit
     found = torch.where((ours == theirs) | (ours.isnan() & theirs.isnan()), 0.0, found)
     return torch.where(found.isnan(), torch.inf, found)
 
 
-def distance(case: Case, ours: Tensor, theirs: Tensor, true: Tensor, x: Tensor) -> Tensor:
-    """From torch's, or, where both are finite, from the truth if that is nearer."""
+def level_of(case: Case, part: str, theirs: Tensor, x: Tensor) -> Tensor:
+    """At which size distances are measured."""
     level = theirs.abs().nan_to_num(0, 0, 0)
-    if case.sums:
-        scale = torch.where(x.isfinite(), x, 0).abs().amax(1, keepdim=True)
-        level = torch.maximum(level.amax(1, keepdim=True), scale).expand_as(theirs)
-    to_true = apart(ours, true, level)
-    if case.truth:
-        return to_true
-    to_theirs = apart(ours, theirs, level)
-    both = theirs.isfinite() & true.isfinite() & ours.isfinite()
-    return torch.where(both, torch.minimum(to_theirs, to_true), to_theirs)
+    if case.level == "number" or (case.level == "slope" and part == "value"):
+        return level
+    if case.level != "row":
+        return level.clamp(min=1)
+    read = torch.where(x.isfinite(), x, 0).abs().amax(1, keepdim=True)
+    if part == "slope":
+        read = read.clamp(max=1)
+    return torch.maximum(level.amax(1, keepdim=True), read).expand_as(theirs)
+
+
+def distance(case: Case, part: str, row: tuple[Found, Found, Found], x: Tensor) -> Tensor:
+    """From torch's or, where that is nearer, from the truth."""
+    ours, theirs, true = (getattr(found, part) for found in row)
+    true = true.to(ours.dtype)
+    far = apart(ours, theirs, level_of(case, part, theirs, x), x)
+    to_true = apart(ours, true, level_of(case, part, true, x), x)
+    if case.truth is None:  # what is not finite is torch's then
+        to_true = torch.where(theirs.isfinite() & ours.isfinite(), to_true, torch.inf)
+    far = torch.minimum(far, to_true)
+    return far.masked_fill(x.isnan(), 0) if case.vague and part == "slope" else far
 
 
 def faults(kind: str, dtype: torch.dtype, found: list[Found]) -> list[str]:
-    wrong = []
-    x = asked(kind, dtype)
-    truth = by_torch(kind, torch.float64)
-    for case, got, theirs, true in zip(of(kind), found, by_torch(kind, dtype), truth, strict=True):
-        for part in Found._fields:
-            if part == "slope" and case.flat:
-                continue
-            a, b, c = getattr(got, part), getattr(theirs, part), getattr(true, part).to(dtype)
-            far = distance(case, a, b, c, x).amax(1)
-            for row in (far > case.ulp).nonzero()[:, 0].tolist():
-                at = [float(f"{n:.6g}") for n in x[row].tolist()]
+    wrong, x = [], asked(kind, dtype)
+    truth = [by_torch(kind, dtype), by_torch(kind, torch.float64, True)]
+    for case, *row in zip(of(kind), found, *truth, strict=True):
+        for part in Found._fields[: 1 if case.flat else 2]:
+            far = distance(case, part, tuple(row), x).amax(1)
+            for at in (far > case.ulp).nonzero()[:, 0].tolist():
+                ours, theirs, true = (getattr(each, part)[at].tolist() for each in row)
                 wrong.append(
-                    f"{case.name} {part} at {at}: {a[row].tolist()}, torch {b[row].tolist()}, "
-                    f"{far[row]:.3g} ULP apart"
+                    f"{case.name} {part} at {[float(f'{n:.6g}') for n in x[at].tolist()]}: {ours}, "
+                    f"torch {theirs}, in truth {true}, {far[at]:.3g} ULP apart"
                 )
     return wrong
 
