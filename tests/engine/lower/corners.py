@@ -148,7 +148,7 @@ def _tame(x: Tensor) -> Tensor:
 
 
 def _soft(x: Tensor, d: Any) -> Tensor:
-    """logsumexp with the gradient of a softmax; torch's is exp(x - y), which feels the size of y."""
+    """logsumexp with the gradient of a softmax: torch's, exp(x - y), feels the size of y."""
     most = x.detach().amax(d, keepdim=True)
     most = torch.where(most.isfinite(), most, 0)
     return ((x - most).exp().sum(d, keepdim=True).log() + most).squeeze(d)
@@ -216,8 +216,8 @@ CASES: list[Case] = [
     Case("logical_not", torch.logical_not, flat=True),
     Case("bitwise_not", lambda x: ~(x > 1), flat=True),
     *(
-        Case(name, lambda x, o=getattr(torch, name): o(x, 1.0), flat=True)
-        for name in ("gt", "ge", "lt", "le", "eq", "ne")
+        Case(of.__name__, lambda x, of=of: of(x, 1.0), flat=True)
+        for of in (torch.gt, torch.ge, torch.lt, torch.le, torch.eq, torch.ne)
     ),
     # ---- of two
     Case("add", torch.add, TWO),
@@ -244,12 +244,15 @@ CASES: list[Case] = [
     Case("clamp_min", lambda a, b: a.clamp(min=b), TWO),
     *(
         Case(name, getattr(torch, name), TWO, flat=True)
-        for name in ("gt", "ge", "lt", "le", "eq", "ne")
-        + ("logical_and", "logical_or", "logical_xor")
+        for name in ["gt", "ge", "lt", "le", "eq", "ne"]
     ),
     *(
-        Case(name, lambda a, b, o=getattr(torch, name): o(a > 1, b > 1), TWO, flat=True)
-        for name in ("bitwise_and", "bitwise_or", "bitwise_xor")
+        Case(name, getattr(torch, name), TWO, flat=True)
+        for name in ("logical_and", "logical_or", "logical_xor")
+    ),
+    *(
+        Case(of.__name__, lambda a, b, of=of: of(a > 1, b > 1), TWO, flat=True)
+        for of in (torch.bitwise_and, torch.bitwise_or, torch.bitwise_xor)
     ),
     # ---- over features
     *(Case("sum", of, ROWS, level="row") for of in _laid(torch.sum, many=True)),
@@ -367,16 +370,8 @@ CASES: list[Case] = [
 
 COMPOSED = frozenset(
     [
-        "chunk",
-        "concat",
-        "contiguous",
-        "expand_as",
-        "flatten",
-        "linear",
-        "matmul",
-        "movedim",
-        "narrow",
+        "chunk", "concat", "contiguous", "expand_as", "flatten", "linear", "matmul", "movedim",
+        "narrow", "reshape", "square", "to", "unsafe_chunk",
     ]
-    + ["reshape", "square", "to", "unsafe_chunk"]
-)
+)  # fmt: skip
 """Operations that torch shows as others; a mode sees them whole where there is no autograd."""

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from engine.lower.by_hand import BY_HAND
+from engine.lower.corners import CASES, COMPOSED, ONE, POINTS, ROWS, TWO, Case
 from torch import Tensor
 
 import recurra
@@ -21,8 +23,6 @@ from recurra.engine.graph.values import STEP
 from recurra.engine.lower.lowering import lower
 from recurra.engine.lower.rules import TABLE
 from recurra.engine.record.tape import record
-
-from engine.lower.corners import CASES, COMPOSED, ONE, POINTS, ROWS, TWO, Case
 
 DTYPES = [torch.float32, torch.float64]
 # What comes in for a value: nothing too, for much is masked before it is summed.
@@ -75,7 +75,7 @@ def asked(kind: str, dtype: torch.dtype) -> Tensor:
 
 
 def of(kind: str) -> list[Case]:
-    return [case for case in CASES if case.points == kind]
+    return [case for case in (*CASES, *BY_HAND) if case.points == kind]
 
 
 def parted(cases: list[Case], sizes: list[int], y: Tensor, dx: Tensor) -> list[Found]:
@@ -210,9 +210,13 @@ def test_every_operation_has_a_case() -> None:
     # "embedding" reads whole numbers, which no step computes: the layers' tests do it.
     assert {case.name for case in CASES} == set(TABLE) - {"embedding"}
     assert set(TABLE) - seen == COMPOSED | {"embedding"}
-    print(f"{len(TABLE)} names, {len(CASES)} calls", end="")
+    kinds = {kind: len(of(kind)) * len(POINTS[kind]) for kind in (ONE, TWO, ROWS)}
+    print(
+        f"{len(TABLE)} names in {len(CASES)} calls, {len(BY_HAND)} more by hand: "
+        f"{sum(kinds.values())} places, {len(COMES)} gradients, {len(DTYPES)} types, 2 machines"
+    )
 
 
 def test_reasons() -> None:
     """A wider bound has a reason."""
-    assert all(case.why for case in CASES if case.ulp > 2 or case.truth)
+    assert all(case.why for case in (*CASES, *BY_HAND) if case.ulp > 2 or case.truth)

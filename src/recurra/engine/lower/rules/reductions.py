@@ -82,7 +82,7 @@ def _scaled(graph: Graph, value: Value, axes: tuple[int, ...]) -> tuple[Value, V
 
 
 def _root(graph: Graph, total: Value) -> Value:
-    """A square root that has no slope at zero, as torch says of norms and deviations."""
+    """A square root that has no slope at zero, whatever comes in for it."""
     nothing = graph.apply("eq", total, 0.0)
     root = graph.apply("sqrt", graph.apply("where", nothing, 1.0, total))
     return graph.apply("where", nothing, 0.0, root)
@@ -170,5 +170,9 @@ def _norm(
     if order != 2:
         raise now.refuse(f"of order {order} has no instruction")
     scaled, size = _scaled(graph, a.value, chosen)
-    root = _root(graph, graph.sum(graph.apply("mul", scaled, scaled), chosen))
-    return _reduced(now, graph.apply("mul", root, size))
+    total = graph.sum(graph.apply("mul", scaled, scaled), chosen)
+    # At zero the slope is 0, times what comes in: of x / |x| that is NaN, and so is the gradient.
+    nothing = graph.apply("eq", total, 0.0)
+    root = graph.apply("sqrt", graph.apply("add", total, nothing))
+    some = graph.apply("mul", size, graph.apply("sub", 1.0, nothing))
+    return _reduced(now, graph.apply("mul", root, some))
