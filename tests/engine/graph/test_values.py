@@ -8,9 +8,11 @@ import textwrap
 
 import pytest
 
+from recurra.engine.graph import interpreter
 from recurra.engine.graph import values as module
 from recurra.engine.graph.laws import check
-from recurra.engine.graph.values import HELD, SHARED, STEP, Graph
+from recurra.engine.graph.values import BINARY, HELD, SHARED, STEP, UNARY, Graph
+from recurra_runtime.instructions import TABLE
 
 
 def test_the_example_runs(capsys):
@@ -30,6 +32,14 @@ def test_equal_values_are_one():
     halves = [graph.slice(x, 0, 0, 2), graph.slice(x, 0, 2, 3)]
     assert graph.concat(halves, 0) is x
     check(graph)
+
+
+def test_every_instruction_of_the_machine_is_one_of_graphs():
+    """The runtime's table is the only list of them; what each means stands in the interpreter."""
+    told = {row.name for row in TABLE if row.kind == "elementwise"} - {"copy", "fma"}
+    assert set(UNARY | BINARY | {"where"}) == told == set(interpreter._ELEMENTWISE)
+    assert {"tanh", "copy"} & UNARY == {"tanh"}
+    assert {"add", "where"} & BINARY == {"add"}
 
 
 def test_spans_and_shapes():
