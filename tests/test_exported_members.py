@@ -71,6 +71,7 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 # What a room keeps to itself, though its own files share it.
 INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
+    "data": {"is_marked", "is_sprinkled", "told_by"},
     "description": {"evaluate"},
     "layers": {"Rows", "dropout", "ordered", "packed_data", "unpacked", "word_dropout"},
     "names": {"collecting", "numbered", "of_rows", "stacked"},

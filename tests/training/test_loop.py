@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 import torch
+from splitting import split_documents
 from torch import Tensor
 
 from recurra import artifact, states
-from recurra.data import CharacterVocabulary, Windows, split_documents
+from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig, Scored
 from recurra.sequences import Batch

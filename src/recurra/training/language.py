@@ -429,6 +429,7 @@ def _sizes(ready: Ready, model: Model) -> str:
     return (
         f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
+        + (f"; left out because they are blank: {corpus.blank:,}" if corpus.blank else "")
         + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
         + (f"; given what no training document has: {strange:,} documents" if strange else "")
         + padding

@@ -65,6 +65,8 @@ class DataSettings(_Settings):
         encoding: how their characters are stored.
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` or each ``"line"``.
         column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given.
+        separator: of tables in text, what stands between cells; a tab in ``.tsv``, a comma in
+            ``.csv`` if not given.
         gutenberg: whether header and license of Project Gutenberg are cut off.
         conditions: what is given beside every symbol: a column, the ``"file"`` or ``"folder"`` a
             text comes from, or its ``"first_letter"``.
@@ -93,6 +95,7 @@ class DataSettings(_Settings):
     encoding: str = "utf-8"
     unit: Unit = "file"
     column: str | None = None
+    separator: str | None = pydantic.Field(None, min_length=1, max_length=1)
     gutenberg: bool = False
     conditions: list[str] = []
     vocabulary: Literal["characters", "bytes", "words", "byte-pairs"] = "characters"
