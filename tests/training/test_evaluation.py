@@ -181,7 +181,7 @@ def test_units_by_hand() -> None:
 
 
 def test_odd_scores_do_not_overflow() -> None:
-    assert Evaluation("m", nats=1e9, symbols=1, characters=1).perplexity == math.exp(700)
+    assert Evaluation("m", nats=1e9, symbols=1, characters=1).perplexity == math.inf
     assert Evaluation("m", nats=1.0, symbols=0, characters=0).nats_per_character == 1.0
 
 

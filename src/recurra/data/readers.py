@@ -83,6 +83,8 @@ def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
         ) from None
 
 
+_CHOOSE = "choose with data.pattern (of evaluate: --pattern)"
+
 # A path has one slash for the two of an address; a drive has one letter.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 
@@ -112,7 +114,11 @@ def _find(path: Path, pattern: str) -> list[Path]:
         found = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5))
         raise DataError(
             f"{path}: expected files {pattern}, found none. "
-            + (f"Endings there: {found}; choose with data.pattern." if found else "It is empty.")
+            + (
+                f"Endings there: {found}; choose with data.pattern (in evaluate --pattern)."
+                if found
+                else "It is empty."
+            )
         )
     return files
 

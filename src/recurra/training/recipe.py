@@ -57,6 +57,10 @@ def _default(settings: pydantic.BaseModel, name: str) -> Any:
     return type(settings).model_fields[name].default
 
 
+# Units of a text, and the breaks that none of them holds.
+_NO_BREAKS = {("line", "lines"), ("line", "paragraphs"), ("paragraph", "paragraphs")}
+
+
 class DataSettings(_Settings):
     """What is read, how it falls into symbols, and how it is divided.
 
@@ -123,6 +127,8 @@ class DataSettings(_Settings):
                     raise _contradiction(
                         self, name, f"the vocabulary is of {self.vocabulary}, not of words"
                     )
+        if (self.unit, self.breaks) in _NO_BREAKS:
+            raise _contradiction(self, "breaks", f"a {self.unit} has none of them inside")
         if self.vocabulary == "bytes" and self.vocabulary_size is not None:
             raise _contradiction(
                 self, "vocabulary_size", "a vocabulary of bytes always has 259 ids"
