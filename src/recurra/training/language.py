@@ -89,7 +89,7 @@ def train_language_model(
         run.claim()
         # Killed while the text is read, it can go on as any other run.
         run.write_json("data.json", {"source": place, "blake2b": None})
-        run.write_json("recipe.json", recipe.model_dump())
+        run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
         run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
@@ -180,7 +180,7 @@ def _resume(
             ) from None
     _check_end(run, recipe, last, training.steps)
     run.rewind(training.step, keeper.chosen)
-    run.write_json("recipe.json", recipe.model_dump())
+    run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
     ngrams = artifact.read_ngrams(run.path) if last is not None else {}
@@ -261,7 +261,7 @@ def run_recipe(run: RunFolder) -> Recipe:
         ArtifactError: it is damaged.
     """
     try:
-        return checked(run.read_json("recipe.json"), str(run.path / "recipe.json"))
+        return checked(run.read_recipe(), str(run.path / "recipe.json"))
     except SettingError as problem:
         raise ArtifactError(f"{problem}.") from None
 
