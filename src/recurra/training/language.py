@@ -23,7 +23,7 @@ from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import DataSettings, Recipe, changed, checked
+from recurra.training.recipe import DataSettings, Recipe, changed, checked, without_effect
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids, Vocabulary
 
@@ -84,6 +84,8 @@ def train_language_model(
     """
     _try_settings(recipe)
     report = report if processes().main else _silent
+    for told in without_effect(recipe):
+        report(Report(message=told))
     run = RunFolder(out)
     try:
         run.claim()
