@@ -73,7 +73,7 @@ INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "data": {"is_marked", "is_sprinkled", "told_by"},
     "description": {"evaluate"},
-    "layers": {"Rows", "dropout", "ordered", "packed_data", "unpacked", "word_dropout"},
+    "layers": {"Ends", "Rows", "dropout", "ordered", "packed_data", "unpacked", "word_dropout"},
     "names": {"collecting", "numbered", "of_rows", "stacked"},
     "pipeline": {"Bounded", "Pieces", "WordRule", "prefix_log_prob", "prefix_masks"},
     "states": {"rebuild"},
