@@ -10,6 +10,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "recurra"
 # Lowest first; rooms on one floor do not see each other. The small rooms at the bottom build on
 # each other, so each has a floor of its own.
 FLOORS = [
+    ["synonyms"],
     ["errors"],
     ["columns", "files", "masks", "twins"],
     ["settings", "labels"],

@@ -16,7 +16,9 @@ A message says what was expected, what came, where, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from recurra.synonyms import SYNONYMS
 
 __all__ = [
     "ArtifactError",
@@ -83,14 +85,32 @@ _MANY = 30  # names that nobody reads, where one of them is near
 def nearest(name: object, known: Iterable[str]) -> str:
     """A sentence that helps with an unknown name: the nearest known one, then all, if not many.
 
+    Of names with points, as ``model.cell``, the last parts are compared. What other libraries call
+    a setting counts as near; what only looks a little alike does not.
+
     >>> nearest("lstmm", ["gru", "lstm"])
     "did you mean 'lstm'? Known: gru, lstm"
+    >>> nearest("lr", ["training.learning_rate", "training.clip"])
+    "did you mean 'training.learning_rate'? Known: training.clip, training.learning_rate"
     """
     name, names = str(name), sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
-        close = [known for known in names if known.rpartition(".")[2] == name][:1]
-    guess = f"did you mean {close[0]!r}? " if close else ""
+    close = _near(name, names)
+    guess = f"did you mean {close!r}? " if close else ""
     if guess and len(names) > _MANY:
         return guess.rstrip()
+    if len(names) > _MANY:
+        section = name.rpartition(".")[0]
+        names = [known for known in names if known.rpartition(".")[0] == section] or names
     return f"{guess}Known: {', '.join(names)}"
+
+
+def _near(name: str, names: Sequence[str]) -> str | None:
+    """The one of some names that is meant; None if that is not clear."""
+    last = name.rpartition(".")[2]
+    by_last = {each.rpartition(".")[2]: each for each in names}
+    meant = SYNONYMS.get(last.lower().replace("-", "_"), ())
+    if found := next((by_last[each] for each in meant if each in by_last), None):
+        return found
+    cutoff = 0.7 if len(by_last) > _MANY else 0.5  # among many one always looks a little alike
+    close = difflib.get_close_matches(last.lower(), by_last, n=1, cutoff=cutoff)
+    return by_last[close[0]] if close else None

@@ -227,6 +227,44 @@ def test_what_does_not_fit_is_named(make, error, words):
         make()
 
 
+def test_each_direction_begins_from_its_own_state():
+    both = Bidirectional(GRUCell(4, 3), LSTMCell(4, 2))
+    h, c = torch.randn(3, 3, requires_grad=True), torch.randn(3, 2, requires_grad=True)
+    start = (recurra.HiddenState(h), recurra.LSTMState(c.tanh(), c))
+    lengths = torch.tensor([5, 2, 0])
+    got = both(X, start, lengths=lengths)
+    ahead = both.forward_layer(X, start[0], lengths=lengths)
+    behind = both.backward_layer.through_time(X, lengths, start[1], None, None)
+    assert torch.equal(got.outputs, torch.cat([ahead.outputs, behind.outputs], -1))
+    assert torch.equal(got.state[1].c, behind.state.c)
+    assert not torch.equal(got.outputs, both(X, lengths=lengths).outputs)
+    assert all(grad.abs().sum() > 0 for grad in torch.autograd.grad(got.outputs.sum(), [h, c]))
+    own = both(X, both.initial_state(3), lengths=lengths)
+    assert torch.equal(own.outputs, both(X, (None, None), lengths=lengths).outputs)
+    assert torch.equal(own.outputs, both(X, lengths=lengths).outputs)
+    stack = Stack([both, Recurrent(GRUCell(5, 2))])
+    above = recurra.HiddenState(torch.randn(3, 2))
+    wanted = stack.layers[1](got.outputs, above, lengths=lengths)
+    assert torch.equal(stack(X, (start, above), lengths=lengths).outputs, wanted.outputs)
+    assert torch.equal(
+        stack(X, (None, above), lengths=lengths).outputs,
+        stack.layers[1](own.outputs, above, lengths=lengths).outputs,
+    )
+
+
+def test_where_directions_ended_is_no_state_to_go_on_from():
+    both = Bidirectional(GRUCell(4, 3), GRUCell(4, 3))
+    stack = Stack([both, Bidirectional(GRUCell(6, 3), GRUCell(6, 3))])
+    ended = both(X).state
+    for layer, state in ((both, ended), (stack, stack(X).state)):
+        with pytest.raises(ShapeError, match=r"Bidirectional is not causal .* a plain pair"):
+            layer(X, state)
+    assert both(X, tuple(ended)).outputs.shape == (5, 3, 6)  # said in so many words
+    for wrong in (ended[0], ended[0].h, [None, None], (None,)):
+        with pytest.raises(ShapeError, match="state of Bidirectional: expected a pair"):
+            both(X, wrong)
+
+
 def test_packed_rows_and_arrays_are_read():
     layer = Recurrent(GRUCell(4, 3))
     sequence = PaddedSequence(X, torch.tensor([2, 5, 1]))

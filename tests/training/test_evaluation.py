@@ -117,7 +117,7 @@ def test_a_run_is_scored_with_its_ngrams(tiny_run: Any, texts: list[str], traine
 
 
 def test_the_held_out_text_is_scored_as_training_said(tiny_run: Any) -> None:
-    from recurra.data import split_documents
+    from splitting import split_documents
 
     again = {
         row.name: row for row in evaluate(tiny_run.path, split_documents([tiny_run.text]).test)
@@ -181,7 +181,7 @@ def test_units_by_hand() -> None:
 
 
 def test_odd_scores_do_not_overflow() -> None:
-    assert Evaluation("m", nats=1e9, symbols=1, characters=1).perplexity == math.exp(700)
+    assert Evaluation("m", nats=1e9, symbols=1, characters=1).perplexity == math.inf
     assert Evaluation("m", nats=1.0, symbols=0, characters=0).nats_per_character == 1.0
 
 

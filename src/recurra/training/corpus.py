@@ -81,6 +81,7 @@ class Corpus:
         labels: vocabularies of the conditions, by name.
         fingerprint: tells these documents, in this order, from any others.
         characters: of all documents.
+        blank: lines, rows and files without text, which were left out.
     """
 
     parts: dict[PartName, CorpusPart]
@@ -88,6 +89,7 @@ class Corpus:
     labels: dict[str, LabelVocabulary]
     fingerprint: str
     characters: int
+    blank: int = 0
 
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
@@ -130,6 +132,8 @@ def open_source(path: str | Path, data: DataSettings) -> Documents:
         encoding=data.encoding,
         gutenberg=data.gutenberg,
         pieces=pieces,
+        separator=data.separator,
+        nul=data.vocabulary == "bytes",
     )
 
 
@@ -178,6 +182,7 @@ def prepare(
     if _LETTER in data.conditions:
         documents = _lettered(documents)
     lengths, fingerprint = _count(documents, data)
+    blank = source.blank if isinstance(source, Documents) else 0
 
     def part(name: PartName) -> Iterator[Document]:
         divided = divide(
@@ -203,7 +208,7 @@ def prepare(
         if characters > 10_000_000:
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
-    return Corpus(parts, vocabulary, labels, fingerprint, characters)
+    return Corpus(parts, vocabulary, labels, fingerprint, characters, blank)
 
 
 def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[int]:

@@ -50,8 +50,11 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """Exp of nats per predicted symbol."""
-        return math.exp(min(self.nats / max(self.symbols, 1), 700))
+        """Exp of nats per predicted symbol; infinite where that is beyond all numbers."""
+        try:
+            return math.exp(self.nats / max(self.symbols, 1))
+        except OverflowError:
+            return math.inf
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""

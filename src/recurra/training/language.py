@@ -23,7 +23,7 @@ from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import DataSettings, Recipe, changed, checked
+from recurra.training.recipe import DataSettings, Recipe, changed, checked, without_effect
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids, Vocabulary
 
@@ -84,12 +84,14 @@ def train_language_model(
     """
     _try_settings(recipe)
     report = report if processes().main else _silent
+    for told in without_effect(recipe):
+        report(Report(message=told))
     run = RunFolder(out)
     try:
         run.claim()
         # Killed while the text is read, it can go on as any other run.
         run.write_json("data.json", {"source": place, "blake2b": None})
-        run.write_json("recipe.json", recipe.model_dump())
+        run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
         run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
@@ -180,7 +182,7 @@ def _resume(
             ) from None
     _check_end(run, recipe, last, training.steps)
     run.rewind(training.step, keeper.chosen)
-    run.write_json("recipe.json", recipe.model_dump())
+    run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
     ngrams = artifact.read_ngrams(run.path) if last is not None else {}
@@ -261,7 +263,7 @@ def run_recipe(run: RunFolder) -> Recipe:
         ArtifactError: it is damaged.
     """
     try:
-        return checked(run.read_json("recipe.json"), str(run.path / "recipe.json"))
+        return checked(run.read_recipe(), str(run.path / "recipe.json"))
     except SettingError as problem:
         raise ArtifactError(f"{problem}.") from None
 
@@ -429,6 +431,7 @@ def _sizes(ready: Ready, model: Model) -> str:
     return (
         f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
+        + (f"; left out because they are blank: {corpus.blank:,}" if corpus.blank else "")
         + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
         + (f"; given what no training document has: {strange:,} documents" if strange else "")
         + padding
