@@ -16,6 +16,7 @@ from recurra.decoding import generate
 from recurra.errors import SettingError, ShapeError
 from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings
 from recurra.sequences import Batch
+from recurra_runtime.vocabulary import START
 
 
 def make(seed: int = 0, **settings: Any) -> LanguageModel:
@@ -46,6 +47,17 @@ def test_step_by_step_is_the_whole(cell: str, settings: dict[str, Any]) -> None:
             log_probs, state = model.step(given[step], state)
             torch.testing.assert_close(log_probs, whole[step], rtol=1e-10, atol=1e-12)
             torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(3).double())
+
+
+def test_a_model_starts_at_the_frequencies_of_its_symbols() -> None:
+    model = make()
+    model.starts_at([0, 0, 5, 1, 0, 3, 0, 0, 2])
+    with torch.no_grad():
+        bias = model.head(torch.zeros(1, 1, 6)).softmax(-1).flatten()
+    assert bias[START] < 1e-12  # it follows nothing
+    rest = [i for i in range(9) if i != START]
+    expected = torch.tensor([1.0, 1.0, 6.0, 2.0, 1.0, 4.0, 1.0, 1.0, 3.0])[rest]
+    torch.testing.assert_close(bias[rest], expected / expected.sum())
 
 
 def test_a_step_does_not_change_the_state_it_was_given() -> None:

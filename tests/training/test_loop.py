@@ -35,7 +35,7 @@ from recurra.training import keeper as keeper_module
 from recurra.training import language as language_module
 from recurra.training.interrupts import interruptible
 from recurra.training.optimizers import optimizer_of
-from recurra_runtime.vocabulary import Ids
+from recurra_runtime.vocabulary import END, START, Ids
 
 
 def encode(*texts: str) -> tuple[list[Ids], int]:
@@ -155,6 +155,24 @@ def test_a_repeating_text_is_learned_below_the_entropy_of_its_symbols() -> None:
     seen = train(model, documents, symbols=16_000, batch_size=4, window=13, learning_rate=0.02)
     assert seen[0].loss > entropy
     assert mean_loss(seen) < entropy / 4
+
+
+def test_a_training_starts_at_the_frequencies_of_its_text(
+    tmp_path: Path, text: str, tiny_changes: list[str]
+) -> None:
+    changes = [*tiny_changes, "training.symbols=128", "training.learning_rate=1e-12"]
+    done = train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+    loaded = artifact.load(done.path)
+    vocabulary = loaded.vocabularies["text"]
+    (begin,) = split_documents([text]).training
+    counts = Counter(vocabulary.encode(begin).tolist()) | Counter({END: 1})
+    bias = dict(loaded.model.named_parameters())["head.projection.bias"].tolist()
+    total = sum(counts.values()) + len(vocabulary)
+    for symbol in range(len(vocabulary)):
+        if symbol != START:
+            expected = math.log((counts[symbol] + 1) / total)
+            assert bias[symbol] == pytest.approx(expected, rel=1e-5)
+    assert bias[START] == -30
 
 
 def test_the_state_goes_on_from_window_to_window(monkeypatch: pytest.MonkeyPatch) -> None:

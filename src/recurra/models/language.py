@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, cast
 
 import pydantic
 import torch
@@ -18,9 +19,11 @@ from recurra.models.base import Model
 from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
-from recurra_runtime.vocabulary import UNKNOWN
+from recurra_runtime.vocabulary import START, UNKNOWN
 
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
+
+_NEVER = -30.0  # the score of what is never predicted
 
 
 class LanguageModelSettings(pydantic.BaseModel):
@@ -179,6 +182,19 @@ class LanguageModel(Model):
     def conditions(self) -> tuple[str, ...]:
         """Names of what is given beside every symbol, in the order of their ids."""
         return tuple(self.config.conditions)
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Begin with what symbols' frequencies alone say: see :meth:`recurra.heads.LabelsHead.starts_at`.
+
+        The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
+
+        Args:
+            counts: how often each symbol is predicted in the training text.
+        """
+        head = cast(LabelsHead, self.head)
+        head.starts_at(counts)
+        head.projection.bias[START] = _NEVER
 
     def start(
         self, batch: int, given: Tensor | None = None, context: Tree = None

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
 
 from recurra import artifact
 from recurra.data import Buckets, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.heads import LabelsHead
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.sequences import Batch
 from recurra.training.corpus import Source, prepare
@@ -324,8 +322,7 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
         conditions={name: len(known) for name, known in ready.corpus.labels.items()},
     )
     model = LanguageModel(config)
-    # The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
-    nn.init.constant_(cast(LabelsHead, model.head).projection.bias[START], -30.0)
+    model.starts_at(torch.from_numpy(ready.corpus.parts["training"].counts(config.vocabulary_size)))
     return Training(model, ready.batches, recipe.training)
 
 
