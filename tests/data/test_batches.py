@@ -137,7 +137,8 @@ def test_every_step_has_what_is_given_of_its_document(
         ids, given, targets = sides
         assert given.values.dtype == torch.int64
         assert given.values.shape == (*ids.values.shape, 2)
-        for row, step in enumerate(zip(ids.to_list(), targets.to_list(), given.to_list())):
+        by_row = zip(ids.to_list(), targets.to_list(), given.to_list(), strict=True)
+        for row, step in enumerate(by_row):
             read[row] += zip(*(side.tolist() for side in step), strict=True)
     assert [step for row in read for step in row] == whole
 

@@ -126,8 +126,7 @@ class Keeper:
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
-        with self.training.averaged():
-            value = self._validate()
+        value = self._validate()
         mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
@@ -169,21 +168,20 @@ class Keeper:
             "losses": self.losses,
             "values": self.values,
         }
-        with self.training.averaged():
-            self.run.checkpoint(
-                self.training.step,
-                self.training.model,
-                self.ready.corpus.vocabularies,
-                best=best,
-                training=(tensors, facts),
-            )
+        self.run.checkpoint(
+            self.training.step,
+            self.training.kept,
+            self.ready.corpus.vocabularies,
+            best=best,
+            training=(tensors, facts),
+        )
 
     def _validate(self) -> float | None:
         if self.ready.validation is None:
             return None
         value = None
         if processes().main:
-            total, count = self.training.model.score(self.ready.validation())
+            total, count = self.training.kept.score(self.ready.validation())
             value = total / max(count, 1)
         return cast(float, processes().broadcast(value))
 
