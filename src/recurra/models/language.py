@@ -185,7 +185,7 @@ class LanguageModel(Model):
 
     @torch.no_grad()
     def starts_at(self, counts: Sequence[int] | Tensor) -> None:
-        """Begin with what symbols' frequencies alone say: see :meth:`recurra.heads.LabelsHead.starts_at`.
+        """Begin with what symbols' frequencies alone say: ``LabelsHead.starts_at`` tells why.
 
         The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
 
