@@ -11,10 +11,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,7 +25,6 @@ from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import (
-    Evaluation,
     Report,
     RunFolder,
     Training,
@@ -39,6 +36,7 @@ from recurra.training import (
 )
 from recurra.training import keeper as keeper_module
 from recurra.training.keeper import Keeper
+from recurra.training.verdict import Losses
 
 QUICK = [
     "model.hidden_size=8",
@@ -315,44 +313,31 @@ def test_a_gradient_that_is_no_number() -> None:
 # ----------------------------------------------------------------------------------- the verdict
 
 
-@pytest.mark.parametrize(
-    ("seen", "held", "ngram", "values", "said"),
-    [
-        (2.0, 2.1, 3.0, [2.5, 2.1], "It fits too little yet"),
-        (2.0, 2.1, 1.0, [2.5, 2.1], "It fits too little yet"),
-        (1.0, 2.1, 3.0, [2.1, 2.1], "It fits too much"),
-        (1.0, 2.1, 1.5, [], "It fits too much"),
-        (2.0, 2.1, 2.05, [2.1, 2.1], "It fits too little ("),
-        (2.0, 2.1, 3.0, [2.1, 2.09], "It fits well"),
-        (2.0, 2.1, 3.0, [9.0], "It fits well"),
-        (2.0, math.nan, 3.0, [2.1, 2.1], "It fits nothing"),
-    ],
-)
-def test_the_verdict(
-    seen: float,
-    held: float,
-    ngram: float,
-    values: list[float],
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def scored(models: Any, *args: object) -> list[Evaluation]:
-        return [Evaluation(name, 50 * seen, 50, 49) for name in models]
-
-    monkeypatch.setattr(keeper_module, "compare_encoded", scored)
-    keeper = object.__new__(Keeper)
-    keeper.values = values
-    train = SimpleNamespace(documents=lambda limit: [np.zeros(limit)], given=None)
-    keeper.ready = SimpleNamespace(corpus=SimpleNamespace(parts={"training": train}))  # type: ignore[assignment]
-    rows = [Evaluation("lstm", 100 * held, 100, 99), Evaluation("5-gram", 100 * ngram, 100, 99)]
-    sentence = keeper.verdict(nn.Identity(), rows)  # type: ignore[arg-type]
-    assert sentence.startswith(said)
-    assert f"{seen:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out" in sentence
-
-
 def test_the_verdict_is_of_what_was_trained_on(tiny_run: Any) -> None:
     said = tiny_run.trained.verdict
     numbers = re.findall(r"\d+\.\d{3}", said)
     first = tiny_run.trained.evaluations[0]
     assert numbers[1] == f"{first.nats / first.symbols:.3f}"
     assert 0 < float(numbers[0]) < 1.5 * float(numbers[1])
+
+
+def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Losses] = []
+
+    def closing(losses: Losses) -> str:
+        told.append(losses)
+        return "said"
+
+    monkeypatch.setattr(keeper_module, "verdict", closing)
+    done = train_language_model(load_recipe("language-model", QUICK), [text], tmp_path / "run")
+    assert done.verdict == "said"
+    (losses,) = told
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    names, last = rows[0].split(","), rows[-1].split(",")
+    assert losses.late == pytest.approx(float(last[names.index("training_nats")]), abs=1e-5)
+    assert len(losses.validation) == len(rows) - 1
+    assert losses.ngram == min(row.nats / row.symbols for row in done.evaluations[1:])
+    vocabulary = artifact.load(tmp_path / "run").vocabularies["text"]
+    assert losses.uniform == math.log(len(vocabulary) - 1)

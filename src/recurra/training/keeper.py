@@ -17,6 +17,7 @@ from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.loop import Progress, Training
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
+from recurra.training.verdict import Losses, verdict
 
 __all__ = ["Keeper", "Ready", "Report", "tensorboard_writer"]
 
@@ -75,6 +76,7 @@ class Keeper:
         self.since = 0  # evaluations without a better one
         self.values: list[float] = []  # of all evaluations so far
         self.losses: list[float] = []  # since the last evaluation
+        self.late = 0.0  # their mean at the last one
         self._board: Any = None
 
     def __enter__(self) -> Self:
@@ -92,6 +94,7 @@ class Keeper:
         """Go on from what :meth:`_save` kept."""
         self.best, self.since = facts["best"], int(facts["since"])
         self.chosen = str(facts["chosen"])
+        self.late = float(facts["late"])
         self.losses = [float(loss) for loss in facts["losses"]]
         self.values = [float(value) for value in facts["values"]]
 
@@ -127,7 +130,7 @@ class Keeper:
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
         value = self._validate()
-        mean = sum(self.losses) / len(self.losses)
+        self.late = mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         best = value is None or self.best is None or value < self.best
@@ -166,6 +169,7 @@ class Keeper:
             "since": self.since,
             "steps": self.training.steps,
             "losses": self.losses,
+            "late": self.late,
             "values": self.values,
         }
         self.run.checkpoint(
@@ -186,31 +190,16 @@ class Keeper:
         return cast(float, processes().broadcast(value))
 
     def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
-        """Whether the model fits too little, too much or well, in a sentence with its reasons."""
+        """Whether the model fits too little, too much or well, or came apart, in a sentence."""
         limit = evaluations[0].symbols
         part = self.ready.corpus.parts["training"]
         documents = part.documents(limit)
         given = None if part.given is None else part.given[: len(documents)]
         (seen,) = compare_encoded({"": best}, documents, 1, given)
         known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
-        facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
-        ngram = min((row.nats for row in evaluations[1:]), default=math.inf)
-        if not math.isfinite(known + held):
-            return f"It fits nothing ({facts}): a smaller training.learning_rate usually helps."
-        late = self.values[-2:]
-        if len(late) == 2 and late[1] < 0.99 * late[0]:
-            return f"It fits too little yet ({facts}) and was still improving: train for longer."
-        if held > 1.15 * known:
-            return (
-                f"It fits too much ({facts}): more text, more dropout or a smaller model would "
-                "help."
-            )
-        if evaluations[0].nats > ngram:
-            return (
-                f"It fits too little ({facts}): n-grams are better. Try a larger model, or train "
-                "for longer."
-            )
-        return f"It fits well ({facts})."
+        ngram = min((row.nats for row in evaluations[1:]), default=math.inf) / max(limit, 1)
+        uniform = math.log(len(self.ready.corpus.vocabulary) - 1)  # nobody predicts the start
+        return verdict(Losses(known, held, ngram, uniform, self.late, self.values))
 
 
 def _tensorboard(path: Path, step: int) -> Any:
