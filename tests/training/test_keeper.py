@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import (
+    Progress,
     Report,
     RunFolder,
     Training,
@@ -35,7 +37,8 @@ from recurra.training import (
     train_language_model,
 )
 from recurra.training import keeper as keeper_module
-from recurra.training.keeper import Keeper
+from recurra.training import language as language_module
+from recurra.training.keeper import Keeper, Ready
 from recurra.training.verdict import Losses
 
 QUICK = [
@@ -341,3 +344,70 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
     assert losses.ngram == min(row.nats / row.symbols for row in done.evaluations[1:])
     vocabulary = artifact.load(tmp_path / "run").vocabularies["text"]
     assert losses.uniform == math.log(len(vocabulary) - 1)
+
+
+# -------------------------------------------------------------------- what validation takes
+
+
+def scored_by(ready: Ready) -> int:
+    """Symbols of one evaluation."""
+    assert ready.validation is not None
+    batches = [batch for group in ready.validation() for batch in group]
+    return sum(int(getattr(b.targets, "count", 0)) or b.targets.numel() for b in batches)
+
+
+@pytest.mark.parametrize("reading", ["windows", "documents"])
+@pytest.mark.parametrize(("symbols", "scored"), [(160_000, 10_000), (64_000, 4_000), (100, 1000)])
+def test_validation_takes_no_more_than_its_share(
+    reading: str, symbols: int, scored: int, text: str, tmp_path: Path
+) -> None:
+    texts = [text[at % 3000 :][:600] for at in range(0, 12_000, 100)]  # 600 symbols each
+    changes = [*QUICK, f"training.symbols={symbols}", f"data.batches={reading}"]
+    recipe, said = load_recipe("language-model", [*changes, "data.split=tail"]), []
+    run = RunFolder(tmp_path / "run")
+    run.claim()
+    ready = language_module._prepare(recipe, texts, run, said.append)
+    part = ready.corpus.parts["validation"]
+    limit = min(scored, part.symbols)
+    assert ready.scored == limit
+    slack = 256 if reading == "windows" else 700  # a window, a document
+    assert abs(scored_by(ready) - limit) <= slack * (1 if reading == "documents" else 32)
+    told = language_module._sizes(ready, language_module._begin(recipe, ready).model)
+    assert f"{part.symbols:,} to choose by" in told
+    assert (f"chooses by {limit:,} symbols" in told) == (limit < part.symbols)
+
+
+def test_a_run_that_goes_on_for_longer_is_chosen_by_the_same_text(
+    text: str, tmp_path: Path
+) -> None:
+    texts = [text] * 8
+
+    def scored(run: Path) -> int:
+        facts = json.loads((artifact.resolve(run, "last") / "training.json").read_text())
+        return int(facts["scored"])
+
+    done = train_language_model(load_recipe("language-model", QUICK), texts, tmp_path / "run")
+    assert scored(done.path) == 1000
+    longer = load_recipe("language-model", [*QUICK, "training.symbols=32000"])
+    again = resume_language_model(done.path, texts, recipe=longer)
+    assert scored(again.path) == 1000
+    fresh = train_language_model(longer, texts, tmp_path / "fresh")
+    assert scored(fresh.path) == 2000
+
+
+def test_the_time_left_counts_the_evaluations() -> None:
+    keeper = object.__new__(Keeper)
+    keeper.training = SimpleNamespace(steps=100, settings=SimpleNamespace(evaluations=4))  # type: ignore[assignment]
+    keeper.ready = SimpleNamespace(scored=300)  # type: ignore[assignment]
+    keeper.took = None
+
+    def left(step: int) -> float:
+        return keeper._left(Progress(step, 100, step * 20, 1.0, 0.1, 1.0, 0.0, 1.0, rate=50.0))
+
+    steps = 20 / 50  # seconds of each
+    assert left(10) == pytest.approx(90 * steps + 4 * 300 / 50)  # as fast as training, at most
+    keeper.took = 2.5
+    assert left(24) == pytest.approx(76 * steps + 4 * 2.5)
+    assert left(25) == pytest.approx(75 * steps + 3 * 2.5)
+    assert left(99) == pytest.approx(1 * steps + 1 * 2.5)
+    assert left(100) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -29,12 +30,14 @@ class Report:
     Args:
         message: a sentence at a turning point, or None.
         progress: after a step, or None.
+        left: seconds to the last step after this one, evaluations included, or None.
         validation: nats per symbol on the validation text where it has just been scored, or None.
     """
 
     message: str | None = None
     progress: Progress | None = None
     validation: float | None = None
+    left: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +48,13 @@ class Ready:
         corpus: all of it.
         batches: of the training text.
         validation: gives groups of windows of the validation text; None where there is none.
+        scored: how many symbols they have.
     """
 
     corpus: Corpus
     batches: Batches
     validation: Callable[[], Iterable[Iterable[Batch]]] | None
+    scored: int = 0
 
 
 class Keeper:
@@ -77,6 +82,7 @@ class Keeper:
         self.values: list[float] = []  # of all evaluations so far
         self.losses: list[float] = []  # since the last evaluation
         self.late = 0.0  # their mean at the last one
+        self.took: float | None = None  # seconds of the last evaluation
         self._board: Any = None
 
     def __enter__(self) -> Self:
@@ -101,8 +107,7 @@ class Keeper:
     def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
         """After a step."""
         self.losses.append(done.loss)
-        every = max(1, -(-done.steps // self.training.settings.evaluations))
-        due = done.step % every == 0 or done.step == done.steps
+        due = done.step % self._every == 0 or done.step == done.steps
         stop = asked and done.step < done.steps
         value = None
         if due:
@@ -111,8 +116,20 @@ class Keeper:
         elif stop:
             self._check_weights(done)
             self._save(best=self.best is None)
-        self.report(Report(progress=done, validation=value))
+        self.report(Report(progress=done, validation=value, left=self._left(done)))
         return "interrupted" if stop else "on"
+
+    @property
+    def _every(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, -(-self.training.steps // self.training.settings.evaluations))
+
+    def _left(self, done: Progress) -> float:
+        """Seconds to the last step: those of the steps, and of the evaluations still to come."""
+        steps, rate = done.steps - done.step, max(done.rate, 1e-9)
+        evaluations = -(-done.steps // self._every) - done.step // self._every
+        one = self.ready.scored / rate if self.took is None else self.took  # no backward pass
+        return done.symbols / done.step * steps / rate + (one * evaluations if steps else 0.0)
 
     def stale(self) -> bool:
         """Whether it is time for an early stop."""
@@ -129,7 +146,9 @@ class Keeper:
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
+        began = time.perf_counter()
         value = self._validate()
+        self.took = time.perf_counter() - began
         self.late = mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
@@ -170,6 +189,7 @@ class Keeper:
             "steps": self.training.steps,
             "losses": self.losses,
             "late": self.late,
+            "scored": self.ready.scored,
             "values": self.values,
         }
         self.run.checkpoint(
