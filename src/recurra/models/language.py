@@ -24,6 +24,9 @@ from recurra_runtime.vocabulary import START, UNKNOWN
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
 
 _NEVER = -30.0  # the score of what is never predicted
+# How far vectors of symbols spread at first. Small ones hide from the layers what they read; but
+# where scores are made of them, large ones would begin as large scores at random.
+_SPREAD, _SPREAD_TIED = 1.0, 0.1
 
 
 class LanguageModelSettings(pydantic.BaseModel):
@@ -138,7 +141,10 @@ class LanguageModel(Model):
             )
         }
         size = config.condition_size
-        conditions = [TokenEmbedding(values, size) for values in config.conditions.values()]
+        spread = _SPREAD_TIED if config.tied else _SPREAD
+        conditions = [
+            TokenEmbedding(values, size, deviation=spread) for values in config.conditions.values()
+        ]
         for condition in conditions:  # no label of the training text: it says nothing
             nn.init.zeros_(condition.weight[UNKNOWN])
         layers: list[Recurrent] = []
@@ -161,6 +167,7 @@ class LanguageModel(Model):
             dropout=rates["input"],
             word_dropout=config.dropout_word,
             held=config.held,
+            deviation=spread,
         )
         encoder = TokenEncoder(embedding, stack, conditions)
         head = LabelsHead(
