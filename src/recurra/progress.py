@@ -155,7 +155,7 @@ class _Patient:
 
 
 def _words(report: Report, done: Progress) -> str:
-    left = done.symbols / done.step * (done.steps - done.step) / max(done.rate, 1e-9)
+    left = report.left or 0.0
     known = done.step >= 20 or done.step >= 0.1 * done.steps  # the first steps are slow
     remaining = f"{int(left) // 60}:{int(left) % 60:02d} left" if known else "..."
     score = "" if report.validation is None else f"  validation {number(report.validation, 4)}"

@@ -7,9 +7,9 @@ import numbers
 import operator
 from typing import Any
 
-from recurra.errors import RecurraError, SettingError
+from recurra.errors import RecurraError, SettingError, ShapeError
 
-__all__ = ["check_flag", "check_number", "check_rate", "check_size"]
+__all__ = ["check_flag", "check_number", "check_rate", "check_side", "check_size"]
 
 
 def check_size(
@@ -74,3 +74,13 @@ def check_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise SettingError(f"{name}: expected true or false, got {value!r}")
     return value
+
+
+def check_side(side: Any) -> None:
+    """On which side of a row something stands.
+
+    Raises:
+        ShapeError: neither left nor right.
+    """
+    if side not in ("left", "right"):
+        raise ShapeError(f"side: expected 'left' or 'right', got {side!r}")

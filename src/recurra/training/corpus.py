@@ -35,7 +35,7 @@ from recurra.data import (
 )
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 from recurra.training.recipe import DataSettings, TrainingSettings
-from recurra_runtime.vocabulary import RESERVED, Ids, MissingLibraryError
+from recurra_runtime.vocabulary import END, RESERVED, START, Ids, MissingLibraryError
 
 __all__ = ["Corpus", "CorpusPart", "Source", "as_documents", "label_of", "open_source", "prepare"]
 
@@ -44,6 +44,7 @@ Source = Documents | Sequence[str] | Sequence[Document]
 
 _BYTE_PAIRS = 8000
 _LONGEST = 100_000  # symbols between which gradients flow; a thousand times what text needs
+_CHUNK = 1 << 24
 _TEXT, _LETTER = "text", "first_letter"
 
 
@@ -69,6 +70,14 @@ class CorpusPart:
     def documents(self, limit: int | None = None) -> list[Ids]:
         """The documents, in memory."""
         return documents_of(self.ids, limit=limit)
+
+    def counts(self, size: int) -> Ids:
+        """How often each of ``size`` ids is predicted; the text is read in chunks."""
+        found = np.zeros(size, np.int64)
+        for place in range(1, len(self.ids), _CHUNK):
+            found += np.bincount(self.ids[place : place + _CHUNK], minlength=size)
+        found[END], found[START] = found[START], 0  # one stands where the next document begins
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
