@@ -19,7 +19,7 @@ from recurra.engine.machine.arguments import Name, Rows, Windows, block_of
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.machine.saved_tensors import as_saved, lies_of
 from recurra.engine.plan.reference import through_time
-from recurra.engine.torch_internals import batched
+from recurra.engine.torch_internals import address_of, apart, batched
 
 __all__ = ["run_through"]
 
@@ -62,7 +62,10 @@ class _Forward:
         """All steps: the results, and what the gradient reads."""
         own = self._told(self.rows)
         ends, block = self._steps(0, self.rows.time, self.given, own)
-        return self._results(own, ends), [*own, block]
+        given_out = own
+        if self.machine.learns:  # what others do with it is not done to what the gradient reads
+            given_out = [apart(told) for told in own]
+        return self._results(given_out, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
@@ -132,7 +135,7 @@ class _Forward:
         y = views[machine.y_state if machine.all_states and machine.y_state is not None else -1]
         if not machine.all_states:
             return (y, *ends)
-        return (y, *ends, *(view.clone() if view is y else view for view in views[: len(ends)]))
+        return (y, *ends, *(apart(view) if view is y else view for view in views[: len(ends)]))
 
 
 class _Through(torch.autograd.Function):
@@ -146,12 +149,10 @@ class _Through(torch.autograd.Function):
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
         if every is None:
             found, kept = forward.whole()
-            count = len(machine.plan.states)
-            kept += [found[0], *found[1 + count :]]  # what is told of every step is read again
         else:
             found, begins = forward.windows(every)
             kept = [state for begin in begins for state in begin]
-        # What others change in place is found out when it is read again.
+        # What others change of what they gave is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
         ctx.lies = lies_of([*tensors, *kept])
         ctx.told = told
@@ -168,7 +169,7 @@ class _Through(torch.autograd.Function):
         else:
             backward = _Backward(machine, rows, given, grads, whole=every is None)
             if every is None:
-                backward.steps(0, rows.time, kept[: len(machine.outputs) + 1])
+                backward.steps(0, rows.time, kept)
             else:
                 forward, count = _Forward(machine, rows, given), len(machine.plan.states)
                 windows = rows.windows(every)
@@ -224,7 +225,8 @@ class _Backward:
         frame = machine.frame(rows)
         block = block_of(frame.back_bytes)
         begins = [self.like.new_empty_strided(*lie) for lie in frame.ends]
-        addresses = [tensor.data_ptr() for tensor in (*kept, block, *begins)]
+        addresses = [address_of(tensor) for tensor in (*kept, block)]
+        addresses += [begin.data_ptr() for begin in begins]
         held: dict[Name, Tensor] = {}
         for name, span, (_, strides) in frame.gradients:
             part, behind = self.results[name], 0
