@@ -84,9 +84,7 @@ def test_no_gradient_reads_what_was_given_out(kind: str, name: str) -> None:
 def test_all_that_is_given_has_memory_of_its_own() -> None:
     for backend in ("native", "loop"):
         x = torch.randn(TIME, BATCH, INPUT, requires_grad=True)
-        result = recurra.run(
-            recurra.GRUCell(INPUT, HIDDEN), x, return_states=True, backend=backend
-        )
+        result = recurra.run(recurra.GRUCell(INPUT, HIDDEN), x, return_states=True, backend=backend)
         before = result.states.h.detach().clone()
         with torch.no_grad():
             result.outputs.zero_()
@@ -99,13 +97,15 @@ def test_what_nobody_changes_is_not_copied() -> None:
     """Neither by the next layer, nor by a head, nor going back."""
     is_shared = torch._C._is_cow_tensor  # type: ignore[attr-defined]
     first, second = recurra.GRUCell(INPUT, HIDDEN), recurra.LSTMCell(HIDDEN, HIDDEN)
-    x = torch.randn(TIME, BATCH, INPUT)
-    below = recurra.run(first, x, backend="native").outputs
-    above = recurra.run(second, below, backend="native").outputs
+    x, kept = torch.randn(TIME, BATCH, INPUT), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        below = recurra.run(first, x, backend="native").outputs
+        above = recurra.run(second, below, backend="native").outputs
     weight = nn.Parameter(torch.randn(7, HIDDEN))
     targets = torch.zeros(TIME, BATCH, dtype=torch.int64)
     recurra.projected_cross_entropy(above, weight, None, targets).backward()
-    assert is_shared(below)
-    assert is_shared(above)
+    states = [tensor for tensor in kept if tensor.shape == (TIME + 1, BATCH, HIDDEN)]
+    assert len(states) == 2
+    assert all(map(is_shared, [below, above, *states]))
     above.detach().zero_()
     assert not is_shared(above)

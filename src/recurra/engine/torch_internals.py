@@ -88,12 +88,14 @@ def apart(tensor: Tensor) -> Tensor:
 
 
 def address_of(tensor: Tensor) -> int:
-    """Where the numbers of a tensor are to be read. To write them takes ``data_ptr()``, which
-    copies what :func:`apart` let share."""
+    """Where the numbers of a tensor are read.
+
+    To write them takes ``data_ptr()``, which copies what is shared.
+    """
     if not _SHARING:
         return tensor.data_ptr()
     start: int = torch._C._data_address(tensor)  # type: ignore[attr-defined]
-    return start + tensor.storage_offset() * tensor.itemsize
+    return start + int(tensor.storage_offset()) * tensor.itemsize
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

@@ -200,6 +200,11 @@ def _swap(layer: nn.Module, kind: type[nn.Module], target: type[nn.Module]) -> _
     """
     names = (*_SETTINGS, *_MORE_SETTINGS.get(kind.__name__, ()))
     settings = {name: getattr(layer, name) for name in names}
+    if kind is nn.RNN and layer.mode != f"RNN_{settings['nonlinearity'].upper()}":
+        raise SettingError(
+            f"its nonlinearity {settings['nonlinearity']!r} was changed, and {layer.mode} is what it "
+            "computes; make a new layer"
+        )
     old, new = (made(**settings, device="meta") for made in (kind, target))
     own = set(dir(layer)) - set(dir(old))
     if clash := sorted(own & set(dir(new))):

@@ -131,9 +131,7 @@ def _kept_apart(result: Result) -> Result:
     """A result that may be changed: a kernel or a step may read for the gradient what it gave."""
     if not torch.is_grad_enabled() or tracing() or transformed() or dispatch_modes() != 0:
         return result
-    return result._replace(
-        outputs=apart(result.outputs), state=map_tree(apart, result.state)
-    )
+    return result._replace(outputs=apart(result.outputs), state=map_tree(apart, result.state))
 
 
 def _no_rows(call: Call, step: RunRows) -> Result:
