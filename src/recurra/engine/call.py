@@ -237,12 +237,12 @@ def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
         if like is None or leaf.shape[2:] == like.shape[1:]:
             continue
         wanted = ", ".join(str(size) for size in like.shape[1:])
-        hint = ""
-        if leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
+        hint = symbols_hint(leaf) if like.is_floating_point() else ""
+        if not hint and leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
             hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
             f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
-            f"{hint or (symbols_hint(leaf) if like.is_floating_point() else '')}"
+            f"{hint}"
         )
     _check_type(weight, inputs, likes, name)
 

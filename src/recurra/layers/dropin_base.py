@@ -370,9 +370,7 @@ class RNNBase(nn.Module, abc.ABC):
             wanted = (
                 "one tensor" if len(fields) == 1 else f"a pair of tensors ({', '.join(fields)})"
             )
-            tensors = all(isinstance(leaf, Tensor) for leaf in given)
-            kind = ShapeError if tensors else InputTypeError
-            raise kind(
+            raise InputTypeError(
                 f"hx of {type(self).__name__}: expected {wanted}, got "
                 f"({', '.join(type(leaf).__name__ for leaf in given)}). "
                 "Pass the state that an earlier call returned."
