@@ -362,6 +362,20 @@ def test_weights_that_are_tied_or_taken_away(kind: str) -> None:
     assert close(ours(X.double())[0].float(), theirs(X)[0])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_may_be_swapped(kind: str) -> None:
+    """Torch refuses to, while a graph of a call that is over holds on to one."""
+    ours, theirs = pair(kind)
+    for layer in (ours, theirs):
+        layer(X)[0].sum().backward()
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        try:
+            layer.double()
+        finally:
+            torch.__future__.set_swap_module_params_on_conversion(False)
+    assert close(ours(X.double())[0], theirs(X.double())[0])
+
+
 # ---- nothing to read ------------------------------------------------------------------------
 
 
