@@ -116,6 +116,13 @@ def test_outputs_and_states_may_be_changed(kind: str, backend: Any) -> None:
                 assert torch.equal(got, want), (form, change, layers, first)
 
 
+def test_torch_does_not_allow_all_of_it() -> None:
+    """As docs/coming-from-torch.md says."""
+    output, _ = nn.LSTM(INPUT, INPUT)(X)
+    output += X
+    assert "modified by an inplace operation" in str(problem_of(output.sum().backward))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_residual_in_place_after_convert(kind: str) -> None:
     theirs = getattr(nn, kind)(INPUT, INPUT)
@@ -207,6 +214,12 @@ def test_where_torch_takes_less() -> None:
     assert GRU(3, np.int64(4)).hidden_size == 4
     assert isinstance(problem_of(lambda: nn.GRU(3, 4)(X[:0])), RuntimeError)
     assert GRU(3, 4)(X[:0])[0].shape == (0, BATCH, 4)
+    changed = nn.RNN(3, 4)
+    before = changed(X)[0]
+    changed.nonlinearity = "relu"
+    assert torch.equal(changed(X)[0], before)
+    for name, value in (("num_layers", 2), ("hidden_size", 5), ("bidirectional", True)):
+        setattr(nn.GRU(3, 4), name, value)
     assert isinstance(problem_of(lambda: nn.GRU(3, 4, proj_size=0)), ValueError)
     assert GRU(3, 4, proj_size=0).proj_size == 0
     assert isinstance(problem_of(lambda: nn.GRU(3, 4)(X.numpy())), AttributeError)
