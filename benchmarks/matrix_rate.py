@@ -13,16 +13,16 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from findings import aligned
 from harness import keep, machine_in_words, measure, quartiles
 from recurrent_training import rivals_of
 from rivals import LAYER_CODE, SIZES, must_agree
 from torch import Tensor
 from torch.utils.mkldnn import to_mkldnn
 
+from recurra.columns import aligned
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph.values import SHARED, STEP, Graph
-from recurra.engine.machine.arguments import Program, Rows
+from recurra.engine.machine.arguments import Executable, Schedule
 from recurra.engine.plan.phases import sections
 
 SEED = 0
@@ -44,11 +44,11 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
         Argument("y", SIZE, result=y),
     ]
     given = [x, weight]
-    program = Program(assemble(sections([y], given, (), ()), arguments, (), ()), torch.float32)
+    program = Executable(assemble(sections([y], given, (), ()), arguments, (), ()), torch.float32)
     flat = program.of_one_row(
         [("x", a.data_ptr(), SIZE), ("y", out.data_ptr(), SIZE), ("weight", b.data_ptr(), 0)]
     )
-    rows = Rows(SIZE, 1, None, False, torch.get_num_threads())
+    rows = Schedule(SIZE, 1, None, False, torch.get_num_threads())
 
     def work() -> tuple[Tensor, ...]:
         program.run(rows, flat, descending=False)

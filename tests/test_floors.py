@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "recurra"
 # each other, so each has a floor of its own.
 FLOORS = [
     ["errors"],
-    ["files", "masks", "twins"],
+    ["columns", "files", "masks", "twins"],
     ["settings", "labels"],
     ["states"],
     ["lengths"],

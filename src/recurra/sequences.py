@@ -106,7 +106,7 @@ class PaddedSequence:
         made = cls(values, lengths)
         if side == "right":
             return made
-        return dataclasses.replace(made, values=made._rolled(made.time - made.lengths))
+        return made._with(made._rolled(made.time - made.lengths))
 
     @classmethod
     def from_packed(cls, packed: PackedSequence) -> PaddedSequence:
@@ -154,7 +154,7 @@ class PaddedSequence:
         values = mask_padding(sized.values, self.lengths, fill)
         if side == "right":
             return values
-        return dataclasses.replace(sized, values=values)._rolled(self.lengths - time)
+        return sized._with(values)._rolled(self.lengths - time)
 
     def to_packed(self) -> PackedSequence:
         """Torch's PackedSequence.
@@ -210,7 +210,7 @@ class PaddedSequence:
         """The valid elements alone, ``[count, ...]``, in order of time, then row."""
         if self.count == self.time * self.batch:
             return self.values.flatten(0, 1)
-        return self.values.flatten(0, 1).index_select(0, self._places())
+        return self.values.flatten(0, 1).index_select(0, self._places)
 
     def with_valid(self, elements: Tensor, fill: float = 0) -> PaddedSequence:
         """The same rows with other elements, ``[count, ...]`` as :meth:`valid` orders them.
@@ -226,9 +226,9 @@ class PaddedSequence:
         if elements.shape[0] == size[0]:
             flat = elements
         else:
-            flat = elements.new_full(size, fill).index_copy(0, self._places(), elements)
+            flat = elements.new_full(size, fill).index_copy(0, self._places, elements)
         values = flat.view(self.time, self.batch, *flat.shape[1:])
-        return dataclasses.replace(self, values=values)
+        return self._with(values)
 
     def map(self, function: Callable[[Tensor], Tensor], fill: float = 0) -> PaddedSequence:
         """Apply ``function``, ``[count, ...] -> [count, ...]``, to the valid elements only.
@@ -251,7 +251,7 @@ class PaddedSequence:
 
     def masked(self, fill: float = 0) -> PaddedSequence:
         """The same rows with ``fill`` as padding."""
-        return dataclasses.replace(self, values=mask_padding(self.values, self.lengths, fill))
+        return self._with(mask_padding(self.values, self.lengths, fill))
 
     def select_rows(self, rows: Tensor) -> PaddedSequence:
         """The rows of the given numbers, in that order."""
@@ -294,13 +294,11 @@ class PaddedSequence:
         moved = take_steps(
             self.values, source.clamp(0, max(self.time - 1, 0)).expand(-1, self.batch)
         )
-        return dataclasses.replace(
-            self, values=moved.masked_fill(~spread(inside, moved), value)
-        ).masked()
+        return self._with(moved.masked_fill(~spread(inside, moved), value)).masked()
 
     def reverse(self) -> PaddedSequence:
         """Each row backward; its padding stays behind it."""
-        return dataclasses.replace(self, values=reverse_valid(self.values, self.lengths))
+        return self._with(reverse_valid(self.values, self.lengths))
 
     def windows(self, size: int, stride: int | None = None) -> Iterator[PaddedSequence]:
         """Consecutive windows of at most ``size`` steps, each starting ``stride`` after the last.
@@ -366,6 +364,14 @@ class PaddedSequence:
         if self.batch == 0:
             raise ShapeError(f"{what}: expected at least one row, got none, [{self.time}, 0, ...].")
 
+    def _with(self, values: Tensor) -> PaddedSequence:
+        """The same rows with other values, of as many steps and rows: nothing is checked again."""
+        made = object.__new__(PaddedSequence)
+        # What is known of the lengths (their count, the places) is known of the new one too.
+        made.__dict__.update(self.__dict__ | {"values": values})
+        return made
+
+    @functools.cached_property
     def _places(self) -> Tensor:
         """Numbers of the valid elements in ``values.flatten(0, 1)``."""
         return self.mask.flatten().nonzero().flatten()

@@ -1,6 +1,6 @@
 """What one step is: the contract, the cells, the wrappers, and how weights start."""
 
-from recurra.cells.affine import AffineCell, GatedCell
+from recurra.cells.affine import AffineCell, ForgettingCell, GatedCell
 from recurra.cells.base import (
     Cell,
     HiddenState,
@@ -50,6 +50,7 @@ __all__ = [
     "ElmanCell",
     "Forced",
     "ForcedInput",
+    "ForgettingCell",
     "GRUCell",
     "GRUDCell",
     "GRUDState",

@@ -12,9 +12,9 @@ from recurra.cells.initializers import Initializer, initializer
 from recurra.errors import SettingError, nearest
 from recurra.labels import named
 from recurra.masks import mask_like
-from recurra.settings import check_flag, check_rate, check_size
+from recurra.settings import check_flag, check_number, check_rate, check_size
 
-__all__ = ["AffineCell", "GatedCell"]
+__all__ = ["AffineCell", "ForgettingCell", "GatedCell"]
 
 Norm = Literal["layer", "rms"]
 
@@ -86,11 +86,21 @@ class AffineCell(Cell):
         rows = blocks * hidden_size
         self.input_weight = nn.Parameter(torch.empty(rows, input_size))
         self.recurrent_weight = nn.Parameter(torch.empty(rows, fed_back))
-        initializer(input_init)(self.input_weight, blocks)
-        initializer(recurrent_init)(self.recurrent_weight, blocks)
+        input_init, recurrent_init = initializer(input_init), initializer(recurrent_init)
+        input_init(self.input_weight, blocks)
+        recurrent_init(self.recurrent_weight, blocks)
         self.bias = nn.Parameter(torch.zeros(rows)) if check_flag("bias", bias) else None
         self.input_gain = nn.Parameter(torch.ones(rows)) if norm else None
         self.recurrent_gain = nn.Parameter(torch.ones(rows)) if norm else None
+        self.add_parameters(input_init, recurrent_init)
+
+    def add_parameters(self, input_init: Initializer, recurrent_init: Initializer) -> None:
+        """Add what a subclass has beside W, U, b and gains; nothing unless it says so.
+
+        Args:
+            input_init: how maps of x start, called with a weight and its number of blocks.
+            recurrent_init: how maps of what is fed back start.
+        """
 
     def noise(self, time: int, batch: int) -> Noise | None:
         """A held mask ``[batch, r]`` for :meth:`dropped`: 0, or 1 / (1 - rate)."""
@@ -161,6 +171,50 @@ class AffineCell(Cell):
         if self.recurrent_dropout:
             settings += f", recurrent_dropout={self.recurrent_dropout}"
         return super().extra_repr() + settings
+
+
+class ForgettingCell(AffineCell):
+    """An :class:`AffineCell` with a forget gate, whose part of b starts where it is told.
+
+    Args:
+        input_size: width i of x.
+        hidden_size: width h of a block.
+        bias: whether there is a b.
+        forget_bias: where the forget gate's part of b starts; without a bias it has no effect.
+        norm: see :class:`AffineCell`.
+        recurrent_dropout: see there.
+        input_init: how W starts, a name of :func:`recurra.initializer`.
+        recurrent_init: how U starts.
+    """
+
+    forget_block: ClassVar[int] = 1
+    """Number of the forget gate's block."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        bias: bool = True,
+        forget_bias: float = 1.0,
+        norm: Norm | None = None,
+        recurrent_dropout: float = 0.0,
+        input_init: str | Initializer = "glorot",
+        recurrent_init: str | Initializer = "orthogonal",
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            bias=bias,
+            norm=norm,
+            recurrent_dropout=recurrent_dropout,
+            input_init=input_init,
+            recurrent_init=recurrent_init,
+        )
+        start = check_number("forget_bias", forget_bias)
+        if self.bias is not None:
+            with torch.no_grad():
+                self.bias.view(-1, hidden_size)[self.forget_block] = start
 
 
 class GatedCell(AffineCell):

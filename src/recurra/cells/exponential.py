@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from recurra.cells.affine import AffineCell, Norm, candidate, gate
+from recurra.cells.affine import ForgettingCell, candidate, gate
 from recurra.cells.base import Noise, register
-from recurra.cells.initializers import Initializer
 from recurra.labels import named
-from recurra.settings import check_number
 from recurra.states import Tree
 
 __all__ = ["SLSTMCell", "SLSTMState"]
@@ -35,7 +33,7 @@ class SLSTMState(NamedTuple):
 
 
 @register("slstm")
-class SLSTMCell(AffineCell):
+class SLSTMCell(ForgettingCell):
     r"""sLSTM: an exponential input gate, a normalizer to keep it in bounds (Beck et al. 2024).
 
     .. math::
@@ -73,32 +71,6 @@ class SLSTMCell(AffineCell):
 
     groups = (4,)
     bookkeeping: ClassVar[tuple[str, ...]] = ("c", "n", "m")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        forget_bias: float = 1.0,
-        norm: Norm | None = None,
-        recurrent_dropout: float = 0.0,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            norm=norm,
-            recurrent_dropout=recurrent_dropout,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-        )
-        start = check_number("forget_bias", forget_bias)
-        if self.bias is not None:
-            with torch.no_grad():
-                self.bias[hidden_size : 2 * hidden_size] = start
 
     def initial_state(self, batch: int) -> SLSTMState:
         """Zeros: nothing was written, and nothing counted."""

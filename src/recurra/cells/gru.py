@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.affine import GatedCell, Norm, candidate, gate
+from recurra.cells.affine import GatedCell, candidate, gate
 from recurra.cells.base import HiddenState, Noise, TorchForm, register
 from recurra.cells.initializers import Initializer
 from recurra.states import Tree
@@ -49,27 +49,10 @@ class GRUCell(GatedCell):
 
     groups = (2, 1)
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        norm: Norm | None = None,
-        recurrent_dropout: float = 0.0,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            norm=norm,
-            recurrent_dropout=recurrent_dropout,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-        )
-        self.recurrent_bias = nn.Parameter(torch.zeros(hidden_size)) if bias else None
+    def add_parameters(self, input_init: Initializer, recurrent_init: Initializer) -> None:
+        """:math:`b'_n`."""
+        zeros = torch.zeros(self.hidden_size)
+        self.recurrent_bias = nn.Parameter(zeros) if self.bias is not None else None
 
     def step(
         self, x: Tensor, state: HiddenState, context: Tree = None, noise: Noise | None = None

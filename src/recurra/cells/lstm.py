@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import abc
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.affine import AffineCell, Norm, candidate, gate, normalize
+from recurra.cells.affine import ForgettingCell, Norm, candidate, gate, normalize
 from recurra.cells.base import Noise, TorchForm, register
 from recurra.cells.initializers import Initializer, initializer
 from recurra.labels import named
-from recurra.settings import check_number, check_size
+from recurra.settings import check_size
 from recurra.states import Tree
 
 __all__ = [
@@ -38,10 +38,10 @@ class LSTMState(NamedTuple):
     c: Tensor
 
 
-class LSTMBase(AffineCell, abc.ABC):
+class LSTMBase(ForgettingCell, abc.ABC):
     """Base of the kinds of LSTM: their settings, and a cell state normalized where it is read.
 
-    A subclass writes its equation; where its forget gate is no second block it says so in
+    A subclass writes its equation; where its forget gate is not the second block it says so in
     ``forget_block``.
 
     Args:
@@ -56,35 +56,12 @@ class LSTMBase(AffineCell, abc.ABC):
     """
 
     groups = (4,)
-    forget_block: ClassVar[int] = 1
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        forget_bias: float = 1.0,
-        norm: Norm | None = None,
-        recurrent_dropout: float = 0.0,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            norm=norm,
-            recurrent_dropout=recurrent_dropout,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-        )
-        start = check_number("forget_bias", forget_bias)
-        if self.bias is not None:
-            with torch.no_grad():
-                self.bias.view(-1, hidden_size)[self.forget_block] = start
-        self.cell_gain = nn.Parameter(torch.ones(hidden_size)) if norm else None
-        self.cell_shift = nn.Parameter(torch.zeros(hidden_size)) if norm else None
+    def add_parameters(self, input_init: Initializer, recurrent_init: Initializer) -> None:
+        """With ``norm``, gain and shift of c."""
+        size = self.hidden_size
+        self.cell_gain = nn.Parameter(torch.ones(size)) if self.norm else None
+        self.cell_shift = nn.Parameter(torch.zeros(size)) if self.norm else None
 
     def initial_state(self, batch: int) -> LSTMState:
         """Zeros."""
@@ -268,29 +245,10 @@ class PeepholeLSTMCell(LSTMBase):
         SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        forget_bias: float = 1.0,
-        norm: Norm | None = None,
-        recurrent_dropout: float = 0.0,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            forget_bias=forget_bias,
-            norm=norm,
-            recurrent_dropout=recurrent_dropout,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-        )
-        self.peepholes = nn.Parameter(torch.zeros(3, hidden_size))
+    def add_parameters(self, input_init: Initializer, recurrent_init: Initializer) -> None:
+        """The peepholes."""
+        super().add_parameters(input_init, recurrent_init)
+        self.peepholes = nn.Parameter(torch.zeros(3, self.hidden_size))
 
     def step(
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recurra.cells.affine import Norm, candidate, gate
+from recurra.cells.affine import candidate, gate
 from recurra.cells.base import Noise, register
-from recurra.cells.initializers import Initializer, initializer
+from recurra.cells.initializers import Initializer
 from recurra.cells.lstm import LSTMBase, LSTMState
 from recurra.labels import named
 from recurra.states import Tree
@@ -48,32 +48,13 @@ class MultiplicativeLSTMCell(LSTMBase):
 
     recurrent_parameters = ("recurrent_weight", "recurrent_factor")
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        bias: bool = True,
-        forget_bias: float = 1.0,
-        norm: Norm | None = None,
-        recurrent_dropout: float = 0.0,
-        input_init: str | Initializer = "glorot",
-        recurrent_init: str | Initializer = "orthogonal",
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            bias=bias,
-            forget_bias=forget_bias,
-            norm=norm,
-            recurrent_dropout=recurrent_dropout,
-            input_init=input_init,
-            recurrent_init=recurrent_init,
-        )
-        self.input_factor = nn.Parameter(torch.empty(hidden_size, input_size))
-        self.recurrent_factor = nn.Parameter(torch.empty(hidden_size, hidden_size))
-        initializer(input_init)(self.input_factor, 1)
-        initializer(recurrent_init)(self.recurrent_factor, 1)
+    def add_parameters(self, input_init: Initializer, recurrent_init: Initializer) -> None:
+        """The maps of m."""
+        super().add_parameters(input_init, recurrent_init)
+        self.input_factor = nn.Parameter(torch.empty(self.hidden_size, self.input_size))
+        self.recurrent_factor = nn.Parameter(torch.empty(self.hidden_size, self.hidden_size))
+        input_init(self.input_factor, 1)
+        recurrent_init(self.recurrent_factor, 1)
 
     def step(
         self, x: Tensor, state: LSTMState, context: Tree = None, noise: Noise | None = None

@@ -1,18 +1,14 @@
 """How a step is run through time.
 
-``run`` is the door. A call is checked once (``call``), and a backend is chosen for it (``choose``):
-``loop`` calls the step again and again, ``aten`` hands whole sequences to torch's kernels (both in
-``segments`` of whole rows, and in ``checkpoints``), ``native`` makes a program of the step.
+Doors: ``run`` (a cell through a sequence), ``explain`` (which backend, and why), ``probe`` (the
+values that a step named), ``freeze`` (one step as a program), ``projected_loss`` (a head's loss).
+``call`` checks a call once, and what a backend is.
 
-That goes in order: ``record`` what it calls, ``lower`` that to a ``graph`` of instructions and hold
-it against the step (``proof``), name its inputs for a kind of call (``bind``), ``derive`` its
-gradient, ``plan`` what is computed before, through and after time, ``cut`` what is kept for the
-gradient, ``assemble`` a program (``programs``), and run it on the ``machine``, ``through`` time.
-``recordings`` keeps all this with the cell, and the ``fingerprint`` of the cell tells when it fits.
-``interpreter`` says what a graph means, in plain torch.
-
-Beside it: ``frozen`` makes a program of one step, ``projected`` runs the loss of a head, ``watch``
-reads what a step named, ``explain`` and ``report`` tell which backend runs a cell, and why.
+Stages, in the order in which ``pipeline`` calls them: ``record`` (what a step calls), ``lower`` (to
+a graph, held against the step, its inputs bound to a call), ``graph`` (values, laws, gradients,
+what they mean), ``plan`` (what is computed when, what is kept), ``assemble`` (a program),
+``machine`` (programs through time, and autograd around them), ``backends`` (ways to run a call: the
+machine, torch's kernels, a loop; and the choice).
 """
 
 from recurra.engine.call import Run

@@ -64,7 +64,7 @@ class Call(NamedTuple):
         reverse: whether steps run from each row's last to its first.
         return_states: whether every step's state is wanted.
         return_named: whether named values are wanted.
-        source: the cell that a twin was made of, or None.
+        source: the cell that is asked for, where a twin of it over other tensors is what runs.
         checkpoint_every: steps between the states that are kept for the gradient, or None.
     """
 
@@ -83,58 +83,42 @@ class Call(NamedTuple):
     source: Cell | None = None
     checkpoint_every: int | None = None
 
+    @property
+    def one_step(self) -> bool:
+        """Whether there is a single step, of whole rows without resets."""
+        return self.time == 1 and self.lengths is None and self.resets is None
+
 
 class Backend(NamedTuple):
     """A way to run a call.
 
     Args:
         name: as ``backend=`` takes it.
-        offer: what it says to a cell and the facts of a call: how it would run it, or why it
-            cannot. Asked about no call in particular, it may not run what it offers.
+        offer: what it says to a cell and a call: how it would run it, or why it cannot. Asked with
+            no call, about a cell of which none is known, it says what the cell itself allows; what
+            it offers then is not run.
         checkpoints: whether it keeps ``checkpoint_every`` itself.
+        one_step: whether a single step is worth it; one that is forced runs it all the same.
     """
 
     name: str
-    offer: Callable[[Cell, Facts], Callable[[], Result] | str]
+    offer: Callable[[Cell, Call | None], Callable[[], Result] | str]
     checkpoints: bool = False
-
-
-class Facts(NamedTuple):
-    """What a choice of backend hangs on, beside the cell.
-
-    Args:
-        plain: whether the input is one tensor ``[time, batch, features]``.
-        noise: whether there is noise.
-        return_states: whether every step's state is wanted.
-        return_named: whether named values are wanted.
-        one_step: whether there is a single step, of whole rows without resets.
-        call: the call itself, or None if there is none to look at.
-    """
-
-    plain: bool = True
-    noise: bool = False
-    return_states: bool = False
-    return_named: bool = False
-    one_step: bool = False
-    call: Call | None = None
-
-    def of(self) -> Call:
-        """The call."""
-        assert self.call is not None
-        return self.call
+    one_step: bool = True
 
 
 def prepare(
     cell: Cell,
     inputs: Tree,
-    state: Tree,
-    lengths: Any,
-    context: Tree,
-    noise: Noise | None,
-    resets: Any,
-    reverse: bool,
-    return_states: bool,
-    return_named: bool,
+    state: Tree = None,
+    *,
+    lengths: Any = None,
+    context: Tree = None,
+    noise: Noise | None = None,
+    resets: Any = None,
+    reverse: bool = False,
+    return_states: bool = False,
+    return_named: bool = False,
     source: Cell | None = None,
     checkpoint_every: int | None = None,
 ) -> Call:

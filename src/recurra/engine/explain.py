@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 import recurra_runtime
 from recurra import states
-from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.engine.backends.choose import choose, is_plain
+from recurra.cells.base import Cell, Noise
+from recurra.engine.backends.choose import choose
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.backends.native import NATIVE, ready
-from recurra.engine.call import Call, Facts, prepare
+from recurra.engine.backends.native import NATIVE, compile_for
+from recurra.engine.call import Call, prepare
 from recurra.engine.plan.report import PlanReport, report
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
@@ -109,26 +109,21 @@ def explain(
     for name in others:
         if name not in _ELSE:
             raise SettingError(f"explain: run has no argument {name!r}; {nearest(name, _ELSE)}")
-    plain = inputs is None or not isinstance(module, Cell) or is_plain(inputs)
-    marks = others.get("lengths") is not None or others.get("resets") is not None
-    one_step = _steps(inputs) == 1 and not marks
     choices = []
     for name, cell, own in _cells(module, "", None):
-        drawn = noise is not None or _would_draw(cell)
         alone = cell is module
         running = running_of(cell, others.get("parameters") if alone else None)
         call = _example(running, inputs, noise, return_states, others, alone=alone)
         call = call and call._replace(source=cell)
-        facts = Facts(plain, drawn, return_states, one_step=one_step, call=call)
         forced = backend or own
-        chosen = choose(running, facts, forced)
+        chosen = choose(running, call, forced)
         why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
         if forced:
             why = ["it is forced"]
         if chosen.name == LOOP.name and inputs is not None and alone:
             _try_a_step(running, call)
         reason = "; ".join(why) or "nothing is faster"
-        plan = _planned(running, facts) if chosen.name == NATIVE.name else None
+        plan = _planned(running, call) if chosen.name == NATIVE.name else None
         choices.append(Choice(name, type(cell).__name__, chosen.name, reason, plan))
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
@@ -186,7 +181,12 @@ def _example(
         step = cell.example_input(rows)
         if step is None:
             return None
-        inputs = states.map_tree(lambda leaf: leaf.expand(2, *leaf.shape), step)
+        marks = others.get("lengths") is not None or others.get("resets") is not None
+        steps = 1 if _steps(inputs) == 1 and not marks else 2
+        for leaf in states.leaves(noise.step if noise and alone else None):
+            steps, rows = leaf.shape[:2]
+            step = cell.example_input(rows)
+        inputs = states.map_tree(lambda leaf: leaf.expand(steps, *leaf.shape), step)
     given: dict[str, Any] = {
         name: others.get(name) if alone or name == "context" else None
         for name in _ELSE
@@ -200,7 +200,6 @@ def _example(
                 given.pop("state"),
                 noise=noise if alone else None,
                 return_states=return_states,
-                return_named=False,
                 **{**given, "reverse": bool(given["reverse"])},
             )
         except ShapeError:
@@ -224,14 +223,14 @@ def _try_a_step(cell: Cell, call: Call | None) -> None:
         resets=None,
         checkpoint_every=None,
     )
-    run = LOOP.offer(cell, Facts(call=one))
+    run = LOOP.offer(cell, one)
     assert not isinstance(run, str)
     with torch.no_grad():
         run()
 
 
-def _planned(cell: Cell, facts: Facts) -> PlanReport | None:
-    found = ready(cell, facts)
+def _planned(cell: Cell, call: Call | None) -> PlanReport | None:
+    found = compile_for(cell, call)
     return (
         None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
     )
@@ -243,12 +242,6 @@ def _steps(inputs: Any) -> int | None:
         return None
     leaf = states.first(inputs)
     return int(leaf.shape[0]) if isinstance(leaf, Tensor) and leaf.dim() > 1 else None
-
-
-def _would_draw(cell: Cell) -> bool:
-    """Would the cell draw noise? Asked without moving anybody's random numbers."""
-    with torch.random.fork_rng():
-        return draw_noise(cell, 1, 1) is not None
 
 
 def _native() -> str:

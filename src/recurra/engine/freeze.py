@@ -1,7 +1,7 @@
 """One step of a finished layer or model as a program of recurra_runtime: no PyTorch inside.
 
 The same recording, lowering and laying out as for a call through time; with a single step there is
-nothing before or after it, so all its instructions are run one behind the other.
+nothing before or after it, so all its instructions run one after the other.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from recurra import states
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph.values import HELD, STEP, Value
-from recurra.engine.lower.agreement import check_numbers, drawn, unseen
-from recurra.engine.lower.bind import bind
-from recurra.engine.lower.lowering import Lowered, lower
-from recurra.engine.plan.phases import PHASES, Sections, plan
-from recurra.engine.record.tape import other_modes, record
+from recurra.engine.lower.agreement import drawn, unseen
+from recurra.engine.lower.lowering import Lowered
+from recurra.engine.pipeline import lowered_step, planned_step
+from recurra.engine.plan.phases import PHASES, Sections
+from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.errors import BackendError, dtype_name
 from recurra.states import Tree
@@ -69,13 +69,10 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     def example(batch: int) -> Tree:
         return drawn([(tree, 1) for _, tree in given], batch)
 
-    lowered = lower(
-        record(step, example), [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
-    )
-    check_numbers(step, example, lowered)
-    names = [name for name, _, _ in named]
-    graph, inputs, y, new = bind(lowered, names, resets=False)
-    forward = plan(graph, inputs, y, new).forward
+    spans = [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
+    _, lowered = lowered_step(step, example, spans)
+    planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
+    inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {
         name: Field(told, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
         for place, (name, told, leaf) in enumerate(named)
@@ -95,7 +92,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
         Argument(("y", 0), y.size, result=y),
         *(Argument(name, value.size, value) for name, value in own),
     ]
-    assembled = assemble(_as_one(forward), arguments, (), ())
+    assembled = assemble(_as_one(planned.forward), arguments, (), ())
     kind = np.dtype(dtype_name(typical.dtype))
     read, kept, carried = (
         tuple(field for name, field in fields.items() if name[0] == which)

@@ -1,18 +1,24 @@
-"""Which recording of a step fits a call: kept with the cell, told apart by all that may change it.
+"""From a step to the machine that runs it: the stages in order, and what is kept of them.
 
-What a step reads of its cell is looked up at every call, by where it stands, so weights changed by
-any route are the ones used. Everything else the cell has (rates, flags, functions, modes) is a part
-of the key, so a changed attribute makes a new recording. So do variables of their modules that the
-methods of a user's class read, and the functions that they call by name; what they reach through a
-module (``config.rate``) or find in a file is not looked at.
+1. ``record``: the step is run twice, and what it calls is written down (``record/``);
+2. ``lower``: to a graph of instructions, whose numbers are compared with the step's (``lower/``);
+3. ``bind``: the graph's inputs get their slots for a kind of call;
+4. ``plan``: the gradient is derived (``graph/``), both are divided into phases (``plan/``);
+5. ``assemble``: programs of the native machine, run through time (``assemble/``, ``machine/``).
+
+A recording is kept with the cell. What a step reads of its cell is looked up at every call, by its
+path, so weights changed by any route are the ones used. Everything else the cell has (rates, flags,
+functions, modes) is a part of the key, so a changed attribute makes a new recording. So do
+variables of their modules that the methods of a user's class read, and the functions that they call
+by name; what they reach through a module (``config.rate``) or find in a file is not looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,19 +33,70 @@ from recurra.engine.graph.values import HELD, STEP
 from recurra.engine.lower.agreement import check_gradients, check_numbers, drawn, unseen
 from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, lower
-from recurra.engine.machine.arguments import Name
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.plan.phases import plan
+from recurra.engine.plan.phases import Plan, plan
+from recurra.engine.plan.slots import LEADS, Kind, Slot
 from recurra.engine.record.contract import check_step
 from recurra.engine.record.fingerprint import Path, fingerprint, own_tensors
-from recurra.engine.record.tape import record
+from recurra.engine.record.tape import Recording, record
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 from recurra.twins import own_parts, twin
 
-__all__ = ["Recorded", "given_of", "recorded"]
+__all__ = ["CallKind", "Recorded", "given_of", "lowered_step", "planned_step", "recorded"]
 
 _MOST = 64  # recordings of one cell; more than that are calls that are all different
+
+
+def lowered_step(
+    step: Callable[..., Any], example: Callable[[int], Tree], spans: Sequence[int]
+) -> tuple[Recording, Lowered]:
+    """Record a step, lower it, and compare the numbers of both."""
+    recording = record(step, example)
+    lowered = lower(recording, spans)
+    check_numbers(step, example, lowered)
+    return recording, lowered
+
+
+def planned_step(
+    lowered: Lowered,
+    slots: Sequence[Slot],
+    wanted: Iterable[Slot] | None,
+    *,
+    resets: bool = False,
+    return_states: bool = False,
+) -> Plan:
+    """Bind the inputs of a step, derive its gradient, and plan both.
+
+    Args:
+        lowered: the step.
+        slots: of its row inputs.
+        wanted: slots of inputs whose gradients are wanted; None in inference.
+        resets: whether rows are reset.
+        return_states: whether the states after every step are wanted.
+    """
+    graph, inputs, y, new = bind(lowered, slots, resets=resets)
+    planned = plan(graph, inputs, y, new, wanted, return_states=return_states)
+    check(graph, [y, *new])
+    return planned
+
+
+class CallKind(NamedTuple):
+    """What the programs for a call hang on, beside the step.
+
+    Args:
+        wanted: slots of inputs whose gradients are wanted; None in inference.
+        strides: of the shared tensors.
+        dtype: of all numbers.
+        resets: whether rows are reset.
+        return_states: whether the states after every step are wanted.
+    """
+
+    wanted: tuple[Slot, ...] | None
+    strides: tuple[tuple[int, ...], ...]
+    dtype: torch.dtype
+    resets: bool
+    return_states: bool
 
 
 class Recorded:
@@ -47,7 +104,7 @@ class Recorded:
 
     Args:
         lowered: the step as a graph.
-        names: of its row inputs.
+        names: slots of its row inputs.
         places: where each of its own tensors stands in the cell; None for one from elsewhere.
         check: looks, once, whether the gradients of the graph are those of the step.
     """
@@ -55,13 +112,13 @@ class Recorded:
     def __init__(
         self,
         lowered: Lowered,
-        names: Sequence[Name],
+        names: Sequence[Slot],
         places: dict[int, Path | None],
         check: Callable[[Cell], None],
     ) -> None:
         self.lowered, self.names, self.places = lowered, tuple(names), places
         self.check, self.checked = check, False
-        self.machines: dict[Hashable, Machine] = {}
+        self.machines: dict[CallKind, Machine] = {}
         given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
         count = len(lowered.shared.wanted)
         self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
@@ -78,43 +135,31 @@ class Recorded:
             raise Unrecordable("a tensor that the step reads has changed its shape")
         return tensors
 
-    def machine(
-        self,
-        cell: Cell,
-        wanted: tuple[Name, ...] | None,
-        strides: tuple[tuple[int, ...], ...],
-        dtype: torch.dtype,
-        *,
-        resets: bool,
-        all_states: bool,
-    ) -> Machine:
-        """The programs for a kind of call.
-
-        Args:
-            cell: as it is now.
-            wanted: names of inputs whose gradients are wanted; None in inference.
-            strides: of the shared tensors.
-            dtype: of all numbers.
-            resets: whether rows are reset.
-            all_states: whether the states after all steps are wanted.
-        """
-        key = (wanted, strides, dtype, resets, all_states)
-        known = self.machines.get(key)
+    def machine(self, cell: Cell, kind: CallKind) -> Machine:
+        """The programs for a kind of call, with the cell as it is now."""
+        known = self.machines.get(kind)
         if known is None:
-            if wanted is not None and not self.checked:
+            if kind.wanted is not None and not self.checked:
                 self.check(cell)
                 self.checked = True
-            graph, inputs, y, new = bind(self.lowered, self.names, resets=resets)
-            planned = plan(graph, inputs, y, new, wanted, all_states=all_states)
-            check(graph, [y, *new])
-            known = self.machines[key] = Machine(planned, strides, dtype, all_states)
+            known = self.machines[kind] = Machine(
+                planned_step(
+                    self.lowered,
+                    self.names,
+                    kind.wanted,
+                    resets=kind.resets,
+                    return_states=kind.return_states,
+                ),
+                kind.strides,
+                kind.dtype,
+            )
         return known
 
 
 _KEPT: WeakKeyDictionary[Cell, dict[Hashable, Recorded | str]] = WeakKeyDictionary()
 
 
-def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorded:
+def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorded:
     """The recording of ``cell.step`` for a call; made if there is none that fits.
 
     Args:
@@ -143,9 +188,13 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Record
     return known
 
 
-def given_of(call: Call) -> list[tuple[Name, Tensor]]:
-    """The row inputs of a call, by name."""
-    trees = [("x", call.inputs), ("state", call.state), ("context", call.context)]
+def given_of(call: Call) -> list[tuple[Slot, Tensor]]:
+    """The row inputs of a call, by slot."""
+    trees: list[tuple[Kind, Tree]] = [
+        ("x", call.inputs),
+        ("state", call.state),
+        ("context", call.context),
+    ]
     if call.noise is not None:
         trees += [("noise", call.noise.step), ("held", call.noise.held)]
     return [
@@ -155,11 +204,11 @@ def given_of(call: Call) -> list[tuple[Name, Tensor]]:
     ]
 
 
-def _lead(name: Name) -> int:
-    return 2 if name[0] in ("x", "noise") else 1
+def _lead(slot: Slot) -> int:
+    return LEADS.get(slot[0], 1)
 
 
-def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorded:
+def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorded:
     noisy = call.noise is not None
 
     trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]
@@ -181,12 +230,10 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
 
     step = partial(step_of, cell)
     with unseen():
-        recording = record(step, example)
         names = [name for name, _ in given]
-        lowered = lower(
-            recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
+        recording, lowered = lowered_step(
+            step, example, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
         )
-        check_numbers(step, example, lowered)
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 

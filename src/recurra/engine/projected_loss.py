@@ -23,8 +23,8 @@ from torch import Tensor
 import recurra_runtime
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph.values import SHARED, STEP, Graph, Value
-from recurra.engine.machine.arguments import Program, Rows, threads_for
-from recurra.engine.machine.saved_tensors import as_saved, lies_of
+from recurra.engine.machine.arguments import Executable, Schedule, threads_for
+from recurra.engine.machine.saved_tensors import as_saved, layouts_of
 from recurra.engine.plan.phases import sections
 from recurra.engine.record.tape import other_modes
 from recurra.engine.torch_internals import address_of, batched
@@ -93,12 +93,12 @@ class _Projected(torch.autograd.Function):
         losses, logarithms = _losses(_Given(x, weight, bias, targets))
         saved = (x, weight, bias, targets, logarithms)
         ctx.save_for_backward(*saved)
-        ctx.lies = lies_of(saved)
+        ctx.layouts = layouts_of(saved)
         return losses.sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, logarithms = as_saved(ctx.saved_tensors, ctx.lies)
+        *tensors, logarithms = as_saved(ctx.saved_tensors, ctx.layouts)
         given, wanted = _Given(*tensors), ctx.needs_input_grad[:3]
         if torch.is_grad_enabled() or batched(grad):  # gradients of gradients, or several at once
             return (*_again(given, grad, wanted), None)
@@ -108,7 +108,7 @@ class _Projected(torch.autograd.Function):
 @lru_cache(maxsize=64)
 def _program(
     features: int, labels: int, biased: bool, wanted: tuple[bool, ...], dtype: torch.dtype
-) -> Program:
+) -> Executable:
     """What is done with a block of labels: sums for the loss, or the gradients that are wanted."""
     graph = Graph()
     x = graph.input("x", (features,), STEP)
@@ -151,7 +151,7 @@ def _program(
         else Argument(name, v.size, None, turned if name == "dweight" else None, v)
         for name, v in results.items()
     ]
-    return Program(assemble(sections(results.values(), given, (), ()), arguments, (), ()), dtype)
+    return Executable(assemble(sections(results.values(), given, (), ()), arguments, (), ()), dtype)
 
 
 def _blocks(labels: int, features: int) -> list[tuple[int, int]]:
@@ -186,7 +186,7 @@ def _run(given: _Given, wanted: tuple[bool, ...], more: Mapping[str, Tensor | No
             (name, address + start * of_label + block * of_block, step)
             for name, address, step, of_label, of_block in places
         )
-        rows = Rows(count, 1, None, False, threads_for(program.flops * count))
+        rows = Schedule(count, 1, None, False, threads_for(program.flops * count))
         program.run(rows, flat, descending=False, chunk=_CHUNK, window=_WINDOW)
 
 

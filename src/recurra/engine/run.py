@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
-from recurra.engine.backends.choose import choose, facts_of
+from recurra.engine.backends.choose import choose
 from recurra.engine.call import Run, prepare, tracing
 from recurra.engine.probe import watching
 from recurra.engine.torch_internals import outside_graphs
@@ -88,17 +88,17 @@ def run(
         running,
         inputs,
         state,
-        lengths,
-        context,
-        noise,
-        resets,
-        reverse,
-        return_states,
-        watch is not None,
-        cell,
-        checkpoint_every,
+        lengths=lengths,
+        context=context,
+        noise=noise,
+        resets=resets,
+        reverse=reverse,
+        return_states=return_states,
+        return_named=watch is not None,
+        source=cell,
+        checkpoint_every=checkpoint_every,
     )
-    result = choose(running, facts_of(call), backend).run()
+    result = choose(running, call, backend).run()
     if watch is not None:
         watch.append((cell, result.named or {}))
     return Run(result.outputs, result.state, result.states)

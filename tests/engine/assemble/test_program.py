@@ -10,7 +10,7 @@ import torch
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.assemble.code import SECTIONS
 from recurra.engine.assemble.memory import CHUNK, WINDOW, Memory
-from recurra.engine.assemble.strides import Place, merged, packed, repeated, reshaped
+from recurra.engine.assemble.strides import Strided, merged, packed, repeated, reshaped
 from recurra.engine.graph.values import SHARED, STEP, Graph
 from recurra.engine.plan.phases import sections
 from recurra.engine.record.unrecordable import Unrecordable
@@ -65,7 +65,7 @@ def test_repeated_is_broadcast():
 
 def test_a_part_is_a_slice():
     whole = torch.arange(24.0).reshape(2, 3, 4)
-    place = Place(0, 5, whole[:, 1:, 1:].stride()).part(2, 1, 2)
+    place = Strided(0, 5, whole[:, 1:, 1:].stride()).part(2, 1, 2)
     got = whole.as_strided((2, 2, 1), place.strides, place.offset)
     assert torch.equal(got, whole[:, 1:, 1:][..., 1::2])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recurra.engine.assemble.strides import Place, merged
+from recurra.engine.assemble.strides import Strided, merged
 from recurra.engine.graph.values import Value
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra_runtime.instructions import TABLE
@@ -20,7 +20,7 @@ Operand = tuple[int, int, int, int]
 _NONE: Operand = (-1, 0, 0, 0)
 
 
-def operand(place: Place | None, outer_stride: int = 0, *, single: bool = False) -> Operand:
+def operand(place: Strided | None, outer_stride: int = 0, *, single: bool = False) -> Operand:
     """An operand at a place; none at None."""
     return _NONE if place is None else (place.buffer, place.offset, outer_stride, int(single))
 
@@ -68,7 +68,7 @@ class Code:
         row = [_NUMBER[op], outer, n, count, step, *out, *(n for o in operands for n in o)]
         self.sections[section].append(row)
 
-    def copy(self, section: str, value: Value, source: Place, target: Place) -> None:
+    def copy(self, section: str, value: Value, source: Strided, target: Strided) -> None:
         """Add a copy of a value from any strides to any others.
 
         Raises:
@@ -83,7 +83,7 @@ class Code:
         move = len(self.moves) - 1
         self.emit(section, "copy", operand(target), [operand(source)], step=move)
 
-    def matrix(self, place: Place, shape: tuple[int, ...]) -> int:
+    def matrix(self, place: Strided, shape: tuple[int, ...]) -> int:
         """The number of a matrix ``[depth, width]`` that is packed at every call."""
         self.matrices.append([place.buffer, place.offset, *shape, *place.strides])
         return len(self.matrices) - 1

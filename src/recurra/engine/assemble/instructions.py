@@ -9,7 +9,7 @@ from recurra.engine.assemble.code import Code, operand
 from recurra.engine.assemble.fusion import VIEWS
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
-from recurra.engine.assemble.strides import Place, merged, packed, reshaped
+from recurra.engine.assemble.strides import Strided, merged, packed, reshaped
 from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, Value
 
 __all__ = ["Writer"]
@@ -75,7 +75,7 @@ class Writer:
         self._loop(op, value, target, places)
         self._bring(value, target, out)
 
-    def _loop(self, op: str, value: Value, out: Place, places: Sequence[Place]) -> None:
+    def _loop(self, op: str, value: Value, out: Strided, places: Sequence[Strided]) -> None:
         """An instruction on at most two axes."""
         axes = merged(value.shape, out.strides, *(place.strides for place in places))
         size, near = axes[-1] if axes else (1, (1,) + (0,) * len(places))
@@ -182,7 +182,7 @@ class Writer:
         out = layout.allocate(value)
         axis, start, step = value.settings
         zero = layout.memory.constant(0.0)
-        blank = Place(zero.buffer, zero.offset, (0,) * len(value.shape))
+        blank = Strided(zero.buffer, zero.offset, (0,) * len(value.shape))
         self.code.copy(layout.now, value, blank, out)
         self.code.copy(layout.now, read, layout.place(read), out.part(axis, start, step))
 
@@ -197,7 +197,7 @@ class Writer:
         place, _ = layout.straight(value.inputs[0], 0)
         held = value.op == "time_sum"
         buffer = layout.memory.new(HELD_TOTAL, value.size) if held else self._total(value)
-        to = layout.places[value] = Place(buffer, 0, packed(value.shape))
+        to = layout.places[value] = Strided(buffer, 0, packed(value.shape))
         self.code.emit(layout.now, value.op, operand(to), [operand(place)], n=value.size)
         self.flops += value.size
 
@@ -215,7 +215,7 @@ class Writer:
         left, far = layout.straight(x, len(x.shape) - 1)
         right, apart = layout.straight(y, len(y.shape) - 1)
         buffer = self._total(value, direct=turned or strides == straight)
-        out = layout.places[value] = Place(buffer, 0, (1, width) if turned else (width, 1))
+        out = layout.places[value] = Strided(buffer, 0, (1, width) if turned else (width, 1))
         self.code.emit(
             layout.now,
             "outer",
@@ -236,7 +236,7 @@ class Writer:
         layout.results[value] = indices[1:]
         return layout.memory.new(TOTAL, value.size, indices[0])
 
-    def _bring(self, value: Value, target: Place, out: Place) -> None:
+    def _bring(self, value: Value, target: Strided, out: Strided) -> None:
         """Copy what was computed aside to where it belongs."""
         if target is not out:
             self.code.copy(self.layout.now, value, target, out)

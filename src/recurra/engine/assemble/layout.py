@@ -9,7 +9,7 @@ from typing import Any
 from recurra.engine.assemble.code import Code
 from recurra.engine.assemble.fusion import VIEWS, Fusion
 from recurra.engine.assemble.memory import CHUNK, HELD_PLACE, SHARED_PLACE, Argument, Memory
-from recurra.engine.assemble.strides import Place, merged, packed, repeated, reshaped
+from recurra.engine.assemble.strides import Strided, merged, packed, repeated, reshaped
 from recurra.engine.graph.values import SHARED, STEP, Value
 from recurra.engine.plan.phases import Sections
 
@@ -43,7 +43,7 @@ class Layout:
         self.arguments, self.rings, self.code = tuple(arguments), set(rings), code
         self.memory = Memory(arguments)
         self.now, self.at = "shared", 0
-        self.places: dict[Value, Place] = {}
+        self.places: dict[Value, Strided] = {}
         self.results: dict[Value, list[int]] = {}
         for index, argument in enumerate(arguments):
             if argument.value is not None:
@@ -52,11 +52,11 @@ class Layout:
                 self.results.setdefault(argument.result, []).append(index)
         left = {v for v, indices in self.results.items() if any(map(self.carried, indices))}
         self.fusion = Fusion(sections, self.results, left)
-        self._kept: dict[Value, Place] = {}
+        self._kept: dict[Value, Strided] = {}
 
     # ---- where results go ------------------------------------------------------------------------
 
-    def allocate(self, value: Value) -> Place:
+    def allocate(self, value: Value) -> Strided:
         """Where the result of an instruction goes."""
         if value in self.places:
             return self.places[value]
@@ -66,19 +66,19 @@ class Layout:
             whole, start = self.fusion.inside[value]
             place = self.allocate(whole).part(whole.settings[0], start)
         else:
-            place = Place(self._buffer(value), 0, packed(value.shape))
+            place = Strided(self._buffer(value), 0, packed(value.shape))
         self.places[value] = place
         return place
 
-    def argument(self, index: int, value: Value) -> Place:
+    def argument(self, index: int, value: Value) -> Strided:
         """The place of a value that is read from an argument, or written to it."""
-        return Place(index, 0, self.arguments[index].strides or packed(value.shape))
+        return Strided(index, 0, self.arguments[index].strides or packed(value.shape))
 
     def carried(self, index: int) -> bool:
         """Does the next step read what is written to this argument?"""
         return self.arguments[index].name[0] in _LEFT
 
-    def aside(self, value: Value) -> Place:
+    def aside(self, value: Value) -> Strided:
         """Room for a copy, side by side, that only the instruction that comes next needs."""
         if value.span != STEP:
             buffer = self._steady(value)
@@ -86,7 +86,7 @@ class Layout:
             buffer = self.memory.new(CHUNK, value.size)
         else:
             buffer = self.memory.temporary(self.now, value.size, self.at)
-        return Place(buffer, 0, packed(value.shape))
+        return Strided(buffer, 0, packed(value.shape))
 
     def _direct(self, value: Value) -> int | None:
         """The argument in whose memory a result is computed."""
@@ -118,7 +118,7 @@ class Layout:
 
     # ---- where operands are ----------------------------------------------------------------------
 
-    def place(self, value: Value) -> Place:
+    def place(self, value: Value) -> Strided:
         """Where a value that was computed, given, or is a view of such, lies."""
         if self.now in ("after", "sums") and self._fleeting(value):
             return self._copy_kept(value)
@@ -132,18 +132,18 @@ class Layout:
         self.places[value] = place
         return place
 
-    def broadcast(self, value: Value, rank: int) -> Place:
+    def broadcast(self, value: Value, rank: int) -> Strided:
         """An operand with as many axes as the result has."""
         place = self.place(value)
-        return Place(place.buffer, place.offset, repeated(value.shape, place.strides, rank))
+        return Strided(place.buffer, place.offset, repeated(value.shape, place.strides, rank))
 
-    def side_by_side(self, value: Value, place: Place) -> Place:
+    def side_by_side(self, value: Value, place: Strided) -> Strided:
         """A copy of it whose numbers lie side by side."""
         copy = self.aside(value)
         self.code.copy(self.now, value, place, copy)
         return copy
 
-    def straight(self, value: Value, leading: int) -> tuple[Place, int]:
+    def straight(self, value: Value, leading: int) -> tuple[Strided, int]:
         """A place whose last axes lie side by side, and the stride of those before them.
 
         Args:
@@ -168,18 +168,18 @@ class Layout:
             return False
         return self.arguments[place.buffer].name in self.rings
 
-    def _copy_kept(self, value: Value) -> Place:
+    def _copy_kept(self, value: Value) -> Strided:
         """A copy of it for the sections behind a chunk of steps."""
         if value not in self._kept:
             now, self.now = self.now, "through"
             source = self.place(value)
-            place = Place(self.memory.new(CHUNK, value.size), 0, packed(value.shape))
+            place = Strided(self.memory.new(CHUNK, value.size), 0, packed(value.shape))
             self.code.copy("through", value, source, place)
             self.now = now
             self._kept[value] = place
         return self._kept[value]
 
-    def _view(self, value: Value) -> Place | None:
+    def _view(self, value: Value) -> Strided | None:
         """A view as strides on what it looks at; None where strides cannot say it."""
         if value.op not in VIEWS:
             raise AssertionError(f"{value} is read before it is computed")
@@ -197,13 +197,13 @@ class Layout:
             strides = repeated(base.shape, around.strides, len(value.shape))
         else:
             strides = reshaped(base.shape, around.strides, value.shape)
-        return None if strides is None else Place(around.buffer, around.offset, strides)
+        return None if strides is None else Strided(around.buffer, around.offset, strides)
 
-    def _copied(self, value: Value) -> Place:
+    def _copied(self, value: Value) -> Strided:
         """A view that strides cannot say: its numbers, side by side."""
         base = value.inputs[0]
-        place = Place(self._buffer(value), 0, packed(value.shape))
-        like = Place(place.buffer, 0, packed(base.shape)) if value.op == "reshape" else place
+        place = Strided(self._buffer(value), 0, packed(value.shape))
+        like = Strided(place.buffer, 0, packed(base.shape)) if value.op == "reshape" else place
         section = self.fusion.phase.get(value, self.now)
         self.code.copy(section, base, self.place(base), like)
         return place

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from recurra.engine.assemble.strides import Place
+from recurra.engine.assemble.strides import Strided
 from recurra.engine.graph.values import Value
 
 __all__ = [
@@ -108,12 +108,12 @@ class Memory:
         for wide, start in self._ends.pop((phase, at), []):
             self._holes.setdefault((phase, wide), []).append(start)
 
-    def constant(self, number: float) -> Place:
+    def constant(self, number: float) -> Strided:
         """Where a number lies; 0.0 and -0.0 are two."""
         key = (number, math.copysign(1.0, number))
         index = self._constants.setdefault(key, len(self._constants))
         self.buffers[self._constants_at][1] = len(self._constants)
-        return Place(self._constants_at, index, ())
+        return Strided(self._constants_at, index, ())
 
     def constants(self) -> tuple[float, ...]:
         """The numbers of the argument behind all others: at least one."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-__all__ = ["Place", "merged", "packed", "repeated", "reshaped"]
+__all__ = ["Strided", "merged", "packed", "repeated", "reshaped"]
 
 Strides = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a value lies: axes of its shape at strides from an offset in a buffer.
+class Strided:
+    """Where a value is: axes of its shape at strides from an offset in a buffer.
 
     Args:
         buffer: which.
@@ -24,11 +24,11 @@ class Place:
     offset: int
     strides: Strides
 
-    def part(self, axis: int, start: int, step: int = 1) -> Place:
+    def part(self, axis: int, start: int, step: int = 1) -> Strided:
         """Of ``value[..., start::step, ...]`` along an axis."""
         offset = self.offset + start * self.strides[axis]
         strides = (d * step if at == axis else d for at, d in enumerate(self.strides))
-        return Place(self.buffer, offset, tuple(strides))
+        return Strided(self.buffer, offset, tuple(strides))
 
 
 def packed(shape: Sequence[int]) -> Strides:

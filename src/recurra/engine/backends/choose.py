@@ -6,18 +6,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from recurra.cells.base import Cell
 from recurra.engine.backends.checkpoints import in_windows
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE
 from recurra.engine.backends.torch_kernels import ATEN
-from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.call import Backend, Call, Result
 from recurra.errors import BackendError, nearest
-from recurra.states import Tree
 
-__all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "facts_of", "is_plain"]
+__all__ = ["BACKENDS", "Chosen", "check_backend", "choose"]
 
 
 class Chosen(NamedTuple):
@@ -38,20 +36,23 @@ BACKENDS = (NATIVE, ATEN, LOOP)
 """Fastest first; the last one runs everything."""
 
 
-def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
+def choose(cell: Cell, call: Call | None, forced: str | None) -> Chosen:
     """The first backend that can, and what is in the way of those before it.
+
+    Args:
+        cell: what runs.
+        call: the call; None for a cell of which none is known.
+        forced: the backend that is asked for, or None.
 
     Raises:
         BackendError: the one that is forced is unknown, or something is in its way.
     """
     check_backend(forced)
     obstacles: dict[str, str] = {}
-    if forced is not None and facts.one_step:
-        facts = facts._replace(one_step=False)
     for backend in BACKENDS:
         if forced not in (None, backend.name):
             continue
-        offer = _offer(backend, cell, facts)
+        offer = _offer(backend, cell, call, forced=forced is not None)
         if not isinstance(offer, str):
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer
@@ -60,15 +61,20 @@ def choose(cell: Cell, facts: Facts, forced: str | None) -> Chosen:
     )
 
 
-def _offer(backend: Backend, cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+def _offer(
+    backend: Backend, cell: Cell, call: Call | None, *, forced: bool
+) -> Callable[[], Result] | str:
     """What a backend says to a call, or to its windows if it does not keep states between them."""
-    offer = backend.offer(cell, facts)
-    call = facts.call
-    if isinstance(offer, str) or call is None or backend.checkpoints or _whole(call):
+    offer = backend.offer(cell, call)
+    if isinstance(offer, str) or call is None:
+        return offer
+    if not (forced or backend.one_step) and call.one_step:
+        return "there is one step, which costs less than a kernel for whole sequences"
+    if backend.checkpoints or _whole(call):
         return offer
 
     def part(window: Call) -> Result:
-        run = backend.offer(cell, facts._replace(call=window))
+        run = backend.offer(cell, window)
         assert not isinstance(run, str)
         return run()
 
@@ -94,20 +100,3 @@ def check_backend(forced: str | None) -> None:
     names = [backend.name for backend in BACKENDS]
     if forced not in names:
         raise BackendError(f"backend: no {forced!r}; {nearest(str(forced), names)}")
-
-
-def facts_of(call: Call) -> Facts:
-    """What the choice hangs on."""
-    return Facts(
-        plain=is_plain(call.inputs),
-        noise=call.noise is not None,
-        return_states=call.return_states,
-        return_named=call.return_named,
-        one_step=call.time == 1 and call.lengths is None and call.resets is None,
-        call=call,
-    )
-
-
-def is_plain(inputs: Tree) -> bool:
-    """Is the input one tensor ``[time, batch, features]``?"""
-    return isinstance(inputs, Tensor) and inputs.dim() == 3

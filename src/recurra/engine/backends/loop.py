@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Facts, Result
+from recurra.engine.call import Backend, Call, Result
 from recurra.engine.record.contract import check_step
 from recurra.errors import ShapeError
 from recurra.labels import collecting, of_rows, stacked
@@ -86,13 +86,14 @@ def _reading(cell: Cell) -> Callable[..., Any]:
     return step
 
 
-def _run(cell: Cell, call: Call) -> Result:
+def _run(cell: Cell, call: Call | None) -> Result:
+    assert call is not None
     step = steps_of(cell)
     return run_segments(call, step, step)
 
 
-def _offer(cell: Cell, facts: Facts) -> Callable[[], Result]:
-    return lambda: _run(cell, facts.of())
+def _offer(cell: Cell, call: Call | None) -> Callable[[], Result]:
+    return lambda: _run(cell, call)
 
 
 LOOP = Backend("loop", _offer)

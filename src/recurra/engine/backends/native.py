@@ -12,43 +12,43 @@ import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.call import Backend, Call, Facts, Result
-from recurra.engine.machine.arguments import Name, side_by_side
+from recurra.engine.call import Backend, Call, Result
+from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.pipeline import Recorded, given_of, recorded
+from recurra.engine.pipeline import CallKind, given_of, recorded
+from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.errors import dtype_name
 
-__all__ = ["NATIVE", "Ready", "ready"]
+__all__ = ["NATIVE", "Compiled", "compile_for"]
 
 _FLOATS = (torch.float32, torch.float64)
 
 
-class Ready(NamedTuple):
-    """A call that the machine can run.
+class Compiled(NamedTuple):
+    """The machine for a call, and the tensors that it reads.
 
     Args:
-        machine: with its programs.
-        given: the row inputs, by name.
+        machine: with the programs.
+        given: the row inputs, by slot.
         shared: what all rows share.
     """
 
     machine: Machine
-    given: list[tuple[Name, Tensor]]
+    given: list[tuple[Slot, Tensor]]
     shared: list[Tensor]
 
 
-def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
+def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
     """How the machine would run a call, or why it cannot."""
-    call = facts.call
     if call is not None and _empty(call):
-        return LOOP.offer(cell, facts)  # a step of no rows says what an empty result looks like
-    found = ready(cell, facts)
+        return LOOP.offer(cell, call)  # a step of no rows says what an empty result looks like
+    found = compile_for(cell, call)
     if isinstance(found, str):
         return found
-    return lambda: _run(facts.of(), *found)
+    return lambda: _run(call, found)
 
 
 def _empty(call: Call) -> bool:
@@ -58,18 +58,17 @@ def _empty(call: Call) -> bool:
     )
 
 
-def ready(cell: Cell, facts: Facts) -> Ready | str:
+def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
     """The machine for a call that has something to run, or why there is none."""
     reason = recurra_runtime.native_reason()
     if reason is not None:
         return f"recurra-runtime has no native module. {reason}"
-    if facts.return_named:
-        return "named values are asked for, which are read from the step itself"
-    call = facts.call
     if call is None and cell.takes_context:
         return f"{type(cell).__name__} reads a context, and none is given"
     if call is None:
         return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
+    if call.return_named:
+        return "named values are asked for, which are read from the step itself"
     given = given_of(call)
     why = other_modes() or _odd_inputs(given)
     if why is not None:
@@ -83,12 +82,13 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
                 shared[place] = tensor.to(dtype)
             elif tensor.dtype is not dtype or not tensor.is_cpu:
                 return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
-        return Ready(_machine(cell, record, call, given, shared, dtype), given, shared)
+        machine = record.machine(cell, _kind_of(call, given, shared, dtype))
+        return Compiled(machine, given, shared)
     except Unrecordable as problem:
         return str(problem)
 
 
-def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
+def _odd_inputs(given: list[tuple[Slot, Tensor]]) -> str | None:
     """What is odd about the tensors of a call, if anything is."""
     kinds = set()
     for (name, _), leaf in given:
@@ -104,22 +104,22 @@ def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
     return None if len(kinds) == 1 else "its inputs are of several types"
 
 
-def _run(
-    call: Call, machine: Machine, given: list[tuple[Name, Tensor]], shared: list[Tensor]
-) -> Result:
+def _run(call: Call | None, compiled: Compiled) -> Result:
+    assert call is not None
+    machine, given, shared = compiled
     dtype, count = machine.dtype, len(machine.plan.states)
-    tensors: dict[Name, Tensor] = {}
+    tensors: dict[Slot, Tensor] = {}
     for (kind, place), leaf in given:
         leaf = leaf.resolve_neg() if leaf.dtype is dtype else leaf.to(dtype)
-        lead = 2 if kind in ("x", "noise") else 1
-        name = ("from", place) if kind == "state" else (kind, place)
-        tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
+        if not contiguous_rows(leaf, LEADS.get(kind, 1)):
+            leaf = leaf.contiguous()
+        tensors["from" if kind == "state" else kind, place] = leaf
     for place, tensor in enumerate(shared):
         tensors["shared", place] = tensor.resolve_neg()
     initial = states.leaves(call.initial)
     if call.resets is not None:
         marks = call.resets
-        if call.reverse:  # the state begins anew behind a marked step, which is before the next one
+        if call.reverse:  # the state is reset after a marked step, which is before the next one
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])
         tensors["reset", 0] = marks.to(dtype).contiguous().unsqueeze(-1)
         tensors |= {
@@ -140,27 +140,20 @@ def _run(
     )
 
 
-def _machine(
-    cell: Cell,
-    record: Recorded,
-    call: Call,
-    given: list[tuple[Name, Tensor]],
-    shared: list[Tensor],
-    dtype: torch.dtype,
-) -> Machine:
-    wanted: tuple[Name, ...] | None = None
+def _kind_of(
+    call: Call, given: list[tuple[Slot, Tensor]], shared: list[Tensor], dtype: torch.dtype
+) -> CallKind:
+    wanted: tuple[Slot, ...] | None = None
     if torch.is_grad_enabled():
-        asked = [name for name, leaf in given if leaf.requires_grad]
+        asked = [slot for slot, leaf in given if leaf.requires_grad]
         asked += [("shared", place) for place, leaf in enumerate(shared) if leaf.requires_grad]
         if call.resets is not None:
             begin = enumerate(states.leaves(call.initial))
             asked += [("initial", place) for place, leaf in begin if leaf.requires_grad]
         if asked:
-            wanted = tuple([name for name in asked if name[0] != "state"])
+            wanted = tuple([slot for slot in asked if slot[0] != "state"])
     strides = tuple([tensor.stride() for tensor in shared])
-    return record.machine(
-        cell, wanted, strides, dtype, resets=call.resets is not None, all_states=call.return_states
-    )
+    return CallKind(wanted, strides, dtype, call.resets is not None, call.return_states)
 
 
 NATIVE = Backend("native", _offer, checkpoints=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from recurra.cells.base import Cell, Noise, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Facts, Result, tracing
+from recurra.engine.call import Backend, Call, Result, tracing
 from recurra.engine.torch_internals import transformed
 from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
@@ -26,7 +26,7 @@ __all__ = ["ATEN"]
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
-def _obstacle(cell: Cell, facts: Facts) -> str | None:
+def _obstacle(cell: Cell, call: Call | None) -> str | None:
     """Why torch's kernels cannot run this call, or None if they can."""
     if "step" in vars(cell):
         return f"this {type(cell).__name__} has a step of its own, set on the instance"
@@ -44,16 +44,16 @@ def _obstacle(cell: Cell, facts: Facts) -> str | None:
             "a transform of torch.func or forward-mode differentiation is at work, for which "
             "torch's kernels have no rule"
         )
-    if not facts.plain:
+    if call is None:
+        return None
+    if not isinstance(call.inputs, Tensor) or call.inputs.dim() != 3:
         return "the input is not one tensor [time, batch, features]"
-    if facts.noise:
+    if call.noise is not None:
         return "there is noise, which torch's kernels do not take"
-    if facts.return_named:
+    if call.return_named:
         return "named values are asked for, and torch's kernels give none"
-    if facts.return_states and form.kind == "lstm":
+    if call.return_states and form.kind == "lstm":
         return "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
-    if facts.one_step:
-        return "there is one step, which costs less than a kernel for whole sequences"
     return None
 
 
@@ -151,13 +151,14 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _run(cell: Cell, call: Call) -> Result:
+def _run(cell: Cell, call: Call | None) -> Result:
+    assert call is not None
     return run_segments(call, _rows_of(cell), steps_of(cell))
 
 
-def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
-    why = _obstacle(cell, facts)
-    return why if why is not None else lambda: _run(cell, facts.of())
+def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
+    why = _obstacle(cell, call)
+    return why if why is not None else lambda: _run(cell, call)
 
 
-ATEN = Backend("aten", _offer)
+ATEN = Backend("aten", _offer, one_step=False)

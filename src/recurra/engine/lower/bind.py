@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from recurra.engine.graph.values import HELD, STEP, Graph, Value
 from recurra.engine.lower.lowering import Lowered
-from recurra.engine.machine.arguments import Name
+from recurra.engine.plan.slots import Slot
 
 __all__ = ["bind"]
 
 
 def bind(
-    lowered: Lowered, names: Sequence[Name], *, resets: bool
-) -> tuple[Graph, dict[Name, Value], Value, list[Value]]:
+    lowered: Lowered, names: Sequence[Slot], *, resets: bool
+) -> tuple[Graph, dict[Slot, Value], Value, list[Value]]:
     """The graph with its inputs by name, and with resets where there are any."""
     graph = Graph()
-    inputs: dict[Name, Value] = {}
+    inputs: dict[Slot, Value] = {}
     swapped: dict[Value, Value] = {}
     moving: set[Value] = set()  # what hangs on the state
     reset = None
@@ -33,7 +33,7 @@ def bind(
                 moving.add(swapped[value])
             continue
         kind, place = value.settings[0]
-        name = names[place] if kind == "given" else ("shared", place)
+        name: Slot = names[place] if kind == "given" else ("shared", place)
         own = inputs[name] = graph.input(name, value.shape, value.span)
         if name[0] == "state":
             if reset is not None:

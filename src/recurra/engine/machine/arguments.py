@@ -1,4 +1,4 @@
-"""A program of the native machine, as it is called: rows in time, arguments, memory."""
+"""A program as the native machine is called with it: rows in time, addresses, strides."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from torch import Tensor
 
 from recurra.engine.assemble import Assembled
 from recurra.engine.machine.threads import share_threads
+from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.torch_internals import address_of
 from recurra.lengths import within
 from recurra_runtime.backend import core
 
 __all__ = [
-    "Form",
-    "Name",
-    "Program",
-    "Rows",
-    "Windows",
+    "ArgumentTable",
+    "Executable",
+    "Schedule",
+    "WindowedCall",
     "block_of",
-    "side_by_side",
+    "contiguous_rows",
     "threads_for",
 ]
-
-Name = tuple[str, int]
 
 # Rows of a chunk, between whose parts values are kept; and of a window, which fits the cache.
 _CHUNK, _WINDOW = 256, 32
@@ -35,12 +33,10 @@ _CHUNK, _WINDOW = 256, 32
 _SHARED_FROM = 2e6
 # Bytes of a block that torch has sooner than the workspace.
 _SMALL = 1 << 16
-# Axes in front of a row's features, of what a call is given.
-_LEADS = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
 
 
-class Rows(NamedTuple):
-    """How the rows of a call lie in time.
+class Schedule(NamedTuple):
+    """Which rows run which steps, in which order, on how many threads.
 
     Args:
         time: steps.
@@ -57,12 +53,12 @@ class Rows(NamedTuple):
     reverse: bool
     threads: int
 
-    def window(self, start: int, stop: int) -> Rows:
+    def window(self, start: int, stop: int) -> Schedule:
         """Some of the steps."""
         if (start, stop) == (0, self.time):
             return self
         lengths = None if self.lengths is None else within(self.lengths, start, stop)
-        return Rows(stop - start, self.batch, lengths, self.reverse, self.threads)
+        return Schedule(stop - start, self.batch, lengths, self.reverse, self.threads)
 
     def windows(self, size: int) -> list[tuple[int, int]]:
         """First and last step (and one) of windows of so many steps, as time runs."""
@@ -76,7 +72,7 @@ class Rows(NamedTuple):
         return self.threads if self.batch >= self.threads else 1
 
     def dealt(self) -> tuple[Tensor | None, Tensor | None]:
-        """Lengths and rows in the order of the threads: each gets long and short ones."""
+        """Lengths and row numbers in the order of the threads: each gets long and short rows."""
         if self.lengths is None:
             return None, None
         order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
@@ -85,8 +81,8 @@ class Rows(NamedTuple):
         return self.lengths[order], order
 
 
-class Program:
-    """A verified program and the slots of its arguments.
+class Executable:
+    """A verified program, and where its arguments stand in a call.
 
     Args:
         assembled: its parts.
@@ -108,11 +104,11 @@ class Program:
         self.blank = [0] * (self.width * (len(self.slots) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
 
-    def of_one_row(self, places: Iterable[tuple[Name | str, int, int]]) -> list[int]:
+    def of_one_row(self, places: Iterable[tuple[Slot | str, int, int]]) -> list[int]:
         """The arguments of a call of one row.
 
         Args:
-            places: names, addresses, and distances of steps; names that it has not are left out.
+            places: slot, address and stride of a step of each; slots it does not have are skipped.
         """
         flat = self.blank.copy()
         for name, address, step in places:
@@ -123,19 +119,19 @@ class Program:
 
     def run(
         self,
-        rows: Rows,
+        rows: Schedule,
         flat: list[int],
         *,
         descending: bool,
-        windows: Windows | None = None,
+        windows: WindowedCall | None = None,
         chunk: int = _CHUNK,
         window: int = _WINDOW,
     ) -> None:
-        """Call the machine with arguments in their slots.
+        """Run the program.
 
         Args:
             rows: of the call.
-            flat: the arguments, ``width`` numbers each.
+            flat: its arguments, ``width`` numbers each.
             descending: whether steps run from last to first.
             windows: the call that this is a window of; None if it is a whole one.
             chunk: rows between whose parts values are kept.
@@ -143,7 +139,7 @@ class Program:
         """
         lengths, order = rows.dealt()
         share = -(-rows.batch // rows.slices)
-        told = [
+        call = [
             rows.time,
             rows.batch,
             0 if lengths is None else lengths.data_ptr(),
@@ -155,36 +151,36 @@ class Program:
             *flat,
         ]
         if windows is None:
-            self._made.run(self._doubles, told)
+            self._made.run(self._doubles, call)
             return
         if windows.running is None:
-            windows.running = self._windows_of(self._made, self._doubles, told)
-        windows.running.run(told)
+            windows.running = self._windows_of(self._made, self._doubles, call)
+        windows.running.run(call)
 
 
-class Windows:
+class WindowedCall:
     """A call of one program that comes in windows of steps, all of the same rows.
 
     What all rows share is packed for the first window alone; sums over rows go on from window to
-    window, and are told at the end.
+    window, and are written at the end.
     """
 
     def __init__(self) -> None:
         self.running: Any = None
 
     def end(self) -> None:
-        """No window is to come: sums over rows lie where the arguments of the first one said."""
+        """After the last window: write the sums where the arguments of the first one said."""
         if self.running is not None:
             self.running.end()
 
 
 def threads_for(operations: float) -> int:
-    """How many threads are worth their coming for so much work."""
+    """How many threads so many operations are worth."""
     return max(1, min(torch.get_num_threads(), int(operations / _SHARED_FROM)))
 
 
 def block_of(count: int) -> Tensor:
-    """So many bytes, which go back to the machine's workspace when nobody holds them any more."""
+    """Bytes of the workspace, returned to it when the tensor is freed."""
     if count < _SMALL:
         return torch.empty(count, dtype=torch.uint8, device="cpu")
     native = core()
@@ -192,8 +188,8 @@ def block_of(count: int) -> Tensor:
     return torch.from_numpy(native.keep(count))
 
 
-def side_by_side(tensor: Tensor, lead: int) -> bool:
-    """Do the features of a row lie side by side?"""
+def contiguous_rows(tensor: Tensor, lead: int) -> bool:
+    """Are the features of each row contiguous?"""
     if tensor.is_contiguous():
         return True
     size = 1
@@ -206,23 +202,23 @@ def side_by_side(tensor: Tensor, lead: int) -> bool:
     return True
 
 
-class Form:
-    """The arguments of a program but for their addresses.
+class ArgumentTable:
+    """Strides of a program's arguments for calls of one size; addresses are filled in by a call.
 
     Args:
         program: whose they are.
-        given: what comes from outside of the call, by name: found where its tensor says.
+        given: slots of what the caller passes; their strides are those of the tensor.
     """
 
-    def __init__(self, program: Program, given: Sequence[Name]) -> None:
+    def __init__(self, program: Executable, given: Sequence[Slot]) -> None:
         self._slots, self._blank = program.slots, program.blank.copy()
         self._kind, self._zeros = program.constants.dtype, list[NDArray[Any]]()
         self._owned: list[tuple[int, int, int]] = []
-        self._given: list[tuple[int, Name, int]] = []
+        self._given: list[tuple[int, Slot, int]] = []
         for name in given:
             at = self._slots.get(name)
             if at is not None:
-                lead = _LEADS.get(name[0], 1)
+                lead = LEADS.get(name[0], 1)
                 self._blank[at + 5] = int(lead > 0)
                 self._given.append((at, name, lead))
 
@@ -237,21 +233,21 @@ class Form:
         ring: int = 0,
         mapped: int = 0,
     ) -> None:
-        """An argument that lies so many bytes behind the start of an owned tensor."""
+        """Bind an argument to a byte offset in a tensor that the call owns."""
         at = self._slots.get(name)
         if at is not None:
             self._owned.append((at, number, offset))
             self._blank[at + 1 : at + 6] = (step, row, shift, ring, mapped)
 
     def fill(
-        self, addresses: Sequence[int], given: Mapping[Name, Tensor], start: int = 0
+        self, addresses: Sequence[int], given: Mapping[Slot, Tensor], start: int = 0
     ) -> list[int]:
         """The arguments of a call.
 
         Args:
-            addresses: of what the call owns.
-            given: what it is given.
-            start: its first step among those of what is given.
+            addresses: of the tensors that the call owns.
+            given: the tensors that the caller passed.
+            start: the step of these that the call begins with.
         """
         flat = self._blank.copy()
         for at, number, offset in self._owned:
@@ -268,28 +264,28 @@ class Form:
                     flat[at + 2] = tensor.stride(0)
         return flat
 
-    def expect(self, name: Name, size: int) -> None:
-        """An argument that a call may place, in the caller's order of rows; else it is zeros."""
+    def expect(self, name: Slot, size: int) -> None:
+        """Declare an argument that ``place`` may bind; zeros where it does not."""
         at = self._slots.get(name)
         if at is not None:
             self._zeros.append(np.zeros(size, self._kind))
             self._blank[at : at + 6] = (self._zeros[-1].ctypes.data, 0, 0, 0, 0, 1)
 
     def place(
-        self, flat: list[int], name: Name, tensor: Tensor | None, start: int | None = None
+        self, flat: list[int], name: Slot, tensor: Tensor | None, start: int | None = None
     ) -> Tensor | None:
-        """One that was expected: of steps from ``start`` on, or of none.
+        """Bind an argument declared by ``expect``; ``start`` None: one value per row.
 
         Returns:
-            what is read, which has to live as long.
+            the tensor that is read, which must outlive the call.
         """
         at = self._slots.get(name)
         if tensor is None or at is None:
             return None
         tensor = tensor.resolve_neg()
-        if not side_by_side(tensor, 1 if start is None else 2):
+        if not contiguous_rows(tensor, 1 if start is None else 2):
             tensor = tensor.contiguous()
         step, row = (0, tensor.stride(0)) if start is None else tensor.stride()[:2]
-        behind = 0 if start is None else start * step * tensor.itemsize
-        flat[at : at + 3] = (address_of(tensor) + behind, step, row)
+        offset = 0 if start is None else start * step * tensor.itemsize
+        flat[at : at + 3] = (address_of(tensor) + offset, step, row)
         return tensor

@@ -1,4 +1,4 @@
-"""Run a machine's programs through time, and back: one function of torch that owns every buffer.
+"""The autograd Function around a machine: forward, backward, and every buffer of both.
 
 What the gradient reads again is written by the forward program where the backward one finds it, in
 memory that is kept between calls. With ``every`` steps to a window only the states between windows
@@ -15,26 +15,27 @@ import torch
 from torch import Tensor
 
 from recurra.engine.graph.values import HELD, STEP
-from recurra.engine.machine.arguments import Name, Rows, Windows, block_of
+from recurra.engine.machine.arguments import Schedule, WindowedCall, block_of
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.machine.saved_tensors import as_saved, lies_of
+from recurra.engine.machine.saved_tensors import as_saved, layouts_of
 from recurra.engine.plan.reference import through_time
+from recurra.engine.plan.slots import Slot
 from recurra.engine.torch_internals import address_of, apart, batched
 
 __all__ = ["run_through"]
 
 
 def run_through(
-    machine: Machine, rows: Rows, given: dict[Name, Tensor], every: int | None = None
+    machine: Machine, rows: Schedule, given: dict[Slot, Tensor], every: int | None = None
 ) -> tuple[Tensor, ...]:
     """Run a call.
 
     Args:
         machine: the programs for it.
         rows: of the call.
-        given: every input of the plan but states; what those begin with as ``("from", i)``.
+        given: every input of the plan by slot, but states; their first values as ``("from", i)``.
         every: steps of a window, between which alone states are kept for the gradient; None keeps
-            what the plan says of every step.
+            every step's saved values.
 
     Returns:
         y, the states at the end, and the states after all steps if they are wanted.
@@ -42,9 +43,9 @@ def run_through(
     if machine.learns:
         if every is not None and every >= rows.time:
             every = None
-        told = (machine, rows, every, tuple(given))
+        call = (machine, rows, every, tuple(given))
         found: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
-            told, *given.values()
+            call, *given.values()
         )
         return found
     return _Forward(machine, rows, given).whole()[0]
@@ -53,25 +54,24 @@ def run_through(
 class _Forward:
     """The forward program of a call, all at once or window by window."""
 
-    def __init__(self, machine: Machine, rows: Rows, given: dict[Name, Tensor]) -> None:
+    def __init__(self, machine: Machine, rows: Schedule, given: dict[Slot, Tensor]) -> None:
         self.machine, self.rows, self.given = machine, rows, given
         self.like = next(iter(given.values()))
-        self._windows: Windows | None = None
+        self._windows: WindowedCall | None = None
 
     def whole(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """All steps: the results, and what the gradient reads."""
-        own = self._told(self.rows)
+        own = self._outputs(self.rows)
         ends, block = self._steps(0, self.rows.time, self.given, own)
-        given_out = own
-        if self.machine.learns:  # what others do with it is not done to what the gradient reads
-            given_out = [apart(told) for told in own]
+        # What others do with the results is not done to what the gradient reads.
+        given_out = [apart(out) for out in own] if self.machine.learns else own
         return self._results(given_out, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
-        own = self._told(self.rows)
+        own = self._outputs(self.rows)
         state = [self.given["from", place] for place in range(len(self.machine.plan.states))]
-        begins, self._windows = [], Windows()
+        begins, self._windows = [], WindowedCall()
         for start, stop in self.rows.windows(size):
             begins.append(state)
             state, _ = self._steps(start, stop, self._from(state), own, start)
@@ -79,37 +79,38 @@ class _Forward:
 
     def again(self, start: int, stop: int, begin: list[Tensor]) -> list[Tensor]:
         """A window once more, for what its gradient reads."""
-        self._windows = self._windows or Windows()
-        own = self._told(self.rows.window(start, stop))
+        self._windows = self._windows or WindowedCall()
+        own = self._outputs(self.rows.window(start, stop))
         _, block = self._steps(start, stop, self._from(begin), own)
         return [*own, block]
 
-    def _from(self, state: list[Tensor]) -> dict[Name, Tensor]:
+    def _from(self, state: list[Tensor]) -> dict[Slot, Tensor]:
         return {**self.given, **{("from", place): part for place, part in enumerate(state)}}
 
-    def _told(self, rows: Rows) -> list[Tensor]:
-        """Memory of what is told of every step."""
-        return [self.like.new_empty_strided(*lie) for lie in self.machine.frame(rows).told]
+    def _outputs(self, rows: Schedule) -> list[Tensor]:
+        """Memory for the per-step outputs."""
+        layouts = self.machine.frame(rows).per_step
+        return [self.like.new_empty_strided(*layout) for layout in layouts]
 
     def _steps(
         self,
         start: int,
         stop: int,
-        given: dict[Name, Tensor],
+        given: dict[Slot, Tensor],
         own: list[Tensor],
-        behind: int = 0,
+        offset: int = 0,
     ) -> tuple[list[Tensor], Tensor]:
-        """Steps ``start`` to ``stop - 1``: the states at their end, and what is kept.
+        """Steps ``start`` to ``stop - 1``: the states at their end, and the block of saved values.
 
-        They go so many steps ``behind`` the start of what is told.
+        They are written at step ``offset`` of the per-step outputs.
         """
         machine = self.machine
         rows = self.rows.window(start, stop)
         frame = machine.frame(rows)
         block = block_of(frame.bytes)
-        ends = [self.like.new_empty_strided(*lie) for lie in frame.ends]
+        ends = [self.like.new_empty_strided(*layout) for layout in frame.ends]
         addresses = [
-            told.data_ptr() + behind * size for told, size in zip(own, frame.steps, strict=True)
+            out.data_ptr() + offset * size for out, size in zip(own, frame.steps, strict=True)
         ]
         addresses.append(block.data_ptr())
         addresses += [end.data_ptr() for end in ends]
@@ -118,22 +119,23 @@ class _Forward:
         return ends, block
 
     def _results(self, own: list[Tensor], ends: list[Tensor]) -> tuple[Tensor, ...]:
-        """What a call gives, of the memory that was filled."""
+        """The results of a call, as views of its buffers."""
         machine, rows = self.machine, self.rows
-        behind = 0 if rows.reverse else 1
+        first = 0 if rows.reverse else 1
         views = [
-            _part(told, behind, rows.time) if more else told
-            for told, (_, more) in zip(own, machine.outputs, strict=True)
+            _part(out, first, rows.time) if more else out
+            for out, (_, more) in zip(own, machine.outputs, strict=True)
         ]
         if rows.reverse and rows.lengths is not None:
-            # Behind the end of a row stands the state it began with, where zeros are due.
+            # After the end of a row stands its initial state, where zeros are due.
             views = [
                 _ended(view, rows) if more else view
                 for view, (_, more) in zip(views, machine.outputs, strict=True)
             ]
         # All states, or the one that is y; then y, where it is none.
-        y = views[machine.y_state if machine.all_states and machine.y_state is not None else -1]
-        if not machine.all_states:
+        every = machine.plan.return_states
+        y = views[machine.y_state if every and machine.y_state is not None else -1]
+        if not every:
             return (y, *ends)
         return (y, *ends, *(apart(view) if view is y else view for view in views[: len(ends)]))
 
@@ -143,9 +145,9 @@ class _Through(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, told: tuple[Machine, Rows, int | None, tuple[Name, ...]], *tensors: Tensor
+        ctx: Any, call: tuple[Machine, Schedule, int | None, tuple[Slot, ...]], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        machine, rows, every, names = told
+        machine, rows, every, names = call
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
         if every is None:
             found, kept = forward.whole()
@@ -154,15 +156,15 @@ class _Through(torch.autograd.Function):
             kept = [state for begin in begins for state in begin]
         # What others change of what they gave is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
-        ctx.lies = lies_of([*tensors, *kept])
-        ctx.told = told
+        ctx.layouts = layouts_of([*tensors, *kept])
+        ctx.call = call
         ctx.set_materialize_grads(False)
         return found
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        machine, rows, every, names = ctx.told
-        tensors = as_saved(ctx.saved_tensors, ctx.lies)
+        machine, rows, every, names = ctx.call
+        tensors = as_saved(ctx.saved_tensors, ctx.layouts)
         given, kept = dict(zip(names, tensors, strict=False)), tensors[len(names) :]
         if torch.is_grad_enabled() or batched(*grads):
             results = _again(machine, rows, given, grads)
@@ -186,8 +188,8 @@ class _Backward:
     def __init__(
         self,
         machine: Machine,
-        rows: Rows,
-        given: dict[Name, Tensor],
+        rows: Schedule,
+        given: dict[Slot, Tensor],
         grads: Sequence[Tensor | None],
         *,
         whole: bool,
@@ -196,47 +198,47 @@ class _Backward:
         self.machine, self.rows, self.given, self.program = machine, rows, given, machine.backward
         self.like = next(iter(given.values()))
         count = len(machine.plan.states)
-        # What comes in for each step, and what for the states at the end of a window.
-        self.stepped: list[tuple[Name, Tensor | None]] = [(("dy", 0), grads[0])]
-        if machine.all_states:
+        # Incoming gradients of each step, and of the states at the end of a window.
+        self.stepped: list[tuple[Slot, Tensor | None]] = [(("dy", 0), grads[0])]
+        if machine.plan.return_states:
             self.stepped += [
                 (("dstates", place), grad) for place, grad in enumerate(grads[1 + count :])
             ]
-        self.ends: list[tuple[Name, Tensor | None]] = [
+        self.ends: list[tuple[Slot, Tensor | None]] = [
             (("dfrom", place), grad) for place, grad in enumerate(grads[1 : 1 + count])
         ]
-        self.results: dict[Name, Tensor] = {}
-        self._windows = None if whole else Windows()
-        for name, span, lie in machine.frame(rows).gradients:
-            result = self.results[name] = self.like.new_empty_strided(*lie)
-            if span == HELD:  # what a row of no steps holds is not computed
+        self.results: dict[Slot, Tensor] = {}
+        self._windows = None if whole else WindowedCall()
+        for name, span, layout in machine.frame(rows).gradients:
+            result = self.results[name] = self.like.new_empty_strided(*layout)
+            if span == HELD:  # nothing is written for a row of no steps
                 result.zero_()
 
-    def end(self) -> dict[Name, Tensor]:
-        """The gradients, when all steps are through."""
+    def end(self) -> dict[Slot, Tensor]:
+        """The gradients, after all steps."""
         if self._windows is not None:
             self._windows.end()
         return self.results
 
     def steps(self, start: int, stop: int, kept: Sequence[Tensor]) -> None:
-        """Steps ``stop - 1`` to ``start``, the next that are due; they are added to the results."""
+        """Steps ``stop - 1`` to ``start``, the next ones back; sums are added to the results."""
         machine = self.machine
         rows = self.rows.window(start, stop)
         frame = machine.frame(rows)
         block = block_of(frame.back_bytes)
-        begins = [self.like.new_empty_strided(*lie) for lie in frame.ends]
+        begins = [self.like.new_empty_strided(*layout) for layout in frame.ends]
         addresses = [address_of(tensor) for tensor in (*kept, block)]
         addresses += [begin.data_ptr() for begin in begins]
-        held: dict[Name, Tensor] = {}
+        held: dict[Slot, Tensor] = {}
         for name, span, (_, strides) in frame.gradients:
-            part, behind = self.results[name], 0
+            part, offset = self.results[name], 0
             if span == STEP:
-                behind = start * strides[0] * part.itemsize
+                offset = start * strides[0] * part.itemsize
             elif span == HELD and self._windows is not None:
                 part = held[name] = torch.zeros_like(part)
-            addresses.append(part.data_ptr() + behind)
+            addresses.append(part.data_ptr() + offset)
         flat = frame.back.fill(addresses, self.given, start)
-        # What has to live until it is read.
+        # What must outlive the call.
         hold = [frame.back.place(flat, *grad, start) for grad in self.stepped]
         hold += [frame.back.place(flat, *grad) for grad in self.ends]
         self.ends = [(("dfrom", place), begin) for place, begin in enumerate(begins)]
@@ -248,8 +250,8 @@ class _Backward:
 
 
 def _again(
-    machine: Machine, rows: Rows, given: dict[Name, Tensor], grads: Sequence[Tensor | None]
-) -> dict[Name, Tensor]:
+    machine: Machine, rows: Schedule, given: dict[Slot, Tensor], grads: Sequence[Tensor | None]
+) -> dict[Slot, Tensor]:
     """The gradients in plain torch: they have gradients themselves, and know torch's transforms."""
     names = [name for name, tensor in given.items() if tensor.requires_grad]
     with torch.enable_grad():
@@ -260,7 +262,6 @@ def _again(
             rows.lengths,
             rows.reverse,
             given,
-            machine.all_states,
         )
     pairs = [
         (out, grad)
@@ -284,8 +285,8 @@ def _part(whole: Tensor, start: int, steps: int) -> Tensor:
     return whole.narrow(0, start, steps).data
 
 
-def _ended(values: Tensor, rows: Rows) -> Tensor:
-    """A copy with zeros right behind the end of each row."""
+def _ended(values: Tensor, rows: Schedule) -> Tensor:
+    """A copy with zeros in the step after the end of each row."""
     assert rows.lengths is not None
     copy = values.clone()
     short = (rows.lengths < rows.time).nonzero().flatten()

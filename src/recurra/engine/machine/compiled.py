@@ -1,4 +1,4 @@
-"""A planned step as two programs of the native machine, and where all lies in a call of them."""
+"""A planned step as two programs of the native machine, and the memory of a call of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
 from recurra.engine.graph.values import HELD, SHARED, STEP, Value
-from recurra.engine.machine.arguments import Form, Name, Program, Rows, threads_for
+from recurra.engine.machine.arguments import ArgumentTable, Executable, Schedule, threads_for
 from recurra.engine.plan.phases import Plan
+from recurra.engine.plan.slots import Kind, Slot
 
 __all__ = ["Frame", "Machine", "dense"]
 
-Lie = tuple[tuple[int, ...], tuple[int, ...]]
+Strided = tuple[tuple[int, ...], tuple[int, ...]]
 """Shape and strides of a tensor."""
 
-# Sizes of calls that are known at a time.
+# Call sizes whose frames are kept at a time.
 _MOST_FRAMES = 64
 
 
@@ -31,7 +32,6 @@ class Machine:
         plan: of the step.
         strides: of the shared inputs, in order.
         dtype: of all numbers.
-        all_states: whether the states after all steps are wanted.
     """
 
     def __init__(
@@ -39,17 +39,16 @@ class Machine:
         plan: Plan,
         strides: Sequence[tuple[int, ...]],
         dtype: torch.dtype,
-        all_states: bool,
     ) -> None:
-        self.plan, self.dtype, self.all_states = plan, dtype, all_states
+        self.plan, self.dtype = plan, dtype
         self.strides = tuple(strides)
         self.learns = plan.backward is not None
-        # y that is a part of the state lies among the states.
+        # A y that is a leaf of the state is stored as that leaf.
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
         places = range(len(plan.states))
-        self._numbers = [p for p in places if all_states or p == self.y_state]
+        self._numbers = [p for p in places if plan.return_states or p == self.y_state]
         self.outputs = [(plan.states[place], 1) for place in self._numbers]
-        """What a call gives of every step: states, then y if it is none; and steps more of them."""
+        """Per-step outputs: states, then y if it is no state; and how many extra steps each has."""
         if self.y_state is None:
             self.outputs.append((plan.y, 0))
         self.gradients = [
@@ -57,24 +56,24 @@ class Machine:
             for name, value in plan.gradients.items()
             if name[0] != "state"
         ]
-        """Names of what gets a gradient, the gradient, and how it lies; None: side by side."""
-        self.forward = Program(_forward(self), dtype)
-        self.backward = Program(_backward(self), dtype) if self.learns else None
+        """Slot, gradient and strides (None: contiguous) of each input that gets a gradient."""
+        self.forward = Executable(_forward(self), dtype)
+        self.backward = Executable(_backward(self), dtype) if self.learns else None
         self._frames: dict[tuple[int, int, bool], Frame] = {}
 
-    def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Rows:
-        """The rows of a call, shared by no more threads than it is worth."""
+    def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Schedule:
+        """The schedule of a call, on as many threads as its work is worth."""
         work = self.forward.flops * time * batch
         if self.backward is not None:
             work = (work + self.backward.flops * time * batch) / 2
-        return Rows(time, batch, lengths, reverse, threads_for(work))
+        return Schedule(time, batch, lengths, reverse, threads_for(work))
 
     def state_number(self, place: int) -> int | None:
-        """Which of what is told a state is, if it is told."""
+        """Index of a state among the per-step outputs, or None."""
         return self._numbers.index(place) if place in self._numbers else None
 
-    def frame(self, rows: Rows) -> Frame:
-        """Where everything lies in calls of such rows."""
+    def frame(self, rows: Schedule) -> Frame:
+        """The memory layout of calls of this size."""
         key = (rows.time, rows.batch, rows.reverse)
         known = self._frames.get(key)
         if known is None:
@@ -83,16 +82,16 @@ class Machine:
             known = self._frames[key] = Frame(self, *key)
         return known
 
-    def _gradient_strides(self, name: Name, value: Value) -> tuple[int, ...] | None:
+    def _gradient_strides(self, name: Slot, value: Value) -> tuple[int, ...] | None:
         strides = self.input_strides(name) if value.span == SHARED else None
         return strides if strides is not None and dense(value.shape, strides) else None
 
-    def input_strides(self, name: Name) -> tuple[int, ...] | None:
-        """How a shared input lies; None: side by side."""
+    def input_strides(self, name: Slot) -> tuple[int, ...] | None:
+        """Strides of a shared input; None: contiguous."""
         return self.strides[name[1]] if name[0] == "shared" else None
 
 
-def _argument(machine: Machine, name: Name, value: Value) -> Argument:
+def _argument(machine: Machine, name: Slot, value: Value) -> Argument:
     strides = machine.input_strides(name)
     size = value.size if strides is None else _extent(value.shape, strides)
     return Argument(name, size, value, strides)
@@ -122,10 +121,10 @@ def _forward(machine: Machine) -> Assembled:
         for place, value in enumerate(plan.saved)
     ]
     padded = [("y", 0)] if machine.y_state is None else [("state_out", machine.y_state)]
-    if machine.all_states:
+    if plan.return_states:
         every = [("state_out", place) for place in range(len(plan.states))]
         padded += [name for name in every if name not in padded]
-    rings = [] if machine.learns else _ends("state", len(plan.states))
+    rings = [] if machine.learns else _ends("state", "state_out", len(plan.states))
     return assemble(plan.forward, arguments, carries, padded, rings)
 
 
@@ -133,7 +132,7 @@ def _backward(machine: Machine) -> Assembled:
     plan = machine.plan
     assert plan.backward is not None
     read = _read(plan.backward) | set(plan.gradients.values())
-    there: dict[Name, Value] = {n: v for n, v in plan.inputs.items() if n[0] != "dstate"}
+    there: dict[Slot, Value] = {n: v for n, v in plan.inputs.items() if n[0] != "dstate"}
     there |= {("saved", place): value for place, value in enumerate(plan.saved)}
     there |= {("state_out", place): value for place, value in enumerate(plan.states)}
     if machine.y_state is None:
@@ -159,12 +158,14 @@ def _backward(machine: Machine) -> Assembled:
         arguments.append(Argument(("d", name), value.size, None, strides, value))
         if value.span == STEP:
             padded.append(("d", name))
-    return assemble(plan.backward, arguments, carries, padded, _ends("dstate", len(plan.states)))
+    return assemble(
+        plan.backward, arguments, carries, padded, _ends("dstate", "dstate_out", len(plan.states))
+    )
 
 
-def _ends(name: str, count: int) -> list[Name]:
-    """What a step reads of the one before, and leaves for the next."""
-    return [(kind, place) for place in range(count) for kind in (name, f"{name}_out")]
+def _ends(into: Kind, out: Kind, count: int) -> list[Slot]:
+    """The slots by which states come in and go out."""
+    return [(kind, place) for place in range(count) for kind in (into, out)]
 
 
 def _read(sections: Any) -> set[Value]:
@@ -174,11 +175,11 @@ def _read(sections: Any) -> set[Value]:
 
 
 class Frame:
-    """Where everything lies in calls of so many steps and rows.
+    """The memory layout of calls of one size.
 
-    Owned going forward: what is told of every step (``machine.outputs``), the block, the states at
-    the end. Going back: the same without the ends, then the memory of the states' gradients, their
-    gradients at the beginning, and the other gradients in the plan's order.
+    A forward call owns the per-step outputs (``machine.outputs``), the block of saved values and
+    the last states. A backward call reads the same without the last states; it owns the block of
+    the states' gradients, the gradients of the first states, and the others in the plan's order.
 
     Args:
         machine: whose programs they are.
@@ -192,15 +193,16 @@ class Frame:
         states = range(len(plan.states))
         inner = ("dy", "dstate", "dstates", "state")
         given = [name for name in plan.inputs if name[0] not in inner]
-        begins = [("from", place) for place in states]
+        begins: list[Slot] = [("from", place) for place in states]
         block = len(machine.outputs)
         self.bytes = self.back_bytes = 0
         self.steps = [value.size * batch * self._size_of for value, _ in machine.outputs]
-        """Bytes of a step of what is told of every step."""
-        self.told = [_lying(time + more, batch, *value.shape) for value, more in machine.outputs]
-        """What is told of every step; a state has a step more, in front or behind: what the first
-        one begins with."""
-        self.ends = [_lying(batch, *value.shape) for value in plan.states]
+        """Bytes of one step of each per-step output."""
+        self.per_step = [
+            _contiguous(time + more, batch, *value.shape) for value, more in machine.outputs
+        ]
+        """Layout of the per-step outputs; a state's has one extra step for its initial value."""
+        self.ends = [_contiguous(batch, *value.shape) for value in plan.states]
         leads = {STEP: (time, batch), HELD: (batch,), SHARED: ()}
         self.gradients = [
             (
@@ -208,17 +210,17 @@ class Frame:
                 value.span,
                 (value.shape, strides)
                 if strides is not None
-                else _lying(*leads[value.span], *value.shape),
+                else _contiguous(*leads[value.span], *value.shape),
             )
             for name, value, strides in machine.gradients
         ]
-        """Names of what gets a gradient, what there is one of, and how it lies."""
-        self.forward = Form(machine.forward, [*given, *begins])
+        """Slot, span and layout of each gradient."""
+        self.forward = ArgumentTable(machine.forward, [*given, *begins])
         forms = [self.forward]
         if machine.backward is not None:
-            self.back = Form(machine.backward, given)
+            self.back = ArgumentTable(machine.backward, given)
             forms.append(self.back)
-        ahead, behind = (1, 0) if reverse else (0, 1)  # where a state is read, and left
+        read, left = (1, 0) if reverse else (0, 1)  # step offsets of a state: read and written
         for place, value in enumerate(plan.states):
             row = value.size
             step = batch * row
@@ -228,8 +230,8 @@ class Frame:
                 number, ring = block, 0 if machine.learns else 1
                 offset = self._reserve(step * (2 if ring else time + 1))
             for form in forms:
-                form.put(("state", place), number, offset, step, row, ahead, ring, mapped)
-                form.put(("state_out", place), number, offset, step, row, behind, ring, mapped)
+                form.put(("state", place), number, offset, step, row, read, ring, mapped)
+                form.put(("state_out", place), number, offset, step, row, left, ring, mapped)
             self.forward.put(("to", place), block + 1 + place, 0, 0, row, mapped=1)
         if machine.y_state is None:
             for form in forms:
@@ -241,19 +243,19 @@ class Frame:
             for form in forms:
                 form.put(("saved", place), block, offset, step, value.size)
         if machine.backward is not None:
-            self._going_back(machine, batch, block + 1, (behind, ahead))
+            self._going_back(machine, batch, block + 1, (left, read))
 
     def _going_back(
         self, machine: Machine, batch: int, number: int, shifts: tuple[int, int]
     ) -> None:
-        ahead, behind = shifts  # time runs the other way
+        read, left = shifts  # time runs the other way
         self.back.expect(("dy", 0), machine.plan.y.size)
         for place, value in enumerate(machine.plan.states):
             row, offset = value.size, self.back_bytes
             step = batch * row
             self.back_bytes += _lines(2 * step * self._size_of)
-            self.back.put(("dstate", place), number, offset, step, row, ahead, ring=1)
-            self.back.put(("dstate_out", place), number, offset, step, row, behind, ring=1)
+            self.back.put(("dstate", place), number, offset, step, row, read, ring=1)
+            self.back.put(("dstate_out", place), number, offset, step, row, left, ring=1)
             self.back.put(("dto", place), number + 1 + place, 0, 0, row, mapped=1)
             self.back.expect(("dfrom", place), row)
             self.back.expect(("dstates", place), row)
@@ -265,14 +267,14 @@ class Frame:
             self.back.put(("d", name), number + place, 0, step, row, mapped=mapped)
 
     def _reserve(self, count: int) -> int:
-        """So many numbers of the block, on lines of the cache of their own."""
+        """Space for numbers in the block, on cache lines of their own."""
         start = self.bytes
         self.bytes += _lines(count * self._size_of)
         return start
 
 
-def _lying(*shape: int) -> Lie:
-    """Numbers side by side."""
+def _contiguous(*shape: int) -> Strided:
+    """The layout of a contiguous tensor."""
     strides, size = [], 1
     for length in reversed(shape):
         strides.append(size)
@@ -281,15 +283,16 @@ def _lying(*shape: int) -> Lie:
 
 
 def _lines(count: int) -> int:
+    """Bytes, rounded up to whole cache lines."""
     return -(-count // 64) * 64
 
 
 def _extent(shape: Sequence[int], strides: Sequence[int]) -> int:
-    """Numbers from the first to the last."""
+    """Elements of memory from the first to the last."""
     return 1 + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
 
 
 @lru_cache(maxsize=4096)
 def dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Is every number of the memory used once?"""
+    """Is every element of the memory used exactly once?"""
     return _extent(shape, strides) == math.prod(shape) and 0 not in strides

@@ -1,7 +1,7 @@
-"""Tensors that are saved for a gradient, given back as they were saved.
+"""Tensors that are saved for a gradient, in the layout in which they were saved.
 
 Hooks on saved tensors (``torch.autograd.graph.saved_tensors_hooks``) may give back the same numbers
-in another layout or type; the machine reads them where they lay.
+in another layout or type; the machine reads them by the strides they had.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Lie", "as_saved", "lies_of"]
+__all__ = ["Layout", "as_saved", "layouts_of"]
 
-Lie = tuple[tuple[int, ...], torch.dtype] | None
+Layout = tuple[tuple[int, ...], torch.dtype] | None
 """Strides and type of a tensor; None of none."""
 
 
-def lies_of(tensors: Sequence[Tensor | None]) -> list[Lie]:
-    """How tensors lie."""
+def layouts_of(tensors: Sequence[Tensor | None]) -> list[Layout]:
+    """Strides and types of tensors."""
     return [None if tensor is None else (tensor.stride(), tensor.dtype) for tensor in tensors]
 
 
-def as_saved(tensors: Sequence[Any], lies: list[Lie]) -> Sequence[Any]:
-    """The tensors where they lie as told, and copies that do of the others."""
-    if lies_of(tensors) == lies:
+def as_saved(tensors: Sequence[Any], layouts: list[Layout]) -> Sequence[Any]:
+    """The tensors, copied where a hook changed their strides or type."""
+    if layouts_of(tensors) == layouts:
         return tensors
-    return [_laid(tensor, lie) for tensor, lie in zip(tensors, lies, strict=True)]
+    return [_with(layout, tensor) for tensor, layout in zip(tensors, layouts, strict=True)]
 
 
-def _laid(tensor: Tensor | None, lie: Lie) -> Tensor | None:
-    if tensor is None or lie is None or (tensor.stride(), tensor.dtype) == lie:
+def _with(layout: Layout, tensor: Tensor | None) -> Tensor | None:
+    if tensor is None or layout is None or (tensor.stride(), tensor.dtype) == layout:
         return tensor
-    strides, dtype = lie
+    strides, dtype = layout
     return tensor.new_empty_strided(tensor.shape, strides, dtype=dtype).copy_(tensor)

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from recurra.engine.graph.derive import derive
 from recurra.engine.graph.values import HELD, SHARED, STEP, SUMS, Graph, Value
 from recurra.engine.plan.min_cut import cut
+from recurra.engine.plan.slots import Slot
 
 __all__ = ["PHASES", "Plan", "Sections", "plan", "sections"]
 
@@ -106,63 +107,59 @@ def _needed(outputs: Iterable[Value], there: Collection[Value]) -> list[Value]:
 class Plan:
     """A step, planned.
 
-    Inputs are named by pairs: ``("x", i)``, ``("state", i)``, ``("context", i)``, ``("noise", i)``
-    (of a step), ``("held", i)`` (noise), ``("shared", i)``, ``("reset", 0)`` (1 where the state
-    starts anew), ``("initial", i)`` (with which), and going back ``("dy", 0)``, ``("dstate", i)``
-    (what comes back from the next step) and ``("dstates", i)`` (for the state after this step).
-
     Args:
         graph: of the step and, behind it, of its gradient.
-        inputs: by name.
+        inputs: by :mod:`slot <recurra.engine.plan.slots>`.
         y: the output.
         states: the new state's leaves.
         forward: its phases.
         backward: those of the gradient; None for a plan without.
         saved: values of the forward phases that are kept for it.
-        gradients: for the input of each name what comes back; those of states go to the step
-            before.
+        gradients: by the slot of an input, its gradient; those of states go to the step before.
+        return_states: whether the states after every step are wanted.
     """
 
     graph: Graph
-    inputs: Mapping[tuple[str, int], Value]
+    inputs: Mapping[Slot, Value]
     y: Value
     states: tuple[Value, ...]
     forward: Sections
     backward: Sections | None
     saved: tuple[Value, ...]
-    gradients: Mapping[tuple[str, int], Value]
+    gradients: Mapping[Slot, Value]
+    return_states: bool = False
 
 
 def plan(
     graph: Graph,
-    inputs: Mapping[tuple[str, int], Value],
+    inputs: Mapping[Slot, Value],
     y: Value,
     states: Sequence[Value],
-    wanted: Iterable[tuple[str, int]] | None = None,
+    wanted: Iterable[Slot] | None = None,
     *,
-    all_states: bool = False,
+    return_states: bool = False,
 ) -> Plan:
     """Plan a graph.
 
     Args:
         graph: of a step; it grows.
-        inputs: by name, as :class:`Plan` says.
+        inputs: by slot.
         y: the output.
         states: the new state's leaves.
         wanted: names of inputs whose gradients are wanted; None for no gradients.
-        all_states: whether the states after every step have gradients of their own.
+        return_states: whether the states after every step have gradients of their own.
     """
     inputs = dict(inputs)
     carried = [inputs["state", place] for place in range(len(states))]
     given = set(inputs.values())
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
-        return Plan(graph, inputs, y, tuple(states), forward, None, (), {})
-    cotangents = _cotangents(graph, inputs, y, states, all_states)
-    names = [("state", place) for place in range(len(states))]
+        return Plan(graph, inputs, y, tuple(states), forward, None, (), {}, return_states)
+    cotangents = _cotangents(graph, inputs, y, states, return_states)
+    names: list[Slot] = [("state", place) for place in range(len(states))]
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
-    gradients: dict[tuple[str, int], Value] = {}
+    gradients: dict[Slot, Value] = {}
     for name, gradient in zip(names, found, strict=True):
         if gradient is not None:
             gradients[name] = gradient
@@ -177,20 +174,22 @@ def plan(
     rest = [value for name, value in gradients.items() if name[0] != "state"]
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
-    return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients)
+    return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients, return_states)
 
 
 def _cotangents(
     graph: Graph,
-    inputs: dict[tuple[str, int], Value],
+    inputs: dict[Slot, Value],
     y: Value,
     states: Sequence[Value],
-    all_states: bool,
+    return_states: bool,
 ) -> dict[Value, Value]:
     """What comes in for each output, as more inputs; a value that is several gets their sum."""
-    outputs = [(("dstate", place), value) for place, value in enumerate(states)]
+    outputs: list[tuple[Slot, Value]] = [
+        (("dstate", place), value) for place, value in enumerate(states)
+    ]
     outputs.append((("dy", 0), y))
-    if all_states:
+    if return_states:
         outputs += [(("dstates", place), value) for place, value in enumerate(states)]
     found: dict[Value, Value] = {}
     for name, value in outputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +10,7 @@ from torch import Tensor
 from recurra.engine.graph.interpreter import evaluate
 from recurra.engine.graph.values import STEP
 from recurra.engine.plan.phases import Plan
+from recurra.engine.plan.slots import Slot
 
 __all__ = ["through_time"]
 
@@ -21,8 +21,7 @@ def through_time(
     batch: int,
     lengths: Tensor | None,
     reverse: bool,
-    given: Mapping[Any, Tensor],
-    all_states: bool,
+    given: Mapping[Slot, Tensor],
 ) -> tuple[Tensor, ...]:
     """Run a plan's forward instructions step by step, differentiably.
 
@@ -32,8 +31,7 @@ def through_time(
         batch: number of rows.
         lengths: of the rows, or None.
         reverse: the direction.
-        given: tensors by name; what states begin with as ``("from", i)``.
-        all_states: whether the states after every step are given too.
+        given: tensors by slot; what states begin with as ``("from", i)``.
 
     Returns:
         y, the states at the end, and the states after every step if they are wanted.
@@ -76,7 +74,7 @@ def through_time(
         ys.reverse()
         every.reverse()
     result = (torch.stack(ys), *state)
-    if all_states:
+    if plan.return_states:
         result += tuple(valid(torch.stack(leaves)) for leaves in zip(*every, strict=True))
     return result
 

@@ -9,7 +9,7 @@ from recurra.engine.graph.values import Graph, Value
 from recurra.engine.record.tape import Called, Seen
 from recurra.engine.record.unrecordable import Unrecordable
 
-__all__ = ["Lowering", "Operand", "Result", "Rules", "features"]
+__all__ = ["Lowering", "Operand", "Results", "Rules", "features"]
 
 
 class Operand(NamedTuple):
@@ -117,11 +117,11 @@ def features(seen: Seen) -> tuple[int, ...]:
     return tuple(size for axis, size in enumerate(seen.shape) if axis != seen.axis)
 
 
-Result = Value | tuple[Value, ...]
-_Rule = TypeVar("_Rule", bound=Callable[..., Result])
+Results = Value | tuple[Value, ...]
+_Rule = TypeVar("_Rule", bound=Callable[..., Results])
 
 
-class Rules(dict[str, Callable[..., Result]]):
+class Rules(dict[str, Callable[..., Results]]):
     """Rules by the name of their operation.
 
     A rule gets the :class:`Lowering` and the arguments of the call, tensors as :class:`Operand`. It

@@ -7,12 +7,9 @@ import torch
 
 import recurra
 from recurra.cells.base import cell_by_name, cell_names
-from recurra.engine.backends.choose import facts_of
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.call import prepare
-from recurra.engine.lower.bind import bind
-from recurra.engine.pipeline import given_of, recorded
-from recurra.engine.plan.phases import plan
+from recurra.engine.pipeline import given_of, planned_step, recorded
 from recurra.engine.plan.reference import through_time
 from recurra.states import leaves, map_tree
 
@@ -32,18 +29,15 @@ def test_interpreter_is_loop(name, norm, reverse):
         cell.example_input(1),
     )
     state = map_tree(lambda leaf: torch.randn_like(leaf), cell.initial_state(4))
-    call = prepare(
-        cell, x, state, lengths=LENGTHS, context=None, noise=None, resets=None, reverse=reverse,
-        return_states=False, return_named=False,
-    )  # fmt: skip
-    run = LOOP.offer(cell, facts_of(call))()
+    call = prepare(cell, x, state, lengths=LENGTHS, reverse=reverse)
+    run = LOOP.offer(cell, call)()
     wanted = [run.outputs, *leaves(run.state)]
     given = given_of(call)
     record = recorded(cell, call, given)
-    planned = plan(*bind(record.lowered, record.names, resets=False), {})
+    planned = planned_step(record.lowered, record.names, ())
     tensors = {("from" if n == "state" else n, i): leaf for (n, i), leaf in given}
     tensors |= {("shared", i): value for i, value in enumerate(record.shared(cell))}
-    found = through_time(planned, 6, 4, LENGTHS, reverse, tensors, False)
+    found = through_time(planned, 6, 4, LENGTHS, reverse, tensors)
     weights = [torch.randn_like(out) for out in wanted]
     sources = [*leaves(x), *cell.parameters()]
     grads = []
