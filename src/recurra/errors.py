@@ -4,11 +4,16 @@
 
     RecurraError
     ├── ShapeError        a tensor, a length or a state does not fit
+    │   └── InputTypeError    something else stands where one is due
     ├── SettingError      an unknown setting, or a value it cannot take
+    │   └── SettingTypeError  a value of another type
     ├── BackendError      a backend was forced that cannot run this call
     ├── DataError         a user's file or sequence cannot be read as asked
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
     └── RunError          a training run cannot go on
+
+Each is also what Python and torch raise there: ShapeError and SettingError are ValueErrors,
+ShapeError is a RuntimeError too, and an error of types a TypeError.
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -17,6 +22,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from recurra.synonyms import SYNONYMS
 
@@ -24,13 +30,16 @@ __all__ = [
     "ArtifactError",
     "BackendError",
     "DataError",
+    "InputTypeError",
     "RecurraError",
     "RunError",
     "SettingError",
+    "SettingTypeError",
     "ShapeError",
     "dtype_name",
     "kind_of",
     "nearest",
+    "symbols_hint",
 ]
 
 
@@ -38,12 +47,20 @@ class RecurraError(Exception):
     """Base of every error that Recurra raises on purpose."""
 
 
-class ShapeError(RecurraError, ValueError):
+class ShapeError(RecurraError, ValueError, RuntimeError):
     """A tensor, a length or a state does not fit what it is used for."""
+
+
+class InputTypeError(ShapeError, TypeError):
+    """Something stands where a tensor, a length or a state is due, and is none."""
 
 
 class SettingError(RecurraError, ValueError):
     """A setting is unknown, or has a value it cannot take."""
+
+
+class SettingTypeError(SettingError, TypeError):
+    """A setting has a value of a type it cannot take."""
 
 
 class BackendError(RecurraError):
@@ -77,6 +94,16 @@ def kind_of(value: object) -> str:
 def dtype_name(dtype: object) -> str:
     """``float32`` for ``torch.float32``, as NumPy and people say it."""
     return str(dtype).removeprefix("torch.")
+
+
+def symbols_hint(given: Any) -> str:
+    """A sentence for a tensor of whole numbers where vectors are due; nothing for another one."""
+    if given.is_floating_point() or given.is_complex() or dtype_name(given.dtype) == "bool":
+        return ""
+    return (
+        " Whole numbers that stand for symbols become vectors first: recurra.TokenEmbedding, or "
+        "torch.nn.Embedding."
+    )
 
 
 _MANY = 30  # names that nobody reads, where one of them is near

@@ -34,15 +34,15 @@ def test_residual_by_hand():
 
 
 def test_residual_above_both_directions():
-    """Each half of `last` is read where its direction ends, the residual with it."""
+    """Each part of `last` is read where its direction ends, the residual with it; widths differ."""
     one = Recurrent(GRUCell(4, 4))
-    two = Bidirectional(GRUCell(4, 2), GRUCell(4, 2))
+    two = Bidirectional(GRUCell(4, 3), GRUCell(4, 1))
     got = Stack([one, two], residual=True)(X, lengths=[5, 2, 0])
     outputs = got.outputs
     wanted = torch.stack(
         [
-            torch.cat([outputs[4, 0, :2], outputs[0, 0, 2:]]),
-            torch.cat([outputs[1, 1, :2], outputs[0, 1, 2:]]),
+            torch.cat([outputs[4, 0, :3], outputs[0, 0, 3:]]),
+            torch.cat([outputs[1, 1, :3], outputs[0, 1, 3:]]),
             torch.zeros(4),
         ]
     )
