@@ -333,6 +333,7 @@ _SHAPED = frozenset(
         "as_strided",
         "narrow",
         "split_with_sizes",
+        "native_group_norm",
     ]
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+from torch import Tensor
+
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.record.tape import Called, Seen
 from recurra.engine.record.unrecordable import Unrecordable
@@ -19,11 +21,14 @@ class Operand(NamedTuple):
         value: in the graph; its shape is that of the tensor without the batch.
         axis: which axis of the tensor is the batch; None where there is none.
         rank: number of axes of the tensor.
+        known: the numbers of one that all rows share, for rules that cannot do without; those who
+            ask for them make them a part of the recording. None for one with rows.
     """
 
     value: Value
     axis: int | None
     rank: int
+    known: Callable[[], Tensor] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,10 +43,13 @@ class Lowering:
         graph: where instructions are added.
         call: the call.
         results: what was recorded of its results.
+        fixed: makes an input of numbers that are always the same.
     """
 
-    def __init__(self, graph: Graph, call: Called, results: list[Seen]) -> None:
-        self.graph, self.call, self.results = graph, call, results
+    def __init__(
+        self, graph: Graph, call: Called, results: list[Seen], fixed: Callable[[Tensor], Value]
+    ) -> None:
+        self.graph, self.call, self.results, self.fixed = graph, call, results, fixed
 
     @property
     def name(self) -> str:
@@ -88,6 +96,16 @@ class Lowering:
         return self.graph.apply(
             op, *(o if isinstance(o, Value) else self.fits(o) for o in operands)
         )
+
+    def curved(self, value: Value, *slopes: tuple[Any, Any]) -> Value:
+        """A value whose gradient to each operand is what comes in times the slope beside it."""
+        path: Value | None = None
+        for operand, slope in slopes:
+            if isinstance(operand, Operand):
+                slope = slope if isinstance(slope, Value) else self.graph.constant(slope)
+                part = self.apply("mul", operand, self.graph.stop(slope))
+                path = part if path is None else self.graph.apply("add", path, part)
+        return value if path is None else self.graph.route(value, path)
 
     def feature(self, operand: Operand, axis: int) -> int:
         """An axis of a tensor as an axis of features.

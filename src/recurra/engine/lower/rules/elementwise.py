@@ -63,12 +63,10 @@ def _mul(now: Lowering, a: Any, b: Any) -> Value:
 
 @RULES.of("div")
 def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
-    if rounding_mode not in (None, "floor"):
-        raise now.refuse(f"rounds by {rounding_mode!r}, for which there is no instruction")
     if not isinstance(b, Operand) and _power_of_two(b) and rounding_mode is None:
         return now.apply("mul", a, 1 / b)
     value = now.apply("div", a, b)
-    return now.apply("floor", value) if rounding_mode else value
+    return now.apply(rounding_mode, value) if rounding_mode else value
 
 
 def _value(now: Lowering, a: Any) -> Value:
