@@ -75,7 +75,10 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
         if not torch.allclose(
             got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True
         ):
-            raise Unrecordable("the recorded step gives other numbers than the step itself")
+            raise Unrecordable(
+                "the recorded step gives other numbers than the step itself; write what it does "
+                "with operations of torch alone"
+            )
 
 
 def check_gradients(

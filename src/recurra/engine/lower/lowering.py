@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recurra.engine.graph.values import SHARED, STEP, Graph, Value
 from recurra.engine.lower.rules import TABLE, Lowering, Operand, features
+from recurra.engine.record.instead import instead
 from recurra.engine.record.tape import Called, Recording, Ref
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.errors import dtype_name
@@ -124,7 +125,8 @@ class _Lowerer:
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, torch.int64):
                 raise Unrecordable(
-                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions"
+                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions; "
+                    "give it float32, float64, bool or int64"
                 )
             self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
 
@@ -157,18 +159,18 @@ class _Lowerer:
 
     def _lower(self, call: Called) -> None:
         results = [self.recording.seen[number] for number in call.outputs]
+        name = call.name
+        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
+        if rule is None:
+            raise Unrecordable(f"there is no instruction for {name} ({call.place}); {instead(name)}")
         for result in results:
             whole = result.dtype is torch.int64 and call.name in _WHOLE
             other = result.dtype.is_floating_point and result.dtype is not self.dtype
             if other or (result.dtype not in _DTYPES and not whole):
                 raise Unrecordable(
                     f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)} ({call.place})"
+                    f"instructions beside {dtype_name(self.dtype)} ({call.place}); {instead(name)}"
                 )
-        name = call.name
-        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
-        if rule is None:
-            raise Unrecordable(f"there is no instruction for {name} ({call.place})")
         now = Lowering(self.graph, call, results, self._fixed)
         args = _filled(call.args, self._operand)
         kwargs = {
@@ -180,18 +182,28 @@ class _Lowerer:
             found = rule(now, *args, **kwargs)
         except (TypeError, ValueError, IndexError, AttributeError) as problem:
             raise Unrecordable(
-                f"{name} is called in a way that has no instruction ({call.place}; {problem})"
+                f"{name} is called in a way that has no instruction ({call.place}; {problem}); "
+                f"{instead(name)}"
             ) from problem
         values = found if isinstance(found, tuple) else (found,)
         for number, result, value in zip(call.outputs, results, values, strict=True):
             shaped = self.graph.expand(value, features(result))
-            self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
+            self.rows[number] = self._stopped(call, shaped) if call.stops else shaped
+
+    def _stopped(self, call: Called, value: Value) -> Value:
+        """What was computed with gradients off; a tensor changed in place keeps the gradient it had."""
+        before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
+        same = before is not None and before.shape == value.shape
+        return self.graph.route(value, before) if same else self.graph.stop(value)
 
     def _output(self, number: int) -> Value:
         """A tensor that the step returns or names, of which each step has its own."""
         value = self.rows.get(number)
         if value is None:
-            raise Unrecordable("the step returns or names something that has no rows")
+            raise Unrecordable(
+                "the step returns or names something that has no rows; add it to what has, or "
+                "expand it to them"
+            )
         return self.graph.expand(value, value.shape, STEP)
 
     def _operand(self, number: int) -> Operand:
@@ -200,7 +212,10 @@ class _Lowerer:
         value = self.rows.get(number)
         if value is None:
             if seen.axis is not None:
-                raise Unrecordable("the step reads a tensor of the size of the batch from outside")
+                raise Unrecordable(
+                    "the step reads a tensor of the size of the batch from outside; make it of x, "
+                    "with torch.zeros_like(x) or x.new_zeros(...)"
+                )
             if seen.dtype not in (*_DTYPES, torch.int64):
                 raise Unrecordable(
                     f"the step reads a tensor of {dtype_name(seen.dtype)}, of which there are no "
@@ -240,9 +255,9 @@ class _Lowerer:
 # Operations that mean the same for whole numbers, which the machine has among its own.
 _WHOLE = frozenset(
     [
-        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "detach", "expand",
-        "flip", "gather", "index", "index_select", "max", "maximum", "min", "minimum", "mul", "neg",
-        "permute", "repeat", "reshape", "select", "slice", "split", "split_with_sizes", "squeeze",
+        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "cummax", "cummin", "detach",
+        "expand", "flip", "gather", "index", "index_select", "max", "maximum", "min", "minimum", "mul", "neg",
+        "permute", "remainder", "repeat", "reshape", "select", "slice", "split", "split_with_sizes", "squeeze",
         "stack", "sub", "t", "transpose", "unbind", "unsqueeze", "view", "where",
     ]
 )  # fmt: skip

@@ -11,7 +11,10 @@ from recurra.engine.graph.values import Graph, Value
 from recurra.engine.record.tape import Called, Seen
 from recurra.engine.record.unrecordable import Unrecordable
 
-__all__ = ["Lowering", "Operand", "Result", "Rules", "features"]
+__all__ = ["ONE_ROW", "Lowering", "Operand", "Result", "Rules", "features"]
+
+ONE_ROW = "a row knows no other: name an axis behind the batch, dim=1 or further"
+"""What to write instead of what goes along the batch."""
 
 
 class Operand(NamedTuple):
@@ -66,9 +69,14 @@ class Lowering:
         """The shape of the first result without the batch."""
         return features(self.out)
 
-    def refuse(self, why: str) -> Unrecordable:
-        """An error that names operation and line."""
-        return Unrecordable(f"{self.call.name} {why} ({self.call.place})")
+    def refuse(self, why: str, write: str) -> Unrecordable:
+        """An error that names operation and line.
+
+        Args:
+            why: what is in the way.
+            write: what to write instead.
+        """
+        return Unrecordable(f"{self.call.name} {why} ({self.call.place}); {write}")
 
     def fits(self, operand: Any) -> Value | float:
         """An operand, its axes where those of the result are, for an elementwise instruction.
@@ -82,13 +90,22 @@ class Lowering:
         missing = rank - operand.rank
         shape = (1,) * missing + operand.shape
         if axis is None:
-            raise self.refuse("gives something that has no rows")
+            raise self.refuse(
+                "gives something that has no rows",
+                "keep in the cell what all rows share, and let the step read it",
+            )
         if operand.axis is None:
             if shape[axis] != 1:
-                raise self.refuse("joins rows with something else along the batch")
+                raise self.refuse(
+                    "joins rows with something else along the batch",
+                    "give it an axis of 1 where the rows are, or none",
+                )
             shape = shape[:axis] + shape[axis + 1 :]
         elif operand.axis + missing != axis:
-            raise self.refuse("joins tensors whose batches are different axes")
+            raise self.refuse(
+                "joins tensors whose batches are different axes",
+                "let the batch be the first axis of both",
+            )
         return self.graph.reshape(operand.value, shape)
 
     def apply(self, op: str, *operands: Any) -> Value:
@@ -115,7 +132,7 @@ class Lowering:
         """
         at = axis % operand.rank
         if at == operand.axis:
-            raise self.refuse("goes along the batch")
+            raise self.refuse("goes along the batch", ONE_ROW)
         return at - (operand.axis is not None and at > operand.axis)
 
     def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
@@ -126,7 +143,7 @@ class Lowering:
         """
         several = (axes,) if isinstance(axes, int) else tuple(axes or range(operand.rank))
         if operand.axis is not None and operand.axis in [a % operand.rank for a in several]:
-            raise self.refuse("mixes rows")
+            raise self.refuse("mixes rows", ONE_ROW)
         return tuple(self.feature(operand, axis) for axis in several)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 
 __all__ = ["RULES"]
 
@@ -37,7 +37,9 @@ def _taken(now: Lowering, value: Value, axis: int, places: Sequence[int]) -> Val
             parts.append(graph.slice(value, axis, start, last + 1, step if length > 1 else 1))
         at += length
     if len(parts) > _MOST:
-        raise now.refuse(f"moves {len(parts)} pieces one by one; multiply by a matrix of 0 and 1")
+        raise now.refuse(
+            f"moves {len(parts)} pieces one by one", "write x @ a matrix of 0 and 1"
+        )
     return graph.concat(parts, axis)
 
 
@@ -48,7 +50,9 @@ def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
 def _numbers(now: Lowering, index: Any, size: int) -> tuple[list[int], tuple[int, ...]]:
     """The numbers of an index that all rows share, counted from the front, and its shape."""
     if not isinstance(index, Operand) or index.known is None:
-        raise now.refuse("picks by numbers that rows compute; pick with gather or torch.where")
+        raise now.refuse(
+            "picks by numbers that rows compute", "write x.gather(1, index), or torch.where"
+        )
     tensor = index.known()
     if tensor.dtype is torch.bool:
         tensor = tensor.nonzero()[:, 0]
@@ -68,7 +72,9 @@ def _index_select(now: Lowering, a: Operand, axis: int, index: Operand) -> Value
 def _index(now: Lowering, a: Operand, indices: list[Operand | None]) -> Value:
     places = [place for place, index in enumerate(indices) if index is not None]
     if places != list(range(places[0], places[-1] + 1)):
-        raise now.refuse("has an index on both sides of a colon; index one axis after another")
+        raise now.refuse(
+            "has an index on both sides of a colon", "write one axis after another, x[:, a][:, :, b]"
+        )
     axes = [now.feature(a, place) for place in places]
     sizes = [a.shape[axis] for axis in axes]
     found = [_numbers(now, indices[p], size) for p, size in zip(places, sizes, strict=True)]
@@ -88,7 +94,10 @@ def _gather(now: Lowering, a: Operand, axis: int, index: Operand, **_: Any) -> V
     """Each candidate where it is the one asked for."""
     graph, at = now.graph, now.feature(a, axis)
     if a.shape[at] > _MOST // 4:
-        raise now.refuse(f"picks among {a.shape[at]}; look up by embedding, or by a product")
+        raise now.refuse(
+            f"picks among {a.shape[at]} features",
+            "write F.embedding(index, table), or a product with what is 1 at the index",
+        )
     value = a.value
     for other, size in enumerate(index.shape):
         if other != at:
@@ -112,13 +121,25 @@ def _flip(now: Lowering, a: Operand, axes: Sequence[int]) -> Value:
 @RULES.of("roll")
 def _roll(now: Lowering, a: Operand, shifts: Sequence[int], axes: Sequence[int] = ()) -> Value:
     if not axes:
-        raise now.refuse("without an axis mixes rows; say along which, dims=1 or further")
+        raise now.refuse("without an axis mixes rows", ONE_ROW)
     value = a.value
     for shift, axis in zip(shifts, axes, strict=True):
         at = now.feature(a, axis)
         size = a.shape[at]
         value = _taken(now, value, at, [(place - shift) % size for place in range(size)])
     return value
+
+
+@RULES.of("linalg_cross")
+def _cross(now: Lowering, a: Operand, b: Operand, *, dim: int = -1) -> Value:
+    """Each coordinate from the two others, in turn."""
+    graph, at = now.graph, now.feature(a, dim)
+    once, twice = [1, 2, 0], [2, 0, 1]
+    ahead, behind = (
+        graph.apply("mul", _taken(now, a.value, at, one), _taken(now, b.value, at, other))
+        for one, other in ((once, twice), (twice, once))
+    )
+    return graph.apply("sub", ahead, behind)
 
 
 def _sides(now: Lowering, a: Operand, pad: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -165,7 +186,7 @@ def _repeat(now: Lowering, a: Operand, times: Sequence[int]) -> Value:
     shape = (1,) * missing + a.shape
     counts, axis = list(times), None if a.axis is None else a.axis + missing
     if axis is not None and counts.pop(axis) != 1:
-        raise now.refuse("repeats rows")
+        raise now.refuse("repeats rows", ONE_ROW)
     if axis is None and now.out.axis is not None:  # what all share, for each row
         counts.pop(now.out.axis)
         shape = shape[: now.out.axis] + shape[now.out.axis + 1 :]
@@ -214,7 +235,9 @@ def _diag_embed(
     now: Lowering, a: Operand, offset: int = 0, dim1: int = -2, dim2: int = -1
 ) -> Value:
     if (offset, dim1 % len(now.out.shape), dim2 % len(now.out.shape)) != (0, a.rank - 1, a.rank):
-        raise now.refuse("beside the main diagonal of the last axes; pad or permute its result")
+        raise now.refuse(
+            "beside the main diagonal of the last axes", "write F.pad or permute around torch.diag_embed"
+        )
     graph, size = now.graph, a.shape[-1]
     column = graph.reshape(a.value, (*a.shape, 1))
     return graph.apply("where", now.fixed(torch.eye(size, dtype=torch.bool)), column, 0.0)

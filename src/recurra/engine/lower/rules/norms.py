@@ -75,6 +75,13 @@ def _norm(
     return graph.reshape(graph.route(value, path), now.features)
 
 
+@RULES.of("norm")
+def _old_norm(
+    now: Lowering, a: Operand, order: float | None = None, axes: Any = None, keepdim: bool = False
+) -> Value:
+    return _norm(now, a, 2 if order is None else order, axes)
+
+
 def _extreme(
     graph: Graph, x: Value, size: Value, order: float, axes: tuple[int, ...]
 ) -> tuple[Value, Value]:

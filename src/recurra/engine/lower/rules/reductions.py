@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Result, Rules, features
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Result, Rules, features
 
 __all__ = ["RULES"]
 
@@ -46,7 +46,7 @@ def _spread(
 @RULES.of("var", "std", "var_mean", "std_mean")
 def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Result:
     if axes is True or axes is False:
-        raise now.refuse("is called without axes")
+        raise now.refuse("is called without axes", ONE_ROW)
     less = named.get("correction")
     less = 1 if less is None else less
     var, mean, _ = _spread(now.graph, a.value, now.axes(a, axes), less)
@@ -112,20 +112,3 @@ def _log_softmax(now: Lowering, a: Operand, axis: int, half_to_float: bool) -> V
 def _logsumexp(now: Lowering, a: Operand, axes: Any, keepdim: bool = False) -> Value:
     most, _, total = _exps(now, a, now.axes(a, axes))
     return _reduced(now, now.graph.apply("add", now.graph.apply("log", total), most))
-
-
-@RULES.of("linalg_vector_norm")
-def _norm(
-    now: Lowering, a: Operand, order: float = 2, axes: Any = None, keepdim: bool = False, **_: Any
-) -> Value:
-    graph = now.graph
-    chosen = now.axes(a, axes)
-    if order == 1:
-        return _reduced(now, graph.sum(graph.apply("abs", a.value), chosen))
-    if order != 2:
-        raise now.refuse(f"of order {order} has no instruction")
-    total = graph.sum(graph.apply("mul", a.value, a.value), chosen)
-    # The root has no slope at zero, and torch says that it is 0 there.
-    nothing = graph.apply("eq", total, 0.0)
-    root = graph.apply("sqrt", graph.apply("where", nothing, 1.0, total))
-    return _reduced(now, graph.apply("where", nothing, 0.0, root))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Result, Rules, features
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Result, Rules, features
 from recurra.engine.lower.rules.functions import log_add_exp
 
 __all__ = ["RULES", "folded"]
@@ -117,7 +117,7 @@ def _running_max(now: Lowering, a: Operand, axis: int) -> Result:
 def _largest(now: Lowering, a: Operand, axis: int | None, *, least: bool) -> Several:
     """The largest along an axis and its place, with the axes that the results have."""
     if axis is None:
-        raise now.refuse("without an axis mixes rows; say along which axis, dim=1 or further")
+        raise now.refuse("without an axis mixes rows", ONE_ROW)
     at = now.feature(a, axis)
     join = _larger(now.graph, least=least, latest=False)
     found = folded(now.graph, (a.value, _place(now, a, at)), at, join)
@@ -137,7 +137,7 @@ def _argmax(now: Lowering, a: Operand, axis: int | None = None, keepdim: bool = 
 @RULES.of("aminmax")
 def _aminmax(now: Lowering, a: Operand, *, dim: int | None = None, keepdim: bool = False) -> Result:
     if dim is None:
-        raise now.refuse("without an axis mixes rows; say along which axis, dim=1 or further")
+        raise now.refuse("without an axis mixes rows", ONE_ROW)
     graph, at = now.graph, now.feature(a, dim)
     return tuple(
         graph.reshape(_evenly(graph, a.value, at, least=least), features(result))
