@@ -65,7 +65,7 @@ GROUPS = {
         torch.xlogy(x, h.abs() + 1)
         torch.nan_to_num(x / h)
         torch.true_divide(x, h.abs() + 1)
-        torch.float_power(x.abs() + 1, 2.0).to(x.dtype) + h
+        torch.float_power(x, 2).to(x.dtype) + h
     """,
     "rounding": """
         x.floor() + h
@@ -116,10 +116,10 @@ GROUPS = {
         x.clamp(-0.5, 0.5) + h.clamp(min=0)
         torch.clamp(x, h.abs().neg(), h.abs())
         torch.isnan(x).to(x.dtype) + h
-        torch.isinf(x).to(x.dtype) + torch.isfinite(h).to(x.dtype)
+        torch.isinf(x).to(x.dtype) + h * torch.isfinite(h)
         x.masked_fill(h > 0, 1.0)
-        torch.heaviside(x.detach(), h)
-        torch.isclose(x, h).to(x.dtype)
+        torch.heaviside(x.detach(), h.detach()) + h
+        torch.where(torch.isclose(x, h), x, h)
     """,
     "activations": """
         torch.sigmoid(x + h)
@@ -156,15 +156,15 @@ GROUPS = {
         torch.linalg.vector_norm(x, 1.5, dim=1, keepdim=True) + h
         torch.linalg.vector_norm(x, torch.inf, dim=1, keepdim=True) + h
         torch.linalg.vector_norm(x, 0, dim=1, keepdim=True) + h
-        x.sum(1, keepdim=True) + h.mean(1, keepdim=True)
-        x.var(1, keepdim=True) + h.std(1, keepdim=True, unbiased=False)
-        x.amax(1, keepdim=True) + h.amin(1, keepdim=True)
-        x.max(1, keepdim=True).values + h.min(1).values[:, None]
+        x * x.sum(1, keepdim=True) + h * h.mean(1, keepdim=True)
+        x * x.var(1, keepdim=True) + h * h.std(1, keepdim=True, unbiased=False)
+        x * x.amax(1, keepdim=True) + h * h.amin(1, keepdim=True)
+        x * x.max(1, keepdim=True).values + h * h.min(1).values[:, None]
         (x.argmax(1, keepdim=True) + h.argmin(1, keepdim=True)).to(x.dtype) + h
         x.prod(1, keepdim=True) + h
         x.logsumexp(1, keepdim=True) + h
         x.nansum(1, keepdim=True) + h
-        (x > 0).any(1, keepdim=True).to(x.dtype) + (h > 0).all(1, keepdim=True).to(x.dtype)
+        torch.where((x > 1).any(1, keepdim=True), x, h) * (h > -1).all(1, keepdim=True)
         torch.aminmax(x, dim=1, keepdim=True).max + h
         F.local_response_norm(x[:, :, None], 2)[..., 0] + h
     """,
@@ -284,8 +284,9 @@ def problem(step: Step, dtype: torch.dtype = torch.float64) -> str | None:
     x = torch.randn(TIME, BATCH, SIZE, dtype=dtype)
     start = recurra.HiddenState(torch.randn(BATCH, SIZE, dtype=dtype))
     found = [_results(step, backend, x, start) for backend in ("native", "loop")]
+    # Constants of torch's own gradients (1 / 6, 1 / alpha) are floats.
     for what, ours, theirs in zip(("value", "d x", "d state", "d w"), *found, strict=True):
-        if not torch.allclose(ours, theirs, rtol=1e-9, atol=1e-11, equal_nan=True):
+        if not torch.allclose(ours, theirs, rtol=1e-7, atol=1e-9, equal_nan=True):
             return f"{what} differs by {float((ours - theirs).abs().max()):.3g}"
     return None
 

@@ -215,6 +215,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         changed = func._schema.is_mutable
         if func.overloadpacket.__name__.startswith("unsafe_split"):  # no views, it says
             self.apart.update(id(part) for part in result)
+        if self._is_made(func, args):
+            self.apart.add(id(result))
         # A tensor changed in place is a new value under the same identity.
         outputs = tuple(
             self._renumber(each) if changed else self._number(each, found=False)
@@ -224,6 +226,13 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         stops = not torch.is_grad_enabled()
         self.calls.append(Called(func, read, dict(named), outputs, place, stops))
         return result
+
+    def _is_made(self, func: Any, args: tuple[Any, ...]) -> bool:
+        """Is it a part of torch's making a tensor? ``zeros_like`` detaches what it has filled."""
+        if func.overloadpacket.__name__ != "detach" or not self.calls:
+            return False
+        last = self.calls[-1]
+        return last.name.endswith("_like") and last.outputs == (self.numbers.get(id(args[0])),)
 
     def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
         """Refuse what cannot be recorded."""

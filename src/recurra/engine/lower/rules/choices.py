@@ -73,6 +73,11 @@ def _fmax(now: Lowering, a: Any, b: Any) -> Value:
     return now.apply("where", first, a, b)
 
 
+@RULES.of("heaviside")
+def _heaviside(now: Lowering, a: Any, b: Any) -> Value:
+    return now.apply("where", now.apply("eq", a, 0.0), b, now.apply("gt", a, 0.0))
+
+
 @RULES.of("nan_to_num")
 def _nan_to_num(
     now: Lowering,
