@@ -62,11 +62,10 @@ def _mul(now: Lowering, a: Any, b: Any) -> Value:
 
 
 @RULES.of("div")
-def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
-    if not isinstance(b, Operand) and _power_of_two(b) and rounding_mode is None:
+def _div(now: Lowering, a: Any, b: Any) -> Value:
+    if not isinstance(b, Operand) and _power_of_two(b):
         return now.apply("mul", a, 1 / b)
-    value = now.apply("div", a, b)
-    return now.apply(rounding_mode, value) if rounding_mode else value
+    return now.apply("div", a, b)
 
 
 def _value(now: Lowering, a: Any) -> Value:

@@ -12,6 +12,7 @@ from typing import Any
 from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import Lowering, Rules
 from recurra.engine.lower.rules.choices import both, either, negative, nothing
+from recurra.engine.lower.rules.elementwise import RULES as COMMON
 from recurra.engine.lower.rules.elementwise import clamp
 
 __all__ = ["RULES", "log_add_exp"]
@@ -49,14 +50,36 @@ def _frac(now: Lowering, a: Any) -> Value:
     return now.apply("sub", a, now.apply("trunc", a))
 
 
+def floored(now: Lowering, a: Any, b: Any) -> Value:
+    """The quotient without what is behind its point, downwards; as it is, not as it is rounded."""
+    left = now.apply("fmod", a, b)
+    alike = now.apply("eq", now.apply("gt", 0.0, left), now.apply("gt", 0.0, b))
+    times = now.apply("div", now.apply("sub", a, left), b)
+    more = either(now, now.apply("eq", left, 0.0), alike)
+    times = now.apply("where", more, times, now.apply("sub", times, 1.0))
+    whole = now.apply("floor", times)
+    whole = now.apply("add", whole, now.apply("gt", now.apply("sub", times, whole), 0.5))
+    quotient = now.apply("div", a, b)
+    nothing_left = now.apply("mul", quotient, 0.0)  # its sign
+    found = now.apply("where", now.apply("eq", times, 0.0), nothing_left, whole)
+    return now.graph.stop(now.apply("where", now.apply("eq", b, 0.0), quotient, found))
+
+
+@RULES.of("div")
+def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
+    if rounding_mode == "floor":
+        return floored(now, a, b)
+    value = COMMON["div"](now, a, b)
+    return now.apply("trunc", value) if rounding_mode else value
+
+
 @RULES.of("remainder")
 def _remainder(now: Lowering, a: Any, b: Any) -> Value:
     left = now.apply("fmod", a, b)
     zero = now.apply("eq", left, 0.0)
     alike = now.apply("eq", now.apply("gt", 0.0, left), now.apply("gt", 0.0, b))
     value = now.apply("where", either(now, zero, alike), left, now.apply("add", left, b))
-    times = now.apply("floor", now.apply("div", a, b))
-    return now.curved(value, (a, 1.0), (b, now.apply("neg", times)))
+    return now.curved(value, (a, 1.0), (b, now.apply("neg", floored(now, a, b))))
 
 
 def log_add_exp(now: Lowering, a: Any, b: Any) -> Value:
@@ -119,11 +142,11 @@ def _logit(now: Lowering, a: Any, eps: float | None = None) -> Value:
     low, high = (0.0, 1.0) if eps is None else (eps, 1 - eps)
     inside = a if eps is None else clamp(now, a, low, high)
     value = now.apply("log", now.apply("div", inside, now.apply("sub", 1.0, inside)))
-    outside = either(now, now.apply("gt", low, a), now.apply("gt", a, high))
+    within = both(now, now.apply("ge", a, low), now.apply("ge", high, a))
     slope = now.apply("div", 1.0, now.apply("mul", a, now.apply("sub", 1.0, a)))
     slope = slope if eps is not None else now.apply("abs", slope)  # also at -0
     beyond = math.nan if eps is None else 0.0
-    return now.curved(value, (a, now.apply("where", outside, beyond, slope)))
+    return now.curved(value, (a, now.apply("where", within, slope, beyond)))
 
 
 @RULES.of("copysign")

@@ -40,12 +40,18 @@ def _selu(now: Lowering, a: Any) -> Any:
 
 @RULES.of("hardshrink")
 def _hardshrink(now: Lowering, a: Any, bound: float = 0.5) -> Value:
-    return now.apply("where", now.apply("ge", bound, now.apply("abs", a)), 0.0, a)
+    above = now.apply("gt", now.apply("abs", a), bound)
+    return now.apply("where", above, a, _flat(now, a, bound))
+
+
+def _flat(now: Lowering, a: Any, bound: float) -> Value:
+    """0 within a bound; NaN stays, and neither has a gradient."""
+    within = now.apply("ge", bound, now.apply("abs", a))
+    return now.graph.stop(now.apply("where", within, 0.0, a))
 
 
 @RULES.of("softshrink")
 def _softshrink(now: Lowering, a: Any, bound: float = 0.5) -> Value:
     above, below = now.apply("gt", a, bound), now.apply("gt", -bound, a)
-    inner = now.apply("mul", a, 0.0)  # NaN stays NaN
-    value = now.apply("where", below, now.apply("add", a, bound), now.graph.stop(inner))
+    value = now.apply("where", below, now.apply("add", a, bound), _flat(now, a, bound))
     return now.apply("where", above, now.apply("sub", a, bound), value)

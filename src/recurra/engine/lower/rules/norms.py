@@ -111,9 +111,8 @@ def _rooted(
         else:
             rise = graph.apply("mul", x, graph.apply("pow", size, order - 2))
         less = graph.apply("pow", value, order - 1)
-    slope = graph.apply("div", rise, less)
     if order < 1:
-        slope = graph.apply("where", graph.apply("eq", x, 0.0), 0.0, slope)
-    else:
-        slope = graph.apply("where", graph.apply("eq", value, 0.0), 0.0, slope)
-    return value, slope
+        rise = graph.apply("where", graph.apply("eq", x, 0.0), 0.0, rise)
+        return value, graph.apply("mul", rise, graph.apply("pow", value, 1 - order))
+    slope = graph.apply("div", rise, less)
+    return value, graph.apply("where", graph.apply("eq", value, 0.0), 0.0, slope)

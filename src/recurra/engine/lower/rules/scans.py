@@ -59,10 +59,19 @@ def _by(graph: Graph, op: str) -> Join:
     return lambda early, late: (graph.apply(op, early[0], late[0]),)
 
 
-@RULES.of("cumsum", "cumprod")
-def _running(now: Lowering, a: Operand, axis: int, **_: Any) -> Value:
-    op = "add" if now.name == "cumsum" else "mul"
-    return _scanned(now.graph, (a.value,), now.feature(a, axis), _by(now.graph, op))[0]
+@RULES.of("cumsum")
+def _running_sum(now: Lowering, a: Operand, axis: int, **_: Any) -> Value:
+    return _scanned(now.graph, (a.value,), now.feature(a, axis), _by(now.graph, "add"))[0]
+
+
+@RULES.of("cumprod")
+def _running_product(now: Lowering, a: Operand, axis: int, **_: Any) -> Value:
+    """One after another: two large numbers behind a zero may be infinite between them."""
+    graph, at = now.graph, now.feature(a, axis)
+    parts = [graph.slice(a.value, at, place, place + 1) for place in range(a.shape[at])]
+    for place, part in enumerate(parts[1:]):
+        parts[place + 1] = graph.apply("mul", parts[place], part)
+    return graph.concat(parts, at)
 
 
 @RULES.of("logcumsumexp")
