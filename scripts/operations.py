@@ -291,9 +291,7 @@ def problem(step: Step, dtype: torch.dtype = torch.float64) -> str | None:
     return None
 
 
-def _results(
-    step: Step, backend: str, x: Tensor, start: recurra.HiddenState
-) -> tuple[Tensor, ...]:
+def _results(step: Step, backend: str, x: Tensor, start: recurra.HiddenState) -> tuple[Tensor, ...]:
     cell = StepCell(step.code).to(x.dtype)
     x, h = x.clone().requires_grad_(), start.h.clone().requires_grad_()
     outputs = recurra.run(cell, x, recurra.HiddenState(h), backend=backend).outputs

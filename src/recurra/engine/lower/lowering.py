@@ -162,7 +162,9 @@ class _Lowerer:
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
         if rule is None:
-            raise Unrecordable(f"there is no instruction for {name} ({call.place}); {instead(name)}")
+            raise Unrecordable(
+                f"there is no instruction for {name} ({call.place}); {instead(name)}"
+            )
         for result in results:
             whole = result.dtype is torch.int64 and call.name in _WHOLE
             other = result.dtype.is_floating_point and result.dtype is not self.dtype

@@ -7,13 +7,16 @@ from types import MappingProxyType
 
 __all__ = ["INSTEAD", "instead"]
 
-_SORTED = "write x.amax(1), x.amin(1) or x.max(1), which are native; an order of all features is not"
+_SORTED = (
+    "write x.amax(1), x.amin(1) or x.max(1), which are native; an order of all features is not"
+)
 _IMAGE = "write x.unfold(...) over its axes and a product or a mean of the windows"
 
 INSTEAD: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("sort", "argsort", "topk", "median", "nanmedian", "kthvalue", "mode", "quantile"), _SORTED
+            ("sort", "argsort", "topk", "median", "nanmedian", "kthvalue", "mode", "quantile"),
+            _SORTED,
         ),
         **dict.fromkeys(("convolution", "_convolution"), _IMAGE),
         "rrelu_with_noise": "write F.leaky_relu(x, (lower + upper) / 2), which it is in evaluation",

@@ -238,9 +238,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Refuse what cannot be recorded."""
         name = func.overloadpacket.__name__
         if torch.Tag.nondeterministic_seeded in func.tags:
-            raise Unrecordable(
-                f"{name} draws random numbers ({place}); {INSTEAD.get(name, _DRAW)}"
-            )
+            raise Unrecordable(f"{name} draws random numbers ({place}); {INSTEAD.get(name, _DRAW)}")
         if (
             torch.Tag.data_dependent_output in func.tags
             or torch.Tag.dynamic_output_shape in func.tags

@@ -109,9 +109,7 @@ def truth_of(now: Lowering, value: Value) -> Value:
 
 
 @RULES.of("nansum")
-def _nansum(
-    now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False, **_: Any
-) -> Value:
+def _nansum(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
     graph = now.graph
     there = graph.apply("eq", a.value, a.value)
     known = graph.apply("where", there, a.value, 0.0)

@@ -35,7 +35,9 @@ def _celu(now: Lowering, a: Any, alpha: float = 1.0) -> Any:
 
 @RULES.of("selu")
 def _selu(now: Lowering, a: Any) -> Any:
-    return COMMON["elu"](now, a, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
+    return COMMON["elu"](
+        now, a, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    )
 
 
 @RULES.of("hardshrink")

@@ -37,9 +37,7 @@ def _taken(now: Lowering, value: Value, axis: int, places: Sequence[int]) -> Val
             parts.append(graph.slice(value, axis, start, last + 1, step if length > 1 else 1))
         at += length
     if len(parts) > _MOST:
-        raise now.refuse(
-            f"moves {len(parts)} pieces one by one", "write x @ a matrix of 0 and 1"
-        )
+        raise now.refuse(f"moves {len(parts)} pieces one by one", "write x @ a matrix of 0 and 1")
     return graph.concat(parts, axis)
 
 
@@ -73,7 +71,8 @@ def _index(now: Lowering, a: Operand, indices: list[Operand | None]) -> Value:
     places = [place for place, index in enumerate(indices) if index is not None]
     if places != list(range(places[0], places[-1] + 1)):
         raise now.refuse(
-            "has an index on both sides of a colon", "write one axis after another, x[:, a][:, :, b]"
+            "has an index on both sides of a colon",
+            "write one axis after another, x[:, a][:, :, b]",
         )
     axes = [now.feature(a, place) for place in places]
     sizes = [a.shape[axis] for axis in axes]
@@ -83,9 +82,7 @@ def _index(now: Lowering, a: Operand, indices: list[Operand | None]) -> Value:
     for (numbers, own), size in zip(found, sizes, strict=True):
         flat = flat * size + torch.tensor(numbers, dtype=torch.int64).view(own)
     first, last = axes[0], axes[-1] + 1
-    value = now.graph.reshape(
-        a.value, (*a.shape[:first], math.prod(sizes), *a.shape[last:])
-    )
+    value = now.graph.reshape(a.value, (*a.shape[:first], math.prod(sizes), *a.shape[last:]))
     return now.graph.reshape(_taken(now, value, first, flat.flatten().tolist()), now.features)
 
 
@@ -236,7 +233,8 @@ def _diag_embed(
 ) -> Value:
     if (offset, dim1 % len(now.out.shape), dim2 % len(now.out.shape)) != (0, a.rank - 1, a.rank):
         raise now.refuse(
-            "beside the main diagonal of the last axes", "write F.pad or permute around torch.diag_embed"
+            "beside the main diagonal of the last axes",
+            "write F.pad or permute around torch.diag_embed",
         )
     graph, size = now.graph, a.shape[-1]
     column = graph.reshape(a.value, (*a.shape, 1))

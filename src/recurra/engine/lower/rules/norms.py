@@ -9,6 +9,7 @@ import torch
 
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.reductions import euclidean
 
 __all__ = ["RULES"]
 
@@ -49,7 +50,9 @@ def _rms_norm(
     graph = now.graph
     axes = now.axes(a, range(a.rank - len(shape), a.rank))
     eps = torch.finfo(now.out.dtype).eps if eps is None else eps
-    mean = graph.apply("mul", graph.sum(graph.apply("mul", a.value, a.value), axes), 1 / math.prod(shape))
+    mean = graph.apply(
+        "mul", graph.sum(graph.apply("mul", a.value, a.value), axes), 1 / math.prod(shape)
+    )
     scale = graph.apply("div", 1.0, graph.apply("sqrt", graph.apply("add", mean, eps)))
     value = graph.apply("mul", a.value, scale)
     return (value if weight is None else now.apply("mul", value, weight)), scale
@@ -67,6 +70,8 @@ def _norm(
         return graph.reshape(graph.sum(there, chosen), now.features)
     if order == 1:
         return graph.reshape(graph.sum(size, chosen), now.features)
+    if order == 2:
+        return graph.reshape(euclidean(graph, x, chosen), now.features)
     if math.isinf(order):
         value, slope = _extreme(graph, x, size, order, chosen)
     else:
@@ -100,19 +105,14 @@ def _rooted(
     graph: Graph, x: Value, size: Value, order: float, axes: tuple[int, ...]
 ) -> tuple[Value, Value]:
     """The root of a sum of powers, and its slope."""
-    if order == 2:
-        value = graph.apply("sqrt", graph.sum(graph.apply("mul", x, x), axes))
-        rise, less = x, value
+    total = graph.sum(graph.apply("pow", size, order), axes)
+    value = graph.apply("pow", total, 1 / order)
+    if order < 2:
+        rise = graph.apply("mul", graph.apply("sign", x), graph.apply("pow", size, order - 1))
     else:
-        total = graph.sum(graph.apply("pow", size, order), axes)
-        value = graph.apply("pow", total, 1 / order)
-        if order < 2:
-            rise = graph.apply("mul", graph.apply("sign", x), graph.apply("pow", size, order - 1))
-        else:
-            rise = graph.apply("mul", x, graph.apply("pow", size, order - 2))
-        less = graph.apply("pow", value, order - 1)
+        rise = graph.apply("mul", x, graph.apply("pow", size, order - 2))
     if order < 1:
         rise = graph.apply("where", graph.apply("eq", x, 0.0), 0.0, rise)
         return value, graph.apply("mul", rise, graph.apply("pow", value, 1 - order))
-    slope = graph.apply("div", rise, less)
+    slope = graph.apply("div", rise, graph.apply("pow", value, order - 1))
     return value, graph.apply("where", graph.apply("eq", value, 0.0), 0.0, slope)

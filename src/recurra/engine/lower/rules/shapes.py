@@ -36,7 +36,8 @@ def _view(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
     ahead, axis = a.axis, now.out.axis
     if None not in (ahead, axis) and math.prod(a.shape[:ahead]) != math.prod(now.features[:axis]):
         raise now.refuse(
-            "moves features across the batch", "let the batch stay the first axis, view(len(x), ...)"
+            "moves features across the batch",
+            "let the batch stay the first axis, view(len(x), ...)",
         )
     return now.graph.reshape(a.value, now.features)
 
@@ -116,7 +117,8 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
         value = operand.value
         if operand.axis is None:
             raise now.refuse(
-                "joins rows with a tensor without a batch", "write tensor.expand(len(x), ...) for it"
+                "joins rows with a tensor without a batch",
+                "write tensor.expand(len(x), ...) for it",
             )
         if now.name == "stack":
             value = now.graph.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
