@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from recurra.engine.graph.values import Graph, Value
+from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 
 __all__ = ["RULES"]
