@@ -172,9 +172,7 @@ def test_broken_cell(law, kind):
         laws.CELL_LAWS[law](built(kind))
 
 
-@pytest.mark.skipif(
-    not recurra_runtime.native_available(), reason="there is no native module"
-)
+@pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
 @pytest.mark.parametrize("kind", [MixesRows, Counts, WrongGradient])
 def test_a_refusal_without_excuse(kind, monkeypatch):
     """What native refuses is no longer asked of it, so that nothing may be refused in silence."""
@@ -183,9 +181,7 @@ def test_a_refusal_without_excuse(kind, monkeypatch):
         laws.backends(built(kind)())
 
 
-@pytest.mark.skipif(
-    not recurra_runtime.native_available(), reason="there is no native module"
-)
+@pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
 def test_an_excuse_without_refusal(monkeypatch):
     monkeypatch.setattr(Leaky, "on_loop", "none", raising=False)
     with pytest.raises(laws.NotNative):

@@ -8,12 +8,8 @@ from laws.subjects import CELLS, HIDDEN, INPUT, PAIRS, PLAIN, WRAPPED, cell, inp
 from recurra.cells import cell_names
 from recurra.engine import named_values, run
 
-
 ASKED = [
-    (law, name)
-    for law in CELL_LAWS
-    for name in CELLS
-    if name not in PAIRS or law in PAIR_LAWS
+    (law, name) for law in CELL_LAWS for name in CELLS if name not in PAIRS or law in PAIR_LAWS
 ]
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from engine.lower.by_hand import BY_HAND
 from engine.lower.corners import CASES, COMPOSED, ONE, POINTS, ROWS, TWO, Case
+from engine.lower.rarer import RARER
 from torch import Tensor
 
 import recurra
@@ -75,7 +76,7 @@ def asked(kind: str, dtype: torch.dtype) -> Tensor:
 
 
 def of(kind: str) -> list[Case]:
-    return [case for case in (*CASES, *BY_HAND) if case.points == kind]
+    return [case for case in (*CASES, *RARER, *BY_HAND) if case.points == kind]
 
 
 def parted(cases: list[Case], sizes: list[int], y: Tensor, dx: Tensor) -> list[Found]:
@@ -208,15 +209,15 @@ def test_every_operation_has_a_case() -> None:
     """And each case calls the operation that it says."""
     seen = {name for kind in (ONE, TWO, ROWS) for name in lowered(kind, torch.float32)[1]}
     # "embedding" reads whole numbers, which no step computes: the layers' tests do it.
-    assert {case.name for case in CASES} == set(TABLE) - {"embedding"}
+    assert {case.name for case in (*CASES, *RARER)} == set(TABLE) - {"embedding"}
     assert set(TABLE) - seen == COMPOSED | {"embedding"}
     kinds = {kind: len(of(kind)) * len(POINTS[kind]) for kind in (ONE, TWO, ROWS)}
     print(
-        f"{len(TABLE)} names in {len(CASES)} calls, {len(BY_HAND)} more by hand: "
+        f"{len(TABLE)} names in {len(CASES) + len(RARER)} calls, {len(BY_HAND)} more by hand: "
         f"{sum(kinds.values())} places, {len(COMES)} gradients, {len(DTYPES)} types, 2 machines"
     )
 
 
 def test_reasons() -> None:
     """A wider bound has a reason."""
-    assert all(case.why for case in (*CASES, *BY_HAND) if case.ulp > 2 or case.truth)
+    assert all(case.why for case in (*CASES, *RARER, *BY_HAND) if case.ulp > 2 or case.truth)

@@ -1,4 +1,4 @@
-"""Gradients of the rarer functions, each by the very formula of torch, so that corners agree too."""
+"""Gradients of the rarer functions, by the very formulas of torch, so that corners agree too."""
 
 from __future__ import annotations
 
@@ -87,4 +87,4 @@ SLOPES: Mapping[str, Slope] = MappingProxyType(
         "atan2": _atan2,
     }
 )
-"""By name: from graph, the value, what comes in for it and the place of the operand to what it gets."""
+"""By name: what an operand gets, from graph, value, what comes in for that, and its place."""

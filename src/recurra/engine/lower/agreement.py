@@ -143,7 +143,7 @@ def check_gradients(
         if not _close(ours, theirs, scale):
             raise Unrecordable(
                 "the recorded step has other gradients than the step itself: a function or a hook "
-                "in it has a gradient of its own"
+                "in it has a gradient of its own; write that by operations, y + (z - y).detach()"
             )
 
 

@@ -171,7 +171,8 @@ class _Lowerer:
             if other or (result.dtype not in _DTYPES and not whole):
                 raise Unrecordable(
                     f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)} ({call.place}); {instead(name)}"
+                    f"instructions beside {dtype_name(self.dtype)} ({call.place}); "
+                    "write it in the type that x has"
                 )
         now = Lowering(self.graph, call, results, self._fixed)
         args = _filled(call.args, self._operand)
@@ -193,7 +194,7 @@ class _Lowerer:
             self.rows[number] = self._stopped(call, shaped) if call.stops else shaped
 
     def _stopped(self, call: Called, value: Value) -> Value:
-        """What was computed with gradients off; a tensor changed in place keeps the gradient it had."""
+        """What was computed with gradients off; in place a tensor keeps the gradient it had."""
         before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
         same = before is not None and before.shape == value.shape
         return self.graph.route(value, before) if same else self.graph.stop(value)
@@ -257,10 +258,11 @@ class _Lowerer:
 # Operations that mean the same for whole numbers, which the machine has among its own.
 _WHOLE = frozenset(
     [
-        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "cummax", "cummin", "detach",
-        "expand", "flip", "gather", "index", "index_select", "max", "maximum", "min", "minimum", "mul", "neg",
-        "permute", "remainder", "repeat", "reshape", "select", "slice", "split", "split_with_sizes", "squeeze",
-        "stack", "sub", "t", "transpose", "unbind", "unsqueeze", "view", "where",
+        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "cummax", "cummin",
+        "detach", "expand", "flip", "gather", "index", "index_select", "max", "maximum", "min",
+        "minimum", "mul", "neg", "permute", "remainder", "repeat", "reshape", "select", "slice",
+        "split", "split_with_sizes", "squeeze", "stack", "sub", "t", "transpose", "unbind",
+        "unsqueeze", "view", "where",
     ]
 )  # fmt: skip
 

@@ -30,35 +30,15 @@ def nothing(now: Lowering, a: Any) -> Value:
     return now.apply("sub", 1.0, now.apply("eq", a, a))
 
 
-def finite(now: Lowering, a: Any) -> Value:
-    """1 where it is neither NaN nor infinite."""
-    return now.apply("gt", math.inf, now.apply("abs", a))
-
-
 def negative(now: Lowering, a: Any) -> Value:
     """1 where the sign is -, that of zero too."""
     zero = now.apply("eq", a, 0.0)
     return now.apply("gt", 0.0, now.apply("where", zero, now.apply("div", 1.0, a), a))
 
 
-@RULES.of("isnan")
-def _isnan(now: Lowering, a: Any) -> Value:
-    return nothing(now, a)
-
-
-@RULES.of("isinf")
-def _isinf(now: Lowering, a: Any) -> Value:
-    return now.apply("eq", now.apply("abs", a), math.inf)
-
-
 @RULES.of("isposinf", "isneginf")
 def _is_one_infinity(now: Lowering, a: Any) -> Value:
     return now.apply("eq", a, math.inf if now.name == "isposinf" else -math.inf)
-
-
-@RULES.of("isfinite")
-def _isfinite(now: Lowering, a: Any) -> Value:
-    return finite(now, a)
 
 
 @RULES.of("signbit")
