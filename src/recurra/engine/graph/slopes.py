@@ -33,6 +33,13 @@ def _over(divisor: Callable[[Graph, Value], Value]) -> Slope:
     return lambda graph, value, g, place: graph.apply("div", g, divisor(graph, value.inputs[0]))
 
 
+def _logarithm(base: int) -> Slope:
+    """First over x: times log(base) a small one would vanish."""
+    return lambda graph, value, g, place: graph.apply(
+        "mul", graph.apply("div", g, value.inputs[0]), 1 / math.log(base)
+    )
+
+
 def _erfc(graph: Graph, x: Value, y: Value) -> Value:
     bell = graph.apply("exp", graph.apply("neg", _square(graph, x)))
     return graph.apply("mul", bell, -2 / math.sqrt(math.pi))
@@ -66,8 +73,8 @@ def _hypot(graph: Graph, value: Value, g: Value, place: int) -> Value:
 SLOPES: Mapping[str, Slope] = MappingProxyType(
     {
         "exp2": _times(lambda graph, x, y: graph.apply("mul", y, math.log(2))),
-        "log2": _over(lambda graph, x: graph.apply("mul", x, math.log(2))),
-        "log10": _over(lambda graph, x: graph.apply("mul", x, math.log(10))),
+        "log2": _logarithm(2),
+        "log10": _logarithm(10),
         "erfc": _times(_erfc),
         "tan": _times(lambda graph, x, y: graph.apply("add", _square(graph, y), 1.0)),
         "asin": _times(_asin),

@@ -36,6 +36,16 @@ def negative(now: Lowering, a: Any) -> Value:
     return now.apply("gt", 0.0, now.apply("where", zero, now.apply("div", 1.0, a), a))
 
 
+@RULES.of("isnan")
+def _isnan(now: Lowering, a: Any) -> Value:
+    return nothing(now, a)
+
+
+@RULES.of("isinf")
+def _isinf(now: Lowering, a: Any) -> Value:
+    return now.apply("eq", now.apply("abs", a), math.inf)
+
+
 @RULES.of("isposinf", "isneginf")
 def _is_one_infinity(now: Lowering, a: Any) -> Value:
     return now.apply("eq", a, math.inf if now.name == "isposinf" else -math.inf)
