@@ -196,8 +196,9 @@ class _Lowerer:
     def _stopped(self, call: Called, value: Value) -> Value:
         """What was computed with gradients off; in place a tensor keeps the gradient it had."""
         before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
-        same = before is not None and before.shape == value.shape
-        return self.graph.route(value, before) if same else self.graph.stop(value)
+        if before is None or before.shape != value.shape:
+            return self.graph.stop(value)
+        return self.graph.route(value, before)
 
     def _output(self, number: int) -> Value:
         """A tensor that the step returns or names, of which each step has its own."""
