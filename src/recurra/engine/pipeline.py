@@ -30,7 +30,9 @@ from recurra.engine.machine.arguments import Name
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.phases import plan
 from recurra.engine.record.contract import check_step
-from recurra.engine.record.fingerprint import Path, fingerprint, own_tensors
+from recurra.engine.record.fingerprint import Look, fingerprint
+from recurra.engine.record.held import Path, own_tensors
+from recurra.engine.record.reach import NOTHING, Calls, Reach, watched
 from recurra.engine.record.tape import record
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
@@ -110,7 +112,26 @@ class Recorded:
         return known
 
 
-_KEPT: WeakKeyDictionary[Cell, dict[Hashable, Recorded | str]] = WeakKeyDictionary()
+class _Kept:
+    """What is kept with a cell.
+
+    Args:
+        recordings: or why there are none, by key.
+        reach: the functions that its steps have been seen to call: what these read is in the keys.
+    """
+
+    def __init__(self) -> None:
+        self.recordings: dict[Hashable, Recorded | str] = {}
+        self.reach: Reach = NOTHING
+
+    def key(self, cell: Cell, call: Call, look: Look | None = None) -> Hashable:
+        """All that may change the step of a call, but its row inputs."""
+        kinds = _kinds((call.state, call.inputs, call.context))
+        printed = fingerprint(call.source or cell, cell, self.reach, kinds, look)
+        return torch.get_default_dtype(), call.noise is None, printed
+
+
+_KEPT: WeakKeyDictionary[Cell, _Kept] = WeakKeyDictionary()
 
 
 def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorded:
@@ -125,18 +146,18 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Record
         Unrecordable: it cannot be recorded; the message says why.
     """
     source = call.source or cell
-    kinds = tuple((name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given)
-    key = (kinds, call.noise is None, fingerprint(source, cell), type(call.state))
-    kept = _KEPT.setdefault(source, {})
-    known = kept.get(key)
+    kept = _KEPT.get(source) or _KEPT.setdefault(source, _Kept())
+    kinds = tuple([(name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given])
+    known = kept.recordings.get((kinds, kept.key(cell, call)))
     if known is None:
-        if len(kept) >= _MOST:
-            kept.clear()
+        if len(kept.recordings) >= _MOST:
+            kept.recordings.clear()
         try:
-            known = _record(cell, call, given)
+            known = _record(cell, call, given, kept)
         except Unrecordable as problem:
             known = str(problem)
-        kept[key] = known
+        # By what is known now to be read.
+        kept.recordings[kinds, kept.key(cell, call)] = known
     if isinstance(known, str):
         raise Unrecordable(known)
     return known
@@ -154,11 +175,23 @@ def given_of(call: Call) -> list[tuple[Name, Tensor]]:
     ]
 
 
+def _kinds(trees: tuple[Tree, ...]) -> list[type]:
+    """The types of trees and of their parts: which leaf has which name."""
+    found = []
+    for tree in trees:
+        found.append(type(tree))
+        if isinstance(tree, tuple):
+            found += _kinds(tree)
+    return found
+
+
 def _lead(name: Name) -> int:
     return 2 if name[0] in ("x", "noise") else 1
 
 
-def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorded:
+def _record(
+    cell: Cell, call: Call, given: list[tuple[Name, Tensor]], kept: _Kept
+) -> Recorded:
     noisy = call.noise is not None
 
     trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]
@@ -179,13 +212,24 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
         return y, new
 
     step = partial(step_of, cell)
+    calls = Calls(frozenset(type(part).__module__.split(".")[0] for part in cell.modules()))
     with unseen():
-        recording = record(step, example)
+        try:
+            with watched(calls):
+                recording = record(step, example)
+        finally:
+            kept.reach = kept.reach.joined(calls.codes)
+        look = Look()
+        before = kept.key(cell, call, look)
+        calls.check(kept.reach, look.codes)
+        look.check(kept.reach)
         names = [name for name, _ in given]
         lowered = lower(
             recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
         )
         check_numbers(step, example, lowered)
+        if kept.key(cell, call) != before:
+            raise Unrecordable("the step changes what it reads itself, beside its state")
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 

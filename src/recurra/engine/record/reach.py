@@ -16,12 +16,13 @@ from functools import partial
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from recurra.engine.record.tape import place_of
 from recurra.engine.record.unrecordable import Unrecordable
 
-__all__ = ["NOTHING", "Calls", "Reach", "Reads", "inner", "is_theirs", "watched"]
+__all__ = ["NOTHING", "Calls", "Reach", "Reads", "inner", "is_installed", "is_theirs", "watched"]
 
 _THEIRS = frozenset({"torch", "recurra", "recurra_runtime", "numpy", "functorch", "torchgen"})
 _PATHS = sysconfig.get_paths()
@@ -34,6 +35,7 @@ _COMPUTED = frozenset({"getattr", "vars", "__dict__", "globals", "eval", "exec",
 _MODES = frozenset(
     {"requires_grad", "is_grad_enabled", "is_inference_mode_enabled", "is_inference"}
     | {"is_autocast_enabled", "get_num_threads", "initial_seed", "get_rng_state"}
+    | {"default_rng", "RandomState", "SystemRandom"}
 )
 # What answers otherwise another time: modules of Python with all of their functions, or some.
 _CHANGING: dict[str, frozenset[str] | None] = {
@@ -46,7 +48,9 @@ _CHANGING: dict[str, frozenset[str] | None] = {
     "datetime": frozenset({"now", "today", "utcnow"}),
     "sys": frozenset({"_getframe", "_current_frames", "getrefcount"}),
 }
-_PURE = frozenset({"fspath"})
+_PURE = frozenset({"fspath", "text_encoding"})
+# Functions of torch that give the numbers of a tensor to others.
+_TELLING = frozenset({"__array__", "__dlpack__", "__reduce_ex__"})
 # On their way anything is asked, and nothing of it is a number.
 _ASIDE = frozenset({"logging", "warnings", "linecache", "traceback", "importlib"})
 
@@ -129,7 +133,9 @@ class Calls:
         """What Python tells of each call."""
         if event == "call":
             kind = self._kind(frame)
-            if kind == "python":
+            if kind == "theirs" and frame.f_code.co_name in _TELLING:
+                self._asked(frame.f_back, "")
+            elif kind == "python":
                 name = str(frame.f_globals.get("__name__"))
                 if _changes(name, frame.f_code.co_name):
                     self._asked(frame.f_back, f"{name}.{frame.f_code.co_name}")
@@ -177,19 +183,33 @@ _MODULE = type(sys)
 def watched(calls: Calls) -> Iterator[None]:
     """See all calls of this thread for a while; a profiler that is at work has a rest."""
     before: Any = sys.getprofile()
+    drawn = _draws_of_numpy()
     sys.setprofile(calls)
     try:
         yield
     finally:
         sys.setprofile(None)
+        if _draws_of_numpy() != drawn and calls.refused is None:
+            calls.refused = "the step draws random numbers of numpy.random"
         if before is not None:
             again: Callable[[], Any] = getattr(before, "enable", partial(sys.setprofile, before))
             again()
 
 
+def _draws_of_numpy() -> Any:
+    """Where NumPy's own random numbers are: its functions are called unseen."""
+    state: Any = np.random.get_state(legacy=False)
+    return state["state"]["pos"], state["state"]["key"].tobytes(), state["has_gauss"]
+
+
 def is_theirs(module: object) -> bool:
     """Is a module, by its name, of torch, of NumPy or of Recurra?"""
     return str(module).split(".")[0] in _THEIRS
+
+
+def is_installed(file: str) -> bool:
+    """Is a file of a package that was installed?"""
+    return file.startswith(_INSTALLED)
 
 
 def inner(code: CodeType) -> Iterator[CodeType]:
@@ -202,9 +222,11 @@ def inner(code: CodeType) -> Iterator[CodeType]:
 
 def _kind_of(code: CodeType, names: dict[str, Any], mine: frozenset[str]) -> str:
     module, file = str(names.get("__name__")), code.co_filename
+    if module.split(".")[0] == "numpy":  # it asks for others
+        return "python"
     if is_theirs(module):
         return "theirs"
-    if file.startswith(_INSTALLED):
+    if is_installed(file):
         return "user" if module.split(".")[0] in mine else "installed"
     if file.startswith(_PYTHON) or module.startswith("namedtuple_"):
         return "python"
