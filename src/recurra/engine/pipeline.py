@@ -126,7 +126,9 @@ class _Kept:
 
     def key(self, cell: Cell, call: Call, look: Look | None = None) -> Hashable:
         """All that may change the step of a call, but its row inputs."""
-        kinds = _kinds((call.state, call.inputs, call.context))
+        kinds: tuple[type, ...] = (type(call.state),)
+        if call.context is not None or type(call.inputs) is not Tensor:
+            kinds += tuple(_kinds((call.inputs, call.context)))
         printed = fingerprint(call.source or cell, cell, self.reach, kinds, look)
         return torch.get_default_dtype(), call.noise is None, printed
 
@@ -189,9 +191,7 @@ def _lead(name: Name) -> int:
     return 2 if name[0] in ("x", "noise") else 1
 
 
-def _record(
-    cell: Cell, call: Call, given: list[tuple[Name, Tensor]], kept: _Kept
-) -> Recorded:
+def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]], kept: _Kept) -> Recorded:
     noisy = call.noise is not None
 
     trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]

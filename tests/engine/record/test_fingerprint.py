@@ -30,10 +30,9 @@ CONFIG = """
     def twice(function): return function
 """
 CELL = """
-    import contextlib, ctypes, dataclasses, functools, operator, os, random, sys, time, types, weakref
-    from collections import UserDict, namedtuple
+    import ctypes, dataclasses, functools, operator, os, random, sys, time, types, weakref
+    from collections import UserDict
     from contextvars import ContextVar
-    from typing import NamedTuple
     import numpy as np
     import torch
     import recurra
@@ -204,9 +203,7 @@ HELD = {
         "class Settings(dict): rate = 1.0",
         "self.config = Settings()",
     ),
-    "deep lists": Case(
-        "DEEP[0][0][0]['a']", "DEEP[0][0][0]['a'] = 3.0", "DEEP = [[[{'a': 1.0}]]]"
-    ),
+    "deep lists": Case("DEEP[0][0][0]['a']", "DEEP[0][0][0]['a'] = 3.0", "DEEP = [[[{'a': 1.0}]]]"),
     "a dict behind a view": Case(
         "self.config['rate']",
         "held['rate'] = 3.0",
@@ -259,14 +256,15 @@ HELD = {
         "float(torch.ones(1).dtype is torch.float64) + 1",
         "torch.set_default_dtype(torch.float64)",
     ),
-    "a global that was not there": Case(
-        "(LATE if 'LATE' in globals() else 1.0)", "LATE = 3.0"
-    ),
+    "a global that was not there": Case("(LATE if 'LATE' in globals() else 1.0)", "LATE = 3.0"),
 }
 
 
 REFUSED = {
-    "the environment": (Case("float(os.environ.get('ITS_RATE', '1'))", "os.environ['ITS_RATE'] = '3'"), "os."),
+    "the environment": (
+        Case("float(os.environ.get('ITS_RATE', '1'))", "os.environ['ITS_RATE'] = '3'"),
+        "os.",
+    ),
     "getenv": (Case("float(os.getenv('ITS_RATE', '1'))", "os.environ['ITS_RATE'] = '3'"), "os."),
     "a clock": (Case("(1.0 if time.time() else 0.0)", ""), "time.time"),
     "a counter": (Case("(1.0 if time.perf_counter() else 0.0)", ""), "time.perf_counter"),
@@ -408,9 +406,7 @@ def test_what_did_not_change_is_recorded_once(name: str, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_held_is_refused_by_name(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_held_is_refused_by_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case, words = REFUSED[name]
     space = made(case, monkeypatch)
     cell = space["cell"]

@@ -9,6 +9,7 @@ step has called are what they are.
 
 from __future__ import annotations
 
+import builtins
 import datetime
 import decimal
 import math
@@ -16,7 +17,7 @@ import re
 import sys
 import types
 import weakref
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import cached_property, lru_cache
@@ -38,8 +39,10 @@ _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every cal
 _MISSING = object()
 # What holds a function.
 _WRAPPERS: dict[Any, str] = {
-    **{property: "fget", cached_property: "func"},
-    **{classmethod: "__func__", staticmethod: "__func__"},
+    property: "fget",
+    cached_property: "func",
+    classmethod: "__func__",
+    staticmethod: "__func__",
 }
 # What cannot change, though it does not say what it holds.
 _FIXED: tuple[Any, ...] = (
@@ -79,7 +82,7 @@ def fingerprint(
     module: nn.Module,
     running: nn.Module,
     reach: Reach = NOTHING,
-    kinds: Sequence[type] = (),
+    kinds: tuple[type, ...] = (),
     look: Look | None = None,
 ) -> Hashable:
     """All that a module and its parts are but numbers of tensors: equal where a step is the same.
@@ -96,8 +99,9 @@ def fingerprint(
     """
     walk = _Walk(reach, look)
     found = walk.module(module)
-    members = [walk.members(kind) for kind in kinds if _users_classes(kind)]
-    return found, walk.tensors(running), *kinds, *members
+    users = _users_kinds(kinds)
+    members = tuple([walk.members(kind) for kind in users]) if users else ()
+    return found, walk.tensors(running), kinds, members
 
 
 def _itself(thing: Any) -> None:
@@ -116,10 +120,14 @@ def _same(thing: Any) -> Hashable:
 def _users_classes(kind: type) -> tuple[type, ...]:
     """Classes that a user wrote: those of Python, torch, NumPy and Recurra stay as they are."""
     return tuple(
-        base
-        for base in kind.__mro__
-        if not is_theirs(base.__module__) and not _is_pythons(base)
+        base for base in kind.__mro__ if not is_theirs(base.__module__) and not _is_pythons(base)
     )
+
+
+@lru_cache(maxsize=1024)
+def _users_kinds(kinds: tuple[type, ...]) -> tuple[type, ...]:
+    """Those of some classes that are a user's."""
+    return tuple(kind for kind in kinds if _users_classes(kind))
 
 
 def _is_pythons(kind: type) -> bool:
@@ -152,19 +160,22 @@ class _Walk:
         look: gets what a closer look finds; None where there is none.
     """
 
+    name = ""
+    """Of what is looked at."""
+
     def __init__(self, reach: Reach, look: Look | None) -> None:
         self.reach, self.look = reach, look
         self.seen: dict[int, int] = {}  # numbered as they come
         self.known: dict[int, int] = {}  # modules that were asked about
-        self.name = ""  # of what is looked at
 
     def module(self, module: nn.Module) -> Hashable:
         """All attributes of a module and its parts that are no parameters or buffers."""
         if id(module) in self.known:  # a part of two, or of itself
             return self.known[id(module)]
         _refuse_hooks(module)
+        seen = self.seen
         self.known[id(module)] = len(self.known)
-        self.seen.setdefault(id(module), len(self.seen))
+        seen.setdefault(id(module), len(seen))
         kind = type(module)
         found: list[Any] = [kind]
         add = found.append  # of every call, so counted in microseconds
@@ -174,7 +185,7 @@ class _Walk:
             if name not in TORCHS:
                 add(name)
                 if type(value) in PLAIN:
-                    add(value or _nothing(value))
+                    add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
                 else:
                     self.name = name
                     add(self.whole(value))
@@ -190,7 +201,7 @@ class _Walk:
         self.seen[id(kind)] = len(self.seen)
         found: list[Any] = []
         add = found.append
-        for base in _users_classes(kind):  # type: ignore[arg-type]
+        for base in _users_classes(kind):
             for name, value in vars(base).items():
                 if type(value) is FunctionType:
                     add(name)
@@ -198,7 +209,7 @@ class _Walk:
                 elif not name.startswith(("__", "_abc_")):
                     add(name)
                     if type(value) in PLAIN:
-                        add(value or _nothing(value))
+                        add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
                     else:
                         self.name = name
                         add(self.whole(value, reached=False))
@@ -221,7 +232,7 @@ class _Walk:
             self.look.codes.update(map(id, inner(code)))
         for name, value in self.outside(function, reads.outside, reads.imports):
             if type(value) in PLAIN:
-                found.append(value or _nothing(value))
+                found.append(value if value or value is None else (str(value),))  # -0.0 equals 0.0
             else:
                 self.name = name
                 found.append(self.whole(value, reached=False))
@@ -236,13 +247,15 @@ class _Walk:
             yield from ((n, v) for n, v in list(there.items()) if not n.startswith("__"))
         for name in names:
             value = there.get(name, _MISSING)
-            yield name, function.__builtins__.get(name) if value is _MISSING else value
+            yield name, vars(builtins).get(name) if value is _MISSING else value
         for name in imports:
             for home in (name, f"{there.get('__package__')}.{name}".rstrip(".")):
                 while home:
                     yield home.rpartition(".")[2], sys.modules.get(home)
                     home = home.rpartition(".")[0]
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
             with suppress(ValueError):  # a cell that has nothing yet
                 yield name, cell.cell_contents
         for value in function.__defaults__ or ():
@@ -275,7 +288,9 @@ class _Walk:
         """
         kind = type(value)
         if kind in PLAIN:
-            return value or _nothing(value) if kind is not float or value == value else "NaN"
+            if kind is float and math.isnan(value):
+                return "NaN"
+            return value if value or value is None else (str(value),)  # -0.0 equals 0.0
         if isinstance(value, Tensor):
             return self.tensor(value, reached=reached)
         if kind is FunctionType:
@@ -311,7 +326,7 @@ class _Walk:
             return (kind, *found)
         if plainly and hasattr(value, "__dict__"):  # attributes beside the parts
             found += self.pairs(vars(value).items(), depth, False, named=True)
-        members = self.members(kind) if _users_classes(kind) else None
+        members = self.members(kind) if _users_kinds((kind,)) else None
         return (kind, None if plainly else _same(value), members, *found)
 
     def pairs(
@@ -343,7 +358,7 @@ class _Walk:
                 (name, None)
                 if tensor is None
                 else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
-                for part in module.modules()
+                for part in (module.modules() if module._modules else (module,))
                 for kind in (part._parameters, part._buffers)
                 for name, tensor in kind.items()
             ]
@@ -373,11 +388,6 @@ def _opened(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return _MISSING
-
-
-def _nothing(value: Any) -> Hashable:
-    """Of what is equal though it is not one: 0, -0.0, False, None and nothing to read."""
-    return None if value is None else (type(value), str(value))
 
 
 def _refuse_hooks(module: nn.Module) -> None:

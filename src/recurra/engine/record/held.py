@@ -22,7 +22,7 @@ PLAIN = frozenset({bool, int, float, str, type(None)})
 """What is its own key."""
 CONTAINERS = (dict, list, tuple, deque)
 """What is nothing but its parts."""
-BYTES = (bytearray, memoryview, array, ctypes.Structure.__base__)
+BYTES: tuple[Any, ...] = (bytearray, memoryview, array, ctypes.Structure.__base__)
 """What is nothing but numbers, beside arrays of NumPy."""
 # What is what it is: what these read is no part of them.
 _WHOLE = (type, FunctionType, ModuleType, np.generic)
@@ -139,5 +139,3 @@ def is_new(value: Any, seen: dict[int, int]) -> bool:
     new = id(value) not in seen
     seen.setdefault(id(value), len(seen))
     return new
-
-

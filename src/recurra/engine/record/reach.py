@@ -148,7 +148,8 @@ class Calls:
             module = getattr(owner, "__name__", "") if isinstance(owner, _MODULE) else ""
             for home in (module, getattr(owner, "__module__", ""), type(owner).__module__):
                 if isinstance(home, str) and _changes(home, name):
-                    return self._asked(frame, f"{home.lstrip('_')}.{name}")
+                    self._asked(frame, f"{home.lstrip('_')}.{name}")
+                    return
 
     def _kind(self, frame: FrameType) -> str:
         """Whose code it is; the user's is kept."""
