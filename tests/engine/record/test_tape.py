@@ -79,7 +79,7 @@ def test_what_is_refused_is_named(name):
     told = refusal(step)
     assert words in told
     if "path" not in words:
-        assert "test_record.py, line" in told
+        assert "test_tape.py, line" in told
 
 
 def test_a_recording_is_a_lawful_graph():
