@@ -1,10 +1,11 @@
 """Which recording of a step fits a call: kept with the cell, told apart by all that may change it.
 
 What a step reads of its cell is looked up at every call, by where it stands, so weights changed by
-any route are the ones used. Everything else the cell has (rates, flags, functions, modes) is a part
-of the key, so a changed attribute makes a new recording. So do variables of their modules that the
-methods of a user's class read, and the functions that they call by name; what they reach through a
-module (``config.rate``) or find in a file is not looked at.
+any route are the ones used. Everything else is a part of the key, so what changed makes a new
+recording: what the cell holds (rates, flags, objects, functions, modes), and what the functions
+that its steps have been seen to call read of their surroundings (variables of modules, closures,
+defaults). Those functions are seen while a step is recorded; what they ask that no key can hold
+(clocks, files, the environment, random numbers) is refused by name.
 """
 
 from __future__ import annotations

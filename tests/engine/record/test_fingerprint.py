@@ -215,6 +215,12 @@ HELD = {
         "self.config['rate'] = 3.0",
         start="self.config = UserDict(rate=1.0)",
     ),
+    "a named tuple's method": Case(
+        "Pair(1.0).scaled()",
+        "RATE = 3.0",
+        "RATE = 1.0\nimport typing\nclass Pair(typing.NamedTuple):\n    h: float\n"
+        "    def scaled(self): return self.h * RATE",
+    ),
     "a weak reference": Case(
         "self.ref().rate",
         "kept.rate = 3.0",

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.cells.base import HiddenState
 from recurra.engine.record.held import BYTES, CONTAINERS, PLAIN, TORCHS, is_new, parts_of
 from recurra.engine.record.reach import NOTHING, Reach, inner, is_installed, is_theirs
 from recurra.engine.record.unrecordable import Unrecordable
@@ -52,6 +53,7 @@ _FIXED: tuple[Any, ...] = (
     *(types.CodeType, types.GenericAlias, types.GetSetDescriptorType, types.BuiltinFunctionType),
     *(types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType),
     *(types.ClassMethodDescriptorType, types.MethodWrapperType, ModuleType, object),
+    type(HiddenState.h),  # what reads a field of a named tuple
 )
 
 
