@@ -8,6 +8,7 @@ environment and random numbers cannot be, and are refused by name.
 from __future__ import annotations
 
 import dis
+import gc
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -185,11 +186,16 @@ def watched(calls: Calls) -> Iterator[None]:
     """See all calls of this thread for a while; a profiler that is at work has a rest."""
     before: Any = sys.getprofile()
     drawn = _draws_of_numpy()
+    # What the collection of garbage calls is not the step's.
+    collects = gc.isenabled()
+    gc.disable()
     sys.setprofile(calls)
     try:
         yield
     finally:
         sys.setprofile(None)
+        if collects:
+            gc.enable()
         if _draws_of_numpy() != drawn and calls.refused is None:
             calls.refused = "the step draws random numbers of numpy.random"
         if before is not None:
