@@ -307,3 +307,33 @@ def test_a_cell_in_a_layer_is_explained_with_the_context_that_is_offered() -> No
     assert told.backend == "native"
     (told,) = recurra.explain(layer).choices
     assert "Reads reads a context, and none is given" in told.reason
+
+
+class Fading(recurra.Cell):
+    """h is half of what it was: it fades to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+
+    def initial_state(self, batch: int) -> recurra.HiddenState:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = 0.5 * state.h + x
+        return h, recurra.HiddenState(h)
+
+
+@pytest.mark.skipif(not native_available(), reason="there is no native module")
+def test_what_fades_is_zero_as_in_a_whole_run(request: Any) -> None:
+    """Below the normal numbers a step takes many times as long; NumPy steps as the process does."""
+    if "numpy" in request.node.name:
+        pytest.skip("nothing is flushed in NumPy")
+    layer = recurra.Recurrent(Fading())
+    x = torch.zeros(140, 1, 4)
+    x[0] = 1.0
+    session = layer.frozen()
+    said = np.stack([session.step(step) for step in x.numpy()])
+    whole = recurra.run(layer.cell, x, backend="native").outputs
+    assert np.array_equal(said, whole.numpy())
+    assert said[said != 0].min() >= np.finfo(np.float32).tiny
+    assert session.state[0].max() == 0

@@ -38,6 +38,7 @@ __all__ = [
     "Ref",
     "Seen",
     "other_modes",
+    "place_of",
     "record",
 ]
 
@@ -402,8 +403,14 @@ def _place() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
-            line = linecache.getline(name, frame.f_lineno).strip()
-            where = f"{Path(name).name}, line {frame.f_lineno}"
-            return f"{where}: {line}" if line else where
+            return place_of(frame)
         frame = frame.f_back
     return "unknown place"
+
+
+def place_of(frame: FrameType) -> str:
+    """File and line at which a function is, with the line itself."""
+    name = frame.f_code.co_filename
+    line = linecache.getline(name, frame.f_lineno).strip()
+    where = f"{Path(name).name}, line {frame.f_lineno}"
+    return f"{where}: {line}" if line else where
