@@ -78,6 +78,7 @@ INTERNAL = {
     "states": {"rebuild"},
     "training": {
         "Keeper",
+        "Losses",
         "Processes",
         "Ready",
         "Stepped",
@@ -96,6 +97,7 @@ INTERNAL = {
         "run_recipe",
         "tensorboard_writer",
         "train_step",
+        "verdict",
         "where_it_began",
     },
 }
