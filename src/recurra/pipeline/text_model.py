@@ -121,7 +121,7 @@ class TextModel:
         vocabulary = self.vocabulary
         pieces: Iterable[str] = text
         if isinstance(vocabulary, WordVocabulary):
-            pieces = vocabulary.normalizer.split(text)
+            pieces = vocabulary.split(text)
         # Bytes and byte pairs know everything, so their ids need not stand beside characters.
         ids = vocabulary.encode(text).tolist()
         return sorted({p for p, i in zip(pieces, ids, strict=False) if i == UNKNOWN})
