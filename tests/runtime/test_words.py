@@ -222,6 +222,31 @@ def test_a_vocabulary_of_an_older_version_reads_as_it_did() -> None:
     assert old.decode(old.encode(text)) == 'he said, "yes." (he + yes)'
 
 
+@pytest.mark.parametrize(
+    ("text", "touching", "like"),
+    [
+        ('he said "', False, 'he said "x'),
+        ("he (", False, "he (x"),
+        ('he ("', False, 'he ("x'),
+        ("he,", False, "he, x"),
+        ('said "x"', False, 'said "x" x'),
+        ("he ", False, "he x"),
+        ("he", False, "he x"),
+        ("U.", True, "U.S"),
+        ("U.", False, "U. S"),
+        ("he's", True, "he's x"),
+    ],
+)
+def test_a_text_that_goes_on_ends_as_it_will_have_been(
+    text: str, touching: bool, like: str
+) -> None:
+    made = WordVocabulary.of(['he said "x" "x. (x) ("x, U.S. he\'s he ( U. S x S'])
+    ids = made.encode_begun(text, touching=touching)
+    assert ids.tolist() == made.encode(like).tolist()[: len(ids)]
+    assert len(ids) == len(made.encode(like)) - 1
+    assert made.encode_begun("").tolist() == []
+
+
 def test_a_mark_in_a_place_that_is_not_known_is_the_mark() -> None:
     made = WordVocabulary.of(["a, b, (c) a.b"])
     assert [made.symbol(i) for i in made.encode("a , b.b .")] == ["a", ",", "b", ".", "b", "<unk>"]

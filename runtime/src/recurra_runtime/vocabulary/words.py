@@ -169,6 +169,14 @@ def _as_it_stands(mark: str, left: bool, right: bool) -> str:
     return (_GLUED if left else _SPACED) + mark + (_GLUED if right else _SPACED)
 
 
+def _opens(text: str) -> bool:
+    """Whether a text ends in a mark that what comes next will touch."""
+    mark, before = text[-1], text[-2:-1]
+    if mark in _PAIRED:
+        return not before or before.isspace() or _usual(before)[1]
+    return _usual(mark)[1]
+
+
 @functools.lru_cache(1 << 12)
 def _usual(character: str) -> tuple[bool, bool]:
     """Whether a character usually touches what is before it, and what is behind it."""
@@ -307,6 +315,19 @@ class WordVocabulary:
         words = self.split(text)
         known = self._ids
         return np.fromiter((known.get(word, UNKNOWN) for word in words), np.int64, len(words))
+
+    def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
+        """Ids of a text that goes on.
+
+        Args:
+            text: if it ends in a mark that usually touches what follows, it does.
+            touching: whether what follows begins with a letter, without a space in front of it.
+        """
+        ids = self.encode(text)
+        if not (text and _is_mark(text[-1]) and (touching or _opens(text))):
+            return ids
+        longer = self.encode(text + "x")
+        return longer[:-1] if len(longer) == len(ids) + 1 else ids
 
     def split(self, text: str) -> list[str]:
         """The words of a text, a mark as it is where only that is known.
