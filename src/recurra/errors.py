@@ -18,7 +18,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-from recurra.synonyms import SYNONYMS
 
 __all__ = [
     "ArtifactError",
@@ -106,6 +105,8 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 def _near(name: str, names: Sequence[str]) -> str | None:
     """The one of some names that is meant; None if that is not clear."""
+    from recurra.synonyms import SYNONYMS  # `--help` does without
+
     last = name.rpartition(".")[2]
     by_last = {each.rpartition(".")[2]: each for each in names}
     meant = SYNONYMS.get(last.lower().replace("-", "_"), ())

@@ -141,7 +141,7 @@ class Normalizer:
                 return word
             left = right = False
             if self.punctuation:
-                if is_placed(word):
+                if _tells_place(word):
                     left, right = word[0] == _GLUED, word[2] == _GLUED
                     word = word[1]
                 elif word in _PAIRED:  # of a vocabulary that does not tell where they stand
@@ -156,7 +156,7 @@ class Normalizer:
         return write
 
 
-def is_placed(word: str) -> bool:
+def _tells_place(word: str) -> bool:
     """Whether a word is a mark that tells what is beside it."""
     return len(word) == 3 and word[0] in " \t" and word[2] in " \t"
 
@@ -338,13 +338,13 @@ class WordVocabulary:
             return self.normalizer.tokens(text)
         known = self._ids
         return [
-            word[1] if is_placed(word) and word not in known and word[1] in known else word
+            word[1] if _tells_place(word) and word not in known and word[1] in known else word
             for word in self.normalizer.split(text)
         ]
 
     def _is_placed(self, word: str) -> bool:
         rules = self.normalizer
-        return rules.punctuation and is_placed(word) and _is_mark(word[1])
+        return rules.punctuation and _tells_place(word) and _is_mark(word[1])
 
     def decode(self, ids: Iterable[int]) -> str:
         """A readable text of ids, with spaces where they belong; start and end become nothing."""
