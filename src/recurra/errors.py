@@ -18,7 +18,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
-
 __all__ = [
     "ArtifactError",
     "BackendError",
