@@ -669,8 +669,9 @@ def layer_chunks(make: MakeLayer) -> None:
     layer = make().eval()
     inputs, context, resets = inputs_of(layer), layer_context(layer), some_resets()
     if not layer.causal:
+        carried = layer(inputs, context=context).state
         with pytest.raises(ValueError, match="causal"):
-            layer(inputs, layer.initial_state(BATCH), context)
+            layer(inputs, carried, context)
         return
     whole = layer(inputs, context=context, resets=resets)
     state, outputs = None, []
