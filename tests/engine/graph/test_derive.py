@@ -58,6 +58,7 @@ def agree(build: Build, inputs: Sequence[tuple[tuple[int, ...], int]]) -> None:
 
     found = run(graph, given)
     for value, gradient in zip(reads, gradients, strict=True):
+        assert gradient is None or (gradient.shape, gradient.span) == (value.shape, value.span)
         for _ in range(3):
             way = torch.randn_like(given[value])
             slope = (total(value, 1e-5 * way) - total(value, -1e-5 * way)) / 2e-5
