@@ -251,6 +251,10 @@ class _Lowerer:
         calls = _needed(self.shared, (number,))
         read = {number, *(ref for call in calls for ref in call.refs())}
         for own in read & set(self.own):
+            if self.own[own].requires_grad:  # else every step of training would be recorded anew
+                raise Unrecordable(
+                    "an index hangs on what is trained; write x.gather(1, index), or torch.where"
+                )
             self.known[own] = self.own[own].detach().clone()
         with torch.no_grad():
             return Shared(self.own, calls, (number,), {}).tensors({})[0]
