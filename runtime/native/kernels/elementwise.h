@@ -45,6 +45,15 @@ RECURRA_INLINE void run_nest(F function, const Loop<T>& loop) {
         }
 }
 
+// A copy of numbers that lie side by side.
+template <class T>
+RECURRA_INLINE void line(T* out, const T* in, std::size_t n) {
+    constexpr std::size_t lanes = kLanesOf<T>;
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(out + i, load(in + i));
+    if (i < n) store_part(out + i, load_part(in + i, n - i), n - i);
+}
+
 template <class T>
 void gather(const Gather<T>& g) {
     for (std::size_t r = 0; r < g.rows; ++r)
@@ -59,6 +68,10 @@ void gather(const Gather<T>& g) {
                                   static_cast<std::ptrdiff_t>(a) * g.in_stride[0] +
                                   static_cast<std::ptrdiff_t>(b) * g.in_stride[1] +
                                   static_cast<std::ptrdiff_t>(c) * g.in_stride[2];
+                    if (g.out_stride[3] == 1 && g.in_stride[3] == 1) {
+                        line(out, in, g.sizes[3]);
+                        continue;
+                    }
                     for (std::size_t d = 0; d < g.sizes[3]; ++d, out += g.out_stride[3], in += g.in_stride[3])
                         *out = *in;
                 }

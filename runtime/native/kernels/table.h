@@ -76,6 +76,15 @@ struct PackingRows {
     T* to;
 };
 
+// out = a b for each row: [m, k] times [k, n]. A number is summed in the order of k, whatever the other sizes are.
+template <class T>
+struct Batched {
+    std::size_t rows, m, k, n;
+    T* out;
+    const T *a, *b;
+    std::ptrdiff_t out_row, a_row, b_row, out_m, out_n, a_m, a_k, b_k, b_n;
+};
+
 template <class T>
 struct Kernels {
     std::size_t panel_width;
@@ -87,6 +96,7 @@ struct Kernels {
     void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
     void (*pack)(const Packing<T>&);
     void (*pack_rows)(const PackingRows<T>&);
+    void (*batched)(const Batched<T>&);
 };
 
 // A kernel allocates nothing, and asks for no alignment beyond that of a number. The output of an elementwise

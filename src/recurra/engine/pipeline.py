@@ -23,7 +23,12 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Call
 from recurra.engine.graph.laws import check
 from recurra.engine.graph.values import HELD, STEP
-from recurra.engine.lower.agreement import check_gradients, check_numbers, drawn, unseen
+from recurra.engine.lower.agreement import (
+    check_gradients,
+    check_numbers,
+    recorded_on_some,
+    unseen,
+)
 from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, lower
 from recurra.engine.machine.arguments import Name
@@ -31,7 +36,6 @@ from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.phases import plan
 from recurra.engine.record.contract import check_step
 from recurra.engine.record.fingerprint import Path, fingerprint, own_tensors
-from recurra.engine.record.tape import record
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 from recurra.twins import own_parts, twin
@@ -167,9 +171,6 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
     # Neither the cell nor the batch may be kept by what is kept with the cell.
     likes = [(map_tree(_without_memory, tree), lead) for tree, lead in trees]
 
-    def example(batch: int) -> Tree:
-        return drawn(likes, batch)
-
     def step_of(
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
     ) -> tuple[Any, Any]:
@@ -180,7 +181,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Recorde
 
     step = partial(step_of, cell)
     with unseen():
-        recording = record(step, example)
+        recording, example = recorded_on_some(step, likes)
         names = [name for name, _ in given]
         lowered = lower(
             recording, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]

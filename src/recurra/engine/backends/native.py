@@ -24,6 +24,10 @@ from recurra.errors import dtype_name
 __all__ = ["NATIVE", "Ready", "ready"]
 
 _FLOATS = (torch.float32, torch.float64)
+_WIDE = (torch.int64, torch.int32)
+_WHOLE = (torch.bool, torch.int16, torch.int8, torch.uint8, *_WIDE)
+# The largest whole number below which none is left out.
+_EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
 
 class Ready(NamedTuple):
@@ -33,11 +37,13 @@ class Ready(NamedTuple):
         machine: with its programs.
         given: the row inputs, by name.
         shared: what all rows share.
+        kinds: types of y and of the leaves of the new state.
     """
 
     machine: Machine
     given: list[tuple[Name, Tensor]]
     shared: list[Tensor]
+    kinds: tuple[torch.dtype, ...]
 
 
 def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
@@ -48,7 +54,7 @@ def _offer(cell: Cell, facts: Facts) -> Callable[[], Result] | str:
     found = ready(cell, facts)
     if isinstance(found, str):
         return found
-    return lambda: _run(facts.of(), *found)
+    return lambda: _run(cell, facts, found)
 
 
 def _empty(call: Call) -> bool:
@@ -74,16 +80,20 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
     why = other_modes() or _odd_inputs(given)
     if why is not None:
         return why
-    dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
     try:
         record = recorded(cell, call, given)
-        shared = record.shared(cell)
+        shared, dtype = record.shared(cell), record.lowered.dtype
+        whole = [tensor for tensor in shared if not tensor.is_floating_point()]
         for place, tensor in enumerate(shared):
-            if tensor.dtype is torch.bool:
-                shared[place] = tensor.to(dtype)
-            elif tensor.dtype is not dtype or not tensor.is_cpu:
+            if not tensor.is_cpu or (tensor.is_floating_point() and tensor.dtype is not dtype):
                 return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
-        return Ready(_machine(cell, record, call, given, shared, dtype), given, shared)
+            if not tensor.is_floating_point():
+                shared[place] = tensor.to(dtype)
+        read = [*given, *((("shared", place), tensor) for place, tensor in enumerate(whole))]
+        if (why := _too_large(read, dtype)) is not None:
+            return why
+        machine = _machine(cell, record, call, given, shared, dtype)
+        return Ready(machine, given, shared, record.lowered.kinds)
     except Unrecordable as problem:
         return str(problem)
 
@@ -96,17 +106,47 @@ def _odd_inputs(given: list[tuple[Name, Tensor]]) -> str | None:
             return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
         if not leaf.is_cpu:
             return f"{name} is on {leaf.device}; the machine is the CPU's"
-        if leaf.dtype is torch.bool:
+        if leaf.dtype in _WHOLE:
             continue
         if leaf.dtype not in _FLOATS:
             return f"{name} is of {dtype_name(leaf.dtype)}"
         kinds.add(leaf.dtype)
-    return None if len(kinds) == 1 else "its inputs are of several types"
+    return None if len(kinds) <= 1 else "its inputs are of several types"
 
 
-def _run(
-    call: Call, machine: Machine, given: list[tuple[Name, Tensor]], shared: list[Tensor]
-) -> Result:
+def _too_large(given: list[tuple[Name, Tensor]], dtype: torch.dtype) -> str | None:
+    """Are there whole numbers that the machine's floats cannot tell from their neighbors?"""
+    for (name, _), leaf in given:
+        if leaf.dtype in _WIDE and not _exact(leaf, dtype):
+            return (
+                f"{name} has whole numbers above {_EXACT[dtype]:,}, which {dtype_name(dtype)} "
+                "cannot tell apart"
+            )
+    return None
+
+
+def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
+    if not leaf.numel():
+        return True
+    low, high = leaf.aminmax()
+    return -_EXACT[dtype] <= int(low) and int(high) <= _EXACT[dtype]
+
+
+def _run(cell: Cell, facts: Facts, found: Ready) -> Result:
+    try:
+        result = _through(facts.of(), found)
+    except IndexError as problem:
+        raise IndexError(f"{type(cell).__name__}: {problem}") from None
+    if result is not None:
+        return result
+    run = LOOP.offer(cell, facts)
+    assert not isinstance(run, str)
+    return run()
+
+
+def _through(call: Call, found: Ready) -> Result | None:
+    """Run a call; None if a count grew beyond what floats can tell apart."""
+    machine, given, shared, kinds = found
     dtype, count = machine.dtype, len(machine.plan.states)
     tensors: dict[Name, Tensor] = {}
     for (kind, place), leaf in given:
@@ -116,7 +156,7 @@ def _run(
         tensors[name] = leaf if side_by_side(leaf, lead) else leaf.contiguous()
     for place, tensor in enumerate(shared):
         tensors["shared", place] = tensor.resolve_neg()
-    initial = states.leaves(call.initial)
+    initial = [leaf.to(dtype) for leaf in states.leaves(call.initial)]
     if call.resets is not None:
         marks = call.resets
         if call.reverse:  # the state begins anew behind a marked step, which is before the next one
@@ -133,6 +173,11 @@ def _run(
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
+    if any(kind in _WIDE and not _exact(b, dtype) for b, kind in zip(ends, kinds[1:], strict=True)):
+        return None
+    y = y.to(kinds[0])
+    ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]
+    every = [leaf.to(kind) for leaf, kind in zip(every, kinds[1:], strict=False)]
     return Result(
         y,
         states.with_leaves(call.state, ends),

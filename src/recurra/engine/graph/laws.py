@@ -10,6 +10,7 @@ from recurra.engine.graph.values import (
     HELD,
     REDUCTIONS,
     SHARED,
+    SUMS,
     UNARY,
     Graph,
     Value,
@@ -64,7 +65,7 @@ def _span(value: Value) -> int:
     spans = [read.span for read in value.inputs]
     if value.op in ("input", "constant"):
         return value.span
-    if value.op in ("outer", "row_sum"):
+    if value.op in SUMS - {"time_sum"}:
         return SHARED
     if value.op == "time_sum":
         return HELD
@@ -136,6 +137,18 @@ def _lookup(value: Value, index: Shape, table: Shape) -> Shape:
     return (*index, table[1])
 
 
+def _scatter(value: Value, index: Shape, given: Shape) -> Shape:
+    if given[:-1] != index:
+        raise ValueError("it needs a row [n] for each of its numbers")
+    return (value.shape[0], given[-1])
+
+
+def _matmul(value: Value, a: Shape, b: Shape) -> Shape:
+    if len(a) < 2 or a[:-2] != b[:-2] or a[-1] != b[-2]:
+        raise ValueError("it needs [..., m, k] and [..., k, n]")
+    return (*a[:-1], b[-1])
+
+
 def _outer(value: Value, x: Shape, y: Shape) -> Shape:
     if x[:-1] != y[:-1]:
         raise ValueError("its operands have different leading features")
@@ -160,6 +173,8 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "concat": _concat,
     "linear": _linear,
     "lookup": _lookup,
+    "scatter": _scatter,
+    "matmul": _matmul,
     "outer": _outer,
 }
 
@@ -171,6 +186,8 @@ _ARITY: dict[str, int | None] = {
     "concat": None,
     "linear": 2,
     "lookup": 2,
+    "scatter": 2,
+    "matmul": 2,
     "outer": 2,
     "input": 0,
     "constant": 0,

@@ -66,11 +66,15 @@ class Lowered:
             ``("shared", i)``, the i-th of ``shared``.
         outputs: y, then the leaves of the new state.
         shared: how what all rows share is computed.
+        dtype: of the numbers it computes with.
+        kinds: types of the outputs, as the step gives them.
     """
 
     graph: Graph
     outputs: tuple[Value, ...]
     shared: Shared
+    dtype: torch.dtype
+    kinds: tuple[torch.dtype, ...]
 
 
 def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
@@ -87,6 +91,9 @@ def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
 
 
 _DTYPES = (torch.float32, torch.float64, torch.bool)
+# Whole numbers are kept among the others; where they are computed with, they are as wide as these.
+_WHOLE = (torch.int64, torch.int32)
+_NARROW = (torch.int16, torch.int8, torch.uint8)
 # Arguments that say how numbers are kept, not which.
 _UNIMPORTANT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 
@@ -104,15 +111,18 @@ class _Lowerer:
         self.rows: dict[int, Value] = {}
         self.wanted: dict[int, Value] = {}
         self.turned: dict[int, int] = {}
-        floats = (recording.seen[number].dtype for number in recording.given)
+        floats = [recording.seen[number].dtype for number in (*recording.given, *recording.own)]
         self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
-            if seen.dtype not in (*_DTYPES, torch.int64):
+            if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(
                     f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions"
                 )
-            self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
+            given = self.graph.input(("given", place), features(seen), spans[place])
+            # No gradient goes to a number that is whole.
+            flat = not seen.dtype.is_floating_point
+            self.rows[number] = self.graph.stop(given) if flat else given
 
     def result(self) -> Lowered:
         """The whole step."""
@@ -128,7 +138,9 @@ class _Lowerer:
         outputs = tuple(self._output(number) for number in recording.outputs)
         wanted = tuple(self.wanted)
         needed = _needed(shared, wanted)
-        return Lowered(self.graph, outputs, Shared(recording.own, needed, wanted))
+        kinds = tuple(recording.seen[number].dtype for number in recording.outputs)
+        shares = Shared(recording.own, needed, wanted)
+        return Lowered(self.graph, outputs, shares, self.dtype, kinds)
 
     def _is_shared(self, call: Called) -> bool:
         """Does it read and give only what all rows share?"""
@@ -145,13 +157,7 @@ class _Lowerer:
     def _lower(self, call: Called) -> None:
         results = [self.recording.seen[number] for number in call.outputs]
         for result in results:
-            whole = result.dtype is torch.int64 and call.name in _MOVES
-            other = result.dtype.is_floating_point and result.dtype is not self.dtype
-            if other or (result.dtype not in _DTYPES and not whole):
-                raise Unrecordable(
-                    f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)} ({call.place})"
-                )
+            self._check_kind(call, result.dtype)
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
         if rule is None:
@@ -174,6 +180,28 @@ class _Lowerer:
             shaped = self.graph.expand(value, features(result))
             self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
 
+    def _check_kind(self, call: Called, kind: torch.dtype) -> None:
+        """Are there instructions that give this type?"""
+        name = call.name.removesuffix("_")
+        there = kind in (torch.bool, self.dtype) or name in _MOVES
+        if not (there or (kind in _WHOLE and name in _COUNTS)):
+            advice = ""
+            if kind.is_floating_point:
+                advice = f"; convert it by .to({self.dtype})"
+            elif kind in _NARROW:
+                advice = "; convert it by .long() first"
+            raise Unrecordable(
+                f"{call.name} gives {dtype_name(kind)}, of which there are no instructions beside "
+                f"{dtype_name(self.dtype)}{advice} ({call.place})"
+            )
+        if kind in _WHOLE and name in _DIVIDES:
+            by = call.args[1]
+            if isinstance(by, Ref) and by.number in self.rows:
+                raise Unrecordable(
+                    f"{call.name} divides whole numbers by those of a row, where torch has an "
+                    f"error for 0; divide floats, then round ({call.place})"
+                )
+
     def _output(self, number: int) -> Value:
         """A tensor that the step returns or names, of which each step has its own."""
         value = self.rows.get(number)
@@ -188,7 +216,7 @@ class _Lowerer:
         if value is None:
             if seen.axis is not None:
                 raise Unrecordable("the step reads a tensor of the size of the batch from outside")
-            if seen.dtype not in _DTYPES:
+            if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(f"the step reads a tensor of {dtype_name(seen.dtype)}")
             if number in self.turned:
                 turned = self._operand(self.turned[number])
@@ -197,16 +225,30 @@ class _Lowerer:
             if value is None:
                 value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)
                 self.wanted[number] = value
-        return Operand(value, seen.axis, len(seen.shape))
+        return Operand(value, seen.axis, len(seen.shape), seen.dtype, seen.times)
 
 
 # Operations that mean the same for whole numbers, which the machine has among its own.
 _MOVES = frozenset(
     [
-        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select",
-        "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
+        "_unsafe_view", "alias", "cat", "clone", "detach", "expand", "flip", "permute", "repeat",
+        "reshape", "roll", "select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t",
+        "transpose", "unbind", "unsqueeze", "view",
     ]
 )  # fmt: skip
+
+
+# Those that are exact for whole numbers up to a bound that a call checks.
+_COUNTS = frozenset(
+    [
+        "_to_copy", "abs", "add", "amax", "amin", "clamp", "clamp_max", "clamp_min", "cumsum",
+        "div", "floor_divide", "full", "full_like", "masked_fill", "maximum", "minimum", "mul",
+        "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like", "remainder", "rsub",
+        "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where", "zeros",
+        "zeros_like",
+    ]
+)  # fmt: skip
+_DIVIDES = frozenset(["div", "floor_divide", "fmod", "remainder"])
 
 
 def _filled(tree: Any, tensor: Callable[[int], Any]) -> Any:
