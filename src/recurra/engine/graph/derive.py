@@ -260,3 +260,22 @@ def _matmul(graph: Graph, value: Value, g: Value, place: int) -> Value:
     axes = list(range(len(other.shape)))
     turned = graph.permute(other, (*axes[:-2], axes[-1], axes[-2]))
     return graph.matmul(turned, g) if place else graph.matmul(g, turned)
+
+
+@_rule("window")
+def _window(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    (width,), size = value.settings, value.inputs[0].shape[1]
+    if g.op == "linear":  # of a product: each line meets the windows that it stood in
+        given, weight = g.inputs
+        edge = graph.full(0.0, (width - 1, given.shape[1]))
+        around = graph.window(graph.concat([edge, given, edge], 0), width)
+        parts = [graph.slice(weight, 1, at * size, (at + 1) * size) for at in range(width)]
+        return graph.linear(around, graph.concat(parts[::-1], 0))
+    total = None
+    for at in range(width):
+        part = graph.slice(g, 1, at * size, (at + 1) * size)
+        ends = [graph.full(0.0, (rows, size)) for rows in (at, width - 1 - at) if rows]
+        lines = graph.concat([*ends[: at > 0], part, *ends[at > 0 :]], 0)
+        total = lines if total is None else graph.apply("add", total, lines)
+    assert total is not None
+    return total

@@ -103,6 +103,10 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return whole.index_add(0, index.long().expand(given.shape[:-1]).reshape(-1), rows)
     if op == "matmul":
         return read[0] @ read[1]
+    if op == "window":
+        (width,) = value.settings
+        lines = read[0].unfold(front, width, 1).transpose(-1, -2)
+        return lines.reshape(*read[0].shape[:front], *value.shape)
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":

@@ -125,6 +125,13 @@ def _concat(value: Value, *parts: Shape) -> Shape:
     return _with(parts[0], axis, sum(part[axis] for part in parts))
 
 
+def _window(value: Value, read: Shape) -> Shape:
+    (width,) = value.settings
+    if len(read) != 2 or not 0 < width <= read[0]:
+        raise ValueError("it needs at least so many lines [m, k]")
+    return (read[0] - width + 1, width * read[1])
+
+
 def _linear(value: Value, x: Shape, weight: Shape) -> Shape:
     if value.inputs[1].rows or len(weight) != 2 or x[-1] != weight[0]:
         raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
@@ -171,6 +178,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "slice": _slice,
     "place": _place,
     "concat": _concat,
+    "window": _window,
     "linear": _linear,
     "lookup": _lookup,
     "scatter": _scatter,

@@ -170,6 +170,10 @@ class Graph:
             return folded
         if folded is not None:
             return self.constant(folded)
+        order = _order(inputs)
+        if order is not None:  # computed where the numbers lie, and seen in another order
+            bare = [v.inputs[0] if v.op == "permute" else v for v in inputs]
+            return self.permute(self.apply(op, *bare), order)
         shape, span = _common(inputs)
         # What is only repeated need not be, where the rest is as wide.
         for place, value in enumerate(inputs):
@@ -213,6 +217,10 @@ class Graph:
         size = len(range(start, stop, step))
         if size == value.shape[axis]:
             return value
+        if value.op == "permute":
+            (order,) = value.settings
+            part = self.slice(value.inputs[0], order[axis], start, stop, step)
+            return self.permute(part, order)
         shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
         return self._make("slice", (value,), shape, value.span, axis, start, stop, step)
 
@@ -255,6 +263,16 @@ class Graph:
         """Undoes a slice of an axis of so many features: zeros where it took nothing."""
         shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
         return self._make("place", (value,), shape, value.span, axis, start, step)
+
+    def window(self, value: Value, width: int) -> Value:
+        """Each line of ``[m, k]`` with those behind it, so many in all: ``[m - width + 1, width k]``.
+
+        Lines overlap, so it is a view: of what lies side by side, which a ``concat`` makes.
+        """
+        lines, size = value.shape
+        if width == 1:
+            return value
+        return self._make("window", (value,), (lines - width + 1, width * size), value.span, width)
 
     def linear(self, x: Value, weight: Value) -> Value:
         """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
@@ -299,6 +317,13 @@ class Graph:
 def _common(values: tuple[Value, ...]) -> tuple[tuple[int, ...], int]:
     """Shape and span of an elementwise instruction on values."""
     return broadcast(*(value.shape for value in values)), max(value.span for value in values)
+
+
+def _order(values: tuple[Value, ...]) -> tuple[int, ...] | None:
+    """The order of axes in which all are seen that are no single number, if there is one."""
+    several = [value for value in values if value.size > 1 or value.op == "permute"]
+    orders = {value.settings[0] if value.op == "permute" else None for value in several}
+    return orders.pop() if len(orders) == 1 else None
 
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:

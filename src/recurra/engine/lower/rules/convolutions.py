@@ -1,0 +1,150 @@
+"""Convolutions along one axis or two: products of the lines of a picture, padded and laid out flat.
+
+A picture ``[height, width, channels]`` whose lines follow each other is one long list of points. The
+points that a row of the kernel covers stand side by side in it, so each row is one product over a
+view of the list, and nothing is copied. Points that would reach over the edge are computed too, and
+cut away.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+from recurra.engine.graph.values import Graph, Value
+from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+
+__all__ = ["RULES"]
+
+RULES = Rules()
+_GROUPS = 8  # products of their own; more are slower than torch's kernel
+
+
+class _Kernel(NamedTuple):
+    """How a kernel goes over a picture: along height, then width."""
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+    def results(self, picture: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what comes of a padded picture."""
+        sizes = zip(picture, self.size, self.stride, self.dilation, strict=True)
+        high, wide = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in sizes]
+        return high, wide
+
+
+@RULES.of("convolution")
+def _convolution(
+    now: Lowering,
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    _: Any,
+    groups: int,
+) -> Value:
+    if transposed:
+        raise now.refuse("is transposed; write an upsampling and an ordinary convolution")
+    if len(stride) > 2:
+        raise now.refuse("goes along three axes; put one of them among the channels")
+    if x.axis != 0 or x.times > 1 or weight.value.rows:
+        raise now.refuse("needs rows [batch, channels, ...] and a kernel that all rows share")
+    if groups > _GROUPS:
+        raise now.refuse(f"has {groups} groups; up to {_GROUPS} are faster here than torch's kernel")
+    graph, line = now.graph, len(stride) == 1
+    picture, kernel = x.value, weight.value
+    if line:  # a picture of one line
+        picture = graph.reshape(picture, (picture.shape[0], 1, picture.shape[1]))
+        kernel = graph.reshape(kernel, (*kernel.shape[:2], 1, kernel.shape[2]))
+    spread = [(1, *given) if line else tuple(given) for given in (stride, padding, dilation)]
+    if line:
+        spread[1] = (0, *padding)
+    how = _Kernel(kernel.shape[2:], *spread)  # type: ignore[arg-type]
+    parts = []
+    each, out = picture.shape[0] // groups, kernel.shape[0] // groups
+    for group in range(groups):
+        read = graph.slice(picture, 0, group * each, (group + 1) * each)
+        own = graph.slice(kernel, 0, group * out, (group + 1) * out)
+        own = graph.permute(own, (2, 3, 1, 0))
+        add = None if bias is None else bias.value
+        if add is not None:
+            add = graph.slice(add, 0, group * out, (group + 1) * out)
+        parts.append(graph.permute(_points(graph, read, own, add, how), (2, 0, 1)))
+    return graph.reshape(graph.concat(parts, 0), now.features)
+
+
+def _points(
+    graph: Graph, picture: Value, kernel: Value, bias: Value | None, how: _Kernel
+) -> Value:
+    """``[channels, height, width]`` and a kernel ``[h, w, channels, out]``: ``[height, width, out]``."""
+    total, start = None, 0
+    for part in picture.inputs if _joined(picture) else (picture,):
+        own = graph.slice(kernel, 2, start, start + part.shape[0])
+        start += part.shape[0]
+        found = _part(graph, part, own, how)
+        total = found if total is None else graph.apply("add", total, found)
+    assert total is not None
+    if bias is not None:
+        total = graph.apply("add", total, bias)
+    high, wide = how.results(_padded(picture, how))
+    across = _padded(picture, how)[1] if how.stride == (1, 1) else wide
+    return graph.slice(graph.reshape(total, (high, across, total.shape[-1])), 1, 0, wide)
+
+
+def _joined(picture: Value) -> bool:
+    """Is it several pictures side by side, some of which may be there before others?"""
+    return picture.op == "concat" and picture.settings == (0,)
+
+
+def _padded(picture: Value, how: _Kernel) -> tuple[int, int]:
+    """Height and width with zeros around."""
+    high, wide = (n + 2 * pad for n, pad in zip(picture.shape[1:], how.padding, strict=True))
+    return high, wide
+
+
+def _part(graph: Graph, picture: Value, kernel: Value, how: _Kernel) -> Value:
+    """Points of the result ``[points, out]``; with stride 1, those over the edge too."""
+    height, width, channels, out = kernel.shape
+    (high, wide), (tall, across) = how.results(_padded(picture, how)), _padded(picture, how)
+    plain = how.dilation[1] == 1
+    reach = (width - 1) * how.dilation[1]
+    flat = _flat(graph, picture, how.padding, reach)
+    total = None
+    for row, column in itertools.product(range(height), (0,) if plain else range(width)):
+        own = kernel if plain else graph.slice(kernel, 1, column, column + 1)
+        own = graph.slice(own, 0, row, row + 1)
+        covered = own.shape[1]
+        first = row * how.dilation[0] * across + column * how.dilation[1]
+        if how.stride == (1, 1):
+            lines = graph.slice(flat, 0, first, first + high * across + covered - 1)
+            lines = graph.window(lines, covered)
+        else:
+            some = graph.slice(flat, 0, 0, tall * across + covered - 1)
+            lines = graph.reshape(graph.window(some, covered), (tall, across, covered * channels))
+            for axis, begin, count in ((0, row, high), (1, column, wide)):
+                begin *= how.dilation[axis]
+                step = how.stride[axis]
+                lines = graph.slice(lines, axis, begin, begin + (count - 1) * step + 1, step)
+            lines = graph.reshape(lines, (high * wide, covered * channels))
+        found = graph.linear(lines, graph.reshape(own, (covered * channels, out)))
+        total = found if total is None else graph.apply("add", total, found)
+    assert total is not None
+    return total
+
+
+def _flat(graph: Graph, picture: Value, padding: tuple[int, int], reach: int) -> Value:
+    """``[points, channels]`` with zeros around, and some behind: the last ones reach so far."""
+    value = graph.permute(picture, (1, 2, 0))
+    channels = value.shape[2]
+    for axis, pad in ((1, padding[1]), (0, padding[0])):
+        if pad:
+            shape = (*value.shape[:axis], pad, *value.shape[axis + 1 :])
+            edge = graph.full(0.0, shape)
+            value = graph.concat([edge, value, edge], axis)
+    lines = graph.reshape(value, (value.shape[0] * value.shape[1], channels))
+    return graph.concat([lines, graph.full(0.0, (max(reach, 1), channels))], 0)
