@@ -189,6 +189,13 @@ private:
             case Kind::batched: {
                 expect(ins.step >= 0 && ins.step < static_cast<std::int64_t>(p_.moves.size()), "its strides");
                 const Moving& m = p_.moves[static_cast<std::size_t>(ins.step)];
+                if (ins.op == Op::fold) {
+                    matrix(ins.out, 1, m.sizes[2], 0, 1);
+                    expect(m.out_stride[1] + (m.sizes[0] - 1) * m.out_stride[0] + m.sizes[1] <= m.sizes[2],
+                           "a line that ends behind the others");
+                    matrix(ins.in[0], m.sizes[0], m.sizes[1], m.in_stride[0], 1);
+                    break;
+                }
                 matrix(ins.out, m.sizes[0], m.sizes[2], m.out_stride[0], m.out_stride[1]);
                 matrix(ins.in[0], m.sizes[0], m.sizes[1], m.out_stride[2], m.out_stride[3]);
                 matrix(ins.in[1], m.sizes[1], m.sizes[2], m.in_stride[0], m.in_stride[1]);

@@ -107,5 +107,22 @@ void batched(const Batched<T>& p) {
     }
 }
 
+template <class T>
+void fold(const Folding<T>& p) {
+    constexpr std::size_t lanes = kLanesOf<T>;
+    for (std::size_t r = 0; r < p.rows; ++r) {
+        T* const all = p.out + far<T>(r, p.out_row);
+        __builtin_memset(all, 0, p.total * sizeof(T));
+        const T* in = p.in + far<T>(r, p.in_row);
+        T* out = all + p.first;
+        for (std::size_t l = 0; l < p.lines; ++l, in += p.in_line, out += p.out_line) {
+            std::size_t i = 0;
+            for (; i + lanes <= p.width; i += lanes) store(out + i, load(out + i) + load(in + i));
+            if (const std::size_t rest = p.width - i; rest > 0)
+                store_part(out + i, load_part(out + i, rest) + load_part(in + i, rest), rest);
+        }
+    }
+}
+
 }  // namespace
 }  // namespace recurra

@@ -72,6 +72,11 @@ void gather(const Gather<T>& g) {
                         line(out, in, g.sizes[3]);
                         continue;
                     }
+                    if (g.out_stride[3] == 1) {
+                        const std::ptrdiff_t step = g.in_stride[3];
+                        for (std::size_t d = 0; d < g.sizes[3]; ++d, in += step) out[d] = *in;
+                        continue;
+                    }
                     for (std::size_t d = 0; d < g.sizes[3]; ++d, out += g.out_stride[3], in += g.in_stride[3])
                         *out = *in;
                 }

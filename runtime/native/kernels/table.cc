@@ -76,6 +76,7 @@ constexpr Kernels<T> kernels_here = {
     pack<T>,
     pack_rows<T>,
     batched<T>,
+    fold<T>,
 };
 
 }  // namespace

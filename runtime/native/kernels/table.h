@@ -85,6 +85,15 @@ struct Batched {
     std::ptrdiff_t out_row, a_row, b_row, out_m, out_n, a_m, a_k, b_k, b_n;
 };
 
+// out[total] = 0, then out[l * out_line + i] += in[l * in_line + i] for lines l, i below `width`, for each row.
+template <class T>
+struct Folding {
+    std::size_t rows, lines, width, total;
+    T* out;
+    const T* in;
+    std::ptrdiff_t first, out_row, in_row, out_line, in_line;
+};
+
 template <class T>
 struct Kernels {
     std::size_t panel_width;
@@ -97,6 +106,7 @@ struct Kernels {
     void (*pack)(const Packing<T>&);
     void (*pack_rows)(const PackingRows<T>&);
     void (*batched)(const Batched<T>&);
+    void (*fold)(const Folding<T>&);
 };
 
 // A kernel allocates nothing, and asks for no alignment beyond that of a number. The output of an elementwise

@@ -72,6 +72,8 @@ class NumpyStepper:
             return self._linear(out, reads[0], reads[2], (outer, count, n), self._matrices[step])
         if row.name == "lookup":
             return self._lookup(out, reads, (outer, count, n), step)
+        if row.name == "fold":
+            return self._fold(out, reads[0], self._moves[step])
         if row.name == "matmul":
             return self._matmul(out, reads, self._moves[step])
         raise ValueError(f"program: one step has no instruction {row.name!r}")
@@ -162,6 +164,21 @@ class NumpyStepper:
                     f"{count} rows"
                 )
             to[:, at] = table[wanted.astype(np.int64)]
+
+        return run
+
+    def _fold(self, out: Any, read: Any, move: Sequence[int]) -> Callable[[], None]:
+        lines, width, total, _, far, first, _, _, apart, *_ = move
+        _not_negative(far, first, apart, out[1], read[1])
+        to, at = self._memory[out[0]], out[1] + np.arange(total)
+        given = self._memory[read[0]]
+        where = read[1] + np.arange(lines)[:, None] * apart + np.arange(width)
+        into = (first + np.arange(lines)[:, None] * far + np.arange(width)).ravel()
+
+        def run() -> None:
+            whole = np.zeros((to.shape[0], total))
+            np.add.at(whole, (slice(None), into), given[:, where.ravel()])
+            to[:, at] = whole
 
         return run
 

@@ -55,6 +55,11 @@ class Writer:
             self._lookup(value)
         elif op == "matmul":
             self._matmul(value)
+        elif op == "fold":
+            self._fold(value)
+        elif op == "lay":
+            read = value.inputs[0]
+            self.code.copy(self.layout.now, value, self.layout.place(read), self.layout.allocate(value))
         elif op == "concat":
             self._concat(value)
         elif op == "place":
@@ -191,6 +196,22 @@ class Writer:
             self.code.batched(layout.now, matrices, sizes, lies)
         self._bring(value, places[0], out)
         self.flops += 2 * value.size * k
+
+    def _fold(self, value: Value) -> None:
+        layout, read = self.layout, value.inputs[0]
+        place, far = layout.straight(read, 1)
+        out = layout.allocate(value)
+        target = out if out.strides == packed(value.shape) else layout.aside(value)
+        lines, width = read.shape
+        size, first = value.shape[1], value.settings[1]
+        self.code.moves.append(
+            [lines, width, value.size, 1, size, first * size, 0, 0, far or width, 0, 0, 0]
+        )
+        move = len(self.code.moves) - 1
+        to, reads = operand(target), [operand(place)]
+        self.code.emit(layout.now, "fold", to, reads, outer=lines, n=width, step=move)
+        self._bring(value, target, out)
+        self.flops += read.size
 
     def _concat(self, value: Value) -> None:
         """Copy the parts that were not computed where they stand."""

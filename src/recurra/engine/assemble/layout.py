@@ -196,7 +196,7 @@ class Layout:
             far, near = around.strides
             if far != base.shape[1] or (near != 1 and far != 1):
                 raise Unrecordable(f"{value} needs lines that lie side by side")
-            return Place(around.buffer, around.offset, (far, 1))
+            return Place(around.buffer, around.offset + value.settings[1] * far, (far, 1))
         if value.op == "permute":
             strides = tuple(around.strides[axis] for axis in value.settings[0])
         elif value.op == "expand":

@@ -159,6 +159,7 @@ _RULES["cos"] = _unary(
     lambda graph, g, x, y: graph.apply("neg", graph.apply("mul", g, graph.apply("sin", x)))
 )
 _RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
+_RULES["lay"] = _unary(lambda graph, g, x, y: g)
 _RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
 _RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again where all is folded
 
@@ -264,18 +265,4 @@ def _matmul(graph: Graph, value: Value, g: Value, place: int) -> Value:
 
 @_rule("window")
 def _window(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    (width,), size = value.settings, value.inputs[0].shape[1]
-    if g.op == "linear":  # of a product: each line meets the windows that it stood in
-        given, weight = g.inputs
-        edge = graph.full(0.0, (width - 1, given.shape[1]))
-        around = graph.window(graph.concat([edge, given, edge], 0), width)
-        parts = [graph.slice(weight, 1, at * size, (at + 1) * size) for at in range(width)]
-        return graph.linear(around, graph.concat(parts[::-1], 0))
-    total = None
-    for at in range(width):
-        part = graph.slice(g, 1, at * size, (at + 1) * size)
-        ends = [graph.full(0.0, (rows, size)) for rows in (at, width - 1 - at) if rows]
-        lines = graph.concat([*ends[: at > 0], part, *ends[at > 0 :]], 0)
-        total = lines if total is None else graph.apply("add", total, lines)
-    assert total is not None
-    return total
+    return graph.fold(g, *value.settings, value.inputs[0].shape[0])

@@ -92,6 +92,8 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return read[0].permute(*range(front), *(axis + front for axis in value.settings[0]))
     if op == "expand":
         return read[0].expand((*lead[value.span], *value.shape))
+    if op == "lay":
+        return read[0]
     if op == "stop":
         return read[0].detach()
     if op == "lookup":
@@ -104,9 +106,17 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
     if op == "matmul":
         return read[0] @ read[1]
     if op == "window":
-        (width,) = value.settings
-        lines = read[0].unfold(front, width, 1).transpose(-1, -2)
+        width, first = value.settings
+        lines = read[0].narrow(front, first, value.shape[0] + width - 1)
+        lines = lines.unfold(front, width, 1).transpose(-1, -2)
         return lines.reshape(*read[0].shape[:front], *value.shape)
+    if op == "fold":
+        width, first = value.settings
+        lines, size = value.shape
+        last = lines - first - read[0].shape[front]
+        parts = read[0].split(size, front + 1)
+        ends = [(0, 0, first + at, last - at) for at in range(width)]
+        return sum(map(torch.nn.functional.pad, parts, ends))  # type: ignore[return-value]
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":

@@ -126,10 +126,17 @@ def _concat(value: Value, *parts: Shape) -> Shape:
 
 
 def _window(value: Value, read: Shape) -> Shape:
-    (width,) = value.settings
-    if len(read) != 2 or not 0 < width <= read[0]:
-        raise ValueError("it needs at least so many lines [m, k]")
-    return (read[0] - width + 1, width * read[1])
+    width, first = value.settings
+    if len(read) != 2 or not 0 < value.shape[0] <= read[0] - width - first + 1:
+        raise ValueError("its lines are outside of what it reads")
+    return (value.shape[0], width * read[1])
+
+
+def _fold(value: Value, read: Shape) -> Shape:
+    width, first = value.settings
+    if len(read) != 2 or first + read[0] + width - 1 > value.shape[0]:
+        raise ValueError("its lines are outside of what it gives")
+    return (value.shape[0], read[1] // width)
 
 
 def _linear(value: Value, x: Shape, weight: Shape) -> Shape:
@@ -171,7 +178,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "input": _given,
     "constant": _given,
     **dict.fromkeys(REDUCTIONS, _reduced),
-    **dict.fromkeys(("stop", "row_sum", "time_sum"), _same),
+    **dict.fromkeys(("stop", "lay", "row_sum", "time_sum"), _same),
     "reshape": _reshape,
     "permute": _permute,
     "expand": _expand,
@@ -179,6 +186,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "place": _place,
     "concat": _concat,
     "window": _window,
+    "fold": _fold,
     "linear": _linear,
     "lookup": _lookup,
     "scatter": _scatter,

@@ -170,10 +170,6 @@ class Graph:
             return folded
         if folded is not None:
             return self.constant(folded)
-        order = _order(inputs)
-        if order is not None:  # computed where the numbers lie, and seen in another order
-            bare = [v.inputs[0] if v.op == "permute" else v for v in inputs]
-            return self.permute(self.apply(op, *bare), order)
         shape, span = _common(inputs)
         # What is only repeated need not be, where the rest is as wide.
         for place, value in enumerate(inputs):
@@ -217,10 +213,6 @@ class Graph:
         size = len(range(start, stop, step))
         if size == value.shape[axis]:
             return value
-        if value.op == "permute":
-            (order,) = value.settings
-            part = self.slice(value.inputs[0], order[axis], start, stop, step)
-            return self.permute(part, order)
         shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
         return self._make("slice", (value,), shape, value.span, axis, start, stop, step)
 
@@ -264,15 +256,22 @@ class Graph:
         shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
         return self._make("place", (value,), shape, value.span, axis, start, step)
 
-    def window(self, value: Value, width: int) -> Value:
-        """Each line of ``[m, k]`` with those behind it, so many in all: ``[m - width + 1, width k]``.
+    def lay(self, value: Value) -> Value:
+        """The same numbers, side by side: worth a copy where several instructions read them."""
+        return self._make("lay", (value,), value.shape, value.span)
 
-        Lines overlap, so it is a view: of what lies side by side, which a ``concat`` makes.
+    def window(self, value: Value, width: int, first: int, count: int) -> Value:
+        """Lines of ``[m, k]`` from the first on, each with those behind it: ``[count, width k]``.
+
+        They overlap, so it is a view: of what lies side by side, which a ``concat`` makes.
         """
-        lines, size = value.shape
-        if width == 1:
-            return value
-        return self._make("window", (value,), (lines - width + 1, width * size), value.span, width)
+        shape = (count, width * value.shape[1])
+        return self._make("window", (value,), shape, value.span, width, first)
+
+    def fold(self, value: Value, width: int, first: int, lines: int) -> Value:
+        """Undoes a window of so many lines: what overlaps is added up, the rest is 0."""
+        shape = (lines, value.shape[1] // width)
+        return self._make("fold", (value,), shape, value.span, width, first)
 
     def linear(self, x: Value, weight: Value) -> Value:
         """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
@@ -317,13 +316,6 @@ class Graph:
 def _common(values: tuple[Value, ...]) -> tuple[tuple[int, ...], int]:
     """Shape and span of an elementwise instruction on values."""
     return broadcast(*(value.shape for value in values)), max(value.span for value in values)
-
-
-def _order(values: tuple[Value, ...]) -> tuple[int, ...] | None:
-    """The order of axes in which all are seen that are no single number, if there is one."""
-    several = [value for value in values if value.size > 1 or value.op == "permute"]
-    orders = {value.settings[0] if value.op == "permute" else None for value in several}
-    return orders.pop() if len(orders) == 1 else None
 
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:

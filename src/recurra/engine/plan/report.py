@@ -23,8 +23,11 @@ _SHOWN = {
 }
 # What moves numbers at most, and is no operation on them.
 _MOVES = frozenset(
-    ("input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place")
-)
+    [
+        "input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place",
+        "lay", "window",
+    ]
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

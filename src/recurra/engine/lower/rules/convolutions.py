@@ -9,6 +9,7 @@ cut away.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from recurra.engine.graph.values import Graph, Value
@@ -28,10 +29,22 @@ class _Kernel(NamedTuple):
     padding: tuple[int, int]
     dilation: tuple[int, int]
 
-    def results(self, picture: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what comes of a padded picture."""
-        sizes = zip(picture, self.size, self.stride, self.dilation, strict=True)
-        high, wide = [(n - (k - 1) * d - 1) // s + 1 for n, k, s, d in sizes]
+    @property
+    def reach(self) -> int:
+        """Points from the first to the last that a row of it covers."""
+        return (self.size[1] - 1) * self.dilation[1]
+
+    def line(self, width: int) -> int:
+        """Points from one line of a picture to the next: the zeros right of one are those left of
+        the next, unless they are more than are covered at a time."""
+        beside = self.padding[1]
+        taken = self.dilation[1] == 1 or self.stride == (1, 1)  # points are, not whole lines of them
+        return width + (beside if taken and beside <= self.reach else 2 * beside)
+
+    def results(self, picture: Sequence[int]) -> tuple[int, int]:
+        """Height and width of what comes of a picture."""
+        sizes = zip(picture, self.size, self.stride, self.padding, self.dilation, strict=True)
+        high, wide = [(n + 2 * p - (k - 1) * d - 1) // s + 1 for n, k, s, p, d in sizes]
         return high, wide
 
 
@@ -74,7 +87,7 @@ def _convolution(
         add = None if bias is None else bias.value
         if add is not None:
             add = graph.slice(add, 0, group * out, (group + 1) * out)
-        parts.append(graph.permute(_points(graph, read, own, add, how), (2, 0, 1)))
+        parts.append(graph.lay(graph.permute(_points(graph, read, own, add, how), (2, 0, 1))))
     return graph.reshape(graph.concat(parts, 0), now.features)
 
 
@@ -91,8 +104,8 @@ def _points(
     assert total is not None
     if bias is not None:
         total = graph.apply("add", total, bias)
-    high, wide = how.results(_padded(picture, how))
-    across = _padded(picture, how)[1] if how.stride == (1, 1) else wide
+    high, wide = how.results(picture.shape[1:])
+    across = how.line(picture.shape[2]) if how.stride == (1, 1) else wide
     return graph.slice(graph.reshape(total, (high, across, total.shape[-1])), 1, 0, wide)
 
 
@@ -101,31 +114,25 @@ def _joined(picture: Value) -> bool:
     return picture.op == "concat" and picture.settings == (0,)
 
 
-def _padded(picture: Value, how: _Kernel) -> tuple[int, int]:
-    """Height and width with zeros around."""
-    high, wide = (n + 2 * pad for n, pad in zip(picture.shape[1:], how.padding, strict=True))
-    return high, wide
-
-
 def _part(graph: Graph, picture: Value, kernel: Value, how: _Kernel) -> Value:
     """Points of the result ``[points, out]``; with stride 1, those over the edge too."""
     height, width, channels, out = kernel.shape
-    (high, wide), (tall, across) = how.results(_padded(picture, how)), _padded(picture, how)
+    high, wide = how.results(picture.shape[1:])
+    across = how.line(picture.shape[2])
+    tall = picture.shape[1] + 2 * how.padding[0]
+    flat = _flat(graph, picture, how)
     plain = how.dilation[1] == 1
-    reach = (width - 1) * how.dilation[1]
-    flat = _flat(graph, picture, how.padding, reach)
     total = None
     for row, column in itertools.product(range(height), (0,) if plain else range(width)):
         own = kernel if plain else graph.slice(kernel, 1, column, column + 1)
         own = graph.slice(own, 0, row, row + 1)
         covered = own.shape[1]
-        first = row * how.dilation[0] * across + column * how.dilation[1]
         if how.stride == (1, 1):
-            lines = graph.slice(flat, 0, first, first + high * across + covered - 1)
-            lines = graph.window(lines, covered)
+            first = row * how.dilation[0] * across + column * how.dilation[1]
+            lines = graph.window(flat, covered, first, high * across)
         else:
-            some = graph.slice(flat, 0, 0, tall * across + covered - 1)
-            lines = graph.reshape(graph.window(some, covered), (tall, across, covered * channels))
+            every = graph.window(flat, covered, 0, tall * across)
+            lines = graph.reshape(every, (tall, across, covered * channels))
             for axis, begin, count in ((0, row, high), (1, column, wide)):
                 begin *= how.dilation[axis]
                 step = how.stride[axis]
@@ -137,14 +144,15 @@ def _part(graph: Graph, picture: Value, kernel: Value, how: _Kernel) -> Value:
     return total
 
 
-def _flat(graph: Graph, picture: Value, padding: tuple[int, int], reach: int) -> Value:
-    """``[points, channels]`` with zeros around, and some behind: the last ones reach so far."""
-    value = graph.permute(picture, (1, 2, 0))
-    channels = value.shape[2]
-    for axis, pad in ((1, padding[1]), (0, padding[0])):
-        if pad:
-            shape = (*value.shape[:axis], pad, *value.shape[axis + 1 :])
-            edge = graph.full(0.0, shape)
-            value = graph.concat([edge, value, edge], axis)
-    lines = graph.reshape(value, (value.shape[0] * value.shape[1], channels))
-    return graph.concat([lines, graph.full(0.0, (max(reach, 1), channels))], 0)
+def _flat(graph: Graph, picture: Value, how: _Kernel) -> Value:
+    """``[points, channels]``, zeros between lines and around all."""
+    channels, high, wide = picture.shape
+    across, (above, beside) = how.line(wide), how.padding
+    lines = graph.permute(picture, (1, 2, 0))
+    if across > wide:
+        gap = graph.full(0.0, (high, across - wide, channels))
+        lines = graph.concat([lines, gap], 1)
+    lines = graph.reshape(lines, (high * across, channels))
+    before, behind = above * across + beside, above * across + how.reach + 1
+    ends = [graph.full(0.0, (count, channels)) for count in (before, behind) if count]
+    return graph.concat([*ends[:-1], lines, ends[-1]], 0)
