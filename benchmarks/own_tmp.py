@@ -72,7 +72,11 @@ class TapeCell(recurra.Cell):
         gate = torch.sigmoid(more[:, 1:2])
         where = gate * content + (1 - gate) * state.where
         back, stay, ahead = softmax(more[:, 2:], 1).split(1, 1)
-        where = back * torch.cat([where[:, -1:], where[:, :-1]], 1) + stay * where + ahead * torch.cat([where[:, 1:], where[:, :1]], 1)
+        where = (
+            back * torch.cat([where[:, -1:], where[:, :-1]], 1)
+            + stay * where
+            + ahead * torch.cat([where[:, 1:], where[:, :1]], 1)
+        )
         at = where.unsqueeze(2)
         memory = state.memory * (1 - at * torch.sigmoid(erase).unsqueeze(1))
         return h, Tape(h, memory + at * torch.tanh(add).unsqueeze(1), where)
@@ -102,7 +106,11 @@ class ClockworkCell(recurra.Cell):
     ) -> tuple[Tensor, Counted]:
         """A unit changes where its period divides the step."""
         new = torch.tanh(self.read(torch.cat([x, state.h], 1)))
-        h = torch.where(state.t - state.t.div(self.period, rounding_mode="floor") * self.period == 0, new, state.h)
+        h = torch.where(
+            state.t - state.t.div(self.period, rounding_mode="floor") * self.period == 0,
+            new,
+            state.h,
+        )
         return h, Counted(h, state.t + 1)
 
 

@@ -68,8 +68,8 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     lowered = lower(recording, [HELD if kind == "context" else STEP for (kind, _), _, _ in named])
     check_numbers(step, example, lowered)
     names = [name for name, _, _ in named]
-    graph, inputs, y, new = bind(lowered, names, resets=False)
-    forward = plan(graph, inputs, y, new).forward
+    planned = plan(*bind(lowered, names, resets=False))
+    inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {
         name: Field(told, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
         for place, (name, told, leaf) in enumerate(named)
@@ -89,7 +89,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
         Argument(("y", 0), y.size, result=y),
         *(Argument(name, value.size, value) for name, value in own),
     ]
-    assembled = assemble(_as_one(forward), arguments, (), ())
+    assembled = assemble(_as_one(planned.forward), arguments, (), ())
     kind = np.dtype(dtype_name(lowered.dtype))
     read, kept, carried = (
         tuple(field for name, field in fields.items() if name[0] == which)

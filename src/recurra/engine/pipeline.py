@@ -69,14 +69,22 @@ class Recorded:
         count = len(lowered.shared.wanted)
         self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
 
-    def shared(self, cell: Cell) -> list[Tensor]:
-        """What all rows share, as the cell has it now."""
+    def stale(self, cell: Cell) -> bool:
+        """Are numbers of the cell that the graph is made of no longer those?"""
+        shared = self.lowered.shared
+        return bool(shared.known) and shared.stale(self._own(cell))
+
+    def _own(self, cell: Cell) -> dict[int, Tensor]:
+        """The step's own tensors, as the cell has them now."""
         own = self.lowered.shared.own
-        found = {
+        return {
             number: own[number] if path is None else path.of(cell)
             for number, path in self.places.items()
         }
-        tensors = self.lowered.shared.tensors(found)
+
+    def shared(self, cell: Cell) -> list[Tensor]:
+        """What all rows share, as the cell has it now."""
+        tensors = self.lowered.shared.tensors(self._own(cell))
         if [tensor.shape for tensor in tensors] != self.shapes:
             raise Unrecordable("a tensor that the step reads has changed its shape")
         return tensors
@@ -133,7 +141,7 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Name, Tensor]]) -> Record
     key = (kinds, call.noise is None, fingerprint(source, cell), type(call.state))
     kept = _KEPT.setdefault(source, {})
     known = kept.get(key)
-    if known is None:
+    if known is None or (isinstance(known, Recorded) and known.stale(cell)):
         if len(kept) >= _MOST:
             kept.clear()
         try:

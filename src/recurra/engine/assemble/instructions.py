@@ -59,7 +59,9 @@ class Writer:
             self._fold(value)
         elif op == "lay":
             read = value.inputs[0]
-            self.code.copy(self.layout.now, value, self.layout.place(read), self.layout.allocate(value))
+            self.code.copy(
+                self.layout.now, value, self.layout.place(read), self.layout.allocate(value)
+            )
         elif op == "concat":
             self._concat(value)
         elif op == "place":

@@ -47,7 +47,7 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    apart = ("linear", "lookup", "outer", "reshape", "scatter", "stop")
+    apart = ("linear", "lookup", "outer", "reshape", "route", "scatter", "stop")
     if missing <= 0 or value.span == SHARED or reader.op in apart:
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
@@ -96,6 +96,8 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return read[0]
     if op == "stop":
         return read[0].detach()
+    if op == "route":
+        return read[0]
     if op == "lookup":
         return torch.nn.functional.embedding(read[0].long(), read[1])
     if op == "scatter":
@@ -143,8 +145,23 @@ _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "relu": torch.relu,
     "erf": torch.erf,
     "floor": torch.floor,
+    "trunc": torch.trunc,
+    "round": torch.round,
+    "exp2": torch.exp2,
+    "log2": torch.log2,
+    "log10": torch.log10,
+    "erfc": torch.erfc,
     "sin": torch.sin,
     "cos": torch.cos,
+    "tan": torch.tan,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "asinh": torch.asinh,
+    "acosh": torch.acosh,
+    "atanh": torch.atanh,
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
@@ -152,6 +169,9 @@ _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "pow": torch.pow,
+    "fmod": torch.fmod,
+    "hypot": torch.hypot,
+    "atan2": torch.atan2,
     "gt": lambda a, b: (a > b).to(a.dtype),
     "ge": lambda a, b: (a >= b).to(a.dtype),
     "eq": lambda a, b: (a == b).to(a.dtype),

@@ -139,6 +139,12 @@ def _fold(value: Value, read: Shape) -> Shape:
     return (value.shape[0], read[1] // width)
 
 
+def _route(value: Value, read: Shape, path: Shape) -> Shape:
+    if path != read or value.inputs[0].span != value.inputs[1].span:
+        raise ValueError("its path has another shape or span than what it reads")
+    return read
+
+
 def _linear(value: Value, x: Shape, weight: Shape) -> Shape:
     if value.inputs[1].rows or len(weight) != 2 or x[-1] != weight[0]:
         raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
@@ -187,6 +193,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "concat": _concat,
     "window": _window,
     "fold": _fold,
+    "route": _route,
     "linear": _linear,
     "lookup": _lookup,
     "scatter": _scatter,
@@ -200,6 +207,7 @@ _ARITY: dict[str, int | None] = {
     **dict.fromkeys(BINARY, 2),
     "where": 3,
     "concat": None,
+    "route": 2,
     "linear": 2,
     "lookup": 2,
     "scatter": 2,

@@ -105,10 +105,11 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
         expected = expected.to(got.dtype)
         bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
         scale = float(expected.abs().nan_to_num().max()) + 1e-30
-        if not torch.allclose(
-            got, expected, rtol=bound, atol=bound * scale, equal_nan=True
-        ):
-            raise Unrecordable("the recorded step gives other numbers than the step itself")
+        if not torch.allclose(got, expected, rtol=bound, atol=bound * scale, equal_nan=True):
+            raise Unrecordable(
+                "the recorded step gives other numbers than the step itself; write what it does "
+                "with operations of torch alone"
+            )
 
 
 def check_gradients(

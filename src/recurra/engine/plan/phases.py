@@ -153,21 +153,18 @@ def plan(
         all_states: whether the states after every step have gradients of their own.
     """
     inputs = dict(inputs)
+    gradients: dict[tuple[str, int], Value] = {}
+    if wanted is not None:
+        gradients = _gradients(graph, inputs, y, states, wanted, all_states)
+    graph, there_is = graph.without_routes()
+    inputs = {name: there_is[value] for name, value in inputs.items()}
+    gradients = {name: there_is[value] for name, value in gradients.items()}
+    y, *states = (there_is[value] for value in (y, *states))
     carried = [inputs["state", place] for place in range(len(states))]
-    given = set(inputs.values())
+    given = {value for name, value in inputs.items() if name[0] not in _COMING}
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
         return Plan(graph, inputs, y, tuple(states), forward, None, (), {})
-    cotangents = _cotangents(graph, inputs, y, states, all_states)
-    names = [("state", place) for place in range(len(states))]
-    names += [name for name in wanted if name not in names]
-    found = derive(graph, cotangents, [inputs[name] for name in names])
-    gradients: dict[tuple[str, int], Value] = {}
-    for name, gradient in zip(names, found, strict=True):
-        if gradient is not None:
-            gradients[name] = gradient
-        elif name[0] == "state":
-            gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
     computed = set(forward.values())
     free = given | {y, *states}
     saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
@@ -178,6 +175,31 @@ def plan(
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients)
+
+
+_COMING = ("dy", "dstate", "dstates")
+
+
+def _gradients(
+    graph: Graph,
+    inputs: dict[tuple[str, int], Value],
+    y: Value,
+    states: Sequence[Value],
+    wanted: Iterable[tuple[str, int]],
+    all_states: bool,
+) -> dict[tuple[str, int], Value]:
+    """What comes back for states and for wanted inputs, by name; ``inputs`` grow by what comes in."""
+    cotangents = _cotangents(graph, inputs, y, states, all_states)
+    names = [("state", place) for place in range(len(states))]
+    names += [name for name in wanted if name not in names]
+    found = derive(graph, cotangents, [inputs[name] for name in names])
+    gradients: dict[tuple[str, int], Value] = {}
+    for name, gradient in zip(names, found, strict=True):
+        if gradient is not None:
+            gradients[name] = gradient
+        elif name[0] == "state":
+            gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
+    return gradients
 
 
 def _cotangents(

@@ -2,18 +2,25 @@
 
 from recurra.engine.lower.rules import (
     activations,
+    choices,
     convolutions,
     elementwise,
+    functions,
+    gates,
+    moving,
+    norms,
     products,
     reductions,
+    scans,
     shapes,
 )
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules, features
 
 __all__ = ["TABLE", "Lowering", "Operand", "Rules", "features"]
 
-TABLE = Rules(
-    elementwise.RULES | activations.RULES | shapes.RULES | products.RULES | reductions.RULES
-    | convolutions.RULES
-)
+_ROOMS = (
+    elementwise, choices, functions, activations, gates, shapes, moving, products, convolutions,
+    reductions, norms, scans,
+)  # fmt: skip
+TABLE = Rules({name: rule for room in _ROOMS for name, rule in room.RULES.items()})
 """The rule of each operation, by its name without its overload."""

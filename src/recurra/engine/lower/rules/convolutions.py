@@ -1,9 +1,9 @@
-"""Convolutions along one axis or two: products of the lines of a picture, padded and laid out flat.
+"""Convolutions along one axis or two: products over the lines of a picture that is laid out flat.
 
-A picture ``[height, width, channels]`` whose lines follow each other is one long list of points. The
-points that a row of the kernel covers stand side by side in it, so each row is one product over a
-view of the list, and nothing is copied. Points that would reach over the edge are computed too, and
-cut away.
+A picture ``[height, width, channels]`` whose lines follow each other is one long list of points.
+What a row of the kernel covers stands side by side in it, so each row is one product over a view of
+the list, and nothing is copied. Points that would reach over the edge are computed too, and cut
+away.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class _Kernel(NamedTuple):
         """Points from one line of a picture to the next: the zeros right of one are those left of
         the next, unless they are more than are covered at a time."""
         beside = self.padding[1]
-        taken = self.dilation[1] == 1 or self.stride == (1, 1)  # points are, not whole lines of them
+        taken = self.dilation[1] == 1 or self.stride == (
+            1,
+            1,
+        )  # points are, not whole lines of them
         return width + (beside if taken and beside <= self.reach else 2 * beside)
 
     def results(self, picture: Sequence[int]) -> tuple[int, int]:
@@ -62,13 +65,18 @@ def _convolution(
     groups: int,
 ) -> Value:
     if transposed:
-        raise now.refuse("is transposed; write an upsampling and an ordinary convolution")
+        raise now.refuse("is transposed", "write an upsampling and an ordinary convolution")
     if len(stride) > 2:
-        raise now.refuse("goes along three axes; put one of them among the channels")
+        raise now.refuse("goes along three axes", "put one of them among the channels")
     if x.axis != 0 or x.times > 1 or weight.value.rows:
-        raise now.refuse("needs rows [batch, channels, ...] and a kernel that all rows share")
+        raise now.refuse(
+            "reads no rows [batch, channels, ...], or a kernel that rows have of their own",
+            "write x.unfold(...) and a product of the windows",
+        )
     if groups > _GROUPS:
-        raise now.refuse(f"has {groups} groups; up to {_GROUPS} are faster here than torch's kernel")
+        raise now.refuse(
+            f"has {groups} groups", f"write up to {_GROUPS}, or x.unfold(...) and a product"
+        )
     graph, line = now.graph, len(stride) == 1
     picture, kernel = x.value, weight.value
     if line:  # a picture of one line
@@ -91,10 +99,8 @@ def _convolution(
     return graph.reshape(graph.concat(parts, 0), now.features)
 
 
-def _points(
-    graph: Graph, picture: Value, kernel: Value, bias: Value | None, how: _Kernel
-) -> Value:
-    """``[channels, height, width]`` and a kernel ``[h, w, channels, out]``: ``[height, width, out]``."""
+def _points(graph: Graph, picture: Value, kernel: Value, bias: Value | None, how: _Kernel) -> Value:
+    """``[height, width, out]`` of a picture and a kernel ``[h, w, channels, out]``."""
     total, start = None, 0
     for part in picture.inputs if _joined(picture) else (picture,):
         own = graph.slice(kernel, 2, start, start + part.shape[0])

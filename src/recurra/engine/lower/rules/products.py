@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "picked"]
 
 RULES = Rules()
 
@@ -50,34 +50,34 @@ def _embedding(
 ) -> Value:
     if often or sparse:
         name = "scale_grad_by_freq" if often else "sparse"
-        raise now.refuse(f"has a gradient of another kind; leave out {name}=True")
+        raise now.refuse("has a gradient of another kind", f"leave out {name}=True")
     if table.axis is not None or index.axis != now.out.axis:
-        raise now.refuse("looks up what each row has of its own")
+        raise now.refuse(
+            "looks up what each row has of its own", "write x.gather(1, index), or torch.where"
+        )
     return _lookup(now, index.value, table.value, padding)
 
 
-@RULES.of("index")
-def _index(now: Lowering, table: Operand, given: list[Any]) -> Value:
+def picked(now: Lowering, table: Operand, index: Operand) -> Value:
     """``table[index]``: numbers below zero count from the end."""
-    index = given[0]
-    if table.axis is not None or len(given) != 1 or index.axis is None:
-        raise now.refuse("takes out of what each row has; write a sum over a mask")
-    if index.dtype is torch.bool:
-        raise now.refuse("takes what a mask says; write torch.where")
+    graph = now.graph
+    if index.axis != 0 and table.rank > 1:
+        raise now.refuse("gives rows whose batch is another axis", "put the batch first")
     count, *rest = table.shape
-    below = now.graph.apply("gt", 0.0, index.value)
-    wrapped = now.graph.apply("add", index.value, float(count))
-    number = now.graph.apply("where", below, wrapped, index.value)
-    flat = now.graph.reshape(table.value, (count, math.prod(rest)))
-    if index.axis != 0 and rest:
-        raise now.refuse("gives rows whose batch is another axis; put the batch first")
-    return now.graph.reshape(_lookup(now, number, flat), now.features)
+    below = graph.apply("gt", 0.0, index.value)
+    wrapped = graph.apply("add", index.value, float(count))
+    number = graph.apply("where", below, wrapped, index.value)
+    flat = graph.reshape(table.value, (count, math.prod(rest)))
+    return graph.reshape(_lookup(now, number, flat), now.features)
 
 
 def _lookup(now: Lowering, index: Value, table: Value, flat: int = -1) -> Value:
     exact = 1 << (24 if now.out.dtype is torch.float32 else 53)
     if table.shape[0] > exact:
-        raise now.refuse(f"has more than {exact:,} rows, which {now.out.dtype} cannot number")
+        raise now.refuse(
+            f"has more than {exact:,} rows, which {now.out.dtype} cannot number",
+            "look up what is rarer in a table of its own",
+        )
     return now.graph.lookup(index, table, flat)
 
 
@@ -94,13 +94,15 @@ def _product(now: Lowering, a: Operand, b: Operand) -> Value:
     """A matrix product of which one factor has rows and the other one is shared."""
     graph = now.graph
     if a.axis is not None and b.axis is not None:
-        raise now.refuse("multiplies rows with rows, for which there is no instruction")
+        raise now.refuse(
+            "multiplies rows with rows", "write torch.bmm(a, b) or (a * b).sum(1) for each row"
+        )
     if a.axis == 0:  # [batch, k] [k, n]
         weight = b.value if b.rank == 2 else graph.reshape(b.value, (*b.shape, 1))
         return graph.reshape(graph.linear(a.value, weight), now.features)
     if b.axis is not None and b.axis == b.rank - 1 and b.times == 1:  # [n, k] [k, batch]
         return graph.linear(b.value, graph.permute(a.value, (1, 0)))
-    raise now.refuse("mixes rows")
+    raise now.refuse("mixes rows", ONE_ROW)
 
 
 def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
@@ -108,10 +110,14 @@ def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
     graph = now.graph
     if a.times > 1 or b.times > 1:  # [batch g, m, k] [batch g, k, n]
         if a.axis != 0 or b.axis != 0 or a.times != b.times:
-            raise now.refuse("multiplies rows that are merged with other axes in another way")
+            raise now.refuse(
+                "multiplies rows that are merged with other axes", "let the batch be the first axis"
+            )
         return graph.matmul(a.value, b.value)
     if not a.value.rows and not b.value.rows:
-        raise now.refuse("multiplies what has no rows")
+        raise now.refuse(
+            "multiplies what has no rows", "keep the product in the cell, and let the step read it"
+        )
     if a.value.rows and b.value.rows:
         return _of_rows(now, a, b)
     if a.value.rows and a.axis == 0 and b.axis == 0:  # [batch, m, k] [k, n], shared by expanding
@@ -123,7 +129,7 @@ def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
         return _grouped(graph, a.value, b.value, turned=False)
     if b.value.rows and b.axis == 2 and a.axis is None:  # [g, m, k] [g, k, batch]
         return _grouped(graph, b.value, a.value, turned=True)
-    raise now.refuse("mixes rows")
+    raise now.refuse("mixes rows", ONE_ROW)
 
 
 def _grouped(graph: Graph, rows: Value, weights: Value, *, turned: bool) -> Value:
@@ -146,5 +152,5 @@ def _at(graph: Graph, value: Value, index: int) -> Value:
 def _of_rows(now: Lowering, a: Operand, b: Operand) -> Value:
     """Rows with rows, [batch, m, k] [batch, k, n]."""
     if a.axis != 0 or b.axis != 0:
-        raise now.refuse("multiplies rows with rows along the batch")
+        raise now.refuse("multiplies rows with rows along the batch", ONE_ROW)
     return now.graph.matmul(a.value, b.value)
