@@ -35,13 +35,13 @@ class _Kernel(NamedTuple):
         return (self.size[1] - 1) * self.dilation[1]
 
     def line(self, width: int) -> int:
-        """Points from one line of a picture to the next: the zeros right of one are those left of
-        the next, unless they are more than are covered at a time."""
+        """Points from one line of a picture to the next.
+
+        The zeros right of one are those left of the next, unless they are more than are covered at
+        a time, or lines are taken apart.
+        """
         beside = self.padding[1]
-        taken = self.dilation[1] == 1 or self.stride == (
-            1,
-            1,
-        )  # points are, not whole lines of them
+        taken = self.dilation[1] == 1 or self.stride == (1, 1)
         return width + (beside if taken and beside <= self.reach else 2 * beside)
 
     def results(self, picture: Sequence[int]) -> tuple[int, int]:
