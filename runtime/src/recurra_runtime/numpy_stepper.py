@@ -173,11 +173,12 @@ class NumpyStepper:
         to, at = self._memory[out[0]], out[1] + np.arange(total)
         given = self._memory[read[0]]
         where = read[1] + np.arange(lines)[:, None] * apart + np.arange(width)
-        into = (first + np.arange(lines)[:, None] * far + np.arange(width)).ravel()
+        into = first + np.arange(lines)[:, None] * far + np.arange(width)
 
         def run() -> None:
             whole = np.zeros((to.shape[0], total))
-            np.add.at(whole, (slice(None), into), given[:, where.ravel()])
+            for read_from, added_to in zip(where, into, strict=True):
+                whole[:, added_to] += given[:, read_from]
             to[:, at] = whole
 
         return run

@@ -287,4 +287,5 @@ def _matmul(graph: Graph, value: Value, g: Value, place: int) -> Value:
 
 @_rule("window")
 def _window(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    return graph.fold(g, *value.settings, value.inputs[0].shape[0])
+    width, first = value.settings
+    return graph.fold(g, width, first, value.inputs[0].shape[0])

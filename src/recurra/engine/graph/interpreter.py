@@ -114,11 +114,12 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return lines.reshape(*read[0].shape[:front], *value.shape)
     if op == "fold":
         width, first = value.settings
-        lines, size = value.shape
-        last = lines - first - read[0].shape[front]
-        parts = read[0].split(size, front + 1)
-        ends = [(0, 0, first + at, last - at) for at in range(width)]
-        return sum(map(torch.nn.functional.pad, parts, ends))  # type: ignore[return-value]
+        count, size = value.shape
+        last = count - first - read[0].shape[front]
+        pad = torch.nn.functional.pad
+        given = read[0].unflatten(-1, (width, size))
+        parts = [pad(given[..., j, :], (0, 0, first + j, last - j)) for j in range(width)]
+        return torch.stack(parts).sum(0)
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":
