@@ -199,6 +199,30 @@ def test_counts_that_floats_cannot_tell_apart_are_the_loops():
     recurra.run(cell, x[:2], run.state)
 
 
+class Divided(Clock):
+    """Quotients and remainders of x by all divisors of a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.by = torch.tensor([-7, -3, -1, 1, 2, 5, 4095, 16777215])
+
+    def example_input(self, batch):
+        return torch.zeros(batch, 1, dtype=torch.int64)
+
+    def step(self, x, state, context=None, noise=None):
+        down, left = x.div(self.by, rounding_mode="floor"), x % self.by
+        y = torch.cat([down, left, x.div(self.by, rounding_mode="trunc"), x.fmod(self.by)], 1)
+        return y.unsqueeze(1), state
+
+
+def test_whole_numbers_are_divided_as_torch_does():
+    near = torch.tensor([0, 1, 6, 7, 8, 4094, 4095, 12285, 12286, (1 << 24) - 1, 1 << 24])
+    x = torch.cat([near, -near, torch.randint(-(1 << 24), 1 << 24, (500,))]).view(-1, 1, 1)
+    ours, loop = (recurra.run(Divided(), x, backend=b).outputs for b in ("native", "loop"))
+    assert ours.dtype is torch.int64
+    assert torch.equal(ours, loop)
+
+
 # ---- context ------------------------------------------------------------------------------------
 
 
@@ -237,6 +261,7 @@ CONVOLUTIONS = {
     "groups": (lambda: nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 6, 5)),
     "depthwise": (lambda: nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), (4, 6, 5)),
     "no square": (lambda: nn.Conv2d(2, 4, (2, 3), padding=(0, 1)), (2, 6, 5)),
+    "more than a tile": (lambda: nn.Conv1d(18, 20, 3, padding=1), (18, 21)),
     "one channel": (lambda: nn.Conv2d(1, 1, 3, padding=1), (1, 6, 5)),
 }
 
