@@ -54,8 +54,9 @@ struct Matrix {
 
 // Numbers that are moved any way: a copy whose strides no other instruction can read. Of a product of two matrices of
 // each row, [m, k] and [k, n]: sizes m, k, n, 1, strides of its result (m, n) and of the first (m, k), and in
-// `in_stride` of the second (k, n). Of lines that are added up where they overlap: sizes lines, numbers of a line, numbers
-// of all, 1; how far lines lie apart, in the result and in what is read.
+// `in_stride` of the second (k, n). Of lines that are added up where they overlap: sizes lines, numbers of a line, 1, 1;
+// of the result how far lines lie apart, where the first is and how many numbers there are; how far those lie apart that
+// are read.
 struct Moving {
     std::int64_t sizes[4], out_stride[4], in_stride[4];
 };

@@ -441,7 +441,7 @@ private:
         const Moving& m = c_.program.moves[static_cast<std::size_t>(ins.step)];
         stretches(w, views, 2, [&](Steps t, std::int64_t i, std::int64_t rows) {
             c_.kernel.fold({static_cast<std::size_t>(rows), static_cast<std::size_t>(m.sizes[0]),
-                            static_cast<std::size_t>(m.sizes[1]), static_cast<std::size_t>(m.sizes[2]),
+                            static_cast<std::size_t>(m.sizes[1]), static_cast<std::size_t>(m.out_stride[2]),
                             views[0].line(t, i), views[1].line(t, i), m.out_stride[1], views[0].row, views[1].row,
                             m.out_stride[0], m.in_stride[0]});
         });

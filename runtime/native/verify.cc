@@ -190,8 +190,8 @@ private:
                 expect(ins.step >= 0 && ins.step < static_cast<std::int64_t>(p_.moves.size()), "its strides");
                 const Moving& m = p_.moves[static_cast<std::size_t>(ins.step)];
                 if (ins.op == Op::fold) {
-                    matrix(ins.out, 1, m.sizes[2], 0, 1);
-                    expect(m.out_stride[1] + (m.sizes[0] - 1) * m.out_stride[0] + m.sizes[1] <= m.sizes[2],
+                    matrix(ins.out, 1, m.out_stride[2], 0, 1);
+                    expect(m.out_stride[1] + (m.sizes[0] - 1) * m.out_stride[0] + m.sizes[1] <= m.out_stride[2],
                            "a line that ends behind the others");
                     matrix(ins.in[0], m.sizes[0], m.sizes[1], m.in_stride[0], 1);
                     break;

@@ -168,7 +168,7 @@ class NumpyStepper:
         return run
 
     def _fold(self, out: Any, read: Any, move: Sequence[int]) -> Callable[[], None]:
-        lines, width, total, _, far, first, _, _, apart, *_ = move
+        lines, width, _, _, far, first, total, _, apart, *_ = move
         _not_negative(far, first, apart, out[1], read[1])
         to, at = self._memory[out[0]], out[1] + np.arange(total)
         given = self._memory[read[0]]

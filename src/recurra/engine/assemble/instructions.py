@@ -207,7 +207,7 @@ class Writer:
         lines, width = read.shape
         size, first = value.shape[1], value.settings[1]
         self.code.moves.append(
-            [lines, width, value.size, 1, size, first * size, 0, 0, far or width, 0, 0, 0]
+            [lines, width, 1, 1, size, first * size, value.size, 0, far or width, 0, 0, 0]
         )
         move = len(self.code.moves) - 1
         to, reads = operand(target), [operand(place)]
