@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 import recurra
 
-__all__ = ["STEPS", "Step", "StepCell", "problem", "refusal", "table"]
+__all__ = ["GROUPS", "PAGE", "STEPS", "Step", "StepCell", "problem", "refusal", "with_table"]
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
 BEGIN, END = "<!-- operations: begin -->", "<!-- operations: end -->"
@@ -227,6 +227,7 @@ GROUPS = {
         torch.kron(torch.ones(1, 2).to(x), x[:, :3]) + h
         torch.tensordot(x, w, 1) + h
         F.bilinear(x, h, w[None]).tanh() + h
+        torch.einsum("bi,oij,bj->bo", x, w[None], h).tanh() + h
         F.conv1d(x[:, None], w[None, None, 0, :3], padding=1)[:, 0] + h
         F.avg_pool1d(x[:, None], 2).repeat(1, 1, 2)[:, 0] + h
         F.max_pool1d(x[:, None], 2).repeat(1, 1, 2)[:, 0] + h
@@ -254,7 +255,7 @@ STEPS = tuple(_steps())
 
 
 class StepCell(recurra.Cell):
-    """The cell of a step."""
+    """The cell of a step: the new ``h`` is what its code gives."""
 
     def __init__(self, code: str) -> None:
         super().__init__(SIZE, SIZE)
@@ -263,11 +264,13 @@ class StepCell(recurra.Cell):
         self.compiled = compile(code, "step", "eval")
 
     def initial_state(self, batch: int) -> recurra.HiddenState:
+        """Zeros."""
         return recurra.HiddenState(self.zeros(batch))
 
     def step(
         self, x: Tensor, state: recurra.HiddenState, context: object = None, noise: object = None
     ) -> tuple[Tensor, recurra.HiddenState]:
+        """What the code gives."""
         h = eval(self.compiled, NAMES, {"x": x, "h": state.h, "w": self.w})
         return h, recurra.HiddenState(h)
 
@@ -275,28 +278,80 @@ class StepCell(recurra.Cell):
 def refusal(step: Step) -> str | None:
     """Why a step does not run natively; None if it does."""
     choice = recurra.explain(StepCell(step.code)).choices[0]
-    return None if choice.backend == "native" else choice.reason
+    if choice.backend == "native":
+        return None
+    told = choice.reason.partition("because ")[2].partition("; not on 'aten'")[0]
+    return told.replace(" (step, line 1)", "")
 
 
-def problem(step: Step, dtype: torch.dtype = torch.float64) -> str | None:
+def problem(step: Step) -> str | None:
     """What native computes otherwise than the loop, values and gradients; None if nothing."""
-    torch.manual_seed(0)
-    x = torch.randn(TIME, BATCH, SIZE, dtype=dtype)
-    start = recurra.HiddenState(torch.randn(BATCH, SIZE, dtype=dtype))
-    found = [_results(step, backend, x, start) for backend in ("native", "loop")]
+    generator = torch.Generator().manual_seed(0)
+    x, h = (
+        torch.randn(*lead, BATCH, SIZE, dtype=torch.float64, generator=generator)
+        for lead in ((TIME,), ())
+    )
+    found = [_results(step, backend, x, h) for backend in ("native", "loop")]
     # Constants of torch's own gradients (1 / 6, 1 / alpha) are floats.
-    for what, ours, theirs in zip(("value", "d x", "d state", "d w"), *found, strict=True):
+    for what, ours, theirs in zip(("value", "d x", "d h", "d w"), *found, strict=True):
         if not torch.allclose(ours, theirs, rtol=1e-7, atol=1e-9, equal_nan=True):
             return f"{what} differs by {float((ours - theirs).abs().max()):.3g}"
     return None
 
 
-def _results(step: Step, backend: str, x: Tensor, start: recurra.HiddenState) -> tuple[Tensor, ...]:
-    cell = StepCell(step.code).to(x.dtype)
-    x, h = x.clone().requires_grad_(), start.h.clone().requires_grad_()
-    outputs = recurra.run(cell, x, recurra.HiddenState(h), backend=backend).outputs
-    read = [x, h, cell.w]
-    weights = torch.linspace(-1, 2, outputs.numel(), dtype=x.dtype).view(outputs.shape)
+def _results(step: Step, backend: str, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    cell = StepCell(step.code).double()
+    read = [x.clone().requires_grad_(), h.clone().requires_grad_(), cell.w]
+    start = recurra.HiddenState(read[1])
+    outputs = recurra.run(cell, read[0], start, backend=backend).outputs
+    weights = torch.linspace(-1, 2, outputs.numel(), dtype=torch.float64).view(outputs.shape)
     found = torch.autograd.grad((outputs * weights).sum(), read, allow_unused=True)
     grads = (torch.zeros_like(r) if g is None else g for g, r in zip(found, read, strict=True))
     return (outputs.detach(), *grads)
+
+
+def table() -> str:
+    """The steps by group as Markdown tables."""
+    lines: list[str] = []
+    native = 0
+    for group in GROUPS:
+        rows = []
+        for step in STEPS:
+            if step.group == group:
+                why = refusal(step)
+                native += why is None
+                told = "native" if why is None else f"`loop`: {why}"
+                rows.append(f"| `{_cell(step.code)}` | {_cell(told)} |")
+        lines += [f"## {group.capitalize()}", "", "| step | runs on |", "|---|---|", *rows, ""]
+    return "\n".join([f"{native} of these {len(STEPS)} steps are native.", "", *lines]).rstrip()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def with_table(text: str) -> str:
+    """A page with the tables between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not after and not text.rstrip().endswith(END):
+        raise SystemExit(f"{PAGE.name}: no {BEGIN} and {END} around a table")
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> None:
+    """Write the page, or check it."""
+    text = PAGE.read_text(encoding="utf-8")
+    wanted = with_table(text)
+    if wanted != text and "--check" in sys.argv[1:]:
+        raise SystemExit(
+            f"{PAGE.name}: the table is not what the steps give: run {Path(__file__).name}"
+        )
+    PAGE.write_text(wanted, encoding="utf-8")
+    for step in STEPS:
+        if refusal(step) is None and (wrong := problem(step)):
+            raise SystemExit(f"{step.code}: {wrong}")
+
+
+if __name__ == "__main__":
+    main()

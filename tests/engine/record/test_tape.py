@@ -79,7 +79,7 @@ def test_what_is_refused_is_named(name):
     told = refusal(step)
     assert words in told
     if "path" not in words:
-        assert "test_record.py, line" in told
+        assert "test_tape.py, line" in told
 
 
 def test_a_recording_is_a_lawful_graph():
@@ -105,7 +105,7 @@ def test_what_is_refused_runs_on_the_loop_and_says_why():
     cell = Odd(4, 4)
     told = str(recurra.explain(cell))
     assert "runs on 'loop'" in told
-    assert "mean mixes rows (test_record.py, line" in told
+    assert "mean mixes rows (test_tape.py, line" in told
     assert "h - h.mean(0)" in told
     with pytest.raises(recurra.BackendError, match="mixes rows"):
         recurra.run(cell, torch.randn(3, 2, 4), backend="native")

@@ -1,4 +1,4 @@
-"""Gradients of the rarer functions, each by the very formula of torch, so that corners agree too."""
+"""Gradients of the rarer functions, by the very formulas of torch, so that corners agree too."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ def _times(slope: Callable[[Graph, Value, Value], Value]) -> Slope:
 def _over(divisor: Callable[[Graph, Value], Value]) -> Slope:
     """What comes in over something of the operand."""
     return lambda graph, value, g, place: graph.apply("div", g, divisor(graph, value.inputs[0]))
+
+
+def _logarithm(base: int) -> Slope:
+    """First over x: times log(base) a small one would vanish."""
+    return lambda graph, value, g, place: graph.apply(
+        "mul", graph.apply("div", g, value.inputs[0]), 1 / math.log(base)
+    )
 
 
 def _erfc(graph: Graph, x: Value, y: Value) -> Value:
@@ -66,8 +73,8 @@ def _hypot(graph: Graph, value: Value, g: Value, place: int) -> Value:
 SLOPES: Mapping[str, Slope] = MappingProxyType(
     {
         "exp2": _times(lambda graph, x, y: graph.apply("mul", y, math.log(2))),
-        "log2": _over(lambda graph, x: graph.apply("mul", x, math.log(2))),
-        "log10": _over(lambda graph, x: graph.apply("mul", x, math.log(10))),
+        "log2": _logarithm(2),
+        "log10": _logarithm(10),
         "erfc": _times(_erfc),
         "tan": _times(lambda graph, x, y: graph.apply("add", _square(graph, y), 1.0)),
         "asin": _times(_asin),
@@ -87,4 +94,4 @@ SLOPES: Mapping[str, Slope] = MappingProxyType(
         "atan2": _atan2,
     }
 )
-"""By name: from graph, the value, what comes in for it and the place of the operand to what it gets."""
+"""By name: what an operand gets, from graph, value, what comes in for that, and its place."""

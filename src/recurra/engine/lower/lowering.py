@@ -199,7 +199,7 @@ class _Lowerer:
             self.rows[number] = self._stopped(call, shaped) if call.stops else shaped
 
     def _stopped(self, call: Called, value: Value) -> Value:
-        """What was computed with gradients off; a tensor changed in place keeps the gradient it had."""
+        """What was computed with gradients off; in place a tensor keeps the gradient it had."""
         before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
         same = before is not None and before.shape == value.shape
         return self.graph.route(value, before) if same else self.graph.stop(value)

@@ -188,7 +188,7 @@ def _gradients(
     wanted: Iterable[tuple[str, int]],
     all_states: bool,
 ) -> dict[tuple[str, int], Value]:
-    """What comes back for states and for wanted inputs, by name; ``inputs`` grow by what comes in."""
+    """What comes back for states and wanted inputs; ``inputs`` grow by what comes in."""
     cotangents = _cotangents(graph, inputs, y, states, all_states)
     names = [("state", place) for place in range(len(states))]
     names += [name for name in wanted if name not in names]

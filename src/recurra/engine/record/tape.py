@@ -247,8 +247,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             or torch.Tag.dynamic_output_shape in func.tags
         ) and not _picks(name, args):
             raise Unrecordable(
-                f"the step looks at the numbers in a tensor ({place}); "
-                f"{INSTEAD.get(name, 'choose with torch.where')}"
+                f"the step looks at the numbers in a tensor ({place}); {INSTEAD.get(name, _LOOK)}"
             )
         if func._schema.is_mutable:
             target = args[0] if args and isinstance(args[0], Tensor) else None
@@ -332,6 +331,7 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     )
 
 
+_LOOK = "choose with torch.where, and compare with torch.arange(n) what is 1 at an index"
 _DRAW = "a cell draws them in noise()"
 _OTHER_PATH = "the step takes another path for another batch size"
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.

@@ -30,11 +30,6 @@ def nothing(now: Lowering, a: Any) -> Value:
     return now.apply("sub", 1.0, now.apply("eq", a, a))
 
 
-def finite(now: Lowering, a: Any) -> Value:
-    """1 where it is neither NaN nor infinite."""
-    return now.apply("gt", math.inf, now.apply("abs", a))
-
-
 def negative(now: Lowering, a: Any) -> Value:
     """1 where the sign is -, that of zero too."""
     zero = now.apply("eq", a, 0.0)
@@ -54,11 +49,6 @@ def _isinf(now: Lowering, a: Any) -> Value:
 @RULES.of("isposinf", "isneginf")
 def _is_one_infinity(now: Lowering, a: Any) -> Value:
     return now.apply("eq", a, math.inf if now.name == "isposinf" else -math.inf)
-
-
-@RULES.of("isfinite")
-def _isfinite(now: Lowering, a: Any) -> Value:
-    return finite(now, a)
 
 
 @RULES.of("signbit")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from recurra.engine.graph.values import Value
+from recurra.engine.graph.values import UNARY, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
 __all__ = ["RULES", "clamp", "truth"]
@@ -16,33 +16,13 @@ RULES = Rules()
 
 def _plain(op: str) -> Callable[..., Value]:
     """The rule of an operation that is an instruction."""
-    return lambda now, *operands, **_: now.apply(op, *operands)
+    return lambda now, *operands: now.apply(op, *operands)
 
 
-for _name in [
-    "neg",
-    "abs",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "sqrt",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "erf",
-    "floor",
-    "sin",
-    "cos",
-    "maximum",
-    "minimum",
-    "where",
-    "gt",
-    "ge",
-    "eq",
-]:
+# ATen names these as the machine does; a rule of its own, where there is one, comes later.
+for _name in UNARY | {"maximum", "minimum", "where", "gt", "ge", "eq"}:
     RULES[_name] = _plain(_name)
-RULES["sign"] = RULES["sgn"] = _plain("sign")
+RULES["sgn"] = _plain("sign")
 
 
 @RULES.of("add", "sub")

@@ -1,7 +1,7 @@
 """Functions of one or two numbers beside arithmetic: of angles, of powers, of what is left over.
 
-Where the gradient of a formula would be another than torch's, or lost at its edges, torch's own slope
-goes with the value.
+Where the gradient of a formula would be another than torch's, or lost at its edges, torch's own
+slope goes with the value.
 """
 
 from __future__ import annotations
@@ -21,16 +21,11 @@ RULES = Rules()
 
 
 @RULES.of(
-    "trunc", "exp2", "log2", "log10", "erfc", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh",
-    "acosh", "atanh", "fmod", "hypot", "atan2",
+    "trunc", "exp2", "log2", "log10", "erfc", "tan", "asin", "acos", "atan", "sinh", "cosh",
+    "asinh", "acosh", "atanh", "fmod", "hypot", "atan2",
 )  # fmt: skip
 def _plain(now: Lowering, *operands: Any) -> Value:
     return now.apply(now.name, *operands)
-
-
-@RULES.of("special_erfc", "special_exp2", "special_log1p", "special_expm1")
-def _special(now: Lowering, a: Any) -> Value:
-    return now.apply(now.name.removeprefix("special_"), a)
 
 
 @RULES.of("ceil")
@@ -120,7 +115,7 @@ def _shares(now: Lowering, a: Any, b: Any, power: str) -> tuple[tuple[Any, Value
     return (a, share(a, b)), (b, share(b, a))
 
 
-@RULES.of("xlogy", "special_xlogy")
+@RULES.of("xlogy")
 def _xlogy(now: Lowering, a: Any, b: Any) -> Value:
     zero, log = now.apply("eq", a, 0.0), now.apply("log", b)
     value = now.apply("where", zero, 0.0, now.apply("mul", a, log))
@@ -130,7 +125,7 @@ def _xlogy(now: Lowering, a: Any, b: Any) -> Value:
     return now.curved(value, (a, slope), (b, now.apply("div", a, b)))
 
 
-@RULES.of("sinc", "special_sinc")
+@RULES.of("sinc")
 def _sinc(now: Lowering, a: Any) -> Value:
     turn = now.apply("mul", a, math.pi)
     sine = now.apply("sin", turn)
@@ -141,7 +136,7 @@ def _sinc(now: Lowering, a: Any) -> Value:
     return now.curved(value, (a, slope))
 
 
-@RULES.of("logit", "special_logit")
+@RULES.of("logit")
 def _logit(now: Lowering, a: Any, eps: float | None = None) -> Value:
     low, high = (0.0, 1.0) if eps is None else (eps, 1 - eps)
     inside = a if eps is None else clamp(now, a, low, high)

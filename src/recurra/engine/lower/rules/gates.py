@@ -33,13 +33,6 @@ def _celu(now: Lowering, a: Any, alpha: float = 1.0) -> Any:
     return COMMON["elu"](now, a, alpha, 1, 1 / alpha)
 
 
-@RULES.of("selu")
-def _selu(now: Lowering, a: Any) -> Any:
-    return COMMON["elu"](
-        now, a, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-    )
-
-
 @RULES.of("hardshrink")
 def _hardshrink(now: Lowering, a: Any, bound: float = 0.5) -> Value:
     above = now.apply("gt", now.apply("abs", a), bound)

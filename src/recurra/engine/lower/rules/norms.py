@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 from recurra.engine.lower.rules.reductions import euclidean
@@ -41,21 +39,6 @@ def _group_norm(
             each = graph.reshape(own.value, (channels, *(1,) * (len(a.shape) - 1)))
             value = graph.apply(op, value, each)
     return value, graph.reshape(mean, (groups,)), graph.reshape(scale, (groups,))
-
-
-@RULES.of("_fused_rms_norm")
-def _rms_norm(
-    now: Lowering, a: Operand, shape: list[int], weight: Operand | None, eps: float | None
-) -> tuple[Value, Value]:
-    graph = now.graph
-    axes = now.axes(a, range(a.rank - len(shape), a.rank))
-    eps = torch.finfo(now.out.dtype).eps if eps is None else eps
-    mean = graph.apply(
-        "mul", graph.sum(graph.apply("mul", a.value, a.value), axes), 1 / math.prod(shape)
-    )
-    scale = graph.apply("div", 1.0, graph.apply("sqrt", graph.apply("add", mean, eps)))
-    value = graph.apply("mul", a.value, scale)
-    return (value if weight is None else now.apply("mul", value, weight)), scale
 
 
 @RULES.of("linalg_vector_norm")

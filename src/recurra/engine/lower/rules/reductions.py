@@ -55,8 +55,7 @@ def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Result:
     less = 1 if less is None else less
     graph, chosen = now.graph, now.axes(a, axes)
     mean = _exact_mean(graph, a.value, chosen)
-    # What a moved mean would change sums up to nothing.
-    centered = _centered(graph, a.value, graph.stop(mean))
+    centered = _centered(graph, a.value, mean)
     deviates = now.name.startswith("std")
     found = (_deviation if deviates else _variance)(graph, centered, chosen, less)
     if now.name.endswith("mean"):

@@ -1,7 +1,7 @@
-"""Along an axis, one number after another: running sums, products, maxima; and where the largest is.
+"""Along an axis, one number after another: running sums, products, maxima; where the largest is.
 
-By pairs: neighbors are joined, then neighbors of these. What an element reads is what lies before it
-and nothing else, so NaN and infinity go no further than they do in a loop.
+By pairs: neighbors are joined, then neighbors of these. What an element reads is what lies before
+it and nothing else, so NaN and infinity go no further than they do in a loop.
 """
 
 from __future__ import annotations
