@@ -256,10 +256,10 @@ def rivals_of(name: str) -> dict[str, Callable[[], object]]:
             outputs.append(y)
         return torch.stack(outputs)
 
-    def through(backend: str) -> Callable[[Tensor], Tensor]:
+    def through(backend: str | None) -> Callable[[Tensor], Tensor]:
         return lambda x: recurra.run(cell, x, context=context, backend=backend).outputs
 
-    runs = {"recurra": through("native"), "loop": through("loop"), "eager loop": called}
+    runs = {"recurra": through(None), "loop": through("loop"), "eager loop": called}
     gradient = torch.randn_like(called(x).detach())
     given = [leaf for leaf in leaves(context) if leaf.is_floating_point()]
 

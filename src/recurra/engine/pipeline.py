@@ -31,6 +31,7 @@ from recurra.engine.lower.agreement import (
 )
 from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, lower
+from recurra.engine.lower.rules.convolutions import work
 from recurra.engine.machine.arguments import Name
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.phases import plan
@@ -65,6 +66,7 @@ class Recorded:
         self.lowered, self.names, self.places = lowered, tuple(names), places
         self.check, self.checked = check, False
         self.machines: dict[Hashable, Machine] = {}
+        self.convolved = work(lowered.graph)
         given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
         count = len(lowered.shared.wanted)
         self.shapes = [torch.Size(given["shared", place]) for place in range(count)]

@@ -273,6 +273,15 @@ def test_convolutions(name):
     must_be_the_loops(cell, *inputs(cell, torch.float64), lengths=LENGTHS)
 
 
+def test_large_ones_are_torchs():
+    cell = made(ConvLSTM, torch.float32)
+    few, many = torch.randn(2, 16, 2, 5, 4), torch.randn(2, 128, 2, 5, 4)
+    assert recurra.explain(cell, few).backend == "native"
+    told = recurra.explain(cell, many)
+    assert told.backend == "loop"
+    assert "torch's own kernel is faster" in str(told)
+
+
 REFUSED = {
     "transposed": (lambda: Convolved(nn.ConvTranspose2d(2, 2, 3), 2, 6, 5), "an upsampling"),
     "three axes": (lambda: Convolved(nn.Conv3d(1, 1, 3), 1, 4, 4, 4), "among the channels"),

@@ -26,6 +26,9 @@ __all__ = ["NATIVE", "Ready", "ready"]
 _FLOATS = (torch.float32, torch.float64)
 _WIDE = (torch.int64, torch.int32)
 _WHOLE = (torch.bool, torch.int16, torch.int8, torch.uint8, *_WIDE)
+# Multiplications and points of a step's convolutions, measured with ConvLSTMs of 4 to 64 channels
+# on pictures of 8 to 32 by as many points.
+_CONVOLVED = (8_000_000, 2_048)
 # The largest whole number below which none is left out.
 _EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
@@ -82,6 +85,8 @@ def ready(cell: Cell, facts: Facts) -> Ready | str:
         return why
     try:
         record = recorded(cell, call, given)
+        if (why := _too_much(record.convolved, call.batch)) is not None:
+            return why
         shared, dtype = record.shared(cell), record.lowered.dtype
         whole = [tensor for tensor in shared if not tensor.is_floating_point()]
         for place, tensor in enumerate(shared):
@@ -123,6 +128,16 @@ def _too_large(given: list[tuple[Name, Tensor]], dtype: torch.dtype) -> str | No
                 "cannot tell apart"
             )
     return None
+
+
+def _too_much(convolved: tuple[int, int], batch: int) -> str | None:
+    """Are its convolutions so large that torch's own kernel, which needs no copies, is faster?"""
+    if all(each * batch <= most for each, most in zip(convolved, _CONVOLVED, strict=True)):
+        return None
+    return (
+        f"its convolutions multiply {convolved[0] * batch:,} numbers at {convolved[1] * batch:,} "
+        "points a step, and torch's own kernel is faster with so many"
+    )
 
 
 def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:

@@ -117,7 +117,7 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         count, size = value.shape
         last = count - first - read[0].shape[front]
         pad = torch.nn.functional.pad
-        given = read[0].unflatten(-1, (width, size))
+        given = read[0].reshape(*read[0].shape[:-1], width, size)
         parts = [pad(given[..., j, :], (0, 0, first + j, last - j)) for j in range(width)]
         return torch.stack(parts).sum(0)
     if op == "linear":

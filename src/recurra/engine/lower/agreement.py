@@ -187,8 +187,8 @@ def check_gradients(
                 chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
         got += chained
     # Of the scale of all: one that cancels to nothing is noise of the others.
-    known = [g.nan_to_num(0, 0, 0) for g in expected if g is not None]
-    scale = max((float(g.abs().max()) for g in known), default=0.0)
+    clean = [g.nan_to_num(0, 0, 0) for g in expected if g is not None]
+    scale = max((float(g.abs().max()) for g in clean), default=0.0)
     for ours, theirs in zip(got, expected, strict=True):
         if not _close(ours, theirs, scale):
             raise Unrecordable(

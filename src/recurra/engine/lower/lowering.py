@@ -297,10 +297,10 @@ _MOVES = frozenset(
 _COUNTS = frozenset(
     [
         "_to_copy", "abs", "add", "amax", "amin", "argmax", "argmin", "clamp", "clamp_max",
-        "clamp_min", "cummax", "cummin", "cumsum", "div", "floor_divide", "fmod", "full", "full_like",
-        "gather", "index", "index_select", "masked_fill", "max", "maximum", "min", "minimum", "mul",
-        "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like", "remainder", "rsub",
-        "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where", "zeros",
+        "clamp_min", "cummax", "cummin", "cumsum", "div", "floor_divide", "fmod", "full",
+        "full_like", "gather", "index", "index_select", "masked_fill", "max", "maximum", "min",
+        "minimum", "mul", "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like",
+        "remainder", "rsub", "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where", "zeros",
         "zeros_like",
     ]
 )  # fmt: skip

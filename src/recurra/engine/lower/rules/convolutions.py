@@ -15,10 +15,23 @@ from typing import Any, NamedTuple
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "work"]
 
 RULES = Rules()
 _GROUPS = 8  # products of their own; more are slower than torch's kernel
+
+
+def work(graph: Graph) -> tuple[int, int]:
+    """Multiplications of all convolutions for one row, and points of the largest."""
+    multiplied, points = 0, 0
+    for value in graph:
+        lines = value.inputs[0] if value.op == "linear" else value
+        while lines.op in ("reshape", "slice"):
+            lines = lines.inputs[0]
+        if value.op == "linear" and lines.op == "window":
+            multiplied += value.size * value.inputs[0].shape[-1]
+            points = max(points, value.shape[0])
+    return multiplied, points
 
 
 class _Kernel(NamedTuple):

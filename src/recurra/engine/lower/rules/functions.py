@@ -47,7 +47,7 @@ def _frac(now: Lowering, a: Any) -> Value:
 
 def floored(now: Lowering, a: Any, b: Any) -> Value:
     """The quotient without what is behind its point, downwards; as it is, not as it is rounded."""
-    if not now.out.dtype.is_floating_point:  # it is exact, and no quotient is rounded up to the next
+    if not now.out.dtype.is_floating_point:  # so small that no quotient is rounded to the next
         return now.apply("floor", now.apply("div", a, b))
     left = now.apply("fmod", a, b)
     alike = now.apply("eq", now.apply("gt", 0.0, left), now.apply("gt", 0.0, b))
