@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard sizes
+.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -37,6 +37,9 @@ neon:
 
 scoreboard: setup-dev
 	@$(BIN)/python scripts/scoreboard.py
+
+operations: setup-dev
+	@$(BIN)/python scripts/operations.py
 
 sizes:
 	@scripts/sizes

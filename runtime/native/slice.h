@@ -415,6 +415,7 @@ private:
     }
 
     static std::string shown(T number) {
+        if (number != number) return "NaN";
         const auto whole = static_cast<long long>(std::max(std::min(number, T(1e15)), T(-1e15)));
         return number == static_cast<T>(whole) ? std::to_string(whole) : std::to_string(number);
     }
@@ -483,7 +484,7 @@ private:
             const Operand* operands[4] = {&ins.out, &ins.in[0], &ins.in[1], &ins.in[2]};
             if (kind == Kind::product) operands[2] = &ins.in[2];
             r.count = kind == Kind::product ? 2 + (ins.in[2].buffer >= 0) : 1 + row_of(ins.op).arity;
-            r.plain = kind != Kind::sum && kind != Kind::lookup && kind != Kind::batched && !(kind == Kind::elementwise && ins.step >= 0);
+            r.plain = kind == Kind::product || kind == Kind::reduction || (kind == Kind::elementwise && ins.step < 0);
             for (int k = 0; k < r.count && r.plain; ++k) {
                 r.views[k] = view(*operands[k], 0);
                 r.plain = r.views[k].map == nullptr;

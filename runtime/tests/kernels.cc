@@ -67,7 +67,7 @@ Exact exact(Op op, Real a, Real b, Real c) {
         case Op::copy: return of(a);
         case Op::neg: return of(-a);
         case Op::abs: return of(std::fabs(a));
-        case Op::sign: return of(a > 0 ? 1 : a < 0 ? -1 : a);
+        case Op::sign: return of(a > 0 ? 1 : a < 0 ? -1 : 0);
         case Op::floor: return of(std::floor(a));
         case Op::trunc: return of(std::trunc(a));
         case Op::round: return of(std::nearbyint(a));

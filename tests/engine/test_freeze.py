@@ -54,6 +54,25 @@ def test_every_cell(name: str) -> None:
         np.testing.assert_allclose(got, leaf, rtol=2e-5, atol=2e-6)
 
 
+class Rarer(recurra.Cell):
+    """A step of operations that no cell here is made of."""
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = torch.atan2(x, state.h + 0.5)[:, [3, 0, 1, 2]] + x.cumsum(1).round() + x.flip(1)
+        h = torch.nn.functional.group_norm(h, 2) + torch.hypot(x, state.h).log2()
+        return h + x.max(1, keepdim=True).values.erfc(), recurra.HiddenState(h.sin())
+
+
+def test_rarer_operations() -> None:
+    layer = recurra.Recurrent(Rarer(4, 4))
+    x = random(layer.cell.example_input(1), TIME, BATCH)
+    session = layer.frozen(BATCH)
+    np.testing.assert_allclose(steps(session, x), layer(x).outputs, rtol=2e-5, atol=2e-6)
+
+
 def deep() -> recurra.Stack:
     wrapped = recurra.Zoneout(recurra.HeldDropout(recurra.GRUCell(6, 6, norm="layer"), 0.3), 0.2)
     layers = [recurra.Recurrent(recurra.LSTMCell(4, 6)), recurra.Recurrent(wrapped)]

@@ -275,11 +275,11 @@ def test_convolutions(name):
 
 def test_large_ones_are_torchs():
     cell = made(ConvLSTM, torch.float32)
-    few, many = torch.randn(2, 16, 2, 5, 4), torch.randn(2, 128, 2, 5, 4)
-    assert recurra.explain(cell, few).backend == "native"
-    told = recurra.explain(cell, many)
-    assert told.backend == "loop"
-    assert "torch's own kernel is faster" in str(told)
+    few, many = (torch.zeros(2, rows, 2, 5, 4) for rows in (16, 128))
+    assert "runs on 'native'" in str(recurra.explain(cell, few))
+    told = str(recurra.explain(cell, many))
+    assert "runs on 'loop'" in told
+    assert "torch's own kernel is faster" in told
 
 
 REFUSED = {

@@ -69,6 +69,8 @@ X = ((2, 3), STEP)
 TOYS: dict[str, tuple[Build, list[tuple[tuple[int, ...], int]]]] = {
     **{op: (lambda g, v, op=op: g.apply(op, v[0]), [X]) for op in UNARY},
     **{op: (lambda g, v, op=op: g.apply(op, *v), [X, X]) for op in BINARY},
+    "acosh": (lambda g, v: g.apply("acosh", g.apply("add", v[0], 1.0)), [X]),
+    "route": (lambda g, v: g.route(g.apply("mul", v[0], 2.0), g.apply("add", v[0], v[0])), [X]),
     "where": (lambda g, v: g.apply("where", g.apply("gt", v[0], 0.5), v[1], v[2]), [X, X, X]),
     "reshape": (lambda g, v: g.apply("mul", g.reshape(v[0], (3, 2)), v[1]), [X, ((3, 2), STEP)]),
     "sum": (lambda g, v: g.sum(v[0], [0, 1]), [X]),

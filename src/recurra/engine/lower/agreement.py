@@ -186,9 +186,7 @@ def check_gradients(
             with unseen():
                 chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
         got += chained
-    # Of the scale of all: one that cancels to nothing is noise of the others.
-    clean = [g.nan_to_num(0, 0, 0) for g in expected if g is not None]
-    scale = max((float(g.abs().max()) for g in clean), default=0.0)
+    scale = _largest(expected)
     for ours, theirs in zip(got, expected, strict=True):
         if not _close(ours, theirs, scale):
             raise Unrecordable(
@@ -208,6 +206,12 @@ def _pulled_back(
         return [None] * len(sources)
     total = torch.stack([(result * comes).sum() for result, comes in pairs]).sum()
     return torch.autograd.grad(total, sources, allow_unused=True)
+
+
+def _largest(gradients: Sequence[Tensor | None]) -> float:
+    """The scale of all: what cancels to nothing is noise of the others."""
+    finite = (g.nan_to_num(0, 0, 0) for g in gradients if g is not None)
+    return max((float(g.abs().max()) for g in finite), default=0.0)
 
 
 def _close(a: Tensor | None, b: Tensor | None, scale: float) -> bool:

@@ -201,8 +201,9 @@ class _Lowerer:
     def _stopped(self, call: Called, value: Value) -> Value:
         """What was computed with gradients off; in place a tensor keeps the gradient it had."""
         before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
-        same = before is not None and before.shape == value.shape
-        return self.graph.route(value, before) if same else self.graph.stop(value)
+        if before is None or before.shape != value.shape:
+            return self.graph.stop(value)
+        return self.graph.route(value, before)
 
     def _check_kind(self, call: Called, kind: torch.dtype) -> None:
         """Are there instructions that give this type?"""
@@ -300,8 +301,8 @@ _COUNTS = frozenset(
         "clamp_min", "cummax", "cummin", "cumsum", "div", "floor_divide", "fmod", "full",
         "full_like", "gather", "index", "index_select", "masked_fill", "max", "maximum", "min",
         "minimum", "mul", "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like",
-        "remainder", "rsub", "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where", "zeros",
-        "zeros_like",
+        "remainder", "rsub", "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where",
+        "zeros", "zeros_like",
     ]
 )  # fmt: skip
 _DIVIDES = frozenset(["div", "floor_divide", "fmod", "remainder"])

@@ -9,7 +9,7 @@ from typing import Any
 from recurra.engine.graph.values import UNARY, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
-__all__ = ["RULES", "clamp", "truth"]
+__all__ = ["RULES", "clamp", "divided", "truth"]
 
 RULES = Rules()
 
@@ -41,8 +41,8 @@ def _mul(now: Lowering, a: Any, b: Any) -> Value:
     return now.apply("mul", a, b)
 
 
-@RULES.of("div")
-def _div(now: Lowering, a: Any, b: Any) -> Value:
+def divided(now: Lowering, a: Any, b: Any) -> Value:
+    """A quotient; by a power of two a product, which is the same."""
     if not isinstance(b, Operand) and _power_of_two(b):
         return now.apply("mul", a, 1 / b)
     return now.apply("div", a, b)

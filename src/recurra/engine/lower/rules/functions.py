@@ -12,8 +12,7 @@ from typing import Any
 from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import Lowering, Rules
 from recurra.engine.lower.rules.choices import both, either, negative, nothing
-from recurra.engine.lower.rules.elementwise import RULES as COMMON
-from recurra.engine.lower.rules.elementwise import clamp
+from recurra.engine.lower.rules.elementwise import clamp, divided
 
 __all__ = ["RULES", "log_add_exp"]
 
@@ -66,7 +65,7 @@ def floored(now: Lowering, a: Any, b: Any) -> Value:
 def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
     if rounding_mode == "floor":
         return floored(now, a, b)
-    value = COMMON["div"](now, a, b)
+    value = divided(now, a, b)
     return now.apply("trunc", value) if rounding_mode else value
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from recurra.engine.graph.values import Value
@@ -81,7 +82,7 @@ def _index(now: Lowering, a: Operand, indices: list[Operand | None]) -> Value:
     axes = [now.feature(a, place) for place in places]
     sizes = [a.shape[axis] for axis in axes]
     found = [_numbers(now, indices[p], size) for p, size in zip(places, sizes, strict=True)]
-    shape = torch.broadcast_shapes(*(shape for _, shape in found))
+    shape = np.broadcast_shapes(*(shape for _, shape in found))
     flat = torch.zeros(shape, dtype=torch.int64)
     for (numbers, own), size in zip(found, sizes, strict=True):
         flat = flat * size + torch.tensor(numbers, dtype=torch.int64).view(own)
@@ -173,7 +174,7 @@ def _mirror(now: Lowering, a: Operand, pad: Sequence[int]) -> Value:
     value = a.value
     for at, front, behind in _sides(now, a, pad):
         last = value.shape[at] - 1
-        places = range(-front, last + 1 + behind)
+        places = list(range(-front, last + 1 + behind))
         if now.name.startswith("reflection"):
             places = [last - abs(last - abs(place)) for place in places]
         value = _taken(now, value, at, [min(max(place, 0), last) for place in places])
