@@ -187,7 +187,9 @@ class NumpyStepper:
         (m, k, n), strides = move[:3], move[4:10]
         _not_negative(*strides, *(operand[1] for operand in (out, *reads[:2])))
 
-        def matrix(operand: Any, height: int, width: int, lie: Sequence[int]) -> tuple[Array, Array]:
+        def matrix(
+            operand: Any, height: int, width: int, lie: Sequence[int]
+        ) -> tuple[Array, Array]:
             where = operand[1] + np.arange(height)[:, None] * lie[0] + np.arange(width) * lie[1]
             return self._memory[operand[0]], where
 
