@@ -212,7 +212,7 @@ class _Lowerer:
         if not (there or (kind in _WHOLE and name in _COUNTS)):
             advice = instead(call.name)
             if kind.is_floating_point:
-                advice = f"convert it by .to({self.dtype})"
+                advice = "write it in the type that x has"
             elif kind in _NARROW:
                 advice = "convert it by .long() first"
             raise Unrecordable(
