@@ -80,6 +80,13 @@ TOYS: dict[str, tuple[Build, list[tuple[tuple[int, ...], int]]]] = {
     "concat": (lambda g, v: g.concat([v[0], g.apply("sin", v[1]), v[0]], 1), [X, ((2, 1), STEP)]),
     "permute": (lambda g, v: g.apply("mul", g.permute(v[0], (1, 0)), v[1]), [X, ((3, 2), STEP)]),
     "linear": (lambda g, v: g.linear(v[0], v[1]), [X, ((3, 4), SHARED)]),
+    "lay": (lambda g, v: g.lay(g.permute(v[0], (1, 0))), [X]),
+    "lookup": (
+        lambda g, v: g.lookup(g.apply("floor", v[0]), v[1]),
+        [((2,), HELD), ((1, 4), SHARED)],
+    ),
+    "matmul": (lambda g, v: g.matmul(v[0], v[1]), [((2, 3, 4), STEP), ((2, 4, 2), HELD)]),
+    "window": (lambda g, v: g.window(v[0], 3, 1, 2), [((5, 2), STEP)]),
 }
 
 
