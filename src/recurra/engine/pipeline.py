@@ -307,7 +307,8 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
             ) from problem
 
     # The cell is asked for what it has. Tensors that were computed for it hold a graph.
-    elsewhere = {n: tensor for n, tensor in recording.own.items() if places[n] is None}
+    own = lowered.shared.own.items()  # with what rules made
+    elsewhere = {n: tensor for n, tensor in own if places.get(n) is None}
     lowered = replace(lowered, shared=replace(lowered.shared, own=elsewhere))
     return Recorded(lowered, names, places, check)
 

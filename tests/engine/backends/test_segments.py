@@ -40,14 +40,9 @@ def called(lengths: list[int], resets: list[list[bool]], reverse: bool) -> Call:
     return prepare(
         Adds(),
         x,
-        None,
-        torch.tensor(lengths),
-        None,
-        None,
-        torch.tensor(resets),
-        reverse,
-        False,
-        False,
+        lengths=torch.tensor(lengths),
+        resets=torch.tensor(resets),
+        reverse=reverse,
     )
 
 
