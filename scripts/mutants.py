@@ -43,6 +43,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 EQUIVALENT = ROOT / "scripts" / "equivalent_mutants.txt"
+ALIVE = ("survived", "no test")
 CACHE = ROOT / "build" / "mutants"
 # Loaded once, before any change: none of it is ours.
 PRELOADED = ["torch", "numpy", "pytest", "pydantic", "rich", "typer"]
@@ -56,13 +57,14 @@ class Mutant:
         file: its path from the root.
         lines: where the change is.
         statement: the lines of the statement around it.
-        source: the whole file, changed.
+        before, source: the whole file as it is, and changed.
         removed, added: what a diff says of it.
     """
 
     file: str
     lines: range
     statement: range
+    before: str
     source: str
     removed: str
     added: str
@@ -211,7 +213,7 @@ def sample(file: Path, number: int, seed: int) -> list[Mutant]:
             )
             made.append(
                 Mutant(str(file.relative_to(ROOT)), range(start[0], end[0] + 1),
-                       around(tree, start), changed, removed, added)
+                       around(tree, start), source, changed, removed, added)
             )  # fmt: skip
     return made
 
@@ -290,6 +292,7 @@ class Runner:
         self.failed = False
         self.context = ""
         self.results: list[tuple[Mutant, str]] = []
+        self.written: dict[int, Mutant] = {}
 
     # --- what pytest calls
 
@@ -439,7 +442,7 @@ class Runner:
 
     def finish(self, mutant: Mutant, verdict: str) -> None:
         self.results.append((mutant, verdict))
-        if verdict in ("survived", "no test"):
+        if verdict in ALIVE:
             show(mutant, verdict)
 
     def progress(self, done: int, left: int, seconds: float) -> None:
@@ -455,12 +458,10 @@ class Runner:
         copy = folder / "src"
         if not copy.exists():
             shutil.copytree(SRC, copy, ignore=shutil.ignore_patterns("__pycache__"))
-            self.written = getattr(self, "written", {})
         if slot in self.written:
-            old = self.written[slot]
-            write(copy.parent / old, (ROOT / old).read_text(encoding="utf-8"))
+            write(copy.parent / self.written[slot].file, self.written[slot].before)
         write(copy.parent / mutant.file, mutant.source)
-        self.written[slot] = mutant.file
+        self.written[slot] = mutant
         swaps = self.swaps(mutant)
         target: Callable[..., None]
         if swaps is not None:
@@ -476,7 +477,7 @@ class Runner:
         path = str(ROOT / mutant.file)
         if not self.at_import.get(path, set()).isdisjoint(mutant.statement):
             return None
-        old = compile((ROOT / mutant.file).read_text(encoding="utf-8"), path, "exec")
+        old = compile(mutant.before, path, "exec")
         made = []
         for before, after in pairs(old, compile(mutant.source, path, "exec")):
             if before is None:
@@ -600,6 +601,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--budget", type=float, default=20, help="seconds of tests for a change")
     parser.add_argument("--tests", nargs="*", default=None, help="instead of the mirrored ones")
+    parser.add_argument("--again", type=Path, help="only those that survived in this file")
     parser.add_argument("--out", type=Path, help="a file for the results, as JSON")
     options = parser.parse_args()
     chosen = [one.resolve() for one in options.files]
@@ -607,6 +609,9 @@ def main() -> None:
     files = [file for file in files if file.name != "__init__.py"]
     mutants = [m for file, n in shares(files, options.number).items()
                for m in sample(file, n, options.seed)]  # fmt: skip
+    if options.again:
+        alive = [tuple(one[:3]) for one in json.loads(options.again.read_text()) if one[4] in ALIVE]
+        mutants = [mutant for mutant in mutants if mutant.key in alive]
     tests = options.tests or sorted({str(p) for m in mutants for p in mirrored(m.file)})
     say(f"{len(mutants)} changes of {len(files)} files, {len(tests)} files of tests")
     os.environ["OMP_NUM_THREADS"] = "1"  # a fork does not inherit threads that wait
