@@ -444,6 +444,9 @@ class Runner:
         self.results.append((mutant, verdict))
         if verdict in ALIVE:
             show(mutant, verdict)
+        if self.options.out:
+            told = [[*m.key, m.lines.start, verdict] for m, verdict in self.results]
+            self.options.out.write_text(json.dumps(told, indent=0) + "\n", encoding="utf-8")
 
     def progress(self, done: int, left: int, seconds: float) -> None:
         if done % 5 == 0 or not left:
@@ -614,6 +617,7 @@ def main() -> None:
         mutants = [mutant for mutant in mutants if mutant.key in alive]
     tests = options.tests or sorted({str(p) for m in mutants for p in mirrored(m.file)})
     say(f"{len(mutants)} changes of {len(files)} files, {len(tests)} files of tests")
+    sys.path.insert(0, str(SRC))
     os.environ["OMP_NUM_THREADS"] = "1"  # a fork does not inherit threads that wait
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = scratch
@@ -624,9 +628,6 @@ def main() -> None:
         runner.coverage.start()
         pytest.main([*SETTINGS, *tests], plugins=[runner])
     print("\n" + table(runner.results))
-    if options.out:
-        told = [[*m.key, m.lines.start, verdict] for m, verdict in runner.results]
-        options.out.write_text(json.dumps(told, indent=0) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
