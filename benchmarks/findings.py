@@ -7,6 +7,8 @@ from typing import Any
 
 from harness import Measurement
 
+from recurra.columns import aligned
+
 OURS = "recurra"
 
 
@@ -75,15 +77,3 @@ class Findings:
 
     def __len__(self) -> int:
         return len(self._cases)
-
-
-def aligned(rows: list[tuple[str, ...]]) -> str:
-    """Rows in columns; numbers stand at the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if cell[:1].isdigit() else cell.ljust(width)
-            for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )

@@ -15,13 +15,13 @@ import sys
 from time import perf_counter
 
 import torch
-from findings import aligned
 from harness import keep, machine_in_words, measure_rounds, quartiles
 from processes import in_fresh_process
 from rivals import LAYER_CODE, must_agree
 from torch import Tensor, nn
 
 import recurra
+from recurra.columns import aligned
 
 SEED = 0
 ROWS, WIDTH = 8, 64

@@ -23,7 +23,7 @@ import torch
 from harness import data, in_turn, keep, machine_in_words, measure, spread
 from torch import Tensor, nn
 
-from recurra.data import Batches, read_documents
+from recurra.data import Batches, read_text
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import Recipe, Training, TrainingSettings, load_recipe, prepare
 from recurra.training.optimizers import rate_at
@@ -199,7 +199,7 @@ def compare(name: str, runs: int) -> None:
     """Time both on a text, and keep the result."""
     file, path, settings, question, kept = TEXTS[name]
     recipe = load_recipe(path, settings)
-    text = read_documents(data(file))[0].text
+    text = read_text(data(file))
     with tempfile.TemporaryDirectory() as folder:
         same = load_recipe(path, [*settings, "model.dropout=0.0"])
         ours, plain, _ = rivals_of(same, text, Path(folder) / "same")

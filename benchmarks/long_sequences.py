@@ -14,13 +14,14 @@ import json
 from collections.abc import Callable
 
 import torch
-from findings import Findings, aligned
+from findings import Findings
 from harness import keep, machine_in_words, measure
 from processes import forget_peak, in_fresh_process, peak, resident
 from rivals import LAYER_CODE, must_agree
 from torch import Tensor
 
 import recurra
+from recurra.columns import aligned
 
 SEED = 0
 ROWS, WIDTH, TIME = 8, 256, 10_000

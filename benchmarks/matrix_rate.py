@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from findings import aligned
 from harness import keep, machine_in_words, measure, quartiles
 from recurrent_training import rivals_of
 from rivals import LAYER_CODE, SIZES, must_agree
 from torch import Tensor
 from torch.utils.mkldnn import to_mkldnn
 
+from recurra.columns import aligned
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph.values import SHARED, STEP, Graph
 from recurra.engine.machine.arguments import Executable, Schedule

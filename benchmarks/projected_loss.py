@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 
 import torch
-from findings import Findings, aligned
+from findings import Findings
 from harness import keep, machine_in_words, measure
 from processes import Saved, forget_peak, in_fresh_process, peak, resident
 from rivals import must_agree, trained
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra import projected_cross_entropy
+from recurra.columns import aligned
 
 SEED = 0
 TOKENS, WIDTH = 700, 256

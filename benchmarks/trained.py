@@ -8,12 +8,11 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from harness import ROOT, matrix_rate
 
 from recurra.data import Document, divide, whole
-from recurra.training import data_settings, load_recipe, open_source
+from recurra.training import data_settings, load_recipe, open_source, run_source
 
 RECIPES = ROOT / "benchmarks" / "recipes"
 _CODE = [
@@ -58,7 +57,7 @@ def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Pa
     options = [f"--data={data}", *(word for change in changes for word in ("--set", change))]
     if not (out / "recipe.json").exists():
         began = [str(recipe(name)), f"--out={out}"]
-    elif json.loads((out / "recipe.json").read_text()) != _settings(name, changes):
+    elif run_source(out)[0] != load_recipe(str(recipe(name)), changes):
         sys.exit(f"{out}: is a run of another recipe; expected one of {recipe(name)}")
     elif (out / "summary.json").exists():
         return out
@@ -70,10 +69,6 @@ def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Pa
         sys.exit(code)
     print(f"sgemm 2048: {matrix_rate():.0f} GFLOP/s", flush=True)
     return out
-
-
-def _settings(name: str, changes: list[str]) -> Any:
-    return load_recipe(str(recipe(name)), changes).model_dump()
 
 
 def held_out(run: Path, folder: Path) -> list[Document]:

@@ -27,7 +27,7 @@ from harness import RESULTS, keep, machine, matrix_rate
 from recurra.data import END, START, Windows, WordVocabulary
 from recurra.data.synthetic import OriginSentences
 from recurra.models import LanguageModel, LanguageModelConfig, NGram
-from recurra.training import TrainingSettings, fit
+from recurra.training import Training, TrainingSettings
 
 DISTANCES = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 60)
 TRAINING, FRESH, ROWS, WIDTH = 64_000, 2_000, 16, 64
@@ -88,7 +88,8 @@ def recurrent(cell: Cell, documents: Sequence[Any], size: int, seed: int) -> Lan
     settings = TrainingSettings(
         epochs=1, learning_rate=cell.learning_rate, warmup=0.1, weight_decay=0.0
     )
-    fit(model, windows, settings, lambda done: True)
+    for _ in Training(model, windows, settings):
+        pass
     return model.eval()
 
 

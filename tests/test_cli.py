@@ -436,7 +436,7 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--length", "-1"], "limit"),
+        (["--length", "-1"], "--length of at least 0"),
         (["--length", "many"], "--length"),
         (["--temperature", "-1"], "temperature"),
         (["--temperature", "nan"], "temperature"),
@@ -461,6 +461,7 @@ def test_odd_temperatures(temperature: str, tiny_run: Any) -> None:
 
 
 def test_nothing_to_write_is_an_empty_line(tiny_run: Any) -> None:
+    assert call("generate", tiny_run.path, "--length", 0, "--prompt", "anna").stdout == "anna\n"
     assert call("generate", tiny_run.path, "--length", 0).stdout == "\n"
     assert call("generate", tiny_run.path, "--length", 0, "--prompt", "").stdout == "\n"
 
@@ -733,6 +734,16 @@ def test_a_terminal_without_the_characters(tiny_run: Any, tmp_path: Path, text_f
     assert done.returncode == 0
     assert "?n?.txt" in done.stdout
     assert "lstm" in done.stdout
+    for code, line in (
+        ("ascii", r"\u00fc \u2603"),
+        ("latin-1", r"\u00fc \u2603"),
+        ("utf-8", "ü ☃"),
+    ):
+        environment = os.environ | {"PYTHONIOENCODING": code}
+        done = recurra("score", tiny_run.path, "--text", "ü ☃", "--json", env=environment)
+        assert done.returncode == 0, done.stderr
+        assert f'"text": "{line}"' in done.stdout
+        assert json.loads(done.stdout)["text"] == "ü ☃"
 
 
 def test_a_bar_where_a_person_looks_on(text_file: Path, tmp_path: Path, quick: list[str]) -> None:

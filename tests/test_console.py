@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import subprocess
 import sys
@@ -12,11 +13,20 @@ from typing import Any
 import pytest
 
 from recurra import artifact, console
-from recurra.progress import Bar, Lines
-from recurra.training import Progress, Report
+from recurra.progress import Bar, Lines, number
+from recurra.training import Evaluation, Progress, Report
 
 COMMAND = [sys.executable, "-m", "recurra"]
 WAIT = 60  # seconds after which a child that does not answer has failed
+
+
+def test_a_huge_number_is_short() -> None:
+    told = Evaluation("m", 5e4, 71, 70)
+    assert told.perplexity == pytest.approx(math.exp(5e4 / 71))
+    assert Evaluation("m", 5e4, 70, 70).perplexity == math.inf
+    assert math.isnan(Evaluation("m", math.nan, 70, 70).perplexity)
+    found = [number(told.perplexity, 3), number(math.inf, 3), number(math.nan, 3), number(3, 3)]
+    assert found == ["6.937e+305", "inf", "nan", "3.000"]
 
 
 def test_what_the_command_calls_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ SOURCE = Path(__file__).parent.parent / "src" / "recurra"
 # Lowest first; rooms on one floor do not see each other. The small rooms at the bottom build on
 # each other, so each has a floor of its own.
 FLOORS = [
+    ["synonyms"],
     ["errors"],
-    ["files", "masks", "twins"],
+    ["columns", "files", "masks", "twins"],
     ["settings", "labels"],
     ["states"],
     ["lengths"],

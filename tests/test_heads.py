@@ -150,3 +150,24 @@ def test_embedding_looks_up_valid_ids_alone() -> None:
     for wrong in (6, -1):
         with pytest.raises(ShapeError, match=f"ids: expected 0 to 5, got {wrong}"):
             table(torch.tensor([[0, wrong]]))
+
+
+# ------------------------------------------------------------------------------- before it learned
+
+
+def test_a_head_starts_at_the_frequencies_of_its_labels() -> None:
+    head = LabelsHead(5, 4)
+    head.starts_at([6, 0, 1, 3])  # 10 seen, and one more of each
+    expected = [math.log(count / 14) for count in (7, 1, 2, 4)]
+    assert head.projection.bias.tolist() == pytest.approx(expected, rel=1e-6)
+    said = head(torch.zeros(1, 1, 5)).softmax(-1).flatten().tolist()
+    assert said == pytest.approx([7 / 14, 1 / 14, 2 / 14, 4 / 14], rel=1e-6)
+    head.starts_at(torch.zeros(4, dtype=torch.int64))  # nothing is known: all alike
+    assert head.projection.bias.tolist() == pytest.approx([-math.log(4)] * 4, rel=1e-6)
+    assert head.projection.bias.requires_grad
+
+
+@pytest.mark.parametrize("counts", [[1, 2, 3], [[1, 2, 3, 4]], 4])
+def test_counts_are_those_of_all_labels(counts: Any) -> None:
+    with pytest.raises(ShapeError, match=r"counts of 4 labels, got \["):
+        LabelsHead(5, 4).starts_at(counts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from recurra.console import (
     friendly,
     import_cells,
     keep_memory,
+    only,
     open_streams,
     print_json,
     print_table,
@@ -32,7 +34,7 @@ from recurra.console import (
 from recurra.errors import SettingError
 
 if TYPE_CHECKING:
-    from recurra.pipeline import TextModel
+    from recurra.pipeline import ClozeAnswer
 
 __all__ = ["app", "main"]
 
@@ -51,7 +53,9 @@ app = typer.Typer(
 )
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
-Data = Annotated[Path, typer.Option(help="As for train: a file, a folder, or hub:owner/name.")]
+Data = Annotated[
+    list[Path], typer.Option(help="As for train: a file, a folder, or hub:owner/name.")
+]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[
     list[str] | None,
@@ -102,7 +106,7 @@ def train(
         str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
     ] = None,
     data: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             help="A file or folder of text, JSON lines, CSV, Parquet; or hub:owner/name.",
             show_default=False,
@@ -122,6 +126,7 @@ def train(
 ) -> None:
     """Train a model on a text, beside n-grams of the same text, or go on with a run."""
     with friendly():
+        given = only("train: --data", data)
         keep_memory()
         import_cells(import_)
         from recurra.data import is_hub
@@ -140,7 +145,7 @@ def train(
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
             chosen, source = run_source(resume, changes)
-            data = data or source
+            given = given or source
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
@@ -149,12 +154,12 @@ def train(
             )
         else:
             chosen = load_recipe(recipe, changes)
-        if data is None:
+        if given is None:
             raise SettingError(
                 "train: --data is missing, a text file or a folder of them"
                 + ("; this run does not say where its own is" if resume is not None else "")
             )
-        documents = open_source(data, chosen.data)
+        documents = open_source(given, chosen.data)
         folder = resume or out
         assert folder is not None
         done = None
@@ -163,7 +168,7 @@ def train(
                 if resume is not None:
                     done = resume_language_model(folder, documents, report, recipe=chosen)
                 else:
-                    place = str(data if is_hub(data) else data.absolute())
+                    place = str(given if is_hub(given) else given.absolute())
                     done = train_language_model(chosen, documents, folder, report, place=place)
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
@@ -233,16 +238,21 @@ def evaluate(
         import_cells(import_)
         from recurra.data import is_hub
 
-        if pattern is not None and (is_hub(data) or data.is_file()):
+        given = only("evaluate: --data", data)
+        assert given is not None
+        if pattern is not None and (is_hub(given) or given.is_file()):
             raise SettingError(
-                f"evaluate: --pattern says which files of a folder to read, and {data} is no "
+                f"evaluate: --pattern says which files of a folder to read, and {given} is no "
                 "folder; leave --pattern out"
             )
         from recurra.training import data_settings, open_source
         from recurra.training import evaluate as score
 
         settings = data_settings(run, pattern=pattern, encoding=encoding)
-        print_table(score(run, open_source(data, settings), which=which), str(data))
+        documents = open_source(given, settings)
+        print_table(score(run, documents, which=which), str(given))
+        if documents.blank:
+            say(f"left out because they are blank: {documents.blank:,}")
 
 
 @app.command()
@@ -285,6 +295,8 @@ def generate(
             raise SettingError("generate: --length-penalty is of --beam, which is not given")
         if count < 1:
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+        if length < (least := int(beam is not None)):  # a search looks for an end
+            raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
         from recurra.pipeline import Writer, given_conditions
 
         writer = Writer(run, which=which, model=model)
@@ -314,7 +326,7 @@ def generate(
 def score(
     run: Run,
     file: Annotated[
-        Path | None, typer.Option(help="Score each line of a file.", show_default=False)
+        list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
     ] = None,
     text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
     choices: Annotated[
@@ -330,25 +342,37 @@ def score(
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """Log-probability of each line, as a document of its own; or which of some words fits a gap."""
+    """Log-probability of each line; or which of some words fits a gap."""
     with friendly():
         import_cells(import_)
-        if sum(source is not None for source in (file, text, choices)) != 1:
+        path = only("score: --file", file)
+        if sum(source is not None for source in (path, text, choices)) != 1:
             raise SettingError("score: expected one of --file, --text and --choices")
-        if choices is not None and (rank or no_end):
-            raise SettingError("score: --rank and --no-end are of --file and --text")
-        from recurra.pipeline import given_conditions, open_text_model
+        if choices is not None and rank:
+            raise SettingError("score: --rank is of --file and --text")
+        from recurra.pipeline import (
+            answer_cloze,
+            given_conditions,
+            open_text_model,
+            read_cloze,
+        )
 
         opened = open_text_model(run, which=which, model=model)
         conditions = given_conditions(given or ())
         if choices is not None:
-            _answer_cloze(opened, choices, conditions, encoding or "utf-8", json=json)
+            questions = read_cloze(choices, encoding=encoding or "utf-8")
+            answers = answer_cloze(opened, questions, end=not no_end, given=conditions)
+            _print_answers(answers, json=json)
             return
         from recurra.data import read_lines
         from recurra.pipeline import FilledLines, rank_lines, score_lines
 
-        source = [text or ""] if file is None else read_lines(file, encoding=encoding or "utf-8")
-        lines = FilledLines(source, str(file or "--text"))
+        # Bytes know a NUL byte like any other.
+        nul = opened.vocabulary.kind == "bytes"
+        source: Iterable[str] = [text or ""]
+        if path is not None:
+            source = read_lines(path, encoding=encoding or "utf-8", nul=nul)
+        lines = FilledLines(source, str(path or "--text"))
         scores = score_lines(opened, lines, end=not no_end, given=conditions)
         unknown = 0
         for number, each in enumerate(rank_lines(scores) if rank else scores):
@@ -381,6 +405,8 @@ def complete(
     """Predictive typing: what the word and the line may become, with probabilities."""
     with friendly():
         import_cells(import_)
+        if length < 1:
+            raise SettingError(f"complete: expected a --length of at least 1, got {length}")
         from recurra.pipeline import PredictiveText, given_conditions, open_text_model
 
         opened = open_text_model(run, which=which, model=model)
@@ -415,13 +441,9 @@ def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
         print(explain(loaded.model))
 
 
-def _answer_cloze(
-    model: TextModel, path: Path, given: dict[str, str], encoding: str, *, json: bool
-) -> None:
-    from recurra.pipeline import answer_cloze, read_cloze
-
+def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
     right = asked = unknown = tied = 0
-    for each in answer_cloze(model, read_cloze(path, encoding=encoding), given=given):
+    for each in answers:
         if each.correct is not None:
             right, asked, tied = right + each.correct, asked + 1, tied + each.tied
         unknown += sum(each.unknown)

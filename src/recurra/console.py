@@ -25,6 +25,7 @@ __all__ = [
     "friendly",
     "import_cells",
     "keep_memory",
+    "only",
     "open_streams",
     "print_json",
     "print_table",
@@ -138,6 +139,21 @@ def open_streams() -> None:
             setattr(sys, name, nothing)
 
 
+def only(option: str, paths: list[Path] | None) -> Path | None:
+    """The path of an option that takes one.
+
+    Raises:
+        SettingError: there are several, of which a shell's pattern may be the reason.
+    """
+    if paths and len(paths) > 1:
+        raise SettingError(
+            f"{option}: expected one file or folder, got {len(paths)}: "
+            f"{', '.join(map(str, paths[:3]))}{', ...' if len(paths) > 3 else ''}. Put them into "
+            "one folder, and give that."
+        )
+    return paths[0] if paths else None
+
+
 def _drop_output() -> None:
     from recurra.progress import drop
 
@@ -164,10 +180,15 @@ def write(text: str) -> None:
 
 
 def print_json(row: dict[str, Any]) -> None:
-    """One JSON object in a line."""
+    """One JSON object in a line; what the output cannot encode is escaped as JSON does it."""
     import json
 
-    print(json.dumps(row, ensure_ascii=False))
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # also of half a character, which no encoding has
+        text = json.dumps(row)
+    print(text)
 
 
 def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:
@@ -185,6 +206,8 @@ def print_table(evaluations: list[Evaluation], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from recurra.progress import number
+
     first = evaluations[0]
     # Flushed, so that a closed pipe is met here: rich would leave with an exit code of its own.
     print(f"{title}: {first.characters:,} characters", flush=True)
@@ -195,10 +218,10 @@ def print_table(evaluations: list[Evaluation], title: str) -> None:
     for row in evaluations:
         table.add_row(
             Text(row.name),  # not str, in which rich would read [x] as markup
-            f"{row.nats_per_character:.4f}",
-            f"{row.bits_per_character:.4f}",
-            f"{row.nats / max(row.symbols, 1):.4f}",
-            f"{row.perplexity:.3f}",
+            number(row.nats_per_character, 4),
+            number(row.bits_per_character, 4),
+            number(row.nats / max(row.symbols, 1), 4),
+            number(row.perplexity, 3),
         )
     console = Console()
     console.width = max(console.width, 72)  # no number is cut in a narrower window

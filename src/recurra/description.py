@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from recurra.columns import aligned
+
 __all__ = ["Description", "Part", "describe"]
 
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
@@ -81,13 +83,7 @@ class Description:
             count = f"{part.parameters:,}{frozen}"
             rows.append((part.name, part.kind, part.sizes, count, part.arithmetic))
         rows.append(("all", "", "", f"{self.parameters:,}", ""))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        return "\n".join(
-            "  ".join(
-                [*(row[i].ljust(widths[i]) for i in range(3)), row[3].rjust(widths[3]), row[4]]
-            ).rstrip()
-            for row in rows
-        )
+        return aligned(rows, right=(3,))
 
 
 def describe(module: nn.Module, name: str = "") -> Description:

@@ -4,11 +4,16 @@
 
     RecurraError
     ├── ShapeError        a tensor, a length or a state does not fit
+    │   └── InputTypeError    something else stands where one is due
     ├── SettingError      an unknown setting, or a value it cannot take
+    │   └── SettingTypeError  a value of another type
     ├── BackendError      a backend was forced that cannot run this call
     ├── DataError         a user's file or sequence cannot be read as asked
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
     └── RunError          a training run cannot go on
+
+Each is also what Python and torch raise there: ShapeError and SettingError are ValueErrors,
+ShapeError is a RuntimeError too, and an error of types a TypeError.
 
 A message says what was expected, what came, where, and what to do.
 """
@@ -16,19 +21,25 @@ A message says what was expected, what came, where, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from recurra.synonyms import SYNONYMS
 
 __all__ = [
     "ArtifactError",
     "BackendError",
     "DataError",
+    "InputTypeError",
     "RecurraError",
     "RunError",
     "SettingError",
+    "SettingTypeError",
     "ShapeError",
     "dtype_name",
     "kind_of",
     "nearest",
+    "symbols_hint",
 ]
 
 
@@ -36,12 +47,20 @@ class RecurraError(Exception):
     """Base of every error that Recurra raises on purpose."""
 
 
-class ShapeError(RecurraError, ValueError):
+class ShapeError(RecurraError, ValueError, RuntimeError):
     """A tensor, a length or a state does not fit what it is used for."""
+
+
+class InputTypeError(ShapeError, TypeError):
+    """Something stands where a tensor, a length or a state is due, and is none."""
 
 
 class SettingError(RecurraError, ValueError):
     """A setting is unknown, or has a value it cannot take."""
+
+
+class SettingTypeError(SettingError, TypeError):
+    """A setting has a value of a type it cannot take."""
 
 
 class BackendError(RecurraError):
@@ -77,20 +96,48 @@ def dtype_name(dtype: object) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def symbols_hint(given: Any) -> str:
+    """A sentence for a tensor of whole numbers where vectors are due; nothing for another one."""
+    if given.is_floating_point() or given.is_complex() or dtype_name(given.dtype) == "bool":
+        return ""
+    return (
+        " Whole numbers that stand for symbols become vectors first: recurra.TokenEmbedding, or "
+        "torch.nn.Embedding."
+    )
+
+
 _MANY = 30  # names that nobody reads, where one of them is near
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """A sentence that helps with an unknown name: the nearest known one, then all, if not many.
 
+    Of names with points, as ``model.cell``, the last parts are compared. What other libraries call
+    a setting counts as near; what only looks a little alike does not.
+
     >>> nearest("lstmm", ["gru", "lstm"])
     "did you mean 'lstm'? Known: gru, lstm"
+    >>> nearest("lr", ["training.learning_rate", "training.clip"])
+    "did you mean 'training.learning_rate'? Known: training.clip, training.learning_rate"
     """
     name, names = str(name), sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if not close:  # "dropout" for "model.dropout" is near in meaning, not in letters
-        close = [known for known in names if known.rpartition(".")[2] == name][:1]
-    guess = f"did you mean {close[0]!r}? " if close else ""
+    close = _near(name, names)
+    guess = f"did you mean {close!r}? " if close else ""
     if guess and len(names) > _MANY:
         return guess.rstrip()
+    if len(names) > _MANY:
+        section = name.rpartition(".")[0]
+        names = [known for known in names if known.rpartition(".")[0] == section] or names
     return f"{guess}Known: {', '.join(names)}"
+
+
+def _near(name: str, names: Sequence[str]) -> str | None:
+    """The one of some names that is meant; None if that is not clear."""
+    last = name.rpartition(".")[2]
+    by_last = {each.rpartition(".")[2]: each for each in names}
+    meant = SYNONYMS.get(last.lower().replace("-", "_"), ())
+    if found := next((by_last[each] for each in meant if each in by_last), None):
+        return found
+    cutoff = 0.7 if len(by_last) > _MANY else 0.5  # among many one always looks a little alike
+    close = difflib.get_close_matches(last.lower(), by_last, n=1, cutoff=cutoff)
+    return by_last[close[0]] if close else None

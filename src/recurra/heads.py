@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
+from recurra.errors import ShapeError
 from recurra.layers import Projection
 from recurra.losses import cross_entropy, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -77,6 +80,31 @@ class LabelsHead(Head):
     def tied_size(self) -> int | None:
         """Width of the embedding the head shares, or None."""
         return self.projection.tied_size
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        r"""Set the bias to what the labels' frequencies alone say of them.
+
+        .. math:: b_k = \log \frac{n_k + 1}{N + v}
+
+        Before it has learned anything the head then predicts each label as often as it occurs.
+        From a bias of 0 that would have to be learned, and an optimizer which moves a number by
+        about its learning rate takes thousands of steps to get there: where labels are many, the
+        layers below stand in for the bias with saturated states until then, and learn little else.
+
+        Args:
+            counts: how often each of the v labels occurs in what is trained on; a label that never
+                does counts as if it occurred once in N + v.
+
+        Raises:
+            ShapeError: counts of more or fewer labels.
+        """
+        seen = torch.as_tensor(counts, dtype=torch.float64)
+        if list(seen.shape) != [self.output_size]:
+            raise ShapeError(
+                f"starts_at: expected counts of {self.output_size} labels, got {list(seen.shape)}."
+            )
+        self.projection.bias.copy_(((seen + 1) / (seen.sum() + self.output_size)).log())
 
     def forward(self, read: Any, embedding: Tensor | None = None) -> Any:
         """``[time, batch, input_size]`` to scores ``[time, batch, labels]``, before softmax."""

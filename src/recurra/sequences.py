@@ -27,8 +27,8 @@ from recurra.lengths import (
     take_steps,
     valid_mask,
 )
-from recurra.settings import check_size
-from recurra.states import Tree
+from recurra.settings import check_side, check_size
+from recurra.states import Tree, rebuild
 
 __all__ = ["Batch", "PaddedSequence", "Tokens"]
 
@@ -100,13 +100,12 @@ class PaddedSequence:
         cls, values: Tensor, lengths: Any = None, *, side: Side = "right"
     ) -> PaddedSequence:
         """From ``[time, batch, ...]`` with padding on either side; without lengths all is valid."""
-        _check_side(side)
+        check_side(side)
         if lengths is None:
             lengths = torch.full(values.shape[1:2], values.shape[0], device=values.device)
         made = cls(values, lengths)
-        if side == "right":
-            return made
-        return made._with(made._rolled(made.time - made.lengths))
+        moved = made.values if side == "right" else made._rolled(made.time - made.lengths)
+        return made._with(moved)
 
     @classmethod
     def from_packed(cls, packed: PackedSequence) -> PaddedSequence:
@@ -143,10 +142,9 @@ class PaddedSequence:
         Raises:
             ShapeError: a row is longer than ``time``.
         """
-        _check_side(side)
-        longest = int(self.lengths.max()) if self.batch else 0
+        check_side(side)
         time = self.time if time is None else time
-        if longest > time:
+        if (longest := int(self.lengths.max()) if self.batch else 0) > time:
             raise ShapeError(
                 f"to_padded: a row of {longest} steps does not fit {time}; truncate first."
             )
@@ -266,7 +264,7 @@ class PaddedSequence:
 
     def truncate(self, length: int, side: Side = "right") -> PaddedSequence:
         """At most ``length`` steps a row: cut on the right (keep the first), or on the left."""
-        _check_side(side)
+        check_side(side)
         check_size("truncate", length, 0, error=ShapeError)
         kept = self.lengths.clamp(max=length)
         values = self.values
@@ -276,7 +274,7 @@ class PaddedSequence:
 
     def pad(self, length: int, value: float = 0, side: Side = "right") -> PaddedSequence:
         """At least ``length`` steps a row: shorter rows get *valid* elements ``value`` there."""
-        _check_side(side)
+        check_side(side)
         check_size("pad", length, 0, error=ShapeError)
         grown = self.lengths.clamp(min=length)
         filled = self._resized(max(length, self.time)).masked(value)
@@ -412,24 +410,60 @@ class Batch:
         inputs: what a model's encoder reads: a sequence, a tensor or a tuple of them.
         targets: what its head is scored against.
         resets: ``[time, batch]``, True at the first step of a new document, or None.
-        context: what belongs to a row and does not change over time, or None.
+        context: what belongs to a row and does not change over time, ``[batch, ...]``, or None.
+        input_axis: which axis of the inputs counts rows where they are tensors: 1 in ``[time,
+            batch, ...]``, 0 in ``[batch, ...]``; a tuple of them where parts of a tuple differ.
+        target_axis: the same of the targets.
     """
 
     inputs: Any
     targets: Any
     resets: Tensor | None = None
     context: Tree = None
+    input_axis: Any = 1
+    target_axis: Any = 1
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
+        return self._each(lambda value, axis: value.to(device))
 
-        def move(value: Any) -> Any:
+    def part(self, choose: Callable[[int], slice]) -> Batch:
+        """Some of its rows, of everything in it.
+
+        Args:
+            choose: which ones, of so many.
+
+        Raises:
+            ShapeError: not as many rows in one tensor as in another.
+        """
+        sizes: list[int] = []
+
+        def cut(value: Any, axis: int) -> Any:
+            if isinstance(value, PaddedSequence):
+                return PaddedSequence(cut(value.values, 1), cut(value.lengths, 0))
+            sizes.append(value.shape[axis])
+            return value[(slice(None),) * axis + (choose(sizes[-1]),)]
+
+        some = self._each(cut)
+        if len(set(sizes)) > 1:
+            raise ShapeError(
+                f"batch: expected as many rows in every tensor, got {sizes}. input_axis and "
+                "target_axis say which axis counts them."
+            )
+        return some
+
+    def _each(self, function: Callable[[Any, int], Any]) -> Batch:
+        """A function of all tensors, PaddedSequences too, and of the axis of their rows."""
+
+        def walk(value: Any, axis: Any) -> Any:
             if isinstance(value, tuple):
-                make = getattr(value, "_make", tuple)
-                return make([move(part) for part in value])
-            return value.to(device) if hasattr(value, "to") else value
+                axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
+                return rebuild(value, [walk(*pair) for pair in zip(value, axes, strict=True)])
+            return function(value, axis) if hasattr(value, "to") else value
 
-        return Batch(*(move(getattr(self, f.name)) for f in dataclasses.fields(self)))
+        parts = walk(self.inputs, self.input_axis), walk(self.targets, self.target_axis)
+        rest = walk(self.resets, 1), walk(self.context, 0)
+        return Batch(*parts, *rest, self.input_axis, self.target_axis)
 
 
 def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
@@ -470,8 +504,3 @@ def _element(tensor: Tensor) -> str:
 
 def _sizes(values: Tensor) -> str:
     return ", ".join(str(size) for size in values.shape[1:])
-
-
-def _check_side(side: str) -> None:
-    if side not in ("left", "right"):
-        raise ShapeError(f"side: expected 'left' or 'right', got {side!r}")

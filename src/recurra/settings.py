@@ -7,9 +7,15 @@ import numbers
 import operator
 from typing import Any
 
-from recurra.errors import RecurraError, SettingError
+from recurra.errors import (
+    InputTypeError,
+    RecurraError,
+    SettingError,
+    SettingTypeError,
+    ShapeError,
+)
 
-__all__ = ["check_flag", "check_number", "check_rate", "check_size"]
+__all__ = ["check_flag", "check_number", "check_rate", "check_side", "check_size"]
 
 
 def check_size(
@@ -23,7 +29,8 @@ def check_size(
     """A whole number of at least ``least``, and at most ``most`` if given; NumPy's integers count.
 
     Raises:
-        SettingError: anything else; or ``error``, where something else than a setting is wrong.
+        SettingError: anything else; or ``error``, where something else than a setting is wrong. Of
+            a value of another type it is a TypeError too.
     """
     try:
         size = None if isinstance(value, bool) else operator.index(value)
@@ -31,8 +38,15 @@ def check_size(
         size = None
     if size is None or size < least or (most is not None and size > most):
         limits = f"at least {least}" if most is None else f"{least} to {most}"
-        raise error(f"{name}: expected a whole number of {limits}, got {value!r}")
+        kind = _OF_TYPES.get(error, error) if size is None else error
+        raise kind(f"{name}: expected a whole number of {limits}, got {value!r}")
     return size
+
+
+_OF_TYPES: dict[type[RecurraError], type[RecurraError]] = {
+    SettingError: SettingTypeError,
+    ShapeError: InputTypeError,
+}
 
 
 def check_number(name: str, value: Any) -> float:
@@ -61,7 +75,7 @@ def check_rate(name: str, value: Any) -> float:
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise SettingError(f"{name}: expected a number, got {value!r}")
+        raise SettingTypeError(f"{name}: expected a number, got {value!r}")
     return float(value)
 
 
@@ -72,5 +86,15 @@ def check_flag(name: str, value: Any) -> bool:
         SettingError: anything else.
     """
     if not isinstance(value, bool):
-        raise SettingError(f"{name}: expected true or false, got {value!r}")
+        raise SettingTypeError(f"{name}: expected true or false, got {value!r}")
     return value
+
+
+def check_side(side: Any) -> None:
+    """On which side of a row something stands.
+
+    Raises:
+        ShapeError: neither left nor right.
+    """
+    if side not in ("left", "right"):
+        raise ShapeError(f"side: expected 'left' or 'right', got {side!r}")

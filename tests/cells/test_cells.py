@@ -1,12 +1,14 @@
 """Cells against numbers by hand, and against torch.nn through its own weights."""
 
+import inspect
 import itertools
 
 import pytest
 import torch
 
 import recurra
-from recurra.cells import Noise, cell_by_name, initializer
+from recurra.cells import Noise, cell_by_name, cell_names, initializer
+from recurra.cells.base import _REGISTERED
 from recurra.engine import run
 from recurra.errors import SettingError
 
@@ -242,6 +244,22 @@ def test_initializers(name):
 def test_settings_are_checked(make, words):
     with pytest.raises(SettingError, match=words):
         make()
+
+
+@pytest.mark.parametrize("name", cell_names())
+def test_numbers_that_are_none_are_refused(name):
+    """By every numeric setting of every cell."""
+    for setting in inspect.signature(_REGISTERED[name]).parameters.values():
+        if setting.annotation == "float":
+            for value in (float("nan"), float("inf"), 1j, "1", None):
+                with pytest.raises(SettingError, match=setting.name):
+                    cell_by_name(name, 2, 3, **{setting.name: value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300, 1j])
+def test_a_mean_is_of_finite_numbers(value):
+    with pytest.raises(SettingError, match="mean: expected finite numbers"):
+        recurra.GRUDCell(2, 3, mean=[value, 0.0])
 
 
 def test_register():

@@ -26,7 +26,7 @@ from recurra.data import (
     streams,
 )
 from recurra.errors import DataError, SettingError, ShapeError
-from recurra.sequences import Tokens
+from recurra.sequences import PaddedSequence, Tokens
 
 START, END = 1, 2
 
@@ -131,17 +131,16 @@ def test_every_step_has_what_is_given_of_its_document(
     read: list[list[Any]] = [[] for _ in range(rows)]
     for batch in Windows(numbered(lengths), rows=rows, size=size, given=known):
         assert isinstance(batch.inputs, Tokens)
-        ids, given = batch.inputs
-        assert given.dtype == torch.int64
-        assert given.shape == (*ids.shape, 2)
-        for row in range(rows):
-            read[row] += zip(
-                ids[:, row].tolist(),
-                batch.targets[:, row].tolist(),
-                given[:, row].tolist(),
-                strict=True,
-            )
-    assert [step for row in read for step in row] == whole[: rows * steps]
+        sides = [*batch.inputs, batch.targets]
+        if not isinstance(batch.targets, PaddedSequence):
+            sides = [PaddedSequence.from_padded(side) for side in sides]
+        ids, given, targets = sides
+        assert given.values.dtype == torch.int64
+        assert given.values.shape == (*ids.values.shape, 2)
+        by_row = zip(ids.to_list(), targets.to_list(), given.to_list(), strict=True)
+        for row, step in enumerate(by_row):
+            read[row] += zip(*(side.tolist() for side in step), strict=True)
+    assert [step for row in read for step in row] == whole
 
 
 def test_rows_that_begin_in_a_document_of_a_file(tmp_path: Path) -> None:

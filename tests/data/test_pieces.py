@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splitting import split_documents
 
 from recurra.data import (
     BytePairVocabulary,
@@ -29,7 +30,6 @@ from recurra.data import (
     read_pieces,
     read_text,
     readers,
-    split_documents,
 )
 from recurra.errors import DataError, SettingError
 
@@ -46,7 +46,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def pieces_of(text: str, size: int) -> list[str]:
     """Pieces as they are read, with a place to end looked for after every two characters."""
 
-    def chunks(path: Path, encoding: str) -> Iterator[str]:
+    def chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
         yield from (text[at : at + 2] for at in range(0, len(text), 2))
 
     with pytest.MonkeyPatch.context() as patch:
@@ -332,20 +332,3 @@ def test_a_hash_sorts_whole_documents() -> None:
     pieces = [Document("ab", "the place"), Document("c", "the place", goes_on=True)]
     with pytest.raises(SettingError, match="whole documents, got a piece of the place"):
         list(divide(pieces, [3], kind="hash"))
-
-
-@pytest.mark.parametrize(
-    ("texts", "how", "part"),
-    [
-        (["abcdefghi"] * 10, {"kind": "tails"}, "test"),
-        (["a" * 100], {"whole_words": True}, "validation"),
-        (
-            [name for name in map(str, range(30)) if hash_part(name) != "test"],
-            {"kind": "hash"},
-            "test",
-        ),
-    ],
-)
-def test_an_empty_part_is_said(texts: list[str], how: dict[str, Any], part: str) -> None:
-    with pytest.raises(DataError, match=f"text in every part, none is left for {part}"):
-        split_documents(texts, **how)

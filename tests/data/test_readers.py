@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.data import Document, find_files, read_documents, read_lines, read_text, readers
+from recurra.data import find_files, open_documents, read_lines, read_pieces, read_text, readers
 from recurra.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
@@ -81,7 +86,7 @@ def test_line_ends_and_byte_order_marks(file: Path, raw: bytes, text: str) -> No
 )
 def test_other_encodings(file: Path, encoding: str, raw: bytes) -> None:
     file.write_bytes(raw)
-    assert read_documents(file, encoding=encoding) == [Document("café\n", str(file))]
+    assert read_text(file, encoding=encoding) == "café\n"
 
 
 @pytest.mark.parametrize(
@@ -136,19 +141,86 @@ def test_place_of_the_first_bad_byte(
 @pytest.mark.parametrize("before", [0, 5, 70_000])
 def test_binary_files_are_refused(file: Path, before: int) -> None:
     file.write_bytes(b"x" * before + b"\0\x01\xff")
-    with pytest.raises(DataError, match=rf"NUL byte at byte {before}: a binary file, or .*utf-16"):
+    with pytest.raises(DataError, match=rf"found a NUL byte at byte {before}: a binary file"):
         read_text(file)
     file.write_bytes("ab".encode("utf-16"))
-    with pytest.raises(DataError, match="NUL byte at byte 3"):
+    with pytest.raises(DataError, match=r"in UTF-16: read it with --encoding utf-16\."):
         read_text(file, encoding="latin-1")
+
+
+PROSE = ("Tom said: “caf\xe9, na\xefve”.\n" * 9, "Том сказал: «да».\n" * 9, "一二三，四五。\n" * 9)
+
+
+@pytest.mark.parametrize("text", [*PROSE, "ab"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32"]
+)
+def test_the_way_a_file_is_stored_is_named_and_reads_it(
+    file: Path, text: str, encoding: str
+) -> None:
+    """With a byte order mark or without one; what the error says to write is right."""
+    file.write_bytes(text.encode(encoding))
+    for wrong in ("utf-8", "latin-1", *(["utf-16"] if encoding.startswith("utf-16-") else [])):
+        with pytest.raises(DataError) as caught:
+            read_text(file, encoding=wrong)
+        told = re.search(r"--encoding ([\w-]+)\.$", str(caught.value))
+        assert told, str(caught.value)
+        assert told[1] == encoding
+        assert read_text(file, encoding=told[1]) == text
+        with pytest.raises(DataError, match=f"--encoding {encoding}"):  # nor as single NUL bytes
+            read_text(file, encoding=wrong, nul=True)
+
+
+@pytest.mark.parametrize(
+    ("packed", "told"),
+    [
+        (gzip.compress(b"text\n" * 99), "this is compressed with gzip: unpack it first"),
+        (bz2.compress(b"text\n" * 99), "this is compressed with bzip2"),
+        (lzma.compress(b"text\n" * 99), "this is compressed with xz"),
+        (b"PK\x03\x04\x14\0", r"this is a zip archive \(\.docx"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj", "this is a PDF: take its text out first"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"this is a picture \(PNG\)"),
+        (b"a.txt".ljust(257, b"\0") + b"ustar\x0000", "this is a tar archive"),
+    ],
+)
+@pytest.mark.parametrize("read", [read_text, lambda file: list(read_lines(file))])
+def test_files_that_are_no_text_are_called_by_their_name(
+    file: Path, packed: bytes, told: str, read: Callable[[Path], object]
+) -> None:
+    file.write_bytes(packed)
+    with pytest.raises(DataError, match=rf"some\.txt: expected text, {told}"):
+        read(file)
+
+
+def test_a_text_that_begins_like_another_file_is_read(file: Path) -> None:
+    file.write_text("BZhou wrote %PDF- and PAR1.")
+    assert read_text(file) == file.read_text()
+
+
+def test_a_nul_byte_is_read_where_it_is_wanted(file: Path) -> None:
+    text = "some words, then one" + "\0" + "more\n" * 99
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"NUL byte at byte 20: .* data\.vocabulary=bytes\.$"):
+        read_text(file)
+    assert read_text(file, nul=True) == text
+    assert "\n".join(read_lines(file, nul=True)) + "\n" == text
+    assert "".join(read_pieces(file, nul=True, size=3)) == text
+    assert [d.text for d in open_documents(file, nul=True)] == [text]
+
+
+@pytest.mark.parametrize("given", ["https://example.org/a.txt", "s3://bucket/a", "http:/a.b/c"])
+def test_an_address_is_told_from_a_path(given: str) -> None:
+    shown = re.escape(given.replace(":/", "://").replace(":///", "://"))
+    for read in (find_files, lambda path: list(read_lines(path)), open_documents):
+        with pytest.raises(DataError, match=rf"^{shown}: expected a file.* this is an address"):
+            read(Path(given))
 
 
 @pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "a\0b"])
 def test_unknown_encodings(file: Path, encoding: str) -> None:
     file.write_text("text")
-    for read in (read_text, read_documents):
-        with pytest.raises(DataError, match=r"^encoding: no .*; known are for example utf-8"):
-            read(file, encoding=encoding)
+    with pytest.raises(DataError, match=r"^encoding: no .*; known are for example utf-8"):
+        read_text(file, encoding=encoding)
 
 
 # ------------------------------------------------------------------------------------------ lines
@@ -219,8 +291,9 @@ def test_lines_are_read_when_they_are_asked_for(file: Path) -> None:
     with pytest.raises(DataError, match=rf"line 4, byte {2 * long + 9} \(0xff\) is not utf-8"):
         next(lines)
     for raw, encoding, message in [
-        (b"a\0", "utf-8", r"NUL byte at byte 1: a binary file, or .*utf-16"),
-        (b"a\0b\0", "utf-16", r"some\.txt: not utf-16 \(.*BOM"),
+        (b"a\0b", "utf-8", r"NUL byte at byte 1: a binary file"),
+        (b"a\0b\0", "utf-16", r"some\.txt: .* --encoding utf-16-le\."),
+        (b"\xd8\xff", "utf-16", r"not utf-16, which begins with .*say utf-16-le or utf-16-be"),
         (b"a", "utf-9", r"^encoding: no 'utf-9'"),
     ]:
         file.write_bytes(raw)
@@ -262,15 +335,18 @@ def test_folder_with_nested_files_sorted_by_path(tmp_path: Path) -> None:
             "c.txt/inside.txt": b"4",
         },
     )
-    read = read_documents(tmp_path)
     names = ["a.txt", "b.txt", "c/deep/er.txt", "c.txt/inside.txt"]
-    assert [(d.text, d.source) for d in read] == [
+    assert [(d.text, d.source) for d in open_documents(tmp_path)] == [
         (text, str(tmp_path / name))
         for text, name in zip(["1", "2", "3\n", "4"], names, strict=True)
     ]
-    assert [d.text for d in read_documents(str(tmp_path), pattern="*.md")] == ["note"]
-    assert [d.text for d in read_documents(tmp_path, pattern="[ab].*")] == ["1", "2"]
-    assert [d.text for d in read_documents(tmp_path, pattern="deep/*")] == ["3\n"]
+
+    def told(pattern: str) -> list[str]:
+        return [d.text for d in open_documents(str(tmp_path), pattern=pattern)]
+
+    assert told("*.md") == ["note"]
+    assert told("[ab].*") == ["1", "2"]
+    assert told("deep/*") == ["3\n"]
 
 
 @pytest.mark.parametrize(
@@ -286,7 +362,7 @@ def test_folder_with_nested_files_sorted_by_path(tmp_path: Path) -> None:
         ({"a.txt": b"1"}, "*.TXT?", r"expected files \*\.TXT\?, found none"),
         ({"a.txt": b"1"}, "", r"expected files , found none\. Endings there: \.txt \(1\)"),
         ({"a.txt": b"1"}, "/a.txt", r"^pattern '/a\.txt': expected one like '\*\.txt'"),
-        ({"a.txt": b"", "b/c.txt": BOM}, "*.txt", r"expected text, all 2 files \*\.txt are empty"),
+        ({"a.txt": b"", "b/c.txt": BOM}, "*.txt", r": expected text, found none\."),
         ({"a.txt": b"fine", "b.txt": b"not\n\xff"}, "*.txt", r"b\.txt: line 2, byte 4 \(0xff\)"),
     ],
 )
@@ -295,44 +371,39 @@ def test_folders_without_text(
 ) -> None:
     fill(tmp_path, files)
     with pytest.raises(DataError, match=message):
-        read_documents(tmp_path, pattern=pattern)
+        list(open_documents(tmp_path, pattern=pattern))
 
 
 @pytest.mark.parametrize("raw", [b"", BOM])
-def test_empty_file(file: Path, raw: bytes) -> None:
+def test_the_text_of_an_empty_file(file: Path, raw: bytes) -> None:
     file.write_bytes(raw)
-    with pytest.raises(DataError, match="expected text, the file is empty"):
-        read_documents(file)
     assert read_text(file) == ""
 
 
 def test_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError) as caught:
-        read_documents("none.txt")
+        find_files("none.txt")
     assert str(caught.value) == f"none.txt: no such file or folder (looked in {tmp_path})."
     with pytest.raises(DataError, match=r"none\.txt: cannot be read \(No such file"):
         read_text("none.txt")
-    with pytest.raises(DataError, match=r"cannot be read \(File name too long\)"):
-        read_documents("n" * 5000)
 
 
 def test_neither_file_nor_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="expected a file or a folder, this is neither"):
-        read_documents(tmp_path / "pipe")
+        find_files(tmp_path / "pipe")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_without_permission(file: Path) -> None:
     file.write_text("secret")
     file.chmod(0)
-    for read in (read_text, read_documents):
-        with pytest.raises(DataError, match=r"some\.txt: cannot be read \(Permission denied\)"):
-            read(file)
+    with pytest.raises(DataError, match=r"some\.txt: cannot be read \(Permission denied\)"):
+        read_text(file)
     file.parent.chmod(0)
     try:
         with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
-            read_documents(file)
+            find_files(file)
     finally:
         file.parent.chmod(0o700)

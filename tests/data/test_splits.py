@@ -11,15 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from splitting import split_documents
 
-from recurra.data import (
-    Document,
-    divide,
-    hash_part,
-    read_lines,
-    split_by_hash,
-    split_documents,
-)
+from recurra.data import Document, divide, hash_part, read_lines
 from recurra.errors import DataError, ShapeError
 
 NAMES = Path(__file__).parents[3] / "shared" / "data" / "names" / "names.txt"
@@ -217,45 +211,27 @@ def test_a_lone_surrogate_has_a_part() -> None:
 
 def test_equal_documents_stand_on_one_side() -> None:
     texts = [f"line {number % 200}" for number in range(500)]
-    split = split_by_hash(iter(texts))
-    assert {name: set(part) for name, part in split._asdict().items()} == {
-        name: {text for text in texts if hash_part(text) == name} for name in PARTS
-    }
-    assert sum(map(len, split)) == 500
-    once = split_by_hash(texts, distinct=True)
-    assert [list(dict.fromkeys(part)) for part in split] == list(once)
-    joined = split_by_hash(texts, validation=False)
+    split = split_documents(texts, kind="hash")
+    for name, part in split._asdict().items():  # in the order they came
+        assert part == [text for text in texts if hash_part(text) == name]
+    joined = split_documents(texts, kind="hash", validation=False)
     assert joined.validation == []
     assert joined.test == split.test
-    assert joined.training == [text for text in texts if hash_part(text) != "test"]
-    # In the order they came, whatever stands beside them.
-    assert split_by_hash([*texts[:250], "more", *texts[250:]]).test == split.test
-
-
-def test_too_few_documents() -> None:
-    by_part = {hash_part(str(number)): str(number) for number in range(100)}
-    for name in PARTS:
-        texts = [text for part, text in by_part.items() if part != name]
-        with pytest.raises(
-            DataError, match=f"of 2 documents none falls into {name}\\. .*each line"
-        ):
-            split_by_hash(texts)
-    with pytest.raises(DataError, match=r"none falls into training and validation and test\."):
-        split_by_hash([])
-    assert split_by_hash([by_part["training"], by_part["test"]], validation=False).validation == []
+    # Whatever stands beside them.
+    assert split_documents([*texts[:250], "more", *texts[250:]], kind="hash").test == split.test
 
 
 @pytest.mark.skipif(not NAMES.exists(), reason="the names are not beside this checkout")
 def test_names_are_parted() -> None:
     names = list(read_lines(NAMES))
-    split = split_by_hash(names, distinct=True)
+    split = split_documents(list(dict.fromkeys(names)), kind="hash")
     sizes = [len(part) for part in split]
     assert sum(sizes) == 29_494 == len(set(names))
     assert all(
         abs(size / 29_494 - share) < 0.006
         for size, share in zip(sizes, (0.8, 0.1, 0.1), strict=True)
     )
-    again = split_by_hash(names)
+    again = split_documents(names, kind="hash")
     for parts in (split, again):
         sides = [set(part) for part in parts]
         assert sum(map(len, sides)) == len(set().union(*sides)) == 29_494

@@ -83,22 +83,28 @@ def test_ids_of_any_whole_type() -> None:
 def test_a_window_by_its_number() -> None:
     windows = Windows(arrays(*numbered([5, 0, 7, 3])), rows=2, size=3)
     for number, window in enumerate(windows):
-        assert torch.equal(windows[number].inputs, window.inputs)
-        assert torch.equal(windows[number].targets, window.targets)
+        for name in ("inputs", "targets"):
+            one, other = (evened(getattr(w, name)) for w in (windows[number], window))
+            assert torch.equal(one.values, other.values)
+            assert torch.equal(one.lengths, other.lengths)
     for number in (-1, len(windows)):
         with pytest.raises(IndexError, match="expected 0 to"):
             windows[number]
 
 
 def test_windows_by_hand() -> None:
-    # Seven steps on two rows: 1 5 6 | 7 1 1, and the last one is left out.
+    # Seven steps on two rows: 1 5 6 7 | 1 1 8, and the first has one more.
     first, second = Windows(arrays(*TINY), rows=2, size=2)
-    assert first.inputs.tolist() == [[START, 7], [5, START]]
-    assert first.targets.tolist() == [[5, END], [6, END]]
-    assert first.resets.tolist() == [[True, False], [False, True]]
-    assert second.inputs.tolist() == [[6, START]]
-    assert second.targets.tolist() == [[7, 8]]
-    assert second.resets.tolist() == [[False, True]]
+    assert first.inputs.tolist() == [[START, START], [5, START]]
+    assert first.targets.tolist() == [[5, END], [6, 8]]
+    assert first.resets.tolist() == [[True, True], [False, True]]
+    assert [row.tolist() for row in second.inputs.to_list()] == [[6, 7], [8]]
+    assert [row.tolist() for row in second.targets.to_list()] == [[7, END], [END]]
+    assert second.resets is None
+    whole, last = Windows(arrays(*TINY), rows=2, size=3)
+    assert whole.inputs.shape == (3, 2)
+    assert [row.tolist() for row in last.inputs.to_list()] == [[7], []]
+    assert [row.tolist() for row in last.targets.to_list()] == [[END], []]
 
 
 def test_windows_without_a_beginning_have_no_resets() -> None:
@@ -109,6 +115,13 @@ def test_windows_without_a_beginning_have_no_resets() -> None:
         None,
         None,
     ]
+
+
+def evened(values: Any) -> PaddedSequence:
+    """Rows as such, also where all are of one length."""
+    if isinstance(values, PaddedSequence):
+        return values
+    return PaddedSequence.from_padded(values)
 
 
 @settings(max_examples=100, deadline=None)
@@ -127,17 +140,20 @@ def test_windows_go_on_where_they_stopped(lengths: list[int], rows: int, size: i
     read: list[list[tuple[int, int, bool]]] = [[] for _ in range(rows)]
     made = list(Windows(arrays(*documents), rows=rows, size=size))
     for batch in made:
-        marks = torch.zeros_like(batch.inputs).bool() if batch.resets is None else batch.resets
+        ids = evened(batch.inputs)
+        marks = torch.zeros_like(ids.values).bool() if batch.resets is None else batch.resets
         assert batch.resets is None or batch.resets.any()
-        triples = torch.stack([batch.inputs, batch.targets, marks.long()], 2).tolist()
-        for row in range(rows):
-            read[row] += [(i, t, bool(mark)) for i, t, mark in (step[row] for step in triples)]
+        assert not marks[~ids.mask].any()
+        sides = ids.to_list(), evened(batch.targets).to_list(), marks.T
+        for row, triple in enumerate(zip(*sides, strict=True)):
+            read[row] += zip(*(side.tolist() for side in triple), strict=False)
     assert [len(batch.inputs) for batch in made[:-1]] == [size] * (len(made) - 1)
-    assert 1 <= len(made[-1].inputs) <= size
-    # Every step is there once, in order, but for fewer than `rows` at the end.
-    whole = list(zip(inputs, targets, firsts, strict=True))
-    assert sum(read, []) == whole[: rows * steps]  # noqa: RUF017
-    assert 0 <= len(whole) - rows * steps < rows
+    assert 1 <= evened(made[-1].inputs).time <= size
+    # Every step is there once, in order.
+    assert sum(read, []) == list(zip(inputs, targets, firsts, strict=True))  # noqa: RUF017
+    assert {len(row) - steps for row in read} <= {0, 1}
+    assert Windows(arrays(*documents), rows=rows, size=size).symbols == len(inputs)
+    assert isinstance(made[-1].inputs, PaddedSequence) == (len(inputs) % rows > 0)
 
 
 def test_windows_need_a_symbol_for_each_row() -> None:

@@ -22,7 +22,6 @@ from recurra.data import (
     Normalizer,
     WordVocabulary,
     cut_gutenberg,
-    hash_part,
     hub_documents,
     open_documents,
     read_text,
@@ -49,8 +48,9 @@ def test_documents_are_read_anew_each_time() -> None:
 
     documents = Documents("here", read)
     assert begun == []
-    assert told(documents) == told(documents) == list(documents.texts()) == ["a", "b"]
-    assert len(begun) == 3
+    assert told(documents) == told(documents) == ["a", "b"]
+    assert documents.blank == 1
+    assert len(begun) == 2
     first = iter(documents)
     assert next(first).text == next(iter(documents)).text == "a"
 
@@ -60,22 +60,6 @@ def test_documents_without_any(found: list[str]) -> None:
     documents = Documents("the place", lambda: [Document(text, "x") for text in found])
     with pytest.raises(DataError, match=r"^the place: expected text, found none\."):
         list(documents)
-
-
-def test_parts_by_hash() -> None:
-    names = [f"name {number}" for number in range(300)]
-    documents = Documents("names", lambda: (Document(name, "x") for name in names))
-    for name in ("training", "validation", "test"):
-        part = documents.part(name)
-        assert told(part) == told(part) == [n for n in names if hash_part(n) == name]
-    both = told(documents.part("training", validation=False))
-    assert both == [n for n in names if hash_part(n) != "test"]
-    with pytest.raises(SettingError, match=r"^part: did you mean 'test'\? Known: test, training"):
-        documents.part("tests")  # type: ignore[arg-type]
-    few = Documents("few", lambda: [Document("a", "x")])
-    other = "test" if hash_part("a") != "test" else "training"
-    with pytest.raises(DataError, match=f"^few, part {other}: expected text, found none"):
-        list(few.part(other))
 
 
 # ------------------------------------------------------------------------------------------ texts
@@ -89,6 +73,8 @@ def test_units_of_a_text(tmp_path: Path) -> None:
     lines = list(open_documents(str(file), unit="line"))
     assert [d.text for d in lines] == ["  one", "two ", "three", "four", "five"]
     assert [d.source for d in lines] == [f"{file}: line {n}" for n in (2, 3, 6, 9, 10)]
+    found = open_documents(file, unit="line")
+    assert [len(told(found)), found.blank] == [len(told(found)), found.blank] == [5, 5]
     paragraphs = list(open_documents(file, unit="paragraph"))
     assert [d.text for d in paragraphs] == ["  one\ntwo ", "three", "four\nfive"]
     assert [d.source for d in paragraphs] == [f"{file}: line {n}" for n in (2, 6, 9)]
@@ -232,9 +218,9 @@ def test_json_lines(tmp_path: Path, ending: str) -> None:
         (b'{"n": ' + b"9" * 5000 + b"}", "line 3: .*this cannot be read: "),
         (
             b'{"txt": "a", "topic": 1}',
-            r"line 3: no column 'text'; did you mean 'txt'\? Known: topic, txt",
+            r"line 3: no column 'text' \(data\.column\); did you mean 'txt'\? Known: topic, txt",
         ),
-        (b"{}", "line 3: no column 'text'; Known: $"),
+        (b"{}", r"line 3: no column 'text' \(data\.column\); Known: $"),
         (b'{"text": null}', "line 3: expected text in 'text', got nothing"),
         (b'{"text": 7}', "line 3: expected text in 'text', got 7.*leave that row out"),
         (b'{"text": "\xff"}', r"line 3, byte 29 \(0xff\) is not utf-8"),
@@ -288,6 +274,15 @@ def test_csv(tmp_path: Path) -> None:
     file = tmp_path / "some.tsv"
     file.write_text('text\ttopic\na, b\tx\n"a\t"\ty\n')
     assert told(open_documents(file)) == ["a, b", "a\t"]
+    (tmp_path / "other.csv").write_text('text;n\n"a;b, c";1\n')
+    (other,) = open_documents(tmp_path / "other.csv", separator=";")
+    assert (other.text, other.fields["n"]) == ("a;b, c", "1")
+    for wrong in ("", ";;", '"', "\n"):
+        with pytest.raises(SettingError, match=r"^separator: expected one character"):
+            open_documents(tmp_path / "other.csv", separator=wrong)
+    (tmp_path / "other.txt").write_text("text")
+    with pytest.raises(SettingError, match=r"^separator: .*other\.txt is no table in text"):
+        open_documents(tmp_path / "other.txt", separator=";")
 
 
 @settings(max_examples=60, deadline=None)
@@ -304,9 +299,18 @@ def test_any_table_that_was_written_is_read(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("words,topic\na,b\n", r"bad\.csv: no column 'text'; Known: topic, words"),
-        ("texts,topic\na,b\n", r"bad\.csv: no column 'text'; did you mean 'texts'\?"),
-        ("text;topic\na;b\n", r"no column 'text'; did you mean 'text;topic'\?"),
+        ("words,topic\na,b\n", r"bad\.csv: no column 'text' \(data\.column\); Known: topic, words"),
+        (
+            "texts,topic\na,b\n",
+            r"bad\.csv: no column 'text' \(data\.column\); did you mean 'texts'\?",
+        ),
+        (
+            "text;topic\na;b\n",
+            r"expected cells with ',' between them, the first row has ';': 'text;topic'\. "
+            r'Say data\.separator=";"\.',
+        ),
+        ("a\ttext\nb\tc\n", r'the first row has .\\t.: .*Say data\.separator="\\t"\.'),
+        ("words\na\n", r"bad\.csv: no column 'text' \(data\.column\); Known: words"),
         ("text,text\na,b\n", r"expected each column once, the first row is \['text', 'text'\]"),
         ("text,n\nfine,1\n\na,b,c\n", "line 4: expected 2 cells as in the first row, got 3"),
         ("text,n\nfine,1\na\n", "line 3: expected 2 cells as in the first row, got 1"),
@@ -315,7 +319,7 @@ def test_any_table_that_was_written_is_read(
         ("text\n", r"bad\.csv: expected text, found none"),
         ("", r"bad\.csv: expected text, found none"),
         ("text\nfine\n\udcff\n", r"bad\.csv: line 3, byte 10 \(0xff\) is not utf-8"),
-        ("text\n\0\n", r"bad\.csv: expected text, found a NUL byte at byte 5"),
+        ("text\n\0\n", r"bad\.csv: expected text, found a NUL byte at byte 5: a binary file"),
     ],
 )
 def test_broken_csv(tmp_path: Path, content: str, message: str) -> None:
@@ -423,7 +427,9 @@ def test_a_data_set_of_the_hub(hub: list[Any], name: str) -> None:
     assert [split for *_, split, _ in hub[-2:]] == ["train", "test"]
     with pytest.raises(SettingError, match="each row is a document"):
         open_documents(f"hub:{name}", unit="line")
-    with pytest.raises(DataError, match=rf"'{name}'.*no column 'topics'; did you mean 'topic'\?"):
+    with pytest.raises(
+        DataError, match=rf"'{name}'.*no column 'topics' \(data\.column\); did you mean 'topic'\?"
+    ):
         list(hub_documents(name, column="topics"))
 
 

@@ -177,6 +177,8 @@ def test_symbols_are_drawn_as_often_as_they_should() -> None:
 def test_the_nucleus_is_never_empty_and_takes_no_more_than_it_needs() -> None:
     for sharp in ({"top_p": 1e-9}, {"top_p": 0.99, "temperature": 1e-30}):
         assert set(write(Table([0.2, 0.35, 0.45]), [0], limit=20, **sharp)) == {2}
+    exact = write(Table([0.25] * 4), [0], top_p=0.5, limit=300, seed=0)
+    assert len(set(exact)) == 2  # the sum reaches it with the second
     flat = write(Table([0.25] * 4), [0], top_p=0.4, limit=300, seed=0)
     assert len(set(flat)) == 2
 

@@ -169,11 +169,15 @@ def test_what_does_not_fit_is_named() -> None:
         ([np.zeros((3, 4))], r"x: expected an array \[2, 4\], got \[3, 4\]"),
         ([np.zeros((2, 4)), np.zeros(1)], r"expected 1 arrays \(x\), got 2"),
         ([], r"expected 1 arrays \(x\), got 0"),
+        ([np.full((2, 4), 1j)], "x: expected real numbers, got complex128"),
+        ([np.full((2, 4), "1.5")], "x: expected real numbers, got <U3"),
     ):
         with pytest.raises(ValueError, match=words):
             session.step(*given)
     with pytest.raises(ValueError, match=r"state\.h: expected an array \[2, 5\]"):
         session.state = (np.zeros((2, 6)),)
+    with pytest.raises(ValueError, match=r"state\.h: expected real numbers, got complex64"):
+        session.state = (np.zeros((2, 5), "complex64"),)
     with pytest.raises(ValueError, match="at least one row"):
         recurra.Recurrent(recurra.GRUCell(4, 5)).frozen(0)
 

@@ -34,15 +34,15 @@ def test_residual_by_hand():
 
 
 def test_residual_above_both_directions():
-    """Each half of `last` is read where its direction ends, the residual with it."""
+    """Each part of `last` is read where its direction ends, the residual with it; widths differ."""
     one = Recurrent(GRUCell(4, 4))
-    two = Bidirectional(GRUCell(4, 2), GRUCell(4, 2))
+    two = Bidirectional(GRUCell(4, 3), GRUCell(4, 1))
     got = Stack([one, two], residual=True)(X, lengths=[5, 2, 0])
     outputs = got.outputs
     wanted = torch.stack(
         [
-            torch.cat([outputs[4, 0, :2], outputs[0, 0, 2:]]),
-            torch.cat([outputs[1, 1, :2], outputs[0, 1, 2:]]),
+            torch.cat([outputs[4, 0, :3], outputs[0, 0, 3:]]),
+            torch.cat([outputs[1, 1, :3], outputs[0, 1, 3:]]),
             torch.zeros(4),
         ]
     )
@@ -225,6 +225,44 @@ def test_a_backend_can_be_forced():
 def test_what_does_not_fit_is_named(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+def test_each_direction_begins_from_its_own_state():
+    both = Bidirectional(GRUCell(4, 3), LSTMCell(4, 2))
+    h, c = torch.randn(3, 3, requires_grad=True), torch.randn(3, 2, requires_grad=True)
+    start = (recurra.HiddenState(h), recurra.LSTMState(c.tanh(), c))
+    lengths = torch.tensor([5, 2, 0])
+    got = both(X, start, lengths=lengths)
+    ahead = both.forward_layer(X, start[0], lengths=lengths)
+    behind = both.backward_layer.through_time(X, lengths, start[1], None, None)
+    assert torch.equal(got.outputs, torch.cat([ahead.outputs, behind.outputs], -1))
+    assert torch.equal(got.state[1].c, behind.state.c)
+    assert not torch.equal(got.outputs, both(X, lengths=lengths).outputs)
+    assert all(grad.abs().sum() > 0 for grad in torch.autograd.grad(got.outputs.sum(), [h, c]))
+    own = both(X, both.initial_state(3), lengths=lengths)
+    assert torch.equal(own.outputs, both(X, (None, None), lengths=lengths).outputs)
+    assert torch.equal(own.outputs, both(X, lengths=lengths).outputs)
+    stack = Stack([both, Recurrent(GRUCell(5, 2))])
+    above = recurra.HiddenState(torch.randn(3, 2))
+    wanted = stack.layers[1](got.outputs, above, lengths=lengths)
+    assert torch.equal(stack(X, (start, above), lengths=lengths).outputs, wanted.outputs)
+    assert torch.equal(
+        stack(X, (None, above), lengths=lengths).outputs,
+        stack.layers[1](own.outputs, above, lengths=lengths).outputs,
+    )
+
+
+def test_where_directions_ended_is_no_state_to_go_on_from():
+    both = Bidirectional(GRUCell(4, 3), GRUCell(4, 3))
+    stack = Stack([both, Bidirectional(GRUCell(6, 3), GRUCell(6, 3))])
+    ended = both(X).state
+    for layer, state in ((both, ended), (stack, stack(X).state)):
+        with pytest.raises(ShapeError, match=r"Bidirectional is not causal .* a plain pair"):
+            layer(X, state)
+    assert both(X, tuple(ended)).outputs.shape == (5, 3, 6)  # said in so many words
+    for wrong in (ended[0], ended[0].h, [None, None], (None,)):
+        with pytest.raises(ShapeError, match="state of Bidirectional: expected a pair"):
+            both(X, wrong)
 
 
 def test_packed_rows_and_arrays_are_read():

@@ -16,6 +16,7 @@ from recurra.decoding import generate
 from recurra.errors import SettingError, ShapeError
 from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings
 from recurra.sequences import Batch
+from recurra_runtime.vocabulary import START
 
 
 def make(seed: int = 0, **settings: Any) -> LanguageModel:
@@ -46,6 +47,25 @@ def test_step_by_step_is_the_whole(cell: str, settings: dict[str, Any]) -> None:
             log_probs, state = model.step(given[step], state)
             torch.testing.assert_close(log_probs, whole[step], rtol=1e-10, atol=1e-12)
             torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(3).double())
+
+
+def test_a_model_starts_at_the_frequencies_of_its_symbols() -> None:
+    model = make()
+    model.starts_at([0, 0, 5, 1, 0, 3, 0, 0, 2])
+    with torch.no_grad():
+        bias = model.head(torch.zeros(1, 1, 6)).softmax(-1).flatten()
+    assert bias[START] < 1e-12  # it follows nothing
+    rest = [i for i in range(9) if i != START]
+    expected = torch.tensor([1.0, 1.0, 6.0, 2.0, 1.0, 4.0, 1.0, 1.0, 3.0])[rest]
+    torch.testing.assert_close(bias[rest], expected / expected.sum())
+
+
+@pytest.mark.parametrize(("tied", "spread"), [(False, 1.0), (True, 0.1)])
+def test_vectors_of_symbols_and_conditions_spread_alike(tied: bool, spread: float) -> None:
+    model = make(vocabulary_size=500, tied=tied, conditions={"topic": 300})
+    for name in ("embedding", "conditions.0"):
+        table = model.encoder.get_submodule(name).get_parameter("weight")[4:]
+        assert float(table.detach().std()) == pytest.approx(spread, rel=0.1)
 
 
 def test_a_step_does_not_change_the_state_it_was_given() -> None:
@@ -221,4 +241,5 @@ def test_a_batch_on_its_way_to_a_device_keeps_its_fields() -> None:
     moved = batch.to("cpu")
     for field in dataclasses.fields(Batch):
         first, second = getattr(batch, field.name), getattr(moved, field.name)
-        assert (first is None and second is None) or torch.equal(first, second)
+        same = torch.equal(first, second) if isinstance(first, torch.Tensor) else first == second
+        assert same

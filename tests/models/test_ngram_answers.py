@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from splitting import split_documents
 
 from recurra.data import (
     END,
@@ -21,7 +22,6 @@ from recurra.data import (
     CharacterVocabulary,
     MarkovChain,
     read_text,
-    split_by_hash,
 )
 from recurra.decoding import generate
 from recurra.models import AddK, KneserNey, NGram
@@ -188,7 +188,8 @@ def test_scores_of_a_chain_are_its_own(order: int) -> None:
 )
 def test_names_held_out(order: int, validation: bool, single: float, modified: float) -> None:
     """Distinct names, a tenth held out by hash, with and without a tenth set apart to choose by."""
-    split = split_by_hash(read_text(NAMES).split(), distinct=True, validation=validation)
+    names = list(dict.fromkeys(read_text(NAMES).split()))
+    split = split_documents(names, kind="hash", validation=validation)
     assert (len(split.training), len(split.test)) == (23_601 if validation else 26_588, 2_906)
     vocabulary = CharacterVocabulary.of(split.training)
     assert len(vocabulary) == 29

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from recurra.cli import app
@@ -115,7 +116,7 @@ def test_gaps(tiny_run: Any, tmp_path: Path) -> None:
     [
         ([], "expected one of --file, --text and --choices"),
         (["--text", "a", "--choices", "b"], "expected one of"),
-        (["--choices", "b", "--rank"], "--rank and --no-end are of"),
+        (["--choices", "b", "--rank"], "--rank is of --file and --text"),
         (["--text", " "], "--text: expected a line with text, found none"),
         (["--file", "none.txt"], "none.txt: cannot be read"),
         (["--choices", "none.jsonl"], "none.jsonl: cannot be read"),
@@ -143,6 +144,47 @@ def test_files_without_lines(content: bytes, said: str, tmp_path: Path, tiny_run
     path = tmp_path / "x.txt"
     path.write_bytes(content)
     refused(call("score", tiny_run.path, "--file", path), said)
+
+
+def test_gaps_in_longer_texts(tiny_run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "gaps.jsonl"
+    file.write_text('{"text": "anna ___ a", "choices": ["sees", "dog"]}\n')
+    result = call("score", tiny_run.path, "--choices", file, "--no-end", "--json")
+    assert result.exit_code == 0, result.stderr
+    scores = score_lines(open_text_model(tiny_run.path), ["anna sees a", "anna dog a"], end=False)
+    shares = torch.softmax(torch.tensor([score.log_prob for score in scores]), 0).tolist()
+    assert json.loads(result.stdout)["posterior"] == pytest.approx(
+        dict(zip(["sees", "dog"], shares, strict=True)), rel=1e-4
+    )
+
+
+def test_several_paths_are_told(tiny_run: Any, lines: Path) -> None:
+    for command in (
+        ("score", tiny_run.path, "--file", lines, "--file", "b"),
+        ("evaluate", tiny_run.path, "--data", lines, "--data", "b"),
+        ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),
+    ):
+        said = f"{command[0]}: {command[-2]}: expected one file or folder, got 2: {lines}, b. Put"
+        refused(call(*command), said.replace(": --", ": --", 1))
+
+
+def test_blank_lines_are_told(tiny_run: Any, lines: Path, tmp_path: Path) -> None:
+    """By score, by evaluate, and in the sizes of a training."""
+    assert "skipped blank lines: 2" in call("score", tiny_run.path, "--file", lines).stderr
+    long = tmp_path / "long.txt"
+    long.write_text("a dog sees anna.\n\n" * 200)
+    options = [
+        word
+        for change in ("data.unit=line", "training.symbols=500", "model.hidden_size=4")
+        for word in ("--set", change)
+    ]
+    out = tmp_path / "run"
+    result = call("train", "language-model", "--data", long, "--out", out, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "; left out because they are blank: 200" in result.stderr
+    result = call("evaluate", out, "--data", lines)
+    assert result.exit_code == 0, result.stderr
+    assert "left out because they are blank: 2\n" in result.stderr
 
 
 def test_an_encoding(tmp_path: Path, tiny_run: Any) -> None:
@@ -183,7 +225,7 @@ def test_a_line_that_goes_on(tiny_run: Any) -> None:
     [
         (["--prompt", "my \u2603"], "never seen '\u2603'"),
         (["--count", "0"], "count: expected a whole number of at least 1, got 0"),
-        (["--length", "0"], "limit: expected a whole number of at least 1, got 0"),
+        (["--length", "0"], "complete: expected a --length of at least 1, got 0"),
         (["--model", "lstmm"], "did you mean 'lstm'"),
         (["--given", "a=b"], "no condition 'a'"),
     ],
@@ -231,6 +273,8 @@ def test_an_ngram_writes(tiny_run: Any) -> None:
         (["--beam", "2", "--length-penalty", "-1"], "alpha"),
         (["--length-penalty", "1"], "--length-penalty is of --beam"),
         (["--count", "0"], "--count of at least 1, got 0"),
+        (["--length", "-1"], "--length of at least 0, got -1"),
+        (["--length", "0", "--beam", "2"], "--length of at least 1, got 0"),
         (["--top-p", "0"], "top_p above 0"),
         (["--top-p", "1.5"], "top_p above 0 and at most 1"),
         (["--model", "3-gram"], "no '3-gram'"),

@@ -13,17 +13,38 @@ from pipeline.toys import TEXT, next_log_probs, ngram, recurrent, vocabularies
 
 from recurra.errors import DataError, RunError, SettingError
 from recurra.models import AddK
-from recurra.pipeline import FilledLines, LineScore, TextModel, rank_lines, score_lines
-from recurra_runtime.vocabulary import END, CharacterVocabulary, LabelVocabulary
+from recurra.pipeline import (
+    FilledLines,
+    LineScore,
+    TextModel,
+    rank_lines,
+    score_lines,
+    scoring,
+)
+from recurra.training import compare
+from recurra_runtime.vocabulary import (
+    END,
+    CharacterVocabulary,
+    LabelVocabulary,
+    Normalizer,
+    WordVocabulary,
+)
 
 TINY = CharacterVocabulary("ab")
 TOLERANCE = 1e-5  # nats a line: the model's float32
 
 
 def by_hand(model: TextModel, line: str, *, end: bool = True, state: Any = None) -> float:
+    """From a document's start to its end; between two breaks where these are a word."""
     ids = model.vocabulary.encode(line).tolist()
-    total = sum(next_log_probs(model, ids[:n], state)[each] for n, each in enumerate(ids))
-    return total + (next_log_probs(model, ids, state)[END] if end else 0.0)
+    mark = model.vocabulary.encode("\n").tolist() if "lines" in str(rules(model)) else []
+    after = [next_log_probs(model, mark + ids[:n], state) for n in range(len(ids) + 1)]
+    total = sum(after[n][each] for n, each in enumerate(ids))
+    return total + (after[-1][mark[0] if mark else END] if end else 0.0)
+
+
+def rules(model: TextModel) -> Any:
+    return getattr(model.vocabulary, "normalizer", None)
 
 
 def models() -> dict[str, TextModel]:
@@ -45,6 +66,44 @@ def test_a_line_is_the_sum_of_its_symbols(name: str, end: bool) -> None:
         assert score.log_prob == pytest.approx(by_hand(model, score.text, end=end), abs=TOLERANCE)
         assert score.symbols == len(model.vocabulary.encode(score.text)) + end
         assert score.unknown == (model.vocabulary.encode(score.text) == 0).sum()
+
+
+def test_rows_that_end_inside_a_chunk_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = MODELS["lstm of characters"]
+    whole = [score.log_prob for score in score_lines(model, LINES)]
+    for steps in (2, 3, 5):
+        monkeypatch.setattr(scoring, "_SCORES", steps * len(LINES) * len(model.vocabulary))
+        found = [score.log_prob for score in score_lines(model, LINES)]
+        assert found == pytest.approx(whole, abs=TOLERANCE)
+
+
+BREAKS = WordVocabulary.of([TEXT], normalizer=Normalizer(breaks="lines"))
+VERSE = "the cat sat.\nthe dog sat on the mat.\nthe zebra sat\n\n"
+
+
+@pytest.mark.parametrize("model", [recurrent(BREAKS), ngram(BREAKS, 2, VERSE)], ids=["lstm", "2"])
+def test_a_line_between_breaks_has_the_score_it_has_in_a_text(model: TextModel) -> None:
+    ids = BREAKS.encode("\nthe cat sat.\n").tolist()
+    told = [next_log_probs(model, ids[:n])[each] for n, each in enumerate(ids)]
+    (score,) = score_lines(model, ["the cat sat."])
+    assert score.log_prob == pytest.approx(sum(told[1:]), abs=TOLERANCE)
+    (open_end,) = score_lines(model, ["the cat sat."], end=False)
+    assert open_end.log_prob == pytest.approx(sum(told[1:-1]), abs=TOLERANCE)
+    assert (score.symbols, open_end.symbols) == (5, 4)
+    rows = list(score_lines(model, ["", "the cat sat.", "the"], rows=3))
+    assert rows[1].log_prob == pytest.approx(score.log_prob, abs=TOLERANCE)
+    assert rows[0].log_prob == pytest.approx(next_log_probs(model, ids[:1])[ids[0]], abs=TOLERANCE)
+
+
+def test_scores_of_all_lines_are_that_of_their_text() -> None:
+    """A bigram sees no further than the break, so the sum is exact."""
+    model = ngram(BREAKS, 2, VERSE)
+    lines = VERSE.split("\n")[:-1]
+    total = sum(score.log_prob for score in score_lines(model, lines))
+    (whole,) = compare({"2": model.model}, BREAKS, ["\n" + VERSE])
+    start = next_log_probs(model, [])[BREAKS.encode("\n")[0]]
+    end = next_log_probs(model, BREAKS.encode("\n").tolist())[END]
+    assert whole.nats == pytest.approx(-(total + start + end), abs=1e-6)
 
 
 @pytest.mark.parametrize("model", [recurrent(TINY), ngram(TINY, 3, "abba ab")], ids=["lstm", "3"])

@@ -375,8 +375,31 @@ def test_a_file_that_is_damaged(name: str, damage: Callable[[Path], Any], run: P
     assert listed(run) == before
 
 
-def test_edited_by_hand(run: Path) -> None:
+@pytest.mark.parametrize("change", [{"training": {"learning_rate": 0.5}}, {"check": "0"}])
+def test_a_recipe_edited_by_hand(change: dict[str, Any], run: Path) -> None:
+    path = run / "recipe.json"
+    told = json.loads(path.read_text())
+    for name, value in change.items():
+        told[name] = told[name] | value if isinstance(value, dict) else value
+    path.write_text(json.dumps(told))
+    before = listed(run)
+    refused(resume(run, *sets("training.symbols=1600")), 1, str(path), "was changed", "Put back")
+    assert listed(run) == before
+
+
+def test_a_recipe_without_a_checksum_is_taken_as_it_is(run: Path) -> None:
+    """As older versions wrote it; what goes on has one."""
+    path = run / "recipe.json"
+    told = json.loads(path.read_text())
+    del told["check"]
+    path.write_text(json.dumps(told))
+    assert resume(run, *sets("training.symbols=1600")).exit_code == 0
+    assert "check" in json.loads(path.read_text())
+
+
+def test_an_older_recipe_that_cannot_be(run: Path) -> None:
     recipe = json.loads((run / "recipe.json").read_text())
+    del recipe["check"]
     for section, name, value, said in (
         ("model", "hidden_size", "big", "model.hidden_size: expected a valid integer, got 'big'"),
         ("training", "sede", 3, "no setting 'training.sede'; did you mean 'training.seed'?"),

@@ -40,6 +40,7 @@ from recurra.training import (
     resume_language_model,
     train_language_model,
 )
+from recurra_runtime.vocabulary import END
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
 
@@ -289,6 +290,23 @@ def test_what_cannot_be_prepared(
 ) -> None:
     with pytest.raises(kind, match=message):
         prepare(source, DataSettings(**how), tmp_path / "ids")
+
+
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_counts_are_of_what_is_predicted(
+    chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.training.corpus._CHUNK", chunk)
+    corpus = prepare(["ab", "", "abca" * 9], DataSettings(validation=False), tmp_path / "data")
+    documents = written(corpus, "training")
+    counts = corpus.parts["training"].counts(len(corpus.vocabulary))
+    expected = [0] * len(corpus.vocabulary)
+    for document in documents:
+        for symbol in (*corpus.vocabulary.encode(document), END):
+            expected[symbol] += 1
+    assert counts.tolist() == expected
+    assert counts.sum() == corpus.parts["training"].symbols
+    assert counts[END] == len(documents) > 1
 
 
 # ------------------------------------------------------------------------------------ whole runs

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import (
-    Evaluation,
+    Progress,
     Report,
     RunFolder,
     Training,
@@ -38,7 +37,9 @@ from recurra.training import (
     train_language_model,
 )
 from recurra.training import keeper as keeper_module
-from recurra.training.keeper import Keeper
+from recurra.training import language as language_module
+from recurra.training.keeper import Keeper, Ready
+from recurra.training.verdict import Losses
 
 QUICK = [
     "model.hidden_size=8",
@@ -315,44 +316,98 @@ def test_a_gradient_that_is_no_number() -> None:
 # ----------------------------------------------------------------------------------- the verdict
 
 
-@pytest.mark.parametrize(
-    ("seen", "held", "ngram", "values", "said"),
-    [
-        (2.0, 2.1, 3.0, [2.5, 2.1], "It fits too little yet"),
-        (2.0, 2.1, 1.0, [2.5, 2.1], "It fits too little yet"),
-        (1.0, 2.1, 3.0, [2.1, 2.1], "It fits too much"),
-        (1.0, 2.1, 1.5, [], "It fits too much"),
-        (2.0, 2.1, 2.05, [2.1, 2.1], "It fits too little ("),
-        (2.0, 2.1, 3.0, [2.1, 2.09], "It fits well"),
-        (2.0, 2.1, 3.0, [9.0], "It fits well"),
-        (2.0, math.nan, 3.0, [2.1, 2.1], "It fits nothing"),
-    ],
-)
-def test_the_verdict(
-    seen: float,
-    held: float,
-    ngram: float,
-    values: list[float],
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def scored(models: Any, *args: object) -> list[Evaluation]:
-        return [Evaluation(name, 50 * seen, 50, 49) for name in models]
-
-    monkeypatch.setattr(keeper_module, "compare_encoded", scored)
-    keeper = object.__new__(Keeper)
-    keeper.values = values
-    train = SimpleNamespace(documents=lambda limit: [np.zeros(limit)], given=None)
-    keeper.ready = SimpleNamespace(corpus=SimpleNamespace(parts={"training": train}))  # type: ignore[assignment]
-    rows = [Evaluation("lstm", 100 * held, 100, 99), Evaluation("5-gram", 100 * ngram, 100, 99)]
-    sentence = keeper.verdict(nn.Identity(), rows)  # type: ignore[arg-type]
-    assert sentence.startswith(said)
-    assert f"{seen:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out" in sentence
-
-
 def test_the_verdict_is_of_what_was_trained_on(tiny_run: Any) -> None:
     said = tiny_run.trained.verdict
     numbers = re.findall(r"\d+\.\d{3}", said)
     first = tiny_run.trained.evaluations[0]
     assert numbers[1] == f"{first.nats / first.symbols:.3f}"
     assert 0 < float(numbers[0]) < 1.5 * float(numbers[1])
+
+
+def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Losses] = []
+
+    def closing(losses: Losses) -> str:
+        told.append(losses)
+        return "said"
+
+    monkeypatch.setattr(keeper_module, "verdict", closing)
+    done = train_language_model(load_recipe("language-model", QUICK), [text], tmp_path / "run")
+    assert done.verdict == "said"
+    (losses,) = told
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    names, last = rows[0].split(","), rows[-1].split(",")
+    assert losses.late == pytest.approx(float(last[names.index("training_nats")]), abs=1e-5)
+    assert len(losses.validation) == len(rows) - 1
+    assert losses.ngram == min(row.nats / row.symbols for row in done.evaluations[1:])
+    vocabulary = artifact.load(tmp_path / "run").vocabularies["text"]
+    assert losses.uniform == math.log(len(vocabulary) - 1)
+
+
+# -------------------------------------------------------------------- what validation takes
+
+
+def scored_by(ready: Ready) -> int:
+    """Symbols of one evaluation."""
+    assert ready.validation is not None
+    batches = [batch for group in ready.validation() for batch in group]
+    return sum(int(getattr(b.targets, "count", 0)) or b.targets.numel() for b in batches)
+
+
+@pytest.mark.parametrize("reading", ["windows", "documents"])
+@pytest.mark.parametrize(("symbols", "scored"), [(160_000, 10_000), (64_000, 4_000), (100, 1000)])
+def test_validation_takes_no_more_than_its_share(
+    reading: str, symbols: int, scored: int, text: str, tmp_path: Path
+) -> None:
+    texts = [text[at % 3000 :][:600] for at in range(0, 12_000, 100)]  # 600 symbols each
+    changes = [*QUICK, f"training.symbols={symbols}", f"data.batches={reading}"]
+    recipe, said = load_recipe("language-model", [*changes, "data.split=tail"]), []
+    run = RunFolder(tmp_path / "run")
+    run.claim()
+    ready = language_module._prepare(recipe, texts, run, said.append)
+    part = ready.corpus.parts["validation"]
+    limit = min(scored, part.symbols)
+    assert ready.scored == limit
+    slack = 256 if reading == "windows" else 700  # a window, a document
+    assert abs(scored_by(ready) - limit) <= slack * (1 if reading == "documents" else 32)
+    told = language_module._sizes(ready, language_module._begin(recipe, ready).model)
+    assert f"{part.symbols:,} to choose by" in told
+    assert (f"chooses by {limit:,} symbols" in told) == (limit < part.symbols)
+
+
+def test_a_run_that_goes_on_for_longer_is_chosen_by_the_same_text(
+    text: str, tmp_path: Path
+) -> None:
+    texts = [text] * 8
+
+    def scored(run: Path) -> int:
+        facts = json.loads((artifact.resolve(run, "last") / "training.json").read_text())
+        return int(facts["scored"])
+
+    done = train_language_model(load_recipe("language-model", QUICK), texts, tmp_path / "run")
+    assert scored(done.path) == 1000
+    longer = load_recipe("language-model", [*QUICK, "training.symbols=32000"])
+    again = resume_language_model(done.path, texts, recipe=longer)
+    assert scored(again.path) == 1000
+    fresh = train_language_model(longer, texts, tmp_path / "fresh")
+    assert scored(fresh.path) == 2000
+
+
+def test_the_time_left_counts_the_evaluations() -> None:
+    keeper = object.__new__(Keeper)
+    keeper.training = SimpleNamespace(steps=100, settings=SimpleNamespace(evaluations=4))  # type: ignore[assignment]
+    keeper.ready = SimpleNamespace(scored=300)  # type: ignore[assignment]
+    keeper.took = None
+
+    def left(step: int) -> float:
+        return keeper._left(Progress(step, 100, step * 20, 1.0, 0.1, 1.0, 0.0, 1.0, rate=50.0))
+
+    steps = 20 / 50  # seconds of each
+    assert left(10) == pytest.approx(90 * steps + 4 * 300 / 50)  # as fast as training, at most
+    keeper.took = 2.5
+    assert left(24) == pytest.approx(76 * steps + 4 * 2.5)
+    assert left(25) == pytest.approx(75 * steps + 3 * 2.5)
+    assert left(99) == pytest.approx(1 * steps + 1 * 2.5)
+    assert left(100) == 0

@@ -15,19 +15,20 @@ from typing import Any
 
 import pytest
 import torch
+from splitting import split_documents
 from torch import Tensor
 
 from recurra import artifact, states
-from recurra.data import CharacterVocabulary, Windows, split_documents
+from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig, Scored
 from recurra.sequences import Batch
 from recurra.training import (
     Progress,
     Report,
+    Training,
     TrainingSettings,
-    compare,
-    fit,
+    evaluate,
     load_recipe,
     train_language_model,
 )
@@ -35,7 +36,7 @@ from recurra.training import keeper as keeper_module
 from recurra.training import language as language_module
 from recurra.training.interrupts import interruptible
 from recurra.training.optimizers import optimizer_of
-from recurra_runtime.vocabulary import Ids
+from recurra_runtime.vocabulary import END, START, Ids
 
 
 def encode(*texts: str) -> tuple[list[Ids], int]:
@@ -50,16 +51,9 @@ def make(size: int, seed: int = 0, **settings: Any) -> LanguageModel:
 
 
 def train(model: LanguageModel, documents: list[Ids], **settings: Any) -> list[Progress]:
-    seen: list[Progress] = []
-
-    def after(done: Progress) -> bool:
-        seen.append(done)
-        return True
-
     chosen = TrainingSettings(**settings)
     windows = Windows(documents, rows=chosen.batch_size, size=chosen.window)
-    fit(model, windows, chosen, after)
-    return seen
+    return list(Training(model, windows, chosen))
 
 
 def mean_loss(seen: list[Progress], last: int = 20) -> float:
@@ -90,7 +84,7 @@ def test_the_budget_of_symbols_is_met_by_less_than_a_step(
 def test_an_epoch_is_one_pass(epochs: float, window: int) -> None:
     documents, size = encode("abcab" * 80, "ab" * 10)
     rows = 4
-    one_pass = (401 + 21) // rows * rows
+    one_pass = 401 + 21  # which four rows do not divide
     seen = train(
         make(size, hidden_size=4), documents, epochs=epochs, batch_size=rows, window=window
     )
@@ -104,19 +98,6 @@ def test_the_text_must_fill_the_rows() -> None:
     train(make(size), documents, symbols=4, batch_size=4)
     with pytest.raises(DataError, match=r"training\.batch_size"):
         train(make(size), documents, symbols=4, batch_size=5)
-
-
-def test_what_is_told_after_a_step_can_stop_it() -> None:
-    documents, size = encode("abc" * 100)
-    seen: list[int] = []
-
-    def after(done: Progress) -> bool:
-        seen.append(done.step)
-        return done.step < 3
-
-    windows = Windows(documents, rows=4, size=64)
-    fit(make(size), windows, TrainingSettings(symbols=10_000, batch_size=4), after)
-    assert seen == [1, 2, 3]
 
 
 def test_times_and_rates_are_told() -> None:
@@ -157,6 +138,24 @@ def test_a_repeating_text_is_learned_below_the_entropy_of_its_symbols() -> None:
     assert mean_loss(seen) < entropy / 4
 
 
+def test_a_training_starts_at_the_frequencies_of_its_text(
+    tmp_path: Path, text: str, tiny_changes: list[str]
+) -> None:
+    changes = [*tiny_changes, "training.symbols=128", "training.learning_rate=1e-12"]
+    done = train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+    loaded = artifact.load(done.path)
+    vocabulary = loaded.vocabularies["text"]
+    (begin,) = split_documents([text]).training
+    counts = Counter(vocabulary.encode(begin).tolist()) | Counter({END: 1})
+    bias = dict(loaded.model.named_parameters())["head.projection.bias"].tolist()
+    total = sum(counts.values()) + len(vocabulary)
+    for symbol in range(len(vocabulary)):
+        if symbol != START:
+            expected = math.log((counts[symbol] + 1) / total)
+            assert bias[symbol] == pytest.approx(expected, rel=1e-5)
+    assert bias[START] == -30
+
+
 def test_the_state_goes_on_from_window_to_window(monkeypatch: pytest.MonkeyPatch) -> None:
     # After one a comes a second a or a b, as often: ln 2 on two symbols of three. A window of one
     # step shows a single symbol, so only a state from before the window can tell the two apart.
@@ -185,6 +184,62 @@ def test_a_pass_starts_from_a_fresh_state() -> None:
     model = Watching(LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=size))
     train(model, documents, epochs=3, batch_size=1, window=40)  # 101 symbols: windows 40, 40, 21
     assert given == [True, False, False] * 3
+
+
+@pytest.mark.parametrize(("accumulate", "fresh"), [(1, [4, 8]), (2, [2, 4])])
+def test_nothing_is_carried_into_a_pass(accumulate: int, fresh: list[int]) -> None:
+    documents, size = encode("abcab" * 20)
+    windows = Windows(documents, rows=1, size=27)  # four in a pass
+    settings = TrainingSettings(epochs=2, batch_size=1, window=27, accumulate=accumulate)
+    runner, kept = Training(make(size), windows, settings), []
+    for done in runner:
+        tensors, _ = runner.state()
+        if not any(name.startswith("carried") for name in tensors):
+            kept.append(done.step)
+    assert kept == fresh
+
+
+# ------------------------------------------------------------------------------------- averages
+
+
+def test_an_average_of_weights_follows_its_formula() -> None:
+    documents, size = encode("abcab" * 80)
+    windows = Windows(documents, rows=4, size=8)
+    settings = TrainingSettings(epochs=3, batch_size=4, window=8, average=0.7, learning_rate=0.1)
+    runner = Training(make(size, layers=2), windows, settings)
+    expected = [p.detach().double() for p in runner.model.parameters()]
+    decays = set()
+    for done in runner:
+        decay = min(0.7, (1 + done.step) / (10 + done.step))
+        decays.add(decay)
+        expected = [
+            decay * mean + (1 - decay) * p.detach().double()
+            for mean, p in zip(expected, runner.model.parameters(), strict=True)
+        ]
+    assert len(decays) > 10
+    assert max(decays) == 0.7
+    for mean, p, own in zip(
+        expected, runner.kept.parameters(), runner.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(p.detach().double(), mean, rtol=1e-4, atol=1e-6)
+        assert not torch.allclose(p, own)
+
+
+def test_what_is_kept_leaves_the_training_alone() -> None:
+    documents, size = encode("abcab" * 80)
+    windows = Windows(documents, rows=4, size=16)
+    ended = []
+    for average in (0.0, 0.9):
+        settings = TrainingSettings(epochs=2, batch_size=4, window=16, average=average)
+        runner = Training(make(size), windows, settings)
+        scores = []
+        for _ in runner:
+            scores.append(runner.kept.score([windows]))
+            assert runner.model.training
+        assert (runner.kept is runner.model) == (average == 0)
+        assert len(set(scores)) == len(scores)
+        ended.append([p.detach().clone() for p in runner.model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*ended, strict=True))
 
 
 def test_gradients_do_not_cross_windows() -> None:
@@ -325,6 +380,7 @@ def test_the_log_has_a_line_for_every_evaluation(tiny_run: Any) -> None:
 
 def test_the_recipe_is_kept_whole(tiny_run: Any) -> None:
     kept = json.loads((tiny_run.path / "recipe.json").read_text())
+    assert len(kept.pop("check")) == 64
     assert kept == tiny_run.recipe.model_dump()
     assert kept["training"]["symbols"] == 24000
 
@@ -344,7 +400,7 @@ def test_the_best_checkpoint_is_the_one_with_the_best_validation(tiny_run: Any) 
     loaded = artifact.load(tiny_run.path)
     assert int(loaded.path.name) == int(best["step"])
     split = split_documents([tiny_run.text])
-    (score,) = compare({"m": loaded.model}, loaded.vocabularies["text"], split.validation)
+    score, *_ = evaluate(tiny_run.path, split.validation)
     assert score.nats / score.symbols == pytest.approx(float(best["validation_nats"]), abs=1e-4)
 
 
@@ -367,7 +423,7 @@ def test_a_worse_end_does_not_win(
     assert int(last.path.name) == int(rows[3]["step"])
     # And it is the best that is scored in the end.
     test = split_documents([text]).test
-    (score,) = compare({"lstm": best.model}, best.vocabularies["text"], test)
+    score, *_ = evaluate(done.path, test)
     assert done.evaluations[0].nats == pytest.approx(score.nats, rel=1e-6)
 
 

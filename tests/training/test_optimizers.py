@@ -105,18 +105,18 @@ def test_an_optimizer_learns_and_goes_on_exactly(
     ("name", "arguments", "said"),
     [
         ("sgd", {"momentun": 0.9}, "sgd: momentun: there is no such argument; did you mean 'mom"),
-        ("sgd", {"momentum": "high"}, "sgd: momentum: expected a number, got 'high'"),
-        ("sgd", {"momentum": True}, "sgd: momentum: expected a number, got True"),
-        ("sgd", {"momentum": math.nan}, "sgd: momentum: expected a number, got nan"),
+        ("sgd", {"momentum": "high"}, "sgd: momentum: expected a finite number, got 'high'"),
+        ("sgd", {"momentum": True}, "sgd: momentum: expected a finite number, got True"),
+        ("sgd", {"momentum": math.nan}, "sgd: momentum: expected a finite number, got nan"),
         ("sgd", {"momentum": -1}, "sgd: Invalid momentum value"),
         ("sgd", {"nesterov": True}, "sgd: Nesterov momentum requires"),
         ("sgd", {"nesterov": 1}, "sgd: nesterov: expected true or false, got 1"),
-        ("adam", {"betas": [0.9]}, r"adam: betas: expected 2 numbers in a list, got \[0.9\]"),
-        ("adam", {"betas": 0.9}, "adam: betas: expected 2 numbers in a list, got 0.9"),
-        ("adam", {"betas": [0.9, "b"]}, "adam: betas: expected 2 numbers in a list"),
+        ("adam", {"betas": [0.9]}, r"adam: betas: expected a list \(a finite number, a finite"),
+        ("adam", {"betas": 0.9}, r"adam: betas: expected a list \(.*\), got 0.9"),
+        ("adam", {"betas": [0.9, "b"]}, r"adam: betas: expected a list \(.*\), got"),
         ("adam", {"betas": [0.9, 2]}, "adam: Invalid beta parameter at index 1"),
         ("adamw", {"foreach": True, "fused": True}, "adamw: `fused` and `foreach` cannot be"),
-        ("asgd", {"t0": "late"}, "asgd: t0: expected a number, got 'late'"),
+        ("asgd", {"t0": "late"}, "asgd: t0: expected a finite number, got 'late'"),
         ("adamw", {"lr": 0.1}, "adamw: lr is training.learning_rate; set it there"),
         ("sgd", {"weight_decay": 0.1}, "sgd: weight_decay is training.weight_decay"),
         ("sgd", {"maximize": True}, "sgd: maximize: there is no such argument"),
@@ -154,6 +154,14 @@ def test_schedules(schedule: str, expected: list[float]) -> None:
     settings = chosen(schedule=schedule, learning_rate=0.4, warmup=0.2)
     rates = [rate_at(step, 10, settings) for step in range(10)]
     assert rates == pytest.approx([0.2, 0.4, *expected[: len(rates) - 2]], rel=1e-12)
+
+
+def test_a_warmup_that_is_no_whole_number_of_steps_is_rounded() -> None:
+    settings = chosen(schedule="constant", learning_rate=0.6, warmup=0.27)  # of ten: 2.7 steps
+    rates = [rate_at(step, 10, settings) for step in range(4)]
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.6], rel=1e-12)
+    settings = chosen(schedule="constant", learning_rate=0.6, warmup=0.24)
+    assert rate_at(0, 10, settings) == pytest.approx(0.3, rel=1e-12)
 
 
 def test_the_rate_of_the_schedule_is_the_one_of_the_step() -> None:

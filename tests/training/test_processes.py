@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 
 from recurra import PaddedSequence, artifact
+from recurra.errors import ShapeError
 from recurra.sequences import Batch, Tokens
 from recurra.training import load_recipe, train_language_model
 from recurra.training.processes import Processes
@@ -122,3 +124,61 @@ def test_every_row_belongs_to_one_process(rows: int, count: int) -> None:
     assert torch.equal(torch.cat([p.inputs.ids.lengths for p in parts]), lengths)
     resets = [p.resets for p in parts if p.resets is not None]
     assert torch.equal(torch.cat(resets, 1), ids > 2)
+
+
+class Pair(NamedTuple):
+    """Two things that belong to a row."""
+
+    memory: torch.Tensor
+    topic: torch.Tensor
+
+
+TARGETS = {
+    "a label each": (torch.arange(5), 0),
+    "a horizon each": (torch.arange(15).reshape(5, 3), 0),
+    "a label a step": (torch.arange(20).reshape(4, 5), 1),
+    "numbers a step": (torch.arange(40).reshape(4, 5, 2), 1),
+    "both": ((torch.arange(5), torch.arange(20).reshape(4, 5)), (0, 1)),
+    "none": (None, 1),
+}
+
+
+def by_row(value: Any, axis: Any, row: slice) -> Any:
+    """The same cut, written out."""
+    if isinstance(value, tuple):
+        axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
+        return tuple(by_row(part, one, row) for part, one in zip(value, axes, strict=True))
+    if value is None:
+        return []
+    return (value[row] if axis == 0 else value[:, row]).tolist()
+
+
+def listed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(listed, value))
+    return [] if value is None else value.tolist()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_batch_knows_where_its_rows_are(name: str) -> None:
+    targets, axis = TARGETS[name]
+    steps = torch.arange(20).reshape(4, 5)
+    pictures = torch.arange(30).reshape(5, 6)
+    context = Pair(torch.arange(70).reshape(5, 7, 2), torch.arange(5))
+    batch = Batch((pictures, steps), targets, steps > 3, context, (0, 1), axis)
+    for number, row in enumerate([slice(0, 2), slice(2, 5)]):
+        mine = Processes(number, 2).part(batch)
+        assert listed(mine.inputs) == by_row((pictures, steps), (0, 1), row)
+        assert type(mine.inputs) is tuple
+        assert listed(mine.targets) == by_row(targets, axis, row)
+        assert listed(mine.resets) == by_row(steps > 3, 1, row)
+        assert isinstance(mine.context, Pair)
+        assert listed(mine.context) == by_row(context, 0, row)
+        assert (mine.input_axis, mine.target_axis) == ((0, 1), axis)
+        assert mine.to("cpu").target_axis == axis
+    assert Processes().part(batch) is batch
+
+
+def test_a_batch_whose_tensors_disagree_is_refused() -> None:
+    with pytest.raises(ShapeError, match=r"as many rows in every tensor, got \[5, 3\].*axis"):
+        Batch(torch.zeros(4, 5), torch.zeros(5, 3)).part(lambda rows: slice(0, 1))

@@ -6,13 +6,16 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pydantic
 import pytest
 
-from recurra.errors import SettingError
-from recurra.training import Recipe, TrainingSettings, load_recipe, recipe_names
+from recurra.cells import cell_names
+from recurra.errors import SettingError, nearest
+from recurra.synonyms import SYNONYMS
+from recurra.training import DataSettings, Recipe, TrainingSettings, load_recipe, recipe_names
+from recurra.training.recipe import _known, without_effect
 
 
 def leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -150,6 +153,22 @@ def test_a_value_of_a_wrong_type_or_out_of_range(change: str, expected: str) -> 
         ("dropout=0.5", "model.dropout"),
         ("batch_size=3", "training.batch_size"),
         ("data.patern=*.md", "data.pattern"),
+        ("training.lr=0.1", "training.learning_rate"),
+        ("lr=0.1", "training.learning_rate"),
+        ("training.Max-Norm=1", "training.clip"),
+        ("training.patience=3", "training.early_stop"),
+        ("training.bptt=35", "training.window"),
+        ("training.seq_len=35", "training.window"),
+        ("training.wd=0", "training.weight_decay"),
+        ("training.betas=[0.9, 0.99]", "training.optimizer_settings"),
+        ("training.bf16=true", "training.precision"),
+        ("model.units=3", "model.hidden_size"),
+        ("model.embedding_dim=3", "model.embedding_size"),
+        ("model.num_layers=3", "model.layers"),
+        ("model.rnn=gru", "model.cell"),
+        ("model.weight_drop=0.5", "model.dropout_recurrent"),
+        ("data.tokenizer=bpe", "data.vocabulary"),
+        ("data.delimiter=;", "data.separator"),
     ],
 )
 def test_an_unknown_setting_and_the_nearest_one(change: str, near: str) -> None:
@@ -157,6 +176,113 @@ def test_an_unknown_setting_and_the_nearest_one(change: str, near: str) -> None:
     with pytest.raises(SettingError, match=re.escape(f"no setting {name!r}")) as problem:
         load_recipe("language-model", [change])
     assert f"did you mean {near!r}?" in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.size=3",
+        "model.bidirectional=true",
+        "model.zoneout=0.1",
+        "training.steps=3",
+        "training.shuffle=true",
+        "training.workers=2",
+        "data.path=x",
+    ],
+)
+def test_no_hint_where_none_is_right(change: str) -> None:
+    section = change.partition(".")[0]
+    with pytest.raises(SettingError, match="no setting") as problem:
+        load_recipe("language-model", [change])
+    said = str(problem.value)
+    assert "did you mean" not in said
+    known = said.partition("Known: ")[2].split(", ")
+    assert len(known) > 10
+    assert all(name.startswith(f"{section}.") for name in known)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "near"),
+    [
+        ("rnn", cell_names(), "elman"),
+        ("LSTM", cell_names(), "lstm"),
+        ("bpe", ["characters", "bytes", "words", "byte-pairs"], "byte-pairs"),
+        ("chars", ["characters", "bytes", "words", "byte-pairs"], "characters"),
+        ("bf16", ["float32", "bfloat16"], "bfloat16"),
+        ("lr", ["alpha", "beta"], None),
+    ],
+)
+def test_what_others_call_it(name: str, known: Any, near: str | None) -> None:
+    said = nearest(name, known)
+    assert said.startswith(f"did you mean {near!r}? Known: " if near else "Known: ")
+
+
+def test_every_synonym_leads_somewhere() -> None:
+    known = {name.rpartition(".")[2] for name in _known(Recipe)} | set(cell_names())
+    for field in ("vocabulary", "unit"):
+        known.update(get_args(DataSettings.model_fields[field].annotation))
+    for field in ("precision", "schedule"):
+        known.update(get_args(TrainingSettings.model_fields[field].annotation))
+    assert {name for names in SYNONYMS.values() for name in names} <= known
+    assert not {name.rpartition(".")[2] for name in _known(Recipe)} & set(SYNONYMS)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ("model.tied=True", "write true"),
+        ("model.held=off", "write false"),
+        ("model.cell_settings={norm=layer}", 'text inside it is quoted: {norm="layer"}'),
+        (
+            "model.cell_settings={norm = layer, bias = false, to = [a, 'b']}",
+            'text inside it is quoted: {norm = "layer", bias = false, to = ["a", \'b\']}',
+        ),
+        ("data.conditions=[file, folder]", 'text inside it is quoted: ["file", "folder"]'),
+        ("training.symbols=1e6", "write 1000000"),
+        ("training.learning_rate=.1", "write 0.1"),
+        ("training.early_stop=None", "TOML has no such value; leave the setting out"),
+    ],
+)
+def test_how_a_value_is_written(change: str, hint: str) -> None:
+    with pytest.raises(SettingError) as problem:
+        load_recipe("language-model", [change])
+    assert str(problem.value).endswith(f"; {hint}")
+    written = hint.removeprefix("write ").removeprefix("text inside it is quoted: ")
+    if written.startswith("TOML"):
+        return
+    load_recipe("language-model", [f"{change.partition('=')[0]}={written}"])  # and it is right
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ([], []),
+        (["model.layers=1"], []),
+        (["model.layers=1", "model.residual=true"], ["model.residual"]),
+        (["model.layers=1", "model.dropout_between=0.1"], ["model.dropout_between"]),
+        (["model.layers=1", "model.dropout_between=0.0"], []),
+        (["model.held=true"], []),
+        (["model.held=true", "model.dropout=0.0"], ["model.held"]),
+        (["model.held=true", "model.dropout=0.0", "model.dropout_output=0.1"], []),
+        (
+            ["model.held=true", "model.dropout=0.0", "model.dropout_between=0.1", "model.layers=1"],
+            ["model.dropout_between", "model.held"],
+        ),
+        ([f"model.dropout_{p}=0.2" for p in ("input", "between", "output")], ["model.dropout"]),
+        (["data.batches=documents", "training.window=32"], ["training.window"]),
+        (["training.window=32"], []),
+    ],
+)
+def test_settings_without_effect(changes: list[str], told: list[str]) -> None:
+    found = without_effect(load_recipe("language-model", changes))
+    assert [said.partition(" has no effect: ")[0] for said in found] == told
+
+
+@pytest.mark.parametrize("unit", ["line", "paragraph"])
+def test_breaks_that_a_unit_cannot_hold(unit: str) -> None:
+    words = [f"data.unit={unit}", "data.vocabulary=words", "data.breaks=paragraphs"]
+    with pytest.raises(SettingError, match=rf"data\.breaks: .*a {unit} has none of them inside"):
+        load_recipe("language-model", words)
 
 
 @pytest.mark.parametrize("change", ["training.foo.bar=3", "optimizer.name=sgd", "model..cell=gru"])

@@ -61,7 +61,7 @@ RECURRA_INLINE Doubles pow(Doubles a, Doubles b) {
     }
 RECURRA_UNARY(copy, x)
 RECURRA_UNARY(neg, -x)
-RECURRA_UNARY(sign, (x > 0) ? V{} + 1 : (x < 0) ? V{} - 1 : x)  // 0 and NaN stay
+RECURRA_UNARY(sign, (x > 0) ? V{} + 1 : (x < 0) ? V{} - 1 : V{})  // of NaN too
 RECURRA_UNARY(relu, (x < 0) ? V{} : x)
 RECURRA_BINARY(add, a + b)
 RECURRA_BINARY(sub, a - b)

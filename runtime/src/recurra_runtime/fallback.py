@@ -28,7 +28,7 @@ FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
         "copy": lambda x: x,
         "neg": np.negative,
         "abs": np.abs,
-        "sign": np.sign,
+        "sign": lambda x: np.where(np.isnan(x), 0.0, np.sign(x)),
         "floor": np.floor,
         "sqrt": np.sqrt,
         "exp": np.exp,

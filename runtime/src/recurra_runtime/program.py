@@ -110,7 +110,7 @@ class Program:
             batch: Number of rows.
 
         Raises:
-            ValueError: A wrong number of arrays, a wrong shape, or a number out of range.
+            ValueError: A wrong number of arrays, a wrong shape or type, or a number out of range.
         """
         if len(given) != len(fields):
             names = ", ".join(field.name for field in fields) or "none"
@@ -119,6 +119,8 @@ class Program:
 
     def _read(self, field: Field, given: Any, batch: int) -> NDArray[Any]:
         array = np.asarray(given)
+        if array.dtype.kind in "cSUMm":  # complex numbers, words, times: NumPy would make floats
+            raise ValueError(f"{field.name}: expected real numbers, got {array.dtype}")
         wanted = (batch, *field.shape)
         if array.shape != wanted and not (batch == 1 and array.shape == field.shape):
             raise ValueError(

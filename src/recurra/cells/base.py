@@ -15,7 +15,14 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import SettingError, ShapeError, kind_of, nearest
+from recurra.errors import (
+    SettingError,
+    ShapeError,
+    dtype_name,
+    kind_of,
+    nearest,
+    symbols_hint,
+)
 from recurra.settings import check_size
 from recurra.states import Tree, first, leaves, match, with_leaves
 
@@ -199,13 +206,14 @@ class Cell(nn.Module, abc.ABC):
             ShapeError: x or the state does not fit.
         """
         name, example = type(self).__name__, self.example_input(1)
-        if (
-            isinstance(x, Tensor)
-            and isinstance(example, Tensor)
-            and x.shape[1:] != example.shape[1:]
-        ):
-            wanted = ", ".join(str(size) for size in example.shape[1:])
-            raise ShapeError(f"x of {name}: expected [batch, {wanted}], got {list(x.shape)}.")
+        if isinstance(x, Tensor) and isinstance(example, Tensor):
+            hint = symbols_hint(x) if example.is_floating_point() else ""
+            if hint or x.shape[1:] != example.shape[1:]:
+                wanted = ", ".join(str(size) for size in example.shape[1:])
+                kind = f"{dtype_name(x.dtype)} " if hint else ""
+                raise ShapeError(
+                    f"x of {name}: expected [batch, {wanted}], got {kind}{list(x.shape)}.{hint}"
+                )
         initial = self.initial_state(first(x).shape[0])
         if state is None:
             state = initial

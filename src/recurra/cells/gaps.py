@@ -89,7 +89,7 @@ class GRUDCell(AffineCell):
 
     Raises:
         SettingError: an unknown norm or initializer, a size below 1, a rate out of range, or a
-            mean of another width.
+            mean of another width or of numbers that are not finite.
     """
 
     groups = (2, 1)
@@ -133,7 +133,11 @@ class GRUDCell(AffineCell):
             raise SettingError(
                 f"mean: expected one for each of {input_size} features, got {list(given.shape)}"
             )
-        self.register_buffer("mean", given.detach().to(torch.get_default_dtype(), copy=True))
+        if not given.is_complex():
+            given = given.detach().to(torch.get_default_dtype(), copy=True)
+        if given.is_complex() or not (given.is_meta or given.isfinite().all()):
+            raise SettingError(f"mean: expected finite numbers [{input_size}], got {mean!r}")
+        self.register_buffer("mean", given)
 
     def initial_state(self, batch: int) -> GRUDState:
         """Zeros; every feature was last seen at its mean."""

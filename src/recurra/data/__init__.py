@@ -3,21 +3,12 @@
 from recurra.data.readers import (
     Document,
     find_files,
-    read_documents,
     read_lines,
     read_pieces,
     read_text,
     whole,
 )
-from recurra.data.splits import (
-    PartName,
-    Split,
-    SplitKind,
-    divide,
-    hash_part,
-    split_by_hash,
-    split_documents,
-)
+from recurra.data.splits import PartName, SplitKind, divide, hash_part
 from recurra.data.standard_library import standard_library
 from recurra.data.streams import (
     Batches,
@@ -94,7 +85,6 @@ __all__ = [
     "START",
     "Seed",
     "Sine",
-    "Split",
     "SplitKind",
     "StreamHeader",
     "SyntheticSource",
@@ -115,13 +105,10 @@ __all__ = [
     "is_hub",
     "open_documents",
     "open_stream",
-    "read_documents",
     "read_lines",
     "read_pieces",
     "read_stream_header",
     "read_text",
-    "split_by_hash",
-    "split_documents",
     "standard_library",
     "starts_of",
     "stream",

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from recurra.data.stored import HEAD, is_marked, is_sprinkled, told_by
 from recurra.errors import DataError
 
 __all__ = [
     "Document",
     "find_files",
-    "read_documents",
     "read_lines",
     "read_pieces",
     "read_text",
@@ -61,34 +61,6 @@ def _joined(pieces: list[Document]) -> Document:
     return dataclasses.replace(pieces[0], text=text, goes_on=False)
 
 
-def read_documents(
-    path: str | Path, *, pattern: str = "*.txt", encoding: str = "utf-8"
-) -> list[Document]:
-    """Read a text file, or all files of a folder, as one document each.
-
-    Args:
-        path: a file, or a folder that is searched with its subfolders.
-        pattern: which files of a folder to read, for example ``"*.md"``.
-        encoding: how characters are stored.
-
-    Returns:
-        at least one document, sorted by path; empty files of a folder are left out.
-
-    Raises:
-        DataError: nothing there, nothing in it, or not text in this encoding.
-    """
-    path = Path(path)
-    _codec(encoding)
-    files = find_files(path, pattern=pattern)
-    texts = [Document(read_text(file, encoding=encoding), str(file)) for file in files]
-    filled = [document for document in texts if document.text]
-    if filled:
-        return filled
-    if path.is_dir():
-        raise DataError(f"{path}: expected text, all {len(files)} files {pattern} are empty.")
-    raise DataError(f"{path}: expected text, the file is empty.")
-
-
 def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
     """A file itself, or the files of a folder and its subfolders.
 
@@ -111,10 +83,25 @@ def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
         ) from None
 
 
+_CHOOSE = "choose with data.pattern (of evaluate: --pattern)"
+
+# A path has one slash for the two of an address; a drive has one letter.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
+
+
+def _check_address(path: Path) -> None:
+    if address := _ADDRESS.match(str(path)):
+        raise DataError(
+            f"{address[1]}://{address[2]}: expected a file or a folder of this machine, this is an "
+            "address. Fetch what is there first, and give the file."
+        )
+
+
 def _find(path: Path, pattern: str) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
+        _check_address(path)
         if path.exists():
             raise DataError(f"{path}: expected a file or a folder, this is neither.")
         raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
@@ -127,39 +114,31 @@ def _find(path: Path, pattern: str) -> list[Path]:
         found = ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5))
         raise DataError(
             f"{path}: expected files {pattern}, found none. "
-            + (f"Endings there: {found}; choose with data.pattern." if found else "It is empty.")
+            + (
+                f"Endings there: {found}; choose with data.pattern (in evaluate --pattern)."
+                if found
+                else "It is empty."
+            )
         )
     return files
 
 
-def read_text(path: str | Path, *, encoding: str = "utf-8") -> str:
+def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> str:
     r"""The text of one file, line ends as ``\n``, a byte order mark left out.
+
+    Args:
+        path: the file.
+        encoding: how characters are stored.
+        nul: whether a NUL byte is a character like others; else it tells of a binary file.
 
     Raises:
         DataError: it cannot be opened, holds NUL bytes, or is not text in this encoding; with line
-            and byte.
+            and byte, and with what it is where that can be told.
     """
-    path, codec = Path(path), _codec(encoding)
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
-    # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
-    wide = codec.startswith(("utf-16", "utf-32"))
-    if not wide and b"\0" in raw:
-        raise _binary(path, raw.index(0))
-    try:
-        text = raw.decode(codec).removeprefix("\ufeff")
-    except UnicodeDecodeError as problem:
-        before = raw[: problem.start].decode(codec if wide else "latin-1", "replace")
-        line = _unix(before).count("\n") + 1
-        raise _not_text(path, line, problem.start, problem, encoding) from None
-    except UnicodeError as problem:
-        raise DataError(f"{path}: not {encoding} ({problem}).") from None
-    return _unix(text)
+    return "".join(_chunks(Path(path), encoding, nul))
 
 
-def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
+def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> Iterator[str]:
     r"""The lines of one file, without their ends, one by one: the file is never held whole.
 
     ``\n``, ``\r\n`` and ``\r`` end a line, and nothing else does. A byte order mark is left out.
@@ -167,6 +146,7 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
     Args:
         path: the file.
         encoding: how characters are stored.
+        nul: as of :func:`read_text`.
 
     Yields:
         a line; only it has to fit into memory.
@@ -175,7 +155,7 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
         DataError: as of :func:`read_text`, when the place is reached.
     """
     begun: list[str] = []  # pieces of a line that has not ended, joined once
-    for text in _chunks(Path(path), encoding):
+    for text in _chunks(Path(path), encoding, nul):
         end, *others = text.split("\n")
         begun.append(end)
         if others:
@@ -186,7 +166,9 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
         yield last
 
 
-def read_pieces(path: str | Path, *, encoding: str = "utf-8", size: int = 1 << 18) -> Iterator[str]:
+def read_pieces(
+    path: str | Path, *, encoding: str = "utf-8", nul: bool = False, size: int = 1 << 18
+) -> Iterator[str]:
     r"""The text of one file in pieces, which together are the whole text.
 
     A piece ends in front of white space that stands alone: so no word, no blank line and no run of
@@ -196,6 +178,7 @@ def read_pieces(path: str | Path, *, encoding: str = "utf-8", size: int = 1 << 1
     Args:
         path: the file.
         encoding: how characters are stored.
+        nul: as of :func:`read_text`.
         size: after how many characters a place to end is looked for; a piece is longer where there
             is none.
 
@@ -204,7 +187,7 @@ def read_pieces(path: str | Path, *, encoding: str = "utf-8", size: int = 1 << 1
     """
     begun: list[str] = []
     length, wanted = 0, size
-    for text in _chunks(Path(path), encoding):
+    for text in _chunks(Path(path), encoding, nul):
         begun.append(text)
         length += len(text)
         if length < wanted:
@@ -238,36 +221,48 @@ def _last_place(text: str) -> int:
 _PLACE = re.compile(r"(?<=\S)[^\S\x1c-\x1f](?=\S)")
 
 
-def _chunks(path: Path, encoding: str) -> Iterator[str]:
+def _chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
     """Decoded text, chunk by chunk; every line end is a newline."""
     codec = _codec(encoding)
     try:
         with open(path, "rb") as file:
-            yield from _decoded(path, file, codec, encoding)
+            yield from _decoded(path, file, codec, encoding, nul)
     except OSError as problem:
+        _check_address(path)
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
 
 
-def _decoded(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> Iterator[str]:
+def _decoded(
+    path: Path, file: io.BufferedIOBase, codec: str, encoding: str, nul: bool
+) -> Iterator[str]:
+    # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
     wide = codec.startswith(("utf-16", "utf-32"))
     decoder = codecs.getincrementaldecoder(codec)()
     ends = io.IncrementalNewlineDecoder(None, translate=True)
-    place, line, first = 0, 1, True
+    place, line, first, head = 0, 1, True, b""
     while True:
         raw = file.read(_CHUNK)
-        if not wide and b"\0" in raw:
-            raise _binary(path, place + raw.index(0))
+        head += raw[: HEAD - len(head)]
+        if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
+            head += file.read(HEAD - len(head))
+            raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
             text = decoder.decode(raw, final=not raw)
-        except UnicodeDecodeError as problem:
+        except UnicodeError as problem:
+            head += file.read(HEAD - len(head))
+            if told := told_by(head, codec):
+                raise DataError(f"{path}: {told}.") from None
+            if not isinstance(problem, UnicodeDecodeError) or not is_marked(head, codec):
+                raise DataError(
+                    f"{path}: not {encoding}, which begins with a byte order mark. Without one "
+                    f"say {encoding}-le or {encoding}-be."
+                ) from None
             held = len(problem.object) - len(raw)  # bytes of a character that began before
             decoder.setstate(state)
             before = decoder.decode(raw[: max(0, problem.start - held)])
             line += ends.decode(before, final=True).count("\n")
             raise _not_text(path, line, place - held + problem.start, problem, encoding) from None
-        except UnicodeError as problem:
-            raise DataError(f"{path}: not {encoding} ({problem}).") from None
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
         text = ends.decode(text, final=not raw)
@@ -279,10 +274,15 @@ def _decoded(path: Path, file: io.BufferedIOBase, codec: str, encoding: str) -> 
             return
 
 
-def _binary(path: Path, byte: int) -> DataError:
+def _binary(path: Path, byte: int, head: bytes, codec: str) -> DataError:
+    if told := told_by(head, codec):
+        return DataError(f"{path}: {told}.")
+    said = f"{path}: expected text, found a NUL byte at byte {byte}"
+    if not is_sprinkled(head, codec):
+        return DataError(f"{said}: a binary file.")
     return DataError(
-        f"{path}: expected text, found a NUL byte at byte {byte}: a binary file, or text in "
-        "UTF-16 (then: --encoding utf-16)."
+        f"{said}: a binary file, or one to clean. As a character like others it is read with "
+        "data.vocabulary=bytes."
     )
 
 
@@ -294,10 +294,6 @@ def _not_text(
         f"{encoding} ({problem.reason}). If the file is stored otherwise, say how, for example "
         "--encoding latin-1."
     )
-
-
-def _unix(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _codec(encoding: str) -> str:

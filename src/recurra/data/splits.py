@@ -6,86 +6,18 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 from recurra.data.readers import Document
 from recurra.errors import DataError, SettingError, ShapeError
 
-__all__ = [
-    "PartName",
-    "Split",
-    "SplitKind",
-    "divide",
-    "hash_part",
-    "split_by_hash",
-    "split_documents",
-]
+__all__ = ["PartName", "SplitKind", "divide", "hash_part"]
 
 SplitKind = Literal["tail", "tails", "blocks", "hash"]
 """The last tenth of all, of each document, every tenth block, or documents by what they hold."""
 
 PartName = Literal["training", "validation", "test"]
-"""The parts of a :class:`Split`."""
-
-
-class Split(NamedTuple):
-    """Documents by what they are used for; a cut inside a document makes two.
-
-    Args:
-        training: what weights are fitted to.
-        validation: what chooses among epochs and settings; may be empty.
-        test: what is scored in the end, and decides nothing.
-    """
-
-    training: list[str]
-    validation: list[str]
-    test: list[str]
-
-
-def split_documents(
-    texts: list[str],
-    *,
-    kind: SplitKind = "tail",
-    block: int = 10_000,
-    validation: bool = True,
-    whole_words: bool = False,
-) -> Split:
-    """Hold out the last tenth, or every tenth block.
-
-    Args:
-        texts: documents; their characters are counted through.
-        kind: see :func:`divide`.
-        block: characters in a block.
-        validation: whether a tenth is set apart for choosing; if not, it is trained on.
-        whole_words: whether a cut inside a word moves to its end.
-
-    Raises:
-        SettingError: an unknown kind, or a block below 1.
-        DataError: a part would be empty.
-    """
-    documents = [Document(text, f"document {number}") for number, text in enumerate(texts)]
-    lengths = [len(text) for text in texts]
-    parts = Split([], [], [])
-    for name, document in divide(
-        documents,
-        lengths,
-        kind=kind,
-        block=block,
-        validation=validation,
-        whole_words=whole_words,
-    ):
-        part: list[str] = getattr(parts, name)
-        if document.goes_on:
-            part[-1] += document.text
-        else:
-            part.append(document.text)
-    for name in get_args(PartName):
-        if not getattr(parts, name) and (validation or name != "validation"):
-            raise DataError(
-                f"data: expected text in every part, none is left for {name}. Give more text, or "
-                "divide it otherwise."
-            )
-    return parts
+"""What weights are fitted to, what chooses among epochs and settings, and what decides nothing."""
 
 
 def divide(
@@ -187,38 +119,6 @@ def _check_length(lengths: Sequence[int], number: int, least: int, source: str) 
             f"lengths: expected at least {least} characters of document {number} ({source!r}), "
             f"got {lengths[number]}. Count the same documents that are divided."
         )
-
-
-def split_by_hash(
-    texts: Iterable[str], *, distinct: bool = False, validation: bool = True
-) -> Split:
-    """Hold out about a tenth of the documents, by what they hold: see :func:`hash_part`.
-
-    For lists of names, sentences or short texts, in which the same one may come again: equal
-    documents never stand on both sides.
-
-    Args:
-        texts: whole documents, for example lines.
-        distinct: keep only the first of equal ones.
-        validation: whether a tenth is set apart for choosing; if not, it is trained on.
-
-    Raises:
-        DataError: a part would be empty.
-    """
-    chosen = list(dict.fromkeys(texts) if distinct else texts)
-    parts = Split([], [], [])
-    for text in chosen:
-        getattr(parts, hash_part(text, validation=validation)).append(text)
-    empty = [name for name in parts._fields if not getattr(parts, name)]
-    if not validation:
-        empty.remove("validation")
-    if empty:
-        raise DataError(
-            f"data: expected documents in every part, of {len(chosen)} documents none falls into "
-            f"{' and '.join(empty)}. A hash divides whole documents: give more of them, for "
-            "example each line as one, or split the text itself."
-        )
-    return parts
 
 
 def hash_part(text: str, *, validation: bool = True) -> PartName:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from recurra.errors import DataError, ShapeError
 from recurra.sequences import Batch, PaddedSequence, Tokens
@@ -152,10 +153,11 @@ class Windows:
     """One pass over all documents: ``rows`` places of the stream at once, ``size`` steps at a time.
 
     Row b goes on in the next window where it stopped in this one, so its state is to be carried;
-    the windows mark where documents begin. The last steps, fewer than ``rows``, that do not fill a
-    column are left out; the last window may be shorter. Every iteration is a pass from the start;
-    it gives batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there
-    are none in the window). Any window can also be had by its number.
+    the windows mark where documents begin. Every iteration is a pass from the start; it gives
+    batches with ids ``[time, rows]`` as inputs and targets, and resets (None where there are none
+    in the window). The last window may be shorter; where the rows do not divide the steps, the
+    first rows have one more, and that window's ids are PaddedSequences. Any window can also be had
+    by its number.
 
     Args:
         documents: ids, or what :func:`stream` made of them.
@@ -179,32 +181,39 @@ class Windows:
     ) -> None:
         self.rows, self.size = check_size("rows", rows), check_size("size", size)
         self._stream = _as_stream(documents)
-        self._steps = (len(self._stream) - 1) // rows
+        self._steps, self._longer = divmod(len(self._stream) - 1, rows)
         if self._steps == 0:
             raise DataError(
                 f"data: expected at least one symbol for each of {rows} rows, got "
                 f"{len(self._stream) - 1} in all. Give more text, or a smaller "
                 "training.batch_size."
             )
-        # Row b begins at place b * steps; one view of all rows is cut faster than each of them.
-        ids = self._stream.view(np.ndarray)
-        shape, skip = (rows, self._steps + 1), ids.strides[0]
-        self._rows = np.lib.stride_tricks.as_strided(
-            ids, shape, (self._steps * skip, skip), writeable=False
-        )
+        numbers = np.arange(rows)
+        self._begins = numbers * self._steps + np.minimum(numbers, self._longer)
+        # Rows of one length begin evenly; one view of them all is cut faster than each of them.
+        self._rows = [
+            self._evenly(0, self._longer, self._steps + 1),
+            self._evenly(self._longer, rows, self._steps),
+        ]
         self._given = self._starts = None
         if given is not None:
             self._starts = starts_of(self._stream)
             self._given = _conditions(given, len(self._starts) - 1)
 
+    def _evenly(self, first: int, last: int, steps: int) -> Stream:
+        """Some rows of so many steps, with what follows the last one ``[rows, steps + 1]``."""
+        ids = self._stream.view(np.ndarray)[self._begins[first] if first < last else 0 :]
+        shape, skip = (last - first, steps + 1), ids.strides[0]
+        return np.lib.stride_tricks.as_strided(ids, shape, (steps * skip, skip), writeable=False)
+
     @property
     def symbols(self) -> int:
         """Symbols predicted in a pass."""
-        return self.rows * self._steps
+        return len(self._stream) - 1
 
     def __len__(self) -> int:
         """Windows in a pass."""
-        return -(-self._steps // self.size)
+        return -(-self.symbols // (self.rows * self.size))
 
     def __getitem__(self, number: int) -> Batch:
         """The window of a number.
@@ -214,18 +223,28 @@ class Windows:
         """
         if not 0 <= number < len(self):
             raise IndexError(f"windows: expected 0 to {len(self) - 1}, got {number}")
-        start, stop = number * self.size, min((number + 1) * self.size, self._steps)
-        places = start + self._steps * np.arange(self.rows)
-        ids = torch.from_numpy(self._rows[:, start : stop + 1].T.astype(np.int64, order="C"))
-        starts = ids == START
-        firsts, targets = starts[:-1], ids[1:].masked_fill(starts[1:], END)
-        inputs: Any = ids[:-1]
+        start = number * self.size
+        stop = min(start + self.size, self._steps + (self._longer > 0))
+        ids = np.full((stop - start + 1, self.rows), END, np.int64)
+        longer, others = (rows[:, start : stop + 1].T for rows in self._rows)
+        ids[:, : self._longer] = longer
+        ids[: len(others), self._longer :] = others
+        read = torch.from_numpy(ids)
+        starts = read == START
+        firsts, targets = starts[:-1], read[1:].masked_fill(starts[1:], END)
+        lengths = None
+        if stop > self._steps:  # what stands behind the end of a shorter row begins the next one
+            firsts[-1, self._longer :] = False
+            lengths = torch.full((self.rows,), self._steps - start)
+            lengths[: self._longer] += 1
+        inputs: Any = _lengthy(read[:-1], lengths)
         if self._given is not None:
             assert self._starts is not None
-            before = np.searchsorted(self._starts, places, side="right") - 1
+            before = np.searchsorted(self._starts, self._begins + start, side="right") - 1
+            before = np.minimum(before, len(self._given) - 1)  # an empty row behind all documents
             document = torch.from_numpy(before) + (firsts.cumsum(0) - firsts[:1].long())
-            inputs = Tokens(inputs, torch.from_numpy(self._given)[document])
-        return Batch(inputs, targets, firsts if bool(firsts.any()) else None)
+            inputs = Tokens(inputs, _lengthy(torch.from_numpy(self._given)[document], lengths))
+        return Batch(inputs, _lengthy(targets, lengths), firsts if bool(firsts.any()) else None)
 
     def __iter__(self) -> Iterator[Batch]:
         """A pass from the start."""
@@ -368,6 +387,11 @@ def _group(documents: Sequence[Ids], size: int, given: Ids | None) -> Iterator[B
         inputs = PaddedSequence.from_list([ids[span] for ids in documents])
         targets = PaddedSequence.from_list([ids[span] for ids in predicted])
         yield Batch(inputs if given is None else Tokens(inputs, _spread(given, inputs)), targets)
+
+
+def _lengthy(values: Tensor, lengths: Tensor | None) -> Any:
+    """Values ``[time, rows, ...]`` as they are, or as rows of several lengths."""
+    return values if lengths is None else PaddedSequence(values, lengths)
 
 
 def _conditions(given: Ids, documents: int) -> Ids:

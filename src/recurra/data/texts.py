@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
-from recurra.data.splits import PartName, hash_part
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
 __all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "open_documents"]
@@ -24,6 +23,7 @@ _CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was 
 _ROWS = 64  # of a Parquet file, read at once
 
 _HUB = "hub:"
+_SEPARATORS = ";\t|,"
 
 
 class Documents:
@@ -35,10 +35,14 @@ class Documents:
     Args:
         source: what errors call it.
         read: begins to read from the start; called once for each iteration.
+
+    Attributes:
+        blank: how many documents without text the last iteration has left out so far.
     """
 
     def __init__(self, source: str, read: Callable[[], Iterable[Document]]) -> None:
         self.source = source
+        self.blank = 0
         self._read = read
 
     def __iter__(self) -> Iterator[Document]:
@@ -47,34 +51,15 @@ class Documents:
         Raises:
             DataError: no document, or what is wrong where it is reached.
         """
-        empty = True
+        self.blank, empty = 0, True
         for document in self._read():
             if document.text:
                 empty = False
                 yield document
+            else:
+                self.blank += 1
         if empty:
             raise DataError(f"{self.source}: expected text, found none.")
-
-    def texts(self) -> Iterator[str]:
-        """The texts alone, from the start: what a vocabulary is made of."""
-        return (document.text for document in self)
-
-    def part(self, name: PartName, *, validation: bool = True) -> Documents:
-        """The documents of one part, by :func:`hash_part`.
-
-        Args:
-            name: ``"training"``, ``"validation"`` or ``"test"``.
-            validation: whether a tenth is set apart for choosing; if not, it is trained on.
-
-        Raises:
-            SettingError: another name.
-        """
-        if name not in get_args(PartName):
-            raise SettingError(f"part: {nearest(str(name), get_args(PartName))}")
-        return Documents(
-            f"{self.source}, part {name}",
-            lambda: (d for d in self if hash_part(d.text, validation=validation) == name),
-        )
 
 
 def open_documents(
@@ -87,6 +72,8 @@ def open_documents(
     encoding: str = "utf-8",
     gutenberg: bool = False,
     pieces: bool = False,
+    separator: str | None = None,
+    nul: bool = False,
 ) -> Documents:
     r"""Documents of a file, or of all files of a folder, read one by one.
 
@@ -107,6 +94,9 @@ def open_documents(
             cut off, see :func:`cut_gutenberg`.
         pieces: whether a long file comes as several documents, each of which ``goes_on`` from the
             one before, so that it need not fit into memory; a book is held whole.
+        separator: of tables in text, what stands between cells; a tab in ``.tsv`` and a comma in
+            ``.csv`` if not given.
+        nul: whether a NUL byte is a character like others; else it tells of a binary file.
 
     Texts and rows know their ``file`` (its name without its ending) and their ``folder``. A column
     of that name goes first, and where ``fields`` are named, a row has only these.
@@ -118,34 +108,66 @@ def open_documents(
     if unit not in get_args(Unit):
         raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
     names = None if fields is None else tuple(fields)
+    how = _How(column or "text", names, encoding, separator, nul)
     if is_hub(path):
-        if unit != "file" or gutenberg:
-            raise SettingError(f"{path}: each row is a document; leave unit and gutenberg out.")
+        if unit != "file" or gutenberg or separator is not None:
+            raise SettingError(
+                f"{path}: each row is a document; leave unit, gutenberg and separator out."
+            )
         name, _, split = str(path).removeprefix(_HUB).partition(":")
-        return hub_documents(name, column=column or "text", fields=names, split=split or "train")
+        return hub_documents(name, column=how.column, fields=names, split=split or "train")
     files = find_files(path, pattern=pattern)
     for file in files:
-        if _kind(file) is not None and unit != "file":
-            raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
-        if _kind(file) is not None and gutenberg:
-            raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
-        if _kind(file) is None and (column is not None or names is not None):
-            raise SettingError(
-                f"column and fields: {file} is read as text and has none. They belong to files "
-                f"that end in {', '.join(sorted(_KINDS))}."
-            )
+        _check_use(file, unit, gutenberg, named=column is not None or names is not None)
+        if separator is not None:
+            _check_separator(file, separator)
 
     def read() -> Iterator[Document]:
         for file in files:
             rows = _kind(file)
             if rows is None:
-                yield from _texts(file, unit, encoding, gutenberg, pieces)
+                yield from _texts(file, unit, how, gutenberg, pieces)
                 continue
             origin = _origin(file)
-            for place, row in rows(file, column or "text", names, encoding):
-                yield _document(f"{file}: {place}", row, column or "text", names, origin)
+            for place, row in rows(file, how):
+                yield _document(f"{file}: {place}", row, how.column, names, origin)
 
     return Documents(str(path), read)
+
+
+_Names = tuple[str, ...] | None
+
+
+class _How(NamedTuple):
+    """How the inside of a file is read."""
+
+    column: str
+    names: _Names
+    encoding: str
+    separator: str | None
+    nul: bool
+
+
+def _check_use(file: Path, unit: Unit, gutenberg: bool, *, named: bool) -> None:
+    """Refuse settings that a file has no use for."""
+    if _kind(file) is not None and unit != "file":
+        raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
+    if _kind(file) is not None and gutenberg:
+        raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
+    if _kind(file) is None and named:
+        raise SettingError(
+            f"column and fields: {file} is read as text and has none. They belong to files "
+            f"that end in {', '.join(sorted(_KINDS))}."
+        )
+
+
+def _check_separator(file: Path, separator: str) -> None:
+    if len(separator) != 1 or separator in '"\r\n':
+        raise SettingError(
+            f"separator: expected one character, such as ';' or a tab, got {separator!r}"
+        )
+    if _kind(file) is not _csv_rows:
+        raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
 
 
 def is_hub(path: str | Path) -> bool:
@@ -262,18 +284,16 @@ def _origin(file: Path) -> dict[str, str]:
     return {"file": file.stem, "folder": file.absolute().parent.name}
 
 
-def _texts(
-    file: Path, unit: Unit, encoding: str, gutenberg: bool, pieces: bool
-) -> Iterator[Document]:
-    known = _origin(file)
+def _texts(file: Path, unit: Unit, how: _How, gutenberg: bool, pieces: bool) -> Iterator[Document]:
+    known, encoding, nul = _origin(file), how.encoding, how.nul
     if unit == "file" and pieces and not gutenberg:
         goes_on = False
-        for piece in read_pieces(file, encoding=encoding):
+        for piece in read_pieces(file, encoding=encoding, nul=nul):
             yield Document(piece, str(file), known, goes_on)
             goes_on = True
         return
     if unit == "file" or gutenberg:
-        text = read_text(file, encoding=encoding)
+        text = read_text(file, encoding=encoding, nul=nul)
         if gutenberg:
             text = cut_gutenberg(text, source=str(file))
         if unit == "file":
@@ -281,16 +301,17 @@ def _texts(
             return
         lines: Iterable[str] = text.split("\n")
     else:
-        lines = read_lines(file, encoding=encoding)
+        lines = read_lines(file, encoding=encoding, nul=nul)
     begun: list[str] = []
     number = 0
     for number, line in enumerate(lines, 1):
-        if not line or line.isspace():
+        blank = not line or line.isspace()
+        if unit == "line":
+            yield Document("" if blank else line, f"{file}: line {number}", known)
+        elif blank:
             if begun:
                 yield Document("\n".join(begun), f"{file}: line {number - len(begun)}", known)
                 begun = []
-        elif unit == "line":
-            yield Document(line, f"{file}: line {number}", known)
         else:
             begun.append(line)
     if begun:
@@ -299,7 +320,6 @@ def _texts(
 
 # ----------------------------------------------------------------------------- objects and tables
 
-_Names = tuple[str, ...] | None
 _Rows = Iterator[tuple[str, Mapping[str, Any]]]
 
 
@@ -324,11 +344,12 @@ def _document(
 def _check_columns(place: str, known: Iterable[str], column: str, names: _Names) -> None:
     for name in (column, *(names or ())):
         if name not in known:
-            raise DataError(f"{place}: no column {name!r}; {nearest(name, known)}")
+            told = " (data.column)" if name == column else ""
+            raise DataError(f"{place}: no column {name!r}{told}; {nearest(name, known)}")
 
 
-def _json_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
-    for number, line in enumerate(read_lines(file, encoding=encoding), 1):
+def _json_rows(file: Path, how: _How) -> _Rows:
+    for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
         if not line or line.isspace():
             continue
         try:
@@ -342,15 +363,16 @@ def _json_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
                 yield f"line {number}", row
                 continue
             told = f"holds a {type(row).__name__}"
-        example = json.dumps({column: "..."})
+        example = json.dumps({how.column: "..."})
         raise DataError(
             f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
         )
 
 
-def _csv_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
-    lines = (line + "\n" for line in read_lines(file, encoding=encoding))
-    rows = csv.reader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
+def _csv_rows(file: Path, how: _How) -> _Rows:
+    lines = (line + "\n" for line in read_lines(file, encoding=how.encoding, nul=how.nul))
+    separator = how.separator or ("\t" if file.suffix.lower() == ".tsv" else ",")
+    rows = csv.reader(lines, delimiter=separator, strict=True)
     header: list[str] | None = None
     while True:
         line = rows.line_num + 1
@@ -373,24 +395,37 @@ def _csv_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
             header = row
             if len(set(header)) < len(header):
                 raise DataError(f"{file}: expected each column once, the first row is {header}.")
-            _check_columns(f"{file}", header, column, names)
+            _check_parted(file, header, separator, how)
+            _check_columns(f"{file}", header, how.column, how.names)
         elif len(row) != len(header):
             raise DataError(
                 f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
-                f"{len(row)}. A cell with a comma in it is put in quotes."
+                f"{len(row)}. A cell with {separator!r} in it is put in quotes."
             )
         else:
             yield f"line {line}", dict(zip(header, row, strict=True))
 
 
-def _parquet_rows(file: Path, column: str, names: _Names, encoding: str) -> _Rows:
+def _check_parted(file: Path, header: list[str], separator: str, how: _How) -> None:
+    """Whether the first row, if it is one cell without a column's name, has another separator."""
+    if len(header) > 1 or how.column in header:
+        return
+    found = max(_SEPARATORS, key=header[0].count)
+    if found in header[0]:
+        raise DataError(
+            f"{file}: expected cells with {separator!r} between them, the first row has {found!r}: "
+            f"{_short(header[0])}. Say data.separator={json.dumps(found)}."
+        )
+
+
+def _parquet_rows(file: Path, how: _How) -> _Rows:
     library = _library("pyarrow.parquet", "Parquet files")
     failures = (_library("pyarrow", "Parquet files").ArrowException, OSError)
     try:
         with library.ParquetFile(file) as table:
             known = table.schema_arrow.names
-            _check_columns(str(file), known, column, names)
-            wanted = _wanted(known, column, names)
+            _check_columns(str(file), known, how.column, how.names)
+            wanted = _wanted(known, how.column, how.names)
             number = 0
             for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
                 for row in batch.to_pylist():
@@ -398,6 +433,10 @@ def _parquet_rows(file: Path, column: str, names: _Names, encoding: str) -> _Row
                     yield f"row {number}", row
     except failures as problem:
         raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _wanted(known: Iterable[str], column: str, names: _Names) -> list[str]:
@@ -414,7 +453,7 @@ def _library(name: str, what: str) -> Any:
         ) from None
 
 
-_KINDS: dict[str, Callable[[Path, str, _Names, str], _Rows]] = {
+_KINDS: dict[str, Callable[[Path, _How], _Rows]] = {
     ".csv": _csv_rows,
     ".json": _json_rows,
     ".jsonl": _json_rows,
@@ -424,5 +463,5 @@ _KINDS: dict[str, Callable[[Path, str, _Names, str], _Rows]] = {
 }
 
 
-def _kind(file: Path) -> Callable[[Path, str, _Names, str], _Rows] | None:
+def _kind(file: Path) -> Callable[[Path, _How], _Rows] | None:
     return _KINDS.get(file.suffix.lower())

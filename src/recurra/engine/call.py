@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.errors import BackendError, ShapeError, dtype_name
+from recurra.errors import BackendError, RecurraError, ShapeError, dtype_name, symbols_hint
 from recurra.lengths import check_lengths, common_sizes, valid_mask
 from recurra.states import Tree, first, leaves, map_tree
 
@@ -194,6 +194,8 @@ def _read_marks(
             lengths = None if bool((lengths == time).all()) else lengths
         if resets is not None:
             resets = _check_resets(resets, time, batch, lengths, device)
+    except RecurraError:  # what does not fit is said
+        raise
     except RuntimeError as problem:
         raise BackendError(
             f"{what} of {name}: expected tensors whose numbers can be read, since they decide "
@@ -219,8 +221,8 @@ def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
         if like is None or leaf.shape[2:] == like.shape[1:]:
             continue
         wanted = ", ".join(str(size) for size in like.shape[1:])
-        hint = ""
-        if leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
+        hint = symbols_hint(leaf) if like.is_floating_point() else ""
+        if not hint and leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
             hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
             f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
@@ -275,7 +277,7 @@ def _check_type(
     if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
         raise ShapeError(
             f"inputs of {name}{place}: expected {weight.dtype}, as its weights, got {value.dtype}. "
-            f"Convert one of them, for example with .to({weight.dtype})."
+            f"Convert one of them, for example with .to({weight.dtype}).{symbols_hint(value)}"
         )
 
 

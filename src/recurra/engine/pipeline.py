@@ -16,6 +16,7 @@ by name; what they reach through a module (``config.rate``) or find in a file is
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
@@ -246,6 +247,9 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorde
                 f"its gradient cannot be compared with that of the step: {problem}"
             ) from problem
 
+    # The cell is asked for what it has. Tensors that were computed for it hold a graph.
+    elsewhere = {n: tensor for n, tensor in recording.own.items() if places[n] is None}
+    lowered = replace(lowered, shared=replace(lowered.shared, own=elsewhere))
     return Recorded(lowered, names, places, check)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from recurra.cells.base import Cell
+from recurra.columns import aligned
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.labels import collecting, numbered
 
@@ -78,14 +79,7 @@ class NamedValues(Mapping[str, Tensor]):
             value = tensor.detach().double()
             some = [value.min(), value.mean(), value.max()] if value.numel() else []
             rows.append((key, shape, *(f"{float(n):.4g}" for n in some), *("",) * (3 - len(some))))
-        widths = [max(len(row[column]) for row in rows) for column in range(5)]
-        return "\n".join(
-            "  ".join(
-                cell.ljust(width) if at < 2 else cell.rjust(width)
-                for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in rows
-        )
+        return aligned(rows, right=(2, 3, 4))
 
 
 def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedValues:

@@ -27,7 +27,7 @@ from recurra.engine.machine.arguments import Executable, Schedule, threads_for
 from recurra.engine.machine.saved_tensors import as_saved, layouts_of
 from recurra.engine.plan.phases import sections
 from recurra.engine.record.tape import other_modes
-from recurra.engine.torch_internals import batched
+from recurra.engine.torch_internals import address_of, batched
 
 __all__ = ["can_project", "fused_cross_entropy"]
 
@@ -192,7 +192,7 @@ def _run(given: _Given, wanted: tuple[bool, ...], more: Mapping[str, Tensor | No
 
 def _steps(name: str, tensor: Tensor) -> tuple[int, int, int, int]:
     """Address, numbers from row to row, and bytes from label to label and from block to block."""
-    address, first = tensor.data_ptr(), tensor.stride(0) if tensor.dim() else 0
+    address, first = address_of(tensor), tensor.stride(0) if tensor.dim() else 0
     if name in _LABELED:
         return address, 0, first * tensor.itemsize, 0
     if name in _BLOCKED:

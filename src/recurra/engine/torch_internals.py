@@ -17,6 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "TorchDispatchMode",
+    "address_of",
+    "apart",
     "batched",
     "dispatch_modes",
     "hooked_modules",
@@ -62,6 +64,38 @@ def dispatch_modes() -> int | None:
     """How many dispatch modes of Python are at work; None where torch does not answer."""
     count = getattr(torch._C, "_len_torch_dispatch_stack", None)
     return None if count is None else int(count())
+
+
+def _sharing() -> bool:
+    """Can tensors share memory until one of them is changed, and be read without that?"""
+    probe = torch.zeros(2, device="cpu")[1:]
+    try:
+        address: int = torch._C._data_address(probe) + probe.itemsize  # type: ignore[attr-defined]
+        return address == probe.data_ptr() and callable(torch._lazy_clone)
+    except (AttributeError, TypeError):
+        return False
+
+
+_SHARING = _sharing()
+
+
+def apart(tensor: Tensor) -> Tensor:
+    """The same numbers in a tensor of their own: whoever changes one leaves the other as it is.
+
+    Memory is shared until then, so a tensor that nobody changes costs nothing.
+    """
+    return torch._lazy_clone(tensor) if _SHARING else tensor.clone()
+
+
+def address_of(tensor: Tensor) -> int:
+    """Where the numbers of a tensor are read.
+
+    To write them takes ``data_ptr()``, which copies what is shared.
+    """
+    if not _SHARING:
+        return tensor.data_ptr()
+    start: int = torch._C._data_address(tensor)  # type: ignore[attr-defined]
+    return start + int(tensor.storage_offset()) * tensor.itemsize
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

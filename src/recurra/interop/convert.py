@@ -200,6 +200,11 @@ def _swap(layer: nn.Module, kind: type[nn.Module], target: type[nn.Module]) -> _
     """
     names = (*_SETTINGS, *_MORE_SETTINGS.get(kind.__name__, ()))
     settings = {name: getattr(layer, name) for name in names}
+    nonlinearity = settings.get("nonlinearity")
+    if kind is nn.RNN and layer.mode != f"RNN_{str(nonlinearity).upper()}":
+        raise SettingError(
+            f"it computes {layer.mode}, which its nonlinearity {nonlinearity!r} does not say"
+        )
     old, new = (made(**settings, device="meta") for made in (kind, target))
     own = set(dir(layer)) - set(dir(old))
     if clash := sorted(own & set(dir(new))):

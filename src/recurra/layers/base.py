@@ -91,25 +91,36 @@ class Layer(nn.Module, abc.ABC):
         Args:
             inputs: see :mod:`recurra.layers.base`; a named tuple of any of these for a cell that
                 reads several things.
-            state: what an earlier call returned; the initial state if None.
+            state: what an earlier call returned; the initial state if None. A bidirectional layer
+                cannot go on from an earlier call: for it, a pair of what each direction begins
+                from, its own initial state where that is None.
             context: a named tuple of ``[batch, ...]`` tensors, offered to every cell.
             lengths: whole numbers ``[batch]``, beside tensors only.
             resets: bool ``[time, batch]``, True at the first step of a new sequence.
 
         Raises:
-            ShapeError: something does not fit, lengths beside a PaddedSequence, or a state for a
-                layer that is not causal.
+            ShapeError: something does not fit, lengths beside a PaddedSequence, or a state to go on
+                from for a layer that is not causal.
         """
-        if state is not None and not self.causal:
-            raise ShapeError(
-                f"state: {type(self).__name__} is not causal (it reads from the end), so there is "
-                "no state to go on from. Leave state out, or use a layer that runs forward only."
-            )
+        if state is not None:
+            self.check_start(state)
         values, lengths, padded = _read(inputs, lengths)
         result = self.through_time(values, lengths, state, context, resets)
         if not padded:
             return result
         return result._replace(outputs=PaddedSequence(result.outputs, lengths))
+
+    def check_start(self, state: Tree) -> None:
+        """Refuse a state that this layer cannot begin from.
+
+        Raises:
+            ShapeError: the layer is not causal, so that nothing can be carried on.
+        """
+        if not self.causal:
+            raise ShapeError(
+                f"state: {type(self).__name__} is not causal (it reads from the end), so there is "
+                "no state to go on from. Leave state out, or use a layer that runs forward only."
+            )
 
     def frozen(self, batch: int = 1, context: Tree = None) -> Session:
         """This layer as it is now, in evaluation, as a stream that runs without PyTorch.

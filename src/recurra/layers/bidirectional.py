@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra.cells.base import Cell
-from recurra.errors import SettingError
+from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.recurrent import Recurrent
 from recurra.lengths import last_step
 from recurra.states import Tree
 
 __all__ = ["Bidirectional"]
+
+
+class Ends(NamedTuple):
+    """Where both directions ended; as a type of its own, so that it is not taken for a start.
+
+    Args:
+        ahead: at each row's own last step.
+        behind: at its first.
+    """
+
+    ahead: Tree
+    behind: Tree
 
 
 class Bidirectional(Layer):
@@ -75,6 +87,24 @@ class Bidirectional(Layer):
         """A pair, forward and backward."""
         return self.forward_layer.initial_state(batch), self.backward_layer.initial_state(batch)
 
+    def check_start(self, state: Tree) -> None:
+        """Take a pair of what the directions begin from, and nothing that an earlier call gave.
+
+        Raises:
+            ShapeError: something else.
+        """
+        if isinstance(state, Ends):
+            raise ShapeError(
+                "state: Bidirectional is not causal (it reads from the end), so there is no state "
+                "to go on from. What an earlier call gave is where its directions ended; to begin "
+                "from it, say so with a plain pair: tuple(state)."
+            )
+        if type(state) is not tuple or len(state) != 2:
+            raise ShapeError(
+                "state of Bidirectional: expected a pair, what the forward direction begins from "
+                f"and what the backward one does, got {type(state).__name__}."
+            )
+
     def through_time(
         self,
         inputs: Tree,
@@ -90,7 +120,7 @@ class Bidirectional(Layer):
         return LayerOutput(
             self._merged(ahead.outputs, behind.outputs),
             self._merged(ahead.last, behind.last),
-            (ahead.state, behind.state),
+            Ends(ahead.state, behind.state),
         )
 
     def _merged(self, ahead: Tensor, behind: Tensor) -> Tensor:

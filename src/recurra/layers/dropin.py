@@ -21,6 +21,8 @@ rows give an empty output and hx back, where torch.nn raises.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -51,6 +53,7 @@ class RNN(RNNBase):
         batch_first: whether tensors are ``[batch, time, ...]``.
         dropout: rate of dropout between layers, 0 to 1, in training only.
         bidirectional: whether each layer also reads every row from its end.
+        proj_size: 0: only an LSTM has a projection.
         device: where the parameters live.
         dtype: their type.
         backend: forces a backend of :func:`recurra.engine.run`; None chooses.
@@ -81,18 +84,14 @@ class RNN(RNNBase):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
         device: torch.device | str | int | None = None,
         dtype: torch.dtype | None = None,
         *,
         backend: BackendName | None = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise SettingError(
-                f"nonlinearity: no {nonlinearity!r}; {nearest(str(nonlinearity), ['relu', 'tanh'])}"
-            )
         self.nonlinearity = nonlinearity
         super().__init__(
-            f"RNN_{nonlinearity.upper()}",
             input_size,
             hidden_size,
             num_layers,
@@ -100,11 +99,25 @@ class RNN(RNNBase):
             batch_first,
             dropout,
             bidirectional,
-            0,
+            proj_size,
             device,
             dtype,
             backend=backend,
         )
+
+    @property
+    def mode(self) -> str:
+        """Torch's name of the nonlinearity: ``"RNN_TANH"`` or ``"RNN_RELU"``."""
+        return f"RNN_{self.nonlinearity.upper()}"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "mode":
+            name, value = "nonlinearity", str(value).removeprefix("RNN_").lower()
+        if name == "nonlinearity" and value not in ("tanh", "relu"):
+            raise SettingError(f"nonlinearity: no {value!r}; {nearest(value, ['relu', 'tanh'])}")
+        super().__setattr__(name, value)
+        if name == "nonlinearity" and "_cells" in self.__dict__:
+            self._cells = self._make_cells()
 
     def _make_cell(self, input_size: int) -> AffineCell:
         return ElmanCell(input_size, self.hidden_size, activation=self.nonlinearity, bias=self.bias)
@@ -155,37 +168,8 @@ class LSTM(RNNBase):
         (torch.Size([5, 3, 32]), torch.Size([2, 3, 16]))
     """
 
+    mode = "LSTM"
     _state = LSTMState
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        proj_size: int = 0,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        backend: BackendName | None = None,
-    ) -> None:
-        super().__init__(
-            "LSTM",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            proj_size,
-            device,
-            dtype,
-            backend=backend,
-        )
 
     def _make_cell(self, input_size: int) -> AffineCell:
         if not self.proj_size:
@@ -217,6 +201,7 @@ class GRU(RNNBase):
         batch_first: whether tensors are ``[batch, time, ...]``.
         dropout: rate of dropout between layers, 0 to 1, in training only.
         bidirectional: whether each layer also reads every row from its end.
+        proj_size: 0: only an LSTM has a projection.
         device: where the parameters live.
         dtype: their type.
         backend: forces a backend of :func:`recurra.engine.run`; None chooses.
@@ -237,34 +222,7 @@ class GRU(RNNBase):
         (torch.Size([3, 5, 16]), torch.Size([1, 3, 16]))
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        device: torch.device | str | int | None = None,
-        dtype: torch.dtype | None = None,
-        *,
-        backend: BackendName | None = None,
-    ) -> None:
-        super().__init__(
-            "GRU",
-            input_size,
-            hidden_size,
-            num_layers,
-            bias,
-            batch_first,
-            dropout,
-            bidirectional,
-            0,
-            device,
-            dtype,
-            backend=backend,
-        )
+    mode = "GRU"
 
     def _make_cell(self, input_size: int) -> AffineCell:
         return GRUCell(input_size, self.hidden_size, bias=self.bias)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import abc
 import math
-import warnings
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
@@ -16,11 +14,25 @@ from recurra.cells import AffineCell, Cell, HiddenState
 from recurra.engine import BackendName, run
 from recurra.engine.backends.choose import check_backend
 from recurra.engine.freeze import freeze
-from recurra.errors import SettingError, ShapeError, dtype_name
-from recurra.layers.packed import Rows, ordered, packed_data, unpacked
-from recurra.lengths import check_lengths
+from recurra.errors import (
+    InputTypeError,
+    SettingError,
+    ShapeError,
+    dtype_name,
+)
+from recurra.layers.dropin_input import Reader
+from recurra.layers.dropin_settings import (
+    SETTINGS,
+    changed_setting,
+    check_direction,
+    check_dropout,
+    check_dtype,
+    check_projection,
+    warn_of_dropout,
+)
+from recurra.layers.packed import Rows, ordered, packed_data
 from recurra.sequences import PaddedSequence
-from recurra.settings import check_flag, check_number, check_size
+from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 from recurra_runtime import Session
 
@@ -35,8 +47,10 @@ class RNNBase(nn.Module, abc.ABC):
     at every call. So whatever changes a parameter or stands in for it is what the call uses:
     ``torch.func.functional_call``, parametrizations, ``load_state_dict(assign=True)``, ``.data``.
 
+    A layer that is made may get another ``batch_first``, ``dropout`` and ``backend``, and an RNN
+    another ``nonlinearity``; what its weights hang on stays as it is.
+
     Args:
-        mode: torch's name of the kind: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"LSTM"`` or ``"GRU"``.
         input_size: as of :class:`recurra.LSTM`, and so are the other arguments.
 
     Raises:
@@ -51,7 +65,6 @@ class RNNBase(nn.Module, abc.ABC):
 
     def __init__(
         self,
-        mode: str,
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
@@ -66,20 +79,17 @@ class RNNBase(nn.Module, abc.ABC):
         backend: BackendName | None = None,
     ) -> None:
         super().__init__()
-        self.mode = mode
         self.input_size = check_size("input_size", input_size)
         self.hidden_size = check_size("hidden_size", hidden_size)
         self.num_layers = check_size("num_layers", num_layers)
         self.bias = check_flag("bias", bias)
         self.batch_first = check_flag("batch_first", batch_first)
-        self.dropout = _check_dropout(dropout, self.num_layers)
-        self.bidirectional = check_flag("bidirectional", bidirectional)
-        self.proj_size = check_size("proj_size", proj_size, 0)
-        if self.proj_size >= self.hidden_size:
-            raise SettingError(
-                f"proj_size: expected less than hidden_size ({hidden_size}), got {proj_size}. "
-                "A projection makes h narrower; 0 is none."
-            )
+        self.dropout = check_dropout(dropout)
+        self.bidirectional = check_direction(bidirectional)
+        self.proj_size = check_projection(self.mode, proj_size, self.hidden_size)
+        check_dtype(dtype)
+        made_here = type(self).__init__ is RNNBase.__init__
+        warn_of_dropout(self.dropout, self.num_layers, 3 if made_here else 4)
         check_backend(backend)
         self.backend = backend
         self._cells = self._make_cells()
@@ -93,6 +103,16 @@ class RNNBase(nn.Module, abc.ABC):
         self.reset_parameters()
 
     # ---- what it is made of --------------------------------------------------------------------
+
+    @property
+    @abc.abstractmethod
+    def mode(self) -> str:
+        """Torch's name of the kind: ``"RNN_TANH"``, ``"RNN_RELU"``, ``"LSTM"`` or ``"GRU"``."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in SETTINGS and "_cells" in self.__dict__:
+            value = changed_setting(self, name, value)
+        super().__setattr__(name, value)
 
     @abc.abstractmethod
     def _make_cell(self, input_size: int) -> AffineCell:
@@ -245,10 +265,12 @@ class RNNBase(nn.Module, abc.ABC):
             ShapeError: something does not fit; the message names it.
             BackendError: the backend that was forced cannot run this call.
         """
-        rows = self._read(input, lengths)
+        reader = Reader(type(self).__name__, self.input_size, self.batch_first)
+        rows = reader.rows(input, lengths)
         tensors = self._tensors()
+        self._check_weight(tensors[0]["input_weight"])
         starts = self._starts(hx, rows, tensors[0]["input_weight"])
-        resets = self._read_resets(resets, rows)
+        resets = reader.resets(resets, rows)
         values = rows.values
         ends, every = [], []
         for layer in range(self.num_layers):
@@ -303,7 +325,7 @@ class RNNBase(nn.Module, abc.ABC):
             return outputs.flatten(0, 1), tuple(leaf.transpose(0, 1) for leaf in ends)
 
         weight = self._tensors()[0]["input_weight"]
-        widths = [self.output_size, *([self.hidden_size] if self.mode == "LSTM" else [])]
+        widths = [self.output_size, self.hidden_size][: len(self._state._fields)]
         initial = tuple(weight.new_zeros(1, self.num_layers, width) for width in widths)
         return Session(freeze(self, step, weight.new_zeros(1, self.input_size), initial), batch)
 
@@ -330,55 +352,12 @@ class RNNBase(nn.Module, abc.ABC):
 
     # ---- what goes in --------------------------------------------------------------------------
 
-    def _read(self, given: Any, lengths: Any) -> Rows:
-        """An input of any form."""
-        name = type(self).__name__
-        if isinstance(given, list):
-            given = PaddedSequence.from_list(given)
-        elif isinstance(given, np.ndarray):
-            given = torch.as_tensor(given)
-        elif isinstance(given, Tensor) and given.is_nested:
-            given = PaddedSequence.from_nested(given)
-        if isinstance(given, PaddedSequence | PackedSequence) and lengths is not None:
+    def _check_weight(self, weight: Tensor) -> None:
+        if weight.is_complex():
             raise ShapeError(
-                f"lengths: given beside a {type(given).__name__}, which has its own; leave out."
-            )
-        if isinstance(given, PackedSequence):
-            self._check_width(given.data, "a PackedSequence with data [elements, {}]")
-            return unpacked(given)
-        if isinstance(given, PaddedSequence):
-            self._check_width(given.values, "a PaddedSequence with values [time, batch, {}]")
-            return Rows("padded", given.values, given.lengths)
-        if not isinstance(given, Tensor):
-            raise ShapeError(
-                f"input of {name}: expected a tensor, a PackedSequence, a PaddedSequence or a list "
-                f"of rows, got {type(given).__name__}."
-            )
-        axes = "batch, time" if self.batch_first else "time, batch"
-        one_row = given.dim() == 2
-        self._check_width(given, "[time, {}] for one row" if one_row else f"[{axes}, {{}}]")
-        if one_row:
-            if lengths is not None:
-                raise ShapeError(
-                    "lengths: given beside one row, which has no batch axis. Cut the row, or add "
-                    f"the axis: [{axes}, {self.input_size}]."
-                )
-            return Rows("one row", given.unsqueeze(1))
-        values = given.transpose(0, 1) if self.batch_first else given
-        if lengths is not None:
-            try:
-                lengths = check_lengths(lengths, values.shape[0], values.shape[1], values.device)
-            except ShapeError as problem:
-                way = f"This {name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
-                raise ShapeError(f"{problem} {way}") from None
-        return Rows("tensor", values, lengths)
-
-    def _check_width(self, values: Tensor, expected: str) -> None:
-        """Are there as many axes as ``expected`` tells, and is the last one i wide?"""
-        if values.dim() != expected.count(",") + 1 or values.shape[-1] != self.input_size:
-            raise ShapeError(
-                f"input of {type(self).__name__}: expected {expected.format(self.input_size)}, got "
-                f"{list(values.shape)}."
+                f"weights of {type(self).__name__}: expected real numbers, got "
+                f"{dtype_name(weight.dtype)}. Convert the layer, for example with "
+                ".to(torch.float32)."
             )
 
     def _starts(self, hx: Any, rows: Rows, weight: Tensor) -> list[Tree]:
@@ -391,7 +370,7 @@ class RNNBase(nn.Module, abc.ABC):
             wanted = (
                 "one tensor" if len(fields) == 1 else f"a pair of tensors ({', '.join(fields)})"
             )
-            raise ShapeError(
+            raise InputTypeError(
                 f"hx of {type(self).__name__}: expected {wanted}, got "
                 f"({', '.join(type(leaf).__name__ for leaf in given)}). "
                 "Pass the state that an earlier call returned."
@@ -429,25 +408,6 @@ class RNNBase(nn.Module, abc.ABC):
                 f"for example {field}.to({weight.dtype})."
             )
 
-    def _read_resets(self, resets: Any, rows: Rows) -> Tensor | None:
-        """Resets ``[time, batch]``, in the order of the rows."""
-        if resets is None:
-            return None
-        resets = torch.as_tensor(resets, device=rows.values.device)
-        sizes = dict(zip(("time", "batch"), rows.values.shape[:2], strict=True))
-        turned = rows.form == "tensor" and self.batch_first
-        axes = ["time"] if rows.form == "one row" else ["time", "batch"]
-        expected = {axis: sizes[axis] for axis in (axes[::-1] if turned else axes)}
-        if resets.dtype != torch.bool or list(resets.shape) != list(expected.values()):
-            wanted = ", ".join(f"{axis}={size}" for axis, size in expected.items())
-            got = f"{dtype_name(resets.dtype)} {list(resets.shape)}"
-            raise ShapeError(
-                f"resets of {type(self).__name__}: expected bool [{wanted}], got {got}."
-            )
-        resets = resets.unsqueeze(1) if rows.form == "one row" else resets
-        resets = resets.transpose(0, 1) if turned else resets
-        return ordered(resets, 1, rows.packed and rows.packed.sorted_indices)
-
     # ---- what comes out ------------------------------------------------------------------------
 
     def _given_back(self, values: Tensor, rows: Rows) -> Any:
@@ -474,17 +434,3 @@ class RNNBase(nn.Module, abc.ABC):
                 leaf = ordered(leaf, batch_axis, rows.packed and rows.packed.unsorted_indices)
             joined.append(leaf)
         return joined[0] if len(joined) == 1 else tuple(joined)
-
-
-def _check_dropout(rate: Any, layers: int) -> float:
-    """Torch's range, which has its end in it, and torch's warning."""
-    checked = check_number("dropout", rate)
-    if not 0 <= checked <= 1:
-        raise SettingError(f"dropout: expected 0 to 1, the share left out, got {rate!r}")
-    if checked and layers == 1:
-        warnings.warn(
-            "dropout stands between layers, so with num_layers=1 there is none: got "
-            f"dropout={rate!r}. Leave it out, or use more layers.",
-            stacklevel=4,  # who made the layer
-        )
-    return checked

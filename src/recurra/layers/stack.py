@@ -78,6 +78,22 @@ class Stack(Layer):
         """A tuple, one state for each layer."""
         return tuple(layer.initial_state(batch) for layer in self._each())
 
+    def check_start(self, state: Tree) -> None:
+        """Take a tuple, what each layer can begin from; None is a layer's own initial state.
+
+        Raises:
+            ShapeError: something else.
+        """
+        layers = self._each()
+        if not isinstance(state, tuple) or len(state) != len(layers):
+            raise ShapeError(
+                f"state of Stack: expected a tuple of {len(layers)} states, one a layer, got "
+                f"{type(state).__name__}. Pass the state that an earlier call returned."
+            )
+        for layer, part in zip(layers, state, strict=True):
+            if part is not None:
+                layer.check_start(part)
+
     def through_time(
         self,
         inputs: Tree,
@@ -89,11 +105,6 @@ class Stack(Layer):
         """Layer by layer."""
         layers = self._each()
         carried = (None,) * len(layers) if state is None else state
-        if not isinstance(carried, tuple) or len(carried) != len(layers):
-            raise ShapeError(
-                f"state of Stack: expected a tuple of {len(layers)} states, one a layer, got "
-                f"{type(state).__name__}. Pass the state that an earlier call returned."
-            )
         ends, last = [], None
         for number, (layer, start) in enumerate(zip(layers, carried, strict=True)):
             if number:

@@ -19,8 +19,6 @@ __all__ = ["Projection", "TokenEmbedding"]
 class TokenEmbedding(nn.Module):
     """One vector for each symbol of a vocabulary, with dropout.
 
-    Vectors start normal with deviation 0.1.
-
     Args:
         vocabulary_size: number of symbols v.
         embedding_size: width e of a vector.
@@ -28,6 +26,8 @@ class TokenEmbedding(nn.Module):
         word_dropout: rate at which symbols have no vector at all, in training only; the same ones
             in all of a call (Gal & Ghahramani 2016).
         held: whether dropout leaves out the same elements at every step of a row.
+        deviation: of the normal numbers that vectors start with; unless told that of
+            ``torch.nn.Embedding``.
 
     Raises:
         SettingError: a rate out of range.
@@ -41,6 +41,7 @@ class TokenEmbedding(nn.Module):
         dropout: float = 0.0,
         word_dropout: float = 0.0,
         held: bool = False,
+        deviation: float = 1.0,
     ) -> None:
         super().__init__()
         self.input_size = check_size("vocabulary_size", vocabulary_size)
@@ -49,7 +50,7 @@ class TokenEmbedding(nn.Module):
         self.word_dropout = check_rate("word_dropout", word_dropout)
         self.held = check_flag("held", held)
         self.weight = nn.Parameter(torch.empty(vocabulary_size, embedding_size))
-        nn.init.normal_(self.weight, std=0.1)
+        nn.init.normal_(self.weight, std=deviation)
 
     def forward(self, ids: Any) -> Any:
         """``[time, batch]`` ids, a tensor or a PaddedSequence, to ``[time, batch, e]``.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, cast
 
 import pydantic
 import torch
@@ -18,9 +19,14 @@ from recurra.models.base import Model
 from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
-from recurra_runtime.vocabulary import UNKNOWN
+from recurra_runtime.vocabulary import START, UNKNOWN
 
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
+
+_NEVER = -30.0  # the score of what is never predicted
+# How far vectors of symbols spread at first. Small ones hide from the layers what they read; but
+# where scores are made of them, large ones would begin as large scores at random.
+_SPREAD, _SPREAD_TIED = 1.0, 0.1
 
 
 class LanguageModelSettings(pydantic.BaseModel):
@@ -135,7 +141,10 @@ class LanguageModel(Model):
             )
         }
         size = config.condition_size
-        conditions = [TokenEmbedding(values, size) for values in config.conditions.values()]
+        spread = _SPREAD_TIED if config.tied else _SPREAD
+        conditions = [
+            TokenEmbedding(values, size, deviation=spread) for values in config.conditions.values()
+        ]
         for condition in conditions:  # no label of the training text: it says nothing
             nn.init.zeros_(condition.weight[UNKNOWN])
         layers: list[Recurrent] = []
@@ -158,6 +167,7 @@ class LanguageModel(Model):
             dropout=rates["input"],
             word_dropout=config.dropout_word,
             held=config.held,
+            deviation=spread,
         )
         encoder = TokenEncoder(embedding, stack, conditions)
         head = LabelsHead(
@@ -179,6 +189,19 @@ class LanguageModel(Model):
     def conditions(self) -> tuple[str, ...]:
         """Names of what is given beside every symbol, in the order of their ids."""
         return tuple(self.config.conditions)
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Begin with what symbols' frequencies alone say: ``LabelsHead.starts_at`` tells why.
+
+        The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
+
+        Args:
+            counts: how often each symbol is predicted in the training text.
+        """
+        head = cast(LabelsHead, self.head)
+        head.starts_at(counts)
+        head.projection.bias[START] = _NEVER
 
     def start(
         self, batch: int, given: Tensor | None = None, context: Tree = None

@@ -85,13 +85,18 @@ class ClozeAnswer:
 
 
 def answer_cloze(
-    model: TextModel, questions: Iterable[Cloze], *, given: Mapping[str, str] | None = None
+    model: TextModel,
+    questions: Iterable[Cloze],
+    *,
+    end: bool = True,
+    given: Mapping[str, str] | None = None,
 ) -> Iterator[ClozeAnswer]:
     """Fill gaps.
 
     Args:
         model: what gives the probabilities.
         questions: read as they are needed.
+        end: whether the end of a sentence counts, as of :func:`score_lines`.
         given: condition -> label, for all questions.
 
     Yields:
@@ -102,15 +107,15 @@ def answer_cloze(
         DataError: a label that the model does not know.
     """
     model.start(1, given)
-    return _answers(model, iter(questions), given)
+    return _answers(model, iter(questions), end, given)
 
 
 def _answers(
-    model: TextModel, questions: Iterator[Cloze], given: Mapping[str, str] | None
+    model: TextModel, questions: Iterator[Cloze], end: bool, given: Mapping[str, str] | None
 ) -> Iterator[ClozeAnswer]:
     while block := list(itertools.islice(questions, _AHEAD)):
         sentences = [sentence for question in block for sentence in question.sentences]
-        scores = score_lines(model, sentences, given=given)
+        scores = score_lines(model, sentences, end=end, given=given)
         for question in block:
             ours = list(itertools.islice(scores, len(question.choices)))
             # Sentences of the same symbols may stand in groups of their own and be rounded apart.

@@ -74,10 +74,15 @@ class PredictiveText:
     def __init__(self, model: TextModel, *, given: Mapping[str, str] | None = None) -> None:
         self.model, self.text = model, ""
         self._pieces = model.pieces
-        self._settled = read(model.model, [[START]], model.start(1, given))
+        self._settled = read(model.model, [self._before()], model.start(1, given))
         self._now = self._settled  # before the prefix
         self._spellings: dict[tuple[bytes, bool], tuple[Tensor, Tensor, Tensor]] = {}
         self._open = self._prefix = ""  # the end of the text that is not settled; not read
+
+    def _before(self) -> list[int]:
+        """What is read before the text: a line begins where another has ended."""
+        mark = self.model.line_break
+        return [START] if mark is None else [START, mark]
 
     def type(self, text: str) -> None:
         """Go on typing."""

@@ -93,14 +93,16 @@ def score_lines(
 ) -> Iterator[LineScore]:
     r"""Score lines, each a document of its own.
 
-    .. math:: \log p(s_1 \dots s_n) = \sum_{t=1}^{n+1} \log p(s_t \mid s_1 \dots s_{t-1})
+    .. math:: \log p(s_1 \dots s_n) = \sum_{t=1}^{n+1} \log p(s_t \mid s_0 \dots s_{t-1})
 
-    where :math:`s_{n+1}` is the end symbol, so that the probabilities of all lines sum to 1.
+    where :math:`s_{n+1}` is the end symbol, so that the probabilities of all lines sum to 1. With a
+    vocabulary of words in which line ends are a word, that one is :math:`s_{n+1}`, and it is
+    :math:`s_0` too: what is scored is a line between two others.
 
     Args:
         model: what gives the probabilities.
         lines: read as they are needed: some hundred at a time are held.
-        end: whether the end symbol counts.
+        end: whether the end counts.
         given: condition -> label, for all lines.
         rows: lines beside each other; those of like length are put together.
 
@@ -141,14 +143,21 @@ def _score(
 ) -> list[LineScore]:
     documents = [model.vocabulary.encode(line) for line in lines]
     if isinstance(model.model, NGram):
-        scored = [model.model.score(ids) for ids in documents]
-        sums = [float((each if end else each[: len(each) - 1]).sum()) for each in scored]
+        sums = [_of_ngram(model.model, ids, model.line_break, end) for ids in documents]
     else:
         sums = _by_steps(model, documents, end, given, rows)
     return [
         LineScore(line, total, len(ids) + end, int((ids == UNKNOWN).sum()))
         for line, total, ids in zip(lines, sums, documents, strict=True)
     ]
+
+
+def _of_ngram(model: NGram, ids: Ids, mark: int | None, end: bool) -> float:
+    if mark is None:
+        scores = model.score(ids)
+    else:
+        scores = model.score(np.concatenate([[mark], ids, [mark]]))[1:-1]
+    return float((scores if end else scores[: len(scores) - 1]).sum())
 
 
 @torch.no_grad()
@@ -177,15 +186,18 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
     assert isinstance(model.model, LanguageModel)
+    place, mark = next(model.model.parameters()).device, model.line_break
+    if mark is not None:
+        _, state = model.model.steps(torch.full((1, len(documents)), START, device=place), state)
     lengths = np.array([len(ids) + end for ids in documents])
-    stream = np.full((max(lengths.max(), 1) + 1, len(documents)), END)
-    stream[0] = START
+    stream = np.full((max(lengths.max(), 1) + 1, len(documents)), END if mark is None else mark)
+    stream[0] = START if mark is None else mark
     for row, ids in enumerate(documents):
         stream[1 : len(ids) + 1, row] = ids
     symbols = torch.from_numpy(stream)
     totals = torch.zeros(len(documents), dtype=torch.float64)
     valid = torch.from_numpy(lengths) > torch.arange(len(stream) - 1)[:, None]
-    time, alive, place = 0, len(documents), next(model.model.parameters()).device
+    time, alive = 0, len(documents)
     while time < lengths.max():
         going = int((lengths > time).sum())
         if going < alive:

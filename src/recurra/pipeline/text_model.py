@@ -51,6 +51,13 @@ class TextModel:
         """What each symbol can be in a word and a line."""
         return Pieces(self.vocabulary)
 
+    @property
+    def line_break(self) -> int | None:
+        """The symbol that parts lines, where line ends are words; else a line is a document."""
+        if isinstance(self.vocabulary, WordVocabulary) and self.vocabulary.normalizer.mark == "\n":
+            return int(self.vocabulary.encode("\n")[0])
+        return None
+
     def start(self, batch: int, given: Mapping[str, str] | None = None) -> Tree:
         """The state before the start symbol, of rows that all have the same conditions.
 

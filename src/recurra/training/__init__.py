@@ -1,7 +1,7 @@
 """From a recipe and data to a run."""
 
 from recurra.training.corpus import Corpus, CorpusPart, Source, open_source, prepare
-from recurra.training.evaluation import Evaluation, compare, evaluate
+from recurra.training.evaluation import Evaluation, evaluate
 from recurra.training.language import (
     Report,
     Trained,
@@ -10,7 +10,7 @@ from recurra.training.language import (
     run_source,
     train_language_model,
 )
-from recurra.training.loop import Progress, Training, fit
+from recurra.training.loop import Progress, Training
 from recurra.training.recipe import (
     DataSettings,
     Recipe,
@@ -34,10 +34,8 @@ __all__ = [
     "Trained",
     "Training",
     "TrainingSettings",
-    "compare",
     "data_settings",
     "evaluate",
-    "fit",
     "load_recipe",
     "open_source",
     "prepare",

@@ -35,7 +35,7 @@ from recurra.data import (
 )
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 from recurra.training.recipe import DataSettings, TrainingSettings
-from recurra_runtime.vocabulary import RESERVED, Ids, MissingLibraryError
+from recurra_runtime.vocabulary import END, RESERVED, START, Ids, MissingLibraryError
 
 __all__ = ["Corpus", "CorpusPart", "Source", "as_documents", "label_of", "open_source", "prepare"]
 
@@ -44,6 +44,7 @@ Source = Documents | Sequence[str] | Sequence[Document]
 
 _BYTE_PAIRS = 8000
 _LONGEST = 100_000  # symbols between which gradients flow; a thousand times what text needs
+_CHUNK = 1 << 24
 _TEXT, _LETTER = "text", "first_letter"
 
 
@@ -70,6 +71,14 @@ class CorpusPart:
         """The documents, in memory."""
         return documents_of(self.ids, limit=limit)
 
+    def counts(self, size: int) -> Ids:
+        """How often each of ``size`` ids is predicted; the text is read in chunks."""
+        found = np.zeros(size, np.int64)
+        for place in range(1, len(self.ids), _CHUNK):
+            found += np.bincount(self.ids[place : place + _CHUNK], minlength=size)
+        found[END], found[START] = found[START], 0  # one stands where the next document begins
+        return found
+
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
@@ -81,6 +90,7 @@ class Corpus:
         labels: vocabularies of the conditions, by name.
         fingerprint: tells these documents, in this order, from any others.
         characters: of all documents.
+        blank: lines, rows and files without text, which were left out.
     """
 
     parts: dict[PartName, CorpusPart]
@@ -88,6 +98,7 @@ class Corpus:
     labels: dict[str, LabelVocabulary]
     fingerprint: str
     characters: int
+    blank: int = 0
 
     @property
     def vocabularies(self) -> dict[str, Vocabulary]:
@@ -130,6 +141,8 @@ def open_source(path: str | Path, data: DataSettings) -> Documents:
         encoding=data.encoding,
         gutenberg=data.gutenberg,
         pieces=pieces,
+        separator=data.separator,
+        nul=data.vocabulary == "bytes",
     )
 
 
@@ -178,6 +191,7 @@ def prepare(
     if _LETTER in data.conditions:
         documents = _lettered(documents)
     lengths, fingerprint = _count(documents, data)
+    blank = source.blank if isinstance(source, Documents) else 0
 
     def part(name: PartName) -> Iterator[Document]:
         divided = divide(
@@ -203,7 +217,7 @@ def prepare(
         if characters > 10_000_000:
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
-    return Corpus(parts, vocabulary, labels, fingerprint, characters)
+    return Corpus(parts, vocabulary, labels, fingerprint, characters, blank)
 
 
 def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[int]:

@@ -15,9 +15,9 @@ from recurra.data import document_batches, whole
 from recurra.errors import ArtifactError
 from recurra.models import Model, NGram
 from recurra.training.corpus import Source, as_documents, condition_ids
-from recurra_runtime.vocabulary import UNKNOWN, Ids, Vocabulary
+from recurra_runtime.vocabulary import UNKNOWN, Ids
 
-__all__ = ["Evaluation", "compare", "compare_encoded", "evaluate"]
+__all__ = ["Evaluation", "compare_encoded", "evaluate"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +50,11 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """Exp of nats per predicted symbol."""
-        return math.exp(min(self.nats / max(self.symbols, 1), 700))
+        """Exp of nats per predicted symbol; infinite where that is beyond all numbers."""
+        try:
+            return math.exp(self.nats / max(self.symbols, 1))
+        except OverflowError:
+            return math.inf
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
@@ -95,19 +98,6 @@ def evaluate(path: str | Path, source: Source, *, which: str = "best") -> list[E
         characters += len(document.text)
         given.append(condition_ids(document, labels))
     return compare_encoded(models, documents, characters, np.array(given) if conditions else None)
-
-
-def compare(
-    models: Mapping[str, Model | NGram], vocabulary: Vocabulary, texts: Sequence[str]
-) -> list[Evaluation]:
-    """Score models on the same texts with the same symbols.
-
-    Args:
-        models: by name.
-        vocabulary: of all of them.
-        texts: documents; each is predicted from its start symbol to its end symbol.
-    """
-    return compare_encoded(models, list(map(vocabulary.encode, texts)), sum(map(len, texts)))
 
 
 def compare_encoded(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -17,6 +18,7 @@ from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.loop import Progress, Training
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
+from recurra.training.verdict import Losses, verdict
 
 __all__ = ["Keeper", "Ready", "Report", "tensorboard_writer"]
 
@@ -28,12 +30,14 @@ class Report:
     Args:
         message: a sentence at a turning point, or None.
         progress: after a step, or None.
+        left: seconds to the last step after this one, evaluations included, or None.
         validation: nats per symbol on the validation text where it has just been scored, or None.
     """
 
     message: str | None = None
     progress: Progress | None = None
     validation: float | None = None
+    left: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +48,13 @@ class Ready:
         corpus: all of it.
         batches: of the training text.
         validation: gives groups of windows of the validation text; None where there is none.
+        scored: how many symbols they have.
     """
 
     corpus: Corpus
     batches: Batches
     validation: Callable[[], Iterable[Iterable[Batch]]] | None
+    scored: int = 0
 
 
 class Keeper:
@@ -75,6 +81,8 @@ class Keeper:
         self.since = 0  # evaluations without a better one
         self.values: list[float] = []  # of all evaluations so far
         self.losses: list[float] = []  # since the last evaluation
+        self.late = 0.0  # their mean at the last one
+        self.took: float | None = None  # seconds of the last evaluation
         self._board: Any = None
 
     def __enter__(self) -> Self:
@@ -92,14 +100,14 @@ class Keeper:
         """Go on from what :meth:`_save` kept."""
         self.best, self.since = facts["best"], int(facts["since"])
         self.chosen = str(facts["chosen"])
+        self.late = float(facts["late"])
         self.losses = [float(loss) for loss in facts["losses"]]
         self.values = [float(value) for value in facts["values"]]
 
     def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
         """After a step."""
         self.losses.append(done.loss)
-        every = max(1, -(-done.steps // self.training.settings.evaluations))
-        due = done.step % every == 0 or done.step == done.steps
+        due = done.step % self._every == 0 or done.step == done.steps
         stop = asked and done.step < done.steps
         value = None
         if due:
@@ -108,8 +116,20 @@ class Keeper:
         elif stop:
             self._check_weights(done)
             self._save(best=self.best is None)
-        self.report(Report(progress=done, validation=value))
+        self.report(Report(progress=done, validation=value, left=self._left(done)))
         return "interrupted" if stop else "on"
+
+    @property
+    def _every(self) -> int:
+        """Steps between two evaluations."""
+        return max(1, -(-self.training.steps // self.training.settings.evaluations))
+
+    def _left(self, done: Progress) -> float:
+        """Seconds to the last step: those of the steps, and of the evaluations still to come."""
+        steps, rate = done.steps - done.step, max(done.rate, 1e-9)
+        evaluations = -(-done.steps // self._every) - done.step // self._every
+        one = self.ready.scored / rate if self.took is None else self.took  # no backward pass
+        return done.symbols / done.step * steps / rate + (one * evaluations if steps else 0.0)
 
     def stale(self) -> bool:
         """Whether it is time for an early stop."""
@@ -126,9 +146,10 @@ class Keeper:
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""
-        with self.training.averaged():
-            value = self._validate()
-        mean = sum(self.losses) / len(self.losses)
+        began = time.perf_counter()
+        value = self._validate()
+        self.took = time.perf_counter() - began
+        self.late = mean = sum(self.losses) / len(self.losses)
         # Without a validation text there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         best = value is None or self.best is None or value < self.best
@@ -167,52 +188,38 @@ class Keeper:
             "since": self.since,
             "steps": self.training.steps,
             "losses": self.losses,
+            "late": self.late,
+            "scored": self.ready.scored,
             "values": self.values,
         }
-        with self.training.averaged():
-            self.run.checkpoint(
-                self.training.step,
-                self.training.model,
-                self.ready.corpus.vocabularies,
-                best=best,
-                training=(tensors, facts),
-            )
+        self.run.checkpoint(
+            self.training.step,
+            self.training.kept,
+            self.ready.corpus.vocabularies,
+            best=best,
+            training=(tensors, facts),
+        )
 
     def _validate(self) -> float | None:
         if self.ready.validation is None:
             return None
         value = None
         if processes().main:
-            total, count = self.training.model.score(self.ready.validation())
+            total, count = self.training.kept.score(self.ready.validation())
             value = total / max(count, 1)
         return cast(float, processes().broadcast(value))
 
     def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
-        """Whether the model fits too little, too much or well, in a sentence with its reasons."""
+        """Whether the model fits too little, too much or well, or came apart, in a sentence."""
         limit = evaluations[0].symbols
         part = self.ready.corpus.parts["training"]
         documents = part.documents(limit)
         given = None if part.given is None else part.given[: len(documents)]
         (seen,) = compare_encoded({"": best}, documents, 1, given)
         known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
-        facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
-        ngram = min((row.nats for row in evaluations[1:]), default=math.inf)
-        if not math.isfinite(known + held):
-            return f"It fits nothing ({facts}): a smaller training.learning_rate usually helps."
-        late = self.values[-2:]
-        if len(late) == 2 and late[1] < 0.99 * late[0]:
-            return f"It fits too little yet ({facts}) and was still improving: train for longer."
-        if held > 1.15 * known:
-            return (
-                f"It fits too much ({facts}): more text, more dropout or a smaller model would "
-                "help."
-            )
-        if evaluations[0].nats > ngram:
-            return (
-                f"It fits too little ({facts}): n-grams are better. Try a larger model, or train "
-                "for longer."
-            )
-        return f"It fits well ({facts})."
+        ngram = min((row.nats for row in evaluations[1:]), default=math.inf) / max(limit, 1)
+        uniform = math.log(len(self.ready.corpus.vocabulary) - 1)  # nobody predicts the start
+        return verdict(Losses(known, held, ngram, uniform, self.late, self.values))
 
 
 def _tensorboard(path: Path, step: int) -> Any:

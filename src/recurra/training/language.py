@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import nn
 
 from recurra import artifact
-from recurra.data import Buckets, PartName, Windows, document_batches
+from recurra.data import Batches, Buckets, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.heads import LabelsHead
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
 from recurra.sequences import Batch
-from recurra.training.corpus import Source, prepare
+from recurra.training.corpus import CorpusPart, Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import DataSettings, Recipe, changed, checked
+from recurra.training.recipe import (
+    DataSettings,
+    Recipe,
+    TrainingSettings,
+    changed,
+    checked,
+    without_effect,
+)
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids, Vocabulary
 
@@ -37,6 +43,8 @@ __all__ = [
 ]
 
 NGRAMS = {"bigram": 2, "5-gram": 5}
+_VALIDATED = 0.5  # symbols that all evaluations score, as a share of those that are trained on
+_LEAST_SCORED = 1000  # by an evaluation: fewer say too little
 _MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
 
 
@@ -84,12 +92,14 @@ def train_language_model(
     """
     _try_settings(recipe)
     report = report if processes().main else _silent
+    for told in without_effect(recipe):
+        report(Report(message=told))
     run = RunFolder(out)
     try:
         run.claim()
         # Killed while the text is read, it can go on as any other run.
         run.write_json("data.json", {"source": place, "blake2b": None})
-        run.write_json("recipe.json", recipe.model_dump())
+        run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
         run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
@@ -154,7 +164,7 @@ def _resume(
     report: Callable[[Report], None],
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
-    ready = _prepare(recipe, source, run, report)
+    ready = _prepare(recipe, source, run, report, last and last[1][1].get("scored"))
     told = _source(run)
     if told.get("blake2b") is None and last is None:  # it was killed before its text was read
         told["blake2b"] = ready.corpus.fingerprint
@@ -180,7 +190,7 @@ def _resume(
             ) from None
     _check_end(run, recipe, last, training.steps)
     run.rewind(training.step, keeper.chosen)
-    run.write_json("recipe.json", recipe.model_dump())
+    run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
     ngrams = artifact.read_ngrams(run.path) if last is not None else {}
@@ -261,7 +271,7 @@ def run_recipe(run: RunFolder) -> Recipe:
         ArtifactError: it is damaged.
     """
     try:
-        return checked(run.read_json("recipe.json"), str(run.path / "recipe.json"))
+        return checked(run.read_recipe(), str(run.path / "recipe.json"))
     except SettingError as problem:
         raise ArtifactError(f"{problem}.") from None
 
@@ -288,31 +298,50 @@ def _try_settings(recipe: Recipe) -> None:
 
 
 def _prepare(
-    recipe: Recipe, source: Source, run: RunFolder, report: Callable[[Report], None]
+    recipe: Recipe,
+    source: Source,
+    run: RunFolder,
+    report: Callable[[Report], None],
+    scored_before: int | None = None,
 ) -> Ready:
+    """The data of a training; one that goes on scores as much of the validation text as before."""
     data = recipe.data
     folder = run.path / DATA
     if not processes().main:  # each has files of its own
         folder /= str(processes().rank)
     corpus = prepare(source, data, folder, lambda said: report(Report(message=said)))
-    part = corpus.parts.get("validation")
-    if part is None:
-        validation = None
-    elif data.reading == "documents":
-        documents = part.documents()
+    batches = corpus.batches(data, recipe.training)
+    part, scored, validation = corpus.parts.get("validation"), 0, None
+    if part is not None:
+        scored = min(part.symbols, scored_before or _scored(recipe.training, batches))
+        validation = _validation(part, scored, data.reading)
+    return Ready(corpus, batches, validation, scored)
 
-        def validation() -> Iterable[Iterable[Batch]]:
-            return document_batches(documents, given=part.given)
-    else:
-        # A long text in several rows, which is many times faster than one; each is long enough that
-        # what its start costs does not change what is best. The test is scored exactly.
-        rows = max(1, min(32, part.symbols // 2048))
-        windows = Windows(part.ids, rows=rows, size=256, given=part.given)
 
-        def validation() -> Iterable[Iterable[Batch]]:
-            return [windows]
+def _scored(settings: TrainingSettings, batches: Batches) -> int:
+    """How many symbols of the validation text are scored each time, at most.
 
-    return Ready(corpus, corpus.batches(data, recipe.training), validation)
+    Where a training is short beside its validation text, scoring all of it would take most of the
+    time. A symbol that is scored costs about a third of one that is trained on.
+    """
+    trained = settings.symbols or math.ceil(settings.epochs * batches.symbols)
+    return max(_LEAST_SCORED, int(_VALIDATED * trained / settings.evaluations))
+
+
+def _validation(
+    part: CorpusPart, scored: int, reading: str
+) -> Callable[[], Iterable[Iterable[Batch]]]:
+    """Groups of windows that have so many symbols of a text, from all over it."""
+    if reading == "documents":
+        every = -(-part.symbols // scored)
+        documents = part.documents()[::every]
+        given = None if part.given is None else part.given[: part.header.documents : every]
+        return lambda: document_batches(documents, given=given)
+    # A long text in several rows, which is many times faster than one; each is long enough that
+    # what its start costs does not change what is best. The test is scored exactly.
+    rows = max(1, min(32, scored // 512))
+    windows = Windows(part.ids, rows=rows, size=256, given=part.given)
+    return lambda: [map(windows.batch, range(windows.count(scored)))]
 
 
 def _begin(recipe: Recipe, ready: Ready) -> Training:
@@ -324,8 +353,7 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
         conditions={name: len(known) for name, known in ready.corpus.labels.items()},
     )
     model = LanguageModel(config)
-    # The start symbol follows nothing, so the probabilities of texts sum to 1 without it.
-    nn.init.constant_(cast(LabelsHead, model.head).projection.bias[START], -30.0)
+    model.starts_at(torch.from_numpy(ready.corpus.parts["training"].counts(config.vocabulary_size)))
     return Training(model, ready.batches, recipe.training)
 
 
@@ -421,14 +449,18 @@ def _sizes(ready: Ready, model: Model) -> str:
         if part.given is not None
     )
     unknown = header.unknown / max(header.count - header.documents - 1, 1)
+    held, few = corpus.parts.get("validation"), ""
+    if held is not None and ready.scored < held.symbols:
+        few = f"; so short a training chooses by {ready.scored:,} symbols from all over that text"
     disk = sum(part.ids.nbytes for part in corpus.parts.values())
     parameters = sum(p.numel() for p in model.parameters())
     padding = ""
     if isinstance(ready.batches, Buckets):
         padding = f"; {ready.batches.padding:.1%} of the batches is padding"
     return (
-        f"{', '.join(counts)}; {len(corpus.vocabulary):,} ids"
+        f"{', '.join(counts)}{few}; {len(corpus.vocabulary):,} ids"
         + (f", {unknown:.1%} unknown" if unknown else "")
+        + (f"; left out because they are blank: {corpus.blank:,}" if corpus.blank else "")
         + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
         + (f"; given what no training document has: {strange:,} documents" if strange else "")
         + padding

@@ -6,11 +6,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from recurra import states
 from recurra.data import Batches
@@ -22,7 +22,7 @@ from recurra.training.optimizers import check_device, optimizer_of, precision, r
 from recurra.training.processes import processes
 from recurra.training.recipe import TrainingSettings
 
-__all__ = ["Progress", "Stepped", "Training", "fit", "train_step"]
+__all__ = ["Progress", "Stepped", "Training", "train_step"]
 
 
 _OF_LATE = 0.98  # what a step counts for, one step later
@@ -82,7 +82,10 @@ class Training:
         check_device(settings.device)
         model.to(settings.device)
         self._optimizer = optimizer_of(model, settings)
-        self._average = [p.detach().clone() for p in model.parameters()] if settings.average else []
+        self._average = None
+        if settings.average:
+            self._average = AveragedModel(model, multi_avg_fn=_following(settings.average))
+            self._average.n_averaged.fill_(1)  # the weights it starts with count
         if processes().rank:  # the weights are the same ones, the draws from here on are not
             torch.manual_seed(settings.seed + processes().rank)
 
@@ -114,7 +117,8 @@ class Training:
                 )
             self.step += 1
             self._carried = None if self.batches.begins(self.step * some) else done.state
-            self._follow()
+            if self._average is not None:
+                self._average.update_parameters(self.model)
             self.symbols += done.count
             self.clipped += done.clipped
             now = time.perf_counter()
@@ -132,24 +136,13 @@ class Training:
                 rate=read / max(worked, 1e-9),
             )
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Let the average of the weights follow them, faster while there are few."""
-        if self._average:
-            decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-            for average, parameter in zip(self._average, self.model.parameters(), strict=True):
-                average.lerp_(parameter, 1 - decay)
+    @property
+    def kept(self) -> Model:
+        """The model that is validated and kept: with the average of the weights, if there is one.
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The model with the average of its weights for a while, if one is kept."""
-        parameters = list(self.model.parameters())
-        own = [p.detach().clone() for p in parameters] if self._average else []
-        try:
-            _copy(self._average, parameters)
-            yield
-        finally:
-            _copy(own, parameters)
+        Of what is trained it is a copy then, and nothing that happens to it changes the training.
+        """
+        return self.model if self._average is None else cast(Model, self._average.module)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that is needed to go on from here: tensors, and numbers that JSON can hold.
@@ -169,7 +162,7 @@ class Training:
         for number, kept in self._optimizer.state_dict()["state"].items():
             for name, value in kept.items():
                 tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value).cpu()
-        if self._average:
+        if self._average is not None:
             for number, parameter in enumerate(self.model.parameters()):
                 tensors[f"weights/{number}"] = parameter.detach().cpu().clone()
         facts = {
@@ -207,10 +200,12 @@ class Training:
                 kept.setdefault(int(which), {})[name] = value
         groups = self._optimizer.state_dict()["param_groups"]
         self._optimizer.load_state_dict({"state": kept, "param_groups": groups})
-        if self._average:
-            parameters = list(self.model.parameters())
-            _copy(parameters, self._average)
-            _copy(_numbered(tensors, "weights"), parameters)
+        if self._average is not None:
+            self._average.module.load_state_dict(self.model.state_dict())
+            self._average.n_averaged.fill_(self.step + 1)
+            own = _numbered(tensors, "weights")
+            for parameter, value in zip(self.model.parameters(), own, strict=True):
+                parameter.detach().copy_(value)
         # With more processes than before the new ones draw what they drew at the start.
         if f"random/{number}" in tensors or number == 0:
             torch.set_rng_state(tensors[f"random/{number}"])
@@ -222,34 +217,14 @@ def _numbered(tensors: Mapping[str, Tensor], kind: str) -> list[Tensor]:
     return [tensors[f"{kind}/{n}"] for n in range(len(tensors)) if f"{kind}/{n}" in tensors]
 
 
-@torch.no_grad()
-def _copy(values: Sequence[Tensor], into: Sequence[Tensor]) -> None:
-    if values:
-        for value, place in zip(values, into, strict=True):
-            place.copy_(value)
+def _following(most: float) -> Callable[..., None]:
+    """How an average of weights follows them, faster while there are few."""
 
+    def follow(averages: list[Tensor], weights: list[Tensor], step: Tensor | int) -> None:
+        decay = min(most, (1 + int(step)) / (10 + int(step)))
+        torch._foreach_lerp_(averages, weights, 1 - decay)
 
-def fit(
-    model: Model,
-    batches: Batches,
-    settings: TrainingSettings,
-    after_step: Callable[[Progress], bool],
-) -> None:
-    """Train on batches, pass after pass, the state carried from each to the next.
-
-    Args:
-        model: is changed in place, and moved to ``settings.device``.
-        batches: of the training text.
-        settings: how weights are fitted.
-        after_step: is told of every step; what it returns says whether to go on.
-
-    Raises:
-        SettingError: there is no such device.
-        RunError: the loss is no longer a finite number; the message says at which step.
-    """
-    for done in Training(model, batches, settings):
-        if not after_step(done):
-            return
+    return follow
 
 
 def _steps(batches: Batches, settings: TrainingSettings) -> int:

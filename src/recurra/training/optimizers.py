@@ -68,35 +68,32 @@ def optimizer_of(model: nn.Module, settings: TrainingSettings) -> torch.optim.Op
 
 
 def _checked(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of an optimizer, each of the type of its default: torch looks at few of them."""
+    """Arguments of an optimizer, each of its default's kind: torch takes what it cannot use."""
     known = {
         key: argument.default
         for key, argument in inspect.signature(_KINDS[name]).parameters.items()
         if key not in (*_ELSEWHERE, *_NEVER)
     }
-    chosen: dict[str, Any] = {}
     for key, value in given.items():
         place = f"training.optimizer_settings: {name}: {key}"
         if key in _ELSEWHERE:
             raise SettingError(f"{place} is {_ELSEWHERE[key]}; set it there")
         if key not in known:
             raise SettingError(f"{place}: there is no such argument; {nearest(key, known)}")
-        like = known[key]
-        chosen[key] = tuple(value) if isinstance(value, list) else value  # TOML has no tuples
-        if isinstance(like, bool) or like is None:
-            fits, expected = isinstance(value, bool), "true or false"
-        elif isinstance(like, tuple):
-            numbers = isinstance(value, list | tuple) and all(map(_is_number, value))
-            fits, expected = numbers and len(value) == len(like), f"{len(like)} numbers in a list"
-        else:
-            fits, expected = _is_number(value), "a number"
-        if not fits:
-            raise SettingError(f"{place}: expected {expected}, got {value!r}")
-    return chosen
+        if _kind(value) != _kind(known[key]):
+            raise SettingError(f"{place}: expected {_kind(known[key])}, got {value!r}")
+    # TOML has no tuples.
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _kind(value: Any) -> str:
+    """What a value is, in words; a flag that torch sets by itself unless told is None."""
+    if isinstance(value, list | tuple):
+        return f"a list ({', '.join(map(_kind, value))})"
+    if isinstance(value, bool | None):
+        return "true or false"
+    finite = isinstance(value, int | float) and math.isfinite(value)
+    return "a finite number" if finite else "something else"
 
 
 def rate_at(step: int, steps: int, settings: TrainingSettings) -> float:

@@ -21,7 +21,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from recurra.errors import RunError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import Batch
 
 __all__ = ["Processes", "processes"]
 
@@ -35,10 +35,13 @@ class Processes:
     Args:
         rank: number of this one.
         world_size: number of all.
+        device: through which they talk.
     """
 
-    def __init__(self, rank: int = 0, world_size: int = 1) -> None:
-        self.rank, self.world_size = rank, world_size
+    def __init__(
+        self, rank: int = 0, world_size: int = 1, device: torch.device | str = "cpu"
+    ) -> None:
+        self.rank, self.world_size, self.device = rank, world_size, device
 
     @property
     def main(self) -> bool:
@@ -53,23 +56,10 @@ class Processes:
 
     def part(self, batch: Batch) -> Batch:
         """The rows of a batch that belong to this process."""
-        if self.world_size == 1:
-            return batch
-
-        def cut(value: Any) -> Any:
-            if isinstance(value, PaddedSequence):
-                some = self.rows(value.batch)
-                return PaddedSequence(value.values[:, some], value.lengths[some])
-            if isinstance(value, Tensor):
-                return value[:, self.rows(value.shape[1])]
-            if isinstance(value, tuple):
-                return type(value)(*map(cut, value))
-            return value
-
-        return Batch(cut(batch.inputs), cut(batch.targets), cut(batch.resets))
+        return batch if self.world_size == 1 else batch.part(self.rows)
 
     def all_reduce(self, tensors: Iterable[Tensor]) -> None:
-        """Replace tensors by their sums over all processes."""
+        """Replace tensors by their sums over all processes; accelerate's own would copy each."""
         if self.world_size > 1:
             for tensor in tensors:
                 dist.all_reduce(tensor)
@@ -78,27 +68,28 @@ class Processes:
         """Sums of numbers over all processes."""
         if self.world_size == 1:
             return list(numbers)
-        told = torch.tensor(numbers, dtype=torch.float64)
-        if dist.get_backend() == "nccl":
-            told = told.cuda()
-        dist.all_reduce(told)
-        return told.tolist()
+        from accelerate.utils import reduce  # type: ignore[import-untyped]
+
+        told = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        total: list[float] = reduce(told, "sum").tolist()
+        return total
 
     def gather(self, value: Any) -> list[Any]:
         """What every process has, in their order."""
         if self.world_size == 1:
             return [value]
-        found: list[Any] = [None] * self.world_size
-        dist.all_gather_object(found, value)
+        from accelerate.utils import gather_object
+
+        found: list[Any] = gather_object([value])
         return found
 
     def broadcast(self, value: Any) -> Any:
         """What the main process has."""
         if self.world_size == 1:
             return value
-        held = [value]
-        dist.broadcast_object_list(held, src=0)
-        return held[0]
+        from accelerate.utils import broadcast_object_list
+
+        return broadcast_object_list([value])[0]
 
 
 @functools.cache
@@ -124,7 +115,7 @@ def processes() -> Processes:
         raise RunError("training: launched as several processes, which did not find each other")
     if alone:  # who opens the connections closes them: left to the exit, a process may abort there
         atexit.register(_leave)
-    return Processes(state.process_index, state.num_processes)
+    return Processes(state.process_index, state.num_processes, state.device)
 
 
 def _leave() -> None:

@@ -57,6 +57,10 @@ def _default(settings: pydantic.BaseModel, name: str) -> Any:
     return type(settings).model_fields[name].default
 
 
+# Units of a text, and the breaks that none of them holds.
+_NO_BREAKS = {("line", "lines"), ("line", "paragraphs"), ("paragraph", "paragraphs")}
+
+
 class DataSettings(_Settings):
     """What is read, how it falls into symbols, and how it is divided.
 
@@ -65,6 +69,8 @@ class DataSettings(_Settings):
         encoding: how their characters are stored.
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` or each ``"line"``.
         column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given.
+        separator: of tables in text, what stands between cells; a tab in ``.tsv``, a comma in
+            ``.csv`` if not given.
         gutenberg: whether header and license of Project Gutenberg are cut off.
         conditions: what is given beside every symbol: a column, the ``"file"`` or ``"folder"`` a
             text comes from, or its ``"first_letter"``.
@@ -93,6 +99,7 @@ class DataSettings(_Settings):
     encoding: str = "utf-8"
     unit: Unit = "file"
     column: str | None = None
+    separator: str | None = pydantic.Field(None, min_length=1, max_length=1)
     gutenberg: bool = False
     conditions: list[str] = []
     vocabulary: Literal["characters", "bytes", "words", "byte-pairs"] = "characters"
@@ -120,6 +127,8 @@ class DataSettings(_Settings):
                     raise _contradiction(
                         self, name, f"the vocabulary is of {self.vocabulary}, not of words"
                     )
+        if (self.unit, self.breaks) in _NO_BREAKS:
+            raise _contradiction(self, "breaks", f"a {self.unit} has none of them inside")
         if self.vocabulary == "bytes" and self.vocabulary_size is not None:
             raise _contradiction(
                 self, "vocabulary_size", "a vocabulary of bytes always has 259 ids"
@@ -237,6 +246,25 @@ class Recipe(_Settings):
         return self
 
 
+def without_effect(recipe: Recipe) -> list[str]:
+    """Settings that somebody chose and that change nothing beside the others, each with why."""
+    data, model, training = recipe.data, recipe.model, recipe.training
+    own = (model.dropout_input, model.dropout_between, model.dropout_output)
+    rates = [model.dropout if rate is None else rate for rate in own]
+    if model.layers == 1:
+        rates[1] = 0.0
+    window = data.reading == "documents" and training.window != _default(training, "window")
+    places = "at the embedding, between layers and before the projection"
+    found = (
+        ("model.residual", model.residual and model.layers == 1, "there is one layer"),
+        ("model.dropout_between", bool(own[1]) and model.layers == 1, "there is one layer"),
+        ("model.dropout", model.dropout and None not in own, "each place has a rate of its own"),
+        ("model.held", model.held and not any(rates), f"nothing is dropped {places}"),
+        ("training.window", window, "documents are read whole"),
+    )
+    return [f"{name} has no effect: {why}" for name, idle, why in found if idle]
+
+
 def recipe_names() -> list[str]:
     """Recipes that come with the package."""
     folder = resources.files("recurra") / "recipes"
@@ -352,6 +380,8 @@ def _message(error: Any, name: str) -> str:
         got = _short(told["got"])
         return f"recipe {name}: {place}: expected {told['expected']}, got {got}: {told['why']}"
     if error["type"] == "list_type" and isinstance(error["input"], str):
+        if _quoted(error["input"]):
+            return f"recipe {name}: {place}: expected a list; {_hint('list_type', error['input'])}"
         example = json.dumps([error["input"]])
         return f"recipe {name}: {place}: expected a list, for example {example}"
     expected, _, _ = error["msg"].removeprefix("Input should be ").partition(" or instance of ")
@@ -360,8 +390,36 @@ def _message(error: Any, name: str) -> str:
     if error["type"] == "literal_error" and isinstance(error["input"], str):
         known = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         guess = nearest(error["input"], known).rpartition("Known:")[0].rstrip()
+    guess = guess or _hint(error["type"], error["input"])
     guess = f"; {guess}" if guess else ""
     return f"recipe {name}: {place + ': ' if place else ''}expected {expected}, got {got}{guess}"
+
+
+_FLAGS = {"false": "false", "no": "false", "off": "false"}
+_FLAGS |= {"true": "true", "yes": "true", "on": "true"}
+
+
+def _hint(kind: str, value: Any) -> str:
+    """How a value is written in TOML, where it is plain what was meant; empty elsewhere."""
+    if isinstance(value, str):
+        if kind == "bool_type" and value.lower() in _FLAGS:
+            return f"write {_FLAGS[value.lower()]}"
+        if value.lower() in ("none", "null", "nil"):
+            return "TOML has no such value; leave the setting out"
+        if kind in ("dict_type", "list_type") and (quoted := _quoted(value)):
+            return f"text inside it is quoted: {quoted}"
+        if kind == "float_type" and re.fullmatch(r"\.\d+", value):
+            return f"write 0{value}"
+    elif kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}"
+    return ""
+
+
+def _quoted(text: str) -> str:
+    """A table or list in TOML with quotes around its bare words; empty if it still is none."""
+    bare = r"(?<=[=,\[:])(\s*)(?!true\b|false\b)([A-Za-z_][\w./-]*)(?=\s*[,}\]])"
+    quoted = re.sub(bare, r'\1"\2"', text)
+    return quoted if isinstance(_value(quoted), dict | list) else ""
 
 
 def _short(value: Any) -> str:

@@ -3,7 +3,7 @@
 ::
 
     runs/book/
-        recipe.json            every setting
+        recipe.json            every setting, and their checksum
         log.csv                one line a report: step, symbols, seconds, losses
         ngrams.safetensors     bigram and 5-gram of the training text
         ngrams.json            its checksum
@@ -44,6 +44,7 @@ except ImportError:  # Windows
 __all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
+_RECIPE = "recipe.json"
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
@@ -96,7 +97,7 @@ class RunFolder:
         run = cls.__new__(cls)
         run.path, run.keep, run.writes = Path(path), 1, processes().main
         run._claimed = None
-        if not (run.path / "recipe.json").is_file() or not (run.path / "checkpoints").is_dir():
+        if not (run.path / _RECIPE).is_file() or not (run.path / "checkpoints").is_dir():
             raise RunError(
                 f"{run.path}: expected the folder of a run (with recipe.json and checkpoints), "
                 "this is none."
@@ -126,6 +127,27 @@ class RunFolder:
     def write_json(self, name: str, data: Any) -> None:
         """Write a JSON file."""
         self.write(name, json.dumps(data, indent=1) + "\n")
+
+    def write_recipe(self, settings: Mapping[str, Any]) -> None:
+        """Write every setting of the run, and their checksum."""
+        self.write_json(_RECIPE, {**settings, "check": _checksum(settings)})
+
+    def read_recipe(self) -> Any:
+        """Every setting of the run; one of an older version has no checksum, and is taken as it is.
+
+        Raises:
+            ArtifactError: it is missing, damaged, or was changed.
+        """
+        settings = self.read_json(_RECIPE)
+        if isinstance(settings, dict) and "check" in settings:
+            check = settings.pop("check")
+            if check != _checksum(settings):
+                raise ArtifactError(
+                    f"{self.path / _RECIPE}: was changed, its checksum is not its own. Put back "
+                    "what it was: how long and where a run goes on is said with --set (or recipe=),"
+                    " and for other settings begin a new run."
+                )
+        return settings
 
     def write_ngrams(self, models: Mapping[str, NGram]) -> None:
         """Keep n-grams beside the model, under their names."""

@@ -82,12 +82,19 @@ def test_windows_change_nothing(
             torch.testing.assert_close(b, a, rtol=1e-10, atol=1e-12)
 
 
-def test_noise_is_the_same_in_both_runs_of_a_window() -> None:
-    cell = recurra.HeldDropout(recurra.GRUCell(3, 4), 0.5).double()
+@pytest.mark.parametrize("backend", ["native", "loop"])
+@pytest.mark.parametrize("wrapper", [recurra.HeldDropout, recurra.Zoneout])
+def test_noise_is_the_same_in_both_runs_of_a_window(
+    wrapper: type[recurra.Cell], backend: str
+) -> None:
+    """One draw for all steps, and one for each step."""
+    torch.manual_seed(0)
+    cell = wrapper(recurra.GRUCell(3, 4), 0.5).double()  # type: ignore[arg-type, call-arg]
     noise = cell.noise(TIME, BATCH)
-    for backend in ("native", "loop"):
-        whole = _results(cell, None, noise=noise, backend=backend)
-        parts = _results(cell, 3, noise=noise, backend=backend)
+    assert noise is not None
+    whole = _results(cell, None, noise=noise, backend=backend)
+    for every in (1, 3, 5):
+        parts = _results(cell, every, noise=noise, backend=backend)
         for a, b in zip(whole, parts, strict=True):
             torch.testing.assert_close(b, a, rtol=1e-10, atol=1e-12)
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Noise
-from recurra.engine.call import Call, Result, rows_in_order
+from recurra.engine.call import Call, Result, rows_in_order, tracing
+from recurra.engine.torch_internals import apart, dispatch_modes, transformed
 from recurra.labels import stacked
 from recurra.states import Tree, map_tree
 
@@ -102,7 +103,8 @@ def _order(lengths: Tensor | None) -> Tensor | None:
 def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
     plan = list(segments(call))
     if not plan:
-        return _joined(call, [_no_rows(call, step)], call.state)
+        run = _no_rows(call, step)
+        return _joined(call, [run], _with_first_rows(call.state, run.state))
     parts = list(zip(plan, _cut(call.inputs, plan), _cut_noise(call.noise, plan), strict=True))
     state, runs = call.state, []
     for segment, inputs, noise in reversed(parts) if call.reverse else parts:
@@ -122,7 +124,14 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
         if call.reverse:
             state = _reset(call, state, segment.start)
         runs.append(run)
-    return _joined(call, runs[::-1] if call.reverse else runs, state)
+    return _kept_apart(_joined(call, runs[::-1] if call.reverse else runs, state))
+
+
+def _kept_apart(result: Result) -> Result:
+    """A result that may be changed: a kernel or a step may read for the gradient what it gave."""
+    if not torch.is_grad_enabled() or tracing() or transformed() or dispatch_modes() != 0:
+        return result
+    return result._replace(outputs=apart(result.outputs), state=map_tree(apart, result.state))
 
 
 def _no_rows(call: Call, step: RunRows) -> Result:

@@ -61,8 +61,8 @@ def _moving(values: list[Value], wanted: set[Value]) -> set[Value]:
     return moving
 
 
-_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "max", "stop"})
-"""Instructions without a gradient; a ``max`` is only there to be taken away again."""
+_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "stop"})
+"""Instructions without a gradient."""
 
 
 def _total(
@@ -145,14 +145,15 @@ def _unary(rule: Callable[[Graph, Value, Value, Value], Value]) -> Rule:
 _RULES["neg"] = _unary(lambda graph, g, x, y: graph.apply("neg", g))
 _RULES["abs"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("sign", x)))
 _RULES["exp"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, y))
-_RULES["expm1"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("add", y, 1.0)))
+# Not y + 1, which cancels below.
+_RULES["expm1"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("exp", x)))
 _RULES["log"] = _unary(lambda graph, g, x, y: graph.apply("div", g, x))
 _RULES["log1p"] = _unary(lambda graph, g, x, y: graph.apply("div", g, graph.apply("add", x, 1.0)))
 _RULES["sqrt"] = _unary(lambda graph, g, x, y: graph.apply("div", graph.apply("mul", g, 0.5), y))
 _RULES["sigmoid"] = _unary(lambda graph, g, x, y: graph.apply("sigmoid_gradient", g, y))
 _RULES["tanh"] = _unary(lambda graph, g, x, y: graph.apply("tanh_gradient", g, y))
 _RULES["relu"] = _unary(
-    lambda graph, g, x, y: graph.apply("where", graph.apply("gt", y, 0.0), g, 0.0)
+    lambda graph, g, x, y: graph.apply("where", graph.apply("ge", 0.0, y), 0.0, g)  # NaN: g
 )
 _RULES["sin"] = _unary(lambda graph, g, x, y: graph.apply("mul", g, graph.apply("cos", x)))
 _RULES["cos"] = _unary(
@@ -194,23 +195,35 @@ def _div(graph: Graph, value: Value, g: Value, place: int) -> Value:
 @_rule("maximum", "minimum")
 def _maximum(graph: Graph, value: Value, g: Value, place: int) -> Value:
     mine, other = value.inputs[place], value.inputs[1 - place]
-    pair = (mine, other) if value.op == "maximum" else (other, mine)
-    half = graph.apply("mul", graph.apply("eq", mine, other), 0.5)  # as torch shares it
-    return graph.apply("mul", g, graph.apply("add", graph.apply("gt", *pair), half))
+    lost = graph.apply("gt", *((other, mine) if value.op == "maximum" else (mine, other)))
+    # As torch shares it; beside NaN both get all.
+    half = graph.apply("where", graph.apply("eq", mine, other), graph.apply("mul", g, 0.5), g)
+    return graph.apply("where", lost, 0.0, half)
+
+
+@_rule("max")
+def _max(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    # In equal parts to all that are largest, as torch shares it; NaN where none is.
+    x = value.inputs[0]
+    same = graph.apply("eq", x, value)
+    return graph.apply(
+        "div", graph.apply("where", same, g, 0.0), graph.sum(same, value.settings[0])
+    )
 
 
 @_rule("pow")
 def _pow(graph: Graph, value: Value, g: Value, place: int) -> Value:
     base, power = value.inputs
     if place == 0:
-        less = graph.apply("pow", base, graph.apply("sub", power, 1.0))
-        slope = graph.apply("mul", power, less)
+        lower = graph.apply("sub", power, 1.0)
+        root = lower.op == "constant" and lower.settings[0] == 0.5  # torch's, NaN below 0
+        less = graph.apply("sqrt", base) if root else graph.apply("pow", base, lower)
+        slope = graph.apply("mul", g, graph.apply("mul", power, less))
         # x ** 0 is flat, also where 0 * 0 ** -1 would be NaN.
-        slope = graph.apply("where", graph.apply("eq", power, 0.0), 0.0, slope)
-        return graph.apply("mul", g, slope)
-    slope = graph.apply("mul", value, graph.apply("log", base))
+        return graph.apply("where", graph.apply("eq", power, 0.0), 0.0, slope)
+    slope = graph.apply("mul", g, graph.apply("mul", value, graph.apply("log", base)))
     flat = graph.apply("mul", graph.apply("eq", base, 0.0), graph.apply("ge", power, 0.0))
-    return graph.apply("mul", g, graph.apply("where", flat, 0.0, slope))
+    return graph.apply("where", flat, 0.0, slope)
 
 
 @_rule("where")

@@ -16,6 +16,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from recurra_runtime.instructions import TABLE
+
 __all__ = [
     "BINARY",
     "ELEMENTWISE",
@@ -33,42 +35,17 @@ __all__ = [
 SHARED, HELD, STEP = 0, 1, 2
 """Spans: one for all rows, one for each row, one for each row and step."""
 
-UNARY = frozenset(
-    [
-        "neg",
-        "abs",
-        "sign",
-        "exp",
-        "expm1",
-        "log",
-        "log1p",
-        "sqrt",
-        "sigmoid",
-        "tanh",
-        "relu",
-        "erf",
-        "floor",
-        "sin",
-        "cos",
-    ]
-)
-BINARY = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "maximum",
-        "minimum",
-        "pow",
-        "gt",
-        "ge",
-        "eq",
-        "sigmoid_gradient",
-        "tanh_gradient",
-    ]
-)
-ELEMENTWISE = UNARY | BINARY | {"where"}
+# What the machine has for itself alone: moves, and sums that are fused.
+_MACHINE = frozenset({"copy", "fma"})
+
+
+def _elementwise(arity: int) -> frozenset[str]:
+    rows = (row.name for row in TABLE if (row.kind, row.arity) == ("elementwise", arity))
+    return frozenset(rows) - _MACHINE
+
+
+UNARY, BINARY = _elementwise(1), _elementwise(2)
+ELEMENTWISE = UNARY | BINARY | _elementwise(3)
 """Instructions on numbers at one place."""
 REDUCTIONS = frozenset({"sum", "max"})
 """Instructions over axes of features."""

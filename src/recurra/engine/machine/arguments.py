@@ -13,6 +13,7 @@ from torch import Tensor
 from recurra.engine.assemble import Assembled
 from recurra.engine.machine.threads import share_threads
 from recurra.engine.plan.slots import LEADS, Slot
+from recurra.engine.torch_internals import address_of
 from recurra.lengths import within
 from recurra_runtime.backend import core
 
@@ -255,10 +256,10 @@ class ArgumentTable:
             tensor = given[name]
             if lead == 2:
                 step, row, *_ = tensor.stride()
-                flat[at] = tensor.data_ptr() + start * step * tensor.itemsize
+                flat[at] = address_of(tensor) + start * step * tensor.itemsize
                 flat[at + 1], flat[at + 2] = step, row
             else:
-                flat[at] = tensor.data_ptr()
+                flat[at] = address_of(tensor)
                 if lead:
                     flat[at + 2] = tensor.stride(0)
         return flat
@@ -286,5 +287,5 @@ class ArgumentTable:
             tensor = tensor.contiguous()
         step, row = (0, tensor.stride(0)) if start is None else tensor.stride()[:2]
         offset = 0 if start is None else start * step * tensor.itemsize
-        flat[at : at + 3] = (tensor.data_ptr() + offset, step, row)
+        flat[at : at + 3] = (address_of(tensor) + offset, step, row)
         return tensor

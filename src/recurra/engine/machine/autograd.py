@@ -20,7 +20,7 @@ from recurra.engine.machine.compiled import Machine
 from recurra.engine.machine.saved_tensors import as_saved, layouts_of
 from recurra.engine.plan.reference import through_time
 from recurra.engine.plan.slots import Slot
-from recurra.engine.torch_internals import batched
+from recurra.engine.torch_internals import address_of, apart, batched
 
 __all__ = ["run_through"]
 
@@ -63,7 +63,9 @@ class _Forward:
         """All steps: the results, and what the gradient reads."""
         own = self._outputs(self.rows)
         ends, block = self._steps(0, self.rows.time, self.given, own)
-        return self._results(own, ends), [*own, block]
+        # What others do with the results is not done to what the gradient reads.
+        given_out = [apart(out) for out in own] if self.machine.learns else own
+        return self._results(given_out, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
@@ -135,7 +137,7 @@ class _Forward:
         y = views[machine.y_state if every and machine.y_state is not None else -1]
         if not every:
             return (y, *ends)
-        return (y, *ends, *(view.clone() if view is y else view for view in views[: len(ends)]))
+        return (y, *ends, *(apart(view) if view is y else view for view in views[: len(ends)]))
 
 
 class _Through(torch.autograd.Function):
@@ -149,12 +151,10 @@ class _Through(torch.autograd.Function):
         forward = _Forward(machine, rows, dict(zip(names, tensors, strict=True)))
         if every is None:
             found, kept = forward.whole()
-            count = len(machine.plan.states)
-            kept += [found[0], *found[1 + count :]]  # per-step outputs are read again
         else:
             found, begins = forward.windows(every)
             kept = [state for begin in begins for state in begin]
-        # What others change in place is found out when it is read again.
+        # What others change of what they gave is found out when it is read again.
         ctx.save_for_backward(*tensors, *kept)
         ctx.layouts = layouts_of([*tensors, *kept])
         ctx.call = call
@@ -171,7 +171,7 @@ class _Through(torch.autograd.Function):
         else:
             backward = _Backward(machine, rows, given, grads, whole=every is None)
             if every is None:
-                backward.steps(0, rows.time, kept[: len(machine.outputs) + 1])
+                backward.steps(0, rows.time, kept)
             else:
                 forward, count = _Forward(machine, rows, given), len(machine.plan.states)
                 windows = rows.windows(every)
@@ -227,7 +227,8 @@ class _Backward:
         frame = machine.frame(rows)
         block = block_of(frame.back_bytes)
         begins = [self.like.new_empty_strided(*layout) for layout in frame.ends]
-        addresses = [tensor.data_ptr() for tensor in (*kept, block, *begins)]
+        addresses = [address_of(tensor) for tensor in (*kept, block)]
+        addresses += [begin.data_ptr() for begin in begins]
         held: dict[Slot, Tensor] = {}
         for name, span, (_, strides) in frame.gradients:
             part, offset = self.results[name], 0

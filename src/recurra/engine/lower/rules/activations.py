@@ -30,34 +30,48 @@ def _gelu(now: Lowering, a: Any, *, approximate: str = "none") -> Value:
     return now.apply("mul", now.apply("mul", a, 0.5), now.apply("add", bent, 1.0))
 
 
-def _soft(now: Lowering, a: Any) -> Value:
-    """log(1 + exp(a)) without overflow."""
-    small = now.apply("log1p", now.apply("exp", now.apply("neg", now.apply("abs", a))))
-    return now.apply("add", now.apply("relu", a), small)
+def _soft(now: Lowering, a: Any, scaled: Any, threshold: float, beta: float) -> Value:
+    """log(1 + exp(scaled)) / beta, and above a threshold ``a``.
+
+    The branch that is not taken is computed at 0: at infinity its gradient would be 0 times that.
+    """
+    above = now.apply("gt", scaled, threshold)
+    power = now.apply("exp", now.apply("where", above, 0.0, scaled))
+    return now.apply("where", above, a, now.apply("mul", now.apply("log1p", power), 1 / beta))
 
 
 @RULES.of("softplus")
 def _softplus(now: Lowering, a: Any, beta: float = 1, threshold: float = 20) -> Value:
-    scaled = now.apply("mul", a, beta)
-    soft = now.apply("mul", _soft(now, scaled), 1 / beta)
-    return now.apply("where", now.apply("gt", scaled, threshold), a, soft)
+    return _soft(now, a, now.apply("mul", a, beta), threshold, beta)
 
 
 @RULES.of("log_sigmoid_forward")
 def _log_sigmoid(now: Lowering, a: Any) -> tuple[Value, ...]:
-    value = now.apply("neg", _soft(now, now.apply("neg", a)))
+    below = now.apply("gt", 0.0, a)
+    # -|a|, which has a slope at 0 too.
+    size = now.apply("where", below, a, now.apply("neg", a))
+    rest = now.apply("log1p", now.apply("exp", size))
+    value = now.apply("sub", now.apply("where", below, a, 0.0), rest)
     return value, value  # the second is a buffer that nobody reads
 
 
 @RULES.of("mish")
 def _mish(now: Lowering, a: Any) -> Value:
-    return now.apply("mul", a, now.apply("tanh", _soft(now, a)))
+    return now.apply("mul", a, now.apply("tanh", _soft(now, a, a, 20.0, 1.0)))
 
 
-@RULES.of("hardsigmoid", "hardswish")
+@RULES.of("hardsigmoid")
 def _hardsigmoid(now: Lowering, a: Any) -> Value:
-    gate = now.apply("mul", hardtanh(now, now.apply("add", a, 3.0), 0.0, 6.0), 1 / 6)
-    return gate if now.name == "hardsigmoid" else now.apply("mul", a, gate)
+    gate = now.apply("mul", now.apply("add", a, 3.0), 1 / 6)
+    bounded = now.apply("minimum", now.apply("maximum", gate, 0.0), 1.0)
+    inside = now.apply("gt", 3.0, now.apply("abs", a))  # of NaN it is 0, and so is the gradient
+    return now.apply("where", inside, gate, now.graph.stop(bounded))
+
+
+@RULES.of("hardswish")
+def _hardswish(now: Lowering, a: Any) -> Value:
+    gate = hardtanh(now, now.apply("add", a, 3.0), 0.0, 6.0)
+    return now.apply("mul", a, now.apply("mul", gate, 1 / 6))
 
 
 @RULES.of("leaky_relu")
@@ -67,5 +81,8 @@ def _leaky(now: Lowering, a: Any, slope: float = 0.01) -> Value:
 
 @RULES.of("elu")
 def _elu(now: Lowering, a: Any, alpha: float = 1, scale: float = 1, inner: float = 1) -> Value:
-    low = now.apply("mul", now.apply("expm1", now.apply("mul", a, inner)), alpha * scale)
-    return now.apply("where", now.apply("gt", a, 0.0), now.apply("mul", a, scale), low)
+    above = now.apply("gt", a, 0.0)
+    # At 0 where it is not taken: at infinity its gradient would be 0 times that.
+    power = now.apply("expm1", now.apply("mul", now.apply("where", above, 0.0, a), inner))
+    low = now.apply("mul", power, alpha * scale)
+    return now.apply("where", above, now.apply("mul", a, scale), low)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from recurra.engine.graph.values import Value
+from recurra.engine.graph.values import UNARY, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
 __all__ = ["RULES", "clamp", "truth"]
@@ -16,33 +16,13 @@ RULES = Rules()
 
 def _plain(op: str) -> Callable[..., Value]:
     """The rule of an operation that is an instruction."""
-    return lambda now, *operands, **_: now.apply(op, *operands)
+    return lambda now, *operands: now.apply(op, *operands)
 
 
-for _name in [
-    "neg",
-    "abs",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "sqrt",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "erf",
-    "floor",
-    "sin",
-    "cos",
-    "maximum",
-    "minimum",
-    "where",
-    "gt",
-    "ge",
-    "eq",
-]:
+# ATen names these as the machine does; a rule of its own, where there is one, comes later.
+for _name in UNARY | {"maximum", "minimum", "where", "gt", "ge", "eq"}:
     RULES[_name] = _plain(_name)
-RULES["sign"] = RULES["sgn"] = _plain("sign")
+RULES["sgn"] = _plain("sign")
 
 
 @RULES.of("add", "sub")
@@ -63,12 +43,11 @@ def _mul(now: Lowering, a: Any, b: Any) -> Value:
 
 @RULES.of("div")
 def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
-    if rounding_mode not in (None, "floor"):
+    if rounding_mode is not None:  # by what is left over, not by the rounded quotient
         raise now.refuse(f"rounds by {rounding_mode!r}, for which there is no instruction")
-    if not isinstance(b, Operand) and _power_of_two(b) and rounding_mode is None:
+    if not isinstance(b, Operand) and _power_of_two(b):
         return now.apply("mul", a, 1 / b)
-    value = now.apply("div", a, b)
-    return now.apply("floor", value) if rounding_mode else value
+    return now.apply("div", a, b)
 
 
 def _value(now: Lowering, a: Any) -> Value:
@@ -77,8 +56,9 @@ def _value(now: Lowering, a: Any) -> Value:
 
 
 def _power_of_two(number: float) -> bool:
-    """Is its reciprocal exact?"""
-    return number != 0 and abs(math.frexp(number)[0]) == 0.5
+    """Is its reciprocal exact, in every type?"""
+    fraction, exponent = math.frexp(number)
+    return abs(fraction) == 0.5 and abs(exponent) < 100
 
 
 @RULES.of("lt")
@@ -147,23 +127,38 @@ def _pow(now: Lowering, a: Any, b: Any) -> Value:
         0.5: lambda: now.apply("sqrt", a),
         -0.5: lambda: _rsqrt(now, a),
         -1: lambda: _reciprocal(now, a),
-        -2: lambda: _reciprocal(now, now.apply("mul", a, a)),
+        -2: lambda: _square(now, _reciprocal(now, a)),
     }
     return simple.get(b, lambda: now.apply("pow", a, b))()
 
 
 @RULES.of("clamp", "clamp_min", "clamp_max")
 def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any) -> Value:
-    """Between two bounds, numbers or operands; None for none. NaN stays NaN."""
+    """Between two bounds, numbers or operands; None for none. NaN stays, and has no gradient."""
     if now.name == "clamp_max":
         low, high = None, low
     low, high = named.get("min", low), named.get("max", high)
-    value = a
+    value, inside = _value(now, a), []
     if low is not None:
-        value = now.apply("where", now.apply("gt", low, value), low, value)
+        value = now.apply("maximum", value, low)
+        inside.append(now.apply("ge", a, low))
     if high is not None:
-        value = now.apply("where", now.apply("gt", value, high), high, value)
-    return _value(now, value)
+        value = now.apply("minimum", value, high)
+        inside.append(now.apply("ge", high, a))
+    kept = inside[0] if len(inside) == 1 else now.apply("mul", *inside)
+    value = now.apply("where", kept, a, now.graph.stop(value))
+    # A bound gets the gradient where it alone is the value.
+    if isinstance(low, Operand):
+        under = now.apply("gt", low, a)
+        if high is not None:
+            under = now.apply("mul", under, now.apply("gt", high, low))
+        value = now.apply("where", under, low, value)
+    if isinstance(high, Operand):
+        over = now.apply("gt", a, high)
+        if low is not None:
+            over = now.apply("maximum", over, now.apply("gt", low, high))
+        value = now.apply("where", over, high, value)
+    return value
 
 
 @RULES.of("hardtanh")
@@ -175,7 +170,14 @@ def hardtanh(now: Lowering, a: Any, low: float = -1.0, high: float = 1.0) -> Val
 
 @RULES.of("lerp")
 def _lerp(now: Lowering, a: Any, b: Any, weight: Any) -> Value:
-    return now.apply("add", a, now.apply("mul", weight, now.apply("sub", b, a)))
+    # From the end that is nearer, as torch does: from the other one it would be a difference.
+    way = now.apply("sub", b, a)
+    if not isinstance(weight, Operand):
+        far = abs(weight) >= 0.5
+        return now.apply("add", b if far else a, now.apply("mul", way, weight - far))
+    behind = now.apply("ge", now.apply("abs", weight), 0.5)
+    near = now.apply("where", behind, b, a)
+    return now.apply("add", near, now.apply("mul", now.apply("sub", weight, behind), way))
 
 
 @RULES.of("addcmul", "addcdiv")

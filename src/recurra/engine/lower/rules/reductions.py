@@ -34,13 +34,17 @@ def _average(graph: Graph, value: Value, axes: tuple[int, ...], less: float = 0)
     return graph.apply("mul", graph.sum(value, axes), 1 / count if count > 0 else math.nan)
 
 
-def _spread(
-    graph: Graph, value: Value, axes: tuple[int, ...], less: float
-) -> tuple[Value, Value, Value]:
-    """Variance, mean, and the value without its mean."""
+def _centered(graph: Graph, value: Value, mean: Value) -> Value:
+    return graph.apply("sub", value, mean)
+
+
+def _exact_mean(graph: Graph, value: Value, axes: tuple[int, ...]) -> Value:
+    """A mean without the rounding of its sum: that of equal numbers is the number."""
     mean = _average(graph, value, axes)
-    centered = graph.apply("sub", value, mean)
-    return _average(graph, graph.apply("mul", centered, centered), axes, less), mean, centered
+    rest = graph.stop(_average(graph, _centered(graph, value, mean), axes))
+    # It stays infinite or NaN where the mean is.
+    finite = graph.apply("eq", rest, rest)
+    return graph.apply("add", mean, graph.apply("where", finite, rest, 0.0))
 
 
 @RULES.of("var", "std", "var_mean", "std_mean")
@@ -49,12 +53,39 @@ def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Results:
         raise now.refuse("is called without axes")
     less = named.get("correction")
     less = 1 if less is None else less
-    var, mean, _ = _spread(now.graph, a.value, now.axes(a, axes), less)
-    if now.name.startswith("std"):
-        var = now.graph.apply("sqrt", var)
+    graph, chosen = now.graph, now.axes(a, axes)
+    mean = _exact_mean(graph, a.value, chosen)
+    # What a moved mean would change sums up to nothing.
+    centered = _centered(graph, a.value, graph.stop(mean))
+    deviates = now.name.startswith("std")
+    found = (_deviation if deviates else _variance)(graph, centered, chosen, less)
     if now.name.endswith("mean"):
-        return _reduced(now, var), now.graph.reshape(mean, features(now.results[1]))
-    return _reduced(now, var)
+        return _reduced(now, found), graph.reshape(mean, features(now.results[1]))
+    return _reduced(now, found)
+
+
+def _variance(graph: Graph, centered: Value, axes: tuple[int, ...], less: float) -> Value:
+    return _average(graph, graph.apply("mul", centered, centered), axes, less)
+
+
+def _deviation(graph: Graph, centered: Value, axes: tuple[int, ...], less: float) -> Value:
+    scaled, size = _scaled(graph, centered, axes)
+    return graph.apply("mul", _root(graph, _variance(graph, scaled, axes, less)), size)
+
+
+def _scaled(graph: Graph, value: Value, axes: tuple[int, ...]) -> tuple[Value, Value]:
+    """A value by the largest over axes, whose squares are numbers; and that, 1 if it is none."""
+    most = graph.stop(graph.max(graph.apply("abs", value), axes))
+    some = graph.apply("mul", graph.apply("gt", most, 0.0), graph.apply("gt", math.inf, most))
+    size = graph.apply("where", some, most, 1.0)
+    return graph.apply("div", value, size), size
+
+
+def _root(graph: Graph, total: Value) -> Value:
+    """A square root that has no slope at zero, whatever comes in for it."""
+    nothing = graph.apply("eq", total, 0.0)
+    root = graph.apply("sqrt", graph.apply("where", nothing, 1.0, total))
+    return graph.apply("where", nothing, 0.0, root)
 
 
 @RULES.of("native_layer_norm")
@@ -63,7 +94,9 @@ def _layer_norm(
 ) -> tuple[Value, ...]:
     graph = now.graph
     axes = now.axes(a, range(a.rank - len(shape), a.rank))
-    var, mean, centered = _spread(graph, a.value, axes, 0)
+    mean = _average(graph, a.value, axes)
+    centered = _centered(graph, a.value, mean)
+    var = _variance(graph, centered, axes, 0)
     scale = graph.apply("div", 1.0, graph.apply("sqrt", graph.apply("add", var, eps)))
     value = graph.apply("mul", centered, scale)
     if weight is not None:
@@ -76,23 +109,30 @@ def _layer_norm(
 @RULES.of("amax", "amin")
 def _amax(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False) -> Value:
     graph = now.graph
-    chosen = now.axes(a, axes)
-    least = now.name == "amin"
-    value = graph.apply("neg", a.value) if least else a.value
-    most = graph.max(value, chosen)
-    # The gradient goes to all that are largest, in equal parts, as torch shares it.
-    same = graph.apply("eq", value, most)
-    shared = graph.apply("div", value, graph.sum(same, chosen))
-    found = graph.sum(graph.apply("where", same, shared, 0.0), chosen)
-    return _reduced(now, graph.apply("neg", found) if least else found)
+    value, chosen = _side_by_side(graph, a.value, now.axes(a, axes))
+    if now.name == "amax":
+        return _reduced(now, graph.max(value, chosen))
+    return _reduced(now, graph.apply("neg", graph.max(graph.apply("neg", value), chosen)))
+
+
+def _side_by_side(
+    graph: Graph, value: Value, axes: tuple[int, ...]
+) -> tuple[Value, tuple[int, ...]]:
+    """With these axes behind the others, so that they are one for an instruction.
+
+    One after another they would share the gradient of equal numbers in other parts.
+    """
+    others = [axis for axis in range(len(value.shape)) if axis not in axes]
+    behind = tuple(range(len(others), len(value.shape)))
+    return graph.permute(value, (*others, *sorted(axes))), behind
 
 
 def _exps(now: Lowering, a: Operand, axes: tuple[int, ...]) -> tuple[Value, Value, Value]:
-    """The largest; exp of what is below it; their sum."""
+    """The number without the largest; exp of it; their sum."""
     graph = now.graph
-    most = graph.max(a.value, axes)
-    powers = graph.apply("exp", graph.apply("sub", a.value, most))
-    return most, powers, graph.sum(powers, axes)
+    below = graph.apply("sub", a.value, graph.stop(graph.max(a.value, axes)))
+    powers = graph.apply("exp", below)
+    return below, powers, graph.sum(powers, axes)
 
 
 @RULES.of("_softmax")
@@ -103,15 +143,20 @@ def _softmax(now: Lowering, a: Operand, axis: int, half_to_float: bool) -> Value
 
 @RULES.of("_log_softmax")
 def _log_softmax(now: Lowering, a: Operand, axis: int, half_to_float: bool) -> Value:
-    most, _, total = _exps(now, a, now.axes(a, axis))
-    below = now.graph.apply("sub", a.value, most)
+    below, _, total = _exps(now, a, now.axes(a, axis))
     return now.graph.apply("sub", below, now.graph.apply("log", total))
 
 
 @RULES.of("logsumexp")
 def _logsumexp(now: Lowering, a: Operand, axes: Any, keepdim: bool = False) -> Value:
-    most, _, total = _exps(now, a, now.axes(a, axes))
-    return _reduced(now, now.graph.apply("add", now.graph.apply("log", total), most))
+    graph, chosen = now.graph, now.axes(a, axes)
+    most = graph.stop(graph.max(a.value, chosen))
+    # Infinity is not taken away: it would leave NaN.
+    endless = graph.apply("eq", graph.apply("abs", most), math.inf)
+    taken = graph.apply("where", endless, 0.0, most)
+    powers = graph.apply("exp", graph.apply("sub", a.value, taken))
+    found = graph.apply("add", graph.apply("log", graph.sum(powers, chosen)), taken)
+    return _reduced(now, found)
 
 
 @RULES.of("linalg_vector_norm")
@@ -124,8 +169,10 @@ def _norm(
         return _reduced(now, graph.sum(graph.apply("abs", a.value), chosen))
     if order != 2:
         raise now.refuse(f"of order {order} has no instruction")
-    total = graph.sum(graph.apply("mul", a.value, a.value), chosen)
-    # The root has no slope at zero, and torch says that it is 0 there.
+    scaled, size = _scaled(graph, a.value, chosen)
+    total = graph.sum(graph.apply("mul", scaled, scaled), chosen)
+    # At zero the slope is 0, times what comes in: of x / |x| that is NaN, and so is the gradient.
     nothing = graph.apply("eq", total, 0.0)
-    root = graph.apply("sqrt", graph.apply("where", nothing, 1.0, total))
-    return _reduced(now, graph.apply("where", nothing, 0.0, root))
+    root = graph.apply("sqrt", graph.apply("add", total, nothing))
+    some = graph.apply("mul", size, graph.apply("sub", 1.0, nothing))
+    return _reduced(now, graph.apply("mul", root, some))

@@ -1,0 +1,27 @@
+"""Rows of text in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+__all__ = ["aligned"]
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] | None = None) -> str:
+    """Rows as lines, two spaces between columns.
+
+    Args:
+        rows: cells; as many in each row.
+        right: numbers of the columns whose cells stand at the right; if None, each cell that begins
+            with a digit does.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width)
+            if (cell[:1].isdigit() if right is None else at in right)
+            else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
