@@ -298,7 +298,7 @@ class Runner:
 
     def pytest_runtestloop(self, session: Any) -> bool:
         if session.testsfailed:
-            raise SystemExit("mutants: the tests could not be collected.")
+            pytest.exit("the tests could not be collected; pytest says why")
         for file in sorted({mutant.file for mutant in self.mutants}):
             module = Path(file).relative_to("src").with_suffix("")
             importlib.import_module(".".join(module.parts))
