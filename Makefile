@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard mutants sizes
+.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations mutants sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -41,6 +41,9 @@ scoreboard: setup-dev
 # MUTANTS="--number 100 --seed 1 src/recurra/losses.py", and more that --help names
 mutants: setup-dev
 	@scripts/mutants $(MUTANTS)
+
+operations: setup-dev
+	@$(BIN)/python scripts/operations.py
 
 sizes:
 	@scripts/sizes

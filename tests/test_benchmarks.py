@@ -405,6 +405,18 @@ def test_the_faster_of_two_settings_is_told(imported):
     assert one_step.with_best(alone) == (alone, "")
 
 
+def test_silence_is_measured_where_it_is(imported):
+    silence = imported("silence")
+    asked = []
+    ratio, micros = silence.slowdown(lambda quiet, count: asked.append((quiet, count)), 10_000)
+    assert asked[0] == (False, silence.BLOCK)
+    assert [quiet for quiet, _ in asked[1:]] == [False] * 10 + [True] * 10
+    assert ratio > 0 < micros
+    for run in (silence.stream_of("grud"), silence.torch_stream()):
+        for quiet in (False, True):
+            run(quiet, 2)
+
+
 def test_every_benchmark_is_told_in_the_docs():
     docs = (ROOT / "docs" / "benchmarks.md").read_text()
     for script in sorted((ROOT / "benchmarks").glob("*.py")):

@@ -288,7 +288,8 @@ def test_gaps_that_the_model_cannot_tell(tiny_run: Any, tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("empty.txt", b"", ["empty.txt", "expected text, "]),
-        ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0", ["picture.txt", "NUL", "byte 8", "binary"]),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n\0\0\0", ["picture.txt", "this is a picture"]),
+        ("binary.txt", b"\x01\n\0\0\0", ["binary.txt", "NUL", "byte 2", "binary"]),
         ("old.txt", b"one\ntwo caf\xe9\n", ["old.txt", "line 2, byte 11", "0xe9", "--encoding"]),
         ("cut.txt", "abc\n☃".encode()[:-1], ["cut.txt", "line 2, byte 4"]),
     ],

@@ -94,6 +94,7 @@ INTERNAL = {
     "states": {"rebuild"},
     "training": {
         "Keeper",
+        "Losses",
         "Processes",
         "Ready",
         "Stepped",
@@ -113,6 +114,7 @@ INTERNAL = {
         "tensorboard_writer",
         "without_effect",
         "train_step",
+        "verdict",
         "where_it_began",
     },
 }

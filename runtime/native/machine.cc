@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "flush.h"
 #include "isa.h"
 #include "slice.h"
 #include "threads.h"
@@ -266,6 +267,7 @@ private:
 template <class T>
 void run(const Program& program, const Call& call) {
     check(program, call);
+    const Flush flush;
     Runner<T> runner(program, call);
     runner.prepare();
     runner.run();
@@ -279,6 +281,7 @@ class WindowsOf final : public Windows {
 public:
     WindowsOf(const Program& program, const Call& call)
         : program_(program), threads_(call.threads), batch_(call.batch), runner_(program, call) {
+        const Flush flush;
         runner_.prepare();
     }
 
@@ -290,7 +293,10 @@ public:
         runner_.run();
     }
 
-    void end() override { runner_.finish(); }
+    void end() override {
+        const Flush flush;
+        runner_.finish();
+    }
 
 private:
     const Program& program_;
@@ -307,11 +313,19 @@ public:
         slice_.share(threads);
     }
 
-    void begin() override { slice_.begin(); }
-    void step() override { slice_.through(0, 1); }
+    void begin() override {
+        const Flush flush;
+        slice_.begin();
+    }
+
+    void step() override {
+        const Flush flush;
+        slice_.through(0, 1);
+    }
 
 private:
     const Shared<T>& prepared() {
+        const Flush flush;
         runner_.prepare();
         return runner_.all();
     }

@@ -13,9 +13,7 @@
 #include <thread>
 #include <vector>
 
-#if defined(__SSE__)
-#include <immintrin.h>
-#endif
+#include "flush.h"
 
 namespace recurra {
 namespace {
@@ -42,29 +40,6 @@ void breathe() {
     asm volatile("yield");
 #endif
 }
-
-// Numbers below the normal ones are flushed to zero: they are a hundred times slower, and vanish anyway.
-class Flush {
-public:
-#if defined(__SSE__)
-    Flush() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
-    ~Flush() { _mm_setcsr(before_); }
-
-private:
-    unsigned before_;
-#elif defined(__aarch64__)
-    Flush() {
-        asm volatile("mrs %0, fpcr" : "=r"(before_));
-        asm volatile("msr fpcr, %0" : : "r"(before_ | std::uint64_t{1} << 24));
-    }
-    ~Flush() { asm volatile("msr fpcr, %0" : : "r"(before_)); }
-
-private:
-    std::uint64_t before_;
-#else
-    Flush() {}
-#endif
-};
 
 // Where a thread looks for work. An offer that is not taken, because the thread sleeps or does not run just now, is
 // withdrawn: who offers never waits for a thread that has not begun.

@@ -67,19 +67,34 @@ Exact exact(Op op, Real a, Real b, Real c) {
         case Op::copy: return of(a);
         case Op::neg: return of(-a);
         case Op::abs: return of(std::fabs(a));
-        case Op::sign: return of(a > 0 ? 1 : a < 0 ? -1 : a);
+        case Op::sign: return of(a > 0 ? 1 : a < 0 ? -1 : 0);
         case Op::floor: return of(std::floor(a));
+        case Op::trunc: return of(std::trunc(a));
+        case Op::round: return of(std::nearbyint(a));
         case Op::sqrt: return of(std::sqrt(a));
         case Op::exp: return of(std::exp(a));
         case Op::expm1: return of(std::expm1(a));
         case Op::log: return of(std::log(a));
         case Op::log1p: return of(std::log1p(a));
+        case Op::exp2: return of(std::exp2(a));
+        case Op::log2: return of(std::log2(a));
+        case Op::log10: return of(std::log10(a));
         case Op::tanh: return of(std::tanh(a));
         case Op::sigmoid: return of(a < 0 ? std::exp(a) / (1 + std::exp(a)) : 1 / (1 + std::exp(-a)));
         case Op::relu: return of(a < 0 ? 0 : a);
         case Op::erf: return of(std::erf(a));
         case Op::sin: return of(std::sin(a));
         case Op::cos: return of(std::cos(a));
+        case Op::tan: return of(std::tan(a));
+        case Op::asin: return of(std::asin(a));
+        case Op::acos: return of(std::acos(a));
+        case Op::atan: return of(std::atan(a));
+        case Op::sinh: return of(std::sinh(a));
+        case Op::cosh: return of(std::cosh(a));
+        case Op::asinh: return of(std::asinh(a));
+        case Op::acosh: return of(std::acosh(a));
+        case Op::atanh: return of(std::atanh(a));
+        case Op::erfc: return of(std::erfc(a));
         case Op::add: return of(a + b);
         case Op::sub: return of(a - b);
         case Op::mul: return of(a * b);
@@ -87,6 +102,9 @@ Exact exact(Op op, Real a, Real b, Real c) {
         case Op::maximum: return of(a != a || a > b ? a : b);
         case Op::minimum: return of(a != a || a < b ? a : b);
         case Op::pow: return of(std::pow(a, b));
+        case Op::fmod: return of(std::fmod(a, b));
+        case Op::hypot: return of(std::hypot(a, b));
+        case Op::atan2: return of(std::atan2(a, b));
         case Op::gt: return of(a > b);
         case Op::ge: return of(a >= b);
         case Op::eq: return of(a == b);
@@ -101,6 +119,11 @@ Exact exact(Op op, Real a, Real b, Real c) {
 // Units in the last place that an instruction may err by; half of one is a correctly rounded result.
 double bound(Op op) {
     switch (op) {
+        case Op::sinh:
+        case Op::cosh:
+        case Op::asinh:
+        case Op::acosh:
+        case Op::atanh:
         case Op::tanh:
         case Op::sigmoid:
         case Op::exp:
@@ -110,6 +133,16 @@ double bound(Op op) {
         case Op::sigmoid_gradient:
         case Op::tanh_gradient: return 2.5;
         case Op::erf:
+        case Op::erfc:
+        case Op::exp2:
+        case Op::log2:
+        case Op::log10:
+        case Op::tan:
+        case Op::asin:
+        case Op::acos:
+        case Op::atan:
+        case Op::hypot:
+        case Op::atan2:
         case Op::sin:
         case Op::cos:
         case Op::pow: return 1.5;  // libm's

@@ -93,19 +93,35 @@ bool right(const std::vector<float>& got) {
     return at(got, 0) == at(from, 0);
 }
 
-// Numbers below the normal ones are zero while a program runs, and numbers again when it is over.
-bool flushes() {
+// Numbers below the normal ones are zero while a program runs, all of it or a step of a stream, and numbers again when
+// it is over.
+bool flushes(Section section) {
     Program p;
     p.arguments = 2;
     p.buffers = {{Place::argument, 1, 0, -1}, {Place::argument, 1, 0, -1}};
-    p.sections[kBefore] = {{Op::mul, 1, 1, 0, -1, {1}, {{0}, {0}, {}}}};
+    p.sections[section] = {{Op::mul, 1, 1, 0, -1, {1}, {{0}, {0}, {}}}};
     verify(p);
     float root = 1e-20f, square = 1;
     Call call{1, 1, nullptr, nullptr, false, 1, 1, 1, {}};
     call.arguments = {{&root, 0, 0, 0, false, false}, {&square, 0, 0, 0, false, false}};
+    const auto flushed = [&] {
+        volatile float again = root;
+        return square == 0 && again * again > 0;
+    };
     run<float>(p, call);
-    volatile float again = root;
-    return square == 0 && again * again > 0;
+    bool all = flushed();
+    square = 1;
+    const auto windows = make_windows(p, false, call);
+    windows->run(call);
+    windows->end();
+    all &= flushed();
+    if (section == kHeld || section == kThrough || section == kShared) {
+        square = 1;
+        const auto stepper = make_stepper(p, false, call, 1);
+        stepper->step();
+        all &= flushed();
+    }
+    return all;
 }
 
 }  // namespace
@@ -118,7 +134,7 @@ int check_machine() {
     for (std::size_t threads : {2, 3, 5, 8}) failures += states(threads) != one;
     for (std::size_t threads : {1, 3, 8})
         for (std::int64_t size : {1, 2, 5}) failures += states(threads, size) != one;
-    failures += !flushes();
+    for (Section section : {kShared, kHeld, kBefore, kThrough, kFinal}) failures += !flushes(section);
     std::printf("machine: %s\n", failures == 0 ? "right on 1 to 8 threads" : "FAILED");
     return failures;
 }

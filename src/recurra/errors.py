@@ -24,8 +24,6 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from recurra.synonyms import SYNONYMS
-
 __all__ = [
     "ArtifactError",
     "BackendError",
@@ -133,6 +131,8 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 def _near(name: str, names: Sequence[str]) -> str | None:
     """The one of some names that is meant; None if that is not clear."""
+    from recurra.synonyms import SYNONYMS  # `--help` does without
+
     last = name.rpartition(".")[2]
     by_last = {each.rpartition(".")[2]: each for each in names}
     meant = SYNONYMS.get(last.lower().replace("-", "_"), ())

@@ -54,6 +54,25 @@ def test_every_cell(name: str) -> None:
         np.testing.assert_allclose(got, leaf, rtol=2e-5, atol=2e-6)
 
 
+class Rarer(recurra.Cell):
+    """A step of operations that no cell here is made of."""
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = torch.atan2(x, state.h + 0.5)[:, [3, 0, 1, 2]] + x.cumsum(1).round() + x.flip(1)
+        h = torch.nn.functional.group_norm(h, 2) + torch.hypot(x, state.h).log2()
+        return h + x.max(1, keepdim=True).values.erfc(), recurra.HiddenState(h.sin())
+
+
+def test_rarer_operations() -> None:
+    layer = recurra.Recurrent(Rarer(4, 4))
+    x = random(layer.cell.example_input(1), TIME, BATCH)
+    session = layer.frozen(BATCH)
+    np.testing.assert_allclose(steps(session, x), layer(x).outputs, rtol=2e-5, atol=2e-6)
+
+
 def deep() -> recurra.Stack:
     wrapped = recurra.Zoneout(recurra.HeldDropout(recurra.GRUCell(6, 6, norm="layer"), 0.3), 0.2)
     layers = [recurra.Recurrent(recurra.LSTMCell(4, 6)), recurra.Recurrent(wrapped)]
@@ -288,3 +307,33 @@ def test_a_cell_in_a_layer_is_explained_with_the_context_that_is_offered() -> No
     assert told.backend == "native"
     (told,) = recurra.explain(layer).choices
     assert "Reads reads a context, and none is given" in told.reason
+
+
+class Fading(recurra.Cell):
+    """h is half of what it was: it fades to nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+
+    def initial_state(self, batch: int) -> recurra.HiddenState:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = 0.5 * state.h + x
+        return h, recurra.HiddenState(h)
+
+
+@pytest.mark.skipif(not native_available(), reason="there is no native module")
+def test_what_fades_is_zero_as_in_a_whole_run(request: Any) -> None:
+    """Below the normal numbers a step takes many times as long; NumPy steps as the process does."""
+    if "numpy" in request.node.name:
+        pytest.skip("nothing is flushed in NumPy")
+    layer = recurra.Recurrent(Fading())
+    x = torch.zeros(140, 1, 4)
+    x[0] = 1.0
+    session = layer.frozen()
+    said = np.stack([session.step(step) for step in x.numpy()])
+    whole = recurra.run(layer.cell, x, backend="native").outputs
+    assert np.array_equal(said, whole.numpy())
+    assert said[said != 0].min() >= np.finfo(np.float32).tiny
+    assert session.state[0].max() == 0

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
+import recurra_runtime
 from recurra import Cell, PaddedSequence
 from recurra.cells import Noise, draw_noise
 from recurra.engine import explain, named_values
@@ -135,16 +136,26 @@ def gradients(value: Tensor, cell: torch.nn.Module, inputs: Any) -> list[Tensor]
     return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
 
 
+class NotNative(Exception):
+    """A cell that native refuses without an excuse; or one that has an excuse, and needs none."""
+
+
 def backends(cell: Cell) -> list[str]:
-    """Those that can run this cell as it is."""
+    """Those that can run this cell as it is.
 
-    def runs(name: str) -> bool:
+    Native is among them. A cell that it must refuse says why in an attribute ``on_loop``: else a
+    refusal too many would only make these laws weaker.
+    """
+    refused = {}
+    for backend in BACKENDS:
         try:
-            return explain(cell, backend=name).choices[0].backend == name
-        except BackendError:
-            return False
-
-    return [backend.name for backend in BACKENDS if runs(backend.name)]
+            explain(cell, context=context_of(cell), backend=backend.name)
+        except BackendError as problem:
+            refused[backend.name] = str(problem)
+    excuses = [part.on_loop for part in cell.modules() if hasattr(part, "on_loop")]
+    if recurra_runtime.native_reason() is None and ("native" in refused) != bool(excuses):
+        raise NotNative(refused.get("native") or f"{type(cell).__name__} runs, despite {excuses}")
+    return [backend.name for backend in BACKENDS if backend.name not in refused]
 
 
 # ---- laws of cells ------------------------------------------------------------------------------
@@ -589,6 +600,11 @@ CELL_LAWS = {
 }
 
 
+PAIR_LAWS = ("definition", "chunks", "repeatable", "parameters_given")
+"""Of two wrappers around each other: what they do together to values, gradients, states, noise and
+weights. All else each of them was asked alone."""
+
+
 # ---- laws of layers -----------------------------------------------------------------------------
 
 MakeLayer = Callable[[], Any]
@@ -653,8 +669,9 @@ def layer_chunks(make: MakeLayer) -> None:
     layer = make().eval()
     inputs, context, resets = inputs_of(layer), layer_context(layer), some_resets()
     if not layer.causal:
+        carried = layer(inputs, context=context).state
         with pytest.raises(ValueError, match="causal"):
-            layer(inputs, layer.initial_state(BATCH), context)
+            layer(inputs, carried, context)
         return
     whole = layer(inputs, context=context, resets=resets)
     state, outputs = None, []

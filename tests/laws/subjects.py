@@ -95,6 +95,8 @@ class OddState(NamedTuple):
 class OddCell(Cell):
     """Carries what no other cell here carries."""
 
+    on_loop = "it counts in whole numbers"
+
     bookkeeping = ("count",)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

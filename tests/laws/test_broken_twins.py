@@ -36,6 +36,8 @@ class WrongForm(recurra.LSTMCell):
 
 
 class WrongGradient(Leaky):
+    on_loop = "its gradient is its own"
+
     class Scaled(torch.autograd.Function):
         @staticmethod
         def forward(ctx, value):
@@ -51,12 +53,16 @@ class WrongGradient(Leaky):
 
 
 class MixesRows(Leaky):
+    on_loop = "its rows see each other"
+
     def step(self, x, state, context=None, noise=None):
         return super().step(x - 1e-6 * x.sum(0), state)
 
 
 class Counts(Leaky):
     """Remembers how often it was called: not pure, so steps depend on more than the state."""
+
+    on_loop = "it is another number each time"
 
     def step(self, x, state, context=None, noise=None):
         y, state = super().step(x, state)
@@ -72,6 +78,8 @@ class InPlace(Leaky):
 
 class Caches(Leaky):
     """Keeps a copy of its weights from the first call on."""
+
+    on_loop = "its first call is another one"
 
     def step(self, x, state, context=None, noise=None):
         if not hasattr(self, "kept"):
@@ -162,6 +170,22 @@ BROKEN = [
 def test_broken_cell(law, kind):
     with pytest.raises((AssertionError, GradcheckError)):
         laws.CELL_LAWS[law](built(kind))
+
+
+@pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
+@pytest.mark.parametrize("kind", [MixesRows, Counts, WrongGradient])
+def test_a_refusal_without_excuse(kind, monkeypatch):
+    """What native refuses is no longer asked of it, so that nothing may be refused in silence."""
+    monkeypatch.delattr(kind, "on_loop", raising=False)
+    with pytest.raises(laws.NotNative):
+        laws.backends(built(kind)())
+
+
+@pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
+def test_an_excuse_without_refusal(monkeypatch):
+    monkeypatch.setattr(Leaky, "on_loop", "none", raising=False)
+    with pytest.raises(laws.NotNative):
+        laws.backends(built(Leaky)())
 
 
 def whole_rows(call):

@@ -17,7 +17,7 @@ import recurra_runtime
 from recurra_runtime import fallback
 from recurra_runtime.backend import kernel
 
-from .ulp import REFERENCES, Floats, distance, every, reference_power
+from .ulp import RARER, REFERENCES, Floats, distance, every, reference_power
 
 BLOCK = 1 << 16  # elements; what a block needs stays in the cache
 TINY = np.float32(np.finfo(np.float32).tiny)
@@ -67,10 +67,11 @@ def blocks(name: str, stride: int) -> Iterator[Floats]:
 def sweep(name: str, stride: int) -> Largest:
     """A function of one number."""
     largest, run = Largest(), kernel(name)
-    for x in blocks(name, stride):
+    reference = REFERENCES[name] if name in REFERENCES else RARER[name]
+    for x in blocks(name, stride if name in REFERENCES else stride * 101):
         actual = np.empty_like(x)
         run(x, actual)
-        largest.add(actual, REFERENCES[name](x), x)
+        largest.add(actual, reference(x), x)
     return largest
 
 
@@ -104,7 +105,7 @@ def sweep_powers(stride: int) -> Largest:
 
 
 if __name__ == "__main__":
-    every_name = [*REFERENCES, "pow"]
+    every_name = [*REFERENCES, *RARER, "pow"]
     if not recurra_runtime.native_available():
         every_name = [name for name in every_name if name in fallback.KERNELS]
     stride = int(sys.argv[1])

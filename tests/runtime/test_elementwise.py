@@ -60,6 +60,7 @@ print(of("log1p", [-inf, inf, nan, 0, -0.0, -1, -2]))
 print(of("erf", [-inf, inf, nan, 0, -0.0, 5, -5]))
 print(of("sin", [-inf, inf, nan, 0, -0.0]))
 print(of("cos", [-inf, inf, nan, 0, -0.0]))
+print(of("sign", [-inf, inf, nan, 0, -0.0, tiny]))
 print(of("sqrt", [inf, nan, 0, -0.0, 4, -1]))
 print(of("pow", [nan, 0, inf, 1, 1, 0], [0, 0, 0, nan, inf, 2]))
 print(of("pow", [-0.0, 0, -0.0, -0.0], [3, -2, -3, 0.5]))
@@ -75,6 +76,7 @@ nan inf nan 0.0 -0.0 -inf nan
 -1.0 1.0 nan 0.0 -0.0 1.0 -1.0
 nan nan nan 0.0 -0.0
 nan nan nan 1.0 1.0
+-1.0 1.0 0.0 0.0 0.0 1.0
 inf nan 0.0 -0.0 2.0 nan
 1.0 1.0 1.0 1.0 1.0 0.0
 -0.0 inf -inf 0.0

@@ -26,6 +26,11 @@ def test_every_row_can_be_run() -> None:
         assert row.meaning.startswith(("y = ", "y += "))
 
 
+def test_numpy_has_torchs_sign_of_nan() -> None:
+    numbers = np.array([-np.inf, -0.0, np.nan, 2], np.float32)
+    assert fallback.apply("sign", [numbers]).tolist() == [-1, 0, 0, 1]
+
+
 def test_native_functions_are_those_of_the_table() -> None:
     if not recurra_runtime.native_available():
         pytest.skip("the native module is not there")

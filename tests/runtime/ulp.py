@@ -40,6 +40,27 @@ REFERENCES: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
+_erfc_of = np.vectorize(math.erfc, otypes=[np.float64])
+RARER: dict[str, Callable[[Floats], Floats]] = {
+    "acos": rounded(np.arccos),
+    "acosh": rounded(np.arccosh),
+    "asin": rounded(np.arcsin),
+    "asinh": rounded(np.arcsinh),
+    "atan": rounded(np.arctan),
+    "atanh": rounded(np.arctanh),
+    "cosh": rounded(np.cosh),
+    "erfc": rounded(_erfc_of),
+    "exp2": rounded(np.exp2),
+    "log10": rounded(np.log10),
+    "log2": rounded(np.log2),
+    "round": rounded(np.rint),
+    "sinh": rounded(np.sinh),
+    "tan": rounded(np.tan),
+    "trunc": rounded(np.trunc),
+}
+"""What is libm's of doubles, rounded once more: looked at at fewer floats."""
+
+
 def reference_power(a: Floats, b: Floats) -> Floats:
     """a^b in float64, rounded once."""
     with np.errstate(all="ignore"):

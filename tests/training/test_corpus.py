@@ -65,8 +65,8 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files come in pieces of some hundred characters."""
     read = readers_module.read_pieces
 
-    def small(path: Path, *, encoding: str = "utf-8") -> Any:
-        return read(path, encoding=encoding, size=300)
+    def small(path: Path, *, encoding: str = "utf-8", nul: bool = False) -> Any:
+        return read(path, encoding=encoding, nul=nul, size=300)
 
     monkeypatch.setattr(readers_module, "_CHUNK", 200)
     monkeypatch.setattr("recurra.data.texts.read_pieces", small)

@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from splitting import split_documents
@@ -154,6 +155,30 @@ def test_a_training_starts_at_the_frequencies_of_its_text(
             expected = math.log((counts[symbol] + 1) / total)
             assert bias[symbol] == pytest.approx(expected, rel=1e-5)
     assert bias[START] == -30
+
+
+def carried_after(model: LanguageModel, ids: Ids) -> float:
+    """Mean size of the cells' states after a pass of training."""
+    windows = Windows([ids], rows=8, size=16)
+    settings = TrainingSettings(epochs=1, batch_size=8, window=16, learning_rate=0.004)
+    assert len(list(Training(model, windows, settings))) > 30
+    state = None
+    with torch.no_grad():
+        for number in range(8):
+            state = model(windows[number], state).state
+    return float(states.leaves(state)[-1].abs().mean())
+
+
+def test_states_do_not_stand_in_for_frequencies() -> None:
+    """Of many symbols with frequencies far apart, as those of words are."""
+    size = 1000
+    odds = 1 / np.arange(1, size - 2)
+    draws = np.random.default_rng(0)
+    ids = draws.choice(size - 3, 8 * 16 * 40, p=odds / odds.sum()) + 3
+    model = make(size, hidden_size=32)
+    model.starts_at(np.bincount(ids, minlength=size))
+    assert carried_after(model, ids) < 1
+    assert carried_after(make(size, hidden_size=32), ids) > 3  # the broken twin starts at zero
 
 
 def test_the_state_goes_on_from_window_to_window(monkeypatch: pytest.MonkeyPatch) -> None:

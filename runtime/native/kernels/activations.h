@@ -1,14 +1,15 @@
 // The functions of one vector: what each elementwise instruction computes.
 //
-// Those of floats are written out (exponentials.h, logarithms.h, power.h, trigonometry.h); maximum errors are
-// given in README.md and enforced by the tests on every instruction set. Those of doubles are libm's, number by
-// number.
+// Those of floats are written out (exponentials.h, logarithms.h, power.h, trigonometry.h), the rarer ones taken from
+// libm's of doubles (rarer.h); maximum errors are given in README.md and enforced by the tests on every instruction
+// set. Those of doubles are libm's, number by number.
 #pragma once
 
 #include "../simd.h"
 #include "exponentials.h"
 #include "logarithms.h"
 #include "power.h"
+#include "rarer.h"
 #include "trigonometry.h"
 
 namespace recurra {

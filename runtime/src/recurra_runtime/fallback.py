@@ -16,6 +16,7 @@ Wide = NDArray[np.float64]
 Kernel = Callable[..., None]
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
 def _where(a: Wide, b: Wide, c: Wide) -> Wide:
@@ -30,18 +31,33 @@ FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
         "abs": np.abs,
         "sign": lambda x: np.where(np.isnan(x), 0.0, np.sign(x)),
         "floor": np.floor,
+        "trunc": np.trunc,
+        "round": np.rint,
         "sqrt": np.sqrt,
         "exp": np.exp,
         "expm1": np.expm1,
         "log": np.log,
         "log1p": np.log1p,
+        "exp2": np.exp2,
+        "log2": np.log2,
+        "log10": np.log10,
         "tanh": np.tanh,
         # exp overflows to infinity below x = -709, and 1 / infinity is the right answer there: 0.
         "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
         "relu": lambda x: np.maximum(x, 0.0),
         "erf": _erf,
+        "erfc": _erfc,
         "sin": np.sin,
         "cos": np.cos,
+        "tan": np.tan,
+        "asin": np.arcsin,
+        "acos": np.arccos,
+        "atan": np.arctan,
+        "sinh": np.sinh,
+        "cosh": np.cosh,
+        "asinh": np.arcsinh,
+        "acosh": np.arccosh,
+        "atanh": np.arctanh,
         "add": np.add,
         "sub": np.subtract,
         "mul": np.multiply,
@@ -49,6 +65,9 @@ FUNCTIONS: Mapping[str, Callable[..., Wide]] = MappingProxyType(
         "maximum": np.maximum,
         "minimum": np.minimum,
         "pow": np.power,
+        "fmod": np.fmod,
+        "hypot": np.hypot,
+        "atan2": np.arctan2,
         "gt": lambda a, b: (a > b).astype(np.float64),
         "ge": lambda a, b: (a >= b).astype(np.float64),
         "eq": lambda a, b: (a == b).astype(np.float64),

@@ -20,7 +20,7 @@ from recurra.engine.lower.agreement import drawn, unseen
 from recurra.engine.lower.lowering import Lowered
 from recurra.engine.pipeline import lowered_step, planned_step
 from recurra.engine.plan.phases import PHASES, Sections
-from recurra.engine.record.tape import other_modes
+from recurra.engine.record.tape import other_modes, record
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.errors import BackendError, dtype_name
 from recurra.states import Tree
@@ -70,7 +70,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
         return drawn([(tree, 1) for _, tree in given], batch)
 
     spans = [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
-    _, lowered = lowered_step(step, example, spans)
+    lowered = lowered_step(record(step, example), step, example, spans)
     planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
     inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {

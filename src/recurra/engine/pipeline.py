@@ -7,10 +7,11 @@
 5. ``assemble``: programs of the native machine, run through time (``assemble/``, ``machine/``).
 
 A recording is kept with the cell. What a step reads of its cell is looked up at every call, by its
-path, so weights changed by any route are the ones used. Everything else the cell has (rates, flags,
-functions, modes) is a part of the key, so a changed attribute makes a new recording. So do
-variables of their modules that the methods of a user's class read, and the functions that they call
-by name; what they reach through a module (``config.rate``) or find in a file is not looked at.
+path, so weights changed by any route are the ones used. Everything else is a part of the key, so
+what changed makes a new recording: what the cell holds (rates, flags, objects, functions, modes),
+and what the functions that its steps have been seen to call read of their surroundings (variables
+of modules, closures, defaults). Those functions are seen while a step is recorded; what they ask
+that no key can hold (clocks, files, the environment, random numbers) is refused by name.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.phases import Plan, plan
 from recurra.engine.plan.slots import LEADS, Kind, Slot
 from recurra.engine.record.contract import check_step
-from recurra.engine.record.fingerprint import Path, fingerprint, own_tensors
+from recurra.engine.record.fingerprint import Look, fingerprint
+from recurra.engine.record.held import Path, own_tensors
+from recurra.engine.record.reach import NOTHING, Calls, Reach, watched
 from recurra.engine.record.tape import Recording, record
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
@@ -49,13 +52,15 @@ _MOST = 64  # recordings of one cell; more than that are calls that are all diff
 
 
 def lowered_step(
-    step: Callable[..., Any], example: Callable[[int], Tree], spans: Sequence[int]
-) -> tuple[Recording, Lowered]:
-    """Record a step, lower it, and compare the numbers of both."""
-    recording = record(step, example)
+    recording: Recording,
+    step: Callable[..., Any],
+    example: Callable[[int], Tree],
+    spans: Sequence[int],
+) -> Lowered:
+    """Lower a step that was recorded, and compare the numbers of both."""
     lowered = lower(recording, spans)
     check_numbers(step, example, lowered)
-    return recording, lowered
+    return lowered
 
 
 def planned_step(
@@ -123,14 +128,22 @@ class Recorded:
         count = len(lowered.shared.wanted)
         self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
 
-    def shared(self, cell: Cell) -> list[Tensor]:
-        """What all rows share, as the cell has it now."""
+    def stale(self, cell: Cell) -> bool:
+        """Are numbers of the cell that the graph is made of no longer those?"""
+        shared = self.lowered.shared
+        return bool(shared.known) and shared.stale(self._own(cell))
+
+    def _own(self, cell: Cell) -> dict[int, Tensor]:
+        """The step's own tensors, as the cell has them now."""
         own = self.lowered.shared.own
-        found = {
+        return {
             number: own[number] if path is None else path.of(cell)
             for number, path in self.places.items()
         }
-        tensors = self.lowered.shared.tensors(found)
+
+    def shared(self, cell: Cell) -> list[Tensor]:
+        """What all rows share, as the cell has it now."""
+        tensors = self.lowered.shared.tensors(self._own(cell))
         if [tensor.shape for tensor in tensors] != self.shapes:
             raise Unrecordable("a tensor that the step reads has changed its shape")
         return tensors
@@ -156,7 +169,28 @@ class Recorded:
         return known
 
 
-_KEPT: WeakKeyDictionary[Cell, dict[Hashable, Recorded | str]] = WeakKeyDictionary()
+class _Kept:
+    """What is kept with a cell.
+
+    Args:
+        recordings: or why there are none, by key.
+        reach: the functions that its steps have been seen to call: what these read is in the keys.
+    """
+
+    def __init__(self) -> None:
+        self.recordings: dict[Hashable, Recorded | str] = {}
+        self.reach: Reach = NOTHING
+
+    def key(self, cell: Cell, call: Call, look: Look | None = None) -> Hashable:
+        """All that may change the step of a call, but its row inputs."""
+        kinds: tuple[type, ...] = (type(call.state),)
+        if call.context is not None or type(call.inputs) is not Tensor:
+            kinds += tuple(_kinds((call.inputs, call.context)))
+        printed = fingerprint(call.source or cell, cell, self.reach, kinds, look)
+        return torch.get_default_dtype(), call.noise is None, printed
+
+
+_KEPT: WeakKeyDictionary[Cell, _Kept] = WeakKeyDictionary()
 
 
 def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorded:
@@ -171,18 +205,18 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Record
         Unrecordable: it cannot be recorded; the message says why.
     """
     source = call.source or cell
-    kinds = tuple((name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given)
-    key = (kinds, call.noise is None, fingerprint(source, cell), type(call.state))
-    kept = _KEPT.setdefault(source, {})
-    known = kept.get(key)
-    if known is None:
-        if len(kept) >= _MOST:
-            kept.clear()
+    kept = _KEPT.get(source) or _KEPT.setdefault(source, _Kept())
+    kinds = tuple([(name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given])
+    known = kept.recordings.get((kinds, kept.key(cell, call)))
+    if known is None or (isinstance(known, Recorded) and known.stale(cell)):
+        if len(kept.recordings) >= _MOST:
+            kept.recordings.clear()
         try:
-            known = _record(cell, call, given)
+            known = _record(cell, call, given, kept)
         except Unrecordable as problem:
             known = str(problem)
-        kept[key] = known
+        # By what is known now to be read.
+        kept.recordings[kinds, kept.key(cell, call)] = known
     if isinstance(known, str):
         raise Unrecordable(known)
     return known
@@ -204,11 +238,21 @@ def given_of(call: Call) -> list[tuple[Slot, Tensor]]:
     ]
 
 
+def _kinds(trees: tuple[Tree, ...]) -> list[type]:
+    """The types of trees and of their parts: which leaf has which name."""
+    found = []
+    for tree in trees:
+        found.append(type(tree))
+        if isinstance(tree, tuple):
+            found += _kinds(tree)
+    return found
+
+
 def _lead(slot: Slot) -> int:
     return LEADS.get(slot[0], 1)
 
 
-def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorded:
+def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kept) -> Recorded:
     noisy = call.noise is not None
 
     trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]
@@ -229,11 +273,22 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Recorde
         return y, new
 
     step = partial(step_of, cell)
+    calls = Calls(frozenset(type(part).__module__.split(".")[0] for part in cell.modules()))
     with unseen():
+        try:
+            with watched(calls):
+                recording = record(step, example)
+        finally:
+            kept.reach = kept.reach.joined(calls.codes)
+        look = Look()
+        before = kept.key(cell, call, look)
+        calls.check(kept.reach, look.codes)
+        look.check(kept.reach)
         names = [name for name, _ in given]
-        recording, lowered = lowered_step(
-            step, example, [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
-        )
+        spans = [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
+        lowered = lowered_step(recording, step, example, spans)
+        if kept.key(cell, call) != before:
+            raise Unrecordable("the step changes what it reads itself, beside its state")
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 

@@ -90,7 +90,8 @@ class PredictiveText:
         self._open += text
         settled, before = self._cut()
         self._settled = self._read(self._open[:settled], self._settled)
-        self._now = self._read(self._open[settled:before], self._settled)
+        begun = before < len(self._open)
+        self._now = self._read(self._open[settled:before], self._settled, touching=begun)
         self._prefix = self._open[before:]
         self._open = self._open[settled:]
 
@@ -201,8 +202,8 @@ class PredictiveText:
         settled = len(body) if len(body) < len(text) else max(start - 1, 0)
         return settled, before - (before > settled and text[before - 1].isspace())
 
-    def _read(self, text: str, before: Read) -> Read:
-        ids = self.model.vocabulary.encode(text).tolist() if text else []
+    def _read(self, text: str, before: Read, *, touching: bool = False) -> Read:
+        ids = self.model.encode_begun(text, touching=touching).tolist() if text else []
         return read(self.model.model, [ids], before.state) if ids else before
 
     def _bounded(

@@ -18,6 +18,7 @@ from recurra.states import Tree
 from recurra_runtime.vocabulary import (
     RESERVED,
     UNKNOWN,
+    Ids,
     Vocabulary,
     WordVocabulary,
 )
@@ -106,7 +107,7 @@ class TextModel:
         Raises:
             DataError: a symbol that the model has never seen; ``what`` says where.
         """
-        ids: list[int] = self.vocabulary.encode(text).tolist()
+        ids: list[int] = self.encode_begun(text).tolist()
         if UNKNOWN in ids:
             words = isinstance(self.vocabulary, WordVocabulary)
             hint = "" if words else " or train with --set data.vocabulary=bytes"
@@ -116,12 +117,18 @@ class TextModel:
             )
         return ids
 
+    def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
+        """Ids of a text that goes on; ``touching`` if with a letter and no space before it."""
+        if isinstance(self.vocabulary, WordVocabulary):
+            return self.vocabulary.encode_begun(text, touching=touching)
+        return self.vocabulary.encode(text)
+
     def unknown(self, text: str) -> list[str]:
         """The characters or words of a text that the vocabulary does not know, each once."""
         vocabulary = self.vocabulary
         pieces: Iterable[str] = text
         if isinstance(vocabulary, WordVocabulary):
-            pieces = vocabulary.normalizer.split(text)
+            pieces = vocabulary.split(text)
         # Bytes and byte pairs know everything, so their ids need not stand beside characters.
         ids = vocabulary.encode(text).tolist()
         return sorted({p for p, i in zip(pieces, ids, strict=False) if i == UNKNOWN})
@@ -135,7 +142,7 @@ class TextModel:
         write = self.vocabulary.writer()
         if not isinstance(self.vocabulary, WordVocabulary):
             return write
-        for index in self.vocabulary.encode(after).tolist():
+        for index in self.encode_begun(after).tolist():
             write(index)
         spaced = not after or after[-1].isspace()
 

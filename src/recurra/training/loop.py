@@ -222,7 +222,8 @@ def _following(most: float) -> Callable[..., None]:
 
     def follow(averages: list[Tensor], weights: list[Tensor], step: Tensor | int) -> None:
         decay = min(most, (1 + int(step)) / (10 + int(step)))
-        torch._foreach_lerp_(averages, weights, 1 - decay)
+        for average, weight in zip(averages, weights, strict=True):
+            average.lerp_(weight, 1 - decay)
 
     return follow
 

@@ -8,7 +8,7 @@ import itertools
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -26,12 +26,14 @@ from recurra_runtime.vocabulary.base import (
 
 __all__ = ["Normalizer", "WordVocabulary"]
 
-# No space before these, after these, and on neither side; the last come in pairs: the first of a
-# pair opens, the second closes.
+# Marks with a space in front of them, or behind them, unless their category says otherwise; the
+# last come in pairs: the first of a pair opens, the second closes.
 _CLOSING = frozenset(",.;:!?)]}%…\u2019\u201d»\u203a")
 _OPENING = frozenset("([{$£€#¿¡\u2018\u201c«\u2039")
 _JOINING = frozenset("-/\u2010\u2011\u2013\u2014")  # hyphens and dashes
 _PAIRED = frozenset("\"'_*")
+_APART = frozenset("&@\\§¶†‡•·※")  # other punctuation that stands between spaces, as symbols do
+_SPACED, _GLUED = " ", "\t"
 _BREAKS = {"none": "", "lines": "\n", "paragraphs": "\n\n"}
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
 
@@ -41,7 +43,12 @@ class Normalizer:
     r"""How a text falls into words, and how words become a text again.
 
     White space parts words and is no word itself, but for the breaks asked for. ``<unk>`` in a text
-    stays one word.
+    stays one word. A mark where it usually stands is a word as it is, ``","`` behind a word and in
+    front of a space; elsewhere it is a word of three characters, a space or (where there is none) a
+    tab on both sides of it. So words become the text again that they were, whatever the script, but
+    for these: a run of white space is one space, or the breaks in it, and there is none at the ends
+    and beside breaks; upper case is lost where ``lower`` is asked for; and a letter that touches
+    ``<unk>`` is parted from it.
 
     Args:
         lower: all letters become lower case.
@@ -76,16 +83,50 @@ class Normalizer:
         return _BREAKS[self.breaks]
 
     def split(self, text: str) -> list[str]:
-        """The words of a text."""
+        """The words of a text; :meth:`join` makes the text of them again."""
+        return list(self._placed(text) if self.punctuation else self.tokens(text))
+
+    def tokens(self, text: str) -> list[str]:
+        """The words of a text, marks as they are wherever they stand."""
+        return [found[0] for found in self._found(text)]
+
+    def join(self, words: Iterable[str]) -> str:
+        """The text of words."""
+        return "".join(map(self.writer(), words))
+
+    def _found(self, text: str) -> Iterator[re.Match[str]]:
         if self.lower:
             text = text.lower()
         if self.breaks == "paragraphs":
             text = _BLANK_LINES.sub("\n\n", text)
-        return _word_pattern(self.punctuation, self.mark).findall(text)
+        return _word_pattern(self.punctuation, self.mark).finditer(text)
 
-    def join(self, words: Iterable[str]) -> str:
-        """A text that reads well and falls into the same words."""
-        return "".join(map(self.writer(), words))
+    def _placed(self, text: str) -> Iterator[str]:
+        """Words, marks by what is beside them.
+
+        That two marks touch is said by the second, unless the first usually touches what follows.
+        White space hides what is behind it, so a text may be read in pieces that end before some.
+        """
+        stop, touches = (
+            -1,
+            False,
+        )  # where the word before ended, and whether it says that it touches
+        found = self._found(text)
+        now = next(found, None)
+        while now is not None:
+            after = next(found, None)
+            word, left, right = now[0], stop == now.start(), False
+            beside = after if after and after.start() == now.end() else None
+            if now.lastindex:  # a mark
+                if left and touches:
+                    left = _usual(word)[0]
+                right = beside is not None and beside[0] != self.mark
+                if beside and beside.lastindex:
+                    right = not left if word in _PAIRED else _usual(word)[1]
+                word = _as_it_stands(word, left, right)
+            yield word
+            stop, touches = now.end() if word != self.mark else -1, right
+            now = after
 
     def writer(self) -> Callable[[str], str]:
         """A function from one word to its text, with the space that belongs before it."""
@@ -98,19 +139,59 @@ class Normalizer:
                 glued = True
                 opened.clear()
                 return word
-            before, after = True, True
+            left = right = False
             if self.punctuation:
-                closes = word in opened
-                before = word not in _CLOSING and word not in _JOINING and not closes
-                after = word not in _OPENING and word not in _JOINING
-                if word in _PAIRED:
+                if _tells_place(word):
+                    left, right = word[0] == _GLUED, word[2] == _GLUED
+                    word = word[1]
+                elif word in _PAIRED:  # of a vocabulary that does not tell where they stand
+                    left, right = word in opened, word not in opened
                     opened.symmetric_difference_update([word])
-                    after = closes
-            space = " " if before and not glued else ""
-            glued = not after
+                elif len(word) == 1:
+                    left, right = _usual(word)
+            space = "" if left or glued else " "
+            glued = right
             return space + word
 
         return write
+
+
+def _tells_place(word: str) -> bool:
+    """Whether a word is a mark that tells what is beside it."""
+    return len(word) == 3 and word[0] in " \t" and word[2] in " \t"
+
+
+@functools.lru_cache(1 << 12)
+def _as_it_stands(mark: str, left: bool, right: bool) -> str:
+    """A mark, with what is beside it unless that is as usual."""
+    if mark not in _PAIRED and (left, right) == _usual(mark):
+        return mark
+    return (_GLUED if left else _SPACED) + mark + (_GLUED if right else _SPACED)
+
+
+def _opens(text: str) -> bool:
+    """Whether a text ends in a mark that what comes next will touch."""
+    mark, before = text[-1], text[-2:-1]
+    if mark in _PAIRED:
+        return not before or before.isspace() or _usual(before)[1]
+    return _usual(mark)[1]
+
+
+@functools.lru_cache(1 << 12)
+def _usual(character: str) -> tuple[bool, bool]:
+    """Whether a character usually touches what is before it, and what is behind it."""
+    kind = unicodedata.category(character)
+    if kind[0] not in "PS":
+        return False, False
+    if unicodedata.east_asian_width(character) in "WF":  # where no space parts words
+        return (True, True) if kind[0] == "P" else (False, False)
+    if character in _JOINING or (kind == "Pd" and character not in _PAIRED):
+        return True, True
+    if character in _OPENING or character in _PAIRED or kind in ("Ps", "Pi", "Sc"):
+        return False, True
+    if character in _CLOSING or kind in ("Pe", "Pf"):
+        return True, False
+    return kind == "Po" and character not in _APART, False
 
 
 @functools.cache
@@ -123,7 +204,11 @@ def _word_pattern(punctuation: bool, mark: str) -> re.Pattern[str]:
     # which Python's \w leaves out.
     word = rf"[^\s{marks}]"
     inner = rf"(?:['\u2019]|(?<=\d)[.,](?=\d)){word}+"
-    return re.compile(rf"{breaks}{RESERVED[UNKNOWN]}|{word}+(?:{inner})*|[{marks}]")
+    return re.compile(rf"{breaks}{RESERVED[UNKNOWN]}|{word}+(?:{inner})*|([{marks}])")
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
 
 
 @functools.cache
@@ -159,9 +244,11 @@ class WordVocabulary:
             if not isinstance(word, str) or word in RESERVED:
                 raise ValueError(f"vocabulary: expected words, none reserved, got {word!r}")
         # All at once is quick, and tells that one is wrong; which one is looked for only then.
-        if self.normalizer.split(" ".join(self.words)) != list(self.words):
-            for word in self.words:
-                if self.normalizer.split(word) != [word]:
+        plain = [word for word in self.words if not self._is_placed(word)]
+        self._places = len(plain) < len(self.words)
+        if self.normalizer.tokens(" ".join(plain)) != plain:
+            for word in plain:
+                if self.normalizer.tokens(word) != [word]:
                     raise ValueError(
                         f"vocabulary: expected words as {self.normalizer} makes them, got {word!r}"
                     )
@@ -225,9 +312,39 @@ class WordVocabulary:
 
     def encode(self, text: str) -> Ids:
         """Ids of a text's words, ``[words]``; words that are not known become ``<unk>``."""
-        words = self.normalizer.split(text)
+        words = self.split(text)
         known = self._ids
         return np.fromiter((known.get(word, UNKNOWN) for word in words), np.int64, len(words))
+
+    def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
+        """Ids of a text that goes on.
+
+        Args:
+            text: if it ends in a mark that usually touches what follows, it does.
+            touching: whether what follows begins with a letter, without a space in front of it.
+        """
+        ids = self.encode(text)
+        if not (text and _is_mark(text[-1]) and (touching or _opens(text))):
+            return ids
+        longer = self.encode(text + "x")
+        return longer[:-1] if len(longer) == len(ids) + 1 else ids
+
+    def split(self, text: str) -> list[str]:
+        """The words of a text, a mark as it is where only that is known.
+
+        A vocabulary without any place of a mark, as older ones are, has marks as they are.
+        """
+        if not self._places:
+            return self.normalizer.tokens(text)
+        known = self._ids
+        return [
+            word[1] if _tells_place(word) and word not in known and word[1] in known else word
+            for word in self.normalizer.split(text)
+        ]
+
+    def _is_placed(self, word: str) -> bool:
+        rules = self.normalizer
+        return rules.punctuation and _tells_place(word) and _is_mark(word[1])
 
     def decode(self, ids: Iterable[int]) -> str:
         """A readable text of ids, with spaces where they belong; start and end become nothing."""
@@ -244,14 +361,20 @@ class WordVocabulary:
         return write
 
     def symbol(self, index: int) -> str:
-        """How to show one id: the word, ``¶`` for a break, or the reserved name."""
+        """How to show one id: the word, ``¶`` for a break, or the reserved name.
+
+        A mark that is not where it usually stands has ``␣`` where a space is beside it.
+        """
         word = self._word(checked(index, len(self)))
+        if self._is_placed(word):
+            return word.replace(_SPACED, "␣").replace(_GLUED, "")
         return "¶" if word == self.normalizer.mark else word
 
     def raw(self, index: int) -> bytes:
         """UTF-8 of a word, without a space; nothing of a reserved id. A lone surrogate passes."""
         index = checked(index, len(self))
-        return b"" if index < len(RESERVED) else self._word(index).encode("utf-8", "surrogatepass")
+        word = "" if index < len(RESERVED) else self._word(index)
+        return (word[1] if self._is_placed(word) else word).encode("utf-8", "surrogatepass")
 
     def _word(self, index: int) -> str:
         return RESERVED[index] if index < len(RESERVED) else self.words[index - len(RESERVED)]

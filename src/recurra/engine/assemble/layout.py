@@ -171,33 +171,28 @@ class Layout:
     def _copy_kept(self, value: Value) -> Strided:
         """A copy of it for the sections behind a chunk of steps."""
         if value not in self._kept:
-            now, self.now = self.now, "through"
-            source = self.place(value)
-            place = Strided(self.memory.new(CHUNK, value.size), 0, packed(value.shape))
-            self.code.copy("through", value, source, place)
-            self.now = now
-            self._kept[value] = place
+            source = self._looked_at(value)
+            if source is None:  # strides cannot say it: of the copy of what it looks at
+                self._kept[value] = self._copied(value)
+            else:
+                place = Strided(self.memory.new(CHUNK, value.size), 0, packed(value.shape))
+                self.code.copy("through", value, source, place)
+                self._kept[value] = place
         return self._kept[value]
+
+    def _looked_at(self, value: Value) -> Strided | None:
+        """Where it lies while its step runs; None for a view that strides cannot say."""
+        known = self.places.get(value)
+        if known is not None:
+            return known
+        around = self._looked_at(value.inputs[0])
+        return None if around is None else _seen(value, around)
 
     def _view(self, value: Value) -> Strided | None:
         """A view as strides on what it looks at; None where strides cannot say it."""
         if value.op not in VIEWS:
             raise AssertionError(f"{value} is read before it is computed")
-        base = value.inputs[0]
-        around = self.place(base)
-        if value.op == "stop":
-            return around
-        if value.op == "slice":
-            axis, start, _, step = value.settings
-            return around.part(axis, start, step)
-        strides: tuple[int, ...] | None
-        if value.op == "permute":
-            strides = tuple(around.strides[axis] for axis in value.settings[0])
-        elif value.op == "expand":
-            strides = repeated(base.shape, around.strides, len(value.shape))
-        else:
-            strides = reshaped(base.shape, around.strides, value.shape)
-        return None if strides is None else Strided(around.buffer, around.offset, strides)
+        return _seen(value, self.place(value.inputs[0]))
 
     def _copied(self, value: Value) -> Strided:
         """A view that strides cannot say: its numbers, side by side."""
@@ -207,3 +202,21 @@ class Layout:
         section = self.fusion.phase.get(value, self.now)
         self.code.copy(section, base, self.place(base), like)
         return place
+
+
+def _seen(value: Value, around: Strided) -> Strided | None:
+    """A view as strides on the place of what it looks at; None where strides cannot say it."""
+    base = value.inputs[0]
+    if value.op == "stop":
+        return around
+    if value.op == "slice":
+        axis, start, _, step = value.settings
+        return around.part(axis, start, step)
+    strides: tuple[int, ...] | None
+    if value.op == "permute":
+        strides = tuple(around.strides[axis] for axis in value.settings[0])
+    elif value.op == "expand":
+        strides = repeated(base.shape, around.strides, len(value.shape))
+    else:
+        strides = reshaped(base.shape, around.strides, value.shape)
+    return None if strides is None else Strided(around.buffer, around.offset, strides)

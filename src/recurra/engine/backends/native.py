@@ -78,7 +78,7 @@ def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
         record = recorded(cell, call, given)
         shared = record.shared(cell)
         for place, tensor in enumerate(shared):
-            if tensor.dtype is torch.bool:
+            if tensor.dtype in (torch.bool, torch.int64):
                 shared[place] = tensor.to(dtype)
             elif tensor.dtype is not dtype or not tensor.is_cpu:
                 return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"

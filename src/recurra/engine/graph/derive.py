@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from recurra.engine.graph.slopes import SLOPES
 from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value
 
 __all__ = ["derive"]
@@ -61,7 +62,7 @@ def _moving(values: list[Value], wanted: set[Value]) -> set[Value]:
     return moving
 
 
-_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "stop"})
+_FLAT = frozenset({"sign", "floor", "gt", "ge", "eq", "stop", "trunc", "round"})
 """Instructions without a gradient."""
 
 
@@ -162,6 +163,14 @@ _RULES["cos"] = _unary(
 _RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
 _RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
 _RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again where all is folded
+
+
+_RULES.update(SLOPES)
+
+
+@_rule("route")
+def _route(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
+    return g if place else None
 
 
 @_rule("erf")

@@ -48,7 +48,7 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    apart = ("linear", "lookup", "outer", "reshape", "stop")
+    apart = ("linear", "lookup", "outer", "reshape", "stop", "route")
     if missing <= 0 or value.span == SHARED or reader.op in apart:
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
@@ -95,6 +95,8 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return read[0].expand((*lead[value.span], *value.shape))
     if op == "stop":
         return read[0].detach()
+    if op == "route":
+        return read[0]
     if op == "lookup":
         index, table = read[0].long(), read[1]
         known = (index >= 0) & (index < len(table))
@@ -125,8 +127,23 @@ _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "relu": torch.relu,
     "erf": torch.erf,
     "floor": torch.floor,
+    "trunc": torch.trunc,
+    "round": torch.round,
+    "exp2": torch.exp2,
+    "log2": torch.log2,
+    "log10": torch.log10,
+    "erfc": torch.erfc,
     "sin": torch.sin,
     "cos": torch.cos,
+    "tan": torch.tan,
+    "asin": torch.asin,
+    "acos": torch.acos,
+    "atan": torch.atan,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "asinh": torch.asinh,
+    "acosh": torch.acosh,
+    "atanh": torch.atanh,
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
@@ -134,6 +151,9 @@ _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "maximum": torch.maximum,
     "minimum": torch.minimum,
     "pow": torch.pow,
+    "fmod": torch.fmod,
+    "hypot": torch.hypot,
+    "atan2": torch.atan2,
     "gt": lambda a, b: (a > b).to(a.dtype),
     "ge": lambda a, b: (a >= b).to(a.dtype),
     "eq": lambda a, b: (a == b).to(a.dtype),

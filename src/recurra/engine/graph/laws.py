@@ -124,6 +124,12 @@ def _concat(value: Value, *parts: Shape) -> Shape:
     return _with(parts[0], axis, sum(part[axis] for part in parts))
 
 
+def _route(value: Value, read: Shape, path: Shape) -> Shape:
+    if path != read or value.inputs[0].span != value.inputs[1].span:
+        raise ValueError("its path has another shape or span than what it reads")
+    return read
+
+
 def _linear(value: Value, x: Shape, weight: Shape) -> Shape:
     if value.inputs[1].rows or len(weight) != 2 or x[-1] != weight[0]:
         raise ValueError("it needs rows [..., k] and a weight [k, n] that all rows share")
@@ -158,6 +164,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "slice": _slice,
     "place": _place,
     "concat": _concat,
+    "route": _route,
     "linear": _linear,
     "lookup": _lookup,
     "outer": _outer,
@@ -169,6 +176,7 @@ _ARITY: dict[str, int | None] = {
     **dict.fromkeys(BINARY, 2),
     "where": 3,
     "concat": None,
+    "route": 2,
     "linear": 2,
     "lookup": 2,
     "outer": 2,

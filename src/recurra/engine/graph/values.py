@@ -210,6 +210,21 @@ class Graph:
         """The same, through which no gradient goes."""
         return self._make("stop", (value,), value.shape, value.span)
 
+    def route(self, value: Value, path: Value) -> Value:
+        """The same, whose gradient goes to where that of ``path`` goes, and is its gradient."""
+        path = self.expand(path, value.shape, value.span)
+        return self._make("route", (value, path), value.shape, value.span)
+
+    def without_routes(self) -> tuple[Graph, dict[Value, Value]]:
+        """The same numbers in a graph of which no gradient is asked; and where each value is."""
+        if all(value.op != "route" for value in self.values):
+            return self, {value: value for value in self.values}
+        graph, found = Graph(), dict[Value, Value]()
+        for value in self.values:
+            reads = tuple(found[read] for read in value.inputs)
+            found[value] = reads[0] if value.op == "route" else graph.copy(value, reads)
+        return graph, found
+
     def permute(self, value: Value, order: Iterable[int]) -> Value:
         """Axes in another order."""
         chosen = tuple(order)

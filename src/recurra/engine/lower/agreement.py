@@ -33,8 +33,12 @@ def unseen() -> Iterator[None]:
         yield
 
 
+_CORNERS = (0.0, 30.0, -30.0)
+"""All numbers of the first rows: where functions have kinks, and where they are flat."""
+
+
 def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
-    """Random rows like those of trees; nobody else's random numbers move.
+    """Rows like those of trees, corners and random ones; nobody else's random numbers move.
 
     Args:
         likes: each with the number of axes that its leaves have before their features.
@@ -48,7 +52,10 @@ def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
             return torch.rand(shape, generator=generator) < 0.5
         if not leaf.is_floating_point():
             return torch.zeros(shape, dtype=leaf.dtype)
-        return torch.rand(shape, dtype=leaf.dtype, generator=generator) + 0.5
+        rows = torch.rand(shape, dtype=leaf.dtype, generator=generator) + 0.5
+        for row, number in zip(rows, _CORNERS, strict=False):
+            row.fill_(number)
+        return rows
 
     return tuple(map_tree(lambda leaf, lead=lead: draw(leaf, lead), tree) for tree, lead in likes)
 
@@ -71,28 +78,30 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
     for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
         got = found[value.number].reshape(expected.shape)
         bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
-        scale = float(expected.abs().nan_to_num().max()) + 1e-30
-        if not torch.allclose(
-            got, expected.to(got.dtype), rtol=bound, atol=bound * scale, equal_nan=True
-        ):
-            raise Unrecordable("the recorded step gives other numbers than the step itself")
+        if not _near(got, expected.to(got.dtype), bound):
+            raise Unrecordable(
+                "the recorded step gives other numbers than the step itself; write what it does "
+                "with operations of torch alone"
+            )
+
+
+def _near(got: Tensor, expected: Tensor, bound: float) -> bool:
+    """Equal, of the scale of each row; NaN and infinity too."""
+    rows = expected.nan_to_num(0, 0, 0).abs().reshape(len(expected), -1)
+    scale = rows.amax(1).reshape(-1, *(1,) * (expected.dim() - 1)) + 1e-30
+    both = (got - expected).abs() <= bound * (scale + expected.abs())
+    alike = (got == expected) | (got.isnan() & expected.isnan())
+    return bool((alike | (both & expected.isfinite())).all())
 
 
 def check_gradients(
     step: Any, example: Any, lowered: Lowered, replace: Mapping[int, Tensor]
 ) -> None:
-    """So must its gradients: a step may have functions and hooks with gradients of their own.
+    """Check the graph's gradients against the step's: functions and hooks may have their own.
 
     Raises:
-        Unrecordable: they are others.
+        Unrecordable: they differ.
     """
-    graph, inputs = Graph(), {}
-    swapped: dict[Value, Value] = {}
-    for value in lowered.graph:
-        swapped[value] = graph.copy(value, tuple(swapped[read] for read in value.inputs))
-        if value.op == "input":
-            inputs[value.settings[0]] = swapped[value]
-    outputs = [swapped[value] for value in lowered.outputs]
     with unseen(), torch.enable_grad():
         given = map_tree(
             lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), example(BATCHES[0])
@@ -107,6 +116,35 @@ def check_gradients(
         pairs = [pair for pair in zip(results, weights, strict=True) if pair[0].requires_grad]
         expected = _pulled_back(pairs, [*sources, *own])
         shared = lowered.shared.tensors(replace)
+    of_given, of_shared = _derived(lowered, leaves, shared, weights)
+    got = [g for g, leaf in zip(of_given, leaves, strict=True) if leaf.requires_grad]
+    if own:
+        back = zip(shared, of_shared, strict=True)
+        through = [(t, g) for t, g in back if t.requires_grad and g is not None]
+        with unseen():
+            got += _pulled_back(through, own) if through else [None] * len(own)
+    # Of the scale of all: one that cancels to nothing is noise of the others.
+    known = [g.nan_to_num(0, 0, 0) for g in expected if g is not None]
+    scale = max((float(g.abs().max()) for g in known), default=0.0)
+    for ours, theirs in zip(got, expected, strict=True):
+        if not _close(ours, theirs, scale):
+            raise Unrecordable(
+                "the recorded step has other gradients than the step itself: a function or a hook "
+                "in it has a gradient of its own; write that by operations, y + (z - y).detach()"
+            )
+
+
+def _derived(
+    lowered: Lowered, leaves: Sequence[Tensor], shared: Sequence[Tensor], weights: Sequence[Tensor]
+) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """The derived gradients of what is given and of what is shared, for weights of the results."""
+    graph, inputs = Graph(), {}
+    swapped: dict[Value, Value] = {}
+    for value in lowered.graph:
+        swapped[value] = graph.copy(value, tuple(swapped[read] for read in value.inputs))
+        if value.op == "input":
+            inputs[value.settings[0]] = swapped[value]
+    outputs = [swapped[value] for value in lowered.outputs]
     cotangents: dict[Value, Value] = {}
     found: dict[int, Tensor] = {}
     for place, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
@@ -118,30 +156,15 @@ def check_gradients(
         leaf = leaves[place] if kind == "given" else shared[place]
         found[value.number] = leaf.detach().to(leaves[0].dtype)
     names = list(inputs)
-    gradients = derive(graph, cotangents, [inputs[name] for name in names])
+    gradients = dict(zip(names, derive(graph, cotangents, list(inputs.values())), strict=True))
     with torch.no_grad():
         found = evaluate(graph.values, found, BATCHES[0])
-    told = {
-        name: None if value is None else found[value.number]
-        for name, value in zip(names, gradients, strict=True)
-    }
-    got = [told.get(("given", i)) for i, leaf in enumerate(leaves) if leaf.requires_grad]
-    back = [(t, told.get(("shared", i))) for i, t in enumerate(shared) if t.requires_grad]
-    back = [(t, g) for t, g in back if g is not None]
-    if own:
-        chained: Sequence[Tensor | None] = [None] * len(own)
-        if back:
-            with unseen():
-                chained = _pulled_back([(t, g) for t, g in back if g is not None], own)
-        got += chained
-    # Of the scale of all: one that cancels to nothing is noise of the others.
-    scale = max((float(g.abs().nan_to_num().max()) for g in expected if g is not None), default=0.0)
-    for ours, theirs in zip(got, expected, strict=True):
-        if not _close(ours, theirs, scale):
-            raise Unrecordable(
-                "the recorded step has other gradients than the step itself: a function or a hook "
-                "in it has a gradient of its own"
-            )
+
+    def of(kind: str, count: int) -> list[Tensor | None]:
+        values = [gradients.get((kind, place)) for place in range(count)]
+        return [None if value is None else found[value.number] for value in values]
+
+    return of("given", len(leaves)), of("shared", len(shared))
 
 
 def _pulled_back(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from recurra.engine.graph.values import SHARED, STEP, Graph, Value
 from recurra.engine.lower.rules import TABLE, Lowering, Operand, features
+from recurra.engine.record.instead import instead
 from recurra.engine.record.tape import Called, Recording, Ref
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.errors import dtype_name
@@ -30,11 +32,21 @@ class Shared:
         own: tensors found in the step's surroundings, by number.
         calls: of torch, in order.
         wanted: numbers of the tensors that the graph reads, in the order of its inputs.
+        known: own tensors whose numbers are a part of the graph (an index is), as they were.
     """
 
     own: Mapping[int, Tensor]
     calls: tuple[Called, ...]
     wanted: tuple[int, ...]
+    known: Mapping[int, Tensor]
+
+    def stale(self, now: Mapping[int, Tensor]) -> bool:
+        """Have numbers that are a part of the graph changed?
+
+        Args:
+            now: own tensors as they are, by number.
+        """
+        return any(not torch.equal(now[number], then) for number, then in self.known.items())
 
     def tensors(self, replace: Mapping[int, Tensor]) -> list[Tensor]:
         """What the graph reads, computed by torch, differentiably.
@@ -104,31 +116,34 @@ class _Lowerer:
         self.rows: dict[int, Value] = {}
         self.wanted: dict[int, Value] = {}
         self.turned: dict[int, int] = {}
+        self.shared: list[Called] = []
+        self.own = dict(recording.own)
+        self.known: dict[int, Tensor] = {}
         floats = (recording.seen[number].dtype for number in recording.given)
         self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, torch.int64):
                 raise Unrecordable(
-                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions"
+                    f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions; "
+                    "give it float32, float64, bool or int64"
                 )
             self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
 
     def result(self) -> Lowered:
         """The whole step."""
         recording = self.recording
-        shared = []
         for call in recording.calls:
             if self._is_shared(call):
-                shared.append(call)
+                self.shared.append(call)
                 if self._turns(call):
                     self.turned[call.outputs[0]] = next(call.refs())
             else:
                 self._lower(call)
         outputs = tuple(self._output(number) for number in recording.outputs)
         wanted = tuple(self.wanted)
-        needed = _needed(shared, wanted)
-        return Lowered(self.graph, outputs, Shared(recording.own, needed, wanted))
+        needed = _needed(self.shared, wanted)
+        return Lowered(self.graph, outputs, Shared(self.own, needed, wanted, self.known))
 
     def _is_shared(self, call: Called) -> bool:
         """Does it read and give only what all rows share?"""
@@ -144,19 +159,22 @@ class _Lowerer:
 
     def _lower(self, call: Called) -> None:
         results = [self.recording.seen[number] for number in call.outputs]
+        name = call.name
+        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
+        if rule is None:
+            raise Unrecordable(
+                f"there is no instruction for {name} ({call.place}); {instead(name)}"
+            )
         for result in results:
-            whole = result.dtype is torch.int64 and call.name in _MOVES
+            whole = result.dtype is torch.int64 and call.name in _WHOLE
             other = result.dtype.is_floating_point and result.dtype is not self.dtype
             if other or (result.dtype not in _DTYPES and not whole):
                 raise Unrecordable(
                     f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)} ({call.place})"
+                    f"instructions beside {dtype_name(self.dtype)} ({call.place}); "
+                    "write it in the type that x has"
                 )
-        name = call.name
-        rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
-        if rule is None:
-            raise Unrecordable(f"there is no instruction for {name} ({call.place})")
-        now = Lowering(self.graph, call, results)
+        now = Lowering(self.graph, call, results, self._fixed)
         args = _filled(call.args, self._operand)
         kwargs = {
             key: _filled(value, self._operand)
@@ -167,18 +185,29 @@ class _Lowerer:
             found = rule(now, *args, **kwargs)
         except (TypeError, ValueError, IndexError, AttributeError) as problem:
             raise Unrecordable(
-                f"{name} is called in a way that has no instruction ({call.place}; {problem})"
+                f"{name} is called in a way that has no instruction ({call.place}; {problem}); "
+                f"{instead(name)}"
             ) from problem
         values = found if isinstance(found, tuple) else (found,)
         for number, result, value in zip(call.outputs, results, values, strict=True):
             shaped = self.graph.expand(value, features(result))
-            self.rows[number] = self.graph.stop(shaped) if call.stops else shaped
+            self.rows[number] = self._stopped(call, shaped) if call.stops else shaped
+
+    def _stopped(self, call: Called, value: Value) -> Value:
+        """What was computed with gradients off; in place a tensor keeps the gradient it had."""
+        before = self.rows.get(next(call.refs())) if call.op._schema.is_mutable else None
+        if before is None or before.shape != value.shape:
+            return self.graph.stop(value)
+        return self.graph.route(value, before)
 
     def _output(self, number: int) -> Value:
         """A tensor that the step returns or names, of which each step has its own."""
         value = self.rows.get(number)
         if value is None:
-            raise Unrecordable("the step returns or names something that has no rows")
+            raise Unrecordable(
+                "the step returns or names something that has no rows; add it to what has, or "
+                "expand it to them"
+            )
         return self.graph.expand(value, value.shape, STEP)
 
     def _operand(self, number: int) -> Operand:
@@ -187,24 +216,54 @@ class _Lowerer:
         value = self.rows.get(number)
         if value is None:
             if seen.axis is not None:
-                raise Unrecordable("the step reads a tensor of the size of the batch from outside")
-            if seen.dtype not in _DTYPES:
-                raise Unrecordable(f"the step reads a tensor of {dtype_name(seen.dtype)}")
+                raise Unrecordable(
+                    "the step reads a tensor of the size of the batch from outside; make it of x, "
+                    "with torch.zeros_like(x) or x.new_zeros(...)"
+                )
+            if seen.dtype not in (*_DTYPES, torch.int64):
+                raise Unrecordable(
+                    f"the step reads a tensor of {dtype_name(seen.dtype)}, of which there are no "
+                    f"instructions beside {dtype_name(self.dtype)}; make it one of these"
+                )
             if number in self.turned:
                 turned = self._operand(self.turned[number])
-                return turned._replace(value=self.graph.permute(turned.value, (1, 0)))
-            value = self.wanted.get(number)
-            if value is None:
-                value = self.graph.input(("shared", len(self.wanted)), seen.shape, SHARED)
-                self.wanted[number] = value
+                value = self.graph.permute(turned.value, (1, 0))
+                return turned._replace(value=value, known=partial(self._known, number))
+            value = self._shared_input(number, seen.shape)
+            return Operand(value, None, len(seen.shape), partial(self._known, number))
         return Operand(value, seen.axis, len(seen.shape))
+
+    def _shared_input(self, number: int, shape: tuple[int, ...]) -> Value:
+        """A tensor that all rows share, as an input of the graph."""
+        if number not in self.wanted:
+            name = ("shared", len(self.wanted))
+            self.wanted[number] = self.graph.input(name, shape, SHARED)
+        return self.wanted[number]
+
+    def _fixed(self, tensor: Tensor) -> Value:
+        """Numbers that a rule made, as an input of the graph."""
+        number = len(self.recording.seen) + len(self.own)
+        self.own[number] = tensor if tensor.dtype is torch.bool else tensor.to(self.dtype)
+        return self._shared_input(number, tuple(tensor.shape))
+
+    def _known(self, number: int) -> Tensor:
+        """The numbers of a tensor that all rows share; from now on they may not change."""
+        calls = _needed(self.shared, (number,))
+        read = {number, *(ref for call in calls for ref in call.refs())}
+        for own in read & set(self.own):
+            self.known[own] = self.own[own].detach().clone()
+        with torch.no_grad():
+            return Shared(self.own, calls, (number,), {}).tensors({})[0]
 
 
 # Operations that mean the same for whole numbers, which the machine has among its own.
-_MOVES = frozenset(
+_WHOLE = frozenset(
     [
-        "_unsafe_view", "alias", "clone", "detach", "expand", "permute", "reshape", "select",
-        "slice", "squeeze", "t", "transpose", "unsqueeze", "view",
+        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "cummax", "cummin",
+        "detach", "expand", "flip", "gather", "index", "index_select", "max", "maximum", "min",
+        "minimum", "mul", "neg", "permute", "remainder", "repeat", "reshape", "select", "slice",
+        "split", "split_with_sizes", "squeeze", "stack", "sub", "t", "transpose", "unbind",
+        "unsqueeze", "view", "where",
     ]
 )  # fmt: skip
 

@@ -150,21 +150,18 @@ def plan(
         return_states: whether the states after every step have gradients of their own.
     """
     inputs = dict(inputs)
+    gradients: dict[Slot, Value] = {}
+    if wanted is not None:
+        gradients = _gradients(graph, inputs, y, states, wanted, return_states)
+    graph, there_is = graph.without_routes()
+    inputs = {name: there_is[value] for name, value in inputs.items()}
+    gradients = {name: there_is[value] for name, value in gradients.items()}
+    y, *states = (there_is[value] for value in (y, *states))
     carried = [inputs["state", place] for place in range(len(states))]
-    given = set(inputs.values())
+    given = {value for name, value in inputs.items() if name[0] not in _COMING}
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
         return Plan(graph, inputs, y, tuple(states), forward, None, (), {}, return_states)
-    cotangents = _cotangents(graph, inputs, y, states, return_states)
-    names: list[Slot] = [("state", place) for place in range(len(states))]
-    names += [name for name in wanted if name not in names]
-    found = derive(graph, cotangents, [inputs[name] for name in names])
-    gradients: dict[Slot, Value] = {}
-    for name, gradient in zip(names, found, strict=True):
-        if gradient is not None:
-            gradients[name] = gradient
-        elif name[0] == "state":
-            gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
     computed = set(forward.values())
     free = given | {y, *states}
     saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
@@ -175,6 +172,31 @@ def plan(
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients, return_states)
+
+
+_COMING = ("dy", "dstate", "dstates")
+
+
+def _gradients(
+    graph: Graph,
+    inputs: dict[Slot, Value],
+    y: Value,
+    states: Sequence[Value],
+    wanted: Iterable[Slot],
+    return_states: bool,
+) -> dict[Slot, Value]:
+    """What comes back for states and wanted inputs; ``inputs`` grow by what comes in."""
+    cotangents = _cotangents(graph, inputs, y, states, return_states)
+    names: list[Slot] = [("state", place) for place in range(len(states))]
+    names += [name for name in wanted if name not in names]
+    found = derive(graph, cotangents, [inputs[name] for name in names])
+    gradients: dict[Slot, Value] = {}
+    for name, gradient in zip(names, found, strict=True):
+        if gradient is not None:
+            gradients[name] = gradient
+        elif name[0] == "state":
+            gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
+    return gradients
 
 
 def _cotangents(

@@ -1,189 +1,395 @@
-"""What may change a step: told apart by its cell's attributes, found again by where they stand."""
+"""What may change a step: what the cell holds, and what its functions read of their surroundings.
+
+Two kinds of things are looked at, at every call. All that the cell holds: attributes, and what
+stands in them, objects, lists and functions included. And what the functions that the step was seen
+to call (its :class:`Reach`) find outside of it: variables of their modules and of functions around
+them, defaults, and through other modules whatever has a name that they mention. Functions that no
+step has called are what they are.
+"""
 
 from __future__ import annotations
 
-import abc
-import dataclasses
-import dis
+import builtins
+import datetime
+import decimal
 import math
-from array import array
-from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+import re
+import sys
+import types
+import weakref
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
-from functools import lru_cache
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from contextvars import ContextVar
+from functools import cached_property, lru_cache
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from recurra.cells.base import HiddenState
+from recurra.engine.record.held import BYTES, CONTAINERS, PLAIN, TORCHS, is_new, parts_of
+from recurra.engine.record.reach import NOTHING, Reach, inner, is_installed, is_theirs
 from recurra.engine.record.unrecordable import Unrecordable
 
-__all__ = ["Path", "fingerprint", "own_tensors"]
+__all__ = ["Look", "fingerprint"]
 
-_TORCHS = frozenset(vars(nn.Module())) - {"training"}
-_PLAIN = frozenset({bool, int, float, str, type(None)})
-_CONTAINERS = (dict, list, tuple, deque)
-_BYTES = (bytearray, memoryview, array)
-# What is what it is: what functions and modules of Python hold is outside of the cell.
-_WHOLE = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType, np.generic)
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
 _DEEPEST = 8  # objects in objects that are looked into
 _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every call
+_MISSING = object()
+# What holds a function.
+_WRAPPERS: dict[Any, str] = {
+    property: "fget",
+    cached_property: "func",
+    classmethod: "__func__",
+    staticmethod: "__func__",
+}
+# What cannot change, though it does not say what it holds.
+_FIXED: tuple[Any, ...] = (
+    *(complex, bytes, range, slice, type(...), type(NotImplemented), np.generic, np.dtype),
+    *(np.ufunc, torch.dtype, torch.device, torch.layout, torch.memory_format, re.Pattern),
+    *(decimal.Decimal, datetime.date, datetime.timedelta, datetime.time, datetime.tzinfo),
+    *(types.CodeType, types.GenericAlias, types.GetSetDescriptorType, types.BuiltinFunctionType),
+    *(types.MemberDescriptorType, types.MethodDescriptorType, types.WrapperDescriptorType),
+    *(types.ClassMethodDescriptorType, types.MethodWrapperType, ModuleType, object),
+    type(HiddenState.h),  # what reads a field of a named tuple
+)
 
 
-@dataclasses.dataclass(frozen=True)
-class Path:
-    """Where a tensor stands in a module.
+class Look:
+    """What a closer look finds, once a recording.
 
     Args:
-        modules: names on the way.
-        kind: of attribute: ``"_parameters"``, ``"_buffers"``, or empty for a plain one.
-        name: of the attribute.
-        keys: into lists, dicts and objects, where it is one of those.
+        codes: ids of all functions that are looked into.
+        doubts: what may change without a trace, with the name under which it was found.
     """
 
-    modules: tuple[str, ...]
-    kind: str
-    name: str
-    keys: tuple[Any, ...] = ()
+    def __init__(self) -> None:
+        self.codes: set[int] = set()
+        self.doubts: list[tuple[str, str]] = []
 
-    def of(self, module: nn.Module) -> Tensor:
-        """What stands there now."""
-        at: Any = module
-        for name in self.modules:
-            at = at._modules[name]
-        at = at.__dict__[self.kind][self.name] if self.kind else at.__dict__[self.name]
-        for key in self.keys:
-            at = at[key] if isinstance(at, _CONTAINERS) else getattr(at, key)
-        found: Tensor = at
-        return found
+    def check(self, reach: Reach) -> None:
+        """Refuse what may change without a trace where the step can read it.
+
+        Raises:
+            Unrecordable: naming it.
+        """
+        for name, what in self.doubts:
+            if reach.computed or name in reach.names:
+                raise Unrecordable(f"the step reads {name}, {what}")
 
 
-def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
-    """All tensors of a module and its parts, also plain ones and those in objects that it holds."""
-    seen = {id(part): 0 for part in module.modules()}
-    for name, part in module.named_modules():
-        modules = tuple(name.split(".")) if name else ()
-        for kind in ("_parameters", "_buffers", ""):
-            held = part.__dict__[kind] if kind else part.__dict__
-            for own, value in held.items():
-                if isinstance(value, Tensor):
-                    yield value, Path(modules, kind, own)
-                elif not kind and own not in _TORCHS:
-                    for keys, tensor in _inside(value, (), seen):
-                        yield tensor, Path(modules, kind, own, keys)
-
-
-def _inside(
-    value: Any, keys: tuple[Any, ...], seen: dict[int, int]
-) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
-    parts = _parts(value)
-    if parts is None or len(keys) > _DEEPEST or not _is_new(value, seen):
-        return
-    for key, part in parts:
-        if isinstance(part, Tensor):
-            yield (*keys, key), part
-        else:
-            yield from _inside(part, (*keys, key), seen)
-
-
-def _parts(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """What an object holds, by key or name; None for one that is looked at as a whole."""
-    if isinstance(value, dict):
-        return value.items()
-    if isinstance(value, list | tuple | deque):
-        return enumerate(value)
-    if type(value) in _PLAIN or isinstance(value, _WHOLE):
-        return None
-    slots = [
-        (name, getattr(value, name))
-        for kind in type(value).__mro__
-        for name in _names(vars(kind).get("__slots__", ()))
-        if name not in ("__dict__", "__weakref__") and hasattr(value, name)
-    ]
-    if not hasattr(value, "__dict__"):
-        return slots or None
-    if isinstance(value, nn.Module):
-        # Their own tensors and parts are attributes too, by names that no two of them share.
-        held = {**value._parameters, **value._buffers, **value._modules}
-        own = {name: part for name, part in vars(value).items() if name not in _TORCHS}
-        return (held | own).items()
-    return [*vars(value).items(), *slots]
-
-
-def _names(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
-
-
-def _is_new(value: Any, seen: dict[int, int]) -> bool:
-    """Has an object not been looked into? Containers are, as often as they come."""
-    if isinstance(value, _CONTAINERS):
-        return True
-    new = id(value) not in seen
-    seen.setdefault(id(value), len(seen))
-    return new
-
-
-def fingerprint(module: nn.Module, running: nn.Module) -> Hashable:
+def fingerprint(
+    module: nn.Module,
+    running: nn.Module,
+    reach: Reach = NOTHING,
+    kinds: tuple[type, ...] = (),
+    look: Look | None = None,
+) -> Hashable:
     """All that a module and its parts are but numbers of tensors: equal where a step is the same.
 
     Args:
         module: what is asked about.
         running: itself, or a twin of it over other tensors.
+        reach: the functions that are looked into.
+        kinds: classes that the step meets beside.
+        look: gets what a closer look finds.
 
     Raises:
-        Unrecordable: an attribute that may change without a trace.
+        Unrecordable: something that may change without a trace.
     """
-    seen: dict[int, int] = {}
-    return _print(module, seen, {}), _tensors(running, seen)
+    walk = _Walk(reach, look)
+    found = walk.module(module)
+    users = _users_kinds(kinds)
+    members = tuple([walk.members(kind) for kind in users]) if users else ()
+    return found, walk.tensors(running), kinds, members
 
 
-class _Same:
-    """An object that is equal to itself alone; it is held, so that its id cannot come again."""
-
-    def __init__(self, held: Any) -> None:
-        self.held = held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
+def _itself(thing: Any) -> None:
+    """Makes of a thing what is equal where it is the very same; see :func:`_same`."""
 
 
-def _print(module: nn.Module, seen: dict[int, int], parts: dict[int, int]) -> Hashable:
-    """All attributes of a module and its parts that are no parameters or buffers.
+def _same(thing: Any) -> Hashable:
+    """A key that is equal to itself alone, and holds the thing, so that its id cannot come again.
+
+    So are bound methods, in C: they compare and hash what they are bound to by identity.
+    """
+    return MethodType(_itself, thing)
+
+
+@lru_cache(maxsize=1024)
+def _users_classes(kind: type) -> tuple[type, ...]:
+    """Classes that a user wrote: those of Python, torch, NumPy and Recurra stay as they are."""
+    return tuple(
+        base for base in kind.__mro__ if not is_theirs(base.__module__) and not _is_pythons(base)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _users_kinds(kinds: tuple[type, ...]) -> tuple[type, ...]:
+    """Those of some classes that are a user's."""
+    return tuple(kind for kind in kinds if _users_classes(kind))
+
+
+def _is_pythons(kind: type) -> bool:
+    """Does Python come with a class? One that is made while it runs may say so of itself."""
+    module = str(kind.__module__)
+    at: Any = sys.modules.get(module)
+    for name in kind.__qualname__.split("."):
+        at = getattr(at, name, None)
+    return at is kind and module.split(".")[0] in sys.stdlib_module_names
+
+
+@lru_cache(maxsize=1024)
+def _stays(module: ModuleType) -> bool:
+    """Is it a module of Python, torch, NumPy or Recurra, which stays as it is?"""
+    name = module.__name__
+    return is_theirs(name) or (name.split(".")[0] in sys.stdlib_module_names and name != "sys")
+
+
+@lru_cache(maxsize=1024)
+def _is_large(module: ModuleType) -> bool:
+    """Is it Python's own or an installed one, which leads to all others?"""
+    return module is sys or is_installed(str(getattr(module, "__file__", "")))
+
+
+class _Walk:
+    """One look at everything.
 
     Args:
-        module: what is asked about.
-        seen: objects that have been looked into, numbered as they come.
-        parts: the same of modules that were asked about.
+        reach: the functions that are looked into.
+        look: gets what a closer look finds; None where there is none.
     """
-    if id(module) in parts:  # a part of two, or of itself
-        return parts[id(module)]
-    _refuse_hooks(module)
-    parts[id(module)] = len(parts)
-    seen.setdefault(id(module), len(seen))
-    found: list[Any] = [type(module)]
-    add = found.append  # of every call, so counted in microseconds
-    for kind in _users_classes(type(module)):  # type: ignore[arg-type]
-        for name, value in vars(kind).items():
-            function = getattr(value, "__func__", getattr(value, "fget", value))
-            if isinstance(function, FunctionType):
-                add(_Same(function))
-                add(_outside(function, seen))
-            elif not name.startswith("__"):
+
+    name = ""
+    """Of what is looked at."""
+
+    def __init__(self, reach: Reach, look: Look | None) -> None:
+        self.reach, self.look = reach, look
+        self.seen: dict[int, int] = {}  # numbered as they come
+        self.known: dict[int, int] = {}  # modules that were asked about
+
+    def module(self, module: nn.Module) -> Hashable:
+        """All attributes of a module and its parts that are no parameters or buffers."""
+        if id(module) in self.known:  # a part of two, or of itself
+            return self.known[id(module)]
+        _refuse_hooks(module)
+        seen = self.seen
+        self.known[id(module)] = len(self.known)
+        seen.setdefault(id(module), len(seen))
+        kind = type(module)
+        found: list[Any] = [kind]
+        add = found.append  # of every call, so counted in microseconds
+        if _users_classes(kind):  # type: ignore[arg-type]
+            add(self.members(kind))
+        for name, value in module.__dict__.items():
+            if name not in TORCHS:
                 add(name)
-                add(value if type(value) in _PLAIN else _frozen(value, seen, reached=False))
-    for name, value in module.__dict__.items():
-        if name not in _TORCHS:
+                if type(value) in PLAIN:
+                    add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                else:
+                    self.name = name
+                    add(self.whole(value))
+        for name, part in module._modules.items():
             add(name)
-            add(value if type(value) in _PLAIN else _frozen(value, seen))
-    for name, part in module._modules.items():
-        add(name)
-        add(part if part is None else _print(part, seen, parts))
-    return tuple(found)
+            add(part if part is None else self.module(part))
+        return tuple(found)
+
+    def members(self, kind: type) -> Hashable:
+        """What the user's classes of an object have, but for what Python makes of its own."""
+        if id(kind) in self.seen:
+            return None
+        self.seen[id(kind)] = len(self.seen)
+        found: list[Any] = []
+        add = found.append
+        for base in _users_classes(kind):
+            for name, value in vars(base).items():
+                if type(value) is FunctionType:
+                    add(name)
+                    add(self.function(value))
+                elif not name.startswith(("__", "_abc_")):
+                    add(name)
+                    if type(value) in PLAIN:
+                        add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                    else:
+                        self.name = name
+                        add(self.whole(value, reached=False))
+        return tuple(found)
+
+    def function(self, function: FunctionType) -> Hashable:
+        """A function, and what it reads from outside: of its module, of functions around it."""
+        if id(function) in self.seen:
+            return _same(function)
+        self.seen[id(function)] = len(self.seen)
+        code = function.__code__
+        found: list[Any] = [_same(function), _same(code)]
+        for name, value in function.__dict__.items():
+            self.name = name  # what it wraps, or a variable of its own
+            found.append((name, self.whole(value, reached=False)))
+        reads = self.reach.codes.get(id(code))
+        if reads is None:
+            return tuple(found)
+        if self.look is not None:
+            self.look.codes.update(map(id, inner(code)))
+        for name, value in self.outside(function, reads.outside, reads.imports):
+            if type(value) in PLAIN:
+                found.append(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+            else:
+                self.name = name
+                found.append(self.whole(value, reached=False))
+        return tuple(found)
+
+    def outside(
+        self, function: FunctionType, names: Iterable[str], imports: Iterable[str]
+    ) -> Iterable[tuple[str, Any]]:
+        """What a function that was called reads, by name."""
+        there = function.__globals__
+        if self.reach.computed and "globals" in self.reach.names:
+            yield from ((n, v) for n, v in list(there.items()) if not n.startswith("__"))
+        for name in names:
+            value = there.get(name, _MISSING)
+            yield name, vars(builtins).get(name) if value is _MISSING else value
+        for name in imports:
+            for home in (name, f"{there.get('__package__')}.{name}".rstrip(".")):
+                while home:
+                    yield home.rpartition(".")[2], sys.modules.get(home)
+                    home = home.rpartition(".")[0]
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            with suppress(ValueError):  # a cell that has nothing yet
+                yield name, cell.cell_contents
+        for value in function.__defaults__ or ():
+            yield function.__name__, value
+        yield from (function.__kwdefaults__ or {}).items()
+
+    def names(self, module: ModuleType) -> Hashable:
+        """What a module of the user's has of all that is mentioned."""
+        if _stays(module) or id(module) in self.seen:
+            return _same(module)
+        self.seen[id(module)] = len(self.seen)
+        there, found = vars(module), [_same(module)]
+        every = self.reach.computed and not _is_large(module)
+        mentioned = list(there) if every else [n for n in self.reach.names if n in there]
+        for name in mentioned:
+            if not name.startswith("__") and there[name] is not sys.modules:
+                self.name = name
+                found.append((name, self.whole(there[name], reached=False)))
+        if "__getattr__" in there:
+            found.append(self.whole(there["__getattr__"], reached=False))
+        return tuple(found)
+
+    def whole(self, value: Any, depth: int = 0, *, reached: bool = True) -> Hashable:
+        """Anything.
+
+        Args:
+            value: what is looked at.
+            depth: objects that it is in.
+            reached: whether its tensors are looked up in every call; else they must stay the same.
+        """
+        kind = type(value)
+        if kind in PLAIN:
+            if kind is float and math.isnan(value):
+                return "NaN"
+            return value if value or value is None else (str(value),)  # -0.0 equals 0.0
+        if isinstance(value, Tensor):
+            return self.tensor(value, reached=reached)
+        if kind is FunctionType:
+            return self.function(value)
+        if isinstance(value, ModuleType):
+            return self.names(value)
+        if isinstance(value, type):
+            return (_same(value), self.members(value)) if _users_classes(value) else _same(value)
+        if isinstance(value, (np.ndarray, *BYTES)):
+            return _numbers(value)
+        if isinstance(value, set | frozenset):
+            return kind, frozenset(self.whole(part, depth + 1, reached=False) for part in value)
+        if kind in _WRAPPERS:
+            return kind, self.whole(getattr(value, _WRAPPERS[kind]), depth, reached=False)
+        parts = parts_of(value)
+        if parts is None:
+            return self.opaque(value, depth)
+        if not is_new(value, self.seen):
+            return _same(value)
+        plainly = isinstance(value, CONTAINERS)
+        if depth > _DEEPEST:
+            self.doubt(f"in which something is more than {_DEEPEST} deep, and may change")
+            if plainly and reached:
+                raise Unrecordable(
+                    f"the cell holds lists or dicts that are more than {_DEEPEST} deep, which may "
+                    "change without a trace"
+                )
+            return _same(value)
+        if isinstance(value, nn.Module):
+            _refuse_hooks(value)
+        found = self.pairs(parts, depth, reached, named=not plainly)
+        if kind in CONTAINERS:
+            return (kind, *found)
+        if plainly and hasattr(value, "__dict__"):  # attributes beside the parts
+            found += self.pairs(vars(value).items(), depth, False, named=True)
+        members = self.members(kind) if _users_kinds((kind,)) else None
+        return (kind, None if plainly else _same(value), members, *found)
+
+    def pairs(
+        self, parts: Iterable[tuple[Any, Any]], depth: int, reached: bool, *, named: bool
+    ) -> list[Any]:
+        """What an object holds."""
+        found = []
+        for key, part in parts:
+            if named:
+                self.name = key
+            told = key if type(key) is str else self.whole(key, depth + 1)
+            found.append((told, self.whole(part, depth + 1, reached=reached)))
+        return found
+
+    def tensor(self, value: Tensor, *, reached: bool = True) -> Hashable:
+        """A tensor whose numbers are looked up in every call, or that must stay the same."""
+        own = vars(value)
+        beside = self.pairs(own.items(), _DEEPEST, False, named=True) if own else ()
+        if not reached:
+            return (_same(value), *beside)
+        number = self.seen.setdefault(id(value), len(self.seen))
+        return ("tensor", value.shape, value.dtype, value.device, number, *beside)
+
+    def tensors(self, module: nn.Module) -> Hashable:
+        """Which tensors a module has, of what shapes and types, and which of them are one."""
+        seen = self.seen
+        return tuple(
+            [
+                (name, None)
+                if tensor is None
+                else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
+                for part in (module.modules() if module._modules else (module,))
+                for kind in (part._parameters, part._buffers)
+                for name, tensor in kind.items()
+            ]
+        )
+
+    def opaque(self, value: Any, depth: int) -> Hashable:
+        """What does not say what it holds, or says so in a way of its own."""
+        inside = _opened(value)
+        if inside is not _MISSING and depth <= _DEEPEST:
+            return _same(value), self.whole(inside, depth + 1, reached=False)
+        if not isinstance(value, type) and type(value) not in _FIXED:
+            self.doubt(f"a {type(value).__name__}, which may change without a trace")
+        return _same(value)
+
+    def doubt(self, what: str) -> None:
+        """Something may change without a trace; only a closer look minds."""
+        if self.look is not None:
+            self.look.doubts.append((self.name, what))
+
+
+def _opened(value: Any) -> Any:
+    """What Python's own wrappers hold, or that it is none."""
+    if isinstance(value, weakref.ref):
+        return (value(),)
+    if isinstance(value, ContextVar):
+        return (value.get(None),)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return _MISSING
 
 
 def _refuse_hooks(module: nn.Module) -> None:
@@ -197,121 +403,14 @@ def _refuse_hooks(module: nn.Module) -> None:
         raise Unrecordable(f"a {type(module).__name__} in the cell has hooks, which steps call")
 
 
-def _outside(function: FunctionType, seen: dict[int, int]) -> Hashable:
-    """What a function reads from outside: variables of its module, and of functions around it."""
-    if id(function) in seen:
-        return None
-    seen[id(function)] = len(seen)
-    there, found = function.__globals__, list[Any]()
-    read = [there[name] for name in _global_names(function.__code__) if name in there]
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a cell that has nothing yet
-            read.append(cell.cell_contents)
-    for value in read:
-        if type(value) in _PLAIN:
-            found.append(value)
-        elif isinstance(value, FunctionType):
-            found.append(_Same(value))
-            if not _is_theirs(value):
-                found.append(_outside(value, seen))
-        elif isinstance(value, nn.Module):
-            found.append(_Same(value))
-        else:
-            found.append(_frozen(value, seen, _DEEPEST - 1, reached=False))
-    return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def _global_names(code: CodeType) -> tuple[str, ...]:
-    """Names that a function, and those inside of it, may read from their module."""
-    inner = (
-        name for own in code.co_consts if isinstance(own, CodeType) for name in _global_names(own)
-    )
-    read = (i.argval for i in dis.get_instructions(code) if i.opname in _LOADS)
-    return tuple(dict.fromkeys((*read, *inner)))
-
-
-def _is_theirs(thing: Any) -> bool:
-    """Is it of torch or of Recurra?"""
-    return str(thing.__module__).split(".")[0] in ("torch", "recurra")
-
-
-@lru_cache(maxsize=1024)
-def _users_classes(kind: type) -> tuple[type, ...]:
-    """Classes that a user wrote: those of torch and of Recurra stay as they are."""
-    return tuple(
-        base for base in kind.__mro__ if base not in (object, abc.ABC) and not _is_theirs(base)
-    )
-
-
-def _frozen(value: Any, seen: dict[int, int], depth: int = 0, *, reached: bool = True) -> Hashable:
-    """An attribute.
-
-    Args:
-        value: of the attribute.
-        seen: objects that have been looked into.
-        depth: objects that it is in.
-        reached: whether its tensors are looked up in every call; else they must stay the same.
-    """
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else value
-    if type(value) in _PLAIN:
-        plain: Hashable = value
-        return plain
-    if isinstance(value, Tensor):
-        if not reached:
-            return _Same(value)
-        number = seen.setdefault(id(value), len(seen))
-        return ("tensor", value.shape, value.dtype, value.device, number)
-    if isinstance(value, (np.ndarray, *_BYTES)):
-        return _numbers(value, reached=reached)
-    if isinstance(value, set | frozenset):
-        return type(value), frozenset(
-            _frozen(part, seen, depth + 1, reached=False) for part in value
-        )
-    parts = _parts(value)
-    if parts is None or not _is_new(value, seen):
-        return _Same(value)
-    plainly = isinstance(value, _CONTAINERS)
-    if depth > _DEEPEST:
-        if plainly and reached:
-            raise Unrecordable(
-                f"the cell holds lists or dicts that are more than {_DEEPEST} deep, which may "
-                "change without a trace"
-            )
-        return _Same(value)
-    if isinstance(value, nn.Module):
-        _refuse_hooks(value)
-    found = [
-        (_frozen(key, seen, depth + 1), _frozen(part, seen, depth + 1, reached=reached))
-        for key, part in parts
-    ]
-    return (type(value), None if plainly else _Same(value), *found)
-
-
-def _numbers(value: Any, *, reached: bool) -> Hashable:
+def _numbers(value: Any) -> Hashable:
     """The numbers of an array: few enough to be looked at in every call."""
-    given = value if isinstance(value, np.ndarray) else np.asarray(memoryview(value))
-    if given.nbytes > _LARGEST or given.dtype.hasobject:
-        if not reached:
-            return _Same(value)
+    given = value if isinstance(value, np.ndarray) else memoryview(value)
+    if given.nbytes > _LARGEST or (isinstance(given, np.ndarray) and given.dtype.hasobject):
         raise Unrecordable(
             f"the cell holds a {type(value).__name__} of {given.nbytes} bytes, which may change "
             "without a trace; make it a buffer (register_buffer)"
         )
     shape: Any = given.shape
-    return ("array", *shape, str(given.dtype), bytes(given.tobytes()))
-
-
-def _tensors(module: nn.Module, seen: dict[int, int]) -> Hashable:
-    """Which tensors a module has, of what shapes and types, and which of them are one."""
-    return tuple(
-        [
-            (name, None)
-            if tensor is None
-            else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
-            for part in module.modules()
-            for kind in (part._parameters, part._buffers)
-            for name, tensor in kind.items()
-        ]
-    )
+    kind = str(given.dtype) if isinstance(given, np.ndarray) else given.format
+    return ("array", *shape, kind, given.tobytes())

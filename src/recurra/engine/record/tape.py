@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from recurra import states
+from recurra.engine.record.instead import INSTEAD
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.engine.torch_internals import (
     TorchDispatchMode,
@@ -37,6 +38,7 @@ __all__ = [
     "Ref",
     "Seen",
     "other_modes",
+    "place_of",
     "record",
 ]
 
@@ -214,6 +216,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         changed = func._schema.is_mutable
         if func.overloadpacket.__name__.startswith("unsafe_split"):  # no views, it says
             self.apart.update(id(part) for part in result)
+        if self._is_made(func, args):
+            self.apart.add(id(result))
         # A tensor changed in place is a new value under the same identity.
         outputs = tuple(
             self._renumber(each) if changed else self._number(each, found=False)
@@ -224,18 +228,25 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls.append(Called(func, read, dict(named), outputs, place, stops))
         return result
 
+    def _is_made(self, func: Any, args: tuple[Any, ...]) -> bool:
+        """Is it a part of torch's making a tensor? ``zeros_like`` detaches what it has filled."""
+        if func.overloadpacket.__name__ != "detach" or not self.calls:
+            return False
+        last = self.calls[-1]
+        return last.name.endswith("_like") and last.outputs == (self.numbers.get(id(args[0])),)
+
     def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
         """Refuse what cannot be recorded."""
         name = func.overloadpacket.__name__
         if torch.Tag.nondeterministic_seeded in func.tags:
-            raise Unrecordable(
-                f"{name} draws random numbers ({place}); a cell draws them in noise()"
-            )
+            raise Unrecordable(f"{name} draws random numbers ({place}); {INSTEAD.get(name, _DRAW)}")
         if (
             torch.Tag.data_dependent_output in func.tags
             or torch.Tag.dynamic_output_shape in func.tags
-        ):
-            raise Unrecordable(f"the step looks at the numbers in a tensor ({place})")
+        ) and not _picks(name, args):
+            raise Unrecordable(
+                f"the step looks at the numbers in a tensor ({place}); {INSTEAD.get(name, _LOOK)}"
+            )
         if func._schema.is_mutable:
             target = args[0] if args and isinstance(args[0], Tensor) else None
             if target is None or id(target) not in self.numbers:
@@ -245,7 +256,10 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise Unrecordable(f"{name} changes an argument of the step in place ({place})")
             shared = self.storages[target.untyped_storage()._cdata] > 1
             if shared and id(target) not in self.apart:
-                raise Unrecordable(f"{name} changes a tensor that is a view or has views ({place})")
+                raise Unrecordable(
+                    f"{name} changes a tensor that is a view or has views ({place}); write what "
+                    "makes a new one: torch.cat, torch.where, x + y"
+                )
 
     def _number(self, tensor: Tensor, found: bool = True) -> int:
         """The number of a tensor.
@@ -297,7 +311,10 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
             raise Unrecordable(f"{one.name} uses the batch size as a number ({one.place})")
         for number in one.outputs:
             if derived and seen[number].axis is None:
-                raise Unrecordable(f"{one.name} mixes rows ({one.place})")
+                raise Unrecordable(
+                    f"{one.name} mixes rows ({one.place}); a row knows no other: name an axis "
+                    "behind the batch, dim=1 or further"
+                )
             if derived:
                 rows.add(number)
     if first.outputs != second.outputs or first.labels != second.labels:
@@ -312,6 +329,8 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     )
 
 
+_LOOK = "choose with torch.where, and compare with torch.arange(n) what is 1 at an index"
+_DRAW = "a cell draws them in noise()"
 _OTHER_PATH = "the step takes another path for another batch size"
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
@@ -333,6 +352,7 @@ _SHAPED = frozenset(
         "as_strided",
         "narrow",
         "split_with_sizes",
+        "native_group_norm",
     ]
 )
 
@@ -350,6 +370,13 @@ def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
         if (a.shape[axis], b.shape[axis]) != BATCHES:
             raise Unrecordable(f"{what} merges the batch with another axis, or cuts it{where}")
     return Seen(tuple(a.shape), axis, a.dtype)
+
+
+def _picks(name: str, args: tuple[Any, ...]) -> bool:
+    """Is it an index by whole numbers? What truth picks has a size that hangs on numbers."""
+    if name != "index":
+        return False
+    return all(index is None or index.dtype in (torch.int64, torch.int32) for index in args[1])
 
 
 def _replaced(tree: Any, number: Callable[[Tensor], int]) -> Any:
@@ -376,8 +403,14 @@ def _place() -> str:
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
-            line = linecache.getline(name, frame.f_lineno).strip()
-            where = f"{Path(name).name}, line {frame.f_lineno}"
-            return f"{where}: {line}" if line else where
+            return place_of(frame)
         frame = frame.f_back
     return "unknown place"
+
+
+def place_of(frame: FrameType) -> str:
+    """File and line at which a function is, with the line itself."""
+    name = frame.f_code.co_filename
+    line = linecache.getline(name, frame.f_lineno).strip()
+    where = f"{Path(name).name}, line {frame.f_lineno}"
+    return f"{where}: {line}" if line else where

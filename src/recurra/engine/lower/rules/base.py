@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+from torch import Tensor
+
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.record.tape import Called, Seen
 from recurra.engine.record.unrecordable import Unrecordable
 
-__all__ = ["Lowering", "Operand", "Results", "Rules", "features"]
+__all__ = ["ONE_ROW", "Lowering", "Operand", "Results", "Rules", "features"]
+
+ONE_ROW = "a row knows no other: name an axis behind the batch, dim=1 or further"
+"""What to write instead of what goes along the batch."""
 
 
 class Operand(NamedTuple):
@@ -19,11 +24,14 @@ class Operand(NamedTuple):
         value: in the graph; its shape is that of the tensor without the batch.
         axis: which axis of the tensor is the batch; None where there is none.
         rank: number of axes of the tensor.
+        known: the numbers of one that all rows share, for rules that cannot do without; those who
+            ask for them make them a part of the recording. None for one with rows.
     """
 
     value: Value
     axis: int | None
     rank: int
+    known: Callable[[], Tensor] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -38,10 +46,13 @@ class Lowering:
         graph: where instructions are added.
         call: the call.
         results: what was recorded of its results.
+        fixed: makes an input of numbers that are always the same.
     """
 
-    def __init__(self, graph: Graph, call: Called, results: list[Seen]) -> None:
-        self.graph, self.call, self.results = graph, call, results
+    def __init__(
+        self, graph: Graph, call: Called, results: list[Seen], fixed: Callable[[Tensor], Value]
+    ) -> None:
+        self.graph, self.call, self.results, self.fixed = graph, call, results, fixed
 
     @property
     def name(self) -> str:
@@ -58,9 +69,14 @@ class Lowering:
         """The shape of the first result without the batch."""
         return features(self.out)
 
-    def refuse(self, why: str) -> Unrecordable:
-        """An error that names operation and line."""
-        return Unrecordable(f"{self.call.name} {why} ({self.call.place})")
+    def refuse(self, why: str, write: str) -> Unrecordable:
+        """An error that names operation and line.
+
+        Args:
+            why: what is in the way.
+            write: what to write instead.
+        """
+        return Unrecordable(f"{self.call.name} {why} ({self.call.place}); {write}")
 
     def fits(self, operand: Any) -> Value | float:
         """An operand, its axes where those of the result are, for an elementwise instruction.
@@ -74,13 +90,22 @@ class Lowering:
         missing = rank - operand.rank
         shape = (1,) * missing + operand.shape
         if axis is None:
-            raise self.refuse("gives something that has no rows")
+            raise self.refuse(
+                "gives something that has no rows",
+                "keep in the cell what all rows share, and let the step read it",
+            )
         if operand.axis is None:
             if shape[axis] != 1:
-                raise self.refuse("joins rows with something else along the batch")
+                raise self.refuse(
+                    "joins rows with something else along the batch",
+                    "give it an axis of 1 where the rows are, or none",
+                )
             shape = shape[:axis] + shape[axis + 1 :]
         elif operand.axis + missing != axis:
-            raise self.refuse("joins tensors whose batches are different axes")
+            raise self.refuse(
+                "joins tensors whose batches are different axes",
+                "let the batch be the first axis of both",
+            )
         return self.graph.reshape(operand.value, shape)
 
     def apply(self, op: str, *operands: Any) -> Value:
@@ -88,6 +113,16 @@ class Lowering:
         return self.graph.apply(
             op, *(o if isinstance(o, Value) else self.fits(o) for o in operands)
         )
+
+    def curved(self, value: Value, *slopes: tuple[Any, Any]) -> Value:
+        """A value whose gradient to each operand is what comes in times the slope beside it."""
+        path: Value | None = None
+        for operand, slope in slopes:
+            if isinstance(operand, Operand):
+                slope = slope if isinstance(slope, Value) else self.graph.constant(slope)
+                part = self.apply("mul", operand, self.graph.stop(slope))
+                path = part if path is None else self.graph.apply("add", path, part)
+        return value if path is None else self.graph.route(value, path)
 
     def feature(self, operand: Operand, axis: int) -> int:
         """An axis of a tensor as an axis of features.
@@ -97,7 +132,7 @@ class Lowering:
         """
         at = axis % operand.rank
         if at == operand.axis:
-            raise self.refuse("goes along the batch")
+            raise self.refuse("goes along the batch", ONE_ROW)
         return at - (operand.axis is not None and at > operand.axis)
 
     def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
@@ -108,7 +143,7 @@ class Lowering:
         """
         several = (axes,) if isinstance(axes, int) else tuple(axes or range(operand.rank))
         if operand.axis is not None and operand.axis in [a % operand.rank for a in several]:
-            raise self.refuse("mixes rows")
+            raise self.refuse("mixes rows", ONE_ROW)
         return tuple(self.feature(operand, axis) for axis in several)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from recurra.engine.graph.values import UNARY, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
-__all__ = ["RULES", "clamp", "truth"]
+__all__ = ["RULES", "clamp", "divided", "truth"]
 
 RULES = Rules()
 
@@ -41,10 +41,8 @@ def _mul(now: Lowering, a: Any, b: Any) -> Value:
     return now.apply("mul", a, b)
 
 
-@RULES.of("div")
-def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> Value:
-    if rounding_mode is not None:  # by what is left over, not by the rounded quotient
-        raise now.refuse(f"rounds by {rounding_mode!r}, for which there is no instruction")
+def divided(now: Lowering, a: Any, b: Any) -> Value:
+    """A quotient; by a power of two a product, which is the same."""
     if not isinstance(b, Operand) and _power_of_two(b):
         return now.apply("mul", a, 1 / b)
     return now.apply("div", a, b)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 
 __all__ = ["RULES"]
 
@@ -39,8 +41,21 @@ def _baddbmm(
 @RULES.of("embedding")
 def _embedding(now: Lowering, table: Operand, index: Operand, *rest: Any) -> Value:
     if table.axis is not None or index.axis != now.out.axis:
-        raise now.refuse("looks up what each row has of its own")
+        raise now.refuse(
+            "looks up what each row has of its own", "write x.gather(1, index), or torch.where"
+        )
+    if not _is_given(index.value):  # a number that was computed: its table may have a gradient
+        places = now.fixed(torch.arange(table.shape[0]))
+        number = now.graph.reshape(index.value, (*index.shape, 1))
+        return now.graph.linear(now.graph.apply("eq", number, places), table.value)
     return now.graph.lookup(index.value, table.value)
+
+
+def _is_given(value: Value) -> bool:
+    """Is it an input, perhaps in another shape?"""
+    while value.inputs and value.op in ("reshape", "slice", "permute", "expand", "stop"):
+        value = value.inputs[0]
+    return value.op == "input"
 
 
 def _plus(now: Lowering, c: Any, product: Value, beta: float, alpha: float) -> Value:
@@ -56,20 +71,24 @@ def _product(now: Lowering, a: Operand, b: Operand) -> Value:
     """A matrix product of which one factor has rows and the other one is shared."""
     graph = now.graph
     if a.axis is not None and b.axis is not None:
-        raise now.refuse("multiplies rows with rows, for which there is no instruction")
+        raise now.refuse(
+            "multiplies rows with rows", "write torch.bmm(a, b) or (a * b).sum(1) for each row"
+        )
     if a.axis == 0:  # [batch, k] [k, n]
         weight = b.value if b.rank == 2 else graph.reshape(b.value, (*b.shape, 1))
         return graph.reshape(graph.linear(a.value, weight), now.features)
     if b.axis is not None and b.axis == b.rank - 1:  # [n, k] [k, batch]
         return graph.linear(b.value, graph.permute(a.value, (1, 0)))
-    raise now.refuse("mixes rows")
+    raise now.refuse("mixes rows", ONE_ROW)
 
 
 def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
     """Many products at once, of which one factor is shared by all rows: [g, m, k] [g, k, n]."""
     graph = now.graph
     if not a.value.rows and not b.value.rows:
-        raise now.refuse("multiplies what has no rows")
+        raise now.refuse(
+            "multiplies what has no rows", "keep the product in the cell, and let the step read it"
+        )
     if a.value.rows and b.value.rows:
         return _of_rows(now, a, b)
     if a.value.rows and a.axis == 0 and b.axis == 0:  # [batch, m, k] [k, n], shared by expanding
@@ -81,7 +100,7 @@ def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
         return _grouped(graph, a.value, b.value, turned=False)
     if b.value.rows and b.axis == 2 and a.axis is None:  # [g, m, k] [g, k, batch]
         return _grouped(graph, b.value, a.value, turned=True)
-    raise now.refuse("mixes rows")
+    raise now.refuse("mixes rows", ONE_ROW)
 
 
 def _grouped(graph: Graph, rows: Value, weights: Value, *, turned: bool) -> Value:
@@ -104,7 +123,7 @@ def _at(graph: Graph, value: Value, index: int) -> Value:
 def _of_rows(now: Lowering, a: Operand, b: Operand) -> Value:
     """Rows with rows, [batch, m, k] [batch, k, n]: by elements, for matrices are small there."""
     if a.axis != 0 or b.axis != 0:
-        raise now.refuse("multiplies rows with rows along the batch")
+        raise now.refuse("multiplies rows with rows along the batch", ONE_ROW)
     graph = now.graph
     (m, k), (_, n) = a.shape, b.shape
     left = graph.reshape(a.value, (m, k, 1))

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from recurra.engine.graph.values import Graph, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Results, Rules, features
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Results, Rules, features
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "euclidean"]
 
 RULES = Rules()
 
@@ -50,13 +50,12 @@ def _exact_mean(graph: Graph, value: Value, axes: tuple[int, ...]) -> Value:
 @RULES.of("var", "std", "var_mean", "std_mean")
 def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Results:
     if axes is True or axes is False:
-        raise now.refuse("is called without axes")
+        raise now.refuse("is called without axes", ONE_ROW)
     less = named.get("correction")
     less = 1 if less is None else less
     graph, chosen = now.graph, now.axes(a, axes)
     mean = _exact_mean(graph, a.value, chosen)
-    # What a moved mean would change sums up to nothing.
-    centered = _centered(graph, a.value, graph.stop(mean))
+    centered = _centered(graph, a.value, mean)
     deviates = now.name.startswith("std")
     found = (_deviation if deviates else _variance)(graph, centered, chosen, less)
     if now.name.endswith("mean"):
@@ -159,20 +158,12 @@ def _logsumexp(now: Lowering, a: Operand, axes: Any, keepdim: bool = False) -> V
     return _reduced(now, found)
 
 
-@RULES.of("linalg_vector_norm")
-def _norm(
-    now: Lowering, a: Operand, order: float = 2, axes: Any = None, keepdim: bool = False, **_: Any
-) -> Value:
-    graph = now.graph
-    chosen = now.axes(a, axes)
-    if order == 1:
-        return _reduced(now, graph.sum(graph.apply("abs", a.value), chosen))
-    if order != 2:
-        raise now.refuse(f"of order {order} has no instruction")
-    scaled, size = _scaled(graph, a.value, chosen)
-    total = graph.sum(graph.apply("mul", scaled, scaled), chosen)
+def euclidean(graph: Graph, value: Value, axes: tuple[int, ...]) -> Value:
+    """The root of the sum of squares, which may be beyond the largest number."""
+    scaled, size = _scaled(graph, value, axes)
+    total = graph.sum(graph.apply("mul", scaled, scaled), axes)
     # At zero the slope is 0, times what comes in: of x / |x| that is NaN, and so is the gradient.
     nothing = graph.apply("eq", total, 0.0)
     root = graph.apply("sqrt", graph.apply("add", total, nothing))
     some = graph.apply("mul", size, graph.apply("sub", 1.0, nothing))
-    return _reduced(now, graph.apply("mul", root, some))
+    return graph.apply("mul", root, some)

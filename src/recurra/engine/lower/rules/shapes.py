@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from recurra.engine.graph.values import Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Rules, features
+from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules, features
 from recurra.engine.lower.rules.elementwise import truth
 
 __all__ = ["RULES"]
@@ -35,7 +35,10 @@ def _cast(now: Lowering, a: Operand, **_: Any) -> Value:
 def _view(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
     ahead, axis = a.axis, now.out.axis
     if None not in (ahead, axis) and math.prod(a.shape[:ahead]) != math.prod(now.features[:axis]):
-        raise now.refuse("moves features across the batch")
+        raise now.refuse(
+            "moves features across the batch",
+            "let the batch stay the first axis, view(len(x), ...)",
+        )
     return now.graph.reshape(a.value, now.features)
 
 
@@ -58,7 +61,9 @@ def _expand(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
     if a.axis is None and now.out.axis is not None:
         shape = shape[: now.out.axis] + shape[now.out.axis + 1 :]
     if any(have not in (1, wanted) for have, wanted in zip(shape, now.features, strict=True)):
-        raise now.refuse("repeats what has more than one element")
+        raise now.refuse(
+            "repeats what has more than one element", "write x.repeat(...) or torch.cat"
+        )
     return now.graph.expand(now.graph.reshape(a.value, shape), now.features)
 
 
@@ -74,7 +79,7 @@ def _slice(
     if axis % a.rank == a.axis:
         if now.out.axis is not None and step == 1 and start in (None, 0):
             return a.value
-        raise now.refuse("cuts the batch")
+        raise now.refuse("cuts the batch", ONE_ROW)
     at = now.feature(a, axis)
     return now.graph.slice(a.value, at, *slice(start, stop, step).indices(a.shape[at]))
 
@@ -105,13 +110,16 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
     rank = len(now.out.shape)
     axis %= rank
     if axis == now.out.axis:
-        raise now.refuse("joins along the batch")
+        raise now.refuse("joins along the batch", ONE_ROW)
     at = axis - (now.out.axis is not None and axis > now.out.axis)
     parts = []
     for operand in given:
         value = operand.value
         if operand.axis is None:
-            raise now.refuse("joins rows with a tensor without a batch")
+            raise now.refuse(
+                "joins rows with a tensor without a batch",
+                "write tensor.expand(len(x), ...) for it",
+            )
         if now.name == "stack":
             value = now.graph.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
         parts.append(value)
