@@ -203,6 +203,8 @@ class Runner:
 
         own = {str(path.relative_to(ROOT)) for path in mirrored(mutant.file)[:1]}
         found = reach(mutant.lines) or reach(mutant.statement)
+        if not found and not self.runs_at_import(mutant).isdisjoint(mutant.statement):
+            found = reach(range(1, len(mutant.before)))  # of a class: whoever uses its file
         found.sort(key=lambda n: (n.split("::")[0] not in own, self.known[n].seconds))
         total = list(itertools.accumulate(self.known[name].seconds for name in found))
         return [n for n, sum_ in zip(found, total, strict=True) if sum_ <= self.options.budget]
@@ -279,10 +281,14 @@ class Runner:
         process.start()
         return process, 20 * usual + 300
 
+    def runs_at_import(self, mutant: Mutant) -> set[int]:
+        """The lines of its file that have run before the first test."""
+        return self.at_import.get(str(ROOT / mutant.file), set())
+
     def swaps(self, mutant: Mutant) -> list[tuple[FunctionType, CodeType]] | None:
         """The functions whose code is another now; None if the change is of what an import runs."""
         path = str(ROOT / mutant.file)
-        if not self.at_import.get(path, set()).isdisjoint(mutant.statement):
+        if not self.runs_at_import(mutant).isdisjoint(mutant.statement):
             return None
         old = compile(mutant.before, path, "exec")
         made = []
@@ -346,13 +352,14 @@ def cold(names: list[str], folder: Path, seconds: float) -> None:
     """In a process without ours: import the change, then the tests until one fails."""
     isolate(folder, folder / "src", seconds)
     sys.path.insert(0, str(folder / "src"))
-    order = {name: at for at, name in enumerate(names)}
-
-    class Order:
-        def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-            items.sort(key=lambda item: order.get(item.nodeid, 0))
-
-    os._exit(pytest.main([*SETTINGS, "-x", *names], plugins=[Order()]))
+    by_file: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        by_file[name.split("::")[0]].append(name)
+    for chosen in by_file.values():  # one after another: most changes are noticed by the first
+        code = pytest.main([*SETTINGS, "-x", *chosen])
+        if code:
+            os._exit(code)
+    os._exit(0)
 
 
 SETTINGS = ["-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", "-qq"]

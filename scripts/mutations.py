@@ -6,6 +6,7 @@ import ast
 import difflib
 import itertools
 import random
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,8 +168,11 @@ def sample(file: Path, number: int, seed: int) -> list[Mutant]:
         operator, occurrence = draw.choice(choices)
         changed = mutate_code(source, operator, occurrence)
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # "is" beside a number
+                compile(changed, file, "exec")
             same = ast.dump(ast.parse(source)) == ast.dump(ast.parse(changed))
-        except SyntaxError:
+        except (SyntaxError, SyntaxWarning):
             continue
         if not same:
             diff = list(difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0))[3:]
