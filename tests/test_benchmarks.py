@@ -353,6 +353,8 @@ def test_what_autograd_saves_is_counted_once(imported):
         ("recurrent_training", ("GRU", (2, 5, 3, 4), 2)),
         ("ragged_lengths", ("LSTM", "small", True)),
         ("projected_loss", (100, 1)),
+        ("own_steps", ("content and shift",)),
+        ("own_steps", ("attention",)),
     ],
 )
 def test_rivals_of_training_agree(imported, name, given):

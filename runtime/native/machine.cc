@@ -203,7 +203,7 @@ private:
     // the waiting depends on how far apart the cores are just now: a few steps without it and a few with it tell.
     void through(Slice<T>& slice, Steps from, Steps to) const {
         if (to - from < 4 * kTried || !Slice<T>::shares(program_))
-            return for_each_part(1, [&](std::size_t) { slice.through(from, to); });
+            return in_parts(1, [&](std::size_t) { slice.through(from, to); });
         Crew crew(threads_);
         const auto next = [&](Steps count, std::size_t sharing) {
             slice.share(sharing, &crew);

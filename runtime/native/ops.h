@@ -12,7 +12,7 @@ enum class Op : int {
 };
 
 // A row that names a kind which is not listed here does not compile.
-enum class Kind { elementwise, reduction, product, sum, lookup };
+enum class Kind { elementwise, reduction, product, sum, lookup, batched };
 
 struct Row {
     const char* name;

@@ -40,8 +40,9 @@ struct Operand {
 struct Instruction {
     Op op;
     std::int64_t outer, n;  // of the result
-    std::int64_t count;     // reduction: numbers that become one; product and outer: the depth; lookup: rows
-    std::int64_t step;      // reduction: their distance; product: which packed matrix; lookup: distance of rows
+    std::int64_t count;     // reduction: numbers that become one; products and outer: the depth; lookup, scatter: rows
+    std::int64_t step;      // reduction: their distance; product: which packed matrix; lookup: distance of rows;
+                            // copy and batched: which row of `moves`
     Operand out, in[3];
 };
 
@@ -51,7 +52,11 @@ struct Matrix {
     std::int64_t offset, depth, width, depth_stride, width_stride;
 };
 
-// Numbers that are moved any way: a copy whose strides no other instruction can read.
+// Numbers that are moved any way: a copy whose strides no other instruction can read. Of a product of two matrices of
+// each row, [m, k] and [k, n]: sizes m, k, n, 1, strides of its result (m, n) and of the first (m, k), and in
+// `in_stride` of the second (k, n). Of lines that are added up where they overlap: sizes lines, numbers of a line, 1, 1;
+// of the result how far lines lie apart, where the first is and how many numbers there are; how far those lie apart that
+// are read.
 struct Moving {
     std::int64_t sizes[4], out_stride[4], in_stride[4];
 };
@@ -111,7 +116,8 @@ inline std::int64_t cut(std::int64_t from, std::int64_t to, std::size_t part, st
 // addresses of what they hold are taken on trust.
 void check(const Program& program, const Call& call);
 
-// Checks a call, and runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc.
+// Checks a call, and runs a verified program. Throws std::invalid_argument for a call that does not fit, std::bad_alloc,
+// and std::out_of_range for a number that is no row of the table that it is looked up in.
 template <class T>
 void run(const Program& program, const Call& call);
 

@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
-#include <limits>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "threads.h"
@@ -159,7 +160,7 @@ private:
 
     static bool by_rows(const Instruction& instruction) {
         const Kind kind = row_of(instruction.op).kind;
-        return kind == Kind::elementwise || kind == Kind::reduction || kind == Kind::lookup;
+        return kind != Kind::product && kind != Kind::sum;
     }
 
     void run(const Instruction& instruction, const Window& w) {
@@ -169,6 +170,7 @@ private:
             case Kind::product: return product(instruction, w);
             case Kind::sum: return sum(instruction, w);
             case Kind::lookup: return lookup(instruction, w);
+            case Kind::batched: return batched(instruction, w);
         }
     }
 
@@ -372,6 +374,7 @@ private:
 
     void sum(const Instruction& ins, const Window& w) {
         if (ins.op == Op::outer) return outer(ins, w);
+        if (ins.op == Op::scatter) return scatter(ins, w);
         const View<T> from = view(ins.in[0], w.from), to = view(ins.out, 0);
         const auto n = static_cast<std::size_t>(ins.n);
         const auto add = c_.kernel.elementwise[static_cast<std::size_t>(Op::add)];
@@ -403,11 +406,58 @@ private:
                 const Stride row = m / ins.outer, o = m % ins.outer;
                 const T number = views[1].line(t, i)[row * views[1].row + o * ins.in[0].outer_stride];
                 T* const out = views[0].line(t, i) + row * views[0].row + o * ins.out.outer_stride;
-                if (number >= T(0) && number < static_cast<T>(ins.count))
-                    std::copy_n(table + static_cast<Stride>(number) * ins.step, n, out);
-                else
-                    std::fill_n(out, n, std::numeric_limits<T>::quiet_NaN());
+                if (!(number >= T(0) && number < static_cast<T>(ins.count)))
+                    throw std::out_of_range("index " + shown(number) + " is out of range: it is looked up in a table of " +
+                                            std::to_string(ins.count) + " rows");
+                std::copy_n(table + static_cast<Stride>(number) * ins.step, n, out);
             }
+        });
+    }
+
+    static std::string shown(T number) {
+        if (number != number) return "NaN";
+        const auto whole = static_cast<long long>(std::max(std::min(number, T(1e15)), T(-1e15)));
+        return number == static_cast<T>(whole) ? std::to_string(whole) : std::to_string(number);
+    }
+
+    void scatter(const Instruction& ins, const Window& w) {
+        const View<T> views[2] = {view(ins.in[0], w.from), view(ins.in[1], w.from)};
+        T* const table = view(ins.out, 0).at;
+        const auto n = static_cast<std::size_t>(ins.n);
+        const auto add = c_.kernel.elementwise[static_cast<std::size_t>(Op::add)];
+        stretches(w, views, 2, [&](Steps t, std::int64_t i, std::int64_t rows) {
+            for (std::int64_t m = 0; m < rows * ins.outer; ++m) {
+                const Stride row = m / ins.outer, o = m % ins.outer;
+                const T number = views[0].line(t, i)[row * views[0].row + o * ins.in[0].outer_stride];
+                const T* const from = views[1].line(t, i) + row * views[1].row + o * ins.in[1].outer_stride;
+                if (!(number >= T(0) && number < static_cast<T>(ins.count))) continue;
+                T* const to = table + static_cast<Stride>(number) * ins.out.outer_stride;
+                add({1, 1, n, to, {to, from}, {}, {}, {}});
+            }
+        });
+    }
+
+    void fold(const Instruction& ins, const Window& w) {
+        const View<T> views[2] = {view(ins.out, w.from), view(ins.in[0], w.from)};
+        const Moving& m = c_.program.moves[static_cast<std::size_t>(ins.step)];
+        stretches(w, views, 2, [&](Steps t, std::int64_t i, std::int64_t rows) {
+            c_.kernel.fold({static_cast<std::size_t>(rows), static_cast<std::size_t>(m.sizes[0]),
+                            static_cast<std::size_t>(m.sizes[1]), static_cast<std::size_t>(m.out_stride[2]),
+                            views[0].line(t, i), views[1].line(t, i), m.out_stride[1], views[0].row, views[1].row,
+                            m.out_stride[0], m.in_stride[0]});
+        });
+    }
+
+    void batched(const Instruction& ins, const Window& w) {
+        if (ins.op == Op::fold) return fold(ins, w);
+        const View<T> views[3] = {view(ins.out, w.from), view(ins.in[0], w.from), view(ins.in[1], w.from)};
+        const Moving& m = c_.program.moves[static_cast<std::size_t>(ins.step)];
+        stretches(w, views, 3, [&](Steps t, std::int64_t i, std::int64_t rows) {
+            c_.kernel.batched({static_cast<std::size_t>(rows), static_cast<std::size_t>(m.sizes[0]),
+                               static_cast<std::size_t>(m.sizes[1]), static_cast<std::size_t>(m.sizes[2]),
+                               views[0].line(t, i), views[1].line(t, i), views[2].line(t, i), views[0].row, views[1].row,
+                               views[2].row, m.out_stride[0], m.out_stride[1], m.out_stride[2], m.out_stride[3],
+                               m.in_stride[0], m.in_stride[1]});
         });
     }
 
@@ -434,7 +484,7 @@ private:
             const Operand* operands[4] = {&ins.out, &ins.in[0], &ins.in[1], &ins.in[2]};
             if (kind == Kind::product) operands[2] = &ins.in[2];
             r.count = kind == Kind::product ? 2 + (ins.in[2].buffer >= 0) : 1 + row_of(ins.op).arity;
-            r.plain = kind != Kind::sum && kind != Kind::lookup && !(kind == Kind::elementwise && ins.step >= 0);
+            r.plain = kind == Kind::product || kind == Kind::reduction || (kind == Kind::elementwise && ins.step < 0);
             for (int k = 0; k < r.count && r.plain; ++k) {
                 r.views[k] = view(*operands[k], 0);
                 r.plain = r.views[k].map == nullptr;

@@ -122,6 +122,13 @@ private:
         expect(last < size_of(o.buffer), "a copy that ends outside of its buffer");
     }
 
+    void matrix(const Operand& o, std::int64_t height, std::int64_t width, std::int64_t down, std::int64_t along) const {
+        buffer_in(o.buffer);
+        bounded(o.offset);
+        expect(o.offset + (height - 1) * down + (width - 1) * along < size_of(o.buffer),
+               "a matrix that ends outside of its buffer");
+    }
+
     void instruction(const Instruction& ins, int section) {
         expect(static_cast<std::size_t>(ins.op) < kOpCount, "its number");
         const Row& row = row_of(ins.op);
@@ -179,8 +186,29 @@ private:
                 operand(ins.in[0], ins.outer, 1);
                 operand(ins.in[1], 1, (ins.count - 1) * ins.step + ins.n);
                 break;
+            case Kind::batched: {
+                expect(ins.step >= 0 && ins.step < static_cast<std::int64_t>(p_.moves.size()), "its strides");
+                const Moving& m = p_.moves[static_cast<std::size_t>(ins.step)];
+                if (ins.op == Op::fold) {
+                    matrix(ins.out, 1, m.out_stride[2], 0, 1);
+                    expect(m.out_stride[1] + (m.sizes[0] - 1) * m.out_stride[0] + m.sizes[1] <= m.out_stride[2],
+                           "a line that ends behind the others");
+                    matrix(ins.in[0], m.sizes[0], m.sizes[1], m.in_stride[0], 1);
+                    break;
+                }
+                matrix(ins.out, m.sizes[0], m.sizes[2], m.out_stride[0], m.out_stride[1]);
+                matrix(ins.in[0], m.sizes[0], m.sizes[1], m.out_stride[2], m.out_stride[3]);
+                matrix(ins.in[1], m.sizes[1], m.sizes[2], m.in_stride[0], m.in_stride[1]);
+                break;
+            }
             case Kind::sum:
-                if (ins.op == Op::outer) {
+                if (ins.op == Op::scatter) {
+                    positive(ins.count);
+                    operand(ins.in[0], ins.outer, 1);
+                    line(ins.in[1], ins.outer, ins.n);
+                    expect(place_of(ins.out) == Place::total, "its result");
+                    line(ins.out, ins.count, ins.n);
+                } else if (ins.op == Op::outer) {
                     positive(ins.count);
                     numbers({ins.outer, ins.count});
                     line(ins.in[0], ins.outer, ins.count);

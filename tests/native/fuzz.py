@@ -114,7 +114,7 @@ def attempt(draw: random.Random, program: Plain, *, exact: bool) -> str:
     )
     try:
         memory.run(made)
-    except ValueError:
+    except (IndexError, ValueError):  # the first for what is no row of a table
         return "stopped"
     return "ran"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
+from engine.backends.own_cells import Convolved, Writing
 from engine.random_cells import Context, RandomCell
 from native.calls import HELD, LARGE, SHARED, STEP, Plain
 
@@ -30,6 +31,8 @@ def programs() -> list[Plain]:
         "norm lstm": recurra.LSTMCell(3, 4, norm="layer"),
         "reset-before gru": recurra.GRUResetBeforeCell(2, 5),
         "oscillator": recurra.CoRNNCell(3, 4),
+        "matrix": Writing(),
+        "convolution": Convolved(torch.nn.Conv1d(2, 3, 3, padding=1), 2, 4),
         **{f"random {seed}": RandomCell(seed) for seed in (0, 3, 5, 11)},
     }
     found: list[Plain] = []

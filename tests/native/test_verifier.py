@@ -97,6 +97,35 @@ REFUSED = {
         copy(on("chunk"), on(0), step=0),
         moves=[(*[(1 << 30) - 1] * 4, *[0] * 8)],
     ),
+    "a product of rows that reads too far": small(
+        "before",
+        instruction("matmul", step=0, out=on("chunk"), reads=[on(0), on(1)]),
+        moves=[(2, 2, 2, 1, 2, 1, 2, 1, 2, 2, 0, 0)],
+    ),
+    "a product of rows that writes too far": small(
+        "before",
+        instruction("matmul", step=0, out=on("chunk", 1), reads=[on(0), on(1)]),
+        moves=[(2, 2, 2, 1, 2, 1, 2, 1, 2, 1, 0, 0)],
+    ),
+    "a product of rows without strides": small(
+        "before", instruction("matmul", step=0, out=on("chunk"), reads=[on(0), on(1)])
+    ),
+    "lines that end behind all": small(
+        "before",
+        instruction("fold", step=0, out=on("chunk"), reads=[on(0)]),
+        moves=[(2, 2, 1, 1, 1, 2, 4, 0, 2, 0, 0, 0)],
+    ),
+    "more lines than are there": small(
+        "before",
+        instruction("fold", step=0, out=on("chunk"), reads=[on(0)]),
+        moves=[(2, 3, 1, 1, 1, 0, 4, 0, 2, 0, 0, 0)],
+    ),
+    "a table without a sum": small(
+        "sums", instruction("scatter", n=2, count=2, out=on(0, 0, 2), reads=[on(1), on(0)])
+    ),
+    "a table larger than its sum": small(
+        "sums", instruction("scatter", n=2, count=3, out=on("total", 0, 2), reads=[on(1), on(0)])
+    ),
     "matrices that no memory holds": small(
         "before", matrices=[(1, 0, (1 << 30) - 1, (1 << 30) - 1, 0, 0)] * 16
     ),

@@ -2,6 +2,7 @@
 #include "table.h"
 
 #include "activations.h"
+#include "batched.h"
 #include "elementwise.h"
 #include "products.h"
 #include "reductions.h"
@@ -47,6 +48,7 @@ struct Nest<3> {
 #define RECURRA_KERNEL_product(name, arity)
 #define RECURRA_KERNEL_sum(name, arity)
 #define RECURRA_KERNEL_lookup(name, arity)
+#define RECURRA_KERNEL_batched(name, arity)
 #define RECURRA_OP(name, arity, kind, meaning) RECURRA_KERNEL_##kind(name, arity)
 #include "../ops.def"
 #undef RECURRA_OP
@@ -56,6 +58,7 @@ struct Nest<3> {
 #define RECURRA_ENTRY_product(name) nullptr
 #define RECURRA_ENTRY_sum(name) nullptr
 #define RECURRA_ENTRY_lookup(name) nullptr
+#define RECURRA_ENTRY_batched(name) nullptr
 
 template <class T>
 constexpr Kernels<T> kernels_here = {
@@ -72,6 +75,8 @@ constexpr Kernels<T> kernels_here = {
     turned_product<T>,
     pack<T>,
     pack_rows<T>,
+    batched<T>,
+    fold<T>,
 };
 
 }  // namespace

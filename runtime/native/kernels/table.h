@@ -76,6 +76,24 @@ struct PackingRows {
     T* to;
 };
 
+// out = a b for each row: [m, k] times [k, n]. A number is summed in the order of k, whatever the other sizes are.
+template <class T>
+struct Batched {
+    std::size_t rows, m, k, n;
+    T* out;
+    const T *a, *b;
+    std::ptrdiff_t out_row, a_row, b_row, out_m, out_n, a_m, a_k, b_k, b_n;
+};
+
+// out[total] = 0, then out[l * out_line + i] += in[l * in_line + i] for lines l, i below `width`, for each row.
+template <class T>
+struct Folding {
+    std::size_t rows, lines, width, total;
+    T* out;
+    const T* in;
+    std::ptrdiff_t first, out_row, in_row, out_line, in_line;
+};
+
 template <class T>
 struct Kernels {
     std::size_t panel_width;
@@ -87,6 +105,8 @@ struct Kernels {
     void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
     void (*pack)(const Packing<T>&);
     void (*pack_rows)(const PackingRows<T>&);
+    void (*batched)(const Batched<T>&);
+    void (*fold)(const Folding<T>&);
 };
 
 // A kernel allocates nothing, and asks for no alignment beyond that of a number. The output of an elementwise

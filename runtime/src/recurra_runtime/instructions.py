@@ -9,7 +9,7 @@ __all__ = ["TABLE", "Instruction", "parse"]
 _ROW = re.compile(
     r'RECURRA_OP\((?P<name>\w+), (?P<arity>\d+), (?P<kind>\w+), "(?P<meaning>[^"]+)"\)'
 )
-_KINDS = ("elementwise", "reduction", "product", "sum", "lookup")
+_KINDS = ("elementwise", "reduction", "product", "sum", "lookup", "batched")
 
 
 class Instruction(NamedTuple):
@@ -18,7 +18,8 @@ class Instruction(NamedTuple):
     Attributes:
         name: What the instruction is called, in C++ and in Python.
         arity: How many arrays it reads.
-        kind: What it works on: `elementwise`, `reduction`, `product`, `sum` or `lookup`;
+        kind: What it works on: `elementwise`, `reduction`, `product`, `sum`, `lookup` or
+            `batched`;
             ops.def says more.
         meaning: Its equation in one line.
     """

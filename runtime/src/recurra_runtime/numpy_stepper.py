@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,6 +72,10 @@ class NumpyStepper:
             return self._linear(out, reads[0], reads[2], (outer, count, n), self._matrices[step])
         if row.name == "lookup":
             return self._lookup(out, reads, (outer, count, n), step)
+        if row.name == "fold":
+            return self._fold(out, reads[0], self._moves[step])
+        if row.name == "matmul":
+            return self._matmul(out, reads, self._moves[step])
         raise ValueError(f"program: one step has no instruction {row.name!r}")
 
     def _places(self, operand: Sequence[int], outer: int, n: int) -> tuple[Array, Array]:
@@ -150,12 +153,52 @@ class NumpyStepper:
         memory, numbers = self._places(reads[0], outer, 1)
         buffer, offset, _, _ = reads[1]
         where = offset + np.arange(count)[:, None] * step + np.arange(n)
-        table = np.vstack([self._memory[buffer][0, where], np.full(n, math.nan)])
+        table = self._memory[buffer][0, where]
 
         def run() -> None:
             wanted = memory[:, numbers[:, 0]]
             known = (wanted >= 0) & (wanted < count)
-            to[:, at] = table[np.where(known, wanted, count).astype(np.int64)]
+            if not known.all():
+                raise IndexError(
+                    f"index {wanted[~known][0]:g} is out of range: it is looked up in a table of "
+                    f"{count} rows"
+                )
+            to[:, at] = table[wanted.astype(np.int64)]
+
+        return run
+
+    def _fold(self, out: Any, read: Any, move: Sequence[int]) -> Callable[[], None]:
+        lines, width, _, _, far, first, total, _, apart, *_ = move
+        _not_negative(far, first, apart, out[1], read[1])
+        to, at = self._memory[out[0]], out[1] + np.arange(total)
+        given = self._memory[read[0]]
+        where = read[1] + np.arange(lines)[:, None] * apart + np.arange(width)
+        into = first + np.arange(lines)[:, None] * far + np.arange(width)
+
+        def run() -> None:
+            whole = np.zeros((to.shape[0], total))
+            for read_from, added_to in zip(where, into, strict=True):
+                whole[:, added_to] += given[:, read_from]
+            to[:, at] = whole
+
+        return run
+
+    def _matmul(self, out: Any, reads: Any, move: Sequence[int]) -> Callable[[], None]:
+        (m, k, n), strides = move[:3], move[4:10]
+        _not_negative(*strides, *(operand[1] for operand in (out, *reads[:2])))
+
+        def matrix(
+            operand: Any, height: int, width: int, lie: Sequence[int]
+        ) -> tuple[Array, Array]:
+            where = operand[1] + np.arange(height)[:, None] * lie[0] + np.arange(width) * lie[1]
+            return self._memory[operand[0]], where
+
+        to, at = matrix(out, m, n, strides[:2])
+        left, x = matrix(reads[0], m, k, strides[2:4])
+        right, y = matrix(reads[1], k, n, strides[4:])
+
+        def run() -> None:
+            to[:, at] = left[:, x].astype(np.float64) @ right[:, y].astype(np.float64)
 
         return run
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from recurra import states
 from recurra.engine.assemble import Argument, assemble
 from recurra.engine.graph.values import HELD, STEP, Value
-from recurra.engine.lower.agreement import drawn, unseen
+from recurra.engine.lower.agreement import recorded_on_some, unseen
 from recurra.engine.lower.lowering import Lowered
 from recurra.engine.pipeline import lowered_step, planned_step
 from recurra.engine.plan.phases import PHASES, Sections
-from recurra.engine.record.tape import other_modes, record
+from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.errors import BackendError, dtype_name
 from recurra.states import Tree
@@ -64,13 +64,9 @@ def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree 
 def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     if why := other_modes():
         raise Unrecordable(why)
-    *_, typical = (leaf for (kind, _), _, leaf in named if kind == "state")
-
-    def example(batch: int) -> Tree:
-        return drawn([(tree, 1) for _, tree in given], batch)
-
+    recording, example = recorded_on_some(step, [(tree, 1) for _, tree in given])
     spans = [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
-    lowered = lowered_step(record(step, example), step, example, spans)
+    lowered = lowered_step(recording, step, example, spans)
     planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
     inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {
@@ -79,7 +75,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     }
     own = [(n, v) for n, v in inputs.items() if n[0] == "shared"]
     tensors = lowered.shared.tensors(dict(lowered.shared.own))
-    weights = [tensors[name[1]].detach().to(typical.dtype).contiguous() for name, _ in own]
+    weights = [tensors[name[1]].detach().to(lowered.dtype).contiguous() for name, _ in own]
     arguments = [
         *(Argument(name, fields[name].size, inputs[name]) for name in fields if name[0] == "x"),
         *(
@@ -93,7 +89,7 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
         *(Argument(name, value.size, value) for name, value in own),
     ]
     assembled = assemble(_as_one(planned.forward), arguments, (), ())
-    kind = np.dtype(dtype_name(typical.dtype))
+    kind = np.dtype(dtype_name(lowered.dtype))
     read, kept, carried = (
         tuple(field for name, field in fields.items() if name[0] == which)
         for which in ("x", "context", "state")
@@ -125,7 +121,7 @@ def _symbols(lowered: Lowered, place: int, leaf: Tensor) -> int | None:
     """How many whole numbers an input may hold: rows of the table that it is looked up in.
 
     Of an input whose parts are looked up in tables of their own, the largest: what is no row of a
-    smaller one gives NaN.
+    smaller one ends the step with an IndexError.
     """
     if leaf.is_floating_point():
         return None

@@ -31,9 +31,15 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.call import Call
 from recurra.engine.graph.laws import check
 from recurra.engine.graph.values import HELD, STEP
-from recurra.engine.lower.agreement import check_gradients, check_numbers, drawn, unseen
+from recurra.engine.lower.agreement import (
+    check_gradients,
+    check_numbers,
+    recorded_on_some,
+    unseen,
+)
 from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, lower
+from recurra.engine.lower.rules.convolutions import work
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.phases import Plan, plan
 from recurra.engine.plan.slots import LEADS, Kind, Slot
@@ -41,7 +47,7 @@ from recurra.engine.record.contract import check_step
 from recurra.engine.record.fingerprint import Look, fingerprint
 from recurra.engine.record.held import Path, own_tensors
 from recurra.engine.record.reach import NOTHING, Calls, Reach, watched
-from recurra.engine.record.tape import Recording, record
+from recurra.engine.record.tape import Recording
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 from recurra.twins import own_parts, twin
@@ -124,6 +130,7 @@ class Recorded:
         self.lowered, self.names, self.places = lowered, tuple(names), places
         self.check, self.checked = check, False
         self.machines: dict[CallKind, Machine] = {}
+        self.convolved = work(lowered.graph)
         given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
         count = len(lowered.shared.wanted)
         self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
@@ -261,9 +268,6 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
     # Neither the cell nor the batch may be kept by what is kept with the cell.
     likes = [(map_tree(_without_memory, tree), lead) for tree, lead in trees]
 
-    def example(batch: int) -> Tree:
-        return drawn(likes, batch)
-
     def step_of(
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
     ) -> tuple[Any, Any]:
@@ -277,7 +281,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
     with unseen():
         try:
             with watched(calls):
-                recording = record(step, example)
+                recording, example = recorded_on_some(step, likes)
         finally:
             kept.reach = kept.reach.joined(calls.codes)
         look = Look()

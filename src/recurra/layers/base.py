@@ -170,7 +170,8 @@ def _example(layer: nn.Module) -> Tree:
     size = getattr(layer, "input_size", None)
     first = next((part for part in layer.modules() if isinstance(part, Cell)), None)
     step = None if first is None else first.example_input(1)
-    if isinstance(step, tuple) or (step is not None and size is None):
+    plain = isinstance(step, Tensor) and step.dim() == 2 and step.is_floating_point()
+    if step is not None and (size is None or not plain):
         return step
     like = next((p for p in layer.parameters() if p.is_floating_point()), torch.zeros(()))
     return torch.zeros(1, int(size or 1), dtype=like.dtype)

@@ -58,6 +58,7 @@ def agree(build: Build, inputs: Sequence[tuple[tuple[int, ...], int]]) -> None:
 
     found = run(graph, given)
     for value, gradient in zip(reads, gradients, strict=True):
+        assert gradient is None or (gradient.shape, gradient.span) == (value.shape, value.span)
         for _ in range(3):
             way = torch.randn_like(given[value])
             slope = (total(value, 1e-5 * way) - total(value, -1e-5 * way)) / 2e-5
@@ -69,6 +70,8 @@ X = ((2, 3), STEP)
 TOYS: dict[str, tuple[Build, list[tuple[tuple[int, ...], int]]]] = {
     **{op: (lambda g, v, op=op: g.apply(op, v[0]), [X]) for op in UNARY},
     **{op: (lambda g, v, op=op: g.apply(op, *v), [X, X]) for op in BINARY},
+    "acosh": (lambda g, v: g.apply("acosh", g.apply("add", v[0], 1.0)), [X]),
+    "route": (lambda g, v: g.route(g.apply("mul", v[0], 2.0), g.apply("add", v[0], v[0])), [X]),
     "where": (lambda g, v: g.apply("where", g.apply("gt", v[0], 0.5), v[1], v[2]), [X, X, X]),
     "reshape": (lambda g, v: g.apply("mul", g.reshape(v[0], (3, 2)), v[1]), [X, ((3, 2), STEP)]),
     "sum": (lambda g, v: g.sum(v[0], [0, 1]), [X]),
@@ -77,6 +80,13 @@ TOYS: dict[str, tuple[Build, list[tuple[tuple[int, ...], int]]]] = {
     "concat": (lambda g, v: g.concat([v[0], g.apply("sin", v[1]), v[0]], 1), [X, ((2, 1), STEP)]),
     "permute": (lambda g, v: g.apply("mul", g.permute(v[0], (1, 0)), v[1]), [X, ((3, 2), STEP)]),
     "linear": (lambda g, v: g.linear(v[0], v[1]), [X, ((3, 4), SHARED)]),
+    "lay": (lambda g, v: g.lay(g.permute(v[0], (1, 0))), [X]),
+    "lookup": (
+        lambda g, v: g.lookup(g.apply("floor", v[0]), v[1]),
+        [((2,), HELD), ((1, 4), SHARED)],
+    ),
+    "matmul": (lambda g, v: g.matmul(v[0], v[1]), [((2, 3, 4), STEP), ((2, 4, 2), HELD)]),
+    "window": (lambda g, v: g.window(v[0], 3, 1, 2), [((5, 2), STEP)]),
 }
 
 

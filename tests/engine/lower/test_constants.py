@@ -96,6 +96,21 @@ def test_a_way_of_another_shape_is_no_graph() -> None:
 
 
 @needs_native
+def test_an_index_that_is_trained_is_refused() -> None:
+    class Trained(Picks):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rank = torch.nn.Parameter(torch.tensor([0.3, 0.1, 0.2, 0.4]))
+
+        def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+            h = x[:, self.rank.argsort()]
+            return h, recurra.HiddenState(h)
+
+    with pytest.raises(recurra.BackendError, match="an index hangs on what is trained"):
+        results(Trained(), "native")
+
+
+@needs_native
 def test_too_many_pieces_are_refused_with_advice() -> None:
     class Many(Picks):
         def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:

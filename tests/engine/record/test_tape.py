@@ -54,7 +54,10 @@ REFUSED = {
         lambda x, h: step_of(h.tanh() if len(h) > 15 else h),
         "another path for another batch size",
     ),
-    "merged": (lambda x, h: step_of(h.view(-1, 2).softmax(1).view(-1, 4)), "merges the batch"),
+    "merged behind": (
+        lambda x, h: step_of(h.T.reshape(-1, 2).softmax(1).reshape(4, -1).T),
+        "features across the batch",
+    ),
     "random": (lambda x, h: step_of(h + torch.randn_like(h)), "draws random numbers"),
     "dropout": (lambda x, h: step_of(functional.dropout(h, 0.5)), "draws random numbers"),
     "a look": (lambda x, h: step_of(h if x.sum() > 0 else x), "looks at the numbers"),
@@ -62,7 +65,7 @@ REFUSED = {
     "state in place": (lambda x, h: step_of(h.mul_(0.5)), "changes an argument"),
     "a part in place": (lambda x, h: step_of(_written(h * 2, x)), "view or has views"),
     "outside in place": (lambda x, h: step_of(h + WEIGHT.add_(0).sum()), "outside the step"),
-    "whole numbers": (lambda x, h: step_of(h + x.long()), "int64"),
+    "narrow numbers": (lambda x, h: step_of(h + x.to(torch.int8)), "int8"),
     "no instruction": (lambda x, h: step_of(torch.erfinv(h.tanh())), "no instruction for erfinv"),
     "sorted": (lambda x, h: step_of(h.sort(1).values), "sort"),
 }

@@ -62,7 +62,7 @@ class Code:
             n: size of its inner axis.
             count: how many numbers a reduction makes one; the depth of a product.
             step: how far those numbers lie apart; which matrix a product reads; which move a copy
-                is, and -1 for what is done number by number.
+                or a product of rows is, and -1 for what is done number by number.
         """
         operands = [*reads, *[_NONE] * (3 - len(reads))]
         row = [_NUMBER[op], outer, n, count, step, *out, *(n for o in operands for n in o)]
@@ -82,6 +82,28 @@ class Code:
         self.moves.append([*sizes, *(to for to, _ in strides), *(of for _, of in strides)])
         move = len(self.moves) - 1
         self.emit(section, "copy", operand(target), [operand(source)], step=move)
+
+    def batched(
+        self,
+        section: str,
+        places: Sequence[Strided],
+        sizes: tuple[int, int, int],
+        lies: Sequence[tuple[int, ...]],
+    ) -> None:
+        """Add a product of two matrices that each row has.
+
+        Args:
+            section: to which.
+            places: of the result and of both.
+            sizes: rows of the first, the depth, columns of the second.
+            lies: strides of the result and of both.
+        """
+        m, k, n = sizes
+        out, a, b = lies
+        self.moves.append([m, k, n, 1, *out, *a, *b, 0, 0])
+        to, *reads = map(operand, places)
+        move = len(self.moves) - 1
+        self.emit(section, "matmul", to, reads, outer=m, n=n, count=k, step=move)
 
     def matrix(self, place: Strided, shape: tuple[int, ...]) -> int:
         """The number of a matrix ``[depth, width]`` that is packed at every call."""

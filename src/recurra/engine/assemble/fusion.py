@@ -9,7 +9,7 @@ from recurra.engine.plan.phases import PHASES, Sections
 
 __all__ = ["VIEWS", "Fusion"]
 
-VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop"})
+VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop", "window"})
 """Instructions whose result is a part, or another shape, of what they read."""
 
 

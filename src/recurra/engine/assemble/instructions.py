@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -52,6 +53,15 @@ class Writer:
             self._linear(value, value)
         elif op == "lookup":
             self._lookup(value)
+        elif op == "matmul":
+            self._matmul(value)
+        elif op == "fold":
+            self._fold(value)
+        elif op == "lay":
+            read = value.inputs[0]
+            self.code.copy(
+                self.layout.now, value, self.layout.place(read), self.layout.allocate(value)
+            )
         elif op == "concat":
             self._concat(value)
         elif op == "place":
@@ -164,6 +174,47 @@ class Writer:
         )
         self._bring(value, target, out)
 
+    def _matmul(self, value: Value) -> None:
+        """Matrices of each row, turned where lines lie better so; several at once one by one."""
+        layout, (a, b) = self.layout, value.inputs
+        *lead, m, n = value.shape
+        k = a.shape[-1]
+        places = [layout.allocate(value), layout.place(a), layout.place(b)]
+        out = places[0]
+        lies = [place.strides[-2:] for place in places]
+        ways = [_straightness((m, k, n), *lies), _straightness((n, k, m), *_turned(lies))]
+        if not any(ways):
+            places[1:] = [layout.side_by_side(a, places[1]), layout.side_by_side(b, places[2])]
+            if out.strides != packed(value.shape):
+                places[0] = layout.aside(value)
+            lies, ways = [place.strides[-2:] for place in places], [1, 0]
+        sizes = (m, k, n)
+        if turns := ways[1] > ways[0]:
+            sizes, lies = (n, k, m), _turned(lies)
+        for index in itertools.product(*map(range, lead)):
+            matrices = [_matrix(place, index) for place in places]
+            if turns:
+                matrices[1:] = reversed(matrices[1:])
+            self.code.batched(layout.now, matrices, sizes, lies)
+        self._bring(value, places[0], out)
+        self.flops += 2 * value.size * k
+
+    def _fold(self, value: Value) -> None:
+        layout, read = self.layout, value.inputs[0]
+        place, far = layout.straight(read, 1)
+        out = layout.allocate(value)
+        target = out if out.strides == packed(value.shape) else layout.aside(value)
+        lines, width = read.shape
+        size, first = value.shape[1], value.settings[1]
+        self.code.moves.append(
+            [lines, width, 1, 1, size, first * size, value.size, 0, far or width, 0, 0, 0]
+        )
+        move = len(self.code.moves) - 1
+        to, reads = operand(target), [operand(place)]
+        self.code.emit(layout.now, "fold", to, reads, outer=lines, n=width, step=move)
+        self._bring(value, target, out)
+        self.flops += read.size
+
     def _concat(self, value: Value) -> None:
         """Copy the parts that were not computed where they stand."""
         layout = self.layout
@@ -191,8 +242,8 @@ class Writer:
         layout = self.layout
         if max(read.span for read in value.inputs) == STEP:
             layout.now = "sums"
-        if value.op == "outer":
-            self._outer(value)
+        if value.op in ("outer", "scatter"):
+            (self._outer if value.op == "outer" else self._scatter)(value)
             return
         place, _ = layout.straight(value.inputs[0], 0)
         held = value.op == "time_sum"
@@ -227,6 +278,27 @@ class Writer:
         )
         self.flops += 2 * outer * height * width
 
+    def _scatter(self, value: Value) -> None:
+        layout, (index, given) = self.layout, value.inputs
+        count, width = value.shape
+        numbers, far = layout.straight(index, len(index.shape))
+        rows, apart = layout.straight(given, len(given.shape) - 1)
+        target = next(iter(layout.results.get(value, ())), None)
+        straight = packed(value.shape)
+        direct = target is not None and layout.argument(target, value).strides == straight
+        buffer = self._total(value, direct=direct)
+        out = layout.places[value] = Strided(buffer, 0, straight)
+        self.code.emit(
+            layout.now,
+            "scatter",
+            operand(out, width),
+            [operand(numbers, far), operand(rows, apart)],
+            outer=index.size,
+            n=width,
+            count=count,
+        )
+        self.flops += given.size
+
     def _total(self, value: Value, *, direct: bool = True) -> int:
         """A sum over rows, in the memory of the result if it is one."""
         layout = self.layout
@@ -240,3 +312,26 @@ class Writer:
         """Copy what was computed aside to where it belongs."""
         if target is not out:
             self.code.copy(self.layout.now, value, target, out)
+
+
+Lie = tuple[int, ...]
+
+
+def _straightness(sizes: tuple[int, int, int], out: Lie, a: Lie, b: Lie) -> int:
+    """How well vectors go through a product: along lines of the result, along sums, not at all."""
+    _, k, n = sizes
+    if n > 1 and b[1] == out[1] == 1:
+        return 2
+    return int(k == 1 or a[1] == b[0] == 1)
+
+
+def _turned(lies: Sequence[Lie]) -> list[Lie]:
+    """Strides of the result, the first and the second: of the same product, all turned."""
+    out, a, b = (lie[::-1] for lie in lies)
+    return [out, b, a]
+
+
+def _matrix(place: Strided, index: tuple[int, ...]) -> Strided:
+    """One of several matrices."""
+    offset = place.offset + sum(at * far for at, far in zip(index, place.strides, strict=False))
+    return Strided(place.buffer, offset, place.strides[-2:])

@@ -12,6 +12,7 @@ from recurra.engine.assemble.memory import CHUNK, HELD_PLACE, SHARED_PLACE, Argu
 from recurra.engine.assemble.strides import Strided, merged, packed, repeated, reshaped
 from recurra.engine.graph.values import SHARED, STEP, Value
 from recurra.engine.plan.phases import Sections
+from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["Layout"]
 
@@ -213,6 +214,11 @@ def _seen(value: Value, around: Strided) -> Strided | None:
         axis, start, _, step = value.settings
         return around.part(axis, start, step)
     strides: tuple[int, ...] | None
+    if value.op == "window":
+        far, near = around.strides
+        if far != base.shape[1] or (near != 1 and far != 1):
+            raise Unrecordable(f"{value} needs lines that lie side by side")
+        return Strided(around.buffer, around.offset + value.settings[1] * far, (far, 1))
     if value.op == "permute":
         strides = tuple(around.strides[axis] for axis in value.settings[0])
     elif value.op == "expand":

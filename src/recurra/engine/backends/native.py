@@ -25,6 +25,13 @@ from recurra.errors import dtype_name
 __all__ = ["NATIVE", "Compiled", "compile_for"]
 
 _FLOATS = (torch.float32, torch.float64)
+_WIDE = (torch.int64, torch.int32)
+_WHOLE = (torch.bool, torch.int16, torch.int8, torch.uint8, *_WIDE)
+# Multiplications and points of a step's convolutions, measured with ConvLSTMs of 4 to 64 channels
+# on pictures of 8 to 32 by as many points.
+_CONVOLVED = (8_000_000, 2_048)
+# The largest whole number below which none is left out.
+_EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
 
 class Compiled(NamedTuple):
@@ -34,11 +41,13 @@ class Compiled(NamedTuple):
         machine: with the programs.
         given: the row inputs, by slot.
         shared: what all rows share.
+        kinds: types of y and of the leaves of the new state.
     """
 
     machine: Machine
     given: list[tuple[Slot, Tensor]]
     shared: list[Tensor]
+    kinds: tuple[torch.dtype, ...]
 
 
 def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
@@ -48,7 +57,7 @@ def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
     found = compile_for(cell, call)
     if isinstance(found, str):
         return found
-    return lambda: _run(call, found)
+    return lambda: _run(cell, call, found)
 
 
 def _empty(call: Call) -> bool:
@@ -73,17 +82,22 @@ def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
     why = other_modes() or _odd_inputs(given)
     if why is not None:
         return why
-    dtype = next(leaf.dtype for _, leaf in given if leaf.dtype is not torch.bool)
     try:
         record = recorded(cell, call, given)
-        shared = record.shared(cell)
+        if (why := _too_much(record.convolved, call.batch)) is not None:
+            return why
+        shared, dtype = record.shared(cell), record.lowered.dtype
+        whole = [tensor for tensor in shared if not tensor.is_floating_point()]
         for place, tensor in enumerate(shared):
-            if tensor.dtype in (torch.bool, torch.int64):
-                shared[place] = tensor.to(dtype)
-            elif tensor.dtype is not dtype or not tensor.is_cpu:
+            if not tensor.is_cpu or (tensor.is_floating_point() and tensor.dtype is not dtype):
                 return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
+            if not tensor.is_floating_point():
+                shared[place] = tensor.to(dtype)
+        read = [*given, *((("shared", place), tensor) for place, tensor in enumerate(whole))]
+        if (why := _too_large(read, dtype)) is not None:
+            return why
         machine = record.machine(cell, _kind_of(call, given, shared, dtype))
-        return Compiled(machine, given, shared)
+        return Compiled(machine, given, shared, record.lowered.kinds)
     except Unrecordable as problem:
         return str(problem)
 
@@ -96,17 +110,58 @@ def _odd_inputs(given: list[tuple[Slot, Tensor]]) -> str | None:
             return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
         if not leaf.is_cpu:
             return f"{name} is on {leaf.device}; the machine is the CPU's"
-        if leaf.dtype is torch.bool:
+        if leaf.dtype in _WHOLE:
             continue
         if leaf.dtype not in _FLOATS:
             return f"{name} is of {dtype_name(leaf.dtype)}"
         kinds.add(leaf.dtype)
-    return None if len(kinds) == 1 else "its inputs are of several types"
+    return None if len(kinds) <= 1 else "its inputs are of several types"
 
 
-def _run(call: Call | None, compiled: Compiled) -> Result:
+def _too_large(given: list[tuple[Slot, Tensor]], dtype: torch.dtype) -> str | None:
+    """Are there whole numbers that the machine's floats cannot tell from their neighbors?"""
+    for (name, _), leaf in given:
+        if leaf.dtype in _WIDE and not _exact(leaf, dtype):
+            return (
+                f"{name} has whole numbers above {_EXACT[dtype]:,}, which {dtype_name(dtype)} "
+                "cannot tell apart"
+            )
+    return None
+
+
+def _too_much(convolved: tuple[int, int], batch: int) -> str | None:
+    """Are its convolutions so large that torch's own kernel, which needs no copies, is faster?"""
+    if all(each * batch <= most for each, most in zip(convolved, _CONVOLVED, strict=True)):
+        return None
+    return (
+        f"its convolutions multiply {convolved[0] * batch:,} numbers at {convolved[1] * batch:,} "
+        "points a step, and torch's own kernel is faster with so many"
+    )
+
+
+def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
+    if not leaf.numel():
+        return True
+    low, high = leaf.aminmax()
+    return -_EXACT[dtype] <= int(low) and int(high) <= _EXACT[dtype]
+
+
+def _run(cell: Cell, call: Call | None, compiled: Compiled) -> Result:
     assert call is not None
-    machine, given, shared = compiled
+    try:
+        result = _through(call, compiled)
+    except IndexError as problem:
+        raise IndexError(f"{type(cell).__name__}: {problem}") from None
+    if result is not None:
+        return result
+    run = LOOP.offer(cell, call)
+    assert not isinstance(run, str)
+    return run()
+
+
+def _through(call: Call, compiled: Compiled) -> Result | None:
+    """Run a call; None if a count grew beyond what floats can tell apart."""
+    machine, given, shared, kinds = compiled
     dtype, count = machine.dtype, len(machine.plan.states)
     tensors: dict[Slot, Tensor] = {}
     for (kind, place), leaf in given:
@@ -116,7 +171,7 @@ def _run(call: Call | None, compiled: Compiled) -> Result:
         tensors["from" if kind == "state" else kind, place] = leaf
     for place, tensor in enumerate(shared):
         tensors["shared", place] = tensor.resolve_neg()
-    initial = states.leaves(call.initial)
+    initial = [leaf.to(dtype) for leaf in states.leaves(call.initial)]
     if call.resets is not None:
         marks = call.resets
         if call.reverse:  # the state is reset after a marked step, which is before the next one
@@ -133,6 +188,11 @@ def _run(call: Call | None, compiled: Compiled) -> Result:
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
+    if any(kind in _WIDE and not _exact(b, dtype) for b, kind in zip(ends, kinds[1:], strict=True)):
+        return None
+    y = y.to(kinds[0])
+    ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]
+    every = [leaf.to(kind) for leaf, kind in zip(every, kinds[1:], strict=False)]
     return Result(
         y,
         states.with_leaves(call.state, ends),

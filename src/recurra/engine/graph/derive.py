@@ -161,6 +161,7 @@ _RULES["cos"] = _unary(
     lambda graph, g, x, y: graph.apply("neg", graph.apply("mul", g, graph.apply("sin", x)))
 )
 _RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
+_RULES["lay"] = _unary(lambda graph, g, x, y: g)
 _RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
 _RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again where all is folded
 
@@ -262,3 +263,29 @@ def _linear(graph: Graph, value: Value, g: Value, place: int) -> Value:
     if place:
         return graph.outer(x, g)
     return graph.linear(g, graph.permute(weight, (1, 0)))
+
+
+@_rule("lookup")
+def _lookup(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
+    index, table = value.inputs
+    if place == 0:
+        return None
+    (flat,) = value.settings
+    if flat >= 0:
+        mask = graph.reshape(graph.apply("eq", index, float(flat)), (*index.shape, 1))
+        g = graph.apply("where", mask, 0.0, g)
+    return graph.scatter(index, g, table.shape[0])
+
+
+@_rule("matmul")
+def _matmul(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    other = value.inputs[1 - place]
+    axes = list(range(len(other.shape)))
+    turned = graph.permute(other, (*axes[:-2], axes[-1], axes[-2]))
+    return graph.matmul(turned, g) if place else graph.matmul(g, turned)
+
+
+@_rule("window")
+def _window(graph: Graph, value: Value, g: Value, place: int) -> Value:
+    width, first = value.settings
+    return graph.fold(g, width, first, value.inputs[0].shape[0])

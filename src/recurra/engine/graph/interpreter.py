@@ -7,7 +7,6 @@ leading axis ``[batch]`` too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 
 import torch
@@ -48,7 +47,7 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    apart = ("linear", "lookup", "outer", "reshape", "stop", "route")
+    apart = ("linear", "lookup", "outer", "reshape", "route", "scatter", "stop")
     if missing <= 0 or value.span == SHARED or reader.op in apart:
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
@@ -93,14 +92,34 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         return read[0].permute(*range(front), *(axis + front for axis in value.settings[0]))
     if op == "expand":
         return read[0].expand((*lead[value.span], *value.shape))
+    if op == "lay":
+        return read[0]
     if op == "stop":
         return read[0].detach()
     if op == "route":
         return read[0]
     if op == "lookup":
-        index, table = read[0].long(), read[1]
-        known = (index >= 0) & (index < len(table))
-        return torch.where(known[..., None], table[index.clamp(0, len(table) - 1)], math.nan)
+        return torch.nn.functional.embedding(read[0].long(), read[1])
+    if op == "scatter":
+        index, given = read
+        rows = given.reshape(-1, given.shape[-1])
+        whole = rows.new_zeros(value.shape)
+        return whole.index_add(0, index.long().expand(given.shape[:-1]).reshape(-1), rows)
+    if op == "matmul":
+        return read[0] @ read[1]
+    if op == "window":
+        width, first = value.settings
+        lines = read[0].narrow(front, first, value.shape[0] + width - 1)
+        lines = lines.unfold(front, width, 1).transpose(-1, -2)
+        return lines.reshape(*read[0].shape[:front], *value.shape)
+    if op == "fold":
+        width, first = value.settings
+        count, size = value.shape
+        last = count - first - read[0].shape[front]
+        pad = torch.nn.functional.pad
+        given = read[0].reshape(*read[0].shape[:-1], width, size)
+        parts = [pad(given[..., j, :], (0, 0, first + j, last - j)) for j in range(width)]
+        return torch.stack(parts).sum(0)
     if op == "linear":
         return read[0] @ read[1]
     if op == "outer":

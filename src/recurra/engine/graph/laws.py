@@ -10,6 +10,7 @@ from recurra.engine.graph.values import (
     HELD,
     REDUCTIONS,
     SHARED,
+    SUMS,
     UNARY,
     Graph,
     Value,
@@ -64,7 +65,7 @@ def _span(value: Value) -> int:
     spans = [read.span for read in value.inputs]
     if value.op in ("input", "constant"):
         return value.span
-    if value.op in ("outer", "row_sum"):
+    if value.op in SUMS - {"time_sum"}:
         return SHARED
     if value.op == "time_sum":
         return HELD
@@ -124,6 +125,20 @@ def _concat(value: Value, *parts: Shape) -> Shape:
     return _with(parts[0], axis, sum(part[axis] for part in parts))
 
 
+def _window(value: Value, read: Shape) -> Shape:
+    width, first = value.settings
+    if len(read) != 2 or not 0 < value.shape[0] <= read[0] - width - first + 1:
+        raise ValueError("its lines are outside of what it reads")
+    return (value.shape[0], width * read[1])
+
+
+def _fold(value: Value, read: Shape) -> Shape:
+    width, first = value.settings
+    if len(read) != 2 or first + read[0] + width - 1 > value.shape[0]:
+        raise ValueError("its lines are outside of what it gives")
+    return (value.shape[0], read[1] // width)
+
+
 def _route(value: Value, read: Shape, path: Shape) -> Shape:
     if path != read or value.inputs[0].span != value.inputs[1].span:
         raise ValueError("its path has another shape or span than what it reads")
@@ -142,6 +157,18 @@ def _lookup(value: Value, index: Shape, table: Shape) -> Shape:
     return (*index, table[1])
 
 
+def _scatter(value: Value, index: Shape, given: Shape) -> Shape:
+    if given[:-1] != index:
+        raise ValueError("it needs a row [n] for each of its numbers")
+    return (value.shape[0], given[-1])
+
+
+def _matmul(value: Value, a: Shape, b: Shape) -> Shape:
+    if len(a) < 2 or a[:-2] != b[:-2] or a[-1] != b[-2]:
+        raise ValueError("it needs [..., m, k] and [..., k, n]")
+    return (*a[:-1], b[-1])
+
+
 def _outer(value: Value, x: Shape, y: Shape) -> Shape:
     if x[:-1] != y[:-1]:
         raise ValueError("its operands have different leading features")
@@ -157,16 +184,20 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "input": _given,
     "constant": _given,
     **dict.fromkeys(REDUCTIONS, _reduced),
-    **dict.fromkeys(("stop", "row_sum", "time_sum"), _same),
+    **dict.fromkeys(("stop", "lay", "row_sum", "time_sum"), _same),
     "reshape": _reshape,
     "permute": _permute,
     "expand": _expand,
     "slice": _slice,
     "place": _place,
     "concat": _concat,
+    "window": _window,
+    "fold": _fold,
     "route": _route,
     "linear": _linear,
     "lookup": _lookup,
+    "scatter": _scatter,
+    "matmul": _matmul,
     "outer": _outer,
 }
 
@@ -179,6 +210,8 @@ _ARITY: dict[str, int | None] = {
     "route": 2,
     "linear": 2,
     "lookup": 2,
+    "scatter": 2,
+    "matmul": 2,
     "outer": 2,
     "input": 0,
     "constant": 0,

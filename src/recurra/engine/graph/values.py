@@ -49,7 +49,7 @@ ELEMENTWISE = UNARY | BINARY | _elementwise(3)
 """Instructions on numbers at one place."""
 REDUCTIONS = frozenset({"sum", "max"})
 """Instructions over axes of features."""
-SUMS = frozenset({"outer", "row_sum", "time_sum"})
+SUMS = frozenset({"outer", "row_sum", "scatter", "time_sum"})
 """Instructions that add up over rows or steps."""
 
 
@@ -248,14 +248,43 @@ class Graph:
         shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
         return self._make("place", (value,), shape, value.span, axis, start, step)
 
+    def lay(self, value: Value) -> Value:
+        """The same numbers, side by side: worth a copy where several instructions read them."""
+        return self._make("lay", (value,), value.shape, value.span)
+
+    def window(self, value: Value, width: int, first: int, count: int) -> Value:
+        """Lines of ``[m, k]`` from the first on, each with those behind it: ``[count, width k]``.
+
+        They overlap, so it is a view: of what lies side by side, which a ``concat`` makes.
+        """
+        shape = (count, width * value.shape[1])
+        return self._make("window", (value,), shape, value.span, width, first)
+
+    def fold(self, value: Value, width: int, first: int, lines: int) -> Value:
+        """Undoes a window of so many lines: what overlaps is added up, the rest is 0."""
+        shape = (lines, value.shape[1] // width)
+        return self._make("fold", (value,), shape, value.span, width, first)
+
     def linear(self, x: Value, weight: Value) -> Value:
         """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
         return self._make("linear", (x, weight), (*x.shape[:-1], weight.shape[1]), x.span)
 
-    def lookup(self, index: Value, table: Value) -> Value:
-        """Rows ``[n]`` of a table ``[k, n]`` that all rows share, by their numbers; no gradient."""
+    def lookup(self, index: Value, table: Value, flat: int = -1) -> Value:
+        """Rows ``[n]`` of a table ``[k, n]`` that all rows share, by their numbers.
+
+        The row of the number ``flat`` gets no gradient.
+        """
         shape = (*index.shape, table.shape[1])
-        return self._make("lookup", (index, table), shape, index.span)
+        return self._make("lookup", (index, table), shape, index.span, flat)
+
+    def scatter(self, index: Value, given: Value, count: int) -> Value:
+        """What is given, added up in the rows of a table of so many: undoes a lookup."""
+        return self._make("scatter", (index, given), (count, given.shape[-1]), SHARED)
+
+    def matmul(self, a: Value, b: Value) -> Value:
+        """``a @ b`` of matrices of each row: ``[..., m, k]`` times ``[..., k, n]``."""
+        shape = (*a.shape[:-1], b.shape[-1])
+        return self._make("matmul", (a, b), shape, max(a.span, b.span))
 
     def outer(self, x: Value, y: Value) -> Value:
         """``x^T y`` summed over rows and leading features: ``[k, n]``."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,11 +15,11 @@ from recurra.engine.graph.derive import derive
 from recurra.engine.graph.interpreter import evaluate
 from recurra.engine.graph.values import STEP, Graph, Value
 from recurra.engine.lower.lowering import Lowered
-from recurra.engine.record.tape import BATCHES
-from recurra.engine.record.unrecordable import Unrecordable
+from recurra.engine.record.tape import BATCHES, Recording, record
+from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.states import Tree, map_tree
 
-__all__ = ["check_gradients", "check_numbers", "drawn", "unseen"]
+__all__ = ["check_gradients", "check_numbers", "drawn", "recorded_on_some", "unseen"]
 
 
 @contextmanager
@@ -37,12 +38,15 @@ _CORNERS = (0.0, 30.0, -30.0)
 """All numbers of the first rows: where functions have kinks, and where they are flat."""
 
 
-def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
+def drawn(
+    likes: Sequence[tuple[Tree, int]], batch: int, whole: tuple[int, int] = (0, 1)
+) -> tuple[Tree, ...]:
     """Rows like those of trees, corners and random ones; nobody else's random numbers move.
 
     Args:
         likes: each with the number of axes that its leaves have before their features.
         batch: number of rows.
+        whole: the first of the whole numbers that are drawn, and one behind the last.
     """
     generator = torch.Generator().manual_seed(batch)
 
@@ -51,7 +55,7 @@ def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
         if leaf.dtype is torch.bool:
             return torch.rand(shape, generator=generator) < 0.5
         if not leaf.is_floating_point():
-            return torch.zeros(shape, dtype=leaf.dtype)
+            return torch.randint(*whole, shape, dtype=leaf.dtype, generator=generator)
         rows = torch.rand(shape, dtype=leaf.dtype, generator=generator) + 0.5
         for row, number in zip(rows, _CORNERS, strict=False):
             row.fill_(number)
@@ -60,25 +64,54 @@ def drawn(likes: Sequence[tuple[Tree, int]], batch: int) -> tuple[Tree, ...]:
     return tuple(map_tree(lambda leaf, lead=lead: draw(leaf, lead), tree) for tree, lead in likes)
 
 
+# Whole numbers may be numbers of rows of a small table, or how many steps of a memory there are: of
+# no memory all is NaN, and shows nothing.
+_WHOLE = ((1, 4), (0, 2), (0, 1))
+
+
+def recorded_on_some(
+    step: Any, likes: Sequence[tuple[Tree, int]]
+) -> tuple[Recording, Callable[[int], Tree]]:
+    """Record a step on made-up rows, and give the function that makes them.
+
+    Raises:
+        Unrecordable: it cannot be done.
+    """
+    whole = any(
+        not (leaf.is_floating_point() or leaf.dtype is torch.bool)
+        for tree, _ in likes
+        for leaf in states.leaves(tree)
+    )
+    failed: StepFailed | None = None
+    for bounds in _WHOLE if whole else _WHOLE[-1:]:
+        example = partial(drawn, likes, whole=bounds)
+        try:
+            return record(step, example), example
+        except StepFailed as problem:
+            failed = problem
+    assert failed is not None
+    raise failed
+
+
 def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
     """The graph must give what the step gives: what no rule foresaw shows here."""
     given = example(BATCHES[0])
     with torch.no_grad():
         result = step(*given)
         leaves = states.leaves(given)
-        dtype = next(leaf.dtype for leaf in leaves if leaf.is_floating_point())
         shared = lowered.shared.tensors({})
         found = {}
         for value in lowered.graph:
             if value.op == "input":
                 kind, place = value.settings[0]
                 leaf = leaves[place] if kind == "given" else shared[place]
-                found[value.number] = leaf.to(dtype)
+                found[value.number] = leaf.to(lowered.dtype)
         found = evaluate(lowered.graph, found, BATCHES[0])
     for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
         got = found[value.number].reshape(expected.shape)
+        expected = expected.to(got.dtype)
         bound = 1e-4 if expected.dtype is torch.float32 else 1e-10
-        if not _near(got, expected.to(got.dtype), bound):
+        if not _near(got, expected, bound):
             raise Unrecordable(
                 "the recorded step gives other numbers than the step itself; write what it does "
                 "with operations of torch alone"
@@ -109,7 +142,7 @@ def check_gradients(
         leaves = states.leaves(given)
         results = states.leaves(step(*given))
         generator = torch.Generator().manual_seed(0)
-        weights = [torch.rand(r.shape, dtype=r.dtype, generator=generator) for r in results]
+        weights = [torch.rand(r.shape, dtype=lowered.dtype, generator=generator) for r in results]
         there = {**lowered.shared.own, **replace}
         own = [tensor for tensor in there.values() if tensor.requires_grad]
         sources = [leaf for leaf in leaves if leaf.requires_grad]
@@ -123,9 +156,7 @@ def check_gradients(
         through = [(t, g) for t, g in back if t.requires_grad and g is not None]
         with unseen():
             got += _pulled_back(through, own) if through else [None] * len(own)
-    # Of the scale of all: one that cancels to nothing is noise of the others.
-    known = [g.nan_to_num(0, 0, 0) for g in expected if g is not None]
-    scale = max((float(g.abs().max()) for g in known), default=0.0)
+    scale = _largest(expected)
     for ours, theirs in zip(got, expected, strict=True):
         if not _close(ours, theirs, scale):
             raise Unrecordable(
@@ -147,14 +178,17 @@ def _derived(
     outputs = [swapped[value] for value in lowered.outputs]
     cotangents: dict[Value, Value] = {}
     found: dict[int, Tensor] = {}
-    for place, (output, weight) in enumerate(zip(outputs, weights, strict=True)):
+    comings = zip(outputs, weights, lowered.kinds, strict=True)
+    for place, (output, weight, kind) in enumerate(comings):
+        if not kind.is_floating_point:
+            continue
         comes = graph.input(("comes", place), output.shape, STEP)
         found[comes.number] = weight.detach().reshape(BATCHES[0], *output.shape)
         known = cotangents.get(output)
         cotangents[output] = comes if known is None else graph.apply("add", known, comes)
     for (kind, place), value in inputs.items():
         leaf = leaves[place] if kind == "given" else shared[place]
-        found[value.number] = leaf.detach().to(leaves[0].dtype)
+        found[value.number] = leaf.detach().to(lowered.dtype)
     names = list(inputs)
     gradients = dict(zip(names, derive(graph, cotangents, list(inputs.values())), strict=True))
     with torch.no_grad():
@@ -178,6 +212,12 @@ def _pulled_back(
         return [None] * len(sources)
     total = torch.stack([(result * comes).sum() for result, comes in pairs]).sum()
     return torch.autograd.grad(total, sources, allow_unused=True)
+
+
+def _largest(gradients: Sequence[Tensor | None]) -> float:
+    """The scale of all: what cancels to nothing is noise of the others."""
+    finite = (g.nan_to_num(0, 0, 0) for g in gradients if g is not None)
+    return max((float(g.abs().max()) for g in finite), default=0.0)
 
 
 def _close(a: Tensor | None, b: Tensor | None, scale: float) -> bool:

@@ -19,6 +19,7 @@ def bind(
     inputs: dict[Slot, Value] = {}
     swapped: dict[Value, Value] = {}
     moving: set[Value] = set()  # what hangs on the state
+    parted: dict[Value, list[Value]] = {}  # sums of products, and what they are sums of
     reset = None
     if resets:
         reset = inputs["reset", 0] = graph.input(("reset", 0), (1,), STEP)
@@ -26,7 +27,12 @@ def bind(
         if value.op != "input":
             reads = tuple(swapped[read] for read in value.inputs)
             if value.op == "linear" and _mixed(reads[0], moving):
-                swapped[value] = _parted(graph, reads[0], reads[1], moving)
+                parts = _parted(graph, reads[0], reads[1], moving)
+                total = swapped[value] = _sum(graph, parts)
+                parted[total] = parts
+            elif value.op == "add" and (pair := _still(reads, parted, moving)) is not None:
+                other, parts = pair  # joins what is computed before time
+                swapped[value] = _sum(graph, [other, *parts])
             else:
                 swapped[value] = graph.copy(value, reads)
             if any(read in moving for read in reads):
@@ -54,7 +60,7 @@ def _mixed(x: Value, moving: set[Value]) -> bool:
     return len({part in moving for part in x.inputs}) == 2
 
 
-def _parted(graph: Graph, x: Value, weight: Value, moving: set[Value]) -> Value:
+def _parted(graph: Graph, x: Value, weight: Value, moving: set[Value]) -> list[Value]:
     """A product for each part, first those that can be computed before time."""
     products: list[tuple[bool, Value]] = []
     start = 0
@@ -64,7 +70,21 @@ def _parted(graph: Graph, x: Value, weight: Value, moving: set[Value]) -> Value:
         products.append((part in moving, product))
         start = stop
     products.sort(key=lambda pair: pair[0])
-    total = products[0][1]
-    for _, product in products[1:]:
-        total = graph.apply("add", total, product)
+    return [product for _, product in products]
+
+
+def _still(
+    reads: tuple[Value, ...], parted: dict[Value, list[Value]], moving: set[Value]
+) -> tuple[Value, list[Value]] | None:
+    """What does not hang on the state, and is added to such a sum of products; and these."""
+    for total, other in (reads, reads[::-1]):
+        if total in parted and other not in moving and other.size <= total.size:
+            return other, parted[total]
+    return None
+
+
+def _sum(graph: Graph, values: list[Value]) -> Value:
+    total = values[0]
+    for value in values[1:]:
+        total = graph.apply("add", total, value)
     return total

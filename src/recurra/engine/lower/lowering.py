@@ -78,11 +78,15 @@ class Lowered:
             ``("shared", i)``, the i-th of ``shared``.
         outputs: y, then the leaves of the new state.
         shared: how what all rows share is computed.
+        dtype: of the numbers it computes with.
+        kinds: types of the outputs, as the step gives them.
     """
 
     graph: Graph
     outputs: tuple[Value, ...]
     shared: Shared
+    dtype: torch.dtype
+    kinds: tuple[torch.dtype, ...]
 
 
 def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
@@ -99,6 +103,9 @@ def lower(recording: Recording, spans: Sequence[int]) -> Lowered:
 
 
 _DTYPES = (torch.float32, torch.float64, torch.bool)
+# Whole numbers are kept among the others; where they are computed with, they are as wide as these.
+_WHOLE = (torch.int64, torch.int32)
+_NARROW = (torch.int16, torch.int8, torch.uint8)
 # Arguments that say how numbers are kept, not which.
 _UNIMPORTANT = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
 
@@ -119,16 +126,19 @@ class _Lowerer:
         self.shared: list[Called] = []
         self.own = dict(recording.own)
         self.known: dict[int, Tensor] = {}
-        floats = (recording.seen[number].dtype for number in recording.given)
+        floats = [recording.seen[number].dtype for number in (*recording.given, *recording.own)]
         self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
         for place, number in enumerate(recording.given):
             seen = recording.seen[number]
-            if seen.dtype not in (*_DTYPES, torch.int64):
+            if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(
                     f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions; "
                     "give it float32, float64, bool or int64"
                 )
-            self.rows[number] = self.graph.input(("given", place), features(seen), spans[place])
+            given = self.graph.input(("given", place), features(seen), spans[place])
+            # No gradient goes to a number that is whole.
+            flat = not seen.dtype.is_floating_point
+            self.rows[number] = self.graph.stop(given) if flat else given
 
     def result(self) -> Lowered:
         """The whole step."""
@@ -143,7 +153,9 @@ class _Lowerer:
         outputs = tuple(self._output(number) for number in recording.outputs)
         wanted = tuple(self.wanted)
         needed = _needed(self.shared, wanted)
-        return Lowered(self.graph, outputs, Shared(self.own, needed, wanted, self.known))
+        kinds = tuple(recording.seen[number].dtype for number in recording.outputs)
+        shares = Shared(self.own, needed, wanted, self.known)
+        return Lowered(self.graph, outputs, shares, self.dtype, kinds)
 
     def _is_shared(self, call: Called) -> bool:
         """Does it read and give only what all rows share?"""
@@ -166,14 +178,7 @@ class _Lowerer:
                 f"there is no instruction for {name} ({call.place}); {instead(name)}"
             )
         for result in results:
-            whole = result.dtype is torch.int64 and call.name in _WHOLE
-            other = result.dtype.is_floating_point and result.dtype is not self.dtype
-            if other or (result.dtype not in _DTYPES and not whole):
-                raise Unrecordable(
-                    f"{call.name} gives {dtype_name(result.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)} ({call.place}); "
-                    "write it in the type that x has"
-                )
+            self._check_kind(call, result.dtype)
         now = Lowering(self.graph, call, results, self._fixed)
         args = _filled(call.args, self._operand)
         kwargs = {
@@ -200,6 +205,28 @@ class _Lowerer:
             return self.graph.stop(value)
         return self.graph.route(value, before)
 
+    def _check_kind(self, call: Called, kind: torch.dtype) -> None:
+        """Are there instructions that give this type?"""
+        name = call.name.removesuffix("_")
+        there = kind in (torch.bool, self.dtype) or name in _MOVES
+        if not (there or (kind in _WHOLE and name in _COUNTS)):
+            advice = instead(call.name)
+            if kind.is_floating_point:
+                advice = "write it in the type that x has"
+            elif kind in _NARROW:
+                advice = "convert it by .long() first"
+            raise Unrecordable(
+                f"{call.name} gives {dtype_name(kind)}, of which there are no instructions beside "
+                f"{dtype_name(self.dtype)} ({call.place}); {advice}"
+            )
+        if kind in _WHOLE and name in _DIVIDES:
+            by = call.args[1]
+            if isinstance(by, Ref) and by.number in self.rows:
+                raise Unrecordable(
+                    f"{call.name} divides whole numbers by those of a row, where torch has an "
+                    f"error for 0 ({call.place}); divide floats, then round"
+                )
+
     def _output(self, number: int) -> Value:
         """A tensor that the step returns or names, of which each step has its own."""
         value = self.rows.get(number)
@@ -220,18 +247,19 @@ class _Lowerer:
                     "the step reads a tensor of the size of the batch from outside; make it of x, "
                     "with torch.zeros_like(x) or x.new_zeros(...)"
                 )
-            if seen.dtype not in (*_DTYPES, torch.int64):
+            if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(
                     f"the step reads a tensor of {dtype_name(seen.dtype)}, of which there are no "
                     f"instructions beside {dtype_name(self.dtype)}; make it one of these"
                 )
+            known = partial(self._known, number)
             if number in self.turned:
                 turned = self._operand(self.turned[number])
                 value = self.graph.permute(turned.value, (1, 0))
-                return turned._replace(value=value, known=partial(self._known, number))
+                return turned._replace(value=value, known=known)
             value = self._shared_input(number, seen.shape)
-            return Operand(value, None, len(seen.shape), partial(self._known, number))
-        return Operand(value, seen.axis, len(seen.shape))
+            return Operand(value, None, len(seen.shape), seen.dtype, known=known)
+        return Operand(value, seen.axis, len(seen.shape), seen.dtype, seen.times)
 
     def _shared_input(self, number: int, shape: tuple[int, ...]) -> Value:
         """A tensor that all rows share, as an input of the graph."""
@@ -251,21 +279,37 @@ class _Lowerer:
         calls = _needed(self.shared, (number,))
         read = {number, *(ref for call in calls for ref in call.refs())}
         for own in read & set(self.own):
+            if self.own[own].requires_grad:  # else every step of training would be recorded anew
+                raise Unrecordable(
+                    "an index hangs on what is trained; write x.gather(1, index), or torch.where"
+                )
             self.known[own] = self.own[own].detach().clone()
         with torch.no_grad():
             return Shared(self.own, calls, (number,), {}).tensors({})[0]
 
 
 # Operations that mean the same for whole numbers, which the machine has among its own.
-_WHOLE = frozenset(
+_MOVES = frozenset(
     [
-        "_unsafe_view", "add", "alias", "argmax", "argmin", "cat", "clone", "cummax", "cummin",
-        "detach", "expand", "flip", "gather", "index", "index_select", "max", "maximum", "min",
-        "minimum", "mul", "neg", "permute", "remainder", "repeat", "reshape", "select", "slice",
-        "split", "split_with_sizes", "squeeze", "stack", "sub", "t", "transpose", "unbind",
-        "unsqueeze", "view", "where",
+        "_unsafe_view", "alias", "cat", "clone", "detach", "expand", "flip", "permute", "repeat",
+        "reshape", "roll", "select", "slice", "split", "split_with_sizes", "squeeze", "stack", "t",
+        "transpose", "unbind", "unsqueeze", "view",
     ]
 )  # fmt: skip
+
+
+# Those that are exact for whole numbers up to a bound that a call checks.
+_COUNTS = frozenset(
+    [
+        "_to_copy", "abs", "add", "amax", "amin", "argmax", "argmin", "clamp", "clamp_max",
+        "clamp_min", "cummax", "cummin", "cumsum", "div", "floor_divide", "fmod", "full",
+        "full_like", "gather", "index", "index_select", "masked_fill", "max", "maximum", "min",
+        "minimum", "mul", "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like",
+        "remainder", "rsub", "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where",
+        "zeros", "zeros_like",
+    ]
+)  # fmt: skip
+_DIVIDES = frozenset(["div", "floor_divide", "fmod", "remainder"])
 
 
 def _filled(tree: Any, tensor: Callable[[int], Any]) -> Any:

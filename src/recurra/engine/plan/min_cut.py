@@ -51,7 +51,7 @@ def cut(
             flow.edge((value, 0), (value, 1), 0)
             continue
         flow.edge((value, 0), (value, 1), _cost(value))
-        if value.op == "linear" or value not in computed:
+        if _is_product(value) or value not in computed:
             flow.edge("start", (value, 0), _ENDLESS)
             continue
         for read in value.inputs:
@@ -59,6 +59,11 @@ def cut(
                 flow.edge((read, 1), (value, 0), _ENDLESS)
                 todo.append(read)
     return {value for value in flow.cut(seen) if value in computed or value in there}
+
+
+def _is_product(value: Value) -> bool:
+    """Is each number a sum of many products? What is only spread out is none."""
+    return value.op == "linear" or (value.op == "matmul" and value.inputs[0].shape[-1] > 1)
 
 
 def _cost(value: Value) -> int:

@@ -71,7 +71,7 @@ def sections(
             moving.add(value)
         if value.op == "time_sum" or any(read in late for read in value.inputs):
             late.add(value)
-        if value.op in ("outer", "row_sum") or any(read in finals for read in value.inputs):
+        if value.op in SUMS - {"time_sum"} or any(read in finals for read in value.inputs):
             finals.add(value)
     back = set(_needed(into, there))
     found: dict[str, list[Value]] = {phase: [] for phase in PHASES}

@@ -23,8 +23,11 @@ _SHOWN = {
 }
 # What moves numbers at most, and is no operation on them.
 _MOVES = frozenset(
-    ("input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place")
-)
+    [
+        "input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place",
+        "lay", "window",
+    ]
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +115,9 @@ def _list(values: Iterable[Value]) -> str:
 def _word(value: Value) -> str:
     if value.op == "linear":
         return f"linear {value.inputs[1].shape[0]} to {value.inputs[1].shape[1]}"
+    if value.op == "matmul":
+        (*_, height, depth), (*_, width) = value.inputs[0].shape, value.shape
+        return f"matmul {height} by {depth} by {width}"
     size = " by ".join(map(str, value.shape)) or "1"
     return f"{value.op} [{size}]"
 
@@ -124,10 +130,12 @@ def _operations(values: Collection[Value]) -> int:
             continue
         if value.op == "linear":
             total += 2 * value.size * value.inputs[1].shape[0]
+        elif value.op == "matmul":
+            total += 2 * value.size * value.inputs[0].shape[-1]
         elif value.op == "outer":
             total += 2 * math.prod(value.inputs[0].shape) * value.inputs[1].shape[-1]
         elif value.op in REDUCTIONS or value.op in SUMS:
-            total += value.inputs[0].size
+            total += value.inputs[-1].size
         else:
             total += value.size
     return total

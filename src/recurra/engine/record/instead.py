@@ -10,7 +10,7 @@ __all__ = ["INSTEAD", "instead"]
 _SORTED = "write x.amax(1), x.amin(1) or x.max(1); all features in order are not to be had"
 _SORTS = ("sort", "argsort", "topk", "median", "nanmedian", "kthvalue", "mode", "quantile")
 _IMAGE = "write x.unfold(...) over its axes, and a product or a mean of the windows"
-_WINDOWS = ("convolution", "_convolution", "avg_pool2d", "max_pool2d_with_indices", "avg_pool3d")
+_WINDOWS = ("avg_pool2d", "max_pool2d_with_indices", "avg_pool3d")
 _ONE_ROW = "write F.layer_norm or F.group_norm, which read one row"
 _KNOWN = "write torch.where(mask, x, 0.0), whose size is known beforehand"
 

@@ -85,11 +85,14 @@ class Seen:
         shape: with the first of the two batch sizes.
         axis: which axis is the batch; None where all rows share the tensor.
         dtype: its type.
+        times: how many of each row stand side by side along that axis: features that were merged
+            with the batch, behind it.
     """
 
     shape: tuple[int, ...]
     axis: int | None
     dtype: torch.dtype
+    times: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -359,7 +362,7 @@ _SHAPED = frozenset(
 
 def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
     """A tensor of both recordings, made by ``call``: where its two shapes differ is the batch."""
-    axis = None
+    axis, times = None, 1
     if a.shape != b.shape:
         odd = [d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
         where = "" if call is None else f" ({call.place})"
@@ -367,9 +370,10 @@ def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
         if a.dim() != b.dim() or len(odd) != 1:
             raise Unrecordable(f"{what} has the batch in several axes{where}")
         axis = odd[0]
-        if (a.shape[axis], b.shape[axis]) != BATCHES:
-            raise Unrecordable(f"{what} merges the batch with another axis, or cuts it{where}")
-    return Seen(tuple(a.shape), axis, a.dtype)
+        times = a.shape[axis] // BATCHES[0]
+        if times == 0 or (a.shape[axis], b.shape[axis]) != tuple(times * n for n in BATCHES):
+            raise Unrecordable(f"{what} cuts the batch{where}")
+    return Seen(tuple(a.shape), axis, a.dtype, times)
 
 
 def _picks(name: str, args: tuple[Any, ...]) -> bool:

@@ -3,6 +3,7 @@
 from recurra.engine.lower.rules import (
     activations,
     choices,
+    convolutions,
     elementwise,
     functions,
     gates,
@@ -18,8 +19,8 @@ from recurra.engine.lower.rules.base import Lowering, Operand, Rules, features
 __all__ = ["TABLE", "Lowering", "Operand", "Rules", "features"]
 
 _ROOMS = (
-    elementwise, choices, functions, activations, gates, shapes, moving, products, reductions,
-    norms, scans,
+    elementwise, choices, functions, activations, gates, shapes, moving, products, convolutions,
+    reductions, norms, scans,
 )  # fmt: skip
 TABLE = Rules({name: rule for room in _ROOMS for name, rule in room.RULES.items()})
 """The rule of each operation, by its name without its overload."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor
 
 from recurra.engine.graph.values import Graph, Value
@@ -24,6 +25,9 @@ class Operand(NamedTuple):
         value: in the graph; its shape is that of the tensor without the batch.
         axis: which axis of the tensor is the batch; None where there is none.
         rank: number of axes of the tensor.
+        dtype: its type.
+        times: features that the batch's axis has behind the batch; above 1 they are an axis of the
+            value, at that place.
         known: the numbers of one that all rows share, for rules that cannot do without; those who
             ask for them make them a part of the recording. None for one with rows.
     """
@@ -31,6 +35,8 @@ class Operand(NamedTuple):
     value: Value
     axis: int | None
     rank: int
+    dtype: torch.dtype
+    times: int = 1
     known: Callable[[], Tensor] | None = None
 
     @property
@@ -100,8 +106,9 @@ class Lowering:
                     "joins rows with something else along the batch",
                     "give it an axis of 1 where the rows are, or none",
                 )
-            shape = shape[:axis] + shape[axis + 1 :]
-        elif operand.axis + missing != axis:
+            if self.out.times == 1:
+                shape = shape[:axis] + shape[axis + 1 :]
+        elif operand.axis + missing != axis or operand.times != self.out.times:
             raise self.refuse(
                 "joins tensors whose batches are different axes",
                 "let the batch be the first axis of both",
@@ -133,7 +140,7 @@ class Lowering:
         at = axis % operand.rank
         if at == operand.axis:
             raise self.refuse("goes along the batch", ONE_ROW)
-        return at - (operand.axis is not None and at > operand.axis)
+        return at - (operand.axis is not None and operand.times == 1 and at > operand.axis)
 
     def axes(self, operand: Operand, axes: int | Iterable[int] | None) -> tuple[int, ...]:
         """Axes of a tensor as axes of features; all of them if there are none.
@@ -148,8 +155,11 @@ class Lowering:
 
 
 def features(seen: Seen) -> tuple[int, ...]:
-    """The shape of a tensor without the batch."""
-    return tuple(size for axis, size in enumerate(seen.shape) if axis != seen.axis)
+    """The shape of a tensor without the batch; of an axis that is more, with the rest of it."""
+    if seen.axis is None:
+        return seen.shape
+    rest = () if seen.times == 1 else (seen.times,)
+    return seen.shape[: seen.axis] + rest + seen.shape[seen.axis + 1 :]
 
 
 Results = Value | tuple[Value, ...]

@@ -46,6 +46,8 @@ def _frac(now: Lowering, a: Any) -> Value:
 
 def floored(now: Lowering, a: Any, b: Any) -> Value:
     """The quotient without what is behind its point, downwards; as it is, not as it is rounded."""
+    if not now.out.dtype.is_floating_point:  # so small that no quotient is rounded to the next
+        return now.apply("floor", now.apply("div", a, b))
     left = now.apply("fmod", a, b)
     alike = now.apply("eq", now.apply("gt", 0.0, left), now.apply("gt", 0.0, b))
     times = now.apply("div", now.apply("sub", a, left), b)
@@ -69,6 +71,8 @@ def _div(now: Lowering, a: Any, b: Any, *, rounding_mode: str | None = None) -> 
 
 @RULES.of("remainder")
 def _remainder(now: Lowering, a: Any, b: Any) -> Value:
+    if not now.out.dtype.is_floating_point:
+        return now.apply("sub", a, now.apply("mul", floored(now, a, b), b))
     left = now.apply("fmod", a, b)
     zero = now.apply("eq", left, 0.0)
     alike = now.apply("eq", now.apply("gt", 0.0, left), now.apply("gt", 0.0, b))

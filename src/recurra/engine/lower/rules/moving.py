@@ -12,6 +12,7 @@ import torch
 
 from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
+from recurra.engine.lower.rules.products import picked
 
 __all__ = ["RULES"]
 
@@ -69,6 +70,9 @@ def _index_select(now: Lowering, a: Operand, axis: int, index: Operand) -> Value
 
 @RULES.of("index")
 def _index(now: Lowering, a: Operand, indices: list[Operand | None]) -> Value:
+    only = indices[0]
+    if a.axis is None and len(indices) == 1 and only is not None and only.axis is not None:
+        return picked(now, a, only)
     places = [place for place, index in enumerate(indices) if index is not None]
     if places != list(range(places[0], places[-1] + 1)):
         raise now.refuse(

@@ -1,7 +1,8 @@
-"""Matrix products: rows with a matrix that all rows share, or small ones of each row."""
+"""Matrix products: rows with a matrix that all rows share, or small ones of each row; lookups."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "picked"]
 
 RULES = Rules()
 
@@ -39,23 +40,45 @@ def _baddbmm(
 
 
 @RULES.of("embedding")
-def _embedding(now: Lowering, table: Operand, index: Operand, *rest: Any) -> Value:
+def _embedding(
+    now: Lowering,
+    table: Operand,
+    index: Operand,
+    padding: int = -1,
+    often: bool = False,
+    sparse: bool = False,
+) -> Value:
+    if often or sparse:
+        name = "scale_grad_by_freq" if often else "sparse"
+        raise now.refuse("has a gradient of another kind", f"leave out {name}=True")
     if table.axis is not None or index.axis != now.out.axis:
         raise now.refuse(
             "looks up what each row has of its own", "write x.gather(1, index), or torch.where"
         )
-    if not _is_given(index.value):  # a number that was computed: its table may have a gradient
-        places = now.fixed(torch.arange(table.shape[0]))
-        number = now.graph.reshape(index.value, (*index.shape, 1))
-        return now.graph.linear(now.graph.apply("eq", number, places), table.value)
-    return now.graph.lookup(index.value, table.value)
+    return _lookup(now, index.value, table.value, padding)
 
 
-def _is_given(value: Value) -> bool:
-    """Is it an input, perhaps in another shape?"""
-    while value.inputs and value.op in ("reshape", "slice", "permute", "expand", "stop"):
-        value = value.inputs[0]
-    return value.op == "input"
+def picked(now: Lowering, table: Operand, index: Operand) -> Value:
+    """``table[index]``: numbers below zero count from the end."""
+    graph = now.graph
+    if index.axis != 0 and table.rank > 1:
+        raise now.refuse("gives rows whose batch is another axis", "put the batch first")
+    count, *rest = table.shape
+    below = graph.apply("gt", 0.0, index.value)
+    wrapped = graph.apply("add", index.value, float(count))
+    number = graph.apply("where", below, wrapped, index.value)
+    flat = graph.reshape(table.value, (count, math.prod(rest)))
+    return graph.reshape(_lookup(now, number, flat), now.features)
+
+
+def _lookup(now: Lowering, index: Value, table: Value, flat: int = -1) -> Value:
+    exact = 1 << (24 if now.out.dtype is torch.float32 else 53)
+    if table.shape[0] > exact:
+        raise now.refuse(
+            f"has more than {exact:,} rows, which {now.out.dtype} cannot number",
+            "look up what is rarer in a table of its own",
+        )
+    return now.graph.lookup(index, table, flat)
 
 
 def _plus(now: Lowering, c: Any, product: Value, beta: float, alpha: float) -> Value:
@@ -77,7 +100,7 @@ def _product(now: Lowering, a: Operand, b: Operand) -> Value:
     if a.axis == 0:  # [batch, k] [k, n]
         weight = b.value if b.rank == 2 else graph.reshape(b.value, (*b.shape, 1))
         return graph.reshape(graph.linear(a.value, weight), now.features)
-    if b.axis is not None and b.axis == b.rank - 1:  # [n, k] [k, batch]
+    if b.axis is not None and b.axis == b.rank - 1 and b.times == 1:  # [n, k] [k, batch]
         return graph.linear(b.value, graph.permute(a.value, (1, 0)))
     raise now.refuse("mixes rows", ONE_ROW)
 
@@ -85,6 +108,12 @@ def _product(now: Lowering, a: Operand, b: Operand) -> Value:
 def _batched(now: Lowering, a: Operand, b: Operand) -> Value:
     """Many products at once, of which one factor is shared by all rows: [g, m, k] [g, k, n]."""
     graph = now.graph
+    if a.times > 1 or b.times > 1:  # [batch g, m, k] [batch g, k, n]
+        if a.axis != 0 or b.axis != 0 or a.times != b.times:
+            raise now.refuse(
+                "multiplies rows that are merged with other axes", "let the batch be the first axis"
+            )
+        return graph.matmul(a.value, b.value)
     if not a.value.rows and not b.value.rows:
         raise now.refuse(
             "multiplies what has no rows", "keep the product in the cell, and let the step read it"
@@ -121,11 +150,7 @@ def _at(graph: Graph, value: Value, index: int) -> Value:
 
 
 def _of_rows(now: Lowering, a: Operand, b: Operand) -> Value:
-    """Rows with rows, [batch, m, k] [batch, k, n]: by elements, for matrices are small there."""
+    """Rows with rows, [batch, m, k] [batch, k, n]."""
     if a.axis != 0 or b.axis != 0:
         raise now.refuse("multiplies rows with rows along the batch", ONE_ROW)
-    graph = now.graph
-    (m, k), (_, n) = a.shape, b.shape
-    left = graph.reshape(a.value, (m, k, 1))
-    right = graph.reshape(b.value, (1, k, n))
-    return graph.reshape(graph.sum(graph.apply("mul", left, right), (1,)), (m, n))
+    return now.graph.matmul(a.value, b.value)

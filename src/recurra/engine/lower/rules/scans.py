@@ -77,7 +77,7 @@ def _running_product(now: Lowering, a: Operand, axis: int, **_: Any) -> Value:
 @RULES.of("logcumsumexp")
 def _log_running(now: Lowering, a: Operand, axis: int) -> Value:
     def join(early: Several, late: Several) -> Several:
-        return (log_add_exp(now, *(Operand(v, a.axis, a.rank) for v in (early[0], late[0]))),)
+        return (log_add_exp(now, *(a._replace(value=v) for v in (early[0], late[0]))),)
 
     return _scanned(now.graph, (a.value,), now.feature(a, axis), join)[0]
 

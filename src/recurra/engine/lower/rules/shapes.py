@@ -28,7 +28,12 @@ def _same(now: Lowering, a: Operand, **_: Any) -> Value:
 
 @RULES.of("_to_copy", "to")
 def _cast(now: Lowering, a: Operand, **_: Any) -> Value:
-    return truth(now, a) if now.out.dtype is torch.bool else a.value
+    if now.out.dtype is torch.bool:
+        return truth(now, a)
+    if now.out.dtype.is_floating_point or not a.dtype.is_floating_point:
+        return a.value
+    size = now.graph.apply("floor", now.graph.apply("abs", a.value))  # toward zero
+    return now.graph.apply("mul", now.graph.apply("sign", a.value), size)
 
 
 @RULES.of("view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "flatten")
@@ -51,14 +56,16 @@ def _permute(now: Lowering, a: Operand, *given: Any) -> Value:
         order = list(range(a.rank))
         if a.rank > 1:
             order[one], order[other] = order[other], order[one]
-    kept = [axis - (a.axis is not None and axis > a.axis) for axis in order if axis != a.axis]
+    kept = [now.feature(a, axis) for axis in order if axis != a.axis]
+    if a.times > 1:
+        kept.insert(order.index(a.axis), a.axis)  # type: ignore[arg-type]
     return now.graph.permute(a.value, kept)
 
 
 @RULES.of("expand", "expand_as", "repeat")
 def _expand(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
     shape = (1,) * (len(now.out.shape) - a.rank) + a.shape
-    if a.axis is None and now.out.axis is not None:
+    if a.axis is None and now.out.axis is not None and now.out.times == 1:
         shape = shape[: now.out.axis] + shape[now.out.axis + 1 :]
     if any(have not in (1, wanted) for have, wanted in zip(shape, now.features, strict=True)):
         raise now.refuse(
@@ -77,7 +84,8 @@ def _slice(
     step: int = 1,
 ) -> Value:
     if axis % a.rank == a.axis:
-        if now.out.axis is not None and step == 1 and start in (None, 0):
+        whole = now.out.axis is not None and now.out.times == a.times
+        if whole and step == 1 and start in (None, 0):
             return a.value
         raise now.refuse("cuts the batch", ONE_ROW)
     at = now.feature(a, axis)
@@ -111,7 +119,7 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
     axis %= rank
     if axis == now.out.axis:
         raise now.refuse("joins along the batch", ONE_ROW)
-    at = axis - (now.out.axis is not None and axis > now.out.axis)
+    at = axis - (now.out.axis is not None and now.out.times == 1 and axis > now.out.axis)
     parts = []
     for operand in given:
         value = operand.value
