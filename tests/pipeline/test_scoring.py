@@ -56,6 +56,16 @@ MODELS = models()
 LINES = ["the cat sat", "a", "the dog's bone isn't there.", "", "mat the", "zebras \u2603", "a"]
 
 
+def test_scores_keep_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = MODELS["lstm of characters"]
+    seen, steps = [], model.model.steps
+    told = lambda *given: seen.append(torch.is_grad_enabled()) or steps(*given)  # noqa: E731
+    monkeypatch.setattr(model.model, "steps", told)
+    assert len(list(score_lines(model, LINES, rows=3))) == len(LINES)
+    assert seen
+    assert not any(seen)
+
+
 @pytest.mark.parametrize("end", [True, False])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_line_is_the_sum_of_its_symbols(name: str, end: bool) -> None:

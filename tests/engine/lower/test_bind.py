@@ -25,7 +25,9 @@ def test_a_product_of_parts_is_the_sum_of_theirs(order: str, lead: tuple[int, ..
     }
     shared = graph.input(("shared", 0), weight.shape, SHARED)
     whole = graph.linear(graph.concat([rows[name] for name in order], len(lead)), shared)
-    lowered = Lowered(graph, (whole, whole), Shared({0: weight}, (), (0,)))
+    kind = torch.float64
+    known = Shared({0: weight}, (), (0,), {})
+    lowered = Lowered(graph, (whole, whole), known, kind, (kind, kind))
 
     bound, inputs, y, [new] = bind(lowered, [("x", 0), ("state", 0)], resets=False)
     assert y is new
