@@ -16,7 +16,7 @@ from recurra.engine.graph.interpreter import evaluate
 from recurra.engine.graph.values import STEP, Graph, Value
 from recurra.engine.lower.lowering import Lowered
 from recurra.engine.record.tape import BATCHES, Recording, record
-from recurra.engine.record.unrecordable import StepFailed, Unrecordable
+from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 
 __all__ = ["check_gradients", "check_numbers", "drawn", "recorded_on_some", "unseen"]
@@ -82,12 +82,12 @@ def recorded_on_some(
         for tree, _ in likes
         for leaf in states.leaves(tree)
     )
-    failed: StepFailed | None = None
+    failed: Unrecordable | None = None
     for bounds in _WHOLE if whole else _WHOLE[-1:]:
         example = partial(drawn, likes, whole=bounds)
         try:
             return record(step, example), example
-        except StepFailed as problem:
+        except Unrecordable as problem:  # it may be these numbers that it does not take
             failed = problem
     assert failed is not None
     raise failed
