@@ -387,7 +387,7 @@ def say(text: str) -> None:
 def show(mutant: Mutant, verdict: str) -> None:
     """One that no test noticed, as it goes into the list of equivalent ones."""
     print(f"\n# line {mutant.lines.start}, {verdict}\n{mutant.file}")
-    for sign, text in (("-", mutant.removed), ("+", mutant.added)):
+    for sign, text in zip(" -+", mutant.key[1:], strict=True):
         for line in text.splitlines():
             print(f"{sign} {line}")
     sys.stdout.flush()
@@ -429,7 +429,9 @@ def main() -> None:
     mutants = [m for file, n in shares(files, options.number).items()
                for m in sample(file, n, options.seed)]  # fmt: skip
     if options.again:
-        alive = [tuple(one[:3]) for one in json.loads(options.again.read_text()) if one[4] in ALIVE]
+        alive = [
+            tuple(one[:-2]) for one in json.loads(options.again.read_text()) if one[-1] in ALIVE
+        ]
         mutants = [mutant for mutant in mutants if mutant.key in alive]
     tests = options.tests or sorted({str(p) for m in mutants for p in mirrored(m.file)})
     say(f"{len(mutants)} changes of {len(files)} files, {len(tests)} files of tests")

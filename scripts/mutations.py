@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
 EQUIVALENT = ROOT / "scripts" / "equivalent_mutants.txt"
 
+Key = tuple[str, str, str, str]
+"""File, line before, lines taken away, lines put there."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -27,7 +30,7 @@ class Mutant:
         lines: where the change is.
         statement: the lines of the statement around it.
         before, source: the whole file as it is, and changed.
-        removed, added: what a diff says of it.
+        context, removed, added: what a diff says of it, and the line before.
     """
 
     file: str
@@ -35,13 +38,14 @@ class Mutant:
     statement: range
     before: str
     source: str
+    context: str
     removed: str
     added: str
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> Key:
         """What it is called in the list of equivalent ones: no line numbers."""
-        return self.file, self.removed, self.added
+        return self.file, self.context, self.removed, self.added
 
 
 def operators() -> list[Any]:
@@ -175,16 +179,26 @@ def sample(file: Path, number: int, seed: int) -> list[Mutant]:
         except (SyntaxError, SyntaxWarning):
             continue
         if not same:
-            diff = list(difflib.unified_diff(source.splitlines(), changed.splitlines(), n=0))[3:]
-            removed, added = (
-                "\n".join(" ".join(line[1:].split()) for line in diff if line.startswith(sign))
-                for sign in "-+"
-            )
-            made.append(
-                Mutant(str(file.relative_to(ROOT)), range(start[0], end[0] + 1),
-                       around(tree, start), source, changed, removed, added)
-            )  # fmt: skip
+            where = range(start[0], end[0] + 1), around(tree, start)
+            name = str(file.relative_to(ROOT))
+            made.append(Mutant(name, *where, source, changed, *_told(source, changed)))
     return made
+
+
+def _told(source: str, changed: str) -> tuple[str, str, str]:
+    """The line before the change, the lines that it takes away, and those that it puts there."""
+    lines = source.splitlines()
+    diff = list(difflib.unified_diff(lines, changed.splitlines(), n=0))[2:]
+    first = int(diff[0].split()[1].lstrip("-").partition(",")[0])
+    context = next((line for line in reversed(lines[: first - 1]) if line.strip()), "")
+    removed, added = (_lines(diff[1:], sign) for sign in "-+")
+    return " ".join(context.split()), removed, added
+
+
+def _lines(lines: list[str], sign: str) -> str:
+    """Those that begin with a sign, without it, and without what a formatter changes."""
+    found = [" ".join(line[1:].split()) for line in lines if line.startswith(sign)]
+    return "\n".join(line for line in found if line)
 
 
 def shares(files: list[Path], number: int) -> dict[Path, int]:
@@ -199,16 +213,13 @@ def shares(files: list[Path], number: int) -> dict[Path, int]:
     return made
 
 
-def equivalent() -> dict[tuple[str, str, str], str]:
+def equivalent() -> dict[Key, str]:
     """The listed ones, each with its reason."""
-    made: dict[tuple[str, str, str], str] = {}
+    made: dict[Key, str] = {}
     blocks = EQUIVALENT.read_text(encoding="utf-8") if EQUIVALENT.exists() else ""
     for block in blocks.split("\n\n"):
         lines = [line for line in block.splitlines() if not line.startswith("#")]
         if lines:
-            removed, added, reason = (
-                "\n".join(" ".join(one[1:].split()) for one in lines[1:] if one.startswith(sign))
-                for sign in "-+="
-            )
-            made[lines[0], removed, added] = reason
+            context, removed, added, reason = (_lines(lines[1:], sign) for sign in " -+=")
+            made[lines[0], context, removed, added] = reason
     return made
