@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations sizes
+.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations mutants sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -37,6 +37,10 @@ neon:
 
 scoreboard: setup-dev
 	@$(BIN)/python scripts/scoreboard.py
+
+# MUTANTS="--number 100 --seed 1 src/recurra/losses.py", and more that --help names
+mutants: setup-dev
+	@scripts/mutants $(MUTANTS)
 
 operations: setup-dev
 	@$(BIN)/python scripts/operations.py

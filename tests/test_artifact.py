@@ -139,6 +139,42 @@ def test_an_unregistered_cell_is_refused_with_what_is_missing(saved: Path) -> No
         artifact.load(saved)
 
 
+def test_an_unregistered_cell_is_named_with_where_it_was_made(own_cell: str, saved: Path) -> None:
+    own = saved.parent / "own"
+    artifact.save(own, make(cell=own_cell), {"text": VOCABULARY})
+    edit(own, lambda c: c["cells"].update(lstm="recurra.cells.lstm.LSTMCell"))  # one that is there
+    del cells_base._REGISTERED[own_cell]
+    with pytest.raises(ArtifactError, match=r"import that module first\.$") as problem:
+        artifact.load(own)
+    assert f"{own_cell!r} was made as {__name__}" in str(problem.value)
+    assert str(problem.value).count("was made as") == 1
+
+
+class Heavy(LSTMCell):
+    """Its construction reads a number, of which there is none without memory."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.size = float(next(self.parameters()).detach().sum())
+
+
+def test_sizes_are_compared_where_a_cell_needs_memory_to_be_built(
+    own_cell: str, saved: Path
+) -> None:
+    cells_base._REGISTERED[own_cell] = Heavy
+    artifact.save(saved.parent / "own", make(cell=own_cell), {"text": VOCABULARY})
+    artifact.load(saved.parent / "own")
+    edit(saved.parent / "own", lambda c: c["model"].update(hidden_size=6))
+    with pytest.raises(ArtifactError, match=r"tensor '.*': the configuration wants "):
+        artifact.load(saved.parent / "own")
+
+
+def test_the_type_of_the_weights_comes_back(tmp_path: Path) -> None:
+    artifact.save(tmp_path / "model", make().double(), {"text": VOCABULARY})
+    for weight in artifact.load(tmp_path / "model").model.parameters():
+        assert weight.dtype == torch.float64
+
+
 def test_state_types_are_public() -> None:
     assert HiddenState._fields == ("h",)  # what a cell of one's own is saved and loaded with
 
@@ -225,6 +261,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a size beyond all memory": (
         lambda p: edit(p, lambda c: c["model"].update(hidden_size=10**18)),
         r"config\.json: ",
+    ),
+    "a size beyond this machine's memory": (
+        lambda p: edit(p, lambda c: c["model"].update(hidden_size=10**6)),
+        r"model\.safetensors: tensor '.*': the configuration wants \(.*\), on disk is \(",
     ),
     "another size": (
         lambda p: edit(p, lambda c: c["model"].update(hidden_size=6)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import pkgutil
 import re
@@ -61,6 +62,14 @@ def test_all_is_sorted_and_true(name: str) -> None:
     assert names in (sorted(set(names)), order)
     assert all(hasattr(module, public) for public in names)
     assert not any(public.startswith("_") for public in names)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_is_told_does_not_change(name: str) -> None:
+    module = import_module(name)
+    for kind in (getattr(module, public) for public in defined(module)):
+        if dataclasses.is_dataclass(kind):
+            assert kind.__dataclass_params__.frozen, kind
 
 
 @pytest.mark.parametrize("name", modules())

@@ -39,6 +39,18 @@ def test_lengths_become_int64(given: object) -> None:
     assert checked.dtype == torch.int64
 
 
+@pytest.mark.parametrize("wrong", ["ab", ["a"], [None], [[1], [1, 2]], [2**70]])
+def test_lengths_that_are_no_numbers(wrong: object) -> None:
+    with pytest.raises(ShapeError, match=r"expected whole numbers \[batch\], got"):
+        check_lengths(wrong, 3, 1, None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.bool])
+def test_lengths_that_are_no_whole_numbers(dtype: torch.dtype) -> None:
+    with pytest.raises(ShapeError, match=f"expected whole numbers, got {dtype}"):
+        check_lengths(torch.ones(2, dtype=dtype), 3, 2, None)
+
+
 def test_lengths_of_no_rows() -> None:
     assert check_lengths([], 3, 0, None).tolist() == []
     assert check_lengths([], 3, 0, None).dtype == torch.int64
@@ -53,6 +65,7 @@ def test_lengths_of_no_rows() -> None:
         ([1, 2, 3, 3], 3, 2, r"each of 2 rows .*time=3, batch=2.*\[4\]", "axis"),
         ([5, 4], 3, 2, r"0 to 3 \(the time axis.*got 5 in row 0", "second axis"),
         ([4, 2, 1, 1, 1], 3, 5, r"second axis \(5\), which is the batch", "first axis"),
+        ([5, 0, 1, 1, 1], 3, 5, r"second axis \(5\), which is the batch", "first axis"),
         ([4, -1, 1, 1, 1], 3, 5, r"0 to 3 .* got 4 in row 0", "second axis"),
         (3, 3, 2, r"each of 2 rows .* got shape \[\]", "first axis"),
         ([[3, 1]], 3, 2, r"each of 2 rows .* got shape \[1, 2\]", "first axis"),

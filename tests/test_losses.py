@@ -336,9 +336,14 @@ def test_projected_cross_entropy_refuses_weights_that_do_not_fit() -> None:
         (torch.randn(5), None, r"a weight \[classes, 4\].* got \[5\]"),
         (torch.randn(5, 4), torch.randn(1), r"a bias \[5\].* got \[1\]"),
         (torch.randn(5, 4), torch.randn(4), r"a bias \[5\].* got \[4\]"),
+        (None, None, "expected a tensor as weight, got NoneType"),
+        ([[1.0]], None, "expected a tensor as weight, got list"),
+        (torch.randn(5, 4), [1.0], "expected a tensor as bias, got list"),
+        (torch.randn(5, 4).double(), None, "a weight of torch.float32 .*, got torch.float64"),
+        (torch.randn(5, 4), torch.randn(5).double(), "a bias of torch.float32 .* torch.float64"),
     ):
         with pytest.raises(ShapeError, match=words):
-            projected_cross_entropy(x, weight, bias, targets)
+            projected_cross_entropy(x, weight, bias, targets)  # type: ignore[arg-type]
     wide = torch.randn(5, 3)
     weight = torch.randn(5, 4)
     for bias in (wide[:, 0], torch.ones(1).expand(5)):

@@ -461,6 +461,12 @@ def test_concatenate(data: st.DataObject, batch: int, number: int) -> None:
         assert made.time == max(sum(len(part.rows[b]) for part in parts) for b in range(batch))
 
 
+def test_concatenate_from_an_instance() -> None:
+    first, second = case([2, 1]), case([0, 2])
+    made = first.sequence.concatenate(first.sequence, second.sequence)
+    assert listed(made) == [a + b for a, b in zip(first.rows, second.rows, strict=True)]
+
+
 # ------------------------------------------------------------------------- gradients and no rows
 
 
@@ -474,7 +480,7 @@ OPERATIONS: dict[str, Callable[[PaddedSequence], Tensor]] = {
     "shift back": lambda s: s.shift(-1).values,
     "reverse": lambda s: s.reverse().masked().values,
     "concatenate": lambda s: PaddedSequence.concatenate(s, s.reverse()).values,
-    "select rows": lambda s: s.select_rows(torch.tensor([2, 0, 0])).masked().values,
+    "select rows": lambda s: s.select_rows(s.lengths.new_tensor([2, 0, 0])).masked().values,
     "sum": lambda s: s.sum(),
     "mean": lambda s: s.mean(),
     "last": lambda s: s.last(),
@@ -499,6 +505,26 @@ def test_gradients_are_right_and_padding_gets_none(name: str) -> None:
     torch.testing.assert_close(got, want, rtol=0, atol=0)
     assert not want[outside].any()
     assert want.any()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_all_stays_on_the_device_of_the_values(name: str) -> None:
+    def run() -> Tensor:
+        values = torch.arange(24.0, device="cpu").reshape(4, 3, 2)
+        return OPERATIONS[name](PaddedSequence(values, [3, 0, 4]))
+
+    want = run()
+    with torch.device("meta"):  # where a tensor is made without a word about its device
+        got = run()
+    torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+def test_what_is_read_stays_on_the_device_of_the_values() -> None:
+    rows = [torch.ones(2), torch.ones(1)]
+    with torch.device("meta"):
+        made = PaddedSequence.from_list(rows)
+        assert listed(made) == [[1, 1], [1]]
+        assert listed(PaddedSequence.from_padded(made.values)) == [[1, 1], [1, 0]]
 
 
 SIZES = [(0, 0), (0, 2), (3, 0)]
@@ -620,3 +646,11 @@ def test_batch_moves_every_field() -> None:
     assert row.device.type == "cpu"
     sequence = case([2, 1]).sequence
     assert listed(Batch(sequence, sequence).to("cpu").targets) == [[1, 2], [3]]
+
+
+def test_a_batch_is_itself_alone() -> None:
+    row = torch.ones(2, 1)
+    batch, twin = Batch(row, row), Batch(row, row)
+    assert batch == batch
+    assert batch != twin
+    assert len({batch, twin}) == 2

@@ -237,7 +237,7 @@ def _pair(
         given = PaddedSequence(given.values, known.lengths)
         wanted = PaddedSequence(wanted.values, known.lengths)
     got, want = given.values.shape, wanted.values.shape
-    if got[: len(got) - element_axes] != want or len(got) < 2 + element_axes:
+    if got[: len(got) - element_axes] != want:
         raise ShapeError(
             f"loss: predictions are {list(got)} and targets {list(want)}; expected "
             + ("[time, batch, classes] and [time, batch]." if element_axes else "equal shapes.")

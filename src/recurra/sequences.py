@@ -347,7 +347,8 @@ class PaddedSequence:
         places, offset = [], torch.zeros_like(first.lengths)
         for part in parts:
             steps = torch.arange(part.time, device=offset.device).unsqueeze(1)
-            places.append((offset + steps) * first.batch + torch.arange(first.batch).to(offset))
+            rows = torch.arange(first.batch, device=offset.device)
+            places.append((offset + steps) * first.batch + rows)
             offset = offset + part.lengths
         time = int(offset.max()) if first.batch else sum(part.time for part in parts)
         index = torch.cat([p[part.mask] for p, part in zip(places, parts, strict=True)])
@@ -488,8 +489,8 @@ def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
 def _tensor(values: Any, dtype: torch.dtype | None) -> Tensor:
     """Also from arrays that torch does not share: read-only ones, and those that run backward."""
     if isinstance(values, np.ndarray):
-        values = np.array(values, order="C")
-    return torch.as_tensor(values, dtype=dtype)
+        values = torch.as_tensor(np.array(values, order="C"))
+    return values if dtype is None else values.to(dtype)
 
 
 def _tells(row: Any, tensor: Tensor) -> bool:

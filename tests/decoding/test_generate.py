@@ -91,6 +91,12 @@ def test_extreme_temperatures(temperature: float) -> None:
     assert set(text) == ({2} if temperature < 1 else {0, 1, 2})
 
 
+def test_a_text_without_an_end_stops_after_1000_symbols() -> None:
+    model = Table([0, 1], [1, 0])
+    assert write(model, [0], temperature=0) == [1, 0] * 500
+    assert generate_batch(model, [[0]], temperature=0) == [[1, 0] * 500]
+
+
 def test_end_stops_and_is_not_given_out() -> None:
     model = Table([0, 1, 0], [0, 0, 1], [0, 0, 1])
     assert write(model, [0], end=2) == [1]

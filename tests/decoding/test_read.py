@@ -186,6 +186,8 @@ def test_wrong_reads() -> None:
     for name, function in FUNCTIONS.items():
         with pytest.raises(ShapeError, match=f"^{name}: expected a Read of one row, got 2"):
             function(MODEL, now)
+        with pytest.raises(ShapeError, match=f"^{name}: expected a Read of one row, got 0"):
+            function(MODEL, select_rows(now, torch.tensor([], dtype=torch.int64)))
     with pytest.raises(SettingError, match=r"^read: a Read has its own state"):
         read(MODEL, now, now.state)
     with pytest.raises(SettingError, match=r"^read: expected at least one prompt, got none"):

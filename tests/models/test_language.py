@@ -16,7 +16,7 @@ from recurra.decoding import generate
 from recurra.errors import SettingError, ShapeError
 from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings
 from recurra.sequences import Batch
-from recurra_runtime.vocabulary import START
+from recurra_runtime.vocabulary import START, UNKNOWN
 
 
 def make(seed: int = 0, **settings: Any) -> LanguageModel:
@@ -147,6 +147,48 @@ def test_dropout_acts_in_training_alone() -> None:
     assert float(model(batch).total.detach()) == float(model(batch).total.detach())
 
 
+def rates(model: Any) -> dict[str, float]:
+    embedding, stack = model.encoder.embedding, model.encoder.layer
+    return {
+        "dropout_input": embedding.dropout,
+        "dropout_word": embedding.word_dropout,
+        "dropout_between": stack.dropout,
+        "dropout_output": model.head.projection.dropout,
+    }
+
+
+@pytest.mark.parametrize("place", rates(make()))
+def test_each_rate_has_a_place_of_its_own(place: str) -> None:
+    others = dict.fromkeys(rates(make()), 0.0)
+    assert rates(make(**{place: 0.25})) == others | {place: 0.25}
+    spread = {"dropout_input": 0.5, "dropout_between": 0.5, "dropout_output": 0.5}
+    assert rates(make(dropout=0.5)) == others | spread
+    assert rates(make(dropout=0.5, **{place: 0.0})) == others | spread | {place: 0.0}
+
+
+def test_weight_drop_is_of_the_recurrent_weights_of_every_layer() -> None:
+    batch = Batch(ids(5, 4), ids(5, 4, 2))
+    model = make(dropout_recurrent=0.5)
+    assert float(model(batch).total.detach()) != float(model(batch).total.detach())
+    dropped = {name for name, part in model.named_modules() if name.endswith("parametrizations")}
+    assert len(dropped) == 2
+    assert not any("parametrizations" in name for name, _ in make().named_modules())
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_held_is_so_at_every_place(held: bool) -> None:
+    model: Any = make(held=held)
+    parts = (model.encoder.embedding, model.encoder.layer, model.head.projection)
+    assert [part.held for part in parts] == [held] * 3
+
+
+def test_a_label_that_no_text_has_says_nothing_at_first() -> None:
+    model: Any = make(conditions={"topic": 5, "author": 7})
+    for condition in model.encoder.conditions:
+        zero = (condition.weight == 0).all(1).tolist()
+        assert zero == [number == UNKNOWN for number in range(len(zero))]
+
+
 def test_cell_settings_reach_every_layer() -> None:
     biases = [
         value
@@ -175,18 +217,49 @@ def test_what_a_cell_does_not_take(settings: dict[str, Any], said: str) -> None:
         make(**settings)
 
 
+DROPOUTS = ("", "_input", "_between", "_output", "_word", "_recurrent")
+BOUNDS: dict[str, tuple[Any, Any]] = {
+    "layers": (1, 1000),
+    "hidden_size": (1, 10**6),
+    "embedding_size": (1, 10**6),
+    "condition_size": (1, 10**6),
+    "vocabulary_size": (1, 10**9),
+    **{f"dropout{place}": (0.0, math.nextafter(1, 0)) for place in DROPOUTS},
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_the_bounds_of_a_setting(name: str) -> None:
+    low, high = BOUNDS[name]
+    step = 1 if isinstance(low, int) else 1e-9
+    for value in (low, high):
+        config = LanguageModelConfig(**{"vocabulary_size": 9} | {name: value})
+        assert getattr(config, name) == value
+    for value in (low - step, high + step):
+        with pytest.raises(pydantic.ValidationError, match=name):
+            LanguageModelConfig(**{"vocabulary_size": 9} | {name: value})
+
+
+def test_what_is_chosen_unless_told() -> None:
+    told = LanguageModelSettings().model_dump()
+    assert {name: value for name, value in told.items() if value} == {
+        "cell": "lstm",
+        "layers": 2,
+        "hidden_size": 256,
+        "condition_size": 32,
+    }
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"hidden_size": 0},
         {"hidden_size": 6.0},
-        {"layers": 0},
-        {"dropout": 1.0},
-        {"dropout": -0.1},
-        {"embedding_size": 0},
         {"hiden_size": 6},
         {"tied": 1},
-        {"vocabulary_size": 0},
+        {"conditions": {"topic": 0}},
+        {"conditions": [["topic", 3, 4]]},
+        {"conditions": [["topic"]]},
+        {"conditions": ["to"]},
     ],
     ids=str,
 )
@@ -199,6 +272,8 @@ def test_a_config_does_not_change_and_can_be_written_down() -> None:
     config = LanguageModelConfig(vocabulary_size=9, cell="gru", cell_settings={"bias": False})
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         config.layers = 3  # type: ignore[misc]
+    with pytest.raises(pydantic.ValidationError, match="frozen"):
+        LanguageModelSettings().layers = 3  # type: ignore[misc]
     assert LanguageModelConfig.model_validate_json(config.model_dump_json()) == config
     settings = set(LanguageModelSettings.model_fields)
     own = set(LanguageModelConfig.model_fields) - settings

@@ -308,6 +308,14 @@ def test_decoding_protocol() -> None:
     )
 
 
+@pytest.mark.parametrize("shape", [(2, 1), (2, 3), (1, 2), (3, 2), (2,), (2, 2, 1)])
+def test_a_state_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    model = tiny(3, KneserNey())
+    message = r"expected \[batch, order - 1\] = \[2, 2\] beside 2 tokens, got .*`start\(batch\)`"
+    with pytest.raises(ShapeError, match=message):
+        model.step([A, B], torch.full(shape, START))
+
+
 def test_empty_documents_predict_the_end_alone() -> None:
     model = NGram.fit([[], []], order=3, vocabulary_size=5, start=START, end=END)
     assert model.score([]).shape == (1,)

@@ -21,7 +21,7 @@ from recurra.pipeline import (
     score_lines,
     scoring,
 )
-from recurra.training import compare
+from recurra.training.evaluation import compare_encoded
 from recurra_runtime.vocabulary import (
     END,
     CharacterVocabulary,
@@ -54,6 +54,16 @@ def models() -> dict[str, TextModel]:
 
 MODELS = models()
 LINES = ["the cat sat", "a", "the dog's bone isn't there.", "", "mat the", "zebras \u2603", "a"]
+
+
+def test_scores_keep_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = MODELS["lstm of characters"]
+    seen, steps = [], model.model.steps
+    told = lambda *given: seen.append(torch.is_grad_enabled()) or steps(*given)  # noqa: E731
+    monkeypatch.setattr(model.model, "steps", told)
+    assert len(list(score_lines(model, LINES, rows=3))) == len(LINES)
+    assert seen
+    assert not any(seen)
 
 
 @pytest.mark.parametrize("end", [True, False])
@@ -99,11 +109,12 @@ def test_scores_of_all_lines_are_that_of_their_text() -> None:
     """A bigram sees no further than the break, so the sum is exact."""
     model = ngram(BREAKS, 2, VERSE)
     lines = VERSE.split("\n")[:-1]
-    total = sum(score.log_prob for score in score_lines(model, lines))
-    (whole,) = compare({"2": model.model}, BREAKS, ["\n" + VERSE])
+    total = sum(line.log_prob for line in score_lines(model, lines))
+    whole = "\n" + VERSE
+    (score,) = compare_encoded({"2": model.model}, [BREAKS.encode(whole)], len(whole))
     start = next_log_probs(model, [])[BREAKS.encode("\n")[0]]
     end = next_log_probs(model, BREAKS.encode("\n").tolist())[END]
-    assert whole.nats == pytest.approx(-(total + start + end), abs=1e-6)
+    assert score.nats == pytest.approx(-(total + start + end), abs=1e-6)
 
 
 @pytest.mark.parametrize("model", [recurrent(TINY), ngram(TINY, 3, "abba ab")], ids=["lstm", "3"])

@@ -113,6 +113,21 @@ def test_odd_temperatures_still_write(writer: Writer, temperature: float) -> Non
     assert (text == greedy) == (temperature < 1e-2)
 
 
+@pytest.mark.parametrize("how", [{"top_k": 1}, {"top_p": 1e-9}, {"temperature": 0}], ids=str)
+def test_several_texts_are_drawn_as_one_is(writer: Writer, how: dict[str, Any]) -> None:
+    greedy = "".join(writer.write("anna ", temperature=0, limit=30))
+    assert writer.write_several("anna ", limit=30, seed=1, **how) == [greedy] * 3
+    assert writer.write_several("anna ", limit=30, seed=1) != [greedy] * 3
+
+
+def test_texts_are_of_500_symbols_unless_told(tmp_path: Path) -> None:
+    vocabulary = CharacterVocabulary("ab")
+    writer = Writer(saved(tmp_path / "model", vocabulary, len(vocabulary) - 1))
+    assert "".join(writer.write(seed=0)) == "b" * 500
+    assert writer.write_several(count=1, seed=0) == ["b" * 500]
+    assert [found.text for found in writer.search(width=1)] == ["b" * 500]
+
+
 def test_top_k_of_one_is_the_likeliest(writer: Writer) -> None:
     first = "".join(writer.write("anna ", top_k=1, seed=0, limit=30))
     assert first == "".join(writer.write("anna ", temperature=0, limit=30))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -250,16 +251,49 @@ def of_another_shape(raw: bytes) -> bytes:
     return safetensors.numpy.save(arrays)
 
 
+@pytest.mark.parametrize("summed", [False, True], ids=["", "with its checksum"])
 @pytest.mark.parametrize(
     "damage", [cut, without_a_part, of_another_shape, lambda raw: b"", lambda raw: b"{}" * 20]
 )
-def test_damaged_ngrams_are_refused(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_damaged_ngrams_are_refused(
+    damage: Callable[[bytes], bytes], summed: bool, tmp_path: Path
+) -> None:
     run = RunFolder(tmp_path / "run")
     run.write_ngrams(bigrams())
     file = run.path / "ngrams.safetensors"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(ArtifactError, match="damaged"):
+    raw = damage(file.read_bytes())
+    file.write_bytes(raw)
+    if summed:
+        sums = {"sha256": hashlib.sha256(raw).hexdigest()}
+        (run.path / "ngrams.json").write_text(json.dumps(sums))
+    with pytest.raises(ArtifactError, match="damaged") as problem:
         read_ngrams(run.path)
+    assert ("checksum" in str(problem.value)) is not summed
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"sha256": 3}', "\xff"])
+def test_a_damaged_checksum_of_ngrams_is_refused(text: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.write_ngrams(bigrams())
+    (run.path / "ngrams.json").write_text(text, encoding="latin-1")
+    with pytest.raises(ArtifactError, match=r"ngrams\.safetensors: damaged"):
+        read_ngrams(run.path)
+
+
+def test_a_checkpoint_has_the_ngrams_of_its_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.write_ngrams(bigrams())
+    assert list(read_ngrams(run.path / "checkpoints" / "000001")) == ["bigram", "3-gram"]
+    assert read_ngrams(run.path / "checkpoints") == {}
+    for elsewhere in ("attic", "zoo"):
+        assert read_ngrams(run.path / elsewhere / "000001") == {}
+
+
+def test_the_simplest_ngram_comes_first_whatever_its_name(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    first, second = bigrams().values()
+    run.write_ngrams({"a": second, "b": first})
+    assert list(read_ngrams(run.path)) == ["b", "a"]
 
 
 def test_a_flipped_bit_in_the_ngrams_is_seen(tiny_run: Any, tmp_path: Path) -> None:

@@ -174,9 +174,9 @@ class _Search(NamedTuple):
         check_size(f"{self.what}: width, which `keep` must not exceed,", self.width, self.keep)
         return self
 
-    def bound(self, log_prob: float, length: int) -> float:
-        """The highest score that an open text of ``length`` symbols can still come to."""
-        return max(self.rule.score(log_prob, n) for n in (length + 1, self.limit))
+    def bound(self, log_prob: float) -> float:
+        """The highest score that an open text can still come to: length only makes it higher."""
+        return self.rule.score(log_prob, self.limit)
 
 
 class _Open(NamedTuple):
@@ -253,4 +253,4 @@ def _sort_out(
     del found[how.keep :]
     if len(found) < how.keep:
         return still
-    return [text for text in still if how.bound(text.log_prob, length) > found[-1].score]
+    return [text for text in still if how.bound(text.log_prob) > found[-1].score]

@@ -210,7 +210,7 @@ def _seed_of(seed: int, row: int) -> int:
     if row == 0:
         return seed
     digest = hashlib.blake2b(f"{seed} {row}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little", signed=True)
+    return int.from_bytes(digest, "little")
 
 
 def _checked_seed(what: str, seed: int | None) -> int | None:

@@ -37,13 +37,8 @@ def drawn(seed: int) -> tuple[list[int], list[list[bool]]]:
 def called(lengths: list[int], resets: list[list[bool]], reverse: bool) -> Call:
     time, batch = len(resets), len(lengths)
     x = torch.zeros(time, batch, 1)
-    return prepare(
-        Adds(),
-        x,
-        lengths=torch.tensor(lengths),
-        resets=torch.tensor(resets),
-        reverse=reverse,
-    )
+    given = torch.tensor(lengths), torch.tensor(resets)
+    return prepare(Adds(), x, lengths=given[0], resets=given[1], reverse=reverse)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
