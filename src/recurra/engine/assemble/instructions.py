@@ -175,7 +175,7 @@ class Writer:
         self._bring(value, target, out)
 
     def _matmul(self, value: Value) -> None:
-        """Matrices of each row, turned where that makes lines contiguous; several at once one by one."""
+        """Matrices of each row, turned where that makes lines contiguous; batches one by one."""
         layout, (a, b) = self.layout, value.inputs
         *lead, m, n = value.shape
         k = a.shape[-1]
