@@ -89,6 +89,19 @@ def test_imports_go_down(path):
     assert not offences(module_of(path), imports(path))
 
 
+# Beneath all of the engine is its graph; then come the stages in order, and ways to run a call.
+STAGES = ["graph", "record", "lower", "plan", "assemble", "machine", "backends"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_of_the_engine_see_no_later_one(stage):
+    later = STAGES[STAGES.index(stage) + 1 :]
+    for path in (SOURCE / "engine" / stage).rglob("*.py"):
+        for other in imports(path):
+            part = other.removeprefix("recurra.engine.").split(".")[0]
+            assert part not in later, f"{path} imports {other}"
+
+
 def test_every_room_has_a_floor():
     rooms = {room_of(module_of(path)) for path in FILES}
     assert rooms <= set(FLOOR)

@@ -5,10 +5,10 @@ values that a step named), ``freeze`` (one step as a program), ``projected_loss`
 ``call`` checks a call once, and what a backend is.
 
 Stages, in the order in which ``pipeline`` calls them: ``record`` (what a step calls), ``lower`` (to
-a graph, held against the step, its inputs bound to a call), ``graph`` (values, laws, gradients,
-what they mean), ``plan`` (what is computed when, what is kept), ``assemble`` (a program),
-``machine`` (programs through time, and autograd around them), ``backends`` (ways to run a call: the
-machine, torch's kernels, a loop; and the choice).
+a graph, which is held against the step), ``plan`` (inputs bound to a call, what is computed when,
+what is kept), ``assemble`` (a program), ``machine`` (programs through time, and autograd around
+them). Beneath them is ``graph`` (values, laws, gradients, what they mean), above them ``backends``
+(ways to run a call: the machine, torch's kernels, a loop; and the choice).
 """
 
 from recurra.engine.call import Run

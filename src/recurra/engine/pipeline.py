@@ -37,10 +37,10 @@ from recurra.engine.lower.agreement import (
     recorded_on_some,
     unseen,
 )
-from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, lower
 from recurra.engine.lower.rules.convolutions import work
 from recurra.engine.machine.compiled import Machine
+from recurra.engine.plan.bind import bind
 from recurra.engine.plan.phases import Plan, plan
 from recurra.engine.plan.slots import LEADS, Kind, Slot
 from recurra.engine.record.contract import check_step
@@ -88,7 +88,7 @@ def planned_step(
     """
     graph, inputs, y, new = bind(lowered, slots, resets=resets)
     planned = plan(graph, inputs, y, new, wanted, return_states=return_states)
-    check(graph, [y, *new])
+    check(planned.graph, [planned.y, *planned.states])
     return planned
 
 
@@ -292,7 +292,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         spans = [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
         lowered = lowered_step(recording, step, example, spans)
         if kept.key(cell, call) != before:
-            raise Unrecordable("the step changes what it reads itself, beside its state")
+            raise Unrecordable("the step changes what it reads, other than its state")
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 

@@ -102,6 +102,7 @@ RARER: list[Case] = [
     Case("remainder", lambda a, b: torch.remainder(_apart(a, b), b), TWO),
     Case("div", lambda a, b: torch.div(_apart(a, b), b, rounding_mode="floor"), TWO),
     Case("div", lambda a, b: torch.div(a, b, rounding_mode="trunc"), TWO),
+    Case("floor_divide", lambda a, b: _apart(a, b).detach() // b.detach(), TWO, flat=True),
     Case("heaviside", lambda a, b: torch.heaviside(a.detach(), b.detach()), TWO, flat=True),
     # ---- over features
     Case("any", lambda x: (x > 1).any(1, keepdim=True), ROWS, flat=True),

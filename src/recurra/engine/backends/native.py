@@ -171,8 +171,9 @@ def _through(call: Call, compiled: Compiled) -> Result | None:
         tensors["from" if kind == "state" else kind, place] = leaf
     for place, tensor in enumerate(shared):
         tensors["shared", place] = tensor.resolve_neg()
-    initial = [leaf.to(dtype) for leaf in states.leaves(call.initial)]
+    initial: list[Tensor] = []
     if call.resets is not None:
+        initial = [leaf.to(dtype) for leaf in states.leaves(call.initial)]
         marks = call.resets
         if call.reverse:  # the state is reset after a marked step, which is before the next one
             marks = torch.cat([marks[1:], torch.zeros_like(marks[:1])])

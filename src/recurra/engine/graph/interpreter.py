@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor
 
-from recurra.engine.graph.values import HELD, SHARED, Value
+from recurra.engine.graph.values import ELEMENTWISE, HELD, SHARED, Value
 
 __all__ = ["evaluate", "instruction"]
 
@@ -47,8 +47,8 @@ def evaluate(
 def _aligned(tensor: Tensor, value: Value, reader: Value, lead: Lead) -> Tensor:
     """An operand with axes of 1 in front of its features, where a reader broadcasts them."""
     missing = len(reader.shape) - len(value.shape)
-    apart = ("linear", "lookup", "outer", "reshape", "route", "scatter", "stop")
-    if missing <= 0 or value.span == SHARED or reader.op in apart:
+    broadcast = reader.op in ELEMENTWISE or reader.op == "expand"
+    if missing <= 0 or value.span == SHARED or not broadcast:
         return tensor
     return tensor.reshape((*lead[value.span], *(1,) * missing, *value.shape))
 

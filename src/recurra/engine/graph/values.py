@@ -3,8 +3,8 @@
 Every value has a feature shape and a span: ``SHARED`` by all rows, ``HELD`` (each row has its own,
 the same at every step) or ``STEP`` (each row has one at every step). No instruction lets a row see
 another one, so a graph of rows means the same for one row, a batch, or all steps of a sequence at
-once. Gradients need three that add up: ``time_sum`` over steps, ``row_sum`` and ``outer`` over all
-there is.
+once. Gradients need four that add up: ``time_sum`` over steps, ``row_sum``, ``outer`` and
+``scatter`` over all there is.
 
 Operands of elementwise instructions are broadcast over features as NumPy does, and over rows.
 """
@@ -161,7 +161,7 @@ class Graph:
         return self._reduced("sum", value, axes)
 
     def max(self, value: Value, axes: Iterable[int]) -> Value:
-        """The largest over axes of features, which stay with size 1; it has no gradient."""
+        """The largest over axes, which stay with size 1; all that are share its gradient."""
         return self._reduced("max", value, axes)
 
     def _reduced(self, op: str, value: Value, axes: Iterable[int]) -> Value:

@@ -250,7 +250,7 @@ class _Lowerer:
             if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(
                     f"the step reads a tensor of {dtype_name(seen.dtype)}, of which there are no "
-                    f"instructions beside {dtype_name(self.dtype)}; make it one of these"
+                    f"instructions but of {dtype_name(self.dtype)}; make it one of these"
                 )
             known = partial(self._known, number)
             if number in self.turned:
@@ -305,7 +305,7 @@ _COUNTS = frozenset(
         "clamp_min", "cummax", "cummin", "cumsum", "div", "floor_divide", "fmod", "full",
         "full_like", "gather", "index", "index_select", "masked_fill", "max", "maximum", "min",
         "minimum", "mul", "neg", "new_full", "new_ones", "new_zeros", "ones", "ones_like",
-        "remainder", "rsub", "scalar_tensor", "sgn", "sign", "square", "sub", "sum", "to", "where",
+        "remainder", "rsub", "sgn", "sign", "square", "sub", "sum", "to", "where",
         "zeros", "zeros_like",
     ]
 )  # fmt: skip

@@ -44,7 +44,9 @@ class Schedule(NamedTuple):
         lengths: ``[batch]``, or None if all are whole.
         reverse: whether steps run from last to first.
         threads: how many share the call: the same number forward and back, since it decides in
-            which order rows lie in memory that is kept between.
+            which order rows are in memory that is kept between.
+        order: row numbers by the threads that run them, each with long and short rows, and falling
+            lengths; None if all rows are whole. It stands in every window of the steps.
     """
 
     time: int
@@ -52,13 +54,14 @@ class Schedule(NamedTuple):
     lengths: Tensor | None
     reverse: bool
     threads: int
+    order: Tensor | None = None
 
     def window(self, start: int, stop: int) -> Schedule:
         """Some of the steps."""
         if (start, stop) == (0, self.time):
             return self
         lengths = None if self.lengths is None else within(self.lengths, start, stop)
-        return Schedule(stop - start, self.batch, lengths, self.reverse, self.threads)
+        return self._replace(time=stop - start, lengths=lengths)
 
     def windows(self, size: int) -> list[tuple[int, int]]:
         """First and last step (and one) of windows of so many steps, as time runs."""
@@ -71,14 +74,14 @@ class Schedule(NamedTuple):
         """Into how many parts rows are dealt; 1 where the steps are shared, not the rows."""
         return self.threads if self.batch >= self.threads else 1
 
-    def dealt(self) -> tuple[Tensor | None, Tensor | None]:
-        """Lengths and row numbers in the order of the threads: each gets long and short rows."""
+    def dealt(self) -> Schedule:
+        """With its rows in the order of the threads."""
         if self.lengths is None:
-            return None, None
+            return self
         order, parts = torch.argsort(self.lengths, descending=True, stable=True), self.slices
         if parts > 1:
             order = torch.cat([order[parts - 1 - part :: parts] for part in range(parts)])
-        return self.lengths[order], order
+        return self._replace(order=order)
 
 
 class Executable:
@@ -137,7 +140,8 @@ class Executable:
             chunk: rows between whose parts values are kept.
             window: rows that are computed together.
         """
-        lengths, order = rows.dealt()
+        order = rows.order
+        lengths = None if rows.lengths is None or order is None else rows.lengths[order]
         share = -(-rows.batch // rows.slices)
         call = [
             rows.time,

@@ -14,7 +14,7 @@ from recurra.engine.assemble import Argument, Assembled, assemble
 from recurra.engine.graph.values import HELD, SHARED, STEP, Value
 from recurra.engine.machine.arguments import ArgumentTable, Executable, Schedule, threads_for
 from recurra.engine.plan.phases import Plan
-from recurra.engine.plan.slots import Kind, Slot
+from recurra.engine.plan.slots import COTANGENTS, Kind, Slot
 
 __all__ = ["Frame", "Machine", "dense"]
 
@@ -66,7 +66,7 @@ class Machine:
         work = self.forward.flops * time * batch
         if self.backward is not None:
             work = (work + self.backward.flops * time * batch) / 2
-        return Schedule(time, batch, lengths, reverse, threads_for(work))
+        return Schedule(time, batch, lengths, reverse, threads_for(work)).dealt()
 
     def state_number(self, place: int) -> int | None:
         """Index of a state among the per-step outputs, or None."""
@@ -103,7 +103,7 @@ def _forward(machine: Machine) -> Assembled:
     arguments = [
         _argument(machine, name, value)
         for name, value in plan.inputs.items()
-        if value in read and name[0] not in ("dy", "dstate", "dstates", "state")
+        if value in read and name[0] not in (*COTANGENTS, "state")
     ]
     carries = []
     for place, value in enumerate(plan.states):
@@ -191,7 +191,7 @@ class Frame:
     def __init__(self, machine: Machine, time: int, batch: int, reverse: bool) -> None:
         plan, self._size_of = machine.plan, machine.dtype.itemsize
         states = range(len(plan.states))
-        inner = ("dy", "dstate", "dstates", "state")
+        inner = (*COTANGENTS, "state")
         given = [name for name in plan.inputs if name[0] not in inner]
         begins: list[Slot] = [("from", place) for place in states]
         block = len(machine.outputs)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from recurra.engine.graph.derive import derive
 from recurra.engine.graph.values import HELD, SHARED, STEP, SUMS, Graph, Value
 from recurra.engine.plan.min_cut import cut
-from recurra.engine.plan.slots import Slot
+from recurra.engine.plan.slots import COTANGENTS, Slot
 
 __all__ = ["PHASES", "Plan", "Sections", "plan", "sections"]
 
@@ -158,7 +158,7 @@ def plan(
     gradients = {name: there_is[value] for name, value in gradients.items()}
     y, *states = (there_is[value] for value in (y, *states))
     carried = [inputs["state", place] for place in range(len(states))]
-    given = {value for name, value in inputs.items() if name[0] not in _COMING}
+    given = {value for name, value in inputs.items() if name[0] not in COTANGENTS}
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
         return Plan(graph, inputs, y, tuple(states), forward, None, (), {}, return_states)
@@ -172,9 +172,6 @@ def plan(
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
     return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients, return_states)
-
-
-_COMING = ("dy", "dstate", "dstates")
 
 
 def _gradients(

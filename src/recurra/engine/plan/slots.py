@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["LEADS", "GradientSlot", "Kind", "Slot"]
+__all__ = ["COTANGENTS", "LEADS", "Kind", "Slot"]
 
 Kind = Literal[
     "x",
@@ -52,7 +52,9 @@ Kind = Literal[
     "left",
 ]
 Slot = tuple[Kind, int]
-GradientSlot = tuple[Literal["d"], Slot]
+
+COTANGENTS: tuple[Kind, ...] = ("dy", "dstate", "dstates")
+"""Inputs of the gradient's program alone."""
 
 LEADS: dict[str, int] = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
 """Axes in front of a row's features, of what a call is given; 1 for the kinds that are not here."""

@@ -15,7 +15,7 @@ __all__ = ["check_step"]
 
 
 def check_step(cell: Cell, result: Any, state: Tree, rows: int) -> None:
-    """A step must give y for every row and a state like the one it got; looked at once a run.
+    """A step must give y for every row and a state like the one it got; looked at once a segment.
 
     Raises:
         ShapeError: it does not; the message says what was expected and what came.

@@ -14,7 +14,7 @@ from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["ONE_ROW", "Lowering", "Operand", "Results", "Rules", "features"]
 
-ONE_ROW = "a row knows no other: name an axis behind the batch, dim=1 or further"
+ONE_ROW = "a row knows no other: name an axis after the batch, dim=1 or further"
 """What to write instead of what goes along the batch."""
 
 

@@ -44,6 +44,7 @@ def _frac(now: Lowering, a: Any) -> Value:
     return now.apply("sub", a, now.apply("trunc", a))
 
 
+@RULES.of("floor_divide")
 def floored(now: Lowering, a: Any, b: Any) -> Value:
     """The quotient without what is behind its point, downwards; as it is, not as it is rounded."""
     if not now.out.dtype.is_floating_point:  # so small that no quotient is rounded to the next

@@ -238,7 +238,7 @@ def _diag_embed(
 ) -> Value:
     if (offset, dim1 % len(now.out.shape), dim2 % len(now.out.shape)) != (0, a.rank - 1, a.rank):
         raise now.refuse(
-            "beside the main diagonal of the last axes",
+            "off the main diagonal of the last axes",
             "write F.pad or permute around torch.diag_embed",
         )
     graph, size = now.graph, a.shape[-1]

@@ -62,7 +62,7 @@ def _permute(now: Lowering, a: Operand, *given: Any) -> Value:
     return now.graph.permute(a.value, kept)
 
 
-@RULES.of("expand", "expand_as", "repeat")
+@RULES.of("expand", "expand_as")
 def _expand(now: Lowering, a: Operand, *_: Any, **__: Any) -> Value:
     shape = (1,) * (len(now.out.shape) - a.rank) + a.shape
     if a.axis is None and now.out.axis is not None and now.out.times == 1:

@@ -7,8 +7,8 @@ import torch
 
 from recurra.engine.graph.interpreter import evaluate
 from recurra.engine.graph.values import SHARED, STEP, Graph
-from recurra.engine.lower.bind import bind
 from recurra.engine.lower.lowering import Lowered, Shared
+from recurra.engine.plan.bind import bind
 
 
 @pytest.mark.parametrize("lead", [(), (4,)])
