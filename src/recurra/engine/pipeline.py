@@ -34,6 +34,7 @@ from recurra.engine.graph.values import HELD, STEP
 from recurra.engine.lower.agreement import (
     check_gradients,
     check_numbers,
+    check_rows,
     recorded_on_some,
     unseen,
 )
@@ -66,6 +67,7 @@ def lowered_step(
     """Lower a step that was recorded, and compare the numbers of both."""
     lowered = lower(recording, spans)
     check_numbers(step, example, lowered)
+    check_rows(step, example)
     return lowered
 
 

@@ -343,7 +343,9 @@ def _read(name: str) -> dict[str, Any]:
     except SettingError:  # no such recipe: a ValueError too, and already a sentence
         raise
     except (ValueError, RecursionError) as problem:  # not TOML, not UTF-8, or a number too long
-        raise SettingError(f"recipe {name}: not TOML ({problem})") from None
+        raise SettingError(
+            f"recipe {name}: not TOML ({problem}). A text to train on is given with --data."
+        ) from None
     except OSError as problem:
         raise SettingError(f"recipe {name}: cannot be read ({problem.strerror})") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor
@@ -84,3 +85,34 @@ def test_rows_are_corners_and_others() -> None:
     assert rows[:3, 0].tolist() == [0.0, 30.0, -30.0]
     assert ((rows[3:] >= 0.5) & (rows[3:] <= 1.5)).all()
     assert torch.equal(rows, drawn([(leaf, 2)], 7)[0])
+
+
+@pytest.mark.parametrize(
+    ("looks", "count"),
+    [
+        (lambda rows: rows == 1, 1),
+        (lambda rows: rows < 8, 1),
+        (lambda rows: rows > 64, 70),
+    ],
+)
+def test_a_step_that_looks_at_how_many_rows_there_are_is_seen(
+    looks: Callable[[int], bool], count: int
+) -> None:
+    cell = Applies(lambda h: torch.tanh(h) * (2 if looks(len(h)) else 1))
+    (told,) = recurra.explain(cell).choices
+    assert told.backend == "loop"
+    assert f"other numbers among {count} rows than among 13" in told.reason
+
+
+def test_a_step_that_fails_on_a_single_row_is_seen() -> None:
+    (told,) = recurra.explain(Applies(lambda h: h.squeeze())).choices
+    assert "the step fails on 1 rows" in told.reason
+
+
+@pytest.mark.parametrize("number", [numpy.float64(0.5), numpy.int64(2), numpy.dtype("float32")])
+def test_numbers_of_numpy_are_held(number: Any) -> None:
+    cell = Applies(torch.tanh)
+    cell.number = number
+    cell.function = lambda h: h * float(cell.number) if isinstance(number, numpy.generic) else h
+    (told,) = recurra.explain(cell).choices
+    assert told.backend == "native", told.reason

@@ -52,7 +52,7 @@ REFUSED = {
     "batch as a number": (lambda x, h: step_of(h / h.shape[0]), "batch size as a number"),
     "another path": (
         lambda x, h: step_of(h.tanh() if len(h) > 15 else h),
-        "another path for another batch size",
+        "another path when it is called again",
     ),
     "merged behind": (
         lambda x, h: step_of(h.T.reshape(-1, 2).softmax(1).reshape(4, -1).T),

@@ -73,7 +73,8 @@ def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
     if reason is not None:
         return f"recurra-runtime has no native module. {reason}"
     if call is None and cell.takes_context:
-        return f"{type(cell).__name__} reads a context, and none is given"
+        name = type(cell).__name__
+        return f"{name} reads a context, and none is given (explain takes one: context=)"
     if call is None:
         return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
     if call.return_named:

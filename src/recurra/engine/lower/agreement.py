@@ -19,7 +19,7 @@ from recurra.engine.record.tape import BATCHES, Recording, record
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 
-__all__ = ["check_gradients", "check_numbers", "drawn", "recorded_on_some", "unseen"]
+__all__ = ["check_gradients", "check_numbers", "check_rows", "drawn", "recorded_on_some", "unseen"]
 
 
 @contextmanager
@@ -116,6 +116,36 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
                 "the recorded step gives other numbers than the step itself; write what it does "
                 "with operations of torch alone"
             )
+
+
+def check_rows(step: Any, example: Any) -> None:
+    """A row must have the same result alone and among many: nothing may hang on their number.
+
+    Raises:
+        Unrecordable: it has not, or the step fails on as many.
+    """
+    given = example(BATCHES[0])
+    with torch.no_grad():
+        expected = states.leaves(step(*given))
+        for rows in (slice(_ALONE, _ALONE + 1), _MANY):
+            some = map_tree(lambda leaf, rows=rows: leaf[rows].clone(), given)
+            count = states.leaves(some)[0].shape[0]
+            try:
+                found = states.leaves(step(*some))
+            except (RuntimeError, ValueError, TypeError, IndexError) as problem:
+                raise Unrecordable(f"the step fails on {count} rows: {problem}") from problem
+            for got, leaf in zip(found, expected, strict=True):
+                like = leaf[rows]
+                bound = 1e-4 if leaf.dtype is torch.float32 else 1e-10
+                if got.shape != like.shape or not _near(got, like, bound):
+                    raise Unrecordable(
+                        f"the step gives a row other numbers among {count} rows than among "
+                        f"{len(leaf)}: it hangs on how many there are"
+                    )
+
+
+# Rows without corners, whose results could be noise: one, and some again and again.
+_ALONE, _MANY = 5, torch.arange(len(_CORNERS), BATCHES[0]).repeat(7)
 
 
 def _near(got: Tensor, expected: Tensor, bound: float) -> bool:

@@ -47,7 +47,7 @@ _WRAPPERS: dict[Any, str] = {
 }
 # What cannot change, though it does not say what it holds.
 _FIXED: tuple[Any, ...] = (
-    *(complex, bytes, range, slice, type(...), type(NotImplemented), np.generic, np.dtype),
+    *(complex, bytes, range, slice, type(...), type(NotImplemented)),
     *(np.ufunc, torch.dtype, torch.device, torch.layout, torch.memory_format, re.Pattern),
     *(decimal.Decimal, datetime.date, datetime.timedelta, datetime.time, datetime.tzinfo),
     *(types.CodeType, types.GenericAlias, types.GetSetDescriptorType, types.BuiltinFunctionType),
@@ -301,6 +301,8 @@ class _Walk:
             return self.names(value)
         if isinstance(value, type):
             return (_same(value), self.members(value)) if _users_classes(value) else _same(value)
+        if isinstance(value, np.generic):
+            return kind, value.tobytes()
         if isinstance(value, (np.ndarray, *BYTES)):
             return _numbers(value)
         if isinstance(value, set | frozenset):
@@ -371,7 +373,7 @@ class _Walk:
         inside = _opened(value)
         if inside is not _MISSING and depth <= _DEEPEST:
             return _same(value), self.whole(inside, depth + 1, reached=False)
-        if not isinstance(value, type) and type(value) not in _FIXED:
+        if not isinstance(value, type | np.dtype) and type(value) not in _FIXED:
             self.doubt(f"a {type(value).__name__}, which may change without a trace")
         return _same(value)
 

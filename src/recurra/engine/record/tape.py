@@ -212,6 +212,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func.namespace == "profiler":  # marks of a time line, which compute nothing
+            return func(*args, **kwargs)
         place = _place()
         self._check(func, args, place)
         read, named = _replaced((args, tuple(kwargs.items())), self._number)
@@ -241,6 +243,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
         """Refuse what cannot be recorded."""
         name = func.overloadpacket.__name__
+        if name.startswith(_ATTENTION):
+            raise Unrecordable(f"there is no instruction for {name} ({place}); {_SOFTMAX}")
         if torch.Tag.nondeterministic_seeded in func.tags:
             raise Unrecordable(f"{name} draws random numbers ({place}); {INSTEAD.get(name, _DRAW)}")
         if (
@@ -332,9 +336,17 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
     )
 
 
-_LOOK = "choose with torch.where, and compare with torch.arange(n) what is 1 at an index"
+_LOOK = (
+    "choose with torch.where, compare with torch.arange(n) what is 1 at an index, and keep a "
+    "number of the cell as a Python number"
+)
 _DRAW = "a cell draws them in noise()"
-_OTHER_PATH = "the step takes another path for another batch size"
+_ATTENTION = ("_scaled_dot_product", "_safe_softmax")
+_SOFTMAX = "write torch.softmax(q @ k.transpose(-2, -1) / k.shape[-1] ** 0.5, -1) @ v"
+_OTHER_PATH = (
+    "the step takes another path when it is called again: it looks at how many rows there are, or "
+    "keeps something between its calls"
+)
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
     [
