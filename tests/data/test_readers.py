@@ -182,8 +182,11 @@ def test_the_way_a_file_is_stored_is_named_and_reads_it(
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", r"this is a picture \(PNG\)"),
         (b"a.txt".ljust(257, b"\0") + b"ustar\x0000", "this is a tar archive"),
     ],
+    ids=["gzip", "bzip2", "xz", "zip", "PDF", "PNG", "tar"],
 )
-@pytest.mark.parametrize("read", [read_text, lambda file: list(read_lines(file))])
+@pytest.mark.parametrize(
+    "read", [read_text, lambda file: list(read_lines(file))], ids=["whole", "lines"]
+)
 def test_files_that_are_no_text_are_called_by_their_name(
     file: Path, packed: bytes, told: str, read: Callable[[Path], object]
 ) -> None:
