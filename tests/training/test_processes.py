@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from recurra import PaddedSequence, artifact
 from recurra.errors import ShapeError
 from recurra.sequences import Batch, Tokens
 from recurra.training import load_recipe, train_language_model
 from recurra.training.processes import Processes
+from recurra.training.processes import _leave as leave
 
 pytest.importorskip("accelerate")
 
@@ -182,3 +186,41 @@ def test_a_batch_knows_where_its_rows_are(name: str) -> None:
 def test_a_batch_whose_tensors_disagree_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"as many rows in every tensor, got \[5, 3\].*axis"):
         Batch(torch.zeros(4, 5), torch.zeros(5, 3)).part(lambda rows: slice(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("backend", "late", "expected"),
+    [
+        ("gloo", False, ["wait", "close", "collect"]),
+        ("gloo", True, ["wait", "close", "collect"]),
+        ("nccl", False, ["close", "collect"]),
+        (None, False, []),
+    ],
+)
+def test_processes_leave_together(
+    backend: str | None, late: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def wait(*, timeout: timedelta) -> None:
+        assert timeout == timedelta(seconds=10)
+        told.append("wait")
+        if late:
+            raise RuntimeError("one did not come")
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: backend is not None)
+    monkeypatch.setattr(dist, "get_backend", lambda: backend)
+    monkeypatch.setattr(dist, "monitored_barrier", wait)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: told.append("close"))
+    monkeypatch.setattr(gc, "collect", lambda: told.append("collect"))
+    leave()
+    assert told == expected
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("batch", [0, 1, 3, 7])
+def test_rows_are_shared_evenly(batch: int, world: int) -> None:
+    parts = [range(batch)[Processes(rank, world).rows(batch)] for rank in range(world)]
+    assert [row for part in parts for row in part] == list(range(batch))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert [Processes(rank, world).main for rank in range(world)] == [True] + [False] * (world - 1)
