@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,10 +17,10 @@ import torch
 import torch.distributed as dist
 
 from recurra import PaddedSequence, artifact
-from recurra.errors import ShapeError
+from recurra.errors import RunError, ShapeError
 from recurra.sequences import Batch, Tokens
 from recurra.training import load_recipe, train_language_model
-from recurra.training.processes import Processes
+from recurra.training.processes import Processes, processes
 from recurra.training.processes import _leave as leave
 
 pytest.importorskip("accelerate")
@@ -224,3 +226,34 @@ def test_rows_are_shared_evenly(batch: int, world: int) -> None:
     assert [row for part in parts for row in part] == list(range(batch))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert [Processes(rank, world).main for rank in range(world)] == [True] + [False] * (world - 1)
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize(("asked", "cpu"), [("true", True), ("0", False)])
+def test_who_opens_the_connections_closes_them(
+    before: bool, asked: str, cpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[Any] = []
+    told: dict[str, bool] = {}
+
+    def state(**how: bool) -> SimpleNamespace:
+        told.update(how)
+        return SimpleNamespace(num_processes=3, process_index=2, device="cpu")
+
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("ACCELERATE_USE_CPU", asked)
+    monkeypatch.setattr("accelerate.PartialState", state)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(dist, "is_initialized", lambda: before)
+    monkeypatch.setattr(atexit, "register", closed.append)
+    found = processes.__wrapped__()
+    assert (found.rank, found.world_size, found.device) == (2, 3, "cpu")
+    assert closed == ([] if before else [leave])
+    assert told == {"cpu": cpu}
+
+
+def test_processes_that_do_not_find_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setattr("accelerate.PartialState", lambda **_: SimpleNamespace(num_processes=1))
+    with pytest.raises(RunError, match="did not find each other"):
+        processes.__wrapped__()
