@@ -488,9 +488,10 @@ def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:
 
 def _tensor(values: Any, dtype: torch.dtype | None) -> Tensor:
     """Also from arrays that torch does not share: read-only ones, and those that run backward."""
+    tensor: Tensor = values
     if isinstance(values, np.ndarray):
-        values = torch.as_tensor(np.array(values, order="C"))
-    return values if dtype is None else values.to(dtype)
+        tensor = torch.as_tensor(np.array(values, order="C"))
+    return tensor if dtype is None else tensor.to(dtype)
 
 
 def _tells(row: Any, tensor: Tensor) -> bool:

@@ -70,8 +70,8 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
     inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {
-        name: Field(told, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
-        for place, (name, told, leaf) in enumerate(named)
+        name: Field(label, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
+        for place, (name, label, leaf) in enumerate(named)
     }
     own = [(n, v) for n, v in inputs.items() if n[0] == "shared"]
     tensors = lowered.shared.tensors(dict(lowered.shared.own))

@@ -166,19 +166,19 @@ def _is_computed(cell: Cell) -> bool:
             continue
         if part._forward_pre_hooks or part._forward_hooks:
             raise BackendError(
-                f"{_told(part, cell)} has forward hooks, which a run does not call. "
+                f"{_named(part, cell)} has forward hooks, which a run does not call. "
                 "torch.nn.utils.prune and the old weight_norm use them; "
                 "torch.nn.utils.parametrizations works."
             )
         if part._backward_pre_hooks or part._backward_hooks:
             raise BackendError(
-                f"{_told(part, cell)} has backward hooks, which a run does not call. Hook the "
+                f"{_named(part, cell)} has backward hooks, which a run does not call. Hook the "
                 "layer, or a tensor with register_hook."
             )
     return computed and any(map(parametrize.is_parametrized, cell.modules()))
 
 
-def _told(part: Cell, whole: Cell) -> str:
+def _named(part: Cell, whole: Cell) -> str:
     """A cell by its class, and by its name where it is a part of another one."""
     name = next(name for name, own in whole.named_modules() if own is part)
     return f"{type(part).__name__}{f' ({name})' if name else ''}"

@@ -88,7 +88,7 @@ class Code:
         section: str,
         places: Sequence[Strided],
         sizes: tuple[int, int, int],
-        lies: Sequence[tuple[int, ...]],
+        strides: Sequence[tuple[int, ...]],
     ) -> None:
         """Add a product of two matrices that each row has.
 
@@ -96,10 +96,10 @@ class Code:
             section: to which.
             places: of the result and of both.
             sizes: rows of the first, the depth, columns of the second.
-            lies: strides of the result and of both.
+            strides: strides of the result and of both.
         """
         m, k, n = sizes
-        out, a, b = lies
+        out, a, b = strides
         self.moves.append([m, k, n, 1, *out, *a, *b, 0, 0])
         to, *reads = map(operand, places)
         move = len(self.moves) - 1

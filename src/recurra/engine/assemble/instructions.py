@@ -22,7 +22,7 @@ class Writer:
     """Writes the instructions of values into a program's code.
 
     Args:
-        layout: where values lie.
+        layout: where values are stored.
         code: gets the instructions.
     """
 
@@ -175,27 +175,27 @@ class Writer:
         self._bring(value, target, out)
 
     def _matmul(self, value: Value) -> None:
-        """Matrices of each row, turned where lines lie better so; several at once one by one."""
+        """Matrices of each row, turned where that makes lines contiguous; batches one by one."""
         layout, (a, b) = self.layout, value.inputs
         *lead, m, n = value.shape
         k = a.shape[-1]
         places = [layout.allocate(value), layout.place(a), layout.place(b)]
         out = places[0]
-        lies = [place.strides[-2:] for place in places]
-        ways = [_straightness((m, k, n), *lies), _straightness((n, k, m), *_turned(lies))]
+        strides = [place.strides[-2:] for place in places]
+        ways = [_straightness((m, k, n), *strides), _straightness((n, k, m), *_turned(strides))]
         if not any(ways):
             places[1:] = [layout.side_by_side(a, places[1]), layout.side_by_side(b, places[2])]
             if out.strides != packed(value.shape):
                 places[0] = layout.aside(value)
-            lies, ways = [place.strides[-2:] for place in places], [1, 0]
+            strides, ways = [place.strides[-2:] for place in places], [1, 0]
         sizes = (m, k, n)
         if turns := ways[1] > ways[0]:
-            sizes, lies = (n, k, m), _turned(lies)
+            sizes, strides = (n, k, m), _turned(strides)
         for index in itertools.product(*map(range, lead)):
             matrices = [_matrix(place, index) for place in places]
             if turns:
                 matrices[1:] = reversed(matrices[1:])
-            self.code.batched(layout.now, matrices, sizes, lies)
+            self.code.batched(layout.now, matrices, sizes, strides)
         self._bring(value, places[0], out)
         self.flops += 2 * value.size * k
 
@@ -314,10 +314,10 @@ class Writer:
             self.code.copy(self.layout.now, value, target, out)
 
 
-Lie = tuple[int, ...]
+Pair = tuple[int, ...]
 
 
-def _straightness(sizes: tuple[int, int, int], out: Lie, a: Lie, b: Lie) -> int:
+def _straightness(sizes: tuple[int, int, int], out: Pair, a: Pair, b: Pair) -> int:
     """How well vectors go through a product: along lines of the result, along sums, not at all."""
     _, k, n = sizes
     if n > 1 and b[1] == out[1] == 1:
@@ -325,9 +325,9 @@ def _straightness(sizes: tuple[int, int, int], out: Lie, a: Lie, b: Lie) -> int:
     return int(k == 1 or a[1] == b[0] == 1)
 
 
-def _turned(lies: Sequence[Lie]) -> list[Lie]:
+def _turned(strides: Sequence[Pair]) -> list[Pair]:
     """Strides of the result, the first and the second: of the same product, all turned."""
-    out, a, b = (lie[::-1] for lie in lies)
+    out, a, b = (pair[::-1] for pair in strides)
     return [out, b, a]
 
 
