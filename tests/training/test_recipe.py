@@ -14,6 +14,7 @@ import pytest
 
 from recurra.cells import cell_names
 from recurra.errors import SettingError, nearest
+from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
 from recurra.training import DataSettings, Recipe, TrainingSettings, load_recipe, recipe_names
 from recurra.training.recipe import _known, without_effect
@@ -324,6 +325,13 @@ def test_the_bounds_of_a_number(place: str) -> None:
         beyond = bound + (1 if outside > 0 else -1) if whole else math.nextafter(bound, outside)
         with pytest.raises(pydantic.ValidationError, match=name):
             kind(**{**BESIDE.get(name, {}), name: beyond})
+
+
+def test_the_recipe_that_is_shipped_writes_the_defaults_out() -> None:
+    recipe = load_recipe("language-model")
+    assert recipe.data == DataSettings()
+    assert recipe.training == TrainingSettings()
+    assert recipe.model == LanguageModelSettings(dropout=0.1)
 
 
 def test_every_number_has_bounds() -> None:
