@@ -40,6 +40,7 @@ from recurra.training import (
     resume_language_model,
     train_language_model,
 )
+from recurra.training import corpus as corpus_module
 from recurra_runtime.vocabulary import END
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
@@ -533,3 +534,14 @@ def test_memory_does_not_grow_with_the_text(text: str, tmp_path: Path) -> None:
     extra, characters = map(int, told.split())
     assert characters == size
     assert 0 < extra < 40_000_000
+
+
+@pytest.mark.parametrize("long", [2999, 3000])
+def test_what_takes_long_is_told(
+    long: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "_LONG", long)
+    told: list[str] = []
+    prepare(["abc" * 1000], DataSettings(), tmp_path, told.append)
+    parts = [f"encoding what is for {name}" for name in ("training", "validation", "test")]
+    assert told == ([] if long == 3000 else ["3,000 characters; making the vocabulary", *parts])
