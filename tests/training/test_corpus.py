@@ -545,3 +545,11 @@ def test_what_takes_long_is_told(
     prepare(["abc" * 1000], DataSettings(), tmp_path, told.append)
     parts = [f"encoding what is for {name}" for name in ("training", "validation", "test")]
     assert told == ([] if long == 3000 else ["3,000 characters; making the vocabulary", *parts])
+
+
+def test_nul_bytes_are_read_where_symbols_are_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"some words\0and more\n" * 9)
+    source = open_source(tmp_path / "a.txt", DataSettings(vocabulary="bytes"))
+    assert "".join(document.text for document in source) == "some words\0and more\n" * 9
+    with pytest.raises(DataError, match=r"a\.txt"):
+        list(open_source(tmp_path / "a.txt", DataSettings()))
