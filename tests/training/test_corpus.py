@@ -41,7 +41,7 @@ from recurra.training import (
     train_language_model,
 )
 from recurra.training import corpus as corpus_module
-from recurra_runtime.vocabulary import END
+from recurra_runtime.vocabulary import END, UNKNOWN
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
 
@@ -553,3 +553,36 @@ def test_nul_bytes_are_read_where_symbols_are_bytes(tmp_path: Path) -> None:
     assert "".join(document.text for document in source) == "some words\0and more\n" * 9
     with pytest.raises(DataError, match=r"a\.txt"):
         list(open_source(tmp_path / "a.txt", DataSettings()))
+
+
+@pytest.mark.parametrize(
+    ("how", "pieces"),
+    [
+        ({}, True),
+        ({"split": "hash"}, False),
+        ({"distinct": True}, False),
+        ({"maximum_length": 9, "batches": "documents"}, False),
+    ],
+)
+def test_documents_are_whole_where_they_are_told_apart(
+    how: dict[str, Any], pieces: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("some words\n" * 200_000)
+    documents = list(open_source(tmp_path / "long.txt", DataSettings(**how)))
+    assert (len(documents) > 1) is pieces
+
+
+def test_seldom_words_are_unknown(tmp_path: Path) -> None:
+    texts = ["often often seldom often here here"] + ["often here"] * 20
+    how = {"vocabulary": "words", "minimum_count": 2, "split": "tail"}
+    words = prepare(texts, DataSettings(**how), tmp_path).vocabulary
+    assert UNKNOWN in words.encode("seldom")
+    assert UNKNOWN not in words.encode("often here")
+
+
+def test_blank_lines_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("some words\n\nmore words\n\n\n" * 40)
+    data = DataSettings(unit="line")
+    read = prepare(open_source(tmp_path / "lines.txt", data), data, tmp_path / "read")
+    assert read.blank == 120
+    assert prepare(["some words"] * 40, data, tmp_path / "given").blank == 0
