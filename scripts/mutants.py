@@ -205,9 +205,10 @@ class Runner:
         found = reach(mutant.lines) or reach(mutant.statement)
         if not found and not self.runs_at_import(mutant).isdisjoint(mutant.statement):
             found = reach(range(1, len(mutant.before)))  # of a class: whoever uses its file
-        if not found:  # its own tests may run it in a process that they start
-            found = [name for name, known in self.known.items() if name.split("::")[0] in own]
-            found = [name for name in found if self.known[name].passed]
+        if not found or mutant.lines[0] in self.runs_at_import(mutant):
+            # Its own tests may run it in a process that they start, or use what an import made.
+            mine = [name for name, known in self.known.items() if known.passed]
+            found = list({*found, *(name for name in mine if name.split("::")[0] in own)})
         found.sort(key=lambda n: (n.split("::")[0] not in own, self.known[n].seconds))
         total = list(itertools.accumulate(self.known[name].seconds for name in found))
         return [n for n, sum_ in zip(found, total, strict=True) if sum_ <= self.options.budget]

@@ -262,7 +262,8 @@ class StepCell(recurra.Cell):
         super().__init__(SIZE, SIZE)
         self.w = torch.nn.Parameter(torch.linspace(-0.9, 1.1, SIZE * SIZE).view(SIZE, SIZE))
         self.code = code
-        self.compiled = compile(code, "step", "eval")
+        # A function, not code to evaluate: a recording holds to what it can see.
+        self.formula = eval(compile(f"lambda x, h, w: {code}", "step", "eval"), NAMES)
 
     def initial_state(self, batch: int) -> recurra.HiddenState:
         """Zeros."""
@@ -272,7 +273,7 @@ class StepCell(recurra.Cell):
         self, x: Tensor, state: recurra.HiddenState, context: object = None, noise: object = None
     ) -> tuple[Tensor, recurra.HiddenState]:
         """What the code gives."""
-        h = eval(self.compiled, NAMES, {"x": x, "h": state.h, "w": self.w})
+        h = self.formula(x, state.h, self.w)
         return h, recurra.HiddenState(h)
 
 

@@ -257,15 +257,18 @@ def test_what_is_chosen_unless_told() -> None:
         {"hiden_size": 6},
         {"tied": 1},
         {"conditions": {"topic": 0}},
-        {"conditions": [["topic", 3, 4]]},
-        {"conditions": [["topic"]]},
-        {"conditions": ["to"]},
     ],
     ids=str,
 )
 def test_a_config_is_strict(wrong: dict[str, Any]) -> None:
     with pytest.raises(pydantic.ValidationError):
         LanguageModelConfig(**({"vocabulary_size": 9} | wrong))
+
+
+@pytest.mark.parametrize("wrong", [[["topic", 3, 4]], [["topic"]], ["to"], [["a", 3], "b"]])
+def test_conditions_of_a_file_are_pairs(wrong: Any) -> None:
+    with pytest.raises(pydantic.ValidationError, match="pairs of a name and how many values"):
+        LanguageModelConfig(vocabulary_size=9, conditions=wrong)
 
 
 def test_a_config_does_not_change_and_can_be_written_down() -> None:

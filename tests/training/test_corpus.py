@@ -40,7 +40,8 @@ from recurra.training import (
     resume_language_model,
     train_language_model,
 )
-from recurra_runtime.vocabulary import END
+from recurra.training import corpus as corpus_module
+from recurra_runtime.vocabulary import END, UNKNOWN
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
 
@@ -533,3 +534,55 @@ def test_memory_does_not_grow_with_the_text(text: str, tmp_path: Path) -> None:
     extra, characters = map(int, told.split())
     assert characters == size
     assert 0 < extra < 40_000_000
+
+
+@pytest.mark.parametrize("long", [2999, 3000])
+def test_what_takes_long_is_told(
+    long: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "_LONG", long)
+    told: list[str] = []
+    prepare(["abc" * 1000], DataSettings(), tmp_path, told.append)
+    parts = [f"encoding what is for {name}" for name in ("training", "validation", "test")]
+    assert told == ([] if long == 3000 else ["3,000 characters; making the vocabulary", *parts])
+
+
+def test_nul_bytes_are_read_where_symbols_are_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"some words\0and more\n" * 9)
+    source = open_source(tmp_path / "a.txt", DataSettings(vocabulary="bytes"))
+    assert "".join(document.text for document in source) == "some words\0and more\n" * 9
+    with pytest.raises(DataError, match=r"a\.txt"):
+        list(open_source(tmp_path / "a.txt", DataSettings()))
+
+
+@pytest.mark.parametrize(
+    ("how", "pieces"),
+    [
+        ({}, True),
+        ({"split": "hash"}, False),
+        ({"distinct": True}, False),
+        ({"maximum_length": 9, "batches": "documents"}, False),
+    ],
+)
+def test_documents_are_whole_where_they_are_told_apart(
+    how: dict[str, Any], pieces: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "long.txt").write_text("some words\n" * 200_000)
+    documents = list(open_source(tmp_path / "long.txt", DataSettings(**how)))
+    assert (len(documents) > 1) is pieces
+
+
+def test_seldom_words_are_unknown(tmp_path: Path) -> None:
+    texts = ["often often seldom often here here"] + ["often here"] * 20
+    how = {"vocabulary": "words", "minimum_count": 2, "split": "tail"}
+    words = prepare(texts, DataSettings(**how), tmp_path).vocabulary
+    assert UNKNOWN in words.encode("seldom")
+    assert UNKNOWN not in words.encode("often here")
+
+
+def test_blank_lines_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("some words\n\nmore words\n\n\n" * 40)
+    data = DataSettings(unit="line")
+    read = prepare(open_source(tmp_path / "lines.txt", data), data, tmp_path / "read")
+    assert read.blank == 120
+    assert prepare(["some words"] * 40, data, tmp_path / "given").blank == 0

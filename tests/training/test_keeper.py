@@ -131,6 +131,20 @@ def interrupt(*args: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(("step", "asked"), [(3, True), (5, False), (10, False)])
+def test_weights_that_are_no_numbers_are_not_kept(step: int, asked: bool) -> None:
+    """Neither at an interruption nor at an evaluation."""
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, math.nan)
+    training: Any = SimpleNamespace(
+        steps=10, step=step, model=model, settings=SimpleNamespace(evaluations=2)
+    )
+    nothing: Any = None
+    done: Any = SimpleNamespace(loss=1.0, step=step, steps=10)
+    with pytest.raises(RunError, match=f"no longer finite at step {step} of 10"):
+        Keeper(nothing, training, nothing, nothing)(done, asked)
+
+
 @pytest.mark.usefixtures("scores")
 def test_more_patience_trains_to_the_end(tmp_path: Path, text: str) -> None:
     said, run = stopped(tmp_path / "run", text, [], "training.early_stop=4")

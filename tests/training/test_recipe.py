@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from importlib import resources
@@ -13,6 +14,7 @@ import pytest
 
 from recurra.cells import cell_names
 from recurra.errors import SettingError, nearest
+from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
 from recurra.training import DataSettings, Recipe, TrainingSettings, load_recipe, recipe_names
 from recurra.training.recipe import _known, without_effect
@@ -259,6 +261,8 @@ def test_how_a_value_is_written(change: str, hint: str) -> None:
         ([], []),
         (["model.layers=1"], []),
         (["model.layers=1", "model.residual=true"], ["model.residual"]),
+        (["model.layers=2", "model.residual=true"], []),
+        (["model.layers=2", "model.dropout_between=0.1"], []),
         (["model.layers=1", "model.dropout_between=0.1"], ["model.dropout_between"]),
         (["model.layers=1", "model.dropout_between=0.0"], []),
         (["model.held=true"], []),
@@ -276,6 +280,68 @@ def test_how_a_value_is_written(change: str, hint: str) -> None:
 def test_settings_without_effect(changes: list[str], told: list[str]) -> None:
     found = without_effect(load_recipe("language-model", changes))
     assert [said.partition(" has no effect: ")[0] for said in found] == told
+
+
+# Of numbers: the least and the most, or what is just outside where that itself is refused.
+BOUNDS: dict[str, tuple[float | None, float | None]] = {
+    "data.vocabulary_size": (4, 10**8),
+    "data.minimum_count": (1, None),
+    "data.block": (1, None),
+    "data.maximum_length": (1, None),
+    "data.scored": (1, None),
+    "data.ngram_symbols": (1, None),
+    "training.symbols": (1, 10**15),
+    "training.epochs": (5e-324, 1e6),
+    "training.batch_size": (1, None),
+    "training.window": (1, None),
+    "training.accumulate": (1, None),
+    "training.learning_rate": (5e-324, None),
+    "training.warmup": (0.0, 1.0),
+    "training.weight_decay": (0.0, None),
+    "training.clip": (5e-324, None),
+    "training.clip_value": (5e-324, None),
+    "training.average": (0.0, math.nextafter(1, 0)),
+    "training.evaluations": (1, None),
+    "training.early_stop": (1, None),
+    "training.seed": (0, 2**63 - 1),
+}
+BESIDE = {
+    "minimum_count": {"vocabulary": "words"},
+    "block": {"split": "blocks"},
+    "maximum_length": {"batches": "documents"},
+}
+
+
+@pytest.mark.parametrize("place", BOUNDS)
+def test_the_bounds_of_a_number(place: str) -> None:
+    section, _, name = place.partition(".")
+    kind = {"data": DataSettings, "training": TrainingSettings}[section]
+    for bound, outside in zip(BOUNDS[place], (-math.inf, math.inf), strict=True):
+        if bound is None:
+            continue
+        made = kind(**{**BESIDE.get(name, {}), name: bound})
+        assert getattr(made, name) == bound
+        whole = isinstance(bound, int)
+        beyond = bound + (1 if outside > 0 else -1) if whole else math.nextafter(bound, outside)
+        with pytest.raises(pydantic.ValidationError, match=name):
+            kind(**{**BESIDE.get(name, {}), name: beyond})
+
+
+def test_the_recipe_that_is_shipped_writes_the_defaults_out() -> None:
+    recipe = load_recipe("language-model")
+    assert recipe.data == DataSettings()
+    assert recipe.training == TrainingSettings()
+    assert recipe.model == LanguageModelSettings(dropout=0.1)
+
+
+def test_every_number_has_bounds() -> None:
+    numbers = {
+        f"{section}.{name}"
+        for section, kind in (("data", DataSettings), ("training", TrainingSettings))
+        for name, field in kind.model_fields.items()
+        if any(hasattr(rule, end) for rule in field.metadata for end in ("ge", "gt", "le", "lt"))
+    }
+    assert numbers == set(BOUNDS)
 
 
 @pytest.mark.parametrize("unit", ["line", "paragraph"])

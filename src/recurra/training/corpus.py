@@ -45,6 +45,7 @@ Source = Documents | Sequence[str] | Sequence[Document]
 _BYTE_PAIRS = 8000
 _LONGEST = 100_000  # symbols between which gradients flow; a thousand times what text needs
 _CHUNK = 1 << 24
+_LONG = 10_000_000  # characters that take long enough to say what is going on
 _TEXT, _LETTER = "text", "first_letter"
 
 
@@ -205,7 +206,7 @@ def prepare(
         return (document for of, document in divided if of == name)
 
     characters = sum(lengths)
-    if characters > 10_000_000:
+    if characters > _LONG:
         report(f"{characters:,} characters; making the vocabulary")
     vocabulary = _vocabulary(lambda: part("training"), data)
     labels = _labels(part("training"), data.conditions) if data.conditions else {}
@@ -214,7 +215,7 @@ def prepare(
         names.remove("validation")
     parts: dict[PartName, CorpusPart] = {}
     for name in names:
-        if characters > 10_000_000:
+        if characters > _LONG:
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
     return Corpus(parts, vocabulary, labels, fingerprint, characters, blank)

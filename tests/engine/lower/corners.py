@@ -195,6 +195,7 @@ CASES: list[Case] = [
     Case("hardswish", F.hardswish, vague=True),
     Case("hardtanh", F.hardtanh, vague=True),
     Case("hardtanh", F.relu6, vague=True),
+    Case("hardtanh", torch.ops.aten.hardtanh, vague=True),
     Case("leaky_relu", F.leaky_relu),
     Case("leaky_relu", lambda x: F.leaky_relu(x, 0.0)),
     Case("elu", F.elu, vague=True),
@@ -304,6 +305,7 @@ CASES: list[Case] = [
     # ---- products
     Case("mm", lambda x: torch.mm(x, _like(x, WIDTH, 3)), ROWS, level="row"),
     Case("matmul", lambda x: torch.matmul(x, _like(x, WIDTH, 3)), ROWS, level="row"),
+    Case("matmul", lambda x: torch.matmul(_like(x, 4, 6), x.reshape(-1, 6, 3)), ROWS, level="row"),
     Case("linear", lambda x: F.linear(x, _like(x, 3, WIDTH)), ROWS, level="row"),
     Case("mv", lambda x: torch.mv(x, _like(x, WIDTH))[:, None], ROWS, level="row"),
     Case(
@@ -353,6 +355,7 @@ CASES: list[Case] = [
     Case("expand", lambda x: x[:, :1].expand(-1, 5), ROWS),
     Case("expand_as", lambda x: x[:, :1].expand_as(x), ROWS),
     Case("repeat", lambda x: x[:, :1].repeat(1, 5), ROWS),
+    Case("repeat", lambda x: x[:, :3] * _like(x, 3).repeat(len(x), 1), ROWS),
     Case("slice", lambda x: x[:, 2:9:3], ROWS),
     Case("narrow", lambda x: x.narrow(1, 2, 5), ROWS),
     Case("select", lambda x: _pair(x).select(2, 1), ROWS),

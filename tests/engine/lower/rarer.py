@@ -155,6 +155,7 @@ RARER: list[Case] = [
     Case("flip", _moved(lambda x: x.flip(1, 2)), ROWS),
     Case("roll", _moved(lambda x: x.roll((2, 1), (1, 2))), ROWS),
     Case("constant_pad_nd", lambda x: F.pad(x, (2, -1), value=0.5), ROWS),
+    Case("constant_pad_nd", lambda x: F.pad(x, (-1, 3), value=0.5), ROWS),
     Case("reflection_pad1d", _moved(lambda x: F.pad(x.mT, (2, 3), mode="reflect")), ROWS),
     Case("replication_pad1d", _moved(lambda x: F.pad(x.mT, (2, 3), mode="replicate")), ROWS),
     Case(

@@ -65,6 +65,29 @@ def test_an_index_that_changes_is_recorded_anew(change: str) -> None:
             torch.testing.assert_close(ours, theirs)
 
 
+class Turned(Picks):
+    """h = sums of x in the order of a table that is turned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.tensor([[2, 0, 1, 3], [1, 1, 0, 2], [3, 2, 1, 0]]))
+
+    def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+        scale = torch.tensor([1.0, 0.5, -2.0])
+        h = (x[:, self.order.t()] * scale).sum(2) + 0.5 * state.h
+        return h, recurra.HiddenState(h)
+
+
+@needs_native
+def test_an_index_may_be_turned() -> None:
+    cell = Turned()
+    assert recurra.explain(cell).choices[0].backend == "native"
+    for order in (cell.order.clone(), cell.order.flip(1)):
+        cell.order.copy_(order)
+        for ours, theirs in zip(results(cell, "native"), results(cell, "loop"), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
 @needs_native
 def test_what_is_bounded_without_gradients_keeps_its_gradient() -> None:
     for ours, theirs in zip(results(Clamped(), "native"), results(Clamped(), "loop"), strict=True):

@@ -31,6 +31,18 @@ class Sine(recurra.Cell):
         return h, recurra.HiddenState(h)
 
 
+class Crossed(Sine):
+    """Its features change places with its rows."""
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        _, new = super().step(x, state)
+        return new.h.repeat(1, 2).t().reshape(2, len(x), 3).sum(0), new
+
+
+def test_what_moves_features_across_the_batch_is_refused_for_that() -> None:
+    assert "moves features across the batch (" in str(explain(Crossed()).choices[0])
+
+
 @pytest.mark.parametrize("kind", [TypeError, ValueError, IndexError, AttributeError])
 def test_a_call_that_a_rule_cannot_take_is_refused_by_name_and_line(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
