@@ -193,18 +193,20 @@ def kept() -> dict[str, dict[str, Any]]:
 
 
 def told(cases: dict[str, dict[str, Any]]) -> str:
-    """All cases in a line; of several seeds the mean of the nats."""
+    """All cases in a line; the mean of the nats over the seeds that both first biases have."""
     parts = []
     for case in CASES:
-        perplexities = {}
-        for first in FIRST:
-            found = [run for name, run in cases.items() if name.startswith(f"{case} from {first} ")]
-            if found:
-                perplexities[first] = math.exp(statistics.mean(run["test"] for run in found))
-                ngram = math.exp(found[0]["5-gram"])
-        if len(perplexities) == len(FIRST):
-            one, other = (f"{perplexities[first]:.4g}" for first in FIRST)
-            parts.append(f"{case} {one} to {other} (5-gram {ngram:.4g})")
+        pairs = [
+            [cases.get(f"{case} from {first} {seed}") for first in FIRST]
+            for seed in range(CASES[case].seeds)
+        ]
+        done = [[run for run in pair if run is not None] for pair in pairs if None not in pair]
+        if done:
+            means = [
+                statistics.mean(run["test"] for run in runs) for runs in zip(*done, strict=True)
+            ]
+            one, other, ngram = (f"{math.exp(x):.4g}" for x in (*means, done[0][0]["5-gram"]))
+            parts.append(f"{case} {one} to {other} (5-gram {ngram})")
     return "; ".join(parts)
 
 
