@@ -100,7 +100,7 @@ def symbols_hint(given: Any) -> str:
         return ""
     return (
         " Whole numbers that stand for symbols become vectors first: recurra.TokenEmbedding, or "
-        "torch.nn.Embedding."
+        "torch.nn.Embedding; a cell that reads them gives some in example_input."
     )
 
 

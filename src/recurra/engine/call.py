@@ -224,8 +224,6 @@ def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
         hint = symbols_hint(leaf) if like.is_floating_point() else ""
         if not hint and leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
             hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
-        elif not leaf.is_floating_point() and like.is_floating_point():
-            hint = " A cell that reads whole numbers gives some in example_input."
         raise ShapeError(
             f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
             f"{hint}"
