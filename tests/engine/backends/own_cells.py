@@ -229,3 +229,41 @@ class Convolved(recurra.Cell):
         y = self.convolution(x + torch.tanh(state.h))
         more = y.flatten(1).mean(1).view(-1, *(1,) * len(self.shape))
         return y, HiddenState(0.5 * state.h + more + x)
+
+
+class Wide(recurra.Cell):
+    """Narrow values behind wide ones: their steps run some at a time, in memory used again."""
+
+    def __init__(self) -> None:
+        super().__init__(65, 33)
+        self.picked = nn.Parameter(torch.randn(4, 33) * 0.2)
+        self.fed_back = nn.Parameter(torch.randn(11 * 33, 33) * 0.05)
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        read = x[:, 37:58:2]
+        y = read[:, :, None] * state.h[:, None]
+        h = 0.5 * state.h + torch.tanh(read[:, [4, 2, 7, 1]] @ self.picked)
+        return y, recurra.HiddenState(h + 0.2 * torch.tanh(y.flatten(1) @ self.fed_back))
+
+
+class OfConstants(recurra.Cell):
+    """Products whose operands are the same for all rows and steps."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+        self.linear, self.table = nn.Linear(4, 4), nn.Embedding(3, 4)
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        none = torch.zeros(len(x), dtype=torch.int64)
+        ones = torch.ones(len(x), 4, dtype=x.dtype)
+        h = self.linear(torch.zeros_like(state.h)) + self.linear(ones)
+        h = h + torch.ones_like(x[:, :1]) @ self.table.weight[:1]
+        h = h + self.linear(self.table(none)) + self.linear(self.table.weight[1].expand(len(x), -1))
+        h = torch.tanh(x + h + 0.5 * state.h)
+        return h, recurra.HiddenState(h)

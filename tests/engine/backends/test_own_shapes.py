@@ -15,8 +15,10 @@ from engine.backends.own_cells import (
     FromTheEnd,
     Heads,
     Ids,
+    OfConstants,
     Shaped,
     Source,
+    Wide,
     Writing,
 )
 from torch import nn
@@ -46,6 +48,8 @@ CELLS = {
     "y of three axes": lambda: Shaped((1, 3, 2)),
     "y a number": lambda: Shaped(()),
     "pictures": ConvLSTM,
+    "narrow behind wide": Wide,
+    "of constants": OfConstants,
 }
 CALLS: dict[str, dict[str, Any]] = {
     "whole": {},

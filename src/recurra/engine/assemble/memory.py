@@ -91,22 +91,23 @@ class Memory:
             size: numbers, of one row.
             last: place in the phase behind which :meth:`release` frees it.
         """
-        wide = _wide(size)
-        holes = self._holes.setdefault((phase, wide), [])
+        # Of one size alone: the machine runs instructions in turn for a few steps at a time, so a
+        # place may be taken again only by what has its rows and steps at the same addresses.
+        holes = self._holes.setdefault((phase, size), [])
         if holes:
             start = holes.pop()
         else:
             start = self._tops.get(phase, 0)
-            self._tops[phase] = start + wide
-            self.sizes[WINDOW] = max(self.sizes[WINDOW], start + wide)
-        self._ends.setdefault((phase, last), []).append((wide, start))
+            self._tops[phase] = start + _wide(size)
+            self.sizes[WINDOW] = max(self.sizes[WINDOW], start + _wide(size))
+        self._ends.setdefault((phase, last), []).append((size, start))
         self.buffers.append([WINDOW, size, start, -1])
         return len(self.buffers) - 1
 
     def release(self, phase: str, at: int) -> None:
         """Free what was used there for the last time."""
-        for wide, start in self._ends.pop((phase, at), []):
-            self._holes.setdefault((phase, wide), []).append(start)
+        for size, start in self._ends.pop((phase, at), []):
+            self._holes.setdefault((phase, size), []).append(start)
 
     def constant(self, number: float) -> Strided:
         """Where a number lies; 0.0 and -0.0 are two."""

@@ -265,8 +265,13 @@ class Graph:
         shape = (lines, value.shape[1] // width)
         return self._make("fold", (value,), shape, value.span, width, first)
 
+    def _of_rows(self, value: Value) -> Value:
+        """A constant that rows are multiplied or looked up by: each row has it."""
+        return self.expand(value, value.shape, HELD) if value.span == SHARED else value
+
     def linear(self, x: Value, weight: Value) -> Value:
         """``x @ weight``: rows ``[..., k]`` times ``[k, n]``, which all rows share."""
+        x = self._of_rows(x)
         return self._make("linear", (x, weight), (*x.shape[:-1], weight.shape[1]), x.span)
 
     def lookup(self, index: Value, table: Value, flat: int = -1) -> Value:
@@ -274,6 +279,7 @@ class Graph:
 
         The row of the number ``flat`` gets no gradient.
         """
+        index = self._of_rows(index)
         shape = (*index.shape, table.shape[1])
         return self._make("lookup", (index, table), shape, index.span, flat)
 
@@ -283,6 +289,8 @@ class Graph:
 
     def matmul(self, a: Value, b: Value) -> Value:
         """``a @ b`` of matrices of each row: ``[..., m, k]`` times ``[..., k, n]``."""
+        if b.span == SHARED:
+            a = self._of_rows(a)
         shape = (*a.shape[:-1], b.shape[-1])
         return self._make("matmul", (a, b), shape, max(a.span, b.span))
 
