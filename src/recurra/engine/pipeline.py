@@ -292,9 +292,11 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         look.check(kept.reach)
         names = [name for name, _ in given]
         spans = [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
-        lowered = lowered_step(recording, step, example, spans)
-        if kept.key(cell, call) != before:
-            raise Unrecordable("the step changes what it reads, other than its state")
+        try:
+            lowered = lowered_step(recording, step, example, spans)
+        finally:  # whatever the numbers said
+            if kept.key(cell, call) != before:
+                raise Unrecordable("the step changes what it reads, other than its state")
     paths = {id(tensor): path for tensor, path in own_tensors(cell)}
     places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
 

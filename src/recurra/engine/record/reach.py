@@ -49,7 +49,10 @@ _CHANGING: dict[str, frozenset[str] | None] = {
     "datetime": frozenset({"now", "today", "utcnow"}),
     "sys": frozenset({"_getframe", "_current_frames", "getrefcount"}),
 }
-_PURE = frozenset({"fspath", "text_encoding"})
+# Making a class of named tuples asks who calls; compilers put random numbers back where they were.
+_PURE = frozenset(
+    {"_getframe", "getstate", "setstate", "_getframemodulename", "fspath", "text_encoding"}
+)
 # Functions of torch that give the numbers of a tensor to others.
 _TELLING = frozenset({"__array__", "__dlpack__", "__reduce_ex__"})
 # On their way anything is asked, and nothing of it is a number.
@@ -157,7 +160,12 @@ class Calls:
         code = frame.f_code
         known = self._kinds.get(id(code))
         if known is None:
-            known = self._kinds[id(code)] = _kind_of(code, frame.f_globals, self.mine)
+            known = _kind_of(code, frame.f_globals, self.mine)
+            above = frame.f_back
+            generated = known == "user" and code.co_filename.startswith("<")
+            if generated and above and self._kind(above) != "user":
+                known = "theirs"  # what torch's compiler wrote, not what the step did
+            self._kinds[id(code)] = known
             self._held.append(code)
             if known == "user" and not _is_import(frame):
                 self.codes.append(code)
@@ -165,7 +173,8 @@ class Calls:
 
     def _asked(self, frame: FrameType | None, what: str) -> None:
         """Something that changes was asked; is it the step that did?"""
-        while frame is not None and self._kind(frame) == "python":
+        # Of other packages what they ask is not looked at, unless the step had it asked directly.
+        while frame is not None and self._kind(frame) in ("python", "installed"):
             if str(frame.f_globals.get("__name__")).split(".")[0] in _ASIDE:
                 return
             frame = frame.f_back
