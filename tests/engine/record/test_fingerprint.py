@@ -71,8 +71,36 @@ class Case(NamedTuple):
     members: str = ""
 
 
+# A step that tells equal values by their types.
+TOLD = "{{int: 1.0, bool: 3.0, float: 5.0}}[type({})]"
 HELD = {
     "a variable of another module": Case("config.rate", "config.rate = 3.0"),
+    "a flag of the cell that becomes True": Case(
+        TOLD.format("self.flag"), "cell.flag = True", start="self.flag = 1"
+    ),
+    "a whole number that becomes a float": Case(
+        TOLD.format("self.flag"), "cell.flag = 2.0", start="self.flag = 2"
+    ),
+    "a float that becomes whole": Case(
+        TOLD.format("self.flag"), "cell.flag = 1", start="self.flag = 1.0"
+    ),
+    "a type in a module": Case(TOLD.format("config.rate"), "config.rate = 1", "config.rate = True"),
+    "a type in a class": Case(TOLD.format("Own.flag"), "Own.flag = True", members="flag = 1"),
+    "a type in a list": Case(
+        TOLD.format("self.flags[0]"), "cell.flags[0] = True", start="self.flags = [1]"
+    ),
+    "a type in a tuple": Case(
+        TOLD.format("self.flags[0]"), "cell.flags = (1.0,)", start="self.flags = (1,)"
+    ),
+    "the type of a key": Case(
+        TOLD.format("next(iter(self.flags))"), "cell.flags = {True: 0}", start="self.flags = {1: 0}"
+    ),
+    "the type in a set": Case(
+        TOLD.format("next(iter(self.flags))"), "cell.flags = {1.0}", start="self.flags = {1}"
+    ),
+    "the type of a default": Case(
+        TOLD.format("f()"), "f.__defaults__ = (True,)", "def f(given=1): return given"
+    ),
     "a module under another name": Case("(lambda m: m.rate)(config)", "config.rate = 3.0"),
     "a module in a module": Case("config.sub.rate", "config.sub.rate = 3.0"),
     "a list in a module": Case("config.table['rate']", "config.table['rate'] = 3.0"),
@@ -310,7 +338,7 @@ REFUSED = {
             "self.inner()",
             "",
             members="count = 0\ndef inner(self):\n    self.count += 1\n"
-            "    return 1.0 if self.count < 20 else 2.0",
+            "    return 1.0 if self.count < 100 else 2.0",
         ),
         "changes what it reads",
     ),
@@ -319,7 +347,7 @@ REFUSED = {
             "f()",
             "",
             "COUNT = 0\ndef f():\n    global COUNT\n    COUNT += 1\n"
-            "    return 1.0 if COUNT < 20 else 2.0",
+            "    return 1.0 if COUNT < 100 else 2.0",
         ),
         "changes what it reads",
     ),

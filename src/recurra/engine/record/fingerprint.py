@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import datetime
 import decimal
-import math
 import re
 import sys
 import types
@@ -118,6 +117,14 @@ def _same(thing: Any) -> Hashable:
     return MethodType(_itself, thing)
 
 
+def _plain(value: Any) -> Hashable:
+    """A number, a text or None: 1, 1.0 and True are equal, but a step may tell them apart."""
+    kind = type(value)
+    if kind is float:  # -0.0 equals 0.0, and NaN nothing
+        return kind, value if value and value == value else str(value)
+    return (kind, value) if kind is bool else value  # type: ignore[no-any-return]
+
+
 @lru_cache(maxsize=1024)
 def _users_classes(kind: type) -> tuple[type, ...]:
     """Classes that a user wrote: those of Python, torch, NumPy and Recurra stay as they are."""
@@ -186,8 +193,11 @@ class _Walk:
         for name, value in module.__dict__.items():
             if name not in TORCHS:
                 add(name)
-                if type(value) in PLAIN:
-                    add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                its = type(value)
+                if its is int or its is str or value is None:
+                    add(value)
+                elif its in PLAIN:
+                    add(_plain(value))
                 else:
                     self.name = name
                     add(self.whole(value))
@@ -211,7 +221,7 @@ class _Walk:
                 elif not name.startswith(("__", "_abc_")):
                     add(name)
                     if type(value) in PLAIN:
-                        add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                        add(_plain(value))
                     else:
                         self.name = name
                         add(self.whole(value, reached=False))
@@ -234,7 +244,7 @@ class _Walk:
             self.look.codes.update(map(id, inner(code)))
         for name, value in self.outside(function, reads.outside, reads.imports):
             if type(value) in PLAIN:
-                found.append(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                found.append(_plain(value))
             else:
                 self.name = name
                 found.append(self.whole(value, reached=False))
@@ -290,9 +300,7 @@ class _Walk:
         """
         kind = type(value)
         if kind in PLAIN:
-            if kind is float and math.isnan(value):
-                return "NaN"
-            return value if value or value is None else (str(value),)  # -0.0 equals 0.0
+            return _plain(value)
         if isinstance(value, Tensor):
             return self.tensor(value, reached=reached)
         if kind is FunctionType:
