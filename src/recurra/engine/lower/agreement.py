@@ -137,7 +137,7 @@ def check_rows(step: Any, example: Any) -> None:
             for got, leaf in zip(found, expected, strict=True):
                 like = leaf[rows]
                 bound = 1e-4 if leaf.dtype is torch.float32 else 1e-10
-                if got.shape != like.shape or not _near(got, like, bound):
+                if got.shape != like.shape or not _near(got.double(), like.double(), bound):
                     raise Unrecordable(
                         f"the step gives a row other numbers among {count} rows than among "
                         f"{len(leaf)}: it hangs on how many there are"
