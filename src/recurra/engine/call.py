@@ -282,7 +282,7 @@ def _check_type(
 
 
 def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
-    """The cell's; without any weights its floats take their type from the inputs, all their place."""
+    """The cell's; without any weights it takes its place, and floats their type, from the inputs."""
     initial = cell.initial_state(batch)
     if weight is not None:
         return initial

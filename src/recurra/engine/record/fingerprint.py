@@ -197,7 +197,7 @@ class _Walk:
                 if its is int or its is str or value is None:
                     add(value)
                 elif its in PLAIN:
-                    add(_plain(value))
+                    add((its, value or str(value)))  # as _plain
                 else:
                     self.name = name
                     add(self.whole(value))
@@ -370,6 +370,8 @@ class _Walk:
                 (name, None)
                 if tensor is None
                 else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
+                if not tensor.__dict__
+                else (name, self.tensor(tensor))
                 for part in (module.modules() if module._modules else (module,))
                 for kind in (part._parameters, part._buffers)
                 for name, tensor in kind.items()
