@@ -282,7 +282,7 @@ def _check_type(
 
 
 def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
-    """The cell's; without any weights it takes its place, and floats their type, from the inputs."""
+    """The cell's; without any weights its place, and its floats' type, are those of the inputs."""
     initial = cell.initial_state(batch)
     if weight is not None:
         return initial

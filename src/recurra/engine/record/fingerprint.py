@@ -122,7 +122,7 @@ def _plain(value: Any) -> Hashable:
     kind = type(value)
     if kind is float:  # -0.0 equals 0.0, and NaN nothing
         return kind, value if value and value == value else str(value)
-    return (kind, value) if kind is bool else value  # type: ignore[no-any-return]
+    return (kind, value) if kind is bool else value
 
 
 @lru_cache(maxsize=1024)
