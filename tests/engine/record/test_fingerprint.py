@@ -231,6 +231,27 @@ HELD = {
         "class Settings(dict): rate = 1.0",
         "self.config = Settings()",
     ),
+    "an attribute of a class's class": Case(
+        "Settings.rate",
+        "Meta.rate = 3.0",
+        "class Meta(type): rate = 1.0\nclass Settings(metaclass=Meta): pass",
+    ),
+    "a class's class": Case(
+        "Settings.rate",
+        "Settings.__class__ = Other",
+        "class Meta(type): rate = 1.0\nclass Other(type): rate = 3.0\n"
+        "class Settings(metaclass=Meta): pass",
+    ),
+    "other bases": Case(
+        "Settings().rate",
+        "Settings.__bases__ = (Other,)",
+        "class Base: rate = 1.0\nclass Other: rate = 3.0\nclass Settings(Base): pass",
+    ),
+    "a variable of other bases": Case(
+        "Settings().rate",
+        "Settings.__bases__ = (Other,); numbers(cell); Other.rate = 3.0",
+        "class Base: rate = 1.0\nclass Other: rate = 2.0\nclass Settings(Base): pass",
+    ),
     "deep lists": Case("DEEP[0][0][0]['a']", "DEEP[0][0][0]['a'] = 3.0", "DEEP = [[[{'a': 1.0}]]]"),
     "a dict behind a view": Case(
         "self.config['rate']",
@@ -333,6 +354,25 @@ REFUSED = {
         Case("next(self.numbers)", "", start="self.numbers = iter([1.0] * 1000)"),
         "numbers",
     ),
+    "results that are kept": (
+        Case(
+            "kept()",
+            "config.rate = 3.0; kept.cache_clear()",
+            "@functools.lru_cache\ndef kept(): return config.rate\nkept()",
+        ),
+        "kept, whose results functools.lru_cache keeps",
+    ),
+    **{
+        f"a weight's {asked}": (
+            Case(
+                f"1.0 + self.weight.{asked}",
+                "cell.weight = torch.ones(4, 3).add_(1)[1:].t()",
+                start="self.weight = torch.ones(3, 3)",
+            ),
+            asked.partition("(")[0],
+        )
+        for asked in ("stride(0)", "is_contiguous()", "storage_offset()", "_version")
+    },
     "what it counts": (
         Case(
             "self.inner()",
@@ -409,6 +449,7 @@ def made(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     source = source.replace("{members}", textwrap.indent(members, "    "))
     exec(compile(source, "its_cell.py", "exec"), vars(module))
     vars(module)["self"] = vars(module)["cell"]
+    vars(module)["numbers"] = numbers
     return vars(module)
 
 

@@ -44,6 +44,7 @@ _WRAPPERS: dict[Any, str] = {
     classmethod: "__func__",
     staticmethod: "__func__",
 }
+_CACHED = type(lru_cache(len))
 # What cannot change, though it does not say what it holds.
 _FIXED: tuple[Any, ...] = (
     *(complex, bytes, range, slice, type(...), type(NotImplemented)),
@@ -128,9 +129,13 @@ def _plain(value: Any) -> Hashable:
 @lru_cache(maxsize=1024)
 def _users_classes(kind: type) -> tuple[type, ...]:
     """Classes that a user wrote: those of Python, torch, NumPy and Recurra stay as they are."""
-    return tuple(
-        base for base in kind.__mro__ if not is_theirs(base.__module__) and not _is_pythons(base)
-    )
+    return _users(kind.__mro__)
+
+
+@lru_cache(maxsize=1024)
+def _users(kinds: tuple[type, ...]) -> tuple[type, ...]:
+    """The same, of an order that may change."""
+    return tuple(base for base in kinds if not is_theirs(base.__module__) and not _is_pythons(base))
 
 
 @lru_cache(maxsize=1024)
@@ -211,9 +216,11 @@ class _Walk:
         if id(kind) in self.seen:
             return None
         self.seen[id(kind)] = len(self.seen)
-        found: list[Any] = []
+        found: list[Any] = [kind.__mro__, meta := type(kind)]
         add = found.append
-        for base in _users_classes(kind):
+        if meta is not type and _users_classes(meta):
+            add(self.members(meta))
+        for base in _users(kind.__mro__):
             for name, value in vars(base).items():
                 if type(value) is FunctionType:
                     add(name)
@@ -317,6 +324,8 @@ class _Walk:
             return kind, frozenset(self.whole(part, depth + 1, reached=False) for part in value)
         if kind in _WRAPPERS:
             return kind, self.whole(getattr(value, _WRAPPERS[kind]), depth, reached=False)
+        if kind is _CACHED and not is_theirs(value.__module__):
+            self.doubt("whose results functools.lru_cache keeps, and may forget")
         parts = parts_of(value)
         if parts is None:
             return self.opaque(value, depth)
