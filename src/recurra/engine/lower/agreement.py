@@ -133,14 +133,16 @@ def check_rows(step: Any, example: Any) -> None:
             try:
                 found = states.leaves(step(*some))
             except (RuntimeError, ValueError, TypeError, IndexError) as problem:
-                raise Unrecordable(f"the step fails on {count} rows: {problem}") from problem
+                raise Unrecordable(
+                    f"the step fails on {count} rows: {problem}; write it for any number of them"
+                ) from problem
             for got, leaf in zip(found, expected, strict=True):
                 like = leaf[rows]
                 bound = 1e-4 if leaf.dtype is torch.float32 else 1e-10
                 if got.shape != like.shape or not _near(got.double(), like.double(), bound):
                     raise Unrecordable(
                         f"the step gives a row other numbers among {count} rows than among "
-                        f"{len(leaf)}: it hangs on how many there are"
+                        f"{len(leaf)}: it hangs on how many there are; write it for a row alone"
                     )
 
 

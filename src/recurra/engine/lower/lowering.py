@@ -70,7 +70,8 @@ class Shared:
                 except RuntimeError as problem:
                     raise Unrecordable(
                         f"{call.name} cannot be called again as it was recorded ({call.place}), "
-                        f"since a tensor of the cell has changed how it lies in memory: {problem}"
+                        f"as a tensor of the cell now lies otherwise in memory: {problem}; make it "
+                        "contiguous"
                     ) from problem
             several = result if isinstance(result, tuple | list) else (result,)
             tensors = [each for each in several if isinstance(each, Tensor)]
