@@ -369,3 +369,55 @@ def test_a_name_for_what_all_rows_share_costs_nothing() -> None:
             return super().step(x, state)
 
     assert explain(Named(3, 4)).choices[0].backend == "native"
+
+
+class Flat(recurra.Cell):
+    """Reads its weight as it lies in memory, and what else the weight has."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 6)
+        self.weight = nn.Parameter(torch.randn(6, 6))
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+        weight = self.weight.flatten()[:36].reshape(6, 6)
+        h = torch.tanh(x @ weight + state.h)
+        return h, recurra.HiddenState(h)
+
+
+def test_a_weight_that_lies_otherwise_is_stepped() -> None:
+    cell, x = Flat(), torch.randn(4, 2, 6)
+    torch.testing.assert_close(*both(cell, x))
+    cell.weight = nn.Parameter(torch.randn(6, 6).t())
+    choice = explain(cell, x).choices[0]
+    assert choice.backend == "loop"
+    assert "lies otherwise in memory" in choice.reason
+    assert torch.equal(recurra.run(cell, x).outputs, recurra.run(cell, x, backend="loop").outputs)
+
+
+@pytest.mark.parametrize("kind", ["parameter", "buffer", "of a part"])
+def test_attributes_of_a_weight_are_read(kind: str) -> None:
+    class Rated(Flat):
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            y, new = super().step(x * self.rated.rate, state)
+            return y, new
+
+    cell, x = Rated(), torch.randn(4, 2, 6)
+    if kind == "buffer":
+        cell.register_buffer("rated", torch.ones(()))
+    elif kind == "parameter":
+        cell.rated = cell.weight
+    else:
+        cell.part = nn.Linear(6, 6)
+        Rated.rated = property(lambda self: self.part.weight)  # type: ignore[attr-defined]
+    grads = []
+    for rate in (0.5, 2.0):
+        cell.rated.rate = rate
+        for backend in ("native", "loop"):
+            run = recurra.run(cell, x, backend=backend)  # type: ignore[arg-type]
+            grads.append(torch.autograd.grad(run.outputs.sum(), cell.weight)[0])
+        torch.testing.assert_close(*grads[-2:])
+    assert explain(cell, x).choices[0].backend == "native"
+    assert not torch.equal(grads[0], grads[2])

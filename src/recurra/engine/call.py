@@ -282,12 +282,16 @@ def _check_type(
 
 
 def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
-    """The cell's; without any weights it takes its type and place from the inputs."""
+    """The cell's; without any weights its place, and its floats' type, are those of the inputs."""
     initial = cell.initial_state(batch)
     if weight is not None:
         return initial
     like = next((leaf for leaf in leaves(inputs) if leaf.is_floating_point()), None)
-    return initial if like is None else map_tree(lambda leaf: leaf.to(like), initial)
+    if like is None:
+        return initial
+    return map_tree(
+        lambda leaf: leaf.to(like if leaf.is_floating_point() else like.device), initial
+    )
 
 
 def _check_resets(

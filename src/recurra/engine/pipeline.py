@@ -305,7 +305,9 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         own = {number: path.of(quiet) for number, path in places.items() if path is not None}
         try:
             check_gradients(partial(step_of, quiet), example, lowered, own)
-        except (RuntimeError, TypeError, ValueError) as problem:
+        except Unrecordable:
+            raise
+        except Exception as problem:  # of the step, which runs on tensors of another kind
             raise Unrecordable(
                 f"its gradient cannot be compared with that of the step: {problem}"
             ) from problem
@@ -326,6 +328,8 @@ def _quiet(cell: Cell) -> Cell:
     """The same cell over tensors that no hook of anybody watches."""
     if own_parts(cell) is not None or any(map(parametrize.is_parametrized, cell.modules())):
         return cell  # a twin would go on with its own, or stand apart from what was recorded
-    own = cell.named_parameters(remove_duplicate=False)
-    tensors = {name: p.detach().requires_grad_(p.requires_grad) for name, p in own}
+    tensors = {}
+    for name, own in cell.named_parameters(remove_duplicate=False):
+        tensors[name] = own.detach().requires_grad_(own.requires_grad)
+        vars(tensors[name]).update(vars(own))  # attributes, which the step may read
     return cast(Cell, twin(cell, tensors))

@@ -12,6 +12,7 @@ from engine.backends.own_cells import (
     Clock,
     ConvLSTM,
     Convolved,
+    Counted,
     FromTheEnd,
     Heads,
     Ids,
@@ -199,8 +200,39 @@ def test_counts_that_floats_cannot_tell_apart_are_the_loops():
     run, wanted = (recurra.run(cell, x, backend=b) for b in ("native", "loop"))
     assert torch.equal(run.state.t, wanted.state.t)
     assert int(run.state.t[0]) > 1 << 24
-    assert "above 16,777,216" in str(recurra.explain(cell, x, state=run.state))
+    assert "of 16,777,216 or above" in str(recurra.explain(cell, x, state=run.state))
     recurra.run(cell, x[:2], run.state)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1 << 24), (torch.float64, 1 << 53)])
+@pytest.mark.parametrize("below", [3, 1, 0])
+def test_a_count_does_not_stick_at_the_bound(dtype, bound, below):
+    class Counts(recurra.Cell):
+        def initial_state(self, batch):
+            return Counted(self.zeros(batch), torch.zeros(batch, 1).long(), torch.zeros(batch, 1))
+
+        def step(self, x, state, context=None, noise=None):
+            h = torch.tanh(x + state.h)
+            return h, Counted(h, state.t + self.by, state.seen)
+
+    cell = Counts(3, 3).to(dtype)
+    x = torch.randn(9, 2, 3, dtype=dtype)
+    for by in (1, -1):
+        cell.by = by
+        begin = cell.initial_state(2)
+        begin = begin._replace(t=torch.full((2, 1), by * (bound - below)), seen=x[0, :, :1])
+        run = recurra.run(cell, x, begin, backend="native" if below else None)
+        assert run.state.t.tolist() == [[by * (bound - below + 9)]] * 2
+
+
+def test_a_count_that_is_only_given_out_is_exact_too():
+    class Tells(Clock):
+        def step(self, x, state, context=None, noise=None):
+            return state.t.expand(-1, 6) * ((1 << 24) + 1), super().step(x, state)[1]
+
+    cell = made(Tells, torch.float32)
+    y = recurra.run(cell, torch.randn(4, 2, 3), backend="native").outputs
+    assert y[:, 0, 0].tolist() == [t * ((1 << 24) + 1) for t in range(4)]
 
 
 class Divided(Clock):
@@ -220,8 +252,8 @@ class Divided(Clock):
 
 
 def test_whole_numbers_are_divided_as_torch_does():
-    near = torch.tensor([0, 1, 6, 7, 8, 4094, 4095, 12285, 12286, (1 << 24) - 1, 1 << 24])
-    x = torch.cat([near, -near, torch.randint(-(1 << 24), 1 << 24, (500,))]).view(-1, 1, 1)
+    near = torch.tensor([0, 1, 6, 7, 8, 4094, 4095, 12285, 12286, (1 << 24) - 2, (1 << 24) - 1])
+    x = torch.cat([near, -near, torch.randint(1 - (1 << 24), 1 << 24, (500,))]).view(-1, 1, 1)
     ours, loop = (recurra.run(Divided(), x, backend=b).outputs for b in ("native", "loop"))
     assert ours.dtype is torch.int64
     assert torch.equal(ours, loop)

@@ -252,6 +252,9 @@ CASES: list[Case] = [
         truth=lambda a, b: torch.addcdiv(a, a, b, value=2),
     ),
     Case("clamp", lambda a, b: a.clamp(b, b + 1), TWO),
+    Case("clamp", lambda a, b: a.clamp(b, -b), TWO),
+    Case("clamp", lambda a, b: b.clamp(a, b / 2), TWO),
+    Case("clamp", lambda a, b: torch.clamp(a / 2, a, b), TWO),
     Case("clamp_min", lambda a, b: a.clamp(min=b), TWO),
     *(
         Case(name, getattr(torch, name), TWO, flat=True)

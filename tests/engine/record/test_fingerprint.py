@@ -71,8 +71,36 @@ class Case(NamedTuple):
     members: str = ""
 
 
+# A step that tells equal values by their types.
+TOLD = "{{int: 1.0, bool: 3.0, float: 5.0}}[type({})]"
 HELD = {
     "a variable of another module": Case("config.rate", "config.rate = 3.0"),
+    "a flag of the cell that becomes True": Case(
+        TOLD.format("self.flag"), "cell.flag = True", start="self.flag = 1"
+    ),
+    "a whole number that becomes a float": Case(
+        TOLD.format("self.flag"), "cell.flag = 2.0", start="self.flag = 2"
+    ),
+    "a float that becomes whole": Case(
+        TOLD.format("self.flag"), "cell.flag = 1", start="self.flag = 1.0"
+    ),
+    "a type in a module": Case(TOLD.format("config.rate"), "config.rate = 1", "config.rate = True"),
+    "a type in a class": Case(TOLD.format("Own.flag"), "Own.flag = True", members="flag = 1"),
+    "a type in a list": Case(
+        TOLD.format("self.flags[0]"), "cell.flags[0] = True", start="self.flags = [1]"
+    ),
+    "a type in a tuple": Case(
+        TOLD.format("self.flags[0]"), "cell.flags = (1.0,)", start="self.flags = (1,)"
+    ),
+    "the type of a key": Case(
+        TOLD.format("next(iter(self.flags))"), "cell.flags = {True: 0}", start="self.flags = {1: 0}"
+    ),
+    "the type in a set": Case(
+        TOLD.format("next(iter(self.flags))"), "cell.flags = {1.0}", start="self.flags = {1}"
+    ),
+    "the type of a default": Case(
+        TOLD.format("f()"), "f.__defaults__ = (True,)", "def f(given=1): return given"
+    ),
     "a module under another name": Case("(lambda m: m.rate)(config)", "config.rate = 3.0"),
     "a module in a module": Case("config.sub.rate", "config.sub.rate = 3.0"),
     "a list in a module": Case("config.table['rate']", "config.table['rate'] = 3.0"),
@@ -203,6 +231,27 @@ HELD = {
         "class Settings(dict): rate = 1.0",
         "self.config = Settings()",
     ),
+    "an attribute of a class's class": Case(
+        "Settings.rate",
+        "Meta.rate = 3.0",
+        "class Meta(type): rate = 1.0\nclass Settings(metaclass=Meta): pass",
+    ),
+    "a class's class": Case(
+        "Settings.rate",
+        "Settings.__class__ = Other",
+        "class Meta(type): rate = 1.0\nclass Other(type): rate = 3.0\n"
+        "class Settings(metaclass=Meta): pass",
+    ),
+    "other bases": Case(
+        "Settings().rate",
+        "Settings.__bases__ = (Other,)",
+        "class Base: rate = 1.0\nclass Other: rate = 3.0\nclass Settings(Base): pass",
+    ),
+    "a variable of other bases": Case(
+        "Settings().rate",
+        "Settings.__bases__ = (Other,); numbers(cell); Other.rate = 3.0",
+        "class Base: rate = 1.0\nclass Other: rate = 2.0\nclass Settings(Base): pass",
+    ),
     "deep lists": Case("DEEP[0][0][0]['a']", "DEEP[0][0][0]['a'] = 3.0", "DEEP = [[[{'a': 1.0}]]]"),
     "a dict behind a view": Case(
         "self.config['rate']",
@@ -305,12 +354,31 @@ REFUSED = {
         Case("next(self.numbers)", "", start="self.numbers = iter([1.0] * 1000)"),
         "numbers",
     ),
+    "results that are kept": (
+        Case(
+            "kept()",
+            "config.rate = 3.0; kept.cache_clear()",
+            "@functools.lru_cache\ndef kept(): return config.rate\nkept()",
+        ),
+        "kept, whose results functools.lru_cache keeps",
+    ),
+    **{
+        f"a weight's {asked}": (
+            Case(
+                f"1.0 + self.weight.{asked}",
+                "cell.weight = torch.ones(4, 3).add_(1)[1:].t()",
+                start="self.weight = torch.ones(3, 3)",
+            ),
+            asked.partition("(")[0],
+        )
+        for asked in ("stride(0)", "is_contiguous()", "storage_offset()", "_version")
+    },
     "what it counts": (
         Case(
             "self.inner()",
             "",
             members="count = 0\ndef inner(self):\n    self.count += 1\n"
-            "    return 1.0 if self.count < 20 else 2.0",
+            "    return 1.0 if self.count < 100 else 2.0",
         ),
         "changes what it reads",
     ),
@@ -319,7 +387,7 @@ REFUSED = {
             "f()",
             "",
             "COUNT = 0\ndef f():\n    global COUNT\n    COUNT += 1\n"
-            "    return 1.0 if COUNT < 20 else 2.0",
+            "    return 1.0 if COUNT < 100 else 2.0",
         ),
         "changes what it reads",
     ),
@@ -381,6 +449,7 @@ def made(case: Case, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     source = source.replace("{members}", textwrap.indent(members, "    "))
     exec(compile(source, "its_cell.py", "exec"), vars(module))
     vars(module)["self"] = vars(module)["cell"]
+    vars(module)["numbers"] = numbers
     return vars(module)
 
 

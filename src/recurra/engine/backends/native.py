@@ -30,7 +30,7 @@ _WHOLE = (torch.bool, torch.int16, torch.int8, torch.uint8, *_WIDE)
 # Multiplications and points of a step's convolutions, measured with ConvLSTMs of 4 to 64 channels
 # on pictures of 8 to 32 by as many points.
 _CONVOLVED = (8_000_000, 2_048)
-# The largest whole number below which none is left out.
+# The largest whole number below which none is left out. A count that is there may have stuck.
 _EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
 
@@ -124,8 +124,8 @@ def _too_large(given: list[tuple[Slot, Tensor]], dtype: torch.dtype) -> str | No
     for (name, _), leaf in given:
         if leaf.dtype in _WIDE and not _exact(leaf, dtype):
             return (
-                f"{name} has whole numbers above {_EXACT[dtype]:,}, which {dtype_name(dtype)} "
-                "cannot tell apart"
+                f"{name} has whole numbers of {_EXACT[dtype]:,} or above, which "
+                f"{dtype_name(dtype)} cannot tell apart"
             )
     return None
 
@@ -144,7 +144,7 @@ def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
     if not leaf.numel():
         return True
     low, high = leaf.aminmax()
-    return -_EXACT[dtype] <= int(low) and int(high) <= _EXACT[dtype]
+    return -_EXACT[dtype] < int(low) and int(high) < _EXACT[dtype]
 
 
 def _run(cell: Cell, call: Call | None, compiled: Compiled) -> Result:
@@ -190,7 +190,8 @@ def _through(call: Call, compiled: Compiled) -> Result | None:
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
-    if any(kind in _WIDE and not _exact(b, dtype) for b, kind in zip(ends, kinds[1:], strict=True)):
+    left = zip((y, *ends, *every), (*kinds, *kinds[1:]), strict=False)
+    if any(kind in _WIDE and not _exact(leaf, dtype) for leaf, kind in left):
         return None
     y = y.to(kinds[0])
     ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]

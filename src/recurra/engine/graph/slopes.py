@@ -52,9 +52,8 @@ def _asin(graph: Graph, x: Value, y: Value) -> Value:
 def _atan2(graph: Graph, value: Value, g: Value, place: int) -> Value:
     a, b = value.inputs
     far = graph.apply("add", _square(graph, a), _square(graph, b))
-    # At no angle, which is flat.
-    nowhere = graph.apply("mul", graph.apply("eq", a, 0.0), graph.apply("eq", b, 0.0))
-    over = graph.apply("where", nowhere, 0.0, graph.apply("div", 1.0, far))
+    # At no angle, which is flat; squares that vanish are none either.
+    over = graph.apply("where", graph.apply("eq", far, 0.0), 0.0, graph.apply("div", 1.0, far))
     other = graph.apply("neg", a) if place else b
     return graph.apply("mul", graph.apply("mul", g, other), over)
 

@@ -53,6 +53,9 @@ class Shared:
 
         Args:
             replace: stands in for own tensors, by number.
+
+        Raises:
+            Unrecordable: torch refuses a call, as a view of a tensor that now lies otherwise.
         """
         found = {**self.own, **replace}
         if not self.calls:
@@ -62,7 +65,14 @@ class Shared:
             named = call.kwargs.items()
             kwargs = {name: _filled(value, found.__getitem__) for name, value in named}
             with torch.set_grad_enabled(torch.is_grad_enabled() and not call.stops):
-                result = call.op(*args, **kwargs)
+                try:
+                    result = call.op(*args, **kwargs)
+                except RuntimeError as problem:
+                    raise Unrecordable(
+                        f"{call.name} cannot be called again as it was recorded ({call.place}), "
+                        f"as a tensor of the cell now lies otherwise in memory: {problem}; make it "
+                        "contiguous"
+                    ) from problem
             several = result if isinstance(result, tuple | list) else (result,)
             tensors = [each for each in several if isinstance(each, Tensor)]
             found.update(zip(call.outputs, tensors, strict=True))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 import datetime
 import decimal
-import math
 import re
 import sys
 import types
@@ -45,6 +44,7 @@ _WRAPPERS: dict[Any, str] = {
     classmethod: "__func__",
     staticmethod: "__func__",
 }
+_CACHED = type(lru_cache(len))
 # What cannot change, though it does not say what it holds.
 _FIXED: tuple[Any, ...] = (
     *(complex, bytes, range, slice, type(...), type(NotImplemented)),
@@ -118,12 +118,24 @@ def _same(thing: Any) -> Hashable:
     return MethodType(_itself, thing)
 
 
+def _plain(value: Any) -> Hashable:
+    """A number, a text or None: 1, 1.0 and True are equal, but a step may tell them apart."""
+    kind = type(value)
+    if kind is float:  # -0.0 equals 0.0, and NaN nothing
+        return kind, value if value and value == value else str(value)
+    return (kind, value) if kind is bool else value
+
+
 @lru_cache(maxsize=1024)
 def _users_classes(kind: type) -> tuple[type, ...]:
     """Classes that a user wrote: those of Python, torch, NumPy and Recurra stay as they are."""
-    return tuple(
-        base for base in kind.__mro__ if not is_theirs(base.__module__) and not _is_pythons(base)
-    )
+    return _users(kind.__mro__)
+
+
+@lru_cache(maxsize=1024)
+def _users(kinds: tuple[type, ...]) -> tuple[type, ...]:
+    """The same, of an order that may change."""
+    return tuple(base for base in kinds if not is_theirs(base.__module__) and not _is_pythons(base))
 
 
 @lru_cache(maxsize=1024)
@@ -186,8 +198,11 @@ class _Walk:
         for name, value in module.__dict__.items():
             if name not in TORCHS:
                 add(name)
-                if type(value) in PLAIN:
-                    add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                its = type(value)
+                if its is int or its is str or value is None:
+                    add(value)
+                elif its in PLAIN:
+                    add((its, value or str(value)))  # as _plain
                 else:
                     self.name = name
                     add(self.whole(value))
@@ -201,9 +216,11 @@ class _Walk:
         if id(kind) in self.seen:
             return None
         self.seen[id(kind)] = len(self.seen)
-        found: list[Any] = []
+        found: list[Any] = [kind.__mro__, meta := type(kind)]
         add = found.append
-        for base in _users_classes(kind):
+        if meta is not type and _users_classes(meta):
+            add(self.members(meta))
+        for base in _users(kind.__mro__):
             for name, value in vars(base).items():
                 if type(value) is FunctionType:
                     add(name)
@@ -211,7 +228,7 @@ class _Walk:
                 elif not name.startswith(("__", "_abc_")):
                     add(name)
                     if type(value) in PLAIN:
-                        add(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                        add(_plain(value))
                     else:
                         self.name = name
                         add(self.whole(value, reached=False))
@@ -234,7 +251,7 @@ class _Walk:
             self.look.codes.update(map(id, inner(code)))
         for name, value in self.outside(function, reads.outside, reads.imports):
             if type(value) in PLAIN:
-                found.append(value if value or value is None else (str(value),))  # -0.0 equals 0.0
+                found.append(_plain(value))
             else:
                 self.name = name
                 found.append(self.whole(value, reached=False))
@@ -290,9 +307,7 @@ class _Walk:
         """
         kind = type(value)
         if kind in PLAIN:
-            if kind is float and math.isnan(value):
-                return "NaN"
-            return value if value or value is None else (str(value),)  # -0.0 equals 0.0
+            return _plain(value)
         if isinstance(value, Tensor):
             return self.tensor(value, reached=reached)
         if kind is FunctionType:
@@ -309,6 +324,8 @@ class _Walk:
             return kind, frozenset(self.whole(part, depth + 1, reached=False) for part in value)
         if kind in _WRAPPERS:
             return kind, self.whole(getattr(value, _WRAPPERS[kind]), depth, reached=False)
+        if kind is _CACHED and not is_theirs(value.__module__):
+            self.doubt("whose results functools.lru_cache keeps, and may forget")
         parts = parts_of(value)
         if parts is None:
             return self.opaque(value, depth)
@@ -362,6 +379,8 @@ class _Walk:
                 (name, None)
                 if tensor is None
                 else (name, tensor.shape, tensor.dtype, seen.setdefault(id(tensor), len(seen)))
+                if not tensor.__dict__
+                else (name, self.tensor(tensor))
                 for part in (module.modules() if module._modules else (module,))
                 for kind in (part._parameters, part._buffers)
                 for name, tensor in kind.items()

@@ -36,7 +36,7 @@ _COMPUTED = frozenset({"getattr", "vars", "__dict__", "globals", "eval", "exec",
 _MODES = frozenset(
     {"requires_grad", "is_grad_enabled", "is_inference_mode_enabled", "is_inference"}
     | {"is_autocast_enabled", "get_num_threads", "initial_seed", "get_rng_state"}
-    | {"default_rng", "RandomState", "SystemRandom"}
+    | {"default_rng", "RandomState", "SystemRandom", "_version"}
 )
 # What answers otherwise another time: modules of Python with all of their functions, or some.
 _CHANGING: dict[str, frozenset[str] | None] = {
@@ -55,6 +55,8 @@ _PURE = frozenset(
 )
 # Functions of torch that give the numbers of a tensor to others.
 _TELLING = frozenset({"__array__", "__dlpack__", "__reduce_ex__"})
+# Methods of tensors that tell how these lie in memory.
+_LYING = frozenset({"stride", "is_contiguous", "storage_offset", "data_ptr", "untyped_storage"})
 # On their way anything is asked, and nothing of it is a number.
 _ASIDE = frozenset({"logging", "warnings", "linecache", "traceback", "importlib"})
 
@@ -148,6 +150,8 @@ class Calls:
             if isinstance(owner, Tensor):
                 if name in ("tolist", "numpy"):
                     self._asked(frame, "")
+                elif name in _LYING:
+                    self._asked(frame, f"Tensor.{name}")
                 return
             module = getattr(owner, "__name__", "") if isinstance(owner, _MODULE) else ""
             for home in (module, getattr(owner, "__module__", ""), type(owner).__module__):

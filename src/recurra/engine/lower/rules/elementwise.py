@@ -144,7 +144,8 @@ def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any
         value = now.apply("minimum", value, high)
         inside.append(now.apply("ge", high, a))
     kept = inside[0] if len(inside) == 1 else now.apply("mul", *inside)
-    value = now.apply("where", kept, a, now.graph.stop(value))
+    plain = now.graph.stop(value)
+    value = now.apply("where", kept, a, plain)
     # A bound gets the gradient where it alone is the value.
     if isinstance(low, Operand):
         under = now.apply("gt", low, a)
@@ -155,6 +156,9 @@ def clamp(now: Lowering, a: Any, low: Any = None, high: Any = None, **named: Any
         over = now.apply("gt", a, high)
         if low is not None:
             over = now.apply("maximum", over, now.apply("gt", low, high))
+            # Also where one of the others is NaN, which is then the value.
+            known = now.apply("eq", plain, plain)
+            high = now.apply("add", high, now.apply("where", known, -0.0, plain))
         value = now.apply("where", over, high, value)
     return value
 
