@@ -269,8 +269,10 @@ def test_decoded_words_fall_into_the_same_words(text: str, other: str, rules: No
     assert made.encode(made.decode(ids)).tolist() == ids.tolist()
     seen = made.encode(other)
     # A mark whose place is not known may come to stand in one that is.
-    again = made.encode(made.decode(seen))
-    assert [made.raw(i) for i in again] == [made.raw(i) for i in seen]
+    again = [made.raw(i) for i in made.encode(made.decode(seen))]
+    # Or in one that is not: then it is unknown, as it would be in any text.
+    if b"" not in again:
+        assert again == [made.raw(i) for i in seen]
     words = made.split(other)
     for index, word in zip(seen, words, strict=True):
         assert made.raw(index) == (word.strip(" \t").encode() if word in made.words else b"")
