@@ -95,7 +95,8 @@ def address_of(tensor: Tensor) -> int:
     if not _SHARING:
         return tensor.data_ptr()
     start: int = torch._C._data_address(tensor)  # type: ignore[attr-defined]
-    return start + int(tensor.storage_offset()) * tensor.itemsize
+    offset: int = tensor.storage_offset()  # type: ignore[assignment]
+    return start + offset * tensor.itemsize if offset else start
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

@@ -85,16 +85,17 @@ def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
         return why
     try:
         record = recorded(cell, call, given)
-        if (why := _too_much(record.convolved, call.batch)) is not None:
+        if any(record.convolved) and (why := _too_much(record.convolved, call.batch)) is not None:
             return why
         shared, dtype = record.shared(cell), record.lowered.dtype
-        whole = [tensor for tensor in shared if not tensor.is_floating_point()]
+        read = given
         for place, tensor in enumerate(shared):
-            if not tensor.is_cpu or (tensor.is_floating_point() and tensor.dtype is not dtype):
+            if tensor.dtype is dtype and tensor.is_cpu:
+                continue
+            if tensor.is_floating_point() or not tensor.is_cpu:
                 return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
-            if not tensor.is_floating_point():
-                shared[place] = tensor.to(dtype)
-        read = [*given, *((("shared", place), tensor) for place, tensor in enumerate(whole))]
+            read = [*read, (("shared", place), tensor)]
+            shared[place] = tensor.to(dtype)
         if (why := _too_large(read, dtype)) is not None:
             return why
         machine = record.machine(cell, _kind_of(call, given, shared, dtype))
