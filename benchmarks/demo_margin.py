@@ -10,7 +10,7 @@ from harness import keep, machine, matrix_rate
 
 from recurra.data import standard_library
 from recurra.progress import Lines
-from recurra.training import load_recipe, train_language_model
+from recurra.training import load_recipe, train
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
             print(f"sgemm 2048: {matrix_rate():.0f} GFLOP/s")
             recipe = load_recipe("demo", [f"training.seed={seed}"])
             with Lines(30) as report:
-                done = train_language_model(recipe, [text], Path(folder) / str(seed), report)
+                done = train(recipe, [text], Path(folder) / str(seed), report)
             scores = {row.name: row.nats_per_character for row in done.evaluations}
             ours.append(scores["lstm"])
             margins.append(scores["5-gram"] - scores["lstm"])

@@ -28,8 +28,9 @@ from recurra import states
 from recurra.data import Windows, document_batches
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
 from recurra.sequences import Batch
-from recurra.training import Training, load_recipe, prepare
-from recurra.training.corpus import Corpus
+from recurra.tasks.language_model import prepare
+from recurra.tasks.language_model.corpus import Corpus
+from recurra.training import Training, load_recipe
 from recurra_runtime.vocabulary import END, START
 
 NAME = "first_bias"
@@ -42,7 +43,7 @@ MEASURED = [
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/models",
-    "src/recurra/training/corpus.py",
+    "src/recurra/tasks",
     "src/recurra/training/loop.py",
     "src/recurra/training/optimizers.py",
 ]

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from recurra.data import Batches, read_text
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.training import Recipe, Training, TrainingSettings, load_recipe, prepare
+from recurra.tasks.language_model import prepare
+from recurra.training import Recipe, Training, TrainingSettings, load_recipe
 from recurra.training.optimizers import rate_at
 
 STEPS = 10  # of training, in one timed run

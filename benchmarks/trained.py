@@ -12,7 +12,8 @@ from pathlib import Path
 from harness import ROOT, matrix_rate
 
 from recurra.data import Document, divide, whole
-from recurra.training import data_settings, load_recipe, open_source, run_source
+from recurra.tasks.language_model import open_source
+from recurra.training import data_of, load_recipe, run_source
 
 RECIPES = ROOT / "benchmarks" / "recipes"
 _CODE = [
@@ -78,7 +79,7 @@ def held_out(run: Path, folder: Path) -> list[Document]:
         run: trained on the text of ``folder``.
         folder: a file or folder.
     """
-    settings = data_settings(run)
+    settings = data_of(run)
     documents = list(whole(open_source(folder, settings)))
     divided = divide(
         documents,

@@ -100,10 +100,10 @@ def tiny_changes() -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_run(text: str, tmp_path_factory: pytest.TempPathFactory) -> TinyRun:
     """A finished run; copy it before changing anything in it."""
-    from recurra.training import load_recipe, train_language_model
+    from recurra.training import load_recipe, train
 
     path = tmp_path_factory.mktemp("runs") / "tiny"
     recipe = load_recipe("language-model", TINY)
     reports: list[Report] = []
-    trained = train_language_model(recipe, [text], path, reports.append)
+    trained = train(recipe, [text], path, reports.append)
     return TinyRun(path, text, list(TINY), recipe, trained, reports)

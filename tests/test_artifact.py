@@ -41,7 +41,7 @@ def scores(model: Any) -> torch.Tensor:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model")
     return tmp_path / "model"
 
 
@@ -65,26 +65,26 @@ def replace(path: Path, name: str, content: bytes) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_saved_and_loaded_it_gives_the_same_bits(cell: str, tied: bool, tmp_path: Path) -> None:
     model = make(cell=cell, tied=tied).eval()
-    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY}, "language-model")
     loaded = artifact.load(tmp_path / "model")
     assert torch.equal(scores(loaded.model), scores(model))
     assert loaded.model.config == model.config
     assert loaded.kind == "language-model"
     assert loaded.path == tmp_path / "model"
     assert not loaded.model.training
-    assert loaded.vocabularies["text"].to_json() == VOCABULARY.to_json()
+    assert loaded.fronts["text"].to_json() == VOCABULARY.to_json()
 
 
 def test_settings_of_a_cell_come_back(tmp_path: Path) -> None:
     model = make(cell_settings={"bias": False}, dropout=0.3, residual=True, embedding_size=3)
-    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY}, "language-model")
     assert artifact.load(tmp_path / "model").model.config == model.config
 
 
 def test_a_byte_vocabulary_comes_back(tmp_path: Path) -> None:
     model = make(vocabulary_size=len(ByteVocabulary()))
-    artifact.save(tmp_path / "model", model, {"text": ByteVocabulary()})
-    assert isinstance(artifact.load(tmp_path / "model").vocabularies["text"], ByteVocabulary)
+    artifact.save(tmp_path / "model", model, {"text": ByteVocabulary()}, "language-model")
+    assert isinstance(artifact.load(tmp_path / "model").fronts["text"], ByteVocabulary)
 
 
 def test_a_loaded_model_can_be_trained_and_saved_again(saved: Path, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_loaded_model_can_be_trained_and_saved_again(saved: Path, tmp_path: Pa
     ids = torch.ones(3, 2, dtype=torch.long)
     model.loss(Batch(ids, ids)).backward()
     assert all(p.requires_grad and p.grad is not None for p in model.parameters())
-    artifact.save(tmp_path / "again", model, {"text": VOCABULARY})
+    artifact.save(tmp_path / "again", model, {"text": VOCABULARY}, "language-model")
     for name in ("model.safetensors", "vocabulary.json", "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
 
@@ -129,7 +129,7 @@ def own_cell(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_registered_cell_comes_back(own_cell: str, tmp_path: Path) -> None:
     model = make(cell=own_cell).eval()
-    artifact.save(tmp_path / "model", model, {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", model, {"text": VOCABULARY}, "language-model")
     assert torch.equal(scores(artifact.load(tmp_path / "model").model), scores(model))
 
 
@@ -141,7 +141,7 @@ def test_an_unregistered_cell_is_refused_with_what_is_missing(saved: Path) -> No
 
 def test_an_unregistered_cell_is_named_with_where_it_was_made(own_cell: str, saved: Path) -> None:
     own = saved.parent / "own"
-    artifact.save(own, make(cell=own_cell), {"text": VOCABULARY})
+    artifact.save(own, make(cell=own_cell), {"text": VOCABULARY}, "language-model")
     edit(own, lambda c: c["cells"].update(lstm="recurra.cells.lstm.LSTMCell"))  # one that is there
     del cells_base._REGISTERED[own_cell]
     with pytest.raises(ArtifactError, match=r"import that module first\.$") as problem:
@@ -162,7 +162,7 @@ def test_sizes_are_compared_where_a_cell_needs_memory_to_be_built(
     own_cell: str, saved: Path
 ) -> None:
     cells_base._REGISTERED[own_cell] = Heavy
-    artifact.save(saved.parent / "own", make(cell=own_cell), {"text": VOCABULARY})
+    artifact.save(saved.parent / "own", make(cell=own_cell), {"text": VOCABULARY}, "language-model")
     artifact.load(saved.parent / "own")
     edit(saved.parent / "own", lambda c: c["model"].update(hidden_size=6))
     with pytest.raises(ArtifactError, match=r"tensor '.*': the configuration wants "):
@@ -170,7 +170,7 @@ def test_sizes_are_compared_where_a_cell_needs_memory_to_be_built(
 
 
 def test_the_type_of_the_weights_comes_back(tmp_path: Path) -> None:
-    artifact.save(tmp_path / "model", make().double(), {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", make().double(), {"text": VOCABULARY}, "language-model")
     for weight in artifact.load(tmp_path / "model").model.parameters():
         assert weight.dtype == torch.float64
 
@@ -377,7 +377,9 @@ def test_a_flipped_bit_of_the_configuration_is_never_more_than_an_artifact_error
 def run(tmp_path: Path) -> Path:
     for step in (1, 2):
         name = f"{step:06d}"
-        artifact.save(tmp_path / "run/checkpoints" / name, make(step), {"text": VOCABULARY})
+        artifact.save(
+            tmp_path / "run/checkpoints" / name, make(step), {"text": VOCABULARY}, "language-model"
+        )
     (tmp_path / "run/best").write_text("000001\n")
     (tmp_path / "run/last").write_text("000002\n")
     return tmp_path / "run"
@@ -443,7 +445,7 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_what_is_there_is_never_changed(saved: Path) -> None:
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
     with pytest.raises(RunError, match="is there already"):
-        artifact.save(saved, make(1), {"text": VOCABULARY})
+        artifact.save(saved, make(1), {"text": VOCABULARY}, "language-model")
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
 
 
@@ -459,9 +461,9 @@ def test_what_cannot_be_written_leaves_nothing(
         patch.setattr(os, call, fail)
         expected = RunError if isinstance(problem, OSError) else KeyboardInterrupt
         with pytest.raises(expected):
-            artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+            artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model")
     assert not list(tmp_path.iterdir())
-    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model")
     artifact.load(tmp_path / "model")
 
 
@@ -480,7 +482,7 @@ def test_the_rest_of_a_killed_writer_is_swept_away(tmp_path: Path) -> None:
     rest = tmp_path / ".model.partial"
     rest.mkdir()
     (rest / "stale").write_text("half")
-    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY})
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model")
     assert {path.name for path in (tmp_path / "model").iterdir()} == {
         "config.json",
         "model.safetensors",
@@ -492,4 +494,4 @@ def test_the_rest_of_a_killed_writer_is_swept_away(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
-        artifact.save(tmp_path / "file" / "model", make(), {"text": VOCABULARY})
+        artifact.save(tmp_path / "file" / "model", make(), {"text": VOCABULARY}, "language-model")

@@ -76,7 +76,7 @@ def endless(tiny_run: Any, tmp_path: Path) -> Path:
     assert isinstance(loaded.model, LanguageModel)
     with torch.no_grad():
         loaded.model.head.projection.bias[END] = -1e9  # type: ignore[index,union-attr]
-    artifact.save(tmp_path / "endless", loaded.model, loaded.vocabularies)
+    artifact.save(tmp_path / "endless", loaded.model, loaded.fronts, "language-model")
     return tmp_path / "endless"
 
 
@@ -312,7 +312,7 @@ def test_the_encoding_can_be_said(tmp_path: Path, quick: list[str], tiny_run: An
     refused(call(*args), 2, "byte 6 (0xe9)", "--encoding latin-1")
     result = call(*args, "--encoding", "latin-1")
     assert result.exit_code == 0, result.stderr
-    assert "é" in artifact.load(tmp_path / "run").vocabularies["text"].to_json()["characters"]
+    assert "é" in artifact.load(tmp_path / "run").fronts["text"].to_json()["characters"]
     scored = call("evaluate", tmp_path / "run", "--data", path, "--encoding", "latin-1")
     assert scored.exit_code == 0
     assert "unknown" not in scored.stdout
@@ -846,7 +846,7 @@ def test_ctrl_c_before_the_first_step(text_file: Path, tmp_path: Path, quick: li
     # While the n-grams are counted: nothing was learned, and the folder is free again.
     script = """
 import os, signal
-from recurra.training import language
+from recurra.training import session
 language.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
 from recurra.cli import main
 main()

@@ -14,7 +14,8 @@ import pytest
 
 from recurra import artifact, console
 from recurra.progress import Bar, Lines, number
-from recurra.training import Evaluation, Progress, Report
+from recurra.tasks.language_model import Evaluation
+from recurra.training import Progress, Report
 
 COMMAND = [sys.executable, "-m", "recurra"]
 WAIT = 60  # seconds after which a child that does not answer has failed

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from recurra.artifact import *
     from recurra.cells import *
     from recurra.decoding import *
     from recurra.description import *
+    from recurra.doors import *
     from recurra.encoders import *
     from recurra.engine import *
     from recurra.errors import *
@@ -44,12 +44,14 @@ _ROOMS = (
     "heads",
     "models",
     "data",
+    "tasks",
+    "doors",
     "artifact",
     "training",
     "pipeline",
 )
 # Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
-_INSIDE = ("states", "lengths", "data", "training")
+_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "training")
 
 
 def __getattr__(name: str) -> Any:

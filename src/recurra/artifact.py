@@ -3,14 +3,14 @@
 An artifact is a folder, written once beside its place and renamed there, never changed:
 
 =====================  ==========================================================================
-``config.json``        format number, kind of model, its configuration, checksums of the others
+``config.json``        format number, task, the model's configuration, checksums of the others
 ``model.safetensors``  the weights
-``vocabulary.json``    field of the data -> vocabulary
+``vocabulary.json``    field of the data -> what turns it into numbers: a vocabulary, class names
 =====================  ==========================================================================
 
 Nothing in it is code, and nothing is unpickled. In a run, artifacts are ``checkpoints/000123``, and
-``best`` and ``last`` are one-line files that name one. N-grams of the same text belong to the run:
-``ngrams.safetensors``, and its checksum in ``ngrams.json``.
+``best`` and ``last`` are one-line files that name one. Models without memory on the same data
+belong to the run, in files of their own.
 """
 
 from __future__ import annotations
@@ -20,31 +20,25 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import pydantic
-import safetensors
-import safetensors.numpy
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from recurra.cells import cell_names
-from recurra.errors import ArtifactError, RecurraError, RunError, SettingError
-from recurra.files import write_file, write_folder
-from recurra.models import LanguageModel, LanguageModelConfig, Model, NGram
-from recurra_runtime.vocabulary import MissingLibraryError, Vocabulary, vocabulary_from_json
+from recurra.errors import ArtifactError, RecurraError, SettingError
+from recurra.files import write_folder
+from recurra.models import Model
+from recurra.tasks.base import Task, task_by_name, task_names, task_origin
+from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "read_ngrams", "resolve", "save", "write_ngrams"]
+__all__ = ["Artifact", "load", "resolve", "save"]
 
 _FORMAT = 1
-_KINDS: dict[str, tuple[type[pydantic.BaseModel], Any]] = {
-    "language-model": (LanguageModelConfig, LanguageModel)
-}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
-_NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,50 +47,52 @@ class Artifact:
 
     Args:
         model: in evaluation mode, on the CPU.
-        vocabularies: field of the data -> vocabulary.
+        fronts: field of the data -> vocabulary, class names.
         path: the folder it was read from.
-        kind: kind of model, such as ``"language-model"``.
+        task: whose model it is.
     """
 
     model: Model
-    vocabularies: Mapping[str, Vocabulary]
+    fronts: Mapping[str, Any]
     path: Path
-    kind: str
+    task: Task
+
+    @property
+    def kind(self) -> str:
+        """Name of the task."""
+        return self.task.name
 
 
 def save(
     path: str | Path,
     model: Model,
-    vocabularies: Mapping[str, Vocabulary],
+    fronts: Mapping[str, Any],
+    task: Task | str,
     beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write an artifact; the folder must not be there yet.
 
     Args:
         path: the folder to make.
-        model: a model of a known kind, with its ``config``.
-        vocabularies: field of the data -> vocabulary.
+        model: with its ``config``.
+        fronts: field of the data -> vocabulary, class names.
+        task: whose model it is, or its name.
         beside: further files of the folder, which :func:`load` does not read.
 
     Raises:
         RunError: it cannot be written; nothing half-written stays behind.
     """
-    kinds = [name for name, (_, made) in _KINDS.items() if isinstance(model, made)]
-    if not kinds:
-        raise RunError(
-            f"{path}: expected a model of a kind that can be saved ({', '.join(_KINDS)}), got "
-            f"{type(model).__name__}."
-        )
-    kind = kinds[0]
+    task = task_by_name(task) if isinstance(task, str) else task
     weights = safetensors.torch.save(
         {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     )
-    words = {field: vocabulary.to_json() for field, vocabulary in vocabularies.items()}
+    words = {field: front.to_json() for field, front in fronts.items()}
     files = {_WEIGHTS: weights, _VOCABULARY: _json(words)}
     config = {
         "format": _FORMAT,
-        "kind": kind,
-        "model": cast(pydantic.BaseModel, model.config).model_dump(),
+        "kind": task.name,
+        "made_as": task_origin(task),
+        "model": model.config.model_dump(),
         "cells": model.origins,
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
@@ -134,13 +130,26 @@ def _load(folder: Path) -> Artifact:
             f"{folder / _CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}. "
             "It was written by another version of Recurra; load it with that one."
         )
+    task = _task(folder, config)
+    fronts = _read_fronts(folder, config)
+    model = _build(folder, task, config, fronts, _read_weights(folder, config))
+    return Artifact(model.eval(), fronts, folder, task)
+
+
+def _task(folder: Path, config: Mapping[str, Any]) -> Task:
+    """The task by its name; where it was made is told, never imported."""
     kind = config.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
+    if not isinstance(kind, str):
+        raise ArtifactError(f"{folder / _CONFIG}: expected the name of a task, got {kind!r}.")
+    try:
+        return task_by_name(kind)
+    except SettingError:
+        origin = config.get("made_as")
+        told = f" {kind!r} was made as {origin}: import that module first." if origin else ""
         raise ArtifactError(
-            f"{folder / _CONFIG}: expected a kind of model among {', '.join(_KINDS)}, got {kind!r}."
-        )
-    model = _build(folder, kind, config, _read_weights(folder, config))
-    return Artifact(model.eval(), _read_vocabularies(folder, model, config), folder, kind)
+            f"{folder / _CONFIG}: expected a task among {', '.join(task_names())}, got {kind!r}."
+            f"{told}"
+        ) from None
 
 
 def resolve(path: Path, which: str) -> Path:
@@ -201,15 +210,18 @@ def _read_json(path: Path, config: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _build(
-    folder: Path, kind: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]
+    folder: Path,
+    task: Task,
+    config: Mapping[str, Any],
+    fronts: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
 ) -> Model:
     """The model of a configuration with the weights of the file."""
-    make_config, make_model = _KINDS[kind]
+    settings = config.get("model")
     try:
-        settings = make_config.model_validate(config.get("model"))
-        _check_sizes(folder, make_model, settings, tensors)
+        _check_sizes(folder, task, settings, fronts, tensors)
         with torch.random.fork_rng(devices=[]):  # to load a model draws nothing from a user's seed
-            model: Model = make_model(settings)
+            model = task.restore(settings, fronts)
     except pydantic.ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(map(str, first["loc"])) or "model"
@@ -220,6 +232,8 @@ def _build(
         raise
     except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
         raise ArtifactError(f"{folder / _CONFIG}: {problem}{_missing(config)}") from problem
+    except (KeyError, ValueError) as problem:
+        raise ArtifactError(f"{folder / _VOCABULARY}: {problem}.") from None
     _compare(folder / _WEIGHTS, model, tensors)
     model.load_state_dict(tensors, assign=True)
     return model
@@ -242,8 +256,9 @@ def _missing(config: Mapping[str, Any]) -> str:
 
 def _check_sizes(
     folder: Path,
-    make_model: Any,
-    settings: pydantic.BaseModel,
+    task: Task,
+    settings: Any,
+    fronts: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
 ) -> None:
     """Compare all shapes with the file's before memory is taken for them.
@@ -252,7 +267,7 @@ def _check_sizes(
     """
     try:
         with torch.device("meta"):
-            model: Model = make_model(settings)
+            model = task.restore(settings, fronts)
     except (NotImplementedError, RuntimeError):
         return
     _compare(folder / _WEIGHTS, model, tensors)
@@ -283,80 +298,15 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_vocabularies(
-    folder: Path, model: Model, config: Mapping[str, Any]
-) -> dict[str, Vocabulary]:
+def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     path = folder / _VOCABULARY
     data = _read_json(path, config)
     try:
-        found = {field: vocabulary_from_json(words) for field, words in data.items()}
+        return {field: vocabulary_from_json(words) for field, words in data.items()}
     except MissingLibraryError as problem:
         raise ArtifactError(f"{path}: {problem}.") from None
     except ValueError as problem:
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
-    if isinstance(model, LanguageModel):
-        wanted = {"text": model.config.vocabulary_size, **model.config.conditions}
-        for field, size in wanted.items():
-            got = len(found[field]) if field in found else "none"
-            if got != size:
-                raise ArtifactError(
-                    f"{path}: expected a vocabulary {field!r} of {size} symbols beside this "
-                    f"model, got {got}. It belongs to another model."
-                )
-    return found
-
-
-def write_ngrams(path: str | Path, models: Mapping[str, NGram]) -> None:
-    """Keep n-grams in a run, beside its checkpoints; ones that are there already are replaced.
-
-    Args:
-        path: the run.
-        models: by name.
-
-    Raises:
-        RunError: they cannot be written.
-    """
-    arrays = {
-        f"{name}/{key}": np.ascontiguousarray(array)
-        for name, model in models.items()
-        for key, array in model.arrays().items()
-    }
-    raw = safetensors.numpy.save(arrays)
-    write_file(Path(path) / _NGRAMS, raw)
-    write_file(Path(path) / _SUM, _json({"sha256": hashlib.sha256(raw).hexdigest()}))
-
-
-def read_ngrams(path: str | Path) -> dict[str, NGram]:
-    """The n-grams of a run by name; none if it has none.
-
-    Args:
-        path: a run, or one of its checkpoints.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    file, sums = folder / _NGRAMS, folder / _SUM
-    if not file.exists() and not sums.exists():
-        return {}
-    try:
-        if not (file.is_file() and sums.is_file()):
-            raise ValueError(f"{_NGRAMS} and {_SUM} must both be files")
-        raw = file.read_bytes()
-        if json.loads(sums.read_bytes())["sha256"] != hashlib.sha256(raw).hexdigest():
-            raise ValueError(f"its checksum is not the one in {_SUM}")
-        arrays = safetensors.numpy.load(raw)
-        named: dict[str, dict[str, Any]] = {}
-        for key, array in arrays.items():
-            name, _, part = key.rpartition("/")
-            named.setdefault(name, {})[part] = array
-        models = {name: NGram.from_arrays(parts) for name, parts in named.items()}
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as problem:
-        raise ArtifactError(f"{file}: damaged ({problem}).") from None
-    # The file gives them in any order: the simplest comes first.
-    return dict(sorted(models.items(), key=lambda item: item[1].order))
 
 
 def _json(data: Any) -> bytes:

@@ -32,6 +32,7 @@ from recurra.console import (
     write,
 )
 from recurra.errors import SettingError
+from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer
@@ -44,6 +45,8 @@ __all__ = ["app", "main"]
 # be said before torch is loaded, and a user's own choice stands.
 if not {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"} & set(os.environ):
     os.environ["GOMP_SPINCOUNT"] = "1000"
+
+TASKS = ", ".join(SHIPPED)
 
 app = typer.Typer(
     add_completion=False,
@@ -91,9 +94,9 @@ def _options(
 
 @app.command()
 def new(
-    recipe: Annotated[str, typer.Argument(help="A recipe of the package.")] = "language-model",
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package.")],
 ) -> None:
-    """Print a commented recipe, to be changed: recurra new language-model > my.toml."""
+    """Print a commented recipe, to be changed: recurra new TASK > my.toml."""
     with friendly():
         from recurra.training import recipe_text
 
@@ -103,12 +106,12 @@ def new(
 @app.command()
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
+        str | None, typer.Argument(help=f"{TASKS}; or a TOML file.", show_default=False)
     ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file or folder of text, JSON lines, CSV, Parquet; or hub:owner/name.",
+            help="A file or folder: text, JSON lines, CSV, Parquet; or hub:owner/name.",
             show_default=False,
         ),
     ] = None,
@@ -124,19 +127,15 @@ def train(
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """Train a model on a text, beside n-grams of the same text, or go on with a run."""
+    """Train a model of a task beside its rivals, or go on with a run."""
     with friendly():
         given = only("train: --data", data)
         keep_memory()
         import_cells(import_)
         from recurra.data import is_hub
-        from recurra.training import (
-            load_recipe,
-            open_source,
-            resume_language_model,
-            run_source,
-            train_language_model,
-        )
+        from recurra.training import load_recipe, run_source
+        from recurra.training import resume as go_on
+        from recurra.training import train as begin
 
         changes = list(set_ or [])
         if encoding is not None:
@@ -149,27 +148,26 @@ def train(
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
-                f"train: {missing} is missing; for example recurra train language-model --data "
+                f"train: {missing} is missing; for example recurra train {DEFAULT} --data "
                 "book.txt --out runs/book; or --resume runs/book"
             )
         else:
             chosen = load_recipe(recipe, changes)
         if given is None:
             raise SettingError(
-                "train: --data is missing, a text file or a folder of them"
+                "train: --data is missing, a file or a folder of them"
                 + ("; this run does not say where its own is" if resume is not None else "")
             )
-        documents = open_source(given, chosen.data)
         folder = resume or out
         assert folder is not None
         done = None
         try:
             with progress() as report:
                 if resume is not None:
-                    done = resume_language_model(folder, documents, report, recipe=chosen)
+                    done = go_on(folder, given, report, recipe=chosen)
                 else:
                     place = str(given if is_hub(given) else given.absolute())
-                    done = train_language_model(chosen, documents, folder, report, place=place)
+                    done = begin(chosen, given, folder, report, place=place)
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
                 raise
@@ -178,9 +176,10 @@ def train(
             raise typer.Exit(130)
         if not done.evaluations:  # a process beside the main one
             return
-        print_table(done.evaluations, "held-out text")
+        task = chosen.of_task
+        print_table(task.table(done.evaluations, "held out"))
         print(done.verdict)
-        print(f"{folder} is ready. Try: {command()} generate {folder}{with_imports(import_)}")
+        print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
 
 
 @app.command()
@@ -196,21 +195,20 @@ def demo(
         keep_memory()
         from recurra.data import standard_library
         from recurra.pipeline import Writer
-        from recurra.training import load_recipe, train_language_model
+        from recurra.training import load_recipe, train
 
         changes = [f"training.seed={seed}"]
         if symbols is not None:
             changes.append(f"training.symbols={symbols}")
         folder = out or free(Path("runs/demo"))
         print("A recurrent model and n-grams learn the source text of Python's standard library.")
+        chosen = load_recipe("demo", changes)
         with progress() as report:
-            done = train_language_model(
-                load_recipe("demo", changes), [standard_library()], folder, report
-            )
+            done = train(chosen, [standard_library()], folder, report)
         if done.interrupted:
             print(f"Stopped. What was learned is kept: {command()} generate {folder}")
             raise typer.Exit(130)
-        print_table(done.evaluations, "held-out source text")
+        print_table(chosen.of_task.table(done.evaluations, "held-out source text"))
         print("It writes:\n")
         prompt = "    def "
         write(prompt)
@@ -221,7 +219,7 @@ def demo(
 The run is in {folder}. Where to look next:
   {command()} generate {folder} --prompt "class " --temperature 0.5
   {command()} describe {folder}
-  {command()} train language-model --data YOUR_TEXT.txt --out runs/book""")
+  {command()} train {DEFAULT} --data YOUR_TEXT.txt --out runs/book""")
 
 
 @app.command()
@@ -233,7 +231,7 @@ def evaluate(
     pattern: Annotated[str | None, typer.Option(help="Which files of a folder to read.")] = None,
     import_: Import = None,
 ) -> None:
-    """Score a run on a text: nats and bits per character, perplexity, beside its n-grams."""
+    """Score a run on other data, beside its rivals."""
     with friendly():
         import_cells(import_)
         from recurra.data import is_hub
@@ -245,14 +243,13 @@ def evaluate(
                 f"evaluate: --pattern says which files of a folder to read, and {given} is no "
                 "folder; leave --pattern out"
             )
-        from recurra.training import data_settings, open_source
+        from recurra.artifact import load
+        from recurra.training import data_of
         from recurra.training import evaluate as score
 
-        settings = data_settings(run, pattern=pattern, encoding=encoding)
-        documents = open_source(given, settings)
-        print_table(score(run, documents, which=which), str(given))
-        if documents.blank:
-            say(f"left out because they are blank: {documents.blank:,}")
+        data = data_of(run, pattern=pattern, encoding=encoding)
+        rows = score(run, given, which=which, data=data, report=say)
+        print_table(load(run, which=which).task.table(rows, str(given)))
 
 
 @app.command()

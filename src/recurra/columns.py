@@ -25,3 +25,12 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] | None = None)
         ).rstrip()
         for row in rows
     )
+
+
+def number(value: float, digits: int) -> str:
+    """A number with so many digits behind the point; a huge one with its power of ten.
+
+    >>> number(2.5, 3), number(1e304, 3)
+    ('2.500', '1.000e+304')
+    """
+    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.{digits}e}"

@@ -17,7 +17,7 @@ import typer
 from recurra.errors import DataError, RecurraError, SettingError, ShapeError
 
 if TYPE_CHECKING:
-    from recurra.training import Evaluation
+    from recurra.tasks.base import Table
 
 __all__ = [
     "command",
@@ -199,37 +199,27 @@ def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:
         print(text)
 
 
-def print_table(evaluations: list[Evaluation], title: str) -> None:
-    """Scores of models on one text, side by side."""
+def print_table(scores: Table) -> None:
+    """Scores of models on the same data, side by side."""
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Table as Drawn
     from rich.text import Text
 
-    from recurra.progress import number
-
-    first = evaluations[0]
     # Flushed, so that a closed pipe is met here: rich would leave with an exit code of its own.
-    print(f"{title}: {first.characters:,} characters", flush=True)
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model")
-    for name in ("nats/character", "bits/character", "nats/symbol", "perplexity"):
-        table.add_column(name, justify="right")
-    for row in evaluations:
-        table.add_row(
-            Text(row.name),  # not str, in which rich would read [x] as markup
-            number(row.nats_per_character, 4),
-            number(row.bits_per_character, 4),
-            number(row.nats / max(row.symbols, 1), 4),
-            number(row.perplexity, 3),
-        )
+    print(scores.title, flush=True)
+    table = Drawn(box=box.SIMPLE_HEAD)
+    for number, name in enumerate(scores.header):
+        table.add_column(name, justify="right" if number else "left")
+    for row in scores.rows:
+        table.add_row(*map(Text, row))  # not str, in which rich would read [x] as markup
     console = Console()
     console.width = max(console.width, 72)  # no number is cut in a narrower window
     with console.capture() as drawn:
         console.print(table)
     print(drawn.get(), end="")
-    if first.unknown:
-        print(f"{first.unknown:,} symbols were unknown to the models, and counted as <unk>.")
+    for note in scores.notes:
+        print(note)
 
 
 @contextmanager

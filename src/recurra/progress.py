@@ -9,10 +9,12 @@ from contextlib import suppress
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self, TextIO, cast
 
+from recurra.columns import number
+
 if TYPE_CHECKING:
     from recurra.training import Progress, Report
 
-__all__ = ["Bar", "Lines", "drop", "number", "tell"]
+__all__ = ["Bar", "Lines", "drop", "tell"]
 
 
 def tell(text: str) -> None:
@@ -34,15 +36,6 @@ def drop(stream: IO[str]) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)
         os.close(nowhere)
-
-
-def number(value: float, digits: int) -> str:
-    """A number with so many digits behind the point; a huge one with its power of ten.
-
-    >>> number(2.5, 3), number(1e304, 3)
-    ('2.500', '1.000e+304')
-    """
-    return f"{value:.{digits}f}" if abs(value) < 1e6 else f"{value:.{digits}e}"
 
 
 class Lines:
@@ -128,7 +121,7 @@ class Bar:
         if report.validation is not None and report.progress is not None:
             self._bar.console.print(
                 f"step {report.progress.step}: validation {number(report.validation, 4)} "
-                "nats/symbol"
+                f"{report.metric}"
             )
 
 
@@ -159,4 +152,5 @@ def _words(report: Report, done: Progress) -> str:
     known = done.step >= 20 or done.step >= 0.1 * done.steps  # the first steps are slow
     remaining = f"{int(left) // 60}:{int(left) % 60:02d} left" if known else "..."
     score = "" if report.validation is None else f"  validation {number(report.validation, 4)}"
-    return f"loss {number(done.loss, 3)} nats{score}  {done.rate:,.0f} symbols/s  {remaining}"
+    rate = f"{done.rate:,.0f} {report.unit}/s"
+    return f"loss {number(done.loss, 3)} nats{score}  {rate}  {remaining}"

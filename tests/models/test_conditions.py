@@ -254,12 +254,12 @@ def test_save_and_load(
         "topic": LabelVocabulary(["war", "peace"]),
         "author": LabelVocabulary(["Lev", "Fyodor", "Anton"]),
     }
-    artifact.save(tmp_path / "model", model, words)
+    artifact.save(tmp_path / "model", model, words, "language-model")
     loaded = artifact.load(tmp_path / "model")
     # A JSON object has no order; ids, embeddings and names do.
     assert loaded.model.conditions == model.conditions == ("topic", "author")
     assert loaded.model.config == model.config
-    assert {name: known.to_json() for name, known in loaded.vocabularies.items()} == {
+    assert {name: known.to_json() for name, known in loaded.fronts.items()} == {
         name: known.to_json() for name, known in words.items()
     }
     score = model.score(document_batches(documents, given=given))

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recurra.artifact import read_ngrams, write_ngrams
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import AddK, KneserNey, NGram
+from recurra.pipeline.ngrams import read_ngrams, write_ngrams
 
 MODIFIED, SINGLE = KneserNey(modified=True), KneserNey(modified=False)
 TOLERANCE = 1e-12

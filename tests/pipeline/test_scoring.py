@@ -21,7 +21,7 @@ from recurra.pipeline import (
     score_lines,
     scoring,
 )
-from recurra.training.evaluation import compare_encoded
+from recurra.tasks.language_model.evaluation import compare_encoded
 from recurra_runtime.vocabulary import (
     END,
     CharacterVocabulary,

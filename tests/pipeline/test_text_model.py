@@ -14,6 +14,7 @@ from recurra import artifact
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.models import LanguageModel, NGram
 from recurra.pipeline import TextModel, given_conditions, open_text_model
+from recurra.pipeline.ngrams import write_ngrams
 from recurra_runtime.vocabulary import CharacterVocabulary, LabelVocabulary
 
 VOCABULARIES = vocabularies()
@@ -44,7 +45,7 @@ def test_ngrams_of_another_vocabulary(tiny_run: Any, tmp_path: Path) -> None:
     shutil.copytree(tiny_run.path, tmp_path / "run")
     other = ngram(CharacterVocabulary("ab"), 2, "ab").model
     assert isinstance(other, NGram)
-    artifact.write_ngrams(tmp_path / "run", {"bigram": other})
+    write_ngrams(tmp_path / "run", {"bigram": other})
     with pytest.raises(ArtifactError, match="bigram counts 5 symbols"):
         open_text_model(tmp_path / "run", model="bigram")
 

@@ -30,7 +30,7 @@ def saved(path: Path, vocabulary: Any, favorite: int, seed: int = 0) -> Path:
     model = LanguageModel(config)
     with torch.no_grad():
         model.head.projection.bias[favorite] = 50.0  # type: ignore[index,union-attr]
-    artifact.save(path, model, {"text": vocabulary})
+    artifact.save(path, model, {"text": vocabulary}, "language-model")
     return path
 
 

@@ -22,7 +22,7 @@ from recurra import artifact
 from recurra.cli import app
 from recurra.models import Scored
 from recurra.training import RunFolder, run_source
-from recurra.training import language as language_module
+from recurra.training import session as session_module
 from recurra_runtime.vocabulary import START
 
 QUICK = [
@@ -157,7 +157,7 @@ def test_a_vocabulary_larger_than_asked(tmp_path: Path, text_file: Path) -> None
     assert not out.exists()
     changes = ["data.vocabulary=words", "data.vocabulary_size=10"]
     assert train(text_file, out, *changes).exit_code == 0  # the rare ones are unknown
-    assert len(artifact.load(out).vocabularies["text"]) == 10
+    assert len(artifact.load(out).fronts["text"]) == 10
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_settings_that_cannot_be(
 def test_a_loss_that_is_no_number(
     tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = language_module.LanguageModel
+    plain = session_module.LanguageModel
 
     class Failing(plain):  # type: ignore[misc, valid-type]
         steps = 0
@@ -213,7 +213,7 @@ def test_a_loss_that_is_no_number(
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(language_module, "LanguageModel", Failing)
+        patch.setattr(session_module, "LanguageModel", Failing)
         said = ["at step 15 of 20", "the weight head.projection.bias", "training.learning_rate"]
         refused(train(text_file, out), 1, *said)
     assert int((out / "last").read_text()) == 12

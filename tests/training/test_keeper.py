@@ -32,15 +32,16 @@ from recurra.training import (
     Training,
     TrainingSettings,
     load_recipe,
-    resume_language_model,
+    resume,
     run_source,
-    train_language_model,
+    train,
 )
 from recurra.training import keeper as keeper_module
-from recurra.training import language as language_module
+from recurra.training import session as session_module
 from recurra.training.keeper import Keeper, Ready
 from recurra.training.verdict import Losses
 
+TASK = "recurra.tasks.language_model.task"
 QUICK = [
     "model.hidden_size=8",
     "model.layers=1",
@@ -79,9 +80,9 @@ def stopped(path: Path, text: str, at: list[int], *changes: str) -> tuple[list[s
             os.kill(os.getpid(), signal.SIGINT)
 
     recipe = load_recipe("language-model", [*QUICK, "training.early_stop=2", *changes])
-    done = train_language_model(recipe, [text], path, report)
+    done = train(recipe, [text], path, report)
     while done.interrupted:
-        done = resume_language_model(path, [text], report)
+        done = resume(path, [text], report)
     return said, path
 
 
@@ -106,10 +107,10 @@ def test_an_early_stop_says_so_and_goes_on_exactly(tmp_path: Path, text: str) ->
         _, run = stopped(tmp_path / str(number), text, steps)
         assert left_by(run) == left_by(whole)
     with pytest.raises(RunError, match=r"at its end \(30 of 40 steps\).*2 evaluations.*early_stop"):
-        resume_language_model(whole, [text])
+        resume(whole, [text])
     recipe, _ = run_source(whole, ["training.symbols=10000"])
     with pytest.raises(RunError, match="early_stop"):
-        resume_language_model(whole, [text], recipe=recipe)
+        resume(whole, [text], recipe=recipe)
 
 
 @pytest.mark.usefixtures("scores")
@@ -122,7 +123,7 @@ def test_killed_between_an_early_stop_and_the_summary(
         with pytest.raises(KeyboardInterrupt):
             stopped(tmp_path / "killed", text, [])
     told: list[Report] = []
-    resume_language_model(tmp_path / "killed", [text], told.append)
+    resume(tmp_path / "killed", [text], told.append)
     assert not any(report.progress for report in told)  # it had been trained to its end
     assert left_by(tmp_path / "killed") == left_by(whole)
 
@@ -181,8 +182,8 @@ def test_the_log_of_tensorboard_is_the_log(
     with monkeypatch.context() as patch:
         patch.setattr(RunFolder, "checkpoint", checkpoint)
         with pytest.raises(KeyboardInterrupt):
-            train_language_model(recipe, [text], run)
-    resume_language_model(run, [text])
+            train(recipe, [text], run)
+    resume(run, [text])
     header, *rows = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     found = scalars(run / "tensorboard")
     assert set(found) == set(header[1:])
@@ -195,9 +196,11 @@ def test_a_missing_library_is_said_before_a_text_is_read(
 ) -> None:
     run, changes = tmp_path / "run", [*QUICK, "training.tensorboard=true"]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    monkeypatch.setattr("recurra.training.language.prepare", lambda *args: pytest.fail("was read"))
+    monkeypatch.setattr(
+        "recurra.tasks.language_model.task.prepare", lambda *args: pytest.fail("was read")
+    )
     with pytest.raises(SettingError, match=r"pip install 'recurra\[tensorboard\]'"):
-        train_language_model(load_recipe("language-model", changes), [text], run)
+        train(load_recipe("language-model", changes), [text], run)
     assert not run.exists()
 
 
@@ -205,10 +208,12 @@ def test_a_missing_library_is_said_before_a_text_is_read(
 def test_a_device_is_tried_before_a_text_is_read(
     device: str, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recurra.training.language.prepare", lambda *args: pytest.fail("was read"))
+    monkeypatch.setattr(
+        "recurra.tasks.language_model.task.prepare", lambda *args: pytest.fail("was read")
+    )
     recipe = load_recipe("language-model", [*QUICK, f"training.device={device}"])
     with pytest.raises(SettingError, match=rf"training\.device: '{device}' cannot be used here"):
-        train_language_model(recipe, [text], tmp_path / "run")
+        train(recipe, [text], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -348,7 +353,7 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
         return "said"
 
     monkeypatch.setattr(keeper_module, "verdict", closing)
-    done = train_language_model(load_recipe("language-model", QUICK), [text], tmp_path / "run")
+    done = train(load_recipe("language-model", QUICK), [text], tmp_path / "run")
     assert done.verdict == "said"
     (losses,) = told
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
@@ -356,7 +361,7 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
     assert losses.late == pytest.approx(float(last[names.index("training_nats")]), abs=1e-5)
     assert len(losses.validation) == len(rows) - 1
     assert losses.ngram == min(row.nats / row.symbols for row in done.evaluations[1:])
-    vocabulary = artifact.load(tmp_path / "run").vocabularies["text"]
+    vocabulary = artifact.load(tmp_path / "run").fronts["text"]
     assert losses.uniform == math.log(len(vocabulary) - 1)
 
 
@@ -380,13 +385,13 @@ def test_validation_takes_no_more_than_its_share(
     recipe, said = load_recipe("language-model", [*changes, "data.split=tail"]), []
     run = RunFolder(tmp_path / "run")
     run.claim()
-    ready = language_module._prepare(recipe, texts, run, said.append)
+    ready = session_module._prepare(recipe, texts, run, said.append)
     part = ready.corpus.parts["validation"]
     limit = min(scored, part.symbols)
     assert ready.scored == limit
     slack = 256 if reading == "windows" else 700  # a window, a document
     assert abs(scored_by(ready) - limit) <= slack * (1 if reading == "documents" else 32)
-    told = language_module._sizes(ready, language_module._begin(recipe, ready).model)
+    told = session_module._sizes(ready, session_module._begin(recipe, ready).model)
     assert f"{part.symbols:,} to choose by" in told
     assert (f"chooses by {limit:,} symbols" in told) == (limit < part.symbols)
 
@@ -400,12 +405,12 @@ def test_a_run_that_goes_on_for_longer_is_chosen_by_the_same_text(
         facts = json.loads((artifact.resolve(run, "last") / "training.json").read_text())
         return int(facts["scored"])
 
-    done = train_language_model(load_recipe("language-model", QUICK), texts, tmp_path / "run")
+    done = train(load_recipe("language-model", QUICK), texts, tmp_path / "run")
     assert scored(done.path) == 1000
     longer = load_recipe("language-model", [*QUICK, "training.symbols=32000"])
-    again = resume_language_model(done.path, texts, recipe=longer)
+    again = resume(done.path, texts, recipe=longer)
     assert scored(again.path) == 1000
-    fresh = train_language_model(longer, texts, tmp_path / "fresh")
+    fresh = train(longer, texts, tmp_path / "fresh")
     assert scored(fresh.path) == 2000
 
 

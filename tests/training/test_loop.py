@@ -31,10 +31,10 @@ from recurra.training import (
     TrainingSettings,
     evaluate,
     load_recipe,
-    train_language_model,
+    train,
 )
 from recurra.training import keeper as keeper_module
-from recurra.training import language as language_module
+from recurra.training import session as session_module
 from recurra.training.interrupts import interruptible
 from recurra.training.optimizers import optimizer_of
 from recurra_runtime.vocabulary import END, START, Ids
@@ -51,7 +51,7 @@ def make(size: int, seed: int = 0, **settings: Any) -> LanguageModel:
     return LanguageModel(LanguageModelConfig(vocabulary_size=size, **chosen))
 
 
-def train(model: LanguageModel, documents: list[Ids], **settings: Any) -> list[Progress]:
+def fit(model: LanguageModel, documents: list[Ids], **settings: Any) -> list[Progress]:
     chosen = TrainingSettings(**settings)
     windows = Windows(documents, rows=chosen.batch_size, size=chosen.window)
     return list(Training(model, windows, chosen))
@@ -72,7 +72,7 @@ def test_the_budget_of_symbols_is_met_by_less_than_a_step(
     symbols: int, rows: int, window: int
 ) -> None:
     documents, size = encode("abcab" * 100)  # 501 symbols, whose last window is a short one
-    seen = train(
+    seen = fit(
         make(size, hidden_size=4), documents, symbols=symbols, batch_size=rows, window=window
     )
     assert seen[-1].symbols >= symbols
@@ -86,9 +86,7 @@ def test_an_epoch_is_one_pass(epochs: float, window: int) -> None:
     documents, size = encode("abcab" * 80, "ab" * 10)
     rows = 4
     one_pass = 401 + 21  # which four rows do not divide
-    seen = train(
-        make(size, hidden_size=4), documents, epochs=epochs, batch_size=rows, window=window
-    )
+    seen = fit(make(size, hidden_size=4), documents, epochs=epochs, batch_size=rows, window=window)
     assert 0 <= seen[-1].symbols - epochs * one_pass < rows * window
     if epochs == int(epochs):
         assert seen[-1].symbols == epochs * one_pass
@@ -96,14 +94,14 @@ def test_an_epoch_is_one_pass(epochs: float, window: int) -> None:
 
 def test_the_text_must_fill_the_rows() -> None:
     documents, size = encode("abc")
-    train(make(size), documents, symbols=4, batch_size=4)
+    fit(make(size), documents, symbols=4, batch_size=4)
     with pytest.raises(DataError, match=r"training\.batch_size"):
-        train(make(size), documents, symbols=4, batch_size=5)
+        fit(make(size), documents, symbols=4, batch_size=5)
 
 
 def test_times_and_rates_are_told() -> None:
     documents, size = encode("abc" * 100)
-    seen = train(make(size), documents, symbols=2000, batch_size=4, window=16)
+    seen = fit(make(size), documents, symbols=2000, batch_size=4, window=16)
     seconds = [done.seconds for done in seen]
     assert seconds == sorted(seconds)
     assert all(done.rate > 0 for done in seen)
@@ -120,7 +118,7 @@ def test_a_pause_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("recurra.training.loop.time.perf_counter", clock)
     documents, size = encode("abc" * 100)
-    seen = train(make(size), documents, symbols=64 * 700, batch_size=4, window=16)
+    seen = fit(make(size), documents, symbols=64 * 700, batch_size=4, window=16)
     assert seen[10].rate == pytest.approx(64, rel=0.1)
     assert seen[30].rate < 10
     assert seen[-1].rate == pytest.approx(64, rel=0.1)
@@ -134,7 +132,7 @@ def test_a_repeating_text_is_learned_below_the_entropy_of_its_symbols() -> None:
     documents, size = encode(text)
     entropy = -sum(n / len(text) * math.log(n / len(text)) for n in Counter(text).values())
     model = make(size, hidden_size=24)
-    seen = train(model, documents, symbols=16_000, batch_size=4, window=13, learning_rate=0.02)
+    seen = fit(model, documents, symbols=16_000, batch_size=4, window=13, learning_rate=0.02)
     assert seen[0].loss > entropy
     assert mean_loss(seen) < entropy / 4
 
@@ -143,9 +141,9 @@ def test_a_training_starts_at_the_frequencies_of_its_text(
     tmp_path: Path, text: str, tiny_changes: list[str]
 ) -> None:
     changes = [*tiny_changes, "training.symbols=128", "training.learning_rate=1e-12"]
-    done = train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+    done = train(load_recipe("language-model", changes), [text], tmp_path / "run")
     loaded = artifact.load(done.path)
-    vocabulary = loaded.vocabularies["text"]
+    vocabulary = loaded.fronts["text"]
     (begin,) = split_documents([text]).training
     counts = Counter(vocabulary.encode(begin).tolist()) | Counter({END: 1})
     bias = dict(loaded.model.named_parameters())["head.projection.bias"].tolist()
@@ -192,9 +190,9 @@ def test_the_state_goes_on_from_window_to_window(monkeypatch: pytest.MonkeyPatch
         "learning_rate": 0.02,
     }
     blind = 2 / 3 * math.log(2)
-    assert mean_loss(train(make(size), documents, **settings), 100) < blind / 2
+    assert mean_loss(fit(make(size), documents, **settings), 100) < blind / 2
     monkeypatch.setattr(states, "detach", lambda tree: None)  # the broken twin: nothing is carried
-    assert mean_loss(train(make(size), documents, **settings), 100) > blind * 0.95
+    assert mean_loss(fit(make(size), documents, **settings), 100) > blind * 0.95
 
 
 def test_a_pass_starts_from_a_fresh_state() -> None:
@@ -207,7 +205,7 @@ def test_a_pass_starts_from_a_fresh_state() -> None:
             return super().forward(batch, state)
 
     model = Watching(LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=size))
-    train(model, documents, epochs=3, batch_size=1, window=40)  # 101 symbols: windows 40, 40, 21
+    fit(model, documents, epochs=3, batch_size=1, window=40)  # 101 symbols: windows 40, 40, 21
     assert given == [True, False, False] * 3
 
 
@@ -277,7 +275,7 @@ def test_gradients_do_not_cross_windows() -> None:
             return super().forward(batch, state)
 
     model = Watching(LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=size))
-    train(model, documents, epochs=1, batch_size=1, window=40)
+    fit(model, documents, epochs=1, batch_size=1, window=40)
     assert len(carried) == 4
     assert not any(leaf.requires_grad for leaf in carried)
     assert all(leaf.abs().max() > 0 for leaf in carried)
@@ -288,7 +286,7 @@ def test_gradients_do_not_cross_windows() -> None:
 
 def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
     documents, size = encode("abcab" * 20)
-    seen = train(
+    seen = fit(
         make(size, hidden_size=4),
         documents,
         symbols=100,
@@ -305,7 +303,7 @@ def test_the_learning_rate_rises_in_a_line_and_falls_along_a_cosine() -> None:
 @pytest.mark.parametrize(("warmup", "first", "last"), [(0.0, 1.0, 0.0), (1.0, 0.1, 1.0)])
 def test_no_warmup_and_nothing_but_warmup(warmup: float, first: float, last: float) -> None:
     documents, size = encode("abcab" * 20)
-    seen = train(
+    seen = fit(
         make(size, hidden_size=4),
         documents,
         symbols=100,
@@ -337,7 +335,7 @@ def test_every_parameter_is_trained() -> None:
     documents, size = encode("abcab" * 20)
     model = make(size, layers=2, embedding_size=5)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    train(model, documents, symbols=200, batch_size=2, window=10)
+    fit(model, documents, symbols=200, batch_size=2, window=10)
     assert all(not torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
@@ -346,7 +344,7 @@ def test_the_gradient_is_clipped_and_its_norm_told() -> None:
     norms, steps = [], []
     for clip in (1e-3, 1e3):
         model = make(size, hidden_size=4)
-        seen = train(model, documents, symbols=10, batch_size=1, window=10, clip=clip)
+        seen = fit(model, documents, symbols=10, batch_size=1, window=10, clip=clip)
         norms.append(seen[0].gradient_norm)
         steps.append(math.hypot(*(float(p.grad.norm()) for p in model.parameters())))  # type: ignore[union-attr]
     assert norms[0] == norms[1] > 1e-3  # told before it is clipped
@@ -369,7 +367,7 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(tmp_path: Path, text: str)
     for number, seed in enumerate([3, 3, 4]):
         recipe = load_recipe("language-model", [*changes, f"training.seed={seed}"])
         torch.rand(number)  # what was drawn before does not matter
-        runs.append(train_language_model(recipe, [text], tmp_path / str(number)))
+        runs.append(train(recipe, [text], tmp_path / str(number)))
     first, second, other = (run_files(run.path) for run in runs)
     assert first == second
     assert runs[0].evaluations == runs[1].evaluations != runs[2].evaluations
@@ -440,7 +438,7 @@ def test_a_worse_end_does_not_win(
     scores = iter([3.0, 1.0, 2.0, math.nan])
     monkeypatch.setattr(keeper_module.Keeper, "_validate", lambda keeper: next(scores))
     changes = [*tiny_changes, "training.symbols=1024", "training.evaluations=4"]
-    done = train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+    done = train(load_recipe("language-model", changes), [text], tmp_path / "run")
     rows = rows_of(done.path)
     assert [row["validation_nats"] for row in rows] == ["3.0", "1.0", "2.0", "nan"]
     best, last = (artifact.load(done.path, which=which) for which in ("best", "last"))
@@ -457,9 +455,7 @@ def test_without_a_validation_text_the_last_is_the_best(
 ) -> None:
     changes = [*tiny_changes, "training.symbols=1024", "data.validation=false"]
     reports: list[Report] = []
-    done = train_language_model(
-        load_recipe("language-model", changes), [text], tmp_path / "run", reports.append
-    )
+    done = train(load_recipe("language-model", changes), [text], tmp_path / "run", reports.append)
     assert (done.path / "best").read_text() == (done.path / "last").read_text()
     assert {row["validation_nats"] for row in rows_of(done.path)} == {""}
     assert reports[0].message is not None
@@ -501,10 +497,10 @@ def test_nan_stops_the_training_and_the_last_checkpoint_is_kept(
     tiny_changes: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(language_module, "LanguageModel", poisoned(at, kind))
+    monkeypatch.setattr(session_module, "LanguageModel", poisoned(at, kind))
     changes = [*tiny_changes, "training.symbols=1280", "training.evaluations=5"]  # every 2 steps
     with pytest.raises(RunError, match=rf"nan.* at step {at} of 10;"):
-        train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+        train(load_recipe("language-model", changes), [text], tmp_path / "run")
     for which in ("best", "last"):
         loaded = artifact.load(tmp_path / "run", which=which)
         assert int(loaded.path.name) == 2
@@ -517,14 +513,14 @@ def test_weights_that_explode_in_the_last_step_are_not_kept(
     # The loss of the only step is finite, the weights after it are not.
     changes = [*tiny_changes, "training.symbols=1", "training.learning_rate=1e38"]
     with pytest.raises(RunError, match="no longer finite at step 1 of 1"):
-        train_language_model(load_recipe("language-model", changes), [text], tmp_path / "run")
+        train(load_recipe("language-model", changes), [text], tmp_path / "run")
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
 def test_too_little_text_leaves_no_folder(tmp_path: Path) -> None:
     recipe = load_recipe("language-model", ["training.batch_size=32"])
     with pytest.raises(DataError, match="for each of 32 rows, got 25 in all"):
-        train_language_model(recipe, ["abc" * 10], tmp_path / "run")
+        train(recipe, ["abc" * 10], tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -569,7 +565,7 @@ def test_an_interrupted_training_leaves_a_run_that_can_be_used(
 ) -> None:
     reports: list[Report] = []
     recipe = load_recipe("language-model", [*tiny_changes, "training.evaluations=1"])
-    done = train_language_model(recipe, [text], tmp_path / "run", interrupting(5, reports))
+    done = train(recipe, [text], tmp_path / "run", interrupting(5, reports))
     assert dataclasses.replace(done, seconds=0) == dataclasses.replace(
         done, interrupted=True, evaluations=[], seconds=0
     )
@@ -584,7 +580,7 @@ def test_ctrl_c_in_the_last_step_is_too_late(
 ) -> None:
     # One evaluation, in the very step that is asked to stop: it is still made, and finished.
     changes = [*tiny_changes, "training.symbols=512", "training.evaluations=1"]
-    done = train_language_model(
+    done = train(
         load_recipe("language-model", changes), [text], tmp_path / "run", interrupting(3, [])
     )
     assert not done.interrupted
@@ -597,4 +593,4 @@ def test_a_device_that_is_not_there() -> None:
 
     documents, size = encode("abc" * 100)
     with pytest.raises(SettingError, match=r"training\.device: 'nonsense' cannot be used"):
-        train(make(size), documents, symbols=100, device="nonsense")
+        fit(make(size), documents, symbols=100, device="nonsense")

@@ -19,7 +19,7 @@ import torch.distributed as dist
 from recurra import PaddedSequence, artifact
 from recurra.errors import RunError, ShapeError
 from recurra.sequences import Batch, Tokens
-from recurra.training import load_recipe, train_language_model
+from recurra.training import load_recipe, train
 from recurra.training.processes import Processes, processes
 from recurra.training.processes import _leave as leave
 
@@ -42,15 +42,15 @@ KINDS = {
 SCRIPT = """
 import sys
 from pathlib import Path
-from recurra.training import load_recipe, resume_language_model, train_language_model
+from recurra.training import load_recipe, resume, train
 from recurra.training.processes import processes
 assert processes().world_size == 2
 mode, out, text, *changes = sys.argv[1:]
 texts = Path(text).read_text().split("---")
 if mode == "resume":
-    done = resume_language_model(out, texts, recipe=load_recipe("language-model", changes))
+    done = resume(out, texts, recipe=load_recipe("language-model", changes))
 else:
-    done = train_language_model(load_recipe("language-model", changes), texts, out)
+    done = train(load_recipe("language-model", changes), texts, out)
 """
 
 
@@ -82,7 +82,7 @@ def test_two_processes_train_as_one(kind: str, text: str, tmp_path: Path) -> Non
     texts = [text[at : at + 100] for at in range(0, len(text), 100)]
     changes = CHANGES + KINDS[kind]
     one, two = tmp_path / "one", tmp_path / "two"
-    train_language_model(load_recipe("language-model", changes), texts, one)
+    train(load_recipe("language-model", changes), texts, one)
     launch("train", two, texts, changes, tmp_path)
     begun, ended = weights(one), weights(two)
     for name, value in ended.items():
@@ -99,8 +99,8 @@ def test_a_run_goes_on_in_two_processes(text: str, tmp_path: Path) -> None:
     recipe = load_recipe("language-model", [*CHANGES, "training.batch_size=3"])
     half = load_recipe("language-model", [*CHANGES, "training.batch_size=3"])
     whole, run = tmp_path / "whole", tmp_path / "run"
-    train_language_model(recipe, texts, whole)
-    stopped = train_language_model(half, texts, run, _interrupt_at(60))
+    train(recipe, texts, whole)
+    stopped = train(half, texts, run, _interrupt_at(60))
     assert stopped.interrupted
     launch("resume", run, texts, [*CHANGES, "training.batch_size=3"], tmp_path)
     expected = weights(whole)

@@ -16,7 +16,8 @@ from recurra.cells import cell_names
 from recurra.errors import SettingError, nearest
 from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
-from recurra.training import DataSettings, Recipe, TrainingSettings, load_recipe, recipe_names
+from recurra.tasks.language_model import DataSettings
+from recurra.training import Recipe, TrainingSettings, load_recipe, recipe_names
 from recurra.training.recipe import _known, without_effect
 
 

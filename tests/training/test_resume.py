@@ -17,13 +17,7 @@ import pytest
 
 from recurra import artifact
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.training import (
-    Report,
-    load_recipe,
-    resume_language_model,
-    run_source,
-    train_language_model,
-)
+from recurra.training import Report, load_recipe, resume, run_source, train
 
 # Every draw there is: dropout between layers and inside the cell, several passes, resets.
 CHANGES = [
@@ -48,7 +42,7 @@ def texts(text: str) -> list[str]:
 def whole(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was never stopped."""
     path = tmp_path_factory.mktemp("whole") / "run"
-    done = train_language_model(load_recipe("language-model", CHANGES), texts, path)
+    done = train(load_recipe("language-model", CHANGES), texts, path)
     assert not done.interrupted
     return path
 
@@ -96,13 +90,11 @@ def test_stopped_and_gone_on(
     steps: list[int], texts: list[str], whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    done = train_language_model(
-        load_recipe("language-model", CHANGES), texts, run, stopped_at(steps[0])
-    )
+    done = train(load_recipe("language-model", CHANGES), texts, run, stopped_at(steps[0]))
     assert done.interrupted
     for step in steps[1:]:
-        assert resume_language_model(run, texts, stopped_at(step)).interrupted
-    assert not resume_language_model(run, texts).interrupted
+        assert resume(run, texts, stopped_at(step)).interrupted
+    assert not resume(run, texts).interrupted
     assert left_by(run) == left_by(whole)
 
 
@@ -120,13 +112,13 @@ def test_other_trainings_go_on(kind: str, texts: list[str], tmp_path: Path) -> N
     recipe = load_recipe("language-model", [*CHANGES, *OTHERS[kind]])
     whole, run = tmp_path / "whole", tmp_path / "run"
     told: list[Report] = []
-    train_language_model(recipe, texts, whole, told.append)
+    train(recipe, texts, whole, told.append)
     steps = [report.progress.step for report in told if report.progress is not None]
     assert len(steps) >= 8
     middle = len(steps) // 2
-    assert train_language_model(recipe, texts, run, stopped_at(middle)).interrupted
-    assert resume_language_model(run, texts, stopped_at(middle + 2)).interrupted
-    assert not resume_language_model(run, texts).interrupted
+    assert train(recipe, texts, run, stopped_at(middle)).interrupted
+    assert resume(run, texts, stopped_at(middle + 2)).interrupted
+    assert not resume(run, texts).interrupted
     assert left_by(run) == left_by(whole)
     assert not (run / "data").exists()
 
@@ -135,7 +127,7 @@ CHILD = """
 import sys, json, os, random
 from pathlib import Path
 from recurra import files
-from recurra.training import load_recipe, resume_language_model, train_language_model
+from recurra.training import load_recipe, resume, train
 
 out, texts, changes, die = Path(sys.argv[1]), *map(json.loads, sys.argv[2:])
 written = 0
@@ -151,9 +143,9 @@ def write(path, content, plain=files._write):
 
 files._write = write
 if (out / "data.json").exists():
-    resume_language_model(out, texts)
+    resume(out, texts)
 else:
-    train_language_model(load_recipe("language-model", changes), texts, out)
+    train(load_recipe("language-model", changes), texts, out)
 """
 
 
@@ -175,9 +167,9 @@ def test_killed_while_a_checkpoint_is_written(
 
 def begun_or_gone_on(run: Path, texts: list[str]) -> None:
     if (run / "data.json").exists():
-        resume_language_model(run, texts)
+        resume(run, texts)
     else:
-        train_language_model(load_recipe("language-model", CHANGES), texts, run)
+        train(load_recipe("language-model", CHANGES), texts, run)
 
 
 def test_ended_before_a_pointer_is_replaced(
@@ -199,7 +191,7 @@ def test_ended_before_a_pointer_is_replaced(
             patch.setattr(os, "replace", replace)
             with pytest.raises(KeyboardInterrupt):
                 begun_or_gone_on(run, texts)
-    assert not resume_language_model(run, texts).interrupted
+    assert not resume(run, texts).interrupted
     assert left_by(run) == left_by(whole)
 
 
@@ -214,7 +206,7 @@ def test_what_came_after_the_last_checkpoint_is_taken_back(half: Path, texts: li
     with open(half / "log.csv", "a") as log:
         log.write("999,1,2,3,4,5,6,7,8\n")
         log.write("x,1,2,3,4,5,6,7,8\n")
-    assert resume_language_model(half, texts, stopped_at(60)).interrupted
+    assert resume(half, texts, stopped_at(60)).interrupted
     assert (half / "best").read_text() == f"{best}\n"
     assert {path.name for path in folders.iterdir()} <= {last, best, "000061"}
     _, *lines = (half / "log.csv").read_text().splitlines()
@@ -223,10 +215,10 @@ def test_what_came_after_the_last_checkpoint_is_taken_back(half: Path, texts: li
 
 def test_killed_while_ngrams_are_written(texts: list[str], whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train_language_model(load_recipe("language-model", CHANGES), texts, run, stopped_at(1))
+    train(load_recipe("language-model", CHANGES), texts, run, stopped_at(1))
     for file in ("ngrams.json", "last", "best", "log.csv"):  # the sums come after the n-grams
         (run / file).unlink(missing_ok=True)
-    resume_language_model(run, texts)
+    resume(run, texts)
     assert left_by(run) == left_by(whole)
 
 
@@ -248,9 +240,7 @@ def test_killed_at_any_moment(texts: list[str], whole: Path, tmp_path: Path) -> 
 def test_a_run_killed_before_its_first_step(texts: list[str], whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train_language_model(
-            load_recipe("language-model", CHANGES), texts, run, raising("counting")
-        )
+        train(load_recipe("language-model", CHANGES), texts, run, raising("counting"))
     assert not run.exists()
 
 
@@ -265,35 +255,35 @@ def raising(word: str) -> Callable[[Report], None]:
 @pytest.fixture
 def half(texts: list[str], tmp_path: Path) -> Path:
     run = tmp_path / "half"
-    train_language_model(load_recipe("language-model", CHANGES), texts, run, stopped_at(50))
+    train(load_recipe("language-model", CHANGES), texts, run, stopped_at(50))
     return run
 
 
 def test_for_longer(half: Path, texts: list[str]) -> None:
     recipe, source = run_source(half, ["training.symbols=15000"])
     assert source is None
-    done = resume_language_model(half, texts, recipe=recipe)
+    done = resume(half, texts, recipe=recipe)
     assert not done.interrupted
     assert json.loads((half / "recipe.json").read_text())["training"]["symbols"] == 15000
     assert int((half / "last").read_text()) > STEPS
     with pytest.raises(RunError, match=r"is at its end \(\d+ of \d+ steps\).*training\.symbols"):
-        resume_language_model(half, texts)
+        resume(half, texts)
 
 
 def test_other_data_is_said(half: Path, texts: list[str]) -> None:
     shutil.rmtree(half / "data", ignore_errors=True)
     for other in (texts[1:], [*texts, "x"], [texts[0] + " ", *texts[1:]], [*texts[1:], texts[0]]):
         with pytest.raises(DataError, match="the text is not the one"):
-            resume_language_model(half, other)
+            resume(half, other)
     assert not (half / "data").exists()
-    assert not resume_language_model(half, texts).interrupted  # nothing was spoiled
+    assert not resume(half, texts).interrupted  # nothing was spoiled
 
 
 @pytest.mark.parametrize("change", ["model.hidden_size=13", "training.seed=1", "data.scored=5"])
 def test_another_recipe_is_said(half: Path, texts: list[str], change: str) -> None:
     recipe, _ = run_source(half, [change])
     with pytest.raises(SettingError, match=f"^{change.partition('=')[0]}: the run has"):
-        resume_language_model(half, texts, recipe=recipe)
+        resume(half, texts, recipe=recipe)
 
 
 @pytest.mark.parametrize("name", ["training.safetensors", "training.json", "model.safetensors"])
@@ -308,10 +298,10 @@ def test_a_damaged_checkpoint_is_said(half: Path, texts: list[str], name: str, h
     else:
         path.write_bytes(raw[:-2] + bytes([raw[-2] ^ 1]) + raw[-1:])
     with pytest.raises(ArtifactError, match=name.replace("json", "(json|safetensors)")):
-        resume_language_model(half, texts)
+        resume(half, texts)
 
 
 def test_what_is_no_run(tmp_path: Path, texts: list[str]) -> None:
     for path in (tmp_path, tmp_path / "none"):
         with pytest.raises(RunError, match="expected the folder of a run"):
-            resume_language_model(path, texts)
+            resume(path, texts)

@@ -19,10 +19,10 @@ import safetensors.numpy
 import torch
 
 from recurra import artifact
-from recurra.artifact import read_ngrams
 from recurra.data import CharacterVocabulary
 from recurra.errors import ArtifactError, RunError
 from recurra.models import AddK, KneserNey, LanguageModel, LanguageModelConfig, NGram
+from recurra.pipeline.ngrams import read_ngrams
 from recurra.training import RunFolder
 
 VOCABULARY = CharacterVocabulary("abc")

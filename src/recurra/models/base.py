@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recurra.cells import cell_origin
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
@@ -38,6 +39,8 @@ class Scored(NamedTuple):
 class Model(nn.Module):
     """One encoder and one head.
 
+    ``config`` holds the settings that decide its shape, which an artifact keeps.
+
     Args:
         encoder: reads the inputs.
         head: makes predictions from what the encoder returned.
@@ -46,6 +49,8 @@ class Model(nn.Module):
         SettingError: the head reads another width than the encoder gives, or shares an embedding
             that the encoder does not have.
     """
+
+    config: Any
 
     def __init__(self, encoder: Encoder, head: Head) -> None:
         super().__init__()
@@ -63,6 +68,12 @@ class Model(nn.Module):
             )
         self.encoder = encoder
         self.head = head
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
+        cell = getattr(self.config, "cell", None)
+        return {} if cell is None else {cell: cell_origin(cell)}
 
     def forward(self, batch: Batch, state: Tree = None) -> Scored:
         """Score the batch's targets.

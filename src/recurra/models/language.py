@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, Self, cast
 
 import pydantic
 import torch
 from torch import Tensor, nn
 
-from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.encoders import TokenEncoder
 from recurra.engine.freeze import freeze
-from recurra.errors import SettingError, ShapeError
+from recurra.errors import ShapeError
 from recurra.heads import LabelsHead
-from recurra.layers import Recurrent, Stack, TokenEmbedding
+from recurra.layers import TokenEmbedding
+from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
+from recurra.sections import contradiction
 from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
@@ -29,47 +30,29 @@ _NEVER = -30.0  # the score of what is never predicted
 _SPREAD, _SPREAD_TIED = 1.0, 0.1
 
 
-class LanguageModelSettings(pydantic.BaseModel):
-    """What a person chooses about a language model.
+class LanguageModelSettings(LayerSettings):
+    """What a person chooses about a language model, beside its layers.
 
     Args:
-        cell: name of a registered cell.
-        cell_settings: further arguments of that cell.
-        layers: number of layers, each reading the one below.
-        hidden_size: width of every layer.
         embedding_size: width of a symbol's vector; ``hidden_size`` if None.
-        dropout: rate at the embedding, between layers and before the projection, where no rate of
-            their own is given.
-        dropout_input: rate at the embedding.
-        dropout_between: rate between layers.
-        dropout_output: rate before the projection.
         dropout_word: rate at which symbols have no vector at all, the same ones in all of a window.
-        dropout_recurrent: rate at which connections of the recurrent weights are left out, the same
-            ones in all of a window (weight drop).
-        held: whether dropout at the embedding, between layers and before the projection leaves out
-            the same elements at every step of a window.
         condition_size: width of the vector of what is given beside every symbol.
-        residual: whether layers above the first add their input to their output.
         tied: whether the projection shares the embedding's weights.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    cell: str = "lstm"
-    cell_settings: dict[str, Any] = {}
-    layers: int = pydantic.Field(2, ge=1, le=1000)
-    hidden_size: int = pydantic.Field(256, ge=1, le=10**6)
     embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
-    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
-    dropout_input: float | None = pydantic.Field(None, ge=0, lt=1)
-    dropout_between: float | None = pydantic.Field(None, ge=0, lt=1)
-    dropout_output: float | None = pydantic.Field(None, ge=0, lt=1)
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
-    dropout_recurrent: float = pydantic.Field(0.0, ge=0, lt=1)
-    held: bool = False
     condition_size: int = pydantic.Field(32, ge=1, le=10**6)
-    residual: bool = False
     tied: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _reads_on(self) -> Self:
+        """The next symbol must not be read before it is predicted."""
+        if self.bidirectional:
+            raise contradiction(
+                self, "bidirectional", "what reads from the end has seen the symbol it predicts"
+            )
+        return self
 
 
 class LanguageModelConfig(LanguageModelSettings):
@@ -81,7 +64,9 @@ class LanguageModelConfig(LanguageModelSettings):
     """
 
     vocabulary_size: int = pydantic.Field(ge=1, le=10**9)
-    conditions: dict[str, Annotated[int, pydantic.Field(ge=1, le=10**9)]] = {}
+    conditions: dict[str, Annotated[int, pydantic.Field(ge=1, le=10**9)]] = pydantic.Field(
+        default_factory=dict
+    )
 
     # Their order is that of the ids and of the weights, and a JSON object has none.
     @pydantic.field_serializer("conditions")
@@ -130,16 +115,10 @@ class LanguageModel(Model):
         SettingError: an unknown cell, a setting it does not take, or sizes that do not join.
     """
 
+    config: LanguageModelConfig
+
     def __init__(self, config: LanguageModelConfig) -> None:
         width = config.embedding_size or config.hidden_size
-        rates = {
-            place: config.dropout if rate is None else rate
-            for place, rate in (
-                ("input", config.dropout_input),
-                ("between", config.dropout_between),
-                ("output", config.dropout_output),
-            )
-        }
         size = config.condition_size
         spread = _SPREAD_TIED if config.tied else _SPREAD
         conditions = [
@@ -147,24 +126,11 @@ class LanguageModel(Model):
         ]
         for condition in conditions:  # no label of the training text: it says nothing
             nn.init.zeros_(condition.weight[UNKNOWN])
-        layers: list[Recurrent] = []
-        for _ in range(config.layers):  # a cell may give another width than it carries
-            into = layers[-1].output_size if layers else width + size * len(conditions)
-            cell = cell_by_name(config.cell, into, config.hidden_size, **config.cell_settings)
-            reads = cell.example_input(1)
-            if isinstance(reads, tuple):
-                raise SettingError(
-                    f"cell {config.cell!r}: reads a {type(reads).__name__}, where a language model "
-                    "gives one vector a step"
-                )
-            layers.append(Recurrent(cell))
-        stack = Stack(layers, dropout=rates["between"], residual=config.residual, held=config.held)
-        if config.dropout_recurrent:
-            weight_drop(stack, config.dropout_recurrent)
+        stack = build_layers(config, width + size * len(conditions))
         embedding = TokenEmbedding(
             config.vocabulary_size,
             width,
-            dropout=rates["input"],
+            dropout=config.rate("input"),
             word_dropout=config.dropout_word,
             held=config.held,
             deviation=spread,
@@ -174,16 +140,11 @@ class LanguageModel(Model):
             encoder.output_size,
             config.vocabulary_size,
             tied_size=width if config.tied else None,
-            dropout=rates["output"],
+            dropout=config.rate("output"),
             held=config.held,
         )
         super().__init__(encoder, head)
         self.config = config
-
-    @property
-    def origins(self) -> dict[str, str]:
-        """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
-        return {self.config.cell: cell_origin(self.config.cell)}
 
     @property
     def conditions(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from recurra import artifact
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
 from recurra.models import LanguageModel, NGram
+from recurra.pipeline.ngrams import read_ngrams
 from recurra.pipeline.words import Pieces
 from recurra.states import Tree
 from recurra_runtime.vocabulary import (
@@ -173,11 +174,11 @@ def open_text_model(
     loaded = artifact.load(path, which=which)
     if not isinstance(loaded.model, LanguageModel):
         raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
-    vocabulary = loaded.vocabularies["text"]
+    vocabulary = loaded.fronts["text"]
     own = loaded.model.config.cell
     if model is None or model == own:
-        return TextModel(loaded.model, vocabulary, own, loaded.vocabularies)
-    ngrams = artifact.read_ngrams(path)
+        return TextModel(loaded.model, vocabulary, own, loaded.fronts)
+    ngrams = read_ngrams(path)
     if model not in ngrams:
         raise SettingError(f"model: {path} has no {model!r}; {nearest(model, [own, *ngrams])}")
     if ngrams[model].vocabulary_size != len(vocabulary):

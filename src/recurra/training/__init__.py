@@ -1,18 +1,7 @@
 """From a recipe and data to a run."""
 
-from recurra.training.corpus import Corpus, CorpusPart, Source, open_source, prepare
-from recurra.training.evaluation import Evaluation, evaluate
-from recurra.training.language import (
-    Report,
-    Trained,
-    data_settings,
-    resume_language_model,
-    run_source,
-    train_language_model,
-)
 from recurra.training.loop import Progress, Training
 from recurra.training.recipe import (
-    DataSettings,
     Recipe,
     TrainingSettings,
     load_recipe,
@@ -20,28 +9,30 @@ from recurra.training.recipe import (
     recipe_text,
 )
 from recurra.training.run import RunFolder
+from recurra.training.session import (
+    Report,
+    Trained,
+    data_of,
+    evaluate,
+    resume,
+    run_source,
+    train,
+)
 
 __all__ = [
-    "Corpus",
-    "CorpusPart",
-    "DataSettings",
-    "Evaluation",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
-    "Source",
     "Trained",
     "Training",
     "TrainingSettings",
-    "data_settings",
+    "data_of",
     "evaluate",
     "load_recipe",
-    "open_source",
-    "prepare",
     "recipe_names",
     "recipe_text",
-    "resume_language_model",
+    "resume",
     "run_source",
-    "train_language_model",
+    "train",
 ]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
-from recurra.sequences import Batch
-from recurra.training.corpus import Corpus
-from recurra.training.evaluation import Evaluation, compare_encoded
+from recurra.tasks.base import Prepared, Task
 from recurra.training.loop import Progress, Training
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
@@ -31,29 +29,34 @@ class Report:
         message: a sentence at a turning point, or None.
         progress: after a step, or None.
         left: seconds to the last step after this one, evaluations included, or None.
-        validation: nats per symbol on the validation text where it has just been scored, or None.
+        validation: what the task's metric says on the validation part where it has just been
+            scored, or None.
+        metric: the unit of that.
+        unit: what is counted.
     """
 
     message: str | None = None
     progress: Progress | None = None
     validation: float | None = None
     left: float | None = None
+    metric: str = "nats"
+    unit: str = "predictions"
 
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """Data of a training, cut and numbered.
+    """A task's data, ready to be trained on.
 
     Args:
-        corpus: all of it.
-        batches: of the training text.
-        validation: gives groups of windows of the validation text; None where there is none.
-        scored: how many symbols they have.
+        task: whose they are.
+        prepared: all of them.
+        batches: of the training part.
+        scored: how many predictions of the validation part are scored at a time.
     """
 
-    corpus: Corpus
+    task: Task
+    prepared: Prepared
     batches: Batches
-    validation: Callable[[], Iterable[Iterable[Batch]]] | None
     scored: int = 0
 
 
@@ -75,7 +78,7 @@ class Keeper:
         report: Callable[[Report], None],
     ) -> None:
         self.run, self.training, self.report = run, training, report
-        self.ready = ready
+        self.ready, self.metric = ready, ready.task.metric
         self.best: float | None = None
         self.chosen: str | None = None  # the best checkpoint
         self.since = 0  # evaluations without a better one
@@ -116,8 +119,20 @@ class Keeper:
         elif stop:
             self._check_weights(done)
             self._save(best=self.best is None)
-        self.report(Report(progress=done, validation=value, left=self._left(done)))
+        self.report(
+            Report(
+                progress=done,
+                validation=value,
+                left=self._left(done),
+                metric=self.metric.unit,
+                unit=self.ready.task.unit,
+            )
+        )
         return "interrupted" if stop else "on"
+
+    def tell(self, message: str) -> None:
+        """Report a sentence."""
+        self.report(Report(message=message))
 
     @property
     def _every(self) -> int:
@@ -150,24 +165,25 @@ class Keeper:
         value = self._validate()
         self.took = time.perf_counter() - began
         self.late = mean = sum(self.losses) / len(self.losses)
-        # Without a validation text there is nothing to choose by: the last is the best. With one,
+        # Without a validation part there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
-        best = value is None or self.best is None or value < self.best
+        best = value is None or self.best is None or self.metric.better(value, self.best)
         if best:
-            self.best = math.inf if value is None or not math.isfinite(value) else value
+            worst = math.inf if self.metric.less else -math.inf
+            self.best = worst if value is None or not math.isfinite(value) else value
         self.since = 0 if best else self.since + 1
         if value is not None:
             self.values.append(value)
         self.losses.clear()
         numbers = {
-            "symbols": done.symbols,
+            self.ready.task.unit: done.symbols,
             "seconds": round(done.seconds, 2),
             "training_nats": round(mean, 5),
-            "validation_nats": "" if value is None else round(value, 5),
+            f"validation_{self.metric.name}": "" if value is None else round(value, 5),
             "learning_rate": f"{done.learning_rate:.3g}",
             "gradient_norm": round(done.gradient_norm, 4),
             "clipped": round(done.clipped, 4),
-            "symbols_per_second": round(done.rate),
+            f"{self.ready.task.unit}_per_second": round(done.rate),
         }
         # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
         self.run.log({"step": done.step, **numbers})
@@ -194,32 +210,41 @@ class Keeper:
         }
         self.run.checkpoint(
             self.training.step,
-            self.training.kept,
-            self.ready.corpus.vocabularies,
+            (self.training.kept, self.ready.prepared.fronts, self.ready.task),
             best=best,
             training=(tensors, facts),
         )
 
     def _validate(self) -> float | None:
-        if self.ready.validation is None:
+        part = self.ready.prepared.parts.get("validation")
+        if part is None:
             return None
         value = None
         if processes().main:
-            total, count = self.training.kept.score(self.ready.validation())
-            value = total / max(count, 1)
+            value = self.ready.task.score(self.training.kept, part.groups(self.ready.scored))
         return cast(float, processes().broadcast(value))
 
-    def verdict(self, best: Model, evaluations: list[Evaluation]) -> str:
-        """Whether the model fits too little, too much or well, or came apart, in a sentence."""
-        limit = evaluations[0].symbols
-        part = self.ready.corpus.parts["training"]
-        documents = part.documents(limit)
-        given = None if part.given is None else part.given[: len(documents)]
-        (seen,) = compare_encoded({"": best}, documents, 1, given)
-        known, held = seen.nats / max(seen.symbols, 1), evaluations[0].nats / max(limit, 1)
-        ngram = min((row.nats for row in evaluations[1:]), default=math.inf) / max(limit, 1)
-        uniform = math.log(len(self.ready.corpus.vocabulary) - 1)  # nobody predicts the start
-        return verdict(Losses(known, held, ngram, uniform, self.late, self.values))
+    def verdict(self, best: Model, rows: Sequence[Any]) -> str:
+        """Whether the model fits too little, too much or well, or came apart, in a sentence.
+
+        Args:
+            best: the kept model.
+            rows: its score on the test part, then those of its rivals.
+        """
+        task, prepared = self.ready.task, self.ready.prepared
+        part = prepared.parts["training"]
+        known = task.nats(best, part, prepared.parts["test"].count)
+        return verdict(
+            Losses(
+                known,
+                rows[0].loss,
+                task.beaten(rows),
+                task.uniform(prepared),
+                self.late,
+                self.values if self.metric.less else [-value for value in self.values],
+                task.unit,
+            )
+        )
 
 
 def _tensorboard(path: Path, step: int) -> Any:

@@ -1,4 +1,4 @@
-"""The training loop: windows of text with a carried state, truncated backpropagation."""
+"""The training loop: windows with a carried state, truncated backpropagation."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Training:
 
     Args:
         model: is changed in place, and moved to ``settings.device``.
-        batches: of the training text.
+        batches: of the training part.
         settings: how weights are fitted.
 
     Raises:

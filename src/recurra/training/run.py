@@ -1,18 +1,18 @@
-"""A run: a folder with a recipe, a log, n-grams of the same text, and checkpoints.
+"""A run: a folder with a recipe, a log, rivals on the same data, and checkpoints.
 
 ::
 
     runs/book/
         recipe.json            every setting, and their checksum
-        log.csv                one line a report: step, symbols, seconds, losses
-        ngrams.safetensors     bigram and 5-gram of the training text
-        ngrams.json            its checksum
-        data.json              where the text came from, and a fingerprint of it
-        data/                  the text as ids, only while the training runs
+        log.csv                one line a report: step, predictions, seconds, losses
+        ngrams.safetensors     of texts, bigram and 5-gram of the training text; other tasks keep
+        ngrams.json            their rivals in other files
+        data.json              where the data came from, and a fingerprint of them
+        data/                  the data in numbers, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state
                                of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
-        summary.json           scores of the held-out text
+        summary.json           scores of what was held out
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from torch import Tensor
 from recurra import artifact
 from recurra.errors import ArtifactError, RunError
 from recurra.files import write_file
-from recurra.models import Model, NGram
+from recurra.models import Model
+from recurra.tasks.base import Task
 from recurra.training.processes import processes
-from recurra_runtime.vocabulary import Vocabulary
 
 try:
     import fcntl
@@ -149,11 +149,6 @@ class RunFolder:
                 )
         return settings
 
-    def write_ngrams(self, models: Mapping[str, NGram]) -> None:
-        """Keep n-grams beside the model, under their names."""
-        if self.writes:
-            artifact.write_ngrams(self.path, models)
-
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to log.csv; the first brings the header."""
         if not self.writes:
@@ -195,7 +190,7 @@ class RunFolder:
             self._claimed = None
 
     def drop_data(self) -> None:
-        """Take the encoded text away: it is made again when the run goes on."""
+        """Take the encoded data away: they are made again when the run goes on."""
         if self.writes:
             shutil.rmtree(self.path / DATA, ignore_errors=True)
 
@@ -244,8 +239,7 @@ class RunFolder:
     def checkpoint(
         self,
         step: int,
-        model: Model,
-        vocabularies: Mapping[str, Vocabulary],
+        kept: tuple[Model, Mapping[str, Any], Task],
         *,
         best: bool,
         training: TrainingState | None = None,
@@ -254,8 +248,7 @@ class RunFolder:
 
         Args:
             step: names the checkpoint.
-            model: what is saved.
-            vocabularies: field of the data -> vocabulary.
+            kept: the model, its fronts, and whose model it is.
             best: whether it is the best so far.
             training: tensors and numbers that the training needs to go on from here.
 
@@ -267,7 +260,7 @@ class RunFolder:
         name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, model, vocabularies, _training_files(training))
+            artifact.save(folder, *kept, _training_files(training))
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")

@@ -14,29 +14,32 @@ _CALM = "A smaller training.learning_rate usually helps, a smaller training.clip
 
 
 class Losses(NamedTuple):
-    """What is known at the end of a training, nats a symbol.
+    """What is known at the end of a training, nats a prediction.
 
     Args:
-        known: of the kept model, on text it was trained on.
-        held: of it, on held-out text.
-        ngram: of the best n-gram, on held-out text.
-        uniform: of a model that finds all symbols alike.
+        known: of the kept model, on what it was trained on.
+        held: of it, on what was held out.
+        beaten: which rivals are better there, as "n-grams are better"; empty if none is.
+        uniform: of a model that finds all answers alike; infinite where there is none.
         late: of the steps since the last evaluation but one.
-        validation: of every evaluation; empty without a validation text.
+        validation: what every evaluation said, less being better; empty without a validation part.
+        unit: what is predicted.
     """
 
     known: float
     held: float
-    ngram: float
+    beaten: str
     uniform: float
     late: float
     validation: Sequence[float]
+    unit: str = "symbols"
 
 
 def verdict(losses: Losses) -> str:
     """What is to be said, the worst first: what came apart is told nothing of its size."""
     known, held, values = losses.known, losses.held, losses.validation
-    facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out text"
+    one = losses.unit.removesuffix("s")
+    facts = f"{known:.3f} nats a {one} on what it was trained on, {held:.3f} on what was held out"
     if not math.isfinite(known + held):
         return f"It fits nothing ({facts}). {_CALM}."
     most = _NOISE * losses.uniform
@@ -47,21 +50,21 @@ def verdict(losses: Losses) -> str:
         )
     if known > _GAP * held:
         return (
-            f"The model is unstable ({facts}): what it was trained on should not be the harder "
-            f"text. {_CALM}."
+            f"The model is unstable ({facts}): what it was trained on should not be the "
+            f"harder part. {_CALM}."
         )
     improving = len(values) > 1 and values[-1] < min(values[:-1])
-    if improving and values[-1] < 0.99 * values[-2]:
+    if improving and values[-2] - values[-1] > 0.01 * abs(values[-2]):
         return f"It fits too little yet ({facts}) and was still improving: train for longer."
     if held > _GAP * known:
         # Only a validation that was better before says that there is too much of the model.
         smaller = bool(values) and not values[-1] <= min(values)
-        helps = "more text, more dropout or a smaller model" if smaller else "more text or dropout"
+        helps = "more data, more dropout or a smaller model" if smaller else "more data or dropout"
         still = ", though validation was still improving" if improving else ""
         return f"It fits too much ({facts}){still}: {helps} would help."
-    if held > losses.ngram:
+    if losses.beaten:
         return (
-            f"It fits too little ({facts}): n-grams are better. Try a larger model, or train for "
+            f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or train for "
             "longer."
         )
     return f"It fits well ({facts})."

@@ -16,6 +16,7 @@ from recurra_runtime.vocabulary.base import (
 from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
 from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
+from recurra_runtime.vocabulary.classes import ClassNames
 from recurra_runtime.vocabulary.kinds import vocabulary_from_json
 from recurra_runtime.vocabulary.labels import LabelVocabulary
 from recurra_runtime.vocabulary.words import Normalizer, WordVocabulary
@@ -24,6 +25,7 @@ __all__ = [
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
+    "ClassNames",
     "END",
     "Ids",
     "LabelVocabulary",

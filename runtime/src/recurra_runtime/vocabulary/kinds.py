@@ -1,29 +1,30 @@
-"""All kinds of vocabularies, and how any of them is read."""
+"""All kinds of vocabularies and of class names, and how any of them is read."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from recurra_runtime.vocabulary.base import Vocabulary
 from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
 from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
+from recurra_runtime.vocabulary.classes import ClassNames
 from recurra_runtime.vocabulary.labels import LabelVocabulary
 from recurra_runtime.vocabulary.words import WordVocabulary
 
 __all__ = ["vocabulary_from_json"]
 
-_KINDS: dict[str, type[Vocabulary]] = {
+_KINDS: dict[str, Any] = {
     CharacterVocabulary.kind: CharacterVocabulary,
     ByteVocabulary.kind: ByteVocabulary,
     WordVocabulary.kind: WordVocabulary,
     BytePairVocabulary.kind: BytePairVocabulary,
     LabelVocabulary.kind: LabelVocabulary,
+    ClassNames.kind: ClassNames,
 }
 
 
-def vocabulary_from_json(data: Any) -> Vocabulary:
-    """The vocabulary that ``to_json`` wrote.
+def vocabulary_from_json(data: Any) -> Any:
+    """The vocabulary, or the class names, that ``to_json`` wrote.
 
     Raises:
         MissingLibraryError: it needs a library that is not installed.

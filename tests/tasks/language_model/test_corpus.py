@@ -28,19 +28,9 @@ from recurra.data import (
 )
 from recurra.data import readers as readers_module
 from recurra.errors import DataError, SettingError
-from recurra.training import (
-    Corpus,
-    DataSettings,
-    Report,
-    TrainingSettings,
-    evaluate,
-    load_recipe,
-    open_source,
-    prepare,
-    resume_language_model,
-    train_language_model,
-)
-from recurra.training import corpus as corpus_module
+from recurra.tasks.language_model import Corpus, DataSettings, open_source, prepare
+from recurra.tasks.language_model import corpus as corpus_module
+from recurra.training import Report, TrainingSettings, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import END, UNKNOWN
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
@@ -119,7 +109,7 @@ def test_fingerprints_tell_documents_apart(tmp_path: Path) -> None:
 def test_only_what_is_trained_on_makes_the_vocabularies(tmp_path: Path) -> None:
     known = [Document("a" * 80, "x", {"k": "one"}), Document("b" * 20, "y", {"k": "two"})]
     corpus = prepare(known, DataSettings(conditions=["k"]), tmp_path)
-    assert list(corpus.vocabularies) == ["text", "k"]
+    assert list(corpus.fronts) == ["text", "k"]
     assert corpus.vocabulary.to_json()["characters"] == ["a"]
     assert corpus.labels["k"].labels == ("one",)
     assert labels_of(corpus, "test") == [["<unk>"]]
@@ -297,7 +287,7 @@ def test_what_cannot_be_prepared(
 def test_counts_are_of_what_is_predicted(
     chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recurra.training.corpus._CHUNK", chunk)
+    monkeypatch.setattr("recurra.tasks.language_model.corpus._CHUNK", chunk)
     corpus = prepare(["ab", "", "abca" * 9], DataSettings(validation=False), tmp_path / "data")
     documents = written(corpus, "training")
     counts = corpus.parts["training"].counts(len(corpus.vocabulary))
@@ -377,7 +367,7 @@ def run(
     (folder / "data").mkdir()
     data = make(folder / "data", text)
     recipe = load_recipe("language-model", [*CHANGES, *changes])
-    done = train_language_model(recipe, open_source(data, recipe.data), folder / "run")
+    done = train(recipe, open_source(data, recipe.data), folder / "run")
     assert not done.interrupted
     assert done.verdict
     return folder / "run", recipe, data
@@ -402,9 +392,9 @@ def test_a_run_with_conditions_is_scored_as_it_was(
     (name,) = recipe.data.conditions
     loaded = artifact.load(path)
     assert loaded.model.conditions == (name,)
-    assert set(loaded.vocabularies) == {"text", name}
+    assert set(loaded.fronts) == {"text", name}
     corpus = prepare(open_source(data, recipe.data), recipe.data, tmp_path)
-    assert corpus.labels[name].to_json() == loaded.vocabularies[name].to_json()
+    assert corpus.labels[name].to_json() == loaded.fronts[name].to_json()
     # The held-out documents, as a user would give them.
     texts = zip(written(corpus, "test"), labels_of(corpus, "test"), strict=True)
     held = [Document(text, "x", {name: label}) for text, (label,) in texts]
@@ -414,8 +404,8 @@ def test_a_run_with_conditions_is_scored_as_it_was(
     assert [row.symbols for row in scored] == [row["symbols"] for row in summary]
     assert scored[0].symbols == sum(map(len, documents_of(corpus.parts["test"].ids))) + len(held)
     # Another condition, another score.
-    others = loaded.vocabularies[name].labels[::-1]
-    known = dict(zip(loaded.vocabularies[name].labels, others, strict=True))
+    others = loaded.fronts[name].labels[::-1]
+    known = dict(zip(loaded.fronts[name].labels, others, strict=True))
     wrong = [Document(d.text, "x", {name: known.get(d.fields[name], "?")}) for d in held]
     assert abs(evaluate(path, wrong)[0].nats - scored[0].nats) > 1e-4 * scored[0].nats
     if name != "first_letter":
@@ -441,9 +431,7 @@ def test_labels_that_no_training_document_has_are_told(tmp_path: Path) -> None:
     said: list[str] = []
     changes = ['data.conditions=["topic"]', "training.symbols=64", "model.hidden_size=4"]
     recipe = load_recipe("language-model", changes)
-    train_language_model(
-        recipe, documents, tmp_path / "run", lambda report: said.append(report.message or "")
-    )
+    train(recipe, documents, tmp_path / "run", lambda report: said.append(report.message or ""))
     assert any("given what no training document has: 8 documents" in line for line in said)
 
 
@@ -467,10 +455,10 @@ def test_a_run_with_conditions_goes_on_as_if_it_had_not_stopped(
 
         return report
 
-    done = train_language_model(recipe, documents, tmp_path / "run", stopped_at(7))
+    done = train(recipe, documents, tmp_path / "run", stopped_at(7))
     assert done.interrupted
-    assert resume_language_model(tmp_path / "run", documents, stopped_at(20)).interrupted
-    assert not resume_language_model(tmp_path / "run", documents).interrupted
+    assert resume(tmp_path / "run", documents, stopped_at(20)).interrupted
+    assert not resume(tmp_path / "run", documents).interrupted
     assert left_by(tmp_path / "run") == left_by(path)
 
 
@@ -478,11 +466,11 @@ def test_other_labels_are_other_data(text: str, tmp_path: Path) -> None:
     data = rows_file(tmp_path, text)
     changes, _ = SOURCES["column"]
     recipe = load_recipe("language-model", [*CHANGES, *changes, "training.symbols=300"])
-    train_language_model(recipe, open_source(data, recipe.data), tmp_path / "run")
+    train(recipe, open_source(data, recipe.data), tmp_path / "run")
     data.write_text(data.read_text().replace("even", "odd", 1))
     longer = load_recipe("language-model", [*CHANGES, *changes, "training.symbols=400"])
     with pytest.raises(DataError, match="the text is not the one"):
-        resume_language_model(tmp_path / "run", open_source(data, recipe.data), recipe=longer)
+        resume(tmp_path / "run", open_source(data, recipe.data), recipe=longer)
 
 
 # ----------------------------------------------------------------------------------------- memory
@@ -490,7 +478,8 @@ def test_other_labels_are_other_data(text: str, tmp_path: Path) -> None:
 CHILD = """
 import sys, threading, time
 from pathlib import Path
-from recurra.training import DataSettings, TrainingSettings, open_source, prepare
+from recurra.tasks.language_model import DataSettings, open_source, prepare
+from recurra.training import TrainingSettings
 
 def anonymous():
     for line in Path("/proc/self/status").read_text().splitlines():

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from recurra import artifact
-from recurra.artifact import read_ngrams
 from recurra.data import CharacterVocabulary, document_batches
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.training import Evaluation, evaluate
-from recurra.training.evaluation import compare_encoded
+from recurra.pipeline.ngrams import read_ngrams
+from recurra.tasks.language_model import Evaluation
+from recurra.tasks.language_model.evaluation import compare_encoded
+from recurra.training import evaluate
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 TOLERANCE = 1e-9  # of totals of some thousand nats in float64, relative
@@ -55,7 +56,7 @@ def trained(tiny_run: Any) -> tuple[LanguageModel, CharacterVocabulary]:
     """The trained model in float64, so that a tight tolerance can be held."""
     loaded = artifact.load(tiny_run.path)
     assert isinstance(loaded.model, LanguageModel)
-    vocabulary = loaded.vocabularies["text"]
+    vocabulary = loaded.fronts["text"]
     assert isinstance(vocabulary, CharacterVocabulary)
     return copy.deepcopy(loaded.model).double(), vocabulary
 
@@ -104,7 +105,7 @@ def test_the_order_of_documents_changes_nothing(trained: Any, texts: list[str]) 
 
 
 def test_ngrams_are_scored_in_the_same_units(tiny_run: Any, texts: list[str]) -> None:
-    vocabulary = artifact.load(tiny_run.path).vocabularies["text"]
+    vocabulary = artifact.load(tiny_run.path).fronts["text"]
     documents = [vocabulary.encode(text) for text in texts]
     ngrams = read_ngrams(tiny_run.path)
     assert sorted(ngrams) == ["5-gram", "bigram"]

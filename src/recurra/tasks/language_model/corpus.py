@@ -14,38 +14,47 @@ import numpy.typing as npt
 from recurra.data import (
     Batches,
     Buckets,
-    BytePairVocabulary,
-    ByteVocabulary,
-    CharacterVocabulary,
     Document,
     Documents,
     LabelVocabulary,
-    Normalizer,
     PartName,
     StreamHeader,
     Vocabulary,
     Windows,
-    WordVocabulary,
     divide,
+    document_batches,
     documents_of,
     encode_to_file,
     open_documents,
     open_stream,
     starts_of,
+    whole,
 )
-from recurra.errors import DataError, RecurraError, SettingError, nearest
-from recurra.training.recipe import DataSettings, TrainingSettings
-from recurra_runtime.vocabulary import END, RESERVED, START, Ids, MissingLibraryError
+from recurra.errors import DataError, SettingError, nearest
+from recurra.tasks.base import Groups
+from recurra.tasks.language_model.settings import DataSettings
+from recurra.tasks.texts import vocabulary_of
+from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
-__all__ = ["Corpus", "CorpusPart", "Source", "as_documents", "label_of", "open_source", "prepare"]
+__all__ = [
+    "Corpus",
+    "CorpusPart",
+    "Held",
+    "Source",
+    "as_documents",
+    "held",
+    "label_of",
+    "open_source",
+    "prepare",
+]
 
 Source = Documents | Sequence[str] | Sequence[Document]
 """Documents, or a list of texts."""
 
-_BYTE_PAIRS = 8000
 _LONGEST = 100_000  # symbols between which gradients flow; a thousand times what text needs
 _CHUNK = 1 << 24
 _LONG = 10_000_000  # characters that take long enough to say what is going on
+_USES = {"training": "symbols to train on", "validation": "to choose by", "test": "held out"}
 _TEXT, _LETTER = "text", "first_letter"
 
 
@@ -57,16 +66,23 @@ class CorpusPart:
         ids: what :func:`recurra.data.stream` describes, mapped into memory.
         given: ids of the conditions ``[documents, conditions]``, or None.
         header: their numbers.
+        reading: how batches are made: in ``"windows"``, or of whole ``"documents"``.
     """
 
     ids: npt.NDArray[np.unsignedinteger]
     given: Ids | None
     header: StreamHeader
+    reading: str = "windows"
 
     @property
-    def symbols(self) -> int:
+    def count(self) -> int:
         """Symbols predicted, ends of documents included."""
         return self.header.count - 1
+
+    @property
+    def characters(self) -> int:
+        """Of the text."""
+        return self.header.characters
 
     def documents(self, limit: int | None = None) -> list[Ids]:
         """The documents, in memory."""
@@ -79,6 +95,33 @@ class CorpusPart:
             found += np.bincount(self.ids[place : place + _CHUNK], minlength=size)
         found[END], found[START] = found[START], 0  # one stands where the next document begins
         return found
+
+    def batches(self, *, rows: int, window: int, seed: int) -> Batches:
+        """What is trained on."""
+        if self.reading == "windows":
+            return Windows(self.ids, rows=rows, size=window, given=self.given)
+        longest = int(np.diff(starts_of(self.ids)).max())
+        if longest > _LONGEST:
+            raise DataError(
+                f"data: the longest document has {longest:,} symbols, and documents are read "
+                f"whole, up to {_LONGEST:,}. Truncate it with data.maximum_length, or read on "
+                "from window to window with data.batches=windows."
+            )
+        return Buckets(self.ids, rows=rows, given=self.given, seed=seed)
+
+    def groups(self, limit: int | None = None) -> Groups:
+        """Windows that have so many symbols of the text, from all over it."""
+        limit = limit or self.count
+        if self.reading == "documents":
+            every = -(-self.count // limit)
+            documents = self.documents()[::every]
+            given = None if self.given is None else self.given[: self.header.documents : every]
+            return document_batches(documents, given=given)
+        # A long text in several rows, which is many times faster than one; each is long enough
+        # that what its start costs does not change what is best. The test is scored exactly.
+        rows = max(1, min(32, limit // 512))
+        windows = Windows(self.ids, rows=rows, size=256, given=self.given)
+        return [map(windows.batch, range(windows.count(limit)))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,23 +145,32 @@ class Corpus:
     blank: int = 0
 
     @property
-    def vocabularies(self) -> dict[str, Vocabulary]:
+    def fronts(self) -> dict[str, Vocabulary]:
         """What an artifact keeps."""
         return {_TEXT: self.vocabulary, **self.labels}
 
-    def batches(self, data: DataSettings, training: TrainingSettings) -> Batches:
-        """What is trained on."""
-        part = self.parts["training"]
-        if data.reading == "documents":
-            longest = int(np.diff(starts_of(part.ids)).max())
-            if longest > _LONGEST:
-                raise DataError(
-                    f"data: the longest document has {longest:,} symbols, and documents are read "
-                    f"whole, up to {_LONGEST:,}. Truncate it with data.maximum_length, or read on "
-                    "from window to window with data.batches=windows."
-                )
-            return Buckets(part.ids, rows=training.batch_size, given=part.given, seed=training.seed)
-        return Windows(part.ids, rows=training.batch_size, size=training.window, given=part.given)
+    def sizes(self, scored: int) -> str:
+        """How many symbols there are, and what is odd about them."""
+        counts = [f"{part.count:,} {_USES[name]}" for name, part in self.parts.items()]
+        header = self.parts["training"].header
+        strange = sum(
+            int((part.given == UNKNOWN).any(1).sum())
+            for part in self.parts.values()
+            if part.given is not None
+        )
+        unknown = header.unknown / max(header.count - header.documents - 1, 1)
+        held, few = self.parts.get("validation"), ""
+        if held is not None and scored < held.count:
+            few = f"; so short a training chooses by {scored:,} symbols from all over that text"
+        disk = sum(part.ids.nbytes for part in self.parts.values())
+        return (
+            f"{', '.join(counts)}{few}; {len(self.vocabulary):,} ids"
+            + (f", {unknown:.1%} unknown" if unknown else "")
+            + (f"; left out because they are blank: {self.blank:,}" if self.blank else "")
+            + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
+            + (f"; given what no training document has: {strange:,} documents" if strange else "")
+            + f"; {disk / 1e6:,.1f} MB on disk while it trains"
+        )
 
 
 def open_source(path: str | Path, data: DataSettings) -> Documents:
@@ -208,7 +260,7 @@ def prepare(
     characters = sum(lengths)
     if characters > _LONG:
         report(f"{characters:,} characters; making the vocabulary")
-    vocabulary = _vocabulary(lambda: part("training"), data)
+    vocabulary = vocabulary_of((document.text for document in part("training")), data)
     labels = _labels(part("training"), data.conditions) if data.conditions else {}
     names: list[PartName] = ["training", "validation", "test"]
     if not data.validation:
@@ -219,6 +271,43 @@ def prepare(
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
     return Corpus(parts, vocabulary, labels, fingerprint, characters, blank)
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """Documents from outside in the ids of a model, in memory.
+
+    Args:
+        ids: of each document.
+        characters: of all documents.
+        given: ids of the conditions ``[documents, conditions]``, or None.
+    """
+
+    ids: list[Ids]
+    characters: int
+    given: Ids | None
+
+    def documents(self) -> list[Ids]:
+        """The documents."""
+        return self.ids
+
+
+def held(source: Source, fronts: Mapping[str, Vocabulary]) -> Held:
+    """Documents in the ids of fronts that are there already, each whole, however long.
+
+    A label that no training document has counts as unknown, and nothing is said of the text then.
+
+    Raises:
+        DataError: something is wrong with the texts, or a condition is not known of them.
+    """
+    vocabulary = fronts[_TEXT]
+    labels = {name: known for name, known in fronts.items() if name != _TEXT}
+    documents, characters, given = [], 0, []
+    for document in whole(as_documents(source)):
+        documents.append(vocabulary.encode(document.text))
+        characters += len(document.text)
+        given.append(condition_ids(document, labels))
+    return Held(documents, characters, np.array(given) if labels else None)
 
 
 def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[int]:
@@ -317,41 +406,6 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _vocabulary(training: Callable[[], Iterable[Document]], data: DataSettings) -> Vocabulary:
-    texts = (document.text for document in training())
-    size = data.vocabulary_size
-    if data.vocabulary == "bytes":
-        return ByteVocabulary()
-    if data.vocabulary == "byte-pairs":
-        return _byte_pairs(texts, size or _BYTE_PAIRS)
-    if data.vocabulary == "characters":
-        characters = CharacterVocabulary.of(texts)
-        if size is not None and len(characters) > size:
-            raise DataError(
-                f"data: expected at most {size} ids (data.vocabulary_size), the training text has "
-                f"{len(characters)} with the {len(RESERVED)} reserved ones. Allow more, or take "
-                "data.vocabulary=bytes."
-            )
-        return characters
-    return WordVocabulary.of(
-        texts,
-        size=size,
-        minimum=data.minimum_count,
-        normalizer=Normalizer(data.lower, data.punctuation, data.breaks),
-    )
-
-
-def _byte_pairs(texts: Iterable[str], size: int) -> BytePairVocabulary:
-    try:
-        return BytePairVocabulary.of(texts, size)
-    except RecurraError:  # of the texts, and already a sentence
-        raise
-    except MissingLibraryError as problem:
-        raise DataError(f"data.{problem}.") from None
-    except ValueError as problem:
-        raise DataError(f"data.{problem}. Change data.vocabulary_size.") from None
-
-
 def _encode(
     name: PartName,
     documents: Iterator[Document],
@@ -387,4 +441,5 @@ def _encode(
             "divide it otherwise with data.split."
         ) from None
     ids = open_stream(path, verify=False)
-    return CorpusPart(ids, np.array(given[: header.documents]) if labels else None, header)
+    known = np.array(given[: header.documents]) if labels else None
+    return CorpusPart(ids, known, header, data.reading)

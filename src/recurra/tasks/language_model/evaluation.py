@@ -5,19 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from recurra import artifact
-from recurra.data import document_batches, whole
-from recurra.errors import ArtifactError
+from recurra.data import document_batches
 from recurra.models import Model, NGram
-from recurra.training.corpus import Source, as_documents, condition_ids
 from recurra_runtime.vocabulary import UNKNOWN, Ids
 
-__all__ = ["Evaluation", "compare_encoded", "evaluate"]
+__all__ = ["Evaluation", "compare_encoded"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +31,16 @@ class Evaluation:
     symbols: int
     characters: int
     unknown: int = 0
+
+    @property
+    def loss(self) -> float:
+        """Nats per predicted symbol."""
+        return self.nats / max(self.symbols, 1)
+
+    @property
+    def value(self) -> float:
+        """By which models are compared."""
+        return self.loss
 
     @property
     def nats_per_character(self) -> float:
@@ -63,41 +67,6 @@ class Evaluation:
             "bits_per_character": self.bits_per_character,
             "perplexity": self.perplexity,
         }
-
-
-def evaluate(path: str | Path, source: Source, *, which: str = "best") -> list[Evaluation]:
-    """Score a run's model, and its n-grams, on texts.
-
-    Each is scored whole, however long. A label that no training document has counts as unknown, and
-    nothing is said of the text then.
-
-    Args:
-        path: a run, or an artifact (which has no n-grams beside it).
-        source: documents, or their texts.
-        which: of a run, ``"best"`` or ``"last"``.
-
-    Returns:
-        the recurrent model first, then the n-grams.
-
-    Raises:
-        ArtifactError: the model is damaged, or does not read text.
-        DataError: something is wrong with the texts, or a condition of the model is not known of
-            them.
-    """
-    loaded = artifact.load(path, which=which)
-    if "text" not in loaded.vocabularies:
-        raise ArtifactError(f"{loaded.path}: expected a vocabulary for 'text', found none.")
-    name = getattr(loaded.model.config, "cell", type(loaded.model).__name__)
-    models: dict[str, Model | NGram] = {str(name): loaded.model, **artifact.read_ngrams(path)}
-    vocabulary = loaded.vocabularies["text"]
-    conditions = getattr(loaded.model, "conditions", ())
-    labels = {name: loaded.vocabularies[name] for name in conditions}
-    documents, characters, given = [], 0, []
-    for document in whole(as_documents(source)):
-        documents.append(vocabulary.encode(document.text))
-        characters += len(document.text)
-        given.append(condition_ids(document, labels))
-    return compare_encoded(models, documents, characters, np.array(given) if conditions else None)
 
 
 def compare_encoded(

@@ -1,49 +1,39 @@
-"""The task ``language-model``: from texts to a run that can score and write."""
+"""A training from beginning to end, of any task: from data to a run that can answer."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from recurra import artifact
-from recurra.data import Batches, Buckets, PartName, Windows, document_batches
+from recurra.data import Batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
-from recurra.sequences import Batch
-from recurra.training.corpus import CorpusPart, Source, prepare
-from recurra.training.evaluation import Evaluation, compare_encoded
+from recurra.models import Model
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import (
-    DataSettings,
-    Recipe,
-    TrainingSettings,
-    changed,
-    checked,
-    without_effect,
-)
+from recurra.training.recipe import Recipe, TrainingSettings, changed, checked, without_effect
 from recurra.training.run import DATA, RunFolder, TrainingState
-from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids, Vocabulary
 
 __all__ = [
     "Report",
     "Trained",
-    "data_settings",
-    "resume_language_model",
+    "data_of",
+    "evaluate",
+    "resume",
+    "run_recipe",
     "run_source",
-    "train_language_model",
+    "train",
 ]
 
-NGRAMS = {"bigram": 2, "5-gram": 5}
-_VALIDATED = 0.5  # symbols that all evaluations score, as a share of those that are trained on
+_VALIDATED = 0.5  # predictions that all evaluations score, as a share of those that are trained on
 _LEAST_SCORED = 1000  # by an evaluation: fewer say too little
 _MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
 
@@ -54,39 +44,39 @@ class Trained:
 
     Args:
         path: the run's folder.
-        evaluations: scores of the held-out text, recurrent model first; empty if interrupted, and
-            in processes beside the main one.
+        evaluations: scores on the test part, recurrent model first; empty if interrupted, and in
+            processes beside the main one.
         interrupted: whether Ctrl-C stopped it; the run is usable all the same.
         seconds: time from the first step to the last, evaluations included.
         verdict: whether the model fits too little, too much or well; empty if interrupted.
     """
 
     path: Path
-    evaluations: list[Evaluation]
+    evaluations: list[Any]
     interrupted: bool
     seconds: float
     verdict: str = ""
 
 
-def train_language_model(
+def train(
     recipe: Recipe,
-    source: Source,
+    source: Any,
     out: str | Path,
     report: Callable[[Report], None] = lambda report: None,
     *,
     place: str | None = None,
 ) -> Trained:
-    """Train a language model and n-grams on the same text, and score them on what is held out.
+    """Train a model and its rivals on the same data, and score them on what is held out.
 
     Args:
         recipe: every setting.
-        source: documents, or their texts; they are read several times.
+        source: what the task reads: a path, or objects; it may be read several times.
         out: folder of the run, absent or empty.
         report: is told how it goes.
-        place: where the texts come from, which the run remembers.
+        place: where the data come from, which the run remembers.
 
     Raises:
-        DataError: too little text, or something wrong in it.
+        DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take.
     """
@@ -97,28 +87,28 @@ def train_language_model(
     run = RunFolder(out)
     try:
         run.claim()
-        # Killed while the text is read, it can go on as any other run.
+        # Killed while the data are read, it can go on as any other run.
         run.write_json("data.json", {"source": place, "blake2b": None})
         run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
-        run.write_json("data.json", {"source": place, "blake2b": ready.corpus.fingerprint})
+        run.write_json("data.json", {"source": place, "blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
-        ngrams = _count(recipe, ready, run, report)
+        rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
         run.release()
         raise
     try:
-        return _train(Keeper(run, training, ready, report), ready, ngrams)
+        return _train(Keeper(run, training, ready, report), ready, rivals)
     finally:
         run.drop_data()
         run.release()
 
 
-def resume_language_model(
+def resume(
     path: str | Path,
-    source: Source,
+    source: Any,
     report: Callable[[Report], None] = lambda report: None,
     *,
     recipe: Recipe | None = None,
@@ -127,13 +117,13 @@ def resume_language_model(
 
     Args:
         path: the run.
-        source: the same documents as before.
+        source: the same data as before.
         report: is told how it goes.
         recipe: the run's own if None. Another may only train for longer (``training.symbols``,
             ``training.epochs``), or elsewhere (``training.device``).
 
     Raises:
-        DataError: the texts are not those of the run.
+        DataError: the data are not those of the run.
         SettingError: the recipe differs in what may not differ.
         ArtifactError: the last checkpoint is damaged.
         RunError: the run is at its end, cannot be written, or the loss is no longer finite.
@@ -147,7 +137,7 @@ def resume_language_model(
     run.claim()
     try:
         last = run.last_training()
-        if recipe == own:  # said before all of the text is read
+        if recipe == own:  # said before all of the data are read
             _check_end(run, recipe, last)
         try:
             return _resume(recipe, source, run, report, last)
@@ -159,19 +149,19 @@ def resume_language_model(
 
 def _resume(
     recipe: Recipe,
-    source: Source,
+    source: Any,
     run: RunFolder,
     report: Callable[[Report], None],
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
     ready = _prepare(recipe, source, run, report, last and last[1][1].get("scored"))
     told = _source(run)
-    if told.get("blake2b") is None and last is None:  # it was killed before its text was read
-        told["blake2b"] = ready.corpus.fingerprint
+    if told.get("blake2b") is None and last is None:  # it was killed before its data were read
+        told["blake2b"] = ready.prepared.fingerprint
         run.write_json("data.json", told)
-    if told.get("blake2b") != ready.corpus.fingerprint:
+    if told.get("blake2b") != ready.prepared.fingerprint:
         raise DataError(
-            f"{run.path}: the text is not the one that this run was trained on. Give the same "
+            f"{run.path}: these are not the data that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
         )
     training = _begin(recipe, ready)
@@ -193,9 +183,9 @@ def _resume(
     run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
-    ngrams = artifact.read_ngrams(run.path) if last is not None else {}
-    ngrams = ngrams or _count(recipe, ready, run, report)
-    return _train(keeper, ready, ngrams)
+    rivals = ready.task.read_rivals(run.path) if last is not None else {}
+    rivals = rivals or _rivals(recipe, ready, run, report)
+    return _train(keeper, ready, rivals)
 
 
 def _check_end(
@@ -226,7 +216,7 @@ def _check_end(
 
 
 def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, Path | None]:
-    """The recipe of a run, with changes like ``training.epochs=20``, and where its text came from.
+    """The recipe of a run, with changes like ``training.epochs=20``, and where its data came from.
 
     Raises:
         RunError: this is no run.
@@ -242,26 +232,11 @@ def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, P
 
 
 def _source(run: RunFolder) -> dict[str, str | None]:
-    """Where the text of a run came from, and its fingerprint."""
+    """Where the data of a run came from, and their fingerprint."""
     told = run.read_json("data.json")
     if not isinstance(told, dict) or not isinstance(told.get("source"), str | None):
-        raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name a text.")
+        raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name its data.")
     return told
-
-
-def data_settings(path: str | Path, **changes: Any) -> DataSettings:
-    """How the text of a run was read, with changes; the defaults for an artifact without a run.
-
-    Args:
-        path: a run, or one of its checkpoints.
-        changes: settings by name; None stands for no change.
-    """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    known = (folder / "recipe.json").is_file()
-    data = run_recipe(RunFolder.open(folder)).data if known else DataSettings()
-    return data.model_copy(update={k: v for k, v in changes.items() if v is not None})
 
 
 def run_recipe(run: RunFolder) -> Recipe:
@@ -281,94 +256,71 @@ def _silent(report: Report) -> None:
 
 
 def _try_settings(recipe: Recipe) -> None:
-    """Build the model without memory: what cannot be is said before a text is read."""
+    """Build the model without memory: what cannot be is said before any data are read."""
     check_device(recipe.training.device)
     if recipe.training.tensorboard:
         tensorboard_writer()
-    conditions = dict.fromkeys(recipe.data.conditions, 4)
-    config = LanguageModelConfig(
-        **recipe.model.model_dump(), vocabulary_size=4, conditions=conditions
-    )
     try:
         with torch.device("meta"):
-            model = LanguageModel(config)
+            model = recipe.of_task.trial(recipe)
     except (NotImplementedError, RuntimeError):  # a cell that needs memory to be built
         return
-    optimizer_of(model, recipe.training)
+    if model is not None:
+        optimizer_of(model, recipe.training)
 
 
 def _prepare(
     recipe: Recipe,
-    source: Source,
+    source: Any,
     run: RunFolder,
     report: Callable[[Report], None],
     scored_before: int | None = None,
 ) -> Ready:
-    """The data of a training; one that goes on scores as much of the validation text as before."""
-    data = recipe.data
-    folder = run.path / DATA
+    """The data of a training; one that goes on scores as much of the validation part as before."""
+    folder, task, settings = run.path / DATA, recipe.of_task, recipe.training
     if not processes().main:  # each has files of its own
         folder /= str(processes().rank)
-    corpus = prepare(source, data, folder, lambda said: report(Report(message=said)))
-    batches = corpus.batches(data, recipe.training)
-    part, scored, validation = corpus.parts.get("validation"), 0, None
+    opened = task.open(source, recipe.data)
+    prepared = task.prepare(opened, recipe.data, folder, lambda said: report(Report(message=said)))
+    batches = prepared.parts["training"].batches(
+        rows=settings.batch_size, window=settings.window, seed=settings.seed
+    )
+    part, scored = prepared.parts.get("validation"), 0
     if part is not None:
-        scored = min(part.symbols, scored_before or _scored(recipe.training, batches))
-        validation = _validation(part, scored, data.reading)
-    return Ready(corpus, batches, validation, scored)
+        scored = min(part.count, scored_before or _scored(settings, batches))
+    return Ready(task, prepared, batches, scored)
 
 
 def _scored(settings: TrainingSettings, batches: Batches) -> int:
-    """How many symbols of the validation text are scored each time, at most.
+    """How many predictions of the validation part are scored each time, at most.
 
-    Where a training is short beside its validation text, scoring all of it would take most of the
-    time. A symbol that is scored costs about a third of one that is trained on.
+    Where a training is short beside its validation part, scoring all of it would take most of the
+    time. A prediction that is scored costs about a third of one that is trained on.
     """
     trained = settings.symbols or math.ceil(settings.epochs * batches.symbols)
     return max(_LEAST_SCORED, int(_VALIDATED * trained / settings.evaluations))
 
 
-def _validation(
-    part: CorpusPart, scored: int, reading: str
-) -> Callable[[], Iterable[Iterable[Batch]]]:
-    """Groups of windows that have so many symbols of a text, from all over it."""
-    if reading == "documents":
-        every = -(-part.symbols // scored)
-        documents = part.documents()[::every]
-        given = None if part.given is None else part.given[: part.header.documents : every]
-        return lambda: document_batches(documents, given=given)
-    # A long text in several rows, which is many times faster than one; each is long enough that
-    # what its start costs does not change what is best. The test is scored exactly.
-    rows = max(1, min(32, scored // 512))
-    windows = Windows(part.ids, rows=rows, size=256, given=part.given)
-    return lambda: [map(windows.batch, range(windows.count(scored)))]
-
-
 def _begin(recipe: Recipe, ready: Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
-    config = LanguageModelConfig(
-        **recipe.model.model_dump(),
-        vocabulary_size=len(ready.corpus.vocabulary),
-        conditions={name: len(known) for name, known in ready.corpus.labels.items()},
-    )
-    model = LanguageModel(config)
-    model.starts_at(torch.from_numpy(ready.corpus.parts["training"].counts(config.vocabulary_size)))
+    model = ready.task.build(recipe.model, ready.prepared.fronts)
+    ready.task.begin(model, ready.prepared)
     return Training(model, ready.batches, recipe.training)
 
 
-def _count(
+def _rivals(
     recipe: Recipe, ready: Ready, run: RunFolder, report: Callable[[Report], None]
-) -> dict[str, NGram]:
-    """Count n-grams and keep them."""
+) -> dict[str, Any]:
+    """Fit models without memory and keep them."""
     if not run.writes:
         return {}
-    part, limit = ready.corpus.parts["training"], recipe.data.ngram_symbols
-    few = f" on the first {limit:,} symbols" if part.symbols > limit else ""
-    report(Report(message=f"counting n-grams{few}"))
-    ngrams = fit_ngrams(part.documents(limit), ready.corpus.vocabulary)
-    run.write_ngrams(ngrams)
-    return ngrams
+    found = ready.task.rivals(
+        ready.prepared, recipe.data, lambda said: report(Report(message=said))
+    )
+    if found:
+        ready.task.write_rivals(run.path, found)
+    return found
 
 
 def _check_same(own: Recipe, given: Recipe) -> None:
@@ -392,77 +344,89 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _train(keeper: Keeper, ready: Ready, ngrams: dict[str, NGram]) -> Trained:
+def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     run, training = keeper.run, keeper.training
     with interruptible() as asked, keeper:
         for done in () if keeper.stale() else training:  # it was killed after its last step
             if keeper(done, any(processes().total(asked()))) == "interrupted":
                 return Trained(run.path, [], True, training.seconds)
             if keeper.stale():
-                keeper.report(Report(message=f"no better for {keeper.since} evaluations: stopped"))
+                keeper.tell(f"no better for {keeper.since} evaluations: stopped")
                 break
     if not run.writes:
         return Trained(run.path, [], False, training.seconds)
-    keeper.report(Report(message="scoring the held-out text"))
+    keeper.tell("scoring what is held out")
     best = artifact.load(run.path, which="best").model
-    name = cast(LanguageModel, best).config.cell
-    test = ready.corpus.parts["test"]
-    evaluations = compare_encoded(
-        {name: best, **ngrams}, test.documents(), test.header.characters, test.given
-    )
+    test = ready.prepared.parts["test"]
+    evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
     verdict = keeper.verdict(best, evaluations)
     told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
     run.write_json("summary.json", told)
     return Trained(run.path, evaluations, False, training.seconds, verdict)
 
 
-def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NGram]:
-    """Kneser-Ney bigram and 5-gram of documents."""
-    return {
-        name: NGram.fit(
-            documents,
-            order=order,
-            vocabulary_size=len(vocabulary),
-            start=START,
-            end=END,
-            smoothing=KneserNey(),
-        )
-        for name, order in NGRAMS.items()
-    }
+def evaluate(
+    path: str | Path,
+    source: Any,
+    *,
+    which: str = "best",
+    data: Any = None,
+    report: Callable[[str], None] = lambda said: None,
+) -> list[Any]:
+    """Score a run's model, and its rivals, on other data.
+
+    Args:
+        path: a run, or an artifact (which has no rivals beside it).
+        source: what the task reads: a path, or objects.
+        which: of a run, ``"best"`` or ``"last"``.
+        data: how it is read, the section ``[data]`` of a recipe; that of the run if None.
+        report: is told what is odd about them.
+
+    Returns:
+        the model first, then its rivals.
+
+    Raises:
+        ArtifactError: the model is damaged.
+        DataError: something is wrong with the data.
+    """
+    loaded = artifact.load(path, which=which)
+    task = loaded.task
+    data = data_of(path) if data is None else data
+    part = task.read(task.open(source, data), loaded.fronts, data, report)
+    models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
+    return task.evaluate(models, part)
+
+
+def data_of(path: str | Path, **changes: Any) -> Any:
+    """How the data of a run were read, with changes; the defaults for an artifact without a run.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        changes: settings by name; None stands for no change.
+    """
+    folder = Path(path).absolute()
+    if folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    if (folder / "recipe.json").is_file():
+        data = run_recipe(RunFolder.open(folder)).data
+    else:
+        data = artifact.load(path).task.Data()
+    known = type(data).model_fields
+    return data.model_copy(
+        update={k: v for k, v in changes.items() if v is not None and k in known}
+    )
+
+
+def _name(model: Model) -> str:
+    """What a model is called in a table."""
+    return str(getattr(model.config, "cell", type(model).__name__))
 
 
 def _sizes(ready: Ready, model: Model) -> str:
-    corpus = ready.corpus
-    counts = [
-        f"{part.symbols:,} {what}"
-        for name, what in (
-            ("training", "symbols to train on"),
-            ("validation", "to choose by"),
-            ("test", "held out"),
-        )
-        if (part := corpus.parts.get(cast(PartName, name))) is not None
-    ]
-    header = corpus.parts["training"].header
-    strange = sum(
-        int((part.given == UNKNOWN).any(1).sum())
-        for part in corpus.parts.values()
-        if part.given is not None
-    )
-    unknown = header.unknown / max(header.count - header.documents - 1, 1)
-    held, few = corpus.parts.get("validation"), ""
-    if held is not None and ready.scored < held.symbols:
-        few = f"; so short a training chooses by {ready.scored:,} symbols from all over that text"
-    disk = sum(part.ids.nbytes for part in corpus.parts.values())
     parameters = sum(p.numel() for p in model.parameters())
-    padding = ""
-    if isinstance(ready.batches, Buckets):
-        padding = f"; {ready.batches.padding:.1%} of the batches is padding"
+    padding = getattr(ready.batches, "padding", 0.0)
     return (
-        f"{', '.join(counts)}{few}; {len(corpus.vocabulary):,} ids"
-        + (f", {unknown:.1%} unknown" if unknown else "")
-        + (f"; left out because they are blank: {corpus.blank:,}" if corpus.blank else "")
-        + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
-        + (f"; given what no training document has: {strange:,} documents" if strange else "")
-        + padding
-        + f"; {parameters:,} parameters; {disk / 1e6:,.1f} MB on disk while it trains"
+        ready.prepared.sizes(ready.scored)
+        + (f"; {padding:.1%} of the batches is padding" if padding else "")
+        + f"; {parameters:,} parameters"
     )

@@ -1,0 +1,10 @@
+"""The tasks that come with the package, and where they are; nothing is loaded to know that."""
+
+__all__ = ["DEFAULT", "SHIPPED"]
+
+SHIPPED = {
+    "classification": "recurra.tasks.classification",
+    "language-model": "recurra.tasks.language_model",
+}
+DEFAULT = "language-model"
+"""The task of a recipe that names none."""

@@ -1,0 +1,113 @@
+"""Layers from settings: what every model of a recipe has in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic
+
+from recurra.cells import cell_by_name, weight_drop
+from recurra.cells.base import Cell
+from recurra.errors import SettingError
+from recurra.layers.base import Layer
+from recurra.layers.bidirectional import Bidirectional
+from recurra.layers.recurrent import Recurrent
+from recurra.layers.stack import Stack
+from recurra.sections import Section
+
+__all__ = ["LayerSettings", "build_layers"]
+
+
+class LayerSettings(Section):
+    """What a person chooses about recurrent layers.
+
+    Args:
+        cell: name of a registered cell.
+        cell_settings: further arguments of that cell.
+        layers: number of layers, each reading the one below.
+        hidden_size: width of every layer, of each direction.
+        bidirectional: whether every layer reads from both ends.
+        dropout: rate at the input, between layers and at the output, where no rate of their own is
+            given.
+        dropout_input: rate at the input.
+        dropout_between: rate between layers.
+        dropout_output: rate at the output.
+        dropout_recurrent: rate at which connections of the recurrent weights are left out, the same
+            ones in all of a sequence or window (weight drop).
+        held: whether dropout leaves out the same elements at every step of a sequence or window.
+        residual: whether layers above the first add their input to their output.
+    """
+
+    cell: str = "lstm"
+    cell_settings: dict[str, Any] = pydantic.Field(default_factory=dict)
+    layers: int = pydantic.Field(2, ge=1, le=1000)
+    hidden_size: int = pydantic.Field(256, ge=1, le=10**6)
+    bidirectional: bool = False
+    dropout: float = pydantic.Field(0.0, ge=0, lt=1)
+    dropout_input: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_between: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_output: float | None = pydantic.Field(None, ge=0, lt=1)
+    dropout_recurrent: float = pydantic.Field(0.0, ge=0, lt=1)
+    held: bool = False
+    residual: bool = False
+
+    def rate(self, place: str) -> float:
+        """Of dropout at a place: ``"input"``, ``"between"`` or ``"output"``."""
+        own: float | None = getattr(self, f"dropout_{place}")
+        return self.dropout if own is None else own
+
+    def idle(self) -> list[tuple[str, str]]:
+        """Settings that somebody chose and that change nothing beside the others, each with why."""
+        own = (self.dropout_input, self.dropout_between, self.dropout_output)
+        rates = [self.rate("input"), self.rate("output")]
+        if self.layers > 1:
+            rates.append(self.rate("between"))
+        one = "there is one layer"
+        places = "at the input, between layers and at the output"
+        found = (
+            ("residual", self.residual and self.layers == 1, one),
+            ("dropout_between", bool(own[1]) and self.layers == 1, one),
+            ("dropout", self.dropout and None not in own, "each place has a rate of its own"),
+            ("held", self.held and not any(rates), f"nothing is dropped {places}"),
+        )
+        return [(name, why) for name, idle, why in found if idle]
+
+
+def build_layers(settings: LayerSettings, input_size: int) -> Stack:
+    """The layers of a model, from the one that reads the input upward.
+
+    Args:
+        settings: what they are.
+        input_size: width of the vector that is read at each step.
+
+    Raises:
+        SettingError: an unknown cell, a setting it does not take, sizes that do not join, or a cell
+            that reads something else than a vector.
+    """
+    layers: list[Layer] = []
+    for _ in range(settings.layers):  # a cell may give another width than it carries
+        into = layers[-1].output_size if layers else input_size
+        if settings.bidirectional:
+            layers.append(Bidirectional(_cell(settings, into), _cell(settings, into)))
+        else:
+            layers.append(Recurrent(_cell(settings, into)))
+    stack = Stack(
+        layers,
+        dropout=settings.rate("between"),
+        residual=settings.residual,
+        held=settings.held,
+    )
+    if settings.dropout_recurrent:
+        weight_drop(stack, settings.dropout_recurrent)
+    return stack
+
+
+def _cell(settings: LayerSettings, input_size: int) -> Cell:
+    cell = cell_by_name(settings.cell, input_size, settings.hidden_size, **settings.cell_settings)
+    reads = cell.example_input(1)
+    if isinstance(reads, tuple):
+        raise SettingError(
+            f"cell {settings.cell!r}: reads a {type(reads).__name__}, where one vector a step is "
+            "given"
+        )
+    return cell

@@ -1,0 +1,32 @@
+"""Families of problems, one file or folder each; ``base`` says what a task is."""
+
+from recurra.layers.settings import LayerSettings, build_layers
+from recurra.tasks.base import (
+    Answer,
+    DataSection,
+    Metric,
+    Part,
+    Prepared,
+    Row,
+    Table,
+    Task,
+    register_task,
+    task_by_name,
+    task_names,
+)
+
+__all__ = [
+    "Answer",
+    "DataSection",
+    "LayerSettings",
+    "Metric",
+    "Part",
+    "Prepared",
+    "Row",
+    "Table",
+    "Task",
+    "build_layers",
+    "register_task",
+    "task_by_name",
+    "task_names",
+]

@@ -1,0 +1,381 @@
+"""What a task is. Training, artifacts, the command line and pipelines know this, and no task.
+
+A task says which settings its recipe has, how raw examples become batches, which model reads them,
+by which number checkpoints are chosen, which models without memory stand beside it, and what it
+answers. One file is a task: :func:`register_task` makes it known by name, and everything else
+(training and going on, several processes, checkpoints, artifacts, commands) is there.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+
+from recurra import models
+from recurra.data import Batches, PartName
+from recurra.errors import SettingError, nearest
+from recurra.families import SHIPPED
+from recurra.sections import Section
+from recurra.sequences import Batch
+
+__all__ = [
+    "Answer",
+    "DataSection",
+    "Front",
+    "Metric",
+    "Part",
+    "Prepared",
+    "Row",
+    "Table",
+    "Task",
+    "register_task",
+    "task_by_name",
+    "task_names",
+    "task_origin",
+]
+
+Groups = Iterable[Iterable[Batch]]
+"""For each group of sequences its windows in order, whose state is carried on."""
+
+
+class Front(Protocol):
+    """What turns something raw into numbers, or numbers into an answer; it travels with a model."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """All that it is."""
+
+
+class Part(Protocol):
+    """Examples in numbers: those that are trained on, chosen by or scored."""
+
+    @property
+    def count(self) -> int:
+        """What is predicted of them: symbols, labels."""
+
+    def batches(self, *, rows: int, window: int, seed: int) -> Batches:
+        """For training."""
+
+    def groups(self, limit: int | None = None) -> Groups:
+        """For scores: of all of them, or of about so many predictions from all over them."""
+
+
+class Prepared(Protocol):
+    """Data of a training, cut into parts and numbered."""
+
+    @property
+    def parts(self) -> Mapping[PartName, Part]:
+        """By name; "training" and "test" are always there."""
+
+    @property
+    def fronts(self) -> Mapping[str, Any]:
+        """What turns raw examples into these numbers, fitted on the training part alone."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these examples, in this order, from any others."""
+
+    def sizes(self, scored: int) -> str:
+        """How much there is, in words; ``scored`` predictions of the validation part are scored."""
+
+
+class Metric(NamedTuple):
+    """The number by which a checkpoint is chosen.
+
+    Args:
+        name: what logs call it.
+        unit: what stands behind it where a person reads it.
+        less: whether less is better.
+    """
+
+    name: str
+    unit: str
+    less: bool = True
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether the first is better; nothing is worse than NaN."""
+        if math.isnan(one) or math.isnan(other):
+            return math.isnan(other) and not math.isnan(one)
+        return one < other if self.less else one > other
+
+
+class Row(Protocol):
+    """One model's score, in a table beside others."""
+
+    name: str
+
+    @property
+    def value(self) -> float:
+        """What the task's metric says of it."""
+
+    @property
+    def loss(self) -> float:
+        """Nats a prediction."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers, given and derived."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Scores side by side, as they are shown.
+
+    Args:
+        title: above it.
+        header: of the columns.
+        rows: one a model.
+        notes: lines below it.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+class DataSection(Section):
+    """What the section ``[data]`` of every recipe has.
+
+    Args:
+        validation: whether a tenth is set apart to choose the best checkpoint.
+    """
+
+    validation: bool = True
+
+
+class Answer:
+    """A trained model that answers; a task's own adds what it can do.
+
+    Args:
+        model: in evaluation mode.
+        fronts: of what it reads and says, by field.
+        path: the folder it was loaded from.
+        kind: name of its task.
+    """
+
+    def __init__(
+        self, model: models.Model, fronts: Mapping[str, Any], path: Path, kind: str
+    ) -> None:
+        self.model, self.fronts, self.path, self.kind = model, fronts, path, kind
+
+    def predict(self, inputs: Iterable[Any]) -> Iterator[Any]:
+        """An answer for each input, in their order.
+
+        Raises:
+            SettingError: this task has none.
+        """
+        raise SettingError(f"predict: a {self.kind} model has no answer of this kind")
+
+
+class Task(abc.ABC):
+    """One family of problems; an instance has no state."""
+
+    name: ClassVar[str]
+    """Of its recipe, and of the kind of model in an artifact."""
+    Data: ClassVar[type[DataSection]] = DataSection
+    """The section ``[data]`` of its recipe."""
+    Model: ClassVar[type[Section]]
+    """The section ``[model]``; most begin with :class:`recurra.tasks.LayerSettings`."""
+    metric: ClassVar[Metric] = Metric("nats", "nats")
+    """By what a checkpoint is chosen."""
+    unit: ClassVar[str] = "predictions"
+    """What is counted."""
+    verb: ClassVar[str] = "predict"
+    """The command to try when a training is done."""
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def open(self, source: Any, data: Any) -> Any:
+        """Raw examples of a path, or of objects as they are.
+
+        Args:
+            source: a file, a folder, or whatever :meth:`prepare` takes.
+            data: the section ``[data]``.
+        """
+        return source
+
+    @abc.abstractmethod
+    def prepare(
+        self, source: Any, data: Any, folder: Path, report: Callable[[str], None]
+    ) -> Prepared:
+        """Read, divide, fit the fronts on the training part, and encode.
+
+        Args:
+            source: what :meth:`open` gave.
+            data: the section ``[data]``.
+            folder: where encoded examples may be written.
+            report: is told what takes long.
+        """
+
+    def read(
+        self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
+    ) -> Any:
+        """Raw examples in the numbers of fronts that are there already, to be scored.
+
+        Args:
+            source: what :meth:`open` gave.
+            fronts: of the model.
+            data: the section ``[data]``.
+            report: is told what is odd.
+
+        Raises:
+            SettingError: this task scores nothing from outside.
+        """
+        raise SettingError(f"evaluate: the task {self.name} scores no other data")
+
+    # ---- model -----------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def build(self, settings: Any, fronts: Mapping[str, Any]) -> models.Model:
+        """The model, at its start.
+
+        Args:
+            settings: the section ``[model]``.
+            fronts: which say how many symbols, numbers or classes there are.
+        """
+
+    def restore(self, config: Any, fronts: Mapping[str, Any]) -> models.Model:
+        """The model of what an artifact keeps as its ``config``.
+
+        Raises:
+            pydantic.ValidationError: something is wrong in it.
+            ValueError: it does not fit the fronts; the message says how.
+        """
+        return self.build(self.Model.model_validate(config), fronts)
+
+    def trial(self, recipe: Any) -> models.Model | None:
+        """A model of the recipe over the smallest fronts, to find what is wrong in the settings."""
+        return None
+
+    def begin(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
+        """What is known before the first step, such as frequencies, put into the model."""
+
+    # ---- scores ----------------------------------------------------------------------------------
+
+    def score(self, model: models.Model, groups: Groups) -> float:
+        """What the metric says of a model: nats a prediction, unless another one is declared."""
+        total, count = model.score(groups)
+        return total / max(count, 1)
+
+    def nats(self, model: models.Model, part: Any, limit: int) -> float:
+        """Mean loss of a prediction on about so many of a part's."""
+        total, count = model.score(part.groups(limit))
+        return total / max(count, 1)
+
+    def uniform(self, prepared: Any) -> float:
+        """The mean loss of a model that finds all answers alike; infinite where there is none."""
+        return math.inf
+
+    @abc.abstractmethod
+    def evaluate(self, compared: Mapping[str, Any], part: Any) -> list[Any]:
+        """A row for each model and rival, on the same part."""
+
+    @abc.abstractmethod
+    def table(self, rows: Sequence[Any], title: str) -> Table:
+        """The rows as they are shown."""
+
+    # ---- rivals ----------------------------------------------------------------------------------
+
+    def rivals(self, prepared: Any, data: Any, report: Callable[[str], None]) -> dict[str, Any]:
+        """Models without memory on the same data, by name."""
+        return {}
+
+    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:  # noqa: B027
+        """Keep them in a run, in files of their own."""
+
+    def read_rivals(self, folder: Path) -> dict[str, Any]:
+        """Those that a run keeps; none if it has none."""
+        return {}
+
+    def beaten(self, rows: Sequence[Any]) -> str:
+        """Who of the rivals is better than the first row, in words; empty if nobody is."""
+        better = [row for row in rows[1:] if self.metric.better(row.value, rows[0].value)]
+        best = min(
+            better, key=lambda row: row.value if self.metric.less else -row.value, default=None
+        )
+        return "" if best is None else f"{best.name} is better"
+
+    # ---- settings and answers --------------------------------------------------------------------
+
+    def check(self, recipe: Any) -> None:  # noqa: B027
+        """Settings of two sections that contradict each other.
+
+        Raises:
+            PydanticCustomError: as :func:`recurra.sections.contradiction` makes it.
+        """
+
+    def idle(self, recipe: Any) -> list[tuple[str, str]]:
+        """Settings that somebody chose and that change nothing beside the others, each with why."""
+        return []
+
+    def answer(self, loaded: Any) -> Answer:
+        """What a person asks of a trained model.
+
+        Args:
+            loaded: the artifact.
+        """
+        return Answer(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+# ---- by name -------------------------------------------------------------------------------------
+
+_known: dict[str, Task] = {}
+T = TypeVar("T", bound=type[Task])
+
+
+def register_task(name: str) -> Callable[[T], T]:
+    """Make a task known by name, as a decorator of its class.
+
+    Args:
+        name: what recipes, artifacts and the command line call it.
+
+    Raises:
+        SettingError: another task has that name, or it is none.
+    """
+    if not isinstance(name, str) or not name or name != name.strip() or name.endswith(".toml"):
+        raise SettingError(f"register_task: expected a name such as 'my-task', got {name!r}")
+
+    def register(cls: T) -> T:
+        known = _known.get(name)
+        same = known is None or task_origin(known) == f"{cls.__module__}:{cls.__qualname__}"
+        if not same or not cls.__module__.startswith(SHIPPED.get(name, "")):
+            raise SettingError(f"register_task: {name!r} is another task already")
+        if not issubclass(cls, Task):
+            raise SettingError(f"register_task: expected a recurra.tasks.Task, got {cls.__name__}")
+        cls.name = name
+        _known[name] = cls()
+        return cls
+
+    return register
+
+
+def task_names() -> list[str]:
+    """All tasks that are known."""
+    return sorted({*SHIPPED, *_known})
+
+
+def task_by_name(name: str) -> Task:
+    """A task; those of the package are loaded when they are asked for.
+
+    Raises:
+        SettingError: there is none; the nearest name is told.
+    """
+    if name not in _known and name in SHIPPED:
+        import_module(SHIPPED[name])
+    if name not in _known:
+        raise SettingError(
+            f"task: none is called {name!r}; {nearest(str(name), task_names())}. One of your own "
+            "is known once its module is imported (--import)."
+        )
+    return _known[name]
+
+
+def task_origin(task: Task) -> str:
+    """Where a task was defined."""
+    return f"{type(task).__module__}:{type(task).__qualname__}"

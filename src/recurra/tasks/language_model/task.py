@@ -1,0 +1,229 @@
+"""What training, artifacts and commands ask of language models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recurra import models
+from recurra.columns import number
+from recurra.data import Documents, is_hub
+from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings, NGram
+from recurra.pipeline import (
+    LineScore,
+    PredictiveText,
+    Suggestion,
+    TextModel,
+    Writer,
+    score_lines,
+)
+from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
+from recurra.sections import contradiction, default
+from recurra.tasks.base import Answer, Metric, Table, Task, register_task
+from recurra.tasks.language_model.corpus import (
+    Corpus,
+    CorpusPart,
+    Held,
+    Source,
+    held,
+    open_source,
+    prepare,
+)
+from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded
+from recurra.tasks.language_model.settings import DataSettings
+from recurra_runtime.vocabulary import Vocabulary
+
+__all__ = ["LanguageModelTask", "WritingModel"]
+
+
+class WritingModel(Answer):
+    """A language model that scores texts, completes them and writes.
+
+    Conditions of the model are given by name: ``given={"topic": "war"}``.
+    """
+
+    @property
+    def text(self) -> TextModel:
+        """The model and its vocabulary."""
+        assert isinstance(self.model, LanguageModel)
+        return TextModel(self.model, self.fronts["text"], self.model.config.cell, self.fronts)
+
+    def predict(self, inputs: Iterable[str]) -> Iterator[LineScore]:
+        """How probable each text is, as :meth:`score`."""
+        return self.score(inputs)
+
+    def score(
+        self, texts: Iterable[str], *, end: bool = True, given: Mapping[str, str] | None = None
+    ) -> Iterator[LineScore]:
+        """How probable each text is: :func:`recurra.score_lines`."""
+        return score_lines(self.text, texts, end=end, given=given)
+
+    def complete(
+        self, prompt: str, count: int = 3, *, given: Mapping[str, str] | None = None
+    ) -> list[Suggestion]:
+        """What the word that was begun may become, the likeliest first."""
+        entry = PredictiveText(self.text, given=given)
+        entry.type_known(prompt)
+        return entry.suggestions(count)
+
+    def generate(self, prompt: str = "", **how: Any) -> str:
+        """What the model writes after a prompt; arguments as of :meth:`recurra.Writer.write`."""
+        return "".join(Writer(self.text).write(prompt, **how))
+
+
+@register_task("language-model")
+class LanguageModelTask(Task):
+    """The next symbol of a text (Mikolov et al. 2010), beside n-grams of the same text."""
+
+    Data = DataSettings
+    Model = LanguageModelSettings
+    metric = Metric("nats", "nats/symbol")
+    unit = "symbols"
+    verb = "generate"
+
+    def open(self, source: Any, data: DataSettings) -> Source:
+        """Documents of a file, a folder or the Hub; texts as they are."""
+        if isinstance(source, Path) or (isinstance(source, str) and is_hub(source)):
+            return open_source(source, data)
+        given: Source = source
+        return given
+
+    def prepare(
+        self, source: Source, data: DataSettings, folder: Path, report: Callable[[str], None]
+    ) -> Corpus:
+        """Read, divide, make vocabularies and encode."""
+        return prepare(source, data, folder, report)
+
+    def read(
+        self,
+        source: Source,
+        fronts: Mapping[str, Vocabulary],
+        data: DataSettings,
+        report: Callable[[str], None],
+    ) -> Held:
+        """Documents in the ids of a model."""
+        found = held(source, fronts)
+        if isinstance(source, Documents) and source.blank:
+            report(f"left out because they are blank: {source.blank:,}")
+        return found
+
+    def build(self, settings: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+        """A model of so many symbols, and of so many labels of each condition."""
+        sizes = {name: len(front) for name, front in fronts.items()}
+        size = sizes.pop("text")
+        config = LanguageModelConfig(
+            **settings.model_dump(), vocabulary_size=size, conditions=sizes
+        )
+        return LanguageModel(config)
+
+    def restore(self, config: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+        """The model of a configuration that tells its sizes itself."""
+        known = LanguageModelConfig.model_validate(config)
+        for field, size in {"text": known.vocabulary_size, **known.conditions}.items():
+            got = len(fronts[field]) if field in fronts else "none"
+            if got != size:
+                raise ValueError(
+                    f"expected a vocabulary {field!r} of {size} symbols beside this model, got "
+                    f"{got}. It belongs to another model"
+                )
+        return LanguageModel(known)
+
+    def trial(self, recipe: Any) -> LanguageModel:
+        """A model of four symbols."""
+        conditions = dict.fromkeys(recipe.data.conditions, 4)
+        settings = recipe.model.model_dump()
+        return LanguageModel(
+            LanguageModelConfig(**settings, vocabulary_size=4, conditions=conditions)
+        )
+
+    def begin(self, model: models.Model, prepared: Corpus) -> None:
+        """Each symbol as likely as it is in the training text."""
+        assert isinstance(model, LanguageModel)
+        counts = prepared.parts["training"].counts(model.config.vocabulary_size)
+        model.starts_at(torch.from_numpy(counts))
+
+    def nats(self, model: models.Model, part: CorpusPart, limit: int) -> float:
+        """Of whole documents from the beginning of the part."""
+        documents = part.documents(limit)
+        given = None if part.given is None else part.given[: len(documents)]
+        return compare_encoded({"": model}, documents, 1, given)[0].loss
+
+    def uniform(self, prepared: Corpus) -> float:
+        """Nobody predicts the start symbol."""
+        return math.log(len(prepared.vocabulary) - 1)
+
+    def evaluate(
+        self, compared: Mapping[str, models.Model | NGram], part: CorpusPart | Held
+    ) -> list[Evaluation]:
+        """Each document from its start symbol to its end symbol."""
+        return compare_encoded(compared, part.documents(), part.characters, part.given)
+
+    def table(self, rows: Sequence[Evaluation], title: str) -> Table:
+        """Nats and bits a character, nats a symbol, perplexity."""
+        first = rows[0]
+        notes = []
+        if first.unknown:
+            notes.append(
+                f"{first.unknown:,} symbols were unknown to the models, and counted as <unk>."
+            )
+        return Table(
+            f"{title}: {first.characters:,} characters",
+            ("model", "nats/character", "bits/character", "nats/symbol", "perplexity"),
+            [
+                (
+                    row.name,
+                    number(row.nats_per_character, 4),
+                    number(row.bits_per_character, 4),
+                    number(row.loss, 4),
+                    number(row.perplexity, 3),
+                )
+                for row in rows
+            ],
+            notes,
+        )
+
+    def rivals(
+        self, prepared: Corpus, data: DataSettings, report: Callable[[str], None]
+    ) -> dict[str, NGram]:
+        """Kneser-Ney bigram and 5-gram of the training text."""
+        part, limit = prepared.parts["training"], data.ngram_symbols
+        few = f" on the first {limit:,} symbols" if part.count > limit else ""
+        report(f"counting n-grams{few}")
+        return fit_ngrams(part.documents(limit), prepared.vocabulary)
+
+    def write_rivals(self, folder: Path, rivals: Mapping[str, NGram]) -> None:
+        """In files of their own."""
+        write_ngrams(folder, rivals)
+
+    def read_rivals(self, folder: Path) -> dict[str, NGram]:
+        """The simplest first."""
+        return read_ngrams(folder)
+
+    def beaten(self, rows: Sequence[Evaluation]) -> str:
+        """Both are n-grams."""
+        return "n-grams are better" if super().beaten(rows) else ""
+
+    def check(self, recipe: Any) -> None:
+        """A width of conditions where there is none."""
+        if not recipe.data.conditions and recipe.model.condition_size != default(
+            recipe.model, "condition_size"
+        ):
+            raise contradiction(
+                recipe.model, "condition_size", "data.conditions names none", section="model."
+            )
+
+    def idle(self, recipe: Any) -> list[tuple[str, str]]:
+        """Of the layers, and a window where there is none."""
+        found = [(f"model.{name}", why) for name, why in recipe.model.idle()]
+        training = recipe.training
+        if recipe.data.reading == "documents" and training.window != default(training, "window"):
+            found.append(("training.window", "documents are read whole"))
+        return found
+
+    def answer(self, loaded: Any) -> WritingModel:
+        """Scores, completions, texts."""
+        return WritingModel(loaded.model, loaded.fronts, loaded.path, self.name)

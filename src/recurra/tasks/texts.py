@@ -1,0 +1,108 @@
+"""How texts of a recipe are read and fall into symbols: what every task of texts has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Self
+
+import pydantic
+
+from recurra.data import (
+    BytePairVocabulary,
+    ByteVocabulary,
+    CharacterVocabulary,
+    Normalizer,
+    Vocabulary,
+    WordVocabulary,
+)
+from recurra.errors import DataError, RecurraError
+from recurra.sections import contradiction, default
+from recurra.tasks.base import DataSection
+from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
+
+__all__ = ["TextSection", "vocabulary_of"]
+
+_BYTE_PAIRS = 8000
+
+
+class TextSection(DataSection):
+    """What is read, and how it falls into symbols.
+
+    Args:
+        pattern: which files of a folder are read.
+        encoding: how their characters are stored.
+        column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given.
+        separator: of tables in text, what stands between cells; a tab in ``.tsv``, a comma in
+            ``.csv`` if not given.
+        vocabulary: ``"characters"`` (those of the training text), ``"bytes"``, ``"words"`` or
+            ``"byte-pairs"``.
+        vocabulary_size: of words, how many ids at most, the most frequent words first; of byte
+            pairs, how many ids (8,000 if not given); of characters, at most so many are expected.
+        minimum_count: words seen less often in the training text become ``<unk>``.
+        lower: of words, whether all letters become lower case.
+        punctuation: of words, whether punctuation marks are words of their own.
+    """
+
+    pattern: str = "*.txt"
+    encoding: str = "utf-8"
+    column: str | None = None
+    separator: str | None = pydantic.Field(None, min_length=1, max_length=1)
+    vocabulary: Literal["characters", "bytes", "words", "byte-pairs"] = "characters"
+    vocabulary_size: int | None = pydantic.Field(None, ge=4, le=10**8)
+    minimum_count: int = pydantic.Field(1, ge=1)
+    lower: bool = False
+    punctuation: bool = True
+
+    @pydantic.model_validator(mode="after")
+    def _symbols_agree(self) -> Self:
+        """Settings that contradict each other are refused, not ignored."""
+        if self.vocabulary != "words":
+            for name in ("lower", "punctuation", "breaks", "minimum_count"):
+                if hasattr(self, name) and getattr(self, name) != default(self, name):
+                    raise contradiction(
+                        self, name, f"the vocabulary is of {self.vocabulary}, not of words"
+                    )
+        if self.vocabulary == "bytes" and self.vocabulary_size is not None:
+            raise contradiction(self, "vocabulary_size", "a vocabulary of bytes always has 259 ids")
+        return self
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """How texts become words."""
+        return Normalizer(self.lower, self.punctuation, getattr(self, "breaks", "none"))
+
+
+def vocabulary_of(texts: Iterable[str], data: TextSection) -> Vocabulary:
+    """The vocabulary of the texts that are trained on.
+
+    Raises:
+        DataError: one of a size that cannot be, or whose library is missing.
+    """
+    size = data.vocabulary_size
+    if data.vocabulary == "bytes":
+        return ByteVocabulary()
+    if data.vocabulary == "byte-pairs":
+        return _byte_pairs(texts, size or _BYTE_PAIRS)
+    if data.vocabulary == "characters":
+        characters = CharacterVocabulary.of(texts)
+        if size is not None and len(characters) > size:
+            raise DataError(
+                f"data: expected at most {size} ids (data.vocabulary_size), the training text has "
+                f"{len(characters)} with the {len(RESERVED)} reserved ones. Allow more, or take "
+                "data.vocabulary=bytes."
+            )
+        return characters
+    return WordVocabulary.of(
+        texts, size=size, minimum=data.minimum_count, normalizer=data.normalizer
+    )
+
+
+def _byte_pairs(texts: Iterable[str], size: int) -> BytePairVocabulary:
+    try:
+        return BytePairVocabulary.of(texts, size)
+    except RecurraError:  # of the texts, and already a sentence
+        raise
+    except MissingLibraryError as problem:
+        raise DataError(f"data.{problem}.") from None
+    except ValueError as problem:
+        raise DataError(f"data.{problem}. Change data.vocabulary_size.") from None
