@@ -82,6 +82,18 @@ INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
     "data": {"is_marked", "is_sprinkled", "told_by"},
     "description": {"evaluate"},
+    "diagnosis": {
+        "History",
+        "Line",
+        "Mark",
+        "Score",
+        "axis_over",
+        "history",
+        "panel",
+        "spread",
+        "summary",
+        "thinned",
+    },
     "layers": {
         "Ends",
         "Reader",

@@ -12,15 +12,23 @@ from typing import Any
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.history import History, Score, history, summary
 from recurra.diagnosis.panels import Axis, Line, Mark, axis_over, panel
-from recurra.errors import SettingError, ShapeError
+from recurra.errors import RunError, SettingError, ShapeError
 
 __all__ = ["Axis", "Chart", "confusion", "curve", "lines", "pictures"]
 
 # They differ in lightness too: for those who see few colors, and on a gray printer.
 _TRAINING, _VALIDATION, _OTHER = "#e69f00", "#0b3c6f", "#666666"
 _DARK_ORANGE = "#8f5d00"  # the same, where it must be read
-_SERIES = ("#56b4e9", "#0b3c6f", "#e69f00", "#b2182b", "#117733", "#999999")
+_SERIES = (  # each with what its name is written in
+    ("#56b4e9", "#1c76ab"),
+    ("#0b3c6f", ""),
+    ("#e69f00", _DARK_ORANGE),
+    ("#b2182b", ""),
+    ("#117733", ""),
+    ("#999999", "#666666"),
+)
 _WRAP = 108  # characters of a line below the title
+_ALL_CLASSES, _WORST = 40, 30
 _LONGEST = 40  # characters of a name
 
 
@@ -31,12 +39,15 @@ def pictures(run: str | Path) -> dict[str, Chart]:
         run: its folder.
 
     Raises:
-        RunError: as for :func:`curve`.
+        RunError: as for :func:`curve`, or its summary.json is damaged.
     """
     found = {"curve": curve(run)}
     told = summary(Path(run))
     if "confusion" in told and "classes" in told:
-        found["confusion"] = confusion(told["confusion"], told["classes"])
+        try:
+            found["confusion"] = confusion(told["confusion"], told["classes"])
+        except (TypeError, ValueError) as problem:  # a ShapeError is one of these
+            raise RunError(f"{Path(run) / 'summary.json'}: damaged ({problem}).") from None
     return found
 
 
@@ -168,8 +179,9 @@ def lines(
     for number, (name, heights) in enumerate(series.items()):
         points = sorted(heights.items())
         width = 2.5 + 2.2 * (len(series) - 1 - number)
-        color = _SERIES[number]
-        drawn.append(Line(name, points, color, width, named_at=_fall(points, x, y, size)))
+        color, ink = _SERIES[number]
+        at = _fall(points, x, y, size)
+        drawn.append(Line(name, points, color, width, ink=ink, named_at=at))
     for name, height in (levels or {}).items():
         drawn.append(
             Line(name, [(x.low, height), (x.high, height)], "#333", 1.4, [7, 4], flat=True)
@@ -193,6 +205,8 @@ def _fall(
 def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
     """Which class was taken for which: counts, and shares of all examples of that class.
 
+    Of more than 40 classes those 30 are shown that have the most mistakes.
+
     Args:
         counts: a row for each true class, in it how often each class was said.
         names: of the classes.
@@ -200,38 +214,54 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
     Raises:
         ShapeError: not one row and one column a name.
     """
-    table = [[int(count) for count in row] for row in counts]
-    size = len(names)
+    table, size = [[int(count) for count in row] for row in counts], len(names)
     if not size or len(table) != size or any(len(row) != size for row in table):
-        shape = f"{len(table)} rows of {sorted({len(row) for row in table})}"
         raise ShapeError(
             f"confusion: expected a row and a column for each of {size} names, at least one, got "
-            f"{shape}"
+            f"{len(table)} rows of {sorted({len(row) for row in table})}"
         )
-    shown = _distinct(names)
-    cells = []
-    for truth, row in zip(shown, table, strict=True):
-        for said, count in zip(shown, row, strict=True):
-            share = count / max(sum(row), 1)
-            cell = {"true": truth, "said": said, "count": count, "share": share}
-            cells.append(cell | {"number": _brief(count), "percent": _percent(share)})
-    edge = min(max(430 / size, 38), 96)
-    long = size > 8 or max(map(len, shown)) * 7 > edge
-    on_x = _classes("said", "predicted class", shown, -45 if long else 0)
-    on_y = _classes("true", "true class", shown, 0)
     total, right = sum(map(sum, table)), sum(table[i][i] for i in range(size))
-    head = f"Right: {_brief(right)} of {_brief(total)} ({_percent(right / max(total, 1))})"
+    head = f"Right: {right:,} of {total:,} ({_percent(right / max(total, 1))})"
     about = "Of each true class (row): how many were taken for which, and their share of the row."
+    kept, label = _worst(table), _distinct(names)
+    if len(kept) < size:
+        about += f" Shown are {len(kept)} of {size:,} classes, those with the most mistakes."
+    cells = []
+    for truth in kept:
+        for said in kept:
+            count, every = table[truth][said], sum(table[truth])
+            share = count / max(every, 1)
+            cell = {"true": label[truth], "said": label[said], "count": count, "share": share}
+            cells.append(cell | {"number": _brief(count), "percent": _percent(share)})
+    shown = [label[number] for number in kept]
+    edge = min(max(430 / len(kept), 38), 96)
+    wide = round(edge * len(kept))
+    turned = len(kept) > 8 or max(map(len, shown)) * 7 > edge
     return Chart(
         {
             "data": {"values": cells},
-            "width": round(edge * size),
-            "height": round(edge * size),
-            "encoding": {"x": on_x, "y": on_y},
+            "width": wide,
+            "height": wide,
+            "encoding": {
+                "x": _classes("said", "predicted class", shown, -45 if turned else 0),
+                "y": _classes("true", "true class", shown, 0),
+            },
             "layer": _cells(edge),
-            **_heading(head, [about], 60),
+            **_heading(head, [about], max(60, wide // 7)),
         }
     )
+
+
+def _worst(table: Sequence[Sequence[int]]) -> list[int]:
+    """The classes to be shown: all, or those with the most mistakes, in their order."""
+    size = len(table)
+    if size <= _ALL_CLASSES:
+        return list(range(size))
+    columns = [sum(row[number] for row in table) for number in range(size)]
+    wrong = [
+        sum(table[number]) + columns[number] - 2 * table[number][number] for number in range(size)
+    ]
+    return sorted(sorted(range(size), key=lambda number: -wrong[number])[:_WORST])
 
 
 def _classes(field: str, title: str, names: Sequence[str], angle: int) -> dict[str, Any]:

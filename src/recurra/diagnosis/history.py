@@ -60,19 +60,18 @@ def history(run: str | Path) -> History:
     """Read how a run went.
 
     Args:
-        run: its folder, or one of its checkpoints.
+        run: its folder.
 
     Raises:
         RunError: it has no log, as before the first evaluation, or this one is damaged.
     """
     folder = Path(run)
-    if folder.absolute().parent.name == "checkpoints":
-        folder = folder.absolute().parent.parent
     header, rows, unread = _log(folder / "log.csv")
     column = next((name for name in header if name.startswith("validation_")), "validation_nats")
     validation = [(step, row[column]) for step, row in rows.items() if column in row]
     told = summary(folder)
-    scores = [_score(row) for row in told.get("scores", []) if isinstance(row, dict)]
+    listed = told.get("scores")
+    scores = [_score(row) for row in (listed if isinstance(listed, list) else ())]
     return History(
         name=folder.resolve().name,
         unit=header[1],
@@ -95,11 +94,14 @@ def summary(folder: Path) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _score(row: Mapping[str, Any]) -> Score:
-    def number(name: str) -> float:
-        return float(row.get(name, math.nan))
+def _score(row: Any) -> Score:
+    known = row if isinstance(row, dict) else {}
+    loss, value = (known.get(name) for name in ("loss", "value"))
+    return Score(str(known.get("name", "")), _number(loss), _number(value))
 
-    return Score(str(row.get("name", "")), number("loss"), number("value"))
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _chosen(pointer: Path) -> int | None:

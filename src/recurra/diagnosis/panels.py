@@ -105,7 +105,7 @@ def axis_over(title: str, values: Iterable[float]) -> Axis:
     if low > 0 and high >= 8 * low:
         room = (high / low) ** 0.04
         low, high = low / room, high * room
-        return Axis(title, low, high, True, _ticks(low, high), "~g")
+        return Axis(title, low, high, True, _ticks(low, high))
     room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
     return Axis(title, low - room, high + room)
 
