@@ -35,7 +35,7 @@ from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
 from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "resolve", "save"]
+__all__ = ["Artifact", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
@@ -124,16 +124,31 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
 
 
 def _load(folder: Path) -> Artifact:
+    config = _read_config(folder)
+    task = _task(folder, config)
+    fronts = _read_fronts(folder, config)
+    model = _build(folder, task, config, fronts, _read_weights(folder, config))
+    return Artifact(model.eval(), fronts, folder, task)
+
+
+def task_of(path: str | Path, *, which: str = "best") -> Task:
+    """The task of a run or of one of its checkpoints; no weights are read.
+
+    Raises:
+        ArtifactError: as :func:`load`, of the configuration alone.
+    """
+    folder = resolve(Path(path), which)
+    return _task(folder, _read_config(folder))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / _CONFIG)
     if config.get("format") != _FORMAT:
         raise ArtifactError(
             f"{folder / _CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}. "
             "It was written by another version of Recurra; load it with that one."
         )
-    task = _task(folder, config)
-    fronts = _read_fronts(folder, config)
-    model = _build(folder, task, config, fronts, _read_weights(folder, config))
-    return Artifact(model.eval(), fronts, folder, task)
+    return config
 
 
 def _task(folder: Path, config: Mapping[str, Any]) -> Task:
