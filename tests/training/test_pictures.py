@@ -13,7 +13,7 @@ import pytest
 
 from recurra.diagnosis import charts
 from recurra.errors import RunError
-from recurra.training import Report, load_recipe, resume, train
+from recurra.training import Report, RunFolder, load_recipe, resume, train
 from recurra.training.keeper import Keeper
 
 QUICK = [
@@ -92,9 +92,7 @@ def test_without_the_library_a_training_goes_on_and_says_it_once(
     assert "pip install 'recurra[charts]'" in said
 
 
-@pytest.mark.parametrize(
-    "problem", [RunError("no space"), ValueError("a line\nand more"), KeyError()]
-)
+@pytest.mark.parametrize("problem", [RunError("no\nspace"), KeyError()])
 def test_a_picture_that_fails_stops_nothing(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, problem: Exception
 ) -> None:
@@ -114,7 +112,5 @@ def test_what_was_drawn_of_another_end_goes_with_it(tiny_run: Any, tmp_path: Pat
     shutil.copytree(tiny_run.path, run)
     for name in ("curve.svg", "confusion.svg"):
         (run / name).write_text("old")
-    from recurra.training import RunFolder
-
     RunFolder.open(run).rewind(10, None)
     assert not list(run.glob("*.svg"))
