@@ -428,19 +428,6 @@ def complete(
 
 
 @app.command()
-def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
-    """Show a model's layers, shapes, and parameters with their arithmetic."""
-    with friendly():
-        import_cells(import_)
-        from recurra import artifact
-        from recurra.description import describe as explain
-
-        loaded = artifact.load(run, which=which)
-        print(f"{loaded.kind} in {loaded.path}")
-        print(explain(loaded.model))
-
-
-@app.command()
 def chart(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[
@@ -471,6 +458,19 @@ def _say_where(folder: Path) -> None:
     """Where it can be seen how a run learned."""
     if (folder / "curve.svg").exists():
         print(f"How it learned: {folder / 'curve.svg'}")
+
+
+@app.command()
+def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
+    """Show a model's layers, shapes, and parameters with their arithmetic."""
+    with friendly():
+        import_cells(import_)
+        from recurra import artifact
+        from recurra.description import describe as explain
+
+        loaded = artifact.load(run, which=which)
+        print(f"{loaded.kind} in {loaded.path}")
+        print(explain(loaded.model))
 
 
 def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:

@@ -199,7 +199,9 @@ def _fall(
     deepest, a, b = max(falls, default=(0.0, (0.0, 0.0), (0.0, 0.0)))
     if deepest * size[1] < 60:
         return None
-    across = (x.share(a[0]) + x.share(b[0])) / 2 + 10 / size[0]
+    # Beside the line, however flat it falls: its letters are about 16 points high.
+    steep = deepest * size[1] / ((x.share(b[0]) - x.share(a[0])) * size[0])
+    across = (x.share(a[0]) + x.share(b[0])) / 2 + (6 + 10 / steep) / size[0]
     up = (y.share(a[1]) + y.share(b[1])) / 2 + 4 / size[1]
     return x.value(across), y.value(up)
 
