@@ -7,6 +7,7 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -118,6 +119,12 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
     ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="What to choose by; else a tenth.", show_default=False)
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="What is held out; else a tenth.", show_default=False)
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run.", show_default=False)
     ] = None,
@@ -140,6 +147,9 @@ def train(
         changes = list(set_ or [])
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
+        for name, path in (("validation", validation), ("test", test)):
+            if path is not None:
+                changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
         if resume is not None:
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")

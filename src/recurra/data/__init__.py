@@ -9,6 +9,7 @@ from recurra.data.readers import (
     whole,
 )
 from recurra.data.splits import PartName, SplitKind, divide, hash_part
+from recurra.data.spool import Spool
 from recurra.data.standard_library import standard_library
 from recurra.data.streams import (
     Batches,
@@ -86,6 +87,7 @@ __all__ = [
     "Seed",
     "Sine",
     "SplitKind",
+    "Spool",
     "StreamHeader",
     "SyntheticSource",
     "SyntheticTask",

@@ -143,10 +143,19 @@ class DataSection(Section):
     """What the section ``[data]`` of every recipe has.
 
     Args:
-        validation: whether a tenth is set apart to choose the best checkpoint.
+        validation: whether a tenth is set apart to choose the best checkpoint; or a file or folder
+            with what it is chosen on.
+        test: a file or folder with what is held out; a tenth is set apart if None.
     """
 
-    validation: bool = True
+    validation: bool | str = True
+    test: str | None = None
+
+    @property
+    def given(self) -> dict[PartName, str]:
+        """Where the parts are that have files of their own."""
+        named: dict[PartName, Any] = {"validation": self.validation, "test": self.test}
+        return {name: place for name, place in named.items() if isinstance(place, str)}
 
 
 class Answer:
