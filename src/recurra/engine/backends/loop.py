@@ -24,14 +24,7 @@ def steps_of(cell: Cell) -> RunRows:
     """How ``cell`` runs whole rows, one call of its step after another."""
 
     def run_rows(
-        inputs: Tree,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
+        inputs: Tree, state: Tree, context: Tree, noise: Noise | None, call: Call
     ) -> Result:
         xs = states.unstack(inputs)
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
@@ -41,9 +34,9 @@ def steps_of(cell: Cell) -> RunRows:
         labeled: list[dict[str, Tensor]] = []
         rows = first(inputs).shape[1]
         step = _reading(cell) if isinstance(inputs, tuple) else cell.step
-        for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+        for t in reversed(range(len(xs))) if call.reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
-            if return_named:
+            if call.return_named:
                 with collecting() as found:
                     result = step(xs[t], state, context, now)
                 labeled.append(of_rows(found, rows))
@@ -53,17 +46,17 @@ def steps_of(cell: Cell) -> RunRows:
                 check_step(cell, result, state, rows)
             y, state = result
             outputs.append(y)
-            if return_states:
+            if call.return_states:
                 every.append(state)
-        if reverse:
+        if call.reverse:
             outputs.reverse()
             every.reverse()
             labeled.reverse()
         return Result(
             torch.stack(outputs),
             state,
-            states.stack(every) if return_states else None,
-            stacked(labeled, torch.stack) if return_named else None,
+            states.stack(every) if call.return_states else None,
+            stacked(labeled, torch.stack) if call.return_named else None,
         )
 
     return run_rows
