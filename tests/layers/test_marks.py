@@ -1,5 +1,6 @@
 """Lengths and resets are checked once a call, at the door it came through, and alike at each."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def stack(below: type[Recurrent] = Recurrent) -> Stack:
 
 
 DOORS = {
-    "run": lambda: lambda x, **marks: recurra.run(GRUCell(4, 3), x, **marks),
+    "run": lambda: functools.partial(recurra.run, GRUCell(4, 3)),
     "recurrent": lambda: Recurrent(GRUCell(4, 3)),
     "bidirectional": lambda: Bidirectional(GRUCell(4, 3), GRUCell(4, 3)),
     "stack": stack,
@@ -86,6 +87,15 @@ def test_every_door_says_what_is_wrong_alike(make: Any, marks: dict[str, Any]) -
         got = got.replace(" This GRU has batch_first=False: it reads [time, batch, ...].", "")
         got, wanted = got.replace("resets of GRU:", "resets:"), wanted
     assert got.rstrip(".") == wanted.rstrip(".")
+
+
+def test_a_drop_in_speaks_of_lengths_first() -> None:
+    """Where both fit the other axis, that message says how the axes are read."""
+    layer = recurra.GRU(4, 3, batch_first=True)
+    with pytest.raises(ShapeError, match=r"^lengths: .* This GRU has batch_first=True"):
+        layer(X, lengths=LENGTHS, resets=RESETS)
+    with pytest.raises(ShapeError, match=r"^resets of GRU: expected bool \[batch=5, time=3\]"):
+        layer(X, resets=RESETS)
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS.keys())

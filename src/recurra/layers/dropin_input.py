@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell
 from recurra.engine.call import read_marks
-from recurra.errors import InputTypeError, ShapeError, dtype_name, symbols_hint
+from recurra.errors import InputTypeError, RecurraError, ShapeError, dtype_name, symbols_hint
 from recurra.layers.packed import Rows, ordered, unpacked
 from recurra.lengths import Marks
 from recurra.sequences import PaddedSequence
@@ -77,10 +77,13 @@ class Reader(NamedTuple):
 
     def marks(self, cell: Cell, resets: Any, rows: Rows) -> Marks | None:
         """Where rows end and begin, checked; messages of the engine name ``cell``."""
-        if resets is not None:
-            resets = self._resets(resets, rows)
-        elif rows.lengths is None:
+        if rows.lengths is None and resets is None:
             return None
+        try:
+            resets = None if resets is None else self._resets(resets, rows)
+        except RecurraError:
+            self.marks(cell, None, rows)  # what is wrong with lengths is said first
+            raise
         place = (*rows.values.shape[:2], rows.values.device)
         try:
             return read_marks(cell, rows.lengths, resets, place)
