@@ -93,9 +93,9 @@ def test_a_drop_in_speaks_of_lengths_first() -> None:
     """Where both fit the other axis, that message says how the axes are read."""
     layer = recurra.GRU(4, 3, batch_first=True)
     with pytest.raises(ShapeError, match=r"^lengths: .* This GRU has batch_first=True"):
-        layer(X, lengths=LENGTHS, resets=RESETS)
+        layer(X, lengths=LENGTHS, resets=RESETS.T)
     with pytest.raises(ShapeError, match=r"^resets of GRU: expected bool \[batch=5, time=3\]"):
-        layer(X, resets=RESETS)
+        layer(X, resets=RESETS.T)
 
 
 @pytest.mark.parametrize("make", DOORS.values(), ids=DOORS.keys())

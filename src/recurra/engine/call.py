@@ -133,7 +133,7 @@ def prepare(
     weight = cell.typical()
     _check_inputs(cell, inputs, weight)
     if lengths is not None or resets is not None:
-        _, lengths, resets = read_marks(cell, lengths, resets, (time, batch, first(inputs).device))
+        _, lengths, resets = read_marks(cell, lengths, resets, first(inputs))
     initial = _initial_state(cell, inputs, batch, weight)
     if not isinstance(initial, tuple):
         raise ShapeError(
@@ -175,20 +175,18 @@ def tracing() -> bool:
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
-def read_marks(
-    reader: nn.Module, lengths: Any, resets: Any, place: tuple[int, int, torch.device]
-) -> Marks:
+def read_marks(reader: nn.Module, lengths: Any, resets: Any, values: Tensor) -> Marks:
     """Lengths and resets, checked; None where they say nothing.
 
     Their numbers decide which steps are run, so they must be there to be read.
 
     Args:
         reader: the cell, or a module whose first cell is the one that messages name.
-        lengths: as :func:`recurra.engine.run` takes them; or Marks, which hold resets too and are
-            not checked again.
-        resets: as :func:`recurra.engine.run` takes them.
-        place: time, batch and device of the values that they belong to.
+        lengths: as ``run`` takes them; or Marks, which hold resets too and are not checked again.
+        resets: as ``run`` takes them.
+        values: ``[time, batch, ...]``, to which they belong.
     """
+    place = (values.shape[0], values.shape[1], values.device)
     if type(lengths) is Marks:
         if lengths.place == place:
             return lengths

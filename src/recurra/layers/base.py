@@ -68,14 +68,7 @@ class Layer(nn.Module, abc.ABC):
     def through_time(
         self, inputs: Tree, marks: Marks | None, state: Tree, context: Tree
     ) -> LayerOutput:
-        """Run over tensors ``[time, batch, ...]``.
-
-        Args:
-            inputs: a tensor, or a named tuple of them.
-            marks: lengths and resets, checked; None if there are none.
-            state: as in :meth:`forward`.
-            context: as in :meth:`forward`.
-        """
+        """Run over tensors ``[time, batch, ...]`` with checked lengths and resets, or with none."""
 
     @abc.abstractmethod
     def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
@@ -122,17 +115,10 @@ class Layer(nn.Module, abc.ABC):
         plain = type(inputs) is Tensor and inputs.dim() > 1 and not inputs.is_nested
         if plain and lengths is None and resets is None:
             return inputs, None, None
-        values, padded = _parts(inputs)
-        if padded is not None and lengths is not None:
-            raise ShapeError(
-                "lengths: given beside a PaddedSequence, which has its own; leave out."
-            )
-        lengths = lengths if padded is None else padded.lengths
+        values, lengths, padded = _parts(inputs, lengths)
         if lengths is None and resets is None:
             return values, None, None
-        like = first(values)
-        place = (like.shape[0], like.shape[1], like.device)
-        return values, read_marks(self, lengths, resets, place), padded
+        return values, read_marks(self, lengths, resets, first(values)), padded
 
     def check_start(self, state: Tree) -> None:
         """Refuse a state that this layer cannot begin from.
@@ -201,18 +187,20 @@ def _example(layer: nn.Module) -> Tree:
     return torch.zeros(1, int(size or 1), dtype=like.dtype)
 
 
-def _parts(inputs: Any) -> tuple[Tree, PaddedSequence | None]:
-    """Tensors, and the first of the parts if they came as padded rows."""
+def _parts(inputs: Any, lengths: Any) -> tuple[Tree, Any, PaddedSequence | None]:
+    """Tensors, their lengths, and the first of the parts if they came as padded rows."""
     inputs = map_tree(_as_sequence, inputs)
     parts: list[Any] = list(leaves(inputs))
     padded = [part for part in parts if isinstance(part, PaddedSequence)]
     if not padded:
         common_sizes(inputs, "inputs")
-        return inputs, None
+        return inputs, lengths, None
+    if lengths is not None:
+        raise ShapeError("lengths: given beside a PaddedSequence, which has its own; leave out.")
     lengths = padded[0].lengths
     if len(padded) < len(parts) or any(not part.lengths.equal(lengths) for part in padded[1:]):
         raise ShapeError("inputs: expected every part to be a PaddedSequence of the same lengths.")
-    return map_tree(lambda part: part.values, inputs), padded[0]
+    return map_tree(lambda part: part.values, inputs), lengths, padded[0]
 
 
 def _as_sequence(part: Any) -> Any:

@@ -84,9 +84,8 @@ class Reader(NamedTuple):
         except RecurraError:
             self.marks(cell, None, rows)  # what is wrong with lengths is said first
             raise
-        place = (*rows.values.shape[:2], rows.values.device)
         try:
-            return read_marks(cell, rows.lengths, resets, place)
+            return read_marks(cell, rows.lengths, resets, rows.values)
         except ShapeError as problem:
             axes = "batch, time" if self.batch_first else "time, batch"
             way = f"This {self.name} has batch_first={self.batch_first}: it reads [{axes}, ...]."

@@ -26,6 +26,7 @@ def steps_of(cell: Cell) -> RunRows:
     def run_rows(
         inputs: Tree, state: Tree, context: Tree, noise: Noise | None, call: Call
     ) -> Result:
+        return_states, return_named = call.return_states, call.return_named
         xs = states.unstack(inputs)
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
         draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
@@ -36,7 +37,7 @@ def steps_of(cell: Cell) -> RunRows:
         step = _reading(cell) if isinstance(inputs, tuple) else cell.step
         for t in reversed(range(len(xs))) if call.reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
-            if call.return_named:
+            if return_named:
                 with collecting() as found:
                     result = step(xs[t], state, context, now)
                 labeled.append(of_rows(found, rows))
@@ -46,7 +47,7 @@ def steps_of(cell: Cell) -> RunRows:
                 check_step(cell, result, state, rows)
             y, state = result
             outputs.append(y)
-            if call.return_states:
+            if return_states:
                 every.append(state)
         if call.reverse:
             outputs.reverse()
@@ -55,8 +56,8 @@ def steps_of(cell: Cell) -> RunRows:
         return Result(
             torch.stack(outputs),
             state,
-            states.stack(every) if call.return_states else None,
-            stacked(labeled, torch.stack) if call.return_named else None,
+            states.stack(every) if return_states else None,
+            stacked(labeled, torch.stack) if return_named else None,
         )
 
     return run_rows
