@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.console import (
+    WithSettings,
     command,
     free,
     friendly,
@@ -100,7 +101,7 @@ def new(
         write(recipe_text(recipe))
 
 
-@app.command()
+@app.command(cls=WithSettings)
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)

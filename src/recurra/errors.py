@@ -36,6 +36,7 @@ __all__ = [
     "ShapeError",
     "dtype_name",
     "kind_of",
+    "meant",
     "nearest",
     "symbols_hint",
 ]
@@ -119,7 +120,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
     "did you mean 'training.learning_rate'? Known: training.clip, training.learning_rate"
     """
     name, names = str(name), sorted(known)
-    close = _near(name, names)
+    close = meant(name, names)
     guess = f"did you mean {close!r}? " if close else ""
     if guess and len(names) > _MANY:
         return guess.rstrip()
@@ -129,14 +130,18 @@ def nearest(name: object, known: Iterable[str]) -> str:
     return f"{guess}Known: {', '.join(names)}"
 
 
-def _near(name: str, names: Sequence[str]) -> str | None:
-    """The one of some names that is meant; None if that is not clear."""
+def meant(name: str, names: Sequence[str]) -> str | None:
+    """The one of some names that is meant, as :func:`nearest` compares; None if none is near.
+
+    >>> meant("max_epochs", ["training.epochs", "training.clip"])
+    'training.epochs'
+    """
     from recurra.synonyms import SYNONYMS  # `--help` does without
 
     last = name.rpartition(".")[2]
     by_last = {each.rpartition(".")[2]: each for each in names}
-    meant = SYNONYMS.get(last.lower().replace("-", "_"), ())
-    if found := next((by_last[each] for each in meant if each in by_last), None):
+    here = SYNONYMS.get(last.lower().replace("-", "_"), ())
+    if found := next((by_last[each] for each in here if each in by_last), None):
         return found
     cutoff = 0.7 if len(by_last) > _MANY else 0.5  # among many one always looks a little alike
     close = difflib.get_close_matches(last.lower(), by_last, n=1, cutoff=cutoff)
