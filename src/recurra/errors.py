@@ -21,6 +21,7 @@ A message says what was expected, what came, where, and what to do.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = [
     "SettingError",
     "SettingTypeError",
     "ShapeError",
+    "callers_level",
     "dtype_name",
     "kind_of",
     "meant",
@@ -105,6 +107,15 @@ def symbols_hint(given: Any) -> str:
     )
 
 
+def callers_level() -> int:
+    """The ``stacklevel`` of a warning that is of the nearest line outside of recurra and torch."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+_INSIDE = ("recurra", "torch")
 _MANY = 30  # names that nobody reads, where one of them is near
 
 

@@ -763,7 +763,8 @@ def test_what_does_not_fit_is_named(
         make()
 
 
-def test_dropout_of_one_layer_is_warned_of() -> None:
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_dropout_of_one_layer_is_warned_of(kind: type[LSTM | GRU | RNN]) -> None:
     with pytest.warns(UserWarning, match="with num_layers=1 there is none") as seen:
-        LSTM(3, 4, dropout=0.5)
+        kind(3, 4, dropout=0.5)
     assert seen[0].filename == __file__
