@@ -12,6 +12,8 @@
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
     └── RunError          a training run cannot go on
 
+A warning is a SlowerWarning: a cell runs step by step in Python that somebody may think is fast.
+
 Each is also what Python and torch raise there: ShapeError and SettingError are ValueErrors,
 ShapeError is a RuntimeError too, and an error of types a TypeError.
 
@@ -35,6 +37,7 @@ __all__ = [
     "SettingError",
     "SettingTypeError",
     "ShapeError",
+    "SlowerWarning",
     "callers_level",
     "dtype_name",
     "kind_of",
@@ -78,6 +81,13 @@ class ArtifactError(RecurraError):
 
 class RunError(RecurraError):
     """A training run cannot go on; what it had is kept."""
+
+
+class SlowerWarning(UserWarning):
+    """A cell runs on ``loop`` because of how its step is written; the message says what to write.
+
+    Once for each class of cells and process. A run with ``backend="loop"`` does not warn.
+    """
 
 
 def kind_of(value: object) -> str:
