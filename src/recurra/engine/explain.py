@@ -121,8 +121,8 @@ def explain(
         why = [
             f"not on {other!r}, because {told}"
             for other, told in chosen.obstacles.items()
-            # Torch has no kernel for a cell that never said so: that is in nobody's way.
-            if other != ATEN.name or hasattr(running, "torch_form")
+            # Where nothing in it has a form of torch's, that is in nobody's way.
+            if other != ATEN.name or any(hasattr(part, "torch_form") for part in running.modules())
         ]
         if forced:
             why = ["it is forced"]
