@@ -29,6 +29,7 @@ from recurra.console import (
     print_texts,
     progress,
     say,
+    say_warnings,
     with_imports,
     write,
 )
@@ -467,6 +468,7 @@ def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
 def main() -> None:
     """Run the command line, with the arguments of the process."""
     open_streams()
+    say_warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character
         sys.stdout.reconfigure(errors="replace")
     app()

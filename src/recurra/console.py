@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from recurra.errors import DataError, RecurraError, SettingError, ShapeError, meant
+from recurra.errors import DataError, RecurraError, SettingError, ShapeError, SlowerWarning, meant
 
 if TYPE_CHECKING:
     from recurra.training import Evaluation
@@ -34,6 +35,7 @@ __all__ = [
     "print_texts",
     "progress",
     "say",
+    "say_warnings",
     "with_imports",
     "write",
 ]
@@ -181,6 +183,19 @@ def open_streams() -> None:
         if getattr(sys, name) is None:
             nothing = open(os.devnull, mode, encoding="utf-8", errors="replace")  # noqa: SIM115
             setattr(sys, name, nothing)
+
+
+def say_warnings() -> None:
+    """Let this library's own warnings be lines like any other, without a place in its code."""
+    show = warnings.showwarning
+
+    def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, SlowerWarning):
+            say(f"recurra: {message}")
+        else:
+            show(message, category, *place, **more)
+
+    warnings.showwarning = shown
 
 
 def only(option: str, paths: list[Path] | None) -> Path | None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["changed", "held_now"]
+from recurra.engine.record.held import TORCHS
 
-_TORCHS = frozenset(vars(nn.Module())) - {"training"}
+__all__ = ["changed", "held_now"]
 
 Held = dict[str, tuple[Any, Any]]
 
@@ -22,7 +22,7 @@ def held_now(cell: nn.Module) -> Held:
         f"self.{part}.{name}" if part else f"self.{name}": (value, _elements(value))
         for part, module in cell.named_modules()
         for name, value in vars(module).items()
-        if name not in _TORCHS
+        if name not in TORCHS
     }
 
 
