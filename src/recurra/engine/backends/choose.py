@@ -55,7 +55,7 @@ def choose(cell: Cell, call: Call | None, forced: str | None) -> Chosen:
             continue
         offer = _offer(backend, cell, call, forced=forced is not None)
         if not isinstance(offer, str):
-            if backend is LOOP and call is not None:
+            if backend is LOOP and obstacles and call is not None:
                 offer = warning_first(offer, cell, call, obstacles)
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer
