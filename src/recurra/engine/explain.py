@@ -16,6 +16,7 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.choose import choose
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE, compile_for
+from recurra.engine.backends.torch_kernels import ATEN
 from recurra.engine.call import Call, prepare
 from recurra.engine.plan.report import PlanReport, report
 from recurra.engine.run import running_of
@@ -117,7 +118,12 @@ def explain(
         call = call and call._replace(source=cell)
         forced = backend or own
         chosen = choose(running, call, forced)
-        why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
+        why = [
+            f"not on {other!r}, because {told}"
+            for other, told in chosen.obstacles.items()
+            # Where nothing in it has a form of torch's, that is in nobody's way.
+            if other != ATEN.name or any(hasattr(part, "torch_form") for part in running.modules())
+        ]
         if forced:
             why = ["it is forced"]
         if chosen.name == LOOP.name and inputs is not None and alone:

@@ -9,6 +9,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch, Tokens
 from recurra.encoders import TokenEncoder
 from recurra.engine.freeze import freeze
 from recurra.errors import ShapeError
@@ -17,7 +18,6 @@ from recurra.layers import TokenEmbedding
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
 from recurra.sections import contradiction
-from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
 from recurra_runtime.vocabulary import START, UNKNOWN

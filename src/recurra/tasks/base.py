@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from recurra import models
+from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section
-from recurra.sequences import Batch
 
 __all__ = [
     "Answer",

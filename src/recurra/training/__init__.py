@@ -7,6 +7,7 @@ from recurra.training.recipe import (
     load_recipe,
     recipe_names,
     recipe_text,
+    setting_names,
 )
 from recurra.training.run import RunFolder
 from recurra.training.session import (
@@ -34,5 +35,6 @@ __all__ = [
     "recipe_text",
     "resume",
     "run_source",
+    "setting_names",
     "train",
 ]

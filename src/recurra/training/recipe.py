@@ -24,6 +24,7 @@ __all__ = [
     "load_recipe",
     "recipe_names",
     "recipe_text",
+    "setting_names",
 ]
 
 
@@ -317,6 +318,11 @@ def _quoted(text: str) -> str:
 def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def setting_names(task: str = DEFAULT) -> list[str]:
+    """Names of all settings of a task's recipe, as ``--set`` takes them."""
+    return _known(_recipe_of(task_by_name(task)))
 
 
 def _known(settings: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

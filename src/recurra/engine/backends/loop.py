@@ -24,15 +24,9 @@ def steps_of(cell: Cell) -> RunRows:
     """How ``cell`` runs whole rows, one call of its step after another."""
 
     def run_rows(
-        inputs: Tree,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
+        inputs: Tree, state: Tree, context: Tree, noise: Noise | None, call: Call
     ) -> Result:
+        return_states, return_named = call.return_states, call.return_named
         xs = states.unstack(inputs)
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
         draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
@@ -41,7 +35,7 @@ def steps_of(cell: Cell) -> RunRows:
         labeled: list[dict[str, Tensor]] = []
         rows = first(inputs).shape[1]
         step = _reading(cell) if isinstance(inputs, tuple) else cell.step
-        for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+        for t in reversed(range(len(xs))) if call.reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
             if return_named:
                 with collecting() as found:
@@ -55,7 +49,7 @@ def steps_of(cell: Cell) -> RunRows:
             outputs.append(y)
             if return_states:
                 every.append(state)
-        if reverse:
+        if call.reverse:
             outputs.reverse()
             every.reverse()
             labeled.reverse()

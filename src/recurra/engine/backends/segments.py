@@ -9,8 +9,8 @@ nothing, padding is never touched, and every backend that uses this treats lengt
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -33,21 +33,9 @@ class Segment(NamedTuple):
     rows: int
 
 
-class RunRows(Protocol):
-    """Run whole rows for some steps, at least one, in a call's direction."""
-
-    def __call__(
-        self,
-        inputs: Tree,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
-    ) -> Result:
-        """Run ``inputs`` ``[steps, rows, ...]`` from ``state``."""
+RunRows: TypeAlias = Callable[[Any, Tree, Tree, Noise | None, Call], Result]
+"""Runs whole rows for some steps, at least one: inputs ``[steps, rows, ...]`` from a state, with a
+context and noise; of the call it is for, what is wanted."""
 
 
 def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
@@ -116,9 +104,7 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
             _first_rows(state, rows),
             _first_rows(call.context, rows),
             noise,
-            reverse=call.reverse,
-            return_states=call.return_states,
-            return_named=call.return_named,
+            call,
         )
         state = _with_first_rows(state, run.state)
         if call.reverse:
@@ -146,9 +132,7 @@ def _no_rows(call: Call, step: RunRows) -> Result:
         _first_rows(call.state, 0),
         _first_rows(call.context, 0),
         noise,
-        reverse=call.reverse,
-        return_states=call.return_states,
-        return_named=call.return_named,
+        call,
     )
 
 

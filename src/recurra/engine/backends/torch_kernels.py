@@ -81,16 +81,9 @@ def _rows_of(cell: Cell) -> RunRows:
         _said_once()
 
     def run_rows(
-        inputs: Tensor,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
+        inputs: Tensor, state: Tree, context: Tree, noise: Noise | None, call: Call
     ) -> Result:
-        x = inputs.flip(0) if reverse else inputs
+        x = inputs.flip(0) if call.reverse else inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
         carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
         outputs, *ends = kernel(
@@ -106,11 +99,11 @@ def _rows_of(cell: Cell) -> RunRows:
             False,  # bidirectional
             False,  # batch_first
         )
-        if reverse:
+        if call.reverse:
             outputs = outputs.flip(0)
         end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
         # A copy: who changes the outputs in place must not change the states.
-        every = rebuild(state, [outputs.clone()]) if return_states else None
+        every = rebuild(state, [outputs.clone()]) if call.return_states else None
         return Result(outputs, end, every)
 
     return run_rows
