@@ -13,10 +13,11 @@ from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.call import Backend, Call, Result
+from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.pipeline import CallKind, given_of, recorded
+from recurra.engine.pipeline import CallKind
 from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import Unrecordable
