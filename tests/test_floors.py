@@ -92,7 +92,7 @@ def test_imports_go_down(path):
 # Torch's undocumented parts, the graph, then the stages in order, what calls them, what keeps what
 # they made, ways to run a call, and the doors.
 STAGES = ["graph", "record", "lower", "plan", "assemble", "machine"]
-ENGINE = ["torch_internals", *STAGES, "pipeline", "call", "kept", "backends"]
+ENGINE = ["torch_internals", *STAGES, "pipeline", "call", "prepare", "kept", "backends"]
 ENGINE += ["probe", "run", "explain", "freeze", "projected_loss"]
 
 

@@ -2,7 +2,8 @@
 
 Doors: ``run`` (a cell through a sequence), ``explain`` (which backend, and why), ``probe`` (the
 values that a step named), ``freeze`` (one step as a program), ``projected_loss`` (a head's loss).
-``call`` checks a call once, and what a backend is. ``kept`` keeps recordings with their cells.
+``call`` is what backends are asked about, ``prepare`` checks it once, ``kept`` keeps recordings
+with their cells.
 
 Stages, in the order in which ``pipeline`` calls them: ``record`` (what a step calls), ``lower`` (to
 a graph, which is held against the step), ``plan`` (inputs bound to a call, what is computed when,

@@ -16,8 +16,9 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.choose import choose
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE, compile_for
-from recurra.engine.call import Call, prepare
+from recurra.engine.call import Call
 from recurra.engine.plan.report import PlanReport, report
+from recurra.engine.prepare import prepare
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.states import Tree

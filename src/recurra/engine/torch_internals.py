@@ -23,10 +23,15 @@ __all__ = [
     "dispatch_modes",
     "hooked_modules",
     "outside_graphs",
+    "tracing",
     "transformed",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+"""Is ``torch.jit.trace`` at work?"""
 
 
 def transformed() -> bool:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Noise
-from recurra.engine.call import Call, Result, rows_in_order, tracing
-from recurra.engine.torch_internals import apart, dispatch_modes, transformed
+from recurra.engine.call import Call, Result, rows_in_order
+from recurra.engine.torch_internals import apart, dispatch_modes, tracing, transformed
 from recurra.labels import stacked
 from recurra.states import Tree, map_tree
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from recurra.cells.base import Cell, Noise, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Result, tracing
-from recurra.engine.torch_internals import transformed
+from recurra.engine.call import Backend, Call, Result
+from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
 

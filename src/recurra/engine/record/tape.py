@@ -26,6 +26,7 @@ from recurra.engine.torch_internals import (
     TorchDispatchMode,
     dispatch_modes,
     hooked_modules,
+    tracing,
     transformed,
 )
 from recurra.labels import collecting, numbered
@@ -55,7 +56,7 @@ def other_modes() -> str | None:
     """
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on, which gives each operation a type of its own"
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if tracing():
         return "torch.jit.trace is at work"
     if transformed():
         return "a transform of torch.func or forward-mode differentiation is at work"
