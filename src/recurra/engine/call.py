@@ -91,15 +91,13 @@ class Backend(NamedTuple):
 
     Args:
         name: as ``backend=`` takes it.
-        offer: what it says to a cell and a call: how it would run it, or why it cannot. Asked with
-            no call, about a cell of which none is known, it says what the cell itself allows; what
-            it offers then is not run.
+        offer: what it says to a cell and a call: how it would run it, or why it cannot.
         checkpoints: whether it keeps ``checkpoint_every`` itself.
         one_step: whether a single step is worth it; one that is forced runs it all the same.
     """
 
     name: str
-    offer: Callable[[Cell, Call | None], Callable[[], Result] | str]
+    offer: Callable[[Cell, Call], Callable[[], Result] | str]
     checkpoints: bool = False
     one_step: bool = True
 

@@ -86,13 +86,12 @@ def _reading(cell: Cell) -> Callable[..., Any]:
     return step
 
 
-def _run(cell: Cell, call: Call | None) -> Result:
-    assert call is not None
+def _run(cell: Cell, call: Call) -> Result:
     step = steps_of(cell)
     return run_segments(call, step, step)
 
 
-def _offer(cell: Cell, call: Call | None) -> Callable[[], Result]:
+def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
     return lambda: _run(cell, call)
 
 

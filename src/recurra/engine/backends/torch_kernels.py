@@ -21,13 +21,13 @@ from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
 from recurra.states import Tree, rebuild
 
-__all__ = ["ATEN"]
+__all__ = ["ATEN", "form_of"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
-def _obstacle(cell: Cell, call: Call | None) -> str | None:
-    """Why torch's kernels cannot run this call, or None if they can."""
+def form_of(cell: Cell) -> TorchForm | str:
+    """The kernel of torch that computes a cell's step, or why there is none."""
     if "step" in vars(cell):
         return f"this {type(cell).__name__} has a step of its own, set on the instance"
     home = _form_home(cell)
@@ -44,8 +44,11 @@ def _obstacle(cell: Cell, call: Call | None) -> str | None:
             "a transform of torch.func or forward-mode differentiation is at work, for which "
             "torch's kernels have no rule"
         )
-    if call is None:
-        return None
+    return form
+
+
+def _obstacle(call: Call, form: TorchForm) -> str | None:
+    """Why a kernel cannot run this call, or None if it can."""
     if not isinstance(call.inputs, Tensor) or call.inputs.dim() != 3:
         return "the input is not one tensor [time, batch, features]"
     if call.noise is not None:
@@ -70,9 +73,8 @@ def _form_home(cell: Cell) -> type | None:
     return None
 
 
-def _rows_of(cell: Cell) -> RunRows:
+def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
     """How torch's kernel of ``cell`` runs whole rows through time."""
-    form: TorchForm = cell.torch_form()  # type: ignore[operator]
     _check_weights(cell, form)
     kernel = getattr(torch, form.kind)
     weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
@@ -151,14 +153,13 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _run(cell: Cell, call: Call | None) -> Result:
-    assert call is not None
-    return run_segments(call, _rows_of(cell), steps_of(cell))
-
-
-def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
-    why = _obstacle(cell, call)
-    return why if why is not None else lambda: _run(cell, call)
+def _offer(cell: Cell, call: Call) -> Callable[[], Result] | str:
+    form = form_of(cell)
+    if isinstance(form, str):
+        return form
+    return _obstacle(call, form) or (
+        lambda: run_segments(call, _rows_of(cell, form), steps_of(cell))
+    )
 
 
 ATEN = Backend("aten", _offer, one_step=False)
