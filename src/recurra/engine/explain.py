@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell, Noise
+from recurra.engine.backends.checkpoints import windows
 from recurra.engine.backends.choose import check_backend, choose, refusal
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE, compile_for
@@ -240,17 +241,7 @@ def _try_a_step(cell: Cell, call: Call) -> None:
     """A step that does not work says so, as it would in a run."""
     if call.time == 0 or call.batch == 0:
         return
-    noise = call.noise and Noise(
-        states.map_tree(lambda leaf: leaf[:1], call.noise.step), call.noise.held
-    )
-    one = call._replace(
-        inputs=states.map_tree(lambda leaf: leaf[:1], call.inputs),
-        time=1,
-        lengths=None,
-        noise=noise,
-        resets=None,
-        checkpoint_every=None,
-    )
+    one = next(windows(call._replace(lengths=None, resets=None, checkpoint_every=1)))
     run = LOOP.offer(cell, one)
     assert not isinstance(run, str)
     with torch.no_grad():

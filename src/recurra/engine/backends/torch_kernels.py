@@ -13,13 +13,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from recurra.cells.base import Cell, Noise, TorchForm
+from recurra.cells.base import Cell, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
 from recurra.engine.call import Backend, Call, Result
 from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
-from recurra.states import Tree, rebuild
+from recurra.states import rebuild
 
 __all__ = ["ATEN", "form_of"]
 
@@ -82,19 +82,10 @@ def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
         weights.append(form.projection)
         _said_once()
 
-    def run_rows(
-        inputs: Tensor,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
-    ) -> Result:
-        x = inputs.flip(0) if reverse else inputs
+    def run_rows(call: Call) -> Result:
+        x = call.inputs.flip(0) if call.reverse else call.inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
-        carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
+        carried = [leaf.unsqueeze(0).contiguous() for leaf in call.state]
         outputs, *ends = kernel(
             x,
             carried if form.kind == "lstm" else carried[0],
@@ -108,11 +99,11 @@ def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
             False,  # bidirectional
             False,  # batch_first
         )
-        if reverse:
+        if call.reverse:
             outputs = outputs.flip(0)
-        end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
+        end = rebuild(call.state, [leaf.squeeze(0) for leaf in ends])
         # A copy: who changes the outputs in place must not change the states.
-        every = rebuild(state, [outputs.clone()]) if return_states else None
+        every = rebuild(call.state, [outputs.clone()]) if call.return_states else None
         return Result(outputs, end, every)
 
     return run_rows
