@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from recurra.engine.graph.slopes import SLOPES
-from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value
+from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value, resized
 
 __all__ = ["derive"]
 
@@ -106,8 +105,7 @@ def _joined(graph: Graph, value: Value, parts: list[tuple[Value, Value]]) -> lis
 
 def _zeros(graph: Graph, like: Value, axis: int, size: int) -> Value:
     """Of the shape of a slice."""
-    shape = (*like.shape[:axis], size, *like.shape[axis + 1 :])
-    return graph.full(0.0, shape)
+    return graph.full(0.0, resized(like.shape, axis, size))
 
 
 def _folded(graph: Graph, given: Value, operand: Value) -> Value:
@@ -172,13 +170,6 @@ _RULES.update(SLOPES)
 @_rule("route")
 def _route(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
     return g if place else None
-
-
-@_rule("erf")
-def _erf(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    x = value.inputs[0]
-    bell = graph.apply("exp", graph.apply("neg", graph.apply("mul", x, x)))
-    return graph.apply("mul", g, graph.apply("mul", bell, 2 / math.sqrt(math.pi)))
 
 
 @_rule("add")

@@ -15,6 +15,7 @@ from recurra.engine.graph.values import (
     Graph,
     Value,
     broadcast,
+    resized,
 )
 
 __all__ = ["check"]
@@ -107,7 +108,7 @@ def _slice(value: Value, read: Shape) -> Shape:
     axis, start, stop, step = value.settings
     if not 0 <= start < stop <= read[axis] or step < 1:
         raise ValueError("its bounds are outside of what it reads")
-    return _with(read, axis, len(range(start, stop, step)))
+    return resized(read, axis, len(range(start, stop, step)))
 
 
 def _place(value: Value, read: Shape) -> Shape:
@@ -115,14 +116,14 @@ def _place(value: Value, read: Shape) -> Shape:
     size = value.shape[axis]
     if not 0 <= start < size or len(range(start, size, step)) < read[axis]:
         raise ValueError("its bounds are outside of what it gives")
-    return _with(read, axis, size)
+    return resized(read, axis, size)
 
 
 def _concat(value: Value, *parts: Shape) -> Shape:
     (axis,) = value.settings
-    if len({_with(part, axis, 0) for part in parts}) != 1:
+    if len({resized(part, axis, 0) for part in parts}) != 1:
         raise ValueError("its parts do not fit side by side")
-    return _with(parts[0], axis, sum(part[axis] for part in parts))
+    return resized(parts[0], axis, sum(part[axis] for part in parts))
 
 
 def _window(value: Value, read: Shape) -> Shape:
@@ -173,11 +174,6 @@ def _outer(value: Value, x: Shape, y: Shape) -> Shape:
     if x[:-1] != y[:-1]:
         raise ValueError("its operands have different leading features")
     return (x[-1], y[-1])
-
-
-def _with(shape: Shape, axis: int, size: int) -> Shape:
-    """The shape with another size along an axis."""
-    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 _SHAPES: dict[str, Callable[..., Shape]] = {

@@ -40,9 +40,15 @@ def _logarithm(base: int) -> Slope:
     )
 
 
-def _erfc(graph: Graph, x: Value, y: Value) -> Value:
-    bell = graph.apply("exp", graph.apply("neg", _square(graph, x)))
-    return graph.apply("mul", bell, -2 / math.sqrt(math.pi))
+def _bell(sign: int) -> Slope:
+    """Of the error function, or of what it lacks to 1."""
+    return _times(
+        lambda graph, x, y: graph.apply(
+            "mul",
+            graph.apply("exp", graph.apply("neg", _square(graph, x))),
+            sign * 2 / math.sqrt(math.pi),
+        )
+    )
 
 
 def _asin(graph: Graph, x: Value, y: Value) -> Value:
@@ -74,7 +80,8 @@ SLOPES: Mapping[str, Slope] = MappingProxyType(
         "exp2": _times(lambda graph, x, y: graph.apply("mul", y, math.log(2))),
         "log2": _logarithm(2),
         "log10": _logarithm(10),
-        "erfc": _times(_erfc),
+        "erf": _bell(1),
+        "erfc": _bell(-1),
         "tan": _times(lambda graph, x, y: graph.apply("add", _square(graph, y), 1.0)),
         "asin": _times(_asin),
         "acos": _times(lambda graph, x, y: graph.apply("neg", _asin(graph, x, y))),

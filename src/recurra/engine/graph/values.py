@@ -30,6 +30,7 @@ __all__ = [
     "Graph",
     "Value",
     "broadcast",
+    "resized",
 ]
 
 SHARED, HELD, STEP = 0, 1, 2
@@ -190,7 +191,7 @@ class Graph:
         size = len(range(start, stop, step))
         if size == value.shape[axis]:
             return value
-        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
+        shape = resized(value.shape, axis, size)
         return self._make("slice", (value,), shape, value.span, axis, start, stop, step)
 
     def concat(self, parts: Iterable[Value], axis: int) -> Value:
@@ -201,9 +202,7 @@ class Graph:
         whole = _whole(values, axis)
         if whole is not None:
             return whole
-        first = values[0].shape
-        size = sum(value.shape[axis] for value in values)
-        shape = (*first[:axis], size, *first[axis + 1 :])
+        shape = resized(values[0].shape, axis, sum(value.shape[axis] for value in values))
         return self._make("concat", values, shape, max(v.span for v in values), axis)
 
     def stop(self, value: Value) -> Value:
@@ -245,7 +244,7 @@ class Graph:
 
     def place(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
         """Undoes a slice of an axis of so many features: zeros where it took nothing."""
-        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
+        shape = resized(value.shape, axis, size)
         return self._make("place", (value,), shape, value.span, axis, start, step)
 
     def lay(self, value: Value) -> Value:
@@ -311,6 +310,11 @@ class Graph:
         if value.op in ELEMENTWISE:
             return self.apply(value.op, *inputs)
         return self._make(value.op, inputs, value.shape, value.span, *value.settings)
+
+
+def resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    """The shape with another size along an axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _common(values: tuple[Value, ...]) -> tuple[tuple[int, ...], int]:

@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-__all__ = ["BYTES", "CONTAINERS", "PLAIN", "TORCHS", "Path", "is_new", "own_tensors", "parts_of"]
+__all__ = [
+    "BYTES",
+    "CONTAINERS",
+    "DEEPEST",
+    "PLAIN",
+    "TORCHS",
+    "Path",
+    "is_new",
+    "own_tensors",
+    "parts_of",
+]
 
 TORCHS = frozenset(vars(nn.Module())) - {"training"}
 """What every module of torch has of its own."""
@@ -24,10 +34,11 @@ CONTAINERS = (dict, list, tuple, deque)
 """What is nothing but its parts."""
 BYTES: tuple[Any, ...] = (bytearray, memoryview, array, ctypes.Structure.__base__)
 """What is nothing but numbers, beside arrays of NumPy."""
+DEEPEST = 8
+"""Objects in objects that are looked into."""
 # What is what it is: what these read is no part of them.
 _WHOLE = (type, FunctionType, ModuleType, np.generic)
 _OF_OBJECTS = (BuiltinFunctionType, MethodWrapperType, MethodType)
-_DEEPEST = 8  # objects in objects that are looked into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +88,7 @@ def _inside(
     value: Any, keys: tuple[Any, ...], seen: dict[int, int]
 ) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     parts = parts_of(value)
-    if parts is None or len(keys) > _DEEPEST or not is_new(value, seen):
+    if parts is None or len(keys) > DEEPEST or not is_new(value, seen):
         return
     for key, part in parts:
         if isinstance(part, Tensor):

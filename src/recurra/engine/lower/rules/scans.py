@@ -13,9 +13,10 @@ import torch
 
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Results, Rules, features
+from recurra.engine.lower.rules.choices import either, is_nan
 from recurra.engine.lower.rules.functions import log_add_exp
 
-__all__ = ["RULES", "folded"]
+__all__ = ["RULES"]
 
 RULES = Rules()
 
@@ -109,8 +110,8 @@ def _larger(graph: Graph, *, least: bool, latest: bool) -> Join:
     def join(early: Several, late: Several) -> Several:
         mine, other = (late, early) if latest else (early, late)
         pair = (other[0], mine[0]) if least else (mine[0], other[0])
-        nan = graph.apply("sub", 1.0, graph.apply("eq", mine[0], mine[0]))
-        chosen = graph.apply("maximum", graph.apply("ge", *pair), nan)
+        nan = is_nan(graph, mine[0])
+        chosen = either(graph, graph.apply("ge", *pair), nan)
         return tuple(graph.apply("where", chosen, a, b) for a, b in zip(mine, other, strict=True))
 
     return join
