@@ -29,7 +29,7 @@ from recurra.engine.pipeline import Recorded, lowered_step
 from recurra.engine.plan.slots import LEADS, Kind, Slot
 from recurra.engine.record.contract import check_step
 from recurra.engine.record.fingerprint import Look, fingerprint
-from recurra.engine.record.held import own_tensors
+from recurra.engine.record.parts import own_tensors
 from recurra.engine.record.reach import NOTHING, Calls, Reach, watched
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
@@ -103,9 +103,9 @@ def given_of(call: Call) -> list[tuple[Slot, Tensor]]:
     if call.noise is not None:
         trees += [("noise", call.noise.step), ("held", call.noise.held)]
     return [
-        ((kind, place), leaf)
+        ((kind, index), leaf)
         for kind, tree in trees
-        for place, leaf in enumerate(states.leaves(tree))
+        for index, leaf in enumerate(states.leaves(tree))
     ]
 
 
@@ -159,12 +159,12 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         finally:  # whatever the numbers said
             if kept.key(cell, call) != before:
                 raise Unrecordable("the step changes what it reads, other than its state")
-    paths = {id(tensor): path for tensor, path in own_tensors(cell)}
-    places = {number: paths.get(id(tensor)) for number, tensor in recording.own.items()}
+    known = {id(tensor): path for tensor, path in own_tensors(cell)}
+    paths = {number: known.get(id(tensor)) for number, tensor in recording.own.items()}
 
     def check(running: Cell) -> None:
         quiet = _quiet(running)
-        own = {number: path.of(quiet) for number, path in places.items() if path is not None}
+        own = {number: path.of(quiet) for number, path in paths.items() if path is not None}
         try:
             check_gradients(partial(step_of, quiet), example, lowered, own)
         except Unrecordable:
@@ -176,9 +176,9 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
 
     # The cell is asked for what it has. Tensors that were computed for it hold a graph.
     own = lowered.shared.own.items()  # with what rules made
-    elsewhere = {n: tensor for n, tensor in own if places.get(n) is None}
+    elsewhere = {n: tensor for n, tensor in own if paths.get(n) is None}
     lowered = replace(lowered, shared=replace(lowered.shared, own=elsewhere))
-    return Recorded(lowered, names, places, check)
+    return Recorded(lowered, names, paths, check)
 
 
 def _without_memory(leaf: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.bind import bind
 from recurra.engine.plan.phases import Plan, plan
 from recurra.engine.plan.slots import Slot
-from recurra.engine.record.held import Path
+from recurra.engine.record.parts import Path
 from recurra.engine.record.tape import Recording
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree
@@ -94,7 +94,7 @@ class Recorded:
     Args:
         lowered: the step as a graph.
         names: slots of its row inputs.
-        places: where each of its own tensors stands in the cell; None for one from elsewhere.
+        paths: where each of its own tensors stands in the cell; None for one from elsewhere.
         check: looks, once, whether the gradients of the graph are those of the step.
     """
 
@@ -102,16 +102,16 @@ class Recorded:
         self,
         lowered: Lowered,
         names: Sequence[Slot],
-        places: dict[int, Path | None],
+        paths: dict[int, Path | None],
         check: Callable[[Cell], None],
     ) -> None:
-        self.lowered, self.names, self.places = lowered, tuple(names), places
+        self.lowered, self.names, self.paths = lowered, tuple(names), paths
         self.check, self.checked = check, False
         self.machines: dict[CallKind, Machine] = {}
         self.convolved = work(lowered.graph)
         given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
         count = len(lowered.shared.wanted)
-        self.shapes = [torch.Size(given["shared", place]) for place in range(count)]
+        self.shapes = [torch.Size(given["shared", index]) for index in range(count)]
 
     def stale(self, cell: Cell) -> bool:
         """Are numbers of the cell that the graph is made of no longer those?"""
@@ -123,7 +123,7 @@ class Recorded:
         own = self.lowered.shared.own
         return {
             number: own[number] if path is None else path.of(cell)
-            for number, path in self.places.items()
+            for number, path in self.paths.items()
         }
 
     def shared(self, cell: Cell) -> list[Tensor]:

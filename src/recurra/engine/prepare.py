@@ -123,8 +123,8 @@ def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
     name = type(cell).__name__
     _check_fields(inputs, example, f"inputs of {name}")
     likes = dict(states.paths(example))
-    for place, leaf in states.paths(inputs):
-        like = likes.get(place)  # None: inside of what the cell does not say
+    for path, leaf in states.paths(inputs):
+        like = likes.get(path)  # None: inside of what the cell does not say
         if like is None or leaf.shape[2:] == like.shape[1:]:
             continue
         wanted = ", ".join(str(size) for size in like.shape[1:])
@@ -132,7 +132,7 @@ def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
         if not hint and leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
             hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
         raise ShapeError(
-            f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
+            f"inputs of {name}{path}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
             f"{hint}"
         )
     _check_type(weight, inputs, likes, name)
@@ -170,26 +170,26 @@ def _check_type(
 ) -> None:
     if weight is None:
         return
-    for place, leaf in states.paths(inputs):
+    for path, leaf in states.paths(inputs):
         if leaf.device != weight.device:
             raise ShapeError(
-                f"inputs of {name}{place}: expected on {weight.device}, where its weights are, got "
+                f"inputs of {name}{path}: expected on {weight.device}, where its weights are, got "
                 f"on {leaf.device}. Move one of them with .to(...)."
             )
     # The field that comes first is the input proper; what type another has is the cell's business.
-    place, value = next(states.paths(inputs))
-    like = likes.get(place)
+    path, value = next(states.paths(inputs))
+    like = likes.get(path)
     if like is None or not like.is_floating_point():
         return
     if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
         raise ShapeError(
-            f"inputs of {name}{place}: expected {weight.dtype}, as its weights, got {value.dtype}. "
+            f"inputs of {name}{path}: expected {weight.dtype}, as its weights, got {value.dtype}. "
             f"Convert one of them, for example with .to({weight.dtype}).{symbols_hint(value)}"
         )
 
 
 def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
-    """The cell's; without any weights its place, and its floats' type, are those of the inputs."""
+    """The cell's; without any weights its device, and its floats' type, are those of the inputs."""
     initial = cell.initial_state(batch)
     if weight is not None:
         return initial

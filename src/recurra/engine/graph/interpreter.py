@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding, pad
+from torch.nn import functional
 
 from recurra.engine.graph.values import ELEMENTWISE, SHARED, Value
 
@@ -104,7 +104,7 @@ def _slice(value: Value, lead: Axes, x: Tensor) -> Tensor:
     return x.index_select(axis + len(lead), torch.arange(*bounds, device=x.device))
 
 
-def _place(value: Value, lead: Axes, x: Tensor) -> Tensor:
+def _pad(value: Value, lead: Axes, x: Tensor) -> Tensor:
     axis, start, step = value.settings
     axis += len(lead)
     index = torch.arange(start, start + x.shape[axis] * step, step, device=x.device)
@@ -139,7 +139,9 @@ def _fold(value: Value, lead: Axes, x: Tensor) -> Tensor:
     last = count - first - x.shape[len(lead)]
     given = x.reshape(*x.shape[:-1], width, size)
     sides = [(0, 0, first + j, last - j) for j in range(width)]
-    return torch.stack([pad(given[..., j, :], side) for j, side in enumerate(sides)]).sum(0)
+    return torch.stack(
+        [functional.pad(given[..., j, :], side) for j, side in enumerate(sides)]
+    ).sum(0)
 
 
 def _outer(value: Value, lead: Axes, x: Tensor, y: Tensor) -> Tensor:
@@ -151,14 +153,14 @@ _OTHERS: dict[str, Callable[..., Tensor]] = {
     "max": _reduced,
     "reshape": lambda value, lead, x: x.reshape((*x.shape[: len(lead)], *value.shape)),
     "slice": _slice,
-    "place": _place,
+    "pad": _pad,
     "concat": _concat,
     "permute": _permute,
     "expand": lambda value, lead, x: x.expand((*lead, *value.shape)),
     "lay": lambda value, lead, x: x,
     "stop": lambda value, lead, x: x.detach(),
     "route": lambda value, lead, x, path: x,
-    "lookup": lambda value, lead, index, table: embedding(index.long(), table),
+    "lookup": lambda value, lead, index, table: functional.embedding(index.long(), table),
     "scatter": _scatter,
     "matmul": lambda value, lead, a, b: a @ b,
     "window": _window,

@@ -33,12 +33,12 @@ def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
     Raises:
         ValueError: naming the value that breaks one.
     """
-    for place, value in enumerate(graph.values):
+    for index, value in enumerate(graph.values):
         try:
-            if value.number != place:
-                raise ValueError("its number is not its place")
+            if value.number != index:
+                raise ValueError("its number is not its index")
             for read in value.inputs:
-                if read.number >= place or graph.values[read.number] is not read:
+                if read.number >= index or graph.values[read.number] is not read:
                     raise ValueError("it reads what is not computed before it")
             _check_value(value)
         except ValueError as problem:
@@ -111,7 +111,7 @@ def _slice(value: Value, read: Shape) -> Shape:
     return resized(read, axis, len(range(start, stop, step)))
 
 
-def _place(value: Value, read: Shape) -> Shape:
+def _pad(value: Value, read: Shape) -> Shape:
     axis, start, step = value.settings
     size = value.shape[axis]
     if not 0 <= start < size or len(range(start, size, step)) < read[axis]:
@@ -185,7 +185,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "permute": _permute,
     "expand": _expand,
     "slice": _slice,
-    "place": _place,
+    "pad": _pad,
     "concat": _concat,
     "window": _window,
     "fold": _fold,

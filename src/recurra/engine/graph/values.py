@@ -59,7 +59,7 @@ class Value:
     """The result of an instruction.
 
     Args:
-        number: its place in the graph.
+        number: its index in the graph.
         op: the instruction; ``input`` for what is given, ``constant`` for a number.
         inputs: what it reads.
         shape: of its features, without steps and rows.
@@ -143,16 +143,16 @@ class Graph:
     def apply(self, op: str, *operands: Value | float) -> Value:
         """An elementwise instruction; numbers become constants."""
         inputs = tuple(o if isinstance(o, Value) else self.constant(o) for o in operands)
-        folded = _folded(op, inputs)
-        if isinstance(folded, Value):
-            return folded
-        if folded is not None:
-            return self.constant(folded)
+        simpler = _simplified(op, inputs)
+        if isinstance(simpler, Value):
+            return simpler
+        if simpler is not None:
+            return self.constant(simpler)
         shape, span = _common(inputs)
         # What is only repeated need not be, where the rest is as wide.
-        for place, value in enumerate(inputs):
+        for index, value in enumerate(inputs):
             if value.op == "expand":
-                bare = (*inputs[:place], value.inputs[0], *inputs[place + 1 :])
+                bare = (*inputs[:index], value.inputs[0], *inputs[index + 1 :])
                 if _common(bare) == (shape, span):
                     inputs = bare
         return self._make(op, inputs, shape, span)
@@ -242,10 +242,10 @@ class Graph:
             return value
         return self._make("expand", (value,), wanted, reach)
 
-    def place(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
+    def pad(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
         """Undoes a slice of an axis of so many features: zeros where it took nothing."""
         shape = resized(value.shape, axis, size)
-        return self._make("place", (value,), shape, value.span, axis, start, step)
+        return self._make("pad", (value,), shape, value.span, axis, start, step)
 
     def lay(self, value: Value) -> Value:
         """The same numbers, side by side: worth a copy where several instructions read them."""
@@ -339,7 +339,7 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(common)
 
 
-_FOLDS: dict[str, Callable[..., float]] = {
+_ON_NUMBERS: dict[str, Callable[..., float]] = {
     "neg": lambda a: -a,
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -347,11 +347,11 @@ _FOLDS: dict[str, Callable[..., float]] = {
 }
 
 
-def _folded(op: str, inputs: tuple[Value, ...]) -> Value | float | None:
+def _simplified(op: str, inputs: tuple[Value, ...]) -> Value | float | None:
     """What an elementwise instruction comes down to, if it is something simpler."""
     numbers = [value.settings[0] if value.op == "constant" else None for value in inputs]
-    if op in _FOLDS and None not in numbers:
-        return _FOLDS[op](*numbers)
+    if op in _ON_NUMBERS and None not in numbers:
+        return _ON_NUMBERS[op](*numbers)
     if op == "mul" and 1.0 in numbers:
         return inputs[1 - numbers.index(1.0)]
     if op == "add" and 0.0 in numbers:

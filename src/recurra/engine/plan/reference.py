@@ -55,7 +55,7 @@ def through_time(
                 stepped[value.number] = valid(given[name])
             else:
                 constant[value.number] = given[name]
-    state = [given["from", place] for place in range(len(plan.states))]
+    state = [given["from", index] for index in range(len(plan.states))]
     ys: list[Tensor] = []
     every: list[list[Tensor]] = []
     for t in reversed(range(time)) if reverse else range(time):

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import HiddenState
-from recurra.engine.record.held import BYTES, CONTAINERS, DEEPEST, PLAIN, TORCHS, is_new, parts_of
+from recurra.engine.record.parts import BYTES, CONTAINERS, DEEPEST, PLAIN, TORCHS, is_new, parts_of
 from recurra.engine.record.reach import NOTHING, Reach, inner, is_installed, is_theirs
 from recurra.engine.record.unrecordable import Unrecordable
 

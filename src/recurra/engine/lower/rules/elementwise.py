@@ -44,7 +44,7 @@ def divided(now: Lowering, a: Any, b: Any) -> Value:
 
 
 def _value(now: Lowering, a: Any) -> Value:
-    """An operand as it is: a sum with 0 is folded."""
+    """An operand as it is: a sum with 0 is no instruction."""
     return now.apply("add", a, 0.0)
 
 

@@ -40,7 +40,7 @@ def _scanned(graph: Graph, values: Several, axis: int, join: Join) -> Several:
     return values
 
 
-def folded(graph: Graph, values: Several, axis: int, join: Join) -> Several:
+def _reduced(graph: Graph, values: Several, axis: int, join: Join) -> Several:
     """What all along an axis come to, which stays with size 1; in order."""
     while (size := values[0].shape[axis]) > 1:
         even = size - size % 2
@@ -87,7 +87,7 @@ def _log_running(now: Lowering, a: Operand, axis: int) -> Value:
 def _prod(now: Lowering, a: Operand, axis: int | None = None, *_: Any, **__: Any) -> Value:
     graph, value = now.graph, a.value
     for at in now.axes(a, axis):
-        (value,) = folded(graph, (value,), at, _by(graph, "mul"))
+        (value,) = _reduced(graph, (value,), at, _by(graph, "mul"))
     return graph.reshape(value, now.features)
 
 
@@ -130,7 +130,7 @@ def _largest(now: Lowering, a: Operand, axis: int | None, *, least: bool) -> Sev
         raise now.refuse("without an axis mixes rows", ONE_ROW)
     at = now.feature(a, axis)
     join = _larger(now.graph, least=least, latest=False)
-    found = folded(now.graph, (a.value, _place(now, a, at)), at, join)
+    found = _reduced(now.graph, (a.value, _place(now, a, at)), at, join)
     return tuple(now.graph.reshape(value, now.features) for value in found)
 
 

@@ -75,8 +75,8 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
     for name, part in module.named_modules():
         modules = tuple(name.split(".")) if name else ()
         for kind in ("_parameters", "_buffers", ""):
-            held = part.__dict__[kind] if kind else part.__dict__
-            for own, value in held.items():
+            there = part.__dict__[kind] if kind else part.__dict__
+            for own, value in there.items():
                 if isinstance(value, Tensor):
                     yield value, Path(modules, kind, own)
                 elif not kind and own not in TORCHS:
@@ -121,9 +121,9 @@ def parts_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
         return slots or None
     if isinstance(value, nn.Module):
         # Their own tensors and parts are attributes too, by names that no two of them share.
-        held = {**value._parameters, **value._buffers, **value._modules}
+        theirs = {**value._parameters, **value._buffers, **value._modules}
         own = {name: part for name, part in vars(value).items() if name not in TORCHS}
-        return (held | own).items()
+        return (theirs | own).items()
     return [*vars(value).items(), *slots]
 
 
