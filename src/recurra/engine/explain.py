@@ -28,15 +28,7 @@ from recurra.twins import twin
 
 __all__ = ["Choice", "Explanation", "explain"]
 
-_ELSE = (
-    "state",
-    "lengths",
-    "context",
-    "resets",
-    "reverse",
-    "parameters",
-    "checkpoint_every",
-)
+_ELSE = ("state", "lengths", "context", "resets", "reverse", "parameters", "checkpoint_every")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -77,13 +77,12 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     tensors = lowered.shared.tensors(dict(lowered.shared.own))
     weights = [tensors[name[1]].detach().to(lowered.dtype).contiguous() for name, _ in own]
     arguments = [
-        *(Argument(name, fields[name].size, inputs[name]) for name in fields if name[0] == "x"),
         *(
-            Argument(name, fields[name].size, inputs[name])
-            for name in fields
-            if name[0] == "context"
+            Argument(name, field.size, inputs[name])
+            for kind in ("x", "context", "state")
+            for name, field in fields.items()
+            if name[0] == kind
         ),
-        *(Argument(name, fields[name].size, inputs[name]) for name in fields if name[0] == "state"),
         *(Argument(("left", index), v.size, result=v) for index, v in enumerate(new)),
         Argument(("y", 0), y.size, result=y),
         *(Argument(name, value.size, value) for name, value in own),

@@ -77,7 +77,7 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Record
     """
     source = call.source or cell
     kept = _KEPT.get(source) or _KEPT.setdefault(source, _Kept())
-    kinds = tuple([(name, leaf.shape[_lead(name) :], leaf.dtype) for name, leaf in given])
+    kinds = tuple([(s, leaf.shape[LEADS.get(s[0], 1) :], leaf.dtype) for s, leaf in given])
     known = kept.recordings.get((kinds, kept.key(cell, call)))
     if known is None or (isinstance(known, Recorded) and known.stale(cell)):
         if len(kept.recordings) >= _MOST:
@@ -95,18 +95,19 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Record
 
 def given_of(call: Call) -> list[tuple[Slot, Tensor]]:
     """The row inputs of a call, by slot."""
-    trees: list[tuple[Kind, Tree]] = [
-        ("x", call.inputs),
-        ("state", call.state),
-        ("context", call.context),
-    ]
-    if call.noise is not None:
-        trees += [("noise", call.noise.step), ("held", call.noise.held)]
     return [
         ((kind, index), leaf)
-        for kind, tree in trees
+        for kind, tree in _trees(call)
         for index, leaf in enumerate(states.leaves(tree))
     ]
+
+
+def _trees(call: Call) -> list[tuple[Kind, Tree]]:
+    trees: list[tuple[Kind, Tree]]
+    trees = [("x", call.inputs), ("state", call.state), ("context", call.context)]
+    if call.noise is not None:
+        trees += [("noise", call.noise.step), ("held", call.noise.held)]
+    return trees
 
 
 def _kinds(trees: tuple[Tree, ...]) -> list[type]:
@@ -119,23 +120,14 @@ def _kinds(trees: tuple[Tree, ...]) -> list[type]:
     return found
 
 
-def _lead(slot: Slot) -> int:
-    return LEADS.get(slot[0], 1)
-
-
 def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kept) -> Recorded:
-    noisy = call.noise is not None
-
-    trees = [(call.inputs, 2), (call.state, 1), (call.context, 1)]
-    if call.noise is not None:
-        trees += [(call.noise.step, 2), (call.noise.held, 1)]
     # Neither the cell nor the batch may be kept by what is kept with the cell.
-    likes = [(map_tree(_without_memory, tree), lead) for tree, lead in trees]
+    likes = [(map_tree(_without_memory, t), LEADS.get(kind, 1)) for kind, t in _trees(call)]
 
     def step_of(
         running: Cell, x: Tree, state: Tree, context: Tree, *noise: Tree
     ) -> tuple[Any, Any]:
-        result = running.step(x, state, context, Noise(*noise) if noisy else None)
+        result = running.step(x, state, context, Noise(*noise) if noise else None)
         check_step(running, result, state, states.first((x, state)).shape[0])
         y, new = result
         return y, new
@@ -153,7 +145,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         calls.check(kept.reach, look.codes)
         look.check(kept.reach)
         names = [name for name, _ in given]
-        spans = [STEP if _lead(n) == 2 or n[0] == "state" else HELD for n in names]
+        spans = [STEP if kind in ("x", "noise", "state") else HELD for kind, _ in names]
         try:
             lowered = lowered_step(recording, step, example, spans)
         finally:  # whatever the numbers said

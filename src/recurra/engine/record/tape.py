@@ -351,26 +351,11 @@ _OTHER_PATH = (
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
     [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "expand",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "new_empty",
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "repeat",
-        "slice",
-        "as_strided",
-        "narrow",
-        "split_with_sizes",
-        "native_group_norm",
+        "view", "_unsafe_view", "reshape", "expand", "new_zeros", "new_ones", "new_full",
+        "new_empty", "zeros", "ones", "full", "empty", "repeat", "slice", "as_strided", "narrow",
+        "split_with_sizes", "native_group_norm",
     ]
-)
+)  # fmt: skip
 
 
 def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
