@@ -6,7 +6,7 @@ values that a step named), ``freeze`` (one step as a program), ``projected_loss`
 with their cells.
 
 Stages, in the order in which ``pipeline`` calls them: ``record`` (what a step calls), ``lower`` (to
-a graph, which is held against the step), ``plan`` (inputs bound to a call, what is computed when,
+a graph, which is compared with the step), ``plan`` (inputs bound to a call, what is computed when,
 what is kept), ``assemble`` (a program), ``machine`` (programs through time, and autograd around
 them). Beneath them is ``graph`` (values, laws, gradients, what they mean), above them ``backends``
 (ways to run a call: the machine, torch's kernels, a loop; and the choice).
