@@ -71,9 +71,15 @@ def rebuild(like: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
 
 def leaves(tree: Tree) -> list[Tensor]:
     """The tensors of a tree, left to right."""
-    if isinstance(tree, tuple):
-        return [leaf for part in tree for leaf in leaves(part)]
-    return [] if tree is None else [tree]
+    if not isinstance(tree, tuple):
+        return [] if tree is None else [tree]
+    found = []
+    for part in tree:  # of every call, so counted in microseconds
+        if isinstance(part, tuple):
+            found += leaves(part)
+        elif part is not None:
+            found.append(part)
+    return found
 
 
 def paths(tree: Tree, start: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -141,8 +147,13 @@ def unstack(tree: Tree) -> list[Tree]:
 
 def with_leaves(like: Tree, parts: list[Tensor]) -> Tree:
     """A tree like another one with these leaves, left to right."""
-    rest = iter(parts)
-    return map_tree(lambda _: next(rest), like)
+    return _filled(like, iter(parts))
+
+
+def _filled(like: Tree, parts: Iterator[Tensor]) -> Tree:
+    if isinstance(like, tuple):
+        return rebuild(like, [_filled(part, parts) for part in like])
+    return None if like is None else next(parts)
 
 
 def detach(tree: Tree) -> Tree:

@@ -246,8 +246,8 @@ def test_broken_layer_lengths(law, home, monkeypatch):
 
 
 class ForgetsState(recurra.Recurrent):
-    def through_time(self, inputs, lengths, state, context, resets):
-        return super().through_time(inputs, lengths, None, context, resets)
+    def through_time(self, inputs, marks, state, context):
+        return super().through_time(inputs, marks, None, context)
 
 
 class WrongLast(recurra.Recurrent):
@@ -270,9 +270,9 @@ class HoldsWeights(recurra.Recurrent):
 
         self.copies = [copy.deepcopy(cell)]
 
-    def through_time(self, inputs, lengths, state, context, resets):
+    def through_time(self, inputs, marks, state, context):
         held = recurra.Recurrent(self.copies[0])
-        return held.through_time(inputs, lengths, state, context, resets)
+        return held.through_time(inputs, marks, state, context)
 
 
 @pytest.mark.parametrize(

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra import states
 from recurra.cells.base import Cell, Noise, draw_noise
 from recurra.engine.call import Call
 from recurra.engine.torch_internals import tracing
 from recurra.errors import BackendError, RecurraError, ShapeError, dtype_name, symbols_hint
-from recurra.lengths import check_lengths, common_sizes, valid_mask
+from recurra.lengths import Marks, check_lengths, common_sizes, valid_mask
 from recurra.states import Tree, first, leaves, map_tree
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "read_marks"]
 
 
 def prepare(
@@ -45,7 +45,7 @@ def prepare(
     weight = cell.typical()
     _check_inputs(cell, inputs, weight)
     if lengths is not None or resets is not None:
-        lengths, resets = _read_marks(name, lengths, resets, time, batch, first(inputs).device)
+        _, lengths, resets = read_marks(cell, lengths, resets, first(inputs))
     initial = _initial_state(cell, inputs, batch, weight)
     if not isinstance(initial, tuple):
         raise ShapeError(
@@ -82,35 +82,48 @@ def prepare(
     )
 
 
-def _read_marks(
-    name: str, lengths: Any, resets: Any, time: int, batch: int, device: torch.device
-) -> tuple[Tensor | None, Tensor | None]:
+def read_marks(reader: nn.Module, lengths: Any, resets: Any, values: Tensor) -> Marks:
     """Lengths and resets, checked; None where they say nothing.
 
     Their numbers decide which steps are run, so they must be there to be read.
+
+    Args:
+        reader: the cell, or a module whose first cell is the one that messages name.
+        lengths: as ``run`` takes them; or Marks, which hold resets too and are not checked again.
+        resets: as ``run`` takes them.
+        values: ``[time, batch, ...]``, to which they belong.
     """
-    what = "lengths" if resets is None else "resets" if lengths is None else "lengths and resets"
+    place = (values.shape[0], values.shape[1], values.device)
+    if type(lengths) is Marks:
+        if lengths.place == place:
+            return lengths
+        _, lengths, resets = lengths  # a layer below gave other steps than it read
     if tracing():  # it would go on, and keep these numbers for all calls to come
         raise BackendError(
-            f"{what} of {name}: torch.jit.trace keeps one path through the steps, whatever they "
-            "are later. Trace a call without them."
+            f"{_told(reader, lengths, resets)}: torch.jit.trace keeps one path through the steps, "
+            "whatever they are later. Trace a call without them."
         )
     try:
-        if lengths is not None:
-            lengths = check_lengths(lengths, time, batch, device)
-            lengths = None if bool((lengths == time).all()) else lengths
-        if resets is not None:
-            resets = _check_resets(resets, time, batch, lengths, device)
+        ends = None if lengths is None else check_lengths(lengths, *place)
+        ends = None if ends is None or bool((ends == place[0]).all()) else ends
+        begins = None if resets is None else _check_resets(resets, *place, ends)
     except RecurraError:  # what does not fit is said
         raise
     except RuntimeError as problem:
         raise BackendError(
-            f"{what} of {name}: expected tensors whose numbers can be read, since they decide "
-            "which steps are run; inside torch.export and torch.func.vmap, and on the device "
-            "meta, they cannot. Export a call without them; in place of vmap over rows put the "
-            "rows side by side in the batch, and call the members of an ensemble in turn."
+            f"{_told(reader, lengths, resets)}: expected tensors whose numbers can be read, since "
+            "they decide which steps are run; inside torch.export and torch.func.vmap, and on the "
+            "device meta, they cannot. Export a call without them; in place of vmap over rows put "
+            "the rows side by side in the batch, and call the members of an ensemble in turn."
         ) from problem
-    return lengths, resets
+    return Marks(place, ends, begins)
+
+
+def _told(reader: nn.Module, lengths: Any, resets: Any) -> str:
+    """What was given to which cell, in words."""
+    what = "lengths" if resets is None else "resets" if lengths is None else "lengths and resets"
+    cell = next((part for part in reader.modules() if isinstance(part, Cell)), reader)
+    return f"{what} of {type(cell).__name__}"
 
 
 def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
@@ -202,7 +215,7 @@ def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) 
 
 
 def _check_resets(
-    resets: Any, time: int, batch: int, lengths: Tensor | None, device: torch.device
+    resets: Any, time: int, batch: int, device: torch.device, lengths: Tensor | None
 ) -> Tensor | None:
     try:
         resets = torch.as_tensor(resets, device=device)

@@ -161,7 +161,7 @@ def _is_computed(cell: Cell) -> bool:
             that they make be stale.
     """
     computed = False
-    for part in cell.modules():
+    for part in cell.modules() if cell._modules else (cell,):
         computed = computed or "parametrizations" in part._modules
         if not isinstance(part, Cell):
             continue

@@ -31,7 +31,6 @@ from recurra.layers.dropin_settings import (
     warn_of_dropout,
 )
 from recurra.layers.packed import Rows, ordered, packed_data
-from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 from recurra_runtime import Session
@@ -267,10 +266,10 @@ class RNNBase(nn.Module, abc.ABC):
         """
         reader = Reader(type(self).__name__, self.input_size, self.batch_first)
         rows = reader.rows(input, lengths)
+        marks = reader.marks(self._cells[0], resets, rows)
         tensors = self._tensors()
         self._check_weight(tensors[0]["input_weight"])
         starts = self._starts(hx, rows, tensors[0]["input_weight"])
-        resets = reader.resets(resets, rows)
         values = rows.values
         ends, every = [], []
         for layer in range(self.num_layers):
@@ -283,8 +282,7 @@ class RNNBase(nn.Module, abc.ABC):
                     self._cells[at],
                     values,
                     starts[at],
-                    lengths=rows.lengths,
-                    resets=resets,
+                    lengths=marks,
                     reverse=direction == 1,
                     return_states=return_states,
                     parameters=tensors[at],
@@ -412,8 +410,8 @@ class RNNBase(nn.Module, abc.ABC):
 
     def _given_back(self, values: Tensor, rows: Rows) -> Any:
         """Outputs ``[time, batch, ...]`` in the form that came in."""
-        if rows.form == "padded":
-            return PaddedSequence(values, rows.lengths)  # type: ignore[arg-type]
+        if rows.padded is not None:
+            return rows.padded._with(values)
         if rows.packed is not None:
             return rows.packed._replace(data=packed_data(values, rows))
         if rows.form == "one row":

@@ -186,12 +186,13 @@ def _through(call: Call, compiled: Compiled) -> Result | None:
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:
         ends = [states.where(call.resets[0], a, b) for a, b in zip(initial, ends, strict=True)]
-    left = zip((y, *ends, *every), (*kinds, *kinds[1:]), strict=False)
-    if any(kind in _WIDE and not _exact(leaf, dtype) for leaf, kind in left):
-        return None
-    y = y.to(kinds[0])
-    ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]
-    every = [leaf.to(kind) for leaf, kind in zip(every, kinds[1:], strict=False)]
+    if kinds.count(dtype) < len(kinds):
+        left = zip((y, *ends, *every), (*kinds, *kinds[1:]), strict=False)
+        if any(kind in _WIDE and not _exact(leaf, dtype) for leaf, kind in left):
+            return None
+        y = y.to(kinds[0])
+        ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]
+        every = [leaf.to(kind) for leaf, kind in zip(every, kinds[1:], strict=False)]
     return Result(
         y,
         states.with_leaves(call.state, ends),

@@ -258,14 +258,13 @@ class ArgumentTable:
             flat[at] = addresses[number] + offset
         for at, name, lead in self._given:
             tensor = given[name]
+            flat[at] = address_of(tensor)
             if lead == 2:
                 step, row, *_ = tensor.stride()
-                flat[at] = address_of(tensor) + start * step * tensor.itemsize
+                flat[at] += start * step * tensor.itemsize
                 flat[at + 1], flat[at + 2] = step, row
-            else:
-                flat[at] = address_of(tensor)
-                if lead:
-                    flat[at + 2] = tensor.stride(0)
+            elif lead:
+                flat[at + 2] = tensor.stride(0)
         return flat
 
     def expect(self, name: Slot, size: int) -> None:

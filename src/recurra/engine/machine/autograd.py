@@ -63,9 +63,7 @@ class _Forward:
         """All steps: the results, and what the gradient reads."""
         own = self._outputs(self.rows)
         ends, block = self._steps(0, self.rows.time, self.given, own)
-        # What others do with the results is not done to what the gradient reads.
-        given_out = [apart(out) for out in own] if self.machine.learns else own
-        return self._results(given_out, ends), [*own, block]
+        return self._results(own, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
@@ -122,8 +120,11 @@ class _Forward:
         """The results of a call, as views of its buffers."""
         machine, rows = self.machine, self.rows
         first = 0 if rows.reverse else 1
+        # Tensors of their own, no views to autograd. What others do to them is not done to what
+        # the gradient reads.
+        own_of = apart if machine.learns else _data
         views = [
-            _part(out, first, rows.time) if more else out
+            own_of(out[first : first + rows.time] if more else out)
             for out, (_, more) in zip(own, machine.outputs, strict=True)
         ]
         if rows.reverse and rows.lengths is not None:
@@ -280,9 +281,8 @@ def _again(
     return {name: g for name, g in zip(names, back, strict=True) if g is not None}
 
 
-def _part(whole: Tensor, start: int, steps: int) -> Tensor:
-    """Steps of a buffer as a tensor of its own, which autograd does not take for a view."""
-    return whole.narrow(0, start, steps).data
+def _data(tensor: Tensor) -> Tensor:
+    return tensor.data
 
 
 def _ended(values: Tensor, rows: Schedule) -> Tensor:
