@@ -25,9 +25,9 @@ from findings import aligned
 from harness import RESULTS, code_hash, data, keep, machine_in_words
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.data import Windows, document_batches
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.sequences import Batch
 from recurra.training import Training, load_recipe, prepare
 from recurra.training.corpus import Corpus
 from recurra_runtime.vocabulary import END, START

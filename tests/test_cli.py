@@ -501,6 +501,26 @@ def test_what_train_needs(args: list[str], said: str) -> None:
     refused(call("train", *args), 2, "recurra: train: ", said)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--lr 0.01", "no option --lr; it is a setting: --set training.learning_rate=0.01"),
+        ("--lr=0.01", "--set training.learning_rate=0.01"),
+        ("-lr 0.01", "no option -lr; it is a setting: --set training.learning_rate=0.01"),
+        ("--lr", "--set training.learning_rate=..."),
+        ("--hidden 64", "--set model.hidden_size=64"),
+        ("--max-epochs 3", "--set training.epochs=3"),
+        ("--training.window 9", "--set training.window=9"),
+        ("--tied language-model", "--set model.tied=true"),
+        ("--charset latin-1", "no option --charset; did you mean --encoding?"),
+        ("--xyzzy 3", "No such option: --xyzzy"),
+        ("--set", "requires an argument"),
+    ],
+)
+def test_a_setting_written_as_an_option(words: str, said: str) -> None:
+    refused(call("train", *words.split()), 2, said)
+
+
 def test_new_prints_a_recipe_that_trains(tmp_path: Path) -> None:
     for args in ([], ["demo"]):
         printed = call("new", *args)

@@ -79,7 +79,15 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 
 # What a room keeps to itself, though its own files share it.
 INTERNAL = {
-    "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
+    "cells": {
+        "candidate",
+        "check_norm",
+        "checks_call",
+        "gate",
+        "named_activation",
+        "normalize",
+        "refusal",
+    },
     "data": {"is_marked", "is_sprinkled", "told_by"},
     "description": {"evaluate"},
     "layers": {

@@ -17,6 +17,7 @@ FLOORS = [
     ["states"],
     ["lengths"],
     ["sequences"],
+    ["batch"],
     ["cells", "description", "decoding", "data"],
     ["engine"],
     ["layers", "losses"],

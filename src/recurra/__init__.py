@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recurra.artifact import *
+    from recurra.batch import *
     from recurra.cells import *
     from recurra.decoding import *
     from recurra.description import *
@@ -33,6 +34,7 @@ _ROOMS = (
     "lengths",
     "labels",
     "sequences",
+    "batch",
     "cells",
     "losses",
     "description",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recurra.console import (
+    WithSettings,
     command,
     free,
     friendly,
@@ -28,6 +29,7 @@ from recurra.console import (
     print_texts,
     progress,
     say,
+    say_warnings,
     with_imports,
     write,
 )
@@ -100,7 +102,7 @@ def new(
         write(recipe_text(recipe))
 
 
-@app.command()
+@app.command(cls=WithSettings)
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help="language-model, or a TOML file.", show_default=False)
@@ -466,6 +468,7 @@ def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
 def main() -> None:
     """Run the command line, with the arguments of the process."""
     open_streams()
+    say_warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character
         sys.stdout.reconfigure(errors="replace")
     app()

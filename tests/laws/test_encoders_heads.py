@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from laws.laws import close, close_trees
+from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra

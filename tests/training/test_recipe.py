@@ -16,8 +16,15 @@ from recurra.cells import cell_names
 from recurra.errors import SettingError, nearest
 from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
-from recurra.training import DataSettings, Recipe, TrainingSettings, load_recipe, recipe_names
-from recurra.training.recipe import _known, without_effect
+from recurra.training import (
+    DataSettings,
+    Recipe,
+    TrainingSettings,
+    load_recipe,
+    recipe_names,
+    setting_names,
+)
+from recurra.training.recipe import without_effect
 
 
 def leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -220,13 +227,13 @@ def test_what_others_call_it(name: str, known: Any, near: str | None) -> None:
 
 
 def test_every_synonym_leads_somewhere() -> None:
-    known = {name.rpartition(".")[2] for name in _known(Recipe)} | set(cell_names())
+    known = {name.rpartition(".")[2] for name in setting_names()} | set(cell_names())
     for field in ("vocabulary", "unit"):
         known.update(get_args(DataSettings.model_fields[field].annotation))
     for field in ("precision", "schedule"):
         known.update(get_args(TrainingSettings.model_fields[field].annotation))
     assert {name for names in SYNONYMS.values() for name in names} <= known
-    assert not {name.rpartition(".")[2] for name in _known(Recipe)} & set(SYNONYMS)
+    assert not {name.rpartition(".")[2] for name in setting_names()} & set(SYNONYMS)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,12 @@ def explain(
         call = call and call._replace(source=cell)
         forced = backend or own
         chosen, obstacles = _chosen(running, call, forced)
-        why = [f"not on {other!r}, because {told}" for other, told in obstacles.items()]
+        why = [
+            f"not on {other!r}, because {told}"
+            for other, told in obstacles.items()
+            # Where nothing in it has a form of torch's, that is in nobody's way.
+            if other != ATEN.name or any(hasattr(part, "torch_form") for part in running.modules())
+        ]
         if forced:
             why = ["it is forced"]
         if chosen == LOOP.name and call is not None and inputs is not None and alone:

@@ -27,6 +27,7 @@ from recurra.engine.graph.values import HELD, STEP
 from recurra.engine.lower.agreement import check_gradients, recorded_on_some, unseen
 from recurra.engine.pipeline import Recorded, lowered_step
 from recurra.engine.plan.slots import LEADS, Kind, Slot
+from recurra.engine.record.changed import changed, held_now
 from recurra.engine.record.contract import check_step
 from recurra.engine.record.fingerprint import Look, fingerprint
 from recurra.engine.record.parts import own_tensors
@@ -35,7 +36,7 @@ from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree, map_tree
 from recurra.twins import own_parts, twin
 
-__all__ = ["given_of", "recorded"]
+__all__ = ["given_of", "is_refused", "recorded"]
 
 _MOST = 64  # recordings of one cell; more than that are calls that are all different
 
@@ -93,6 +94,12 @@ def recorded(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]]) -> Record
     return known
 
 
+def is_refused(cell: Cell, reason: str) -> bool:
+    """Is this why a step of a cell could not be recorded, rather than what a call asks for?"""
+    kept = _KEPT.get(cell)
+    return kept is not None and reason in kept.recordings.values()
+
+
 def given_of(call: Call) -> list[tuple[Slot, Tensor]]:
     """The row inputs of a call, by slot."""
     return [
@@ -141,7 +148,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
         finally:
             kept.reach = kept.reach.joined(calls.codes)
         look = Look()
-        before = kept.key(cell, call, look)
+        before, held = kept.key(cell, call, look), held_now(cell)
         calls.check(kept.reach, look.codes)
         look.check(kept.reach)
         names = [name for name, _ in given]
@@ -150,7 +157,7 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
             lowered = lowered_step(recording, step, example, spans)
         finally:  # whatever the numbers said
             if kept.key(cell, call) != before:
-                raise Unrecordable("the step changes what it reads, other than its state")
+                raise Unrecordable(_changing(changed(cell, held)))
     known = {id(tensor): path for tensor, path in own_tensors(cell)}
     paths = {number: known.get(id(tensor)) for number, tensor in recording.own.items()}
 
@@ -171,6 +178,14 @@ def _record(cell: Cell, call: Call, given: list[tuple[Slot, Tensor]], kept: _Kep
     elsewhere = {n: tensor for n, tensor in own if paths.get(n) is None}
     lowered = replace(lowered, shared=replace(lowered.shared, own=elsewhere))
     return Recorded(lowered, names, paths, check)
+
+
+def _changing(names: list[str]) -> str:
+    told = f", in {', '.join(names)}" if names else ""
+    return (
+        f"the step changes what it reads, other than its state{told}; what changes from step to "
+        "step belongs into the state, as a tensor [batch, ...]"
+    )
 
 
 def _without_memory(leaf: Tensor) -> Tensor:

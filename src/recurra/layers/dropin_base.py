@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.cells import AffineCell, Cell, HiddenState
+from recurra.cells.construction import checks_call
 from recurra.engine import BackendName, run
 from recurra.engine.backends.choose import check_backend
 from recurra.engine.freeze import freeze
@@ -62,6 +63,7 @@ class RNNBase(nn.Module, abc.ABC):
 
     _cells: tuple[AffineCell, ...]
 
+    @checks_call
     def __init__(
         self,
         input_size: int,
@@ -87,8 +89,7 @@ class RNNBase(nn.Module, abc.ABC):
         self.bidirectional = check_direction(bidirectional)
         self.proj_size = check_projection(self.mode, proj_size, self.hidden_size)
         check_dtype(dtype)
-        made_here = type(self).__init__ is RNNBase.__init__
-        warn_of_dropout(self.dropout, self.num_layers, 3 if made_here else 4)
+        warn_of_dropout(self.dropout, self.num_layers)
         check_backend(backend)
         self.backend = backend
         self._cells = self._make_cells()

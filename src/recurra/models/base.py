@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
-from recurra.sequences import Batch
 from recurra.states import Tree
 from recurra.twins import evaluating
 

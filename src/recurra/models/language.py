@@ -9,6 +9,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch, Tokens
 from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.encoders import TokenEncoder
 from recurra.engine.freeze import freeze
@@ -16,7 +17,6 @@ from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Recurrent, Stack, TokenEmbedding
 from recurra.models.base import Model
-from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
 from recurra_runtime.vocabulary import START, UNKNOWN

@@ -18,6 +18,7 @@ from recurra.training.recipe import (
     load_recipe,
     recipe_names,
     recipe_text,
+    setting_names,
 )
 from recurra.training.run import RunFolder
 
@@ -43,5 +44,6 @@ __all__ = [
     "recipe_text",
     "resume_language_model",
     "run_source",
+    "setting_names",
     "train_language_model",
 ]

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+from recurra.batch import Batch
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
-from recurra.sequences import Batch
 from recurra.training.corpus import Corpus
 from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.loop import Progress, Training

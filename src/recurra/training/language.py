@@ -11,10 +11,10 @@ from typing import Any, cast
 import torch
 
 from recurra import artifact
+from recurra.batch import Batch
 from recurra.data import Batches, Buckets, PartName, Windows, document_batches
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, Model, NGram
-from recurra.sequences import Batch
 from recurra.training.corpus import CorpusPart, Source, prepare
 from recurra.training.evaluation import Evaluation, compare_encoded
 from recurra.training.interrupts import interruptible

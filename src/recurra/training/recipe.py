@@ -25,6 +25,7 @@ __all__ = [
     "load_recipe",
     "recipe_names",
     "recipe_text",
+    "setting_names",
 ]
 
 
@@ -372,7 +373,7 @@ def checked(data: Any, name: str) -> Recipe:
 def _message(error: Any, name: str) -> str:
     place = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        known = _known(Recipe)
+        known = setting_names()
         if isinstance(error["input"], dict):  # who wrote a table meant a table
             known = sorted({table for each in known if (table := each.rpartition(".")[0])})
         return f"recipe {name}: no setting {place!r}; {nearest(place, known)}"
@@ -429,12 +430,13 @@ def _short(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def _known(settings: type[pydantic.BaseModel], prefix: str = "") -> list[str]:
+def setting_names(settings: type[pydantic.BaseModel] = Recipe, prefix: str = "") -> list[str]:
+    """Names of all settings, as ``--set`` takes them."""
     names: list[str] = []
     for field, info in settings.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, pydantic.BaseModel):
-            names += _known(inner, f"{prefix}{field}.")
+            names += setting_names(inner, f"{prefix}{field}.")
         else:
             names.append(prefix + field)
     return names

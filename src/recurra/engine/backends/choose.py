@@ -11,6 +11,7 @@ from recurra.cells.base import Cell
 from recurra.engine.backends.checkpoints import in_windows
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE
+from recurra.engine.backends.slower import warning_first
 from recurra.engine.backends.torch_kernels import ATEN
 from recurra.engine.call import Backend, Call, Result
 from recurra.errors import BackendError, nearest
@@ -54,6 +55,8 @@ def choose(cell: Cell, call: Call, forced: str | None) -> Chosen:
             continue
         offer = _offer(backend, cell, call, forced=forced is not None)
         if not isinstance(offer, str):
+            if backend is LOOP and obstacles:
+                offer = warning_first(offer, cell, call, obstacles)
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer
     raise refusal(str(forced), obstacles[str(forced)])
