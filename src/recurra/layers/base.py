@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells.base import Cell
-from recurra.engine.call import read_marks
 from recurra.engine.freeze import freeze
+from recurra.engine.prepare import read_marks
 from recurra.errors import SettingError, ShapeError
 from recurra.lengths import Marks, common_sizes
 from recurra.sequences import PaddedSequence

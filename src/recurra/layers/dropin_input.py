@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells import Cell
-from recurra.engine.call import read_marks
+from recurra.engine.prepare import read_marks
 from recurra.errors import InputTypeError, RecurraError, ShapeError, dtype_name, symbols_hint
 from recurra.layers.packed import Rows, ordered, unpacked
 from recurra.lengths import Marks

@@ -9,7 +9,7 @@ from weakref import WeakSet
 from recurra.cells.base import Cell
 from recurra.engine.backends.native import NATIVE
 from recurra.engine.call import Call, Result
-from recurra.engine.pipeline import is_refused
+from recurra.engine.kept import is_refused
 from recurra.errors import SlowerWarning, callers_level
 
 __all__ = ["warning_first"]

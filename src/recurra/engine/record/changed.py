@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from recurra.engine.record.held import TORCHS
+from recurra.engine.record.parts import TORCHS
 
 __all__ = ["changed", "held_now"]
 
