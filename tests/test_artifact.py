@@ -244,7 +244,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another kind": (
         lambda p: edit(p, lambda c: c.update(kind="speech")),
-        "expected a kind of model among language-model, got 'speech'",
+        "expected a task among .*language-model.*, got 'speech'",
     ),
     "no model in the config": (
         lambda p: edit(p, lambda c: c.pop("model")),

@@ -91,9 +91,9 @@ def test_train_evaluate_generate_and_describe(
     done = recurra("train", "language-model", "--data", text_file, "--out", out, *options)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^step (\d+)/\1 ", done.stderr, re.MULTILINE)  # to the last one
-    sizes = r"symbols to train on, .* held out; \d+ ids; [\d,]+ parameters"
+    sizes = r"symbols to train on, .* held out; \d+ ids; .* while it trains; [\d,]+ parameters"
     assert re.search(sizes, done.stderr)
-    assert "held-out text" in done.stdout
+    assert re.search(r"^held out: [\d,]+ characters$", done.stdout, re.MULTILINE)
     assert f"recurra generate {out}" in done.stdout.replace("\n", "")
     told = json.loads((out / "summary.json").read_text())
     assert told["verdict"] in done.stdout.splitlines()
@@ -334,6 +334,19 @@ def test_no_file_and_no_text_in_a_folder(tmp_path: Path) -> None:
     (folder / "a.txt").write_text("")
     refused(call(*train, folder), 2, "texts: expected text, found none")
     assert not out.exists()
+    out.mkdir()  # a folder of the user's stays where nothing was begun in it
+    refused(call(*train, tmp_path / "nothing.txt"), 2, "no such file or folder")
+    assert out.is_dir()
+
+
+def test_what_is_not_there_is_said_before_a_model_is_read(tmp_path: Path, tiny_run: Any) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    for weights in (tmp_path / "run" / "checkpoints").glob("*/*.safetensors"):
+        weights.unlink()
+    missing = ["--data", tmp_path / "nothing.txt"]
+    refused(call("evaluate", tmp_path / "run", *missing), 2, "no such file or folder")
+    changes = sets(["training.symbols=48000"])
+    refused(call("train", "--resume", tmp_path / "run", *missing, *changes), 2, "no such file")
 
 
 def test_a_folder_that_is_taken(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
@@ -378,7 +391,9 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
         ("training.epochs=inf", ["training.epochs: expected a finite number"]),
         ("training.symbols=-5", ["training.symbols: expected greater than or equal to 1"]),
         ("training.seed=99999999999999999999", ["training.seed: expected less than"]),
-        ("task=tagging", ["task: expected"]),
+        ("task=tagging", ["recipe language-model: task: none is called 'tagging'"]),
+        ("task=language-mode", ["did you mean 'language-model'"]),
+        ("task=3", ["task: expected the name of one", "got 3"]),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be(
@@ -866,8 +881,8 @@ def test_ctrl_c_before_the_first_step(text_file: Path, tmp_path: Path, quick: li
     # While the n-grams are counted: nothing was learned, and the folder is free again.
     script = """
 import os, signal
-from recurra.training import session
-language.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
+from recurra.tasks.language_model import task
+task.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
 from recurra.cli import main
 main()
 """

@@ -18,9 +18,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 import safetensors.torch
@@ -35,10 +35,11 @@ from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
 from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "resolve", "save"]
+__all__ = ["Artifact", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 1
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,12 +112,17 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
             is missing; the message says what.
         SettingError: ``which`` is neither.
     """
+    return _of(path, which, _load)
+
+
+def _of(path: str | Path, which: str, read: Callable[[Path], T]) -> T:
+    """What is read from an artifact's folder."""
     if which not in ("best", "last"):
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
     while True:
         folder = resolve(Path(path), which)
         try:
-            return _load(folder)
+            return read(folder)
         except ArtifactError:
             # A training that goes on beside this may have made a better one and removed it.
             if folder.is_dir() or resolve(Path(path), which) == folder:
@@ -124,16 +130,31 @@ def load(path: str | Path, *, which: str = "best") -> Artifact:
 
 
 def _load(folder: Path) -> Artifact:
+    config = _read_config(folder)
+    task = _task(folder, config)
+    weights = _read_weights(folder, config)
+    fronts = _read_fronts(folder, config)
+    model = _build(folder, task, config, fronts, weights)
+    return Artifact(model.eval(), fronts, folder, task)
+
+
+def task_of(path: str | Path, *, which: str = "best") -> Task:
+    """The task of a run or of one of its checkpoints; no weights are read.
+
+    Raises:
+        ArtifactError: as :func:`load`, of the configuration alone.
+    """
+    return _of(path, which, lambda folder: _task(folder, _read_config(folder)))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / _CONFIG)
     if config.get("format") != _FORMAT:
         raise ArtifactError(
             f"{folder / _CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}. "
             "It was written by another version of Recurra; load it with that one."
         )
-    task = _task(folder, config)
-    fronts = _read_fronts(folder, config)
-    model = _build(folder, task, config, fronts, _read_weights(folder, config))
-    return Artifact(model.eval(), fronts, folder, task)
+    return config
 
 
 def _task(folder: Path, config: Mapping[str, Any]) -> Task:

@@ -97,7 +97,7 @@ def _options(
 
 @app.command()
 def new(
-    recipe: Annotated[str, typer.Argument(help="A recipe of the package.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package.")] = DEFAULT,
 ) -> None:
     """Print a commented recipe, to be changed: recurra new TASK > my.toml."""
     with friendly():
@@ -255,13 +255,13 @@ def evaluate(
                 f"evaluate: --pattern says which files of a folder to read, and {given} is no "
                 "folder; leave --pattern out"
             )
-        from recurra.artifact import load
+        from recurra.artifact import task_of
         from recurra.training import data_of
         from recurra.training import evaluate as score
 
         data = data_of(run, pattern=pattern, encoding=encoding)
         rows = score(run, given, which=which, data=data, report=say)
-        print_table(load(run, which=which).task.table(rows, str(given)))
+        print_table(task_of(run, which=which).table(rows, str(given)))
 
 
 @app.command()

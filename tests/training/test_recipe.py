@@ -459,7 +459,7 @@ def test_a_recipe_does_not_change_after_its_check() -> None:
         ),
         (
             ["training.early_stop=3", "data.validation=false"],
-            "training.early_stop: expected it to be left out, got 3: without a validation text "
+            "training.early_stop: expected it to be left out, got 3: without a validation part "
             "(data.validation=false) there is nothing to stop by",
         ),
     ],

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import safetensors.numpy
 import torch
 
 from recurra import artifact
 from recurra.data import CharacterVocabulary
-from recurra.errors import ArtifactError, RunError
-from recurra.models import AddK, KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.pipeline.ngrams import read_ngrams
+from recurra.errors import RunError
+from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.training import RunFolder
 
 VOCABULARY = CharacterVocabulary("abc")
@@ -205,107 +199,3 @@ print(killed)
     assert set(loaded) == {"000001", "000002"}
     half_written = [run for run in runs if list((run / "checkpoints").glob(".*"))]
     assert half_written  # what was under way has another name, which no loader takes
-
-
-def bigrams() -> dict[str, NGram]:
-    documents = [VOCABULARY.encode(text) for text in ("abcabc", "abab", "c")]
-    size, start, end = len(VOCABULARY), 1, 2
-    return {
-        "bigram": NGram.fit(
-            documents, order=2, vocabulary_size=size, start=start, end=end, smoothing=KneserNey()
-        ),
-        "3-gram": NGram.fit(
-            documents, order=3, vocabulary_size=size, start=start, end=end, smoothing=AddK(0.5)
-        ),
-    }
-
-
-def test_ngrams_score_the_same_after_they_are_saved(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    written = bigrams()
-    run.write_ngrams(written)
-    read = read_ngrams(run.path)
-    assert list(read) == list(written) == ["bigram", "3-gram"]  # the file has no order
-    texts = [VOCABULARY.encode(text) for text in ("abcab", "", "ca", "x")]
-    for name, ngram in written.items():
-        assert read[name].total(texts) == ngram.total(texts)  # to the last bit
-
-
-def test_a_folder_without_ngrams_has_none(tmp_path: Path) -> None:
-    assert read_ngrams(tmp_path) == {}
-
-
-def cut(raw: bytes) -> bytes:
-    return raw[: len(raw) // 2]
-
-
-def without_a_part(raw: bytes) -> bytes:
-    arrays = safetensors.numpy.load(raw)
-    del arrays["bigram/counts.2"]
-    return safetensors.numpy.save(arrays)
-
-
-def of_another_shape(raw: bytes) -> bytes:
-    arrays: dict[str, Any] = safetensors.numpy.load(raw)
-    arrays["bigram/counts.2"] = np.concatenate([arrays["bigram/counts.2"]] * 2)
-    return safetensors.numpy.save(arrays)
-
-
-@pytest.mark.parametrize("summed", [False, True], ids=["", "with its checksum"])
-@pytest.mark.parametrize(
-    "damage", [cut, without_a_part, of_another_shape, lambda raw: b"", lambda raw: b"{}" * 20]
-)
-def test_damaged_ngrams_are_refused(
-    damage: Callable[[bytes], bytes], summed: bool, tmp_path: Path
-) -> None:
-    run = RunFolder(tmp_path / "run")
-    run.write_ngrams(bigrams())
-    file = run.path / "ngrams.safetensors"
-    raw = damage(file.read_bytes())
-    file.write_bytes(raw)
-    if summed:
-        sums = {"sha256": hashlib.sha256(raw).hexdigest()}
-        (run.path / "ngrams.json").write_text(json.dumps(sums))
-    with pytest.raises(ArtifactError, match="damaged") as problem:
-        read_ngrams(run.path)
-    assert ("checksum" in str(problem.value)) is not summed
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", "3", '{"sha256": 3}', "\xff"])
-def test_a_damaged_checksum_of_ngrams_is_refused(text: str, tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    run.write_ngrams(bigrams())
-    (run.path / "ngrams.json").write_text(text, encoding="latin-1")
-    with pytest.raises(ArtifactError, match=r"ngrams\.safetensors: damaged"):
-        read_ngrams(run.path)
-
-
-def test_a_checkpoint_has_the_ngrams_of_its_run(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    run.write_ngrams(bigrams())
-    assert list(read_ngrams(run.path / "checkpoints" / "000001")) == ["bigram", "3-gram"]
-    assert read_ngrams(run.path / "checkpoints") == {}
-    for elsewhere in ("attic", "zoo"):
-        assert read_ngrams(run.path / elsewhere / "000001") == {}
-
-
-def test_the_simplest_ngram_comes_first_whatever_its_name(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    first, second = bigrams().values()
-    run.write_ngrams({"a": second, "b": first})
-    assert list(read_ngrams(run.path)) == ["b", "a"]
-
-
-def test_a_flipped_bit_in_the_ngrams_is_seen(tiny_run: Any, tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    shutil.copytree(tiny_run.path, path)
-    assert set(read_ngrams(path)) == {"bigram", "5-gram"}
-    file = path / "ngrams.safetensors"
-    raw = bytearray(file.read_bytes())
-    raw[-3] ^= 1
-    file.write_bytes(raw)
-    with pytest.raises(ArtifactError, match="checksum"):
-        read_ngrams(path)
-    file.unlink()
-    with pytest.raises(ArtifactError, match="must both be files"):
-        read_ngrams(path)

@@ -25,9 +25,12 @@ from recurra_runtime.vocabulary import START, UNKNOWN
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
 
 _NEVER = -30.0  # the score of what is never predicted
-# How far vectors of symbols spread at first. Small ones hide from the layers what they read; but
-# where scores are made of them, large ones would begin as large scores at random.
-_SPREAD, _SPREAD_TIED = 1.0, 0.1
+# How far vectors of symbols spread at first. Small ones hide from the layers what they read, and
+# vectors of words, each of which is seldom read, stay small for long; those of some hundred
+# characters are soon where they should be, and what was drawn at random is better not in the way.
+# Where scores are made of the vectors, large ones would begin as large scores at random.
+_SPREAD, _SPREAD_FEW, _SPREAD_TIED = 1.0, 0.3, 0.1
+_FEW = 1000  # symbols
 
 
 class LanguageModelSettings(LayerSettings):
@@ -120,7 +123,8 @@ class LanguageModel(Model):
     def __init__(self, config: LanguageModelConfig) -> None:
         width = config.embedding_size or config.hidden_size
         size = config.condition_size
-        spread = _SPREAD_TIED if config.tied else _SPREAD
+        few = config.vocabulary_size <= _FEW
+        spread = _SPREAD_TIED if config.tied else _SPREAD_FEW if few else _SPREAD
         conditions = [
             TokenEmbedding(values, size, deviation=spread) for values in config.conditions.values()
         ]

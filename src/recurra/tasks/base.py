@@ -179,7 +179,7 @@ class Answer:
         Raises:
             SettingError: this task has none.
         """
-        raise SettingError(f"predict: a {self.kind} model has no answer of this kind")
+        raise SettingError(f"predict: the task {self.kind} has no answer of this kind")
 
 
 class Task(abc.ABC):

@@ -80,6 +80,7 @@ def train(
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take.
     """
+    source = recipe.of_task.open(source, recipe.data)  # what is not there makes no folder
     _try_settings(recipe)
     report = report if processes().main else _silent
     for told in without_effect(recipe):
@@ -132,6 +133,7 @@ def resume(
     run = RunFolder.open(path)
     own = run_recipe(run)
     recipe = recipe or own
+    source = recipe.of_task.open(source, recipe.data)
     _check_same(own, recipe)
     _try_settings(recipe)
     run.claim()
@@ -280,8 +282,7 @@ def _prepare(
     folder, task, settings = run.path / DATA, recipe.of_task, recipe.training
     if not processes().main:  # each has files of its own
         folder /= str(processes().rank)
-    opened = task.open(source, recipe.data)
-    prepared = task.prepare(opened, recipe.data, folder, lambda said: report(Report(message=said)))
+    prepared = task.prepare(source, recipe.data, folder, lambda said: report(Report(message=said)))
     batches = prepared.parts["training"].batches(
         rows=settings.batch_size, window=settings.window, seed=settings.seed
     )
@@ -389,10 +390,11 @@ def evaluate(
         ArtifactError: the model is damaged.
         DataError: something is wrong with the data.
     """
-    loaded = artifact.load(path, which=which)
-    task = loaded.task
+    task = artifact.task_of(path, which=which)
     data = data_of(path) if data is None else data
-    part = task.read(task.open(source, data), loaded.fronts, data, report)
+    opened = task.open(source, data)  # what is not there is said before a model is read
+    loaded = artifact.load(path, which=which)
+    part = task.read(opened, loaded.fronts, data, report)
     models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
     return task.evaluate(models, part)
 
@@ -410,7 +412,7 @@ def data_of(path: str | Path, **changes: Any) -> Any:
     if (folder / "recipe.json").is_file():
         data = run_recipe(RunFolder.open(folder)).data
     else:
-        data = artifact.load(path).task.Data()
+        data = artifact.task_of(path).Data()
     known = type(data).model_fields
     return data.model_copy(
         update={k: v for k, v in changes.items() if v is not None and k in known}

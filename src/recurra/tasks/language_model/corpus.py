@@ -332,16 +332,22 @@ class Held:
     Args:
         ids: of each document.
         characters: of all documents.
-        given: ids of the conditions ``[documents, conditions]``, or None.
+        labels: of each condition, an id of each document.
     """
 
     ids: list[Ids]
     characters: int
-    given: Ids | None
+    labels: Mapping[str, Sequence[int]]
 
     def documents(self) -> list[Ids]:
         """The documents."""
         return self.ids
+
+    def ordered(self, conditions: Sequence[str]) -> Ids | None:
+        """Ids of conditions ``[documents, conditions]`` in the order of a model; None for none."""
+        if not conditions:
+            return None
+        return np.array([self.labels[name] for name in conditions], np.int64).T
 
 
 def held(source: Source, fronts: Mapping[str, Vocabulary]) -> Held:
@@ -359,7 +365,8 @@ def held(source: Source, fronts: Mapping[str, Vocabulary]) -> Held:
         documents.append(vocabulary.encode(document.text))
         characters += len(document.text)
         given.append(condition_ids(document, labels))
-    return Held(documents, characters, np.array(given) if labels else None)
+    columns = {name: [row[at] for row in given] for at, name in enumerate(labels)}
+    return Held(documents, characters, columns)
 
 
 def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[int]:

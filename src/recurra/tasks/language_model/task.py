@@ -160,7 +160,12 @@ class LanguageModelTask(Task):
         self, compared: Mapping[str, models.Model | NGram], part: CorpusPart | Held
     ) -> list[Evaluation]:
         """Each document from its start symbol to its end symbol."""
-        return compare_encoded(compared, part.documents(), part.characters, part.given)
+        if isinstance(part, Held):  # an artifact keeps conditions by name, a model in its order
+            model = next(iter(compared.values()))
+            given = part.ordered(getattr(model, "conditions", ()))
+        else:
+            given = part.given
+        return compare_encoded(compared, part.documents(), part.characters, given)
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Nats and bits a character, nats a symbol, perplexity."""
