@@ -146,10 +146,12 @@ class DataSection(Section):
         validation: whether a tenth is set apart to choose the best checkpoint; or a file or folder
             with what it is chosen on.
         test: a file or folder with what is held out; a tenth is set apart if None.
+        licence: of the data, which the artifact tells; nothing hangs on it.
     """
 
     validation: bool | str = True
     test: str | None = None
+    licence: str | None = None
 
     @property
     def given(self) -> dict[PartName, str]:

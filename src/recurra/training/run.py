@@ -243,6 +243,7 @@ class RunFolder:
         *,
         best: bool,
         training: TrainingState | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
 
@@ -251,6 +252,7 @@ class RunFolder:
             kept: the model, its fronts, and whose model it is.
             best: whether it is the best so far.
             training: tensors and numbers that the training needs to go on from here.
+            about: what the artifact tells of the model.
 
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
@@ -260,7 +262,7 @@ class RunFolder:
         name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, *kept, _training_files(training))
+            artifact.save(folder, *kept, about, _training_files(training))
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -289,7 +291,18 @@ def _prepare(
     part, scored = prepared.parts.get("validation"), 0
     if part is not None:
         scored = min(part.count, scored_before or _scored(settings, batches))
-    return Ready(task, prepared, batches, scored)
+    about = {
+        "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
+        "command": _command(),
+    }
+    return Ready(task, prepared, batches, scored, about)
+
+
+def _command() -> str | None:
+    """What was typed, where the command line trains."""
+    program = Path(sys.argv[0])
+    named = program.name == "__main__.py" or program.stem == "recurra"
+    return f"recurra {shlex.join(sys.argv[1:])}" if named else None
 
 
 def _scored(settings: TrainingSettings, batches: Batches) -> int:
