@@ -5,6 +5,7 @@ from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     Document,
     find_files,
+    read_blocks,
     read_lines,
     read_pieces,
     read_text,
@@ -118,6 +119,7 @@ __all__ = [
     "is_table",
     "open_documents",
     "open_stream",
+    "read_blocks",
     "read_lines",
     "read_pieces",
     "read_stream_header",

@@ -31,9 +31,7 @@ class LabeledRows:
         ShapeError: labels of more or fewer rows.
     """
 
-    def __init__(
-        self, rows: Sequence[Ids], labels: Ids, *, size: int, seed: int = 0
-    ) -> None:
+    def __init__(self, rows: Sequence[Ids], labels: Ids, *, size: int, seed: int = 0) -> None:
         self.rows = check_size("rows", size)
         if not len(rows):
             raise DataError("data: expected at least one text, got none.")

@@ -14,7 +14,15 @@ from typing import Any, Literal, NamedTuple, get_args
 from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
-__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "is_table", "open_documents"]
+__all__ = [
+    "Documents",
+    "Unit",
+    "cut_gutenberg",
+    "hub_documents",
+    "is_hub",
+    "is_table",
+    "open_documents",
+]
 
 Unit = Literal["file", "paragraph", "line"]
 """What of a text is a document."""

@@ -65,7 +65,5 @@ def log_frequencies(counts: Sequence[int] | Tensor, labels: int) -> Tensor:
     """
     seen = torch.as_tensor(counts, dtype=torch.float64)
     if list(seen.shape) != [labels]:
-        raise ShapeError(
-            f"starts_at: expected counts of {labels} labels, got {list(seen.shape)}."
-        )
+        raise ShapeError(f"starts_at: expected counts of {labels} labels, got {list(seen.shape)}.")
     return ((seen + 1) / (seen.sum() + labels)).log()

@@ -297,12 +297,10 @@ def _one_pass(
     net: _Net, optimizer: torch.optim.Optimizer, rows: Sequence[Ids], labels: Tensor
 ) -> None:
     net.train()
-    for chosen in torch.randperm(len(rows)).split(_ROWS):
+    for chosen in torch.split(torch.randperm(len(rows)), _ROWS):
         some = [rows[n] for n in chosen.tolist()]
         some = [ids[(torch.rand(len(ids)) >= _NO_WORD).numpy()] for ids in some]
         loss = nn.functional.cross_entropy(net(*_flat(some)), labels[chosen])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-
-

@@ -43,13 +43,13 @@ class Label:
         """Of that class."""
         return self.ranked[0][1]
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
+    def to_json(self, top: int | None = None) -> dict[str, Any]:
+        """All of it, or of the ranks the first so many."""
         return {
             "text": self.text,
             "label": self.label,
             "probability": self.probability,
-            "ranked": [{"label": name, "probability": share} for name, share in self.ranked],
+            "ranked": [{"label": name, "probability": share} for name, share in self.ranked[:top]],
             "symbols": self.symbols,
             "unknown": self.unknown,
         }
@@ -76,11 +76,19 @@ class ClassifyingModel(Answer):
         while texts := list(itertools.islice(rest, _BLOCK)):
             yield from self._block(texts)
 
+    def show(self, answer: Label, top: int | None = None) -> str:
+        """Label and probability of the most probable classes, with tabs between them."""
+        return "\t".join(f"{name}\t{share:.4f}" for name, share in answer.ranked[: top or 1])
+
+    def to_json(self, answer: Label, top: int | None = None) -> dict[str, Any]:
+        """All of it."""
+        return answer.to_json(top)
+
     def _block(self, texts: list[str]) -> Iterator[Label]:
         vocabulary = self.fronts["text"]
         rows = [vocabulary.encode(text) for text in map(_checked, texts)]
         shares = log_probabilities(self.model, rows).exp()
-        order = shares.argsort(1, descending=True, stable=True)
+        order = shares.argsort(dim=1, descending=True, stable=True)
         for text, ids, row, ranks in zip(texts, rows, shares.tolist(), order.tolist(), strict=True):
             ranked = tuple((self.classes[at], row[at]) for at in ranks)
             yield Label(text, ranked, len(ids), int((ids == UNKNOWN).sum()))

@@ -60,9 +60,7 @@ class ClassPart:
     def groups(self, limit: int | None = None) -> Groups:
         """At most about so many texts, from all over them."""
         some = slice(None, None, -(-self.count // (limit or self.count)))
-        return (
-            [batch] for _, batch in row_batches(self.ids[some], self.labels[some], size=_ROWS)
-        )
+        return ([batch] for _, batch in row_batches(self.ids[some], self.labels[some], size=_ROWS))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -108,9 +108,7 @@ def log_probabilities(model: Model | Rival, rows: Sequence[Ids], size: int = 64)
     return torch.zeros(0, 0) if found is None else found
 
 
-def compare_classifiers(
-    models: Mapping[str, Model | Rival], part: ClassPart
-) -> list[Evaluation]:
+def compare_classifiers(models: Mapping[str, Model | Rival], part: ClassPart) -> list[Evaluation]:
     """A row for each model, on the same texts.
 
     Args:

@@ -67,8 +67,9 @@ class ClassificationTask(Task):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Classifier:
         """A model of so many symbols and classes."""
-        sizes = {"vocabulary_size": len(fronts["text"]), "classes": len(fronts["label"])}
-        return Classifier(ClassifierConfig(**settings.model_dump(), **sizes))
+        size, classes = len(fronts["text"]), len(fronts["label"])
+        known = settings.model_dump()
+        return Classifier(ClassifierConfig(**known, vocabulary_size=size, classes=classes))
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> Classifier:
         """The model of a configuration that tells its sizes itself."""
