@@ -87,7 +87,7 @@ def label_text(value: Any, name: str, source: str) -> str:
     Raises:
         DataError: none, or a value of another type.
     """
-    if value is None or (isinstance(value, float) and value != value):  # NaN, as frames have it
+    if value is None:
         raise DataError(f"{source}: expected a label in {name}, got nothing.")
     if not isinstance(value, (str, int, np.integer, np.bool_)):
         shown = repr(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -174,8 +175,11 @@ def _label(document: Document, name: str) -> str:
 
 
 def _checked(value: Any, name: str, source: str) -> str:
-    """A label; an empty cell of a table is none."""
-    return label_text(None if value == "" else value, name, source)
+    """A label; an empty cell of a table is none, nor is what data frames have in its place."""
+    nothing = (isinstance(value, str) and not value.strip()) or (
+        isinstance(value, float) and math.isnan(value)
+    )
+    return label_text(None if nothing else value, name, source)
 
 
 # ---- Python --------------------------------------------------------------------------------------
