@@ -12,12 +12,13 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from recurra.console import (
     WithSettings,
+    arriving,
     command,
     free,
     friendly,
@@ -25,6 +26,7 @@ from recurra.console import (
     keep_memory,
     only,
     open_streams,
+    print_answers,
     print_json,
     print_table,
     print_texts,
@@ -36,9 +38,6 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-
-if TYPE_CHECKING:
-    from recurra.pipeline import ClozeAnswer
 
 __all__ = ["app", "main"]
 
@@ -265,6 +264,37 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    run: Run,
+    file: Annotated[
+        str | None, typer.Argument(help="Lines; standard input if - or left out.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Alternatives, the best first.", show_default=False)
+    ] = None,
+    json: Json = False,
+    which: Which = "best",
+    encoding: Encoding = None,
+    import_: Import = None,
+) -> None:
+    """Answer each line: of a classifier its label and probability."""
+    with friendly():
+        import_cells(import_)
+        if text and file is not None:
+            raise SettingError("predict: expected a file or --text, got both")
+        from recurra.doors import load
+
+        answer = load(run, which=which)
+        for block in [text] if text else arriving(file, encoding):
+            for each in answer.predict(map(answer.of_line, block)):
+                print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
+            sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+
+
+@app.command()
 def generate(
     run: Run,
     prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
@@ -371,7 +401,7 @@ def score(
         if choices is not None:
             questions = read_cloze(choices, encoding=encoding or "utf-8")
             answers = answer_cloze(opened, questions, end=not no_end, given=conditions)
-            _print_answers(answers, json=json)
+            print_answers(answers, json=json)
             return
         from recurra.data import read_lines
         from recurra.pipeline import FilledLines, rank_lines, score_lines
@@ -448,28 +478,6 @@ def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
         loaded = artifact.load(run, which=which)
         print(f"{loaded.kind} in {loaded.path}")
         print(explain(loaded.model))
-
-
-def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
-    right = asked = unknown = tied = 0
-    for each in answers:
-        if each.correct is not None:
-            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
-        unknown += sum(each.unknown)
-        if json:
-            print_json(each.to_json())
-        else:
-            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
-            pairs = zip(each.cloze.choices, each.posterior, strict=True)
-            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
-            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
-    if asked:
-        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
-        say(told) if json else print(told)
-    if tied:
-        say(f"ties, counted as wrong: {tied:,}")
-    if unknown:
-        say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 def main() -> None:

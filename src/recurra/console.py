@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand
@@ -20,10 +21,12 @@ from recurra.errors import DataError, RecurraError, SettingError, ShapeError, Sl
 from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
+    from recurra.pipeline import ClozeAnswer
     from recurra.tasks.base import Table
 
 __all__ = [
     "WithSettings",
+    "arriving",
     "command",
     "free",
     "friendly",
@@ -31,6 +34,7 @@ __all__ = [
     "keep_memory",
     "only",
     "open_streams",
+    "print_answers",
     "print_json",
     "print_table",
     "print_texts",
@@ -215,6 +219,17 @@ def only(option: str, paths: list[Path] | None) -> Path | None:
     return paths[0] if paths else None
 
 
+def arriving(file: str | None, encoding: str | None) -> Iterator[list[str]]:
+    """Lines as they come: from a file, or from standard input where there is none or ``-``."""
+    from recurra.data import read_blocks
+
+    if file not in (None, "-"):
+        return read_blocks(str(file), encoding=encoding or "utf-8")
+    if sys.stdin.isatty():
+        say("Each line is answered; Ctrl-D ends.")
+    return read_blocks(cast(io.BufferedIOBase, sys.stdin.buffer), encoding=encoding or "utf-8")
+
+
 def _drop_output() -> None:
     from recurra.progress import drop
 
@@ -250,6 +265,29 @@ def print_json(row: dict[str, Any]) -> None:
     except UnicodeEncodeError:  # also of half a character, which no encoding has
         text = json.dumps(row)
     print(text)
+
+
+def print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
+    """Which choice fits each gap, and how often that was right."""
+    right = asked = unknown = tied = 0
+    for each in answers:
+        if each.correct is not None:
+            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
+        unknown += sum(each.unknown)
+        if json:
+            print_json(each.to_json())
+        else:
+            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
+            pairs = zip(each.cloze.choices, each.posterior, strict=True)
+            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
+            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
+    if asked:
+        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
+        say(told) if json else print(told)
+    if tied:
+        say(f"ties, counted as wrong: {tied:,}")
+    if unknown:
+        say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:

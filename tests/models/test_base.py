@@ -41,7 +41,7 @@ def batch(time: int = 6, rows: int = 3, seed: int = 0) -> Batch:
 
 def by_hand(made: Model, given: Batch) -> Tensor:
     """Losses of all steps, ``[time, rows]``."""
-    scores = made.head(made.encoder(given.inputs).outputs)
+    scores = made.head(made.encoder(given.inputs))
     return -scores.log_softmax(-1).gather(-1, given.targets.unsqueeze(-1)).squeeze(-1)
 
 

@@ -1,8 +1,11 @@
 """From files to batches."""
 
+from recurra.data.labeled import LabeledRows, row_batches
+from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     Document,
     find_files,
+    read_blocks,
     read_lines,
     read_pieces,
     read_text,
@@ -41,7 +44,15 @@ from recurra.data.synthetic import (
     SyntheticSource,
     SyntheticTask,
 )
-from recurra.data.texts import Documents, Unit, cut_gutenberg, hub_documents, is_hub, open_documents
+from recurra.data.texts import (
+    Documents,
+    Unit,
+    cut_gutenberg,
+    hub_documents,
+    is_hub,
+    is_table,
+    open_documents,
+)
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
 from recurra_runtime.vocabulary import (
     END,
@@ -77,6 +88,8 @@ __all__ = [
     "Endless",
     "GivingSentences",
     "LabelVocabulary",
+    "LabeledRows",
+    "LikeLengths",
     "MarkovChain",
     "MarkovSource",
     "Normalizer",
@@ -105,12 +118,15 @@ __all__ = [
     "hash_part",
     "hub_documents",
     "is_hub",
+    "is_table",
     "open_documents",
     "open_stream",
+    "read_blocks",
     "read_lines",
     "read_pieces",
     "read_stream_header",
     "read_text",
+    "row_batches",
     "standard_library",
     "starts_of",
     "stream",

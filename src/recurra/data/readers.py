@@ -17,6 +17,7 @@ from recurra.errors import DataError
 __all__ = [
     "Document",
     "find_files",
+    "read_blocks",
     "read_lines",
     "read_pieces",
     "read_text",
@@ -154,16 +155,43 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) 
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
+    for lines in _lines(_chunks(Path(path), encoding, nul)):
+        yield from lines
+
+
+def read_blocks(
+    source: str | Path | io.BufferedIOBase, *, encoding: str = "utf-8", name: str = "standard input"
+) -> Iterator[list[str]]:
+    """Lines as they arrive: whoever writes into a pipe and waits is answered.
+
+    Args:
+        source: a file, which may be a pipe, or an open stream of bytes.
+        encoding: how characters are stored.
+        name: what errors call a stream.
+
+    Yields:
+        lines that came together, at least one; as :func:`read_lines` knows them.
+
+    Raises:
+        DataError: as of :func:`read_text`, when the place is reached.
+    """
+    if isinstance(source, str | Path):
+        chunks = _chunks(Path(source), encoding, nul=False)
+    else:
+        chunks = _decoded(Path(name), source, _codec(encoding), encoding, nul=False)
+    return _lines(chunks)
+
+
+def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
     begun: list[str] = []  # pieces of a line that has not ended, joined once
-    for text in _chunks(Path(path), encoding, nul):
+    for text in chunks:
         end, *others = text.split("\n")
         begun.append(end)
         if others:
-            yield "".join(begun)
-            yield from others[:-1]
+            yield ["".join(begun), *others[:-1]]
             begun = others[-1:]
     if last := "".join(begun):
-        yield last
+        yield [last]
 
 
 def read_pieces(
@@ -241,7 +269,7 @@ def _decoded(
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     place, line, first, head = 0, 1, True, b""
     while True:
-        raw = file.read(_CHUNK)
+        raw = file.read1(_CHUNK)  # of a pipe what is there, without waiting for more
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head))

@@ -14,7 +14,15 @@ from typing import Any, Literal, NamedTuple, get_args
 from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
-__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "open_documents"]
+__all__ = [
+    "Documents",
+    "Unit",
+    "cut_gutenberg",
+    "hub_documents",
+    "is_hub",
+    "is_table",
+    "open_documents",
+]
 
 Unit = Literal["file", "paragraph", "line"]
 """What of a text is a document."""
@@ -173,6 +181,11 @@ def _check_separator(file: Path, separator: str) -> None:
 def is_hub(path: str | Path) -> bool:
     """Whether a path names a data set of the Hugging Face Hub."""
     return str(path).startswith(_HUB)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file holds rows with columns, as its ending says."""
+    return _kind(Path(path)) is not None
 
 
 def hub_documents(

@@ -1,6 +1,8 @@
 """Models: one encoder and one head, and the n-grams that stand beside them."""
 
+from recurra.models.bags import BagOfSymbols, Majority, MeanOfVectors
 from recurra.models.base import Model, Scored
+from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -11,11 +13,17 @@ from recurra.models.ngram import AddK, KneserNey, NGram
 
 __all__ = [
     "AddK",
+    "BagOfSymbols",
+    "Classifier",
+    "ClassifierConfig",
+    "ClassifierSettings",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
+    "Majority",
+    "MeanOfVectors",
     "Model",
     "NGram",
     "Scored",

@@ -183,6 +183,39 @@ class Answer:
         """
         raise SettingError(f"predict: the task {self.kind} has no answer of this kind")
 
+    def of_line(self, line: str) -> Any:
+        """What :meth:`predict` takes, from a line of text as the command line reads it.
+
+        Raises:
+            SettingError: no line says it.
+        """
+        return line
+
+    def show(self, answer: Any, top: int | None = None) -> str:
+        """An answer in one line of text.
+
+        Args:
+            answer: what :meth:`predict` gave.
+            top: how many alternatives are told, the best first; one if None.
+
+        Raises:
+            SettingError: ``top``, where an answer has no alternatives.
+        """
+        self._no_top(top)
+        return str(answer)
+
+    def to_json(self, answer: Any, top: int | None = None) -> dict[str, Any]:
+        """An answer as a JSON object; arguments as of :meth:`show`, all alternatives if None."""
+        self._no_top(top)
+        found: dict[str, Any] = answer.to_json()
+        return found
+
+    def _no_top(self, top: int | None) -> None:
+        if top is not None:
+            raise SettingError(
+                f"predict: a {self.kind} model ranks no alternatives; leave --top out"
+            )
+
 
 class Task(abc.ABC):
     """One family of problems; an instance has no state."""

@@ -35,7 +35,7 @@ from recurra.data import (
 from recurra.errors import DataError, SettingError, nearest
 from recurra.tasks.base import Groups
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.texts import vocabulary_of
+from recurra.tasks.texts import label_text, vocabulary_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 __all__ = [
@@ -379,25 +379,13 @@ def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[
 
 
 def label_of(document: Document, name: str) -> str:
-    """What is given of a document.
-
-    A label is a text. A whole number, true and false are labels by their text: 7 is ``"7"``, the
-    same label as the text ``"7"``, and true and false are ``"True"`` and ``"False"``.
+    """What is given of a document, see :func:`recurra.tasks.texts.label_text`.
 
     Raises:
         DataError: nothing of that name is known of it, or a value of another type.
     """
     if name in document.fields:
-        label = document.fields[name]
-        if label is None:
-            raise DataError(f"{document.source}: expected a label in {name!r}, got nothing.")
-        if not isinstance(label, (str, int, np.integer, np.bool_)):
-            shown = repr(label)
-            raise DataError(
-                f"{document.source}: expected a label in {name!r}: text, a whole number, true or "
-                f"false; got {shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
-            )
-        return str(label)
+        return label_text(document.fields[name], repr(name), document.source)
     if name == _LETTER:
         return document.text[:1]
     known = {*document.fields, _LETTER}

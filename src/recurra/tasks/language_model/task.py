@@ -56,6 +56,11 @@ class WritingModel(Answer):
         """How probable each text is, as :meth:`score`."""
         return self.score(inputs)
 
+    def show(self, answer: LineScore, top: int | None = None) -> str:
+        """Log-probability, and nats a symbol."""
+        self._no_top(top)
+        return f"{answer.log_prob:.4f}\t{answer.nats_per_symbol:.4f}"
+
     def score(
         self, texts: Iterable[str], *, end: bool = True, given: Mapping[str, str] | None = None
     ) -> Iterator[LineScore]:

@@ -1,0 +1,82 @@
+"""Models without memory beside a classifier: fitted on what it was trained on, kept in its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ArtifactError
+from recurra.models import BagOfSymbols, Majority, MeanOfVectors
+from recurra.pipeline.beside import read_beside, write_beside
+from recurra.tasks.classification.corpus import ClassCorpus
+from recurra.tasks.classification.settings import ClassificationData
+
+__all__ = ["fit_rivals", "read_rivals", "write_rivals"]
+
+_FILE = "rivals"
+_KINDS: dict[str, Any] = {
+    "majority": Majority,
+    "bag of symbols": BagOfSymbols,
+    "feed-forward": MeanOfVectors,
+}
+
+
+def fit_rivals(
+    prepared: ClassCorpus, data: ClassificationData, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Majority, bag of symbols and feed-forward net; what they choose is chosen as the model is.
+
+    Args:
+        prepared: the texts; without a validation part every tenth of the others chooses.
+        data: on how many texts they are fitted.
+        report: is told what takes long.
+    """
+    training, held = prepared.parts["training"], prepared.parts.get("validation")
+    ids, labels = training.ids[: data.rival_texts], training.labels[: data.rival_texts]
+    few = f" on the first {len(ids):,} texts" if training.count > len(ids) else ""
+    report(f"fitting rivals{few}")
+    chosen = (ids[::10], labels[::10]) if held is None else (held.ids, held.labels)
+    sizes = {"symbols": len(prepared.vocabulary), "classes": len(prepared.classes)}
+    return {
+        "majority": Majority.fit(training.labels, sizes["classes"]),
+        "bag of symbols": BagOfSymbols.fit(ids, labels, chosen, **sizes),
+        "feed-forward": MeanOfVectors.fit(ids, labels, chosen, **sizes),
+    }
+
+
+def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:
+    """Keep them in a run.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    arrays = {
+        name: {key: value.numpy() for key, value in model.arrays().items()}
+        for name, model in rivals.items()
+    }
+    write_beside(path, _FILE, arrays)
+
+
+def read_rivals(path: str | Path) -> dict[str, Any]:
+    """Those of a run, the simplest first; none if it has none.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    named = read_beside(path, _FILE)
+    try:
+        return {
+            name: kind.from_arrays({key: _tensor(value) for key, value in named[name].items()})
+            for name, kind in _KINDS.items()
+            if name in named
+        }
+    except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+        raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None
+
+
+def _tensor(array: Any) -> Tensor:
+    return torch.from_numpy(array.copy())
