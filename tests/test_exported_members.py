@@ -90,6 +90,18 @@ INTERNAL = {
     },
     "data": {"is_marked", "is_sprinkled", "told_by"},
     "description": {"evaluate"},
+    "diagnosis": {
+        "History",
+        "Line",
+        "Mark",
+        "Score",
+        "axis_over",
+        "history",
+        "panel",
+        "spread",
+        "summary",
+        "thinned",
+    },
     "layers": {
         "Ends",
         "Reader",

@@ -49,11 +49,12 @@ _ROOMS = (
     "tasks",
     "doors",
     "artifact",
+    "diagnosis",
     "training",
     "pipeline",
 )
 # Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
-_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "training")
+_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training")
 
 
 def __getattr__(name: str) -> Any:

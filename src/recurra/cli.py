@@ -190,6 +190,7 @@ def train(
         task = chosen.of_task
         print_table(task.table(done.evaluations, "held out"))
         print(done.verdict)
+        _say_where(folder)
         print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
 
 
@@ -220,6 +221,7 @@ def demo(
             print(f"Stopped. What was learned is kept: {command()} generate {folder}")
             raise typer.Exit(130)
         print_table(chosen.of_task.table(done.evaluations, "held-out source text"))
+        _say_where(folder)
         print("It writes:\n")
         prompt = "    def "
         write(prompt)
@@ -478,6 +480,39 @@ def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
         loaded = artifact.load(run, which=which)
         print(f"{loaded.kind} in {loaded.path}")
         print(explain(loaded.model))
+
+
+@app.command()
+def chart(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file, .svg, .png or .html; curve.svg in the run if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Which class was taken for which.")
+    ] = False,
+) -> None:
+    """Draw how a run learned: its losses by step, also while it trains."""
+    with friendly():
+        from recurra.diagnosis import pictures
+
+        name, found = "confusion" if confusion else "curve", pictures(run)
+        if name not in found:
+            raise SettingError(
+                f"chart: --confusion is of a finished run that tells classes apart; {run} has no "
+                "table of them in summary.json"
+            )
+        print(found[name].save(out or run / f"{name}.svg"))
+
+
+def _say_where(folder: Path) -> None:
+    """Where it can be seen how a run learned."""
+    if (folder / "curve.svg").exists():
+        print(f"How it learned: {folder / 'curve.svg'}")
 
 
 def main() -> None:

@@ -13,6 +13,7 @@
                                of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
         summary.json           scores of what was held out
+        curve.svg              losses by step; confusion.svg beside it where there are classes
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ __all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
 _RECIPE = "recipe.json"
+_END = ("summary.json", "curve.svg", "confusion.svg")  # written behind the last step
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
@@ -207,7 +209,8 @@ class RunFolder:
         if not self.writes:
             return
         self._cut_log(step)
-        (self.path / "summary.json").unlink(missing_ok=True)
+        for end in _END:
+            (self.path / end).unlink(missing_ok=True)
         # A run that was killed while it kept a checkpoint has more than ``last`` tells, and may go
         # on in another way now: for longer, with another learning rate.
         if best is not None and (self.path / "checkpoints" / best).is_dir():

@@ -14,6 +14,7 @@ import torch
 
 from recurra import artifact
 from recurra.data import Batches
+from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
 from recurra.training.interrupts import interruptible
@@ -360,13 +361,18 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     run, training = keeper.run, keeper.training
-    with interruptible() as asked, keeper:
-        for done in () if keeper.stale() else training:  # it was killed after its last step
-            if keeper(done, any(processes().total(asked()))) == "interrupted":
-                return Trained(run.path, [], True, training.seconds)
-            if keeper.stale():
-                keeper.tell(f"no better for {keeper.since} evaluations: stopped")
-                break
+    try:
+        with interruptible() as asked, keeper:
+            for done in () if keeper.stale() else training:  # it was killed after its last step
+                if keeper(done, any(processes().total(asked()))) == "interrupted":
+                    _draw(run, keeper.tell)
+                    return Trained(run.path, [], True, training.seconds)
+                if keeper.stale():
+                    keeper.tell(f"no better for {keeper.since} evaluations: stopped")
+                    break
+    except RunError:  # it came apart: that is looked at too
+        _draw(run, keeper.tell)
+        raise
     if not run.writes:
         return Trained(run.path, [], False, training.seconds)
     keeper.tell("scoring what is held out")
@@ -374,9 +380,26 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     test = ready.prepared.parts["test"]
     evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
     verdict = keeper.verdict(best, evaluations)
-    told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
+    told = {
+        "verdict": verdict,
+        "scores": [{"name": r.name, "loss": r.loss, "value": r.value} for r in evaluations],
+        "evaluations": [row.to_json() for row in evaluations],
+    }
     run.write_json("summary.json", told)
+    _draw(run, keeper.tell)
     return Trained(run.path, evaluations, False, training.seconds, verdict)
+
+
+def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
+    """Draw how it went, if there is something to be seen. No training fails by its pictures."""
+    if not run.writes or not (run.path / "log.csv").exists():
+        return
+    try:
+        for name, chart in charts.pictures(run.path).items():
+            run.write(f"{name}.svg", chart.svg())
+    except Exception as problem:  # also what the library makes of a machine it does not know
+        said = " ".join(str(problem).split())[:300]
+        tell(f"no picture of how it learned: {said or type(problem).__name__}")
 
 
 def evaluate(

@@ -151,12 +151,6 @@ class LanguageModelTask(Task):
         counts = prepared.parts["training"].counts(model.config.vocabulary_size)
         model.starts_at(torch.from_numpy(counts))
 
-    def nats(self, model: models.Model, part: CorpusPart, limit: int) -> float:
-        """Of whole documents from the beginning of the part."""
-        documents = part.documents(limit)
-        given = None if part.given is None else part.given[: len(documents)]
-        return compare_encoded({"": model}, documents, 1, given)[0].loss
-
     def uniform(self, prepared: Corpus) -> float:
         """Nobody predicts the start symbol."""
         return math.log(len(prepared.vocabulary) - 1)
