@@ -101,3 +101,41 @@ def models() -> tuple[TextModel, TextModel, Plain]:
     plain = Plain(model).eval()
     clothed: Any = TextModel(plain, vocabulary)  # type: ignore[arg-type]
     return TextModel(model, vocabulary), clothed, plain
+
+
+def cases(ours: TextModel, clothed: TextModel, plain: Plain) -> dict[str, dict[str, Callable]]:
+    """What each rival does, by case; everything gives a list that says what came out."""
+
+    def drawn(rows: int, temperature: float = 1.0) -> Any:
+        how: dict[str, Any] = {"limit": LENGTH, "seed": SEED, "temperature": temperature}
+        if rows == 1:
+            return ["".join(Writer(ours).write(**how))]
+        return Writer(ours).write_several(count=rows, **how)
+
+    def completed(model: TextModel) -> list[Any]:
+        found = []
+        for text in TYPED:
+            entry = PredictiveText(model)
+            entry.type(text)
+            found.append([each.text for each in entry.suggestions(3)])
+            found.append([each.text for each in entry.lines(1, limit=20)])
+        return found
+
+    def searched(model: TextModel) -> list[Any]:
+        return [each.text for each in Writer(model).search(width=BEAM, limit=LENGTH)]
+
+    made = {
+        "one text": {"recurra": lambda: drawn(1), TORCH: lambda: plain_texts(plain, 1)},
+        "64 texts": {"recurra": lambda: drawn(ROWS), TORCH: lambda: plain_texts(plain, ROWS)},
+        "complete": {"recurra": lambda: completed(ours), TORCH: lambda: completed(clothed)},
+        "beam 5": {"recurra": lambda: searched(ours), TORCH: lambda: searched(clothed)},
+    }
+    symbols = ours.vocabulary
+    greedy = ["".join(map(symbols.symbol, ids)) for ids in plain_texts(plain, 2, greedy=True)]
+    if drawn(2, 0.0) != greedy or drawn(1, 0.0) != greedy[:1]:
+        sys.exit("greedy texts differ")
+    for case in ("complete", "beam 5"):
+        first, second = (work() for work in made[case].values())
+        if first != second:
+            sys.exit(f"{case}: results differ, {first} and {second}")
+    return made

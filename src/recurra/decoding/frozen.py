@@ -18,7 +18,7 @@ from recurra_runtime import Session
 __all__ = ["Frozen"]
 
 # So many symbols of all rows a session reads sooner, one by one, than the model reads them at once.
-_FEW = 64
+_FEW = 128
 
 
 class Packed(NamedTuple):
