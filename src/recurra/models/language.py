@@ -193,13 +193,20 @@ class LanguageModel(Model):
             )
         return LanguageModelState(self.initial_state(batch), context, given)
 
-    def frozen(self, batch: int = 1, given: Tensor | None = None, context: Tree = None) -> Session:
+    def frozen(
+        self,
+        batch: int = 1,
+        given: Tensor | None = None,
+        context: Tree = None,
+        threads: int | None = None,
+    ) -> Session:
         """The whole model as it is now, in evaluation, as a stream that runs without PyTorch.
 
         Args:
             batch: number of rows that step side by side.
             given: ids of the conditions ``[batch, conditions]``, where the model has some.
             context: what belongs to the rows and does not change, for cells that read one.
+            threads: of the session, which says what they do.
 
         Returns:
             a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads ids ``[batch]``, one
@@ -219,7 +226,8 @@ class LanguageModel(Model):
         of_one = map_tree(lambda leaf: leaf[:1], kept)
         token = torch.zeros(1, dtype=torch.int64)
         program = freeze(self, step, token, self.initial_state(1), of_one)
-        return Session(program, batch, [leaf.detach().numpy() for leaf in leaves(kept)])
+        held = [leaf.detach().numpy() for leaf in leaves(kept)]
+        return Session(program, batch, held, threads)
 
     def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.

@@ -74,7 +74,8 @@ class PredictiveText:
     def __init__(self, model: TextModel, *, given: Mapping[str, str] | None = None) -> None:
         self.model, self.text = model, ""
         self._pieces = model.pieces
-        self._settled = read(model.model, [self._before()], model.start(1, given))
+        self._steps = model.steps  # as it is when typing begins
+        self._settled = read(self._steps, [self._before()], model.start(1, given))
         self._now = self._settled  # before the prefix
         self._spellings: dict[tuple[bytes, bool], tuple[Tensor, Tensor, Tensor]] = {}
         self._open = self._prefix = ""  # the end of the text that is not settled; not read
@@ -133,7 +134,7 @@ class PredictiveText:
         begin = bounded.begin(self._now)
         if not _possible(begin):
             return []
-        with evaluating(self.model.model):
+        with evaluating(self._steps):
             found = continuations(
                 bounded, begin, ends=[END], count=asked, limit=_LONGEST_WORD, steps=_STEPS
             )
@@ -158,13 +159,13 @@ class PredictiveText:
             chosen, weight = self._words()
             allowed = torch.stack([going & chosen, going])
             sizes = torch.ones(len(going), dtype=torch.int64)
-            bounded = Bounded(self.model.model, allowed, sizes, pieces.breaks)
+            bounded = Bounded(self._steps, allowed, sizes, pieces.breaks)
         else:
             bounded, weight = self._bounded(going, going, pieces.breaks, line=True)
         begin = bounded.begin(self._now)
         if not _possible(begin):
             return []
-        with evaluating(self.model.model):
+        with evaluating(self._steps):
             found = beam_search(
                 bounded, begin, width=max(count, width), end=END, limit=limit, keep=count
             )
@@ -204,7 +205,7 @@ class PredictiveText:
 
     def _read(self, text: str, before: Read, *, touching: bool = False) -> Read:
         ids = self.model.encode_begun(text, touching=touching).tolist() if text else []
-        return read(self.model.model, [ids], before.state) if ids else before
+        return read(self._steps, [ids], before.state) if ids else before
 
     def _bounded(
         self, first: Tensor, going: Tensor, ends: Tensor, *, line: bool
@@ -218,9 +219,9 @@ class PredictiveText:
             line: whether the end is that of the line, and not of the word.
         """
         parts, covers, fitting = self._spelling(line=line)
-        weight = prefix_log_prob(self.model.model, self._now, self._pieces, parts, covers)
+        weight = prefix_log_prob(self._steps, self._now, self._pieces, parts, covers)
         allowed = torch.cat([parts | fitting, torch.stack([first, going])])
-        return Bounded(self.model.model, allowed, self._pieces.sizes, ends), weight
+        return Bounded(self._steps, allowed, self._pieces.sizes, ends), weight
 
     def _spelling(self, *, line: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Masks ``[len(prefix), v]``: parts of it, all of it and more, and what of that fits."""

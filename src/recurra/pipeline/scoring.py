@@ -170,17 +170,20 @@ def _by_steps(
 ) -> list[float]:
     sums = [0.0] * len(documents)
     order = sorted(range(len(documents)), key=lambda number: -len(documents[number]))
-    with evaluating(model.model):
+    steps = model.steps
+    with evaluating(steps):
         for first in range(0, len(order), rows):
             group = order[first : first + rows]
             state = model.start(len(group), given)
-            totals = _group(model, [documents[number] for number in group], end, state)
+            totals = _group(model, steps, [documents[number] for number in group], end, state)
             for number, total in zip(group, totals, strict=True):
                 sums[number] = total
     return sums
 
 
-def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -> list[float]:
+def _group(
+    model: TextModel, steps: Any, documents: Sequence[Ids], end: bool, state: Tree
+) -> list[float]:
     """Totals of documents beside each other, the longest first: rows that end are the last ones.
 
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
@@ -188,7 +191,7 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
     assert isinstance(model.model, LanguageModel)
     place, mark = next(model.model.parameters()).device, model.line_break
     if mark is not None:
-        _, state = model.model.steps(torch.full((1, len(documents)), START, device=place), state)
+        _, state = steps.steps(torch.full((1, len(documents)), START, device=place), state)
     lengths = np.array([len(ids) + end for ids in documents])
     stream = np.full((max(lengths.max(), 1) + 1, len(documents)), END if mark is None else mark)
     stream[0] = START if mark is None else mark
@@ -205,7 +208,7 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
         stop = time + max(1, _SCORES // (alive * len(model.vocabulary)))
         read, said = symbols[time:stop, :alive], symbols[time + 1 : stop + 1, :alive]
         read = read[: len(said)]
-        log_probs, state = model.model.steps(read.to(place), state)
+        log_probs, state = steps.steps(read.to(place), state)
         found = log_probs.cpu().gather(2, said[..., None])[..., 0].double()
         totals[:alive] += found.masked_fill(~valid[time : time + len(said), :alive], 0.0).sum(0)
         time += len(said)

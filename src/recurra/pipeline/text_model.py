@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from recurra import artifact
+from recurra.decoding import Steps
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
 from recurra.models import LanguageModel, NGram
+from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.ngrams import read_ngrams
 from recurra.pipeline.words import Pieces
 from recurra.states import Tree
@@ -47,6 +49,15 @@ class TextModel:
     def conditions(self) -> tuple[str, ...]:
         """Names of what must be given beside the text; mostly none."""
         return tuple(getattr(self.model, "conditions", ()))
+
+    @property
+    def steps(self) -> Steps:
+        """What decodes: the model's frozen steps, of the weights it has now; else the model."""
+        return self.model if self._freezer is None else self._freezer.now()
+
+    @functools.cached_property
+    def _freezer(self) -> Freezer | None:
+        return Freezer(self.model) if isinstance(self.model, LanguageModel) else None
 
     @functools.cached_property
     def pieces(self) -> Pieces:

@@ -83,7 +83,7 @@ class Writer:
                 missing or that the model does not have.
         """
         drawn = generate(
-            self.model,
+            self._text.steps,
             [START, *self._text.encode(prompt)],
             end=END,
             never=_NEVER,
@@ -114,7 +114,7 @@ class Writer:
         """
         check_size("count", count)
         written = generate_batch(
-            self.model,
+            self._text.steps,
             [[START, *self._text.encode(prompt)]] * count,
             end=END,
             never=_NEVER,
@@ -153,7 +153,7 @@ class Writer:
             SettingError: a number out of range, or as in :meth:`write`.
         """
         found = beam_search(
-            self.model,
+            self._text.steps,
             [START, *self._text.encode(prompt)],
             width=check_size("width (--beam)", width, check_size("count", count)),
             end=END,
