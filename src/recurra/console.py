@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "command",
+    "fail",
     "free",
     "friendly",
     "import_cells",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,11 @@ from recurra.pipeline import (
     score_lines,
 )
 
+COMMAND = str(Path(sys.executable).with_name("recurra"))
 
-def call(*args: Any) -> Any:
-    result = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"})
+
+def call(*args: Any, typed: str | bytes | None = None) -> Any:
+    result = CliRunner().invoke(app, list(map(str, args)), typed, env={"COLUMNS": "200"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception  # what a user would see as a traceback
     return result
@@ -80,6 +85,88 @@ def test_unknown_symbols_are_told(tiny_run: Any) -> None:
     result = call("score", tiny_run.path, "--text", "my \u2603\u2603 owl")
     assert result.exit_code == 0
     assert result.stderr == "unknown symbols, counted as <unk>: 2\n"
+
+
+# --------------------------------------------------------------------------- standard input
+
+
+class Typed(io.RawIOBase):
+    """Lines that come one by one; keeps what had been answered when the next one was asked for."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines, self.shown = list(lines), []
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        self.shown.append(sys.stdout.buffer.getvalue().decode())  # type: ignore[attr-defined]
+        return (self.lines.pop(0) + "\n").encode() if self.lines else b""
+
+
+@pytest.mark.parametrize("command", ["score", "complete"])
+def test_a_line_is_answered_before_the_next_one_is_there(
+    command: str, tiny_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = Typed("my owl", "anna s", "", "the c")
+    monkeypatch.setattr("typer.testing.make_input_stream", lambda given, charset: typed)
+    got = call(command, tiny_run.path, "-", "--json")
+    rows = got.stdout.splitlines(keepends=True)
+    blank = [rows.pop(2)] if command == "complete" else []  # score leaves it out
+    after = [0, 1, 2, 2 + len(blank), 3 + len(blank)]
+    answers = [*rows[:2], *blank, *rows[2:]]
+    assert typed.shown == ["".join(answers[:number]) for number in after]
+
+
+def test_lines_without_end_and_a_reader_that_goes_away(tiny_run: Any) -> None:
+    score = f"{COMMAND} score {tiny_run.path} -"
+    shell = f"set -o pipefail; yes 'my owl.' | ({score}; echo $? >&2) | head -n 3"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == "0\n"
+
+
+def test_standard_input_is_a_file_like_any_other(tiny_run: Any, lines: Path) -> None:
+    expected = call("score", tiny_run.path, "--file", lines)
+    for args, typed in ((["-"], lines.read_bytes()), ([lines], None), (["--file", "-"], lines)):
+        typed = lines.read_bytes() if isinstance(typed, Path) else typed
+        got = call("score", tiny_run.path, *args, typed=typed)
+        assert (got.stdout, got.stderr) == (expected.stdout, expected.stderr)
+    ranked = call("score", tiny_run.path, "-", "--rank", typed=lines.read_bytes())
+    assert ranked.stdout == call("score", tiny_run.path, lines, "--rank").stdout
+    latin = call("score", tiny_run.path, "-", "--encoding", "latin-1", typed=b"caf\xe9")
+    assert latin.stdout.endswith("caf\u00e9\n")
+    refused(call("score", tiny_run.path, "-", typed=b"caf\xe9"), "standard input: line 1, byte 3")
+    refused(call("score", tiny_run.path, "-", typed="\n"), "standard input: expected a line with")
+    refused(call("score", tiny_run.path, "-", "-"), "can be read once")
+
+
+def test_files_one_after_the_other(tiny_run: Any, lines: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("my dog.", encoding="utf-8")
+    told = [call("score", tiny_run.path, path, "--json").stdout for path in (other, lines)]
+    for paths in ([other, lines], ["--file", other, "--file", lines]):
+        assert call("score", tiny_run.path, *paths, "--json").stdout == "".join(told)
+
+
+def test_prompts_line_by_line(tiny_run: Any) -> None:
+    prompts = ["my o", "", "the c"]
+    got = call("complete", tiny_run.path, "-", "--json", typed="\n".join(prompts) + "\n")
+    alone = [call("complete", tiny_run.path, "--prompt", p, "--json").stdout for p in prompts]
+    assert got.stdout == "".join(alone)
+    shown = call("complete", tiny_run.path, "-", typed="my o\n").stdout
+    assert shown == "--- my o\n" + call("complete", tiny_run.path, "--prompt", "my o").stdout
+    refused(call("complete", tiny_run.path, "-", "--prompt", "x"), "a file or --prompt, got both")
+
+
+def test_a_prompt_that_cannot_be_read_does_not_end_the_others(tiny_run: Any) -> None:
+    got = call("complete", tiny_run.path, "-", "--json", typed="my o\n\u2603\nthe c\n")
+    rows = [json.loads(row) for row in got.stdout.splitlines()]
+    assert [row["prompt"] for row in rows] == ["my o", "\u2603", "the c"]
+    assert "never seen" in rows[1]["error"]
+    assert "words" not in rows[1]
+    assert "line 2: prompt: the model has never seen" in got.stderr
+    assert got.exit_code == 2
 
 
 def cloze(path: Path, *rows: Any) -> Path:
@@ -160,7 +247,6 @@ def test_gaps_in_longer_texts(tiny_run: Any, tmp_path: Path) -> None:
 
 def test_several_paths_are_told(tiny_run: Any, lines: Path) -> None:
     for command in (
-        ("score", tiny_run.path, "--file", lines, "--file", "b"),
         ("evaluate", tiny_run.path, "--data", lines, "--data", "b"),
         ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),
     ):

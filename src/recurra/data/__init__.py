@@ -1,6 +1,7 @@
 """From files to batches."""
 
 from recurra.data.readers import (
+    ComingLines,
     Document,
     find_files,
     read_lines,
@@ -68,6 +69,7 @@ __all__ = [
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
+    "ComingLines",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",

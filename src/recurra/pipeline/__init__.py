@@ -2,7 +2,7 @@
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
-from recurra.pipeline.predictive import PredictiveText, Suggestion
+from recurra.pipeline.predictive import Completion, PredictiveText, Suggestion, complete_lines
 from recurra.pipeline.scoring import FilledLines, LineScore, rank_lines, score_lines
 from recurra.pipeline.text_model import TextModel, given_conditions, open_text_model
 from recurra.pipeline.writing import Writer, Written
@@ -10,6 +10,7 @@ from recurra.pipeline.writing import Writer, Written
 __all__ = [
     "Cloze",
     "ClozeAnswer",
+    "Completion",
     "FilledLines",
     "KeystrokeSavings",
     "LineScore",
@@ -19,6 +20,7 @@ __all__ = [
     "Writer",
     "Written",
     "answer_cloze",
+    "complete_lines",
     "given_conditions",
     "keystrokes_saved",
     "open_text_model",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recurra.data import ComingLines
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, NGram
 from recurra.pipeline.text_model import TextModel
@@ -72,13 +73,25 @@ class FilledLines:
         Raises:
             DataError: all are blank, or there is none.
         """
-        self.blank, empty = 0, True
-        for line in self._lines:
-            if line.strip():
+        return (line for block in self.numbered(1) for _, line in block)
+
+    def numbered(self, most: int) -> Iterator[list[tuple[int, str]]]:
+        """Lines with their numbers among all, those together that can be had at once.
+
+        Args:
+            most: how many together.
+
+        Raises:
+            DataError: as above.
+        """
+        self.blank, empty, number = 0, True, 0
+        for block in _blocks(self._lines, most):
+            filled = [(n, line) for n, line in enumerate(block, number + 1) if line.strip()]
+            number += len(block)
+            self.blank += len(block) - len(filled)
+            if filled:
                 empty = False
-                yield line
-            else:
-                self.blank += 1
+                yield filled
         if empty:
             raise DataError(f"{self._source}: expected a line with text, found none.")
 
@@ -101,7 +114,8 @@ def score_lines(
 
     Args:
         model: what gives the probabilities.
-        lines: read as they are needed: some hundred at a time are held.
+        lines: read as they are needed: some hundred at a time are held, of
+            :class:`recurra.data.ComingLines` those that have come.
         end: whether the end counts.
         given: condition -> label, for all lines.
         rows: lines beside each other; those of like length are put together.
@@ -116,8 +130,10 @@ def score_lines(
     """
     check_size("rows", rows)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
-    blocks = _blocks(lines, rows * _GROUPS)
-    return itertools.chain.from_iterable(_score(model, b, end, given, rows) for b in blocks)
+    blocks = _numbered(lines, rows * _GROUPS)
+    return itertools.chain.from_iterable(
+        _score(model, [line for _, line in block], end, given, rows) for block in blocks
+    )
 
 
 def rank_lines(scores: Iterable[LineScore]) -> list[LineScore]:
@@ -125,7 +141,20 @@ def rank_lines(scores: Iterable[LineScore]) -> list[LineScore]:
     return sorted(scores, key=lambda score: -score.log_prob)
 
 
+def _numbered(lines: Iterable[str], most: int) -> Iterator[list[tuple[int, str]]]:
+    if isinstance(lines, FilledLines):
+        yield from lines.numbered(most)
+        return
+    number = 1
+    for block in _blocks(lines, most):
+        yield list(enumerate(block, number))
+        number += len(block)
+
+
 def _blocks(lines: Iterable[str], most: int) -> Iterator[list[str]]:
+    if isinstance(lines, ComingLines):  # to wait for more would keep a person waiting
+        yield from lines.blocks()
+        return
     block: list[str] = []
     characters = 0
     for line in lines:
