@@ -15,7 +15,7 @@ from recurra.errors import SettingError
 from recurra.options import Encoding, Given, Import, Json, NGramName, Run, Which
 
 if TYPE_CHECKING:
-    from recurra.pipeline import ClozeAnswer, Completion, LineScore
+    from recurra.pipeline import ClozeAnswer, Completion, LineScore, SymbolScores
 
 __all__ = ["complete", "score"]
 
@@ -38,6 +38,7 @@ def score(
         typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
     ] = None,
     rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
+    tokens: Annotated[bool, typer.Option("--tokens", help="Of each symbol, as a table.")] = False,
     no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
     json: Json = False,
     given: Given = None,
@@ -52,8 +53,11 @@ def score(
         paths = [*(files or ()), *(file or ())]
         if sum(source is not None for source in (paths or None, text, choices)) != 1:
             raise SettingError("score: expected one of --file, --text and --choices")
-        if choices is not None and rank:
-            raise SettingError("score: --rank is of --file and --text")
+        for option, asked in (("--rank", rank), ("--tokens", tokens)):
+            if asked and choices is not None:
+                raise SettingError(f"score: {option} is of --file and --text")
+        if rank and tokens:
+            raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
         from recurra.pipeline import (
             FilledLines,
             answer_cloze,
@@ -62,6 +66,7 @@ def score(
             rank_lines,
             read_cloze,
             score_lines,
+            score_symbols,
         )
 
         opened = open_text_model(run, which=which, model=model)
@@ -74,8 +79,11 @@ def score(
         nul = opened.vocabulary.kind == "bytes"
         source = [text or ""] if not paths else _lines(paths, encoding or "utf-8", nul=nul)
         lines = FilledLines(source, _named(paths) if paths else "--text")
-        scores = score_lines(opened, lines, **how)
-        _print_scores(rank_lines(scores) if rank else scores, json=json, live=_live(paths))
+        if tokens:
+            _print_symbols(score_symbols(opened, lines, **how), json=json, live=_live(paths))
+        else:
+            scores = score_lines(opened, lines, **how)
+            _print_scores(rank_lines(scores) if rank else scores, json=json, live=_live(paths))
         if lines.blank:
             say(f"skipped blank lines: {lines.blank:,}")
 
@@ -167,6 +175,32 @@ def _print_scores(scores: Iterable[LineScore], *, json: bool, live: bool) -> Non
         if live:
             sys.stdout.flush()
     _say_unknown(unknown)
+
+
+def _print_symbols(lines: Iterable[SymbolScores], *, json: bool, live: bool) -> None:
+    unknown, header = 0, not json
+    for line in lines:
+        for row in line.rows():
+            unknown += row["id"] == 0
+            if json:
+                print_json(row)
+                continue
+            if header:
+                print("\t".join(row))
+                header = False
+            told = row | {"symbol": _quoted(row["symbol"])}
+            told |= {name: f"{row[name]:.6f}" for name in ("log_prob", "bits")}
+            print("\t".join(map(str, told.values())))
+        if live:
+            sys.stdout.flush()
+    _say_unknown(unknown)
+
+
+def _quoted(symbol: str) -> str:
+    r"""A symbol as JSON writes it; a quote in it is ``\u0022``, which no reader of tables parts."""
+    import json
+
+    return '"' + json.dumps(symbol, ensure_ascii=False)[1:-1].replace('\\"', "\\u0022") + '"'
 
 
 def _say_unknown(unknown: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -14,7 +16,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from recurra import artifact
 from recurra.cli import app
+from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.pipeline import (
     PredictiveText,
     Writer,
@@ -22,6 +26,7 @@ from recurra.pipeline import (
     rank_lines,
     score_lines,
 )
+from recurra_runtime.vocabulary import CharacterVocabulary
 
 COMMAND = str(Path(sys.executable).with_name("recurra"))
 
@@ -85,6 +90,46 @@ def test_unknown_symbols_are_told(tiny_run: Any) -> None:
     result = call("score", tiny_run.path, "--text", "my \u2603\u2603 owl")
     assert result.exit_code == 0
     assert result.stderr == "unknown symbols, counted as <unk>: 2\n"
+
+
+@pytest.mark.parametrize("model", [None, "5-gram"])
+def test_what_each_symbol_costs(model: str | None, tiny_run: Any, lines: Path) -> None:
+    options = ["--tokens"] if model is None else ["--tokens", "--model", model]
+    got = call("score", tiny_run.path, lines, *options)
+    rows = list(csv.reader(io.StringIO(got.stdout), delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert rows.pop(0) == ["line", "position", "symbol", "id", "log_prob", "bits"]
+    assert {int(row[0]) for row in rows} == {1, 3, 5}  # blank lines are counted
+    scores = score_lines(open_text_model(tiny_run.path, model=model), LINES)
+    for number, score in zip((1, 3, 5), scores, strict=True):
+        own = [row for row in rows if int(row[0]) == number]
+        assert [int(row[1]) for row in own] == list(range(1, score.symbols + 1))
+        assert [json.loads(row[2]) for row in own] == [*score.text, "</s>"]
+        assert sum(float(row[4]) for row in own) == pytest.approx(score.log_prob, abs=1e-4)
+        assert sum(float(row[5]) for row in own) == pytest.approx(
+            -score.log_prob / math.log(2), abs=1e-4
+        )
+    assert got.stderr == "skipped blank lines: 2\n"
+    told = call("score", tiny_run.path, lines, "--json", *options).stdout.splitlines()
+    assert [json.loads(row)["id"] for row in told] == [int(row[3]) for row in rows]
+    short = call("score", tiny_run.path, lines, "--no-end", *options).stdout
+    assert len(short.splitlines()) == 1 + len(rows) - 3
+
+
+def test_no_symbol_breaks_the_table(tiny_run: Any, tmp_path: Path) -> None:
+    strange = ["\t", " ", "\r", '"', "\\", "\u2028", "\u2603", "a"]
+    vocabulary = CharacterVocabulary(strange)
+    model = LanguageModel(
+        LanguageModelConfig(hidden_size=2, layers=1, vocabulary_size=len(vocabulary))
+    )
+    artifact.save(tmp_path / "odd", model, {"text": vocabulary}, "language-model")
+    text = "".join(sorted(set(strange) - {"\r"})) + "\0"
+    got = call("score", tmp_path / "odd", "--text", text, "--tokens").stdout
+    for quoting in (csv.QUOTE_NONE, csv.QUOTE_MINIMAL):
+        table = csv.reader(io.StringIO(got, newline=""), delimiter="\t", quoting=quoting)
+        rows = list(table)[1:]
+        assert [len(row) for row in rows] == [6] * (len(text) + 1)
+        symbols = [row[2] if quoting == csv.QUOTE_NONE else f'"{row[2]}"' for row in rows]
+        assert [json.loads(symbol) for symbol in symbols] == [*text[:-1], "<unk>", "</s>"]
 
 
 # --------------------------------------------------------------------------- standard input
@@ -204,6 +249,8 @@ def test_gaps(tiny_run: Any, tmp_path: Path) -> None:
         ([], "expected one of --file, --text and --choices"),
         (["--text", "a", "--choices", "b"], "expected one of"),
         (["--choices", "b", "--rank"], "--rank is of --file and --text"),
+        (["--choices", "b", "--tokens"], "--tokens is of --file and --text"),
+        (["--text", "b", "--tokens", "--rank"], "--tokens of their symbols"),
         (["--text", " "], "--text: expected a line with text, found none"),
         (["--file", "none.txt"], "none.txt: cannot be read"),
         (["--choices", "none.jsonl"], "none.jsonl: cannot be read"),

@@ -3,7 +3,14 @@
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
 from recurra.pipeline.predictive import Completion, PredictiveText, Suggestion, complete_lines
-from recurra.pipeline.scoring import FilledLines, LineScore, rank_lines, score_lines
+from recurra.pipeline.scoring import (
+    FilledLines,
+    LineScore,
+    SymbolScores,
+    rank_lines,
+    score_lines,
+    score_symbols,
+)
 from recurra.pipeline.text_model import TextModel, given_conditions, open_text_model
 from recurra.pipeline.writing import Writer, Written
 
@@ -16,6 +23,7 @@ __all__ = [
     "LineScore",
     "PredictiveText",
     "Suggestion",
+    "SymbolScores",
     "TextModel",
     "Writer",
     "Written",
@@ -27,4 +35,5 @@ __all__ = [
     "rank_lines",
     "read_cloze",
     "score_lines",
+    "score_symbols",
 ]

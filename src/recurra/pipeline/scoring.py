@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from recurra.data import ComingLines
@@ -19,7 +21,14 @@ from recurra.states import Tree, select_rows
 from recurra.twins import evaluating
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
-__all__ = ["FilledLines", "LineScore", "rank_lines", "score_lines"]
+__all__ = [
+    "FilledLines",
+    "LineScore",
+    "SymbolScores",
+    "rank_lines",
+    "score_lines",
+    "score_symbols",
+]
 
 _GROUPS = 16  # of lines, read ahead so that lines of like length can stand together
 _SCORES = 1 << 20  # of symbols, made at once
@@ -50,6 +59,36 @@ class LineScore:
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
         return dataclasses.asdict(self) | {"nats_per_symbol": self.nats_per_symbol}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SymbolScores:
+    """How probable each symbol of a line is.
+
+    Args:
+        number: of the line among all, from 1 on, blank ones counted.
+        ids: of the symbols that were predicted, the end of the line included unless left out.
+        symbols: the same as they are shown; what is unknown is ``<unk>``.
+        log_probs: of each, in nats, after all before it.
+    """
+
+    number: int
+    ids: tuple[int, ...]
+    symbols: tuple[str, ...]
+    log_probs: tuple[float, ...]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """For each symbol line, position from 1 on, symbol, id, log-probability, and bits."""
+        told = zip(self.symbols, self.ids, self.log_probs, strict=True)
+        for position, (symbol, index, log_prob) in enumerate(told, 1):
+            yield {
+                "line": self.number,
+                "position": position,
+                "symbol": symbol,
+                "id": index,
+                "log_prob": log_prob,
+                "bits": 0.0 - log_prob / math.log(2),
+            }
 
 
 class FilledLines:
@@ -136,6 +175,43 @@ def score_lines(
     )
 
 
+def score_symbols(
+    model: TextModel,
+    lines: Iterable[str],
+    *,
+    end: bool = True,
+    given: Mapping[str, str] | None = None,
+    rows: int = 64,
+) -> Iterator[SymbolScores]:
+    """What each symbol of each line costs; together they are what :func:`score_lines` says.
+
+    Arguments and errors as there.
+    """
+    check_size("rows", rows)
+    model.start(1, given)
+    return (
+        symbols
+        for block in _numbered(lines, rows * _GROUPS)
+        for symbols in _symbols(model, block, end, given, rows)
+    )
+
+
+def _symbols(
+    model: TextModel,
+    block: Sequence[tuple[int, str]],
+    end: bool,
+    given: Mapping[str, str] | None,
+    rows: int,
+) -> Iterator[SymbolScores]:
+    documents = [model.vocabulary.encode(line) for _, line in block]
+    last = [END if model.line_break is None else model.line_break] if end else []
+    scores = _log_probs(model, documents, end, given, rows)
+    for (number, _), document, found in zip(block, documents, scores, strict=True):
+        ids = (*document.tolist(), *last)
+        shown = tuple(map(model.vocabulary.symbol, ids))
+        yield SymbolScores(number, ids, shown, tuple(found.tolist()))
+
+
 def rank_lines(scores: Iterable[LineScore]) -> list[LineScore]:
     """The most probable line first; of equal ones the earlier."""
     return sorted(scores, key=lambda score: -score.log_prob)
@@ -171,22 +247,35 @@ def _score(
     model: TextModel, lines: Sequence[str], end: bool, given: Mapping[str, str] | None, rows: int
 ) -> list[LineScore]:
     documents = [model.vocabulary.encode(line) for line in lines]
-    if isinstance(model.model, NGram):
-        sums = [_of_ngram(model.model, ids, model.line_break, end) for ids in documents]
-    else:
-        sums = _by_steps(model, documents, end, given, rows)
+    scores = _log_probs(model, documents, end, given, rows)
     return [
-        LineScore(line, total, len(ids) + end, int((ids == UNKNOWN).sum()))
-        for line, total, ids in zip(lines, sums, documents, strict=True)
+        LineScore(line, float(found.sum()), len(ids) + end, int((ids == UNKNOWN).sum()))
+        for line, found, ids in zip(lines, scores, documents, strict=True)
     ]
 
 
-def _of_ngram(model: NGram, ids: Ids, mark: int | None, end: bool) -> float:
+_Found = npt.NDArray[np.float64]
+"""The log-probability of each symbol of a line."""
+
+
+def _log_probs(
+    model: TextModel,
+    documents: Sequence[Ids],
+    end: bool,
+    given: Mapping[str, str] | None,
+    rows: int,
+) -> list[_Found]:
+    if isinstance(model.model, NGram):
+        return [_of_ngram(model.model, ids, model.line_break, end) for ids in documents]
+    return _by_steps(model, documents, end, given, rows)
+
+
+def _of_ngram(model: NGram, ids: Ids, mark: int | None, end: bool) -> _Found:
     if mark is None:
         scores = model.score(ids)
     else:
         scores = model.score(np.concatenate([[mark], ids, [mark]]))[1:-1]
-    return float((scores if end else scores[: len(scores) - 1]).sum())
+    return np.asarray(scores if end else scores[: len(scores) - 1], np.float64)
 
 
 @torch.no_grad()
@@ -196,21 +285,21 @@ def _by_steps(
     end: bool,
     given: Mapping[str, str] | None,
     rows: int,
-) -> list[float]:
-    sums = [0.0] * len(documents)
+) -> list[_Found]:
+    found = [np.zeros(0)] * len(documents)
     order = sorted(range(len(documents)), key=lambda number: -len(documents[number]))
     with evaluating(model.model):
         for first in range(0, len(order), rows):
             group = order[first : first + rows]
             state = model.start(len(group), given)
-            totals = _group(model, [documents[number] for number in group], end, state)
-            for number, total in zip(group, totals, strict=True):
-                sums[number] = total
-    return sums
+            scores = _group(model, [documents[number] for number in group], end, state)
+            for number, scored in zip(group, scores, strict=True):
+                found[number] = scored
+    return found
 
 
-def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -> list[float]:
-    """Totals of documents beside each other, the longest first: rows that end are the last ones.
+def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -> list[_Found]:
+    """Scores of documents beside each other, the longest first: rows that end are the last ones.
 
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
@@ -224,8 +313,7 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
     for row, ids in enumerate(documents):
         stream[1 : len(ids) + 1, row] = ids
     symbols = torch.from_numpy(stream)
-    totals = torch.zeros(len(documents), dtype=torch.float64)
-    valid = torch.from_numpy(lengths) > torch.arange(len(stream) - 1)[:, None]
+    scores = np.zeros((len(documents), int(lengths.max())))
     time, alive = 0, len(documents)
     while time < lengths.max():
         going = int((lengths > time).sum())
@@ -236,8 +324,9 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
         read = read[: len(said)]
         log_probs, state = model.model.steps(read.to(place), state)
         found = log_probs.cpu().gather(2, said[..., None])[..., 0].double()
-        totals[:alive] += found.masked_fill(~valid[time : time + len(said), :alive], 0.0).sum(0)
+        scores[:alive, time : time + len(said)] = found[: scores.shape[1] - time].T
         time += len(said)
-    if totals.isnan().any():
+    each = [scores[row, :length] for row, length in enumerate(lengths)]
+    if any(np.isnan(row).any() for row in each):
         raise RunError("score: the model gives NaN; its training went wrong, train it again")
-    return totals.tolist()
+    return each
