@@ -10,19 +10,11 @@ Beside these, from fresh processes, how long `recurra generate` takes to its fir
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
-from findings import Findings
-from harness import keep, machine_in_words, measure, measure_rounds
-from processes import in_fresh_process
 from rivals import with_weights_of
 from torch import Tensor, nn
 

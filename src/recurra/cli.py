@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +25,6 @@ from recurra.console import (
     keep_memory,
     only,
     open_streams,
-    print_answers,
     print_json,
     print_table,
     print_texts,
@@ -38,6 +36,8 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
+from recurra.options import Data, Encoding, Given, Import, NGramName, Run, Which
+from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]
 
@@ -56,25 +56,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Recurrent networks: train, evaluate, describe, and write.",
 )
-
-Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
-Data = Annotated[
-    list[Path], typer.Option(help="As for train: a file, a folder, or hub:owner/name.")
-]
-Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
-Import = Annotated[
-    list[str] | None,
-    typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
-]
-Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
-Given = Annotated[
-    list[str] | None, typer.Option(help="A condition of the model, as topic=war; once for each.")
-]
-NGramName = Annotated[
-    str | None,
-    typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -258,10 +239,10 @@ def evaluate(
             )
         from recurra.artifact import task_of
         from recurra.training import data_of
-        from recurra.training import evaluate as score
+        from recurra.training import evaluate as compare
 
         data = data_of(run, pattern=pattern, encoding=encoding)
-        rows = score(run, given, which=which, data=data, report=say)
+        rows = compare(run, given, which=which, data=data, report=say)
         print_table(task_of(run, which=which).table(rows, str(given)))
 
 
@@ -363,110 +344,8 @@ def generate(
             write("\n")
 
 
-@app.command()
-def score(
-    run: Run,
-    file: Annotated[
-        list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
-    choices: Annotated[
-        Path | None,
-        typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
-    ] = None,
-    rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
-    no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
-    json: Json = False,
-    given: Given = None,
-    model: NGramName = None,
-    which: Which = "best",
-    encoding: Encoding = None,
-    import_: Import = None,
-) -> None:
-    """Log-probability of each line; or which of some words fits a gap."""
-    with friendly():
-        import_cells(import_)
-        path = only("score: --file", file)
-        if sum(source is not None for source in (path, text, choices)) != 1:
-            raise SettingError("score: expected one of --file, --text and --choices")
-        if choices is not None and rank:
-            raise SettingError("score: --rank is of --file and --text")
-        from recurra.pipeline import (
-            answer_cloze,
-            given_conditions,
-            open_text_model,
-            read_cloze,
-        )
-
-        opened = open_text_model(run, which=which, model=model)
-        conditions = given_conditions(given or ())
-        if choices is not None:
-            questions = read_cloze(choices, encoding=encoding or "utf-8")
-            answers = answer_cloze(opened, questions, end=not no_end, given=conditions)
-            print_answers(answers, json=json)
-            return
-        from recurra.data import read_lines
-        from recurra.pipeline import FilledLines, rank_lines, score_lines
-
-        # Bytes know a NUL byte like any other.
-        nul = opened.vocabulary.kind == "bytes"
-        source: Iterable[str] = [text or ""]
-        if path is not None:
-            source = read_lines(path, encoding=encoding or "utf-8", nul=nul)
-        lines = FilledLines(source, str(path or "--text"))
-        scores = score_lines(opened, lines, end=not no_end, given=conditions)
-        unknown = 0
-        for number, each in enumerate(rank_lines(scores) if rank else scores):
-            unknown += each.unknown
-            if json:
-                print_json(each.to_json())
-                continue
-            if number == 0:
-                print("log-probability  symbols  nats/symbol  line")
-            numbers = f"{each.log_prob:15.4f}  {each.symbols:7}  {each.nats_per_symbol:11.4f}"
-            print(f"{numbers}  {each.text}")
-        if lines.blank:
-            say(f"skipped blank lines: {lines.blank:,}")
-        if unknown:
-            say(f"unknown symbols, counted as <unk>: {unknown:,}")
-
-
-@app.command()
-def complete(
-    run: Run,
-    prompt: Annotated[str, typer.Option(help="What was typed so far.")] = "",
-    count: Annotated[int, typer.Option(help="Number of suggestions.")] = 3,
-    length: Annotated[int, typer.Option(help="Largest number of symbols of a line.")] = 100,
-    json: Json = False,
-    given: Given = None,
-    model: NGramName = None,
-    which: Which = "best",
-    import_: Import = None,
-) -> None:
-    """Predictive typing: what the word and the line may become, with probabilities."""
-    with friendly():
-        import_cells(import_)
-        if length < 1:
-            raise SettingError(f"complete: expected a --length of at least 1, got {length}")
-        from recurra.pipeline import PredictiveText, given_conditions, open_text_model
-
-        opened = open_text_model(run, which=which, model=model)
-        entry = PredictiveText(opened, given=given_conditions(given or ()))
-        entry.type_known(prompt)
-        found = {
-            "words": entry.suggestions(count),
-            "lines": entry.lines(count, limit=length),
-        }
-        if json:
-            print_json(
-                {"prompt": prompt}
-                | {kind: [vars(each) for each in rows] for kind, rows in found.items()}
-            )
-            return
-        for kind, rows in found.items():
-            print(kind if rows else f"{kind}: none")
-            for each in rows:
-                print(f"{each.probability:12.4g}  {each.text}{'' if each.finished else ' ...'}")
+app.command()(score)
+app.command()(complete)
 
 
 @app.command()

@@ -28,6 +28,7 @@ __all__ = [
     "WithSettings",
     "arriving",
     "command",
+    "fail",
     "free",
     "friendly",
     "import_cells",

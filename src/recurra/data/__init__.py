@@ -3,6 +3,7 @@
 from recurra.data.labeled import LabeledRows, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
+    ComingLines,
     Document,
     find_files,
     read_blocks,
@@ -79,6 +80,7 @@ __all__ = [
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
+    "ComingLines",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",

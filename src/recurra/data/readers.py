@@ -9,12 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from recurra.data.stored import HEAD, is_marked, is_sprinkled, told_by
 from recurra.errors import DataError
 
 __all__ = [
+    "ComingLines",
     "Document",
     "find_files",
     "read_blocks",
@@ -194,6 +195,43 @@ def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
         yield [last]
 
 
+class ComingLines:
+    """Lines of a stream that comes bit by bit, as a pipe or a terminal does.
+
+    Args:
+        stream: of bytes, whose ``read`` gives what there is.
+        source: what errors call it.
+        encoding: how characters are stored.
+        nul: as of :func:`read_text`.
+    """
+
+    def __init__(
+        self, stream: io.RawIOBase, source: str, *, encoding: str = "utf-8", nul: bool = False
+    ) -> None:
+        self._stream, self._source, self._encoding, self._nul = stream, source, encoding, nul
+
+    def __iter__(self) -> Iterator[str]:
+        """One by one; only once."""
+        return (line for block in self.blocks() for line in block)
+
+    def blocks(self) -> Iterator[list[str]]:
+        """Together the lines that have come; waits only where there is none.
+
+        Raises:
+            DataError: as of :func:`read_text`, when the place is reached.
+        """
+        begun: list[str] = []
+        codec = _codec(self._encoding)
+        for text in _decoded(self._source, self._stream, codec, self._encoding, self._nul):
+            end, *others = text.split("\n")
+            begun.append(end)
+            if others:
+                yield ["".join(begun), *others[:-1]]
+                begun = others[-1:]
+        if last := "".join(begun):
+            yield [last]
+
+
 def read_pieces(
     path: str | Path, *, encoding: str = "utf-8", nul: bool = False, size: int = 1 << 18
 ) -> Iterator[str]:
@@ -249,6 +287,13 @@ def _last_place(text: str) -> int:
 _PLACE = re.compile(r"(?<=\S)[^\S\x1c-\x1f](?=\S)")
 
 
+class _Bytes(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """So many at most; none at the end."""
+
+
 def _chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
     """Decoded text, chunk by chunk; every line end is a newline."""
     codec = _codec(encoding)
@@ -260,25 +305,23 @@ def _chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
 
 
-def _decoded(
-    path: Path, file: io.BufferedIOBase, codec: str, encoding: str, nul: bool
-) -> Iterator[str]:
+def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: bool) -> Iterator[str]:
     # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
     wide = codec.startswith(("utf-16", "utf-32"))
     decoder = codecs.getincrementaldecoder(codec)()
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     place, line, first, head = 0, 1, True, b""
     while True:
-        raw = file.read1(_CHUNK)  # of a pipe what is there, without waiting for more
+        raw = file.read1(_CHUNK) or b""  # of a pipe what is there, without waiting for more
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
-            head += file.read(HEAD - len(head))
+            head += file.read(HEAD - len(head)) or b""
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
             text = decoder.decode(raw, final=not raw)
         except UnicodeError as problem:
-            head += file.read(HEAD - len(head))
+            head += file.read(HEAD - len(head)) or b""
             if told := told_by(head, codec):
                 raise DataError(f"{path}: {told}.") from None
             if not isinstance(problem, UnicodeDecodeError) or not is_marked(head, codec):
@@ -302,7 +345,7 @@ def _decoded(
             return
 
 
-def _binary(path: Path, byte: int, head: bytes, codec: str) -> DataError:
+def _binary(path: Path | str, byte: int, head: bytes, codec: str) -> DataError:
     if told := told_by(head, codec):
         return DataError(f"{path}: {told}.")
     said = f"{path}: expected text, found a NUL byte at byte {byte}"
@@ -315,7 +358,7 @@ def _binary(path: Path, byte: int, head: bytes, codec: str) -> DataError:
 
 
 def _not_text(
-    path: Path, line: int, byte: int, problem: UnicodeDecodeError, encoding: str
+    path: Path | str, line: int, byte: int, problem: UnicodeDecodeError, encoding: str
 ) -> DataError:
     return DataError(
         f"{path}: line {line}, byte {byte} (0x{problem.object[problem.start]:02x}) is not "

@@ -2,27 +2,38 @@
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
-from recurra.pipeline.predictive import PredictiveText, Suggestion
-from recurra.pipeline.scoring import FilledLines, LineScore, rank_lines, score_lines
+from recurra.pipeline.predictive import Completion, PredictiveText, Suggestion, complete_lines
+from recurra.pipeline.scoring import (
+    FilledLines,
+    LineScore,
+    SymbolScores,
+    rank_lines,
+    score_lines,
+    score_symbols,
+)
 from recurra.pipeline.text_model import TextModel, given_conditions, open_text_model
 from recurra.pipeline.writing import Writer, Written
 
 __all__ = [
     "Cloze",
     "ClozeAnswer",
+    "Completion",
     "FilledLines",
     "KeystrokeSavings",
     "LineScore",
     "PredictiveText",
     "Suggestion",
+    "SymbolScores",
     "TextModel",
     "Writer",
     "Written",
     "answer_cloze",
+    "complete_lines",
     "given_conditions",
     "keystrokes_saved",
     "open_text_model",
     "rank_lines",
     "read_cloze",
     "score_lines",
+    "score_symbols",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
-from recurra.errors import SettingError
+from recurra.errors import DataError, SettingError
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
@@ -23,7 +24,7 @@ from recurra_runtime.vocabulary import (
     WordVocabulary,
 )
 
-__all__ = ["PredictiveText", "Suggestion"]
+__all__ = ["Completion", "PredictiveText", "Suggestion", "complete_lines"]
 
 _LONGEST_WORD = 40  # symbols
 _MOST = 100  # suggestions at once; a search for more follows too many words and lines
@@ -46,6 +47,72 @@ class Suggestion:
     rest: str
     probability: float
     finished: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """What a prompt may become.
+
+    Args:
+        prompt: what was typed.
+        words: how its last word may end, or the next may be; the likeliest first.
+        lines: how it may go on to the end of the line.
+        error: what the model does not know in it, in a sentence; empty if nothing.
+    """
+
+    prompt: str
+    words: Sequence[Suggestion] = ()
+    lines: Sequence[Suggestion] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Prompt, words and lines, and the error where there is one."""
+        told: dict[str, Any] = {"prompt": self.prompt}
+        if self.error:
+            return told | {"error": self.error}
+        return told | {kind: [vars(s) for s in getattr(self, kind)] for kind in ("words", "lines")}
+
+
+def complete_lines(
+    model: TextModel,
+    prompts: Iterable[str],
+    *,
+    count: int = 3,
+    limit: int = 100,
+    given: Mapping[str, str] | None = None,
+) -> Iterator[Completion]:
+    """What each of some prompts may become.
+
+    Args:
+        model: what gives the probabilities.
+        prompts: read one by one; each is answered before the next is read.
+        count: how many words and lines at most, 1 to 100.
+        limit: symbols after which a line is cut off.
+        given: condition -> label, for all prompts.
+
+    Yields:
+        an answer for each prompt, in their order; of one that the model cannot read, why.
+
+    Raises:
+        SettingError: a number out of range, a condition that is missing or that the model does
+            not have.
+        DataError: a label that the model does not know.
+    """
+    _check_count(count)
+    check_size("limit", limit)
+    model.start(1, given)
+    return (_completion(model, prompt, count, limit, given) for prompt in prompts)
+
+
+def _completion(
+    model: TextModel, prompt: str, count: int, limit: int, given: Mapping[str, str] | None
+) -> Completion:
+    entry = PredictiveText(model, given=given)
+    try:
+        entry.type_known(prompt)
+    except DataError as problem:
+        return Completion(prompt, error=str(problem))
+    return Completion(prompt, entry.suggestions(count), entry.lines(count, limit=limit))
 
 
 class PredictiveText:

@@ -150,7 +150,7 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
     parts: dict[PartName, list[Example]] = {name: [] for name in names}
     given = any(example.part == "validation" for example in examples)
     for example in examples:
-        part = hash_part(example.text, validation=data.validation)
+        part = hash_part(example.text, validation=data.validation is not False)
         if data.split == "given":
             if example.part is None:
                 raise DataError(
