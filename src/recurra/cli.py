@@ -36,7 +36,7 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-from recurra.options import Data, Encoding, Given, Import, NGramName, Run, Which
+from recurra.options import Data, Encoding, Given, Import, Json, NGramName, Run, Which
 from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]

@@ -16,7 +16,10 @@ LABELS = np.arange(len(ROWS)) % 3
 
 def seen(batch):
     """Rows of a batch and their labels; a row tells its number by its symbols."""
-    return [(row.tolist(), label) for row, label in zip(batch.inputs.to_list(), batch.targets)]
+    return [
+        (row.tolist(), label)
+        for row, label in zip(batch.inputs.to_list(), batch.targets, strict=True)
+    ]
 
 
 def test_a_pass_has_every_row_once_with_its_label() -> None:

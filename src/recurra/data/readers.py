@@ -312,7 +312,8 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     place, line, first, head = 0, 1, True, b""
     while True:
-        raw = file.read1(_CHUNK) or b""  # of a pipe what is there, without waiting for more
+        # Of a pipe what is there, without waiting for more.
+        raw = (file.read1 if isinstance(file, io.BufferedReader) else file.read)(_CHUNK) or b""
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head)) or b""
