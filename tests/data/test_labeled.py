@@ -16,7 +16,8 @@ LABELS = np.arange(len(ROWS)) % 3
 
 def seen(batch):
     """Rows of a batch and their labels; a row tells its number by its symbols."""
-    return [(row.tolist(), label) for row, label in zip(batch.inputs.to_list(), batch.targets)]
+    pairs = zip(batch.inputs.to_list(), batch.targets, strict=True)
+    return [(row.tolist(), label) for row, label in pairs]
 
 
 def test_a_pass_has_every_row_once_with_its_label() -> None:
@@ -62,7 +63,9 @@ def test_scored_rows_come_back_to_their_places() -> None:
     found = {}
     for places, batch in row_batches(ROWS, LABELS, size=3):
         found |= dict(zip(places.tolist(), seen(batch), strict=True))
-    assert [found[n] for n in range(7)] == [(r.tolist(), k) for r, k in zip(ROWS, LABELS, strict=True)]
+    assert [found[n] for n in range(7)] == [
+        (r.tolist(), k) for r, k in zip(ROWS, LABELS, strict=True)
+    ]
     assert all(batch.targets is None for _, batch in row_batches(ROWS))
     assert list(row_batches([])) == []
 

@@ -136,7 +136,7 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(DataError, match="text without labels"):
         pairs(tmp_path / "a.txt")
-    with pytest.raises(DataError, match="no column 'label'.*mean 'labels'"):
+    with pytest.raises(DataError, match=r"no column 'label'.*mean 'labels'"):
         pairs({"text": [], "labels": []})
     with pytest.raises(DataError, match="2 texts and 1 labels"):
         pairs((["a", "b"], ["x"]))
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
             pairs((["a", "b"], ["x", nothing]))
     with pytest.raises(DataError, match="example 0: expected a text, got 7"):
         pairs(([7], ["x"]))
-    with pytest.raises(DataError, match="a pair of lists .* got list"):
+    with pytest.raises(DataError, match=r"a pair of lists .* got list"):
         pairs(["a", "b"])
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "good.txt").write_text("fine")
