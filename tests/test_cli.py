@@ -958,3 +958,10 @@ def test_a_module_that_cannot_be_imported(
         path.write_text(content)
     given = name if name == "missing" else path
     refused(call("describe", tmp_path, "--import", given), 2, "--import", said)
+
+
+def test_a_language_model_predicts_how_probable_lines_are(tiny_run) -> None:
+    done = call("predict", tiny_run.path, "--text=anna")
+    assert re.fullmatch(r"-\d+\.\d{4}\t\d+\.\d{4}\n", done.stdout)
+    done = call("predict", tiny_run.path, "--text=anna", "--top=2")
+    assert (done.exit_code, "ranks no alternatives" in done.stderr) == (2, True)

@@ -16,10 +16,8 @@ LABELS = np.arange(len(ROWS)) % 3
 
 def seen(batch):
     """Rows of a batch and their labels; a row tells its number by its symbols."""
-    return [
-        (row.tolist(), label)
-        for row, label in zip(batch.inputs.to_list(), batch.targets, strict=True)
-    ]
+    pairs = zip(batch.inputs.to_list(), batch.targets, strict=True)
+    return [(row.tolist(), label) for row, label in pairs]
 
 
 def test_a_pass_has_every_row_once_with_its_label() -> None:

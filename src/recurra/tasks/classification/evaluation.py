@@ -87,6 +87,8 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
         return dataclasses.asdict(self) | {
+            "classes": list(self.classes),
+            "mistaken": list(self.mistaken),
             "texts": self.texts,
             "accuracy": self.accuracy,
             "macro_f1": self.macro_f1,

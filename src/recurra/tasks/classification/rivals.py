@@ -18,9 +18,10 @@ from recurra.tasks.classification.settings import ClassificationData
 __all__ = ["fit_rivals", "read_rivals", "write_rivals"]
 
 _FILE = "rivals"
+# By the first word of their names, the simplest first.
 _KINDS: dict[str, Any] = {
     "majority": Majority,
-    "bag of symbols": BagOfSymbols,
+    "bag": BagOfSymbols,
     "feed-forward": MeanOfVectors,
 }
 
@@ -43,7 +44,7 @@ def fit_rivals(
     sizes = {"symbols": len(prepared.vocabulary), "classes": len(prepared.classes)}
     return {
         "majority": Majority.fit(training.labels, sizes["classes"]),
-        "bag of symbols": BagOfSymbols.fit(ids, labels, chosen, **sizes),
+        f"bag of {data.vocabulary}": BagOfSymbols.fit(ids, labels, chosen, **sizes),
         "feed-forward": MeanOfVectors.fit(ids, labels, chosen, **sizes),
     }
 
@@ -70,12 +71,19 @@ def read_rivals(path: str | Path) -> dict[str, Any]:
     named = read_beside(path, _FILE)
     try:
         return {
-            name: kind.from_arrays({key: _tensor(value) for key, value in named[name].items()})
-            for name, kind in _KINDS.items()
-            if name in named
+            name: _kind(name).from_arrays({key: _tensor(value) for key, value in arrays.items()})
+            for name, arrays in sorted(named.items(), key=lambda item: _order(item[0]))
         }
     except (KeyError, TypeError, ValueError, RuntimeError) as problem:
         raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None
+
+
+def _kind(name: str) -> Any:
+    return _KINDS[name.partition(" ")[0]]
+
+
+def _order(name: str) -> int:
+    return list(_KINDS).index(name.partition(" ")[0])
 
 
 def _tensor(array: Any) -> Tensor:
