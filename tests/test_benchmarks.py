@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -424,3 +425,15 @@ def test_every_benchmark_is_told_in_the_docs():
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if "def main(" in script.read_text():
             assert f"| `{script.name}` |" in docs, script.name
+
+
+def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported):
+    kept = json.loads((ROOT / "benchmarks" / "results" / "word_back.json").read_text())
+    found = {
+        name: {int(d): share for d, share in shares.items()}
+        for name, shares in kept["accuracy"].items()
+    }
+    drawn = imported("word_back").chart(found, kept["chance"]).svg()
+    picture = (ROOT / "benchmarks" / "results" / "word_back.svg").read_text()
+    for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
+        assert re.findall(parts, drawn) == re.findall(parts, picture) != []

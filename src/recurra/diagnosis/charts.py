@@ -41,13 +41,15 @@ def pictures(run: str | Path) -> dict[str, Chart]:
     Raises:
         RunError: as for :func:`curve`, or its summary.json is damaged.
     """
-    found = {"curve": curve(run)}
-    told = summary(Path(run))
-    if "confusion" in told and "classes" in told:
-        try:
-            found["confusion"] = confusion(told["confusion"], told["classes"])
-        except (TypeError, ValueError) as problem:  # a ShapeError is one of these
-            raise RunError(f"{Path(run) / 'summary.json'}: damaged ({problem}).") from None
+    found, told = {"curve": curve(run)}, summary(Path(run))
+    listed = told.get("evaluations")
+    # The run's own model is the first of them.
+    for row in (told, *(listed[:1] if isinstance(listed, list) else ())):
+        if isinstance(row, dict) and {"confusion", "classes"} <= set(row):
+            try:
+                found["confusion"] = confusion(row["confusion"], row["classes"])
+            except (TypeError, ValueError) as problem:  # a ShapeError is one of these
+                raise RunError(f"{Path(run) / 'summary.json'}: damaged ({problem}).") from None
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -123,7 +122,7 @@ def _log(path: Path) -> tuple[list[str], dict[int, dict[str, float]], int]:
         ) from None
     except OSError as problem:
         raise RunError(f"{path}: cannot be read ({problem.strerror}).") from None
-    header, *lines = list(csv.reader(text.splitlines())) or [[]]
+    header, *lines = [line.split(",") for line in text.splitlines()] or [[]]
     if header[:1] != ["step"] or "training_nats" not in header or len(header) < 3:
         raise RunError(
             f"{path}: damaged, its first line should name the columns, among them step and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from recurra.data import CharacterVocabulary, document_batches
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
 from recurra.pipeline.ngrams import read_ngrams
-from recurra.tasks.language_model import Evaluation
+from recurra.tasks.language_model import DataSettings, Evaluation, LanguageModelTask, prepare
 from recurra.tasks.language_model.evaluation import compare_encoded
 from recurra.training import evaluate
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
@@ -224,3 +225,19 @@ def test_damaged_ngrams_are_told(tiny_run: Any, tmp_path: Path) -> None:
     (path / "ngrams.safetensors").write_bytes(b"no")
     with pytest.raises(ArtifactError, match=r"ngrams\.safetensors: damaged"):
         evaluate(path, ["anna"])
+
+
+def test_what_it_was_trained_on_is_scored_all_over_the_text(tmp_path: Path) -> None:
+    """A beginning that is like nothing else, as a license, says little of the rest."""
+    draw = random.Random(0)
+    noise = "".join(draw.choice("cdefghijklmnopqrstuvwxyz") for _ in range(8000))
+    corpus = prepare([noise + "ab" * 40_000], DataSettings(split="tail"), tmp_path)
+    part, task = corpus.parts["training"], LanguageModelTask()
+    size = len(corpus.vocabulary)
+    config = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=size)
+    model = LanguageModel(config)
+    task.begin(model.eval(), corpus)  # it knows how often each symbol occurs, and no more
+    whole = task.nats(model, part, part.count)
+    assert task.nats(model, part, 16_384) == pytest.approx(whole, rel=0.2)
+    beginning = compare_encoded({"": model}, part.documents(16_384), 1)[0].loss
+    assert beginning > 2 * whole  # which is what must not be taken for it
