@@ -424,3 +424,15 @@ def test_every_benchmark_is_told_in_the_docs():
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if "def main(" in script.read_text():
             assert f"| `{script.name}` |" in docs, script.name
+
+
+def test_decoding_rivals_say_the_same(imported, monkeypatch, tmp_path):
+    speed = imported("decoding_speed")
+    for name, value in {"WIDTH": 8, "LENGTH": 12, "ROWS": 3}.items():
+        monkeypatch.setattr(speed, name, value)
+    ours, clothed, plain = speed.models()
+    made = speed.cases(ours, clothed, plain)  # ends where they differ
+    assert all(set(rivals) == {"recurra", "torch.nn"} for rivals in made.values())
+    for rivals in made.values():
+        for work in rivals.values():
+            assert work()
