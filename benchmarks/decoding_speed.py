@@ -144,7 +144,16 @@ def cases(ours: TextModel, clothed: TextModel, plain: Plain) -> dict[str, dict[s
 def first_character(folder: Path) -> dict[str, float]:
     """Seconds from the start of a process: to the first character, and of what it cannot avoid."""
     words = {
-        "first character": ["-m", "recurra", "generate", str(folder), "--length", "1", "--seed", "0"],
+        "first character": [
+            "-m",
+            "recurra",
+            "generate",
+            str(folder),
+            "--length",
+            "1",
+            "--seed",
+            "0",
+        ],
         "import torch": ["-c", "import torch; print(1, flush=True)"],
     }
     seconds = {}

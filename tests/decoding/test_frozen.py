@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from recurra.decoding import Frozen, Hypothesis, beam_search_batch, continuations, generate
+from recurra.decoding import (
+    Frozen,
+    Hypothesis,
+    beam_search_batch,
+    continuations,
+    generate,
+    generate_batch,
+    read,
+)
 from recurra.decoding import frozen as module
-from recurra.decoding import generate_batch, read
 from recurra.errors import BackendError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.states import leaves
@@ -52,9 +59,7 @@ def frozen(model: LanguageModel) -> Frozen:
 
 @pytest.mark.parametrize("few", [0, 3, 1000])
 @pytest.mark.parametrize("kind", KINDS)
-def test_prompts_are_read_by_either(
-    kind: str, few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompts_are_read_by_either(kind: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW", few)
     model = made(kind)
     state = model.start(len(PROMPTS), given(model, len(PROMPTS)))
@@ -163,9 +168,7 @@ def test_what_cannot_be_frozen_takes_its_own_steps(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("few", [0, 1000])
-def test_dropout_is_off_and_nothing_else_changes(
-    few: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dropout_is_off_and_nothing_else_changes(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FEW", few)
     model = made("lstm", dropout=0.5).train()
     wanted = read(model, PROMPTS).log_probs

@@ -52,9 +52,7 @@ def said(model: TextModel) -> list[Any]:
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_it_says_what_the_model_says(
-    name: str, cell: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_says_what_the_model_says(name: str, cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = recurrent(VOCABULARIES[name], cell=cell, tied=cell == "gru")
     assert isinstance(model.steps, Frozen)
     ours = said(model)
