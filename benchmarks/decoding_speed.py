@@ -2,8 +2,8 @@
 
 A language model as a trained run has one (embedding, 2 LSTM layers of 256, 100 symbols) beside the
 same weights in plain torch.nn (nn.Embedding, nn.LSTM, nn.Linear), each with one thread. Texts are
-drawn as `recurra generate` draws them, and by the loop that everybody writes with torch.multinomial;
-their greedy texts are compared first, and so are suggestions and beams. To complete and to search
+drawn as `recurra generate` draws them, and by the usual loop with torch.multinomial; their greedy
+texts are compared first, and so are suggestions and beams. To complete and to search
 the plain model has our own search around it, so what differs is the model and how it is asked.
 Beside these, from fresh processes, how long `recurra generate` takes to its first character.
 """
@@ -143,17 +143,9 @@ def cases(ours: TextModel, clothed: TextModel, plain: Plain) -> dict[str, dict[s
 
 def first_character(folder: Path) -> dict[str, float]:
     """Seconds from the start of a process: to the first character, and of what it cannot avoid."""
+    asked = ["generate", str(folder), "--length", "1", "--seed", "0"]
     words = {
-        "first character": [
-            "-m",
-            "recurra",
-            "generate",
-            str(folder),
-            "--length",
-            "1",
-            "--seed",
-            "0",
-        ],
+        "first character": ["-m", "recurra", *asked],
         "import torch": ["-c", "import torch; print(1, flush=True)"],
     }
     seconds = {}

@@ -134,7 +134,7 @@ class Frozen:
         """A state of the session as one of the model."""
         if not isinstance(state, Packed):
             return state
-        lines = state.rows.split([like[0].numel() for like in self._carried], 1)
+        lines = torch.split(state.rows, [like[0].numel() for like in self._carried], 1)
         parts = [
             line.reshape(len(line), *like.shape[1:])
             for line, like in zip(lines, self._carried, strict=True)

@@ -1,4 +1,4 @@
-"""How the symbols of a vocabulary spell a text that goes on: what each kind of them does its way."""
+"""How the symbols of a vocabulary spell a text that goes on: what each kind does its own way."""
 
 from __future__ import annotations
 
@@ -159,4 +159,4 @@ _KINDS: dict[Any, type[Spelling]] = {
 def spelling_of(vocabulary: Vocabulary) -> Spelling:
     """How its symbols spell; those of a vocabulary of no known kind spell as bytes do."""
     made = next((_KINDS[kind] for kind in _KINDS if isinstance(vocabulary, kind)), Spelling)
-    return made(vocabulary)  # type: ignore[arg-type]
+    return made(vocabulary)
