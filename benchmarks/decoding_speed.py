@@ -2,23 +2,31 @@
 
 A language model as a trained run has one (embedding, 2 LSTM layers of 256, 100 symbols) beside the
 same weights in plain torch.nn (nn.Embedding, nn.LSTM, nn.Linear), each with one thread. Texts are
-drawn as `recurra generate` draws them, and by the loop that everybody writes with torch.multinomial;
-their greedy texts are compared first, and so are suggestions and beams. To complete and to search
+drawn as `recurra generate` draws them, and by the usual loop with torch.multinomial; their greedy
+texts are compared first, and so are suggestions and beams. To complete and to search
 the plain model has our own search around it, so what differs is the model and how it is asked.
 Beside these, from fresh processes, how long `recurra generate` takes to its first character.
 """
 
 from __future__ import annotations
 
+import argparse
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
-from rivals import with_weights_of
+from findings import Findings
+from harness import Measurement, keep, machine_in_words, measure, measure_rounds, quartiles
+from rivals import LAYER_CODE, with_weights_of
 from torch import Tensor, nn
 
 import recurra
+from recurra import artifact
 from recurra.pipeline import PredictiveText, TextModel, Writer
 from recurra_runtime.vocabulary import END, START, UNKNOWN, CharacterVocabulary
 
@@ -27,7 +35,7 @@ SYMBOLS, WIDTH, LAYERS = 100, 256, 2
 LENGTH = 200  # symbols of a text that is drawn
 ROWS, BEAM = 64, 5
 TORCH = "torch.nn"
-GOALS = {"one text": 5.0, "64 texts": 2.0, "complete": 5.0, "beam 5": 3.0}
+GOALS = {"one text": 5.0, f"{ROWS} texts": 2.0, "complete": 5.0, f"beam {BEAM}": 3.0}
 TYPED = ("the qu", "what a pi", "no")
 SHARPNESS = 3.0  # of random weights, so that some symbols are likelier than others
 
@@ -118,16 +126,96 @@ def cases(ours: TextModel, clothed: TextModel, plain: Plain) -> dict[str, dict[s
 
     made = {
         "one text": {"recurra": lambda: drawn(1), TORCH: lambda: plain_texts(plain, 1)},
-        "64 texts": {"recurra": lambda: drawn(ROWS), TORCH: lambda: plain_texts(plain, ROWS)},
+        f"{ROWS} texts": {"recurra": lambda: drawn(ROWS), TORCH: lambda: plain_texts(plain, ROWS)},
         "complete": {"recurra": lambda: completed(ours), TORCH: lambda: completed(clothed)},
-        "beam 5": {"recurra": lambda: searched(ours), TORCH: lambda: searched(clothed)},
+        f"beam {BEAM}": {"recurra": lambda: searched(ours), TORCH: lambda: searched(clothed)},
     }
     symbols = ours.vocabulary
     greedy = ["".join(map(symbols.symbol, ids)) for ids in plain_texts(plain, 2, greedy=True)]
     if drawn(2, 0.0) != greedy or drawn(1, 0.0) != greedy[:1]:
         sys.exit("greedy texts differ")
-    for case in ("complete", "beam 5"):
+    for case in ("complete", f"beam {BEAM}"):
         first, second = (work() for work in made[case].values())
         if first != second:
             sys.exit(f"{case}: results differ, {first} and {second}")
     return made
+
+
+def first_character(folder: Path) -> dict[str, float]:
+    """Seconds from the start of a process: to the first character, and of what it cannot avoid."""
+    asked = ["generate", str(folder), "--length", "1", "--seed", "0"]
+    words = {
+        "first character": ["-m", "recurra", *asked],
+        "import torch": ["-c", "import torch; print(1, flush=True)"],
+    }
+    seconds = {}
+    for name, told in words.items():
+        start = perf_counter()
+        with subprocess.Popen([sys.executable, *told], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            if not process.stdout.read(1):
+                sys.exit(f"{' '.join(told)}: nothing came")
+            seconds[name] = perf_counter() - start
+            process.communicate()
+    return seconds
+
+
+def cold(ours: TextModel, runs: int) -> Measurement:
+    """How long a person waits for the first character of a model on disk."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "model"
+        artifact.save(folder, ours.model, {"text": ours.vocabulary}, "language-model")
+        return measure_rounds(lambda: first_character(folder), runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=15)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    print(machine_in_words())
+    found = Findings()
+    ours, clothed, plain = models()
+    written = {"one text": LENGTH, f"{ROWS} texts": ROWS * LENGTH}
+    rates = {}
+    for case, rivals in cases(ours, clothed, plain).items():
+        done = measure(rivals, given.runs)
+        if case in written:
+            rates[case] = {name: written[case] / done.median(name) for name in rivals}
+            told = ", ".join(f"{name} {rate:,.0f}" for name, rate in rates[case].items())
+            print(f"{case}, symbols a second: {told}")
+        found.add(case, done, {TORCH: GOALS[case]})
+    print(found.table())
+    waited = cold(ours, given.runs)
+    print(waited)
+    low, middle, high = quartiles(waited.seconds["first character"])
+    unavoidable = waited.median("import torch")
+    keep(
+        "decoding_speed",
+        {
+            "question": "symbols a second of a language model (embedding, 2 LSTM layers of "
+            f"{WIDTH}, {SYMBOLS} symbols), times as fast as the same in torch.nn, one thread each: "
+            f"one text, {ROWS} texts, predictive typing, beam {BEAM}; and seconds to the first "
+            "character of `recurra generate` in a fresh process",
+            **found.to_json(),
+            "figure": f"{found.figure}; first character after {middle:.2f} s, of which "
+            f"{unavoidable:.2f} s are `import torch`{waited.mark}",
+            "symbols_a_second": rates,
+            "first_character": {"seconds": [low, middle, high], "measurement": waited.to_json()},
+        },
+        [
+            *LAYER_CODE,
+            "src/recurra/models",
+            "src/recurra/decoding",
+            "src/recurra/pipeline",
+            "runtime/src/recurra_runtime",
+            "benchmarks/decoding_speed.py",
+        ],
+        seed=SEED,
+        by_instruction_set=True,
+        void=found.void or waited.void,
+    )
+
+
+if __name__ == "__main__":
+    main()

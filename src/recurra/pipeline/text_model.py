@@ -16,15 +16,10 @@ from recurra.errors import ArtifactError, DataError, SettingError, nearest
 from recurra.models import LanguageModel, NGram
 from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.ngrams import read_ngrams
+from recurra.pipeline.spelling import Spelling, spelling_of
 from recurra.pipeline.words import Pieces
 from recurra.states import Tree
-from recurra_runtime.vocabulary import (
-    RESERVED,
-    UNKNOWN,
-    Ids,
-    Vocabulary,
-    WordVocabulary,
-)
+from recurra_runtime.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
 __all__ = ["TextModel", "given_conditions", "open_text_model"]
 
@@ -62,14 +57,17 @@ class TextModel:
     @functools.cached_property
     def pieces(self) -> Pieces:
         """What each symbol can be in a word and a line."""
-        return Pieces(self.vocabulary)
+        return Pieces(self.vocabulary, self.spelling.rule)
+
+    @functools.cached_property
+    def spelling(self) -> Spelling:
+        """How the vocabulary's symbols spell a text that goes on."""
+        return spelling_of(self.vocabulary)
 
     @property
     def line_break(self) -> int | None:
         """The symbol that parts lines, where line ends are words; else a line is a document."""
-        if isinstance(self.vocabulary, WordVocabulary) and self.vocabulary.normalizer.mark == "\n":
-            return int(self.vocabulary.encode("\n")[0])
-        return None
+        return self.spelling.line_break
 
     def start(self, batch: int, given: Mapping[str, str] | None = None) -> Tree:
         """The state before the start symbol, of rows that all have the same conditions.
@@ -121,8 +119,7 @@ class TextModel:
         """
         ids: list[int] = self.encode_begun(text).tolist()
         if UNKNOWN in ids:
-            words = isinstance(self.vocabulary, WordVocabulary)
-            hint = "" if words else " or train with --set data.vocabulary=bytes"
+            hint = self.spelling.hint
             raise DataError(
                 f"{what}: the model has never seen {_shown(map(repr, self.unknown(text)))}. "
                 f"Leave them out{',' if hint else ''}{hint}."
@@ -131,18 +128,12 @@ class TextModel:
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
         """Ids of a text that goes on; ``touching`` if with a letter and no space before it."""
-        if isinstance(self.vocabulary, WordVocabulary):
-            return self.vocabulary.encode_begun(text, touching=touching)
-        return self.vocabulary.encode(text)
+        return self.spelling.encode_begun(text, touching=touching)
 
     def unknown(self, text: str) -> list[str]:
         """The characters or words of a text that the vocabulary does not know, each once."""
-        vocabulary = self.vocabulary
-        pieces: Iterable[str] = text
-        if isinstance(vocabulary, WordVocabulary):
-            pieces = vocabulary.split(text)
         # Bytes and byte pairs know everything, so their ids need not stand beside characters.
-        ids = vocabulary.encode(text).tolist()
+        pieces, ids = self.spelling.split(text), self.vocabulary.encode(text).tolist()
         return sorted({p for p, i in zip(pieces, ids, strict=False) if i == UNKNOWN})
 
     def writer(self, after: str) -> Callable[[int], str]:
@@ -151,21 +142,7 @@ class TextModel:
         Args:
             after: what the first id follows.
         """
-        write = self.vocabulary.writer()
-        if not isinstance(self.vocabulary, WordVocabulary):
-            return write
-        for index in self.encode_begun(after).tolist():
-            write(index)
-        spaced = not after or after[-1].isspace()
-
-        def written(index: int) -> str:
-            nonlocal spaced
-            text = write(index)
-            if spaced and text:
-                text, spaced = text.removeprefix(" "), False
-            return text
-
-        return written
+        return self.spelling.writer(after)
 
 
 def open_text_model(
