@@ -73,6 +73,7 @@ NGramName = Annotated[
     str | None,
     typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
 ]
+Mix = Annotated[bool, typer.Option("--mix", help="The mixture of the model and an n-gram.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -285,6 +286,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     import_: Import = None,
 ) -> None:
@@ -304,9 +306,9 @@ def generate(
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
         if length < (least := int(beam is not None)):  # a search looks for an end
             raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
-        from recurra.pipeline import Writer, given_conditions
+        from recurra.pipeline import Writer, given_conditions, open_text_model
 
-        writer = Writer(run, which=which, model=model)
+        writer = Writer(open_text_model(run, which=which, model=model, mix=mix))
         options: dict[str, Any] = {"limit": length, "given": given_conditions(given or ())}
         options |= {name: draws[name] for name in drawn}
         if beam is not None:
@@ -345,6 +347,7 @@ def score(
     json: Json = False,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     encoding: Encoding = None,
     import_: Import = None,
@@ -364,7 +367,7 @@ def score(
             read_cloze,
         )
 
-        opened = open_text_model(run, which=which, model=model)
+        opened = open_text_model(run, which=which, model=model, mix=mix)
         conditions = given_conditions(given or ())
         if choices is not None:
             questions = read_cloze(choices, encoding=encoding or "utf-8")
@@ -406,6 +409,7 @@ def complete(
     json: Json = False,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     import_: Import = None,
 ) -> None:
@@ -416,7 +420,7 @@ def complete(
             raise SettingError(f"complete: expected a --length of at least 1, got {length}")
         from recurra.pipeline import PredictiveText, given_conditions, open_text_model
 
-        opened = open_text_model(run, which=which, model=model)
+        opened = open_text_model(run, which=which, model=model, mix=mix)
         entry = PredictiveText(opened, given=given_conditions(given or ()))
         entry.type_known(prompt)
         found = {

@@ -7,6 +7,7 @@ from recurra.models.language import (
     LanguageModelSettings,
     LanguageModelState,
 )
+from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
+    "Mixture",
+    "MixtureState",
     "Model",
     "NGram",
     "Scored",

@@ -20,16 +20,23 @@ from recurra.files import write_file
 from recurra.models import KneserNey, NGram
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
-__all__ = ["fit_ngrams", "read_ngrams", "write_ngrams"]
+__all__ = ["ORDERS", "fit_ngrams", "ngram_name", "read_ngrams", "run_folder", "write_ngrams"]
 
-_ORDERS = {"bigram": 2, "5-gram": 5}
+ORDERS = (2, 5)
 _NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
 
 
-def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NGram]:
-    """Kneser-Ney bigram and 5-gram of documents."""
+def ngram_name(order: int) -> str:
+    """What an n-gram of a run is called: ``"bigram"``, ``"5-gram"``."""
+    return {1: "unigram", 2: "bigram"}.get(order, f"{order}-gram")
+
+
+def fit_ngrams(
+    documents: Sequence[Ids], vocabulary: Vocabulary, orders: Sequence[int] = ORDERS
+) -> dict[str, NGram]:
+    """Kneser-Ney n-grams of documents by name, bigram and 5-gram unless told."""
     return {
-        name: NGram.fit(
+        ngram_name(order): NGram.fit(
             documents,
             order=order,
             vocabulary_size=len(vocabulary),
@@ -37,8 +44,14 @@ def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NG
             end=END,
             smoothing=KneserNey(),
         )
-        for name, order in _ORDERS.items()
+        for order in orders
     }
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run, also from that of one of its checkpoints."""
+    folder = Path(path).absolute()
+    return folder.parent.parent if folder.parent.name == "checkpoints" else folder
 
 
 def write_ngrams(path: str | Path, models: Mapping[str, NGram]) -> None:
@@ -71,9 +84,7 @@ def read_ngrams(path: str | Path) -> dict[str, NGram]:
     Raises:
         ArtifactError: the file is damaged.
     """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
+    folder = run_folder(path)
     file, sums = folder / _NGRAMS, folder / _SUM
     if not file.exists() and not sums.exists():
         return {}

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from recurra.errors import DataError, RunError
-from recurra.models import LanguageModel, NGram
+from recurra.models import NGram
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
 from recurra.states import Tree, select_rows
@@ -185,7 +185,7 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
 
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
-    assert isinstance(model.model, LanguageModel)
+    assert not isinstance(model.model, NGram)
     place, mark = next(model.model.parameters()).device, model.line_break
     if mark is not None:
         _, state = model.model.steps(torch.full((1, len(documents)), START, device=place), state)

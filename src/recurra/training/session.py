@@ -357,8 +357,10 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
         return Trained(run.path, [], False, training.seconds)
     keeper.tell("scoring what is held out")
     best = artifact.load(run.path, which="best").model
+    joined = ready.task.joined(best, rivals, ready.prepared, keeper.tell)
+    ready.task.write_joined(run.path, joined)
     test = ready.prepared.parts["test"]
-    evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
+    evaluations = ready.task.evaluate({_name(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
     told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
     run.write_json("summary.json", told)
@@ -394,6 +396,7 @@ def evaluate(
     data = data_of(path) if data is None else data
     part = task.read(task.open(source, data), loaded.fronts, data, report)
     models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
+    models |= task.read_joined(Path(path), loaded.model)
     return task.evaluate(models, part)
 
 

@@ -117,7 +117,7 @@ def test_ngrams_are_scored_in_the_same_units(tiny_run: Any, texts: list[str]) ->
 
 def test_a_run_is_scored_with_its_ngrams(tiny_run: Any, texts: list[str], trained: Any) -> None:
     rows = {row.name: row for row in evaluate(tiny_run.path, texts)}
-    assert set(rows) == {"lstm", "bigram", "5-gram"}
+    assert set(rows) == {"lstm", "bigram", "5-gram", "mixture"}
     model, vocabulary = trained
     total, _ = one_by_one(model, [vocabulary.encode(text) for text in texts])
     assert rows["lstm"].nats == pytest.approx(total, rel=1e-5)  # float32
