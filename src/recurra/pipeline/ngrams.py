@@ -20,9 +20,8 @@ from recurra.files import write_file
 from recurra.models import KneserNey, NGram
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
-__all__ = ["ORDERS", "fit_ngrams", "ngram_name", "read_ngrams", "run_folder", "write_ngrams"]
+__all__ = ["fit_ngrams", "ngram_name", "read_ngrams", "run_folder", "write_ngrams"]
 
-ORDERS = (2, 5)
 _NGRAMS, _SUM = "ngrams.safetensors", "ngrams.json"
 
 
@@ -32,9 +31,9 @@ def ngram_name(order: int) -> str:
 
 
 def fit_ngrams(
-    documents: Sequence[Ids], vocabulary: Vocabulary, orders: Sequence[int] = ORDERS
+    documents: Sequence[Ids], vocabulary: Vocabulary, orders: Sequence[int] = (2, 5)
 ) -> dict[str, NGram]:
-    """Kneser-Ney n-grams of documents by name, bigram and 5-gram unless told."""
+    """Kneser-Ney n-grams of documents by name, the simplest first."""
     return {
         ngram_name(order): NGram.fit(
             documents,
@@ -44,7 +43,7 @@ def fit_ngrams(
             end=END,
             smoothing=KneserNey(),
         )
-        for order in orders
+        for order in sorted(orders)
     }
 
 

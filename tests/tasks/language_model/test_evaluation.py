@@ -19,7 +19,7 @@ from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
 from recurra.pipeline.ngrams import read_ngrams
 from recurra.tasks.language_model import Evaluation
 from recurra.tasks.language_model.evaluation import compare_encoded
-from recurra.training import evaluate
+from recurra.training import evaluate, load_recipe, train
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 TOLERANCE = 1e-9  # of totals of some thousand nats in float64, relative
@@ -224,3 +224,21 @@ def test_damaged_ngrams_are_told(tiny_run: Any, tmp_path: Path) -> None:
     (path / "ngrams.safetensors").write_bytes(b"no")
     with pytest.raises(ArtifactError, match=r"ngrams\.safetensors: damaged"):
         evaluate(path, ["anna"])
+
+
+def test_ngrams_of_the_orders_that_are_asked_for(tmp_path: Path, text: str) -> None:
+    changes = ["training.symbols=200", "model.hidden_size=4", "model.layers=1"]
+    recipe = load_recipe("language-model", [*changes, "data.ngram_orders=[3, 1]"])
+    done = train(recipe, [text], tmp_path / "run")
+    assert [row.name for row in done.evaluations] == ["lstm", "unigram", "3-gram", "mixture"]
+    assert [each.order for each in read_ngrams(done.path).values()] == [1, 3]
+    recipe = load_recipe("language-model", [*changes, "data.ngram_orders=[]"])
+    done = train(recipe, [text], tmp_path / "alone")
+    assert [row.name for row in done.evaluations] == ["lstm"]
+    assert read_ngrams(done.path) == {}
+
+
+@pytest.mark.parametrize("orders", ["[2, 2]", "[0]", "[65]", "5"])
+def test_orders_that_cannot_be(orders: str) -> None:
+    with pytest.raises(SettingError, match="ngram_orders"):
+        load_recipe("language-model", [f"data.ngram_orders={orders}"])

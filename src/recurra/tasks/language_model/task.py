@@ -224,11 +224,13 @@ class LanguageModelTask(Task):
     def rivals(
         self, prepared: Corpus, data: DataSettings, report: Callable[[str], None]
     ) -> dict[str, NGram]:
-        """Kneser-Ney bigram and 5-gram of the training text."""
+        """Kneser-Ney n-grams of the training text."""
+        if not data.ngram_orders:
+            return {}
         part, limit = prepared.parts["training"], data.ngram_symbols
         few = f" on the first {limit:,} symbols" if part.count > limit else ""
         report(f"counting n-grams{few}")
-        return fit_ngrams(part.documents(limit), prepared.vocabulary)
+        return fit_ngrams(part.documents(limit), prepared.vocabulary, data.ngram_orders)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, NGram]) -> None:
         """In files of their own."""
@@ -247,7 +249,9 @@ class LanguageModelTask(Task):
     ) -> dict[str, Mixture]:
         """The mixture with the n-gram with which it predicts the validation part best."""
         part = prepared.parts.get("validation")
-        if not rivals or part is None:
+        if not rivals:
+            return {}
+        if part is None:
             report("no mixture with an n-gram: its weight is chosen on a validation part")
             return {}
         assert isinstance(model, LanguageModel)
