@@ -98,13 +98,13 @@ def test_train_evaluate_generate_and_describe(
     told = json.loads((out / "summary.json").read_text())
     assert told["verdict"] in done.stdout.splitlines()
     summary = {row["name"]: row for row in told["evaluations"]}
-    assert set(summary) == {"lstm", "bigram", "5-gram"}
+    assert set(summary) == {"lstm", "bigram", "5-gram", "mixture"}
     for name, row in summary.items():
         assert re.search(rf"{name} +{row['nats_per_character']:.4f} ", done.stdout)
 
     done = recurra("evaluate", out, "--data", text_file)
     assert done.returncode == 0, done.stderr
-    assert {"lstm", "bigram", "5-gram"} <= set(done.stdout.split())
+    assert {"lstm", "bigram", "5-gram", "mixture"} <= set(done.stdout.split())
     assert done.stderr == ""
 
     done = recurra("generate", out, "--prompt", "anna ", "--length", "30", "--seed", "1")

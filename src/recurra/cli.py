@@ -36,7 +36,7 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-from recurra.options import Data, Encoding, Given, Import, Json, NGramName, Run, Which
+from recurra.options import Data, Encoding, Given, Import, Json, Mix, NGramName, Run, Which
 from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]
@@ -300,6 +300,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     import_: Import = None,
 ) -> None:
@@ -319,9 +320,9 @@ def generate(
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
         if length < (least := int(beam is not None)):  # a search looks for an end
             raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
-        from recurra.pipeline import Writer, given_conditions
+        from recurra.pipeline import Writer, given_conditions, open_text_model
 
-        writer = Writer(run, which=which, model=model)
+        writer = Writer(open_text_model(run, which=which, model=model, mix=mix))
         options: dict[str, Any] = {"limit": length, "given": given_conditions(given or ())}
         options |= {name: draws[name] for name in drawn}
         if beam is not None:

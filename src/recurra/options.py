@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Encoding", "Given", "Import", "Json", "NGramName", "Run", "Which"]
+__all__ = ["Data", "Encoding", "Given", "Import", "Json", "Mix", "NGramName", "Run", "Which"]
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
 Data = Annotated[
@@ -26,4 +26,5 @@ NGramName = Annotated[
     str | None,
     typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
 ]
+Mix = Annotated[bool, typer.Option("--mix", help="The mixture of the model and an n-gram.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

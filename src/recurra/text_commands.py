@@ -12,7 +12,7 @@ import typer
 
 from recurra.console import fail, friendly, import_cells, print_json, say
 from recurra.errors import SettingError
-from recurra.options import Encoding, Given, Import, Json, NGramName, Run, Which
+from recurra.options import Encoding, Given, Import, Json, Mix, NGramName, Run, Which
 
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer, Completion, LineScore, SymbolScores
@@ -43,6 +43,7 @@ def score(
     json: Json = False,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     encoding: Encoding = None,
     import_: Import = None,
@@ -69,7 +70,7 @@ def score(
             score_symbols,
         )
 
-        opened = open_text_model(run, which=which, model=model)
+        opened = open_text_model(run, which=which, model=model, mix=mix)
         how: Any = {"end": not no_end, "given": given_conditions(given or ())}
         if choices is not None:
             questions = read_cloze(choices, encoding=encoding or "utf-8")
@@ -97,6 +98,7 @@ def complete(
     json: Json = False,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     encoding: Encoding = None,
     import_: Import = None,
@@ -111,7 +113,7 @@ def complete(
         from recurra.errors import DataError
         from recurra.pipeline import complete_lines, given_conditions, open_text_model
 
-        opened = open_text_model(run, which=which, model=model)
+        opened = open_text_model(run, which=which, model=model, mix=mix)
         nul = opened.vocabulary.kind == "bytes"
         prompts = _lines(files, encoding or "utf-8", nul=nul) if files else [prompt or ""]
         conditions = given_conditions(given or ())

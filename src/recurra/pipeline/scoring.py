@@ -14,7 +14,7 @@ import torch
 
 from recurra.data import ComingLines
 from recurra.errors import DataError, RunError
-from recurra.models import LanguageModel, NGram
+from recurra.models import NGram
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
 from recurra.states import Tree, select_rows
@@ -306,7 +306,7 @@ def _group(
 
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
-    assert isinstance(model.model, LanguageModel)
+    assert not isinstance(model.model, NGram)
     place, mark = next(model.model.parameters()).device, model.line_break
     if mark is not None:
         _, state = steps.steps(torch.full((1, len(documents)), START, device=place), state)

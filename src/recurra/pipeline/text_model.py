@@ -13,15 +13,16 @@ from torch import Tensor, nn
 from recurra import artifact
 from recurra.decoding import Steps
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
-from recurra.models import LanguageModel, NGram
+from recurra.models import LanguageModel, Mixture, NGram
 from recurra.pipeline.freezing import Freezer
+from recurra.pipeline.mixing import MIXTURE, read_mixture
 from recurra.pipeline.ngrams import read_ngrams
 from recurra.pipeline.spelling import Spelling, spelling_of
 from recurra.pipeline.words import Pieces
 from recurra.states import Tree
 from recurra_runtime.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
-__all__ = ["TextModel", "given_conditions", "open_text_model"]
+__all__ = ["TextModel", "chosen_model", "given_conditions", "open_text_model"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,13 +30,13 @@ class TextModel:
     """A model of text and the vocabulary it reads.
 
     Args:
-        model: recurrent, or an n-gram.
+        model: recurrent, an n-gram, or a mixture of both.
         vocabulary: of its symbols.
         name: what a user calls it, such as ``"lstm"`` or ``"5-gram"``.
         labels: of each condition of the model, the vocabulary of its labels.
     """
 
-    model: LanguageModel | NGram
+    model: LanguageModel | NGram | Mixture
     vocabulary: Vocabulary
     name: str = "model"
     labels: Mapping[str, Vocabulary] = dataclasses.field(default_factory=dict)
@@ -83,7 +84,7 @@ class TextModel:
         ids = self._given(given or {})
         if ids is None:
             return self.model.start(batch)
-        assert isinstance(self.model, LanguageModel)
+        assert not isinstance(self.model, NGram)
         return self.model.start(batch, ids.expand(batch, -1))
 
     def _given(self, given: Mapping[str, str]) -> Tensor | None:
@@ -146,19 +147,22 @@ class TextModel:
 
 
 def open_text_model(
-    path: str | Path, *, which: str = "best", model: str | None = None
+    path: str | Path, *, which: str = "best", model: str | None = None, mix: bool = False
 ) -> TextModel:
-    """Load a language model, or an n-gram that is kept in the same run.
+    """Load a language model, an n-gram that is kept in the same run, or the mixture of both.
 
     Args:
         path: a run, or one of its checkpoints.
         which: of a run, ``"best"`` or ``"last"``.
-        model: name of an n-gram, such as ``"5-gram"``; the recurrent model if None.
+        model: name of an n-gram, such as ``"5-gram"``, or ``"mixture"``; the recurrent model if
+            None.
+        mix: the mixture, as ``model="mixture"``.
 
     Raises:
         ArtifactError: it cannot be loaded, or is no language model.
-        SettingError: no model of that name.
+        SettingError: no model of that name, no mixture, or both are asked for.
     """
+    model = chosen_model(model, mix)
     loaded = artifact.load(path, which=which)
     if not isinstance(loaded.model, LanguageModel):
         raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
@@ -166,6 +170,9 @@ def open_text_model(
     own = loaded.model.config.cell
     if model is None or model == own:
         return TextModel(loaded.model, vocabulary, own, loaded.fronts)
+    if model == MIXTURE:
+        mixture = read_mixture(path, loaded.model)
+        return TextModel(mixture, vocabulary, MIXTURE, loaded.fronts)
     ngrams = read_ngrams(path)
     if model not in ngrams:
         raise SettingError(f"model: {path} has no {model!r}; {nearest(model, [own, *ngrams])}")
@@ -175,6 +182,17 @@ def open_text_model(
             f"has {len(vocabulary)}. They belong to different runs."
         )
     return TextModel(ngrams[model], vocabulary, model)
+
+
+def chosen_model(model: str | None, mix: bool) -> str | None:
+    """The name of a model of a run, where the mixture can be asked for in two ways.
+
+    Raises:
+        SettingError: another model beside the mixture.
+    """
+    if mix and model not in (None, MIXTURE):
+        raise SettingError(f"model: expected {model!r} or the mixture (mix), got both")
+    return MIXTURE if mix else model
 
 
 def given_conditions(words: Iterable[str]) -> dict[str, str]:

@@ -337,6 +337,30 @@ class Task(abc.ABC):
         """Those that a run keeps; none if it has none."""
         return {}
 
+    def joined(
+        self,
+        model: models.Model,
+        rivals: Mapping[str, Any],
+        prepared: Any,
+        report: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """Models made of the trained one and its rivals, by name.
+
+        Args:
+            model: the best checkpoint.
+            rivals: as :meth:`rivals` gave them.
+            prepared: what it was trained on, and the part by which it was chosen.
+            report: is told what takes long, or why there are none.
+        """
+        return {}
+
+    def write_joined(self, folder: Path, joined: Mapping[str, Any]) -> None:  # noqa: B027
+        """Keep in a run what :meth:`joined` found, in files of their own."""
+
+    def read_joined(self, folder: Path, model: models.Model) -> dict[str, Any]:
+        """Those that a run keeps, made of a model of it; none if it has none."""
+        return {}
+
     def beaten(self, rows: Sequence[Any]) -> str:
         """Who of the rivals is better than the first row, in words; empty if nobody is."""
         better = [row for row in rows[1:] if self.metric.better(row.value, rows[0].value)]

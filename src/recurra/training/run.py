@@ -7,6 +7,7 @@
         log.csv                one line a report: step, predictions, seconds, losses
         ngrams.safetensors     of texts, bigram and 5-gram of the training text; other tasks keep
         ngrams.json            their rivals in other files
+        mixture.json           of texts, how the model is mixed with an n-gram
         data.json              where the data came from, and a fingerprint of them
         data/                  the data in numbers, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state

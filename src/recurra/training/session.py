@@ -377,8 +377,10 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
         return Trained(run.path, [], False, training.seconds)
     keeper.tell("scoring what is held out")
     best = artifact.load(run.path, which="best").model
+    joined = ready.task.joined(best, rivals, ready.prepared, keeper.tell)
+    ready.task.write_joined(run.path, joined)
     test = ready.prepared.parts["test"]
-    evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
+    evaluations = ready.task.evaluate({_name(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
     told = {
         "verdict": verdict,
@@ -432,6 +434,7 @@ def evaluate(
     loaded = artifact.load(path, which=which)
     part = task.read(opened, loaded.fronts, data, report)
     models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
+    models |= task.read_joined(Path(path), loaded.model)
     return task.evaluate(models, part)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -34,6 +34,7 @@ class DataSettings(TextSection):
         maximum_length: longest document in symbols; longer ones are truncated.
         truncate: on which side, ``"right"`` or ``"left"``.
         scored: how many symbols of the validation text, and of the test, are scored at most.
+        ngram_orders: of the n-grams that stand beside the model, 2 a bigram; none if empty.
         ngram_symbols: on how many symbols of the training text n-grams are counted at most.
     """
 
@@ -48,6 +49,9 @@ class DataSettings(TextSection):
     maximum_length: int | None = pydantic.Field(None, ge=1)
     truncate: Literal["left", "right"] = "right"
     scored: int = pydantic.Field(1_000_000, ge=1)
+    ngram_orders: list[Annotated[int, pydantic.Field(ge=1, le=64)]] = pydantic.Field(
+        default_factory=lambda: [2, 5]
+    )
     ngram_symbols: int = pydantic.Field(5_000_000, ge=1)
 
     @pydantic.model_validator(mode="after")
@@ -63,6 +67,8 @@ class DataSettings(TextSection):
             raise contradiction(self, "block", f"data.split is {self.split!r}, not in blocks")
         if self.maximum_length is None and self.truncate != default(self, "truncate"):
             raise contradiction(self, "truncate", "there is no maximum_length to truncate to")
+        if len(set(self.ngram_orders)) < len(self.ngram_orders):
+            raise contradiction(self, "ngram_orders", "one of them stands twice", "each once")
         if len(set(self.conditions)) < len(self.conditions):
             raise contradiction(self, "conditions", "one of them stands twice", "each once")
         for name in self.conditions:
