@@ -346,7 +346,7 @@ def _versions() -> dict[str, str]:
     """Of what a model was made with."""
     return {
         "recurra": version("recurra"),
-        "torch": str(torch.__version__),
+        "torch": version("torch"),
         "numpy": version("numpy"),
         "python": platform.python_version(),
     }
