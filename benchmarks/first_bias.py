@@ -39,7 +39,7 @@ MEASURED = [
     "src/recurra/cells/lstm.py",
     "src/recurra/data/streams.py",
     "src/recurra/encoders.py",
-    "src/recurra/heads.py",
+    "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/models",

@@ -24,7 +24,7 @@ _CODE = [
     "src/recurra/data",
     "src/recurra/encoders.py",
     "src/recurra/engine",
-    "src/recurra/heads.py",
+    "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/masks.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -25,13 +26,20 @@ def table() -> str:
     for file in sorted(RESULTS.glob("*.json")):
         result = json.loads(file.read_text())
         machine = result["machine"]
-        older = "" if code_hash(*result["measured"]) == result["code"] else " *(of older code)*"
+        older = " *(of older code)*" if is_older(result) else ""
         rows.append(
             f"| {result['question']} | {result['figure']}{older} | {machine['cpu']}, "
             f"{machine['capability']}, {machine['threads']} threads, torch {machine['torch']} | "
             f"`{result['command']}` |"
         )
     return "\n".join(rows)
+
+
+def is_older(result: dict[str, Any]) -> bool:
+    """Whether the code that was measured has changed since; what is no longer there has."""
+    places = result["measured"]
+    there = all((ROOT / place).exists() for place in places)
+    return not there or code_hash(*places) != result["code"]
 
 
 def with_table(text: str) -> str:
