@@ -62,7 +62,7 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
     assert "typer" in modules
     # Typer itself looks for pydantic where a command has options.
     assert not among(modules, "torch", "numpy", "safetensors", "recurra_runtime")
-    own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors"}
+    own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors", "recurra.families"}
     assert among(modules, "recurra") == own
 
 
