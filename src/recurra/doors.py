@@ -2,7 +2,7 @@
 
 ::
 
-    recurra.train("classification", texts, labels, out="runs/reviews", epochs=5)
+    recurra.train("classification", (texts, labels), out="runs/reviews", epochs=5)
     recurra.load("runs/reviews").predict(["Not bad at all."])
 """
 
@@ -50,11 +50,11 @@ def train(
         RunError: the folder cannot be written, or the loss is no longer finite.
 
     >>> import tempfile
-    >>> texts = ["good film", "bad film", "a good one", "a bad one"] * 50
+    >>> texts = [f"a {mood} film, number {n}" for n in range(100) for mood in ("good", "bad")]
     >>> labels = ["yes", "no"] * 100
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     done = recurra.train("classification", (texts, labels), out=f"{folder}/run",
-    ...                          hidden_size=16, epochs=5, report=lambda report: None)
+    ...                          hidden_size=16, epochs=15, report=lambda report: None)
     ...     [answer.label for answer in recurra.load(done.path).predict(["one good film"])]
     ['yes']
     """

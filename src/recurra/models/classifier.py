@@ -22,7 +22,9 @@ class ClassifierSettings(LayerSettings):
 
     Args:
         embedding_size: width of a symbol's vector; ``hidden_size`` if None.
-        embedding_spread: deviation of the normal numbers that these vectors start with.
+        embedding_spread: deviation of the normal numbers that these vectors start with. Of words
+            that are seen a few times the start is most of what is ever read: large ones are noise
+            by which texts are learned by heart.
         dropout_word: rate at which symbols have no vector at all, the same ones in all of a batch.
         pool: how the outputs of all steps become one vector, see :class:`recurra.LabelHead`.
     """
@@ -32,7 +34,7 @@ class ClassifierSettings(LayerSettings):
     hidden_size: int = pydantic.Field(64, ge=1, le=10**6)
     bidirectional: bool = True
     embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
-    embedding_spread: float = pydantic.Field(1.0, gt=0, allow_inf_nan=False)
+    embedding_spread: float = pydantic.Field(0.1, gt=0, allow_inf_nan=False)
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     pool: Pool = "max"
 

@@ -145,6 +145,8 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
             pairs((["a", "b"], ["x", nothing]))
     with pytest.raises(DataError, match="example 0: expected a text, got 7"):
         pairs(([7], ["x"]))
+    with pytest.raises(DataError, match="expected texts with classes, found none"):
+        pairs(([" "], ["x"]))
     with pytest.raises(DataError, match=r"a pair of lists .* got list"):
         pairs(["a", "b"])
     (tmp_path / "b").mkdir()

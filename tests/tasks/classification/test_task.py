@@ -32,7 +32,7 @@ from recurra.tasks.classification import (
     prepare_classes,
 )
 from recurra.tasks.classification.evaluation import confusion_lines, log_probabilities
-from recurra.tasks.classification.rivals import read_rivals
+from recurra.tasks.classification.rivals import fit_rivals, read_rivals
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import ClassNames
 
@@ -288,6 +288,19 @@ def test_rivals_are_read_back_as_they_were(reviews: Reviews, run: Path) -> None:
     part = prepare_classes(open_examples(reviews, data), data).parts["test"]
     rows = load_recipe("classification").of_task.evaluate(read, part)
     assert [row.to_json() for row in rows] == summary(run)["evaluations"][1:]
+
+
+def test_rivals_of_few_texts_know_all_classes(reviews: Reviews) -> None:
+    """Also where one class stands behind the other, and nothing is set apart to choose by."""
+    pairs = sorted(zip(*reviews, strict=True), key=lambda pair: pair[1])
+    data = ClassificationData(rival_texts=100, validation=False)
+    ordered = open_examples(tuple(map(list, zip(*pairs, strict=True))), data)
+    made = prepare_classes(ordered, data)
+    told: list[str] = []
+    rivals = fit_rivals(made, data, told.append)
+    assert told == ["fitting rivals on 90 texts"]
+    rows = load_recipe("classification").of_task.evaluate(rivals, made.parts["test"])
+    assert all(row.accuracy > 0.7 for row in rows[1:])
 
 
 @pytest.mark.parametrize("how", ["changed", "cut", "another"])

@@ -85,6 +85,8 @@ def open_examples(source: Any, data: ClassificationData) -> Examples:
             found.take(e._replace(part=_PARTS[name]) for e in _columns(part, data, f"{name}, "))
     else:
         found.take(_columns(source, data))
+    if not found:
+        raise DataError("data: expected texts with classes, found none.")
     return found
 
 

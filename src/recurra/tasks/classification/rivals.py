@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,10 +38,15 @@ def fit_rivals(
         report: is told what takes long.
     """
     training, held = prepared.parts["training"], prepared.parts.get("validation")
-    ids, labels = training.ids[: data.rival_texts], training.labels[: data.rival_texts]
-    few = f" on the first {len(ids):,} texts" if training.count > len(ids) else ""
-    report(f"fitting rivals{few}")
-    chosen = (ids[::10], labels[::10]) if held is None else (held.ids, held.labels)
+    every = slice(None, None, -(-training.count // data.rival_texts))  # classes may stand in order
+    ids, labels = training.ids[every], training.labels[every]
+    report("fitting rivals" + (f" on {len(ids):,} texts" if len(ids) < training.count else ""))
+    if held is not None:
+        chosen = held.ids, held.labels
+    else:
+        chosen = ids[::10], labels[::10]
+        ids = [one for n, one in enumerate(ids) if n % 10]
+        labels = np.delete(labels, np.s_[::10])
     sizes = {"symbols": len(prepared.vocabulary), "classes": len(prepared.classes)}
     return {
         "majority": Majority.fit(training.labels, sizes["classes"]),
