@@ -21,7 +21,7 @@ __all__ = ["Frozen"]
 _FEW = 128
 
 
-class Packed(NamedTuple):
+class _Packed(NamedTuple):
     """A state of a session; rows of it can be selected like those of any other.
 
     Args:
@@ -55,7 +55,7 @@ class Frozen:
         self._carried = parts[: len(parts) - contexts]
         self._session: Session | None = None
         self._fails = False
-        self._at: Packed | None = None  # where the session is
+        self._at: _Packed | None = None  # where the session is
         self._lock = threading.Lock()
 
     def start(self, batch: int) -> Tree:
@@ -99,15 +99,15 @@ class Frozen:
                 self._fails = True
         return self._session
 
-    def _read(self, session: Session, token: Tensor) -> tuple[Tensor, Packed]:
+    def _read(self, session: Session, token: Tensor) -> tuple[Tensor, _Packed]:
         ids = token.numpy().astype(session.program.dtype)
         assert self._at is not None
         context, self._at = self._at.context, None  # nowhere, if the step fails
         said = session.step(ids)
-        self._at = Packed(torch.from_numpy(session.carried), context)
+        self._at = _Packed(torch.from_numpy(session.carried), context)
         return torch.from_numpy(said), self._at
 
-    def _go_to(self, session: Session, state: Packed) -> None:
+    def _go_to(self, session: Session, state: _Packed) -> None:
         """Give the session this state; mostly it is there already."""
         before = self._at
         if state is before:
@@ -121,18 +121,18 @@ class Frozen:
         session.carried = state.rows.numpy()
         self._at = state
 
-    def _packed(self, state: Tree, rows: int) -> Packed:
+    def _packed(self, state: Tree, rows: int) -> _Packed:
         """A state of the model as one of the session."""
-        if isinstance(state, Packed):
+        if isinstance(state, _Packed):
             return state
         parts, count = leaves(state), len(self._carried)
         lines = [part.reshape(rows, -1) for part in parts[:count]]
         carried = torch.cat(lines, 1) if lines else torch.empty(rows, 0)
-        return Packed(carried, tuple(parts[count:]))
+        return _Packed(carried, tuple(parts[count:]))
 
     def _unpacked(self, state: Tree) -> Tree:
         """A state of the session as one of the model."""
-        if not isinstance(state, Packed):
+        if not isinstance(state, _Packed):
             return state
         lines = torch.split(state.rows, [like[0].numel() for like in self._carried], 1)
         parts = [
