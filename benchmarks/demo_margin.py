@@ -47,6 +47,9 @@ def main() -> None:
         [
             "src/recurra/recipes/demo.toml",
             "src/recurra/models",
+            "src/recurra/tasks/base.py",
+            "src/recurra/tasks/language_model",
+            "src/recurra/tasks/texts.py",
             "src/recurra/training",
             "src/recurra/data",
             "src/recurra/engine",

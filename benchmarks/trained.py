@@ -30,6 +30,9 @@ _CODE = [
     "src/recurra/masks.py",
     "src/recurra/models",
     "src/recurra/sequences.py",
+    "src/recurra/tasks/base.py",
+    "src/recurra/tasks/language_model",
+    "src/recurra/tasks/texts.py",
     "src/recurra/training",
 ]
 
