@@ -205,6 +205,9 @@ def test_it_is_scored_on_other_data(run: Path, code: Path, tmp_path: Path, brack
     done = call(code, "evaluate", run, "--data", tmp_path / "other.txt")
     assert done.exit_code == 0, (done.stderr, done.exception)
     assert f": {sum(map(len, lines)) + len(lines):,} predictions" in done.stdout
+    refused = call(code, "evaluate", run, "--data", tmp_path / "other.txt", "--encoding", "latin-1")
+    assert refused.exit_code == 2
+    assert "no setting 'encoding'" in refused.stderr
     (row,) = recurra.training.evaluate(run, lines)
     assert re.search(rf"lstm +{row.loss:.4f}", done.stdout)
 
