@@ -108,7 +108,7 @@ def groups(corpus: Corpus, part: Any, reading: str) -> Iterable[Iterable[Batch]]
     held = corpus.parts[part]
     if reading == "documents":
         return document_batches(held.documents())
-    return [Windows(held.ids, rows=max(1, min(32, held.symbols // 2048)), size=256)]
+    return [Windows(held.ids, rows=max(1, min(32, held.count // 2048)), size=256)]
 
 
 def fresh(corpus: Corpus, reading: str) -> Iterable[Iterable[Batch]]:
@@ -165,7 +165,11 @@ def trained(case: Case, first: str, seed: int, folder: Path) -> dict[str, Any]:
         nats, symbols = model.score(batches)
         return nats / symbols
 
-    training = Training(model, corpus.batches(recipe.data, recipe.training), recipe.training)
+    settings = recipe.training
+    batches = corpus.parts["training"].batches(
+        rows=settings.batch_size, window=settings.window, seed=settings.seed
+    )
+    training = Training(model, batches, settings)
     every = -(-training.steps // EVALUATIONS)
     losses, validation, began = [], [], time.perf_counter()
     for done in training:

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,15 @@ import recurra
 from recurra.cli import app
 from recurra.errors import DataError
 from recurra.sequences import PaddedSequence
-from recurra.tasks import ExamplesPart, base
+from recurra.tasks import (
+    DataSection,
+    Examples,
+    ExamplesPart,
+    ExamplesTask,
+    Metric,
+    Score,
+    base,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "your-own-task.md"
 QUICK = ["training.epochs=2", "training.learning_rate=0.02", "model.hidden_size=12"]
@@ -94,6 +103,86 @@ def test_each_example_has_its_target() -> None:
         ExamplesPart([[1], [2]], [1])
     with pytest.raises(DataError, match="got 0 examples"):
         ExamplesPart([], [])
+
+
+# ----------------------------------------------------------------------------------------- a task
+
+
+class Counting(ExamplesTask):
+    """Examples are numbers, read as so many steps; its metric is another number than the loss."""
+
+    metric = Metric("right", "share", less=False)
+    unit = "answers"
+
+    def fit(self, inputs: Any, targets: Any) -> dict[str, Any]:
+        return {"seen": (inputs, targets)}
+
+    def encode(self, example: int, fronts: Any) -> Any:
+        return [example] * (1 + example % 3)
+
+    def target(self, target: str, fronts: Any) -> int:
+        return int(target)
+
+    def build(self, settings: Any, fronts: Any) -> Any:
+        raise NotImplementedError
+
+    def score(self, model: Any, groups: Any) -> float:
+        return model.right
+
+
+PAIRS = [(at, str(at % 2)) for at in range(40)]
+
+
+def divided(pairs: list[tuple[int, str]], **data: Any) -> Examples:
+    return Counting().prepare(iter(pairs), DataSection(**data), Path(), print)
+
+
+def test_every_tenth_is_held_out() -> None:
+    found = divided(PAIRS)
+    values = {name: [int(row[0]) for row in part.inputs] for name, part in found.parts.items()}
+    assert values["test"] == [9, 19, 29, 39]
+    assert values["validation"] == [8, 18, 28, 38]
+    assert sorted(at for part in values.values() for at in part) == list(range(40))
+    assert [int(target) for target in found.parts["test"].targets] == [1, 1, 1, 1]
+    inputs, targets = found.fronts["seen"]  # of what is trained on alone
+    assert list(inputs) == values["training"]
+    assert set(targets) == {"0", "1"}
+    assert found.sizes(0) == "32 answers to train on, 4 answers to choose by, 4 answers held out"
+    assert found.sizes(3).endswith("; chooses by 3 of them")
+
+
+def test_without_a_validation_part_there_is_more_to_train_on() -> None:
+    found = divided(PAIRS, validation=False)
+    assert {name: part.count for name, part in found.parts.items()} == {"training": 36, "test": 4}
+    assert len(found.fronts["seen"][0]) == 36
+
+
+def test_fingerprints_tell_examples_apart() -> None:
+    first = divided(PAIRS).fingerprint
+    assert divided(PAIRS).fingerprint == first
+    others = ([*PAIRS, (40, "0")], PAIRS[::-1], [(0, "1"), *PAIRS[1:]], [(1, "0"), *PAIRS[1:]])
+    assert first not in {divided(pairs).fingerprint for pairs in others}
+
+
+def test_too_few_examples() -> None:
+    with pytest.raises(DataError, match="at least 10 examples, got 9"):
+        divided(PAIRS[:9])
+
+
+def test_scores_stand_side_by_side() -> None:
+    task, part = Counting(), divided(PAIRS).parts["test"]
+    models = {
+        name: SimpleNamespace(right=right, score=lambda groups: (2.0, len([*groups]) * 4))
+        for name, right in (("own", 0.75), ("rival", 1.0))
+    }
+    scores = task.evaluate(models, part)
+    assert scores == [Score("own", 0.75, 0.5, 4), Score("rival", 1.0, 0.5, 4)]
+    table = task.table(scores, "held out")
+    assert table.title == "held out: 4 answers"
+    assert list(table.header) == ["model", "share", "nats"]
+    assert table.rows == [["own", "0.7500", "0.5000"], ["rival", "1.0000", "0.5000"]]
+    assert task.beaten(scores) == "rival is better"
+    assert task.beaten(scores[::-1]) == ""
 
 
 # ---------------------------------------------------------------------------------------- the page
@@ -205,6 +294,9 @@ def test_it_is_scored_on_other_data(run: Path, code: Path, tmp_path: Path, brack
     done = call(code, "evaluate", run, "--data", tmp_path / "other.txt")
     assert done.exit_code == 0, (done.stderr, done.exception)
     assert f": {sum(map(len, lines)) + len(lines):,} predictions" in done.stdout
+    refused = call(code, "evaluate", run, "--data", tmp_path / "other.txt", "--encoding", "latin-1")
+    assert refused.exit_code == 2
+    assert "no setting 'encoding'" in refused.stderr
     (row,) = recurra.training.evaluate(run, lines)
     assert re.search(rf"lstm +{row.loss:.4f}", done.stdout)
 

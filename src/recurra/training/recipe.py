@@ -92,7 +92,7 @@ class TrainingSettings(Section):
 class Recipe(Section):
     """Every setting of a run; the sections ``data`` and ``model`` are those of its task."""
 
-    task: str
+    task: str = DEFAULT
     data: Any = None
     model: Any = None
     training: TrainingSettings = TrainingSettings()
@@ -101,6 +101,18 @@ class Recipe(Section):
     def of_task(self) -> Task:
         """The task."""
         return task_by_name(self.task)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: Any) -> Any:
+        """``Recipe()`` itself has the sections of its task too."""
+        if cls is not Recipe:
+            return given
+        task = task_by_name(given.get("task", DEFAULT))
+        kinds: dict[str, type[Section]] = {"data": task.Data, "model": task.Model}
+        return given | {
+            name: kind.model_validate(given.get(name, {})) for name, kind in kinds.items()
+        }
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Self:

@@ -15,7 +15,7 @@ import torch
 from recurra import artifact
 from recurra.data import Batches
 from recurra.diagnosis import charts
-from recurra.errors import ArtifactError, DataError, RunError, SettingError
+from recurra.errors import ArtifactError, DataError, RunError, SettingError, nearest
 from recurra.models import Model
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
@@ -444,6 +444,10 @@ def data_of(path: str | Path, **changes: Any) -> Any:
     Args:
         path: a run, or one of its checkpoints.
         changes: settings by name; None stands for no change.
+
+    Raises:
+        SettingError: a setting that the task has not.
+        ArtifactError: the run is damaged.
     """
     folder = Path(path).absolute()
     if folder.parent.name == "checkpoints":
@@ -452,10 +456,12 @@ def data_of(path: str | Path, **changes: Any) -> Any:
         data = run_recipe(RunFolder.open(folder)).data
     else:
         data = artifact.task_of(path).Data()
+    wanted = {name: value for name, value in changes.items() if value is not None}
     known = type(data).model_fields
-    return data.model_copy(
-        update={k: v for k, v in changes.items() if v is not None and k in known}
-    )
+    for name in wanted:
+        if name not in known:
+            raise SettingError(f"data: this task has no setting {name!r}; {nearest(name, known)}")
+    return data.model_copy(update=wanted)
 
 
 def _name(model: Model) -> str:
