@@ -42,7 +42,15 @@ from recurra.data.synthetic import (
     SyntheticSource,
     SyntheticTask,
 )
-from recurra.data.texts import Documents, Unit, cut_gutenberg, hub_documents, is_hub, open_documents
+from recurra.data.texts import (
+    Documents,
+    Unit,
+    cut_gutenberg,
+    hub_documents,
+    is_hub,
+    open_documents,
+    read_rows,
+)
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
 from recurra_runtime.vocabulary import (
     END,
@@ -111,6 +119,7 @@ __all__ = [
     "open_stream",
     "read_lines",
     "read_pieces",
+    "read_rows",
     "read_stream_header",
     "read_text",
     "standard_library",

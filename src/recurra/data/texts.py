@@ -14,7 +14,15 @@ from typing import Any, Literal, NamedTuple, get_args
 from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
-__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "open_documents"]
+__all__ = [
+    "Documents",
+    "Unit",
+    "cut_gutenberg",
+    "hub_documents",
+    "is_hub",
+    "open_documents",
+    "read_rows",
+]
 
 Unit = Literal["file", "paragraph", "line"]
 """What of a text is a document."""
@@ -22,6 +30,7 @@ Unit = Literal["file", "paragraph", "line"]
 _CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
 _ROWS = 64  # of a Parquet file, read at once
 
+_COLUMN = "text"
 _HUB = "hub:"
 _SEPARATORS = ";\t|,"
 
@@ -108,14 +117,14 @@ def open_documents(
     if unit not in get_args(Unit):
         raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
     names = None if fields is None else tuple(fields)
-    how = _How(column or "text", names, encoding, separator, nul)
+    how = _How(column or _COLUMN, names, encoding, separator, nul)
     if is_hub(path):
         if unit != "file" or gutenberg or separator is not None:
             raise SettingError(
                 f"{path}: each row is a document; leave unit, gutenberg and separator out."
             )
         name, _, split = str(path).removeprefix(_HUB).partition(":")
-        return hub_documents(name, column=how.column, fields=names, split=split or "train")
+        return hub_documents(name, column=column or _COLUMN, fields=names, split=split or "train")
     files = find_files(path, pattern=pattern)
     for file in files:
         _check_use(file, unit, gutenberg, named=column is not None or names is not None)
@@ -130,7 +139,7 @@ def open_documents(
                 continue
             origin = _origin(file)
             for place, row in rows(file, how):
-                yield _document(f"{file}: {place}", row, how.column, names, origin)
+                yield _document(f"{file}: {place}", row, column or _COLUMN, names, origin)
 
     return Documents(str(path), read)
 
@@ -141,11 +150,13 @@ _Names = tuple[str, ...] | None
 class _How(NamedTuple):
     """How the inside of a file is read."""
 
-    column: str
+    column: str | None
     names: _Names
     encoding: str
     separator: str | None
     nul: bool
+    header: bool = True
+    named: frozenset[str] = frozenset()  # one of them in the first row tells of a header
 
 
 def _check_use(file: Path, unit: Unit, gutenberg: bool, *, named: bool) -> None:
@@ -168,6 +179,29 @@ def _check_separator(file: Path, separator: str) -> None:
         )
     if _kind(file) is not _csv_rows:
         raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
+
+
+def read_rows(
+    path: str | Path, *, encoding: str = "utf-8", named: Iterable[str] = ()
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows of a table (``.csv``, ``.tsv``, ``.parquet``), or of JSON lines, one by one.
+
+    Args:
+        path: the file.
+        encoding: how characters are stored.
+        named: columns, one of which in the first row of a table in text tells that it has a
+            header; without one the columns are called "0", "1", ...
+
+    Yields:
+        where a row stands, and its cells by name.
+
+    Raises:
+        DataError: something is wrong in it, where it is reached.
+    """
+    file = Path(path)
+    how = _How(None, None, encoding, None, False, named=frozenset(named))
+    for place, row in (_kind(file) or _json_rows)(file, how):
+        yield f"{file}: {place}", row
 
 
 def is_hub(path: str | Path) -> bool:
@@ -341,9 +375,9 @@ def _document(
     return Document(text, place, {name: kept[name] for name in kept if name != column})
 
 
-def _check_columns(place: str, known: Iterable[str], column: str, names: _Names) -> None:
+def _check_columns(place: str, known: Iterable[str], column: str | None, names: _Names) -> None:
     for name in (column, *(names or ())):
-        if name not in known:
+        if name is not None and name not in known:
             told = " (data.column)" if name == column else ""
             raise DataError(f"{place}: no column {name!r}{told}; {nearest(name, known)}")
 
@@ -363,7 +397,8 @@ def _json_rows(file: Path, how: _How) -> _Rows:
                 yield f"line {number}", row
                 continue
             told = f"holds a {type(row).__name__}"
-        example = json.dumps({how.column: "..."})
+        wanted = (how.column,) if how.column else sorted(how.named)[:2]
+        example = json.dumps(dict.fromkeys(wanted, "..."))
         raise DataError(
             f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
         )
@@ -392,18 +427,25 @@ def _csv_rows(file: Path, how: _How) -> _Rows:
         if not row:
             continue
         if header is None:
-            header = row
+            header, first = _header(row, how)
             if len(set(header)) < len(header):
                 raise DataError(f"{file}: expected each column once, the first row is {header}.")
-            _check_parted(file, header, separator, how)
+            _check_parted(file, row, separator, how)
             _check_columns(f"{file}", header, how.column, how.names)
-        elif len(row) != len(header):
+            if first:
+                continue
+        if len(row) != len(header):
             raise DataError(
                 f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
                 f"{len(row)}. A cell with {separator!r} in it is put in quotes."
             )
-        else:
-            yield f"line {line}", dict(zip(header, row, strict=True))
+        yield f"line {line}", dict(zip(header, row, strict=True))
+
+
+def _header(row: list[str], how: _How) -> tuple[list[str], bool]:
+    """Names of the columns, and whether they are what the first row holds."""
+    there = not how.named.isdisjoint(row) if how.named else how.header
+    return (row, True) if there else ([str(number) for number in range(len(row))], False)
 
 
 def _check_parted(file: Path, header: list[str], separator: str, how: _How) -> None:
@@ -439,8 +481,8 @@ def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
-def _wanted(known: Iterable[str], column: str, names: _Names) -> list[str]:
-    return list(known if names is None else dict.fromkeys((column, *names)))
+def _wanted(known: Iterable[str], column: str | None, names: _Names) -> list[str]:
+    return list(known if names is None or column is None else dict.fromkeys((column, *names)))
 
 
 def _library(name: str, what: str) -> Any:
