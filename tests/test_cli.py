@@ -449,6 +449,9 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
         (["--prompt", "anna ☃"], "'☃'"),
         (["--prompt", "a\udcff"], "data.vocabulary=bytes"),
         (["--tempreature", "1"], "--temperature"),
+        (["--endless", "--length", "5"], "leave --length out"),
+        (["--endless", "--count", "2"], "leave --count out"),
+        (["--endless", "--beam", "2"], "leave --beam out"),
     ],
 )
 def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
@@ -675,7 +678,7 @@ def test_output_into_a_full_disk(command: str, tiny_run: Any) -> None:
 
 def test_text_appears_as_it_is_written(endless: Path) -> None:
     with subprocess.Popen(
-        [COMMAND, "generate", str(endless), "--length", "1000000000", "--prompt", "anna "],
+        [COMMAND, "generate", str(endless), "--endless", "--prompt", "anna "],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as child:

@@ -259,7 +259,11 @@ def generate(
         float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
-    length: Annotated[int, typer.Option(help="Largest number of symbols.")] = 500,
+    length: Annotated[
+        int | None,
+        typer.Option(help="Largest number of symbols; 500 if not given.", show_default=False),
+    ] = None,
+    endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,
     model: NGramName = None,
@@ -280,6 +284,10 @@ def generate(
             raise SettingError("generate: --length-penalty is of --beam, which is not given")
         if count < 1:
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+        others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
+        if endless and (against := [name for name, value in others.items() if value is not None]):
+            raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
+        length = 500 if length is None else length
         if length < (least := int(beam is not None)):  # a search looks for an end
             raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
         from recurra.pipeline import Writer, given_conditions
@@ -300,7 +308,9 @@ def generate(
             texts = writer.write_several(prompt, count, **options)
             print_texts([prompt + text for text in texts], [""] * count, several=True)
         else:
-            pieces = writer.write(prompt, **options)
+            if endless:
+                del options["limit"]
+            pieces = (writer.write_on if endless else writer.write)(prompt, **options)
             write(prompt)
             for piece in pieces:
                 write(piece)
