@@ -21,7 +21,7 @@ from recurra.console import (
     friendly,
     import_cells,
     keep_memory,
-    only,
+    one_or_more,
     open_streams,
     print_table,
     print_texts,
@@ -32,7 +32,22 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-from recurra.options import Data, Encoding, Given, Import, NGramName, Run, Which
+from recurra.options import (
+    BatchSize,
+    Data,
+    Device,
+    Encoding,
+    Epochs,
+    Given,
+    Hidden,
+    Import,
+    Layers,
+    NGramName,
+    Rate,
+    Run,
+    Seed,
+    Which,
+)
 from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]
@@ -90,7 +105,7 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file or folder: text, JSON lines, CSV, Parquet; or hub:owner/name.",
+            help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
             show_default=False,
         ),
     ] = None,
@@ -109,20 +124,26 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
     """Train a model of a task beside its rivals, or go on with a run."""
     with friendly():
-        given = only("train: --data", data)
         keep_memory()
         import_cells(import_)
-        from recurra.data import is_hub
-        from recurra.training import load_recipe, run_source
+        from recurra.training import load_recipe, place_of, run_source, short_changes
         from recurra.training import resume as go_on
         from recurra.training import train as begin
 
-        changes = list(set_ or [])
+        short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
+        changes = short_changes(short | {"seed": seed, "device": device}, set_ or ())
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
         for name, path in (("validation", validation), ("test", test)):
@@ -132,7 +153,6 @@ def train(
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
             chosen, source = run_source(resume, changes)
-            given = given or source
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
@@ -140,7 +160,9 @@ def train(
                 "book.txt --out runs/book; or --resume runs/book"
             )
         else:
-            chosen = load_recipe(recipe, changes)
+            chosen, source = load_recipe(recipe, changes), None
+        several = chosen.of_task.several
+        given = one_or_more("train: --data", data or [], several=several) or source
         if given is None:
             raise SettingError(
                 "train: --data is missing, a file or a folder of them"
@@ -154,8 +176,7 @@ def train(
                 if resume is not None:
                     done = go_on(folder, given, report, recipe=chosen)
                 else:
-                    place = str(given if is_hub(given) else given.absolute())
-                    done = begin(chosen, given, folder, report, place=place)
+                    done = begin(chosen, given, folder, report, place=place_of(given))
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
                 raise
@@ -222,22 +243,22 @@ def evaluate(
     """Score a run on other data, beside its rivals."""
     with friendly():
         import_cells(import_)
-        from recurra.data import is_hub
-
-        given = only("evaluate: --data", data)
-        assert given is not None
-        if pattern is not None and (is_hub(given) or given.is_file()):
-            raise SettingError(
-                f"evaluate: --pattern says which files of a folder to read, and {given} is no "
-                "folder; leave --pattern out"
-            )
         from recurra.artifact import load
+        from recurra.data import is_hub
         from recurra.training import data_of
         from recurra.training import evaluate as compare
 
-        data = data_of(run, pattern=pattern, encoding=encoding)
-        rows = compare(run, given, which=which, data=data, report=say)
-        print_table(load(run, which=which).task.table(rows, str(given)))
+        task = load(run, which=which).task
+        given = one_or_more("evaluate: --data", data, several=task.several)
+        for path in data if pattern is not None else ():
+            if is_hub(path) or path.is_file():
+                raise SettingError(
+                    f"evaluate: --pattern says which files of a folder to read, and {path} is no "
+                    "folder; leave --pattern out"
+                )
+        how = data_of(run, pattern=pattern, encoding=encoding)
+        rows = compare(run, given, which=which, data=how, report=say)
+        print_table(task.table(rows, ", ".join(map(str, data))))
 
 
 @app.command()

@@ -26,6 +26,7 @@ __all__ = [
     "friendly",
     "import_cells",
     "keep_memory",
+    "one_or_more",
     "only",
     "open_streams",
     "print_json",
@@ -153,6 +154,15 @@ def only(option: str, paths: list[Path] | None) -> Path | None:
             "one folder, and give that."
         )
     return paths[0] if paths else None
+
+
+def one_or_more(option: str, paths: list[Path], *, several: bool) -> Path | list[Path] | None:
+    """The path of an option, or all of them where a task takes several.
+
+    Raises:
+        SettingError: there are several, and the task takes one.
+    """
+    return paths if several and len(paths) > 1 else only(option, paths)
 
 
 def _drop_output() -> None:

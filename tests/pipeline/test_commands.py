@@ -320,7 +320,10 @@ def test_gaps_in_longer_texts(tiny_run: Any, tmp_path: Path) -> None:
     )
 
 
-def test_several_paths_are_told(tiny_run: Any, lines: Path) -> None:
+def test_several_paths_of_a_task_that_reads_one_are_told(
+    tiny_run: Any, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.tasks.language_model.LanguageModelTask.several", False)
     for command in (
         ("evaluate", tiny_run.path, "--data", lines, "--data", "b"),
         ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),

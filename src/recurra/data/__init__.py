@@ -48,6 +48,7 @@ from recurra.data.texts import (
     cut_gutenberg,
     hub_documents,
     is_hub,
+    joined,
     open_documents,
     read_rows,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "hash_part",
     "hub_documents",
     "is_hub",
+    "joined",
     "open_documents",
     "open_stream",
     "read_lines",

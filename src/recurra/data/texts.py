@@ -6,7 +6,7 @@ import csv
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
@@ -20,6 +20,7 @@ __all__ = [
     "cut_gutenberg",
     "hub_documents",
     "is_hub",
+    "joined",
     "open_documents",
     "read_rows",
 ]
@@ -60,13 +61,23 @@ class Documents:
         Raises:
             DataError: no document, or what is wrong where it is reached.
         """
-        self.blank, empty = 0, True
-        for document in self._read():
+        self.blank = 0
+        for document in self.every():
             if document.text:
-                empty = False
                 yield document
             else:
                 self.blank += 1
+
+    def every(self) -> Iterator[Document]:
+        """Read from the start, documents without a character too.
+
+        Raises:
+            DataError: as above.
+        """
+        empty = True
+        for document in self._read():
+            empty = empty and not document.text
+            yield document
         if empty:
             raise DataError(f"{self.source}: expected text, found none.")
 
@@ -179,6 +190,22 @@ def _check_separator(file: Path, separator: str) -> None:
         )
     if _kind(file) is not _csv_rows:
         raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
+
+
+def joined(sources: Sequence[Documents]) -> Documents:
+    """The documents of several sources, one source after the other.
+
+    Args:
+        sources: at least one; each of them must have a document.
+    """
+    if len(sources) == 1:
+        return sources[0]
+
+    def read() -> Iterator[Document]:
+        for source in sources:
+            yield from source.every()
+
+    return Documents(", ".join(source.source for source in sources), read)
 
 
 def read_rows(

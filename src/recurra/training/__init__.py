@@ -7,6 +7,7 @@ from recurra.training.recipe import (
     load_recipe,
     recipe_names,
     recipe_text,
+    short_changes,
 )
 from recurra.training.run import RunFolder
 from recurra.training.session import (
@@ -14,6 +15,7 @@ from recurra.training.session import (
     Trained,
     data_of,
     evaluate,
+    place_of,
     resume,
     run_source,
     train,
@@ -30,9 +32,11 @@ __all__ = [
     "data_of",
     "evaluate",
     "load_recipe",
+    "place_of",
     "recipe_names",
     "recipe_text",
     "resume",
     "run_source",
+    "short_changes",
     "train",
 ]

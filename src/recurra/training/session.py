@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from recurra import artifact
-from recurra.data import Batches
+from recurra.data import Batches, is_hub
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
 from recurra.training.interrupts import interruptible
@@ -27,6 +27,7 @@ __all__ = [
     "Trained",
     "data_of",
     "evaluate",
+    "place_of",
     "resume",
     "run_recipe",
     "run_source",
@@ -64,7 +65,7 @@ def train(
     out: str | Path,
     report: Callable[[Report], None] = lambda report: None,
     *,
-    place: str | None = None,
+    place: str | list[str] | None = None,
 ) -> Trained:
     """Train a model and its rivals on the same data, and score them on what is held out.
 
@@ -73,7 +74,7 @@ def train(
         source: what the task reads: a path, or objects; it may be read several times.
         out: folder of the run, absent or empty.
         report: is told how it goes.
-        place: where the data come from, which the run remembers.
+        place: where the data come from, which the run remembers; a list where there are several.
 
     Raises:
         DataError: too little data, or something wrong in it.
@@ -215,8 +216,21 @@ def _check_end(
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 
 
-def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, Path | None]:
+def place_of(source: Any) -> str | list[str] | None:
+    """Where data come from, as a run remembers it: from this folder or another; None of objects."""
+    if isinstance(source, str | Path):
+        return str(source if is_hub(source) else Path(source).absolute())
+    if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
+        return [str(place_of(part)) for part in source]
+    return None
+
+
+def run_source(
+    path: str | Path, changes: Iterable[str] = ()
+) -> tuple[Recipe, Path | list[Path] | None]:
     """The recipe of a run, with changes like ``training.epochs=20``, and where its data came from.
+
+    Of several sources that is a list.
 
     Raises:
         RunError: this is no run.
@@ -228,15 +242,19 @@ def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, P
     recipe = run_recipe(run)
     if changes:
         recipe = changed(recipe, changes, f"{run.path / 'recipe.json'}")
+    if isinstance(source, list):
+        return recipe, list(map(Path, source))
     return recipe, None if source is None else Path(source)
 
 
-def _source(run: RunFolder) -> dict[str, str | None]:
+def _source(run: RunFolder) -> dict[str, Any]:
     """Where the data of a run came from, and their fingerprint."""
-    told = run.read_json("data.json")
-    if not isinstance(told, dict) or not isinstance(told.get("source"), str | None):
+    told: Any = run.read_json("data.json")
+    source = told.get("source") if isinstance(told, dict) else 0
+    several = isinstance(source, list) and all(isinstance(part, str) for part in source)
+    if not several and not isinstance(source, str | None):
         raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name its data.")
-    return told
+    return dict(told)
 
 
 def run_recipe(run: RunFolder) -> Recipe:
