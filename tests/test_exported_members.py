@@ -81,7 +81,19 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 # What a room keeps to itself, though its own files share it.
 INTERNAL = {
     "cells": {"candidate", "check_norm", "gate", "named_activation", "normalize"},
-    "data": {"is_marked", "is_sprinkled", "told_by"},
+    "data": {
+        "How",
+        "check_columns",
+        "chosen",
+        "imported",
+        "inside",
+        "is_marked",
+        "is_packed",
+        "is_parted",
+        "is_sprinkled",
+        "rows_of",
+        "told_by",
+    },
     "description": {"evaluate"},
     "layers": {
         "Ends",

@@ -9,6 +9,7 @@ from recurra.data.readers import (
     read_text,
     whole,
 )
+from recurra.data.rows import read_rows
 from recurra.data.splits import PartName, SplitKind, divide, hash_part
 from recurra.data.spool import Spool
 from recurra.data.standard_library import standard_library
@@ -50,7 +51,6 @@ from recurra.data.texts import (
     is_hub,
     joined,
     open_documents,
-    read_rows,
 )
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
 from recurra_runtime.vocabulary import (
