@@ -23,6 +23,7 @@ from recurra.console import (
     keep_memory,
     one_or_more,
     open_streams,
+    print_json,
     print_table,
     print_texts,
     progress,
@@ -41,6 +42,7 @@ from recurra.options import (
     Given,
     Hidden,
     Import,
+    Json,
     Layers,
     NGramName,
     Rate,
@@ -343,16 +345,40 @@ app.command()(complete)
 
 
 @app.command()
-def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
-    """Show a model's layers, shapes, and parameters with their arithmetic."""
+def describe(run: Run, which: Which = "best", json: Json = False, import_: Import = None) -> None:
+    """Show a model's layers and parameters, what it was trained on and how, and its scores."""
     with friendly():
         import_cells(import_)
-        from recurra import artifact
-        from recurra.description import describe as explain
+        from recurra.training import about
 
-        loaded = artifact.load(run, which=which)
-        print(f"{loaded.kind} in {loaded.path}")
-        print(explain(loaded.model))
+        told = about(run, which=which)
+        print_json(told.to_json()) if json else print(told)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where they are; folders below it too.")] = Path(),
+    json: Json = False,
+    import_: Import = None,
+) -> None:
+    """List the runs of a folder: how far they are, and their scores beside the best rival's."""
+    with friendly():
+        import_cells(import_)
+        from recurra.columns import aligned
+        from recurra.training import list_runs
+
+        found = list_runs(folder)
+        for each in found:
+            if json:
+                print_json(each.to_json())
+        header = ("run", "task", "cell", "steps", "validation", "held out", "best rival", "date")
+        if found and not json:
+            print(aligned([header, *(each.cells() for each in found)], right=(3, 4, 5)))
+        for each in found:
+            if each.error:
+                say(f"{each.path}: cannot be read: {each.error}")
+        if not found:
+            say(f"{folder}: no run here or below.")
 
 
 def main() -> None:

@@ -20,17 +20,23 @@ from recurra.training.session import (
     run_source,
     train,
 )
+from recurra.training.shelf import About, RunRow, Scored, about, list_runs
 
 __all__ = [
+    "About",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
+    "RunRow",
+    "Scored",
     "Trained",
     "Training",
     "TrainingSettings",
+    "about",
     "data_of",
     "evaluate",
+    "list_runs",
     "load_recipe",
     "place_of",
     "recipe_names",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 import torch
@@ -89,11 +91,12 @@ def train(
     try:
         run.claim()
         # Killed while the data are read, it can go on as any other run.
-        run.write_json("data.json", {"source": place, "blake2b": None})
+        kept: dict[str, Any] = {"source": place, "blake2b": None, "versions": _versions()}
+        run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
-        run.write_json("data.json", {"source": place, "blake2b": ready.prepared.fingerprint})
+        run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
@@ -269,6 +272,11 @@ def run_recipe(run: RunFolder) -> Recipe:
         raise ArtifactError(f"{problem}.") from None
 
 
+def _versions() -> dict[str, str]:
+    """Of what trains."""
+    return {"recurra": version("recurra"), "torch": torch.__version__, "python": python_version()}
+
+
 def _silent(report: Report) -> None:
     """What processes beside the main one say."""
 
@@ -378,7 +386,11 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     test = ready.prepared.parts["test"]
     evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
     verdict = keeper.verdict(best, evaluations)
-    told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
+    told = {
+        "verdict": verdict,
+        "scores": [{"name": r.name, "loss": r.loss, "value": r.value} for r in evaluations],
+        "evaluations": [row.to_json() for row in evaluations],
+    }
     run.write_json("summary.json", told)
     return Trained(run.path, evaluations, False, training.seconds, verdict)
 
