@@ -23,7 +23,7 @@ from recurra.console import (
     friendly,
     import_cells,
     keep_memory,
-    only,
+    one_or_more,
     open_streams,
     print_json,
     print_table,
@@ -36,7 +36,24 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-from recurra.options import Data, Encoding, Given, Import, Json, Mix, NGramName, Run, Which
+from recurra.options import (
+    BatchSize,
+    Data,
+    Device,
+    Encoding,
+    Epochs,
+    Given,
+    Hidden,
+    Import,
+    Json,
+    Layers,
+    Mix,
+    NGramName,
+    Rate,
+    Run,
+    Seed,
+    Which,
+)
 from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]
@@ -94,7 +111,7 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file or folder: text, JSON lines, CSV, Parquet; or hub:owner/name.",
+            help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
             show_default=False,
         ),
     ] = None,
@@ -113,20 +130,26 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
     """Train a model of a task beside its rivals, or go on with a run."""
     with friendly():
-        given = only("train: --data", data)
         keep_memory()
         import_cells(import_)
-        from recurra.data import is_hub
-        from recurra.training import load_recipe, run_source
+        from recurra.training import load_recipe, place_of, run_source, short_changes
         from recurra.training import resume as go_on
         from recurra.training import train as begin
 
-        changes = list(set_ or [])
+        short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
+        changes = short_changes(short | {"seed": seed, "device": device}, set_ or ())
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
         for name, path in (("validation", validation), ("test", test)):
@@ -136,7 +159,6 @@ def train(
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
             chosen, source = run_source(resume, changes)
-            given = given or source
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
@@ -144,7 +166,9 @@ def train(
                 "book.txt --out runs/book; or --resume runs/book"
             )
         else:
-            chosen = load_recipe(recipe, changes)
+            chosen, source = load_recipe(recipe, changes), None
+        several = chosen.of_task.several
+        given = one_or_more("train: --data", data or [], several=several) or source
         if given is None:
             raise SettingError(
                 "train: --data is missing, a file or a folder of them"
@@ -158,8 +182,7 @@ def train(
                 if resume is not None:
                     done = go_on(folder, given, report, recipe=chosen)
                 else:
-                    place = str(given if is_hub(given) else given.absolute())
-                    done = begin(chosen, given, folder, report, place=place)
+                    done = begin(chosen, given, folder, report, place=place_of(given))
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
                 raise
@@ -228,22 +251,22 @@ def evaluate(
     """Score a run on other data, beside its rivals."""
     with friendly():
         import_cells(import_)
-        from recurra.data import is_hub
-
-        given = only("evaluate: --data", data)
-        assert given is not None
-        if pattern is not None and (is_hub(given) or given.is_file()):
-            raise SettingError(
-                f"evaluate: --pattern says which files of a folder to read, and {given} is no "
-                "folder; leave --pattern out"
-            )
         from recurra.artifact import task_of
+        from recurra.data import is_hub
         from recurra.training import data_of
         from recurra.training import evaluate as compare
 
-        data = data_of(run, pattern=pattern, encoding=encoding)
-        rows = compare(run, given, which=which, data=data, report=say)
-        print_table(task_of(run, which=which).table(rows, str(given)))
+        task = task_of(run, which=which)
+        given = one_or_more("evaluate: --data", data, several=task.several)
+        for path in data if pattern is not None else ():
+            if is_hub(path) or path.is_file():
+                raise SettingError(
+                    f"evaluate: --pattern says which files of a folder to read, and {path} is no "
+                    "folder; leave --pattern out"
+                )
+        how = data_of(run, pattern=pattern, encoding=encoding)
+        rows = compare(run, given, which=which, data=how, report=say)
+        print_table(task.table(rows, ", ".join(map(str, data))))
 
 
 @app.command()
@@ -296,7 +319,11 @@ def generate(
         float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
-    length: Annotated[int, typer.Option(help="Largest number of symbols.")] = 500,
+    length: Annotated[
+        int | None,
+        typer.Option(help="Largest number of symbols; 500 if not given.", show_default=False),
+    ] = None,
+    endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,
     model: NGramName = None,
@@ -318,6 +345,10 @@ def generate(
             raise SettingError("generate: --length-penalty is of --beam, which is not given")
         if count < 1:
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+        others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
+        if endless and (against := [name for name, value in others.items() if value is not None]):
+            raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
+        length = 500 if length is None else length
         if length < (least := int(beam is not None)):  # a search looks for an end
             raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
         from recurra.pipeline import Writer, given_conditions, open_text_model
@@ -338,7 +369,9 @@ def generate(
             texts = writer.write_several(prompt, count, **options)
             print_texts([prompt + text for text in texts], [""] * count, several=True)
         else:
-            pieces = writer.write(prompt, **options)
+            if endless:
+                del options["limit"]
+            pieces = (writer.write_on if endless else writer.write)(prompt, **options)
             write(prompt)
             for piece in pieces:
                 write(piece)
@@ -350,16 +383,40 @@ app.command()(complete)
 
 
 @app.command()
-def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
-    """Show a model's layers, shapes, and parameters with their arithmetic."""
+def describe(run: Run, which: Which = "best", json: Json = False, import_: Import = None) -> None:
+    """Show a model's layers and parameters, what it was trained on and how, and its scores."""
     with friendly():
         import_cells(import_)
-        from recurra import artifact
-        from recurra.description import describe as explain
+        from recurra.training import about
 
-        loaded = artifact.load(run, which=which)
-        print(f"{loaded.kind} in {loaded.path}")
-        print(explain(loaded.model))
+        told = about(run, which=which)
+        print_json(told.to_json()) if json else print(told)
+
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where they are; folders below it too.")] = Path(),
+    json: Json = False,
+    import_: Import = None,
+) -> None:
+    """List the runs of a folder: how far they are, and their scores beside the best rival's."""
+    with friendly():
+        import_cells(import_)
+        from recurra.columns import aligned
+        from recurra.training import list_runs
+
+        found = list_runs(folder)
+        for each in found:
+            if json:
+                print_json(each.to_json())
+        header = ("run", "task", "cell", "steps", "validation", "held out", "best rival", "date")
+        if found and not json:
+            print(aligned([header, *(each.cells() for each in found)], right=(3, 4, 5)))
+        for each in found:
+            if each.error:
+                say(f"{each.path}: cannot be read: {each.error}")
+        if not found:
+            say(f"{folder}: no run here or below.")
 
 
 @app.command()

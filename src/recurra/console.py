@@ -33,6 +33,7 @@ __all__ = [
     "friendly",
     "import_cells",
     "keep_memory",
+    "one_or_more",
     "only",
     "open_streams",
     "print_answers",
@@ -229,6 +230,15 @@ def arriving(file: str | None, encoding: str | None) -> Iterator[list[str]]:
     if sys.stdin.isatty():
         say("Each line is answered; Ctrl-D ends.")
     return read_blocks(cast(io.BufferedIOBase, sys.stdin.buffer), encoding=encoding or "utf-8")
+
+
+def one_or_more(option: str, paths: list[Path], *, several: bool) -> Path | list[Path] | None:
+    """The path of an option, or all of them where a task takes several.
+
+    Raises:
+        SettingError: there are several, and the task takes one.
+    """
+    return paths if several and len(paths) > 1 else only(option, paths)
 
 
 def _drop_output() -> None:

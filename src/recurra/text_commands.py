@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from recurra.errors import SettingError
 from recurra.options import Encoding, Given, Import, Json, Mix, NGramName, Run, Which
 
 if TYPE_CHECKING:
-    from recurra.pipeline import ClozeAnswer, Completion, LineScore, SymbolScores
+    from recurra.pipeline import ClozeAnswer, Completion, LineScore, PairScore, SymbolScores
 
 __all__ = ["complete", "score"]
 
@@ -37,6 +37,10 @@ def score(
         Path | None,
         typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="Which of two is likelier: CSV, TSV, JSON lines.", show_default=False),
+    ] = None,
     rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
     tokens: Annotated[bool, typer.Option("--tokens", help="Of each symbol, as a table.")] = False,
     no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
@@ -48,14 +52,14 @@ def score(
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """Log-probability of each line; or which of some words fits a gap."""
+    """Log-probability of each line; which of some words fits a gap, which of two is likelier."""
     with friendly():
         import_cells(import_)
         paths = [*(files or ()), *(file or ())]
-        if sum(source is not None for source in (paths or None, text, choices)) != 1:
-            raise SettingError("score: expected one of --file, --text and --choices")
+        if sum(source is not None for source in (paths or None, text, choices, pairs)) != 1:
+            raise SettingError("score: expected one of --file, --text, --choices and --pairs")
         for option, asked in (("--rank", rank), ("--tokens", tokens)):
-            if asked and choices is not None:
+            if asked and not paths and text is None:
                 raise SettingError(f"score: {option} is of --file and --text")
         if rank and tokens:
             raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
@@ -66,7 +70,9 @@ def score(
             open_text_model,
             rank_lines,
             read_cloze,
+            read_pairs,
             score_lines,
+            score_pairs,
             score_symbols,
         )
 
@@ -75,6 +81,10 @@ def score(
         if choices is not None:
             questions = read_cloze(choices, encoding=encoding or "utf-8")
             _print_answers(answer_cloze(opened, questions, **how), json=json)
+            return
+        if pairs is not None:
+            scored = score_pairs(opened, read_pairs(pairs, encoding=encoding or "utf-8"), **how)
+            _print_pairs(scored, json=json)
             return
         # Bytes know a NUL byte like any other.
         nul = opened.vocabulary.kind == "bytes"
@@ -217,6 +227,30 @@ def _print_completion(each: Completion, *, heading: bool) -> None:
         print(kind if rows else f"{kind}: none")
         for row in rows:
             print(f"{row.probability:12.4g}  {row.text}{'' if row.finished else ' ...'}")
+
+
+def _print_pairs(scores: Iterable[PairScore], *, json: bool) -> None:
+    from recurra.columns import aligned
+    from recurra.pipeline import pair_accuracy
+
+    def shown() -> Iterator[PairScore]:
+        for each in scores:
+            if json:
+                print_json(each.to_json())
+            yield each
+
+    every, *groups = pair_accuracy(shown())
+    told = f"accuracy: {every.accuracy:.4f} ({every.right:,} of {every.count:,})"
+    say(told) if json else print(told)
+    if groups and not json:
+        rows = [("phenomenon", "accuracy", "right", "pairs", "ties")]
+        for each in groups:
+            right, count, tied = (f"{n:,}" for n in (each.right, each.count, each.tied))
+            rows.append((each.phenomenon, f"{each.accuracy:.4f}", right, count, tied))
+        print(aligned(rows, right=(1, 2, 3, 4)))
+    if every.tied:
+        say(f"ties, counted as wrong: {every.tied:,}")
+    _say_unknown(every.unknown)
 
 
 def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:

@@ -92,6 +92,32 @@ def test_unknown_symbols_are_told(tiny_run: Any) -> None:
     assert result.stderr == "unknown symbols, counted as <unk>: 2\n"
 
 
+def test_minimal_pairs(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("my owl finds anna.\tym wol finds anna.\ntac.\tcat.\na \u2603.\ta \u2602.\n")
+    got = call("score", tiny_run.path, "--pairs", path)
+    assert got.stdout == "accuracy: 0.3333 (1 of 3)\n"
+    assert got.stderr == ("ties, counted as wrong: 1\nunknown symbols, counted as <unk>: 2\n")
+    told = call("score", tiny_run.path, "--pairs", path, "--json")
+    rows = [json.loads(row) for row in told.stdout.splitlines()]
+    assert [(row["correct"], row["tied"]) for row in rows] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    assert told.stderr.startswith("accuracy: 0.3333 (1 of 3)\n")
+    path = tmp_path / "pairs.csv"
+    rows = ["UID,bad,good", "cats,tac.,cat.", "owls,my owl finds anna.,nna finds owl my."]
+    path.write_text("\n".join([*rows, "cats,eht cat.,the cat."]))
+    first, *table = call("score", tiny_run.path, "--pairs", path).stdout.splitlines()
+    assert first == "accuracy: 0.6667 (2 of 3)"
+    assert [row.split() for row in table] == [
+        ["phenomenon", "accuracy", "right", "pairs", "ties"],
+        ["cats", "1.0000", "2", "2", "0"],
+        ["owls", "0.0000", "0", "1", "0"],
+    ]
+
+
 @pytest.mark.parametrize("model", [None, "5-gram"])
 def test_what_each_symbol_costs(model: str | None, tiny_run: Any, lines: Path) -> None:
     options = ["--tokens"] if model is None else ["--tokens", "--model", model]
@@ -246,10 +272,12 @@ def test_gaps(tiny_run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "expected one of --file, --text and --choices"),
+        ([], "expected one of --file, --text, --choices and --pairs"),
         (["--text", "a", "--choices", "b"], "expected one of"),
         (["--choices", "b", "--rank"], "--rank is of --file and --text"),
         (["--choices", "b", "--tokens"], "--tokens is of --file and --text"),
+        (["--pairs", "b", "--tokens"], "--tokens is of --file and --text"),
+        (["--pairs", "none.csv"], "none.csv: cannot be read"),
         (["--text", "b", "--tokens", "--rank"], "--tokens of their symbols"),
         (["--text", " "], "--text: expected a line with text, found none"),
         (["--file", "none.txt"], "none.txt: cannot be read"),
@@ -292,7 +320,10 @@ def test_gaps_in_longer_texts(tiny_run: Any, tmp_path: Path) -> None:
     )
 
 
-def test_several_paths_are_told(tiny_run: Any, lines: Path) -> None:
+def test_several_paths_of_a_task_that_reads_one_are_told(
+    tiny_run: Any, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.tasks.language_model.LanguageModelTask.several", False)
     for command in (
         ("evaluate", tiny_run.path, "--data", lines, "--data", "b"),
         ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),

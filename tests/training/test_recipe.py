@@ -24,6 +24,7 @@ from recurra.training import (
     load_recipe,
     recipe_names,
     setting_names,
+    short_changes,
 )
 from recurra.training.recipe import without_effect
 
@@ -511,3 +512,21 @@ def test_a_long_value_is_shown_in_part() -> None:
     assert len(str(problem.value)) < 250
     with pytest.raises(SettingError, match=r"model: expected a valid dictionary, got 3$"):
         load_recipe("language-model", ["model=3"])
+
+
+def test_short_options_are_changes() -> None:
+    options = {"epochs": 2.5, "lr": 1e-05, "hidden": None, "batch": 8, "device": "cuda:1"}
+    changes = short_changes(options, ["model.cell=gru"])
+    recipe = load_recipe("language-model", changes)
+    assert recipe.model.cell == "gru"
+    training = recipe.training
+    assert (training.epochs, training.learning_rate, training.batch_size) == (2.5, 1e-05, 8)
+    assert training.device == "cuda:1"
+    assert recipe.model.hidden_size == load_recipe("language-model").model.hidden_size
+
+
+def test_a_short_option_that_a_task_lacks_is_told_as_any_other() -> None:
+    with pytest.raises(SettingError, match=r"no setting 'model\.depth_'; Known: model\.bi"):
+        load_recipe("language-model", short_changes({"depth_": 3}))
+    with pytest.raises(SettingError, match=r"--hidden and --set model[.]hidden_size are"):
+        short_changes({"hidden": 3}, [" model.hidden_size =4"])

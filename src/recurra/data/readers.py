@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +21,8 @@ __all__ = [
     "Document",
     "find_files",
     "read_blocks",
+    "inside",
+    "is_packed",
     "read_lines",
     "read_pieces",
     "read_text",
@@ -61,6 +65,19 @@ def whole(documents: Iterable[Document | str]) -> Iterator[Document]:
 def _joined(pieces: list[Document]) -> Document:
     text = "".join(piece.text for piece in pieces)
     return dataclasses.replace(pieces[0], text=text, goes_on=False)
+
+
+_PACKED = ".gz"
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is one of gzip, as its ending says."""
+    return path.suffix.lower() == _PACKED
+
+
+def inside(path: Path) -> Path:
+    """What a file is called once it is unpacked: ``book.txt`` of ``book.txt.gz``."""
+    return path.with_suffix("") if is_packed(path) else path
 
 
 def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
@@ -127,6 +144,8 @@ def _find(path: Path, pattern: str) -> list[Path]:
 
 def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> str:
     r"""The text of one file, line ends as ``\n``, a byte order mark left out.
+
+    What ends in ``.gz`` is unpacked as it is read, here and below.
 
     Args:
         path: the file.
@@ -299,10 +318,41 @@ def _chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
     codec = _codec(encoding)
     try:
         with open(path, "rb") as file:
-            yield from _decoded(path, file, codec, encoding, nul)
+            if is_packed(path):
+                yield from _decoded(path, _Unpacked(path, file), codec, encoding, nul)
+            else:
+                yield from _decoded(path, file, codec, encoding, nul)
     except OSError as problem:
         _check_address(path)
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
+
+
+class _Unpacked:
+    """What a gzip file holds, unpacked as it is read.
+
+    Args:
+        path: what errors call it.
+        file: the packed bytes.
+    """
+
+    def __init__(self, path: Path, file: io.BufferedIOBase) -> None:
+        self._path, self._file = path, gzip.GzipFile(fileobj=file)
+
+    def read(self, size: int, /) -> bytes:
+        """So many at most; none at the end.
+
+        Raises:
+            DataError: it is no gzip file, or is damaged or cut.
+        """
+        try:
+            return self._file.read(size)
+        except EOFError:
+            told = "ends before what it holds does: it was cut short. Fetch it again."
+        except gzip.BadGzipFile as problem:
+            told = f"is no gzip file, or damaged ({problem}). Only those may end in {_PACKED}."
+        except zlib.error as problem:
+            told = f"is damaged ({problem}). Fetch it again."
+        raise DataError(f"{self._path}: {told}")
 
 
 def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: bool) -> Iterator[str]:

@@ -2,6 +2,14 @@
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
+from recurra.pipeline.pairs import (
+    Pair,
+    PairAccuracy,
+    PairScore,
+    pair_accuracy,
+    read_pairs,
+    score_pairs,
+)
 from recurra.pipeline.predictive import Completion, PredictiveText, Suggestion, complete_lines
 from recurra.pipeline.scoring import (
     FilledLines,
@@ -21,6 +29,9 @@ __all__ = [
     "FilledLines",
     "KeystrokeSavings",
     "LineScore",
+    "Pair",
+    "PairAccuracy",
+    "PairScore",
     "PredictiveText",
     "Suggestion",
     "SymbolScores",
@@ -32,8 +43,11 @@ __all__ = [
     "given_conditions",
     "keystrokes_saved",
     "open_text_model",
+    "pair_accuracy",
     "rank_lines",
     "read_cloze",
+    "read_pairs",
     "score_lines",
+    "score_pairs",
     "score_symbols",
 ]

@@ -230,6 +230,8 @@ class Task(abc.ABC):
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
+    several: ClassVar[bool] = False
+    """Whether :meth:`open` takes a list of paths too, which are read in that order."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
 
@@ -239,7 +241,8 @@ class Task(abc.ABC):
         """Raw examples of a path, or of objects as they are.
 
         Args:
-            source: a file, a folder, or whatever :meth:`prepare` takes.
+            source: a file, a folder, a list of them (see :attr:`several`), or whatever
+                :meth:`prepare` takes.
             data: the section ``[data]``.
         """
         return source

@@ -204,6 +204,7 @@ def open_source(path: str | Path, data: DataSettings) -> Documents:
         gutenberg=data.gutenberg,
         pieces=pieces,
         separator=data.separator,
+        header=data.header,
         nul=data.vocabulary == "bytes",
     )
 

@@ -21,6 +21,9 @@ class DataSettings(TextSection):
 
     Args:
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` or each ``"line"``.
+        column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given. Of
+            tables without a header its number, from 0 on.
+        header: of CSV, whether the first row has the names of the columns.
         gutenberg: whether header and license of Project Gutenberg are cut off.
         conditions: what is given beside every symbol: a column, the ``"file"`` or ``"folder"`` a
             text comes from, or its ``"first_letter"``.
@@ -38,6 +41,8 @@ class DataSettings(TextSection):
         ngram_symbols: on how many symbols of the training text n-grams are counted at most.
     """
 
+    column: str | int | None = None  # type: ignore[assignment]
+    header: bool = True
     unit: Unit = "file"
     gutenberg: bool = False
     conditions: list[str] = pydantic.Field(default_factory=list)

@@ -11,7 +11,7 @@ import torch
 
 from recurra import models
 from recurra.columns import number
-from recurra.data import Documents, document_batches, is_hub
+from recurra.data import Documents, document_batches, is_hub, joined
 from recurra.models import (
     LanguageModel,
     LanguageModelConfig,
@@ -123,10 +123,13 @@ class LanguageModelTask(Task):
     Model = LanguageModelSettings
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
+    several = True
     verb = "generate"
 
     def open(self, source: Any, data: DataSettings) -> Source:
-        """Documents of a file, a folder or the Hub; texts as they are."""
+        """Documents of files, folders or the Hub; texts as they are."""
+        if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
+            return joined([open_source(part, data) for part in source])
         if isinstance(source, Path) or (isinstance(source, str) and is_hub(source)):
             return open_source(source, data)
         given: Source = source
