@@ -99,9 +99,8 @@ INTERNAL = {
         "word_dropout",
     },
     "labels": {"collecting", "numbered", "of_rows", "stacked"},
-    "models": {"best_weight", "document_scores"},
+    "models": {"best_weight", "document_scores", "read_arpa", "write_arpa"},
     "pipeline": {
-        "MIXTURE",
         "Bounded",
         "Pieces",
         "WordRule",

@@ -440,6 +440,19 @@ def complete(
 
 
 @app.command()
+def export_ngram(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    model: Annotated[str, typer.Option(help="Which n-gram of the run.")] = "5-gram",
+) -> None:
+    """Write an n-gram of a run as an ARPA file, for other toolkits."""
+    with friendly():
+        from recurra.pipeline import export_ngram as export
+
+        export(run, out, model=model)
+
+
+@app.command()
 def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
     """Show a model's layers, shapes, and parameters with their arithmetic."""
     with friendly():

@@ -1,6 +1,7 @@
 """Raw text in, answer out: what the command line and a user's script call."""
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
+from recurra.pipeline.exporting import export_ngram
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
 from recurra.pipeline.predictive import PredictiveText, Suggestion
 from recurra.pipeline.scoring import FilledLines, LineScore, rank_lines, score_lines
@@ -19,6 +20,7 @@ __all__ = [
     "Writer",
     "Written",
     "answer_cloze",
+    "export_ngram",
     "given_conditions",
     "keystrokes_saved",
     "open_text_model",
