@@ -38,7 +38,7 @@ __all__ = ["read_arpa", "write_arpa"]
 _ZERO = -99.0
 
 
-def names_of(vocabulary: Vocabulary) -> list[str]:
+def _names_of(vocabulary: Vocabulary) -> list[str]:
     r"""What a file calls each symbol: no white space is in it, and no two are alike.
 
     What is white space or cannot be seen is written as Python writes it, ``\n`` or ``\x20``.
@@ -66,7 +66,7 @@ def _written(character: str) -> str:
 
 def write_arpa(model: NGram, path: str | Path, vocabulary: Vocabulary) -> None:
     """Write a model; see :meth:`NGram.to_arpa`."""
-    names = names_of(vocabulary)
+    names = _names_of(vocabulary)
     if (model.vocabulary_size, model.start_symbol) != (len(names), START):
         raise DataError(
             f"to_arpa: expected the vocabulary of the n-gram's {model.vocabulary_size} symbols, "
@@ -133,7 +133,7 @@ def _log10(values: Floats) -> Floats:
 
 def read_arpa(path: str | Path, vocabulary: Vocabulary) -> tuple[_Frame, list[_Level]]:
     """The settings and levels of a file; see :meth:`NGram.from_arpa`."""
-    place = {name: index for index, name in enumerate(names_of(vocabulary))}
+    place = {name: index for index, name in enumerate(_names_of(vocabulary))}
     levels: list[_Level] = []
     weights = np.array([0.0])  # single symbols have their whole probability in the file
     try:
