@@ -134,7 +134,7 @@ INTERNAL = {
         "word_dropout",
     },
     "labels": {"collecting", "numbered", "of_rows", "stacked"},
-    "models": {"best_weight", "document_scores"},
+    "models": {"best_weight", "document_scores", "read_arpa", "write_arpa"},
     "pipeline": {
         "Bounded",
         "BytePairs",
@@ -160,9 +160,7 @@ INTERNAL = {
         "write_mixture",
         "write_ngrams",
     },
-    "decoding": {
-        "Packed",
-    },
+    "decoding": {},
     "heads": {
         "log_frequencies",
     },

@@ -446,6 +446,19 @@ def chart(
         print(found[name].save(out or run / f"{name}.svg"))
 
 
+@app.command()
+def export_ngram(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    model: Annotated[str, typer.Option(help="Which n-gram of the run.")] = "5-gram",
+) -> None:
+    """Write an n-gram of a run as an ARPA file, for other toolkits."""
+    with friendly():
+        from recurra.pipeline import export_ngram as export
+
+        export(run, out, model=model)
+
+
 def _say_where(folder: Path) -> None:
     """Where it can be seen how a run learned."""
     if (folder / "curve.svg").exists():

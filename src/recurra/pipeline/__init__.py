@@ -1,6 +1,7 @@
 """Raw text in, answer out: what the command line and a user's script call."""
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
+from recurra.pipeline.exporting import export_ngram
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
 from recurra.pipeline.pairs import (
     Pair,
@@ -40,6 +41,7 @@ __all__ = [
     "Written",
     "answer_cloze",
     "complete_lines",
+    "export_ngram",
     "given_conditions",
     "keystrokes_saved",
     "open_text_model",
