@@ -437,3 +437,15 @@ def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported):
     picture = (ROOT / "benchmarks" / "results" / "word_back.svg").read_text()
     for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
         assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+def test_decoding_rivals_say_the_same(imported, monkeypatch, tmp_path):
+    speed = imported("decoding_speed")
+    for name, value in {"WIDTH": 8, "LENGTH": 12, "ROWS": 3}.items():
+        monkeypatch.setattr(speed, name, value)
+    ours, clothed, plain = speed.models()
+    made = speed.cases(ours, clothed, plain)  # ends where they differ
+    assert all(set(rivals) == {"recurra", "torch.nn"} for rivals in made.values())
+    for rivals in made.values():
+        for work in rivals.values():
+            assert work()

@@ -62,7 +62,7 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
     assert "typer" in modules
     # Typer itself looks for pydantic where a command has options.
     assert not among(modules, "torch", "numpy", "safetensors", "recurra_runtime")
-    own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors"}
+    own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors", "recurra.families"}
     assert among(modules, "recurra") == own
 
 
@@ -101,6 +101,12 @@ recurra.run(Own(3, 4), torch.randn(5, 2, 3, requires_grad=True)).outputs.sum().b
 """
     compilers = ("torch._dynamo", "torch._inductor", "torch.fx", "sympy")
     assert not among(loaded_by(code) - loaded_by("import torch"), *compilers)
+
+
+def test_layers_need_no_settings() -> None:
+    """Recipes check theirs with pydantic; who only wants a layer does not wait for it."""
+    modules = loaded_by("import recurra; recurra.LSTM, recurra.Stack, recurra.layers")
+    assert not among(modules, "pydantic", "recurra.sections", "recurra.tasks")
 
 
 def test_rooms_are_loaded_one_by_one() -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.batch import *
     from recurra.cells import *
     from recurra.decoding import *
     from recurra.description import *
@@ -33,6 +34,7 @@ _ROOMS = (
     "lengths",
     "labels",
     "sequences",
+    "batch",
     "cells",
     "losses",
     "description",

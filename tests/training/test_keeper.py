@@ -25,6 +25,7 @@ from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
 from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.tasks import task_by_name
 from recurra.training import (
     Progress,
     Report,
@@ -141,9 +142,10 @@ def test_weights_that_are_no_numbers_are_not_kept(step: int, asked: bool) -> Non
         steps=10, step=step, model=model, settings=SimpleNamespace(evaluations=2)
     )
     nothing: Any = None
+    ready: Any = SimpleNamespace(task=task_by_name("language-model"))
     done: Any = SimpleNamespace(loss=1.0, step=step, steps=10)
     with pytest.raises(RunError, match=f"no longer finite at step {step} of 10"):
-        Keeper(nothing, training, nothing, nothing)(done, asked)
+        Keeper(nothing, training, ready, nothing)(done, asked)
 
 
 @pytest.mark.usefixtures("scores")

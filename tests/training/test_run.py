@@ -17,6 +17,7 @@ from recurra import artifact
 from recurra.data import CharacterVocabulary
 from recurra.errors import RunError
 from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.tasks import Task, task_by_name
 from recurra.training import RunFolder
 
 VOCABULARY = CharacterVocabulary("abc")
@@ -26,6 +27,11 @@ CONFIG = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=len(VOCABU
 def model(seed: int = 0) -> LanguageModel:
     torch.manual_seed(seed)
     return LanguageModel(CONFIG)
+
+
+def kept(model: LanguageModel) -> tuple[LanguageModel, dict[str, CharacterVocabulary], Task]:
+    """A model, its fronts, and whose it is."""
+    return model, {"text": VOCABULARY}, task_by_name("language-model")
 
 
 def steps(run: RunFolder) -> list[str]:
@@ -106,11 +112,11 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_pointers_and_which_checkpoints_are_kept(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=1)
     for step, best in ((1, True), (2, False), (3, False), (4, False)):
-        run.checkpoint(step, model(step), {"text": VOCABULARY}, best=best)
+        run.checkpoint(step, kept(model(step)), best=best)
     assert (run.path / "last").read_text() == "000004\n"
     assert (run.path / "best").read_text() == "000001\n"
     assert steps(run) == ["000001", "000003", "000004"]
-    run.checkpoint(5, model(5), {"text": VOCABULARY}, best=True)
+    run.checkpoint(5, kept(model(5)), best=True)
     assert (run.path / "best").read_text() == (run.path / "last").read_text() == "000005\n"
     assert steps(run) == ["000004", "000005"]
 
@@ -118,21 +124,21 @@ def test_pointers_and_which_checkpoints_are_kept(tmp_path: Path) -> None:
 def test_nothing_but_the_pointed_at_is_kept_if_asked(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", keep=0)
     for step in range(1, 5):
-        run.checkpoint(step, model(step), {"text": VOCABULARY}, best=step == 2)
+        run.checkpoint(step, kept(model(step)), best=step == 2)
     assert steps(run) == ["000002", "000004"]
 
 
 def test_the_first_checkpoint_is_the_best_so_far(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    run.checkpoint(7, model(), {"text": VOCABULARY}, best=False)
+    run.checkpoint(7, kept(model()), best=False)
     assert (run.path / "best").read_text() == "000007\n"
 
 
 def test_a_checkpoint_is_never_changed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    run.checkpoint(1, model(0), {"text": VOCABULARY}, best=True)
+    run.checkpoint(1, kept(model(0)), best=True)
     before = (run.path / "checkpoints/000001/model.safetensors").read_bytes()
-    run.checkpoint(1, model(1), {"text": VOCABULARY}, best=True)
+    run.checkpoint(1, kept(model(1)), best=True)
     assert (run.path / "checkpoints/000001/model.safetensors").read_bytes() == before
 
 
@@ -142,11 +148,11 @@ def test_a_disk_that_is_full_leaves_the_earlier_checkpoint(
 ) -> None:
     run = RunFolder(tmp_path / "run")
     first = model(0)
-    run.checkpoint(1, first, {"text": VOCABULARY}, best=True)
+    run.checkpoint(1, kept(first), best=True)
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full_disk(after))
         with pytest.raises(RunError, match="No space left on device"):
-            run.checkpoint(2, model(1), {"text": VOCABULARY}, best=True)
+            run.checkpoint(2, kept(model(1)), best=True)
     assert not list(run.path.rglob(".*"))
     loaded = artifact.load(run.path)
     assert loaded.path.name == "000001"
@@ -161,14 +167,16 @@ import os, shutil, signal, sys, torch
 from pathlib import Path
 from recurra.data import CharacterVocabulary
 from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.tasks import task_by_name
 from recurra.training import RunFolder
-words = {"text": CharacterVocabulary("abc")}
-make = lambda: LanguageModel(LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=6))
+words, task = {"text": CharacterVocabulary("abc")}, task_by_name("language-model")
+config = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=6)
+make = lambda: (LanguageModel(config), words, task)
 torch.set_num_threads(1)
 killed = 0
 for moment in range(1, 40):
     run = RunFolder(Path(sys.argv[1]) / f"{moment:02d}", keep=0)
-    run.checkpoint(1, make(), words, best=True)
+    run.checkpoint(1, make(), best=True)
     child = os.fork()
     if child == 0:
         calls = 0
@@ -182,7 +190,7 @@ for moment in range(1, 40):
             return call
         for name in ("fsync", "replace", "mkdir", "unlink", "rmdir", "open"):
             setattr(os, name, killing(getattr(os, name)))
-        run.checkpoint(2, make(), words, best=True)
+        run.checkpoint(2, make(), best=True)
         os._exit(0)
     killed += os.waitpid(child, 0)[1] == signal.SIGKILL
 print(killed)

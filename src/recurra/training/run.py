@@ -7,6 +7,7 @@
         log.csv                one line a report: step, predictions, seconds, losses
         ngrams.safetensors     of texts, bigram and 5-gram of the training text; other tasks keep
         ngrams.json            their rivals in other files
+        mixture.json           of texts, how the model is mixed with an n-gram
         data.json              where the data came from, and a fingerprint of them
         data/                  the data in numbers, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state
@@ -246,6 +247,7 @@ class RunFolder:
         *,
         best: bool,
         training: TrainingState | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
 
@@ -254,6 +256,7 @@ class RunFolder:
             kept: the model, its fronts, and whose model it is.
             best: whether it is the best so far.
             training: tensors and numbers that the training needs to go on from here.
+            about: what the artifact tells of the model.
 
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
@@ -263,7 +266,7 @@ class RunFolder:
         name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, *kept, _training_files(training))
+            artifact.save(folder, *kept, about, _training_files(training))
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")
