@@ -302,7 +302,7 @@ def _cells(edge: float) -> list[dict[str, Any]]:
         {"field": "count", "type": "quantitative", "format": ","},
         {"field": "share", "type": "quantitative", "format": ".1%"},
     ]
-    ink = {"condition": {"test": "datum.share > 0.45", "value": "#fff"}, "value": "#222"}
+    ink = {"condition": {"test": "datum.share > 0.64", "value": "#fff"}, "value": "#222"}
     letter = min(max(edge / 3.6, 10), 15)
     rect = {"type": "rect", "aria": False, "stroke": "#ddd", "strokeWidth": 1}
     frame = {"type": "rect", "aria": False, "fillOpacity": 0, "stroke": "#222", "strokeWidth": 1.5}
