@@ -99,7 +99,16 @@ INTERNAL = {
         "word_dropout",
     },
     "labels": {"collecting", "numbered", "of_rows", "stacked"},
-    "pipeline": {"Bounded", "Pieces", "WordRule", "prefix_log_prob", "prefix_masks"},
+    "pipeline": {
+        "Bounded",
+        "Freezer",
+        "Pieces",
+        "Spelling",
+        "WordRule",
+        "prefix_log_prob",
+        "prefix_masks",
+        "spelling_of",
+    },
     "states": {"rebuild"},
     "training": {
         "Keeper",

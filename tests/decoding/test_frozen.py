@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -127,6 +129,16 @@ def same(mine: list[Hypothesis], theirs: list[Hypothesis]) -> None:
     )
 
 
+@pytest.fixture
+def _eager() -> Iterator[None]:
+    """Threads take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_eager")
 def test_texts_that_grow_side_by_side_do_not_meet() -> None:
     model = made("given")
     ours = frozen(model)
