@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -136,6 +137,15 @@ def test_texts_that_grow_side_by_side_do_not_meet() -> None:
     assert len(set(map(tuple, wanted))) == 3
     texts = [generate(ours, [1], state=state, **how) for state in starts]
     assert [list(each) for each in zip(*zip(*texts, strict=True), strict=True)] == wanted
+
+    def slow() -> Any:
+        """A session before whose steps other threads get their turn."""
+        session = model.frozen(1, given(model, 1))
+        step = session.step
+        session.step = lambda ids: time.sleep(1e-4) or step(ids)  # type: ignore[method-assign]
+        return session
+
+    ours = Frozen(model, slow, model.start(1, given(model, 1)), contexts=1)
     with ThreadPoolExecutor(3) as pool:
         found = pool.map(lambda state: list(generate(ours, [1], state=state, **how)), starts * 4)
         assert list(found) == wanted * 4

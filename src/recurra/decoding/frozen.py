@@ -100,11 +100,9 @@ class Frozen:
         return self._session
 
     def _read(self, session: Session, token: Tensor) -> tuple[Tensor, _Packed]:
-        ids = token.numpy().astype(session.program.dtype)
+        said = session.step(token.numpy().astype(session.program.dtype))
         assert self._at is not None
-        context, self._at = self._at.context, None  # nowhere, if the step fails
-        said = session.step(ids)
-        self._at = _Packed(torch.from_numpy(session.carried), context)
+        self._at = _Packed(torch.from_numpy(session.carried), self._at.context)
         return torch.from_numpy(said), self._at
 
     def _go_to(self, session: Session, state: _Packed) -> None:

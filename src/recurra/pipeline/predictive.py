@@ -120,7 +120,7 @@ class PredictiveText:
     over all ways to spell it; with words it says which words may come.
 
     Args:
-        model: what gives the probabilities.
+        model: what gives the probabilities, with the weights that it has when typing begins.
         given: condition -> label.
 
     Attributes:
