@@ -162,6 +162,9 @@ def test_fingerprints_tell_examples_apart() -> None:
     assert divided(PAIRS).fingerprint == first
     others = ([*PAIRS, (40, "0")], PAIRS[::-1], [(0, "1"), *PAIRS[1:]], [(1, "0"), *PAIRS[1:]])
     assert first not in {divided(pairs).fingerprint for pairs in others}
+    cuts = ([[1, 1], [1]], [[1], [1, 1]], [[1.0, 1.0], [1.0]])  # where one ends is a part of it
+    parts = [{"training": ExamplesPart(inputs, [0, 0])} for inputs in cuts]
+    assert len({Examples(part, {}, "").fingerprint for part in parts}) == len(cuts)
 
 
 def test_too_few_examples() -> None:
