@@ -20,7 +20,7 @@ from recurra.training.session import (
     run_source,
     train,
 )
-from recurra.training.shelf import About, RunRow, Scored, about, list_runs
+from recurra.training.shelf import About, HeldOut, RunRow, about, list_runs
 
 __all__ = [
     "About",
@@ -29,7 +29,7 @@ __all__ = [
     "Report",
     "RunFolder",
     "RunRow",
-    "Scored",
+    "HeldOut",
     "Trained",
     "Training",
     "TrainingSettings",
