@@ -24,12 +24,12 @@ from recurra.training.shelf import About, HeldOut, RunRow, about, list_runs
 
 __all__ = [
     "About",
+    "HeldOut",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
     "RunRow",
-    "HeldOut",
     "Trained",
     "Training",
     "TrainingSettings",

@@ -20,7 +20,7 @@ from recurra.training.run import RunFolder
 from recurra.training.session import run_recipe
 from recurra_runtime.vocabulary import RESERVED
 
-__all__ = ["About", "RunRow", "HeldOut", "about", "list_runs"]
+__all__ = ["About", "HeldOut", "RunRow", "about", "list_runs"]
 
 _FIRST = 10  # symbols of a vocabulary that are shown
 
