@@ -25,9 +25,9 @@ from findings import aligned
 from harness import RESULTS, code_hash, data, keep, machine_in_words
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.data import Windows, document_batches
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.sequences import Batch
 from recurra.tasks.language_model import prepare
 from recurra.tasks.language_model.corpus import Corpus
 from recurra.training import Training, load_recipe
@@ -43,7 +43,8 @@ MEASURED = [
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/models",
-    "src/recurra/tasks",
+    "src/recurra/tasks/language_model/corpus.py",
+    "src/recurra/tasks/texts.py",
     "src/recurra/training/loop.py",
     "src/recurra/training/optimizers.py",
 ]
@@ -107,7 +108,7 @@ def groups(corpus: Corpus, part: Any, reading: str) -> Iterable[Iterable[Batch]]
     held = corpus.parts[part]
     if reading == "documents":
         return document_batches(held.documents())
-    return [Windows(held.ids, rows=max(1, min(32, held.symbols // 2048)), size=256)]
+    return [Windows(held.ids, rows=max(1, min(32, held.count // 2048)), size=256)]
 
 
 def fresh(corpus: Corpus, reading: str) -> Iterable[Iterable[Batch]]:
@@ -164,7 +165,11 @@ def trained(case: Case, first: str, seed: int, folder: Path) -> dict[str, Any]:
         nats, symbols = model.score(batches)
         return nats / symbols
 
-    training = Training(model, corpus.batches(recipe.data, recipe.training), recipe.training)
+    settings = recipe.training
+    batches = corpus.parts["training"].batches(
+        rows=settings.batch_size, window=settings.window, seed=settings.seed
+    )
+    training = Training(model, batches, settings)
     every = -(-training.steps // EVALUATIONS)
     losses, validation, began = [], [], time.perf_counter()
     for done in training:

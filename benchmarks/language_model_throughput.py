@@ -168,7 +168,9 @@ def rivals_of(recipe: Recipe, text: str, folder: Path) -> tuple[Turns, Turns, in
     """Ours, the plain one, and how many symbols are trained on in a run."""
     settings = recipe.training
     corpus = prepare([text], recipe.data, folder)
-    batches = corpus.batches(recipe.data, settings)
+    batches = corpus.parts["training"].batches(
+        rows=settings.batch_size, window=settings.window, seed=settings.seed
+    )
     config = LanguageModelConfig(
         **recipe.model.model_dump(), vocabulary_size=len(corpus.vocabulary)
     )

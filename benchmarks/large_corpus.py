@@ -79,7 +79,14 @@ def main() -> None:
             "disk": disk,
             "seconds": round(seconds),
         },
-        measured=["src/recurra/data", "src/recurra/training", "src/recurra/engine"],
+        measured=[
+            "src/recurra/data",
+            "src/recurra/tasks/base.py",
+            "src/recurra/tasks/language_model",
+            "src/recurra/tasks/texts.py",
+            "src/recurra/training",
+            "src/recurra/engine",
+        ],
     )
 
 

@@ -29,8 +29,12 @@ _CODE = [
     "src/recurra/losses.py",
     "src/recurra/masks.py",
     "src/recurra/models",
+    "src/recurra/batch.py",
     "src/recurra/sequences.py",
-    "src/recurra/training",
+    "src/recurra/tasks/language_model/corpus.py",
+    "src/recurra/tasks/texts.py",
+    "src/recurra/training/loop.py",
+    "src/recurra/training/optimizers.py",
 ]
 
 

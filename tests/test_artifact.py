@@ -17,12 +17,12 @@ import safetensors.torch
 import torch
 
 from recurra import artifact
+from recurra.batch import Batch
 from recurra.cells import HiddenState, LSTMCell, cell_names, register
 from recurra.cells import base as cells_base
 from recurra.data import ByteVocabulary, CharacterVocabulary
 from recurra.errors import ArtifactError, RunError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.sequences import Batch
 
 VOCABULARY = CharacterVocabulary("abé☃")
 
@@ -244,7 +244,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another kind": (
         lambda p: edit(p, lambda c: c.update(kind="speech")),
-        "expected a kind of model among language-model, got 'speech'",
+        "expected a task among .*language-model.*, got 'speech'",
     ),
     "no model in the config": (
         lambda p: edit(p, lambda c: c.pop("model")),

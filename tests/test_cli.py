@@ -23,8 +23,9 @@ from typer.testing import CliRunner
 
 from recurra import artifact
 from recurra.cli import app
+from recurra.data import Document, Documents
 from recurra.models import LanguageModel
-from recurra.training import load_recipe
+from recurra.training import evaluate, load_recipe, run_source
 from recurra_runtime.vocabulary import END
 
 COMMAND = str(Path(sys.executable).with_name("recurra"))
@@ -91,20 +92,20 @@ def test_train_evaluate_generate_and_describe(
     done = recurra("train", "language-model", "--data", text_file, "--out", out, *options)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^step (\d+)/\1 ", done.stderr, re.MULTILINE)  # to the last one
-    sizes = r"symbols to train on, .* held out; \d+ ids; [\d,]+ parameters"
+    sizes = r"symbols to train on, .* held out; \d+ ids; .* while it trains; [\d,]+ parameters"
     assert re.search(sizes, done.stderr)
-    assert "held-out text" in done.stdout
+    assert re.search(r"^held out: [\d,]+ characters$", done.stdout, re.MULTILINE)
     assert f"recurra generate {out}" in done.stdout.replace("\n", "")
     told = json.loads((out / "summary.json").read_text())
     assert told["verdict"] in done.stdout.splitlines()
     summary = {row["name"]: row for row in told["evaluations"]}
-    assert set(summary) == {"lstm", "bigram", "5-gram"}
+    assert set(summary) == {"lstm", "bigram", "5-gram", "mixture"}
     for name, row in summary.items():
         assert re.search(rf"{name} +{row['nats_per_character']:.4f} ", done.stdout)
 
     done = recurra("evaluate", out, "--data", text_file)
     assert done.returncode == 0, done.stderr
-    assert {"lstm", "bigram", "5-gram"} <= set(done.stdout.split())
+    assert {"lstm", "bigram", "5-gram", "mixture"} <= set(done.stdout.split())
     assert done.stderr == ""
 
     done = recurra("generate", out, "--prompt", "anna ", "--length", "30", "--seed", "1")
@@ -248,6 +249,29 @@ def test_a_folder_of_texts(tmp_path: Path, text: str, quick: list[str]) -> None:
     assert "1,500 characters" in scored.stdout
 
 
+def test_several_files_are_read_in_their_order(tmp_path: Path, text: str, quick: list[str]) -> None:
+    one, two, both = (tmp_path / f"{name}.txt" for name in ("one", "two", "both"))
+    one.write_text(text, encoding="utf-8")
+    two.write_text(text[::-1], encoding="utf-8")
+    out = tmp_path / "run"
+    given = ["--data", one, "--data", two]
+    done = call("train", "language-model", *given, "--out", out, *quick)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads((out / "data.json").read_text())
+    assert told["source"] == [str(one), str(two)]
+    longer = ["train", "--resume", out, "--set", "training.symbols=2000"]
+    refused(call(*longer, "--data", two, "--data", one), 2, "not the data that this run")
+    refused(call(*longer, "--data", one), 2, "not the data that this run")
+    assert call(*longer).exit_code == 0  # it remembers both
+    texts = Documents("both", lambda: iter([Document(text, "1"), Document(text[::-1], "2")]))
+    expected = evaluate(out, texts)[0]
+    got = call("evaluate", out, *given)
+    assert f"{one}, {two}: {2 * len(text):,} characters" in got.stdout
+    assert f"{expected.nats_per_character:.4f}" in got.stdout
+    both.write_text("")
+    refused(call("evaluate", out, *given, "--data", both), 2, f"{both}: expected text, found none")
+
+
 def test_a_file_may_have_any_name(tiny_run: Any, tmp_path: Path) -> None:
     path = tmp_path / "[" / "bold].txt"
     path.parent.mkdir()
@@ -334,6 +358,19 @@ def test_no_file_and_no_text_in_a_folder(tmp_path: Path) -> None:
     (folder / "a.txt").write_text("")
     refused(call(*train, folder), 2, "texts: expected text, found none")
     assert not out.exists()
+    out.mkdir()  # a folder of the user's stays where nothing was begun in it
+    refused(call(*train, tmp_path / "nothing.txt"), 2, "no such file or folder")
+    assert out.is_dir()
+
+
+def test_what_is_not_there_is_said_before_a_model_is_read(tmp_path: Path, tiny_run: Any) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    for weights in (tmp_path / "run" / "checkpoints").glob("*/*.safetensors"):
+        weights.unlink()
+    missing = ["--data", tmp_path / "nothing.txt"]
+    refused(call("evaluate", tmp_path / "run", *missing), 2, "no such file or folder")
+    changes = sets(["training.symbols=48000"])
+    refused(call("train", "--resume", tmp_path / "run", *missing, *changes), 2, "no such file")
 
 
 def test_a_folder_that_is_taken(tmp_path: Path, text_file: Path, quick: list[str]) -> None:
@@ -378,7 +415,9 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
         ("training.epochs=inf", ["training.epochs: expected a finite number"]),
         ("training.symbols=-5", ["training.symbols: expected greater than or equal to 1"]),
         ("training.seed=99999999999999999999", ["training.seed: expected less than"]),
-        ("task=tagging", ["task: expected"]),
+        ("task=tagging", ["recipe language-model: task: none is called 'tagging'"]),
+        ("task=language-mode", ["did you mean 'language-model'"]),
+        ("task=3", ["task: expected the name of one", "got 3"]),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be(
@@ -449,6 +488,9 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
         (["--prompt", "anna ☃"], "'☃'"),
         (["--prompt", "a\udcff"], "data.vocabulary=bytes"),
         (["--tempreature", "1"], "--temperature"),
+        (["--endless", "--length", "5"], "leave --length out"),
+        (["--endless", "--count", "2"], "leave --count out"),
+        (["--endless", "--beam", "2"], "leave --beam out"),
     ],
 )
 def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
@@ -499,6 +541,45 @@ def test_wrong_use_is_exit_code_2(args: list[str]) -> None:
 )
 def test_what_train_needs(args: list[str], said: str) -> None:
     refused(call("train", *args), 2, "recurra: train: ", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--wd 0.1", "no option --wd; it is a setting: --set training.weight_decay=0.1"),
+        ("--max-epochs 3", "--set training.epochs=3"),
+        ("--training.window 9", "--set training.window=9"),
+        ("--tied language-model", "--set model.tied=true"),
+        ("--charset latin-1", "no option --charset; did you mean --encoding?"),
+        ("--xyzzy 3", "No such option: --xyzzy"),
+        ("--set", "requires an argument"),
+    ],
+)
+def test_a_setting_written_as_an_option(words: str, said: str) -> None:
+    refused(call("train", *words.split()), 2, said)
+
+
+def test_usual_settings_are_options_of_their_own(
+    tmp_path: Path, text_file: Path, quick: list[str]
+) -> None:
+    given = {"lr": 0.015, "hidden": 6, "layers": 2, "batch": 4, "seed": 7, "device": "cpu"}
+    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    own = ("learning_rate", "hidden_size", "layers", "batch_size", "symbols")
+    others = [change for change in quick[1::2] if change.partition("=")[0].split(".")[1] not in own]
+    args = ["train", "language-model", "--data", text_file, "--out", tmp_path / "run"]
+    result = call(*args, *sets(others), *options, "--epochs", "0.4")
+    assert result.exit_code == 0, result.stderr
+    recipe, _ = run_source(tmp_path / "run")
+    assert recipe.training.learning_rate == 0.015
+    assert (recipe.model.hidden_size, recipe.model.layers) == (6, 2)
+    assert (recipe.training.batch_size, recipe.training.seed) == (4, 7)
+    assert (recipe.training.epochs, recipe.training.symbols) == (0.4, None)
+    longer = call("train", "--resume", tmp_path / "run", "--epochs", "0.6")
+    assert longer.exit_code == 0, longer.stderr
+    refused(call("train", "--resume", tmp_path / "run", "--lr", "1"), 2, "learning_rate: the run")
+    refused(call(*args, "--lr", "0"), 2, "training.learning_rate: expected greater than 0")
+    same = call(*args, "--lr", "0.1", "--set", "training.learning_rate = 1")
+    refused(same, 2, "--lr and --set training.learning_rate are the same setting")
 
 
 def test_new_prints_a_recipe_that_trains(tmp_path: Path) -> None:
@@ -675,7 +756,7 @@ def test_output_into_a_full_disk(command: str, tiny_run: Any) -> None:
 
 def test_text_appears_as_it_is_written(endless: Path) -> None:
     with subprocess.Popen(
-        [COMMAND, "generate", str(endless), "--length", "1000000000", "--prompt", "anna "],
+        [COMMAND, "generate", str(endless), "--endless", "--prompt", "anna "],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as child:
@@ -846,8 +927,8 @@ def test_ctrl_c_before_the_first_step(text_file: Path, tmp_path: Path, quick: li
     # While the n-grams are counted: nothing was learned, and the folder is free again.
     script = """
 import os, signal
-from recurra.training import session
-language.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
+from recurra.tasks.language_model import task
+task.fit_ngrams = lambda *args: os.kill(os.getpid(), signal.SIGINT)
 from recurra.cli import main
 main()
 """

@@ -16,7 +16,7 @@ from typing import Any
 from recurra import artifact
 from recurra.errors import SettingError, nearest
 from recurra.tasks.base import Answer, register_task
-from recurra.training import Report, Trained, load_recipe
+from recurra.training import Report, Trained, load_recipe, place_of
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
 
@@ -35,8 +35,8 @@ def train(
 
     Args:
         recipe: a task (``"classification"``), a recipe of the package, or a TOML file.
-        data: a path, or objects: of texts a list of them, of classes a pair of lists (inputs and
-            labels) or a data frame of pandas or polars.
+        data: a path, a list of paths where the task takes several, or objects: of texts a list of
+            them, of classes a pair of lists (inputs and labels) or a data frame of pandas or
         out: folder of the run, absent or empty.
         report: is told how it goes; a line now and then on standard error if None.
         settings: of the recipe by their own name, such as ``epochs=5`` or ``hidden_size=64``.
@@ -64,7 +64,7 @@ def train(
         for name, value in settings.items():
             flat[_place(chosen, name)] = value
         chosen = changed(chosen, flat, recipe)
-    place = str(Path(data).absolute()) if isinstance(data, str | Path) else None
+    place = place_of(data)
     source = Path(data) if isinstance(data, str) and Path(data).exists() else data
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place)

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from laws.laws import close, close_trees
+from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra

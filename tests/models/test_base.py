@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch
 from recurra.cells import LSTMCell
 from recurra.encoders import TokenEncoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Bidirectional, Recurrent, Stack, TokenEmbedding
 from recurra.models import Model, Scored
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 
 SYMBOLS, WIDTH = 7, 5
 

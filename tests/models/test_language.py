@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.cells import cell_names
 from recurra.decoding import generate
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput
 from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings
-from recurra.sequences import Batch
 from recurra_runtime.vocabulary import START, UNKNOWN
 
 

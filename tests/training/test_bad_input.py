@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from recurra import artifact
 from recurra.cli import app
 from recurra.models import Scored
+from recurra.tasks.language_model import task as task_module
 from recurra.training import RunFolder, run_source
-from recurra.training import session as session_module
 from recurra_runtime.vocabulary import START
 
 QUICK = [
@@ -198,7 +198,7 @@ def test_settings_that_cannot_be(
 def test_a_loss_that_is_no_number(
     tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = session_module.LanguageModel
+    plain = task_module.LanguageModel
 
     class Failing(plain):  # type: ignore[misc, valid-type]
         steps = 0
@@ -213,7 +213,7 @@ def test_a_loss_that_is_no_number(
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(session_module, "LanguageModel", Failing)
+        patch.setattr(task_module, "LanguageModel", Failing)
         said = ["at step 15 of 20", "the weight head.projection.bias", "training.learning_rate"]
         refused(train(text_file, out), 1, *said)
     assert int((out / "last").read_text()) == 12
@@ -333,7 +333,7 @@ def test_other_data(run: Path, tmp_path: Path, finished: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text((finished / "text.txt").read_text() + "x")
     longer = sets("training.symbols=1600")
-    refused(resume(run, "--data", other, *longer), 2, "the text is not the one that this run")
+    refused(resume(run, "--data", other, *longer), 2, "these are not the data that this run")
     refused(resume(run, "--data", tmp_path / "none.txt"), 2, "none.txt", "no such file")
     assert listed(run) == before
 

@@ -25,6 +25,7 @@ from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import RunError, SettingError
 from recurra.layers import Recurrent
 from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.tasks import task_by_name
 from recurra.training import (
     Progress,
     Report,
@@ -141,9 +142,10 @@ def test_weights_that_are_no_numbers_are_not_kept(step: int, asked: bool) -> Non
         steps=10, step=step, model=model, settings=SimpleNamespace(evaluations=2)
     )
     nothing: Any = None
+    ready: Any = SimpleNamespace(task=task_by_name("language-model"))
     done: Any = SimpleNamespace(loss=1.0, step=step, steps=10)
     with pytest.raises(RunError, match=f"no longer finite at step {step} of 10"):
-        Keeper(nothing, training, nothing, nothing)(done, asked)
+        Keeper(nothing, training, ready, nothing)(done, asked)
 
 
 @pytest.mark.usefixtures("scores")
@@ -196,9 +198,7 @@ def test_a_missing_library_is_said_before_a_text_is_read(
 ) -> None:
     run, changes = tmp_path / "run", [*QUICK, "training.tensorboard=true"]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    monkeypatch.setattr(
-        "recurra.tasks.language_model.task.prepare", lambda *args: pytest.fail("was read")
-    )
+    monkeypatch.setattr(f"{TASK}.prepare", lambda *args: pytest.fail("was read"))
     with pytest.raises(SettingError, match=r"pip install 'recurra\[tensorboard\]'"):
         train(load_recipe("language-model", changes), [text], run)
     assert not run.exists()
@@ -208,9 +208,7 @@ def test_a_missing_library_is_said_before_a_text_is_read(
 def test_a_device_is_tried_before_a_text_is_read(
     device: str, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "recurra.tasks.language_model.task.prepare", lambda *args: pytest.fail("was read")
-    )
+    monkeypatch.setattr(f"{TASK}.prepare", lambda *args: pytest.fail("was read"))
     recipe = load_recipe("language-model", [*QUICK, f"training.device={device}"])
     with pytest.raises(SettingError, match=rf"training\.device: '{device}' cannot be used here"):
         train(recipe, [text], tmp_path / "run")
@@ -360,7 +358,9 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
     names, last = rows[0].split(","), rows[-1].split(",")
     assert losses.late == pytest.approx(float(last[names.index("training_nats")]), abs=1e-5)
     assert len(losses.validation) == len(rows) - 1
-    assert losses.ngram == min(row.nats / row.symbols for row in done.evaluations[1:])
+    best = min(row.nats / row.symbols for row in done.evaluations[1:])
+    assert losses.beaten == ("n-grams are better" if best < losses.held else "")
+    assert losses.unit == "symbols"
     vocabulary = artifact.load(tmp_path / "run").fronts["text"]
     assert losses.uniform == math.log(len(vocabulary) - 1)
 
@@ -370,8 +370,8 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
 
 def scored_by(ready: Ready) -> int:
     """Symbols of one evaluation."""
-    assert ready.validation is not None
-    batches = [batch for group in ready.validation() for batch in group]
+    groups = ready.prepared.parts["validation"].groups(ready.scored)
+    batches = [batch for group in groups for batch in group]
     return sum(int(getattr(b.targets, "count", 0)) or b.targets.numel() for b in batches)
 
 
@@ -386,14 +386,14 @@ def test_validation_takes_no_more_than_its_share(
     run = RunFolder(tmp_path / "run")
     run.claim()
     ready = session_module._prepare(recipe, texts, run, said.append)
-    part = ready.corpus.parts["validation"]
-    limit = min(scored, part.symbols)
+    part = ready.prepared.parts["validation"]
+    limit = min(scored, part.count)
     assert ready.scored == limit
     slack = 256 if reading == "windows" else 700  # a window, a document
     assert abs(scored_by(ready) - limit) <= slack * (1 if reading == "documents" else 32)
     told = session_module._sizes(ready, session_module._begin(recipe, ready).model)
-    assert f"{part.symbols:,} to choose by" in told
-    assert (f"chooses by {limit:,} symbols" in told) == (limit < part.symbols)
+    assert f"{part.count:,} to choose by" in told
+    assert (f"chooses by {limit:,} symbols" in told) == (limit < part.count)
 
 
 def test_a_run_that_goes_on_for_longer_is_chosen_by_the_same_text(

@@ -20,10 +20,11 @@ from splitting import split_documents
 from torch import Tensor
 
 from recurra import artifact, states
+from recurra.batch import Batch
 from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig, Scored
-from recurra.sequences import Batch
+from recurra.tasks.language_model import task as task_module
 from recurra.training import (
     Progress,
     Report,
@@ -34,7 +35,6 @@ from recurra.training import (
     train,
 )
 from recurra.training import keeper as keeper_module
-from recurra.training import session as session_module
 from recurra.training.interrupts import interruptible
 from recurra.training.optimizers import optimizer_of
 from recurra_runtime.vocabulary import END, START, Ids
@@ -497,7 +497,7 @@ def test_nan_stops_the_training_and_the_last_checkpoint_is_kept(
     tiny_changes: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session_module, "LanguageModel", poisoned(at, kind))
+    monkeypatch.setattr(task_module, "LanguageModel", poisoned(at, kind))
     changes = [*tiny_changes, "training.symbols=1280", "training.evaluations=5"]  # every 2 steps
     with pytest.raises(RunError, match=rf"nan.* at step {at} of 10;"):
         train(load_recipe("language-model", changes), [text], tmp_path / "run")

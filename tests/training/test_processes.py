@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 
 from recurra import PaddedSequence, artifact
+from recurra.batch import Batch, Tokens
 from recurra.errors import RunError, ShapeError
-from recurra.sequences import Batch, Tokens
 from recurra.training import load_recipe, train
 from recurra.training.processes import Processes, processes
 from recurra.training.processes import _leave as leave

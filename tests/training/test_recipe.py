@@ -16,9 +16,19 @@ from recurra.cells import cell_names
 from recurra.errors import SettingError, nearest
 from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
+from recurra.tasks import task_names
 from recurra.tasks.language_model import DataSettings
-from recurra.training import Recipe, TrainingSettings, load_recipe, recipe_names
-from recurra.training.recipe import _known, without_effect
+from recurra.training import (
+    Recipe,
+    TrainingSettings,
+    load_recipe,
+    recipe_names,
+    setting_names,
+    short_changes,
+)
+from recurra.training.recipe import without_effect
+
+LANGUAGE_MODEL = type(load_recipe("language-model"))
 
 
 def leaves(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -59,7 +69,7 @@ def test_the_recipe_of_the_task_names_all_settings_but_the_optional_ones() -> No
         leaves(Recipe().model_dump()),
         leaves(tomllib.loads(packaged("language-model"))),
     )
-    optional = set(known) - set(written)
+    optional = set(known) - set(written) - {"model.bidirectional"}  # which only others can have
     assert {name for name in optional if known[name] not in (None, {})} == set()
     text = packaged("language-model")
     for name in optional:  # a comment shows how they are given
@@ -134,7 +144,7 @@ def test_values_are_toml_and_text_needs_no_quotes(change: str, read: Any, value:
         ("data.split=middle", "'tail', 'tails', 'blocks' or 'hash'"),
         ("data.vocabulary=letters", "expected 'characters', 'bytes', 'words' or 'byte-pairs'"),
         ("data.validation=no", "boolean"),
-        ("task=tagging", "language-model"),
+        ("task=3", "language-model"),
     ],
 )
 def test_a_value_of_a_wrong_type_or_out_of_range(change: str, expected: str) -> None:
@@ -185,7 +195,6 @@ def test_an_unknown_setting_and_the_nearest_one(change: str, near: str) -> None:
     "change",
     [
         "model.size=3",
-        "model.bidirectional=true",
         "model.zoneout=0.1",
         "training.steps=3",
         "training.shuffle=true",
@@ -221,13 +230,13 @@ def test_what_others_call_it(name: str, known: Any, near: str | None) -> None:
 
 
 def test_every_synonym_leads_somewhere() -> None:
-    known = {name.rpartition(".")[2] for name in _known(Recipe)} | set(cell_names())
+    known = {name.rpartition(".")[2] for name in setting_names()} | set(cell_names())
     for field in ("vocabulary", "unit"):
         known.update(get_args(DataSettings.model_fields[field].annotation))
     for field in ("precision", "schedule"):
         known.update(get_args(TrainingSettings.model_fields[field].annotation))
     assert {name for names in SYNONYMS.values() for name in names} <= known
-    assert not {name.rpartition(".")[2] for name in _known(Recipe)} & set(SYNONYMS)
+    assert not {name.rpartition(".")[2] for name in setting_names()} & set(SYNONYMS)
 
 
 @pytest.mark.parametrize(
@@ -382,8 +391,19 @@ def test_no_such_recipe() -> None:
         load_recipe("language-modle")
     assert str(problem.value) == (
         "recipe: no file and no recipe 'language-modle'; did you mean 'language-model'? "
-        f"Known: {', '.join(recipe_names())}"
+        f"Known: {', '.join(sorted({*recipe_names(), *task_names()}))}"
     )
+
+
+def test_a_recipe_without_a_task_is_of_the_first(tmp_path: Path) -> None:
+    """As all were before there were others."""
+    path = tmp_path / "mine.toml"
+    path.write_text("[model]\nhidden_size = 7\n")
+    recipe = load_recipe(str(path))
+    assert (recipe.task, recipe.model.hidden_size) == ("language-model", 7)
+    assert Recipe(model={"hidden_size": 7}).model_dump() == recipe.model_dump()
+    with pytest.raises(pydantic.ValidationError, match="hidden"):
+        Recipe(model={"hidden": 7})
 
 
 def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
@@ -453,8 +473,13 @@ def test_a_recipe_does_not_change_after_its_check() -> None:
         ),
         (
             ["training.early_stop=3", "data.validation=false"],
-            "training.early_stop: expected it to be left out, got 3: without a validation text "
+            "training.early_stop: expected it to be left out, got 3: without a validation part "
             "(data.validation=false) there is nothing to stop by",
+        ),
+        (
+            ["model.bidirectional=true"],
+            "model.bidirectional: expected it to be left out, got True: what reads from the end "
+            "has seen the symbol it predicts",
         ),
     ],
     ids=str,
@@ -487,3 +512,21 @@ def test_a_long_value_is_shown_in_part() -> None:
     assert len(str(problem.value)) < 250
     with pytest.raises(SettingError, match=r"model: expected a valid dictionary, got 3$"):
         load_recipe("language-model", ["model=3"])
+
+
+def test_short_options_are_changes() -> None:
+    options = {"epochs": 2.5, "lr": 1e-05, "hidden": None, "batch": 8, "device": "cuda:1"}
+    changes = short_changes(options, ["model.cell=gru"])
+    recipe = load_recipe("language-model", changes)
+    assert recipe.model.cell == "gru"
+    training = recipe.training
+    assert (training.epochs, training.learning_rate, training.batch_size) == (2.5, 1e-05, 8)
+    assert training.device == "cuda:1"
+    assert recipe.model.hidden_size == load_recipe("language-model").model.hidden_size
+
+
+def test_a_short_option_that_a_task_lacks_is_told_as_any_other() -> None:
+    with pytest.raises(SettingError, match=r"no setting 'model\.depth_'; Known: model\.bi"):
+        load_recipe("language-model", short_changes({"depth_": 3}))
+    with pytest.raises(SettingError, match=r"--hidden and --set model[.]hidden_size are"):
+        short_changes({"hidden": 3}, [" model.hidden_size =4"])

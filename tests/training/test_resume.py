@@ -273,7 +273,7 @@ def test_for_longer(half: Path, texts: list[str]) -> None:
 def test_other_data_is_said(half: Path, texts: list[str]) -> None:
     shutil.rmtree(half / "data", ignore_errors=True)
     for other in (texts[1:], [*texts, "x"], [texts[0] + " ", *texts[1:]], [*texts[1:], texts[0]]):
-        with pytest.raises(DataError, match="the text is not the one"):
+        with pytest.raises(DataError, match="these are not the data"):
             resume(half, other)
     assert not (half / "data").exists()
     assert not resume(half, texts).interrupted  # nothing was spoiled

@@ -17,8 +17,10 @@ def said(
     values: list[float],
     ngram: float = 3.0,
     late: float = 2.0,
+    unit: str = "symbols",
 ) -> str:
-    return verdict(Losses(known, held, ngram, UNIFORM, late, values))
+    beaten = "n-grams are better" if ngram < held else ""
+    return verdict(Losses(known, held, beaten, UNIFORM, late, values, unit))
 
 
 @pytest.mark.parametrize(
@@ -38,8 +40,9 @@ def test_too_little_too_much_or_well(
 ) -> None:
     sentence = said(known, held, values, ngram)
     assert sentence.startswith(begins)
-    facts = f"{known:.3f} nats a symbol on text it was trained on, {held:.3f} on held-out"
+    facts = f"{known:.3f} nats a symbol on what it was trained on, {held:.3f} on what was held out"
     assert facts in sentence
+    assert ("n-grams are better" in sentence) == sentence.startswith("It fits too little (")
     assert "learning_rate" not in sentence
 
 
@@ -83,3 +86,12 @@ def test_what_came_apart_needs_a_smaller_learning_rate(
     assert "A smaller training.learning_rate" in sentence
     assert "longer" not in sentence
     assert "smaller model" not in sentence
+
+
+def test_other_tasks_count_something_else() -> None:
+    sentence = said(2.0, 2.1, [9.0], unit="labels")
+    assert sentence.startswith("It fits well (2.000 nats a label on what it was trained on")
+    assert verdict(Losses(2.0, 2.1, "", math.inf, 50.0, [])).startswith("It fits well")
+    improving = Losses(2.0, 2.1, "", UNIFORM, 2.0, [-0.5, -0.6])  # accuracy, turned around
+    assert verdict(improving).startswith("It fits too little yet")
+    assert verdict(improving._replace(validation=[-0.5, -0.503])).startswith("It fits well")

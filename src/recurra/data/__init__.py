@@ -3,6 +3,7 @@
 from recurra.data.labeled import LabeledRows, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
+    ComingLines,
     Document,
     find_files,
     read_blocks,
@@ -11,7 +12,9 @@ from recurra.data.readers import (
     read_text,
     whole,
 )
+from recurra.data.rows import read_rows
 from recurra.data.splits import PartName, SplitKind, divide, hash_part
+from recurra.data.spool import Spool
 from recurra.data.standard_library import standard_library
 from recurra.data.streams import (
     Batches,
@@ -50,6 +53,7 @@ from recurra.data.texts import (
     hub_documents,
     is_hub,
     is_table,
+    joined,
     open_documents,
 )
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
@@ -78,6 +82,7 @@ __all__ = [
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
+    "ComingLines",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",
@@ -99,6 +104,7 @@ __all__ = [
     "Seed",
     "Sine",
     "SplitKind",
+    "Spool",
     "StreamHeader",
     "SyntheticSource",
     "SyntheticTask",
@@ -117,11 +123,13 @@ __all__ = [
     "hub_documents",
     "is_hub",
     "is_table",
+    "joined",
     "open_documents",
     "open_stream",
     "read_blocks",
     "read_lines",
     "read_pieces",
+    "read_rows",
     "read_stream_header",
     "read_text",
     "row_batches",

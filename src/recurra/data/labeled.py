@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from recurra.batch import Batch
 from recurra.data.order import LikeLengths
 from recurra.errors import DataError, ShapeError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 from recurra_runtime.vocabulary import Ids
 

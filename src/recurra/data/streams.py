@@ -15,9 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch, Tokens
 from recurra.data.order import LikeLengths
 from recurra.errors import DataError, ShapeError
-from recurra.sequences import Batch, PaddedSequence, Tokens
+from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 from recurra_runtime.vocabulary import END, START, Ids
 

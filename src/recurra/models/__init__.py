@@ -9,6 +9,7 @@ from recurra.models.language import (
     LanguageModelSettings,
     LanguageModelState,
 )
+from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "LanguageModelState",
     "Majority",
     "MeanOfVectors",
+    "Mixture",
+    "MixtureState",
     "Model",
     "NGram",
     "Scored",

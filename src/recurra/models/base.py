@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch
 from recurra.cells import cell_origin
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
 from recurra.layers import LayerOutput
-from recurra.sequences import Batch
 from recurra.states import Tree
 from recurra.twins import evaluating
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from recurra.errors import ArtifactError
 from recurra.files import write_file
 
-__all__ = ["read_beside", "write_beside"]
+__all__ = ["read_beside", "run_folder", "write_beside"]
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -45,6 +45,12 @@ def write_beside(path: str | Path, name: str, models: Mapping[str, Arrays]) -> N
     write_file(Path(path) / f"{name}.json", (json.dumps(told, indent=1) + "\n").encode())
 
 
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run, also from that of one of its checkpoints."""
+    folder = Path(path).absolute()
+    return folder.parent.parent if folder.parent.name == "checkpoints" else folder
+
+
 def read_beside(path: str | Path, name: str) -> dict[str, dict[str, npt.NDArray[np.generic]]]:
     """What :func:`write_beside` kept, by model; none if there is nothing.
 
@@ -55,9 +61,7 @@ def read_beside(path: str | Path, name: str) -> dict[str, dict[str, npt.NDArray[
     Raises:
         ArtifactError: it is damaged.
     """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
+    folder = run_folder(path)
     file, sums = folder / f"{name}.safetensors", folder / f"{name}.json"
     if not file.exists() and not sums.exists():
         return {}

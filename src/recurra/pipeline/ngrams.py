@@ -10,16 +10,22 @@ from recurra.models import KneserNey, NGram
 from recurra.pipeline.beside import read_beside, write_beside
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
-__all__ = ["fit_ngrams", "read_ngrams", "write_ngrams"]
+__all__ = ["fit_ngrams", "ngram_name", "read_ngrams", "write_ngrams"]
 
-_ORDERS = {"bigram": 2, "5-gram": 5}
 _NGRAMS = "ngrams"
 
 
-def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NGram]:
-    """Kneser-Ney bigram and 5-gram of documents."""
+def ngram_name(order: int) -> str:
+    """What an n-gram of a run is called: ``"bigram"``, ``"5-gram"``."""
+    return {1: "unigram", 2: "bigram"}.get(order, f"{order}-gram")
+
+
+def fit_ngrams(
+    documents: Sequence[Ids], vocabulary: Vocabulary, orders: Sequence[int] = (2, 5)
+) -> dict[str, NGram]:
+    """Kneser-Ney n-grams of documents by name, the simplest first."""
     return {
-        name: NGram.fit(
+        ngram_name(order): NGram.fit(
             documents,
             order=order,
             vocabulary_size=len(vocabulary),
@@ -27,7 +33,7 @@ def fit_ngrams(documents: Sequence[Ids], vocabulary: Vocabulary) -> dict[str, NG
             end=END,
             smoothing=KneserNey(),
         )
-        for name, order in _ORDERS.items()
+        for order in sorted(orders)
     }
 
 

@@ -14,15 +14,20 @@ from recurra.tasks.base import (
     task_by_name,
     task_names,
 )
+from recurra.tasks.examples import Examples, ExamplesPart, ExamplesTask, Score
 
 __all__ = [
     "Answer",
     "DataSection",
+    "Examples",
+    "ExamplesPart",
+    "ExamplesTask",
     "LayerSettings",
     "Metric",
     "Part",
     "Prepared",
     "Row",
+    "Score",
     "Table",
     "Task",
     "build_layers",

@@ -16,6 +16,7 @@ import pydantic
 from recurra.errors import SettingError, nearest
 from recurra.families import DEFAULT
 from recurra.sections import Section, contradiction, default
+from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "load_recipe",
     "recipe_names",
     "recipe_text",
+    "setting_names",
+    "short_changes",
 ]
 
 
@@ -91,7 +94,7 @@ class TrainingSettings(Section):
 class Recipe(Section):
     """Every setting of a run; the sections ``data`` and ``model`` are those of its task."""
 
-    task: str
+    task: str = DEFAULT
     data: Any = None
     model: Any = None
     training: TrainingSettings = TrainingSettings()
@@ -100,6 +103,18 @@ class Recipe(Section):
     def of_task(self) -> Task:
         """The task."""
         return task_by_name(self.task)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: Any) -> Any:
+        """``Recipe()`` itself has the sections of its task too."""
+        if cls is not Recipe:
+            return given
+        task = task_by_name(given.get("task", DEFAULT))
+        kinds: dict[str, type[Section]] = {"data": task.Data, "model": task.Model}
+        return given | {
+            name: kind.model_validate(given.get(name, {})) for name, kind in kinds.items()
+        }
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Self:
@@ -198,6 +213,34 @@ def _changed(data: dict[str, Any], changes: Iterable[str] | Mapping[str, Any], n
         if f"training.{one}" in given and f"training.{other}" not in given:
             data["training"].pop(other, None)
     return checked(data, name)
+
+
+def short_changes(options: Mapping[str, Any], changes: Iterable[str] = ()) -> list[str]:
+    """Options that are settings, as changes that a recipe takes.
+
+    Args:
+        options: by their short name, one of the words of ``synonyms.py``: ``{"lr": 0.01}``; None
+            stands for one that is not given.
+        changes: others, like ``model.cell=gru``.
+
+    Returns:
+        all of them.
+
+    Raises:
+        SettingError: an option and a change set the same.
+    """
+    told = list(changes)
+    named = {change.partition("=")[0].strip() for change in told}
+    for option, value in options.items():
+        if value is None:
+            continue
+        name, *_ = SYNONYMS.get(option, (option,))
+        section = "training" if name in TrainingSettings.model_fields else "model"
+        path = f"{section}.{name}"
+        if path in named:
+            raise SettingError(f"--{option} and --set {path} are the same setting; leave one out")
+        told.append(f"{path}={json.dumps(value)}")
+    return told
 
 
 def _parsed(change: str) -> tuple[str, Any]:
@@ -317,6 +360,11 @@ def _quoted(text: str) -> str:
 def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def setting_names(task: str = DEFAULT) -> list[str]:
+    """Names of all settings of a task's recipe, as ``--set`` takes them."""
+    return _known(_recipe_of(task_by_name(task)))
 
 
 def _known(settings: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

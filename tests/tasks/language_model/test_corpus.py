@@ -30,7 +30,7 @@ from recurra.data import readers as readers_module
 from recurra.errors import DataError, SettingError
 from recurra.tasks.language_model import Corpus, DataSettings, open_source, prepare
 from recurra.tasks.language_model import corpus as corpus_module
-from recurra.training import Report, TrainingSettings, evaluate, load_recipe, resume, train
+from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import END, UNKNOWN
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
@@ -87,7 +87,7 @@ def test_a_file_in_pieces_makes_the_corpus_of_its_text(
     for name, part in whole.parts.items():
         assert np.array_equal(pieces.parts[name].ids, part.ids)
         assert pieces.parts[name].header == part.header
-        assert part.symbols == len(part.ids) - 1
+        assert part.count == len(part.ids) - 1
     if vocabulary in ("characters", "bytes"):
         assert sum(len(t) for name in whole.parts for t in written(whole, name)) == len(text)
 
@@ -241,14 +241,14 @@ def test_the_longest_document_is_bounded(tmp_path: Path, side: Any) -> None:
 
 
 def test_reading_decides_the_batches(tmp_path: Path) -> None:
-    training = TrainingSettings(batch_size=4, window=8, seed=3)
     data = DataSettings(conditions=["first_letter"])
-    windows = prepare(NAMES, data, tmp_path / "w").batches(data, training)
+    part = prepare(NAMES, data, tmp_path / "w").parts["training"]
+    windows = part.batches(rows=4, window=8, seed=3)
     assert isinstance(windows, Windows)
     assert windows.batch(0).inputs.given.shape == (8, 4, 1)
     data = DataSettings(conditions=["first_letter"], batches="documents")
     corpus = prepare(NAMES, data, tmp_path / "d")
-    buckets = corpus.batches(data, training)
+    buckets = corpus.parts["training"].batches(rows=4, window=8, seed=3)
     assert isinstance(buckets, Buckets)
     want = Buckets(corpus.parts["training"].ids, rows=4, seed=3)
     assert torch.equal(buckets.batch(5).inputs.ids.values, want.batch(5).inputs.values)
@@ -296,7 +296,7 @@ def test_counts_are_of_what_is_predicted(
         for symbol in (*corpus.vocabulary.encode(document), END):
             expected[symbol] += 1
     assert counts.tolist() == expected
-    assert counts.sum() == corpus.parts["training"].symbols
+    assert counts.sum() == corpus.parts["training"].count
     assert counts[END] == len(documents) > 1
 
 
@@ -469,7 +469,7 @@ def test_other_labels_are_other_data(text: str, tmp_path: Path) -> None:
     train(recipe, open_source(data, recipe.data), tmp_path / "run")
     data.write_text(data.read_text().replace("even", "odd", 1))
     longer = load_recipe("language-model", [*CHANGES, *changes, "training.symbols=400"])
-    with pytest.raises(DataError, match="the text is not the one"):
+    with pytest.raises(DataError, match="these are not the data"):
         resume(tmp_path / "run", open_source(data, recipe.data), recipe=longer)
 
 
@@ -479,7 +479,6 @@ CHILD = """
 import sys, threading, time
 from pathlib import Path
 from recurra.tasks.language_model import DataSettings, open_source, prepare
-from recurra.training import TrainingSettings
 
 def anonymous():
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -497,7 +496,7 @@ def look():
 def ready(name):
     data = DataSettings()
     corpus = prepare(open_source(folder / f"{name}.txt", data), data, folder / name)
-    corpus.batches(data, TrainingSettings()).batch(5)
+    corpus.parts["training"].batches(rows=32, window=64, seed=0).batch(5)
     return corpus
 
 ready("small")  # what is imported and kept once

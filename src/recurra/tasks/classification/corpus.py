@@ -73,6 +73,7 @@ class ClassCorpus:
         classes: their names.
         fingerprint: tells these texts and classes, in this order, from any others.
         blank: texts without a letter, which were left out.
+        known: of each part how many texts are among those that are trained on too.
     """
 
     parts: dict[PartName, ClassPart]
@@ -80,6 +81,7 @@ class ClassCorpus:
     classes: ClassNames
     fingerprint: str
     blank: int = 0
+    known: Mapping[PartName, int] = dataclasses.field(default_factory=dict)
 
     @property
     def fronts(self) -> dict[str, Vocabulary | ClassNames]:
@@ -105,6 +107,11 @@ class ClassCorpus:
             + (f"; left out because they are blank: {self.blank:,}" if self.blank else "")
             + (f"; truncated texts: {truncated:,}" if truncated else "")
             + (f"; of classes that no training text has: {strange:,}" if strange else "")
+            + "".join(
+                f"; texts of {name} that are trained on too: {seen:,}"
+                for name, seen in self.known.items()
+                if seen
+            )
         )
 
 
@@ -131,7 +138,13 @@ def prepare_classes(
         name: encode(some, vocabulary, classes, data.maximum_length, data.truncate)
         for name, some in divided.items()
     }
-    return ClassCorpus(parts, vocabulary, classes, _fingerprint(divided), examples.blank)
+    trained = {example.text for example in divided["training"]}
+    known: dict[PartName, int] = {
+        name: sum(example.text in trained for example in some)
+        for name, some in divided.items()
+        if name != "training"
+    }
+    return ClassCorpus(parts, vocabulary, classes, _fingerprint(divided), examples.blank, known)
 
 
 def _distinct(examples: Iterable[Example]) -> Iterable[Example]:
@@ -150,7 +163,11 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
     parts: dict[PartName, list[Example]] = {name: [] for name in names}
     given = any(example.part == "validation" for example in examples)
     for example in examples:
-        part = hash_part(example.text, validation=data.validation)
+        part = example.part
+        if part not in data.given:
+            part = hash_part(
+                example.text, validation=data.validation is True, test=data.test is None
+            )
         if data.split == "given":
             if example.part is None:
                 raise DataError(

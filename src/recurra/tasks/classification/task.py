@@ -49,7 +49,12 @@ class ClassificationTask(Task):
         report: Callable[[str], None],
     ) -> ClassCorpus:
         """Divide, make vocabulary and names of classes, and encode."""
-        return prepare_classes(open_examples(source, data), data, report)
+        examples = open_examples(source, data)
+        for part, place in data.given.items():  # those with files of their own
+            own = open_examples(place, data)
+            examples.take(example._replace(part=part) for example in own)
+            examples.blank += own.blank
+        return prepare_classes(examples, data, report)
 
     def read(
         self,
