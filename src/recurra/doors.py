@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra import artifact
+from recurra.data import is_hub
 from recurra.errors import SettingError, nearest
 from recurra.tasks.base import Answer, register_task
 from recurra.training import Report, Trained, load_recipe
@@ -64,8 +65,10 @@ def train(
         for name, value in settings.items():
             flat[_place(chosen, name)] = value
         chosen = changed(chosen, flat, recipe)
-    place = str(Path(data).absolute()) if isinstance(data, str | Path) else None
-    source = Path(data) if isinstance(data, str) and Path(data).exists() else data
+    source, place = data, None
+    if isinstance(data, str | Path):
+        source = Path(data)
+        place = str(source if is_hub(source) else source.absolute())
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place)
 
