@@ -21,7 +21,7 @@ docs: setup-dev
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 setup:
-	@scripts/setup
+	@scripts/setup charts
 
 setup-dev:
 	@scripts/setup dev

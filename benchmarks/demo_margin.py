@@ -47,10 +47,9 @@ def main() -> None:
         [
             "src/recurra/recipes/demo.toml",
             "src/recurra/models",
-            "src/recurra/tasks/base.py",
-            "src/recurra/tasks/language_model",
-            "src/recurra/tasks/texts.py",
-            "src/recurra/training",
+            "src/recurra/training/loop.py",
+            "src/recurra/training/optimizers.py",
+            "src/recurra/tasks/language_model/corpus.py",
             "src/recurra/data",
             "src/recurra/engine",
             "src/recurra/layers",

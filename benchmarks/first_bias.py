@@ -25,9 +25,9 @@ from findings import aligned
 from harness import RESULTS, code_hash, data, keep, machine_in_words
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.data import Windows, document_batches
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.sequences import Batch
 from recurra.tasks.language_model import prepare
 from recurra.tasks.language_model.corpus import Corpus
 from recurra.training import Training, load_recipe
@@ -39,7 +39,7 @@ MEASURED = [
     "src/recurra/cells/lstm.py",
     "src/recurra/data/streams.py",
     "src/recurra/encoders.py",
-    "src/recurra/heads.py",
+    "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/models",

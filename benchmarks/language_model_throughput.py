@@ -40,7 +40,7 @@ MEASURED = [
     "src/recurra/data/streams.py",
     "src/recurra/encoders.py",
     "src/recurra/engine",
-    "src/recurra/heads.py",
+    "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/lengths.py",
     "src/recurra/losses.py",

@@ -24,16 +24,17 @@ _CODE = [
     "src/recurra/data",
     "src/recurra/encoders.py",
     "src/recurra/engine",
-    "src/recurra/heads.py",
+    "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/losses.py",
     "src/recurra/masks.py",
     "src/recurra/models",
+    "src/recurra/batch.py",
     "src/recurra/sequences.py",
-    "src/recurra/tasks/base.py",
-    "src/recurra/tasks/language_model",
+    "src/recurra/tasks/language_model/corpus.py",
     "src/recurra/tasks/texts.py",
-    "src/recurra/training",
+    "src/recurra/training/loop.py",
+    "src/recurra/training/optimizers.py",
 ]
 
 

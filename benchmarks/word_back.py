@@ -14,8 +14,6 @@ network learns it: seeds 0, 1 and 2 gave 10, 100 and 9 % at 30, and 60, 28 and 1
 from __future__ import annotations
 
 import argparse
-import itertools
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -26,6 +24,7 @@ from harness import RESULTS, keep, machine, matrix_rate
 
 from recurra.data import END, START, Windows, WordVocabulary
 from recurra.data.synthetic import OriginSentences
+from recurra.diagnosis import Axis, Chart, lines
 from recurra.models import LanguageModel, LanguageModelConfig, NGram
 from recurra.training import Training, TrainingSettings
 
@@ -118,70 +117,23 @@ def reach(found: Mapping[int, float], least: float = 0.95) -> int:
     return far
 
 
-# Lines lie over each other at 100 % and at chance: the one that reaches farthest is the broadest,
-# and drawn first, so that all can be seen.
-_COLORS = {
-    "LSTM": ("#5aa9de", 12),
-    "GRU": ("#1f3f77", 7),
-    "Elman": ("#f2a33a", 4),
-    "5-gram": ("#c2352f", 2.5),
-    "bigram": ("#3a7d44", 2.5),
-}
-
-
-def chart(found: Mapping[str, Mapping[int, float]], chance: float) -> str:
-    """The accuracies over the distances, which are spaced by their logarithm, as SVG."""
-    far = max(DISTANCES)
-
-    def at(distance: float, share: float) -> tuple[float, float]:
-        return 78 + 560 * math.log(distance) / math.log(far), 372 - 300 * share
-
-    def text(x: float, y: float, words: str, rest: str = "") -> str:
-        return f'<text x="{x:.1f}" y="{y:.1f}" {rest}>{words}</text>'
-
-    def line(a: tuple[float, float], b: tuple[float, float], rest: str) -> str:
-        return f'<path d="M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}" {rest}/>'
-
-    left, right = at(1, 0)[0] - 14, at(far, 0)[0]
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 750 440" fill="none" '
-        'font-family="Helvetica, Arial, sans-serif" font-size="14">',
-        '<rect width="750" height="440" fill="white"/><g fill="#333">',
-        text(left, 28, "How far back may the word be that decides the last one?", 'font-size="17"'),
-        text(left, 50, "Last words predicted, of fresh sentences"),
-        text((left + right) / 2, 424, "words back, d", 'text-anchor="middle"'),
-    ]
-    for tenth in (0, 2, 4, 6, 8, 10):
-        height = at(1, tenth / 10)[1]
-        parts.append(text(left - 8, height + 5, f"{10 * tenth} %", 'text-anchor="end"'))
-        parts.append(line((left, height), (right, height), 'stroke="#e4e4e4"'))
-    parts += [text(at(d, 0)[0], 394, str(d), 'text-anchor="middle"') for d in DISTANCES]
-    parts.append("</g>")
-    ends: list[float] = []
-    for name, (color, width) in _COLORS.items():
-        places = [at(*pair) for pair in found[name].items()]
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        stroke = f'stroke="{color}" stroke-width="{width}" stroke-linejoin="round"'
-        parts.append(f'<polyline points="{points}" {stroke} stroke-linecap="round"/>')
-        dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in places)
-        dot = f'stroke="{color}" stroke-width="{width + 4}" stroke-linecap="round"'
-        parts.append(f'<path d="{dots}" {dot}/>')
-        # A line is named beside its deepest fall, or at its end where it does not fall.
-        (x, y), (below, under) = max(
-            itertools.pairwise(places), key=lambda pair: pair[1][1] - pair[0][1]
-        )
-        bold = f'font-weight="bold" fill="{color}"'
-        if under - y > 60:
-            parts.append(text((x + below) / 2 + 10, (y + under) / 2 - 4, name, bold))
-        else:
-            height = max([places[-1][1] + 5, *(taken + 18 for taken in ends)])
-            ends.append(height)
-            parts.append(text(right + 14, height, name, bold))
-    level = at(1, chance)[1]
-    dashed = 'stroke="#333" stroke-width="1.3" stroke-dasharray="6 5"'
-    parts.append(line((left, level), (right, level), dashed))
-    parts.append(text(right + 14, level + 5, f"chance, {100 * chance:.0f} %", 'fill="#333"'))
-    return "\n".join([*parts, "</svg>", ""])
+def chart(found: Mapping[str, Mapping[int, float]], chance: float) -> Chart:
+    """The accuracies over the distances, which are spaced by their logarithm."""
+    names = [
+        "LSTM",
+        "GRU",
+        "Elman",
+        "5-gram",
+        "bigram",
+    ]  # the farthest first, which is the broadest
+    return lines(
+        {name: found[name] for name in names},
+        title="How far back may the word be that decides the last one?",
+        about="Last words predicted, of fresh sentences",
+        x=Axis("words back, d", 0.93, max(DISTANCES), True, DISTANCES),
+        y=Axis("", 0, 1, ticks=[tenth / 10 for tenth in range(0, 11, 2)], format="%"),
+        levels={f"chance, {100 * chance:.0f} %": chance},
+    )
 
 
 def main() -> None:
@@ -222,7 +174,7 @@ def main() -> None:
             "src/recurra/cells",
         ],
     )
-    (RESULTS / "word_back.svg").write_text(chart(found, chance))
+    chart(found, chance).save(RESULTS / "word_back.svg")
 
 
 if __name__ == "__main__":

@@ -282,7 +282,7 @@ def refusal(step: Step) -> str | None:
     choice = recurra.explain(StepCell(step.code)).choices[0]
     if choice.backend == "native":
         return None
-    told = choice.reason.partition("because ")[2].partition("; not on 'aten'")[0]
+    told = choice.reason.partition("because ")[2]
     return told.replace(" (step, line 1)", "")
 
 

@@ -17,12 +17,12 @@ import safetensors.torch
 import torch
 
 from recurra import artifact
+from recurra.batch import Batch
 from recurra.cells import HiddenState, LSTMCell, cell_names, register
 from recurra.cells import base as cells_base
 from recurra.data import ByteVocabulary, CharacterVocabulary
 from recurra.errors import ArtifactError, RunError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.sequences import Batch
 
 VOCABULARY = CharacterVocabulary("abé☃")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -424,3 +425,27 @@ def test_every_benchmark_is_told_in_the_docs():
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if "def main(" in script.read_text():
             assert f"| `{script.name}` |" in docs, script.name
+
+
+def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported):
+    kept = json.loads((ROOT / "benchmarks" / "results" / "word_back.json").read_text())
+    found = {
+        name: {int(d): share for d, share in shares.items()}
+        for name, shares in kept["accuracy"].items()
+    }
+    drawn = imported("word_back").chart(found, kept["chance"]).svg()
+    picture = (ROOT / "benchmarks" / "results" / "word_back.svg").read_text()
+    for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
+        assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+def test_decoding_rivals_say_the_same(imported, monkeypatch, tmp_path):
+    speed = imported("decoding_speed")
+    for name, value in {"WIDTH": 8, "LENGTH": 12, "ROWS": 3}.items():
+        monkeypatch.setattr(speed, name, value)
+    ours, clothed, plain = speed.models()
+    made = speed.cases(ours, clothed, plain)  # ends where they differ
+    assert all(set(rivals) == {"recurra", "torch.nn"} for rivals in made.values())
+    for rivals in made.values():
+        for work in rivals.values():
+            assert work()

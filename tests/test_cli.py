@@ -23,8 +23,9 @@ from typer.testing import CliRunner
 
 from recurra import artifact
 from recurra.cli import app
+from recurra.data import Document, Documents
 from recurra.models import LanguageModel
-from recurra.training import load_recipe
+from recurra.training import evaluate, load_recipe, run_source
 from recurra_runtime.vocabulary import END
 
 COMMAND = str(Path(sys.executable).with_name("recurra"))
@@ -98,13 +99,13 @@ def test_train_evaluate_generate_and_describe(
     told = json.loads((out / "summary.json").read_text())
     assert told["verdict"] in done.stdout.splitlines()
     summary = {row["name"]: row for row in told["evaluations"]}
-    assert set(summary) == {"lstm", "bigram", "5-gram"}
+    assert set(summary) == {"lstm", "bigram", "5-gram", "mixture"}
     for name, row in summary.items():
         assert re.search(rf"{name} +{row['nats_per_character']:.4f} ", done.stdout)
 
     done = recurra("evaluate", out, "--data", text_file)
     assert done.returncode == 0, done.stderr
-    assert {"lstm", "bigram", "5-gram"} <= set(done.stdout.split())
+    assert {"lstm", "bigram", "5-gram", "mixture"} <= set(done.stdout.split())
     assert done.stderr == ""
 
     done = recurra("generate", out, "--prompt", "anna ", "--length", "30", "--seed", "1")
@@ -246,6 +247,29 @@ def test_a_folder_of_texts(tmp_path: Path, text: str, quick: list[str]) -> None:
     assert result.exit_code == 0, result.stderr
     scored = call("evaluate", tmp_path / "run", "--data", folder, "--pattern", "*.md")
     assert "1,500 characters" in scored.stdout
+
+
+def test_several_files_are_read_in_their_order(tmp_path: Path, text: str, quick: list[str]) -> None:
+    one, two, both = (tmp_path / f"{name}.txt" for name in ("one", "two", "both"))
+    one.write_text(text, encoding="utf-8")
+    two.write_text(text[::-1], encoding="utf-8")
+    out = tmp_path / "run"
+    given = ["--data", one, "--data", two]
+    done = call("train", "language-model", *given, "--out", out, *quick)
+    assert done.exit_code == 0, done.stderr
+    told = json.loads((out / "data.json").read_text())
+    assert told["source"] == [str(one), str(two)]
+    longer = ["train", "--resume", out, "--set", "training.symbols=2000"]
+    refused(call(*longer, "--data", two, "--data", one), 2, "not the data that this run")
+    refused(call(*longer, "--data", one), 2, "not the data that this run")
+    assert call(*longer).exit_code == 0  # it remembers both
+    texts = Documents("both", lambda: iter([Document(text, "1"), Document(text[::-1], "2")]))
+    expected = evaluate(out, texts)[0]
+    got = call("evaluate", out, *given)
+    assert f"{one}, {two}: {2 * len(text):,} characters" in got.stdout
+    assert f"{expected.nats_per_character:.4f}" in got.stdout
+    both.write_text("")
+    refused(call("evaluate", out, *given, "--data", both), 2, f"{both}: expected text, found none")
 
 
 def test_a_file_may_have_any_name(tiny_run: Any, tmp_path: Path) -> None:
@@ -464,6 +488,9 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
         (["--prompt", "anna ☃"], "'☃'"),
         (["--prompt", "a\udcff"], "data.vocabulary=bytes"),
         (["--tempreature", "1"], "--temperature"),
+        (["--endless", "--length", "5"], "leave --length out"),
+        (["--endless", "--count", "2"], "leave --count out"),
+        (["--endless", "--beam", "2"], "leave --beam out"),
     ],
 )
 def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
@@ -514,6 +541,45 @@ def test_wrong_use_is_exit_code_2(args: list[str]) -> None:
 )
 def test_what_train_needs(args: list[str], said: str) -> None:
     refused(call("train", *args), 2, "recurra: train: ", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--wd 0.1", "no option --wd; it is a setting: --set training.weight_decay=0.1"),
+        ("--max-epochs 3", "--set training.epochs=3"),
+        ("--training.window 9", "--set training.window=9"),
+        ("--tied language-model", "--set model.tied=true"),
+        ("--charset latin-1", "no option --charset; did you mean --encoding?"),
+        ("--xyzzy 3", "No such option: --xyzzy"),
+        ("--set", "requires an argument"),
+    ],
+)
+def test_a_setting_written_as_an_option(words: str, said: str) -> None:
+    refused(call("train", *words.split()), 2, said)
+
+
+def test_usual_settings_are_options_of_their_own(
+    tmp_path: Path, text_file: Path, quick: list[str]
+) -> None:
+    given = {"lr": 0.015, "hidden": 6, "layers": 2, "batch": 4, "seed": 7, "device": "cpu"}
+    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    own = ("learning_rate", "hidden_size", "layers", "batch_size", "symbols")
+    others = [change for change in quick[1::2] if change.partition("=")[0].split(".")[1] not in own]
+    args = ["train", "language-model", "--data", text_file, "--out", tmp_path / "run"]
+    result = call(*args, *sets(others), *options, "--epochs", "0.4")
+    assert result.exit_code == 0, result.stderr
+    recipe, _ = run_source(tmp_path / "run")
+    assert recipe.training.learning_rate == 0.015
+    assert (recipe.model.hidden_size, recipe.model.layers) == (6, 2)
+    assert (recipe.training.batch_size, recipe.training.seed) == (4, 7)
+    assert (recipe.training.epochs, recipe.training.symbols) == (0.4, None)
+    longer = call("train", "--resume", tmp_path / "run", "--epochs", "0.6")
+    assert longer.exit_code == 0, longer.stderr
+    refused(call("train", "--resume", tmp_path / "run", "--lr", "1"), 2, "learning_rate: the run")
+    refused(call(*args, "--lr", "0"), 2, "training.learning_rate: expected greater than 0")
+    same = call(*args, "--lr", "0.1", "--set", "training.learning_rate = 1")
+    refused(same, 2, "--lr and --set training.learning_rate are the same setting")
 
 
 def test_new_prints_a_recipe_that_trains(tmp_path: Path) -> None:
@@ -690,7 +756,7 @@ def test_output_into_a_full_disk(command: str, tiny_run: Any) -> None:
 
 def test_text_appears_as_it_is_written(endless: Path) -> None:
     with subprocess.Popen(
-        [COMMAND, "generate", str(endless), "--length", "1000000000", "--prompt", "anna "],
+        [COMMAND, "generate", str(endless), "--endless", "--prompt", "anna "],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as child:
@@ -938,3 +1004,10 @@ def test_a_module_that_cannot_be_imported(
         path.write_text(content)
     given = name if name == "missing" else path
     refused(call("describe", tmp_path, "--import", given), 2, "--import", said)
+
+
+def test_a_language_model_predicts_how_probable_lines_are(tiny_run) -> None:
+    done = call("predict", tiny_run.path, "--text=anna")
+    assert re.fullmatch(r"-\d+\.\d{4}\t\d+\.\d{4}\n", done.stdout)
+    done = call("predict", tiny_run.path, "--text=anna", "--top=2")
+    assert (done.exit_code, "ranks no alternatives" in done.stderr) == (2, True)

@@ -7,12 +7,14 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recurra import artifact, console
+from recurra.errors import SlowerWarning
 from recurra.progress import Bar, Lines, number
 from recurra.tasks.language_model import Evaluation
 from recurra.training import Progress, Report
@@ -37,6 +39,18 @@ def test_what_the_command_calls_itself(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "bin" / "recurra")])
     monkeypatch.chdir(tmp_path)
     assert console.command() == "bin/recurra"
+
+
+def test_own_warnings_are_lines_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others: list[Any] = []
+    monkeypatch.setattr(warnings, "showwarning", lambda *given: others.append(given[1]))
+    console.say_warnings()
+    warnings.showwarning("it is slow", SlowerWarning, "file.py", 3)
+    warnings.showwarning("it is old", DeprecationWarning, "file.py", 3)
+    assert capsys.readouterr().err == "recurra: it is slow\n"
+    assert others == [DeprecationWarning]
 
 
 FAULTS = """

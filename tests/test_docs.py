@@ -270,6 +270,17 @@ def test_the_table_of_cells_is_true():
         assert recurra.explain(cell).choices[0].backend == "native"
 
 
+@pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
+def test_what_explain_is_said_to_print_is_printed(capsys):
+    blocks = (ROOT / "docs" / "engine.md").read_text(encoding="utf-8").split("\n```")
+    (number,) = (n for n, block in enumerate(blocks) if block.startswith("text\nForgetful runs"))
+    exec(blocks[1].removeprefix("python\n"), {"__name__": "page"})
+    *told, kernels = capsys.readouterr().out.splitlines()
+    *shown, chosen = blocks[number].splitlines()[1:]
+    assert told == shown
+    assert kernels.rpartition(" ")[0] == chosen.rpartition(" ")[0]  # of this processor
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_of_the_front_pages_hold(name):
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -41,9 +41,24 @@ def blocks():
             yield pytest.param(code, id=page.name)
 
 
+def write_data(folder):
+    """What pages read: a table of reviews, and a text."""
+    good, bad = ("warm", "funny", "great"), ("dull", "cold", "nothing")
+    rows = [
+        f"a {word} {noun} no {n}"
+        for n in range(20)
+        for word in good + bad
+        for noun in ("film", "story")
+    ]
+    table = [f"{row},{'good' if row.split()[1] in good else 'bad'}" for row in rows]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *table]) + "\n")
+    (folder / "book.txt").write_text("to be or not to be said the prince of words. " * 100)
+
+
 @pytest.mark.parametrize("code", list(blocks()))
 def test_code_of_pages(code, tmp_path):
     """All Python of a page, block after block."""
+    write_data(tmp_path)
     done = run(code, tmp_path)
     assert done.returncode == 0, done.stderr
 

@@ -17,6 +17,7 @@ FLOORS = [
     ["states"],
     ["lengths"],
     ["sequences"],
+    ["batch"],
     ["cells", "description", "decoding", "data"],
     ["engine"],
     ["layers", "losses"],
@@ -28,7 +29,8 @@ FLOORS = [
     ["tasks", "streaming", "interop", "inspect"],
     ["progress"],
     ["doors"],
-    ["console"],
+    ["console", "options"],
+    ["text_commands"],
     ["cli"],
     ["__init__"],
     ["__main__"],
@@ -93,17 +95,40 @@ def test_imports_go_down(path):
     assert not offences(module_of(path), imports(path))
 
 
-# Beneath all of the engine is its graph; then come the stages in order, and ways to run a call.
-STAGES = ["graph", "record", "lower", "plan", "assemble", "machine", "backends"]
+# Torch's undocumented parts, the graph, then the stages in order, what calls them, what keeps what
+# they made, ways to run a call, and the doors.
+STAGES = ["graph", "record", "lower", "plan", "assemble", "machine"]
+ENGINE = ["torch_internals", *STAGES, "pipeline", "call", "prepare", "kept", "backends"]
+ENGINE += ["probe", "run", "explain", "freeze", "projected_loss"]
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stages_of_the_engine_see_no_later_one(stage):
-    later = STAGES[STAGES.index(stage) + 1 :]
-    for path in (SOURCE / "engine" / stage).rglob("*.py"):
-        for other in imports(path):
-            part = other.removeprefix("recurra.engine.").split(".")[0]
-            assert part not in later, f"{path} imports {other}"
+def later_parts(part, imported):
+    """What a part of the engine must not see of what it imports."""
+    found = [other.removeprefix("recurra.engine.").split(".")[0] for other in imported]
+    return set(found) & set(ENGINE[ENGINE.index(part) + 1 :])
+
+
+@pytest.mark.parametrize("part", ENGINE)
+def test_parts_of_the_engine_see_no_later_one(part):
+    home = SOURCE / "engine" / part
+    for path in home.rglob("*.py") if home.is_dir() else [home.with_suffix(".py")]:
+        assert not later_parts(part, imports(path)), path
+
+
+def test_every_part_of_the_engine_has_its_place():
+    parts = {path.stem for path in (SOURCE / "engine").iterdir() if path.stem[0] != "_"}
+    assert parts == set(ENGINE)
+
+
+def test_the_pipeline_calls_every_stage():
+    seen = "\n".join(imports(SOURCE / "engine" / "pipeline.py"))
+    # The machine assembles.
+    assert all(f"engine.{stage}." in seen for stage in STAGES if stage != "assemble")
+
+
+@pytest.mark.parametrize("part", ["graph", "machine", "pipeline"])
+def test_a_part_that_sees_a_later_one_is_found(part):
+    assert later_parts(part, imports(Path("x.py"), "from recurra.engine.kept import recorded"))
 
 
 def test_every_room_has_a_floor():

@@ -116,10 +116,20 @@ def test_rooms_are_loaded_one_by_one() -> None:
     assert not among(modules, "recurra.models", "recurra.training", "recurra.artifact")
 
 
-@pytest.mark.parametrize("tool", ["hypothesis", "pytest", "mypy", "ruff", "matplotlib", "pandas"])
+@pytest.mark.parametrize(
+    "tool", ["hypothesis", "pytest", "mypy", "ruff", "matplotlib", "pandas", "vl_convert"]
+)
 def test_nothing_of_the_workshop_is_loaded_by_the_whole(tool: str) -> None:
     everything = "import recurra\nfor name in dir(recurra): getattr(recurra, name)"
     modules = loaded_by(everything)
     assert "recurra.pipeline" in modules
     assert not among(modules, tool)
     assert not among(modules, "typer", "rich")
+
+
+def test_pictures_need_no_torch_and_what_draws_only_to_draw() -> None:
+    code = "from recurra.diagnosis import confusion\nconfusion([[1]], ['a'])"
+    modules = loaded_by(code)
+    assert "recurra.diagnosis.charts" in modules
+    assert not among(modules, "torch", "numpy", "vl_convert")
+    assert among(loaded_by(code + ".svg()"), "vl_convert")

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_sequence, unpack_sequence
 
+from recurra import sequences
 from recurra.errors import ShapeError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.lengths import valid_mask
+from recurra.sequences import PaddedSequence
 
 NUMBERS = (torch.float64, torch.float32, torch.int64, torch.int32)
 POISON = {torch.float64: math.nan, torch.float32: math.nan, torch.bool: True}
@@ -624,33 +626,29 @@ def test_lengths_that_fit_both_axes_say_nothing_of_axes() -> None:
     assert "axis (3)" not in str(caught.value)
 
 
-# ----------------------------------------------------------------------------------------- Batch
+def test_what_was_checked_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths are checked where they come in, and the valid places are looked for once."""
+    sequence = case([2, 0, 3], (2,), more=1).sequence
+    masks: list[int] = []
 
+    def refuse(*given: Any) -> None:
+        raise AssertionError("checked again")
 
-class Fields(NamedTuple):
-    words: Any
-    marks: Any
+    def mask(lengths: Tensor, time: int) -> Tensor:
+        masks.append(time)
+        return valid_mask(lengths, time)
 
-
-def test_batch_moves_every_field() -> None:
-    row = torch.ones(2, 1)
-    batch = Batch(Fields(row, (row, None)), row, resets=None, context=Fields(row, "note"))
-    moved = batch.to("meta")
-    assert isinstance(moved.inputs, Fields)
-    assert isinstance(moved.context, Fields)
-    assert moved.resets is None
-    assert moved.context.marks == "note"
-    assert moved.inputs.marks[1] is None
-    for tensor in (moved.inputs.words, moved.inputs.marks[0], moved.targets, moved.context.words):
-        assert tensor.device.type == "meta"
-    assert row.device.type == "cpu"
-    sequence = case([2, 1]).sequence
-    assert listed(Batch(sequence, sequence).to("cpu").targets) == [[1, 2], [3]]
-
-
-def test_a_batch_is_itself_alone() -> None:
-    row = torch.ones(2, 1)
-    batch, twin = Batch(row, row), Batch(row, row)
-    assert batch == batch
-    assert batch != twin
-    assert len({batch, twin}) == 2
+    monkeypatch.setattr(sequences, "check_lengths", refuse)
+    monkeypatch.setattr(sequences, "valid_mask", mask)
+    mapped = sequence.map(torch.neg).map(torch.abs)
+    assert torch.equal(mapped.with_valid(mapped.valid()).valid(), sequence.valid())
+    assert torch.equal(sequence.to_padded(3), sequence.to_padded()[:3])
+    assert masks == [4]
+    assert PaddedSequence.from_list([[1], [2, 3]]).lengths.tolist() == [1, 2]
+    assert sequence.select_rows(torch.tensor([2, 0])).lengths.tolist() == [3, 2]
+    assert sequence.truncate(1, "left").lengths.tolist() == [1, 0, 1]
+    assert sequence.pad(3, side="left").pad(4).lengths.tolist() == [4, 4, 4]
+    assert [window.lengths.tolist() for window in sequence.windows(2)] == [[2, 0, 2], [0, 0, 1]]
+    assert PaddedSequence.concatenate(sequence, sequence.to("cpu")).lengths.tolist() == [4, 0, 6]
+    with pytest.raises(AssertionError, match="checked again"):
+        PaddedSequence(sequence.values, sequence.lengths)

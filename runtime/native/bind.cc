@@ -187,19 +187,18 @@ public:
     // numbers from 0 it may hold (0: any number), and its shape; `copies`: (from, to, bytes).
     PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
                   const Numbers& output, const Rows& copies, std::size_t threads)
-        : format_(doubles ? 'd' : 'f'), output_(output) {
-        if (arguments.size() != static_cast<std::size_t>(program.arguments))
-            throw std::invalid_argument("program: another number of arguments");
-        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, {}};
-        for (const Numbers& a : arguments)
-            call.arguments.push_back(
-                {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
-        for (const Numbers& input : inputs) inputs_.push_back(input);
-        for (const Numbers& copy : copies) copies_.push_back(sized(copy, 3, "a copy"));
-        stepper_ = recurra::make_stepper(program, doubles, call, threads);
+        : format_(doubles ? 'd' : 'f') {
+        stepper_ = recurra::make_stepper(program, doubles, call_of(batch, arguments), threads);
+        keep(inputs, output, copies);
     }
 
     void begin() { stepper_->begin(); }
+
+    // Other rows, told as to the constructor.
+    void place(std::int64_t batch, const Rows& arguments, const Rows& inputs, const Numbers& output, const Rows& copies) {
+        stepper_->place(call_of(batch, arguments));
+        keep(inputs, output, copies);
+    }
 
     // Inputs, then the memory of the result: contiguous arrays of the right type and size, or TypeError.
     void step(nb::args arrays) {
@@ -219,6 +218,19 @@ public:
     }
 
 private:
+    static Call call_of(std::int64_t batch, const Rows& arguments) {
+        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, {}};
+        for (const Numbers& a : arguments)
+            call.arguments.push_back(
+                {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
+        return call;
+    }
+
+    void keep(const Rows& inputs, const Numbers& output, const Rows& copies) {
+        for (const Numbers& copy : copies) sized(copy, 3, "a copy");
+        inputs_ = inputs, output_ = output, copies_ = copies;
+    }
+
     struct Held {
         Py_buffer view;
         Held(PyObject* object, bool writes, char format, const Numbers& wanted) {
@@ -277,6 +289,7 @@ NB_MODULE(_native, module) {
         .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&,
                       std::size_t>())
         .def("begin", &PythonStepper::begin, "What each row holds has changed.")
+        .def("place", &PythonStepper::place, "Other rows, in memory of their own.")
         .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");
     module.def("keep", &keep, "So many bytes of the workspace, as an array.");
     module.def("use_threads_of",

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -69,6 +70,8 @@ public:
 
     const Shared<T>& all() const { return all_; }
 
+    std::size_t batch() const { return batch_; }
+
     // All steps of the call.
     void run() {
         std::fill_n(held_total_.data(), size(Place::held_total) * batch_, T(0));
@@ -80,6 +83,14 @@ public:
 
     // Another call, of as many rows and threads.
     void next(const Call& call) { call_ = call; }
+
+    // Another call, of any rows: no sums are kept of those that were.
+    void place(const Call& call) {
+        held_ = Block<T>(size(Place::held) * static_cast<std::size_t>(call.batch));
+        all_.held = held_.data();
+        batch_ = static_cast<std::size_t>(call.batch);
+        call_ = call;
+    }
 
     // What is done once, when there are no more steps.
     void finish() {
@@ -309,30 +320,40 @@ template <class T>
 class StepperOf final : public Stepper {
 public:
     StepperOf(const Program& program, const Call& call, std::size_t threads)
-        : program_(program), runner_(program_, call), slice_(prepared(), 0, 0, call.batch, nullptr) {
-        slice_.share(threads);
+        : program_(program), threads_(threads), runner_(program_, call) {
+        const Flush flush;
+        runner_.prepare();
+        slice();
     }
 
     void begin() override {
         const Flush flush;
-        slice_.begin();
+        slice_.value().begin();
     }
 
     void step() override {
         const Flush flush;
-        slice_.through(0, 1);
+        slice_.value().through(0, 1);
+    }
+
+    void place(const Call& call) override {
+        check(program_, call);
+        slice_.reset();
+        runner_.place(call);
+        slice();
+        begin();
     }
 
 private:
-    const Shared<T>& prepared() {
-        const Flush flush;
-        runner_.prepare();
-        return runner_.all();
+    void slice() {
+        slice_.emplace(runner_.all(), 0, 0, static_cast<std::int64_t>(runner_.batch()), nullptr);
+        slice_->share(threads_);
     }
 
     const Program program_;
+    std::size_t threads_;
     Runner<T> runner_;
-    Slice<T> slice_;
+    std::optional<Slice<T>> slice_;
 };
 
 }  // namespace
@@ -350,6 +371,7 @@ std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, cons
     if (!program.carries.empty() || program.sizes[static_cast<int>(Place::chunk)] > 0)
         throw std::invalid_argument("program: one step carries nothing and keeps nothing of other steps");
     if (call.time != 1 || call.threads != 1) throw std::invalid_argument("program: expected one step on one thread");
+    check(program, call);
     std::unique_ptr<Stepper> made;
     if (doubles)
         made = std::make_unique<StepperOf<double>>(program, call, threads);

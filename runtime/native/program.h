@@ -141,6 +141,9 @@ public:
     virtual ~Stepper() = default;
     virtual void begin() = 0;  // what each row holds has changed
     virtual void step() = 0;
+    // Other rows, in memory of their own; what all rows share lies where it was. Throws as make_stepper does; where
+    // memory was missing there is no next step.
+    virtual void place(const Call& call) = 0;
 };
 
 // Throws as run does. `threads` share its products with large matrices.

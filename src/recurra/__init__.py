@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.batch import *
     from recurra.cells import *
     from recurra.decoding import *
     from recurra.description import *
@@ -33,6 +34,7 @@ _ROOMS = (
     "lengths",
     "labels",
     "sequences",
+    "batch",
     "cells",
     "losses",
     "description",
@@ -47,11 +49,12 @@ _ROOMS = (
     "tasks",
     "doors",
     "artifact",
+    "diagnosis",
     "training",
     "pipeline",
 )
 # Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
-_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "training")
+_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training")
 
 
 def __getattr__(name: str) -> Any:

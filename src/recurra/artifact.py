@@ -3,7 +3,8 @@
 An artifact is a folder, written once beside its place and renamed there, never changed:
 
 =====================  ==========================================================================
-``config.json``        format number, task, the model's configuration, checksums of the others
+``config.json``        format number, task, the model's configuration, what is told of it (data,
+                       scores, command, versions), checksums of the others
 ``model.safetensors``  the weights
 ``vocabulary.json``    field of the data -> what turns it into numbers: a vocabulary, class names
 =====================  ==========================================================================
@@ -18,7 +19,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import platform
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +40,8 @@ from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
 
 __all__ = ["Artifact", "load", "resolve", "save", "task_of"]
 
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, 2)  # of the first nothing is told but the model
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
 
@@ -51,12 +55,15 @@ class Artifact:
         fronts: field of the data -> vocabulary, class names.
         path: the folder it was read from.
         task: whose model it is.
+        about: what is told of it: the data's fingerprint and licence, scores, the command,
+            versions.
     """
 
     model: Model
     fronts: Mapping[str, Any]
     path: Path
     task: Task
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -69,6 +76,7 @@ def save(
     model: Model,
     fronts: Mapping[str, Any],
     task: Task | str,
+    about: Mapping[str, Any] | None = None,
     beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write an artifact; the folder must not be there yet.
@@ -78,6 +86,7 @@ def save(
         model: with its ``config``.
         fronts: field of the data -> vocabulary, class names.
         task: whose model it is, or its name.
+        about: what is told of it, such as that JSON can hold; versions are added.
         beside: further files of the folder, which :func:`load` does not read.
 
     Raises:
@@ -95,6 +104,7 @@ def save(
         "made_as": task_origin(task),
         "model": model.config.model_dump(),
         "cells": model.origins,
+        "about": {**(about or {}), "versions": _versions()},
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), {**files, _CONFIG: _json(config), **(beside or {})})
@@ -135,7 +145,8 @@ def _load(folder: Path) -> Artifact:
     weights = _read_weights(folder, config)
     fronts = _read_fronts(folder, config)
     model = _build(folder, task, config, fronts, weights)
-    return Artifact(model.eval(), fronts, folder, task)
+    about = config.get("about")
+    return Artifact(model.eval(), fronts, folder, task, about if isinstance(about, dict) else {})
 
 
 def task_of(path: str | Path, *, which: str = "best") -> Task:
@@ -149,10 +160,11 @@ def task_of(path: str | Path, *, which: str = "best") -> Task:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / _CONFIG)
-    if config.get("format") != _FORMAT:
+    if config.get("format") not in _READ:
         raise ArtifactError(
-            f"{folder / _CONFIG}: expected format {_FORMAT}, got {config.get('format')!r}. "
-            "It was written by another version of Recurra; load it with that one."
+            f"{folder / _CONFIG}: expected a format up to {_FORMAT}, got "
+            f"{config.get('format')!r}. It was written by a newer version of Recurra; load it with "
+            "that one."
         )
     return config
 
@@ -328,6 +340,16 @@ def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         raise ArtifactError(f"{path}: {problem}.") from None
     except ValueError as problem:
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
+
+
+def _versions() -> dict[str, str]:
+    """Of what a model was made with."""
+    return {
+        "recurra": version("recurra"),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+    }
 
 
 def _json(data: Any) -> bytes:

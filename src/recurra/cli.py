@@ -7,35 +7,54 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from recurra.console import (
+    WithSettings,
+    arriving,
     command,
     free,
     friendly,
     import_cells,
     keep_memory,
-    only,
+    one_or_more,
     open_streams,
     print_json,
     print_table,
     print_texts,
     progress,
     say,
+    say_warnings,
     with_imports,
     write,
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
-
-if TYPE_CHECKING:
-    from recurra.pipeline import ClozeAnswer
+from recurra.options import (
+    BatchSize,
+    Data,
+    Device,
+    Encoding,
+    Epochs,
+    Given,
+    Hidden,
+    Import,
+    Json,
+    Layers,
+    Mix,
+    NGramName,
+    Rate,
+    Run,
+    Seed,
+    Which,
+)
+from recurra.text_commands import complete, score
 
 __all__ = ["app", "main"]
 
@@ -54,25 +73,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Recurrent networks: train, evaluate, describe, and write.",
 )
-
-Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
-Data = Annotated[
-    list[Path], typer.Option(help="As for train: a file, a folder, or hub:owner/name.")
-]
-Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
-Import = Annotated[
-    list[str] | None,
-    typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
-]
-Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
-Given = Annotated[
-    list[str] | None, typer.Option(help="A condition of the model, as topic=war; once for each.")
-]
-NGramName = Annotated[
-    str | None,
-    typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _show_version(asked: bool) -> None:
@@ -103,7 +103,7 @@ def new(
         write(recipe_text(recipe))
 
 
-@app.command()
+@app.command(cls=WithSettings)
 def train(
     recipe: Annotated[
         str | None, typer.Argument(help=f"{TASKS}; or a TOML file.", show_default=False)
@@ -111,12 +111,18 @@ def train(
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A file or folder: text, JSON lines, CSV, Parquet; or hub:owner/name.",
+            help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="What to choose by; else a tenth.", show_default=False)
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="What is held out; else a tenth.", show_default=False)
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run.", show_default=False)
@@ -124,27 +130,35 @@ def train(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
     """Train a model of a task beside its rivals, or go on with a run."""
     with friendly():
-        given = only("train: --data", data)
         keep_memory()
         import_cells(import_)
-        from recurra.data import is_hub
-        from recurra.training import load_recipe, run_source
+        from recurra.training import load_recipe, place_of, run_source, short_changes
         from recurra.training import resume as go_on
         from recurra.training import train as begin
 
-        changes = list(set_ or [])
+        short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
+        changes = short_changes(short | {"seed": seed, "device": device}, set_ or ())
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
+        for name, path in (("validation", validation), ("test", test)):
+            if path is not None:
+                changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
         if resume is not None:
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
             chosen, source = run_source(resume, changes)
-            given = given or source
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
             raise SettingError(
@@ -152,7 +166,9 @@ def train(
                 "book.txt --out runs/book; or --resume runs/book"
             )
         else:
-            chosen = load_recipe(recipe, changes)
+            chosen, source = load_recipe(recipe, changes), None
+        several = chosen.of_task.several
+        given = one_or_more("train: --data", data or [], several=several) or source
         if given is None:
             raise SettingError(
                 "train: --data is missing, a file or a folder of them"
@@ -166,8 +182,7 @@ def train(
                 if resume is not None:
                     done = go_on(folder, given, report, recipe=chosen)
                 else:
-                    place = str(given if is_hub(given) else given.absolute())
-                    done = begin(chosen, given, folder, report, place=place)
+                    done = begin(chosen, given, folder, report, place=place_of(given))
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
                 raise
@@ -179,6 +194,7 @@ def train(
         task = chosen.of_task
         print_table(task.table(done.evaluations, "held out"))
         print(done.verdict)
+        _say_where(folder)
         print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
 
 
@@ -209,6 +225,7 @@ def demo(
             print(f"Stopped. What was learned is kept: {command()} generate {folder}")
             raise typer.Exit(130)
         print_table(chosen.of_task.table(done.evaluations, "held-out source text"))
+        _say_where(folder)
         print("It writes:\n")
         prompt = "    def "
         write(prompt)
@@ -234,22 +251,53 @@ def evaluate(
     """Score a run on other data, beside its rivals."""
     with friendly():
         import_cells(import_)
-        from recurra.data import is_hub
-
-        given = only("evaluate: --data", data)
-        assert given is not None
-        if pattern is not None and (is_hub(given) or given.is_file()):
-            raise SettingError(
-                f"evaluate: --pattern says which files of a folder to read, and {given} is no "
-                "folder; leave --pattern out"
-            )
         from recurra.artifact import task_of
+        from recurra.data import is_hub
         from recurra.training import data_of
-        from recurra.training import evaluate as score
+        from recurra.training import evaluate as compare
 
-        data = data_of(run, pattern=pattern, encoding=encoding)
-        rows = score(run, given, which=which, data=data, report=say)
-        print_table(task_of(run, which=which).table(rows, str(given)))
+        task = task_of(run, which=which)
+        given = one_or_more("evaluate: --data", data, several=task.several)
+        for path in data if pattern is not None else ():
+            if is_hub(path) or path.is_file():
+                raise SettingError(
+                    f"evaluate: --pattern says which files of a folder to read, and {path} is no "
+                    "folder; leave --pattern out"
+                )
+        how = data_of(run, pattern=pattern, encoding=encoding)
+        rows = compare(run, given, which=which, data=how, report=say)
+        print_table(task.table(rows, ", ".join(map(str, data))))
+
+
+@app.command()
+def predict(
+    run: Run,
+    file: Annotated[
+        str | None, typer.Argument(help="Lines; standard input if - or left out.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="Alternatives, the best first.", show_default=False)
+    ] = None,
+    json: Json = False,
+    which: Which = "best",
+    encoding: Encoding = None,
+    import_: Import = None,
+) -> None:
+    """Answer each line: with a label and its probability, or what the task says."""
+    with friendly():
+        import_cells(import_)
+        if text and file is not None:
+            raise SettingError("predict: expected a file or --text, got both")
+        from recurra.doors import load
+
+        answer = load(run, which=which)
+        for block in [text] if text else arriving(file, encoding):
+            for each in answer.predict(map(answer.of_line, block)):
+                print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
+            sys.stdout.flush()  # whoever waits for an answer before the next line gets it
 
 
 @app.command()
@@ -271,10 +319,15 @@ def generate(
         float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
-    length: Annotated[int, typer.Option(help="Largest number of symbols.")] = 500,
+    length: Annotated[
+        int | None,
+        typer.Option(help="Largest number of symbols; 500 if not given.", show_default=False),
+    ] = None,
+    endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,
     model: NGramName = None,
+    mix: Mix = False,
     which: Which = "best",
     import_: Import = None,
 ) -> None:
@@ -292,11 +345,15 @@ def generate(
             raise SettingError("generate: --length-penalty is of --beam, which is not given")
         if count < 1:
             raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+        others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
+        if endless and (against := [name for name, value in others.items() if value is not None]):
+            raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
+        length = 500 if length is None else length
         if length < (least := int(beam is not None)):  # a search looks for an end
             raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
-        from recurra.pipeline import Writer, given_conditions
+        from recurra.pipeline import Writer, given_conditions, open_text_model
 
-        writer = Writer(run, which=which, model=model)
+        writer = Writer(open_text_model(run, which=which, model=model, mix=mix))
         options: dict[str, Any] = {"limit": length, "given": given_conditions(given or ())}
         options |= {name: draws[name] for name in drawn}
         if beam is not None:
@@ -312,157 +369,106 @@ def generate(
             texts = writer.write_several(prompt, count, **options)
             print_texts([prompt + text for text in texts], [""] * count, several=True)
         else:
-            pieces = writer.write(prompt, **options)
+            if endless:
+                del options["limit"]
+            pieces = (writer.write_on if endless else writer.write)(prompt, **options)
             write(prompt)
             for piece in pieces:
                 write(piece)
             write("\n")
 
 
+app.command()(score)
+app.command()(complete)
+
+
 @app.command()
-def score(
-    run: Run,
-    file: Annotated[
-        list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
-    choices: Annotated[
-        Path | None,
-        typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
-    ] = None,
-    rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
-    no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
-    json: Json = False,
-    given: Given = None,
-    model: NGramName = None,
-    which: Which = "best",
-    encoding: Encoding = None,
-    import_: Import = None,
-) -> None:
-    """Log-probability of each line; or which of some words fits a gap."""
+def describe(run: Run, which: Which = "best", json: Json = False, import_: Import = None) -> None:
+    """Show a model's layers and parameters, what it was trained on and how, and its scores."""
     with friendly():
         import_cells(import_)
-        path = only("score: --file", file)
-        if sum(source is not None for source in (path, text, choices)) != 1:
-            raise SettingError("score: expected one of --file, --text and --choices")
-        if choices is not None and rank:
-            raise SettingError("score: --rank is of --file and --text")
-        from recurra.pipeline import (
-            answer_cloze,
-            given_conditions,
-            open_text_model,
-            read_cloze,
-        )
+        from recurra.training import about
 
-        opened = open_text_model(run, which=which, model=model)
-        conditions = given_conditions(given or ())
-        if choices is not None:
-            questions = read_cloze(choices, encoding=encoding or "utf-8")
-            answers = answer_cloze(opened, questions, end=not no_end, given=conditions)
-            _print_answers(answers, json=json)
-            return
-        from recurra.data import read_lines
-        from recurra.pipeline import FilledLines, rank_lines, score_lines
+        told = about(run, which=which)
+        print_json(told.to_json()) if json else print(told)
 
-        # Bytes know a NUL byte like any other.
-        nul = opened.vocabulary.kind == "bytes"
-        source: Iterable[str] = [text or ""]
-        if path is not None:
-            source = read_lines(path, encoding=encoding or "utf-8", nul=nul)
-        lines = FilledLines(source, str(path or "--text"))
-        scores = score_lines(opened, lines, end=not no_end, given=conditions)
-        unknown = 0
-        for number, each in enumerate(rank_lines(scores) if rank else scores):
-            unknown += each.unknown
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Where they are; folders below it too.")] = Path(),
+    json: Json = False,
+    import_: Import = None,
+) -> None:
+    """List the runs of a folder: how far they are, and their scores beside the best rival's."""
+    with friendly():
+        import_cells(import_)
+        from recurra.columns import aligned
+        from recurra.training import list_runs
+
+        found = list_runs(folder)
+        for each in found:
             if json:
                 print_json(each.to_json())
-                continue
-            if number == 0:
-                print("log-probability  symbols  nats/symbol  line")
-            numbers = f"{each.log_prob:15.4f}  {each.symbols:7}  {each.nats_per_symbol:11.4f}"
-            print(f"{numbers}  {each.text}")
-        if lines.blank:
-            say(f"skipped blank lines: {lines.blank:,}")
-        if unknown:
-            say(f"unknown symbols, counted as <unk>: {unknown:,}")
+        header = ("run", "task", "cell", "steps", "validation", "held out", "best rival", "date")
+        if found and not json:
+            print(aligned([header, *(each.cells() for each in found)], right=(3, 4, 5)))
+        for each in found:
+            if each.error:
+                say(f"{each.path}: cannot be read: {each.error}")
+        if not found:
+            say(f"{folder}: no run here or below.")
 
 
 @app.command()
-def complete(
-    run: Run,
-    prompt: Annotated[str, typer.Option(help="What was typed so far.")] = "",
-    count: Annotated[int, typer.Option(help="Number of suggestions.")] = 3,
-    length: Annotated[int, typer.Option(help="Largest number of symbols of a line.")] = 100,
-    json: Json = False,
-    given: Given = None,
-    model: NGramName = None,
-    which: Which = "best",
-    import_: Import = None,
+def chart(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file, .svg, .png or .html; curve.svg in the run if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Which class was taken for which.")
+    ] = False,
 ) -> None:
-    """Predictive typing: what the word and the line may become, with probabilities."""
+    """Draw how a run learned: its losses by step, also while it trains."""
     with friendly():
-        import_cells(import_)
-        if length < 1:
-            raise SettingError(f"complete: expected a --length of at least 1, got {length}")
-        from recurra.pipeline import PredictiveText, given_conditions, open_text_model
+        from recurra.diagnosis import pictures
 
-        opened = open_text_model(run, which=which, model=model)
-        entry = PredictiveText(opened, given=given_conditions(given or ()))
-        entry.type_known(prompt)
-        found = {
-            "words": entry.suggestions(count),
-            "lines": entry.lines(count, limit=length),
-        }
-        if json:
-            print_json(
-                {"prompt": prompt}
-                | {kind: [vars(each) for each in rows] for kind, rows in found.items()}
+        name, found = "confusion" if confusion else "curve", pictures(run)
+        if name not in found:
+            raise SettingError(
+                f"chart: --confusion is of a finished run that tells classes apart; {run} has no "
+                "table of them in summary.json"
             )
-            return
-        for kind, rows in found.items():
-            print(kind if rows else f"{kind}: none")
-            for each in rows:
-                print(f"{each.probability:12.4g}  {each.text}{'' if each.finished else ' ...'}")
+        print(found[name].save(out or run / f"{name}.svg"))
 
 
 @app.command()
-def describe(run: Run, which: Which = "best", import_: Import = None) -> None:
-    """Show a model's layers, shapes, and parameters with their arithmetic."""
+def export_ngram(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    model: Annotated[str, typer.Option(help="Which n-gram of the run.")] = "5-gram",
+) -> None:
+    """Write an n-gram of a run as an ARPA file, for other toolkits."""
     with friendly():
-        import_cells(import_)
-        from recurra import artifact
-        from recurra.description import describe as explain
+        from recurra.pipeline import export_ngram as export
 
-        loaded = artifact.load(run, which=which)
-        print(f"{loaded.kind} in {loaded.path}")
-        print(explain(loaded.model))
+        export(run, out, model=model)
 
 
-def _print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
-    right = asked = unknown = tied = 0
-    for each in answers:
-        if each.correct is not None:
-            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
-        unknown += sum(each.unknown)
-        if json:
-            print_json(each.to_json())
-        else:
-            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
-            pairs = zip(each.cloze.choices, each.posterior, strict=True)
-            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
-            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
-    if asked:
-        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
-        say(told) if json else print(told)
-    if tied:
-        say(f"ties, counted as wrong: {tied:,}")
-    if unknown:
-        say(f"unknown symbols, counted as <unk>: {unknown:,}")
+def _say_where(folder: Path) -> None:
+    """Where it can be seen how a run learned."""
+    if (folder / "curve.svg").exists():
+        print(f"How it learned: {folder / 'curve.svg'}")
 
 
 def main() -> None:
     """Run the command line, with the arguments of the process."""
     open_streams()
+    say_warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character
         sys.stdout.reconfigure(errors="replace")
     app()

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import typer
+from typer.core import TyperCommand
 
-from recurra.errors import DataError, RecurraError, SettingError, ShapeError
+from recurra.errors import DataError, RecurraError, SettingError, ShapeError, SlowerWarning, meant
+from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
+    from recurra.pipeline import ClozeAnswer
     from recurra.tasks.base import Table
 
 __all__ = [
+    "WithSettings",
+    "arriving",
     "command",
+    "fail",
     "free",
     "friendly",
     "import_cells",
     "keep_memory",
+    "one_or_more",
     "only",
     "open_streams",
+    "print_answers",
     "print_json",
     "print_table",
     "print_texts",
     "progress",
     "say",
+    "say_warnings",
     "with_imports",
     "write",
 ]
@@ -61,6 +72,49 @@ def friendly() -> Iterator[None]:
         if isinstance(problem, MemoryError) or any(word in str(problem) for word in said):
             fail("out of memory. Smaller: model.hidden_size, training.batch_size or .window.", 1)
         raise
+
+
+_WRONG_USE: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer has it
+
+
+class WithSettings(TyperCommand):
+    """A command that takes settings with ``--set``, and says so of one written as an option."""
+
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
+        """As typer does; the arguments are looked at again where they hold an unknown option."""
+        given = list(args)
+        try:
+            return super().parse_args(context, args)
+        except _WRONG_USE as problem:
+            name = getattr(problem, "option_name", None)
+            if not hasattr(problem, "possibilities") or name is None:
+                raise
+            written = next(word for word in given if word.startswith(name))
+            own = [option.lstrip("-") for each in self.params for option in each.opts]
+            task = next((word for word in given if word in SHIPPED), DEFAULT)
+            told = _instead(written, given[given.index(written) + 1 :], own, task)
+            if not told:
+                raise
+            fail(f"{self.name}: no option {written.partition('=')[0]}; {told}", 2)
+
+
+def _instead(written: str, following: list[str], own: list[str], task: str) -> str:
+    """What to write for an option that a command does not have; empty if nothing is near."""
+    from recurra.training import load_recipe, setting_names
+
+    name, equals, value = written.lstrip("-").partition("=")
+    found = meant(name, [*setting_names(task), *own])
+    if found is None:
+        return ""
+    if found in own:
+        return f"did you mean --{found}?"
+    for each in [value] if equals else [*following[:1], "true"]:
+        with suppress(SettingError):
+            load_recipe(task, [f"{found}={each}"])
+            break
+    else:
+        each = "..."
+    return f"it is a setting: --set {found}={each}"
 
 
 def import_cells(names: list[str] | None) -> None:
@@ -139,6 +193,19 @@ def open_streams() -> None:
             setattr(sys, name, nothing)
 
 
+def say_warnings() -> None:
+    """Let this library's own warnings be lines like any other, without a place in its code."""
+    show = warnings.showwarning
+
+    def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, SlowerWarning):
+            say(f"recurra: {message}")
+        else:
+            show(message, category, *place, **more)
+
+    warnings.showwarning = shown
+
+
 def only(option: str, paths: list[Path] | None) -> Path | None:
     """The path of an option that takes one.
 
@@ -154,13 +221,33 @@ def only(option: str, paths: list[Path] | None) -> Path | None:
     return paths[0] if paths else None
 
 
+def arriving(file: str | None, encoding: str | None) -> Iterator[list[str]]:
+    """Lines as they come: from a file, or from standard input where there is none or ``-``."""
+    from recurra.data import read_blocks
+
+    if file not in (None, "-"):
+        return read_blocks(str(file), encoding=encoding or "utf-8")
+    if sys.stdin.isatty():
+        say("Each line is answered; Ctrl-D ends.")
+    return read_blocks(cast(io.BufferedIOBase, sys.stdin.buffer), encoding=encoding or "utf-8")
+
+
+def one_or_more(option: str, paths: list[Path], *, several: bool) -> Path | list[Path] | None:
+    """The path of an option, or all of them where a task takes several.
+
+    Raises:
+        SettingError: there are several, and the task takes one.
+    """
+    return paths if several and len(paths) > 1 else only(option, paths)
+
+
 def _drop_output() -> None:
     from recurra.progress import drop
 
     drop(sys.stdout)
 
 
-def fail(problem: Exception | str, code: int) -> None:
+def fail(problem: Exception | str, code: int) -> NoReturn:
     """Say what is wrong, and end."""
     say(f"recurra: {problem}")
     raise typer.Exit(code) from None
@@ -189,6 +276,29 @@ def print_json(row: dict[str, Any]) -> None:
     except UnicodeEncodeError:  # also of half a character, which no encoding has
         text = json.dumps(row)
     print(text)
+
+
+def print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
+    """Which choice fits each gap, and how often that was right."""
+    right = asked = unknown = tied = 0
+    for each in answers:
+        if each.correct is not None:
+            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
+        unknown += sum(each.unknown)
+        if json:
+            print_json(each.to_json())
+        else:
+            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
+            pairs = zip(each.cloze.choices, each.posterior, strict=True)
+            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
+            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
+    if asked:
+        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
+        say(told) if json else print(told)
+    if tied:
+        say(f"ties, counted as wrong: {tied:,}")
+    if unknown:
+        say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:

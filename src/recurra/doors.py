@@ -2,7 +2,7 @@
 
 ::
 
-    recurra.train("classification", texts, labels, out="runs/reviews", epochs=5)
+    recurra.train("classification", (texts, labels), out="runs/reviews", epochs=5)
     recurra.load("runs/reviews").predict(["Not bad at all."])
 """
 
@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from recurra import artifact
-from recurra.data import is_hub
 from recurra.errors import SettingError, nearest
 from recurra.tasks.base import Answer, register_task
-from recurra.training import Report, Trained, load_recipe
+from recurra.training import Report, Trained, load_recipe, place_of
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
 
@@ -36,8 +35,8 @@ def train(
 
     Args:
         recipe: a task (``"classification"``), a recipe of the package, or a TOML file.
-        data: a path, or objects: of texts a list of them, of classes a pair of lists (inputs and
-            labels) or a data frame of pandas or polars.
+        data: a path, a list of paths where the task takes several, or objects: of texts a list of
+            them, of classes a pair of lists (inputs and labels) or a data frame of pandas or
         out: folder of the run, absent or empty.
         report: is told how it goes; a line now and then on standard error if None.
         settings: of the recipe by their own name, such as ``epochs=5`` or ``hidden_size=64``.
@@ -51,11 +50,11 @@ def train(
         RunError: the folder cannot be written, or the loss is no longer finite.
 
     >>> import tempfile
-    >>> texts = ["good film", "bad film", "a good one", "a bad one"] * 50
+    >>> texts = [f"a {mood} film, number {n}" for n in range(100) for mood in ("good", "bad")]
     >>> labels = ["yes", "no"] * 100
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     done = recurra.train("classification", (texts, labels), out=f"{folder}/run",
-    ...                          hidden_size=16, epochs=5, report=lambda report: None)
+    ...                          hidden_size=16, epochs=15, report=lambda report: None)
     ...     [answer.label for answer in recurra.load(done.path).predict(["one good film"])]
     ['yes']
     """
@@ -65,10 +64,8 @@ def train(
         for name, value in settings.items():
             flat[_place(chosen, name)] = value
         chosen = changed(chosen, flat, recipe)
-    source, place = data, None
-    if isinstance(data, str | Path):
-        source = Path(data)
-        place = str(source if is_hub(source) else source.absolute())
+    place = place_of(data)
+    source = Path(data) if isinstance(data, str) else data
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place)
 

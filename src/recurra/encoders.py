@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Tokens
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import Layer, LayerOutput, TokenEmbedding
-from recurra.sequences import PaddedSequence, Tokens
+from recurra.sequences import PaddedSequence
 from recurra.states import Tree
 
 __all__ = ["Encoder", "TokenEncoder"]
@@ -95,7 +96,7 @@ class TokenEncoder(Encoder):
         """Ids ``[time, batch]`` to the layer's result.
 
         Args:
-            inputs: a tensor or a PaddedSequence; with conditions :class:`recurra.sequences.Tokens`.
+            inputs: a tensor or a PaddedSequence; with conditions :class:`recurra.Tokens`.
             state: as in :meth:`recurra.Layer.forward`, like the others.
             context: offered to the cells.
             resets: where documents begin.

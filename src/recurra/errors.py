@@ -12,6 +12,8 @@
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
     └── RunError          a training run cannot go on
 
+A warning is a SlowerWarning: a cell runs step by step in Python that somebody may think is fast.
+
 Each is also what Python and torch raise there: ShapeError and SettingError are ValueErrors,
 ShapeError is a RuntimeError too, and an error of types a TypeError.
 
@@ -21,6 +23,7 @@ A message says what was expected, what came, where, and what to do.
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -34,8 +37,11 @@ __all__ = [
     "SettingError",
     "SettingTypeError",
     "ShapeError",
+    "SlowerWarning",
+    "callers_level",
     "dtype_name",
     "kind_of",
+    "meant",
     "nearest",
     "symbols_hint",
 ]
@@ -77,6 +83,13 @@ class RunError(RecurraError):
     """A training run cannot go on; what it had is kept."""
 
 
+class SlowerWarning(UserWarning):
+    """A cell runs on ``loop`` because of how its step is written; the message says what to write.
+
+    Once for each class of cells and process. A run with ``backend="loop"`` does not warn.
+    """
+
+
 def kind_of(value: object) -> str:
     """What a value is, for a message: ``torch.nn.modules.rnn.LSTMCell``, ``int``, ``the class X``.
 
@@ -104,6 +117,15 @@ def symbols_hint(given: Any) -> str:
     )
 
 
+def callers_level() -> int:
+    """The ``stacklevel`` of a warning that is of the nearest line outside of recurra and torch."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+_INSIDE = ("recurra", "torch")
 _MANY = 30  # names that nobody reads, where one of them is near
 
 
@@ -119,7 +141,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
     "did you mean 'training.learning_rate'? Known: training.clip, training.learning_rate"
     """
     name, names = str(name), sorted(known)
-    close = _near(name, names)
+    close = meant(name, names)
     guess = f"did you mean {close!r}? " if close else ""
     if guess and len(names) > _MANY:
         return guess.rstrip()
@@ -129,14 +151,18 @@ def nearest(name: object, known: Iterable[str]) -> str:
     return f"{guess}Known: {', '.join(names)}"
 
 
-def _near(name: str, names: Sequence[str]) -> str | None:
-    """The one of some names that is meant; None if that is not clear."""
+def meant(name: str, names: Sequence[str]) -> str | None:
+    """The one of some names that is meant, as :func:`nearest` compares; None if none is near.
+
+    >>> meant("max_epochs", ["training.epochs", "training.clip"])
+    'training.epochs'
+    """
     from recurra.synonyms import SYNONYMS  # `--help` does without
 
     last = name.rpartition(".")[2]
     by_last = {each.rpartition(".")[2]: each for each in names}
-    meant = SYNONYMS.get(last.lower().replace("-", "_"), ())
-    if found := next((by_last[each] for each in meant if each in by_last), None):
+    here = SYNONYMS.get(last.lower().replace("-", "_"), ())
+    if found := next((by_last[each] for each in here if each in by_last), None):
         return found
     cutoff = 0.7 if len(by_last) > _MANY else 0.5  # among many one always looks a little alike
     close = difflib.get_close_matches(last.lower(), by_last, n=1, cutoff=cutoff)

@@ -5,7 +5,7 @@ The engine works on these; :class:`recurra.PaddedSequence` is the same for peopl
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from recurra.errors import BackendError, ShapeError
 from recurra.states import Tree, paths
 
 __all__ = [
+    "Marks",
     "check_lengths",
     "common_sizes",
     "last_step",
@@ -24,6 +25,20 @@ __all__ = [
     "valid_mask",
     "within",
 ]
+
+
+class Marks(NamedTuple):
+    """Where rows end and begin, checked once for all that runs over them.
+
+    Args:
+        place: time, batch and device of the values that they were held against.
+        lengths: int64 ``[batch]``, or None if every row is whole.
+        resets: bool ``[time, batch]``, False behind each row's end, or None if nothing is reset.
+    """
+
+    place: tuple[int, int, torch.device]
+    lengths: Tensor | None = None
+    resets: Tensor | None = None
 
 
 def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | None) -> Tensor:
@@ -40,8 +55,10 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
         raise ShapeError(f"lengths: expected whole numbers [batch], got {lengths!r}") from problem
     if given.numel() == 0 and not isinstance(lengths, Tensor):
         given = given.to(torch.int64)  # torch reads [] as floats
-    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
-        raise ShapeError(f"lengths: expected whole numbers, got {given.dtype}")
+    if given.dtype is not torch.int64:
+        if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+            raise ShapeError(f"lengths: expected whole numbers, got {given.dtype}")
+        given = given.to(torch.int64)
     if given.dim() != 1 or given.shape[0] != batch:
         hint = ""
         if given.dim() == 1 and given.shape[0] == time:
@@ -53,20 +70,18 @@ def check_lengths(lengths: Any, time: int, batch: int, device: torch.device | No
             f"lengths: expected one for each of {batch} rows (values are [time={time}, "
             f"batch={batch}, ...]), got shape {list(given.shape)}.{hint}"
         )
-    given = given.to(torch.int64)
-    wrong = (given < 0) | (given > time)
     try:
-        some = bool(wrong.any())
+        low, high = map(int, given.aminmax()) if batch else (0, 0)
     except RuntimeError as problem:
         raise BackendError(
             "lengths: expected a tensor whose numbers can be read, since they decide which steps "
             "are run; inside torch.export and torch.func.vmap, and on the device meta, they "
             "cannot. Leave lengths out, or put rows side by side in the batch."
         ) from problem
-    if some:
-        row = int(wrong.nonzero()[0])
+    if low < 0 or high > time:
+        row = int(((given < 0) | (given > time)).nonzero()[0])
         hint = ""
-        if int(given.max()) <= batch and int(given.min()) >= 0:
+        if low >= 0 and high <= batch:
             hint = (
                 f" They would fit the second axis ({batch}), which is the batch: sequences are "
                 "[time, batch, ...]; transpose values that are [batch, time, ...]."

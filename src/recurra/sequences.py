@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -28,9 +28,8 @@ from recurra.lengths import (
     valid_mask,
 )
 from recurra.settings import check_side, check_size
-from recurra.states import Tree, rebuild
 
-__all__ = ["Batch", "PaddedSequence", "Tokens"]
+__all__ = ["PaddedSequence"]
 
 Side = Literal["left", "right"]
 
@@ -93,7 +92,7 @@ class PaddedSequence:
                     + ("." if dtype else "; pass dtype= to convert.")
                 )
         lengths = torch.tensor([t.shape[0] for t in tensors], device=first.device)
-        return cls(torch.nn.utils.rnn.pad_sequence(tensors), lengths)
+        return cls._made(torch.nn.utils.rnn.pad_sequence(tensors), lengths)
 
     @classmethod
     def from_padded(
@@ -254,11 +253,12 @@ class PaddedSequence:
     def select_rows(self, rows: Tensor) -> PaddedSequence:
         """The rows of the given numbers, in that order."""
         rows = rows.to(self.values.device)
-        return PaddedSequence(self.values.index_select(1, rows), self.lengths.index_select(0, rows))
+        return self._made(self.values.index_select(1, rows), self.lengths.index_select(0, rows))
 
     def to(self, *args: Any, **kwargs: Any) -> PaddedSequence:
         """``values.to(...)``; the lengths follow to the values' device."""
-        return PaddedSequence(self.values.to(*args, **kwargs), self.lengths)
+        values = self.values.to(*args, **kwargs)
+        return self._made(values, self.lengths.to(values.device))
 
     # ---- time ----------------------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ class PaddedSequence:
         values = self.values
         if side == "left":
             values = self._rolled(self.lengths - kept)
-        return PaddedSequence(values[:length], kept)
+        return self._made(values[:length], kept)
 
     def pad(self, length: int, value: float = 0, side: Side = "right") -> PaddedSequence:
         """At least ``length`` steps a row: shorter rows get *valid* elements ``value`` there."""
@@ -279,8 +279,8 @@ class PaddedSequence:
         grown = self.lengths.clamp(min=length)
         filled = self._resized(max(length, self.time)).masked(value)
         if side == "left":
-            return PaddedSequence(filled._rolled(self.lengths - grown), grown)
-        return PaddedSequence(filled.values, grown)
+            return self._made(filled._rolled(self.lengths - grown), grown)
+        return self._made(filled.values, grown)
 
     def shift(self, steps: int, value: float = 0) -> PaddedSequence:
         """``out[t] = in[t - steps]``, ``value`` where that is outside the row; lengths stay.
@@ -313,7 +313,7 @@ class PaddedSequence:
                 return
             covered = start + size
             lengths = (self.lengths - start).clamp(0, min(size, self.time - start))
-            yield PaddedSequence(self.values[start:covered], lengths)
+            yield self._made(self.values[start:covered], lengths)
 
     def sum(self) -> Tensor:
         """Sum over time, ``[batch, ...]``; zero for an empty row."""
@@ -355,7 +355,7 @@ class PaddedSequence:
         elements = torch.cat([part.values[part.mask] for part in parts])
         size = (time * first.batch, *first.values.shape[2:])
         flat = elements.new_zeros(size).index_copy(0, index, elements)
-        return PaddedSequence(flat.view(time, first.batch, *flat.shape[1:]), offset)
+        return first._made(flat.view(time, first.batch, *flat.shape[1:]), offset)
 
     # ---- inside --------------------------------------------------------------------------------
 
@@ -363,10 +363,18 @@ class PaddedSequence:
         if self.batch == 0:
             raise ShapeError(f"{what}: expected at least one row, got none, [{self.time}, 0, ...].")
 
-    def _with(self, values: Tensor) -> PaddedSequence:
-        """The same rows with other values, of as many steps and rows: nothing is checked again."""
+    @staticmethod
+    def _made(values: Tensor, lengths: Tensor) -> PaddedSequence:
+        """Of lengths that come from checked ones, int64 on the values' device: not checked."""
         made = object.__new__(PaddedSequence)
-        # What is known of the lengths (their count, the places) is known of the new one too.
+        made.__dict__.update(values=values, lengths=lengths)
+        return made
+
+    def _with(self, values: Tensor) -> PaddedSequence:
+        """The same rows with other values, none of whose rows is cut."""
+        made = object.__new__(PaddedSequence)
+        # What is known of the lengths (their count, the places) is known of the new one too: where
+        # an element lies does not hang on the number of steps.
         made.__dict__.update(self.__dict__ | {"values": values})
         return made
 
@@ -385,85 +393,9 @@ class PaddedSequence:
     def _resized(self, time: int) -> PaddedSequence:
         """The same rows in a tensor of ``time`` steps (no row is longer)."""
         if time <= self.time:
-            return PaddedSequence(self.values[:time], self.lengths)
+            return self._with(self.values[:time])
         more = self.values.new_zeros(time - self.time, *self.values.shape[1:])
-        return PaddedSequence(torch.cat([self.values, more]), self.lengths)
-
-
-class Tokens(NamedTuple):
-    """Symbols, and what is given beside each of them: a topic, an author.
-
-    Args:
-        ids: ``[time, batch]``, a tensor or a PaddedSequence.
-        given: ids ``[time, batch, conditions]``, of the same kind.
-    """
-
-    ids: Any
-    given: Any
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Batch:
-    """Named inputs and targets of one step of training.
-
-    Args:
-        inputs: what a model's encoder reads: a sequence, a tensor or a tuple of them.
-        targets: what its head is scored against.
-        resets: ``[time, batch]``, True at the first step of a new document, or None.
-        context: what belongs to a row and does not change over time, ``[batch, ...]``, or None.
-        input_axis: which axis of the inputs counts rows where they are tensors: 1 in ``[time,
-            batch, ...]``, 0 in ``[batch, ...]``; a tuple of them where parts of a tuple differ.
-        target_axis: the same of the targets.
-    """
-
-    inputs: Any
-    targets: Any
-    resets: Tensor | None = None
-    context: Tree = None
-    input_axis: Any = 1
-    target_axis: Any = 1
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch on another device."""
-        return self._each(lambda value, axis: value.to(device))
-
-    def part(self, choose: Callable[[int], slice]) -> Batch:
-        """Some of its rows, of everything in it.
-
-        Args:
-            choose: which ones, of so many.
-
-        Raises:
-            ShapeError: not as many rows in one tensor as in another.
-        """
-        sizes: list[int] = []
-
-        def cut(value: Any, axis: int) -> Any:
-            if isinstance(value, PaddedSequence):
-                return PaddedSequence(cut(value.values, 1), cut(value.lengths, 0))
-            sizes.append(value.shape[axis])
-            return value[(slice(None),) * axis + (choose(sizes[-1]),)]
-
-        some = self._each(cut)
-        if len(set(sizes)) > 1:
-            raise ShapeError(
-                f"batch: expected as many rows in every tensor, got {sizes}. input_axis and "
-                "target_axis say which axis counts them."
-            )
-        return some
-
-    def _each(self, function: Callable[[Any, int], Any]) -> Batch:
-        """A function of all tensors, PaddedSequences too, and of the axis of their rows."""
-
-        def walk(value: Any, axis: Any) -> Any:
-            if isinstance(value, tuple):
-                axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
-                return rebuild(value, [walk(*pair) for pair in zip(value, axes, strict=True)])
-            return function(value, axis) if hasattr(value, "to") else value
-
-        parts = walk(self.inputs, self.input_axis), walk(self.targets, self.target_axis)
-        rest = walk(self.resets, 1), walk(self.context, 0)
-        return Batch(*parts, *rest, self.input_axis, self.target_axis)
+        return self._with(torch.cat([self.values, more]))
 
 
 def _row(row: Any, dtype: torch.dtype | None, number: int) -> Tensor:

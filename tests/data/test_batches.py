@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recurra.batch import Tokens
 from recurra.data import (
     Batches,
     Buckets,
@@ -26,7 +27,7 @@ from recurra.data import (
     streams,
 )
 from recurra.errors import DataError, SettingError, ShapeError
-from recurra.sequences import PaddedSequence, Tokens
+from recurra.sequences import PaddedSequence
 
 START, END = 1, 2
 

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recurra.batch import Batch
 from recurra.data import Buckets, Windows, document_batches, stream
 from recurra.errors import DataError, ShapeError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 
 START, END = 1, 2
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import random
+import re
 import sys
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from recurra.data import (
     hub_documents,
     open_documents,
     read_text,
-    texts,
+    rows,
 )
 from recurra.errors import DataError, SettingError
 
@@ -336,7 +338,7 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_file(
 ) -> None:
     file = tmp_path / "bad.csv"
     file.write_text('text\n"never closed\n' + "more\n" * 1000)
-    monkeypatch.setattr(texts, "_CELL", 200)
+    monkeypatch.setattr(rows, "_CELL", 200)
     with pytest.raises(
         DataError, match=r"begins on line 2 .*field larger than field limit \(200\)"
     ):
@@ -522,3 +524,106 @@ def test_lines_that_cross_the_pieces_a_file_is_read_in(tmp_path: Path) -> None:
     kept = [line for line in lines if line.strip()]
     assert told(open_documents(file, unit="line")) == kept
     assert "\n".join(told(open_documents(file, unit="paragraph"))).split("\n") == kept
+
+
+# -------------------------------------------------------------------------- gzip, without header
+
+
+ROWS = [{"text": "Ünï one", "topic": "a"}, {"text": "two", "topic": "b"}]
+PACKED = {
+    "book.txt.gz": ("Ünï one\ntwo", {"unit": "line"}),
+    "rows.csv.gz": ("text,topic\nÜnï one,a\ntwo,b\n", {}),
+    "rows.TSV.GZ": ("text\ttopic\nÜnï one\ta\ntwo\tb\n", {}),
+    "rows.jsonl.gz": ("\n".join(map(json.dumps, ROWS)), {}),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_what_gzip_holds_is_read_as_what_it_is(name: str, tmp_path: Path) -> None:
+    text, how = PACKED[name]
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(text.encode()))
+    found = list(open_documents(path, **how))
+    assert [document.text for document in found] == ["Ünï one", "two"]
+    if not how:
+        assert [document.fields["topic"] for document in found] == ["a", "b"]
+    assert {document.fields["file"] for document in found} == {name.partition(".")[0]}
+
+
+def test_a_packed_file_is_read_in_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt.gz"
+    text = "one two three\n" * 60_000
+    path.write_bytes(gzip.compress(text.encode()))
+    found = list(open_documents(path, pieces=True))
+    assert len(found) > 2
+    assert "".join(document.text for document in found) == text
+
+
+@pytest.mark.parametrize("name", ["a.txt.gz", "a.csv.gz", "a.jsonl.gz"])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda raw: raw[: len(raw) // 2], "ends before what it holds does"),
+        (lambda raw: raw[:-4], "ends before what it holds does"),
+        (lambda raw: raw[:30] + bytes(40) + raw[70:], "damaged"),
+        (lambda raw: b"text,topic\nplain,a\n", "is no gzip file"),
+    ],
+    ids=["half", "tail", "holes", "plain"],
+)
+def test_gzip_that_is_damaged(
+    name: str, spoil: Callable[[bytes], bytes], said: str, tmp_path: Path
+) -> None:
+    draw = random.Random(0)
+    rows = [f'{{"text": "{draw.random()}"}}' for _ in range(200)]
+    text = "\n".join(rows if "json" in name else ["text", *map(str, range(200))])
+    path = tmp_path / name
+    path.write_bytes(spoil(gzip.compress(text.encode())))
+    with pytest.raises(DataError, match=rf"{re.escape(str(path))}: .*{said}"):
+        list(open_documents(path))
+
+
+def test_parquet_in_gzip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(b"PAR1"))
+    with pytest.raises(DataError, match="Parquet inside gzip cannot be read; unpack it first"):
+        list(open_documents(tmp_path / "a.parquet.gz"))
+
+
+def test_a_table_without_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,first one\nb,second\n")
+    found = list(open_documents(path, header=False, column=1))
+    assert [(d.text, d.fields["0"]) for d in found] == [("first one", "a"), ("second", "b")]
+    assert [d.text for d in open_documents(path, header=False, column="0")] == ["a", "b"]
+    alone = tmp_path / "rows.tsv"
+    alone.write_text("Well, one\nand; two\n")
+    assert [d.text for d in open_documents(alone, header=False, column=0)] == [
+        "Well, one",
+        "and; two",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"header": False}, SettingError, "from 0 on, for example data.column=0; got none"),
+        ({"header": False, "column": "text"}, SettingError, "from 0 on.*got 'text'"),
+        ({"header": False, "column": -1}, SettingError, "from 0 on.*got -1"),
+        ({"header": False, "column": 2}, DataError, r"no column '2' \(data.column\); .*0, 1"),
+        ({"column": 0}, SettingError, "got the number 0.*data.header=false"),
+    ],
+    ids=str,
+)
+def test_columns_without_a_header_that_cannot_be(
+    how: dict[str, Any], error: type[Exception], said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,first one\nb,second\n")
+    with pytest.raises(error, match=said):
+        list(open_documents(path, **how))
+
+
+def test_a_header_is_of_tables_in_text(tmp_path: Path) -> None:
+    for name in ("a.txt", "a.jsonl", "a.parquet"):
+        (tmp_path / name).write_text("x")
+        with pytest.raises(SettingError, match=r"header: .* is no table in text"):
+            open_documents(tmp_path / name, header=False, column=0)

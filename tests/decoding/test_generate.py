@@ -174,6 +174,18 @@ def test_symbols_are_drawn_as_often_as_they_should() -> None:
             assert fits(text, wanted) == (wanted == chances), (how, other)
 
 
+def test_draws_are_those_of_torch() -> None:
+    chances = torch.tensor([CHANCES], dtype=torch.float64).log().softmax(1)[0]
+    own = torch.Generator().manual_seed(3)
+    wanted = [int(torch.multinomial(chances, 1, generator=own)) for _ in range(300)]
+    table = Told(CHANCES, *[CHANCES] * 4)
+    assert write(table, [0], limit=300, seed=3) == wanted
+    torch.manual_seed(5)
+    wanted = [int(torch.multinomial(chances, 1)) for _ in range(300)]
+    torch.manual_seed(5)
+    assert write(table, [0], limit=300) == wanted
+
+
 def test_the_nucleus_is_never_empty_and_takes_no_more_than_it_needs() -> None:
     for sharp in ({"top_p": 1e-9}, {"top_p": 0.99, "temperature": 1e-30}):
         assert set(write(Table([0.2, 0.35, 0.45]), [0], limit=20, **sharp)) == {2}

@@ -337,3 +337,86 @@ def test_what_fades_is_zero_as_in_a_whole_run(request: Any) -> None:
     assert np.array_equal(said, whole.numpy())
     assert said[said != 0].min() >= np.finfo(np.float32).tiny
     assert session.state[0].max() == 0
+
+
+TOPICS = torch.tensor([[1, 2], [0, 3], [4, 1]])
+
+
+def with_topics(rows: Any = slice(None)) -> Session:
+    """A session of these rows of a model with conditions, after two symbols of its own."""
+    torch.manual_seed(0)
+    sizes = LanguageModelConfig(
+        vocabulary_size=9, hidden_size=6, layers=2, conditions={"topic": 5, "author": 4}
+    )
+    given = TOPICS[rows]
+    session = LanguageModel(sizes).eval().frozen(len(given), given)
+    for ids in (np.array([3, 5, 7]), np.array([2, 8, 4])):
+        session.step(ids[rows])
+    return session
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[2, 0], [1], [2, 0, 0, 1, 1], [2, 0, 1], [True, False, True], slice(1, None), [-1]],
+    ids=str,
+)
+def test_rows_are_selected(rows: Any) -> None:
+    session, wanted = with_topics(), with_topics(np.arange(3)[rows])
+    session.select(rows)
+    assert session.batch == wanted.batch == len(session.state[0])
+    for ids in (np.arange(wanted.batch), np.arange(wanted.batch) + 2):
+        np.testing.assert_array_equal(session.step(ids), wanted.step(ids))
+    for got, other in zip(session.state, wanted.state, strict=True):
+        np.testing.assert_array_equal(got, other)
+    for each in (session, wanted):
+        each.reset()
+    np.testing.assert_array_equal(session.step(ids), wanted.step(ids))
+
+
+@pytest.mark.parametrize("rows", [[], [3], [-4], [[0, 1]], 1, [True, False], slice(3, None)])
+def test_rows_that_cannot_be_selected(rows: Any) -> None:
+    session, same = with_topics(), with_topics()
+    with pytest.raises(ValueError, match="rows: expected"):
+        session.select(rows)
+    ids = np.array([1, 2, 3])
+    np.testing.assert_array_equal(session.step(ids), same.step(ids))
+
+
+def test_another_context() -> None:
+    session, other = with_topics(), with_topics()
+    given = TOPICS.flip(0).numpy().astype(np.float32)
+    (before,) = session.context
+    session.context = [given]
+    other.select([2, 1, 0])
+    other.state = session.state
+    ids = np.array([1, 2, 3])
+    np.testing.assert_array_equal(session.step(ids), other.step(ids))
+    np.testing.assert_array_equal(before, TOPICS)
+    kept = given.copy()
+    session.context = [before]
+    np.testing.assert_array_equal(given, kept)  # the caller's own
+    with pytest.raises(ValueError, match="expected an array"):
+        session.context = [given[:2]]
+
+
+def test_a_context_that_was_given_is_copied() -> None:
+    torch.manual_seed(0)
+    program = with_topics().program
+    given = TOPICS.numpy().astype(np.float32)
+    session = Session(program, 3, [given])
+    session.context = [given[::-1].copy()]
+    np.testing.assert_array_equal(given, TOPICS)
+
+
+def test_all_that_is_carried_in_one_line() -> None:
+    session, other = with_topics(), with_topics()
+    carried = session.carried
+    assert carried.shape == (3, 4 * 6)
+    np.testing.assert_array_equal(carried, np.concatenate(session.state, 1))
+    other.reset()
+    other.carried = carried
+    ids = np.array([1, 2, 3])
+    np.testing.assert_array_equal(session.step(ids), other.step(ids))
+    assert (carried != session.carried).any()
+    with pytest.raises(ValueError, match=r"carried: expected an array \[3, 24\], got \[2, 24\]"):
+        session.carried = carried[:2]

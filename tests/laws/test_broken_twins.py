@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from laws import laws
+from laws import means, of_cells, of_layers
 from laws.subjects import HIDDEN, INPUT, Leaky, UserCell, cell
 from torch import nn
 from torch.autograd.gradcheck import GradcheckError
@@ -169,7 +169,7 @@ BROKEN = [
 @pytest.mark.parametrize(("law", "kind"), BROKEN)
 def test_broken_cell(law, kind):
     with pytest.raises((AssertionError, GradcheckError)):
-        laws.CELL_LAWS[law](built(kind))
+        of_cells.CELL_LAWS[law](built(kind))
 
 
 @pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
@@ -177,15 +177,15 @@ def test_broken_cell(law, kind):
 def test_a_refusal_without_excuse(kind, monkeypatch):
     """What native refuses is no longer asked of it, so that nothing may be refused in silence."""
     monkeypatch.delattr(kind, "on_loop", raising=False)
-    with pytest.raises(laws.NotNative):
-        laws.backends(built(kind)())
+    with pytest.raises(means.NotNative):
+        means.backends(built(kind)())
 
 
 @pytest.mark.skipif(not recurra_runtime.native_available(), reason="there is no native module")
 def test_an_excuse_without_refusal(monkeypatch):
     monkeypatch.setattr(Leaky, "on_loop", "none", raising=False)
-    with pytest.raises(laws.NotNative):
-        laws.backends(built(Leaky)())
+    with pytest.raises(means.NotNative):
+        means.backends(built(Leaky)())
 
 
 def whole_rows(call):
@@ -226,7 +226,7 @@ HOMES = ["loop", "native"] if recurra_runtime.native_available() else ["loop"]
 def test_broken_lengths(law, home, monkeypatch):
     breaks_lengths(monkeypatch, home)
     with pytest.raises(AssertionError):
-        laws.CELL_LAWS[law](lambda: cell("leaky"))
+        of_cells.CELL_LAWS[law](lambda: cell("leaky"))
 
 
 @pytest.mark.parametrize("home", HOMES)
@@ -234,7 +234,7 @@ def test_broken_lengths(law, home, monkeypatch):
 def test_broken_resets(law, home, monkeypatch):
     breaks_resets(monkeypatch, home)
     with pytest.raises(AssertionError):
-        laws.CELL_LAWS[law](lambda: cell("gru"))
+        of_cells.CELL_LAWS[law](lambda: cell("gru"))
 
 
 @pytest.mark.parametrize("home", HOMES)
@@ -242,12 +242,12 @@ def test_broken_resets(law, home, monkeypatch):
 def test_broken_layer_lengths(law, home, monkeypatch):
     breaks_lengths(monkeypatch, home)
     with pytest.raises(AssertionError):
-        laws.LAYER_LAWS[law](lambda: recurra.Recurrent(built(UserCell)()))
+        of_layers.LAYER_LAWS[law](lambda: recurra.Recurrent(built(UserCell)()))
 
 
 class ForgetsState(recurra.Recurrent):
-    def through_time(self, inputs, lengths, state, context, resets):
-        return super().through_time(inputs, lengths, None, context, resets)
+    def through_time(self, inputs, marks, state, context):
+        return super().through_time(inputs, marks, None, context)
 
 
 class WrongLast(recurra.Recurrent):
@@ -270,9 +270,9 @@ class HoldsWeights(recurra.Recurrent):
 
         self.copies = [copy.deepcopy(cell)]
 
-    def through_time(self, inputs, lengths, state, context, resets):
+    def through_time(self, inputs, marks, state, context):
         held = recurra.Recurrent(self.copies[0])
-        return held.through_time(inputs, lengths, state, context, resets)
+        return held.through_time(inputs, marks, state, context)
 
 
 @pytest.mark.parametrize(
@@ -286,19 +286,19 @@ class HoldsWeights(recurra.Recurrent):
 )
 def test_broken_layer(law, kind):
     with pytest.raises(AssertionError):
-        laws.LAYER_LAWS[law](lambda: kind(built(Leaky)()))
+        of_layers.LAYER_LAWS[law](lambda: kind(built(Leaky)()))
 
 
 def test_every_law_has_a_twin():
     caught = {law for law, _ in BROKEN} | {"padding", "every_state", "resets_cut"}
-    assert caught == set(laws.CELL_LAWS)
+    assert caught == set(of_cells.CELL_LAWS)
     layered = {"layer_forms", "layer_rows", "layer_padding"}
     layered |= {"layer_chunks", "layer_sizes", "layer_saved"}
-    assert layered == set(laws.LAYER_LAWS)
+    assert layered == set(of_layers.LAYER_LAWS)
 
 
 def test_tolerance():
     value = torch.randn(5, dtype=torch.float64)
-    laws.close(value, value + 0.5 * laws.EXACT)
+    means.close(value, value + 0.5 * means.EXACT)
     with pytest.raises(AssertionError):
-        laws.close(value, value + 5 * laws.EXACT)
+        means.close(value, value + 5 * means.EXACT)

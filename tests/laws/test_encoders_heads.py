@@ -1,14 +1,18 @@
 """Laws of encoders, heads and models: padding, batch mates, chunks, saving."""
 
+from functools import partial
+
 import pytest
 import torch
-from laws.laws import close, close_trees
+from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
-from recurra import LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra import LabelHead, LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
 from recurra.encoders import Encoder
 from recurra.heads import Head
+from recurra.layers import LayerOutput
+from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
 
 SYMBOLS = 9
@@ -30,13 +34,30 @@ def labels_head(tied_size=None):
     return LabelsHead(4, SYMBOLS, tied_size=tied_size).double().eval()
 
 
+def label_head(pool):
+    torch.manual_seed(0)
+    head = LabelHead(4, SYMBOLS, pool).double().eval()
+    head.starts_at(range(SYMBOLS))  # what an empty row is given
+    return head
+
+
 ENCODERS = {TokenEncoder: (token_encoder, IDS)}
-HEADS = {LabelsHead: (labels_head, TARGETS)}
+POOLS = ("last", "mean", "max", "attention")
+# How to make one, and the targets of steps or of rows.
+HEADS = {"labels": (labels_head, TARGETS)}
+HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
 
 
 def test_every_encoder_and_head_is_here():
     assert set(Encoder.__subclasses__()) == set(ENCODERS)
-    assert set(Head.__subclasses__()) == set(HEADS)
+    assert set(Head.__subclasses__()) == {type(make()) for make, _ in HEADS.values()}
+
+
+def layer_output(outputs):
+    """What a layer returns of such outputs."""
+    padded = isinstance(outputs, PaddedSequence)
+    values, lengths = (outputs.values, outputs.lengths) if padded else (outputs, None)
+    return LayerOutput(outputs, last_step(values, lengths), None)
 
 
 def padded(values, fill):
@@ -75,28 +96,34 @@ def test_encoder_rows_and_chunks(make):
     assert [s.shape for s in select_rows(full.state[0], torch.arange(2))] == [(2, 6), (2, 6)]
 
 
-@pytest.mark.parametrize(("make", "targets"), HEADS.values())
+@pytest.mark.parametrize(("make", "targets"), HEADS.values(), ids=HEADS)
 def test_head_padding_and_sum(make, targets):
     """NaN in the padding changes neither scores nor gradients; the sum is that of rows alone."""
     values = torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+    steps = targets.dim() == 2
     results = []
     for fill in (0.0, float("nan")):
         head = make()
         read = padded(values, fill)
         read.values.requires_grad_()
-        total, count = head.score(head(read), padded(targets, 77))
-        assert count == sum(LENGTHS)
+        answers = padded(targets, 77) if steps else targets
+        total, count = head.score(head(layer_output(read)), answers)
+        assert count == (sum(LENGTHS) if steps else BATCH)
         total.backward()
         results.append([total, read.values.grad, *(p.grad for p in head.parameters())])
         assert not read.values.grad[BEHIND].any()
+        together, _ = head.loss(layer_output(read), answers)
+        assert float(together.detach()) == pytest.approx(float(total.detach()), abs=1e-10)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert all(part.isfinite().all() for part in results[0])
     by_rows = 0.0
     for row, length in enumerate(LENGTHS):
-        alone = head(values[:length, row : row + 1])
-        by_rows += float(head.score(alone, targets[:length, row : row + 1])[0].detach())
+        alone = head(layer_output(values[:length, row : row + 1]))
+        answer = targets[:length, row : row + 1] if steps else targets[row : row + 1]
+        by_rows += float(head.score(alone, answer)[0].detach())
     assert float(results[0][0].detach()) == pytest.approx(by_rows, abs=1e-10)
     # The broken twin: padding that takes part changes the sum.
-    every = head.score(head(values), targets)[0]
+    every = head.score(head(layer_output(values)), targets)[0]
     assert abs(float(every.detach()) - by_rows) > 1e-3
 
 
@@ -109,8 +136,9 @@ def test_saved(make, targets):
     read = IDS if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
 
     def result(module):
-        got = module(read)
-        return got.outputs if isinstance(module, Encoder) else got
+        if isinstance(module, Encoder):
+            return module(read).outputs
+        return module(layer_output(read))
 
     assert not torch.equal(result(one), result(other))
     one.load_state_dict(other.state_dict())

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from laws.laws import CELL_LAWS, LAYER_LAWS, PAIR_LAWS
+from laws.of_cells import CELL_LAWS, PAIR_LAWS
+from laws.of_layers import LAYER_LAWS
 from laws.subjects import CELLS, HIDDEN, INPUT, PAIRS, PLAIN, WRAPPED, cell, inputs_of, layers
 
 from recurra.cells import cell_names

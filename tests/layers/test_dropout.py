@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch
 from recurra.cells import GRUCell, WeightDrop
 from recurra.errors import SettingError
 from recurra.layers import Projection, Recurrent, Stack, TokenEmbedding
 from recurra.layers.dropout import dropout, word_dropout
 from recurra.masks import mask_like
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 
 ONES = torch.ones(6, 4, 50)
 LENGTHS = torch.tensor([6, 3, 0, 1])

@@ -8,6 +8,7 @@ from torch import nn
 import recurra
 from recurra import Bidirectional, GRUCell, LSTMCell, PaddedSequence, Recurrent, Stack, Zoneout
 from recurra.errors import BackendError, SettingError, ShapeError
+from recurra.lengths import Marks
 
 X = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
 
@@ -64,7 +65,7 @@ def test_dropout_stands_between_layers_only():
     assert torch.allclose(seen[0][~dropped], 2 * below[~dropped])
     assert (outputs != 0).all(), "nothing is dropped after the last layer"
     stack.eval()
-    assert torch.equal(stack(X).outputs, inner(below, None, None, None, None).outputs)
+    assert torch.equal(stack(X).outputs, inner(below, None, None, None).outputs)
     assert torch.equal(seen[-1], below)
 
 
@@ -234,7 +235,8 @@ def test_each_direction_begins_from_its_own_state():
     lengths = torch.tensor([5, 2, 0])
     got = both(X, start, lengths=lengths)
     ahead = both.forward_layer(X, start[0], lengths=lengths)
-    behind = both.backward_layer.through_time(X, lengths, start[1], None, None)
+    marks = Marks((5, 3, X.device), lengths)
+    behind = both.backward_layer.through_time(X, marks, start[1], None)
     assert torch.equal(got.outputs, torch.cat([ahead.outputs, behind.outputs], -1))
     assert torch.equal(got.state[1].c, behind.state.c)
     assert not torch.equal(got.outputs, both(X, lengths=lengths).outputs)

@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch
 from recurra.cells import LSTMCell
 from recurra.encoders import TokenEncoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import Bidirectional, Recurrent, Stack, TokenEmbedding
 from recurra.models import Model, Scored
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 
 SYMBOLS, WIDTH = 7, 5
 
@@ -40,7 +41,7 @@ def batch(time: int = 6, rows: int = 3, seed: int = 0) -> Batch:
 
 def by_hand(made: Model, given: Batch) -> Tensor:
     """Losses of all steps, ``[time, rows]``."""
-    scores = made.head(made.encoder(given.inputs).outputs)
+    scores = made.head(made.encoder(given.inputs))
     return -scores.log_softmax(-1).gather(-1, given.targets.unsqueeze(-1)).squeeze(-1)
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from recurra import artifact
+from recurra.batch import Batch, Tokens
 from recurra.data import (
     END,
     START,
@@ -26,7 +27,7 @@ from recurra.encoders import TokenEncoder
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import TokenEmbedding
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.sequences import Batch, PaddedSequence, Tokens
+from recurra.sequences import PaddedSequence
 from recurra.states import select_rows
 
 EXACT = 1e-9  # in float64, in relation to the total

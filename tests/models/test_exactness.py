@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from recurra.batch import Batch
 from recurra.data import END, START, UNKNOWN, Windows, document_batches
 from recurra.models import AddK, KneserNey, LanguageModel, LanguageModelConfig, NGram
-from recurra.sequences import Batch
 from recurra.states import select_rows
 
 EXACT = 1e-9  # in float64, of probabilities, and of totals in relation to them

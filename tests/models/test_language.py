@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.cells import cell_names
 from recurra.decoding import generate
 from recurra.errors import SettingError, ShapeError
+from recurra.layers import LayerOutput
 from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings
-from recurra.sequences import Batch
 from recurra_runtime.vocabulary import START, UNKNOWN
 
 
@@ -53,7 +54,7 @@ def test_a_model_starts_at_the_frequencies_of_its_symbols() -> None:
     model = make()
     model.starts_at([0, 0, 5, 1, 0, 3, 0, 0, 2])
     with torch.no_grad():
-        bias = model.head(torch.zeros(1, 1, 6)).softmax(-1).flatten()
+        bias = model.head(LayerOutput(torch.zeros(1, 1, 6), None, None)).softmax(-1).flatten()
     assert bias[START] < 1e-12  # it follows nothing
     rest = [i for i in range(9) if i != START]
     expected = torch.tensor([1.0, 1.0, 6.0, 2.0, 1.0, 4.0, 1.0, 1.0, 3.0])[rest]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from recurra import artifact
 from recurra.cli import app
+from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.pipeline import (
     PredictiveText,
     Writer,
@@ -19,10 +26,13 @@ from recurra.pipeline import (
     rank_lines,
     score_lines,
 )
+from recurra_runtime.vocabulary import CharacterVocabulary
+
+COMMAND = str(Path(sys.executable).with_name("recurra"))
 
 
-def call(*args: Any) -> Any:
-    result = CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"})
+def call(*args: Any, typed: str | bytes | None = None) -> Any:
+    result = CliRunner().invoke(app, list(map(str, args)), typed, env={"COLUMNS": "200"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception  # what a user would see as a traceback
     return result
@@ -82,6 +92,154 @@ def test_unknown_symbols_are_told(tiny_run: Any) -> None:
     assert result.stderr == "unknown symbols, counted as <unk>: 2\n"
 
 
+def test_minimal_pairs(tiny_run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text("my owl finds anna.\tym wol finds anna.\ntac.\tcat.\na \u2603.\ta \u2602.\n")
+    got = call("score", tiny_run.path, "--pairs", path)
+    assert got.stdout == "accuracy: 0.3333 (1 of 3)\n"
+    assert got.stderr == ("ties, counted as wrong: 1\nunknown symbols, counted as <unk>: 2\n")
+    told = call("score", tiny_run.path, "--pairs", path, "--json")
+    rows = [json.loads(row) for row in told.stdout.splitlines()]
+    assert [(row["correct"], row["tied"]) for row in rows] == [
+        (True, False),
+        (False, False),
+        (False, True),
+    ]
+    assert told.stderr.startswith("accuracy: 0.3333 (1 of 3)\n")
+    path = tmp_path / "pairs.csv"
+    rows = ["UID,bad,good", "cats,tac.,cat.", "owls,my owl finds anna.,nna finds owl my."]
+    path.write_text("\n".join([*rows, "cats,eht cat.,the cat."]))
+    first, *table = call("score", tiny_run.path, "--pairs", path).stdout.splitlines()
+    assert first == "accuracy: 0.6667 (2 of 3)"
+    assert [row.split() for row in table] == [
+        ["phenomenon", "accuracy", "right", "pairs", "ties"],
+        ["cats", "1.0000", "2", "2", "0"],
+        ["owls", "0.0000", "0", "1", "0"],
+    ]
+
+
+@pytest.mark.parametrize("model", [None, "5-gram"])
+def test_what_each_symbol_costs(model: str | None, tiny_run: Any, lines: Path) -> None:
+    options = ["--tokens"] if model is None else ["--tokens", "--model", model]
+    got = call("score", tiny_run.path, lines, *options)
+    rows = list(csv.reader(io.StringIO(got.stdout), delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert rows.pop(0) == ["line", "position", "symbol", "id", "log_prob", "bits"]
+    assert {int(row[0]) for row in rows} == {1, 3, 5}  # blank lines are counted
+    scores = score_lines(open_text_model(tiny_run.path, model=model), LINES)
+    for number, score in zip((1, 3, 5), scores, strict=True):
+        own = [row for row in rows if int(row[0]) == number]
+        assert [int(row[1]) for row in own] == list(range(1, score.symbols + 1))
+        assert [json.loads(row[2]) for row in own] == [*score.text, "</s>"]
+        assert sum(float(row[4]) for row in own) == pytest.approx(score.log_prob, abs=1e-4)
+        assert sum(float(row[5]) for row in own) == pytest.approx(
+            -score.log_prob / math.log(2), abs=1e-4
+        )
+    assert got.stderr == "skipped blank lines: 2\n"
+    told = call("score", tiny_run.path, lines, "--json", *options).stdout.splitlines()
+    assert [json.loads(row)["id"] for row in told] == [int(row[3]) for row in rows]
+    short = call("score", tiny_run.path, lines, "--no-end", *options).stdout
+    assert len(short.splitlines()) == 1 + len(rows) - 3
+
+
+def test_no_symbol_breaks_the_table(tiny_run: Any, tmp_path: Path) -> None:
+    strange = ["\t", " ", "\r", '"', "\\", "\u2028", "\u2603", "a"]
+    vocabulary = CharacterVocabulary(strange)
+    model = LanguageModel(
+        LanguageModelConfig(hidden_size=2, layers=1, vocabulary_size=len(vocabulary))
+    )
+    artifact.save(tmp_path / "odd", model, {"text": vocabulary}, "language-model")
+    text = "".join(sorted(set(strange) - {"\r"})) + "\0"
+    got = call("score", tmp_path / "odd", "--text", text, "--tokens").stdout
+    for quoting in (csv.QUOTE_NONE, csv.QUOTE_MINIMAL):
+        table = csv.reader(io.StringIO(got, newline=""), delimiter="\t", quoting=quoting)
+        rows = list(table)[1:]
+        assert [len(row) for row in rows] == [6] * (len(text) + 1)
+        symbols = [row[2] if quoting == csv.QUOTE_NONE else f'"{row[2]}"' for row in rows]
+        assert [json.loads(symbol) for symbol in symbols] == [*text[:-1], "<unk>", "</s>"]
+
+
+# --------------------------------------------------------------------------- standard input
+
+
+class Typed(io.RawIOBase):
+    """Lines that come one by one; keeps what had been answered when the next one was asked for."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines, self.shown = list(lines), []
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        self.shown.append(sys.stdout.buffer.getvalue().decode())  # type: ignore[attr-defined]
+        return (self.lines.pop(0) + "\n").encode() if self.lines else b""
+
+
+@pytest.mark.parametrize("command", ["score", "complete"])
+def test_a_line_is_answered_before_the_next_one_is_there(
+    command: str, tiny_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = Typed("my owl", "anna s", "", "the c")
+    monkeypatch.setattr("typer.testing.make_input_stream", lambda given, charset: typed)
+    got = call(command, tiny_run.path, "-", "--json")
+    rows = got.stdout.splitlines(keepends=True)
+    blank = [rows.pop(2)] if command == "complete" else []  # score leaves it out
+    after = [0, 1, 2, 2 + len(blank), 3 + len(blank)]
+    answers = [*rows[:2], *blank, *rows[2:]]
+    assert typed.shown == ["".join(answers[:number]) for number in after]
+
+
+def test_lines_without_end_and_a_reader_that_goes_away(tiny_run: Any) -> None:
+    score = f"{COMMAND} score {tiny_run.path} -"
+    shell = f"set -o pipefail; yes 'my owl.' | ({score}; echo $? >&2) | head -n 3"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60)
+    assert len(done.stdout.splitlines()) == 3
+    assert done.stderr == "0\n"
+
+
+def test_standard_input_is_a_file_like_any_other(tiny_run: Any, lines: Path) -> None:
+    expected = call("score", tiny_run.path, "--file", lines)
+    for args, typed in ((["-"], lines.read_bytes()), ([lines], None), (["--file", "-"], lines)):
+        typed = lines.read_bytes() if isinstance(typed, Path) else typed
+        got = call("score", tiny_run.path, *args, typed=typed)
+        assert (got.stdout, got.stderr) == (expected.stdout, expected.stderr)
+    ranked = call("score", tiny_run.path, "-", "--rank", typed=lines.read_bytes())
+    assert ranked.stdout == call("score", tiny_run.path, lines, "--rank").stdout
+    latin = call("score", tiny_run.path, "-", "--encoding", "latin-1", typed=b"caf\xe9")
+    assert latin.stdout.endswith("caf\u00e9\n")
+    refused(call("score", tiny_run.path, "-", typed=b"caf\xe9"), "standard input: line 1, byte 3")
+    refused(call("score", tiny_run.path, "-", typed="\n"), "standard input: expected a line with")
+    refused(call("score", tiny_run.path, "-", "-"), "can be read once")
+
+
+def test_files_one_after_the_other(tiny_run: Any, lines: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("my dog.", encoding="utf-8")
+    told = [call("score", tiny_run.path, path, "--json").stdout for path in (other, lines)]
+    for paths in ([other, lines], ["--file", other, "--file", lines]):
+        assert call("score", tiny_run.path, *paths, "--json").stdout == "".join(told)
+
+
+def test_prompts_line_by_line(tiny_run: Any) -> None:
+    prompts = ["my o", "", "the c"]
+    got = call("complete", tiny_run.path, "-", "--json", typed="\n".join(prompts) + "\n")
+    alone = [call("complete", tiny_run.path, "--prompt", p, "--json").stdout for p in prompts]
+    assert got.stdout == "".join(alone)
+    shown = call("complete", tiny_run.path, "-", typed="my o\n").stdout
+    assert shown == "--- my o\n" + call("complete", tiny_run.path, "--prompt", "my o").stdout
+    refused(call("complete", tiny_run.path, "-", "--prompt", "x"), "a file or --prompt, got both")
+
+
+def test_a_prompt_that_cannot_be_read_does_not_end_the_others(tiny_run: Any) -> None:
+    got = call("complete", tiny_run.path, "-", "--json", typed="my o\n\u2603\nthe c\n")
+    rows = [json.loads(row) for row in got.stdout.splitlines()]
+    assert [row["prompt"] for row in rows] == ["my o", "\u2603", "the c"]
+    assert "never seen" in rows[1]["error"]
+    assert "words" not in rows[1]
+    assert "line 2: prompt: the model has never seen" in got.stderr
+    assert got.exit_code == 2
+
+
 def cloze(path: Path, *rows: Any) -> Path:
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return path
@@ -114,9 +272,13 @@ def test_gaps(tiny_run: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "expected one of --file, --text and --choices"),
+        ([], "expected one of --file, --text, --choices and --pairs"),
         (["--text", "a", "--choices", "b"], "expected one of"),
         (["--choices", "b", "--rank"], "--rank is of --file and --text"),
+        (["--choices", "b", "--tokens"], "--tokens is of --file and --text"),
+        (["--pairs", "b", "--tokens"], "--tokens is of --file and --text"),
+        (["--pairs", "none.csv"], "none.csv: cannot be read"),
+        (["--text", "b", "--tokens", "--rank"], "--tokens of their symbols"),
         (["--text", " "], "--text: expected a line with text, found none"),
         (["--file", "none.txt"], "none.txt: cannot be read"),
         (["--choices", "none.jsonl"], "none.jsonl: cannot be read"),
@@ -158,9 +320,11 @@ def test_gaps_in_longer_texts(tiny_run: Any, tmp_path: Path) -> None:
     )
 
 
-def test_several_paths_are_told(tiny_run: Any, lines: Path) -> None:
+def test_several_paths_of_a_task_that_reads_one_are_told(
+    tiny_run: Any, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.tasks.language_model.LanguageModelTask.several", False)
     for command in (
-        ("score", tiny_run.path, "--file", lines, "--file", "b"),
         ("evaluate", tiny_run.path, "--data", lines, "--data", "b"),
         ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),
     ):

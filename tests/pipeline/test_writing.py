@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from pipeline.toys import ngram, vocabularies
 
 from recurra import artifact
 from recurra.data import ByteVocabulary, CharacterVocabulary
@@ -300,3 +302,24 @@ def test_what_is_given_is_read() -> None:
             act()
         with pytest.raises(DataError, match="did you mean 'war'"):
             act(given={"topic": "wars"})
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_writing_on_begins_the_next_text_where_one_ends(seed: int | None) -> None:
+    vocabulary = vocabularies()["characters"]
+    writer = Writer(ngram(vocabulary, text="ab"))
+    (first,) = ["".join(writer.write("a", seed=seed, temperature=0))]
+    alone = "".join(writer.write(seed=seed, temperature=0))
+    expected = f"{first}\n{alone}\n{alone}\n"
+    assert len(alone) < 500
+    pieces = writer.write_on("a", seed=seed, temperature=0)
+    assert "".join(itertools.islice(pieces, len(expected))) == expected
+
+
+def test_texts_written_on_differ_and_begin_as_the_seed_says() -> None:
+    writer = Writer(ngram(vocabularies()["characters"], 2))
+    texts = "".join(itertools.islice(writer.write_on(seed=1), 2000))
+    assert texts.startswith("".join(writer.write(seed=1, limit=30)))
+    assert texts == "".join(itertools.islice(writer.write_on(seed=1), 2000))
+    with pytest.raises(SettingError, match="temperature"):
+        writer.write_on(temperature=-1)

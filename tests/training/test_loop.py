@@ -20,10 +20,10 @@ from splitting import split_documents
 from torch import Tensor
 
 from recurra import artifact, states
+from recurra.batch import Batch
 from recurra.data import CharacterVocabulary, Windows
 from recurra.errors import DataError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig, Scored
-from recurra.sequences import Batch
 from recurra.tasks.language_model import task as task_module
 from recurra.training import (
     Progress,

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.data import Batches, Buckets, CharacterVocabulary, Windows
 from recurra.errors import SettingError
 from recurra.models import LanguageModel, LanguageModelConfig
-from recurra.sequences import Batch
 from recurra.training import Progress, Training, TrainingSettings, load_recipe
 from recurra.training.loop import train_step
 from recurra.training.optimizers import optimizer_of, rate_at

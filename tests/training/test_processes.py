@@ -17,8 +17,8 @@ import torch
 import torch.distributed as dist
 
 from recurra import PaddedSequence, artifact
+from recurra.batch import Batch, Tokens
 from recurra.errors import RunError, ShapeError
-from recurra.sequences import Batch, Tokens
 from recurra.training import load_recipe, train
 from recurra.training.processes import Processes, processes
 from recurra.training.processes import _leave as leave
@@ -274,3 +274,32 @@ def test_sums_and_words_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> Non
     assert second.broadcast("second") == "first"
     second.all_reduce([tensor])
     assert tensor.tolist() == [3, 3]
+
+
+CLASSES = """
+import sys
+from recurra.training import load_recipe, train
+from recurra.training.processes import processes
+assert processes().world_size == 2
+_, out, text, *changes = sys.argv[1:]
+texts = open(text).read().split("---")
+labels = [str("cat" in each) for each in texts]
+train(load_recipe("classification", changes), (texts, labels), out)
+"""
+
+
+def test_texts_with_classes_are_divided_with_them(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target belongs to a row, not to a step; a batch of five rows is cut into two and three."""
+    texts = [line for line in text.split("\n") if line]
+    labels = [str("cat" in each) for each in texts]
+    changes = ["model.hidden_size=6", "model.dropout=0.0", "model.dropout_word=0.0"]
+    changes += ["training.batch_size=5", "training.epochs=2", "training.evaluations=2"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(load_recipe("classification", changes), (texts, labels), one)
+    monkeypatch.setitem(globals(), "SCRIPT", CLASSES)
+    launch("train", two, texts, changes, tmp_path)
+    begun, ended = weights(one), weights(two)
+    for name, value in ended.items():
+        torch.testing.assert_close(value, begun[name], rtol=1e-3, atol=2e-5)

@@ -18,8 +18,15 @@ from recurra.models import LanguageModelSettings
 from recurra.synonyms import SYNONYMS
 from recurra.tasks import task_names
 from recurra.tasks.language_model import DataSettings
-from recurra.training import Recipe, TrainingSettings, load_recipe, recipe_names
-from recurra.training.recipe import _known, without_effect
+from recurra.training import (
+    Recipe,
+    TrainingSettings,
+    load_recipe,
+    recipe_names,
+    setting_names,
+    short_changes,
+)
+from recurra.training.recipe import without_effect
 
 LANGUAGE_MODEL = type(load_recipe("language-model"))
 
@@ -223,13 +230,13 @@ def test_what_others_call_it(name: str, known: Any, near: str | None) -> None:
 
 
 def test_every_synonym_leads_somewhere() -> None:
-    known = {name.rpartition(".")[2] for name in _known(LANGUAGE_MODEL)} | set(cell_names())
+    known = {name.rpartition(".")[2] for name in setting_names()} | set(cell_names())
     for field in ("vocabulary", "unit"):
         known.update(get_args(DataSettings.model_fields[field].annotation))
     for field in ("precision", "schedule"):
         known.update(get_args(TrainingSettings.model_fields[field].annotation))
     assert {name for names in SYNONYMS.values() for name in names} <= known
-    assert not {name.rpartition(".")[2] for name in _known(LANGUAGE_MODEL)} & set(SYNONYMS)
+    assert not {name.rpartition(".")[2] for name in setting_names()} & set(SYNONYMS)
 
 
 @pytest.mark.parametrize(
@@ -505,3 +512,21 @@ def test_a_long_value_is_shown_in_part() -> None:
     assert len(str(problem.value)) < 250
     with pytest.raises(SettingError, match=r"model: expected a valid dictionary, got 3$"):
         load_recipe("language-model", ["model=3"])
+
+
+def test_short_options_are_changes() -> None:
+    options = {"epochs": 2.5, "lr": 1e-05, "hidden": None, "batch": 8, "device": "cuda:1"}
+    changes = short_changes(options, ["model.cell=gru"])
+    recipe = load_recipe("language-model", changes)
+    assert recipe.model.cell == "gru"
+    training = recipe.training
+    assert (training.epochs, training.learning_rate, training.batch_size) == (2.5, 1e-05, 8)
+    assert training.device == "cuda:1"
+    assert recipe.model.hidden_size == load_recipe("language-model").model.hidden_size
+
+
+def test_a_short_option_that_a_task_lacks_is_told_as_any_other() -> None:
+    with pytest.raises(SettingError, match=r"no setting 'model\.depth_'; Known: model\.bi"):
+        load_recipe("language-model", short_changes({"depth_": 3}))
+    with pytest.raises(SettingError, match=r"--hidden and --set model[.]hidden_size are"):
+        short_changes({"hidden": 3}, [" model.hidden_size =4"])

@@ -48,9 +48,16 @@ class NumpyStepper:
                 raise ValueError(f"program: one step has no section {number}")
         for instruction in sections[_SHARED]:
             self._ready(instruction)()
+        self._held: list[Callable[[], None]] = []
         for instruction in sections[_HELD]:
-            self._ready(instruction)()
+            self._held.append(self._ready(instruction))
+            self._held[-1]()
         self._through = [self._ready(instruction) for instruction in sections[_THROUGH]]
+
+    def begin(self) -> None:
+        """What each row holds has changed."""
+        for run in self._held:
+            run()
 
     def step(self) -> None:
         """Run the step."""

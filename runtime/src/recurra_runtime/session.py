@@ -48,18 +48,23 @@ class Session:
             raise ValueError(f"threads: expected at least one, got {threads}")
         if not isinstance(batch, int) or batch < 1:
             raise ValueError(f"batch: expected at least one row, got {batch!r}")
-        self.program, self.batch = program, batch
-        dtype = program.dtype
+        self.program, self._threads = program, threads
+        self._stepper: Any = None
+        self._place(batch, program.read(program.context, context, batch))
+        self.reset()
+
+    def _place(self, batch: int, context: list[NDArray[Any]]) -> None:
+        """Memory for so many rows, whose states are 0 at first."""
+        program, dtype = self.program, self.program.dtype
+        self.batch, self._context = batch, [array.copy() for array in context]
         self._inputs = [np.zeros((batch, *f.shape), dtype) for f in program.inputs]
-        self._context = program.read(program.context, context, batch)
         self._states = [np.zeros((batch, *f.shape), dtype) for f in program.states]
+        self._lines = [array.reshape(batch, -1) for array in self._states]
         left = [np.zeros((batch, *f.shape), dtype) for f in program.states]
         output = np.zeros((batch, *program.output.shape), dtype)
         rows = [*self._inputs, *self._context, *self._states, *left, output]
         arguments = [*rows, *program.weights]
         self._shape, self._dtype = output.shape, dtype
-        self.reset()
-        self._stepper: Any
         module = core()
         if module is None:
             self._stepper = NumpyStepper(program.parts, arguments, len(rows), batch)
@@ -69,9 +74,7 @@ class Session:
             return
         self._held = arguments  # the stepper knows their addresses only
         fields = [array[0].size for array in rows] + [0] * len(program.weights)
-        self._stepper = module.Stepper(
-            program.native(),
-            dtype == np.float64,
+        places = (
             batch,
             [[a.ctypes.data, size] for a, size in zip(arguments, fields, strict=True)],
             [
@@ -83,9 +86,13 @@ class Session:
                 [a.ctypes.data, b.ctypes.data, a.nbytes]
                 for a, b in zip(left, self._states, strict=True)
             ],
-            threads,
         )
-        self._step = self._stepper.step
+        if self._stepper is None:
+            double = dtype == np.float64
+            self._stepper = module.Stepper(program.native(), double, *places, self._threads)
+            self._step = self._stepper.step
+        else:  # which has packed the weights
+            self._stepper.place(*places)
 
     def step(self, *inputs: Any) -> NDArray[Any]:
         """Read one step of every row, and say what the program says.
@@ -129,6 +136,69 @@ class Session:
         for own, array in zip(self._states, given, strict=True):
             own[...] = array
 
+    @property
+    def carried(self) -> NDArray[Any]:
+        """The whole state, a line for each row: `[batch, n]`, a copy. May be set."""
+        if not self._lines:
+            return np.zeros((self.batch, 0), self._dtype)
+        return np.concatenate(self._lines, 1)
+
+    @carried.setter
+    def carried(self, carried: NDArray[Any]) -> None:
+        wanted = (self.batch, sum(line.shape[1] for line in self._lines))
+        if carried.shape != wanted:
+            raise ValueError(
+                f"carried: expected an array {list(wanted)}, got {list(carried.shape)}"
+            )
+        first = 0
+        for line in self._lines:
+            line[...] = carried[:, first : (first := first + line.shape[1])]
+
+    @property
+    def context(self) -> tuple[NDArray[Any], ...]:
+        """Arrays `[batch, ...]` of what does not change; copies. May be set."""
+        return tuple(array.copy() for array in self._context)
+
+    @context.setter
+    def context(self, context: Sequence[Any]) -> None:
+        given = self.program.read(self.program.context, context, self.batch)
+        for own, array in zip(self._context, given, strict=True):
+            own[...] = array
+        self._stepper.begin()
+
+    def select(self, rows: Any) -> None:
+        """Go on with these rows, each with the state and the context that it has.
+
+        A row may be taken several times, so this is how beams are chosen, how rows that have ended
+        leave, and how one row becomes many. The packed weights stay.
+
+        Args:
+            rows: Which: indices, a mask, or a slice.
+
+        Raises:
+            ValueError: There are no such rows, or none is left.
+        """
+        chosen = self._chosen(rows)
+        if chosen.ndim != 1 or not len(chosen):
+            raise ValueError(f"rows: expected at least one row, in one line, got {rows!r}")
+        states = [array[chosen] for array in self._states]
+        if len(chosen) != self.batch:
+            self._place(len(chosen), [array[chosen] for array in self._context])
+        elif self._context:
+            self.context = [array[chosen] for array in self._context]
+        for own, array in zip(self._states, states, strict=True):
+            own[...] = array
+
+    def _chosen(self, rows: Any) -> NDArray[Any]:
+        """Numbers of the rows that are meant."""
+        try:
+            found: NDArray[Any] = np.arange(self.batch)[rows]
+        except IndexError:
+            raise ValueError(
+                f"rows: expected an index or a mask of {self.batch} rows, got {rows!r}"
+            ) from None
+        return found
+
     def reset(self, rows: Any = slice(None)) -> None:
         """Begin anew.
 
@@ -138,14 +208,9 @@ class Session:
         Raises:
             ValueError: There are no such rows.
         """
-        try:
-            np.empty(self.batch)[rows]
-        except IndexError:
-            raise ValueError(
-                f"rows: expected an index or a mask of {self.batch} rows, got {rows!r}"
-            ) from None
+        chosen = self._chosen(rows)
         for own, array in zip(self._states, self.program.initial, strict=True):
-            own[rows] = array
+            own[chosen] = array
 
     def _step_in_numpy(self, *arrays: NDArray[Any]) -> None:
         *inputs, out = arrays

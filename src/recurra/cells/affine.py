@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import Cell, HiddenState, Noise
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer, initializer
 from recurra.errors import SettingError, nearest
 from recurra.labels import named
@@ -64,6 +65,7 @@ class AffineCell(Cell):
 
     input_size: int
 
+    @checks_call
     def __init__(
         self,
         input_size: int,
@@ -190,6 +192,7 @@ class ForgettingCell(AffineCell):
     forget_block: ClassVar[int] = 1
     """Number of the forget gate's block."""
 
+    @checks_call
     def __init__(
         self,
         input_size: int,
@@ -230,6 +233,7 @@ class GatedCell(AffineCell):
         recurrent_init: how U starts.
     """
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

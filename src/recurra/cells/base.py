@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from recurra.cells.construction import checks_call, refusal
 from recurra.errors import (
     SettingError,
     ShapeError,
@@ -133,6 +134,7 @@ class Cell(nn.Module, abc.ABC):
                 f"got step{inspect.signature(step)}: a run gives it all four."
             )
 
+    @checks_call
     def __init__(
         self, input_size: int | None, hidden_size: int, output_size: int | None = None
     ) -> None:
@@ -287,11 +289,10 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
         SettingError: no cell of that name, or a setting that it does not take.
     """
     make = _registered(name)
-    try:  # the call alone: an error inside the cell's own code stays what it is
-        inspect.signature(make).bind(input_size, hidden_size, **settings)
-    except TypeError as problem:
-        known = ", ".join(list(inspect.signature(make).parameters)[2:]) or "none"
-        raise SettingError(f"cell {name!r}: {problem}; its settings are: {known}.") from None
+    # The call alone: an error inside the cell's own code stays what it is.
+    told = refusal(inspect.signature(make), (input_size, hidden_size), settings, places=2)
+    if told is not None:
+        raise SettingError(f"cell {name!r}: {told}")
     cell = make(input_size, hidden_size, **settings)
     if not isinstance(cell, Cell):
         raise SettingError(f"cell {name!r}: expected it to make a Cell, got {kind_of(cell)}.")

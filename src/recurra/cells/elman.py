@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import GatedCell, Norm
 from recurra.cells.base import HiddenState, Noise, TorchForm, register
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer
 from recurra.errors import SettingError, nearest
 from recurra.labels import named
@@ -61,6 +62,7 @@ class ElmanCell(GatedCell):
             range.
     """
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

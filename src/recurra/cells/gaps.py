@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import AffineCell, Norm, candidate, gate
 from recurra.cells.base import Noise, register
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer, initializer
 from recurra.errors import SettingError
 from recurra.labels import named
@@ -96,6 +97,7 @@ class GRUDCell(AffineCell):
     bookkeeping = ("last", "unseen")
     mean: Tensor
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

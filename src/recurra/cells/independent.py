@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import Cell, HiddenState, Noise, register
+from recurra.cells.construction import checks_call
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
 from recurra.labels import named
@@ -46,6 +47,7 @@ class IndRNNCell(Cell):
     recurrent_parameters = ("recurrent_weight",)
     input_size: int
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import AffineCell, Norm
 from recurra.cells.base import Noise, register
+from recurra.cells.construction import checks_call
 from recurra.cells.elman import Activation, named_activation
 from recurra.cells.initializers import Initializer, initializer
 from recurra.labels import named
@@ -64,6 +65,7 @@ class JordanCell(AffineCell):
             range.
     """
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

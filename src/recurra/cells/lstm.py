@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import ForgettingCell, Norm, candidate, gate, normalize
 from recurra.cells.base import Noise, TorchForm, register
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer, initializer
 from recurra.labels import named
 from recurra.settings import check_size
@@ -159,6 +160,7 @@ class ProjectedLSTMCell(LSTMBase):
         SettingError: an unknown norm or initializer, a size below 1, or a number out of range.
     """
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

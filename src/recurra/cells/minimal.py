@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.affine import GatedCell, candidate, gate
 from recurra.cells.base import Cell, HiddenState, Noise, register
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer, initializer
 from recurra.labels import named
 from recurra.settings import check_flag, check_size
@@ -68,6 +69,7 @@ class _InputGated(Cell, abc.ABC):
     blocks: ClassVar[int]
     input_size: int
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import Cell, Noise, register
+from recurra.cells.construction import checks_call
 from recurra.cells.initializers import Initializer, initializer
 from recurra.errors import SettingError
 from recurra.labels import named
@@ -65,6 +66,7 @@ class CoRNNCell(Cell):
     recurrent_parameters = ("position_weight", "velocity_weight")
     input_size: int
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

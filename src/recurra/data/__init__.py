@@ -1,14 +1,20 @@
 """From files to batches."""
 
+from recurra.data.labeled import LabeledRows, row_batches
+from recurra.data.order import LikeLengths
 from recurra.data.readers import (
+    ComingLines,
     Document,
     find_files,
+    read_blocks,
     read_lines,
     read_pieces,
     read_text,
     whole,
 )
+from recurra.data.rows import read_rows
 from recurra.data.splits import PartName, SplitKind, divide, hash_part
+from recurra.data.spool import Spool
 from recurra.data.standard_library import standard_library
 from recurra.data.streams import (
     Batches,
@@ -40,7 +46,16 @@ from recurra.data.synthetic import (
     SyntheticSource,
     SyntheticTask,
 )
-from recurra.data.texts import Documents, Unit, cut_gutenberg, hub_documents, is_hub, open_documents
+from recurra.data.texts import (
+    Documents,
+    Unit,
+    cut_gutenberg,
+    hub_documents,
+    is_hub,
+    is_table,
+    joined,
+    open_documents,
+)
 from recurra.data.tokens import StreamHeader, encode_to_file, open_stream, read_stream_header
 from recurra_runtime.vocabulary import (
     END,
@@ -67,6 +82,7 @@ __all__ = [
     "BytePairVocabulary",
     "ByteVocabulary",
     "CharacterVocabulary",
+    "ComingLines",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",
@@ -76,6 +92,8 @@ __all__ = [
     "Endless",
     "GivingSentences",
     "LabelVocabulary",
+    "LabeledRows",
+    "LikeLengths",
     "MarkovChain",
     "MarkovSource",
     "Normalizer",
@@ -86,6 +104,7 @@ __all__ = [
     "Seed",
     "Sine",
     "SplitKind",
+    "Spool",
     "StreamHeader",
     "SyntheticSource",
     "SyntheticTask",
@@ -103,12 +122,17 @@ __all__ = [
     "hash_part",
     "hub_documents",
     "is_hub",
+    "is_table",
+    "joined",
     "open_documents",
     "open_stream",
+    "read_blocks",
     "read_lines",
     "read_pieces",
+    "read_rows",
     "read_stream_header",
     "read_text",
+    "row_batches",
     "standard_library",
     "starts_of",
     "stream",

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+import gzip
 import io
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from recurra.data.stored import HEAD, is_marked, is_sprinkled, told_by
 from recurra.errors import DataError
 
 __all__ = [
+    "ComingLines",
     "Document",
     "find_files",
+    "read_blocks",
+    "inside",
+    "is_packed",
     "read_lines",
     "read_pieces",
     "read_text",
@@ -59,6 +65,19 @@ def whole(documents: Iterable[Document | str]) -> Iterator[Document]:
 def _joined(pieces: list[Document]) -> Document:
     text = "".join(piece.text for piece in pieces)
     return dataclasses.replace(pieces[0], text=text, goes_on=False)
+
+
+_PACKED = ".gz"
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is one of gzip, as its ending says."""
+    return path.suffix.lower() == _PACKED
+
+
+def inside(path: Path) -> Path:
+    """What a file is called once it is unpacked: ``book.txt`` of ``book.txt.gz``."""
+    return path.with_suffix("") if is_packed(path) else path
 
 
 def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
@@ -126,6 +145,8 @@ def _find(path: Path, pattern: str) -> list[Path]:
 def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> str:
     r"""The text of one file, line ends as ``\n``, a byte order mark left out.
 
+    What ends in ``.gz`` is unpacked as it is read, here and below.
+
     Args:
         path: the file.
         encoding: how characters are stored.
@@ -154,16 +175,80 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) 
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
+    for lines in _lines(_chunks(Path(path), encoding, nul)):
+        yield from lines
+
+
+def read_blocks(
+    source: str | Path | io.BufferedIOBase, *, encoding: str = "utf-8", name: str = "standard input"
+) -> Iterator[list[str]]:
+    """Lines as they arrive: whoever writes into a pipe and waits is answered.
+
+    Args:
+        source: a file, which may be a pipe, or an open stream of bytes.
+        encoding: how characters are stored.
+        name: what errors call a stream.
+
+    Yields:
+        lines that came together, at least one; as :func:`read_lines` knows them.
+
+    Raises:
+        DataError: as of :func:`read_text`, when the place is reached.
+    """
+    if isinstance(source, str | Path):
+        chunks = _chunks(Path(source), encoding, nul=False)
+    else:
+        chunks = _decoded(Path(name), source, _codec(encoding), encoding, nul=False)
+    return _lines(chunks)
+
+
+def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
     begun: list[str] = []  # pieces of a line that has not ended, joined once
-    for text in _chunks(Path(path), encoding, nul):
+    for text in chunks:
         end, *others = text.split("\n")
         begun.append(end)
         if others:
-            yield "".join(begun)
-            yield from others[:-1]
+            yield ["".join(begun), *others[:-1]]
             begun = others[-1:]
     if last := "".join(begun):
-        yield last
+        yield [last]
+
+
+class ComingLines:
+    """Lines of a stream that comes bit by bit, as a pipe or a terminal does.
+
+    Args:
+        stream: of bytes, whose ``read`` gives what there is.
+        source: what errors call it.
+        encoding: how characters are stored.
+        nul: as of :func:`read_text`.
+    """
+
+    def __init__(
+        self, stream: io.RawIOBase, source: str, *, encoding: str = "utf-8", nul: bool = False
+    ) -> None:
+        self._stream, self._source, self._encoding, self._nul = stream, source, encoding, nul
+
+    def __iter__(self) -> Iterator[str]:
+        """One by one; only once."""
+        return (line for block in self.blocks() for line in block)
+
+    def blocks(self) -> Iterator[list[str]]:
+        """Together the lines that have come; waits only where there is none.
+
+        Raises:
+            DataError: as of :func:`read_text`, when the place is reached.
+        """
+        begun: list[str] = []
+        codec = _codec(self._encoding)
+        for text in _decoded(self._source, self._stream, codec, self._encoding, self._nul):
+            end, *others = text.split("\n")
+            begun.append(end)
+            if others:
+                yield ["".join(begun), *others[:-1]]
+                begun = others[-1:]
+        if last := "".join(begun):
+            yield [last]
 
 
 def read_pieces(
@@ -221,36 +306,73 @@ def _last_place(text: str) -> int:
 _PLACE = re.compile(r"(?<=\S)[^\S\x1c-\x1f](?=\S)")
 
 
+class _Bytes(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """So many at most; none at the end."""
+
+
 def _chunks(path: Path, encoding: str, nul: bool) -> Iterator[str]:
     """Decoded text, chunk by chunk; every line end is a newline."""
     codec = _codec(encoding)
     try:
         with open(path, "rb") as file:
-            yield from _decoded(path, file, codec, encoding, nul)
+            if is_packed(path):
+                yield from _decoded(path, _Unpacked(path, file), codec, encoding, nul)
+            else:
+                yield from _decoded(path, file, codec, encoding, nul)
     except OSError as problem:
         _check_address(path)
         raise DataError(f"{path}: cannot be read ({problem.strerror}).") from None
 
 
-def _decoded(
-    path: Path, file: io.BufferedIOBase, codec: str, encoding: str, nul: bool
-) -> Iterator[str]:
+class _Unpacked:
+    """What a gzip file holds, unpacked as it is read.
+
+    Args:
+        path: what errors call it.
+        file: the packed bytes.
+    """
+
+    def __init__(self, path: Path, file: io.BufferedIOBase) -> None:
+        self._path, self._file = path, gzip.GzipFile(fileobj=file)
+
+    def read(self, size: int, /) -> bytes:
+        """So many at most; none at the end.
+
+        Raises:
+            DataError: it is no gzip file, or is damaged or cut.
+        """
+        try:
+            return self._file.read(size)
+        except EOFError:
+            told = "ends before what it holds does: it was cut short. Fetch it again."
+        except gzip.BadGzipFile as problem:
+            told = f"is no gzip file, or damaged ({problem}). Only those may end in {_PACKED}."
+        except zlib.error as problem:
+            told = f"is damaged ({problem}). Fetch it again."
+        raise DataError(f"{self._path}: {told}")
+
+
+def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: bool) -> Iterator[str]:
     # UTF-16 and UTF-32 have NUL bytes inside ordinary letters.
     wide = codec.startswith(("utf-16", "utf-32"))
     decoder = codecs.getincrementaldecoder(codec)()
     ends = io.IncrementalNewlineDecoder(None, translate=True)
     place, line, first, head = 0, 1, True, b""
     while True:
-        raw = file.read(_CHUNK)
+        # Of a pipe what is there, without waiting for more.
+        raw = (file.read1 if isinstance(file, io.BufferedReader) else file.read)(_CHUNK) or b""
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
-            head += file.read(HEAD - len(head))
+            head += file.read(HEAD - len(head)) or b""
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
             text = decoder.decode(raw, final=not raw)
         except UnicodeError as problem:
-            head += file.read(HEAD - len(head))
+            head += file.read(HEAD - len(head)) or b""
             if told := told_by(head, codec):
                 raise DataError(f"{path}: {told}.") from None
             if not isinstance(problem, UnicodeDecodeError) or not is_marked(head, codec):
@@ -274,7 +396,7 @@ def _decoded(
             return
 
 
-def _binary(path: Path, byte: int, head: bytes, codec: str) -> DataError:
+def _binary(path: Path | str, byte: int, head: bytes, codec: str) -> DataError:
     if told := told_by(head, codec):
         return DataError(f"{path}: {told}.")
     said = f"{path}: expected text, found a NUL byte at byte {byte}"
@@ -287,7 +409,7 @@ def _binary(path: Path, byte: int, head: bytes, codec: str) -> DataError:
 
 
 def _not_text(
-    path: Path, line: int, byte: int, problem: UnicodeDecodeError, encoding: str
+    path: Path | str, line: int, byte: int, problem: UnicodeDecodeError, encoding: str
 ) -> DataError:
     return DataError(
         f"{path}: line {line}, byte {byte} (0x{problem.object[problem.start]:02x}) is not "

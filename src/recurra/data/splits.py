@@ -27,6 +27,7 @@ def divide(
     kind: SplitKind = "tail",
     block: int = 10_000,
     validation: bool = True,
+    test: bool = True,
     whole_words: bool = False,
 ) -> Iterator[tuple[PartName, Document]]:
     """Documents one by one, each with the part it belongs to, cut where parts meet.
@@ -41,6 +42,8 @@ def divide(
         kind: how to divide.
         block: characters in a block.
         validation: whether a tenth is set apart for choosing; if not, it is trained on.
+        test: whether a tenth is set apart for the test; if not, the last tenth is the one to choose
+            on, or is trained on.
         whole_words: whether a cut inside a word moves to its end.
 
     Raises:
@@ -48,6 +51,9 @@ def divide(
         DataError: too little text to divide.
         ShapeError: with ``"tails"``, a document without a length, or with more characters than it.
     """
+    if not (validation or test):
+        yield from (("training", document) for document in documents)
+        return
     total = sum(lengths)
     _check(kind, block, total)
     number, seen = -1, 0  # documents before this one, and characters before this piece
@@ -63,7 +69,7 @@ def divide(
                     f"split: hash sorts whole documents, got a piece of {document.source}. Read "
                     "them without pieces, or divide otherwise."
                 )
-            yield hash_part(document.text, validation=validation), document
+            yield hash_part(document.text, validation=validation, test=test), document
             continue
         if kind == "tails":
             _check_length(lengths, number, seen + len(document.text), document.source)
@@ -76,7 +82,7 @@ def divide(
             if whole_words and stop < len(text):
                 space = _SPACE.search(text, stop)
                 stop = space.start() if space else len(text)
-            name = _name(tenth % 10 if kind == "blocks" else tenth, validation)
+            name = _name(tenth % 10 if kind == "blocks" else tenth, validation, test)
             # Nothing was cut out between: one document goes on.
             yield (
                 name,
@@ -121,7 +127,7 @@ def _check_length(lengths: Sequence[int], number: int, least: int, source: str) 
         )
 
 
-def hash_part(text: str, *, validation: bool = True) -> PartName:
+def hash_part(text: str, *, validation: bool = True, test: bool = True) -> PartName:
     """The part a document belongs to, wherever it stands and whatever stands beside it.
 
     The first 8 bytes of the blake2b digest (64 bytes) of its UTF-8, as a big-endian number modulo
@@ -130,13 +136,14 @@ def hash_part(text: str, *, validation: bool = True) -> PartName:
     Args:
         text: the whole document.
         validation: whether a tenth is set apart for choosing; if not, it is trained on.
+        test: whether a tenth is set apart for the test, as of :func:`divide`.
     """
     # "surrogatepass": a lone surrogate, as JSON can hold one, is a character like any other.
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest()
-    return _name(int.from_bytes(digest[:8], "big") % 10, validation)
+    return _name(int.from_bytes(digest[:8], "big") % 10, validation, test)
 
 
-def _name(tenth: int, validation: bool) -> PartName:
-    if tenth >= 9:
+def _name(tenth: int, validation: bool, test: bool) -> PartName:
+    if tenth >= 9 and test:
         return "test"
-    return "validation" if tenth == 8 and validation else "training"
+    return "validation" if tenth >= 8 + (not test) and validation else "training"

@@ -13,7 +13,7 @@ HEAD = 4096
 _PACKED = "compressed with {}: unpack it first"
 # Where it stands, the bytes, and what they say.
 _KINDS = (
-    (0, b"\x1f\x8b", _PACKED.format("gzip")),
+    (0, b"\x1f\x8b", _PACKED.format("gzip") + ", or let its name end in .gz"),
     (0, b"BZh", _PACKED.format("bzip2")),
     (0, b"\xfd7zXZ\0", _PACKED.format("xz")),
     (0, b"\x28\xb5\x2f\xfd", _PACKED.format("zstd")),

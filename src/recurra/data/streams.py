@@ -7,7 +7,6 @@ nothing to remember of them.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -16,8 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch, Tokens
+from recurra.data.order import LikeLengths
 from recurra.errors import DataError, ShapeError
-from recurra.sequences import Batch, PaddedSequence, Tokens
+from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 from recurra_runtime.vocabulary import END, START, Ids
 
@@ -266,9 +267,7 @@ class Windows:
 class Buckets:
     """Whole documents of like length beside each other, in another order in every pass.
 
-    Documents are shuffled, then sorted by length within pools of some hundred batches, so that
-    little is padded and chance still decides who meets whom; the order of the batches is drawn
-    too. Each pass draws from its own generator, made of the seed and the number of the pass.
+    :class:`recurra.data.LikeLengths` draws it.
 
     Args:
         documents: ids, or what :func:`stream` made of them.
@@ -295,10 +294,9 @@ class Buckets:
         starts = starts_of(self._stream)
         self._starts, self._lengths = starts[:-1], np.diff(starts) - 1
         self._given = None if given is None else _conditions(given, len(self._lengths))
-        self._seed = seed
         if len(self._lengths) == 0:
             raise DataError("data: expected at least one document, got none.")
-        self._order = functools.lru_cache(maxsize=2)(self._draw)
+        self._order = LikeLengths(self._lengths, rows=self.rows, seed=seed)
 
     @property
     def symbols(self) -> int:
@@ -308,12 +306,11 @@ class Buckets:
     @property
     def padding(self) -> float:
         """Share of the steps of the first pass that are padding."""
-        longest = [int(self._lengths[rows].max() + 1) * len(rows) for rows in self._order(0)]
-        return 1 - self.symbols / sum(longest)
+        return self._order.padding(1)
 
     def __len__(self) -> int:
         """Batches in a pass."""
-        return -(-len(self._lengths) // self.rows)
+        return len(self._order)
 
     def count(self, symbols: int) -> int:
         """How many batches have so many symbols, on average."""
@@ -321,8 +318,7 @@ class Buckets:
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, counted through all passes."""
-        epoch, number = divmod(step, len(self))
-        chosen = self._order(epoch)[number]
+        chosen = self._order.rows_of(step)
         documents = [
             np.asarray(self._stream[start : start + length + 1], np.int64)
             for start, length in zip(self._starts[chosen], self._lengths[chosen], strict=True)
@@ -337,16 +333,6 @@ class Buckets:
     def begins(self, step: int) -> bool:
         """Always: no document goes on in another batch."""
         return True
-
-    def _draw(self, epoch: int) -> list[Ids]:
-        generator = np.random.default_rng([self._seed, epoch])
-        order = generator.permutation(len(self._lengths))
-        pool = self.rows * 100
-        for first in range(0, len(order), pool):
-            part = order[first : first + pool]
-            order[first : first + pool] = part[np.argsort(self._lengths[part], kind="stable")]
-        groups = [order[n : n + self.rows] for n in range(0, len(order), self.rows)]
-        return [groups[n] for n in generator.permutation(len(groups))]
 
 
 def document_batches(

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
-from recurra.data.readers import Document, find_files, read_lines, read_pieces, read_text
+from recurra.data.readers import Document, find_files, inside, read_lines, read_pieces, read_text
+from recurra.data.rows import KINDS, How, Names, check_columns, chosen, imported, is_parted, rows_of
 from recurra.errors import DataError, RecurraError, SettingError, nearest
 
-__all__ = ["Documents", "Unit", "cut_gutenberg", "hub_documents", "is_hub", "open_documents"]
+__all__ = [
+    "Documents",
+    "Unit",
+    "cut_gutenberg",
+    "hub_documents",
+    "is_hub",
+    "is_table",
+    "joined",
+    "open_documents",
+]
 
 Unit = Literal["file", "paragraph", "line"]
 """What of a text is a document."""
 
-_CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
-_ROWS = 64  # of a Parquet file, read at once
 
+_COLUMN = "text"
 _HUB = "hub:"
-_SEPARATORS = ";\t|,"
 
 
 class Documents:
@@ -51,13 +56,23 @@ class Documents:
         Raises:
             DataError: no document, or what is wrong where it is reached.
         """
-        self.blank, empty = 0, True
-        for document in self._read():
+        self.blank = 0
+        for document in self.every():
             if document.text:
-                empty = False
                 yield document
             else:
                 self.blank += 1
+
+    def every(self) -> Iterator[Document]:
+        """Read from the start, documents without a character too.
+
+        Raises:
+            DataError: as above.
+        """
+        empty = True
+        for document in self._read():
+            empty = empty and not document.text
+            yield document
         if empty:
             raise DataError(f"{self.source}: expected text, found none.")
 
@@ -66,27 +81,29 @@ def open_documents(
     path: str | Path,
     *,
     unit: Unit = "file",
-    column: str | None = None,
+    column: str | int | None = None,
     fields: Iterable[str] | None = None,
     pattern: str = "*.txt",
     encoding: str = "utf-8",
     gutenberg: bool = False,
     pieces: bool = False,
     separator: str | None = None,
+    header: bool = True,
     nul: bool = False,
 ) -> Documents:
     r"""Documents of a file, or of all files of a folder, read one by one.
 
     The ending of a file says what it is: ``.jsonl``, ``.ndjson`` and ``.json`` hold one JSON object
     a line, ``.csv`` and ``.tsv`` a table with its names in the first row, ``.parquet`` a table (the
-    library pyarrow reads it), all others text.
+    library pyarrow reads it), all others text. Behind it may stand ``.gz``.
 
     Args:
         path: a file, a folder that is searched with its subfolders, or ``hub:owner/name`` (with
             ``:split`` behind it for another split than train), see :func:`hub_documents`.
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` (lines between
             blank ones, with ``\n`` between them) or each ``"line"`` that is not blank.
-        column: of objects and tables, the field with the text; ``"text"`` if not given.
+        column: of objects and tables, the field with the text; ``"text"`` if not given. Without a
+            header its number, from 0 on.
         fields: of objects and tables, further fields to keep; all if not given.
         pattern: which files of a folder to read.
         encoding: how characters are stored.
@@ -96,6 +113,8 @@ def open_documents(
             one before, so that it need not fit into memory; a book is held whole.
         separator: of tables in text, what stands between cells; a tab in ``.tsv`` and a comma in
             ``.csv`` if not given.
+        header: of tables in text, whether the first row has names; without one the columns are
+            called ``"0"``, ``"1"``, ...
         nul: whether a NUL byte is a character like others; else it tells of a binary file.
 
     Texts and rows know their ``file`` (its name without its ending) and their ``folder``. A column
@@ -108,56 +127,61 @@ def open_documents(
     if unit not in get_args(Unit):
         raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
     names = None if fields is None else tuple(fields)
-    how = _How(column or "text", names, encoding, separator, nul)
+    column = _checked_column(column, header)
+    how = How(column or _COLUMN, names, encoding, separator, nul, header)
     if is_hub(path):
-        if unit != "file" or gutenberg or separator is not None:
+        if unit != "file" or gutenberg or separator is not None or not header:
             raise SettingError(
-                f"{path}: each row is a document; leave unit, gutenberg and separator out."
+                f"{path}: each row is a document; leave unit, gutenberg, separator and header out."
             )
         name, _, split = str(path).removeprefix(_HUB).partition(":")
-        return hub_documents(name, column=how.column, fields=names, split=split or "train")
+        return hub_documents(name, column=column or _COLUMN, fields=names, split=split or "train")
     files = find_files(path, pattern=pattern)
     for file in files:
+        if not header and not is_parted(file):
+            raise SettingError(f"header: {file} is no table in text (.csv, .tsv); leave it out.")
         _check_use(file, unit, gutenberg, named=column is not None or names is not None)
         if separator is not None:
             _check_separator(file, separator)
 
     def read() -> Iterator[Document]:
         for file in files:
-            rows = _kind(file)
+            rows = rows_of(file)
             if rows is None:
                 yield from _texts(file, unit, how, gutenberg, pieces)
                 continue
             origin = _origin(file)
             for place, row in rows(file, how):
-                yield _document(f"{file}: {place}", row, how.column, names, origin)
+                yield _document(f"{file}: {place}", row, column or _COLUMN, names, origin)
 
     return Documents(str(path), read)
 
 
-_Names = tuple[str, ...] | None
-
-
-class _How(NamedTuple):
-    """How the inside of a file is read."""
-
-    column: str
-    names: _Names
-    encoding: str
-    separator: str | None
-    nul: bool
+def _checked_column(column: str | int | None, header: bool) -> str | None:
+    """The name of a column; of one without a header its number."""
+    if header and isinstance(column, int):
+        raise SettingError(
+            f"column: a table with a header has names, got the number {column}. Say its name "
+            f"(one that is called so in quotes: '\"{column}\"'), or data.header=false."
+        )
+    if not header and (column is None or not str(column).isdecimal()):
+        raise SettingError(
+            "column: without a header (data.header=false) columns have numbers, from 0 on, for "
+            f"example data.column=0; got {'none' if column is None else repr(column)}"
+        )
+    return None if column is None else str(column)
 
 
 def _check_use(file: Path, unit: Unit, gutenberg: bool, *, named: bool) -> None:
     """Refuse settings that a file has no use for."""
-    if _kind(file) is not None and unit != "file":
+    if rows_of(file) is not None and unit != "file":
         raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
-    if _kind(file) is not None and gutenberg:
+    if rows_of(file) is not None and gutenberg:
         raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
-    if _kind(file) is None and named:
+    if rows_of(file) is None and named:
         raise SettingError(
             f"column and fields: {file} is read as text and has none. They belong to files "
-            f"that end in {', '.join(sorted(_KINDS))}."
+            f"that end in {', '.join(sorted(KINDS))}."
         )
 
 
@@ -166,13 +190,34 @@ def _check_separator(file: Path, separator: str) -> None:
         raise SettingError(
             f"separator: expected one character, such as ';' or a tab, got {separator!r}"
         )
-    if _kind(file) is not _csv_rows:
+    if not is_parted(file):
         raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
+
+
+def joined(sources: Sequence[Documents]) -> Documents:
+    """The documents of several sources, one source after the other.
+
+    Args:
+        sources: at least one; each of them must have a document.
+    """
+    if len(sources) == 1:
+        return sources[0]
+
+    def read() -> Iterator[Document]:
+        for source in sources:
+            yield from source.every()
+
+    return Documents(", ".join(source.source for source in sources), read)
 
 
 def is_hub(path: str | Path) -> bool:
     """Whether a path names a data set of the Hugging Face Hub."""
     return str(path).startswith(_HUB)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file holds rows with columns, as its ending says."""
+    return rows_of(Path(path)) is not None
 
 
 def hub_documents(
@@ -197,7 +242,7 @@ def hub_documents(
     Raises:
         DataError: the library is missing, or the data set cannot be reached or read.
     """
-    library = _library("datasets", "data sets of the Hub")
+    library = imported("datasets", "data sets of the Hub")
     names = None if fields is None else tuple(fields)
 
     def failed(problem: Exception) -> DataError:
@@ -211,8 +256,8 @@ def hub_documents(
         rows = library.load_dataset(name, config, split=split, streaming=True)
         known = rows.column_names
         if known:  # some data sets tell them, others only with the first row
-            _check_columns(f"data set {name!r}", known, column, names)
-            rows = rows.select_columns(_wanted(known, column, names))
+            check_columns(f"data set {name!r}", known, column, names)
+            rows = rows.select_columns(chosen(known, column, names))
     except RecurraError:
         raise
     except Exception as problem:  # of the network, the Hub, and every library below
@@ -281,10 +326,10 @@ def _line(text: str, place: int) -> int:
 
 def _origin(file: Path) -> dict[str, str]:
     """What is known of all that stands in a file."""
-    return {"file": file.stem, "folder": file.absolute().parent.name}
+    return {"file": inside(file).stem, "folder": file.absolute().parent.name}
 
 
-def _texts(file: Path, unit: Unit, how: _How, gutenberg: bool, pieces: bool) -> Iterator[Document]:
+def _texts(file: Path, unit: Unit, how: How, gutenberg: bool, pieces: bool) -> Iterator[Document]:
     known, encoding, nul = _origin(file), how.encoding, how.nul
     if unit == "file" and pieces and not gutenberg:
         goes_on = False
@@ -318,19 +363,14 @@ def _texts(file: Path, unit: Unit, how: _How, gutenberg: bool, pieces: bool) -> 
         yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}", known)
 
 
-# ----------------------------------------------------------------------------- objects and tables
-
-_Rows = Iterator[tuple[str, Mapping[str, Any]]]
-
-
 def _document(
     place: str,
     row: Mapping[str, Any],
     column: str,
-    names: _Names,
+    names: Names,
     origin: Mapping[str, str] = MappingProxyType({}),
 ) -> Document:
-    _check_columns(place, row, column, names)
+    check_columns(place, row, column, names)
     text = row[column]
     if not isinstance(text, str):
         raise DataError(
@@ -339,129 +379,3 @@ def _document(
         )
     kept = {**origin, **row} if names is None else {name: row[name] for name in names}
     return Document(text, place, {name: kept[name] for name in kept if name != column})
-
-
-def _check_columns(place: str, known: Iterable[str], column: str, names: _Names) -> None:
-    for name in (column, *(names or ())):
-        if name not in known:
-            told = " (data.column)" if name == column else ""
-            raise DataError(f"{place}: no column {name!r}{told}; {nearest(name, known)}")
-
-
-def _json_rows(file: Path, how: _How) -> _Rows:
-    for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
-        if not line or line.isspace():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as problem:
-            told = f"is not JSON: {problem.msg} at character {problem.colno}"
-        except (ValueError, RecursionError) as problem:
-            told = f"cannot be read: {problem}"
-        else:
-            if isinstance(row, dict):
-                yield f"line {number}", row
-                continue
-            told = f"holds a {type(row).__name__}"
-        example = json.dumps({how.column: "..."})
-        raise DataError(
-            f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
-        )
-
-
-def _csv_rows(file: Path, how: _How) -> _Rows:
-    lines = (line + "\n" for line in read_lines(file, encoding=how.encoding, nul=how.nul))
-    separator = how.separator or ("\t" if file.suffix.lower() == ".tsv" else ",")
-    rows = csv.reader(lines, delimiter=separator, strict=True)
-    header: list[str] | None = None
-    while True:
-        line = rows.line_num + 1
-        # The limit belongs to all of the process: it is raised for one row and put back.
-        limit = csv.field_size_limit(_CELL)
-        try:
-            row = next(rows, None)
-        except csv.Error as problem:
-            raise DataError(
-                f"{file}: the row that begins on line {line} is no row of a table ({problem}). "
-                'A quote inside a quoted cell is written twice: "".'
-            ) from None
-        finally:
-            csv.field_size_limit(limit)
-        if row is None:
-            return
-        if not row:
-            continue
-        if header is None:
-            header = row
-            if len(set(header)) < len(header):
-                raise DataError(f"{file}: expected each column once, the first row is {header}.")
-            _check_parted(file, header, separator, how)
-            _check_columns(f"{file}", header, how.column, how.names)
-        elif len(row) != len(header):
-            raise DataError(
-                f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
-                f"{len(row)}. A cell with {separator!r} in it is put in quotes."
-            )
-        else:
-            yield f"line {line}", dict(zip(header, row, strict=True))
-
-
-def _check_parted(file: Path, header: list[str], separator: str, how: _How) -> None:
-    """Whether the first row, if it is one cell without a column's name, has another separator."""
-    if len(header) > 1 or how.column in header:
-        return
-    found = max(_SEPARATORS, key=header[0].count)
-    if found in header[0]:
-        raise DataError(
-            f"{file}: expected cells with {separator!r} between them, the first row has {found!r}: "
-            f"{_short(header[0])}. Say data.separator={json.dumps(found)}."
-        )
-
-
-def _parquet_rows(file: Path, how: _How) -> _Rows:
-    library = _library("pyarrow.parquet", "Parquet files")
-    failures = (_library("pyarrow", "Parquet files").ArrowException, OSError)
-    try:
-        with library.ParquetFile(file) as table:
-            known = table.schema_arrow.names
-            _check_columns(str(file), known, how.column, how.names)
-            wanted = _wanted(known, how.column, how.names)
-            number = 0
-            for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"row {number}", row
-    except failures as problem:
-        raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
-def _wanted(known: Iterable[str], column: str, names: _Names) -> list[str]:
-    return list(known if names is None else dict.fromkeys((column, *names)))
-
-
-def _library(name: str, what: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as problem:
-        raise DataError(
-            f"{what} need the library {name.partition('.')[0]}, which cannot be imported "
-            f"({problem}); pip install 'recurra[data]' brings it."
-        ) from None
-
-
-_KINDS: dict[str, Callable[[Path, _How], _Rows]] = {
-    ".csv": _csv_rows,
-    ".json": _json_rows,
-    ".jsonl": _json_rows,
-    ".ndjson": _json_rows,
-    ".parquet": _parquet_rows,
-    ".tsv": _csv_rows,
-}
-
-
-def _kind(file: Path) -> Callable[[Path, _How], _Rows] | None:
-    return _KINDS.get(file.suffix.lower())

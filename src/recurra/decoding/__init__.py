@@ -2,11 +2,13 @@
 
 from recurra.decoding.beam import Hypothesis, LengthRule, beam_search, beam_search_batch
 from recurra.decoding.continuations import Continuation, continuations
+from recurra.decoding.frozen import Frozen
 from recurra.decoding.generate import generate, generate_batch
 from recurra.decoding.protocol import Read, Steps, read
 
 __all__ = [
     "Continuation",
+    "Frozen",
     "Hypothesis",
     "LengthRule",
     "Read",

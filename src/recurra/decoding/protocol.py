@@ -90,14 +90,13 @@ def read(model: Steps, prompts: Sequence[Sequence[int]] | Read, state: Tree = No
 def _ask(model: Steps, tokens: Sequence[Sequence[int]], state: Tree) -> Read:
     """Read as many symbols of each row, in evaluation mode: dropout has no place here."""
     place = next((leaf.device for leaf in leaves(state)), None)
-    ids = torch.tensor(tokens, device=place).T
     with evaluating(model):
-        if len(ids) > 1 and hasattr(model, "steps"):
-            several, state = model.steps(ids, state)
+        if len(tokens[0]) > 1 and hasattr(model, "steps"):
+            several, state = model.steps(torch.tensor(tokens, device=place).T, state)
             log_probs = several[-1]
         else:
-            for token in ids:
-                log_probs, state = model.step(token, state)
+            for token in zip(*tokens, strict=True):
+                log_probs, state = model.step(torch.tensor(token, device=place), state)
     if log_probs.dim() != 2 or len(log_probs) != len(tokens):
         raise ShapeError(
             f"step: expected log-probabilities [{len(tokens)}, v] for {len(tokens)} symbols, got "

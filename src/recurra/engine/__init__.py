@@ -2,10 +2,11 @@
 
 Doors: ``run`` (a cell through a sequence), ``explain`` (which backend, and why), ``probe`` (the
 values that a step named), ``freeze`` (one step as a program), ``projected_loss`` (a head's loss).
-``call`` checks a call once, and what a backend is.
+``call`` is what backends are asked about, ``prepare`` checks it once, ``kept`` keeps recordings
+with their cells.
 
 Stages, in the order in which ``pipeline`` calls them: ``record`` (what a step calls), ``lower`` (to
-a graph, which is held against the step), ``plan`` (inputs bound to a call, what is computed when,
+a graph, which is compared with the step), ``plan`` (inputs bound to a call, what is computed when,
 what is kept), ``assemble`` (a program), ``machine`` (programs through time, and autograd around
 them). Beneath them is ``graph`` (values, laws, gradients, what they mean), above them ``backends``
 (ways to run a call: the machine, torch's kernels, a loop; and the choice).

@@ -1,20 +1,17 @@
-"""What one call to the engine is, checked once: after this, backends trust what they get."""
+"""What one call to the engine is, what it gives, and what a backend is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from recurra import states
-from recurra.cells.base import Cell, Noise, draw_noise
-from recurra.errors import BackendError, RecurraError, ShapeError, dtype_name, symbols_hint
-from recurra.lengths import check_lengths, common_sizes, valid_mask
-from recurra.states import Tree, first, leaves, map_tree
+from recurra.cells.base import Cell, Noise
+from recurra.states import Tree, map_tree
 
-__all__ = ["Backend", "Call", "Result", "Run", "prepare", "tracing"]
+__all__ = ["Backend", "Call", "Result", "Run", "rows_in_order"]
 
 
 class Run(NamedTuple):
@@ -94,250 +91,15 @@ class Backend(NamedTuple):
 
     Args:
         name: as ``backend=`` takes it.
-        offer: what it says to a cell and a call: how it would run it, or why it cannot. Asked with
-            no call, about a cell of which none is known, it says what the cell itself allows; what
-            it offers then is not run.
+        offer: what it says to a cell and a call: how it would run it, or why it cannot.
         checkpoints: whether it keeps ``checkpoint_every`` itself.
         one_step: whether a single step is worth it; one that is forced runs it all the same.
     """
 
     name: str
-    offer: Callable[[Cell, Call | None], Callable[[], Result] | str]
+    offer: Callable[[Cell, Call], Callable[[], Result] | str]
     checkpoints: bool = False
     one_step: bool = True
-
-
-def prepare(
-    cell: Cell,
-    inputs: Tree,
-    state: Tree = None,
-    *,
-    lengths: Any = None,
-    context: Tree = None,
-    noise: Noise | None = None,
-    resets: Any = None,
-    reverse: bool = False,
-    return_states: bool = False,
-    return_named: bool = False,
-    source: Cell | None = None,
-    checkpoint_every: int | None = None,
-) -> Call:
-    """Check everything and draw the noise.
-
-    Raises:
-        ShapeError: naming what does not fit, what was expected and what came.
-        BackendError: lengths or resets whose numbers cannot be read, as inside ``torch.export``.
-    """
-    name = type(cell).__name__
-    time, batch = common_sizes(inputs, f"inputs of {name}")
-    weight = cell.typical()
-    _check_inputs(cell, inputs, weight)
-    if lengths is not None or resets is not None:
-        lengths, resets = _read_marks(name, lengths, resets, time, batch, first(inputs).device)
-    initial = _initial_state(cell, inputs, batch, weight)
-    if not isinstance(initial, tuple):
-        raise ShapeError(
-            f"initial_state of {name}: expected a named tuple of tensors [batch, ...], got "
-            f"{type(initial).__name__}."
-        )
-    _check_rows(initial, batch, f"initial_state of {name}")
-    if state is None:
-        state = initial
-    else:
-        states.match(state, initial, what=f"state of {name}")
-        # In the initial state's types: a state may come from a call under autocast, or be a tuple.
-        state = map_tree(lambda own, given: given.to(own.dtype), initial, state)
-    _check_context(cell, context, batch)
-    if noise is None:
-        noise = draw_noise(cell, time, batch)
-    if noise is not None:
-        _check_noise(noise, time, batch, name)
-    return Call(
-        inputs=inputs,
-        time=time,
-        batch=batch,
-        state=state,
-        initial=initial,
-        lengths=lengths,
-        context=context if cell.takes_context else None,
-        noise=noise,
-        resets=resets,
-        reverse=reverse,
-        return_states=return_states,
-        return_named=return_named,
-        source=source,
-        checkpoint_every=checkpoint_every,
-    )
-
-
-def tracing() -> bool:
-    """Is ``torch.jit.trace`` at work?"""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
-
-
-def _read_marks(
-    name: str, lengths: Any, resets: Any, time: int, batch: int, device: torch.device
-) -> tuple[Tensor | None, Tensor | None]:
-    """Lengths and resets, checked; None where they say nothing.
-
-    Their numbers decide which steps are run, so they must be there to be read.
-    """
-    what = "lengths" if resets is None else "resets" if lengths is None else "lengths and resets"
-    if tracing():  # it would go on, and keep these numbers for all calls to come
-        raise BackendError(
-            f"{what} of {name}: torch.jit.trace keeps one path through the steps, whatever they "
-            "are later. Trace a call without them."
-        )
-    try:
-        if lengths is not None:
-            lengths = check_lengths(lengths, time, batch, device)
-            lengths = None if bool((lengths == time).all()) else lengths
-        if resets is not None:
-            resets = _check_resets(resets, time, batch, lengths, device)
-    except RecurraError:  # what does not fit is said
-        raise
-    except RuntimeError as problem:
-        raise BackendError(
-            f"{what} of {name}: expected tensors whose numbers can be read, since they decide "
-            "which steps are run; inside torch.export and torch.func.vmap, and on the device "
-            "meta, they cannot. Export a call without them; in place of vmap over rows put the "
-            "rows side by side in the batch, and call the members of an ensemble in turn."
-        ) from problem
-    return lengths, resets
-
-
-def _check_inputs(cell: Cell, inputs: Tree, weight: Tensor | None) -> None:
-    """Each step must be shaped like the cell's example, and typed like its weights."""
-    if isinstance(inputs, Tensor) and _is_vectors(cell, inputs, weight):
-        return
-    example = cell.example_input(1)
-    if example is None or (isinstance(example, Tensor) and not isinstance(inputs, Tensor)):
-        return  # a tuple for a cell that states a width alone is the cell's own business
-    name = type(cell).__name__
-    _check_fields(inputs, example, f"inputs of {name}")
-    likes = dict(states.paths(example))
-    for place, leaf in states.paths(inputs):
-        like = likes.get(place)  # None: inside of what the cell does not say
-        if like is None or leaf.shape[2:] == like.shape[1:]:
-            continue
-        wanted = ", ".join(str(size) for size in like.shape[1:])
-        hint = symbols_hint(leaf) if like.is_floating_point() else ""
-        if not hint and leaf.dim() == 2 and leaf.shape[1:] == like.shape[1:]:
-            hint = " For one sequence add the batch axis: inputs.unsqueeze(1)."
-        raise ShapeError(
-            f"inputs of {name}{place}: expected [time, batch, {wanted}], got {list(leaf.shape)}."
-            f"{hint}"
-        )
-    _check_type(weight, inputs, likes, name)
-
-
-def _is_vectors(cell: Cell, inputs: Tensor, weight: Tensor | None) -> bool:
-    """Is it what a cell of plain vectors reads? Whatever else there may be is looked at longer."""
-    return (
-        type(cell).example_input is Cell.example_input
-        and weight is not None
-        and inputs.dtype is weight.dtype
-        and inputs.device == weight.device
-        and inputs.dim() == 3
-        and inputs.shape[2] == cell.input_size
-    )
-
-
-def _check_fields(given: Tree, example: Tree, what: str) -> None:
-    """The same named tuples, with tensors at the same places."""
-    if isinstance(example, tuple) and type(given) is type(example):
-        names = getattr(example, "_fields", range(len(example)))
-        for name, part, like in zip(names, given, example, strict=True):
-            _check_fields(part, like, f"{what}.{name}")
-    elif isinstance(example, tuple):
-        fields = ", ".join(getattr(example, "_fields", ()))
-        raise ShapeError(
-            f"{what}: expected a {type(example).__name__}({fields}), got {type(given).__name__}."
-        )
-    elif example is not None and not isinstance(given, Tensor):
-        raise ShapeError(f"{what}: expected a tensor, got {type(given).__name__}.")
-
-
-def _check_type(
-    weight: Tensor | None, inputs: Tree, likes: Mapping[str, Tensor], name: str
-) -> None:
-    if weight is None:
-        return
-    for place, leaf in states.paths(inputs):
-        if leaf.device != weight.device:
-            raise ShapeError(
-                f"inputs of {name}{place}: expected on {weight.device}, where its weights are, got "
-                f"on {leaf.device}. Move one of them with .to(...)."
-            )
-    # The field that comes first is the input proper; what type another has is the cell's business.
-    place, value = next(states.paths(inputs))
-    like = likes.get(place)
-    if like is None or not like.is_floating_point():
-        return
-    if value.dtype != weight.dtype and not torch.is_autocast_enabled(value.device.type):
-        raise ShapeError(
-            f"inputs of {name}{place}: expected {weight.dtype}, as its weights, got {value.dtype}. "
-            f"Convert one of them, for example with .to({weight.dtype}).{symbols_hint(value)}"
-        )
-
-
-def _initial_state(cell: Cell, inputs: Tree, batch: int, weight: Tensor | None) -> Tree:
-    """The cell's; without any weights its place, and its floats' type, are those of the inputs."""
-    initial = cell.initial_state(batch)
-    if weight is not None:
-        return initial
-    like = next((leaf for leaf in leaves(inputs) if leaf.is_floating_point()), None)
-    if like is None:
-        return initial
-    return map_tree(
-        lambda leaf: leaf.to(like if leaf.is_floating_point() else like.device), initial
-    )
-
-
-def _check_resets(
-    resets: Any, time: int, batch: int, lengths: Tensor | None, device: torch.device
-) -> Tensor | None:
-    try:
-        resets = torch.as_tensor(resets, device=device)
-    except (TypeError, ValueError) as problem:
-        raise ShapeError(
-            f"resets: expected bool [time={time}, batch={batch}] ({problem})."
-        ) from None
-    if resets.dtype != torch.bool or tuple(resets.shape) != (time, batch):
-        raise ShapeError(
-            f"resets: expected bool [time={time}, batch={batch}], got "
-            f"{dtype_name(resets.dtype)} {list(resets.shape)}."
-        )
-    if lengths is not None:
-        resets = resets & valid_mask(lengths, time)
-    return resets if bool(resets.any()) else None
-
-
-def _check_context(cell: Cell, context: Tree, batch: int) -> None:
-    name = type(cell).__name__
-    if cell.takes_context and context is None:
-        raise ShapeError(f"context of {name}: expected one, since it reads a context, got none.")
-    _check_rows(context, batch, f"context of {name}")
-
-
-def _check_rows(tree: Tree, batch: int, what: str) -> None:
-    for leaf in leaves(tree):
-        if not isinstance(leaf, Tensor) or leaf.dim() < 1 or leaf.shape[0] != batch:
-            got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
-            raise ShapeError(f"{what}: expected tensors [batch={batch}, ...], got {got}.")
-
-
-def _check_noise(noise: Noise, time: int, batch: int, name: str) -> None:
-    if not isinstance(noise, Noise):
-        raise ShapeError(f"noise of {name}: expected recurra.Noise, got {type(noise).__name__}.")
-    for leaf in leaves(noise.step):
-        if not isinstance(leaf, Tensor) or tuple(leaf.shape[:2]) != (time, batch):
-            got = list(leaf.shape) if isinstance(leaf, Tensor) else type(leaf).__name__
-            raise ShapeError(
-                f"noise of {name}: expected step tensors [time={time}, batch={batch}, ...], "
-                f"got {got}."
-            )
-    _check_rows(noise.held, batch, f"held noise of {name}")
 
 
 def rows_in_order(call: Call, order: Tensor) -> Call:

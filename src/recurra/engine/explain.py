@@ -13,11 +13,14 @@ from torch import Tensor, nn
 import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell, Noise
-from recurra.engine.backends.choose import choose
+from recurra.engine.backends.checkpoints import windows
+from recurra.engine.backends.choose import check_backend, choose, refusal
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE, compile_for
-from recurra.engine.call import Call, prepare
+from recurra.engine.backends.torch_kernels import ATEN, form_of
+from recurra.engine.call import Call
 from recurra.engine.plan.report import PlanReport, report
+from recurra.engine.prepare import prepare
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.states import Tree
@@ -25,15 +28,7 @@ from recurra.twins import twin
 
 __all__ = ["Choice", "Explanation", "explain"]
 
-_ELSE = (
-    "state",
-    "lengths",
-    "context",
-    "resets",
-    "reverse",
-    "parameters",
-    "checkpoint_every",
-)
+_ELSE = ("state", "lengths", "context", "resets", "reverse", "parameters", "checkpoint_every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,15 +111,20 @@ def explain(
         call = _example(running, inputs, noise, return_states, others, alone=alone)
         call = call and call._replace(source=cell)
         forced = backend or own
-        chosen = choose(running, call, forced)
-        why = [f"not on {other!r}, because {told}" for other, told in chosen.obstacles.items()]
+        chosen, obstacles = _chosen(running, call, forced)
+        why = [
+            f"not on {other!r}, because {told}"
+            for other, told in obstacles.items()
+            # Where nothing in it has a form of torch's, that is in nobody's way.
+            if other != ATEN.name or any(hasattr(part, "torch_form") for part in running.modules())
+        ]
         if forced:
             why = ["it is forced"]
-        if chosen.name == LOOP.name and inputs is not None and alone:
+        if chosen == LOOP.name and call is not None and inputs is not None and alone:
             _try_a_step(running, call)
         reason = "; ".join(why) or "nothing is faster"
-        plan = _planned(running, call) if chosen.name == NATIVE.name else None
-        choices.append(Choice(name, type(cell).__name__, chosen.name, reason, plan))
+        plan = _planned(running, call) if chosen == NATIVE.name and call is not None else None
+        choices.append(Choice(name, type(cell).__name__, chosen, reason, plan))
     if not choices:
         raise ShapeError(f"explain: {type(module).__name__} has no recurra.Cell in it.")
     return Explanation(tuple(choices), _native())
@@ -208,28 +208,44 @@ def _example(
             return None  # it reads a context that nobody gave
 
 
-def _try_a_step(cell: Cell, call: Call | None) -> None:
+def _chosen(cell: Cell, call: Call | None, forced: str | None) -> tuple[str, dict[str, str]]:
+    """The backend of a cell, and what is in the way of faster ones.
+
+    Where no call is known, because the cell does not say what it reads, it is what holds for all.
+    """
+    if call is not None:
+        chosen = choose(cell, call, forced)
+        return chosen.name, chosen.obstacles
+    check_backend(forced)
+    form = form_of(cell)
+    told = {NATIVE.name: _unrecorded(cell)} | ({ATEN.name: form} if isinstance(form, str) else {})
+    if forced in told:
+        raise refusal(forced, told[forced])
+    return forced or (LOOP if ATEN.name in told else ATEN).name, told
+
+
+def _unrecorded(cell: Cell) -> str:
+    """Why a cell of which no call is known is not on ``native``."""
+    name = type(cell).__name__
+    if recurra_runtime.native_reason() is not None:
+        return _native()
+    if cell.takes_context:
+        return f"{name} reads a context, and none is given (explain takes one: context=)"
+    return f"{name} does not say what it reads, so there is no step to record"
+
+
+def _try_a_step(cell: Cell, call: Call) -> None:
     """A step that does not work says so, as it would in a run."""
-    if call is None or call.time == 0 or call.batch == 0:
+    if call.time == 0 or call.batch == 0:
         return
-    noise = call.noise and Noise(
-        states.map_tree(lambda leaf: leaf[:1], call.noise.step), call.noise.held
-    )
-    one = call._replace(
-        inputs=states.map_tree(lambda leaf: leaf[:1], call.inputs),
-        time=1,
-        lengths=None,
-        noise=noise,
-        resets=None,
-        checkpoint_every=None,
-    )
+    one = next(windows(call._replace(lengths=None, resets=None, checkpoint_every=1)))
     run = LOOP.offer(cell, one)
     assert not isinstance(run, str)
     with torch.no_grad():
         run()
 
 
-def _planned(cell: Cell, call: Call | None) -> PlanReport | None:
+def _planned(cell: Cell, call: Call) -> PlanReport | None:
     found = compile_for(cell, call)
     return (
         None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)

@@ -47,9 +47,9 @@ def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree 
     """
     given = [("x", x), ("state", initial), ("context", context)]
     named = [
-        ((kind, number), f"{kind}{place}", leaf)
+        ((kind, number), f"{kind}{path}", leaf)
         for kind, tree in given
-        for number, (place, leaf) in enumerate(states.paths(tree))
+        for number, (path, leaf) in enumerate(states.paths(tree))
     ]
     try:
         with evaluating(module), torch.no_grad(), unseen():
@@ -70,21 +70,20 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
     inputs, y, new = planned.inputs, planned.y, planned.states
     fields = {
-        name: Field(label, tuple(leaf.shape[1:]), _symbols(lowered, place, leaf))
-        for place, (name, label, leaf) in enumerate(named)
+        name: Field(label, tuple(leaf.shape[1:]), _symbols(lowered, index, leaf))
+        for index, (name, label, leaf) in enumerate(named)
     }
     own = [(n, v) for n, v in inputs.items() if n[0] == "shared"]
     tensors = lowered.shared.tensors(dict(lowered.shared.own))
     weights = [tensors[name[1]].detach().to(lowered.dtype).contiguous() for name, _ in own]
     arguments = [
-        *(Argument(name, fields[name].size, inputs[name]) for name in fields if name[0] == "x"),
         *(
-            Argument(name, fields[name].size, inputs[name])
-            for name in fields
-            if name[0] == "context"
+            Argument(name, field.size, inputs[name])
+            for kind in ("x", "context", "state")
+            for name, field in fields.items()
+            if name[0] == kind
         ),
-        *(Argument(name, fields[name].size, inputs[name]) for name in fields if name[0] == "state"),
-        *(Argument(("left", place), v.size, result=v) for place, v in enumerate(new)),
+        *(Argument(("left", index), v.size, result=v) for index, v in enumerate(new)),
         Argument(("y", 0), y.size, result=y),
         *(Argument(name, value.size, value) for name, value in own),
     ]
@@ -117,7 +116,7 @@ def _as_one(forward: Sections) -> Sections:
     return Sections(phases)
 
 
-def _symbols(lowered: Lowered, place: int, leaf: Tensor) -> int | None:
+def _symbols(lowered: Lowered, index: int, leaf: Tensor) -> int | None:
     """How many whole numbers an input may hold: rows of the table that it is looked up in.
 
     Of an input whose parts are looked up in tables of their own, the largest: what is no row of a
@@ -132,6 +131,6 @@ def _symbols(lowered: Lowered, place: int, leaf: Tensor) -> int | None:
         source = value.inputs[0] if value.op == "lookup" else value
         while source.op != "input" and len(source.inputs) == 1:
             source = source.inputs[0]
-        if value.op == "lookup" and source.settings == (("given", place),):
+        if value.op == "lookup" and source.settings == (("given", index),):
             sizes.append(value.inputs[1].shape[0])
     return max(sizes, default=None)

@@ -10,9 +10,10 @@ from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.choose import choose
-from recurra.engine.call import Run, prepare, tracing
+from recurra.engine.call import Run
+from recurra.engine.prepare import prepare
 from recurra.engine.probe import watching
-from recurra.engine.torch_internals import outside_graphs
+from recurra.engine.torch_internals import outside_graphs, tracing
 from recurra.errors import BackendError, ShapeError, kind_of, nearest
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree

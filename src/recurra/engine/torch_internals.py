@@ -23,10 +23,15 @@ __all__ = [
     "dispatch_modes",
     "hooked_modules",
     "outside_graphs",
+    "tracing",
     "transformed",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
+"""Is ``torch.jit.trace`` at work?"""
 
 
 def transformed() -> bool:
@@ -57,7 +62,7 @@ def hooked_modules() -> bool:
 def batched(*tensors: Tensor | None) -> bool:
     """Does one of them stand for several, as gradients with ``is_grads_batched`` do?"""
     has_storage = getattr(torch._C, "_has_storage", None)
-    return has_storage is None or not all(t is None or has_storage(t) for t in tensors)
+    return has_storage is None or False in [t is None or has_storage(t) for t in tensors]
 
 
 def dispatch_modes() -> int | None:

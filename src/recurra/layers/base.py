@@ -22,10 +22,11 @@ from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells.base import Cell
 from recurra.engine.freeze import freeze
+from recurra.engine.prepare import read_marks
 from recurra.errors import SettingError, ShapeError
-from recurra.lengths import check_lengths, common_sizes
+from recurra.lengths import Marks, common_sizes
 from recurra.sequences import PaddedSequence
-from recurra.states import Tree, leaves, map_tree
+from recurra.states import Tree, first, leaves, map_tree
 from recurra_runtime import Session
 
 __all__ = ["Layer", "LayerOutput"]
@@ -65,14 +66,9 @@ class Layer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def through_time(
-        self,
-        inputs: Tree,
-        lengths: Tensor | None,
-        state: Tree,
-        context: Tree,
-        resets: Tensor | None,
+        self, inputs: Tree, marks: Marks | None, state: Tree, context: Tree
     ) -> LayerOutput:
-        """Run over tensors ``[time, batch, ...]``; arguments as in :meth:`forward`."""
+        """Run over tensors ``[time, batch, ...]`` with checked lengths and resets, or with none."""
 
     @abc.abstractmethod
     def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
@@ -104,11 +100,25 @@ class Layer(nn.Module, abc.ABC):
         """
         if state is not None:
             self.check_start(state)
-        values, lengths, padded = _read(inputs, lengths)
-        result = self.through_time(values, lengths, state, context, resets)
-        if not padded:
+        values, marks, padded = self._read(inputs, lengths, resets)
+        result = self.through_time(values, marks, state, context)
+        if padded is None:
             return result
-        return result._replace(outputs=PaddedSequence(result.outputs, lengths))
+        return result._replace(outputs=padded._with(result.outputs))
+
+    def _read(
+        self, inputs: Any, lengths: Any, resets: Any
+    ) -> tuple[Tree, Marks | None, PaddedSequence | None]:
+        """Tensors, where rows end and begin in them, and the rows if they came as padded ones."""
+        if isinstance(inputs, PackedSequence):
+            inputs = PaddedSequence.from_packed(inputs)
+        plain = type(inputs) is Tensor and inputs.dim() > 1 and not inputs.is_nested
+        if plain and lengths is None and resets is None:
+            return inputs, None, None
+        values, lengths, padded = _parts(inputs, lengths)
+        if lengths is None and resets is None:
+            return values, None, None
+        return values, read_marks(self, lengths, resets, first(values)), padded
 
     def check_start(self, state: Tree) -> None:
         """Refuse a state that this layer cannot begin from.
@@ -157,7 +167,7 @@ class Layer(nn.Module, abc.ABC):
 
         def step(x: Tree, state: Tree, context: Tree) -> tuple[Tensor, Tree]:
             one = map_tree(lambda leaf: leaf.unsqueeze(0), x)
-            outputs, _, state = self.through_time(one, None, state, context, None)
+            outputs, _, state = self.through_time(one, None, state, context)
             return outputs[0], state
 
         of_one = map_tree(lambda leaf: leaf[:1], context)
@@ -177,26 +187,20 @@ def _example(layer: nn.Module) -> Tree:
     return torch.zeros(1, int(size or 1), dtype=like.dtype)
 
 
-def _read(inputs: Any, lengths: Any) -> tuple[Tree, Tensor | None, bool]:
-    """Tensors, lengths (None if all rows are whole), and whether the outputs are padded rows."""
-    if isinstance(inputs, PackedSequence):
-        inputs = PaddedSequence.from_packed(inputs)
-    if lengths is None and type(inputs) is Tensor and inputs.dim() > 1 and not inputs.is_nested:
-        return inputs, None, False
+def _parts(inputs: Any, lengths: Any) -> tuple[Tree, Any, PaddedSequence | None]:
+    """Tensors, their lengths, and the first of the parts if they came as padded rows."""
     inputs = map_tree(_as_sequence, inputs)
     parts: list[Any] = list(leaves(inputs))
     padded = [part for part in parts if isinstance(part, PaddedSequence)]
     if not padded:
-        time, batch = common_sizes(inputs, "inputs")
-        if lengths is not None:
-            lengths = check_lengths(lengths, time, batch, parts[0].device)
-        return inputs, lengths, False
+        common_sizes(inputs, "inputs")
+        return inputs, lengths, None
     if lengths is not None:
         raise ShapeError("lengths: given beside a PaddedSequence, which has its own; leave out.")
-    first = padded[0].lengths
-    if len(padded) < len(parts) or any(not part.lengths.equal(first) for part in padded):
+    lengths = padded[0].lengths
+    if len(padded) < len(parts) or any(not part.lengths.equal(lengths) for part in padded[1:]):
         raise ShapeError("inputs: expected every part to be a PaddedSequence of the same lengths.")
-    return map_tree(lambda part: part.values, inputs), first, True
+    return map_tree(lambda part: part.values, inputs), lengths, padded[0]
 
 
 def _as_sequence(part: Any) -> Any:

@@ -11,7 +11,7 @@ from recurra.cells.base import Cell
 from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.recurrent import Recurrent
-from recurra.lengths import last_step
+from recurra.lengths import Marks, last_step
 from recurra.states import Tree
 
 __all__ = ["Bidirectional"]
@@ -106,17 +106,12 @@ class Bidirectional(Layer):
             )
 
     def through_time(
-        self,
-        inputs: Tree,
-        lengths: Tensor | None,
-        state: Tree,
-        context: Tree,
-        resets: Tensor | None,
+        self, inputs: Tree, marks: Marks | None, state: Tree, context: Tree
     ) -> LayerOutput:
         """Both directions over the same rows."""
         first, second = (None, None) if state is None else state
-        ahead = self.forward_layer.through_time(inputs, lengths, first, context, resets)
-        behind = self.backward_layer.through_time(inputs, lengths, second, context, resets)
+        ahead = self.forward_layer.through_time(inputs, marks, first, context)
+        behind = self.backward_layer.through_time(inputs, marks, second, context)
         return LayerOutput(
             self._merged(ahead.outputs, behind.outputs),
             self._merged(ahead.last, behind.last),

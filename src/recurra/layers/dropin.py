@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import AffineCell, ElmanCell, GRUCell, LSTMCell, LSTMState, ProjectedLSTMCell
+from recurra.cells.construction import checks_call
 from recurra.engine import BackendName
 from recurra.errors import SettingError, nearest
 from recurra.layers.dropin_base import RNNBase
@@ -74,6 +75,7 @@ class RNN(RNNBase):
         (torch.Size([5, 3, 16]), torch.Size([2, 3, 16]))
     """
 
+    @checks_call
     def __init__(
         self,
         input_size: int,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from recurra.cells import AffineCell, Cell, HiddenState
+from recurra.cells.construction import checks_call
 from recurra.engine import BackendName, run
 from recurra.engine.backends.choose import check_backend
 from recurra.engine.freeze import freeze
@@ -31,7 +32,6 @@ from recurra.layers.dropin_settings import (
     warn_of_dropout,
 )
 from recurra.layers.packed import Rows, ordered, packed_data
-from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 from recurra_runtime import Session
@@ -63,6 +63,7 @@ class RNNBase(nn.Module, abc.ABC):
 
     _cells: tuple[AffineCell, ...]
 
+    @checks_call
     def __init__(
         self,
         input_size: int,
@@ -88,8 +89,7 @@ class RNNBase(nn.Module, abc.ABC):
         self.bidirectional = check_direction(bidirectional)
         self.proj_size = check_projection(self.mode, proj_size, self.hidden_size)
         check_dtype(dtype)
-        made_here = type(self).__init__ is RNNBase.__init__
-        warn_of_dropout(self.dropout, self.num_layers, 3 if made_here else 4)
+        warn_of_dropout(self.dropout, self.num_layers)
         check_backend(backend)
         self.backend = backend
         self._cells = self._make_cells()
@@ -267,10 +267,10 @@ class RNNBase(nn.Module, abc.ABC):
         """
         reader = Reader(type(self).__name__, self.input_size, self.batch_first)
         rows = reader.rows(input, lengths)
+        marks = reader.marks(self._cells[0], resets, rows)
         tensors = self._tensors()
         self._check_weight(tensors[0]["input_weight"])
         starts = self._starts(hx, rows, tensors[0]["input_weight"])
-        resets = reader.resets(resets, rows)
         values = rows.values
         ends, every = [], []
         for layer in range(self.num_layers):
@@ -283,8 +283,7 @@ class RNNBase(nn.Module, abc.ABC):
                     self._cells[at],
                     values,
                     starts[at],
-                    lengths=rows.lengths,
-                    resets=resets,
+                    lengths=marks,
                     reverse=direction == 1,
                     return_states=return_states,
                     parameters=tensors[at],
@@ -412,8 +411,8 @@ class RNNBase(nn.Module, abc.ABC):
 
     def _given_back(self, values: Tensor, rows: Rows) -> Any:
         """Outputs ``[time, batch, ...]`` in the form that came in."""
-        if rows.form == "padded":
-            return PaddedSequence(values, rows.lengths)  # type: ignore[arg-type]
+        if rows.padded is not None:
+            return rows.padded._with(values)
         if rows.packed is not None:
             return rows.packed._replace(data=packed_data(values, rows))
         if rows.form == "one row":

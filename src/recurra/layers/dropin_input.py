@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.errors import InputTypeError, ShapeError, dtype_name, symbols_hint
+from recurra.cells import Cell
+from recurra.engine.prepare import read_marks
+from recurra.errors import InputTypeError, RecurraError, ShapeError, dtype_name, symbols_hint
 from recurra.layers.packed import Rows, ordered, unpacked
-from recurra.lengths import check_lengths
+from recurra.lengths import Marks
 from recurra.sequences import PaddedSequence
 
 __all__ = ["Reader"]
@@ -47,7 +49,7 @@ class Reader(NamedTuple):
             return unpacked(given)
         if isinstance(given, PaddedSequence):
             self._check_width(given.values, "a PaddedSequence with values [time, batch, {}]")
-            return Rows("padded", given.values, given.lengths)
+            return Rows("padded", given.values, given.lengths, padded=given)
         if not isinstance(given, Tensor):
             raise InputTypeError(
                 f"input of {self.name}: expected a tensor, a PackedSequence, a PaddedSequence or a "
@@ -63,16 +65,7 @@ class Reader(NamedTuple):
                     f"the axis: [{axes}, {self.input_size}]."
                 )
             return Rows("one row", given.unsqueeze(1))
-        values = given.transpose(0, 1) if self.batch_first else given
-        if lengths is not None:
-            try:
-                lengths = check_lengths(lengths, values.shape[0], values.shape[1], values.device)
-            except ShapeError as problem:
-                way = (
-                    f"This {self.name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
-                )
-                raise type(problem)(f"{str(problem).rstrip('.')}. {way}") from None
-        return Rows("tensor", values, lengths)
+        return Rows("tensor", given.transpose(0, 1) if self.batch_first else given, lengths)
 
     def _check_width(self, values: Tensor, expected: str) -> None:
         """Are there as many axes as ``expected`` tells, and is the last one i wide?"""
@@ -82,10 +75,24 @@ class Reader(NamedTuple):
                 f"{list(values.shape)}.{symbols_hint(values)}"
             )
 
-    def resets(self, resets: Any, rows: Rows) -> Tensor | None:
-        """Resets ``[time, batch]``, in the order of the rows."""
-        if resets is None:
+    def marks(self, cell: Cell, resets: Any, rows: Rows) -> Marks | None:
+        """Where rows end and begin, checked; messages of the engine name ``cell``."""
+        if rows.lengths is None and resets is None:
             return None
+        try:
+            resets = None if resets is None else self._resets(resets, rows)
+        except RecurraError:
+            self.marks(cell, None, rows)  # what is wrong with lengths is said first
+            raise
+        try:
+            return read_marks(cell, rows.lengths, resets, rows.values)
+        except ShapeError as problem:
+            axes = "batch, time" if self.batch_first else "time, batch"
+            way = f"This {self.name} has batch_first={self.batch_first}: it reads [{axes}, ...]."
+            raise type(problem)(f"{str(problem).rstrip('.')}. {way}") from None
+
+    def _resets(self, resets: Any, rows: Rows) -> Tensor:
+        """Resets ``[time, batch]``, in the order of the rows."""
         try:
             resets = torch.as_tensor(resets, device=rows.values.device)
         except (TypeError, ValueError, RuntimeError):

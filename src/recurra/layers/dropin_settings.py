@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.errors import SettingError, SettingTypeError, dtype_name
+from recurra.errors import SettingError, SettingTypeError, callers_level, dtype_name
 from recurra.settings import check_flag, check_size
 
 __all__ = [
@@ -40,13 +40,13 @@ def check_dropout(rate: Any) -> float:
     return checked
 
 
-def warn_of_dropout(rate: float, layers: int, stacklevel: int) -> None:
+def warn_of_dropout(rate: float, layers: int) -> None:
     """Torch's warning, to who made the layer."""
     if rate and layers == 1:
         warnings.warn(
             "dropout stands between layers, so with num_layers=1 there is none: got "
             f"dropout={rate!r}. Leave it out, or use more layers.",
-            stacklevel=stacklevel,
+            stacklevel=callers_level(),
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from recurra.errors import ShapeError
+from recurra.sequences import PaddedSequence
 
 __all__ = ["Rows", "ordered", "packed_data", "unpacked"]
 
@@ -18,14 +19,16 @@ class Rows(NamedTuple):
     Args:
         form: what came in, and will go out.
         values: ``[time, batch, i]``; rows of a PackedSequence in its own order, longest first.
-        lengths: ``[batch]``, or None if every row is whole.
+        lengths: as they were given, or None.
         packed: the PackedSequence, or None.
+        padded: the PaddedSequence, or None.
     """
 
     form: Literal["tensor", "one row", "padded", "packed"]
     values: Tensor
-    lengths: Tensor | None = None
+    lengths: Any = None
     packed: PackedSequence | None = None
+    padded: PaddedSequence | None = None
 
 
 def unpacked(packed: PackedSequence) -> Rows:
@@ -61,7 +64,6 @@ def unpacked(packed: PackedSequence) -> Rows:
 
 def packed_data(values: Tensor, rows: Rows) -> Tensor:
     """The valid elements of sorted rows, in the order of time, then row."""
-    assert rows.lengths is not None
     return pack_padded_sequence(values, rows.lengths.cpu()).data
 
 

@@ -9,7 +9,7 @@ from recurra.engine import BackendName, run
 from recurra.engine.backends.choose import check_backend
 from recurra.errors import SettingError, kind_of
 from recurra.layers.base import Layer, LayerOutput
-from recurra.lengths import last_step
+from recurra.lengths import Marks, last_step
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
@@ -71,26 +71,20 @@ class Recurrent(Layer):
         return self.cell.initial_state(batch)
 
     def through_time(
-        self,
-        inputs: Tree,
-        lengths: Tensor | None,
-        state: Tree,
-        context: Tree,
-        resets: Tensor | None,
+        self, inputs: Tree, marks: Marks | None, state: Tree, context: Tree
     ) -> LayerOutput:
         """One call to the engine."""
         outputs, state, _ = run(
             self.cell,
             inputs,
             state,
-            lengths=lengths,
+            lengths=marks,
             context=context,
-            resets=resets,
             reverse=self.reverse,
             backend=self.backend,
             checkpoint_every=self.checkpoint_every,
         )
-        return LayerOutput(outputs, self.read_last(outputs, lengths), state)
+        return LayerOutput(outputs, self.read_last(outputs, marks and marks.lengths), state)
 
     def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
         """At each row's own last step; in reverse at its first."""

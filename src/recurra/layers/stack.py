@@ -11,6 +11,7 @@ from recurra.errors import SettingError, ShapeError
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.dropin_base import RNNBase
 from recurra.layers.dropout import dropout
+from recurra.lengths import Marks
 from recurra.settings import check_flag, check_rate
 from recurra.states import Tree
 
@@ -95,12 +96,7 @@ class Stack(Layer):
                 layer.check_start(part)
 
     def through_time(
-        self,
-        inputs: Tree,
-        lengths: Tensor | None,
-        state: Tree,
-        context: Tree,
-        resets: Tensor | None,
+        self, inputs: Tree, marks: Marks | None, state: Tree, context: Tree
     ) -> LayerOutput:
         """Layer by layer."""
         layers = self._each()
@@ -109,10 +105,10 @@ class Stack(Layer):
         for number, (layer, start) in enumerate(zip(layers, carried, strict=True)):
             if number:
                 inputs = dropout(inputs, self.dropout, self.training, held=self.held)
-            outputs, last, end = layer.through_time(inputs, lengths, start, context, resets)
+            outputs, last, end = layer.through_time(inputs, marks, start, context)
             if number and self.residual:
                 outputs = outputs + inputs
-                last = last + layer.read_last(inputs, lengths)
+                last = last + layer.read_last(inputs, marks and marks.lengths)
             inputs = outputs
             ends.append(end)
         return LayerOutput(inputs, cast(Tensor, last), tuple(ends))

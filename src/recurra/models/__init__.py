@@ -1,21 +1,32 @@
 """Models: one encoder and one head, and the n-grams that stand beside them."""
 
+from recurra.models.bags import BagOfSymbols, Majority, MeanOfVectors
 from recurra.models.base import Model, Scored
+from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
     LanguageModelSettings,
     LanguageModelState,
 )
+from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 
 __all__ = [
     "AddK",
+    "BagOfSymbols",
+    "Classifier",
+    "ClassifierConfig",
+    "ClassifierSettings",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
+    "Majority",
+    "MeanOfVectors",
+    "Mixture",
+    "MixtureState",
     "Model",
     "NGram",
     "Scored",

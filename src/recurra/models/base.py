@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch
 from recurra.cells import cell_origin
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
-from recurra.sequences import Batch
+from recurra.layers import LayerOutput
 from recurra.states import Tree
 from recurra.twins import evaluating
 
@@ -127,11 +128,11 @@ class Model(nn.Module):
         read, shared, state = self._read(batch, state)
         return self.head(read, shared), state
 
-    def _read(self, batch: Batch, state: Tree) -> tuple[Any, Tensor | None, Tree]:
-        """What the head reads, the embedding that it shares, and the new state."""
+    def _read(self, batch: Batch, state: Tree) -> tuple[LayerOutput, Tensor | None, Tree]:
+        """What the layers gave, the embedding that it shares, and the new state."""
         read = self.encoder(batch.inputs, state, batch.context, batch.resets)
         shared = self.encoder.embedding_weight if self.head.tied_size is not None else None
-        return getattr(read, self.head.reads), shared, read.state
+        return read, shared, read.state
 
     def initial_state(self, batch: int) -> Tree:
         """The encoder's state before the first step, for ``batch`` rows.

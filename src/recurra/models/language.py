@@ -9,6 +9,7 @@ import pydantic
 import torch
 from torch import Tensor, nn
 
+from recurra.batch import Batch, Tokens
 from recurra.encoders import TokenEncoder
 from recurra.engine.freeze import freeze
 from recurra.errors import ShapeError
@@ -17,7 +18,6 @@ from recurra.layers import TokenEmbedding
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
 from recurra.sections import contradiction
-from recurra.sequences import Batch, Tokens
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
 from recurra_runtime.vocabulary import START, UNKNOWN
@@ -25,9 +25,12 @@ from recurra_runtime.vocabulary import START, UNKNOWN
 __all__ = ["LanguageModel", "LanguageModelConfig", "LanguageModelSettings", "LanguageModelState"]
 
 _NEVER = -30.0  # the score of what is never predicted
-# How far vectors of symbols spread at first. Small ones hide from the layers what they read; but
-# where scores are made of them, large ones would begin as large scores at random.
-_SPREAD, _SPREAD_TIED = 1.0, 0.1
+# How far vectors of symbols spread at first. Small ones hide from the layers what they read, and
+# vectors of words, each of which is seldom read, stay small for long; those of some hundred
+# characters are soon where they should be, and what was drawn at random is better not in the way.
+# Where scores are made of the vectors, large ones would begin as large scores at random.
+_SPREAD, _SPREAD_FEW, _SPREAD_TIED = 1.0, 0.3, 0.1
+_FEW = 1000  # symbols
 
 
 class LanguageModelSettings(LayerSettings):
@@ -120,7 +123,8 @@ class LanguageModel(Model):
     def __init__(self, config: LanguageModelConfig) -> None:
         width = config.embedding_size or config.hidden_size
         size = config.condition_size
-        spread = _SPREAD_TIED if config.tied else _SPREAD
+        few = config.vocabulary_size <= _FEW
+        spread = _SPREAD_TIED if config.tied else _SPREAD_FEW if few else _SPREAD
         conditions = [
             TokenEmbedding(values, size, deviation=spread) for values in config.conditions.values()
         ]
@@ -189,13 +193,20 @@ class LanguageModel(Model):
             )
         return LanguageModelState(self.initial_state(batch), context, given)
 
-    def frozen(self, batch: int = 1, given: Tensor | None = None, context: Tree = None) -> Session:
+    def frozen(
+        self,
+        batch: int = 1,
+        given: Tensor | None = None,
+        context: Tree = None,
+        threads: int | None = None,
+    ) -> Session:
         """The whole model as it is now, in evaluation, as a stream that runs without PyTorch.
 
         Args:
             batch: number of rows that step side by side.
             given: ids of the conditions ``[batch, conditions]``, where the model has some.
             context: what belongs to the rows and does not change, for cells that read one.
+            threads: of the session, which says what they do.
 
         Returns:
             a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads ids ``[batch]``, one
@@ -215,7 +226,8 @@ class LanguageModel(Model):
         of_one = map_tree(lambda leaf: leaf[:1], kept)
         token = torch.zeros(1, dtype=torch.int64)
         program = freeze(self, step, token, self.initial_state(1), of_one)
-        return Session(program, batch, [leaf.detach().numpy() for leaf in leaves(kept)])
+        held = [leaf.detach().numpy() for leaf in leaves(kept)]
+        return Session(program, batch, held, threads)
 
     def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -24,9 +25,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.errors import ArtifactError, DataError, ShapeError
+from recurra.errors import ArtifactError, DataError, SettingError, ShapeError
+from recurra.models.arpa import read_arpa, write_arpa
 from recurra.models.grams import Floats, Ints, _check_range, _count, _Frame, _ids, _Level
 from recurra.models.smoothing import AddK, KneserNey, Smoothing
+from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["AddK", "KneserNey", "NGram", "Smoothing"]
 
@@ -39,37 +42,46 @@ class NGram:
     This is the Markov property, with start symbols in place of what stands before :math:`w_1`. The
     state of decoding is these symbols and nothing else.
 
-    It is made by :meth:`fit` or :meth:`from_arrays` and never changed afterwards. Probabilities are
-    float64, their logarithms natural (nats). ``order`` is n: a gram is n symbols, a history n - 1.
-    ``vocabulary_size`` counts the ids, the start symbol included. ``start_symbol`` stands before
-    every document and is never predicted; ``end_symbol`` is predicted once at the end of each, or
-    is None. ``smoothing`` is where the probabilities come from.
+    It is made by :meth:`fit`, :meth:`from_arrays` or :meth:`from_arpa` and never changed
+    afterwards. Probabilities are float64, their logarithms natural (nats). ``order`` is n: a gram
+    is n symbols, a history n - 1. ``vocabulary_size`` counts the ids, the start symbol included.
+    ``start_symbol`` stands before every document and is never predicted; ``end_symbol`` is
+    predicted once at the end of each, or is None. ``smoothing`` is where the probabilities come
+    from; None for those of an ARPA file.
     """
 
     def __init__(
         self, frame: _Frame, smoothing: Smoothing, grams: Sequence[tuple[Ints, Ints]]
     ) -> None:
         """Take the keys and counts of every order and derive the probabilities."""
-        self.order, self.vocabulary_size = frame.order, frame.vocabulary_size
-        self.start_symbol, self.end_symbol = frame.start, frame.end
-        self._frame, self.smoothing = frame, smoothing
+        self.vocabulary_size = frame.vocabulary_size
+        self.smoothing: Smoothing | None = smoothing
         histories = [1, *(len(keys) for keys, _ in grams)]
-        self._levels = [
-            _Level(keys, counts, *self._weigh(keys, counts, number))
+        levels = [
+            _Level(keys, counts, *self._weigh(smoothing, keys, counts, number))
             for (keys, counts), number in zip(grams, histories, strict=False)
         ]
-        single = self._levels[0]  # single symbols are the same after every history
+        self._take(frame, levels)
+
+    def _take(self, frame: _Frame, levels: list[_Level]) -> None:
+        """Be the model of these probabilities."""
+        self.order, self.vocabulary_size = frame.order, frame.vocabulary_size
+        self.start_symbol, self.end_symbol = frame.start, frame.end
+        self._frame, self._levels = frame, levels
+        single = levels[0]  # single symbols are the same after every history
         self._single = np.full(
             frame.vocabulary_size, single.backoff[0] / (frame.vocabulary_size - 1)
         )
         self._single[frame.start] = 0.0
         self._single[single.keys] += single.mass[:-1]
 
-    def _weigh(self, keys: Ints, counts: Ints, histories: int) -> tuple[Floats, Floats]:
+    def _weigh(
+        self, smoothing: Smoothing, keys: Ints, counts: Ints, histories: int
+    ) -> tuple[Floats, Floats]:
         """Mass ``[grams + 1]`` and backoff ``[histories + 1]`` of one order."""
         history = keys // self.vocabulary_size
         given = np.zeros(histories)
-        kept, given = self.smoothing.split(counts, history, given, self.vocabulary_size - 1)
+        kept, given = smoothing.split(counts, history, given, self.vocabulary_size - 1)
         total = np.bincount(history, weights=kept, minlength=histories) + given
         backoff = np.divide(given, total, out=np.ones(histories), where=total > 0)
         mass = np.divide(kept, total[history], out=np.zeros(len(keys)), where=kept > 0)
@@ -248,7 +260,14 @@ class NGram:
 
         A key is the place of the gram's history among the grams one shorter, times
         ``vocabulary_size``, plus its last symbol; the differences go from -1 on.
+
+        Raises:
+            SettingError: it was read from an ARPA file, which has no counts.
         """
+        if self.smoothing is None:
+            raise SettingError(
+                "arrays: an n-gram of an ARPA file has no counts; keep it as that file (to_arpa)"
+            )
         end = -1 if self.end_symbol is None else self.end_symbol
         settings = [self.order, self.vocabulary_size, self.start_symbol, end]
         add_k = [self.smoothing.k] if isinstance(self.smoothing, AddK) else []
@@ -263,6 +282,36 @@ class NGram:
             stored[f"keys.{k}"] = steps.astype(np.min_scalar_type(steps.max()))
             stored[f"counts.{k}"] = level.counts.astype(np.min_scalar_type(level.counts.max()))
         return stored
+
+    def to_arpa(self, path: str | Path, vocabulary: Vocabulary) -> None:
+        """Write the model for other toolkits, with all its probabilities (:mod:`.arpa`).
+
+        Args:
+            path: the file to write or replace.
+            vocabulary: of the ids; white space in a symbol is written as Python writes it.
+
+        Raises:
+            DataError: it is not the vocabulary of the model.
+            RunError: the file cannot be written.
+        """
+        write_arpa(self, path, vocabulary)
+
+    @classmethod
+    def from_arpa(cls, path: str | Path, vocabulary: Vocabulary) -> Self:
+        """The model of an ARPA file, by whomever written; it has no counts and no smoothing.
+
+        Args:
+            path: the file.
+            vocabulary: whose symbols its grams are made of, each of them, as :meth:`to_arpa` writes
+                them.
+
+        Raises:
+            DataError: no ARPA file, or one of other symbols.
+        """
+        model = cls.__new__(cls)
+        model.smoothing = None
+        model._take(*read_arpa(path, vocabulary))
+        return model
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:

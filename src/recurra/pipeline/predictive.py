@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
-from recurra.errors import SettingError
+from recurra.errors import DataError, SettingError
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
 from recurra.twins import evaluating
-from recurra_runtime.vocabulary import (
-    END,
-    START,
-    BytePairVocabulary,
-    CharacterVocabulary,
-    WordVocabulary,
-)
+from recurra_runtime.vocabulary import END, START
 
-__all__ = ["PredictiveText", "Suggestion"]
+__all__ = ["Completion", "PredictiveText", "Suggestion", "complete_lines"]
 
 _LONGEST_WORD = 40  # symbols
 _MOST = 100  # suggestions at once; a search for more follows too many words and lines
 _STEPS = 60  # of the model, after which a person would wait too long
-_LONGEST_PREFIX = 32  # characters of a word that symbols spell anew; a longer one is read as it is
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +42,72 @@ class Suggestion:
     finished: bool = True
 
 
+@dataclasses.dataclass(frozen=True)
+class Completion:
+    """What a prompt may become.
+
+    Args:
+        prompt: what was typed.
+        words: how its last word may end, or the next may be; the likeliest first.
+        lines: how it may go on to the end of the line.
+        error: what the model does not know in it, in a sentence; empty if nothing.
+    """
+
+    prompt: str
+    words: Sequence[Suggestion] = ()
+    lines: Sequence[Suggestion] = ()
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Prompt, words and lines, and the error where there is one."""
+        told: dict[str, Any] = {"prompt": self.prompt}
+        if self.error:
+            return told | {"error": self.error}
+        return told | {kind: [vars(s) for s in getattr(self, kind)] for kind in ("words", "lines")}
+
+
+def complete_lines(
+    model: TextModel,
+    prompts: Iterable[str],
+    *,
+    count: int = 3,
+    limit: int = 100,
+    given: Mapping[str, str] | None = None,
+) -> Iterator[Completion]:
+    """What each of some prompts may become.
+
+    Args:
+        model: what gives the probabilities.
+        prompts: read one by one; each is answered before the next is read.
+        count: how many words and lines at most, 1 to 100.
+        limit: symbols after which a line is cut off.
+        given: condition -> label, for all prompts.
+
+    Yields:
+        an answer for each prompt, in their order; of one that the model cannot read, why.
+
+    Raises:
+        SettingError: a number out of range, a condition that is missing or that the model does
+            not have.
+        DataError: a label that the model does not know.
+    """
+    _check_count(count)
+    check_size("limit", limit)
+    model.start(1, given)
+    return (_completion(model, prompt, count, limit, given) for prompt in prompts)
+
+
+def _completion(
+    model: TextModel, prompt: str, count: int, limit: int, given: Mapping[str, str] | None
+) -> Completion:
+    entry = PredictiveText(model, given=given)
+    try:
+        entry.type_known(prompt)
+    except DataError as problem:
+        return Completion(prompt, error=str(problem))
+    return Completion(prompt, entry.suggestions(count), entry.lines(count, limit=limit))
+
+
 class PredictiveText:
     """A person types, a model suggests; what was typed is read once.
 
@@ -60,7 +120,7 @@ class PredictiveText:
     over all ways to spell it; with words it says which words may come.
 
     Args:
-        model: what gives the probabilities.
+        model: what gives the probabilities, with the weights that it has when typing begins.
         given: condition -> label.
 
     Attributes:
@@ -74,9 +134,10 @@ class PredictiveText:
     def __init__(self, model: TextModel, *, given: Mapping[str, str] | None = None) -> None:
         self.model, self.text = model, ""
         self._pieces = model.pieces
-        self._settled = read(model.model, [self._before()], model.start(1, given))
+        self._steps = model.steps  # as it is when typing begins
+        self._search = _Whole(self) if model.spelling.whole else _Spelled(self)
+        self._settled = read(self._steps, [self._before()], model.start(1, given))
         self._now = self._settled  # before the prefix
-        self._spellings: dict[tuple[bytes, bool], tuple[Tensor, Tensor, Tensor]] = {}
         self._open = self._prefix = ""  # the end of the text that is not settled; not read
 
     def _before(self) -> list[int]:
@@ -88,7 +149,7 @@ class PredictiveText:
         """Go on typing."""
         self.text += text
         self._open += text
-        settled, before = self._cut()
+        settled, before = self.model.spelling.cut(self._open)
         self._settled = self._read(self._open[:settled], self._settled)
         begun = before < len(self._open)
         self._now = self._read(self._open[settled:before], self._settled, touching=begun)
@@ -101,9 +162,8 @@ class PredictiveText:
         Raises:
             DataError: a character, or a whole word, that the model has never seen.
         """
-        words = isinstance(self.model.vocabulary, WordVocabulary)
         whole = self._open + text
-        word = self._pieces.rule.current(whole) if words else ""
+        word = self.model.spelling.unfinished(whole)
         self.model.encode(whole[: len(whole) - len(word)])
         self.type(text)
 
@@ -119,24 +179,7 @@ class PredictiveText:
             SettingError: a count below 1 or above 100.
         """
         _check_count(count)
-        if isinstance(self.model.vocabulary, WordVocabulary):
-            return self._known_words(count)
-        pieces, begun = self._pieces, bool(self._word)
-        going = (pieces.inside & pieces.usable) | _only(END, len(pieces.raw))
-        first = going if begun else pieces.begins & pieces.usable
-        ends = pieces.usable & ~pieces.inside
-        bounded, weight = self._bounded(first, going, ends, line=False)
-        # The word as it stands, one word spelled in two ways, and characters that are cut off are
-        # found too where symbols are not characters.
-        letters = isinstance(self.model.vocabulary, CharacterVocabulary)
-        asked = count if letters else 2 * count + 4
-        begin = bounded.begin(self._now)
-        if not _possible(begin):
-            return []
-        with evaluating(self.model.model):
-            found = continuations(
-                bounded, begin, ends=[END], count=asked, limit=_LONGEST_WORD, steps=_STEPS
-            )
+        found, weight = self._search.words(count)
         return self._joined(found, weight, self._word, count, empty=False)
 
     def lines(self, count: int = 1, *, limit: int = 100, width: int = 8) -> list[Suggestion]:
@@ -154,17 +197,11 @@ class PredictiveText:
         check_size("limit", limit), check_size("width", width)
         pieces = self._pieces
         going = (pieces.usable & ~pieces.breaks) | _only(END, len(pieces.raw))
-        if isinstance(self.model.vocabulary, WordVocabulary):
-            chosen, weight = self._words()
-            allowed = torch.stack([going & chosen, going])
-            sizes = torch.ones(len(going), dtype=torch.int64)
-            bounded = Bounded(self.model.model, allowed, sizes, pieces.breaks)
-        else:
-            bounded, weight = self._bounded(going, going, pieces.breaks, line=True)
+        bounded, weight = self._search.bounded(going, going, pieces.breaks, line=True)
         begin = bounded.begin(self._now)
         if not _possible(begin):
             return []
-        with evaluating(self.model.model):
+        with evaluating(self._steps):
             found = beam_search(
                 bounded, begin, width=max(count, width), end=END, limit=limit, keep=count
             )
@@ -182,62 +219,9 @@ class PredictiveText:
         """What was typed of the word; empty between words."""
         return self._pieces.rule.current(self.text)
 
-    def _cut(self) -> tuple[int, int]:
-        """Up to where the open text settles, and up to where symbols can be read for now.
-
-        Text settles where its symbols are the same whatever is typed next, so typing in pieces or
-        at once reads the same symbols.
-        """
-        text = self._open
-        if not isinstance(self.model.vocabulary, WordVocabulary | BytePairVocabulary):
-            return len(text), len(text)
-        before = len(text) - len(self._pieces.rule.current(text))
-        body = text.rstrip()
-        start = next((i + 1 for i in range(len(body) - 1, -1, -1) if body[i].isspace()), 0)
-        if isinstance(self.model.vocabulary, WordVocabulary):
-            return start, before  # white space at the end may still become a break
-        if len(text) - before > _LONGEST_PREFIX:
-            return len(text), len(text)
-        # The space before a word is a part of its first symbol.
-        settled = len(body) if len(body) < len(text) else max(start - 1, 0)
-        return settled, before - (before > settled and text[before - 1].isspace())
-
     def _read(self, text: str, before: Read, *, touching: bool = False) -> Read:
         ids = self.model.encode_begun(text, touching=touching).tolist() if text else []
-        return read(self.model.model, [ids], before.state) if ids else before
-
-    def _bounded(
-        self, first: Tensor, going: Tensor, ends: Tensor, *, line: bool
-    ) -> tuple[Bounded, float]:
-        """The model of what follows the text, and the log-probability of the prefix.
-
-        Args:
-            first: what may come first behind the prefix, bool ``[v]``.
-            going: what may come after that, the end included.
-            ends: what is summed as the end.
-            line: whether the end is that of the line, and not of the word.
-        """
-        parts, covers, fitting = self._spelling(line=line)
-        weight = prefix_log_prob(self.model.model, self._now, self._pieces, parts, covers)
-        allowed = torch.cat([parts | fitting, torch.stack([first, going])])
-        return Bounded(self.model.model, allowed, self._pieces.sizes, ends), weight
-
-    def _spelling(self, *, line: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Masks ``[len(prefix), v]``: parts of it, all of it and more, and what of that fits."""
-        pieces, prefix = self._pieces, self._prefix.encode("utf-8", "surrogatepass")
-        key = (prefix, line)
-        if key in self._spellings:
-            return self._spellings[key]
-        begun = bool(self._word)
-        parts, covers = prefix_masks(pieces, prefix)
-        fitting = covers.clone()
-        for place, row in enumerate(fitting):
-            for index in row.nonzero().flatten().tolist():
-                rest = pieces.raw[index][len(prefix) - place :]
-                row[index] = b"\n" not in rest if line else pieces.goes_on(rest, begun)
-        if prefix.isspace():  # before every word, and what most symbols begin with
-            self._spellings[key] = parts, covers, fitting
-        return parts, covers, fitting
+        return read(self._steps, [ids], before.state) if ids else before
 
     def _joined(
         self,
@@ -251,44 +235,98 @@ class PredictiveText:
         """Suggestions from what a search found, those of the same text made one."""
         shares: dict[tuple[str, bool], float] = {}
         for each in found:
-            key = self._text(each.symbols), getattr(each, "finished", True)
+            key = self._search.text(each.symbols), getattr(each, "finished", True)
             if (key[0] or empty) and "\ufffd" not in key[0]:
                 shares[key] = shares.get(key, 0.0) + math.exp(min(each.log_prob - weight, 0.0))
         best = sorted(shares.items(), key=lambda pair: -pair[1])[:count]
         return [Suggestion(typed + rest, rest, share, whole) for (rest, whole), share in best]
 
-    def _text(self, symbols: Sequence[int]) -> str:
-        """What symbols add to the text that was typed."""
-        if isinstance(self.model.vocabulary, WordVocabulary):
-            write = self.model.writer(self._open[: len(self._open) - len(self._prefix)])
-            text = "".join(map(write, symbols))
-            return (
-                text.removeprefix(" ")[len(self._known(self._prefix)) :] if self._prefix else text
+
+class _Spelled:
+    """Searches among symbols that spell words, some of which may be a part of one.
+
+    Args:
+        entry: what was typed.
+    """
+
+    def __init__(self, entry: PredictiveText) -> None:
+        self._entry, self._pieces, self._steps = entry, entry._pieces, entry._steps
+        self._spellings: dict[tuple[bytes, bool], tuple[Tensor, Tensor, Tensor]] = {}
+
+    def words(self, count: int) -> tuple[list[Continuation], float]:
+        """Ends of the word, or words to come, and the log-probability of what was typed of it."""
+        pieces = self._pieces
+        going = (pieces.inside & pieces.usable) | _only(END, len(pieces.raw))
+        first = going if self._entry._word else pieces.begins & pieces.usable
+        ends = pieces.usable & ~pieces.inside
+        bounded, weight = self.bounded(first, going, ends, line=False)
+        # The word as it stands, one word spelled in two ways, and characters that are cut off are
+        # found too where symbols are not characters.
+        asked = 2 * count + 4 if self._entry.model.spelling.ways else count
+        begin = bounded.begin(self._entry._now)
+        if not _possible(begin):
+            return [], weight
+        with evaluating(self._steps):
+            found = continuations(
+                bounded, begin, ends=[END], count=asked, limit=_LONGEST_WORD, steps=_STEPS
             )
+        return found, weight
+
+    def bounded(
+        self, first: Tensor, going: Tensor, ends: Tensor, *, line: bool
+    ) -> tuple[Bounded, float]:
+        """The model of what follows the text, and the log-probability of the prefix.
+
+        Args:
+            first: what may come first behind the prefix, bool ``[v]``.
+            going: what may come after that, the end included.
+            ends: what is summed as the end.
+            line: whether the end is that of the line, and not of the word.
+        """
+        parts, covers, fitting = self._masks(line=line)
+        weight = prefix_log_prob(self._steps, self._entry._now, self._pieces, parts, covers)
+        allowed = torch.cat([parts | fitting, torch.stack([first, going])])
+        return Bounded(self._steps, allowed, self._pieces.sizes, ends), weight
+
+    def _masks(self, *, line: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Masks ``[len(prefix), v]``: parts of it, all of it and more, and what of that fits."""
+        pieces, prefix = self._pieces, self._entry._prefix.encode("utf-8", "surrogatepass")
+        key = (prefix, line)
+        if key in self._spellings:
+            return self._spellings[key]
+        begun = bool(self._entry._word)
+        parts, covers = prefix_masks(pieces, prefix)
+        fitting = covers.clone()
+        for place, row in enumerate(fitting):
+            for index in row.nonzero().flatten().tolist():
+                rest = pieces.raw[index][len(prefix) - place :]
+                row[index] = b"\n" not in rest if line else pieces.goes_on(rest, begun)
+        if prefix.isspace():  # before every word, and what most symbols begin with
+            self._spellings[key] = parts, covers, fitting
+        return parts, covers, fitting
+
+    def text(self, symbols: Sequence[int]) -> str:
+        """What symbols add to the text that was typed."""
         raw = b"".join(self._pieces.raw[index] for index in symbols)
-        return raw[len(self._prefix.encode("utf-8", "surrogatepass")) :].decode("utf-8", "replace")
+        typed = self._entry._prefix.encode("utf-8", "surrogatepass")
+        return raw[len(typed) :].decode("utf-8", "replace")
 
-    # ---- words ---------------------------------------------------------------------------------
 
-    def _known(self, word: str) -> str:
-        """A word as the vocabulary has it."""
-        vocabulary = self.model.vocabulary
-        lower = isinstance(vocabulary, WordVocabulary) and vocabulary.normalizer.lower
-        return word.lower() if lower else word
+class _Whole:
+    """Searches among symbols that are whole words: what was typed of one says which may come.
 
-    def _words(self) -> tuple[Tensor, float]:
-        """Which words may come after what was typed of one, and the log-probability of all."""
-        prefix = self._known(self._prefix).encode("utf-8", "surrogatepass")
-        chosen = self._pieces.usable
-        if prefix:
-            chosen = _only(self._pieces.starting(prefix), len(chosen))
-        scores = self._now.log_probs[0].double().cpu()
-        return chosen, float(scores.masked_fill(~chosen, -math.inf).logsumexp(0))
+    Args:
+        entry: what was typed.
+    """
 
-    def _known_words(self, count: int) -> list[Suggestion]:
-        chosen, weight = self._words()
-        scores = self._now.log_probs[0].double().cpu()
-        whole = self._known(self._prefix).encode("utf-8", "surrogatepass")
+    def __init__(self, entry: PredictiveText) -> None:
+        self._entry, self._pieces, self._steps = entry, entry._pieces, entry._steps
+
+    def words(self, count: int) -> tuple[list[Continuation], float]:
+        """As of :class:`_Spelled`."""
+        chosen, weight = self._chosen()
+        scores = self._entry._now.log_probs[0].double().cpu()
+        whole = self._typed()
         scores = scores.masked_fill(~(chosen & self._pieces.begins), -math.inf)
         best = scores.topk(min(count + 1, len(scores)))
         found = [
@@ -296,7 +334,38 @@ class PredictiveText:
             for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True)
             if score > -math.inf and self._pieces.raw[index] != whole
         ]
-        return self._joined(found, weight, self._word, count, empty=False)
+        return found, weight
+
+    def bounded(
+        self, first: Tensor, going: Tensor, ends: Tensor, *, line: bool
+    ) -> tuple[Bounded, float]:
+        """As of :class:`_Spelled`."""
+        chosen, weight = self._chosen()
+        allowed = torch.stack([first & chosen, going])
+        sizes = torch.ones(len(going), dtype=torch.int64)
+        return Bounded(self._steps, allowed, sizes, ends), weight
+
+    def text(self, symbols: Sequence[int]) -> str:
+        """As of :class:`_Spelled`."""
+        entry = self._entry
+        write = entry.model.writer(entry._open[: len(entry._open) - len(entry._prefix)])
+        text = "".join(map(write, symbols))
+        known = entry.model.spelling.known(entry._prefix)
+        return text.removeprefix(" ")[len(known) :] if known else text
+
+    def _typed(self) -> bytes:
+        """What was typed of the word, as the vocabulary has it."""
+        return self._entry.model.spelling.known(self._entry._prefix).encode(
+            "utf-8", "surrogatepass"
+        )
+
+    def _chosen(self) -> tuple[Tensor, float]:
+        """Which words may come after what was typed of one, and the log-probability of all."""
+        prefix, chosen = self._typed(), self._pieces.usable
+        if prefix:
+            chosen = _only(self._pieces.starting(prefix), len(chosen))
+        scores = self._entry._now.log_probs[0].double().cpu()
+        return chosen, float(scores.masked_fill(~chosen, -math.inf).logsumexp(0))
 
 
 def _check_count(count: int) -> None:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from recurra.data import ComingLines
 from recurra.errors import DataError, RunError
-from recurra.models import LanguageModel, NGram
+from recurra.models import NGram
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
 from recurra.states import Tree, select_rows
 from recurra.twins import evaluating
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
-__all__ = ["FilledLines", "LineScore", "rank_lines", "score_lines"]
+__all__ = [
+    "FilledLines",
+    "LineScore",
+    "SymbolScores",
+    "rank_lines",
+    "score_lines",
+    "score_symbols",
+]
 
 _GROUPS = 16  # of lines, read ahead so that lines of like length can stand together
 _SCORES = 1 << 20  # of symbols, made at once
@@ -51,6 +61,36 @@ class LineScore:
         return dataclasses.asdict(self) | {"nats_per_symbol": self.nats_per_symbol}
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class SymbolScores:
+    """How probable each symbol of a line is.
+
+    Args:
+        number: of the line among all, from 1 on, blank ones counted.
+        ids: of the symbols that were predicted, the end of the line included unless left out.
+        symbols: the same as they are shown; what is unknown is ``<unk>``.
+        log_probs: of each, in nats, after all before it.
+    """
+
+    number: int
+    ids: tuple[int, ...]
+    symbols: tuple[str, ...]
+    log_probs: tuple[float, ...]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """For each symbol line, position from 1 on, symbol, id, log-probability, and bits."""
+        told = zip(self.symbols, self.ids, self.log_probs, strict=True)
+        for position, (symbol, index, log_prob) in enumerate(told, 1):
+            yield {
+                "line": self.number,
+                "position": position,
+                "symbol": symbol,
+                "id": index,
+                "log_prob": log_prob,
+                "bits": 0.0 - log_prob / math.log(2),
+            }
+
+
 class FilledLines:
     """The lines that are not blank.
 
@@ -72,13 +112,25 @@ class FilledLines:
         Raises:
             DataError: all are blank, or there is none.
         """
-        self.blank, empty = 0, True
-        for line in self._lines:
-            if line.strip():
+        return (line for block in self.numbered(1) for _, line in block)
+
+    def numbered(self, most: int) -> Iterator[list[tuple[int, str]]]:
+        """Lines with their numbers among all, those together that can be had at once.
+
+        Args:
+            most: how many together.
+
+        Raises:
+            DataError: as above.
+        """
+        self.blank, empty, number = 0, True, 0
+        for block in _blocks(self._lines, most):
+            filled = [(n, line) for n, line in enumerate(block, number + 1) if line.strip()]
+            number += len(block)
+            self.blank += len(block) - len(filled)
+            if filled:
                 empty = False
-                yield line
-            else:
-                self.blank += 1
+                yield filled
         if empty:
             raise DataError(f"{self._source}: expected a line with text, found none.")
 
@@ -101,7 +153,8 @@ def score_lines(
 
     Args:
         model: what gives the probabilities.
-        lines: read as they are needed: some hundred at a time are held.
+        lines: read as they are needed: some hundred at a time are held, of
+            :class:`recurra.data.ComingLines` those that have come.
         end: whether the end counts.
         given: condition -> label, for all lines.
         rows: lines beside each other; those of like length are put together.
@@ -116,8 +169,47 @@ def score_lines(
     """
     check_size("rows", rows)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
-    blocks = _blocks(lines, rows * _GROUPS)
-    return itertools.chain.from_iterable(_score(model, b, end, given, rows) for b in blocks)
+    blocks = _numbered(lines, rows * _GROUPS)
+    return itertools.chain.from_iterable(
+        _score(model, [line for _, line in block], end, given, rows) for block in blocks
+    )
+
+
+def score_symbols(
+    model: TextModel,
+    lines: Iterable[str],
+    *,
+    end: bool = True,
+    given: Mapping[str, str] | None = None,
+    rows: int = 64,
+) -> Iterator[SymbolScores]:
+    """What each symbol of each line costs; together they are what :func:`score_lines` says.
+
+    Arguments and errors as there.
+    """
+    check_size("rows", rows)
+    model.start(1, given)
+    return (
+        symbols
+        for block in _numbered(lines, rows * _GROUPS)
+        for symbols in _symbols(model, block, end, given, rows)
+    )
+
+
+def _symbols(
+    model: TextModel,
+    block: Sequence[tuple[int, str]],
+    end: bool,
+    given: Mapping[str, str] | None,
+    rows: int,
+) -> Iterator[SymbolScores]:
+    documents = [model.vocabulary.encode(line) for _, line in block]
+    last = [END if model.line_break is None else model.line_break] if end else []
+    scores = _log_probs(model, documents, end, given, rows)
+    for (number, _), document, found in zip(block, documents, scores, strict=True):
+        ids = (*document.tolist(), *last)
+        shown = tuple(map(model.vocabulary.symbol, ids))
+        yield SymbolScores(number, ids, shown, tuple(found.tolist()))
 
 
 def rank_lines(scores: Iterable[LineScore]) -> list[LineScore]:
@@ -125,7 +217,20 @@ def rank_lines(scores: Iterable[LineScore]) -> list[LineScore]:
     return sorted(scores, key=lambda score: -score.log_prob)
 
 
+def _numbered(lines: Iterable[str], most: int) -> Iterator[list[tuple[int, str]]]:
+    if isinstance(lines, FilledLines):
+        yield from lines.numbered(most)
+        return
+    number = 1
+    for block in _blocks(lines, most):
+        yield list(enumerate(block, number))
+        number += len(block)
+
+
 def _blocks(lines: Iterable[str], most: int) -> Iterator[list[str]]:
+    if isinstance(lines, ComingLines):  # to wait for more would keep a person waiting
+        yield from lines.blocks()
+        return
     block: list[str] = []
     characters = 0
     for line in lines:
@@ -142,22 +247,35 @@ def _score(
     model: TextModel, lines: Sequence[str], end: bool, given: Mapping[str, str] | None, rows: int
 ) -> list[LineScore]:
     documents = [model.vocabulary.encode(line) for line in lines]
-    if isinstance(model.model, NGram):
-        sums = [_of_ngram(model.model, ids, model.line_break, end) for ids in documents]
-    else:
-        sums = _by_steps(model, documents, end, given, rows)
+    scores = _log_probs(model, documents, end, given, rows)
     return [
-        LineScore(line, total, len(ids) + end, int((ids == UNKNOWN).sum()))
-        for line, total, ids in zip(lines, sums, documents, strict=True)
+        LineScore(line, float(found.sum()), len(ids) + end, int((ids == UNKNOWN).sum()))
+        for line, found, ids in zip(lines, scores, documents, strict=True)
     ]
 
 
-def _of_ngram(model: NGram, ids: Ids, mark: int | None, end: bool) -> float:
+_Found = npt.NDArray[np.float64]
+"""The log-probability of each symbol of a line."""
+
+
+def _log_probs(
+    model: TextModel,
+    documents: Sequence[Ids],
+    end: bool,
+    given: Mapping[str, str] | None,
+    rows: int,
+) -> list[_Found]:
+    if isinstance(model.model, NGram):
+        return [_of_ngram(model.model, ids, model.line_break, end) for ids in documents]
+    return _by_steps(model, documents, end, given, rows)
+
+
+def _of_ngram(model: NGram, ids: Ids, mark: int | None, end: bool) -> _Found:
     if mark is None:
         scores = model.score(ids)
     else:
         scores = model.score(np.concatenate([[mark], ids, [mark]]))[1:-1]
-    return float((scores if end else scores[: len(scores) - 1]).sum())
+    return np.asarray(scores if end else scores[: len(scores) - 1], np.float64)
 
 
 @torch.no_grad()
@@ -167,36 +285,38 @@ def _by_steps(
     end: bool,
     given: Mapping[str, str] | None,
     rows: int,
-) -> list[float]:
-    sums = [0.0] * len(documents)
+) -> list[_Found]:
+    found = [np.zeros(0)] * len(documents)
     order = sorted(range(len(documents)), key=lambda number: -len(documents[number]))
-    with evaluating(model.model):
+    steps = model.steps
+    with evaluating(steps):
         for first in range(0, len(order), rows):
             group = order[first : first + rows]
             state = model.start(len(group), given)
-            totals = _group(model, [documents[number] for number in group], end, state)
-            for number, total in zip(group, totals, strict=True):
-                sums[number] = total
-    return sums
+            scores = _group(model, steps, [documents[number] for number in group], end, state)
+            for number, scored in zip(group, scores, strict=True):
+                found[number] = scored
+    return found
 
 
-def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -> list[float]:
-    """Totals of documents beside each other, the longest first: rows that end are the last ones.
+def _group(
+    model: TextModel, steps: Any, documents: Sequence[Ids], end: bool, state: Tree
+) -> list[_Found]:
+    """Scores of documents beside each other, the longest first: rows that end are the last ones.
 
     Some steps at a time, so that the scores ``[steps, rows, v]`` stay small.
     """
-    assert isinstance(model.model, LanguageModel)
+    assert not isinstance(model.model, NGram)
     place, mark = next(model.model.parameters()).device, model.line_break
     if mark is not None:
-        _, state = model.model.steps(torch.full((1, len(documents)), START, device=place), state)
+        _, state = steps.steps(torch.full((1, len(documents)), START, device=place), state)
     lengths = np.array([len(ids) + end for ids in documents])
     stream = np.full((max(lengths.max(), 1) + 1, len(documents)), END if mark is None else mark)
     stream[0] = START if mark is None else mark
     for row, ids in enumerate(documents):
         stream[1 : len(ids) + 1, row] = ids
     symbols = torch.from_numpy(stream)
-    totals = torch.zeros(len(documents), dtype=torch.float64)
-    valid = torch.from_numpy(lengths) > torch.arange(len(stream) - 1)[:, None]
+    scores = np.zeros((len(documents), int(lengths.max())))
     time, alive = 0, len(documents)
     while time < lengths.max():
         going = int((lengths > time).sum())
@@ -205,10 +325,11 @@ def _group(model: TextModel, documents: Sequence[Ids], end: bool, state: Tree) -
         stop = time + max(1, _SCORES // (alive * len(model.vocabulary)))
         read, said = symbols[time:stop, :alive], symbols[time + 1 : stop + 1, :alive]
         read = read[: len(said)]
-        log_probs, state = model.model.steps(read.to(place), state)
+        log_probs, state = steps.steps(read.to(place), state)
         found = log_probs.cpu().gather(2, said[..., None])[..., 0].double()
-        totals[:alive] += found.masked_fill(~valid[time : time + len(said), :alive], 0.0).sum(0)
+        scores[:alive, time : time + len(said)] = found[: scores.shape[1] - time].T
         time += len(said)
-    if totals.isnan().any():
+    each = [scores[row, :length] for row, length in enumerate(lengths)]
+    if any(np.isnan(row).any() for row in each):
         raise RunError("score: the model gives NaN; its training went wrong, train it again")
-    return totals.tolist()
+    return each

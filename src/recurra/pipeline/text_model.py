@@ -11,20 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from recurra import artifact
+from recurra.decoding import Steps
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
-from recurra.models import LanguageModel, NGram
+from recurra.models import LanguageModel, Mixture, NGram
+from recurra.pipeline.freezing import Freezer
+from recurra.pipeline.mixing import MIXTURE, read_mixture
 from recurra.pipeline.ngrams import read_ngrams
+from recurra.pipeline.spelling import Spelling, spelling_of
 from recurra.pipeline.words import Pieces
 from recurra.states import Tree
-from recurra_runtime.vocabulary import (
-    RESERVED,
-    UNKNOWN,
-    Ids,
-    Vocabulary,
-    WordVocabulary,
-)
+from recurra_runtime.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
-__all__ = ["TextModel", "given_conditions", "open_text_model"]
+__all__ = ["TextModel", "chosen_model", "given_conditions", "open_text_model"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,13 +30,13 @@ class TextModel:
     """A model of text and the vocabulary it reads.
 
     Args:
-        model: recurrent, or an n-gram.
+        model: recurrent, an n-gram, or a mixture of both.
         vocabulary: of its symbols.
         name: what a user calls it, such as ``"lstm"`` or ``"5-gram"``.
         labels: of each condition of the model, the vocabulary of its labels.
     """
 
-    model: LanguageModel | NGram
+    model: LanguageModel | NGram | Mixture
     vocabulary: Vocabulary
     name: str = "model"
     labels: Mapping[str, Vocabulary] = dataclasses.field(default_factory=dict)
@@ -48,17 +46,29 @@ class TextModel:
         """Names of what must be given beside the text; mostly none."""
         return tuple(getattr(self.model, "conditions", ()))
 
+    @property
+    def steps(self) -> Steps:
+        """What decodes: the model's frozen steps, of the weights it has now; else the model."""
+        return self.model if self._freezer is None else self._freezer.now()
+
+    @functools.cached_property
+    def _freezer(self) -> Freezer | None:
+        return Freezer(self.model) if isinstance(self.model, LanguageModel) else None
+
     @functools.cached_property
     def pieces(self) -> Pieces:
         """What each symbol can be in a word and a line."""
-        return Pieces(self.vocabulary)
+        return Pieces(self.vocabulary, self.spelling.rule)
+
+    @functools.cached_property
+    def spelling(self) -> Spelling:
+        """How the vocabulary's symbols spell a text that goes on."""
+        return spelling_of(self.vocabulary)
 
     @property
     def line_break(self) -> int | None:
         """The symbol that parts lines, where line ends are words; else a line is a document."""
-        if isinstance(self.vocabulary, WordVocabulary) and self.vocabulary.normalizer.mark == "\n":
-            return int(self.vocabulary.encode("\n")[0])
-        return None
+        return self.spelling.line_break
 
     def start(self, batch: int, given: Mapping[str, str] | None = None) -> Tree:
         """The state before the start symbol, of rows that all have the same conditions.
@@ -74,7 +84,7 @@ class TextModel:
         ids = self._given(given or {})
         if ids is None:
             return self.model.start(batch)
-        assert isinstance(self.model, LanguageModel)
+        assert not isinstance(self.model, NGram)
         return self.model.start(batch, ids.expand(batch, -1))
 
     def _given(self, given: Mapping[str, str]) -> Tensor | None:
@@ -110,8 +120,7 @@ class TextModel:
         """
         ids: list[int] = self.encode_begun(text).tolist()
         if UNKNOWN in ids:
-            words = isinstance(self.vocabulary, WordVocabulary)
-            hint = "" if words else " or train with --set data.vocabulary=bytes"
+            hint = self.spelling.hint
             raise DataError(
                 f"{what}: the model has never seen {_shown(map(repr, self.unknown(text)))}. "
                 f"Leave them out{',' if hint else ''}{hint}."
@@ -120,18 +129,12 @@ class TextModel:
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
         """Ids of a text that goes on; ``touching`` if with a letter and no space before it."""
-        if isinstance(self.vocabulary, WordVocabulary):
-            return self.vocabulary.encode_begun(text, touching=touching)
-        return self.vocabulary.encode(text)
+        return self.spelling.encode_begun(text, touching=touching)
 
     def unknown(self, text: str) -> list[str]:
         """The characters or words of a text that the vocabulary does not know, each once."""
-        vocabulary = self.vocabulary
-        pieces: Iterable[str] = text
-        if isinstance(vocabulary, WordVocabulary):
-            pieces = vocabulary.split(text)
         # Bytes and byte pairs know everything, so their ids need not stand beside characters.
-        ids = vocabulary.encode(text).tolist()
+        pieces, ids = self.spelling.split(text), self.vocabulary.encode(text).tolist()
         return sorted({p for p, i in zip(pieces, ids, strict=False) if i == UNKNOWN})
 
     def writer(self, after: str) -> Callable[[int], str]:
@@ -140,37 +143,26 @@ class TextModel:
         Args:
             after: what the first id follows.
         """
-        write = self.vocabulary.writer()
-        if not isinstance(self.vocabulary, WordVocabulary):
-            return write
-        for index in self.encode_begun(after).tolist():
-            write(index)
-        spaced = not after or after[-1].isspace()
-
-        def written(index: int) -> str:
-            nonlocal spaced
-            text = write(index)
-            if spaced and text:
-                text, spaced = text.removeprefix(" "), False
-            return text
-
-        return written
+        return self.spelling.writer(after)
 
 
 def open_text_model(
-    path: str | Path, *, which: str = "best", model: str | None = None
+    path: str | Path, *, which: str = "best", model: str | None = None, mix: bool = False
 ) -> TextModel:
-    """Load a language model, or an n-gram that is kept in the same run.
+    """Load a language model, an n-gram that is kept in the same run, or the mixture of both.
 
     Args:
         path: a run, or one of its checkpoints.
         which: of a run, ``"best"`` or ``"last"``.
-        model: name of an n-gram, such as ``"5-gram"``; the recurrent model if None.
+        model: name of an n-gram, such as ``"5-gram"``, or ``"mixture"``; the recurrent model if
+            None.
+        mix: the mixture, as ``model="mixture"``.
 
     Raises:
         ArtifactError: it cannot be loaded, or is no language model.
-        SettingError: no model of that name.
+        SettingError: no model of that name, no mixture, or both are asked for.
     """
+    model = chosen_model(model, mix)
     loaded = artifact.load(path, which=which)
     if not isinstance(loaded.model, LanguageModel):
         raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
@@ -178,6 +170,9 @@ def open_text_model(
     own = loaded.model.config.cell
     if model is None or model == own:
         return TextModel(loaded.model, vocabulary, own, loaded.fronts)
+    if model == MIXTURE:
+        mixture = read_mixture(path, loaded.model)
+        return TextModel(mixture, vocabulary, MIXTURE, loaded.fronts)
     ngrams = read_ngrams(path)
     if model not in ngrams:
         raise SettingError(f"model: {path} has no {model!r}; {nearest(model, [own, *ngrams])}")
@@ -187,6 +182,17 @@ def open_text_model(
             f"has {len(vocabulary)}. They belong to different runs."
         )
     return TextModel(ngrams[model], vocabulary, model)
+
+
+def chosen_model(model: str | None, mix: bool) -> str | None:
+    """The name of a model of a run, where the mixture can be asked for in two ways.
+
+    Raises:
+        SettingError: another model beside the mixture.
+    """
+    if mix and model not in (None, MIXTURE):
+        raise SettingError(f"model: expected {model!r} or the mixture (mix), got both")
+    return MIXTURE if mix else model
 
 
 def given_conditions(words: Iterable[str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from recurra_runtime.vocabulary import END, RESERVED, START, UNKNOWN, Vocabulary, WordVocabulary
+from recurra_runtime.vocabulary import END, RESERVED, START, UNKNOWN, Vocabulary
 
 __all__ = ["Pieces", "WordRule"]
 
@@ -60,6 +60,7 @@ class Pieces:
 
     Args:
         vocabulary: of characters, bytes, byte pairs or words.
+        rule: what of a text is one word.
 
     Attributes:
         raw: bytes of each symbol; empty for reserved ones.
@@ -70,10 +71,8 @@ class Pieces:
         breaks: what ends a line, ``</s>`` included.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self.rule = WordRule()
-        if isinstance(vocabulary, WordVocabulary):
-            self.rule = WordRule(vocabulary.normalizer.punctuation)
+    def __init__(self, vocabulary: Vocabulary, rule: WordRule = WordRule()) -> None:
+        self.rule = rule
         self.raw = [vocabulary.raw(index) for index in range(len(vocabulary))]
         self.sizes = torch.tensor([len(raw) for raw in self.raw])
         self.usable = _mask(index not in (UNKNOWN, START) for index in range(len(self.raw)))

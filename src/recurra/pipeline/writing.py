@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from recurra.decoding import LengthRule, beam_search, generate, generate_batch
 from recurra.pipeline.text_model import TextModel, open_text_model
@@ -14,6 +16,7 @@ from recurra_runtime.vocabulary import END, START, UNKNOWN
 __all__ = ["Writer", "Written"]
 
 _NEVER = (UNKNOWN, START)
+_ENDLESS = 2**62  # symbols; nobody waits for so many
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Writer:
                 missing or that the model does not have.
         """
         drawn = generate(
-            self.model,
+            self._text.steps,
             [START, *self._text.encode(prompt)],
             end=END,
             never=_NEVER,
@@ -95,6 +98,34 @@ class Writer:
             state=self._text.start(1, given),
         )
         return map(self._text.writer(prompt), drawn)
+
+    def write_on(
+        self,
+        prompt: str = "",
+        *,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> Iterator[str]:
+        """Go on from a prompt without an end.
+
+        Behind the end of a text comes a line end, then the next text, without the prompt.
+
+        Arguments and errors as of :meth:`write`; the first text is that of it.
+        """
+        how: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        how |= {"given": given, "limit": _ENDLESS}
+        first = self.write(prompt, seed=seed, **how)  # what is wrong is said now
+
+        def texts() -> Iterator[Iterator[str]]:
+            yield first
+            for number in itertools.count(1):
+                yield iter("\n")
+                yield self.write(seed=None if seed is None else (seed + number) % 2**63, **how)
+
+        return itertools.chain.from_iterable(texts())
 
     def write_several(
         self,
@@ -114,7 +145,7 @@ class Writer:
         """
         check_size("count", count)
         written = generate_batch(
-            self.model,
+            self._text.steps,
             [[START, *self._text.encode(prompt)]] * count,
             end=END,
             never=_NEVER,
@@ -153,7 +184,7 @@ class Writer:
             SettingError: a number out of range, or as in :meth:`write`.
         """
         found = beam_search(
-            self.model,
+            self._text.steps,
             [START, *self._text.encode(prompt)],
             width=check_size("width (--beam)", width, check_size("count", count)),
             end=END,

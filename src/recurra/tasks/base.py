@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from recurra import models
+from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section
-from recurra.sequences import Batch
 
 __all__ = [
     "Answer",
@@ -143,10 +143,21 @@ class DataSection(Section):
     """What the section ``[data]`` of every recipe has.
 
     Args:
-        validation: whether a tenth is set apart to choose the best checkpoint.
+        validation: whether a tenth is set apart to choose the best checkpoint; or a file or folder
+            with what it is chosen on.
+        test: a file or folder with what is held out; a tenth is set apart if None.
+        licence: of the data, which the artifact tells; nothing hangs on it.
     """
 
-    validation: bool = True
+    validation: bool | str = True
+    test: str | None = None
+    licence: str | None = None
+
+    @property
+    def given(self) -> dict[PartName, str]:
+        """Where the parts are that have files of their own."""
+        named: dict[PartName, Any] = {"validation": self.validation, "test": self.test}
+        return {name: place for name, place in named.items() if isinstance(place, str)}
 
 
 class Answer:
@@ -172,6 +183,39 @@ class Answer:
         """
         raise SettingError(f"predict: the task {self.kind} has no answer of this kind")
 
+    def of_line(self, line: str) -> Any:
+        """What :meth:`predict` takes, from a line of text as the command line reads it.
+
+        Raises:
+            SettingError: no line says it.
+        """
+        return line
+
+    def show(self, answer: Any, top: int | None = None) -> str:
+        """An answer in one line of text.
+
+        Args:
+            answer: what :meth:`predict` gave.
+            top: how many alternatives are told, the best first; one if None.
+
+        Raises:
+            SettingError: ``top``, where an answer has no alternatives.
+        """
+        self._no_top(top)
+        return str(answer)
+
+    def to_json(self, answer: Any, top: int | None = None) -> dict[str, Any]:
+        """An answer as a JSON object; arguments as of :meth:`show`, all alternatives if None."""
+        self._no_top(top)
+        found: dict[str, Any] = answer.to_json()
+        return found
+
+    def _no_top(self, top: int | None) -> None:
+        if top is not None:
+            raise SettingError(
+                f"predict: a {self.kind} model ranks no alternatives; leave --top out"
+            )
+
 
 class Task(abc.ABC):
     """One family of problems; an instance has no state."""
@@ -186,6 +230,8 @@ class Task(abc.ABC):
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
+    several: ClassVar[bool] = False
+    """Whether :meth:`open` takes a list of paths too, which are read in that order."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
 
@@ -195,7 +241,8 @@ class Task(abc.ABC):
         """Raw examples of a path, or of objects as they are.
 
         Args:
-            source: a file, a folder, or whatever :meth:`prepare` takes.
+            source: a file, a folder, a list of them (see :attr:`several`), or whatever
+                :meth:`prepare` takes.
             data: the section ``[data]``.
         """
         return source
@@ -291,6 +338,30 @@ class Task(abc.ABC):
 
     def read_rivals(self, folder: Path) -> dict[str, Any]:
         """Those that a run keeps; none if it has none."""
+        return {}
+
+    def joined(
+        self,
+        model: models.Model,
+        rivals: Mapping[str, Any],
+        prepared: Any,
+        report: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """Models made of the trained one and its rivals, by name.
+
+        Args:
+            model: the best checkpoint.
+            rivals: as :meth:`rivals` gave them.
+            prepared: what it was trained on, and the part by which it was chosen.
+            report: is told what takes long, or why there are none.
+        """
+        return {}
+
+    def write_joined(self, folder: Path, joined: Mapping[str, Any]) -> None:  # noqa: B027
+        """Keep in a run what :meth:`joined` found, in files of their own."""
+
+    def read_joined(self, folder: Path, model: models.Model) -> dict[str, Any]:
+        """Those that a run keeps, made of a model of it; none if it has none."""
         return {}
 
     def beaten(self, rows: Sequence[Any]) -> str:

@@ -19,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recurra.batch import Batch
 from recurra.columns import number
 from recurra.data import Batches, PartName
 from recurra.errors import DataError
 from recurra.models import Model
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 from recurra.tasks.base import Answer, Groups, Table, Task
 
 __all__ = ["Examples", "ExamplesPart", "ExamplesTask", "Score"]

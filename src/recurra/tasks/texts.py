@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
+import numpy as np
 import pydantic
 
 from recurra.data import (
@@ -20,7 +21,7 @@ from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
 from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
 
-__all__ = ["TextSection", "vocabulary_of"]
+__all__ = ["TextSection", "label_text", "vocabulary_of"]
 
 _BYTE_PAIRS = 8000
 
@@ -70,6 +71,31 @@ class TextSection(DataSection):
     def normalizer(self) -> Normalizer:
         """How texts become words."""
         return Normalizer(self.lower, self.punctuation, getattr(self, "breaks", "none"))
+
+
+def label_text(value: Any, name: str, source: str) -> str:
+    """A label of an example.
+
+    A label is a text. A whole number, true and false are labels by their text: 7 is ``"7"``, the
+    same label as the text ``"7"``, and true and false are ``"True"`` and ``"False"``.
+
+    Args:
+        value: as it was read.
+        name: where it stood, in words.
+        source: of which example.
+
+    Raises:
+        DataError: none, or a value of another type.
+    """
+    if value is None:
+        raise DataError(f"{source}: expected a label in {name}, got nothing.")
+    if not isinstance(value, (str, int, np.integer, np.bool_)):
+        shown = repr(value)
+        raise DataError(
+            f"{source}: expected a label in {name}: text, a whole number, true or false; got "
+            f"{shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
+        )
+    return str(value)
 
 
 def vocabulary_of(texts: Iterable[str], data: TextSection) -> Vocabulary:

@@ -7,6 +7,8 @@ from recurra.training.recipe import (
     load_recipe,
     recipe_names,
     recipe_text,
+    setting_names,
+    short_changes,
 )
 from recurra.training.run import RunFolder
 from recurra.training.session import (
@@ -14,25 +16,35 @@ from recurra.training.session import (
     Trained,
     data_of,
     evaluate,
+    place_of,
     resume,
     run_source,
     train,
 )
+from recurra.training.shelf import About, RunRow, Scored, about, list_runs
 
 __all__ = [
+    "About",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
+    "RunRow",
+    "Scored",
     "Trained",
     "Training",
     "TrainingSettings",
+    "about",
     "data_of",
     "evaluate",
+    "list_runs",
     "load_recipe",
+    "place_of",
     "recipe_names",
     "recipe_text",
     "resume",
     "run_source",
+    "setting_names",
+    "short_changes",
     "train",
 ]

@@ -52,12 +52,14 @@ class Ready:
         prepared: all of them.
         batches: of the training part.
         scored: how many predictions of the validation part are scored at a time.
+        about: what artifacts tell of the data.
     """
 
     task: Task
     prepared: Prepared
     batches: Batches
     scored: int = 0
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Keeper:
@@ -191,10 +193,10 @@ class Keeper:
             for name, number in numbers.items():
                 if number != "":
                     self._board.add_scalar(name, float(number), done.step)
-        self._save(best=best)
+        self._save(best=best, value=value)
         return value
 
-    def _save(self, *, best: bool) -> None:
+    def _save(self, *, best: bool, value: float | None = None) -> None:
         if best:
             self.chosen = self.run.name_of(self.training.step)
         tensors, facts = self.training.state()
@@ -213,7 +215,15 @@ class Keeper:
             (self.training.kept, self.ready.prepared.fronts, self.ready.task),
             best=best,
             training=(tensors, facts),
+            about={**self.ready.about, "scores": self._scores(value)},
         )
+
+    def _scores(self, value: float | None) -> dict[str, Any]:
+        """How well the model does by now, and how much it has read."""
+        found = {"step": self.training.step, self.ready.task.unit: self.training.symbols}
+        if value is not None and math.isfinite(value):
+            return {**found, f"validation_{self.metric.name}": round(value, 6)}
+        return found
 
     def _validate(self) -> float | None:
         part = self.ready.prepared.parts.get("validation")

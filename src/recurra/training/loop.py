@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
-from recurra.sequences import Batch
 from recurra.training.not_finite import where_it_began
 from recurra.training.optimizers import check_device, optimizer_of, precision, rate_at
 from recurra.training.processes import processes

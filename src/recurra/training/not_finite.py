@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from recurra import states
+from recurra.batch import Batch
 from recurra.cells import Cell
 from recurra.layers import Layer
 from recurra.models import Model
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 from recurra.training.optimizers import precision
 from recurra.training.recipe import TrainingSettings
 from recurra.twins import evaluating

@@ -20,8 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from recurra.batch import Batch
 from recurra.errors import RunError
-from recurra.sequences import Batch
 
 __all__ = ["Processes", "processes"]
 

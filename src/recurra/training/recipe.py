@@ -16,6 +16,7 @@ import pydantic
 from recurra.errors import SettingError, nearest
 from recurra.families import DEFAULT
 from recurra.sections import Section, contradiction, default
+from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "load_recipe",
     "recipe_names",
     "recipe_text",
+    "setting_names",
+    "short_changes",
 ]
 
 
@@ -212,6 +215,34 @@ def _changed(data: dict[str, Any], changes: Iterable[str] | Mapping[str, Any], n
     return checked(data, name)
 
 
+def short_changes(options: Mapping[str, Any], changes: Iterable[str] = ()) -> list[str]:
+    """Options that are settings, as changes that a recipe takes.
+
+    Args:
+        options: by their short name, one of the words of ``synonyms.py``: ``{"lr": 0.01}``; None
+            stands for one that is not given.
+        changes: others, like ``model.cell=gru``.
+
+    Returns:
+        all of them.
+
+    Raises:
+        SettingError: an option and a change set the same.
+    """
+    told = list(changes)
+    named = {change.partition("=")[0].strip() for change in told}
+    for option, value in options.items():
+        if value is None:
+            continue
+        name, *_ = SYNONYMS.get(option, (option,))
+        section = "training" if name in TrainingSettings.model_fields else "model"
+        path = f"{section}.{name}"
+        if path in named:
+            raise SettingError(f"--{option} and --set {path} are the same setting; leave one out")
+        told.append(f"{path}={json.dumps(value)}")
+    return told
+
+
 def _parsed(change: str) -> tuple[str, Any]:
     path, equals, value = change.partition("=")
     if not equals or not path.strip():
@@ -329,6 +360,11 @@ def _quoted(text: str) -> str:
 def _short(value: Any) -> str:
     shown = repr(value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
+
+
+def setting_names(task: str = DEFAULT) -> list[str]:
+    """Names of all settings of a task's recipe, as ``--set`` takes them."""
+    return _known(_recipe_of(task_by_name(task)))
 
 
 def _known(settings: type[pydantic.BaseModel], prefix: str = "") -> list[str]:

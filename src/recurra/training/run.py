@@ -7,12 +7,14 @@
         log.csv                one line a report: step, predictions, seconds, losses
         ngrams.safetensors     of texts, bigram and 5-gram of the training text; other tasks keep
         ngrams.json            their rivals in other files
+        mixture.json           of texts, how the model is mixed with an n-gram
         data.json              where the data came from, and a fingerprint of them
         data/                  the data in numbers, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state
                                of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
         summary.json           scores of what was held out
+        curve.svg              losses by step; confusion.svg beside it where there are classes
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ __all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
 _RECIPE = "recipe.json"
+_END = ("summary.json", "curve.svg", "confusion.svg")  # written behind the last step
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
@@ -207,7 +210,8 @@ class RunFolder:
         if not self.writes:
             return
         self._cut_log(step)
-        (self.path / "summary.json").unlink(missing_ok=True)
+        for end in _END:
+            (self.path / end).unlink(missing_ok=True)
         # A run that was killed while it kept a checkpoint has more than ``last`` tells, and may go
         # on in another way now: for longer, with another learning rate.
         if best is not None and (self.path / "checkpoints" / best).is_dir():
@@ -243,6 +247,7 @@ class RunFolder:
         *,
         best: bool,
         training: TrainingState | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
 
@@ -251,6 +256,7 @@ class RunFolder:
             kept: the model, its fronts, and whose model it is.
             best: whether it is the best so far.
             training: tensors and numbers that the training needs to go on from here.
+            about: what the artifact tells of the model.
 
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
@@ -260,7 +266,7 @@ class RunFolder:
         name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, *kept, _training_files(training))
+            artifact.save(folder, *kept, about, _training_files(training))
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")

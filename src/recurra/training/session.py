@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 import torch
 
 from recurra import artifact
-from recurra.data import Batches
+from recurra.data import Batches, is_hub
+from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError, nearest
 from recurra.models import Model
 from recurra.training.interrupts import interruptible
@@ -27,6 +32,7 @@ __all__ = [
     "Trained",
     "data_of",
     "evaluate",
+    "place_of",
     "resume",
     "run_recipe",
     "run_source",
@@ -64,7 +70,7 @@ def train(
     out: str | Path,
     report: Callable[[Report], None] = lambda report: None,
     *,
-    place: str | None = None,
+    place: str | list[str] | None = None,
 ) -> Trained:
     """Train a model and its rivals on the same data, and score them on what is held out.
 
@@ -73,7 +79,7 @@ def train(
         source: what the task reads: a path, or objects; it may be read several times.
         out: folder of the run, absent or empty.
         report: is told how it goes.
-        place: where the data come from, which the run remembers.
+        place: where the data come from, which the run remembers; a list where there are several.
 
     Raises:
         DataError: too little data, or something wrong in it.
@@ -89,11 +95,12 @@ def train(
     try:
         run.claim()
         # Killed while the data are read, it can go on as any other run.
-        run.write_json("data.json", {"source": place, "blake2b": None})
+        kept: dict[str, Any] = {"source": place, "blake2b": None, "versions": _versions()}
+        run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report)
         training = _begin(recipe, ready)
-        run.write_json("data.json", {"source": place, "blake2b": ready.prepared.fingerprint})
+        run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
@@ -217,8 +224,21 @@ def _check_end(
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 
 
-def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, Path | None]:
+def place_of(source: Any) -> str | list[str] | None:
+    """Where data come from, as a run remembers it: from this folder or another; None of objects."""
+    if isinstance(source, str | Path):
+        return str(source if is_hub(source) else Path(source).absolute())
+    if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
+        return [str(place_of(part)) for part in source]
+    return None
+
+
+def run_source(
+    path: str | Path, changes: Iterable[str] = ()
+) -> tuple[Recipe, Path | list[Path] | None]:
     """The recipe of a run, with changes like ``training.epochs=20``, and where its data came from.
+
+    Of several sources that is a list.
 
     Raises:
         RunError: this is no run.
@@ -230,15 +250,19 @@ def run_source(path: str | Path, changes: Iterable[str] = ()) -> tuple[Recipe, P
     recipe = run_recipe(run)
     if changes:
         recipe = changed(recipe, changes, f"{run.path / 'recipe.json'}")
+    if isinstance(source, list):
+        return recipe, list(map(Path, source))
     return recipe, None if source is None else Path(source)
 
 
-def _source(run: RunFolder) -> dict[str, str | None]:
+def _source(run: RunFolder) -> dict[str, Any]:
     """Where the data of a run came from, and their fingerprint."""
-    told = run.read_json("data.json")
-    if not isinstance(told, dict) or not isinstance(told.get("source"), str | None):
+    told: Any = run.read_json("data.json")
+    source = told.get("source") if isinstance(told, dict) else 0
+    several = isinstance(source, list) and all(isinstance(part, str) for part in source)
+    if not several and not isinstance(source, str | None):
         raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name its data.")
-    return told
+    return dict(told)
 
 
 def run_recipe(run: RunFolder) -> Recipe:
@@ -251,6 +275,11 @@ def run_recipe(run: RunFolder) -> Recipe:
         return checked(run.read_recipe(), str(run.path / "recipe.json"))
     except SettingError as problem:
         raise ArtifactError(f"{problem}.") from None
+
+
+def _versions() -> dict[str, str]:
+    """Of what trains."""
+    return {"recurra": version("recurra"), "torch": torch.__version__, "python": python_version()}
 
 
 def _silent(report: Report) -> None:
@@ -289,7 +318,18 @@ def _prepare(
     part, scored = prepared.parts.get("validation"), 0
     if part is not None:
         scored = min(part.count, scored_before or _scored(settings, batches))
-    return Ready(task, prepared, batches, scored)
+    about = {
+        "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
+        "command": _command(),
+    }
+    return Ready(task, prepared, batches, scored, about)
+
+
+def _command() -> str | None:
+    """What was typed, where the command line trains."""
+    program = Path(sys.argv[0])
+    named = program.name == "__main__.py" or program.stem == "recurra"
+    return f"recurra {shlex.join(sys.argv[1:])}" if named else None
 
 
 def _scored(settings: TrainingSettings, batches: Batches) -> int:
@@ -347,23 +387,47 @@ def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     run, training = keeper.run, keeper.training
-    with interruptible() as asked, keeper:
-        for done in () if keeper.stale() else training:  # it was killed after its last step
-            if keeper(done, any(processes().total(asked()))) == "interrupted":
-                return Trained(run.path, [], True, training.seconds)
-            if keeper.stale():
-                keeper.tell(f"no better for {keeper.since} evaluations: stopped")
-                break
+    try:
+        with interruptible() as asked, keeper:
+            for done in () if keeper.stale() else training:  # it was killed after its last step
+                if keeper(done, any(processes().total(asked()))) == "interrupted":
+                    _draw(run, keeper.tell)
+                    return Trained(run.path, [], True, training.seconds)
+                if keeper.stale():
+                    keeper.tell(f"no better for {keeper.since} evaluations: stopped")
+                    break
+    except RunError:  # it came apart: that is looked at too
+        _draw(run, keeper.tell)
+        raise
     if not run.writes:
         return Trained(run.path, [], False, training.seconds)
     keeper.tell("scoring what is held out")
     best = artifact.load(run.path, which="best").model
+    joined = ready.task.joined(best, rivals, ready.prepared, keeper.tell)
+    ready.task.write_joined(run.path, joined)
     test = ready.prepared.parts["test"]
-    evaluations = ready.task.evaluate({_name(best): best, **rivals}, test)
+    evaluations = ready.task.evaluate({_name(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
-    told = {"verdict": verdict, "evaluations": [row.to_json() for row in evaluations]}
+    told = {
+        "verdict": verdict,
+        "scores": [{"name": r.name, "loss": r.loss, "value": r.value} for r in evaluations],
+        "evaluations": [row.to_json() for row in evaluations],
+    }
     run.write_json("summary.json", told)
+    _draw(run, keeper.tell)
     return Trained(run.path, evaluations, False, training.seconds, verdict)
+
+
+def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
+    """Draw how it went, if there is something to be seen. No training fails by its pictures."""
+    if not run.writes or not (run.path / "log.csv").exists():
+        return
+    try:
+        for name, chart in charts.pictures(run.path).items():
+            run.write(f"{name}.svg", chart.svg())
+    except Exception as problem:  # also what the library makes of a machine it does not know
+        said = " ".join(str(problem).split())[:300]
+        tell(f"no picture of how it learned: {said or type(problem).__name__}")
 
 
 def evaluate(
@@ -396,6 +460,7 @@ def evaluate(
     loaded = artifact.load(path, which=which)
     part = task.read(opened, loaded.fronts, data, report)
     models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
+    models |= task.read_joined(Path(path), loaded.model)
     return task.evaluate(models, part)
 
 

@@ -10,6 +10,7 @@ __all__ = ["Losses", "verdict"]
 
 _GAP = 1.15  # a loss this many times another one is another one
 _NOISE = 1.05  # text in which there is nothing to learn costs a little more than its entropy
+_DROPPED = 0.5  # nats that dropout may add to the loss of a step, where few answers are possible
 _CALM = "A smaller training.learning_rate usually helps, a smaller training.clip sometimes"
 
 
@@ -43,7 +44,7 @@ def verdict(losses: Losses) -> str:
     if not math.isfinite(known + held):
         return f"It fits nothing ({facts}). {_CALM}."
     most = _NOISE * losses.uniform
-    if not (known <= most and losses.late <= most):  # NaN is not, either
+    if not (known <= most and losses.late <= most + _DROPPED):  # NaN is not, either
         return (
             f"The training diverged ({facts}, {losses.late:.3f} in the last steps; "
             f"{losses.uniform:.3f} would be no knowledge at all). {_CALM}."

@@ -9,7 +9,8 @@ import torch
 
 import recurra
 from recurra.engine.backends.segments import segments
-from recurra.engine.call import Call, prepare
+from recurra.engine.call import Call
+from recurra.engine.prepare import prepare
 
 
 class Adds(recurra.Cell):

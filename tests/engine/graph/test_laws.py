@@ -15,12 +15,12 @@ BROKEN = {
     "tanh": ({"span": HELD}, "expected"),
     "reshape": ({"shape": ()}, "another size"),
     "slice": ({"settings": (0, 1, 7, 1)}, "bounds"),
-    "place": ({"settings": (0, 6, 1)}, "bounds"),
+    "pad": ({"settings": (0, 6, 1)}, "bounds"),
     "permute": ({"settings": ((0, 0),)}, "order"),
     "concat": ({"settings": (1,)}, "side by side"),
     "sum": ({"inputs": ()}, "takes 1 operands"),
     "erf": ({"op": "erfinv"}, "no such instruction"),
-    "neg": ({"number": 0}, "not its place"),
+    "neg": ({"number": 0}, "not its index"),
     "outer": ({"span": STEP}, "expected"),
     "row_sum": ({"span": HELD}, "expected"),
     "time_sum": ({"span": STEP}, "expected"),
@@ -38,7 +38,7 @@ def test_a_broken_value_is_named(op):
     x = graph.input("x", (2, 3), STEP)
     linear = graph.linear(x, graph.input("w", (3, 5), SHARED))
     graph.permute(graph.apply("tanh", linear), (1, 0))
-    graph.place(graph.slice(linear, 0, 0, 1), 0, 1, 1, 2)
+    graph.pad(graph.slice(linear, 0, 0, 1), 0, 1, 1, 2)
     graph.concat([x, graph.apply("neg", graph.sum(x, [0]))], 0)
     graph.apply("erf", graph.reshape(x, (6,)))
     graph.outer(x, linear)

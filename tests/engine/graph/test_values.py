@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from recurra.engine.graph import interpreter
+from recurra.engine.graph import interpreter, laws
 from recurra.engine.graph import values as module
 from recurra.engine.graph.laws import check
 from recurra.engine.graph.values import BINARY, HELD, SHARED, STEP, UNARY, Graph
@@ -37,6 +37,8 @@ def test_every_instruction_of_the_machine_is_one_of_graphs():
     """The runtime's table is the only list of them; what each means stands in the interpreter."""
     told = {row.name for row in TABLE if row.kind == "elementwise"} - {"copy", "fma"}
     assert set(UNARY | BINARY | {"where"}) == told == set(interpreter._ELEMENTWISE)
+    others = set(interpreter._OTHERS) | {"input", "constant"}
+    assert others == set(laws._SHAPES)
     assert {"tanh", "copy"} & UNARY == {"tanh"}
     assert {"add", "where"} & BINARY == {"add"}
 

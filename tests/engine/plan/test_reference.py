@@ -8,9 +8,10 @@ import torch
 import recurra
 from recurra.cells.base import cell_by_name, cell_names
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.call import prepare
-from recurra.engine.pipeline import given_of, planned_step, recorded
+from recurra.engine.kept import given_of, recorded
+from recurra.engine.pipeline import planned_step
 from recurra.engine.plan.reference import through_time
+from recurra.engine.prepare import prepare
 from recurra.states import leaves, map_tree
 
 LENGTHS = torch.tensor([3, 6, 0, 5])

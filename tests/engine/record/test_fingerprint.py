@@ -16,7 +16,7 @@ from torch import Tensor
 import recurra
 import recurra_runtime
 from recurra.engine import explain
-from recurra.engine.pipeline import _KEPT
+from recurra.engine.kept import _KEPT
 
 pytestmark = pytest.mark.skipif(
     not recurra_runtime.native_available(), reason="there is no native module"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,9 @@ from recurra.data import CharacterVocabulary, document_batches
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import KneserNey, LanguageModel, LanguageModelConfig, NGram
 from recurra.pipeline.ngrams import read_ngrams
-from recurra.tasks.language_model import Evaluation
+from recurra.tasks.language_model import DataSettings, Evaluation, LanguageModelTask, prepare
 from recurra.tasks.language_model.evaluation import compare_encoded
-from recurra.training import evaluate
+from recurra.training import evaluate, load_recipe, train
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 TOLERANCE = 1e-9  # of totals of some thousand nats in float64, relative
@@ -117,7 +118,7 @@ def test_ngrams_are_scored_in_the_same_units(tiny_run: Any, texts: list[str]) ->
 
 def test_a_run_is_scored_with_its_ngrams(tiny_run: Any, texts: list[str], trained: Any) -> None:
     rows = {row.name: row for row in evaluate(tiny_run.path, texts)}
-    assert set(rows) == {"lstm", "bigram", "5-gram"}
+    assert set(rows) == {"lstm", "bigram", "5-gram", "mixture"}
     model, vocabulary = trained
     total, _ = one_by_one(model, [vocabulary.encode(text) for text in texts])
     assert rows["lstm"].nats == pytest.approx(total, rel=1e-5)  # float32
@@ -224,3 +225,37 @@ def test_damaged_ngrams_are_told(tiny_run: Any, tmp_path: Path) -> None:
     (path / "ngrams.safetensors").write_bytes(b"no")
     with pytest.raises(ArtifactError, match=r"ngrams\.safetensors: damaged"):
         evaluate(path, ["anna"])
+
+
+def test_what_it_was_trained_on_is_scored_all_over_the_text(tmp_path: Path) -> None:
+    """A beginning that is like nothing else, as a license, says little of the rest."""
+    draw = random.Random(0)
+    noise = "".join(draw.choice("cdefghijklmnopqrstuvwxyz") for _ in range(8000))
+    corpus = prepare([noise + "ab" * 40_000], DataSettings(split="tail"), tmp_path)
+    part, task = corpus.parts["training"], LanguageModelTask()
+    size = len(corpus.vocabulary)
+    config = LanguageModelConfig(hidden_size=4, layers=1, vocabulary_size=size)
+    model = LanguageModel(config)
+    task.begin(model.eval(), corpus)  # it knows how often each symbol occurs, and no more
+    whole = task.nats(model, part, part.count)
+    assert task.nats(model, part, 16_384) == pytest.approx(whole, rel=0.2)
+    beginning = compare_encoded({"": model}, part.documents(16_384), 1)[0].loss
+    assert beginning > 2 * whole  # which is what must not be taken for it
+
+
+def test_ngrams_of_the_orders_that_are_asked_for(tmp_path: Path, text: str) -> None:
+    changes = ["training.symbols=200", "model.hidden_size=4", "model.layers=1"]
+    recipe = load_recipe("language-model", [*changes, "data.ngram_orders=[3, 1]"])
+    done = train(recipe, [text], tmp_path / "run")
+    assert [row.name for row in done.evaluations] == ["lstm", "unigram", "3-gram", "mixture"]
+    assert [each.order for each in read_ngrams(done.path).values()] == [1, 3]
+    recipe = load_recipe("language-model", [*changes, "data.ngram_orders=[]"])
+    done = train(recipe, [text], tmp_path / "alone")
+    assert [row.name for row in done.evaluations] == ["lstm"]
+    assert read_ngrams(done.path) == {}
+
+
+@pytest.mark.parametrize("orders", ["[2, 2]", "[0]", "[65]", "5"])
+def test_orders_that_cannot_be(orders: str) -> None:
+    with pytest.raises(SettingError, match="ngram_orders"):
+        load_recipe("language-model", [f"data.ngram_orders={orders}"])

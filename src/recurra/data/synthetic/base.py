@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from recurra.batch import Batch
 from recurra.errors import SettingError
-from recurra.sequences import Batch
 from recurra.settings import check_size
 
 __all__ = [

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from recurra.batch import Batch
 from recurra.data.synthetic.base import Baseline, Seed, SyntheticTask, draws, seed_number
 from recurra.errors import SettingError
-from recurra.sequences import Batch
 from recurra.settings import check_size
 
 __all__ = ["CuedSentence", "CuedSentences", "GivingSentences", "OriginSentences"]

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from recurra.batch import Batch
 from recurra.data.synthetic.base import Baseline, Floats, Ints, SyntheticTask
 from recurra.errors import SettingError
-from recurra.sequences import Batch, PaddedSequence
+from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_size
 
 __all__ = ["AddingTask", "BracketsTask", "CopyTask", "ParityTask"]

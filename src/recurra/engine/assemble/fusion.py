@@ -47,7 +47,7 @@ class Fusion:
             self._place_inside(value)
 
     def uses(self, value: Value) -> set[tuple[str, int]]:
-        """Phases, and places in them, in which a value is read, through views too."""
+        """Phases, and indices in them, at which a value is read, through views too."""
         found: set[tuple[str, int]] = set()
         for user in self.users.get(value, ()):
             phase = "sums" if user.op in SUMS and value.span == STEP else self.phase[user]
@@ -70,8 +70,8 @@ class Fusion:
         if value.op != "add":
             return
         # The second first: what comes earlier is likelier to be computed before time.
-        for place in (1, 0):
-            inner, rest = value.inputs[place], value.inputs[1 - place]
+        for index in (1, 0):
+            inner, rest = value.inputs[index], value.inputs[1 - index]
             alone = self.users.get(inner) == [value] and inner not in self.results
             fresh = inner is not rest and inner not in self.skipped and inner not in self.sums
             alike = inner.shape == value.shape and inner.span == value.span
@@ -96,7 +96,7 @@ class Fusion:
         for part in whole.inputs:
             if (
                 part in self.phase
-                and part.op not in (*VIEWS, "constant", "place", "concat")
+                and part.op not in (*VIEWS, "constant", "pad", "concat")
                 and part not in self.inside
                 and part not in self.results
                 and part.span == whole.span

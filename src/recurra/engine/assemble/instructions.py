@@ -64,8 +64,8 @@ class Writer:
             )
         elif op == "concat":
             self._concat(value)
-        elif op == "place":
-            self._place(value)
+        elif op == "pad":
+            self._pad(value)
         else:
             self._sum(value)
 
@@ -227,7 +227,7 @@ class Writer:
                 self.code.copy(layout.now, part, source, out.part(axis, start))
             start += part.shape[axis]
 
-    def _place(self, value: Value) -> None:
+    def _pad(self, value: Value) -> None:
         """Zeros, and a copy among them."""
         layout, read = self.layout, value.inputs[0]
         out = layout.allocate(value)

@@ -32,7 +32,7 @@ class Layout:
     now: str
     """The section that is being written."""
     at: int
-    """The place in its phase of the value that is being computed."""
+    """The index in its phase of the value that is being computed."""
 
     def __init__(
         self,

@@ -89,7 +89,7 @@ class Memory:
         Args:
             phase: in which it is used.
             size: numbers, of one row.
-            last: place in the phase behind which :meth:`release` frees it.
+            last: index in the phase behind which :meth:`release` frees it.
         """
         # Of one size alone: the machine runs instructions in turn for a few steps at a time, so a
         # place may be taken again only by what has its rows and steps at the same addresses.

@@ -17,7 +17,7 @@ from recurra.engine.call import Call, Result
 from recurra.lengths import within
 from recurra.states import map_tree, split
 
-__all__ = ["in_windows"]
+__all__ = ["in_windows", "windows"]
 
 
 def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
@@ -28,7 +28,7 @@ def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
         run: runs the part of a call that is a window.
     """
     state, parts = call.state, []
-    found = list(_windows(call))
+    found = list(windows(call))
     for window in reversed(found) if call.reverse else found:
         # Noise was drawn for the whole call, so no random numbers come again.
         result = cast(
@@ -51,13 +51,13 @@ def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
     return Result(outputs, state, every)
 
 
-def _windows(call: Call) -> Iterator[Call]:
+def windows(call: Call) -> Iterator[Call]:
     """The parts of a call, in order of time; their states are for others to fill in."""
     size = call.checkpoint_every
     assert size is not None
     inputs = split(call.inputs, size)
     draws = None if call.noise is None else split(call.noise.step, size)
-    for place, start in enumerate(range(0, call.time, size)):
+    for number, start in enumerate(range(0, call.time, size)):
         stop = min(start + size, call.time)
         lengths = call.lengths
         if lengths is not None:
@@ -65,9 +65,9 @@ def _windows(call: Call) -> Iterator[Call]:
             lengths = None if bool((lengths == stop - start).all()) else lengths
         noise = None
         if call.noise is not None and draws is not None:
-            noise = Noise(draws[place] if draws else call.noise.step, call.noise.held)
+            noise = Noise(draws[number] if draws else call.noise.step, call.noise.held)
         yield call._replace(
-            inputs=inputs[place],
+            inputs=inputs[number],
             time=stop - start,
             lengths=lengths,
             noise=noise,

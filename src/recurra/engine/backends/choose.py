@@ -11,11 +11,12 @@ from recurra.cells.base import Cell
 from recurra.engine.backends.checkpoints import in_windows
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE
+from recurra.engine.backends.slower import warning_first
 from recurra.engine.backends.torch_kernels import ATEN
 from recurra.engine.call import Backend, Call, Result
 from recurra.errors import BackendError, nearest
 
-__all__ = ["BACKENDS", "Chosen", "check_backend", "choose"]
+__all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "refusal"]
 
 
 class Chosen(NamedTuple):
@@ -36,12 +37,12 @@ BACKENDS = (NATIVE, ATEN, LOOP)
 """Fastest first; the last one runs everything."""
 
 
-def choose(cell: Cell, call: Call | None, forced: str | None) -> Chosen:
+def choose(cell: Cell, call: Call, forced: str | None) -> Chosen:
     """The first backend that can, and what is in the way of those before it.
 
     Args:
         cell: what runs.
-        call: the call; None for a cell of which none is known.
+        call: the call.
         forced: the backend that is asked for, or None.
 
     Raises:
@@ -54,19 +55,22 @@ def choose(cell: Cell, call: Call | None, forced: str | None) -> Chosen:
             continue
         offer = _offer(backend, cell, call, forced=forced is not None)
         if not isinstance(offer, str):
+            if backend is LOOP and obstacles:
+                offer = warning_first(offer, cell, call, obstacles)
             return Chosen(backend.name, offer, obstacles)
         obstacles[backend.name] = offer
-    raise BackendError(
-        f"backend {forced!r} cannot run this call: {obstacles[str(forced)]}. Leave backend out."
-    )
+    raise refusal(str(forced), obstacles[str(forced)])
 
 
-def _offer(
-    backend: Backend, cell: Cell, call: Call | None, *, forced: bool
-) -> Callable[[], Result] | str:
+def refusal(forced: str, why: str) -> BackendError:
+    """The error of a backend that was asked for and cannot."""
+    return BackendError(f"backend {forced!r} cannot run this call: {why}. Leave backend out.")
+
+
+def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callable[[], Result] | str:
     """What a backend says to a call, or to its windows if it does not keep states between them."""
     offer = backend.offer(cell, call)
-    if isinstance(offer, str) or call is None:
+    if isinstance(offer, str):
         return offer
     if not (forced or backend.one_step) and call.one_step:
         return "there is one step, which costs less than a kernel for whole sequences"

@@ -15,7 +15,7 @@ from recurra.engine.call import Backend, Call, Result
 from recurra.engine.record.contract import check_step
 from recurra.errors import ShapeError
 from recurra.labels import collecting, of_rows, stacked
-from recurra.states import Tree, first
+from recurra.states import Tree
 
 __all__ = ["LOOP", "steps_of"]
 
@@ -23,47 +23,38 @@ __all__ = ["LOOP", "steps_of"]
 def steps_of(cell: Cell) -> RunRows:
     """How ``cell`` runs whole rows, one call of its step after another."""
 
-    def run_rows(
-        inputs: Tree,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
-    ) -> Result:
-        xs = states.unstack(inputs)
+    def run_rows(call: Call) -> Result:
+        xs = states.unstack(call.inputs)
+        state, noise, rows = call.state, call.noise, call.batch
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
         draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
         outputs: list[Tensor] = []
         every: list[Tree] = []
         labeled: list[dict[str, Tensor]] = []
-        rows = first(inputs).shape[1]
-        step = _reading(cell) if isinstance(inputs, tuple) else cell.step
-        for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+        step = _reading(cell) if isinstance(call.inputs, tuple) else cell.step
+        for t in reversed(range(len(xs))) if call.reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
-            if return_named:
+            if call.return_named:
                 with collecting() as found:
-                    result = step(xs[t], state, context, now)
+                    result = step(xs[t], state, call.context, now)
                 labeled.append(of_rows(found, rows))
             else:
-                result = step(xs[t], state, context, now)
+                result = step(xs[t], state, call.context, now)
             if not outputs:
                 check_step(cell, result, state, rows)
             y, state = result
             outputs.append(y)
-            if return_states:
+            if call.return_states:
                 every.append(state)
-        if reverse:
+        if call.reverse:
             outputs.reverse()
             every.reverse()
             labeled.reverse()
         return Result(
             torch.stack(outputs),
             state,
-            states.stack(every) if return_states else None,
-            stacked(labeled, torch.stack) if return_named else None,
+            states.stack(every) if call.return_states else None,
+            stacked(labeled, torch.stack) if call.return_named else None,
         )
 
     return run_rows
@@ -86,14 +77,9 @@ def _reading(cell: Cell) -> Callable[..., Any]:
     return step
 
 
-def _run(cell: Cell, call: Call | None) -> Result:
-    assert call is not None
+def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
     step = steps_of(cell)
-    return run_segments(call, step, step)
-
-
-def _offer(cell: Cell, call: Call | None) -> Callable[[], Result]:
-    return lambda: _run(cell, call)
+    return lambda: run_segments(call, step, step)
 
 
 LOOP = Backend("loop", _offer)

@@ -13,10 +13,11 @@ from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.backends.loop import LOOP
 from recurra.engine.call import Backend, Call, Result
+from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.pipeline import CallKind, given_of, recorded
+from recurra.engine.pipeline import CallKind
 from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import Unrecordable
@@ -50,9 +51,9 @@ class Compiled(NamedTuple):
     kinds: tuple[torch.dtype, ...]
 
 
-def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
+def _offer(cell: Cell, call: Call) -> Callable[[], Result] | str:
     """How the machine would run a call, or why it cannot."""
-    if call is not None and _empty(call):
+    if _empty(call):
         return LOOP.offer(cell, call)  # a step of no rows says what an empty result looks like
     found = compile_for(cell, call)
     if isinstance(found, str):
@@ -67,16 +68,11 @@ def _empty(call: Call) -> bool:
     )
 
 
-def compile_for(cell: Cell, call: Call | None) -> Compiled | str:
+def compile_for(cell: Cell, call: Call) -> Compiled | str:
     """The machine for a call that has something to run, or why there is none."""
     reason = recurra_runtime.native_reason()
     if reason is not None:
         return f"recurra-runtime has no native module. {reason}"
-    if call is None and cell.takes_context:
-        name = type(cell).__name__
-        return f"{name} reads a context, and none is given (explain takes one: context=)"
-    if call is None:
-        return f"{type(cell).__name__} does not say what it reads, so there is no step to record"
     if call.return_named:
         return "named values are asked for, which are read from the step itself"
     given = given_of(call)
@@ -148,8 +144,7 @@ def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
     return -_EXACT[dtype] < int(low) and int(high) < _EXACT[dtype]
 
 
-def _run(cell: Cell, call: Call | None, compiled: Compiled) -> Result:
-    assert call is not None
+def _run(cell: Cell, call: Call, compiled: Compiled) -> Result:
     try:
         result = _through(call, compiled)
     except IndexError as problem:

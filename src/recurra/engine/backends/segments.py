@@ -9,18 +9,18 @@ nothing, padding is never touched, and every backend that uses this treats lengt
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Noise
-from recurra.engine.call import Call, Result, rows_in_order, tracing
-from recurra.engine.torch_internals import apart, dispatch_modes, transformed
+from recurra.engine.call import Call, Result, rows_in_order
+from recurra.engine.torch_internals import apart, dispatch_modes, tracing, transformed
 from recurra.labels import stacked
-from recurra.states import Tree, map_tree
+from recurra.states import Tree, first, map_tree
 
 __all__ = ["RunRows", "Segment", "run_segments", "segments"]
 
@@ -33,21 +33,8 @@ class Segment(NamedTuple):
     rows: int
 
 
-class RunRows(Protocol):
-    """Run whole rows for some steps, at least one, in a call's direction."""
-
-    def __call__(
-        self,
-        inputs: Tree,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
-    ) -> Result:
-        """Run ``inputs`` ``[steps, rows, ...]`` from ``state``."""
+RunRows = Callable[[Call], Result]
+"""Runs a call of at least one step, whose rows are whole and reset nowhere."""
 
 
 def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
@@ -103,23 +90,16 @@ def _order(lengths: Tensor | None) -> Tensor | None:
 def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
     plan = list(segments(call))
     if not plan:
-        run = _no_rows(call, step)
+        run = step(_no_rows(call))
         return _joined(call, [run], _with_first_rows(call.state, run.state))
-    parts = list(zip(plan, _cut(call.inputs, plan), _cut_noise(call.noise, plan), strict=True))
+    draws = _cut(call.noise and call.noise.step, plan)
+    parts = list(zip(plan, _cut(call.inputs, plan), draws, strict=True))
     state, runs = call.state, []
-    for segment, inputs, noise in reversed(parts) if call.reverse else parts:
+    whole = call.lengths is None and call.resets is None
+    for segment, inputs, draw in reversed(parts) if call.reverse else parts:
         if not call.reverse:
             state = _reset(call, state, segment.start)
-        rows = segment.rows
-        run = run_rows(
-            inputs,
-            _first_rows(state, rows),
-            _first_rows(call.context, rows),
-            noise,
-            reverse=call.reverse,
-            return_states=call.return_states,
-            return_named=call.return_named,
-        )
+        run = run_rows(call if whole else _part(call, segment.rows, inputs, state, draw))
         state = _with_first_rows(state, run.state)
         if call.reverse:
             state = _reset(call, state, segment.start)
@@ -134,18 +114,33 @@ def _kept_apart(result: Result) -> Result:
     return result._replace(outputs=apart(result.outputs), state=map_tree(apart, result.state))
 
 
-def _no_rows(call: Call, step: RunRows) -> Result:
+def _no_rows(call: Call) -> Call:
     """One step of no rows: its result has the shape, the type and the graph of an empty one."""
     inputs = map_tree(lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs)
-    noise = call.noise and Noise(
-        map_tree(lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise.step),
-        _first_rows(call.noise.held, 0),
+    draw = map_tree(
+        lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise and call.noise.step
     )
-    return step(
+    return _part(call, 0, inputs, call.state, draw)
+
+
+def _part(call: Call, rows: int, inputs: Tree, state: Tree, draw: Tree) -> Call:
+    """Of a call whole rows, the first ones, for some steps.
+
+    Args:
+        call: what they are a part of.
+        rows: how many there are.
+        inputs: of these rows and steps.
+        state: of all rows, before the first of these steps.
+        draw: the noise of these rows and steps.
+    """
+    noise = call.noise and Noise(draw, _first_rows(call.noise.held, rows))
+    return Call(
         inputs,
-        _first_rows(call.state, 0),
-        _first_rows(call.context, 0),
-        noise,
+        first(inputs).shape[0],
+        rows,
+        _first_rows(state, rows),
+        context=_first_rows(call.context, rows),
+        noise=noise,
         reverse=call.reverse,
         return_states=call.return_states,
         return_named=call.return_named,
@@ -168,20 +163,11 @@ def _first(leaf: Tensor, axis: int, size: int) -> Tensor:
     return leaf if leaf.shape[axis] == size else leaf.narrow(axis, 0, size)
 
 
-def _cut_noise(noise: Noise | None, plan: list[Segment]) -> list[Noise | None]:
-    if noise is None:
-        return [None] * len(plan)
-    return [
-        Noise(step, _first_rows(noise.held, segment.rows))
-        for segment, step in zip(plan, _cut(noise.step, plan), strict=True)
-    ]
-
-
 def _first_rows(tree: Tree, rows: int) -> Tree:
     return map_tree(lambda leaf: _first(leaf, 0, rows), tree)
 
 
-def _with_first_rows(state: Tree, first: Tree) -> Tree:
+def _with_first_rows(state: Tree, given: Tree) -> Tree:
     """``state`` with its first rows replaced, in its own types."""
 
     def replaced(old: Tensor, new: Tensor) -> Tensor:
@@ -189,7 +175,7 @@ def _with_first_rows(state: Tree, first: Tree) -> Tree:
         rows = new.shape[0]  # len() would make a number of a symbol
         return new if rows == old.shape[0] else torch.cat([new, old[rows:]])
 
-    return map_tree(replaced, state, first)
+    return map_tree(replaced, state, given)
 
 
 def _reset(call: Call, state: Tree, time: int) -> Tree:

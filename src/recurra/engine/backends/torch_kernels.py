@@ -13,21 +13,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from recurra.cells.base import Cell, Noise, TorchForm
+from recurra.cells.base import Cell, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Result, tracing
-from recurra.engine.torch_internals import transformed
+from recurra.engine.call import Backend, Call, Result
+from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
-from recurra.states import Tree, rebuild
+from recurra.states import rebuild
 
-__all__ = ["ATEN"]
+__all__ = ["ATEN", "form_of"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
-def _obstacle(cell: Cell, call: Call | None) -> str | None:
-    """Why torch's kernels cannot run this call, or None if they can."""
+def form_of(cell: Cell) -> TorchForm | str:
+    """The kernel of torch that computes a cell's step, or why there is none."""
     if "step" in vars(cell):
         return f"this {type(cell).__name__} has a step of its own, set on the instance"
     home = _form_home(cell)
@@ -44,8 +44,11 @@ def _obstacle(cell: Cell, call: Call | None) -> str | None:
             "a transform of torch.func or forward-mode differentiation is at work, for which "
             "torch's kernels have no rule"
         )
-    if call is None:
-        return None
+    return form
+
+
+def _obstacle(call: Call, form: TorchForm) -> str | None:
+    """Why a kernel cannot run this call, or None if it can."""
     if not isinstance(call.inputs, Tensor) or call.inputs.dim() != 3:
         return "the input is not one tensor [time, batch, features]"
     if call.noise is not None:
@@ -70,9 +73,8 @@ def _form_home(cell: Cell) -> type | None:
     return None
 
 
-def _rows_of(cell: Cell) -> RunRows:
+def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
     """How torch's kernel of ``cell`` runs whole rows through time."""
-    form: TorchForm = cell.torch_form()  # type: ignore[operator]
     _check_weights(cell, form)
     kernel = getattr(torch, form.kind)
     weights = [form.input_weight, form.recurrent_weight, *(form.biases or ())]
@@ -80,19 +82,10 @@ def _rows_of(cell: Cell) -> RunRows:
         weights.append(form.projection)
         _said_once()
 
-    def run_rows(
-        inputs: Tensor,
-        state: Tree,
-        context: Tree,
-        noise: Noise | None,
-        *,
-        reverse: bool,
-        return_states: bool,
-        return_named: bool,
-    ) -> Result:
-        x = inputs.flip(0) if reverse else inputs
+    def run_rows(call: Call) -> Result:
+        x = call.inputs.flip(0) if call.reverse else call.inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
-        carried = [leaf.unsqueeze(0).contiguous() for leaf in state]
+        carried = [leaf.unsqueeze(0).contiguous() for leaf in call.state]
         outputs, *ends = kernel(
             x,
             carried if form.kind == "lstm" else carried[0],
@@ -106,11 +99,11 @@ def _rows_of(cell: Cell) -> RunRows:
             False,  # bidirectional
             False,  # batch_first
         )
-        if reverse:
+        if call.reverse:
             outputs = outputs.flip(0)
-        end = rebuild(state, [leaf.squeeze(0) for leaf in ends])
+        end = rebuild(call.state, [leaf.squeeze(0) for leaf in ends])
         # A copy: who changes the outputs in place must not change the states.
-        every = rebuild(state, [outputs.clone()]) if return_states else None
+        every = rebuild(call.state, [outputs.clone()]) if call.return_states else None
         return Result(outputs, end, every)
 
     return run_rows
@@ -151,14 +144,13 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _run(cell: Cell, call: Call | None) -> Result:
-    assert call is not None
-    return run_segments(call, _rows_of(cell), steps_of(cell))
-
-
-def _offer(cell: Cell, call: Call | None) -> Callable[[], Result] | str:
-    why = _obstacle(cell, call)
-    return why if why is not None else lambda: _run(cell, call)
+def _offer(cell: Cell, call: Call) -> Callable[[], Result] | str:
+    form = form_of(cell)
+    if isinstance(form, str):
+        return form
+    return _obstacle(call, form) or (
+        lambda: run_segments(call, _rows_of(cell, form), steps_of(cell))
+    )
 
 
 ATEN = Backend("aten", _offer, one_step=False)

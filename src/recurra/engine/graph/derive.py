@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from recurra.engine.graph.slopes import SLOPES
-from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value
+from recurra.engine.graph.values import HELD, SHARED, STEP, Graph, Value, resized
 
 __all__ = ["derive"]
 
@@ -41,15 +40,15 @@ def derive(
             found[value] = [total]
         if not value.inputs:
             continue
-        for place, operand in enumerate(value.inputs):
+        for index, operand in enumerate(value.inputs):
             if operand not in moving:
                 continue
             if value.op == "slice":
                 parts.setdefault(operand, []).append((value, total))
                 continue
-            given = _RULES[value.op](graph, value, total, place)
+            given = _RULES[value.op](graph, value, total, index)
             if given is not None:
-                found.setdefault(operand, []).append(_folded(graph, given, operand))
+                found.setdefault(operand, []).append(_unbroadcast(graph, given, operand))
     return [found[value][0] if value in found else None for value in wanted]
 
 
@@ -85,7 +84,7 @@ def _joined(graph: Graph, value: Value, parts: list[tuple[Value, Value]]) -> lis
         if step == 1:
             by_axis.setdefault(axis, []).append((start, stop, given))
         else:
-            loose.append(graph.place(given, axis, start, step, value.shape[axis]))
+            loose.append(graph.pad(given, axis, start, step, value.shape[axis]))
     for axis, pieces in by_axis.items():
         while pieces:  # each round takes slices that do not overlap
             end, row, rest = 0, [], []
@@ -106,11 +105,10 @@ def _joined(graph: Graph, value: Value, parts: list[tuple[Value, Value]]) -> lis
 
 def _zeros(graph: Graph, like: Value, axis: int, size: int) -> Value:
     """Of the shape of a slice."""
-    shape = (*like.shape[:axis], size, *like.shape[axis + 1 :])
-    return graph.full(0.0, shape)
+    return graph.full(0.0, resized(like.shape, axis, size))
 
 
-def _folded(graph: Graph, given: Value, operand: Value) -> Value:
+def _unbroadcast(graph: Graph, given: Value, operand: Value) -> Value:
     """Summed over what the operand was broadcast along: features, steps, rows."""
     missing = len(given.shape) - len(operand.shape)
     axes = [
@@ -163,48 +161,41 @@ _RULES["cos"] = _unary(
 _RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
 _RULES["lay"] = _unary(lambda graph, g, x, y: g)
 _RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
-_RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again where all is folded
+_RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again by _unbroadcast
 
 
 _RULES.update(SLOPES)
 
 
 @_rule("route")
-def _route(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
-    return g if place else None
-
-
-@_rule("erf")
-def _erf(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    x = value.inputs[0]
-    bell = graph.apply("exp", graph.apply("neg", graph.apply("mul", x, x)))
-    return graph.apply("mul", g, graph.apply("mul", bell, 2 / math.sqrt(math.pi)))
+def _route(graph: Graph, value: Value, g: Value, index: int) -> Value | None:
+    return g if index else None
 
 
 @_rule("add")
-def _add(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _add(graph: Graph, value: Value, g: Value, index: int) -> Value:
     return g
 
 
 @_rule("sub")
-def _sub(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    return graph.apply("neg", g) if place else g
+def _sub(graph: Graph, value: Value, g: Value, index: int) -> Value:
+    return graph.apply("neg", g) if index else g
 
 
 @_rule("mul")
-def _mul(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    return graph.apply("mul", g, value.inputs[1 - place])
+def _mul(graph: Graph, value: Value, g: Value, index: int) -> Value:
+    return graph.apply("mul", g, value.inputs[1 - index])
 
 
 @_rule("div")
-def _div(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _div(graph: Graph, value: Value, g: Value, index: int) -> Value:
     over = graph.apply("div", g, value.inputs[1])
-    return graph.apply("neg", graph.apply("mul", over, value)) if place else over
+    return graph.apply("neg", graph.apply("mul", over, value)) if index else over
 
 
 @_rule("maximum", "minimum")
-def _maximum(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    mine, other = value.inputs[place], value.inputs[1 - place]
+def _maximum(graph: Graph, value: Value, g: Value, index: int) -> Value:
+    mine, other = value.inputs[index], value.inputs[1 - index]
     lost = graph.apply("gt", *((other, mine) if value.op == "maximum" else (mine, other)))
     # As torch shares it; beside NaN both get all.
     half = graph.apply("where", graph.apply("eq", mine, other), graph.apply("mul", g, 0.5), g)
@@ -212,7 +203,7 @@ def _maximum(graph: Graph, value: Value, g: Value, place: int) -> Value:
 
 
 @_rule("max")
-def _max(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _max(graph: Graph, value: Value, g: Value, index: int) -> Value:
     # In equal parts to all that are largest, as torch shares it; NaN where none is.
     x = value.inputs[0]
     same = graph.apply("eq", x, value)
@@ -222,9 +213,9 @@ def _max(graph: Graph, value: Value, g: Value, place: int) -> Value:
 
 
 @_rule("pow")
-def _pow(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _pow(graph: Graph, value: Value, g: Value, index: int) -> Value:
     base, power = value.inputs
-    if place == 0:
+    if index == 0:
         lower = graph.apply("sub", power, 1.0)
         root = lower.op == "constant" and lower.settings[0] == 0.5  # torch's, NaN below 0
         less = graph.apply("sqrt", base) if root else graph.apply("pow", base, lower)
@@ -237,55 +228,55 @@ def _pow(graph: Graph, value: Value, g: Value, place: int) -> Value:
 
 
 @_rule("where")
-def _where(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
+def _where(graph: Graph, value: Value, g: Value, index: int) -> Value | None:
     chosen = value.inputs[0]
-    if place == 0:
+    if index == 0:
         return None
-    return graph.apply("where", chosen, *((g, 0.0) if place == 1 else (0.0, g)))
+    return graph.apply("where", chosen, *((g, 0.0) if index == 1 else (0.0, g)))
 
 
 @_rule("concat")
-def _concat(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _concat(graph: Graph, value: Value, g: Value, index: int) -> Value:
     (axis,) = value.settings
-    start = sum(part.shape[axis] for part in value.inputs[:place])
-    return graph.slice(g, axis, start, start + value.inputs[place].shape[axis])
+    start = sum(part.shape[axis] for part in value.inputs[:index])
+    return graph.slice(g, axis, start, start + value.inputs[index].shape[axis])
 
 
 @_rule("permute")
-def _permute(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _permute(graph: Graph, value: Value, g: Value, index: int) -> Value:
     order = value.settings[0]
     return graph.permute(g, sorted(range(len(order)), key=order.__getitem__))
 
 
 @_rule("linear")
-def _linear(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _linear(graph: Graph, value: Value, g: Value, index: int) -> Value:
     x, weight = value.inputs
-    if place:
+    if index:
         return graph.outer(x, g)
     return graph.linear(g, graph.permute(weight, (1, 0)))
 
 
 @_rule("lookup")
-def _lookup(graph: Graph, value: Value, g: Value, place: int) -> Value | None:
-    index, table = value.inputs
-    if place == 0:
+def _lookup(graph: Graph, value: Value, g: Value, index: int) -> Value | None:
+    numbers, table = value.inputs
+    if index == 0:
         return None
     (flat,) = value.settings
     if flat >= 0:
-        mask = graph.reshape(graph.apply("eq", index, float(flat)), (*index.shape, 1))
+        mask = graph.reshape(graph.apply("eq", numbers, float(flat)), (*numbers.shape, 1))
         g = graph.apply("where", mask, 0.0, g)
-    return graph.scatter(index, g, table.shape[0])
+    return graph.scatter(numbers, g, table.shape[0])
 
 
 @_rule("matmul")
-def _matmul(graph: Graph, value: Value, g: Value, place: int) -> Value:
-    other = value.inputs[1 - place]
+def _matmul(graph: Graph, value: Value, g: Value, index: int) -> Value:
+    other = value.inputs[1 - index]
     axes = list(range(len(other.shape)))
     turned = graph.permute(other, (*axes[:-2], axes[-1], axes[-2]))
-    return graph.matmul(turned, g) if place else graph.matmul(g, turned)
+    return graph.matmul(turned, g) if index else graph.matmul(g, turned)
 
 
 @_rule("window")
-def _window(graph: Graph, value: Value, g: Value, place: int) -> Value:
+def _window(graph: Graph, value: Value, g: Value, index: int) -> Value:
     width, first = value.settings
     return graph.fold(g, width, first, value.inputs[0].shape[0])

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from recurra.engine.graph.values import ELEMENTWISE, HELD, SHARED, Value
+from recurra.engine.graph.values import ELEMENTWISE, SHARED, Value
 
 __all__ = ["evaluate", "instruction"]
 
@@ -62,121 +63,110 @@ def instruction(value: Value, read: list[Tensor], lead: Lead, like: Tensor) -> T
         lead: leading axes by span.
         like: a tensor of the type and device of all.
     """
-    simple = _ELEMENTWISE.get(value.op)
-    if simple is not None:
-        return simple(*read)
-    op, front = value.op, len(lead[value.span])
-    if op == "constant":
+    if value.op in _ELEMENTWISE:
+        return _ELEMENTWISE[value.op](*read)
+    if value.op == "constant":
         return torch.tensor(value.settings[0], dtype=like.dtype, device=like.device)
-    if op in ("sum", "max"):
-        axes = tuple(axis + front for axis in value.settings[0])
-        return read[0].sum(axes, keepdim=True) if op == "sum" else read[0].amax(axes, keepdim=True)
-    if op == "reshape":
-        return read[0].reshape((*read[0].shape[:front], *value.shape))
-    if op == "slice":
-        axis, *bounds = value.settings
-        index = torch.arange(*bounds, device=like.device)
-        return read[0].index_select(axis + front, index)
-    if op == "place":
-        axis, start, step = value.settings
-        size = read[0].shape[axis + front]
-        index = torch.arange(start, start + size * step, step, device=like.device)
-        whole = read[0].new_zeros(*read[0].shape[:front], *value.shape)
-        return whole.index_copy(axis + front, index, read[0])
-    if op == "concat":
-        parts = [
-            t.expand(*lead[value.span], *v.shape) for t, v in zip(read, value.inputs, strict=True)
-        ]
-        return torch.cat(parts, value.settings[0] + front)
-    if op == "permute":
-        return read[0].permute(*range(front), *(axis + front for axis in value.settings[0]))
-    if op == "expand":
-        return read[0].expand((*lead[value.span], *value.shape))
-    if op == "lay":
-        return read[0]
-    if op == "stop":
-        return read[0].detach()
-    if op == "route":
-        return read[0]
-    if op == "lookup":
-        return torch.nn.functional.embedding(read[0].long(), read[1])
-    if op == "scatter":
-        index, given = read
-        rows = given.reshape(-1, given.shape[-1])
-        whole = rows.new_zeros(value.shape)
-        return whole.index_add(0, index.long().expand(given.shape[:-1]).reshape(-1), rows)
-    if op == "matmul":
-        return read[0] @ read[1]
-    if op == "window":
-        width, first = value.settings
-        lines = read[0].narrow(front, first, value.shape[0] + width - 1)
-        lines = lines.unfold(front, width, 1).transpose(-1, -2)
-        return lines.reshape(*read[0].shape[:front], *value.shape)
-    if op == "fold":
-        width, first = value.settings
-        count, size = value.shape
-        last = count - first - read[0].shape[front]
-        pad = torch.nn.functional.pad
-        given = read[0].reshape(*read[0].shape[:-1], width, size)
-        parts = [pad(given[..., j, :], (0, 0, first + j, last - j)) for j in range(width)]
-        return torch.stack(parts).sum(0)
-    if op == "linear":
-        return read[0] @ read[1]
-    if op == "outer":
-        x, y = read
-        return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
-    if op == "row_sum":
-        return read[0].reshape((-1, *value.shape)).sum(0)
-    if op == "time_sum":
-        return read[0].reshape((-1, *lead[HELD], *value.shape)).sum(0)
-    raise ValueError(f"{value}: no such instruction")
+    if value.op not in _OTHERS:
+        raise ValueError(f"{value}: no such instruction")
+    return _OTHERS[value.op](value, lead[value.span], *read)
 
 
 _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
-    "neg": torch.neg,
-    "abs": torch.abs,
-    "sign": torch.sign,
-    "exp": torch.exp,
-    "expm1": torch.expm1,
-    "log": torch.log,
-    "log1p": torch.log1p,
-    "sqrt": torch.sqrt,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "erf": torch.erf,
-    "floor": torch.floor,
-    "trunc": torch.trunc,
-    "round": torch.round,
-    "exp2": torch.exp2,
-    "log2": torch.log2,
-    "log10": torch.log10,
-    "erfc": torch.erfc,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tan": torch.tan,
-    "asin": torch.asin,
-    "acos": torch.acos,
-    "atan": torch.atan,
-    "sinh": torch.sinh,
-    "cosh": torch.cosh,
-    "asinh": torch.asinh,
-    "acosh": torch.acosh,
-    "atanh": torch.atanh,
-    "add": torch.add,
-    "sub": torch.sub,
-    "mul": torch.mul,
-    "div": torch.div,
-    "maximum": torch.maximum,
-    "minimum": torch.minimum,
-    "pow": torch.pow,
-    "fmod": torch.fmod,
-    "hypot": torch.hypot,
-    "atan2": torch.atan2,
     "gt": lambda a, b: (a > b).to(a.dtype),
     "ge": lambda a, b: (a >= b).to(a.dtype),
     "eq": lambda a, b: (a == b).to(a.dtype),
     "where": lambda c, a, b: torch.where(c != 0, a, b),
     "sigmoid_gradient": lambda g, y: g * (y * (1 - y)),
     "tanh_gradient": lambda g, y: g * (1 - y * y),
+}
+_AS_TORCH = (
+    "neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "tanh", "relu", "erf",
+    "floor", "trunc", "round", "exp2", "log2", "log10", "erfc", "sin", "cos", "tan", "asin", "acos",
+    "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "add", "sub", "mul", "div", "maximum",
+    "minimum", "pow", "fmod", "hypot", "atan2",
+)  # fmt: skip
+_ELEMENTWISE |= {name: getattr(torch, name) for name in _AS_TORCH}
+
+
+# ---- the others, from a value, its leading axes, and what it reads -------------------------------
+
+Axes = tuple[int, ...]
+
+
+def _reduced(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    axes = tuple(axis + len(lead) for axis in value.settings[0])
+    return x.sum(axes, keepdim=True) if value.op == "sum" else x.amax(axes, keepdim=True)
+
+
+def _slice(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    axis, *bounds = value.settings
+    return x.index_select(axis + len(lead), torch.arange(*bounds, device=x.device))
+
+
+def _pad(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    axis, start, step = value.settings
+    axis += len(lead)
+    index = torch.arange(start, start + x.shape[axis] * step, step, device=x.device)
+    return x.new_zeros(*x.shape[: len(lead)], *value.shape).index_copy(axis, index, x)
+
+
+def _concat(value: Value, lead: Axes, *parts: Tensor) -> Tensor:
+    wide = [x.expand(*lead, *v.shape) for x, v in zip(parts, value.inputs, strict=True)]
+    return torch.cat(wide, value.settings[0] + len(lead))
+
+
+def _permute(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    return x.permute(*range(len(lead)), *(axis + len(lead) for axis in value.settings[0]))
+
+
+def _scatter(value: Value, lead: Axes, index: Tensor, given: Tensor) -> Tensor:
+    rows = given.reshape(-1, given.shape[-1])
+    numbers = index.long().expand(given.shape[:-1]).reshape(-1)
+    return rows.new_zeros(value.shape).index_add(0, numbers, rows)
+
+
+def _window(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    width, first = value.settings
+    lines = x.narrow(len(lead), first, value.shape[0] + width - 1)
+    lines = lines.unfold(len(lead), width, 1).transpose(-1, -2)
+    return lines.reshape(*x.shape[: len(lead)], *value.shape)
+
+
+def _fold(value: Value, lead: Axes, x: Tensor) -> Tensor:
+    width, first = value.settings
+    count, size = value.shape
+    last = count - first - x.shape[len(lead)]
+    given = x.reshape(*x.shape[:-1], width, size)
+    sides = [(0, 0, first + j, last - j) for j in range(width)]
+    return torch.stack(
+        [functional.pad(given[..., j, :], side) for j, side in enumerate(sides)]
+    ).sum(0)
+
+
+def _outer(value: Value, lead: Axes, x: Tensor, y: Tensor) -> Tensor:
+    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
+
+
+_OTHERS: dict[str, Callable[..., Tensor]] = {
+    "sum": _reduced,
+    "max": _reduced,
+    "reshape": lambda value, lead, x: x.reshape((*x.shape[: len(lead)], *value.shape)),
+    "slice": _slice,
+    "pad": _pad,
+    "concat": _concat,
+    "permute": _permute,
+    "expand": lambda value, lead, x: x.expand((*lead, *value.shape)),
+    "lay": lambda value, lead, x: x,
+    "stop": lambda value, lead, x: x.detach(),
+    "route": lambda value, lead, x, path: x,
+    "lookup": lambda value, lead, index, table: functional.embedding(index.long(), table),
+    "scatter": _scatter,
+    "matmul": lambda value, lead, a, b: a @ b,
+    "window": _window,
+    "fold": _fold,
+    "linear": lambda value, lead, x, weight: x @ weight,
+    "outer": _outer,
+    "row_sum": lambda value, lead, x: x.reshape((-1, *value.shape)).sum(0),
+    "time_sum": lambda value, lead, x: x.reshape((-1, *lead, *value.shape)).sum(0),
 }

@@ -15,6 +15,7 @@ from recurra.engine.graph.values import (
     Graph,
     Value,
     broadcast,
+    resized,
 )
 
 __all__ = ["check"]
@@ -32,12 +33,12 @@ def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
     Raises:
         ValueError: naming the value that breaks one.
     """
-    for place, value in enumerate(graph.values):
+    for index, value in enumerate(graph.values):
         try:
-            if value.number != place:
-                raise ValueError("its number is not its place")
+            if value.number != index:
+                raise ValueError("its number is not its index")
             for read in value.inputs:
-                if read.number >= place or graph.values[read.number] is not read:
+                if read.number >= index or graph.values[read.number] is not read:
                     raise ValueError("it reads what is not computed before it")
             _check_value(value)
         except ValueError as problem:
@@ -107,22 +108,22 @@ def _slice(value: Value, read: Shape) -> Shape:
     axis, start, stop, step = value.settings
     if not 0 <= start < stop <= read[axis] or step < 1:
         raise ValueError("its bounds are outside of what it reads")
-    return _with(read, axis, len(range(start, stop, step)))
+    return resized(read, axis, len(range(start, stop, step)))
 
 
-def _place(value: Value, read: Shape) -> Shape:
+def _pad(value: Value, read: Shape) -> Shape:
     axis, start, step = value.settings
     size = value.shape[axis]
     if not 0 <= start < size or len(range(start, size, step)) < read[axis]:
         raise ValueError("its bounds are outside of what it gives")
-    return _with(read, axis, size)
+    return resized(read, axis, size)
 
 
 def _concat(value: Value, *parts: Shape) -> Shape:
     (axis,) = value.settings
-    if len({_with(part, axis, 0) for part in parts}) != 1:
+    if len({resized(part, axis, 0) for part in parts}) != 1:
         raise ValueError("its parts do not fit side by side")
-    return _with(parts[0], axis, sum(part[axis] for part in parts))
+    return resized(parts[0], axis, sum(part[axis] for part in parts))
 
 
 def _window(value: Value, read: Shape) -> Shape:
@@ -175,11 +176,6 @@ def _outer(value: Value, x: Shape, y: Shape) -> Shape:
     return (x[-1], y[-1])
 
 
-def _with(shape: Shape, axis: int, size: int) -> Shape:
-    """The shape with another size along an axis."""
-    return (*shape[:axis], size, *shape[axis + 1 :])
-
-
 _SHAPES: dict[str, Callable[..., Shape]] = {
     "input": _given,
     "constant": _given,
@@ -189,7 +185,7 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "permute": _permute,
     "expand": _expand,
     "slice": _slice,
-    "place": _place,
+    "pad": _pad,
     "concat": _concat,
     "window": _window,
     "fold": _fold,

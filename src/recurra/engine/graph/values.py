@@ -30,6 +30,7 @@ __all__ = [
     "Graph",
     "Value",
     "broadcast",
+    "resized",
 ]
 
 SHARED, HELD, STEP = 0, 1, 2
@@ -58,7 +59,7 @@ class Value:
     """The result of an instruction.
 
     Args:
-        number: its place in the graph.
+        number: its index in the graph.
         op: the instruction; ``input`` for what is given, ``constant`` for a number.
         inputs: what it reads.
         shape: of its features, without steps and rows.
@@ -142,16 +143,16 @@ class Graph:
     def apply(self, op: str, *operands: Value | float) -> Value:
         """An elementwise instruction; numbers become constants."""
         inputs = tuple(o if isinstance(o, Value) else self.constant(o) for o in operands)
-        folded = _folded(op, inputs)
-        if isinstance(folded, Value):
-            return folded
-        if folded is not None:
-            return self.constant(folded)
+        simpler = _simplified(op, inputs)
+        if isinstance(simpler, Value):
+            return simpler
+        if simpler is not None:
+            return self.constant(simpler)
         shape, span = _common(inputs)
         # What is only repeated need not be, where the rest is as wide.
-        for place, value in enumerate(inputs):
+        for index, value in enumerate(inputs):
             if value.op == "expand":
-                bare = (*inputs[:place], value.inputs[0], *inputs[place + 1 :])
+                bare = (*inputs[:index], value.inputs[0], *inputs[index + 1 :])
                 if _common(bare) == (shape, span):
                     inputs = bare
         return self._make(op, inputs, shape, span)
@@ -190,7 +191,7 @@ class Graph:
         size = len(range(start, stop, step))
         if size == value.shape[axis]:
             return value
-        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
+        shape = resized(value.shape, axis, size)
         return self._make("slice", (value,), shape, value.span, axis, start, stop, step)
 
     def concat(self, parts: Iterable[Value], axis: int) -> Value:
@@ -201,9 +202,7 @@ class Graph:
         whole = _whole(values, axis)
         if whole is not None:
             return whole
-        first = values[0].shape
-        size = sum(value.shape[axis] for value in values)
-        shape = (*first[:axis], size, *first[axis + 1 :])
+        shape = resized(values[0].shape, axis, sum(value.shape[axis] for value in values))
         return self._make("concat", values, shape, max(v.span for v in values), axis)
 
     def stop(self, value: Value) -> Value:
@@ -243,10 +242,10 @@ class Graph:
             return value
         return self._make("expand", (value,), wanted, reach)
 
-    def place(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
+    def pad(self, value: Value, axis: int, start: int, step: int, size: int) -> Value:
         """Undoes a slice of an axis of so many features: zeros where it took nothing."""
-        shape = (*value.shape[:axis], size, *value.shape[axis + 1 :])
-        return self._make("place", (value,), shape, value.span, axis, start, step)
+        shape = resized(value.shape, axis, size)
+        return self._make("pad", (value,), shape, value.span, axis, start, step)
 
     def lay(self, value: Value) -> Value:
         """The same numbers, side by side: worth a copy where several instructions read them."""
@@ -313,6 +312,11 @@ class Graph:
         return self._make(value.op, inputs, value.shape, value.span, *value.settings)
 
 
+def resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    """The shape with another size along an axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
 def _common(values: tuple[Value, ...]) -> tuple[tuple[int, ...], int]:
     """Shape and span of an elementwise instruction on values."""
     return broadcast(*(value.shape for value in values)), max(value.span for value in values)
@@ -335,7 +339,7 @@ def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(common)
 
 
-_FOLDS: dict[str, Callable[..., float]] = {
+_ON_NUMBERS: dict[str, Callable[..., float]] = {
     "neg": lambda a: -a,
     "add": lambda a, b: a + b,
     "sub": lambda a, b: a - b,
@@ -343,11 +347,11 @@ _FOLDS: dict[str, Callable[..., float]] = {
 }
 
 
-def _folded(op: str, inputs: tuple[Value, ...]) -> Value | float | None:
+def _simplified(op: str, inputs: tuple[Value, ...]) -> Value | float | None:
     """What an elementwise instruction comes down to, if it is something simpler."""
     numbers = [value.settings[0] if value.op == "constant" else None for value in inputs]
-    if op in _FOLDS and None not in numbers:
-        return _FOLDS[op](*numbers)
+    if op in _ON_NUMBERS and None not in numbers:
+        return _ON_NUMBERS[op](*numbers)
     if op == "mul" and 1.0 in numbers:
         return inputs[1 - numbers.index(1.0)]
     if op == "add" and 0.0 in numbers:

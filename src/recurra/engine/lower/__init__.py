@@ -1,3 +1,3 @@
-"""From calls of torch to a graph, held against the step, with its inputs bound to a call."""
+"""From calls of torch to a graph, which is compared with the step."""
 
 __all__: list[str] = []

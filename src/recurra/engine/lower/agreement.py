@@ -103,8 +103,8 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
         found = {}
         for value in lowered.graph:
             if value.op == "input":
-                kind, place = value.settings[0]
-                leaf = leaves[place] if kind == "given" else shared[place]
+                kind, index = value.settings[0]
+                leaf = leaves[index] if kind == "given" else shared[index]
                 found[value.number] = leaf.to(lowered.dtype)
         found = evaluate(lowered.graph, found, BATCHES[0])
     for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
@@ -220,15 +220,15 @@ def _derived(
     cotangents: dict[Value, Value] = {}
     found: dict[int, Tensor] = {}
     comings = zip(outputs, weights, lowered.kinds, strict=True)
-    for place, (output, weight, kind) in enumerate(comings):
+    for index, (output, weight, kind) in enumerate(comings):
         if not kind.is_floating_point:
             continue
-        comes = graph.input(("comes", place), output.shape, STEP)
+        comes = graph.input(("comes", index), output.shape, STEP)
         found[comes.number] = weight.detach().reshape(BATCHES[0], *output.shape)
         known = cotangents.get(output)
         cotangents[output] = comes if known is None else graph.apply("add", known, comes)
-    for (kind, place), value in inputs.items():
-        leaf = leaves[place] if kind == "given" else shared[place]
+    for (kind, index), value in inputs.items():
+        leaf = leaves[index] if kind == "given" else shared[index]
         found[value.number] = leaf.detach().to(lowered.dtype)
     names = list(inputs)
     gradients = dict(zip(names, derive(graph, cotangents, list(inputs.values())), strict=True))
@@ -236,7 +236,7 @@ def _derived(
         found = evaluate(graph.values, found, BATCHES[0])
 
     def of(kind: str, count: int) -> list[Tensor | None]:
-        values = [gradients.get((kind, place)) for place in range(count)]
+        values = [gradients.get((kind, index)) for index in range(count)]
         return [None if value is None else found[value.number] for value in values]
 
     return of("given", len(leaves)), of("shared", len(shared))

@@ -69,7 +69,7 @@ class Shared:
                     result = call.op(*args, **kwargs)
                 except RuntimeError as problem:
                     raise Unrecordable(
-                        f"{call.name} cannot be called again as it was recorded ({call.place}), "
+                        f"{call.name} cannot be called again as it was recorded ({call.line}), "
                         f"as a tensor of the cell now lies otherwise in memory: {problem}; make it "
                         "contiguous"
                     ) from problem
@@ -138,14 +138,14 @@ class _Lowerer:
         self.known: dict[int, Tensor] = {}
         floats = [recording.seen[number].dtype for number in (*recording.given, *recording.own)]
         self.dtype = next((d for d in floats if d.is_floating_point), torch.float32)
-        for place, number in enumerate(recording.given):
+        for index, number in enumerate(recording.given):
             seen = recording.seen[number]
             if seen.dtype not in (*_DTYPES, *_WHOLE, *_NARROW):
                 raise Unrecordable(
                     f"the step reads {dtype_name(seen.dtype)}, of which there are no instructions; "
                     "give it float32, float64, bool or int64"
                 )
-            given = self.graph.input(("given", place), features(seen), spans[place])
+            given = self.graph.input(("given", index), features(seen), spans[index])
             # No gradient goes to a number that is whole.
             flat = not seen.dtype.is_floating_point
             self.rows[number] = self.graph.stop(given) if flat else given
@@ -184,9 +184,7 @@ class _Lowerer:
         name = call.name
         rule = TABLE.get(name) or TABLE.get(name.removesuffix("_"))
         if rule is None:
-            raise Unrecordable(
-                f"there is no instruction for {name} ({call.place}); {instead(name)}"
-            )
+            raise Unrecordable(f"there is no instruction for {name} ({call.line}); {instead(name)}")
         for result in results:
             self._check_kind(call, result.dtype)
         now = Lowering(self.graph, call, results, self._fixed)
@@ -200,7 +198,7 @@ class _Lowerer:
             found = rule(now, *args, **kwargs)
         except (TypeError, ValueError, IndexError, AttributeError) as problem:
             raise Unrecordable(
-                f"{name} is called in a way that has no instruction ({call.place}; {problem}); "
+                f"{name} is called in a way that has no instruction ({call.line}; {problem}); "
                 f"{instead(name)}"
             ) from problem
         values = found if isinstance(found, tuple) else (found,)
@@ -227,14 +225,14 @@ class _Lowerer:
                 advice = "convert it by .long() first"
             raise Unrecordable(
                 f"{call.name} gives {dtype_name(kind)}, of which there are no instructions beside "
-                f"{dtype_name(self.dtype)} ({call.place}); {advice}"
+                f"{dtype_name(self.dtype)} ({call.line}); {advice}"
             )
         if kind in _WHOLE and name in _DIVIDES:
             by = call.args[1]
             if isinstance(by, Ref) and by.number in self.rows:
                 raise Unrecordable(
                     f"{call.name} divides whole numbers by those of a row, where torch has an "
-                    f"error for 0 ({call.place}); divide floats, then round"
+                    f"error for 0 ({call.line}); divide floats, then round"
                 )
 
     def _output(self, number: int) -> Value:

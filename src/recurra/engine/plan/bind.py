@@ -38,8 +38,8 @@ def bind(
             if any(read in moving for read in reads):
                 moving.add(swapped[value])
             continue
-        kind, place = value.settings[0]
-        name: Slot = names[place] if kind == "given" else ("shared", place)
+        kind, index = value.settings[0]
+        name: Slot = names[index] if kind == "given" else ("shared", index)
         own = inputs[name] = graph.input(name, value.shape, value.span)
         if name[0] == "state":
             if reset is not None:

@@ -157,7 +157,7 @@ def plan(
     inputs = {name: there_is[value] for name, value in inputs.items()}
     gradients = {name: there_is[value] for name, value in gradients.items()}
     y, *states = (there_is[value] for value in (y, *states))
-    carried = [inputs["state", place] for place in range(len(states))]
+    carried = [inputs["state", index] for index in range(len(states))]
     given = {value for name, value in inputs.items() if name[0] not in COTANGENTS}
     forward = sections([y, *states], given, carried, states)
     if wanted is None:
@@ -166,8 +166,8 @@ def plan(
     free = given | {y, *states}
     saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
     there = set(inputs.values()) | saved | free
-    back = [inputs["dstate", place] for place in range(len(states))]
-    into = [gradients["state", place] for place in range(len(states))]
+    back = [inputs["dstate", index] for index in range(len(states))]
+    into = [gradients["state", index] for index in range(len(states))]
     rest = [value for name, value in gradients.items() if name[0] != "state"]
     backward = sections(rest, there, back, into)
     kept = tuple(sorted(saved - free, key=lambda value: value.number))
@@ -184,7 +184,7 @@ def _gradients(
 ) -> dict[Slot, Value]:
     """What comes back for states and wanted inputs; ``inputs`` grow by what comes in."""
     cotangents = _cotangents(graph, inputs, y, states, return_states)
-    names: list[Slot] = [("state", place) for place in range(len(states))]
+    names: list[Slot] = [("state", index) for index in range(len(states))]
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
     gradients: dict[Slot, Value] = {}
@@ -205,11 +205,11 @@ def _cotangents(
 ) -> dict[Value, Value]:
     """What comes in for each output, as more inputs; a value that is several gets their sum."""
     outputs: list[tuple[Slot, Value]] = [
-        (("dstate", place), value) for place, value in enumerate(states)
+        (("dstate", index), value) for index, value in enumerate(states)
     ]
     outputs.append((("dy", 0), y))
     if return_states:
-        outputs += [(("dstates", place), value) for place, value in enumerate(states)]
+        outputs += [(("dstates", index), value) for index, value in enumerate(states)]
     found: dict[Value, Value] = {}
     for name, value in outputs:
         given = inputs[name] = graph.input(name, value.shape, STEP)

@@ -47,15 +47,10 @@ def through_time(
             return tensor
         return torch.where(alive.view(time, batch, *(1,) * (tensor.dim() - 2)), tensor, 0.0)
 
-    stepped: dict[int, Tensor] = {}
-    constant: dict[int, Tensor] = {}
-    for name, value in plan.inputs.items():
-        if name in given and name[0] != "state":
-            if value.span == STEP:
-                stepped[value.number] = valid(given[name])
-            else:
-                constant[value.number] = given[name]
-    state = [given["from", place] for place in range(len(plan.states))]
+    read = [(v, given[n]) for n, v in plan.inputs.items() if n in given and n[0] != "state"]
+    stepped = {value.number: valid(tensor) for value, tensor in read if value.span == STEP}
+    constant = {value.number: tensor for value, tensor in read if value.span != STEP}
+    state = [given["from", index] for index in range(len(plan.states))]
     ys: list[Tensor] = []
     every: list[list[Tensor]] = []
     for t in reversed(range(time)) if reverse else range(time):

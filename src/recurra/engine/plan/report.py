@@ -24,7 +24,7 @@ _SHOWN = {
 # What moves numbers at most, and is no operation on them.
 _MOVES = frozenset(
     [
-        "input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "place",
+        "input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "pad",
         "lay", "window",
     ]
 )  # fmt: skip

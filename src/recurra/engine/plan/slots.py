@@ -30,27 +30,9 @@ from typing import Literal
 __all__ = ["COTANGENTS", "LEADS", "Kind", "Slot"]
 
 Kind = Literal[
-    "x",
-    "noise",
-    "held",
-    "context",
-    "shared",
-    "reset",
-    "initial",
-    "state",
-    "state_out",
-    "from",
-    "to",
-    "y",
-    "saved",
-    "dy",
-    "dstates",
-    "dstate",
-    "dstate_out",
-    "dfrom",
-    "dto",
-    "left",
-]
+    "x", "noise", "held", "context", "shared", "reset", "initial", "state", "state_out", "from",
+    "to", "y", "saved", "dy", "dstates", "dstate", "dstate_out", "dfrom", "dto", "left",
+]  # fmt: skip
 Slot = tuple[Kind, int]
 
 COTANGENTS: tuple[Kind, ...] = ("dy", "dstate", "dstates")

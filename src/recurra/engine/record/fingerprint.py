@@ -28,13 +28,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import HiddenState
-from recurra.engine.record.held import BYTES, CONTAINERS, PLAIN, TORCHS, is_new, parts_of
+from recurra.engine.record.parts import BYTES, CONTAINERS, DEEPEST, PLAIN, TORCHS, is_new, parts_of
 from recurra.engine.record.reach import NOTHING, Reach, inner, is_installed, is_theirs
 from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["Look", "fingerprint"]
 
-_DEEPEST = 8  # objects in objects that are looked into
 _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every call
 _MISSING = object()
 # What holds a function.
@@ -332,11 +331,11 @@ class _Walk:
         if not is_new(value, self.seen):
             return _same(value)
         plainly = isinstance(value, CONTAINERS)
-        if depth > _DEEPEST:
-            self.doubt(f"in which something is more than {_DEEPEST} deep, and may change")
+        if depth > DEEPEST:
+            self.doubt(f"in which something is more than {DEEPEST} deep, and may change")
             if plainly and reached:
                 raise Unrecordable(
-                    f"the cell holds lists or dicts that are more than {_DEEPEST} deep, which may "
+                    f"the cell holds lists or dicts that are more than {DEEPEST} deep, which may "
                     "change without a trace"
                 )
             return _same(value)
@@ -365,7 +364,7 @@ class _Walk:
     def tensor(self, value: Tensor, *, reached: bool = True) -> Hashable:
         """A tensor whose numbers are looked up in every call, or that must stay the same."""
         own = vars(value)
-        beside = self.pairs(own.items(), _DEEPEST, False, named=True) if own else ()
+        beside = self.pairs(own.items(), DEEPEST, False, named=True) if own else ()
         if not reached:
             return (_same(value), *beside)
         number = self.seen.setdefault(id(value), len(self.seen))
@@ -390,7 +389,7 @@ class _Walk:
     def opaque(self, value: Any, depth: int) -> Hashable:
         """What does not say what it holds, or says so in a way of its own."""
         inside = _opened(value)
-        if inside is not _MISSING and depth <= _DEEPEST:
+        if inside is not _MISSING and depth <= DEEPEST:
             return _same(value), self.whole(inside, depth + 1, reached=False)
         if not isinstance(value, type | np.dtype) and type(value) not in _FIXED:
             self.doubt(f"a {type(value).__name__}, which may change without a trace")

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from recurra.engine.record.tape import place_of
+from recurra.engine.record.tape import line_of
 from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["NOTHING", "Calls", "Reach", "Reads", "inner", "is_installed", "is_theirs", "watched"]
@@ -114,7 +114,7 @@ class Calls:
         self.codes: list[CodeType] = []
         self.refused: str | None = None
         self._kinds: dict[int, str] = {}
-        self._held: list[CodeType] = []
+        self._alive: list[CodeType] = []
 
     def check(self, reach: Reach, found: set[int]) -> None:
         """Refuse what cannot be held.
@@ -170,7 +170,7 @@ class Calls:
             if generated and above and self._kind(above) != "user":
                 known = "theirs"  # what torch's compiler wrote, not what the step did
             self._kinds[id(code)] = known
-            self._held.append(code)
+            self._alive.append(code)
             if known == "user" and not _is_import(frame):
                 self.codes.append(code)
         return known
@@ -185,9 +185,9 @@ class Calls:
         if frame is None or self._kind(frame) == "theirs" or self.refused is not None:
             return
         self.refused = (
-            f"the step asks {what}, which may answer otherwise at the next one ({place_of(frame)})"
+            f"the step asks {what}, which may answer otherwise at the next one ({line_of(frame)})"
             if what
-            else f"the step looks at the numbers in a tensor ({place_of(frame)})"
+            else f"the step looks at the numbers in a tensor ({line_of(frame)})"
         )
 
 

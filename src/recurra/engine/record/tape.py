@@ -26,6 +26,7 @@ from recurra.engine.torch_internals import (
     TorchDispatchMode,
     dispatch_modes,
     hooked_modules,
+    tracing,
     transformed,
 )
 from recurra.labels import collecting, numbered
@@ -37,8 +38,8 @@ __all__ = [
     "Recording",
     "Ref",
     "Seen",
+    "line_of",
     "other_modes",
-    "place_of",
     "record",
 ]
 
@@ -55,7 +56,7 @@ def other_modes() -> str | None:
     """
     if torch.is_autocast_enabled("cpu"):
         return "autocast is on, which gives each operation a type of its own"
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    if tracing():
         return "torch.jit.trace is at work"
     if transformed():
         return "a transform of torch.func or forward-mode differentiation is at work"
@@ -104,7 +105,7 @@ class Called:
         args: its arguments, tensors as :class:`Ref`.
         kwargs: those given by name.
         outputs: numbers of the tensors that it gives.
-        place: file and line of the user's code, with the line itself.
+        line: file and line of the user's code, with the line itself.
         stops: whether gradients were turned off for it.
     """
 
@@ -112,7 +113,7 @@ class Called:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     outputs: tuple[int, ...]
-    place: str
+    line: str
     stops: bool = False
 
     @property
@@ -214,8 +215,8 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if func.namespace == "profiler":  # marks of a time line, which compute nothing
             return func(*args, **kwargs)
-        place = _place()
-        self._check(func, args, place)
+        line = _line()
+        self._check(func, args, line)
         read, named = _replaced((args, tuple(kwargs.items())), self._number)
         result = func(*args, **kwargs)
         changed = func._schema.is_mutable
@@ -230,7 +231,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(each, Tensor)
         )
         stops = not torch.is_grad_enabled()
-        self.calls.append(Called(func, read, dict(named), outputs, place, stops))
+        self.calls.append(Called(func, read, dict(named), outputs, line, stops))
         return result
 
     def _is_made(self, func: Any, args: tuple[Any, ...]) -> bool:
@@ -240,31 +241,31 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         last = self.calls[-1]
         return last.name.endswith("_like") and last.outputs == (self.numbers.get(id(args[0])),)
 
-    def _check(self, func: Any, args: tuple[Any, ...], place: str) -> None:
+    def _check(self, func: Any, args: tuple[Any, ...], line: str) -> None:
         """Refuse what cannot be recorded."""
         name = func.overloadpacket.__name__
         if name.startswith(_ATTENTION):
-            raise Unrecordable(f"there is no instruction for {name} ({place}); {_SOFTMAX}")
+            raise Unrecordable(f"there is no instruction for {name} ({line}); {_SOFTMAX}")
         if torch.Tag.nondeterministic_seeded in func.tags:
-            raise Unrecordable(f"{name} draws random numbers ({place}); {INSTEAD.get(name, _DRAW)}")
+            raise Unrecordable(f"{name} draws random numbers ({line}); {INSTEAD.get(name, _DRAW)}")
         if (
             torch.Tag.data_dependent_output in func.tags
             or torch.Tag.dynamic_output_shape in func.tags
         ) and not _picks(name, args):
             raise Unrecordable(
-                f"the step looks at the numbers in a tensor ({place}); {INSTEAD.get(name, _LOOK)}"
+                f"the step looks at the numbers in a tensor ({line}); {INSTEAD.get(name, _LOOK)}"
             )
         if func._schema.is_mutable:
             target = args[0] if args and isinstance(args[0], Tensor) else None
             if target is None or id(target) not in self.numbers:
-                raise Unrecordable(f"{name} changes a tensor from outside the step ({place})")
+                raise Unrecordable(f"{name} changes a tensor from outside the step ({line})")
             number = self.numbers[id(target)]
             if number in self.given or number in self.own:
-                raise Unrecordable(f"{name} changes an argument of the step in place ({place})")
+                raise Unrecordable(f"{name} changes an argument of the step in place ({line})")
             shared = self.storages[target.untyped_storage()._cdata] > 1
             if shared and id(target) not in self.apart:
                 raise Unrecordable(
-                    f"{name} changes a tensor that is a view or has views ({place}); write what "
+                    f"{name} changes a tensor that is a view or has views ({line}); write what "
                     "makes a new one: torch.cat, torch.where, x + y"
                 )
 
@@ -315,11 +316,11 @@ def _compared(first: _Tape, second: _Tape) -> Recording:
         derived = any(number in rows for number in one.refs())
         same = (one.args, dict(one.kwargs)) == (other.args, dict(other.kwargs))
         if not same and one.name not in _SHAPED:
-            raise Unrecordable(f"{one.name} uses the batch size as a number ({one.place})")
+            raise Unrecordable(f"{one.name} uses the batch size as a number ({one.line})")
         for number in one.outputs:
             if derived and seen[number].axis is None:
                 raise Unrecordable(
-                    f"{one.name} mixes rows ({one.place}); a row knows no other: name an axis "
+                    f"{one.name} mixes rows ({one.line}); a row knows no other: name an axis "
                     "behind the batch, dim=1 or further"
                 )
             if derived:
@@ -350,26 +351,11 @@ _OTHER_PATH = (
 # Operations among whose numbers are sizes; what they mean is read from the shapes of their results.
 _SHAPED = frozenset(
     [
-        "view",
-        "_unsafe_view",
-        "reshape",
-        "expand",
-        "new_zeros",
-        "new_ones",
-        "new_full",
-        "new_empty",
-        "zeros",
-        "ones",
-        "full",
-        "empty",
-        "repeat",
-        "slice",
-        "as_strided",
-        "narrow",
-        "split_with_sizes",
-        "native_group_norm",
+        "view", "_unsafe_view", "reshape", "expand", "new_zeros", "new_ones", "new_full",
+        "new_empty", "zeros", "ones", "full", "empty", "repeat", "slice", "as_strided", "narrow",
+        "split_with_sizes", "native_group_norm",
     ]
-)
+)  # fmt: skip
 
 
 def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
@@ -377,7 +363,7 @@ def _typed(a: Tensor, b: Tensor, call: Called | None) -> Seen:
     axis, times = None, 1
     if a.shape != b.shape:
         odd = [d for d, (m, n) in enumerate(zip(a.shape, b.shape, strict=False)) if m != n]
-        where = "" if call is None else f" ({call.place})"
+        where = "" if call is None else f" ({call.line})"
         what = "the step" if call is None else call.name
         if a.dim() != b.dim() or len(odd) != 1:
             raise Unrecordable(f"{what} has the batch in several axes{where}")
@@ -413,18 +399,18 @@ def _refs(tree: Any) -> Iterator[int]:
             yield from _refs(part)
 
 
-def _place() -> str:
+def _line() -> str:
     """File and line that called torch: the nearest frame that is neither torch's nor ours."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
-            return place_of(frame)
+            return line_of(frame)
         frame = frame.f_back
     return "unknown place"
 
 
-def place_of(frame: FrameType) -> str:
+def line_of(frame: FrameType) -> str:
     """File and line at which a function is, with the line itself."""
     name = frame.f_code.co_filename
     line = linecache.getline(name, frame.f_lineno).strip()

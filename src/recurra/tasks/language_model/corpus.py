@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from recurra.data import (
     Documents,
     LabelVocabulary,
     PartName,
+    Spool,
     StreamHeader,
     Vocabulary,
     Windows,
@@ -33,7 +35,7 @@ from recurra.data import (
 from recurra.errors import DataError, SettingError, nearest
 from recurra.tasks.base import Groups
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.texts import vocabulary_of
+from recurra.tasks.texts import label_text, vocabulary_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 __all__ = [
@@ -135,6 +137,8 @@ class Corpus:
         fingerprint: tells these documents, in this order, from any others.
         characters: of all documents.
         blank: lines, rows and files without text, which were left out.
+        known: of each part that has files of its own, how many different lines it has, and how
+            many of them are in the training text too.
     """
 
     parts: dict[PartName, CorpusPart]
@@ -143,6 +147,7 @@ class Corpus:
     fingerprint: str
     characters: int
     blank: int = 0
+    known: Mapping[PartName, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
     @property
     def fronts(self) -> dict[str, Vocabulary]:
@@ -169,6 +174,10 @@ class Corpus:
             + (f"; left out because they are blank: {self.blank:,}" if self.blank else "")
             + (f"; truncated documents: {header.truncated:,}" if header.truncated else "")
             + (f"; given what no training document has: {strange:,} documents" if strange else "")
+            + "".join(
+                f"; of the {lines:,} different lines of {name} {seen:,} are in the training text"
+                for name, (lines, seen) in self.known.items()
+            )
             + f"; {disk / 1e6:,.1f} MB on disk while it trains"
         )
 
@@ -195,6 +204,7 @@ def open_source(path: str | Path, data: DataSettings) -> Documents:
         gutenberg=data.gutenberg,
         pieces=pieces,
         separator=data.separator,
+        header=data.header,
         nul=data.vocabulary == "bytes",
     )
 
@@ -218,11 +228,11 @@ def prepare(
 ) -> Corpus:
     """Read, divide, make vocabularies and encode; no more than a piece of the text is held.
 
-    The texts are read once to be counted, once for the vocabulary, once for the conditions if there
-    are some, and once for each part.
+    The texts are read once, into a file that goes away again; the vocabulary, the conditions and
+    the parts are made of that.
 
     Args:
-        source: documents; they are read several times.
+        source: documents.
         data: how.
         folder: where encoded documents are written; it is made.
         report: is told what takes long.
@@ -238,39 +248,82 @@ def prepare(
         raise SettingError(
             f"data.conditions: {_TEXT!r} is the text itself; give that column another name."
         )
-    documents = as_documents(source)
-    if data.distinct:
-        documents = _distinct(documents)
-    if _LETTER in data.conditions:
-        documents = _lettered(documents)
-    lengths, fingerprint = _count(documents, data)
-    blank = source.blank if isinstance(source, Documents) else 0
+    sources: dict[PartName, Source] = {"training": source}
+    sources |= {name: open_source(place, data) for name, place in data.given.items()}
+    with ExitStack() as spools:
+        read = {
+            name: _Read(given, data, spools.enter_context(Spool(folder / f"{name}.texts")))
+            for name, given in sources.items()
+        }
+        return _encoded(read, data, folder, report)
+
+
+class _Read:
+    """Documents that were read once, and what was found on the way.
+
+    Args:
+        source: the documents.
+        data: how they are read.
+        spool: where they are kept.
+    """
+
+    def __init__(self, source: Source, data: DataSettings, spool: Spool) -> None:
+        documents = as_documents(source)
+        if data.distinct:
+            documents = _distinct(documents)
+        if _LETTER in data.conditions:
+            documents = _lettered(documents)
+        self.lines = array("q") if data.given else None
+        noted = spool.written(_labelled(documents, data.conditions))
+        self.lengths, self.fingerprint = _count(noted, data, self.lines)
+        self.documents: Iterable[Document] = spool
+        self.blank = source.blank if isinstance(source, Documents) else 0
+
+    def known(self, training: _Read) -> tuple[int, int]:
+        """How many different lines there are, and how many of them are in the training text too."""
+        lines = np.unique(np.array(self.lines, np.int64))
+        return len(lines), int(np.isin(lines, np.array(training.lines, np.int64)).sum())
+
+
+def _encoded(
+    read: Mapping[PartName, _Read], data: DataSettings, folder: Path, report: Callable[[str], None]
+) -> Corpus:
+    """Divide, make the vocabularies of what is trained on, and encode."""
+    source = read["training"]
 
     def part(name: PartName) -> Iterator[Document]:
+        if name in data.given:
+            return iter(read[name].documents)
         divided = divide(
-            documents,
-            lengths,
+            source.documents,
+            source.lengths,
             kind=data.split,
             block=data.block,
-            validation=data.validation,
+            validation=data.validation is True,
+            test=data.test is None,
             whole_words=data.vocabulary in ("words", "byte-pairs"),
         )
         return (document for of, document in divided if of == name)
 
-    characters = sum(lengths)
+    characters = sum(sum(each.lengths) for each in read.values())
     if characters > _LONG:
         report(f"{characters:,} characters; making the vocabulary")
     vocabulary = vocabulary_of((document.text for document in part("training")), data)
     labels = _labels(part("training"), data.conditions) if data.conditions else {}
     names: list[PartName] = ["training", "validation", "test"]
-    if not data.validation:
+    if data.validation is False:
         names.remove("validation")
     parts: dict[PartName, CorpusPart] = {}
     for name in names:
         if characters > _LONG:
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
-    return Corpus(parts, vocabulary, labels, fingerprint, characters, blank)
+    prints = [each.fingerprint for each in read.values()]
+    if len(prints) > 1:
+        prints = [hashlib.blake2b(" ".join(prints).encode(), digest_size=16).hexdigest()]
+    blank = sum(each.blank for each in read.values())
+    known = {name: each.known(source) for name, each in read.items() if each is not source}
+    return Corpus(parts, vocabulary, labels, prints[0], characters, blank, known)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -327,25 +380,13 @@ def condition_ids(document: Document, labels: Mapping[str, Vocabulary]) -> list[
 
 
 def label_of(document: Document, name: str) -> str:
-    """What is given of a document.
-
-    A label is a text. A whole number, true and false are labels by their text: 7 is ``"7"``, the
-    same label as the text ``"7"``, and true and false are ``"True"`` and ``"False"``.
+    """What is given of a document, see :func:`recurra.tasks.texts.label_text`.
 
     Raises:
         DataError: nothing of that name is known of it, or a value of another type.
     """
     if name in document.fields:
-        label = document.fields[name]
-        if label is None:
-            raise DataError(f"{document.source}: expected a label in {name!r}, got nothing.")
-        if not isinstance(label, (str, int, np.integer, np.bool_)):
-            shown = repr(label)
-            raise DataError(
-                f"{document.source}: expected a label in {name!r}: text, a whole number, true or "
-                f"false; got {shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
-            )
-        return str(label)
+        return label_text(document.fields[name], repr(name), document.source)
     if name == _LETTER:
         return document.text[:1]
     known = {*document.fields, _LETTER}
@@ -394,9 +435,24 @@ def _labels(training: Iterable[Document], names: Sequence[str]) -> dict[str, Lab
     return {name: LabelVocabulary.of(labels) for name, labels in found.items()}
 
 
-def _count(documents: Iterable[Document], data: DataSettings) -> tuple[Sequence[int], str]:
-    """Characters of each document, or of all where nothing more is asked, and a fingerprint."""
-    lengths = array("q")
+def _labelled(documents: Iterable[Document], names: Sequence[str]) -> Iterator[Document]:
+    """Documents that know the labels of their conditions, and nothing else."""
+    for document in documents:
+        fields = {name: label_of(document, name) for name in names}
+        yield dataclasses.replace(document, fields=fields)
+
+
+def _count(
+    documents: Iterable[Document], data: DataSettings, lines: array[int] | None = None
+) -> tuple[Sequence[int], str]:
+    """Characters of each document, or of all where nothing more is asked, and a fingerprint.
+
+    Args:
+        documents: are read once.
+        data: how they will be divided.
+        lines: gets a hash of every line that is not blank.
+    """
+    begun, lengths = "", array("q")
     found = hashlib.blake2b(digest_size=16)
     for document in documents:
         if not document.goes_on:  # bytes that are not in UTF-8 part documents and labels
@@ -406,6 +462,18 @@ def _count(documents: Iterable[Document], data: DataSettings) -> tuple[Sequence[
         if not lengths or (data.split == "tails" and not document.goes_on):
             lengths.append(0)
         lengths[-1] += len(document.text)
+        if lines is not None:
+            *ended, last = document.text.split("\n")
+            if document.goes_on and ended:
+                ended[0] = begun + ended[0]
+            elif document.goes_on:
+                last = begun + last
+            else:
+                ended.append(begun)
+            lines.extend(hash(line) for line in ended if line and not line.isspace())
+            begun = last
+    if lines is not None and begun and not begun.isspace():
+        lines.append(hash(begun))
     return lengths, found.hexdigest()
 
 

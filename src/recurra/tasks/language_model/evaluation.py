@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recurra.data import document_batches
-from recurra.models import Model, NGram
+from recurra.models import Mixture, Model, NGram
 from recurra_runtime.vocabulary import UNKNOWN, Ids
 
 __all__ = ["Evaluation", "compare_encoded"]
@@ -70,7 +70,7 @@ class Evaluation:
 
 
 def compare_encoded(
-    models: Mapping[str, Model | NGram],
+    models: Mapping[str, Model | NGram | Mixture],
     documents: Sequence[Ids],
     characters: int,
     given: Ids | None = None,
@@ -78,19 +78,29 @@ def compare_encoded(
     """Score models on the same documents, encoded already.
 
     Args:
-        models: by name.
+        models: by name. A network that stands beside a mixture of it reads the text once for both.
         documents: ids; each is predicted from its start symbol to its end symbol.
         characters: of all documents.
         given: ids of the conditions ``[documents, conditions]``, for models that have some.
     """
     unknown = sum(int((ids == UNKNOWN).sum()) for ids in documents)
+    found: dict[int, tuple[float, int]] = {}
+    for model in models.values():
+        if isinstance(model, Mixture):
+            own, both, count = model.totals(document_batches(documents, given=given))
+            found |= {id(model.network): (own, count), id(model): (both, count)}
+    for model in models.values():
+        if id(model) not in found:
+            found[id(model)] = _score(model, documents, given)
     return [
-        Evaluation(name, *_score(model, documents, given), characters, unknown)
-        for name, model in models.items()
+        Evaluation(name, *found[id(model)], characters, unknown) for name, model in models.items()
     ]
 
 
-def _score(model: Model | NGram, documents: Sequence[Ids], given: Ids | None) -> tuple[float, int]:
-    if isinstance(model, NGram):
-        return model.total(documents)
-    return model.score(document_batches(documents, given=given))
+def _score(model: Any, documents: Sequence[Ids], given: Ids | None) -> tuple[float, int]:
+    total: tuple[float, int] = (
+        model.total(documents)
+        if isinstance(model, NGram)
+        else model.score(document_batches(documents, given=given))
+    )
+    return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 
@@ -21,6 +21,9 @@ class DataSettings(TextSection):
 
     Args:
         unit: what of a text is a document: the ``"file"``, each ``"paragraph"`` or each ``"line"``.
+        column: of JSON lines, CSV and Parquet, the field with the text; ``"text"`` if not given. Of
+            tables without a header its number, from 0 on.
+        header: of CSV, whether the first row has the names of the columns.
         gutenberg: whether header and license of Project Gutenberg are cut off.
         conditions: what is given beside every symbol: a column, the ``"file"`` or ``"folder"`` a
             text comes from, or its ``"first_letter"``.
@@ -34,9 +37,12 @@ class DataSettings(TextSection):
         maximum_length: longest document in symbols; longer ones are truncated.
         truncate: on which side, ``"right"`` or ``"left"``.
         scored: how many symbols of the validation text, and of the test, are scored at most.
+        ngram_orders: of the n-grams that stand beside the model, 2 a bigram; none if empty.
         ngram_symbols: on how many symbols of the training text n-grams are counted at most.
     """
 
+    column: str | int | None = None  # type: ignore[assignment]
+    header: bool = True
     unit: Unit = "file"
     gutenberg: bool = False
     conditions: list[str] = pydantic.Field(default_factory=list)
@@ -48,6 +54,9 @@ class DataSettings(TextSection):
     maximum_length: int | None = pydantic.Field(None, ge=1)
     truncate: Literal["left", "right"] = "right"
     scored: int = pydantic.Field(1_000_000, ge=1)
+    ngram_orders: list[Annotated[int, pydantic.Field(ge=1, le=64)]] = pydantic.Field(
+        default_factory=lambda: [2, 5]
+    )
     ngram_symbols: int = pydantic.Field(5_000_000, ge=1)
 
     @pydantic.model_validator(mode="after")
@@ -63,6 +72,8 @@ class DataSettings(TextSection):
             raise contradiction(self, "block", f"data.split is {self.split!r}, not in blocks")
         if self.maximum_length is None and self.truncate != default(self, "truncate"):
             raise contradiction(self, "truncate", "there is no maximum_length to truncate to")
+        if len(set(self.ngram_orders)) < len(self.ngram_orders):
+            raise contradiction(self, "ngram_orders", "one of them stands twice", "each once")
         if len(set(self.conditions)) < len(self.conditions):
             raise contradiction(self, "conditions", "one of them stands twice", "each once")
         for name in self.conditions:

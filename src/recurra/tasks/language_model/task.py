@@ -11,8 +11,14 @@ import torch
 
 from recurra import models
 from recurra.columns import number
-from recurra.data import Documents, is_hub
-from recurra.models import LanguageModel, LanguageModelConfig, LanguageModelSettings, NGram
+from recurra.data import Documents, document_batches, is_hub, joined
+from recurra.models import (
+    LanguageModel,
+    LanguageModelConfig,
+    LanguageModelSettings,
+    Mixture,
+    NGram,
+)
 from recurra.pipeline import (
     LineScore,
     PredictiveText,
@@ -20,6 +26,13 @@ from recurra.pipeline import (
     TextModel,
     Writer,
     score_lines,
+)
+from recurra.pipeline.mixing import (
+    MIXTURE,
+    fit_mixture,
+    has_mixture,
+    read_mixture,
+    write_mixture,
 )
 from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
 from recurra.sections import contradiction, default
@@ -52,9 +65,22 @@ class WritingModel(Answer):
         assert isinstance(self.model, LanguageModel)
         return TextModel(self.model, self.fronts["text"], self.model.config.cell, self.fronts)
 
+    def mixed(self) -> MixedModel:
+        """What answers as this one does, with the probabilities of the run's mixture.
+
+        Raises:
+            SettingError: the run has none.
+        """
+        return MixedModel(self.model, self.fronts, self.path, self.kind)
+
     def predict(self, inputs: Iterable[str]) -> Iterator[LineScore]:
         """How probable each text is, as :meth:`score`."""
         return self.score(inputs)
+
+    def show(self, answer: LineScore, top: int | None = None) -> str:
+        """Log-probability, and nats a symbol."""
+        self._no_top(top)
+        return f"{answer.log_prob:.4f}\t{answer.nats_per_symbol:.4f}"
 
     def score(
         self, texts: Iterable[str], *, end: bool = True, given: Mapping[str, str] | None = None
@@ -75,6 +101,20 @@ class WritingModel(Answer):
         return "".join(Writer(self.text).write(prompt, **how))
 
 
+class MixedModel(WritingModel):
+    """A language model and an n-gram of its run that answer together."""
+
+    def __init__(self, *loaded: Any) -> None:
+        super().__init__(*loaded)
+        assert isinstance(self.model, LanguageModel)
+        self._mixture = read_mixture(self.path, self.model)
+
+    @property
+    def text(self) -> TextModel:
+        """The mixture and its vocabulary."""
+        return TextModel(self._mixture, self.fronts["text"], MIXTURE, self.fronts)
+
+
 @register_task("language-model")
 class LanguageModelTask(Task):
     """The next symbol of a text (Mikolov et al. 2010), beside n-grams of the same text."""
@@ -83,10 +123,13 @@ class LanguageModelTask(Task):
     Model = LanguageModelSettings
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
+    several = True
     verb = "generate"
 
     def open(self, source: Any, data: DataSettings) -> Source:
-        """Documents of a file, a folder or the Hub; texts as they are."""
+        """Documents of files, folders or the Hub; texts as they are."""
+        if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
+            return joined([open_source(part, data) for part in source])
         if isinstance(source, Path) or (isinstance(source, str) and is_hub(source)):
             return open_source(source, data)
         given: Source = source
@@ -146,18 +189,12 @@ class LanguageModelTask(Task):
         counts = prepared.parts["training"].counts(model.config.vocabulary_size)
         model.starts_at(torch.from_numpy(counts))
 
-    def nats(self, model: models.Model, part: CorpusPart, limit: int) -> float:
-        """Of whole documents from the beginning of the part."""
-        documents = part.documents(limit)
-        given = None if part.given is None else part.given[: len(documents)]
-        return compare_encoded({"": model}, documents, 1, given)[0].loss
-
     def uniform(self, prepared: Corpus) -> float:
         """Nobody predicts the start symbol."""
         return math.log(len(prepared.vocabulary) - 1)
 
     def evaluate(
-        self, compared: Mapping[str, models.Model | NGram], part: CorpusPart | Held
+        self, compared: Mapping[str, models.Model | NGram | Mixture], part: CorpusPart | Held
     ) -> list[Evaluation]:
         """Each document from its start symbol to its end symbol."""
         if isinstance(part, Held):  # an artifact keeps conditions by name, a model in its order
@@ -194,11 +231,13 @@ class LanguageModelTask(Task):
     def rivals(
         self, prepared: Corpus, data: DataSettings, report: Callable[[str], None]
     ) -> dict[str, NGram]:
-        """Kneser-Ney bigram and 5-gram of the training text."""
+        """Kneser-Ney n-grams of the training text."""
+        if not data.ngram_orders:
+            return {}
         part, limit = prepared.parts["training"], data.ngram_symbols
         few = f" on the first {limit:,} symbols" if part.count > limit else ""
         report(f"counting n-grams{few}")
-        return fit_ngrams(part.documents(limit), prepared.vocabulary)
+        return fit_ngrams(part.documents(limit), prepared.vocabulary, data.ngram_orders)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, NGram]) -> None:
         """In files of their own."""
@@ -208,9 +247,37 @@ class LanguageModelTask(Task):
         """The simplest first."""
         return read_ngrams(folder)
 
+    def joined(
+        self,
+        model: models.Model,
+        rivals: Mapping[str, NGram],
+        prepared: Corpus,
+        report: Callable[[str], None],
+    ) -> dict[str, Mixture]:
+        """The mixture with the n-gram with which it predicts the validation part best."""
+        part = prepared.parts.get("validation")
+        if not rivals:
+            return {}
+        if part is None:
+            report("no mixture with an n-gram: its weight is chosen on a validation part")
+            return {}
+        assert isinstance(model, LanguageModel)
+        groups = document_batches(part.documents(), given=part.given)
+        return {MIXTURE: fit_mixture(model, rivals, groups)}
+
+    def write_joined(self, folder: Path, joined: Mapping[str, Mixture]) -> None:
+        """Name of the n-gram and weight."""
+        write_mixture(folder, joined.get(MIXTURE))
+
+    def read_joined(self, folder: Path, model: models.Model) -> dict[str, Mixture]:
+        """The mixture."""
+        assert isinstance(model, LanguageModel)
+        return {MIXTURE: read_mixture(folder, model)} if has_mixture(folder) else {}
+
     def beaten(self, rows: Sequence[Evaluation]) -> str:
-        """Both are n-grams."""
-        return "n-grams are better" if super().beaten(rows) else ""
+        """All are n-grams, but for the mixture, which has the model in it."""
+        rivals = [row for row in rows if row.name != MIXTURE]
+        return "n-grams are better" if super().beaten(rivals) else ""
 
     def check(self, recipe: Any) -> None:
         """A width of conditions where there is none."""

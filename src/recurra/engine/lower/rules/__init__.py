@@ -6,7 +6,6 @@ from recurra.engine.lower.rules import (
     convolutions,
     elementwise,
     functions,
-    gates,
     moving,
     norms,
     products,
@@ -19,7 +18,7 @@ from recurra.engine.lower.rules.base import Lowering, Operand, Rules, features
 __all__ = ["TABLE", "Lowering", "Operand", "Rules", "features"]
 
 _ROOMS = (
-    elementwise, choices, functions, activations, gates, shapes, moving, products, convolutions,
+    elementwise, choices, functions, activations, shapes, moving, products, convolutions,
     reductions, norms, scans,
 )  # fmt: skip
 TABLE = Rules({name: rule for room in _ROOMS for name, rule in room.RULES.items()})

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from recurra.engine.graph.values import Value
-from recurra.engine.lower.rules.base import Lowering, Rules
+from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 from recurra.engine.lower.rules.elementwise import hardtanh
 
 __all__ = ["RULES"]
@@ -86,3 +86,42 @@ def _elu(now: Lowering, a: Any, alpha: float = 1, scale: float = 1, inner: float
     power = now.apply("expm1", now.apply("mul", now.apply("where", above, 0.0, a), inner))
     low = now.apply("mul", power, alpha * scale)
     return now.apply("where", above, now.apply("mul", a, scale), low)
+
+
+@RULES.of("celu")
+def _celu(now: Lowering, a: Any, alpha: float = 1.0) -> Value:
+    return _elu(now, a, alpha, 1, 1 / alpha)
+
+
+@RULES.of("glu")
+def _glu(now: Lowering, a: Operand, axis: int = -1) -> Value:
+    at = now.feature(a, axis)
+    size, half = a.shape[at], a.shape[at] // 2
+    value, gate = (now.graph.slice(a.value, at, *part) for part in ((0, half), (half, size)))
+    return now.graph.apply("mul", value, now.graph.apply("sigmoid", gate))
+
+
+@RULES.of("_prelu_kernel")
+def _prelu(now: Lowering, a: Any, weight: Any) -> Value:
+    above = now.apply("gt", a, 0.0)
+    below = now.apply("where", above, 0.0, a)  # infinity times no gradient would be NaN
+    return now.apply("where", above, a, now.apply("mul", weight, below))
+
+
+@RULES.of("hardshrink")
+def _hardshrink(now: Lowering, a: Any, bound: float = 0.5) -> Value:
+    above = now.apply("gt", now.apply("abs", a), bound)
+    return now.apply("where", above, a, _flat(now, a, bound))
+
+
+def _flat(now: Lowering, a: Any, bound: float) -> Value:
+    """0 within a bound; NaN stays, and neither has a gradient."""
+    within = now.apply("ge", bound, now.apply("abs", a))
+    return now.graph.stop(now.apply("where", within, 0.0, a))
+
+
+@RULES.of("softshrink")
+def _softshrink(now: Lowering, a: Any, bound: float = 0.5) -> Value:
+    above, below = now.apply("gt", a, bound), now.apply("gt", -bound, a)
+    value = now.apply("where", below, now.apply("add", a, bound), _flat(now, a, bound))
+    return now.apply("where", above, now.apply("sub", a, bound), value)

@@ -82,7 +82,7 @@ class Lowering:
             why: what is in the way.
             write: what to write instead.
         """
-        return Unrecordable(f"{self.call.name} {why} ({self.call.place}); {write}")
+        return Unrecordable(f"{self.call.name} {why} ({self.call.line}); {write}")
 
     def fits(self, operand: Any) -> Value | float:
         """An operand, its axes where those of the result are, for an elementwise instruction.

@@ -1,4 +1,4 @@
-"""What a number is (NaN, infinite, negative), and choices that hang on it."""
+"""Truth, 1 or 0: what a number is (NaN, infinite, negative), and choices that hang on it."""
 
 from __future__ import annotations
 
@@ -7,38 +7,73 @@ from typing import Any
 
 import torch
 
-from recurra.engine.graph.values import Value
+from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
-__all__ = ["RULES", "both", "either", "negative", "nothing"]
+__all__ = ["RULES", "both", "either", "is_nan", "negated", "negative", "truth"]
 
 RULES = Rules()
 
+To = Graph | Lowering
+"""What instructions are added to; operands are of the call that is lowered, values of its graph."""
 
-def both(now: Lowering, a: Any, b: Any) -> Value:
+
+def both(to: To, a: Any, b: Any) -> Value:
     """1 where two are 1."""
-    return now.apply("mul", a, b)
+    return to.apply("mul", a, b)
 
 
-def either(now: Lowering, a: Any, b: Any) -> Value:
+def either(to: To, a: Any, b: Any) -> Value:
     """1 where one of two is 1."""
-    return now.apply("maximum", a, b)
+    return to.apply("maximum", a, b)
 
 
-def nothing(now: Lowering, a: Any) -> Value:
-    """1 where it is NaN."""
-    return now.apply("sub", 1.0, now.apply("eq", a, a))
+def negated(to: To, a: Any) -> Value:
+    """1 where it is 0."""
+    return to.apply("sub", 1.0, a)
 
 
-def negative(now: Lowering, a: Any) -> Value:
-    """1 where the sign is -, that of zero too."""
-    zero = now.apply("eq", a, 0.0)
-    return now.apply("gt", 0.0, now.apply("where", zero, now.apply("div", 1.0, a), a))
+@RULES.of("ne")
+def _differs(to: To, a: Any, b: Any) -> Value:
+    return negated(to, to.apply("eq", a, b))
+
+
+def truth(to: To, a: Any) -> Value:
+    """1 where a number is not 0."""
+    return _differs(to, a, 0.0)
 
 
 @RULES.of("isnan")
-def _isnan(now: Lowering, a: Any) -> Value:
-    return nothing(now, a)
+def is_nan(to: To, a: Any) -> Value:
+    """1 where it is NaN."""
+    return _differs(to, a, a)
+
+
+@RULES.of("signbit")
+def negative(to: To, a: Any) -> Value:
+    """1 where the sign is -, that of zero too."""
+    zero = to.apply("eq", a, 0.0)
+    return to.apply("gt", 0.0, to.apply("where", zero, to.apply("div", 1.0, a), a))
+
+
+@RULES.of("logical_and", "bitwise_and")
+def _and(now: Lowering, a: Any, b: Any) -> Value:
+    return both(now, truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_or", "bitwise_or")
+def _or(now: Lowering, a: Any, b: Any) -> Value:
+    return either(now, truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_xor", "bitwise_xor")
+def _xor(now: Lowering, a: Any, b: Any) -> Value:
+    return _differs(now, truth(now, a), truth(now, b))
+
+
+@RULES.of("logical_not", "bitwise_not")
+def _not(now: Lowering, a: Any) -> Value:
+    return negated(now, truth(now, a))
 
 
 @RULES.of("isinf")
@@ -51,15 +86,10 @@ def _is_one_infinity(now: Lowering, a: Any) -> Value:
     return now.apply("eq", a, math.inf if now.name == "isposinf" else -math.inf)
 
 
-@RULES.of("signbit")
-def _signbit(now: Lowering, a: Any) -> Value:
-    return negative(now, a)
-
-
 @RULES.of("fmax", "fmin")
 def _fmax(now: Lowering, a: Any, b: Any) -> Value:
     pair = (a, b) if now.name == "fmax" else (b, a)
-    first = either(now, now.apply("ge", *pair), nothing(now, b))
+    first = either(now, now.apply("ge", *pair), is_nan(now, b))
     return now.apply("where", first, a, b)
 
 
@@ -77,7 +107,7 @@ def _nan_to_num(
     neginf: float | None = None,
 ) -> Value:
     most = torch.finfo(now.out.dtype).max
-    value = now.apply("where", nothing(now, a), nan or 0.0, a)
+    value = now.apply("where", is_nan(now, a), nan or 0.0, a)
     high = now.apply("eq", a, math.inf)
     value = now.apply("where", high, most if posinf is None else posinf, value)
     low = now.apply("eq", a, -math.inf)
@@ -86,16 +116,11 @@ def _nan_to_num(
 
 @RULES.of("any", "all")
 def _any(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False) -> Value:
-    graph, true = now.graph, truth_of(now, a.value)
-    found = true if now.name == "any" else graph.apply("sub", 1.0, true)
+    graph, true = now.graph, truth(now, a.value)
+    found = true if now.name == "any" else negated(graph, true)
     found = graph.max(found, now.axes(a, axes))
-    found = found if now.name == "any" else graph.apply("sub", 1.0, found)
+    found = found if now.name == "any" else negated(graph, found)
     return graph.reshape(found, now.features)
-
-
-def truth_of(now: Lowering, value: Value) -> Value:
-    """1 where a value is not 0."""
-    return now.graph.apply("sub", 1.0, now.graph.apply("eq", value, 0.0))
 
 
 @RULES.of("nansum")

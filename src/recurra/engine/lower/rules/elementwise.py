@@ -1,4 +1,4 @@
-"""Arithmetic, comparisons and truth: operations on the numbers at one place."""
+"""Arithmetic and comparisons: operations on the numbers at one place."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from recurra.engine.graph.values import UNARY, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
-__all__ = ["RULES", "clamp", "divided", "truth"]
+__all__ = ["RULES", "clamp", "divided", "hardtanh"]
 
 RULES = Rules()
 
 
-def _plain(op: str) -> Callable[..., Value]:
-    """The rule of an operation that is an instruction."""
-    return lambda now, *operands: now.apply(op, *operands)
-
-
 # ATen names these as the machine does; a rule of its own, where there is one, comes later.
-for _name in UNARY | {"maximum", "minimum", "where", "gt", "ge", "eq"}:
-    RULES[_name] = _plain(_name)
-RULES["sgn"] = _plain("sign")
+@RULES.of(*UNARY, "mul", "maximum", "minimum", "fmod", "hypot", "atan2", "where", "gt", "ge", "eq")
+def _plain(now: Lowering, *operands: Any) -> Value:
+    return now.apply(now.name, *operands)
+
+
+@RULES.of("sgn")
+def _sgn(now: Lowering, a: Any) -> Value:
+    return now.apply("sign", a)
 
 
 @RULES.of("add", "sub")
@@ -36,11 +36,6 @@ def _rsub(now: Lowering, a: Any, b: Any, alpha: float = 1) -> Value:
     return now.apply("sub", b, a if alpha == 1 else now.apply("mul", a, alpha))
 
 
-@RULES.of("mul")
-def _mul(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("mul", a, b)
-
-
 def divided(now: Lowering, a: Any, b: Any) -> Value:
     """A quotient; by a power of two a product, which is the same."""
     if not isinstance(b, Operand) and _power_of_two(b):
@@ -49,7 +44,7 @@ def divided(now: Lowering, a: Any, b: Any) -> Value:
 
 
 def _value(now: Lowering, a: Any) -> Value:
-    """An operand as it is: a sum with 0 is folded."""
+    """An operand as it is: a sum with 0 is no instruction."""
     return now.apply("add", a, 0.0)
 
 
@@ -67,36 +62,6 @@ def _lt(now: Lowering, a: Any, b: Any) -> Value:
 @RULES.of("le")
 def _le(now: Lowering, a: Any, b: Any) -> Value:
     return now.apply("ge", b, a)
-
-
-@RULES.of("ne")
-def _ne(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("sub", 1.0, now.apply("eq", a, b))
-
-
-@RULES.of("logical_and", "bitwise_and")
-def _and(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("mul", truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_or", "bitwise_or")
-def _or(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("maximum", truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_xor", "bitwise_xor")
-def _xor(now: Lowering, a: Any, b: Any) -> Value:
-    return _ne(now, truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_not", "bitwise_not")
-def _not(now: Lowering, a: Any) -> Value:
-    return now.apply("sub", 1.0, truth(now, a))
-
-
-def truth(now: Lowering, a: Any) -> Value:
-    """1 where it is not 0."""
-    return _ne(now, a, 0.0)
 
 
 @RULES.of("rsqrt")

@@ -11,20 +11,12 @@ from typing import Any
 
 from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import Lowering, Rules
-from recurra.engine.lower.rules.choices import both, either, negative, nothing
+from recurra.engine.lower.rules.choices import both, either, is_nan, negative
 from recurra.engine.lower.rules.elementwise import clamp, divided
 
 __all__ = ["RULES", "log_add_exp"]
 
 RULES = Rules()
-
-
-@RULES.of(
-    "trunc", "exp2", "log2", "log10", "erfc", "tan", "asin", "acos", "atan", "sinh", "cosh",
-    "asinh", "acosh", "atanh", "fmod", "hypot", "atan2",
-)  # fmt: skip
-def _plain(now: Lowering, *operands: Any) -> Value:
-    return now.apply(now.name, *operands)
 
 
 @RULES.of("ceil")
@@ -119,7 +111,7 @@ def _shares(now: Lowering, a: Any, b: Any, power: str) -> tuple[tuple[Any, Value
 def _xlogy(now: Lowering, a: Any, b: Any) -> Value:
     zero, log = now.apply("eq", a, 0.0), now.apply("log", b)
     value = now.apply("where", zero, 0.0, now.apply("mul", a, log))
-    value = now.apply("where", nothing(now, b), b, value)
+    value = now.apply("where", is_nan(now, b), b, value)
     flat = both(now, zero, now.apply("ge", 0.0, b))
     slope = now.apply("where", flat, 0.0, log)
     return now.curved(value, (a, slope), (b, now.apply("div", a, b)))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recurra.engine.graph.values import Value
+from recurra.engine.graph.values import Value, resized
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 from recurra.engine.lower.rules.products import picked
 
@@ -33,7 +33,7 @@ def _taken(now: Lowering, value: Value, axis: int, places: Sequence[int]) -> Val
             length = 1
         if step == 0:
             one = graph.slice(value, axis, start, start + 1)
-            parts.append(graph.expand(one, _with(value.shape, axis, length)))
+            parts.append(graph.expand(one, resized(value.shape, axis, length)))
         else:
             last = start + (length - 1) * step
             parts.append(graph.slice(value, axis, start, last + 1, step if length > 1 else 1))
@@ -41,10 +41,6 @@ def _taken(now: Lowering, value: Value, axis: int, places: Sequence[int]) -> Val
     if len(parts) > _MOST:
         raise now.refuse(f"moves {len(parts)} pieces one by one", "write x @ a matrix of 0 and 1")
     return graph.concat(parts, axis)
-
-
-def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
-    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _numbers(now: Lowering, index: Any, size: int) -> tuple[list[int], tuple[int, ...]]:
@@ -162,9 +158,9 @@ def _pad(now: Lowering, a: Operand, pad: Sequence[int], number: float = 0) -> Va
         value = graph.slice(value, at, max(-front, 0), size - max(-behind, 0))
         parts = [value]
         if front > 0:
-            parts.insert(0, graph.full(number, _with(value.shape, at, front)))
+            parts.insert(0, graph.full(number, resized(value.shape, at, front)))
         if behind > 0:
-            parts.append(graph.full(number, _with(value.shape, at, behind)))
+            parts.append(graph.full(number, resized(value.shape, at, behind)))
         value = graph.concat(parts, at)
     return value
 

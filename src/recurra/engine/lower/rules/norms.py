@@ -7,6 +7,7 @@ from typing import Any
 
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.choices import either, is_nan, truth
 from recurra.engine.lower.rules.reductions import euclidean
 
 __all__ = ["RULES"]
@@ -49,8 +50,7 @@ def _norm(
     graph, chosen, x = now.graph, now.axes(a, axes), a.value
     size = graph.apply("abs", x)
     if order == 0:
-        there = graph.apply("sub", 1.0, graph.apply("eq", x, 0.0))
-        return graph.reshape(graph.sum(there, chosen), now.features)
+        return graph.reshape(graph.sum(truth(graph, x), chosen), now.features)
     if order == 1:
         return graph.reshape(graph.sum(size, chosen), now.features)
     if order == 2:
@@ -78,8 +78,8 @@ def _extreme(
         value = graph.max(size, axes)
     else:
         value = graph.apply("neg", graph.max(graph.apply("neg", size), axes))
-    nan = graph.apply("sub", 1.0, graph.apply("eq", size, size))
-    same = graph.apply("maximum", graph.apply("eq", size, value), nan)
+    nan = is_nan(graph, size)
+    same = either(graph, graph.apply("eq", size, value), nan)
     share = graph.apply("div", same, graph.sum(same, axes))
     return value, graph.apply("mul", graph.apply("sign", x), share)
 

@@ -34,14 +34,10 @@ def _average(graph: Graph, value: Value, axes: tuple[int, ...], less: float = 0)
     return graph.apply("mul", graph.sum(value, axes), 1 / count if count > 0 else math.nan)
 
 
-def _centered(graph: Graph, value: Value, mean: Value) -> Value:
-    return graph.apply("sub", value, mean)
-
-
 def _exact_mean(graph: Graph, value: Value, axes: tuple[int, ...]) -> Value:
     """A mean without the rounding of its sum: that of equal numbers is the number."""
     mean = _average(graph, value, axes)
-    rest = graph.stop(_average(graph, _centered(graph, value, mean), axes))
+    rest = graph.stop(_average(graph, graph.apply("sub", value, mean), axes))
     # It stays infinite or NaN where the mean is.
     finite = graph.apply("eq", rest, rest)
     return graph.apply("add", mean, graph.apply("where", finite, rest, 0.0))
@@ -55,7 +51,7 @@ def _var(now: Lowering, a: Operand, axes: Any = None, **named: Any) -> Results:
     less = 1 if less is None else less
     graph, chosen = now.graph, now.axes(a, axes)
     mean = _exact_mean(graph, a.value, chosen)
-    centered = _centered(graph, a.value, mean)
+    centered = graph.apply("sub", a.value, mean)
     deviates = now.name.startswith("std")
     found = (_deviation if deviates else _variance)(graph, centered, chosen, less)
     if now.name.endswith("mean"):
@@ -94,7 +90,7 @@ def _layer_norm(
     graph = now.graph
     axes = now.axes(a, range(a.rank - len(shape), a.rank))
     mean = _average(graph, a.value, axes)
-    centered = _centered(graph, a.value, mean)
+    centered = graph.apply("sub", a.value, mean)
     var = _variance(graph, centered, axes, 0)
     scale = graph.apply("div", 1.0, graph.apply("sqrt", graph.apply("add", var, eps)))
     value = graph.apply("mul", centered, scale)

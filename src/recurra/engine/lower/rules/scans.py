@@ -13,9 +13,10 @@ import torch
 
 from recurra.engine.graph.values import Graph, Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Results, Rules, features
+from recurra.engine.lower.rules.choices import either, is_nan
 from recurra.engine.lower.rules.functions import log_add_exp
 
-__all__ = ["RULES", "folded"]
+__all__ = ["RULES"]
 
 RULES = Rules()
 
@@ -39,7 +40,7 @@ def _scanned(graph: Graph, values: Several, axis: int, join: Join) -> Several:
     return values
 
 
-def folded(graph: Graph, values: Several, axis: int, join: Join) -> Several:
+def _reduced(graph: Graph, values: Several, axis: int, join: Join) -> Several:
     """What all along an axis come to, which stays with size 1; in order."""
     while (size := values[0].shape[axis]) > 1:
         even = size - size % 2
@@ -86,7 +87,7 @@ def _log_running(now: Lowering, a: Operand, axis: int) -> Value:
 def _prod(now: Lowering, a: Operand, axis: int | None = None, *_: Any, **__: Any) -> Value:
     graph, value = now.graph, a.value
     for at in now.axes(a, axis):
-        (value,) = folded(graph, (value,), at, _by(graph, "mul"))
+        (value,) = _reduced(graph, (value,), at, _by(graph, "mul"))
     return graph.reshape(value, now.features)
 
 
@@ -109,8 +110,8 @@ def _larger(graph: Graph, *, least: bool, latest: bool) -> Join:
     def join(early: Several, late: Several) -> Several:
         mine, other = (late, early) if latest else (early, late)
         pair = (other[0], mine[0]) if least else (mine[0], other[0])
-        nan = graph.apply("sub", 1.0, graph.apply("eq", mine[0], mine[0]))
-        chosen = graph.apply("maximum", graph.apply("ge", *pair), nan)
+        nan = is_nan(graph, mine[0])
+        chosen = either(graph, graph.apply("ge", *pair), nan)
         return tuple(graph.apply("where", chosen, a, b) for a, b in zip(mine, other, strict=True))
 
     return join
@@ -129,7 +130,7 @@ def _largest(now: Lowering, a: Operand, axis: int | None, *, least: bool) -> Sev
         raise now.refuse("without an axis mixes rows", ONE_ROW)
     at = now.feature(a, axis)
     join = _larger(now.graph, least=least, latest=False)
-    found = folded(now.graph, (a.value, _place(now, a, at)), at, join)
+    found = _reduced(now.graph, (a.value, _place(now, a, at)), at, join)
     return tuple(now.graph.reshape(value, now.features) for value in found)
 
 

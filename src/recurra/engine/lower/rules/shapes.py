@@ -9,7 +9,7 @@ import torch
 
 from recurra.engine.graph.values import Value
 from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules, features
-from recurra.engine.lower.rules.elementwise import truth
+from recurra.engine.lower.rules.choices import truth
 
 __all__ = ["RULES"]
 

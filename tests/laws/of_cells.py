@@ -1,164 +1,38 @@
-"""The laws: each takes something that makes a cell or a layer and raises AssertionError if broken.
+"""The laws of cells: each takes what makes one, and raises AssertionError if broken.
 
-Oracles are written here from the definition: a Python loop over one row at a time.
+Oracles are written from the definition: a Python loop over one row at a time.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
-from laws.subjects import BATCH, LENGTHS, TIME, context_of, inputs_of, some_resets, widths_of
-from torch import Tensor, nn
-from torch.func import functional_call
+from laws.means import (
+    MakeCell,
+    backends,
+    by_hand,
+    close,
+    close_trees,
+    differentiable,
+    filled,
+    gradients,
+    moved,
+    one_draw,
+    pick,
+    pick_noise,
+    run,
+    weigh,
+)
+from laws.subjects import BATCH, LENGTHS, TIME, context_of, inputs_of, some_resets
+from torch import Tensor
 from torch.nn.utils import parametrize
 
-import recurra_runtime
 from recurra import Cell, PaddedSequence
-from recurra.cells import Noise, draw_noise
-from recurra.engine import explain, named_values
+from recurra.cells import draw_noise
+from recurra.engine import named_values
 from recurra.engine import run as engine_run
-from recurra.engine.backends.choose import BACKENDS
-from recurra.errors import BackendError
 from recurra.states import leaves, map_tree, select_rows
-
-EXACT = 1e-10  # float64, sums in another order
-MakeCell = Callable[[], Cell]
-
-
-def close(a: Tensor, b: Tensor, tolerance: float = EXACT) -> None:
-    """Equal up to ``tolerance`` of the largest number."""
-    assert a.shape == b.shape, f"{list(a.shape)} against {list(b.shape)}"
-    scale = max(1.0, float(b.detach().abs().max()) if b.numel() else 0.0)
-    worst = float((a - b).detach().abs().max()) if a.numel() else 0.0
-    assert worst <= tolerance * scale, f"differ by {worst} at scale {scale}"
-
-
-def close_trees(a: Any, b: Any, tolerance: float = EXACT) -> None:
-    one, other = list(leaves(a)), list(leaves(b))
-    assert len(one) == len(other)
-    for left, right in zip(one, other, strict=True):
-        close(left, right, tolerance)
-
-
-def run(*args: Any, **settings: Any) -> Any:
-    """The engine's, with one seed: what a parametrization draws for a run is the same each time."""
-    torch.manual_seed(11)
-    return engine_run(*args, **settings)
-
-
-@contextmanager
-def one_draw(cell: nn.Module) -> Iterator[None]:
-    """The same draw of parametrizations as in :func:`run`, at every step, in the same order."""
-    torch.manual_seed(11)
-    with parametrize.cached():
-        for part in cell.modules():
-            for name in getattr(part, "parametrizations", {}):
-                getattr(part, name)
-        yield
-
-
-def pick(tree: Any, index: Any) -> Any:
-    """``leaf[index]`` of every leaf."""
-    return map_tree(lambda leaf: leaf[index], tree)
-
-
-def pick_noise(noise: Noise | None, steps: Any, some: Any = slice(None)) -> Noise | None:
-    """The noise of some steps and rows."""
-    if noise is None:
-        return None
-    return Noise(pick(noise.step, (steps, some)), pick(noise.held, some))
-
-
-def by_hand(
-    cell: Cell,
-    inputs: Any,
-    lengths: Any,
-    resets: Tensor | None,
-    noise: Noise | None,
-    reverse: bool,
-    state: Any = None,
-) -> tuple[list[list[Tensor]], list[Any]]:
-    """The definition: one row at a time, one step at a time. Outputs and last state of each row."""
-    all_outputs, ends = [], []
-    batch = leaves(inputs)[0].shape[1]
-    for row in range(batch):
-        only = torch.tensor([row])
-        context = select_rows(context_of(cell, batch), only)
-        current = cell.initial_state(1) if state is None else select_rows(state, only)
-        steps = list(range(lengths[row]))
-        outputs: dict[int, Tensor] = {}
-        for t in reversed(steps) if reverse else steps:
-            if resets is not None and resets[t, row] and not reverse:
-                current = cell.initial_state(1)
-            one = slice(row, row + 1)
-            now = pick_noise(noise, t, one)
-            y, current = cell.step(pick(inputs, (t, one)), current, context, now)
-            outputs[t] = y
-            if resets is not None and resets[t, row] and reverse:
-                current = cell.initial_state(1)
-        all_outputs.append([outputs[t] for t in steps])
-        ends.append(current)
-    return all_outputs, ends
-
-
-def weigh(outputs: list[list[Tensor]] | Tensor, state: Any) -> Tensor:
-    """A number that every output and state enters with a weight of its own."""
-    total = torch.zeros((), dtype=torch.float64)
-    if isinstance(outputs, Tensor):
-        outputs = [
-            [outputs[t, b : b + 1] for t in range(len(outputs))] for b in range(outputs.shape[1])
-        ]
-    for b, row in enumerate(outputs):
-        for t, y in enumerate(row):
-            total = total + (y * torch.sin(torch.arange(y.numel()) + 3 * t + 7.0 * b + 1)).sum()
-    for leaf in leaves(state):
-        total = total + (leaf * torch.cos(torch.arange(leaf.numel()).view_as(leaf) + 1.0)).sum()
-    return total
-
-
-def moved(leaf: Tensor, far: float) -> Tensor:
-    """Numbers moved by chance; a count stays."""
-    return leaf + far * torch.randn_like(leaf) if leaf.is_floating_point() else leaf
-
-
-def differentiable(inputs: Any) -> list[Tensor]:
-    return [leaf for leaf in leaves(inputs) if leaf.requires_grad]
-
-
-def gradients(value: Tensor, cell: torch.nn.Module, inputs: Any) -> list[Tensor]:
-    """To the inputs, then to the parameters; zeros where nothing arrives."""
-    wanted = [*differentiable(inputs), *cell.parameters()]
-    found = torch.autograd.grad(value, wanted, allow_unused=True)
-    return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
-
-
-class NotNative(Exception):
-    """A cell that native refuses without an excuse; or one that has an excuse, and needs none."""
-
-
-def backends(cell: Cell) -> list[str]:
-    """Those that can run this cell as it is.
-
-    Native is among them. A cell that it must refuse says why in an attribute ``on_loop``: else a
-    refusal too many would only make these laws weaker.
-    """
-    refused = {}
-    for backend in BACKENDS:
-        try:
-            explain(cell, context=context_of(cell), backend=backend.name)
-        except BackendError as problem:
-            refused[backend.name] = str(problem)
-    excuses = [part.on_loop for part in cell.modules() if hasattr(part, "on_loop")]
-    if recurra_runtime.native_reason() is None and ("native" in refused) != bool(excuses):
-        raise NotNative(refused.get("native") or f"{type(cell).__name__} runs, despite {excuses}")
-    return [backend.name for backend in BACKENDS if backend.name not in refused]
-
-
-# ---- laws of cells ------------------------------------------------------------------------------
 
 
 def definition(make: MakeCell) -> None:
@@ -263,18 +137,6 @@ def chunks(make: MakeCell) -> None:
             close(torch.cat(outputs[::-1] if reverse else outputs), whole.outputs)
             close_trees(state, whole.state)
         whole = run(cell, inputs, context=context, noise=noise, resets=resets)
-
-
-def filled(inputs: Any, behind: Tensor, fill: float) -> Any:
-    """Numbers behind each row replaced."""
-
-    def fill_in(leaf: Tensor) -> Tensor:
-        if not leaf.requires_grad:
-            return leaf
-        mask = behind.view(*behind.shape, *(1,) * (leaf.dim() - 2))
-        return leaf.detach().masked_fill(mask, fill).requires_grad_()
-
-    return map_tree(fill_in, inputs)
 
 
 def padding(make: MakeCell) -> None:
@@ -603,115 +465,3 @@ CELL_LAWS = {
 PAIR_LAWS = ("definition", "chunks", "repeatable", "parameters_given")
 """Of two wrappers around each other: what they do together to values, gradients, states, noise and
 weights. All else each of them was asked alone."""
-
-
-# ---- laws of layers -----------------------------------------------------------------------------
-
-MakeLayer = Callable[[], Any]
-
-
-def layer_context(layer: Any) -> Any:
-    takes = [m for m in layer.modules() if isinstance(m, Cell) and m.takes_context]
-    return context_of(takes[0]) if takes else None
-
-
-def layer_forms(make: MakeLayer) -> None:
-    """A tensor with lengths, a PaddedSequence and a list of rows give the same."""
-    layer = make().eval()
-    inputs, lengths = inputs_of(layer), torch.tensor(LENGTHS)
-    context = layer_context(layer)
-    one = layer(inputs, context=context, lengths=lengths)
-    sequences = map_tree(lambda leaf: PaddedSequence(leaf, lengths), inputs)
-    for form in (sequences, map_tree(lambda sequence: sequence.to_list(), sequences)):
-        other = layer(form, context=context)
-        assert isinstance(other.outputs, PaddedSequence)
-        close(other.outputs.values, one.outputs)
-        close(other.last, one.last)
-        close_trees(other.state, one.state)
-
-
-def layer_rows(make: MakeLayer) -> None:
-    """Each row of a ragged batch = that row alone, without lengths: outputs, last, state."""
-    layer = make().eval()
-    inputs = inputs_of(layer)
-    context = layer_context(layer)
-    whole = layer(inputs, context=context, lengths=LENGTHS)
-    for row, length in enumerate(LENGTHS):
-        some = torch.tensor([row])
-        one = pick(inputs, (slice(length), some))
-        alone = layer(one, context=select_rows(context, some))
-        close(whole.outputs[:length, some], alone.outputs)
-        assert not whole.outputs[length:, row].any()
-        close(whole.last[some], alone.last)
-        close_trees(
-            map_tree(lambda leaf, s=some: leaf.index_select(0, s), whole.state), alone.state
-        )
-
-
-def layer_padding(make: MakeLayer) -> None:
-    """NaN in the padding changes neither results nor gradients."""
-    layer = make().eval()
-    behind = torch.arange(TIME).unsqueeze(1) >= torch.tensor(LENGTHS)
-    results = []
-    for fill in (0.0, float("nan")):
-        inputs = filled(inputs_of(layer), behind, fill)
-        got = layer(inputs, context=layer_context(layer), lengths=LENGTHS)
-        value = weigh(got.outputs, got.state) + (got.last * got.last).sum()
-        results.append([got.outputs, got.last, *gradients(value, layer, inputs)])
-    for a, b in zip(*results, strict=True):
-        assert torch.equal(a, b)
-
-
-def layer_chunks(make: MakeLayer) -> None:
-    """A causal layer: whole = chunks; any other refuses a carried state."""
-    import pytest
-
-    layer = make().eval()
-    inputs, context, resets = inputs_of(layer), layer_context(layer), some_resets()
-    if not layer.causal:
-        carried = layer(inputs, context=context).state
-        with pytest.raises(ValueError, match="causal"):
-            layer(inputs, carried, context)
-        return
-    whole = layer(inputs, context=context, resets=resets)
-    state, outputs = None, []
-    for span in (slice(0, 1), slice(1, 4), slice(4, TIME)):
-        part = layer(pick(inputs, span), state, context, resets=resets[span])
-        outputs.append(part.outputs)
-        state = part.state
-    close(torch.cat(outputs), whole.outputs)
-    close(part.last, whole.last)
-    close_trees(state, whole.state)
-
-
-def layer_saved(make: MakeLayer) -> None:
-    """Saved and loaded: the same outputs; torch's functional_call uses the tensors it is given."""
-    layer, other = make().eval(), make().eval()
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.mul_(1.25)
-    inputs, context = inputs_of(layer), layer_context(layer)
-    wanted = other(inputs, context=context).outputs
-    assert not torch.equal(layer(inputs, context=context).outputs, wanted)
-    state = other.state_dict()
-    given = functional_call(layer, state, (inputs,), {"context": context})
-    assert torch.equal(given.outputs, wanted)
-    layer.load_state_dict(state)
-    assert torch.equal(layer(inputs, context=context).outputs, wanted)
-
-
-def layer_sizes(make: MakeLayer) -> None:
-    """Widths are as stated, and the state has the structure of the initial one."""
-    layer = make()
-    got = layer(inputs_of(layer), context=layer_context(layer))
-    assert layer.input_size == widths_of(layer)
-    assert got.outputs.shape == (TIME, BATCH, layer.output_size)
-    assert got.last.shape == (BATCH, layer.output_size)
-    initial = layer.initial_state(BATCH)
-    assert [leaf.shape for leaf in leaves(got.state)] == [leaf.shape for leaf in leaves(initial)]
-
-
-LAYER_LAWS = {
-    law.__name__: law
-    for law in (layer_forms, layer_rows, layer_padding, layer_chunks, layer_saved, layer_sizes)
-}

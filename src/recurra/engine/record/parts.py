@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-__all__ = ["BYTES", "CONTAINERS", "PLAIN", "TORCHS", "Path", "is_new", "own_tensors", "parts_of"]
+__all__ = [
+    "BYTES",
+    "CONTAINERS",
+    "DEEPEST",
+    "PLAIN",
+    "TORCHS",
+    "Path",
+    "is_new",
+    "own_tensors",
+    "parts_of",
+]
 
 TORCHS = frozenset(vars(nn.Module())) - {"training"}
 """What every module of torch has of its own."""
@@ -24,10 +34,11 @@ CONTAINERS = (dict, list, tuple, deque)
 """What is nothing but its parts."""
 BYTES: tuple[Any, ...] = (bytearray, memoryview, array, ctypes.Structure.__base__)
 """What is nothing but numbers, beside arrays of NumPy."""
+DEEPEST = 8
+"""Objects in objects that are looked into."""
 # What is what it is: what these read is no part of them.
 _WHOLE = (type, FunctionType, ModuleType, np.generic)
 _OF_OBJECTS = (BuiltinFunctionType, MethodWrapperType, MethodType)
-_DEEPEST = 8  # objects in objects that are looked into
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +75,8 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[Tensor, Path]]:
     for name, part in module.named_modules():
         modules = tuple(name.split(".")) if name else ()
         for kind in ("_parameters", "_buffers", ""):
-            held = part.__dict__[kind] if kind else part.__dict__
-            for own, value in held.items():
+            there = part.__dict__[kind] if kind else part.__dict__
+            for own, value in there.items():
                 if isinstance(value, Tensor):
                     yield value, Path(modules, kind, own)
                 elif not kind and own not in TORCHS:
@@ -77,7 +88,7 @@ def _inside(
     value: Any, keys: tuple[Any, ...], seen: dict[int, int]
 ) -> Iterator[tuple[tuple[Any, ...], Tensor]]:
     parts = parts_of(value)
-    if parts is None or len(keys) > _DEEPEST or not is_new(value, seen):
+    if parts is None or len(keys) > DEEPEST or not is_new(value, seen):
         return
     for key, part in parts:
         if isinstance(part, Tensor):
@@ -110,9 +121,9 @@ def parts_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
         return slots or None
     if isinstance(value, nn.Module):
         # Their own tensors and parts are attributes too, by names that no two of them share.
-        held = {**value._parameters, **value._buffers, **value._modules}
+        theirs = {**value._parameters, **value._buffers, **value._modules}
         own = {name: part for name, part in vars(value).items() if name not in TORCHS}
-        return (held | own).items()
+        return (theirs | own).items()
     return [*vars(value).items(), *slots]
 
 

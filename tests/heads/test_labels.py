@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import LabelsHead
-from recurra.layers import Projection, TokenEmbedding
+from recurra.layers import LayerOutput, Projection, TokenEmbedding
 from recurra.sequences import PaddedSequence
 
 LENGTHS = [3, 0, 1]
@@ -28,6 +28,11 @@ def read(size: int) -> Tensor:
     for b, length in enumerate(LENGTHS):
         values[length:, b] = math.nan
     return values.requires_grad_()
+
+
+def given(outputs: Any) -> LayerOutput:
+    """A layer's result, of which the head takes the outputs alone."""
+    return LayerOutput(outputs, torch.tensor(math.nan), None)
 
 
 def scores_by_hand(head: LabelsHead, y: list[float], table: Tensor | None) -> list[float]:
@@ -53,17 +58,16 @@ def head_of(name: str) -> tuple[LabelsHead, Tensor | None]:
 def test_scores(name: str) -> None:
     head, table = head_of(name)
     values = read(5)
-    predictions = head(PaddedSequence(values, LENGTHS), table)
+    predictions = head(given(PaddedSequence(values, LENGTHS)), table)
     assert isinstance(predictions, PaddedSequence)
     assert predictions.values.shape == (4, 3, 4)
     assert not predictions.values[~predictions.mask].any()
-    plain = head(values[:1], table)
+    plain = head(given(values[:1]), table)
     for t, b in VALID:
         want = scores_by_hand(head, values[t, b].tolist(), table)
         assert predictions.values[t, b].tolist() == pytest.approx(want, rel=1e-12)
         if t == 0:
             assert plain[t, b].tolist() == pytest.approx(want, rel=1e-12)
-    assert head.reads == "outputs"
     assert head.tied_size == HEADS[name][1]
 
 
@@ -77,7 +81,7 @@ def test_score_sums_nats_over_valid_steps(name: str, padded: str) -> None:
     for t, b in VALID:
         z = scores_by_hand(head, values[t, b].tolist(), table)
         want += math.log(sum(map(math.exp, z))) - z[int(labels[t, b])]
-    predictions = head(PaddedSequence(values, LENGTHS), table)
+    predictions = head(given(PaddedSequence(values, LENGTHS)), table)
     targets: Any = PaddedSequence(labels, LENGTHS)
     if padded == "predictions":
         targets = labels
@@ -110,7 +114,7 @@ def test_a_tied_head_owns_no_table() -> None:
     shapes = [tuple(p.shape) for p in LabelsHead(5, 4, tied_size=2).parameters()]
     assert sorted(shapes) == [(2, 5), (4,)]
     with pytest.raises(ShapeError, match="tied, but no embedding was passed"):
-        LabelsHead(5, 4, tied_size=5)(torch.zeros(1, 1, 5))
+        LabelsHead(5, 4, tied_size=5)(given(torch.zeros(1, 1, 5)))
 
 
 def test_dropout_is_for_training_only() -> None:
@@ -118,9 +122,9 @@ def test_dropout_is_for_training_only() -> None:
     head.projection.weight.data[:] = 1
     ones = torch.ones(1, 40, 1000, dtype=torch.float64)
     head.eval()
-    assert (head(ones) == 1000).all()
+    assert (head(given(ones)) == 1000).all()
     head.train()
-    kept = (head(ones)[0, :, 0] * 0.75).tolist()  # how many of 1000 are kept, scaled up
+    kept = (head(given(ones))[0, :, 0] * 0.75).tolist()  # how many of 1000 are kept, scaled up
     seen = [round(number) for number in kept]
     assert kept == pytest.approx(seen)
     assert len(set(seen)) > 1
@@ -160,7 +164,7 @@ def test_a_head_starts_at_the_frequencies_of_its_labels() -> None:
     head.starts_at([6, 0, 1, 3])  # 10 seen, and one more of each
     expected = [math.log(count / 14) for count in (7, 1, 2, 4)]
     assert head.projection.bias.tolist() == pytest.approx(expected, rel=1e-6)
-    said = head(torch.zeros(1, 1, 5)).softmax(-1).flatten().tolist()
+    said = head(given(torch.zeros(1, 1, 5))).softmax(-1).flatten().tolist()
     assert said == pytest.approx([7 / 14, 1 / 14, 2 / 14, 4 / 14], rel=1e-6)
     head.starts_at(torch.zeros(4, dtype=torch.int64))  # nothing is known: all alike
     assert head.projection.bias.tolist() == pytest.approx([-math.log(4)] * 4, rel=1e-6)

@@ -1,0 +1,216 @@
+"""Rows of files: JSON lines, tables in text, Parquet; one by one, with what is wrong in them."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.data.readers import inside, is_packed, read_lines
+from recurra.errors import DataError, nearest
+
+__all__ = [
+    "KINDS",
+    "How",
+    "Names",
+    "check_columns",
+    "chosen",
+    "imported",
+    "is_parted",
+    "read_rows",
+    "rows_of",
+]
+
+_CELL = 1 << 28  # characters in a cell of a CSV file; more is a quote that was never closed
+_ROWS = 64  # of a Parquet file, read at once
+_SEPARATORS = ";\t|,"
+
+Names = tuple[str, ...] | None
+"""Further columns to keep; all if None."""
+
+
+class How(NamedTuple):
+    """How the inside of a file is read."""
+
+    column: str | None
+    names: Names
+    encoding: str
+    separator: str | None
+    nul: bool
+    header: bool = True
+    named: frozenset[str] = frozenset()  # one of them in the first row tells of a header
+
+
+def read_rows(
+    path: str | Path, *, encoding: str = "utf-8", named: Iterable[str] = ()
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Rows of a table (``.csv``, ``.tsv``, ``.parquet``), or of JSON lines, one by one.
+
+    Args:
+        path: the file.
+        encoding: how characters are stored.
+        named: columns, one of which in the first row of a table in text tells that it has a
+            header; without one the columns are called "0", "1", ...
+
+    Yields:
+        where a row stands, and its cells by name.
+
+    Raises:
+        DataError: something is wrong in it, where it is reached.
+    """
+    file = Path(path)
+    how = How(None, None, encoding, None, False, named=frozenset(named))
+    for place, row in (rows_of(file) or _json_rows)(file, how):
+        yield f"{file}: {place}", row
+
+
+_Rows = Iterator[tuple[str, Mapping[str, Any]]]
+
+
+def check_columns(place: str, known: Iterable[str], column: str | None, names: Names) -> None:
+    """Refuse columns that are asked for and not there; ``place`` is what the error calls them."""
+    for name in (column, *(names or ())):
+        if name is not None and name not in known:
+            told = " (data.column)" if name == column else ""
+            raise DataError(f"{place}: no column {name!r}{told}; {nearest(name, known)}")
+
+
+def _json_rows(file: Path, how: How) -> _Rows:
+    for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as problem:
+            told = f"is not JSON: {problem.msg} at character {problem.colno}"
+        except (ValueError, RecursionError) as problem:
+            told = f"cannot be read: {problem}"
+        else:
+            if isinstance(row, dict):
+                yield f"line {number}", row
+                continue
+            told = f"holds a {type(row).__name__}"
+        wanted = (how.column,) if how.column else sorted(how.named)[:2]
+        example = json.dumps(dict.fromkeys(wanted, "..."))
+        raise DataError(
+            f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
+        )
+
+
+def _csv_rows(file: Path, how: How) -> _Rows:
+    lines = (line + "\n" for line in read_lines(file, encoding=how.encoding, nul=how.nul))
+    separator = how.separator or ("\t" if inside(file).suffix.lower() == ".tsv" else ",")
+    rows = csv.reader(lines, delimiter=separator, strict=True)
+    header: list[str] | None = None
+    while True:
+        line = rows.line_num + 1
+        # The limit belongs to all of the process: it is raised for one row and put back.
+        limit = csv.field_size_limit(_CELL)
+        try:
+            row = next(rows, None)
+        except csv.Error as problem:
+            raise DataError(
+                f"{file}: the row that begins on line {line} is no row of a table ({problem}). "
+                'A quote inside a quoted cell is written twice: "".'
+            ) from None
+        finally:
+            csv.field_size_limit(limit)
+        if row is None:
+            return
+        if not row:
+            continue
+        if header is None:
+            header, first = _header(row, how)
+            if len(set(header)) < len(header):
+                raise DataError(f"{file}: expected each column once, the first row is {header}.")
+            _check_parted(file, row, separator, how.column in (None, *header))
+            check_columns(f"{file}", header, how.column, how.names)
+            if first:
+                continue
+        if len(row) != len(header):
+            raise DataError(
+                f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
+                f"{len(row)}. A cell with {separator!r} in it is put in quotes."
+            )
+        yield f"line {line}", dict(zip(header, row, strict=True))
+
+
+def _header(row: list[str], how: How) -> tuple[list[str], bool]:
+    """Names of the columns, and whether they are what the first row holds."""
+    there = not how.named.isdisjoint(row) if how.named else how.header
+    return (row, True) if there else ([str(number) for number in range(len(row))], False)
+
+
+def _check_parted(file: Path, row: list[str], separator: str, known: bool) -> None:
+    """Whether the first row, if it is one cell and the column is not known, is parted otherwise."""
+    if len(row) > 1 or known:
+        return
+    found = max(_SEPARATORS, key=row[0].count)
+    if found in row[0]:
+        raise DataError(
+            f"{file}: expected cells with {separator!r} between them, the first row has {found!r}: "
+            f"{_short(row[0])}. Say data.separator={json.dumps(found)}."
+        )
+
+
+def _parquet_rows(file: Path, how: How) -> _Rows:
+    if is_packed(file):
+        raise DataError(f"{file}: Parquet inside gzip cannot be read; unpack it first.")
+    library = imported("pyarrow.parquet", "Parquet files")
+    failures = (imported("pyarrow", "Parquet files").ArrowException, OSError)
+    try:
+        with library.ParquetFile(file) as table:
+            known = table.schema_arrow.names
+            check_columns(str(file), known, how.column, how.names)
+            wanted = chosen(known, how.column, how.names)
+            number = 0
+            for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"row {number}", row
+    except failures as problem:
+        raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def chosen(known: Iterable[str], column: str | None, names: Names) -> list[str]:
+    """The columns to read: that of the text and those that are named, or all."""
+    return list(known if names is None or column is None else dict.fromkeys((column, *names)))
+
+
+def imported(name: str, what: str) -> Any:
+    """A module of a library that need not be there; ``what`` needs it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as problem:
+        raise DataError(
+            f"{what} need the library {name.partition('.')[0]}, which cannot be imported "
+            f"({problem}); pip install 'recurra[data]' brings it."
+        ) from None
+
+
+KINDS: dict[str, Callable[[Path, How], _Rows]] = {
+    ".csv": _csv_rows,
+    ".json": _json_rows,
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    ".parquet": _parquet_rows,
+    ".tsv": _csv_rows,
+}
+"""Ending of a file -> what reads its rows."""
+
+
+def rows_of(file: Path) -> Callable[[Path, How], _Rows] | None:
+    """What reads the rows of a file; None of a text."""
+    return KINDS.get(inside(file).suffix.lower())
+
+
+def is_parted(file: Path) -> bool:
+    """Whether a file is a table in text, with something between its cells."""
+    return rows_of(file) is _csv_rows

@@ -1,0 +1,141 @@
+"""How a run went, read from its folder alone: log.csv, the kept checkpoint and summary.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.errors import RunError
+
+__all__ = ["History", "Score", "history", "summary"]
+
+Point = tuple[float, float]
+
+
+class Score(NamedTuple):
+    """What a model scored on the test part.
+
+    Args:
+        name: of the model.
+        loss: nats a prediction.
+        value: what the metric says.
+    """
+
+    name: str
+    loss: float
+    value: float
+
+
+class History(NamedTuple):
+    """A run so far.
+
+    Args:
+        name: of its folder.
+        unit: what is counted, as "symbols".
+        metric: by which its checkpoint was chosen.
+        training: step and nats a prediction, the mean since the evaluation before.
+        validation: step and metric; empty without a validation part.
+        chosen: the step of the kept checkpoint, or None.
+        scores: on the test part, the run's own model first; empty before its end.
+        verdict: the sentence at its end; empty before that.
+        unread: lines of the log that are damaged.
+    """
+
+    name: str
+    unit: str
+    metric: str
+    training: Sequence[Point]
+    validation: Sequence[Point]
+    chosen: int | None
+    scores: Sequence[Score]
+    verdict: str
+    unread: int
+
+
+def history(run: str | Path) -> History:
+    """Read how a run went.
+
+    Args:
+        run: its folder.
+
+    Raises:
+        RunError: it has no log, as before the first evaluation, or this one is damaged.
+    """
+    folder = Path(run)
+    header, rows, unread = _log(folder / "log.csv")
+    column = next((name for name in header if name.startswith("validation_")), "validation_nats")
+    validation = [(step, row[column]) for step, row in rows.items() if column in row]
+    told = summary(folder)
+    listed = told.get("scores")
+    scores = [_score(row) for row in (listed if isinstance(listed, list) else ())]
+    return History(
+        name=folder.resolve().name,
+        unit=header[1],
+        metric=column.removeprefix("validation_"),
+        training=[(step, row["training_nats"]) for step, row in rows.items()],
+        validation=validation,
+        chosen=_chosen(folder / "best"),
+        scores=scores,
+        verdict=str(told.get("verdict", "")),
+        unread=unread,
+    )
+
+
+def summary(folder: Path) -> Mapping[str, Any]:
+    """What is known at the end of a run; nothing before that."""
+    try:
+        found = json.loads((folder / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _score(row: Any) -> Score:
+    known = row if isinstance(row, dict) else {}
+    loss, value = (known.get(name) for name in ("loss", "value"))
+    return Score(str(known.get("name", "")), _number(loss), _number(value))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _chosen(pointer: Path) -> int | None:
+    try:
+        text = pointer.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdecimal() else None
+
+
+def _log(path: Path) -> tuple[list[str], dict[int, dict[str, float]], int]:
+    """The header, a row for each step in their order, and how many lines cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise RunError(
+            f"{path}: expected the log of a run, which begins with its first evaluation; there is "
+            "none."
+        ) from None
+    except OSError as problem:
+        raise RunError(f"{path}: cannot be read ({problem.strerror}).") from None
+    header, *lines = [line.split(",") for line in text.splitlines()] or [[]]
+    if header[:1] != ["step"] or "training_nats" not in header or len(header) < 3:
+        raise RunError(
+            f"{path}: damaged, its first line should name the columns, among them step and "
+            f"training_nats; it is {','.join(header)[:80]!r}."
+        )
+    rows: dict[int, dict[str, float]] = {}
+    unread = 0
+    for line in lines:
+        try:
+            named = dict(zip(header, line, strict=True))
+            # A column without a number was not measured; one with "nan" was.
+            numbers = {name: float(value) for name, value in named.items() if value != ""}
+            rows[int(named["step"])] = {"training_nats": math.nan, **numbers}
+        except ValueError:
+            unread += 1
+    return header, dict(sorted(rows.items())), unread

@@ -1,0 +1,69 @@
+"""What a head is, and how one that names labels begins."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra.errors import ShapeError
+from recurra.layers import LayerOutput
+
+__all__ = ["Head", "log_frequencies"]
+
+
+class Head(nn.Module, abc.ABC):
+    """Base of all heads: of what a layer returned each takes what it needs."""
+
+    input_size: int
+
+    @property
+    def tied_size(self) -> int | None:
+        """Width of the embedding the head shares, or None."""
+        return None
+
+    @abc.abstractmethod
+    def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
+        """Predictions from what a layer returned.
+
+        Args:
+            read: the layer's result.
+            embedding: the encoder's table ``[v, e]``, for a head that shares it.
+        """
+
+    @abc.abstractmethod
+    def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
+        """Sum of the losses of all targets, and their number."""
+
+    def loss(
+        self, read: LayerOutput, targets: Any, embedding: Tensor | None = None
+    ) -> tuple[Tensor, int]:
+        """What :meth:`score` says of what :meth:`forward` predicts; perhaps computed together."""
+        return self.score(self(read, embedding), targets)
+
+
+def log_frequencies(counts: Sequence[int] | Tensor, labels: int) -> Tensor:
+    r"""Logarithms of how often labels occur, as a bias that a head begins with.
+
+    .. math:: b_k = \log \frac{n_k + 1}{N + v}
+
+    Before it has learned anything the head then predicts each label as often as it occurs.
+    From a bias of 0 that would have to be learned, and an optimizer which moves a number by
+    about its learning rate takes thousands of steps to get there: where labels are many, the
+    layers below stand in for the bias with saturated states until then, and learn little else.
+
+    Args:
+        counts: how often each of the v labels occurs in what is trained on; a label that never
+            does counts as if it occurred once in N + v.
+        labels: how many there are.
+
+    Raises:
+        ShapeError: counts of more or fewer labels.
+    """
+    seen = torch.as_tensor(counts, dtype=torch.float64)
+    if list(seen.shape) != [labels]:
+        raise ShapeError(f"starts_at: expected counts of {labels} labels, got {list(seen.shape)}.")
+    return ((seen + 1) / (seen.sum() + labels)).log()

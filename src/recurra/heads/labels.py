@@ -1,0 +1,99 @@
+"""A label at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.heads.base import Head, log_frequencies
+from recurra.layers import LayerOutput, Projection
+from recurra.losses import cross_entropy, projected_cross_entropy
+from recurra.sequences import PaddedSequence
+
+__all__ = ["LabelsHead"]
+
+
+class LabelsHead(Head):
+    """A label at every step: tagging, or the next symbol.
+
+    Args:
+        input_size: width of a step's output.
+        labels: number of labels.
+        tied_size: width of the embedding whose weights it shares, or None.
+        dropout: rate of dropout on what it reads, in training only.
+        held: whether it leaves out the same elements at every step of a row.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        labels: int,
+        *,
+        tied_size: int | None = None,
+        dropout: float = 0.0,
+        held: bool = False,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.output_size = input_size, labels
+        self.projection = Projection(
+            input_size, labels, tied_size=tied_size, dropout=dropout, held=held
+        )
+
+    @property
+    def tied_size(self) -> int | None:
+        """Width of the embedding the head shares, or None."""
+        return self.projection.tied_size
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Set the bias to what the labels' frequencies alone say of them.
+
+        Args:
+            counts: how often each label occurs; :func:`recurra.heads.base.log_frequencies` says
+                what becomes of them, and why.
+
+        Raises:
+            ShapeError: counts of more or fewer labels.
+        """
+        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
+
+    def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
+        """Outputs ``[time, batch, input_size]`` to scores ``[time, batch, labels]``, no softmax."""
+        return self.projection(read.outputs, embedding)
+
+    def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
+        """Cross-entropy in nats, summed over valid steps, and their number.
+
+        Args:
+            predictions: ``[time, batch, labels]``.
+            targets: labels ``[time, batch]``; of the two, one or both may be a PaddedSequence.
+        """
+        total: Tensor = cross_entropy(predictions, targets, reduction="sum")
+        return total, _count(predictions, targets)
+
+    def loss(
+        self, read: LayerOutput, targets: Any, embedding: Tensor | None = None
+    ) -> tuple[Tensor, int]:
+        """:meth:`score` of :meth:`forward`, without a tensor of all scores on a CPU.
+
+        Args:
+            read: its outputs are ``[time, batch, input_size]``.
+            targets: as of :meth:`score`.
+            embedding: as of :meth:`forward`.
+        """
+        if self._forward_hooks or self._forward_pre_hooks or self.projection._forward_hooks:
+            return super().loss(read, targets, embedding)  # somebody wants to see the scores
+        features, weight = self.projection.parts(read.outputs, embedding)
+        total = projected_cross_entropy(features, weight, self.projection.bias, targets)
+        return total, _count(read.outputs, targets)
+
+
+def _count(values: Any, targets: Any) -> int:
+    """Number of valid steps, of which either may know."""
+    for known in (targets, values):
+        if isinstance(known, PaddedSequence):
+            return known.count
+    return int(targets.numel())

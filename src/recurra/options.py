@@ -1,0 +1,56 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "BatchSize",
+    "Data",
+    "Device",
+    "Encoding",
+    "Epochs",
+    "Given",
+    "Hidden",
+    "Import",
+    "Json",
+    "Layers",
+    "Mix",
+    "NGramName",
+    "Rate",
+    "Run",
+    "Seed",
+    "Which",
+]
+
+Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
+Data = Annotated[
+    list[Path], typer.Option(help="As for train: a file, a folder, hub:owner/name; or several.")
+]
+Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
+]
+Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
+Given = Annotated[
+    list[str] | None, typer.Option(help="A condition of the model, as topic=war; once for each.")
+]
+NGramName = Annotated[
+    str | None,
+    typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
+]
+Mix = Annotated[bool, typer.Option("--mix", help="The mixture of the model and an n-gram.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Settings that nearly every training wants, as options of their own; `--set` has all others.
+Epochs = Annotated[float | None, typer.Option(help="Passes over the data.", show_default=False)]
+Rate = Annotated[float | None, typer.Option(help="Learning rate.", show_default=False)]
+Hidden = Annotated[int | None, typer.Option(help="Width of the layers.", show_default=False)]
+Layers = Annotated[int | None, typer.Option(help="Their number.", show_default=False)]
+BatchSize = Annotated[int | None, typer.Option(help="Rows beside each other.", show_default=False)]
+Seed = Annotated[int | None, typer.Option(help="Of every draw.", show_default=False)]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default=False)]

@@ -1,0 +1,107 @@
+"""The mixture of a language model and an n-gram of its run, and how it is kept there.
+
+``mixture.json`` says which n-gram and which weight, with a checksum; the models themselves are in
+their own files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.batch import Batch
+from recurra.errors import ArtifactError, SettingError
+from recurra.files import write_file
+from recurra.models import LanguageModel, Mixture, NGram
+from recurra.models.mixture import best_weight, document_scores
+from recurra.pipeline.beside import run_folder
+from recurra.pipeline.ngrams import ngram_name, read_ngrams
+
+__all__ = ["MIXTURE", "fit_mixture", "has_mixture", "read_mixture", "write_mixture"]
+
+MIXTURE = "mixture"
+_FILE = "mixture.json"
+
+
+def fit_mixture(
+    network: LanguageModel, ngrams: Mapping[str, NGram], groups: Iterable[Iterable[Batch]]
+) -> Mixture:
+    """The mixture that predicts documents best: one pass of the network, then arithmetic.
+
+    Args:
+        network: over the vocabulary of the n-grams.
+        ngrams: of which one is taken.
+        groups: for each group of documents its windows; every row is a document.
+    """
+    ours, theirs = [], {name: list[Any]() for name in ngrams}
+    for _, rows in document_scores(network, groups):
+        for ids, log_probs in rows:
+            ours.append(log_probs)
+            for name, ngram in ngrams.items():
+                theirs[name].append(ngram.score(ids[:-1]))
+    known = np.concatenate(ours)
+    found = []
+    for name, scores in theirs.items():
+        said = np.concatenate(scores)
+        mixture = Mixture(network, ngrams[name], best_weight(known, said))
+        found.append((float(mixture.join(known, said).sum()), mixture))
+    return max(found, key=lambda pair: pair[0])[1]
+
+
+def write_mixture(path: str | Path, mixture: Mixture | None) -> None:
+    """Keep a mixture in a run, beside its n-grams; what was there before goes.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    file = Path(path) / _FILE
+    if mixture is None:
+        file.unlink(missing_ok=True)
+        return
+    told = {"ngram": ngram_name(mixture.ngram.order), "weight": mixture.weight}
+    written = json.dumps(told | {"check": _checksum(told)}, indent=1) + "\n"
+    write_file(file, written.encode())
+
+
+def has_mixture(path: str | Path) -> bool:
+    """Whether a run, or that of a checkpoint, keeps a mixture."""
+    return (run_folder(path) / _FILE).exists()
+
+
+def read_mixture(path: str | Path, network: LanguageModel) -> Mixture:
+    """The mixture of a run.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        network: its recurrent model.
+
+    Raises:
+        SettingError: it has none.
+        ArtifactError: the file is damaged, or belongs to another run.
+    """
+    file = run_folder(path) / _FILE
+    if not file.exists():
+        raise SettingError(
+            f"mix: {path} has no mixture with an n-gram: its weight is chosen on the validation "
+            "part when a training ends; train to the end, with data.validation"
+        )
+    try:
+        told = json.loads(file.read_bytes())
+        check = told.pop("check")
+        if check != _checksum(told):
+            raise ValueError("its checksum is not its own")
+        ngram = read_ngrams(path)[told["ngram"]]
+        return Mixture(network, ngram, told["weight"])
+    except ArtifactError:  # of the n-grams, and already a sentence
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+        raise ArtifactError(f"{file}: damaged ({problem}).") from None
+
+
+def _checksum(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

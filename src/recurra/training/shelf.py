@@ -1,0 +1,290 @@
+"""What runs are, as their folders tell it: one in full, or all of a folder side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from recurra import artifact
+from recurra.columns import aligned, number
+from recurra.description import describe
+from recurra.errors import ArtifactError, RecurraError, RunError
+from recurra.tasks.base import Task
+from recurra.training.recipe import Recipe, load_recipe
+from recurra.training.run import RunFolder
+from recurra.training.session import run_recipe
+from recurra_runtime.vocabulary import RESERVED
+
+__all__ = ["About", "RunRow", "Scored", "about", "list_runs"]
+
+_FIRST = 10  # symbols of a vocabulary that are shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A score of what was held out.
+
+    Args:
+        name: the model.
+        value: what the task's metric says; None where an older run does not tell.
+        loss: nats a prediction.
+    """
+
+    name: str
+    value: float | None
+    loss: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What is known of a trained model.
+
+    Args:
+        task: name of its task.
+        path: the checkpoint.
+        fronts: field -> kind, size and first symbols of what turns it into numbers.
+        parts: layers, shapes and parameters, a row each.
+        parameters: their number.
+        settings: of the recipe, those that are not the task's own, by name; None without a run.
+        trained: steps, predictions and seconds so far, the best validation, and of what unit.
+        scores: of what was held out, the model first.
+        verdict: the sentence at the end of the training; empty before it.
+        versions: of the libraries that trained it; of an older run nothing is known.
+    """
+
+    task: str
+    path: Path
+    fronts: Mapping[str, Mapping[str, Any]]
+    parts: str
+    parameters: int
+    settings: Mapping[str, Any] | None = None
+    trained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scores: tuple[Scored, ...] = ()
+    verdict: str = ""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return dataclasses.asdict(self) | {"path": str(self.path)}
+
+    def __str__(self) -> str:
+        rows = [("task", self.task)]
+        for field, told in self.fronts.items():
+            first = ", ".join(json.dumps(each, ensure_ascii=False) for each in told["first"])
+            size = f", {told['size']:,} ids" if told["size"] is not None else ""
+            rows.append((field, f"{told['kind']}{size}{': ' + first if first else ''}"))
+        if self.settings is not None:
+            changed = (f"{name}={json.dumps(value)}" for name, value in self.settings.items())
+            rows.append(("settings", " ".join(changed) or "those of the recipe"))
+        if self.trained:
+            rows.append(("trained", _trained(self.trained)))
+        rows += [("held out", f"{each.name} {_shown(each.value)}") for each in self.scores]
+        if self.verdict:
+            rows.append(("verdict", self.verdict))
+        if self.versions:
+            with_ = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+            rows.append(("made with", with_))
+        return f"{self.task} in {self.path}\n{self.parts}\n\n{aligned(rows, right=())}"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRow:
+    """A run beside others.
+
+    Args:
+        path: its folder.
+        date: when it was last written to, in local time.
+        error: why it cannot be read; empty if it can.
+        task: name of its task.
+        cell: of its recurrent layers.
+        step: steps done.
+        steps: of so many; None before the first checkpoint.
+        validation: the best so far.
+        model: the score of the model on what was held out; None before the end.
+        rival: that of the best rival.
+    """
+
+    path: Path
+    date: str
+    error: str = ""
+    task: str = ""
+    cell: str = ""
+    step: int = 0
+    steps: int | None = None
+    validation: float | None = None
+    model: Scored | None = None
+    rival: Scored | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return dataclasses.asdict(self) | {"path": str(self.path)}
+
+    def cells(self) -> tuple[str, ...]:
+        """As a row of a table shows it."""
+        done = f"{self.step:,}/{'?' if self.steps is None else f'{self.steps:,}'}"
+        model = "-" if self.model is None else _shown(self.model.value)
+        rival = "-" if self.rival is None else f"{_shown(self.rival.value)} ({self.rival.name})"
+        if self.error:
+            return (str(self.path), "unreadable", "", "", "", "", "", self.date)
+        best = _shown(self.validation)
+        return (str(self.path), self.task, self.cell, done, best, model, rival, self.date)
+
+
+def about(path: str | Path, *, which: str = "best") -> About:
+    """What is known of a model: of a run also how it was trained and what it scored.
+
+    Args:
+        path: a run, or one of its checkpoints.
+        which: of a run, ``"best"`` or ``"last"``.
+
+    Raises:
+        ArtifactError: it cannot be loaded.
+        SettingError: ``which`` is neither.
+    """
+    loaded = artifact.load(path, which=which)
+    parts = describe(loaded.model)
+    fronts = {field: _front(front) for field, front in loaded.fronts.items()}
+    known = About(loaded.kind, loaded.path, fronts, str(parts), parts.parameters)
+    folder = Path(path).absolute()
+    if folder.parent.name == "checkpoints":
+        folder = folder.parent.parent
+    if not (folder / "recipe.json").is_file():
+        return known
+    run = RunFolder.open(folder)
+    recipe = run_recipe(run)
+    summary = _summary(run)
+    versions = run.read_json("data.json").get("versions") if (folder / "data.json").exists() else {}
+    return dataclasses.replace(
+        known,
+        settings=_changed(recipe),
+        trained=_training(run, loaded.task),
+        scores=_scores(summary, loaded.task),
+        verdict=str(summary.get("verdict", "")),
+        versions=versions or {},
+    )
+
+
+def list_runs(folder: str | Path = ".") -> list[RunRow]:
+    """All runs in a folder and below it, by path; one that cannot be read says why.
+
+    Raises:
+        RunError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise RunError(f"{folder}: expected a folder with runs, there is none.")
+    return [_row(path) for path in _runs(Path(folder))]
+
+
+def _runs(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        if "recipe.json" in files and "checkpoints" in folders:
+            folders.clear()  # nothing of a run is another one
+            yield Path(place)
+
+
+def _row(path: Path) -> RunRow:
+    date = ""
+    try:
+        newest = max(
+            (path / name).stat().st_mtime
+            for name in ("recipe.json", "last", "summary.json")
+            if (path / name).exists()
+        )
+        date = datetime.datetime.fromtimestamp(newest).isoformat(" ", "minutes")
+        run = RunFolder.open(path)
+        recipe = run_recipe(run)
+        task = recipe.of_task
+        told = _training(run, task)
+        scores = _scores(_summary(run), task)
+        rivals = [each for each in scores[1:] if each.value is not None]
+        sign = 1 if task.metric.less else -1
+        return RunRow(
+            path,
+            date,
+            task=recipe.task,
+            cell=str(getattr(recipe.model, "cell", "")),
+            step=told.get("step", 0),
+            steps=told.get("steps"),
+            validation=told.get("best"),
+            model=scores[0] if scores else None,
+            rival=min(rivals, key=lambda each: sign * (each.value or 0.0), default=None),
+        )
+    except (RecurraError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        return RunRow(path, date, error=" ".join(str(problem).split()))
+
+
+def _front(front: Any) -> dict[str, Any]:
+    size = len(front) if hasattr(front, "__len__") else None
+    symbol = getattr(front, "symbol", None)
+    first = []
+    if size is not None and callable(symbol):
+        first = [symbol(n) for n in range(len(RESERVED), min(size, len(RESERVED) + _FIRST))]
+    elif size is not None and hasattr(front, "names"):
+        first = list(front.names[:_FIRST])
+    return {"kind": front.kind, "size": size, "first": first}
+
+
+def _changed(recipe: Recipe) -> dict[str, Any]:
+    """Settings that are not those of the task's own recipe."""
+    own, given = load_recipe(recipe.task).model_dump(), recipe.model_dump()
+    return {
+        f"{section}.{name}": value
+        for section, values in given.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+        if value != own[section].get(name)
+    }
+
+
+def _training(run: RunFolder, task: Task) -> dict[str, Any]:
+    """How far a run is; empty before its first checkpoint."""
+    if not (run.path / "last").exists():
+        return {}
+    folder = artifact.resolve(run.path, "last")
+    facts = run.read_json(str((folder / "training.json").relative_to(run.path)))
+    if not isinstance(facts, dict):
+        raise ArtifactError(f"{folder / 'training.json'}: damaged, it does not tell of a training.")
+    told = {name: facts.get(name) for name in ("step", "steps", "symbols", "seconds", "chosen")}
+    values = [value for value in facts.get("values", ()) if value is not None]
+    best = facts.get("best") if values else None  # without a validation part there is none
+    return told | {"best": best, "unit": task.unit, "metric": task.metric.unit}
+
+
+def _summary(run: RunFolder) -> dict[str, Any]:
+    summary = run.read_json("summary.json") if (run.path / "summary.json").exists() else {}
+    if not isinstance(summary, dict):
+        raise ArtifactError(f"{run.path / 'summary.json'}: damaged, expected an object.")
+    return summary
+
+
+def _scores(summary: Mapping[str, Any], task: Task) -> tuple[Scored, ...]:
+    if "scores" in summary:
+        return tuple(
+            Scored(each["name"], each["value"], each["loss"]) for each in summary["scores"]
+        )
+    found = []
+    for each in summary.get("evaluations", ()):  # of an older run
+        counted = "nats" in each and each.get(task.unit)
+        loss = each["nats"] / each[task.unit] if counted else None
+        found.append(Scored(each["name"], loss if task.metric.name == "nats" else None, loss))
+    return tuple(found)
+
+
+def _trained(told: Mapping[str, Any]) -> str:
+    said = f"{told['step']:,} of {told['steps']:,} steps, {told['symbols']:,} {told['unit']}"
+    if told["seconds"] is not None:
+        said += f", {told['seconds']:,.0f} s"
+    if told["best"] is not None:
+        said += f"; best validation {_shown(told['best'])} {told['metric']} at step "
+        said += f"{int(told['chosen']):,}"
+    return said
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else number(value, 4)
