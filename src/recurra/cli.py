@@ -286,7 +286,7 @@ def predict(
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """Answer each line: of a classifier its label and probability."""
+    """Answer each line: with a label and its probability, or what the task says."""
     with friendly():
         import_cells(import_)
         if text and file is not None:

@@ -65,7 +65,7 @@ def train(
             flat[_place(chosen, name)] = value
         chosen = changed(chosen, flat, recipe)
     place = place_of(data)
-    source = Path(data) if isinstance(data, str) and Path(data).exists() else data
+    source = Path(data) if isinstance(data, str) else data
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place)
 

@@ -78,7 +78,7 @@ def test_it_goes_on(expected: dict[str, Any], tmp_path: Path) -> None:
     recipe, source = run_source(run, ["training.symbols=8000"])
     assert source == Path("lines.jsonl")
     done = resume(run, OLD / "lines.jsonl", recipe=recipe)
-    same(done.evaluations, expected["resumed"])
+    same(done.evaluations[:3], expected["resumed"])  # others may stand beside them now
     with open(run / "log.csv") as file:
         rows = list(csv.DictReader(file))
     for row, old in zip(rows, expected["log"], strict=True):
