@@ -160,7 +160,6 @@ INTERNAL = {
         "write_mixture",
         "write_ngrams",
     },
-    "decoding": {},
     "heads": {
         "log_frequencies",
     },

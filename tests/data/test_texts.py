@@ -25,6 +25,7 @@ from recurra.data import (
     WordVocabulary,
     cut_gutenberg,
     hub_documents,
+    joined,
     open_documents,
     read_text,
     rows,
@@ -524,6 +525,25 @@ def test_lines_that_cross_the_pieces_a_file_is_read_in(tmp_path: Path) -> None:
     kept = [line for line in lines if line.strip()]
     assert told(open_documents(file, unit="line")) == kept
     assert "\n".join(told(open_documents(file, unit="paragraph"))).split("\n") == kept
+
+
+def test_several_sources_one_after_the_other(tmp_path: Path) -> None:
+    for name, text in (("b", "b1\n\nb2"), ("a", "a1\n\na2\n\n\n"), ("empty", "\n\n")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    sources = {name: open_documents(tmp_path / f"{name}.txt", unit="line") for name in "ba"}
+    both = joined(list(sources.values()))
+    for _ in range(2):  # as often as they are asked for
+        assert [document.text for document in both] == ["b1", "b2", "a1", "a2"]
+        assert both.blank == sum(source.blank for source in map(counted, sources.values()))
+    assert joined([sources["a"]]) is sources["a"]
+    empty = open_documents(tmp_path / "empty.txt", unit="line")
+    with pytest.raises(DataError, match=r"empty\.txt: expected text, found none"):
+        list(joined([sources["a"], empty]))
+
+
+def counted(source: Documents) -> Documents:
+    list(source)
+    return source
 
 
 # -------------------------------------------------------------------------- gzip, without header

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 import torch
 from pipeline.toys import TEXT, next_log_probs, ngram, recurrent, vocabularies
 
+from recurra.data import ComingLines
 from recurra.errors import DataError, RunError, SettingError
 from recurra.models import AddK
 from recurra.pipeline import (
@@ -19,6 +21,7 @@ from recurra.pipeline import (
     TextModel,
     rank_lines,
     score_lines,
+    score_symbols,
     scoring,
 )
 from recurra.tasks.language_model.evaluation import compare_encoded
@@ -274,3 +277,35 @@ def test_conditions_that_cannot_be(
 def test_a_model_without_conditions() -> None:
     with pytest.raises(SettingError, match="no condition 'topic'; It has none"):
         score_lines(MODELS["3-gram of bytes"], ["a"], given={"topic": "war"})
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+def test_filled_lines_keep_their_numbers(most: int) -> None:
+    lines = FilledLines(["", "a", " ", "", "b", "c", ""], "x.txt")
+    assert [each for block in lines.numbered(most) for each in block] == [
+        (2, "a"),
+        (5, "b"),
+        (6, "c"),
+    ]
+    assert lines.blank == 4
+
+
+class Slow(io.BytesIO):
+    """Bytes that come by fives."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(5)
+
+    read1 = read
+
+
+@pytest.mark.parametrize("kind", ["characters", "words"])
+def test_symbols_of_lines_that_come_one_by_one(kind: str) -> None:
+    model = recurrent(vocabularies()[kind])
+    coming = FilledLines(ComingLines(Slow(b"the cat\n\na dog\r\nthe mat"), "pipe"), "pipe")
+    found = list(score_symbols(model, coming))
+    assert [each.number for each in found] == [1, 3, 4]
+    for each, score in zip(found, score_lines(model, ["the cat", "a dog", "the mat"]), strict=True):
+        assert len(each.ids) == len(each.log_probs) == score.symbols
+        assert sum(each.log_probs) == pytest.approx(score.log_prob, abs=1e-5)
+        assert [row["line"] for row in each.rows()] == [each.number] * score.symbols

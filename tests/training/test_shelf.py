@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from recurra.cli import app
 from recurra.errors import RunError
-from recurra.training import Scored, about, list_runs, load_recipe
+from recurra.training import HeldOut, about, list_runs, load_recipe
 from recurra.training.recipe import changed
 
 
@@ -32,7 +32,7 @@ def test_a_run_tells_what_it_is(tiny_run: Any) -> None:
     assert changed(load_recipe("language-model"), told.settings, "told") == own
     assert len(told.settings) <= len(tiny_run.changes) + 1  # epochs are left out for symbols
     assert told.scores == tuple(
-        Scored(row.name, row.value, row.loss) for row in tiny_run.trained.evaluations
+        HeldOut(row.name, row.value, row.loss) for row in tiny_run.trained.evaluations
     )
     assert told.verdict == tiny_run.trained.verdict
     assert told.trained["step"] == told.trained["steps"]
@@ -93,8 +93,8 @@ def test_runs_side_by_side(tiny_run: Any, tmp_path: Path) -> None:
     assert (first.model, first.rival, first.validation) == (None, None, None)
     model, *rivals = tiny_run.trained.evaluations
     best = min(rivals, key=lambda row: row.value)
-    assert done.model == Scored("lstm", model.value, model.loss)
-    assert done.rival == Scored(best.name, best.value, best.loss)
+    assert done.model == HeldOut("lstm", model.value, model.loss)
+    assert done.rival == HeldOut(best.name, best.value, best.loss)
     assert done.step == done.steps > 0
     assert "recipe.json" in last.error
     assert not first.error

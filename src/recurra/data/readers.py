@@ -225,7 +225,7 @@ class ComingLines:
     """
 
     def __init__(
-        self, stream: io.RawIOBase, source: str, *, encoding: str = "utf-8", nul: bool = False
+        self, stream: _Bytes, source: str, *, encoding: str = "utf-8", nul: bool = False
     ) -> None:
         self._stream, self._source, self._encoding, self._nul = stream, source, encoding, nul
 

@@ -21,16 +21,16 @@ from recurra.training.session import (
     run_source,
     train,
 )
-from recurra.training.shelf import About, RunRow, Scored, about, list_runs
+from recurra.training.shelf import About, HeldOut, RunRow, about, list_runs
 
 __all__ = [
     "About",
+    "HeldOut",
     "Progress",
     "Recipe",
     "Report",
     "RunFolder",
     "RunRow",
-    "Scored",
     "Trained",
     "Training",
     "TrainingSettings",

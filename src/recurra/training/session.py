@@ -279,7 +279,7 @@ def run_recipe(run: RunFolder) -> Recipe:
 
 def _versions() -> dict[str, str]:
     """Of what trains."""
-    return {"recurra": version("recurra"), "torch": torch.__version__, "python": python_version()}
+    return {"recurra": version("recurra"), "torch": version("torch"), "python": python_version()}
 
 
 def _silent(report: Report) -> None:

@@ -20,13 +20,13 @@ from recurra.training.run import RunFolder
 from recurra.training.session import run_recipe
 from recurra_runtime.vocabulary import RESERVED
 
-__all__ = ["About", "RunRow", "Scored", "about", "list_runs"]
+__all__ = ["About", "HeldOut", "RunRow", "about", "list_runs"]
 
 _FIRST = 10  # symbols of a vocabulary that are shown
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class HeldOut:
     """A score of what was held out.
 
     Args:
@@ -64,7 +64,7 @@ class About:
     parameters: int
     settings: Mapping[str, Any] | None = None
     trained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    scores: tuple[Scored, ...] = ()
+    scores: tuple[HeldOut, ...] = ()
     verdict: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -117,8 +117,8 @@ class RunRow:
     step: int = 0
     steps: int | None = None
     validation: float | None = None
-    model: Scored | None = None
-    rival: Scored | None = None
+    model: HeldOut | None = None
+    rival: HeldOut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -263,16 +263,16 @@ def _summary(run: RunFolder) -> dict[str, Any]:
     return summary
 
 
-def _scores(summary: Mapping[str, Any], task: Task) -> tuple[Scored, ...]:
+def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
     if "scores" in summary:
         return tuple(
-            Scored(each["name"], each["value"], each["loss"]) for each in summary["scores"]
+            HeldOut(each["name"], each["value"], each["loss"]) for each in summary["scores"]
         )
     found = []
     for each in summary.get("evaluations", ()):  # of an older run
         counted = "nats" in each and each.get(task.unit)
         loss = each["nats"] / each[task.unit] if counted else None
-        found.append(Scored(each["name"], loss if task.metric.name == "nats" else None, loss))
+        found.append(HeldOut(each["name"], loss if task.metric.name == "nats" else None, loss))
     return tuple(found)
 
 

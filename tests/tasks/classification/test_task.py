@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,8 @@ def test_predict_answers_a_pipe_before_it_ends(run: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    late = threading.Timer(120, child.kill)  # one that waits for more would never end
+    late.start()
     with child:
         assert child.stdin is not None
         assert child.stdout is not None
@@ -237,6 +240,7 @@ def test_predict_answers_a_pipe_before_it_ends(run: Path) -> None:
         child.stdin.write(b"fine")  # and a last line that does not end
         child.stdin.close()
         assert child.stdout.read().startswith(b"good")
+    late.cancel()
     assert child.returncode == 0
 
 
