@@ -348,8 +348,6 @@ def test_it_answers(run: Path, brackets: Any) -> None:
 
 
 def test_the_command_answers(run: Path, code: Path) -> None:
-    if "predict" not in {command.callback.__name__ for command in app.registered_commands}:  # type: ignore[union-attr]
-        pytest.skip("there is no command predict")
     done = call(code, "predict", run, text="(())\n())(\n")
     assert done.exit_code == 0, (done.stderr, done.exception)
     assert len(re.findall(r"balanced", done.stdout)) == 2

@@ -20,7 +20,6 @@ from recurra import artifact
 from recurra.data import (
     Buckets,
     Document,
-    Documents,
     Windows,
     documents_of,
     hash_part,
@@ -30,6 +29,7 @@ from recurra.data import readers as readers_module
 from recurra.errors import DataError, SettingError
 from recurra.tasks.language_model import Corpus, DataSettings, open_source, prepare
 from recurra.tasks.language_model import corpus as corpus_module
+from recurra.tasks.texts import vocabulary_of
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import END, UNKNOWN
 
@@ -145,20 +145,15 @@ def test_byte_pairs_without_their_library(tmp_path: Path, monkeypatch: pytest.Mo
         prepare(["some text " * 20], DataSettings(vocabulary="byte-pairs"), tmp_path)
 
 
-def test_an_error_of_the_texts_is_not_one_of_byte_pairs(tmp_path: Path) -> None:
+def test_an_error_of_the_texts_is_not_one_of_byte_pairs() -> None:
     pytest.importorskip("tokenizers")
-    readings = 0
 
-    def read() -> Iterator[Document]:
-        nonlocal readings
-        readings += 1
-        yield Document("some text " * 20, "here")
-        if readings > 1:  # not yet where characters are counted
-            raise DataError("here: line 7 is gone.")
+    def texts() -> Iterator[str]:
+        yield "some text " * 20
+        raise DataError("here: line 7 is gone.")
 
-    data = DataSettings(vocabulary="byte-pairs", split="tails")
     with pytest.raises(DataError, match=r"^here: line 7 is gone\.$"):
-        prepare(Documents("here", read), data, tmp_path)
+        vocabulary_of(texts(), DataSettings(vocabulary="byte-pairs"))
 
 
 def test_files_and_folders_are_given(tmp_path: Path, small_pieces: None) -> None:
