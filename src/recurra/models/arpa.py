@@ -20,18 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.errors import DataError
 from recurra.files import write_file
-from recurra.models.grams import Floats, Ints, _Frame, _Level
+from recurra.models.grams import Floats, Ints, _endings, _Frame, _Level
 from recurra_runtime.vocabulary import END, RESERVED, START, Vocabulary
-
-if TYPE_CHECKING:
-    from recurra.models.ngram import NGram
 
 __all__ = ["read_arpa", "write_arpa"]
 
@@ -64,21 +60,23 @@ def _written(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def write_arpa(model: NGram, path: str | Path, vocabulary: Vocabulary) -> None:
+def write_arpa(
+    path: str | Path, frame: _Frame, levels: Sequence[_Level], vocabulary: Vocabulary
+) -> None:
     """Write a model; see :meth:`NGram.to_arpa`."""
     names = _names_of(vocabulary)
-    if (model.vocabulary_size, model.start_symbol) != (len(names), START):
+    if (frame.vocabulary_size, frame.start) != (len(names), START):
         raise DataError(
-            f"to_arpa: expected the vocabulary of the n-gram's {model.vocabulary_size} symbols, "
+            f"to_arpa: expected the vocabulary of the n-gram's {frame.vocabulary_size} symbols, "
             f"got one of {len(names)}"
         )
-    sections = [_listed(model, k) for k in range(1, model.order + 1)]
+    sections = [_listed(frame, levels, k) for k in range(1, frame.order + 1)]
     lines = ["\\data\\"]
     lines += [f"ngram {k}={len(rows)}" for k, (rows, _, _) in enumerate(sections, 1)]
     for k, (rows, probability, backoff) in enumerate(sections, 1):
         lines += ["", f"\\{k}-grams:"]
         logs, weights = _log10(probability), _log10(backoff)
-        last = k == model.order
+        last = k == frame.order
         for row, log, weight in zip(rows.tolist(), logs.tolist(), weights.tolist(), strict=True):
             gram = " ".join([names[symbol] for symbol in row])
             lines.append(f"{log:.9g}\t{gram}" + ("" if last else f"\t{weight:.9g}"))
@@ -86,43 +84,43 @@ def write_arpa(model: NGram, path: str | Path, vocabulary: Vocabulary) -> None:
     write_file(Path(path), "\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
-def _listed(model: NGram, k: int) -> tuple[Ints, Floats, Floats]:
+def _listed(frame: _Frame, levels: Sequence[_Level], k: int) -> tuple[Ints, Floats, Floats]:
     """Grams of a length ``[grams, k]`` as a file lists them, their probabilities and backoffs."""
-    size, start = model.vocabulary_size, model.start_symbol
+    size, start = frame.vocabulary_size, frame.start
     if k == 1:
         rows = np.arange(size)[:, None]
     else:
         rows = np.zeros((1, 0), np.int64)
-        for level in model._levels[:k]:
+        for level in levels[:k]:
             rows = np.concatenate([rows[level.keys // size], level.keys[:, None] % size], axis=1)
         rows = rows[rows[:, 1] != start]  # of those with several start symbols one is there already
     begins = rows[:, 0] == start
     probability, backoff = np.zeros(len(rows)), np.ones(len(rows))
-    for chosen, more in ((~begins, 0), (begins, model.order - k)):
+    for chosen, more in ((~begins, 0), (begins, frame.order - k)):
         if chosen.any():
             before = np.full((int(chosen.sum()), more), start)
             whole = np.concatenate([before, rows[chosen]], axis=1)
-            probability[chosen] = _probability(model, whole)
+            probability[chosen] = _probability(levels, whole, size)
             # As a history it has one symbol behind it, so one start symbol less before it.
-            backoff[chosen] = _weights(model, whole[:, min(more, 1) :], k)
+            backoff[chosen] = _weights(levels, whole[:, min(more, 1) :], size, k)
     return rows, np.where((rows == start).all(1), 0.0, probability), backoff
 
 
-def _probability(model: NGram, rows: Ints) -> Floats:
+def _probability(levels: Sequence[_Level], rows: Ints, size: int) -> Floats:
     """Of the last symbol of each row ``[grams, time]`` after the others."""
-    numbers = list(model._numbers(rows))
-    found = np.full(len(rows), 1.0 / (model.vocabulary_size - 1))
-    for level, history, gram in zip(model._levels, numbers, numbers[1:], strict=False):
+    numbers = list(_endings(levels, rows, size))
+    found = np.full(len(rows), 1.0 / (size - 1))
+    for level, history, gram in zip(levels, numbers, numbers[1:], strict=False):
         found = found * level.backoff[history[:, -2]] + level.mass[gram[:, -1]]
     return found
 
 
-def _weights(model: NGram, rows: Ints, k: int) -> Floats:
+def _weights(levels: Sequence[_Level], rows: Ints, size: int, k: int) -> Floats:
     """What histories give away: of their own length k, and of longer ones with start symbols."""
     found = np.ones(len(rows))
-    for length, number in enumerate(model._numbers(rows)):
-        if k <= length < model.order and length <= rows.shape[1]:
-            found = found * model._levels[length].backoff[number[:, -1]]
+    for length, number in enumerate(_endings(levels, rows, size)):
+        if k <= length < len(levels) and length <= rows.shape[1]:
+            found = found * levels[length].backoff[number[:, -1]]
     return found
 
 
@@ -186,7 +184,7 @@ def _level(
     probability = np.where(values[:, 0] <= _ZERO, 0.0, 10.0 ** values[:, 0])
     backoff = np.append(weights, 1.0)
     if k > 1:  # what the lower orders say of it is in its probability already
-        probability = probability - backoff[history[order]] * _of(lower, rows[:, 1:], size)
+        probability = probability - backoff[history[order]] * _probability(lower, rows[:, 1:], size)
     counts = np.zeros(len(keys), np.int64)
     level = _Level(keys, counts, np.append(probability, 0.0), backoff)
     return level, np.where(values[:, 1] <= _ZERO, 0.0, 10.0 ** values[:, 1])
@@ -207,14 +205,3 @@ def _rows(lines: Sequence[str], k: int, place: dict[str, int]) -> tuple[Ints, Fl
         rows[number] = [place[name] for name in parts[1 : k + 1]]
         values[number, : len(parts) - k] = [float(parts[0]), *map(float, parts[k + 1 :])]
     return rows, values
-
-
-def _of(levels: Sequence[_Level], rows: Ints, size: int) -> Floats:
-    """Probability of the last symbol of each row after the others."""
-    found = np.zeros(len(rows))
-    for k, level in enumerate(levels, 1):
-        history = gram = np.zeros(len(rows), np.int64)
-        for number in range(k):
-            history, gram = gram, levels[number].find(gram, rows[:, number - k], size)
-        found = found * level.backoff[history] + level.mass[gram]
-    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +83,21 @@ class _Level(NamedTuple):
         key = history * vocabulary_size + symbols
         place = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
         return np.where(self.keys[place] == key, place, -1)
+
+
+def _endings(levels: Sequence[_Level], symbols: Ints, vocabulary_size: int) -> Iterator[Ints]:
+    """The numbers of the grams of length 0, 1, ... that end before each position.
+
+    Symbols are ``[..., time]``, each of the results, one more than levels, ``[..., time + 1]``: at
+    t the number of the gram that ends with symbol t - 1, -1 where it was never counted.
+    """
+    ending = np.zeros((*symbols.shape[:-1], symbols.shape[-1] + 1), np.int64)
+    yield ending
+    for level in levels:
+        longer = np.full_like(ending, -1)
+        longer[..., 1:] = level.find(ending[..., :-1], symbols, vocabulary_size)
+        ending = longer
+        yield ending
 
 
 def _count(stream: Ints, frame: _Frame, lower_orders: bool) -> list[tuple[Ints, Ints]]:

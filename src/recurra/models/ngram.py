@@ -27,7 +27,16 @@ from torch import Tensor
 
 from recurra.errors import ArtifactError, DataError, SettingError, ShapeError
 from recurra.models.arpa import read_arpa, write_arpa
-from recurra.models.grams import Floats, Ints, _check_range, _count, _Frame, _ids, _Level
+from recurra.models.grams import (
+    Floats,
+    Ints,
+    _check_range,
+    _count,
+    _endings,
+    _Frame,
+    _ids,
+    _Level,
+)
 from recurra.models.smoothing import AddK, KneserNey, Smoothing
 from recurra_runtime.vocabulary import Vocabulary
 
@@ -168,18 +177,8 @@ class NGram:
         return _log(probability[stream != self.start_symbol])
 
     def _numbers(self, symbols: Ints) -> Iterator[Ints]:
-        """The numbers of the grams of length 0, 1, ... ``order`` that end before each position.
-
-        Symbols are ``[..., time]``, each of the ``order + 1`` results ``[..., time + 1]``: at t the
-        number of the gram that ends with symbol t - 1, -1 where it was never counted.
-        """
-        ending = np.zeros((*symbols.shape[:-1], symbols.shape[-1] + 1), np.int64)
-        yield ending
-        for level in self._levels:
-            longer = np.full_like(ending, -1)
-            longer[..., 1:] = level.find(ending[..., :-1], symbols, self.vocabulary_size)
-            ending = longer
-            yield ending
+        """The numbers of the grams of length 0, 1, ... ``order`` that end before each position."""
+        return _endings(self._levels, symbols, self.vocabulary_size)
 
     def distribution(self, history: npt.ArrayLike) -> Floats:
         """The probabilities of the next symbol.
@@ -284,7 +283,7 @@ class NGram:
         return stored
 
     def to_arpa(self, path: str | Path, vocabulary: Vocabulary) -> None:
-        """Write the model for other toolkits, with all its probabilities (:mod:`.arpa`).
+        """Write the model for other toolkits, with all its probabilities.
 
         Args:
             path: the file to write or replace.
@@ -294,7 +293,7 @@ class NGram:
             DataError: it is not the vocabulary of the model.
             RunError: the file cannot be written.
         """
-        write_arpa(self, path, vocabulary)
+        write_arpa(path, self._frame, self._levels, vocabulary)
 
     @classmethod
     def from_arpa(cls, path: str | Path, vocabulary: Vocabulary) -> Self:
