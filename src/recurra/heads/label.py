@@ -26,13 +26,14 @@ class LabelHead(Head):
 
     p is what ``pool`` makes of the outputs y of a row's own steps:
 
-    ===============  =============================================================================
+    ===============  =======================================================
     ``"last"``       the layer's ``last``: where each direction of the top layer ends
     ``"mean"``       :math:`\frac{1}{n} \sum_t y_t`
     ``"max"``        :math:`\max_t y_t`, element by element
-    ``"attention"``  :math:`\sum_t a_t y_t`, :math:`a = \mathrm{softmax}_t(u^\top \tanh(V y_t +
-                     c))` (Yang et al. 2016)
-    ===============  =============================================================================
+    ``"attention"``  :math:`\sum_t a_t y_t` (Yang et al. 2016)
+    ===============  =======================================================
+
+    with :math:`a = \mathrm{softmax}_t(u^\top \tanh(V y_t + c))`, u, V and c learned.
 
     Of an empty row p is zero, so that it gets what the bias says.
 
