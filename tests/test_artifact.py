@@ -236,11 +236,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "config is empty": (
         lambda p: (p / "config.json").write_text("{}"),
-        r"config\.json: expected format 1, got None",
+        r"config\.json: expected format 1 to 2, got None",
     ),
     "newer format": (
-        lambda p: edit(p, lambda c: c.update(format=2)),
-        r"expected format 1, got 2.*another version",
+        lambda p: edit(p, lambda c: c.update(format=3)),
+        r"expected format 1 to 2, got 3.*another version",
     ),
     "another kind": (
         lambda p: edit(p, lambda c: c.update(kind="speech")),
@@ -495,3 +495,29 @@ def test_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         artifact.save(tmp_path / "file" / "model", make(), {"text": VOCABULARY}, "language-model")
+
+
+def test_it_tells_what_it_is(tmp_path: Path) -> None:
+    told = {
+        "data": {"blake2b": "ab", "licence": "CC0"},
+        "scores": {"step": 3},
+        "command": "recurra",
+    }
+    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model", told)
+    about = artifact.load(tmp_path / "model").about
+    assert {name: about[name] for name in told} == told
+    assert set(about["versions"]) == {"recurra", "torch", "numpy", "python"}
+
+
+def test_what_an_older_version_wrote_tells_nothing(saved: Path) -> None:
+    edit(saved, lambda c: (c.update(format=1), c.pop("about"), c.pop("made_as")))
+    assert artifact.load(saved).about == {}
+
+
+def test_a_training_tells_of_its_data(tiny_run: Any) -> None:
+    loaded = artifact.load(tiny_run.path)
+    about = loaded.about
+    told = json.loads((tiny_run.path / "data.json").read_text())
+    assert about["data"] == {"blake2b": told["blake2b"], "licence": None}
+    assert about["scores"]["step"] == int(loaded.path.name)
+    assert about["scores"]["validation_nats"] > 0

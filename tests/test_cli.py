@@ -547,7 +547,7 @@ def test_what_train_needs(args: list[str], said: str) -> None:
     ("words", "said"),
     [
         ("--wd 0.1", "no option --wd; it is a setting: --set training.weight_decay=0.1"),
-        ("--max-epochs 3", "--set training.epochs=3"),
+        ("--max-epochs 3", "no option --max-epochs; did you mean --epochs?"),
         ("--training.window 9", "--set training.window=9"),
         ("--tied language-model", "--set model.tied=true"),
         ("--charset latin-1", "no option --charset; did you mean --encoding?"),

@@ -3,8 +3,7 @@
 An artifact is a folder, written once beside its place and renamed there, never changed:
 
 =====================  ==========================================================================
-``config.json``        format number, task, the model's configuration, what is told of it (data,
-                       scores, command, versions), checksums of the others
+``config.json``        format number, task, the model's configuration, what is told of it, checksums
 ``model.safetensors``  the weights
 ``vocabulary.json``    field of the data -> what turns it into numbers: a vocabulary, class names
 =====================  ==========================================================================
@@ -162,9 +161,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = _read_json(folder / _CONFIG)
     if config.get("format") not in _READ:
         raise ArtifactError(
-            f"{folder / _CONFIG}: expected a format up to {_FORMAT}, got "
-            f"{config.get('format')!r}. It was written by a newer version of Recurra; load it with "
-            "that one."
+            f"{folder / _CONFIG}: expected format 1 to {_FORMAT}, got {config.get('format')!r}. It "
+            "was written by another version of Recurra; load it with that one."
         )
     return config
 

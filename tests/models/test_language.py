@@ -61,9 +61,14 @@ def test_a_model_starts_at_the_frequencies_of_its_symbols() -> None:
     torch.testing.assert_close(bias[rest], expected / expected.sum())
 
 
-@pytest.mark.parametrize(("tied", "spread"), [(False, 1.0), (True, 0.1)])
-def test_vectors_of_symbols_and_conditions_spread_alike(tied: bool, spread: float) -> None:
-    model = make(vocabulary_size=500, tied=tied, conditions={"topic": 300})
+@pytest.mark.parametrize(
+    ("tied", "symbols", "spread"),
+    [(False, 1001, 1.0), (False, 1000, 0.3), (True, 1001, 0.1), (True, 500, 0.1)],
+)
+def test_vectors_of_symbols_and_conditions_spread_alike(
+    tied: bool, symbols: int, spread: float
+) -> None:
+    model = make(vocabulary_size=symbols, tied=tied, conditions={"topic": 300})
     for name in ("embedding", "conditions.0"):
         table = model.encoder.get_submodule(name).get_parameter("weight")[4:]
         assert float(table.detach().std()) == pytest.approx(spread, rel=0.1)

@@ -250,7 +250,7 @@ def run(code: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert done.exit_code == 0, (done.stderr, done.exception)
     assert re.search(r"^ +lstm +0\.\d{4} *$", done.stdout, re.M), done.stdout
     assert "predictions/s" in done.stderr
-    assert f"recurra predict {path} --import {code}" in done.stdout.replace("\n", " ")
+    assert f" predict {path} --import {code}" in done.stdout.replace("\n", " ")
     return path
 
 

@@ -413,7 +413,7 @@ def test_the_summary_is_what_was_returned(tiny_run: Any) -> None:
     assert kept["verdict"] == tiny_run.trained.verdict != ""
     kept = kept["evaluations"]
     assert kept == [evaluation.to_json() for evaluation in tiny_run.trained.evaluations]
-    assert [row["name"] for row in kept] == ["lstm", "bigram", "5-gram"]
+    assert [row["name"] for row in kept] == ["lstm", "bigram", "5-gram", "mixture"]
     assert all(row["symbols"] == row["characters"] + 1 for row in kept)  # and the end symbol
 
 
@@ -584,7 +584,7 @@ def test_ctrl_c_in_the_last_step_is_too_late(
         load_recipe("language-model", changes), [text], tmp_path / "run", interrupting(3, [])
     )
     assert not done.interrupted
-    assert len(done.evaluations) == 3
+    assert len(done.evaluations) == 4
     assert rows_of(done.path)[-1]["validation_nats"] != ""
 
 
