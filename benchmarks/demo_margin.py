@@ -50,6 +50,7 @@ def main() -> None:
             "src/recurra/training/loop.py",
             "src/recurra/training/optimizers.py",
             "src/recurra/tasks/language_model/corpus.py",
+            "src/recurra/tasks/language_model/documents.py",
             "src/recurra/data",
             "src/recurra/engine",
             "src/recurra/layers",

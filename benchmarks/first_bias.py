@@ -44,6 +44,7 @@ MEASURED = [
     "src/recurra/losses.py",
     "src/recurra/models",
     "src/recurra/tasks/language_model/corpus.py",
+    "src/recurra/tasks/language_model/documents.py",
     "src/recurra/tasks/texts.py",
     "src/recurra/training/loop.py",
     "src/recurra/training/optimizers.py",

@@ -32,6 +32,7 @@ _CODE = [
     "src/recurra/batch.py",
     "src/recurra/sequences.py",
     "src/recurra/tasks/language_model/corpus.py",
+    "src/recurra/tasks/language_model/documents.py",
     "src/recurra/tasks/texts.py",
     "src/recurra/training/loop.py",
     "src/recurra/training/optimizers.py",

@@ -181,15 +181,17 @@ INTERNAL = {
         "check_device",
         "checked",
         "interruptible",
+        "name_of",
         "optimizer_of",
         "precision",
         "rate_at",
         "run_recipe",
+        "source_of",
         "tensorboard_writer",
-        "without_effect",
         "train_step",
         "verdict",
         "where_it_began",
+        "without_effect",
     },
 }
 

@@ -12,7 +12,7 @@ import pytest
 
 from recurra.data import Document, open_documents
 from recurra.errors import DataError
-from recurra.tasks.language_model.corpus import label_of
+from recurra.tasks.language_model.documents import label_of
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,8 @@ from recurra.training.recipe import (
     short_changes,
 )
 from recurra.training.run import RunFolder
-from recurra.training.session import (
-    Report,
-    Trained,
-    data_of,
-    evaluate,
-    place_of,
-    resume,
-    run_source,
-    train,
-)
+from recurra.training.runs import data_of, evaluate, place_of, run_source
+from recurra.training.session import Report, Trained, resume, train
 from recurra.training.shelf import About, HeldOut, RunRow, about, list_runs
 
 __all__ = [

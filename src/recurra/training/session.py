@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -15,29 +15,20 @@ from typing import Any
 import torch
 
 from recurra import artifact
-from recurra.data import Batches, is_hub
+from recurra.data import Batches
 from recurra.diagnosis import charts
-from recurra.errors import ArtifactError, DataError, RunError, SettingError, nearest
+from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
-from recurra.training.recipe import Recipe, TrainingSettings, changed, checked, without_effect
+from recurra.training.recipe import Recipe, TrainingSettings, without_effect
 from recurra.training.run import DATA, RunFolder, TrainingState
+from recurra.training.runs import name_of, run_recipe, source_of
 
-__all__ = [
-    "Report",
-    "Trained",
-    "data_of",
-    "evaluate",
-    "place_of",
-    "resume",
-    "run_recipe",
-    "run_source",
-    "train",
-]
+__all__ = ["Report", "Trained", "resume", "train"]
 
 _VALIDATED = 0.5  # predictions that all evaluations score, as a share of those that are trained on
 _LEAST_SCORED = 1000  # by an evaluation: fewer say too little
@@ -164,7 +155,7 @@ def _resume(
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
     ready = _prepare(recipe, source, run, report, last and last[1][1].get("scored"))
-    told = _source(run)
+    told = source_of(run)
     if told.get("blake2b") is None and last is None:  # it was killed before its data were read
         told["blake2b"] = ready.prepared.fingerprint
         run.write_json("data.json", told)
@@ -222,59 +213,6 @@ def _check_end(
         raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
-
-
-def place_of(source: Any) -> str | list[str] | None:
-    """Where data come from, as a run remembers it: from this folder or another; None of objects."""
-    if isinstance(source, str | Path):
-        return str(source if is_hub(source) else Path(source).absolute())
-    if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
-        return [str(place_of(part)) for part in source]
-    return None
-
-
-def run_source(
-    path: str | Path, changes: Iterable[str] = ()
-) -> tuple[Recipe, Path | list[Path] | None]:
-    """The recipe of a run, with changes like ``training.epochs=20``, and where its data came from.
-
-    Of several sources that is a list.
-
-    Raises:
-        RunError: this is no run.
-        ArtifactError: the run is damaged.
-        SettingError: a change that no recipe takes.
-    """
-    run = RunFolder.open(path)
-    source = _source(run).get("source")
-    recipe = run_recipe(run)
-    if changes:
-        recipe = changed(recipe, changes, f"{run.path / 'recipe.json'}")
-    if isinstance(source, list):
-        return recipe, list(map(Path, source))
-    return recipe, None if source is None else Path(source)
-
-
-def _source(run: RunFolder) -> dict[str, Any]:
-    """Where the data of a run came from, and their fingerprint."""
-    told: Any = run.read_json("data.json")
-    source = told.get("source") if isinstance(told, dict) else 0
-    several = isinstance(source, list) and all(isinstance(part, str) for part in source)
-    if not several and not isinstance(source, str | None):
-        raise ArtifactError(f"{run.path / 'data.json'}: damaged, it does not name its data.")
-    return dict(told)
-
-
-def run_recipe(run: RunFolder) -> Recipe:
-    """The recipe of a run.
-
-    Raises:
-        ArtifactError: it is damaged.
-    """
-    try:
-        return checked(run.read_recipe(), str(run.path / "recipe.json"))
-    except SettingError as problem:
-        raise ArtifactError(f"{problem}.") from None
 
 
 def _versions() -> dict[str, str]:
@@ -406,7 +344,7 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     joined = ready.task.joined(best, rivals, ready.prepared, keeper.tell)
     ready.task.write_joined(run.path, joined)
     test = ready.prepared.parts["test"]
-    evaluations = ready.task.evaluate({_name(best): best, **rivals, **joined}, test)
+    evaluations = ready.task.evaluate({name_of(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
     told = {
         "verdict": verdict,
@@ -428,71 +366,6 @@ def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
     except Exception as problem:  # also what the library makes of a machine it does not know
         said = " ".join(str(problem).split())[:300]
         tell(f"no picture of how it learned: {said or type(problem).__name__}")
-
-
-def evaluate(
-    path: str | Path,
-    source: Any,
-    *,
-    which: str = "best",
-    data: Any = None,
-    report: Callable[[str], None] = lambda said: None,
-) -> list[Any]:
-    """Score a run's model, and its rivals, on other data.
-
-    Args:
-        path: a run, or an artifact (which has no rivals beside it).
-        source: what the task reads: a path, or objects.
-        which: of a run, ``"best"`` or ``"last"``.
-        data: how it is read, the section ``[data]`` of a recipe; that of the run if None.
-        report: is told what is odd about them.
-
-    Returns:
-        the model first, then its rivals.
-
-    Raises:
-        ArtifactError: the model is damaged.
-        DataError: something is wrong with the data.
-    """
-    task = artifact.task_of(path, which=which)
-    data = data_of(path) if data is None else data
-    opened = task.open(source, data)  # what is not there is said before a model is read
-    loaded = artifact.load(path, which=which)
-    part = task.read(opened, loaded.fronts, data, report)
-    models = {_name(loaded.model): loaded.model, **task.read_rivals(Path(path))}
-    models |= task.read_joined(Path(path), loaded.model)
-    return task.evaluate(models, part)
-
-
-def data_of(path: str | Path, **changes: Any) -> Any:
-    """How the data of a run were read, with changes; the defaults for an artifact without a run.
-
-    Args:
-        path: a run, or one of its checkpoints.
-        changes: settings by name; None stands for no change.
-
-    Raises:
-        SettingError: a setting that the task has not.
-        ArtifactError: the run is damaged.
-    """
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    if (folder / "recipe.json").is_file():
-        data = run_recipe(RunFolder.open(folder)).data
-    else:
-        data = artifact.task_of(path).Data()
-    wanted = {name: value for name, value in changes.items() if value is not None}
-    known = type(data).model_fields
-    for name in wanted:
-        if name not in known:
-            raise SettingError(f"data: this task has no setting {name!r}; {nearest(name, known)}")
-    return data.model_copy(update=wanted)
-
-
-def _name(model: Model) -> str:
-    """What a model is called in a table."""
-    return str(getattr(model.config, "cell", type(model).__name__))
 
 
 def _sizes(ready: Ready, model: Model) -> str:

@@ -17,7 +17,7 @@ from recurra.errors import ArtifactError, RecurraError, RunError
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, load_recipe
 from recurra.training.run import RunFolder
-from recurra.training.session import run_recipe
+from recurra.training.runs import run_recipe
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["About", "HeldOut", "RunRow", "about", "list_runs"]

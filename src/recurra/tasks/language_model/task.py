@@ -37,15 +37,8 @@ from recurra.pipeline.mixing import (
 from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
 from recurra.sections import contradiction, default
 from recurra.tasks.base import Answer, Metric, Table, Task, register_task
-from recurra.tasks.language_model.corpus import (
-    Corpus,
-    CorpusPart,
-    Held,
-    Source,
-    held,
-    open_source,
-    prepare,
-)
+from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
+from recurra.tasks.language_model.documents import Source, open_source
 from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded
 from recurra.tasks.language_model.settings import DataSettings
 from recurra_runtime.vocabulary import Vocabulary
