@@ -18,6 +18,8 @@ from recurra.states import Tree, select_rows
 
 __all__ = ["generate", "generate_batch"]
 
+_DRAWN = 1 << 14  # numbers of a row that are drawn at once
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -164,6 +166,7 @@ def _write(
     never = _mask(f"{how.what}: never", how.never, size).numpy()
     _mask(f"{how.what}: end", () if how.end is None else (how.end,), size)
     rows = list(range(len(now.log_probs)))
+    times = _Times(generators, size)
     symbols: list[int] = []
     for number in range(how.limit):
         if number:
@@ -173,14 +176,43 @@ def _write(
                 rows = [rows[place] for place in kept]
             now = _ask(model, [[symbols[place]] for place in kept], now.state)
         scores = np.where(never, -np.inf, now.log_probs.float().cpu().numpy())
-        symbols = _draw(scores, how, [generators[row] for row in rows])
+        symbols = _draw(scores, how, times, rows)
         written = [pair for pair in zip(rows, symbols, strict=True) if pair[1] != how.end]
         if not written:
             return
         yield written
 
 
-def _draw(scores: Floats, how: _Choice, generators: Sequence[torch.Generator | None]) -> list[int]:
+class _Times:
+    """Exponential times of every symbol, for each row from a generator of its own.
+
+    They are drawn for some steps at once: a generator gives the same numbers in larger pieces, and
+    each call costs more than some hundred numbers. Torch's own generator is others' too, so it
+    gives no more than is used.
+
+    Args:
+        generators: one a row; None is torch's own.
+        size: symbols.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator | None], size: int) -> None:
+        own = all(generator is not None for generator in generators)
+        self._steps = max(1, min(32, _DRAWN // size)) if own else 1
+        self._drawn = torch.empty(len(generators), self._steps, size, dtype=torch.float64)
+        self._generators, self._at = generators, self._steps
+
+    def next(self, rows: Sequence[int]) -> Floats:
+        """Of the next step, ``[rows, size]``; rows that are left out are not asked for again."""
+        if self._at == self._steps:
+            self._at = 0
+            for row in rows:
+                self._drawn[row].exponential_(generator=self._generators[row])
+        found = self._drawn.numpy()[:, self._at]
+        self._at += 1
+        return found if len(rows) == len(found) else found[rows]
+
+
+def _draw(scores: Floats, how: _Choice, times: _Times, rows: Sequence[int]) -> list[int]:
     """A symbol for each row of ``scores`` ``[batch, v]``."""
     best = scores.max(1, keepdims=True)
     if best.min() == -np.inf:
@@ -200,10 +232,7 @@ def _draw(scores: Floats, how: _Choice, generators: Sequence[torch.Generator | N
         chances = _nucleus(torch.from_numpy(chances), how.top_p).numpy()
     # What torch.multinomial does without looking at the numbers, which costs more than the draw:
     # the first to come of exponential times, each as early as its symbol is probable.
-    times = torch.empty(chances.shape, dtype=torch.float64)
-    for row, generator in zip(times, generators, strict=True):
-        row.exponential_(generator=generator)
-    drawn: list[int] = (chances / times.numpy()).argmax(1).tolist()
+    drawn: list[int] = (chances / times.next(rows)).argmax(1).tolist()
     return drawn
 
 

@@ -102,7 +102,8 @@ def _ask(model: Steps, tokens: Sequence[Sequence[int]], state: Tree) -> Read:
             f"step: expected log-probabilities [{len(tokens)}, v] for {len(tokens)} symbols, got "
             f"{list(log_probs.shape)} from {kind_of(model)}"
         )
-    if log_probs.isnan().any():
+    total = float(log_probs.sum())  # never +inf beside -inf, so it is NaN where one of them is
+    if total != total:
         raise RunError("the model gives NaN; its training went wrong, train it again")
     return Read(log_probs, state)
 
