@@ -79,7 +79,8 @@ def speeds(name: str, title: str, over: dict[str, str]) -> tuple[str, dict[str, 
         kind, _, size = case.partition(" ")
         if size:
             ratios = [
-                f"{found['speeds'][rival]['median']:.1f}{told}" for rival, told in over.items()
+                f"{found['speeds'][rival]['median']:.1f}{told}" if rival in found["speeds"] else "-"
+                for rival, told in over.items()
             ]
             cells.setdefault(kind, {})[size] = " · ".join(ratios)
     sizes = list(next(iter(cells.values())))

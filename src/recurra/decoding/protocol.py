@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recurra.errors import RunError, SettingError, ShapeError, kind_of
 from recurra.states import Tree, leaves, map_tree, select_rows
@@ -90,7 +91,7 @@ def read(model: Steps, prompts: Sequence[Sequence[int]] | Read, state: Tree = No
 def _ask(model: Steps, tokens: Sequence[Sequence[int]], state: Tree) -> Read:
     """Read as many symbols of each row, in evaluation mode: dropout has no place here."""
     place = next((leaf.device for leaf in leaves(state)), None)
-    with evaluating(model):
+    with evaluating(model) if isinstance(model, nn.Module) else nullcontext():
         if len(tokens[0]) > 1 and hasattr(model, "steps"):
             several, state = model.steps(torch.tensor(tokens, device=place).T, state)
             log_probs = several[-1]
