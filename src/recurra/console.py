@@ -9,7 +9,7 @@ import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -21,7 +21,6 @@ from recurra.errors import DataError, RecurraError, SettingError, ShapeError, Sl
 from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
-    from recurra.pipeline import ClozeAnswer
     from recurra.tasks.base import Table
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "one_or_more",
     "only",
     "open_streams",
-    "print_answers",
     "print_json",
     "print_table",
     "print_texts",
@@ -276,29 +274,6 @@ def print_json(row: dict[str, Any]) -> None:
     except UnicodeEncodeError:  # also of half a character, which no encoding has
         text = json.dumps(row)
     print(text)
-
-
-def print_answers(answers: Iterable[ClozeAnswer], *, json: bool) -> None:
-    """Which choice fits each gap, and how often that was right."""
-    right = asked = unknown = tied = 0
-    for each in answers:
-        if each.correct is not None:
-            right, asked, tied = right + each.correct, asked + 1, tied + each.tied
-        unknown += sum(each.unknown)
-        if json:
-            print_json(each.to_json())
-        else:
-            mark = {None: "", True: "right  ", False: "wrong  "}[each.correct]
-            pairs = zip(each.cloze.choices, each.posterior, strict=True)
-            shares = ", ".join(f"{choice} {share:.4f}" for choice, share in pairs)
-            print(f"{'tied   ' if each.tied else mark}{each.choice}  ({shares})  {each.cloze.text}")
-    if asked:
-        told = f"accuracy: {right / asked:.4f} ({right} of {asked})"
-        say(told) if json else print(told)
-    if tied:
-        say(f"ties, counted as wrong: {tied:,}")
-    if unknown:
-        say(f"unknown symbols, counted as <unk>: {unknown:,}")
 
 
 def print_texts(texts: list[str], told: list[str], *, several: bool) -> None:

@@ -239,16 +239,8 @@ class ComingLines:
         Raises:
             DataError: as of :func:`read_text`, when the place is reached.
         """
-        begun: list[str] = []
         codec = _codec(self._encoding)
-        for text in _decoded(self._source, self._stream, codec, self._encoding, self._nul):
-            end, *others = text.split("\n")
-            begun.append(end)
-            if others:
-                yield ["".join(begun), *others[:-1]]
-                begun = others[-1:]
-        if last := "".join(begun):
-            yield [last]
+        return _lines(_decoded(self._source, self._stream, codec, self._encoding, self._nul))
 
 
 def read_pieces(
