@@ -27,6 +27,7 @@ __all__ = [
     "STEP",
     "SUMS",
     "UNARY",
+    "VIEWS",
     "Graph",
     "Value",
     "broadcast",
@@ -50,6 +51,8 @@ ELEMENTWISE = UNARY | BINARY | _elementwise(3)
 """Instructions on numbers at one place."""
 REDUCTIONS = frozenset({"sum", "max"})
 """Instructions over axes of features."""
+VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop", "window"})
+"""Instructions whose result is a part, or another shape, of what they read."""
 SUMS = frozenset({"outer", "row_sum", "scatter", "time_sum"})
 """Instructions that add up over rows or steps."""
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from recurra.engine.assemble.fusion import VIEWS
-from recurra.engine.graph.values import SHARED, Graph, Value
+from recurra.engine.graph.values import SHARED, VIEWS, Graph, Value
 
 __all__ = ["OfSymbol", "looked_up", "of_symbols"]
 
