@@ -7,11 +7,10 @@ import math
 from collections.abc import Sequence
 
 from recurra.engine.assemble.code import Code, operand
-from recurra.engine.assemble.fusion import VIEWS
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
 from recurra.engine.assemble.strides import Strided, merged, packed, reshaped
-from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, Value
+from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, VIEWS, Value
 
 __all__ = ["Writer"]
 
