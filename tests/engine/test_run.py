@@ -393,7 +393,7 @@ def test_segments_of_a_call():
     resets = torch.zeros(6, 4, dtype=torch.bool)
     resets[2, 1] = resets[5, 0] = True
     lengths = torch.tensor([6, 4, 4, 0])
-    call = Call(x, 6, 4, None, lengths=lengths, resets=resets)
+    call = Call(x, lengths=lengths, resets=resets, time=6, batch=4)
     assert list(segments(call)) == [
         Segment(0, 2, 3),
         Segment(2, 4, 3),

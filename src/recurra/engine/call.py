@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -46,14 +46,12 @@ class Result(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One checked call.
+    """One call: as it is given, then checked by :func:`recurra.engine.prepare.prepare`.
 
     Args:
         inputs: a tree of ``[time, batch, ...]`` tensors.
-        time: their first axis.
-        batch: their second axis.
-        state: a tree of ``[batch, ...]`` tensors to start from.
-        initial: the cell's initial state, to which rows are reset.
+        state: a tree of ``[batch, ...]`` tensors to start from; None for the initial state, until
+            it is checked.
         lengths: ``[batch]``, or None if every row is whole.
         context: a tree of ``[batch, ...]`` tensors, or None.
         noise: what was drawn or given for this call, or None.
@@ -63,22 +61,25 @@ class Call(NamedTuple):
         return_named: whether named values are wanted.
         source: the cell that is asked for, where a twin of it over other tensors is what runs.
         checkpoint_every: steps between the states that are kept for the gradient, or None.
+        time: number of steps, the first axis of inputs; counted when it is checked.
+        batch: number of rows, the second one.
+        initial: the cell's initial state, to which rows are reset.
     """
 
     inputs: Tree
-    time: int
-    batch: int
-    state: Tree
-    initial: Tree = None
-    lengths: Tensor | None = None
+    state: Tree = None
+    lengths: Any = None
     context: Tree = None
     noise: Noise | None = None
-    resets: Tensor | None = None
+    resets: Any = None
     reverse: bool = False
     return_states: bool = False
     return_named: bool = False
     source: Cell | None = None
     checkpoint_every: int | None = None
+    time: int = 0
+    batch: int = 0
+    initial: Tree = None
 
     @property
     def one_step(self) -> bool:

@@ -187,21 +187,14 @@ def _example(
             steps, rows = leaf.shape[:2]
             step = cell.example_input(rows)
         inputs = states.map_tree(lambda leaf: leaf.expand(steps, *leaf.shape), step)
-    given: dict[str, Any] = {
-        name: others.get(name) if alone or name == "context" else None
-        for name in _ELSE
-        if name != "parameters"
-    }
+    call = Call(inputs, context=others.get("context"), return_states=return_states)
+    if alone:
+        own = {name: value for name, value in others.items() if name != "parameters"}
+        own |= {"noise": noise, "reverse": bool(others.get("reverse"))}
+        call = call._replace(**own)
     with torch.random.fork_rng():
         try:
-            return prepare(
-                cell,
-                inputs,
-                given.pop("state"),
-                noise=noise if alone else None,
-                return_states=return_states,
-                **{**given, "reverse": bool(given["reverse"])},
-            )
+            return prepare(cell, call)
         except ShapeError:
             if not made_up:
                 raise

@@ -8,6 +8,7 @@ import torch
 import recurra
 from recurra.cells.base import cell_by_name, cell_names
 from recurra.engine.backends.loop import LOOP
+from recurra.engine.call import Call
 from recurra.engine.kept import given_of, recorded
 from recurra.engine.pipeline import planned_step
 from recurra.engine.plan.reference import through_time
@@ -30,7 +31,7 @@ def test_interpreter_is_loop(name, norm, reverse):
         cell.example_input(1),
     )
     state = map_tree(lambda leaf: torch.randn_like(leaf), cell.initial_state(4))
-    call = prepare(cell, x, state, lengths=LENGTHS, reverse=reverse)
+    call = prepare(cell, Call(x, state, LENGTHS, reverse=reverse))
     run = LOOP.offer(cell, call)()
     wanted = [run.outputs, *leaves(run.state)]
     given = given_of(call)

@@ -134,16 +134,15 @@ def _part(call: Call, rows: int, inputs: Tree, state: Tree, draw: Tree) -> Call:
         draw: the noise of these rows and steps.
     """
     noise = call.noise and Noise(draw, _first_rows(call.noise.held, rows))
-    return Call(
-        inputs,
-        first(inputs).shape[0],
-        rows,
-        _first_rows(state, rows),
+    return call._replace(
+        inputs=inputs,
+        state=_first_rows(state, rows),
+        lengths=None,
         context=_first_rows(call.context, rows),
         noise=noise,
-        reverse=call.reverse,
-        return_states=call.return_states,
-        return_named=call.return_named,
+        resets=None,
+        time=first(inputs).shape[0],
+        batch=rows,
     )
 
 
