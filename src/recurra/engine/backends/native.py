@@ -17,7 +17,7 @@ from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.pipeline import CallKind
+from recurra.engine.plan.phases import CallKind
 from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import Unrecordable
@@ -213,7 +213,7 @@ def _kind_of(
         if asked:
             wanted = tuple([slot for slot in asked if slot[0] != "state"])
     strides = tuple([tensor.stride() for tensor in shared])
-    return CallKind(wanted, strides, dtype, call.resets is not None, call.return_states)
+    return CallKind(wanted, call.resets is not None, call.return_states, strides, dtype)
 
 
 NATIVE = Backend("native", _offer, checkpoints=True)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
@@ -30,23 +29,15 @@ class Machine:
 
     Args:
         plan: of the step.
-        strides: of the shared inputs, in order.
-        dtype: of all numbers.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        strides: Sequence[tuple[int, ...]],
-        dtype: torch.dtype,
-    ) -> None:
-        self.plan, self.dtype = plan, dtype
-        self.strides = tuple(strides)
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.dtype = plan, plan.kind.dtype
         self.learns = plan.backward is not None
         # A y that is a leaf of the state is stored as that leaf.
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
         places = range(len(plan.states))
-        self._numbers = [p for p in places if plan.return_states or p == self.y_state]
+        self._numbers = [p for p in places if plan.kind.return_states or p == self.y_state]
         self.outputs = [(plan.states[place], 1) for place in self._numbers]
         """Per-step outputs: states, then y if it is no state; and how many extra steps each has."""
         if self.y_state is None:
@@ -57,8 +48,8 @@ class Machine:
             if name[0] != "state"
         ]
         """Slot, gradient and strides (None: contiguous) of each input that gets a gradient."""
-        self.forward = Executable(_forward(self), dtype)
-        self.backward = Executable(_backward(self), dtype) if self.learns else None
+        self.forward = Executable(_forward(self), self.dtype)
+        self.backward = Executable(_backward(self), self.dtype) if self.learns else None
         self._frames: dict[tuple[int, int, bool], Frame] = {}
 
     def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Schedule:
@@ -88,7 +79,7 @@ class Machine:
 
     def input_strides(self, name: Slot) -> tuple[int, ...] | None:
         """Strides of a shared input; None: contiguous."""
-        return self.strides[name[1]] if name[0] == "shared" else None
+        return self.plan.kind.strides[name[1]] if name[0] == "shared" else None
 
 
 def _argument(machine: Machine, name: Slot, value: Value) -> Argument:
@@ -121,7 +112,7 @@ def _forward(machine: Machine) -> Assembled:
         for place, value in enumerate(plan.saved)
     ]
     padded = [("y", 0)] if machine.y_state is None else [("state_out", machine.y_state)]
-    if plan.return_states:
+    if plan.kind.return_states:
         every = [("state_out", place) for place in range(len(plan.states))]
         padded += [name for name in every if name not in padded]
     rings = [] if machine.learns else _ends("state", "state_out", len(plan.states))
