@@ -92,13 +92,13 @@ class Backend(NamedTuple):
 
     Args:
         name: as ``backend=`` takes it.
-        offer: what it says to a cell and a call: how it would run it, or why it cannot.
+        offer: how it would run a call of a cell; it raises ``Refused`` where it cannot.
         checkpoints: whether it keeps ``checkpoint_every`` itself.
         one_step: whether a single step is worth it; one that is forced runs it all the same.
     """
 
     name: str
-    offer: Callable[[Cell, Call], Callable[[], Result] | str]
+    offer: Callable[[Cell, Call], Callable[[], Result]]
     checkpoints: bool = False
     one_step: bool = True
 

@@ -21,6 +21,7 @@ from recurra.engine.backends.torch_kernels import ATEN, form_of
 from recurra.engine.call import Call
 from recurra.engine.plan.report import PlanReport, report
 from recurra.engine.prepare import prepare
+from recurra.engine.record.unrecordable import Refused
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.states import Tree
@@ -210,8 +211,11 @@ def _chosen(cell: Cell, call: Call | None, forced: str | None) -> tuple[str, dic
         chosen = choose(cell, call, forced)
         return chosen.name, chosen.obstacles
     check_backend(forced)
-    form = form_of(cell)
-    told = {NATIVE.name: _unrecorded(cell)} | ({ATEN.name: form} if isinstance(form, str) else {})
+    told = {NATIVE.name: _unrecorded(cell)}
+    try:
+        form_of(cell)
+    except Refused as problem:
+        told[ATEN.name] = str(problem)
     if forced in told:
         raise refusal(forced, told[forced])
     return forced or (LOOP if ATEN.name in told else ATEN).name, told
@@ -232,17 +236,16 @@ def _try_a_step(cell: Cell, call: Call) -> None:
     if call.time == 0 or call.batch == 0:
         return
     one = next(windows(call._replace(lengths=None, resets=None, checkpoint_every=1)))
-    run = LOOP.offer(cell, one)
-    assert not isinstance(run, str)
     with torch.no_grad():
-        run()
+        LOOP.offer(cell, one)()
 
 
 def _planned(cell: Cell, call: Call) -> PlanReport | None:
-    found = compile_for(cell, call)
-    return (
-        None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
-    )
+    try:
+        machine = compile_for(cell, call).machine
+    except Refused:  # of an empty call, which a step runs
+        return None
+    return report(machine.plan, machine.dtype.itemsize)
 
 
 def _steps(inputs: Any) -> int | None:
