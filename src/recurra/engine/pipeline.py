@@ -82,9 +82,8 @@ class Recorded:
         self.check, self.checked = check, False
         self.machines: dict[CallKind, Machine] = {}
         self.convolved = work(lowered.graph)
-        given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
-        count = len(lowered.shared.wanted)
-        self.shapes = [torch.Size(given["shared", index]) for index in range(count)]
+        given, count = lowered.graph.inputs(), len(lowered.shared.wanted)
+        self.shapes = [torch.Size(given["shared", index].shape) for index in range(count)]
 
     def stale(self, cell: Cell) -> bool:
         """Are numbers of the cell that the graph is made of no longer those?"""

@@ -40,7 +40,7 @@ class Assembled:
 def assemble(
     sections: Sections,
     arguments: Sequence[Argument],
-    carries: Iterable[tuple[Any, Any, Any, Any]],
+    carries: Iterable[Sequence[Any]],
     padded: Iterable[Any],
     rings: Collection[Any] = (),
 ) -> Assembled:

@@ -157,6 +157,10 @@ class Graph:
         """What is given from outside, known by its name."""
         return self._make("input", (), tuple(shape), span, name)
 
+    def inputs(self) -> dict[Any, Value]:
+        """What is given from outside, by name."""
+        return {value.settings[0]: value for value in self.values if value.op == "input"}
+
     def constant(self, number: float) -> Value:
         """A number."""
         return self._make("constant", (), (), SHARED, float(number))
@@ -245,10 +249,14 @@ class Graph:
         """The same numbers in a graph of which no gradient is asked; and where each value is."""
         if all(value.op != "route" for value in self.values):
             return self, {value: value for value in self.values}
+        return self.rewritten(lambda graph, value, reads: reads[0] if value.op == "route" else None)
+
+    def rewritten(self, made: Rewrite) -> tuple[Graph, dict[Value, Value]]:
+        """A graph of what is made of each value, or of copies; and where each value is."""
         graph, found = Graph(), dict[Value, Value]()
         for value in self.values:
             reads = tuple(found[read] for read in value.inputs)
-            found[value] = reads[0] if value.op == "route" else graph.copy(value, reads)
+            found[value] = made(graph, value, reads) or graph.copy(value, reads)
         return graph, found
 
     def permute(self, value: Value, order: Iterable[int]) -> Value:
@@ -337,6 +345,10 @@ class Graph:
         if value.op in ELEMENTWISE:
             return self.apply(value.op, *inputs)
         return self._make(value.op, inputs, value.shape, value.span, *value.settings)
+
+
+Rewrite = Callable[[Graph, Value, tuple[Value, ...]], Value | None]
+"""Of the new graph, a value of the old one, and what it reads in the new one."""
 
 
 def resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
+from recurra.engine.assemble.strides import packed
 from recurra.engine.graph.values import HELD, SHARED, STEP, Value
 from recurra.engine.machine.arguments import ArgumentTable, Executable, Schedule, threads_for
-from recurra.engine.plan.phases import Plan
+from recurra.engine.plan.phases import Plan, Sections
 from recurra.engine.plan.slots import COTANGENTS, Kind, Slot
 
 __all__ = ["Frame", "Machine", "dense"]
@@ -96,15 +96,9 @@ def _forward(machine: Machine) -> Assembled:
         for name, value in plan.inputs.items()
         if value in read and name[0] not in (*COTANGENTS, "state")
     ]
-    carries = []
-    for place, value in enumerate(plan.states):
-        arguments += [
-            Argument(("state", place), value.size, plan.inputs["state", place]),
-            Argument(("state_out", place), value.size, result=value),
-            Argument(("from", place), value.size),
-            Argument(("to", place), value.size),
-        ]
-        carries.append((("from", place), ("state", place), ("state_out", place), ("to", place)))
+    given = [plan.inputs["state", place] for place in range(len(plan.states))]
+    carried, carries = _carried(("from", "state", "state_out", "to"), given, plan.states)
+    arguments += carried
     if machine.y_state is None:
         arguments.append(Argument(("y", 0), plan.y.size, result=plan.y))
     arguments += [
@@ -115,8 +109,10 @@ def _forward(machine: Machine) -> Assembled:
     if plan.kind.return_states:
         every = [("state_out", place) for place in range(len(plan.states))]
         padded += [name for name in every if name not in padded]
-    rings = [] if machine.learns else _ends("state", "state_out", len(plan.states))
-    return assemble(plan.forward, arguments, carries, padded, rings)
+    between = [slot for carry in carries for slot in carry[1:3]]
+    return assemble(
+        plan.forward, arguments, carries, padded, rings=() if machine.learns else between
+    )
 
 
 def _backward(machine: Machine) -> Assembled:
@@ -133,36 +129,39 @@ def _backward(machine: Machine) -> Assembled:
         if value in read and value not in known:
             known.add(value)
             arguments.append(_argument(machine, name, value))
-    carries = []
-    for place, value in enumerate(plan.states):
-        arguments += [
-            Argument(("dstate", place), value.size, plan.inputs["dstate", place]),
-            Argument(
-                ("dstate_out", place), value.size, result=plan.gradients.get(("state", place))
-            ),
-            Argument(("dfrom", place), value.size),
-            Argument(("dto", place), value.size),
-        ]
-        carries.append((("dfrom", place), ("dstate", place), ("dstate_out", place), ("dto", place)))
+    states = range(len(plan.states))
+    given = [plan.inputs["dstate", place] for place in states]
+    found = [plan.gradients["state", place] for place in states]
+    carried, carries = _carried(("dfrom", "dstate", "dstate_out", "dto"), given, found)
+    arguments += carried
     padded = []
     for name, value, strides in machine.gradients:
         arguments.append(Argument(("d", name), value.size, None, strides, value))
         if value.span == STEP:
             padded.append(("d", name))
-    return assemble(
-        plan.backward, arguments, carries, padded, _ends("dstate", "dstate_out", len(plan.states))
-    )
+    between = [slot for carry in carries for slot in carry[1:3]]
+    return assemble(plan.backward, arguments, carries, padded, rings=between)
 
 
-def _ends(into: Kind, out: Kind, count: int) -> list[Slot]:
-    """The slots by which states come in and go out."""
-    return [(kind, place) for place in range(count) for kind in (into, out)]
+def _carried(
+    kinds: tuple[Kind, Kind, Kind, Kind], inputs: Sequence[Value], results: Sequence[Value]
+) -> tuple[list[Argument], list[list[Slot]]]:
+    """The arguments by which states come and go, and which of them belong together."""
+    arguments, carries = [], []
+    for place, (value, result) in enumerate(zip(inputs, results, strict=True)):
+        carries.append([(kind, place) for kind in kinds])
+        begin, read, left, end = carries[-1]
+        arguments += [
+            Argument(read, value.size, value),
+            Argument(left, value.size, result=result),
+            Argument(begin, value.size),
+            Argument(end, value.size),
+        ]
+    return arguments, carries
 
 
-def _read(sections: Any) -> set[Value]:
-    return {
-        read for values in sections.phases.values() for value in values for read in value.inputs
-    }
+def _read(sections: Sections) -> set[Value]:
+    return {read for value in sections.values() for read in value.inputs}
 
 
 class Frame:
@@ -266,11 +265,7 @@ class Frame:
 
 def _contiguous(*shape: int) -> Strided:
     """The layout of a contiguous tensor."""
-    strides, size = [], 1
-    for length in reversed(shape):
-        strides.append(size)
-        size *= max(length, 1)
-    return shape, tuple(reversed(strides))
+    return shape, packed(shape)
 
 
 def _lines(count: int) -> int:

@@ -64,10 +64,8 @@ def report(plan: Plan, itemsize: int) -> PlanReport:
         plan: of a step.
         itemsize: bytes of a number.
     """
-    forward = {value for values in plan.forward.phases.values() for value in values}
-    backward: set[Value] = set()
-    if plan.backward is not None:
-        backward = {value for values in plan.backward.phases.values() for value in values}
+    forward = set(plan.forward.values())
+    backward = set() if plan.backward is None else set(plan.backward.values())
     states = [value for value in plan.states if value is not plan.y]
     kept = [value for value in plan.saved if value.span == STEP]
     count = sum(value.size for value in [*kept, *states]) if plan.backward is not None else 0
