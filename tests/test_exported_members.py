@@ -133,7 +133,7 @@ INTERNAL = {
         "warn_of_dropout",
         "word_dropout",
     },
-    "labels": {"collecting", "numbered", "of_rows", "stacked"},
+    "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
     "models": {"best_weight", "document_scores", "read_arpa", "write_arpa"},
     "pipeline": {
         "Bounded",
