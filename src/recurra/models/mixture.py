@@ -61,7 +61,7 @@ class Mixture(nn.Module):
     A network knows what is far back, an n-gram what stood there word for word; what both say is
     better than either on almost any text (Jelinek and Mercer 1980; Mikolov et al. 2010). k(h) is
     how well the n-gram knows the history h (:meth:`NGram.familiarity`): it is sure where a long one
-    was often counted, and there alone (Jelinek and Mercer 1980 have a weight a count, too).
+    was often counted, and there alone (Jelinek and Mercer 1980 have a weight for each count, too).
 
     On a text of another kind either may be right alone. With a doubt d, the shares of this
     interpolation, of the network alone and of the n-gram alone begin at 1 - d, d / 2 and d / 2 in
@@ -185,7 +185,7 @@ class Mixture(nn.Module):
             for last, said in ((state.ours, ours), (state.theirs, theirs))
         ]
         before.append(torch.cat([state.weight[None], weights[:-1]]))
-        said = _said(*(each.double().cpu().numpy() for each in before))
+        said = _said(*(each.detach().double().cpu().numpy() for each in before))
         trust = torch.tensor(
             [
                 _follow(row, self._prior, said[:, number].tolist())
@@ -392,7 +392,7 @@ def best_weights(
         data = np.bincount(familiarity, (p - q) / (each * p + (1 - each) * q), size)
         slope = middle * (1 - middle) * data + _PULL * (weight - middle)  # by w (1 - w) > 0
         low, high = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
-    found: Floats = np.where(np.bincount(familiarity, minlength=size) > 0, (low + high) / 2, weight)
+    found: Floats = (low + high) / 2
     return found
 
 

@@ -17,8 +17,8 @@ for every i: share i keeps a factor of 1 - 1 / (t + 1) at least at each of T - 1
 multiply to 1 / T.
 
 Sources: Herbster and Warmuth, "Tracking the best expert", Machine Learning 32, 1998 ("fixed
-share"). The falling rate is that of Koolen and de Rooij, "Combining expert advice efficiently",
-COLT 2008.
+share"). Rates that fall, so that there is none to choose, are in Koolen and de Rooij, "Universal
+codes from switching strategies", IEEE Transactions on Information Theory 59, 2013.
 """
 
 from __future__ import annotations
