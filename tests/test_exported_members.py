@@ -134,7 +134,7 @@ INTERNAL = {
         "word_dropout",
     },
     "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
-    "models": {"best_weight", "document_scores", "read_arpa", "write_arpa"},
+    "models": {"best_weight", "best_weights", "document_scores", "read_arpa", "write_arpa"},
     "pipeline": {
         "Bounded",
         "BytePairs",
