@@ -42,7 +42,7 @@ _SHORT = 64  # characters of what is worth remembering
 _MOST = 1 << 17  # of which so many are remembered, some 30 MB
 _COUNTED = 1 << 23  # characters whose chunks are counted at a time
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,18 +240,18 @@ def _punctuation() -> str:
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ends)
 
 
-class _Remembered(dict[str, T], Generic[T]):
+class _Remembered(dict[str, _T], Generic[_T]):
     """What a function says of short texts, each of which it is asked about once.
 
     Args:
         function: what is asked.
     """
 
-    def __init__(self, function: Callable[[str], T]) -> None:
+    def __init__(self, function: Callable[[str], _T]) -> None:
         super().__init__()
         self.function = function
 
-    def __missing__(self, text: str) -> T:
+    def __missing__(self, text: str) -> _T:
         """Ask, and remember."""
         found = self.function(text)
         if len(text) <= _SHORT:
