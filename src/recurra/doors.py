@@ -19,8 +19,9 @@ from recurra.tasks.base import Answer, register_task
 from recurra.training import Report, Trained, load_recipe, place_of
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
+from recurra_runtime.vocabulary import register_front
 
-__all__ = ["load", "register_task", "train"]
+__all__ = ["load", "register_front", "register_task", "train"]
 
 
 def train(
