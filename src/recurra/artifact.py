@@ -37,7 +37,7 @@ from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
 from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
 
-__all__ = ["Artifact", "load", "resolve", "save", "task_of"]
+__all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
@@ -107,6 +107,21 @@ def save(
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), {**files, _CONFIG: _json(config), **(beside or {})})
+
+
+def copy(path: Path, out: Path) -> None:
+    """Copy an artifact, byte for byte, to a folder that must not be there yet.
+
+    Raises:
+        ArtifactError: it is incomplete.
+        RunError: the copy cannot be written.
+    """
+    write_folder(out, {name: _read(path / name) for name in (_CONFIG, _WEIGHTS, _VOCABULARY)})
+
+
+def fingerprint(path: Path) -> str:
+    """What tells an artifact from any other: the configuration has the checksums of the rest."""
+    return hashlib.sha256(_read(path / _CONFIG)).hexdigest()
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:

@@ -260,6 +260,28 @@ class Task(abc.ABC):
             report: is told what takes long.
         """
 
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: Any,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Prepared:
+        """As :meth:`prepare`, in the numbers of fronts that are there already.
+
+        Args:
+            source: what :meth:`open` gave.
+            fronts: of the model that a run begins with.
+            data: the section ``[data]``.
+            folder: where encoded examples may be written.
+            report: is told what takes long, and what the fronts lack.
+
+        Raises:
+            SettingError: this task always makes its own, or those do not fit.
+        """
+        raise SettingError(f"from: the task {self.name} begins with no other run's model")
+
     def read(
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
     ) -> Any:
@@ -295,6 +317,19 @@ class Task(abc.ABC):
             ValueError: it does not fit the fronts; the message says how.
         """
         return self.build(self.Model.model_validate(config), fronts)
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Settings that a trained model has settled, as ``{"model.cell": "lstm"}``.
+
+        A run that begins with it has the same ones. Those that a class ``Model`` names in ``LOOSE``
+        say how such a model is trained, and may be others.
+
+        Args:
+            loaded: the artifact.
+        """
+        config = loaded.model.config
+        names = [name for name in self.Model.model_fields if hasattr(config, name)]
+        return {f"model.{name}": getattr(config, name) for name in names}
 
     def trial(self, recipe: Any) -> models.Model | None:
         """A model of the recipe over the smallest fronts, to find what is wrong in the settings."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from recurra import artifact
+from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
@@ -23,6 +24,7 @@ from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
+from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
 from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, without_effect
 from recurra.training.run import DATA, RunFolder, TrainingState
@@ -62,6 +64,7 @@ def train(
     report: Callable[[Report], None] = lambda report: None,
     *,
     place: str | list[str] | None = None,
+    origin: Artifact | None = None,
 ) -> Trained:
     """Train a model and its rivals on the same data, and score them on what is held out.
 
@@ -71,12 +74,16 @@ def train(
         out: folder of the run, absent or empty.
         report: is told how it goes.
         place: where the data come from, which the run remembers; a list where there are several.
+        origin: a trained model whose weights and fronts the run begins with, see
+            :func:`recurra.training.load_recipe`; the run keeps a copy.
 
     Raises:
         DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
-        SettingError: a setting that the model does not take.
+        SettingError: a setting that the model does not take, or that is not that of the origin.
     """
+    if origin is not None:
+        check_origin(recipe, origin)
     source = recipe.of_task.open(source, recipe.data)  # what is not there makes no folder
     _try_settings(recipe)
     report = report if processes().main else _silent
@@ -87,9 +94,12 @@ def train(
         run.claim()
         # Killed while the data are read, it can go on as any other run.
         kept: dict[str, Any] = {"source": place, "blake2b": None, "versions": _versions()}
+        if origin is not None:
+            kept["from"] = told_of(origin)
+            run.write_origin(origin.path)
         run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
-        ready = _prepare(recipe, source, run, report)
+        ready = _prepare(recipe, source, run, report, origin=origin)
         training = _begin(recipe, ready)
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
@@ -154,8 +164,10 @@ def _resume(
     report: Callable[[Report], None],
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
-    ready = _prepare(recipe, source, run, report, last and last[1][1].get("scored"))
     told = source_of(run)
+    begun = artifact.load(run.path / ORIGIN) if "from" in told else None
+    scored = last and last[1][1].get("scored")
+    ready = _prepare(recipe, source, run, report, scored, origin=begun)
     if told.get("blake2b") is None and last is None:  # it was killed before its data were read
         told["blake2b"] = ready.prepared.fingerprint
         run.write_json("data.json", told)
@@ -179,7 +191,7 @@ def _resume(
                 f"{folder}: what it has does not fit {run.path / 'recipe.json'} ({said})."
             ) from None
     _check_end(run, recipe, last, training.steps)
-    run.rewind(training.step, keeper.chosen)
+    run.rewind(training.step if last is not None else -1, keeper.chosen)
     run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
@@ -244,23 +256,33 @@ def _prepare(
     run: RunFolder,
     report: Callable[[Report], None],
     scored_before: int | None = None,
+    origin: Artifact | None = None,
 ) -> Ready:
     """The data of a training; one that goes on scores as much of the validation part as before."""
     folder, task, settings = run.path / DATA, recipe.of_task, recipe.training
     if not processes().main:  # each has files of its own
         folder /= str(processes().rank)
-    prepared = task.prepare(source, recipe.data, folder, lambda said: report(Report(message=said)))
+
+    def say(message: str) -> None:
+        report(Report(message=message))
+
+    if origin is None:
+        prepared = task.prepare(source, recipe.data, folder, say)
+    else:
+        prepared = task.prepare_in(source, origin.fronts, recipe.data, folder, say)
     batches = prepared.parts["training"].batches(
         rows=settings.batch_size, window=settings.window, seed=settings.seed
     )
     part, scored = prepared.parts.get("validation"), 0
     if part is not None:
         scored = min(part.count, scored_before or _scored(settings, batches))
-    about = {
+    about: dict[str, Any] = {
         "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
         "command": _command(),
     }
-    return Ready(task, prepared, batches, scored, about)
+    if origin is not None and run.writes:
+        about["from"] = source_of(run)["from"]
+    return Ready(task, prepared, batches, scored, about, origin)
 
 
 def _command() -> str | None:
@@ -284,7 +306,10 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
     model = ready.task.build(recipe.model, ready.prepared.fronts)
-    ready.task.begin(model, ready.prepared)
+    if ready.origin is None:
+        ready.task.begin(model, ready.prepared)
+    else:
+        begin_with(model, ready.origin)
     return Training(model, ready.batches, recipe.training)
 
 
@@ -327,6 +352,7 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     run, training = keeper.run, keeper.training
     try:
         with interruptible() as asked, keeper:
+            keeper.begin()
             for done in () if keeper.stale() else training:  # it was killed after its last step
                 if keeper(done, any(processes().total(asked()))) == "interrupted":
                     _draw(run, keeper.tell)

@@ -55,6 +55,8 @@ class About:
         scores: of what was held out, the model first.
         verdict: the sentence at the end of the training; empty before it.
         versions: of the libraries that trained it; of an older run nothing is known.
+        origin: checkpoint and fingerprint of the model that it began with; empty for one that
+            began anew.
     """
 
     task: str
@@ -67,6 +69,7 @@ class About:
     scores: tuple[HeldOut, ...] = ()
     verdict: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -81,6 +84,9 @@ class About:
         if self.settings is not None:
             changed = (f"{name}={json.dumps(value)}" for name, value in self.settings.items())
             rows.append(("settings", " ".join(changed) or "those of the recipe"))
+        if self.origin:
+            place, digest = self.origin["path"], self.origin["sha256"]
+            rows.append(("began with", f"{place} (sha256 {digest[:12]}...)"))
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
         rows += [("held out", f"{each.name} {_shown(each.value)}") for each in self.scores]
@@ -149,7 +155,14 @@ def about(path: str | Path, *, which: str = "best") -> About:
     loaded = artifact.load(path, which=which)
     parts = describe(loaded.model)
     fronts = {field: _front(front) for field, front in loaded.fronts.items()}
-    known = About(loaded.kind, loaded.path, fronts, str(parts), parts.parameters)
+    known = About(
+        loaded.kind,
+        loaded.path,
+        fronts,
+        str(parts),
+        parts.parameters,
+        origin=loaded.about.get("from", {}),
+    )
     folder = Path(path).absolute()
     if folder.parent.name == "checkpoints":
         folder = folder.parent.parent

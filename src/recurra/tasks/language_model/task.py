@@ -41,6 +41,7 @@ from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, 
 from recurra.tasks.language_model.documents import Source, open_source
 from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded
 from recurra.tasks.language_model.settings import DataSettings
+from recurra.tasks.texts import vocabulary_settings
 from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
@@ -134,6 +135,17 @@ class LanguageModelTask(Task):
         """Read, divide, make vocabularies and encode."""
         return prepare(source, data, folder, report)
 
+    def prepare_in(
+        self,
+        source: Source,
+        fronts: Mapping[str, Vocabulary],
+        data: DataSettings,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Corpus:
+        """Read, divide and encode; what the vocabularies lack is counted."""
+        return prepare(source, data, folder, report, fronts)
+
     def read(
         self,
         source: Source,
@@ -167,6 +179,12 @@ class LanguageModelTask(Task):
                     f"{got}. It belongs to another model"
                 )
         return LanguageModel(known)
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Also how texts fall into symbols, and the conditions in their order."""
+        found = vocabulary_settings(loaded.fronts["text"], self.Data)
+        conditions = {"data.conditions": list(loaded.model.conditions)}
+        return super().settled(loaded) | found | conditions
 
     def trial(self, recipe: Any) -> LanguageModel:
         """A model of four symbols."""
