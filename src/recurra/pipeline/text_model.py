@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from torch import Tensor, nn
 
 from recurra import artifact
 from recurra.decoding import Steps
-from recurra.errors import ArtifactError, DataError, SettingError, nearest
+from recurra.errors import (
+    ArtifactError,
+    DataError,
+    SettingError,
+    UnknownWarning,
+    callers_level,
+    nearest,
+)
 from recurra.models import LanguageModel, Mixture, NGram
 from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.mixing import MIXTURE, read_mixture
@@ -112,20 +120,26 @@ class TextModel:
             )
         return int(found[0])
 
-    def encode(self, text: str, what: str = "prompt") -> list[int]:
-        """Ids of a text, without start and end.
+    def encode(self, prompt: str) -> list[int]:
+        """Ids of a prompt, without start and end; what the model has never seen is ``<unk>``.
 
-        Raises:
-            DataError: a symbol that the model has never seen; ``what`` says where.
+        An :class:`recurra.UnknownWarning` says what that is.
         """
-        ids: list[int] = self.encode_begun(text).tolist()
+        ids: list[int] = self.encode_begun(prompt).tolist()
         if UNKNOWN in ids:
-            hint = self.spelling.hint
-            raise DataError(
-                f"{what}: the model has never seen {_shown(map(repr, self.unknown(text)))}. "
-                f"Leave them out{',' if hint else ''}{hint}."
-            )
+            self.warn_unknown(self.unknown(prompt))
         return ids
+
+    def warn_unknown(self, unknown: Iterable[str]) -> None:
+        """Warn of characters or words of a prompt that the model has never seen, if there are."""
+        if said := self.of_unknown(unknown):
+            warnings.warn(f"prompt: {said}", UnknownWarning, stacklevel=callers_level())
+
+    def of_unknown(self, unknown: Iterable[str]) -> str:
+        """What is said of characters or words that the model has never seen; empty of none."""
+        shown = _shown(map(repr, unknown))
+        hint = f" (one trained with {self.spelling.hint} reads any text)" if self.spelling.hint else ""
+        return f"the model has never seen {shown}, and reads it as <unk>{hint}" if shown else ""
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
         """Ids of a text that goes on; ``touching`` if with a letter and no space before it."""

@@ -85,9 +85,13 @@ class WritingModel(Answer):
     def complete(
         self, prompt: str, count: int = 3, *, given: Mapping[str, str] | None = None
     ) -> list[Suggestion]:
-        """What the word that was begun may become, the likeliest first."""
+        """What the word that was begun may become, the likeliest first.
+
+        What the model has never seen it reads as ``<unk>``, and an ``UnknownWarning`` says so.
+        """
         entry = PredictiveText(self.text, given=given)
-        entry.type_known(prompt)
+        entry.type(prompt)
+        entry.model.warn_unknown(entry.unknown())
         return entry.suggestions(count)
 
     def generate(self, prompt: str = "", **how: Any) -> str:
