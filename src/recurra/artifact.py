@@ -328,6 +328,9 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
+    own = model.state_dict()
+    if any(_is_whole(value) != _is_whole(own[name]) for name, value in tensors.items()):
+        raise _wrong_types(path, tensors)
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -336,12 +339,20 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
-    types = {value.dtype for value in tensors.values()}
+    types = {value.dtype for value in tensors.values() if not _is_whole(value)}
     known = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
     if len(types) > 1 or types - known:
-        names = ", ".join(sorted(str(kind) for kind in types))
-        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
+        raise _wrong_types(path, tensors)
     return tensors
+
+
+def _is_whole(value: Tensor) -> bool:
+    return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+
+
+def _wrong_types(path: Path, tensors: Mapping[str, Tensor]) -> ArtifactError:
+    names = ", ".join(sorted({str(value.dtype) for value in tensors.values()}))
+    return ArtifactError(f"{path}: expected weights of one float type, got {names}.")
 
 
 def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -202,7 +202,8 @@ def train(
             return
         task = chosen.of_task
         print_table(task.table(done.evaluations, "held out"))
-        print(done.verdict)
+        if done.verdict:
+            print(done.verdict)
         _say_where(folder)
         print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
 
@@ -459,7 +460,10 @@ def chart(
 def export_ngram(
     run: Run,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    model: Annotated[str, typer.Option(help="Which n-gram of the run.")] = "5-gram",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),
+    ] = None,
 ) -> None:
     """Write an n-gram of a run as an ARPA file, for other toolkits."""
     with friendly():

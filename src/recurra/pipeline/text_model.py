@@ -21,7 +21,7 @@ from recurra.errors import (
     callers_level,
     nearest,
 )
-from recurra.models import LanguageModel, Mixture, NGram
+from recurra.models import LanguageModel, Mixture, Model, NGram, NGramModel
 from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.mixing import MIXTURE, read_mixture
 from recurra.pipeline.ngrams import read_ngrams
@@ -30,7 +30,13 @@ from recurra.pipeline.words import Pieces
 from recurra.states import Tree
 from recurra_runtime.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
-__all__ = ["TextModel", "chosen_model", "given_conditions", "open_text_model"]
+__all__ = [
+    "TextModel",
+    "chosen_model",
+    "given_conditions",
+    "open_text_model",
+    "text_model_of",
+]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,7 +144,9 @@ class TextModel:
     def of_unknown(self, unknown: Iterable[str]) -> str:
         """What is said of characters or words that the model has never seen; empty of none."""
         shown = _shown(map(repr, unknown))
-        hint = f" (one trained with {self.spelling.hint} reads any text)" if self.spelling.hint else ""
+        hint = (
+            f" (one trained with {self.spelling.hint} reads any text)" if self.spelling.hint else ""
+        )
         return f"the model has never seen {shown}, and reads it as <unk>{hint}" if shown else ""
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
@@ -160,6 +168,19 @@ class TextModel:
         return self.spelling.writer(after)
 
 
+def text_model_of(model: Model, fronts: Mapping[str, Vocabulary]) -> TextModel:
+    """What reads and writes text with the model of an artifact.
+
+    Args:
+        model: recurrent, or an n-gram that stands alone.
+        fronts: the vocabularies beside it.
+    """
+    if isinstance(model, NGramModel):
+        return TextModel(model.ngram, fronts["text"], model.name)
+    assert isinstance(model, LanguageModel)
+    return TextModel(model, fronts["text"], model.name, fronts)
+
+
 def open_text_model(
     path: str | Path, *, which: str = "best", model: str | None = None, mix: bool = False
 ) -> TextModel:
@@ -178,12 +199,12 @@ def open_text_model(
     """
     model = chosen_model(model, mix)
     loaded = artifact.load(path, which=which)
-    if not isinstance(loaded.model, LanguageModel):
+    if not isinstance(loaded.model, LanguageModel | NGramModel):
         raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
     vocabulary = loaded.fronts["text"]
-    own = loaded.model.config.cell
+    own = loaded.model.name
     if model is None or model == own:
-        return TextModel(loaded.model, vocabulary, own, loaded.fronts)
+        return text_model_of(loaded.model, loaded.fronts)
     if model == MIXTURE:
         mixture = read_mixture(path, loaded.model)
         return TextModel(mixture, vocabulary, MIXTURE, loaded.fronts)

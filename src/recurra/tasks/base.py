@@ -232,6 +232,8 @@ class Task(abc.ABC):
     """What is counted."""
     several: ClassVar[bool] = False
     """Whether :meth:`open` takes a list of paths too, which are read in that order."""
+    by_steps: ClassVar[bool] = True
+    """Whether a model learns by steps of an optimizer; else :meth:`make` makes it at once."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
 
@@ -317,6 +319,16 @@ class Task(abc.ABC):
             ValueError: it does not fit the fronts; the message says how.
         """
         return self.build(self.Model.model_validate(config), fronts)
+
+    def make(self, settings: Any, prepared: Any, report: Callable[[str], None]) -> models.Model:
+        """The model, made of all the data at once, where :attr:`by_steps` is False.
+
+        Args:
+            settings: the section ``[model]``.
+            prepared: what :meth:`prepare` gave.
+            report: is told what takes long.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: by_steps is False, and make is missing")
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Settings that a trained model has settled, as ``{"model.cell": "lstm"}``.

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -20,6 +20,7 @@ from recurra.data import Batches
 from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
+from recurra.training.at_once import make_at_once
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
@@ -100,15 +101,17 @@ def train(
         run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
         ready = _prepare(recipe, source, run, report, origin=origin)
-        training = _begin(recipe, ready)
+        training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
-        report(Report(message=_sizes(ready, training.model)))
+        report(Report(message=_sizes(ready, None if training is None else training.model)))
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
         run.release()
         raise
     try:
+        if training is None:
+            return _make(recipe, ready, run, report, rivals)
         return _train(Keeper(run, training, ready, report), ready, rivals)
     finally:
         run.drop_data()
@@ -176,6 +179,10 @@ def _resume(
             f"{run.path}: these are not the data that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
         )
+    if not ready.task.by_steps:
+        _check_end(run, recipe, last)
+        run.rewind(-1, None)
+        return _make(recipe, ready, run, report, _rivals(recipe, ready, run, report))
     training = _begin(recipe, ready)
     keeper = Keeper(run, training, ready, report)
     if last is not None:
@@ -219,6 +226,8 @@ def _check_end(
     facts = last[1][1]
     step, since = int(facts["step"]), int(facts["since"])
     steps = int(facts["steps"]) if steps is None else steps
+    if not recipe.of_task.by_steps:
+        raise RunError(f"{run.path}: is at its end: it was made at once. Begin a new run.")
     said = f"{run.path}: is at its end ({step} of {steps} steps)"
     if step >= steps:
         rules = "epochs" if recipe.training.symbols is None else "symbols"
@@ -270,12 +279,14 @@ def _prepare(
         prepared = task.prepare(source, recipe.data, folder, say)
     else:
         prepared = task.prepare_in(source, origin.fronts, recipe.data, folder, say)
-    batches = prepared.parts["training"].batches(
-        rows=settings.batch_size, window=settings.window, seed=settings.seed
-    )
-    part, scored = prepared.parts.get("validation"), 0
-    if part is not None:
-        scored = min(part.count, scored_before or _scored(settings, batches))
+    batches: Any = None
+    part = prepared.parts.get("validation")
+    scored = 0 if part is None else part.count
+    if task.by_steps:
+        batches = prepared.parts["training"].batches(
+            rows=settings.batch_size, window=settings.window, seed=settings.seed
+        )
+        scored = min(scored, scored_before or _scored(settings, batches))
     about: dict[str, Any] = {
         "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
         "command": _command(),
@@ -372,14 +383,42 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     test = ready.prepared.parts["test"]
     evaluations = ready.task.evaluate({name_of(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
+    _write_end(run, evaluations, verdict, keeper.tell)
+    return Trained(run.path, evaluations, False, training.seconds, verdict)
+
+
+def _make(
+    recipe: Recipe,
+    ready: Ready,
+    run: RunFolder,
+    report: Callable[[Report], None],
+    rivals: Mapping[str, Any],
+) -> Trained:
+    """Of a task that makes its model at once; the main process does."""
+    if not run.writes:
+        return Trained(run.path, [], False, 0.0)
+
+    def say(message: str) -> None:
+        report(Report(message=message))
+
+    model, seconds = make_at_once(recipe.model, ready, run, say)
+    say("scoring what is held out")
+    compared = {name_of(model): model, **rivals}
+    evaluations = ready.task.evaluate(compared, ready.prepared.parts["test"])
+    _write_end(run, evaluations, "", say)
+    return Trained(run.path, evaluations, False, seconds)
+
+
+def _write_end(
+    run: RunFolder, evaluations: Sequence[Any], verdict: str, tell: Callable[[str], None]
+) -> None:
     told = {
         "verdict": verdict,
         "scores": [{"name": r.name, "loss": r.loss, "value": r.value} for r in evaluations],
         "evaluations": [row.to_json() for row in evaluations],
     }
     run.write_json("summary.json", told)
-    _draw(run, keeper.tell)
-    return Trained(run.path, evaluations, False, training.seconds, verdict)
+    _draw(run, tell)
 
 
 def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
@@ -394,11 +433,11 @@ def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
         tell(f"no picture of how it learned: {said or type(problem).__name__}")
 
 
-def _sizes(ready: Ready, model: Model) -> str:
-    parameters = sum(p.numel() for p in model.parameters())
+def _sizes(ready: Ready, model: Model | None) -> str:
+    parameters = 0 if model is None else sum(p.numel() for p in model.parameters())
     padding = getattr(ready.batches, "padding", 0.0)
     return (
         ready.prepared.sizes(ready.scored)
         + (f"; {padding:.1%} of the batches is padding" if padding else "")
-        + f"; {parameters:,} parameters"
+        + (f"; {parameters:,} parameters" if model is not None else "")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -35,7 +35,8 @@ from recurra.pipeline.mixing import (
     write_mixture,
 )
 from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
-from recurra.sections import contradiction, default
+from recurra.pipeline.text_model import text_model_of
+from recurra.sections import Section, contradiction, default
 from recurra.tasks.base import Answer, Metric, Table, Task, register_task
 from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
 from recurra.tasks.language_model.documents import Source, open_source
@@ -56,8 +57,7 @@ class WritingModel(Answer):
     @property
     def text(self) -> TextModel:
         """The model and its vocabulary."""
-        assert isinstance(self.model, LanguageModel)
-        return TextModel(self.model, self.fronts["text"], self.model.config.cell, self.fronts)
+        return text_model_of(self.model, self.fronts)
 
     def mixed(self) -> MixedModel:
         """What answers as this one does, with the probabilities of the run's mixture.
@@ -104,7 +104,6 @@ class MixedModel(WritingModel):
 
     def __init__(self, *loaded: Any) -> None:
         super().__init__(*loaded)
-        assert isinstance(self.model, LanguageModel)
         self._mixture = read_mixture(self.path, self.model)
 
     @property
@@ -118,7 +117,7 @@ class LanguageModelTask(Task):
     """The next symbol of a text (Mikolov et al. 2010), beside n-grams of the same text."""
 
     Data = DataSettings
-    Model = LanguageModelSettings
+    Model: ClassVar[type[Section]] = LanguageModelSettings
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
     several = True
@@ -163,7 +162,7 @@ class LanguageModelTask(Task):
             report(f"left out because they are blank: {source.blank:,}")
         return found
 
-    def build(self, settings: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+    def build(self, settings: Any, fronts: Mapping[str, Vocabulary]) -> models.Model:
         """A model of so many symbols, and of so many labels of each condition."""
         sizes = {name: len(front) for name, front in fronts.items()}
         size = sizes.pop("text")
@@ -172,7 +171,7 @@ class LanguageModelTask(Task):
         )
         return LanguageModel(config)
 
-    def restore(self, config: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+    def restore(self, config: Any, fronts: Mapping[str, Vocabulary]) -> models.Model:
         """The model of a configuration that tells its sizes itself."""
         known = LanguageModelConfig.model_validate(config)
         for field, size in {"text": known.vocabulary_size, **known.conditions}.items():
@@ -190,7 +189,7 @@ class LanguageModelTask(Task):
         conditions = {"data.conditions": list(loaded.model.conditions)}
         return super().settled(loaded) | found | conditions
 
-    def trial(self, recipe: Any) -> LanguageModel:
+    def trial(self, recipe: Any) -> models.Model | None:
         """A model of four symbols."""
         conditions = dict.fromkeys(recipe.data.conditions, 4)
         settings = recipe.model.model_dump()
