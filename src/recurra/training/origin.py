@@ -47,14 +47,14 @@ def check_origin(recipe: Any, origin: Artifact) -> None:
     for path, value in origin.task.settled(origin).items():
         section, _, name = path.partition(".")
         asked = getattr(getattr(recipe, section), name)
-        if asked != value and name not in loose(origin.task):
+        if asked != value and name not in _loose(origin.task):
             raise SettingError(
                 f"{path}: the model of {origin.path} has {value!r}, which a run that begins with "
                 f"it keeps; got {asked!r}. Leave {path} out, or train without --from."
             )
 
 
-def loose(task: Task) -> frozenset[str]:
+def _loose(task: Task) -> frozenset[str]:
     """Settings of a task's model that say how it is trained, and not what it is."""
     found: frozenset[str] = getattr(task.Model, "LOOSE", frozenset())
     return found
