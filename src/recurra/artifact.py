@@ -42,7 +42,7 @@ from recurra_runtime.vocabulary import (
     vocabulary_from_json,
 )
 
-__all__ = ["Artifact", "load", "resolve", "save", "task_of"]
+__all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
@@ -120,6 +120,21 @@ def save(
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), {**files, _CONFIG: _json(config), **(beside or {})})
+
+
+def copy(path: Path, out: Path) -> None:
+    """Copy an artifact, byte for byte, to a folder that must not be there yet.
+
+    Raises:
+        ArtifactError: it is incomplete.
+        RunError: the copy cannot be written.
+    """
+    write_folder(out, {name: _read(path / name) for name in (_CONFIG, _WEIGHTS, _VOCABULARY)})
+
+
+def fingerprint(path: Path) -> str:
+    """What tells an artifact from any other: the configuration has the checksums of the rest."""
+    return hashlib.sha256(_read(path / _CONFIG)).hexdigest()
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -326,6 +341,9 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
+    own = model.state_dict()
+    if any(_is_whole(value) != _is_whole(own[name]) for name, value in tensors.items()):
+        raise _wrong_types(path, tensors)
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -334,12 +352,20 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
-    types = {value.dtype for value in tensors.values()}
+    types = {value.dtype for value in tensors.values() if not _is_whole(value)}
     known = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
     if len(types) > 1 or types - known:
-        names = ", ".join(sorted(str(kind) for kind in types))
-        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
+        raise _wrong_types(path, tensors)
     return tensors
+
+
+def _is_whole(value: Tensor) -> bool:
+    return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
+
+
+def _wrong_types(path: Path, tensors: Mapping[str, Tensor]) -> ArtifactError:
+    names = ", ".join(sorted({str(value.dtype) for value in tensors.values()}))
+    return ArtifactError(f"{path}: expected weights of one float type, got {names}.")
 
 
 def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

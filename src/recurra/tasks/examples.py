@@ -192,6 +192,20 @@ class ExamplesTask(Task):
         Raises:
             DataError: fewer than ten examples.
         """
+        return self._prepare(source, data, None)
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: Any,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Examples:
+        """As :meth:`prepare`; nothing is fitted."""
+        return self._prepare(source, data, fronts)
+
+    def _prepare(self, source: Any, data: Any, fronts: Mapping[str, Any] | None) -> Examples:
         pairs = list(source)
         if len(pairs) < 10:
             raise DataError(f"data: expected at least 10 examples, got {len(pairs)}.")
@@ -200,7 +214,8 @@ class ExamplesTask(Task):
             named[_TENTHS.get(at % 10, "training")].append(pair)
         if not data.validation:
             named["training"] += named.pop("validation")
-        fronts = self.fit(*zip(*named["training"], strict=True))
+        if fronts is None:
+            fronts = self.fit(*zip(*named["training"], strict=True))
         return Examples(
             {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
         )
