@@ -25,6 +25,7 @@ from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, without_effect
+from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra.training.runs import name_of, run_recipe, source_of
 
@@ -93,6 +94,7 @@ def train(
         training = _begin(recipe, ready)
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training.model)))
+        rehearse(run, training, ready)
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
@@ -178,6 +180,8 @@ def _resume(
             raise ArtifactError(
                 f"{folder}: what it has does not fit {run.path / 'recipe.json'} ({said})."
             ) from None
+    else:
+        rehearse(run, training, ready)
     _check_end(run, recipe, last, training.steps)
     run.rewind(training.step, keeper.chosen)
     run.write_recipe(recipe.model_dump())
