@@ -166,8 +166,15 @@ INTERNAL = {
     "states": {"rebuild"},
     "tasks": {
         "Front",
+        "Pair",
         "TextSection",
+        "arrays_of",
+        "check_fit",
         "label_text",
+        "pairs_of",
+        "read_pairs",
+        "rows_of",
+        "steps_of",
         "task_origin",
         "vocabulary_of",
     },
@@ -228,8 +235,10 @@ def test_what_a_room_exports_is_what_its_files_offer(name: str) -> None:
 # Doors of the package that are named as what is behind them; a part of a model, and one of data.
 SHARED = {
     "Part": ["description", "tasks"],
+    "evaluate": ["doors", "training"],
     "load": ["doors", "artifact"],
     "register_task": ["tasks", "doors"],
+    "resume": ["doors", "training"],
     "train": ["doors", "training"],
 }
 

@@ -249,10 +249,11 @@ class Keeper:
                 known,
                 rows[0].loss,
                 task.beaten(rows),
-                task.uniform(prepared),
+                task.reference(best, prepared),
                 self.late,
                 self.values if self.metric.less else [-value for value in self.values],
                 task.unit,
+                task.loss.unit,
             )
         )
 

@@ -27,7 +27,7 @@ from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, without_effect
 from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
-from recurra.training.runs import name_of, run_recipe, source_of
+from recurra.training.runs import name_of, opened, run_recipe, source_of
 
 __all__ = ["Report", "Trained", "resume", "train"]
 
@@ -78,7 +78,7 @@ def train(
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take.
     """
-    source = recipe.of_task.open(source, recipe.data)  # what is not there makes no folder
+    source = _open(recipe, source)  # what is not there makes no folder
     _try_settings(recipe)
     report = report if processes().main else _silent
     for told in without_effect(recipe):
@@ -133,7 +133,7 @@ def resume(
     run = RunFolder.open(path)
     own = run_recipe(run)
     recipe = recipe or own
-    source = recipe.of_task.open(source, recipe.data)
+    source = _open(recipe, source)
     _check_same(own, recipe)
     _try_settings(recipe)
     run.claim()
@@ -217,6 +217,10 @@ def _check_end(
         raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
+
+
+def _open(recipe: Recipe, source: Any) -> Any:
+    return opened(recipe.of_task, source, recipe.data, recipe.data.given.values())
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from recurra.tasks.classification.evaluation import (
 from recurra.tasks.classification.examples import Examples, open_examples
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
+from recurra.tasks.division import given_sources
 
 __all__ = ["ClassificationTask"]
 
@@ -50,7 +50,7 @@ class ClassificationTask(Task):
     ) -> ClassCorpus:
         """Divide, make vocabulary and names of classes, and encode."""
         examples = open_examples(source, data)
-        for part, place in data.given.items():  # those with files of their own
+        for part, place in given_sources(data):  # those with files of their own
             own = open_examples(place, data)
             examples.take(example._replace(part=part) for example in own)
             examples.blank += own.blank
@@ -106,10 +106,6 @@ class ClassificationTask(Task):
                 said = model.predict(batch).argmax(-1).cpu()
                 right, count = right + int((said == batch.targets).sum()), count + len(said)
         return right / max(count, 1)
-
-    def uniform(self, prepared: ClassCorpus) -> float:
-        """Log of the number of classes."""
-        return math.log(len(prepared.classes))
 
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
         """Each text by itself."""
