@@ -19,8 +19,9 @@ from torch import nn
 
 import recurra
 from recurra import artifact
+from recurra.diagnosis.history import history
 from recurra.errors import ArtifactError, DataError, SettingError
-from recurra.tasks import DataSection
+from recurra.tasks import DataSection, Metric
 
 QUICK: dict[str, Any] = {
     "epochs": 6,
@@ -305,6 +306,46 @@ def test_nobody_is_told_how_good_a_density_is(run: Path) -> None:
     known, held = map(float, re.findall(r"(-\d\.\d{3})(?: nats a forecast)? on what", told))
     assert known < 0 > held  # a loss that is none of a label's
     assert not re.match(r"It fits (well|too much)|The model is unstable|The training", told), told
+
+
+def test_a_loss_is_called_what_its_task_calls_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Called(Drift):
+        loss = Metric("surprise", "surprises")
+
+    of_tasks.known(Called)
+    assert Called.metric == Called.loss
+    done = train(drifts(30), tmp_path / "run", epochs=2, report=None)
+    header = (done.path / "log.csv").read_text().splitlines()[0].split(",")
+    assert {"training_surprise", "validation_surprise"} < set(header)
+    table = Called().table(done.evaluations, "held out")
+    assert list(table.header) == ["model", "surprises"]
+    told = recurra.diagnosis.curve(done.path).svg()
+    assert "loss, surprise a forecast" in told
+    drawn = history(done.path)
+    assert len(drawn.training) == len(drawn.validation) > 1
+    shown = str(recurra.training.about(done.path))
+    assert "surprises a forecast on what it was trained on" in shown
+    progress = capsys.readouterr().err
+    assert re.search(r"loss -?\d+\.\d+ surprises  validation", progress)
+    assert not any("nats" in each for each in (told, shown, progress, *header))
+
+
+def test_another_metric_stands_beside_the_loss(tmp_path: Path) -> None:
+    class Counted(Drift):
+        loss = Metric("surprise", "surprises")
+        metric = Metric("right", "share", less=False)
+
+        def score(self, model: Any, groups: Any) -> float:
+            return 0.25
+
+    of_tasks.known(Counted)
+    done = train(drifts(30), tmp_path / "run", epochs=1)
+    table = Counted().table(done.evaluations, "held out")
+    assert list(table.header) == ["model", "share", "surprises"]
+    (row,) = done.evaluations
+    assert row.value == 0.25 != row.loss
 
 
 def test_a_setting_of_two_sections(tmp_path: Path) -> None:

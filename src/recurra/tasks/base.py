@@ -116,7 +116,7 @@ class Row(Protocol):
 
     @property
     def loss(self) -> float:
-        """Nats a prediction."""
+        """The mean of a prediction."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
@@ -313,11 +313,11 @@ class Task(abc.ABC):
     # ---- scores ----------------------------------------------------------------------------------
 
     def score(self, model: models.Model, groups: Groups) -> float:
-        """What the metric says of a model: nats a prediction, unless another one is declared."""
+        """What the metric says of a model: its mean loss, unless another one is declared."""
         total, count = model.score(groups)
         return total / max(count, 1)
 
-    def nats(self, model: models.Model, part: Any, limit: int) -> float:
+    def mean_loss(self, model: models.Model, part: Any, limit: int) -> float:
         """Mean loss of a prediction on about so many of a part's."""
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)

@@ -168,7 +168,7 @@ class Score:
     Args:
         name: the model.
         value: what the task's metric says of it.
-        loss: nats a prediction.
+        loss: mean of a prediction.
         count: predictions.
     """
 
@@ -284,19 +284,19 @@ class ExamplesTask(Task):
         for name, model in compared.items():
             total, count = model.score(part.groups())
             loss = total / max(count, 1)
-            value = loss if self.metric.name == "nats" else self.score(model, part.groups())
+            value = loss if self.metric.name == self.loss.name else self.score(model, part.groups())
             rows.append(Score(name, value, loss, count))
         return rows
 
     def table(self, rows: Sequence[Score], title: str) -> Table:
         """The loss, and the metric if it is another number."""
-        nats = self.metric.name == "nats"
-        header = ["model", "nats"] if nats else ["model", self.metric.unit, "nats"]
+        alone = self.metric.name == self.loss.name
+        header = ["model", *([] if alone else [self.metric.unit]), self.loss.unit]
         return Table(
             f"{title}: {rows[0].count:,} {self.unit}",
             header,
             [
-                [row.name, *([] if nats else [number(row.value, 4)]), number(row.loss, 4)]
+                [row.name, *([] if alone else [number(row.value, 4)]), number(row.loss, 4)]
                 for row in rows
             ],
         )

@@ -32,6 +32,7 @@ class Report:
         validation: what the task's metric says on the validation part where it has just been
             scored, or None.
         metric: the unit of that.
+        loss: the unit of the loss.
         unit: what is counted.
     """
 
@@ -40,6 +41,7 @@ class Report:
     validation: float | None = None
     left: float | None = None
     metric: str = "nats"
+    loss: str = "nats"
     unit: str = "predictions"
 
 
@@ -127,6 +129,7 @@ class Keeper:
                 validation=value,
                 left=self._left(done),
                 metric=self.metric.unit,
+                loss=self.ready.task.loss.unit,
                 unit=self.ready.task.unit,
             )
         )
@@ -180,7 +183,7 @@ class Keeper:
         numbers = {
             self.ready.task.unit: done.symbols,
             "seconds": round(done.seconds, 2),
-            "training_nats": round(mean, 5),
+            f"training_{self.ready.task.loss.name}": round(mean, 5),
             f"validation_{self.metric.name}": "" if value is None else round(value, 5),
             "learning_rate": f"{done.learning_rate:.3g}",
             "gradient_norm": round(done.gradient_norm, 4),
@@ -243,7 +246,7 @@ class Keeper:
         """
         task, prepared = self.ready.task, self.ready.prepared
         part = prepared.parts["training"]
-        known = task.nats(best, part, prepared.parts["test"].count)
+        known = task.mean_loss(best, part, prepared.parts["test"].count)
         return verdict(
             Losses(
                 known,
