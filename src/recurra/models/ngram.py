@@ -48,6 +48,7 @@ def ngram_name(order: int) -> str:
     """What an n-gram is called: ``"bigram"``, ``"5-gram"``."""
     return {1: "unigram", 2: "bigram"}.get(order, f"{order}-gram")
 
+
 _COUNTS = 12  # powers of two that are told from each other
 
 
