@@ -336,6 +336,14 @@ def other_weights(**settings: Any) -> bytes:
     return safetensors.torch.save(dict(make(**settings).state_dict()))
 
 
+def retyped(dtype: torch.dtype, number: int | None) -> bytes:
+    """The weights, so many of them of another type."""
+    state = dict(make().state_dict())
+    return safetensors.torch.save(
+        state | {name: state[name].to(dtype) for name in list(state)[:number]}
+    )
+
+
 def vocabulary(field: str, kind: str, characters: str | None = None) -> bytes:
     return json.dumps(
         {field: {"kind": kind, "characters": characters and list(characters)}}
@@ -421,6 +429,22 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "weights of another cell": (
         lambda p: replace(p, "model.safetensors", other_weights(cell="gru_reset_before")),
         "tensor '.*': the configuration wants ",
+    ),
+    "weights of two types": (
+        lambda p: replace(p, "model.safetensors", retyped(torch.float64, 1)),
+        r"model\.safetensors: expected weights of one float type, got float32, float64",
+    ),
+    "weights in whole numbers": (
+        lambda p: replace(p, "model.safetensors", retyped(torch.int64, None)),
+        r"tensor '.*': the configuration wants float32, on disk is int64",
+    ),
+    "a name of a tensor that is none": (
+        lambda p: edit(p, lambda c: c.update(shared={"head.projection.weight": "nothing"})),
+        r"config\.json: damaged, shared",
+    ),
+    "names of tensors are a list": (
+        lambda p: edit(p, lambda c: c.update(shared=["head.projection.weight"])),
+        r"config\.json: damaged, shared",
     ),
     "weights are a pickle": (
         lambda p: replace(p, "model.safetensors", b"\x80\x04K\x01."),

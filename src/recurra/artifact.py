@@ -29,9 +29,10 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn import Parameter
 
 from recurra.cells import cell_names
-from recurra.errors import ArtifactError, RecurraError, SettingError
+from recurra.errors import ArtifactError, RecurraError, SettingError, dtype_name
 from recurra.files import write_folder
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
@@ -42,10 +43,11 @@ from recurra_runtime.vocabulary import (
     vocabulary_from_json,
 )
 
-__all__ = ["Artifact", "load", "resolve", "save", "task_of"]
+__all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
 
@@ -98,9 +100,8 @@ def save(
         RunError: it cannot be written; nothing half-written stays behind.
     """
     task = task_by_name(task) if isinstance(task, str) else task
-    weights = safetensors.torch.save(
-        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    )
+    tensors, shared = _tensors(model)
+    weights = safetensors.torch.save(tensors)
     origins, told = {}, {}
     for field, front in fronts.items():
         try:
@@ -116,10 +117,49 @@ def save(
         "model": model.config.model_dump(),
         "cells": model.origins,
         "fronts": origins,
+        **({"shared": shared} if shared else {}),
         "about": {**(about or {}), "versions": _versions()},
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
     write_folder(Path(path), {**files, _CONFIG: _json(config), **(beside or {})})
+
+
+def copy(path: Path, out: Path) -> None:
+    """Copy an artifact, byte for byte, to a folder that must not be there yet.
+
+    Raises:
+        ArtifactError: it is incomplete.
+        RunError: the copy cannot be written.
+    """
+    write_folder(out, {name: _read(path / name) for name in (_CONFIG, _WEIGHTS, _VOCABULARY)})
+
+
+def fingerprint(path: Path) -> str:
+    """What tells an artifact from any other: the configuration has the checksums of the rest."""
+    return hashlib.sha256(_read(path / _CONFIG)).hexdigest()
+
+
+def _tensors(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a model, and the names that are others of a tensor with one already.
+
+    They stand in the configuration: the order of what safetensors tells beside tensors is not the
+    same at every writing.
+    """
+    tensors: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}
+    first: dict[int, str] = {}
+    memory: set[int] = set()
+    for name, value in model.state_dict(keep_vars=True).items():
+        kept = first.setdefault(id(value), name)
+        if kept != name:
+            shared[name] = kept
+            continue
+        tensors[name] = value.detach().cpu().contiguous()
+        place = tensors[name].untyped_storage().data_ptr()
+        if place in memory:  # a part of another one, which the format does not know
+            tensors[name] = tensors[name].clone()
+        memory.add(place)
+    return tensors, shared
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -280,7 +320,12 @@ def _build(
     except (KeyError, ValueError) as problem:
         raise ArtifactError(f"{folder / _VOCABULARY}: {problem}.") from None
     _compare(folder / _WEIGHTS, model, tensors)
-    model.load_state_dict(tensors, assign=True)
+    # One parameter under all of its names, as it was saved.
+    named = dict(model.named_parameters(remove_duplicate=False))
+    weights = {id(value): Parameter(value, requires_grad=False) for value in tensors.values()}
+    model.load_state_dict(
+        {name: weights[id(v)] if name in named else v for name, v in tensors.items()}, assign=True
+    )
     return model
 
 
@@ -318,6 +363,7 @@ def _check_sizes(
 
 
 def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
+    """Hold names, shapes and types of tensors against a model's."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     got = {name: tuple(value.shape) for name, value in tensors.items()}
     if expected != got:
@@ -326,6 +372,18 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
+    for name, value in model.state_dict().items():  # a model may be of another float type
+        floats = value.is_floating_point() and tensors[name].is_floating_point()
+        if value.dtype != tensors[name].dtype and not floats:
+            raise ArtifactError(
+                f"{path}: tensor {name!r}: the configuration wants {dtype_name(value.dtype)}, on "
+                f"disk is {dtype_name(tensors[name].dtype)}."
+            )
+    parameters = (tensors[name] for name, _ in model.named_parameters() if name in tensors)
+    types = {value.dtype for value in parameters if value.is_floating_point()}
+    if len(types) > 1 or types - _FLOATS:
+        names = ", ".join(sorted(map(dtype_name, types)))
+        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -334,12 +392,10 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
-    types = {value.dtype for value in tensors.values()}
-    known = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-    if len(types) > 1 or types - known:
-        names = ", ".join(sorted(str(kind) for kind in types))
-        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
-    return tensors
+    shared = config.get("shared", {})
+    if not isinstance(shared, dict) or not set(map(str, shared.values())) <= {*tensors}:
+        raise ArtifactError(f"{folder / _CONFIG}: damaged, shared: expected names of tensors.")
+    return tensors | {name: tensors[str(kept)] for name, kept in shared.items()}
 
 
 def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:

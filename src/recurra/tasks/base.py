@@ -123,7 +123,7 @@ class Row(Protocol):
 
     @property
     def loss(self) -> float:
-        """Nats a prediction."""
+        """The mean of a prediction."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
@@ -233,14 +233,23 @@ class Task(abc.ABC):
     """The section ``[data]`` of its recipe."""
     Model: ClassVar[type[Section]]
     """The section ``[model]``; most begin with :class:`recurra.tasks.LayerSettings`."""
-    metric: ClassVar[Metric] = Metric("nats", "nats")
+    loss: ClassVar[Metric] = Metric("nats", "nats")
+    """What the model's loss is called; the unit is that of one prediction."""
+    metric: ClassVar[Metric] = loss
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
     several: ClassVar[bool] = False
     """Whether :meth:`open` takes a list of paths too, which are read in that order."""
+    by_steps: ClassVar[bool] = True
+    """Whether a model learns by steps of an optimizer; else :meth:`make` makes it at once."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
+
+    def __init_subclass__(cls) -> None:
+        """A checkpoint is chosen by the loss, unless another metric is declared."""
+        if cls.metric is cls.__mro__[1].loss:  # type: ignore[attr-defined]
+            cls.metric = cls.loss
 
     # ---- data ------------------------------------------------------------------------------------
 
@@ -266,6 +275,28 @@ class Task(abc.ABC):
             folder: where encoded examples may be written.
             report: is told what takes long.
         """
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: Any,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Prepared:
+        """As :meth:`prepare`, in the numbers of fronts that are there already.
+
+        Args:
+            source: what :meth:`open` gave.
+            fronts: of the model that a run begins with.
+            data: the section ``[data]``.
+            folder: where encoded examples may be written.
+            report: is told what takes long, and what the fronts lack.
+
+        Raises:
+            SettingError: this task always makes its own, or those do not fit.
+        """
+        raise SettingError(f"from: the task {self.name} begins with no other run's model")
 
     def read(
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
@@ -303,6 +334,29 @@ class Task(abc.ABC):
         """
         return self.build(self.Model.model_validate(config), fronts)
 
+    def make(self, settings: Any, prepared: Any, report: Callable[[str], None]) -> models.Model:
+        """The model, made of all the data at once, where :attr:`by_steps` is False.
+
+        Args:
+            settings: the section ``[model]``.
+            prepared: what :meth:`prepare` gave.
+            report: is told what takes long.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: by_steps is False, and make is missing")
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Settings that a trained model has settled, as ``{"model.cell": "lstm"}``.
+
+        A run that begins with it has the same ones. Those that a class ``Model`` names in ``LOOSE``
+        say how such a model is trained, and may be others.
+
+        Args:
+            loaded: the artifact.
+        """
+        config = loaded.model.config
+        names = [name for name in self.Model.model_fields if hasattr(config, name)]
+        return {f"model.{name}": getattr(config, name) for name in names}
+
     def trial(self, recipe: Any) -> models.Model | None:
         """A model of the recipe over the smallest fronts, to find what is wrong in the settings."""
         return None
@@ -313,18 +367,22 @@ class Task(abc.ABC):
     # ---- scores ----------------------------------------------------------------------------------
 
     def score(self, model: models.Model, groups: Groups) -> float:
-        """What the metric says of a model: nats a prediction, unless another one is declared."""
+        """What the metric says of a model: its mean loss, unless another one is declared."""
         total, count = model.score(groups)
         return total / max(count, 1)
 
-    def nats(self, model: models.Model, part: Any, limit: int) -> float:
+    def mean_loss(self, model: models.Model, part: Any, limit: int) -> float:
         """Mean loss of a prediction on about so many of a part's."""
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
-    def uniform(self, prepared: Any) -> float:
-        """The mean loss of a model that finds all answers alike; infinite where there is none."""
-        return math.inf
+    def reference(self, model: models.Model, prepared: Any) -> float | None:
+        """The mean loss of what has learned nothing, by which the last sentence judges a model.
+
+        That of the model's head, see :attr:`recurra.heads.Head.reference`; a task may know another
+        one. None where nothing is known: then nothing is judged.
+        """
+        return model.head.reference
 
     @abc.abstractmethod
     def evaluate(self, compared: Mapping[str, Any], part: Any) -> list[Any]:

@@ -62,12 +62,11 @@ class CharacterVocabulary:
 
     def writer(self) -> Callable[[int], str]:
         """A function from one id to its text."""
+        reserved = ("\ufffd" if index == UNKNOWN else "" for index in range(len(RESERVED)))
+        texts = (*reserved, *self.characters)
 
         def write(index: int) -> str:
-            index = checked(index, len(self))
-            if index < len(RESERVED):
-                return "\ufffd" if index == UNKNOWN else ""
-            return self.characters[index - len(RESERVED)]
+            return texts[checked(index, len(texts))]
 
         return write
 
