@@ -270,14 +270,7 @@ class Task(abc.ABC):
         folder: Path,
         report: Callable[[str], None],
     ) -> Prepared:
-        """As :meth:`prepare`, in the numbers of fronts that are there already.
-
-        Args:
-            source: what :meth:`open` gave.
-            fronts: of the model that a run begins with.
-            data: the section ``[data]``.
-            folder: where encoded examples may be written.
-            report: is told what takes long, and what the fronts lack.
+        """As :meth:`prepare`, in the numbers of the fronts of the model that a run begins with.
 
         Raises:
             SettingError: this task always makes its own, or those do not fit.
