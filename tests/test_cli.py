@@ -496,19 +496,18 @@ def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_
     refused(call("generate", tiny_run.path, *options), 2, said)
 
 
-@pytest.mark.parametrize("unknown", ["☃", "\udcff"])
 def test_what_is_unknown_of_a_prompt_is_said(
-    unknown: str, tiny_run: Any, monkeypatch: pytest.MonkeyPatch
+    tiny_run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # and put back
     console.say_warnings()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        result = call("generate", tiny_run.path, "--prompt", f"anna {unknown}", "--length", 3)
+        result = call("generate", tiny_run.path, "--prompt", "anna ☃", "--length", 3)
     assert result.exit_code == 0
-    said = f"recurra: prompt: the model has never seen {unknown!r}, and reads it as <unk> (one"
+    said = "recurra: prompt: the model has never seen '☃', and reads it as <unk> (one trained"
     assert result.stderr.startswith(said)
-    assert result.stdout.startswith("anna ")
+    assert result.stdout.startswith("anna ☃")
 
 
 @pytest.mark.parametrize("temperature", ["0", "1e-300", "1e-50", "1e300"])
