@@ -133,8 +133,15 @@ INTERNAL = {
         "warn_of_dropout",
         "word_dropout",
     },
-    "labels": {"collecting", "numbered", "of_rows", "stacked"},
-    "models": {"best_weight", "document_scores", "ngram_name", "read_arpa", "write_arpa"},
+    "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
+    "models": {
+        "best_weight",
+        "best_weights",
+        "document_scores",
+        "ngram_name",
+        "read_arpa",
+        "write_arpa",
+    },
     "pipeline": {
         "Bounded",
         "BytePairs",
@@ -166,9 +173,16 @@ INTERNAL = {
     "states": {"rebuild"},
     "tasks": {
         "Front",
+        "Pair",
         "TextSection",
+        "arrays_of",
+        "check_fit",
         "check_vocabulary",
         "label_text",
+        "pairs_of",
+        "read_pairs",
+        "rows_of",
+        "steps_of",
         "task_origin",
         "vocabulary_of",
         "vocabulary_settings",
@@ -187,9 +201,11 @@ INTERNAL = {
         "interruptible",
         "make_at_once",
         "name_of",
+        "opened",
         "optimizer_of",
         "precision",
         "rate_at",
+        "rehearse",
         "run_recipe",
         "source_of",
         "tensorboard_writer",
@@ -235,8 +251,10 @@ def test_what_a_room_exports_is_what_its_files_offer(name: str) -> None:
 # Doors of the package that are named as what is behind them; a part of a model, and one of data.
 SHARED = {
     "Part": ["description", "tasks"],
+    "evaluate": ["doors", "training"],
     "load": ["doors", "artifact"],
     "register_task": ["tasks", "doors"],
+    "resume": ["doors", "training"],
     "train": ["doors", "training"],
 }
 

@@ -19,7 +19,7 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,18 +29,25 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.nn import Parameter
 
 from recurra.cells import cell_names
-from recurra.errors import ArtifactError, RecurraError, SettingError
+from recurra.errors import ArtifactError, RecurraError, SettingError, dtype_name
 from recurra.files import write_folder
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
-from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
+from recurra_runtime.vocabulary import (
+    MissingLibraryError,
+    front_names,
+    front_origin,
+    vocabulary_from_json,
+)
 
 __all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_of"]
 
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
 
@@ -89,20 +96,28 @@ def save(
         beside: further files of the folder, which :func:`load` does not read.
 
     Raises:
+        SettingError: a front whose class is not registered.
         RunError: it cannot be written; nothing half-written stays behind.
     """
     task = task_by_name(task) if isinstance(task, str) else task
-    weights = safetensors.torch.save(
-        {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    )
-    words = {field: front.to_json() for field, front in fronts.items()}
-    files = {_WEIGHTS: weights, _VOCABULARY: _json(words)}
+    tensors, shared = _tensors(model)
+    weights = safetensors.torch.save(tensors)
+    origins, told = {}, {}
+    for field, front in fronts.items():
+        try:
+            origin = front_origin(front)
+        except ValueError as problem:
+            raise SettingError(f"{field}: {problem}.") from None
+        origins[front.kind], told[field] = origin, {**front.to_json(), "kind": front.kind}
+    files = {_WEIGHTS: weights, _VOCABULARY: _json(told)}
     config = {
         "format": _FORMAT,
         "kind": task.name,
         "made_as": task_origin(task),
         "model": model.config.model_dump(),
         "cells": model.origins,
+        "fronts": origins,
+        **({"shared": shared} if shared else {}),
         "about": {**(about or {}), "versions": _versions()},
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
     }
@@ -122,6 +137,29 @@ def copy(path: Path, out: Path) -> None:
 def fingerprint(path: Path) -> str:
     """What tells an artifact from any other: the configuration has the checksums of the rest."""
     return hashlib.sha256(_read(path / _CONFIG)).hexdigest()
+
+
+def _tensors(model: Model) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a model, and the names that are others of a tensor with one already.
+
+    They stand in the configuration: the order of what safetensors tells beside tensors is not the
+    same at every writing.
+    """
+    tensors: dict[str, Tensor] = {}
+    shared: dict[str, str] = {}
+    first: dict[int, str] = {}
+    memory: set[int] = set()
+    for name, value in model.state_dict(keep_vars=True).items():
+        kept = first.setdefault(id(value), name)
+        if kept != name:
+            shared[name] = kept
+            continue
+        tensors[name] = value.detach().cpu().contiguous()
+        place = tensors[name].untyped_storage().data_ptr()
+        if place in memory:  # a part of another one, which the format does not know
+            tensors[name] = tensors[name].clone()
+        memory.add(place)
+    return tensors, shared
 
 
 def load(path: str | Path, *, which: str = "best") -> Artifact:
@@ -277,26 +315,31 @@ def _build(
     except ArtifactError:
         raise
     except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
-        raise ArtifactError(f"{folder / _CONFIG}: {problem}{_missing(config)}") from problem
+        missing = _missing(config, "cells", cell_names())
+        raise ArtifactError(f"{folder / _CONFIG}: {problem}{missing}") from problem
     except (KeyError, ValueError) as problem:
         raise ArtifactError(f"{folder / _VOCABULARY}: {problem}.") from None
     _compare(folder / _WEIGHTS, model, tensors)
-    model.load_state_dict(tensors, assign=True)
+    # One parameter under all of its names, as it was saved.
+    named = dict(model.named_parameters(remove_duplicate=False))
+    weights = {id(value): Parameter(value, requires_grad=False) for value in tensors.values()}
+    model.load_state_dict(
+        {name: weights[id(v)] if name in named else v for name, v in tensors.items()}, assign=True
+    )
     return model
 
 
-def _missing(config: Mapping[str, Any]) -> str:
-    """Which of a user's modules to import, if a cell that the model names is not registered.
+def _missing(config: Mapping[str, Any], what: str, registered: Iterable[str]) -> str:
+    """Which of a user's modules to import, if something that the model names is not registered.
 
     The name is told, never imported: no file may make a machine run something.
     """
-    cells = config.get("cells")
-    if not isinstance(cells, dict):
+    named = config.get(what)
+    if not isinstance(named, dict):
         return ""
-    unknown = set(cells) - set(cell_names())
     return "".join(
-        f" {name!r} was made as {cells[name]}: import that module first."
-        for name in sorted(unknown)
+        f" {name!r} was made as {named[name]}: import that module first."
+        for name in sorted(set(named) - set(registered))
     )
 
 
@@ -320,6 +363,7 @@ def _check_sizes(
 
 
 def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
+    """Hold names, shapes and types of tensors against a model's."""
     expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     got = {name: tuple(value.shape) for name, value in tensors.items()}
     if expected != got:
@@ -328,9 +372,18 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
-    own = model.state_dict()
-    if any(_is_whole(value) != _is_whole(own[name]) for name, value in tensors.items()):
-        raise _wrong_types(path, tensors)
+    for name, value in model.state_dict().items():  # a model may be of another float type
+        floats = value.is_floating_point() and tensors[name].is_floating_point()
+        if value.dtype != tensors[name].dtype and not floats:
+            raise ArtifactError(
+                f"{path}: tensor {name!r}: the configuration wants {dtype_name(value.dtype)}, on "
+                f"disk is {dtype_name(tensors[name].dtype)}."
+            )
+    parameters = (tensors[name] for name, _ in model.named_parameters() if name in tensors)
+    types = {value.dtype for value in parameters if value.is_floating_point()}
+    if len(types) > 1 or types - _FLOATS:
+        names = ", ".join(sorted(map(dtype_name, types)))
+        raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -339,20 +392,10 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(_read(path, config))
     except SafetensorError as problem:
         raise ArtifactError(f"{path}: damaged ({problem}).") from None
-    types = {value.dtype for value in tensors.values() if not _is_whole(value)}
-    known = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-    if len(types) > 1 or types - known:
-        raise _wrong_types(path, tensors)
-    return tensors
-
-
-def _is_whole(value: Tensor) -> bool:
-    return not (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool)
-
-
-def _wrong_types(path: Path, tensors: Mapping[str, Tensor]) -> ArtifactError:
-    names = ", ".join(sorted({str(value.dtype) for value in tensors.values()}))
-    return ArtifactError(f"{path}: expected weights of one float type, got {names}.")
+    shared = config.get("shared", {})
+    if not isinstance(shared, dict) or not set(map(str, shared.values())) <= {*tensors}:
+        raise ArtifactError(f"{folder / _CONFIG}: damaged, shared: expected names of tensors.")
+    return tensors | {name: tensors[str(kept)] for name, kept in shared.items()}
 
 
 def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -363,6 +406,8 @@ def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     except MissingLibraryError as problem:
         raise ArtifactError(f"{path}: {problem}.") from None
     except ValueError as problem:
+        if missing := _missing(config, "fronts", front_names()):
+            raise ArtifactError(f"{path}: {problem}.{missing}") from None
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
 
 

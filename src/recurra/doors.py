@@ -1,4 +1,4 @@
-"""The Python door of every task: what the command line does, in two calls.
+"""The Python door of every task: what the command line does, in a few calls.
 
 ::
 
@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 from recurra import artifact
 from recurra.errors import SettingError, nearest
 from recurra.tasks.base import Answer, register_task
-from recurra.training import Report, Trained, load_recipe, place_of
+from recurra.training import Report, Trained, data_of, load_recipe, place_of, run_source
+from recurra.training import evaluate as evaluate_run
+from recurra.training import resume as resume_run
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
+from recurra_runtime.vocabulary import register_front
 
-__all__ = ["load", "register_task", "train"]
+__all__ = ["evaluate", "load", "register_front", "register_task", "resume", "train"]
 
 
 def train(
@@ -43,14 +46,15 @@ def train(
         from_run: another run, or one of its checkpoints, with whose model and fronts this one
             begins.
         report: is told how it goes; a line now and then on standard error if None.
-        settings: of the recipe by their own name, such as ``epochs=5`` or ``hidden_size=64``.
+        settings: of the recipe by their own name, such as ``epochs=5`` or ``hidden_size=64``; by
+            that of their section too where two have one: ``**{"model.window": 5}``.
 
     Returns:
         where the run is, its scores beside those of its rivals, and a sentence about them.
 
     Raises:
-        SettingError: a setting that the task has not (the nearest is named), or that the model of
-            ``from_run`` has otherwise.
+        SettingError: a setting that the task has not, the nearest is named; that two sections
+            have; or that the model of ``from_run`` has otherwise.
         DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
 
@@ -66,14 +70,62 @@ def train(
     origin = None if from_run is None else artifact.load(from_run)
     chosen = load_recipe(recipe, origin=origin)
     if settings:
-        flat = {}
-        for name, value in settings.items():
-            flat[_place(chosen, name)] = value
-        chosen = changed(chosen, flat, recipe)
+        chosen = changed(chosen, _placed("train", chosen, settings), recipe)
     place = place_of(data)
     source = Path(data) if isinstance(data, str) else data
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place, origin=origin)
+
+
+def resume(
+    path: str | Path,
+    data: Any = None,
+    *,
+    report: Callable[[Report], None] | None = None,
+    **settings: Any,
+) -> Trained:
+    """Go on with a run, as ``recurra train --resume`` does.
+
+    Args:
+        path: the run's folder.
+        data: what it was trained on; not needed where that is a path that it remembers.
+        report: as of :func:`train`.
+        settings: as of :func:`train`, of how long and where it trains.
+
+    Raises:
+        SettingError: the data are not given, or a setting that may not change.
+        DataError: other data.
+        RunError: this is no run, or it is at its end.
+    """
+    recipe, known = run_source(path)
+    if settings:
+        recipe = changed(recipe, _placed("resume", recipe, settings), str(path))
+    source = known if data is None else Path(data) if isinstance(data, str) else data
+    if source is None:
+        raise SettingError("resume: data is missing: this run does not say where its own is")
+    with nullcontext(report) if report is not None else _lines() as told:
+        return resume_run(path, source, told, recipe=recipe)
+
+
+def evaluate(path: str | Path, data: Any, *, which: str = "best", **settings: Any) -> list[Any]:
+    """Score a run on other data, beside its rivals, as ``recurra evaluate`` does.
+
+    Args:
+        path: a run's folder, or one of its checkpoints.
+        data: as of :func:`train`.
+        which: of a run, ``"best"`` or ``"last"``.
+        settings: of how the data are read, where they are not read as the run's own.
+
+    Returns:
+        a row for the model, then one for each rival.
+
+    Raises:
+        SettingError: a setting that the task has not.
+        DataError: something is wrong with the data.
+        ArtifactError: the model is damaged.
+    """
+    source = Path(data) if isinstance(data, str) else data
+    return evaluate_run(path, source, which=which, data=data_of(path, **settings))
 
 
 def _lines() -> Any:
@@ -82,14 +134,27 @@ def _lines() -> Any:
     return Lines()
 
 
-def _place(recipe: Any, name: str) -> str:
-    """The section of a setting, with a point and its name."""
+def _placed(door: str, recipe: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by section, a point and their name."""
     sections = {part: getattr(recipe, part) for part in ("data", "model", "training")}
-    found = [part for part, own in sections.items() if name in type(own).model_fields]
-    if len(found) != 1:
-        known = [each for own in sections.values() for each in type(own).model_fields]
-        raise SettingError(f"train: {recipe.task} has no setting {name!r}; {nearest(name, known)}")
-    return f"{found[0]}.{name}"
+    names = {part: set(type(own).model_fields) for part, own in sections.items()}
+    placed = {}
+    for name, value in settings.items():
+        section, point, rest = name.partition(".")
+        found = [part for part, own in names.items() if (rest if point else name) in own]
+        if point:
+            found = [part for part in found if part == section]
+        if len(found) > 1:
+            forms = " or ".join(f'**{{"{part}.{name}": ...}}' for part in found)
+            raise SettingError(f"{door}: {name!r} is a setting of two sections; write {forms}")
+        if not found:
+            plain = sorted(set().union(*names.values()))
+            known = [f"{part}.{each}" for part, own in names.items() for each in own]
+            near = nearest(name, sorted(known) if point else plain)
+            raise SettingError(f"{door}: {recipe.task} has no setting {name!r}; {near}")
+        value = str(value.absolute()) if isinstance(value, Path) else value
+        placed[name if point else f"{found[0]}.{name}"] = value
+    return placed
 
 
 def load(path: str | Path, *, which: str = "best") -> Answer:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.errors import SettingError, ShapeError
-from recurra.heads import LabelHead
+from recurra.heads import LabelHead, LabelsHead
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 
@@ -111,3 +111,11 @@ def test_what_does_not_fit_is_told() -> None:
             head.score(torch.zeros(2, 3), torch.tensor([0, wrong]))
     with pytest.raises(ShapeError, match=r"counts of 3 labels, got \["):
         head.starts_at([1, 2])
+
+
+def test_who_knows_nothing_loses_the_log_of_the_number_of_labels() -> None:
+    label, labels = LabelHead(4, 3), LabelsHead(4, 7)
+    assert label.reference == math.log(3)
+    assert labels.reference == math.log(7)
+    total, count = label.score(torch.zeros(5, 3), torch.tensor([0, 1, 2, 0, 1]))
+    assert float(total) / count == pytest.approx(label.reference)

@@ -362,7 +362,7 @@ def test_the_loss_of_the_last_steps_is_a_part_of_the_verdict(
     assert losses.beaten == ("n-grams are better" if best < losses.held else "")
     assert losses.unit == "symbols"
     vocabulary = artifact.load(tmp_path / "run").fronts["text"]
-    assert losses.uniform == math.log(len(vocabulary) - 1)
+    assert losses.reference == math.log(len(vocabulary) - 1)
 
 
 # -------------------------------------------------------------------- what validation takes

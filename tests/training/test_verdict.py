@@ -91,7 +91,52 @@ def test_what_came_apart_needs_a_smaller_learning_rate(
 def test_other_tasks_count_something_else() -> None:
     sentence = said(2.0, 2.1, [9.0], unit="labels")
     assert sentence.startswith("It fits well (2.000 nats a label on what it was trained on")
-    assert verdict(Losses(2.0, 2.1, "", math.inf, 50.0, [])).startswith("It fits well")
     improving = Losses(2.0, 2.1, "", UNIFORM, 2.0, [-0.5, -0.6])  # accuracy, turned around
     assert verdict(improving).startswith("It fits too little yet")
     assert verdict(improving._replace(validation=[-0.5, -0.503])).startswith("It fits well")
+    squared = Losses(0.2, 0.21, "", 1.0, 0.2, [], "values", "squared units")
+    assert "0.200 squared units a value on what" in verdict(squared)
+
+
+@pytest.mark.parametrize(
+    ("known", "held", "reference", "begins"),
+    [
+        (-4.950, -4.950, 1.4, "It fits well"),  # a density
+        (-4.950, -3.0, 1.4, "It fits too much"),
+        (-3.0, -4.950, 1.4, "The model is unstable"),
+        (-4.950, -4.945, -4.9, "It has learned next to nothing"),
+        (0.042, 0.059, math.log(2), "It fits well"),  # little is lost of what was gained
+        (0.059, 0.042, math.log(2), "It fits well"),
+        (0.050, 0.200, math.log(2), "It fits too much"),
+        (1.087, 1.090, math.log(3), "It has learned next to nothing"),
+        (1.090, 1.060, math.log(3), "It has learned next to nothing"),  # by chance the other way
+        (1.120, 1.130, math.log(3), "It has learned next to nothing"),
+        (1.200, 1.200, math.log(3), "The training diverged"),
+    ],
+)
+def test_what_was_gained_is_compared(
+    known: float, held: float, reference: float, begins: str
+) -> None:
+    sentence = verdict(Losses(known, held, "", reference, known, []))
+    assert sentence.startswith(begins)
+    improving = verdict(Losses(known, held, "", reference, known, [9.0, 5.0]))
+    came_apart = begins.startswith("The")
+    assert improving.startswith(begins if came_apart else "It fits too little yet")
+
+
+@pytest.mark.parametrize("known", [-4.95, 0.06, 3.0])
+@pytest.mark.parametrize("held", [-4.95, 0.06, 3.0])
+def test_without_a_reference_nobody_knows(known: float, held: float) -> None:
+    sentence = verdict(Losses(known, held, "", None, 50.0, []))
+    assert sentence.startswith(f"It has {known:.3f} nats a symbol on what it was trained on")
+    assert "no reference" in sentence
+    # What needs none is said all the same.
+    assert verdict(Losses(known, held, "a is better", None, 50.0, [])).startswith(
+        "It fits too little ("
+    )
+    assert verdict(Losses(known, held, "", None, 50.0, [9.0, 5.0])).endswith("train for longer.")
+    for losses in (
+        Losses(math.nan, held, "", None, 1.0, []),
+        Losses(known, held, "", None, math.nan, []),
+    ):
+        assert "A smaller training.learning_rate" in verdict(losses)

@@ -5,6 +5,7 @@ from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     ComingLines,
     Document,
+    check_path,
     find_files,
     read_blocks,
     read_lines,
@@ -13,7 +14,7 @@ from recurra.data.readers import (
     whole,
 )
 from recurra.data.rows import read_rows
-from recurra.data.splits import PartName, SplitKind, divide, hash_part
+from recurra.data.splits import PartName, SplitKind, divide, hash_part, tenth_part
 from recurra.data.spool import Spool
 from recurra.data.standard_library import standard_library
 from recurra.data.streams import (
@@ -113,6 +114,7 @@ __all__ = [
     "Vocabulary",
     "Windows",
     "WordVocabulary",
+    "check_path",
     "cut_gutenberg",
     "divide",
     "document_batches",
@@ -136,5 +138,6 @@ __all__ = [
     "standard_library",
     "starts_of",
     "stream",
+    "tenth_part",
     "whole",
 ]

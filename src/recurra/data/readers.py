@@ -19,6 +19,7 @@ from recurra.errors import DataError
 __all__ = [
     "ComingLines",
     "Document",
+    "check_path",
     "find_files",
     "inside",
     "is_packed",
@@ -102,8 +103,6 @@ def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
         ) from None
 
 
-_CHOOSE = "choose with data.pattern (of evaluate: --pattern)"
-
 # A path has one slash for the two of an address; a drive has one letter.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 
@@ -116,14 +115,24 @@ def _check_address(path: Path) -> None:
         )
 
 
+def check_path(path: Path) -> None:
+    """Whether a file or a folder is there.
+
+    Raises:
+        DataError: nothing, or something else.
+    """
+    if path.is_file() or path.is_dir():
+        return
+    _check_address(path)
+    if path.exists():
+        raise DataError(f"{path}: expected a file or a folder, this is neither.")
+    raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
+
+
 def _find(path: Path, pattern: str) -> list[Path]:
+    check_path(path)
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        _check_address(path)
-        if path.exists():
-            raise DataError(f"{path}: expected a file or a folder, this is neither.")
-        raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
     try:
         files = sorted(file for file in path.rglob(pattern) if file.is_file())
     except (ValueError, NotImplementedError) as problem:

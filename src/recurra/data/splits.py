@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from recurra.data.readers import Document
 from recurra.errors import DataError, SettingError, ShapeError
 
-__all__ = ["PartName", "SplitKind", "divide", "hash_part"]
+__all__ = ["PartName", "SplitKind", "divide", "hash_part", "tenth_part"]
 
 SplitKind = Literal["tail", "tails", "blocks", "hash"]
 """The last tenth of all, of each document, every tenth block, or documents by what they hold."""
@@ -82,7 +82,8 @@ def divide(
             if whole_words and stop < len(text):
                 space = _SPACE.search(text, stop)
                 stop = space.start() if space else len(text)
-            name = _name(tenth % 10 if kind == "blocks" else tenth, validation, test)
+            tenth = tenth % 10 if kind == "blocks" else tenth
+            name = tenth_part(tenth, validation=validation, test=test)
             # Nothing was cut out between: one document goes on.
             yield (
                 name,
@@ -140,10 +141,17 @@ def hash_part(text: str, *, validation: bool = True, test: bool = True) -> PartN
     """
     # "surrogatepass": a lone surrogate, as JSON can hold one, is a character like any other.
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest()
-    return _name(int.from_bytes(digest[:8], "big") % 10, validation, test)
+    return tenth_part(int.from_bytes(digest[:8], "big") % 10, validation=validation, test=test)
 
 
-def _name(tenth: int, validation: bool, test: bool) -> PartName:
+def tenth_part(tenth: int, *, validation: bool = True, test: bool = True) -> PartName:
+    """The part of a tenth, 0 to 9: the last ones are set apart.
+
+    Args:
+        tenth: which of them.
+        validation: whether one is set apart for choosing; if not, it is trained on.
+        test: whether one is set apart for the test, as of :func:`divide`.
+    """
     if tenth >= 9 and test:
         return "test"
     return "validation" if tenth >= 8 + (not test) and validation else "training"

@@ -56,8 +56,8 @@ def pictures(run: str | Path) -> dict[str, Chart]:
 def curve(run: str | Path) -> Chart:
     """Loss over the steps of a run: training, validation, and what was scored on the test part.
 
-    The kept checkpoint is marked. Where it was chosen by something else than nats, that has a panel
-    of its own.
+    The kept checkpoint is marked. Where it was chosen by something else than the loss, that has a
+    panel of its own.
 
     Args:
         run: its folder, also while it trains.
@@ -66,14 +66,14 @@ def curve(run: str | Path) -> Chart:
         RunError: it has no log yet, or a damaged one.
     """
     told = history(run)
-    nats = told.metric == "nats"
+    alone = told.metric == told.loss
     last = max([1.0, *(step for step, _ in told.training)])
     steps = Axis("training step", 0.0, last, format=",d")
     training = Line("training", told.training, _TRAINING, 2.0, ink=_DARK_ORANGE)
     measured = [Line("validation", told.validation, _VALIDATION, 2.8)] if told.validation else []
-    loss = [training, *(measured if nats else []), *_levels(told.scores, "loss", last)]
-    other = [] if nats else [*measured, *_levels(told.scores, "value", last)]
-    title, mark = f"loss, nats a {told.unit.removesuffix('s')}", _mark(told)
+    loss = [training, *(measured if alone else []), *_levels(told.scores, "loss", last)]
+    other = [] if alone else [*measured, *_levels(told.scores, "value", last)]
+    title, mark = f"loss, {told.loss} a {told.unit.removesuffix('s')}", _mark(told)
     if not other:
         drawn = _panel(loss, steps, title, mark, 340)
     else:
@@ -85,7 +85,7 @@ def curve(run: str | Path) -> Chart:
             _panel(other, steps, told.metric, below, 220),
         ]
         drawn = {"vconcat": panels, "spacing": 26}
-    what = "loss" if nats else f"loss and {told.metric}"
+    what = "loss" if alone else f"loss and {told.metric}"
     head = f"{_short(told.name)}: {what} by training step"
     return Chart({**drawn, **_heading(head, [told.verdict, *_notes(told)])})
 
@@ -117,7 +117,7 @@ def _mark(told: History) -> Mark | None:
     value = dict(told.validation).get(told.chosen, math.nan)
     why = ""
     if math.isfinite(value):
-        by = "" if told.metric == "nats" else f" {told.metric}"
+        by = "" if told.metric == told.loss else f" {told.metric}"
         why = f", the best validation{by} ({value:.4g})"
     elif not told.validation:
         why, value = ", the last", dict(told.training).get(told.chosen, math.nan)

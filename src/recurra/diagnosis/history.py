@@ -20,7 +20,7 @@ class Score(NamedTuple):
 
     Args:
         name: of the model.
-        loss: nats a prediction.
+        loss: mean of a prediction.
         value: what the metric says.
     """
 
@@ -36,8 +36,9 @@ class History(NamedTuple):
         name: of its folder.
         unit: what is counted, as "symbols".
         metric: by which its checkpoint was chosen.
-        training: step and nats a prediction, the mean since the evaluation before; nothing at step
-            0, where a run is that begins with another's model.
+        loss: what it was trained by, as "nats".
+        training: step and loss of a prediction, the mean since the evaluation before; nothing at
+            step 0, where a run is that begins with another's model.
         validation: step and metric; empty without a validation part.
         chosen: the step of the kept checkpoint, or None.
         scores: on the test part, the run's own model first; empty before its end.
@@ -48,6 +49,7 @@ class History(NamedTuple):
     name: str
     unit: str
     metric: str
+    loss: str
     training: Sequence[Point]
     validation: Sequence[Point]
     chosen: int | None
@@ -67,7 +69,9 @@ def history(run: str | Path) -> History:
     """
     folder = Path(run)
     header, rows, unread = _log(folder / "log.csv")
-    column = next((name for name in header if name.startswith("validation_")), "validation_nats")
+    trained = _column(header, "training_")
+    loss = trained.removeprefix("training_")
+    column = _column(header, "validation_") or f"validation_{loss}"
     validation = [(step, row[column]) for step, row in rows.items() if column in row]
     told = summary(folder)
     listed = told.get("scores")
@@ -76,7 +80,8 @@ def history(run: str | Path) -> History:
         name=folder.resolve().name,
         unit=header[1],
         metric=column.removeprefix("validation_"),
-        training=[(n, row["training_nats"]) for n, row in rows.items() if "training_nats" in row],
+        loss=loss,
+        training=[(step, row[trained]) for step, row in rows.items() if trained in row],
         validation=validation,
         chosen=_chosen(folder / "best"),
         scores=scores,
@@ -98,6 +103,11 @@ def _score(row: Any) -> Score:
     known = row if isinstance(row, dict) else {}
     loss, value = (known.get(name) for name in ("loss", "value"))
     return Score(str(known.get("name", "")), _number(loss), _number(value))
+
+
+def _column(header: Sequence[str], kind: str) -> str:
+    """The first one whose name begins so; empty if there is none."""
+    return next((name for name in header if name.startswith(kind)), "")
 
 
 def _number(value: Any) -> float:
@@ -124,10 +134,11 @@ def _log(path: Path) -> tuple[list[str], dict[int, dict[str, float]], int]:
     except OSError as problem:
         raise RunError(f"{path}: cannot be read ({problem.strerror}).") from None
     header, *lines = [line.split(",") for line in text.splitlines()] or [[]]
-    if header[:1] != ["step"] or "training_nats" not in header or len(header) < 3:
+    trained = _column(header, "training_")
+    if header[:1] != ["step"] or not trained or len(header) < 3:
         raise RunError(
             f"{path}: damaged, its first line should name the columns, among them step and "
-            f"training_nats; it is {','.join(header)[:80]!r}."
+            f"training_nats (or another loss); it is {','.join(header)[:80]!r}."
         )
     rows: dict[int, dict[str, float]] = {}
     unread = 0

@@ -25,6 +25,14 @@ class Head(nn.Module, abc.ABC):
         """Width of the embedding the head shares, or None."""
         return None
 
+    @property
+    def reference(self) -> float | None:
+        """The mean loss of one that finds all answers alike; None where a loss has no such level.
+
+        What is continuous has none: a density may be as high as it likes.
+        """
+        return None
+
     @abc.abstractmethod
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
         """Predictions from what a layer returned.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -60,6 +61,11 @@ class LabelHead(Head):
                 nn.Linear(input_size, input_size), nn.Tanh(), nn.Linear(input_size, 1, bias=False)
             )
         self.projection = Projection(input_size, classes, dropout=dropout)
+
+    @property
+    def reference(self) -> float:
+        """The logarithm of the number of labels."""
+        return math.log(self.output_size)
 
     @torch.no_grad()
     def starts_at(self, counts: Sequence[int] | Tensor) -> None:

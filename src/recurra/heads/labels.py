@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,11 @@ class LabelsHead(Head):
     def tied_size(self) -> int | None:
         """Width of the embedding the head shares, or None."""
         return self.projection.tied_size
+
+    @property
+    def reference(self) -> float:
+        """The logarithm of the number of labels."""
+        return math.log(self.output_size)
 
     @torch.no_grad()
     def starts_at(self, counts: Sequence[int] | Tensor) -> None:

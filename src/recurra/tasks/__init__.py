@@ -14,7 +14,9 @@ from recurra.tasks.base import (
     task_by_name,
     task_names,
 )
+from recurra.tasks.division import divide_examples, given_sources
 from recurra.tasks.examples import Examples, ExamplesPart, ExamplesTask, Score
+from recurra.tasks.rows import collate_rows
 
 __all__ = [
     "Answer",
@@ -31,6 +33,9 @@ __all__ = [
     "Table",
     "Task",
     "build_layers",
+    "collate_rows",
+    "divide_examples",
+    "given_sources",
     "register_task",
     "task_by_name",
     "task_names",

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from recurra import models
 from recurra.batch import Batch
@@ -44,12 +44,19 @@ Groups = Iterable[Iterable[Batch]]
 
 
 class Front(Protocol):
-    """What turns something raw into numbers, or numbers into an answer; it travels with a model."""
+    """What turns something raw into numbers, or numbers into an answer; it travels with a model.
+
+    One of your own gets its ``kind`` by :func:`recurra.register_front`.
+    """
 
     kind: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
         """All that it is."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The front that :meth:`to_json` wrote."""
 
 
 class Part(Protocol):
@@ -116,7 +123,7 @@ class Row(Protocol):
 
     @property
     def loss(self) -> float:
-        """Nats a prediction."""
+        """The mean of a prediction."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
@@ -226,7 +233,9 @@ class Task(abc.ABC):
     """The section ``[data]`` of its recipe."""
     Model: ClassVar[type[Section]]
     """The section ``[model]``; most begin with :class:`recurra.tasks.LayerSettings`."""
-    metric: ClassVar[Metric] = Metric("nats", "nats")
+    loss: ClassVar[Metric] = Metric("nats", "nats")
+    """What the model's loss is called; the unit is that of one prediction."""
+    metric: ClassVar[Metric] = loss
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
@@ -236,6 +245,11 @@ class Task(abc.ABC):
     """Whether a model learns by steps of an optimizer; else :meth:`make` makes it at once."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
+
+    def __init_subclass__(cls) -> None:
+        """A checkpoint is chosen by the loss, unless another metric is declared."""
+        if cls.metric is cls.__mro__[1].loss:  # type: ignore[attr-defined]
+            cls.metric = cls.loss
 
     # ---- data ------------------------------------------------------------------------------------
 
@@ -346,18 +360,22 @@ class Task(abc.ABC):
     # ---- scores ----------------------------------------------------------------------------------
 
     def score(self, model: models.Model, groups: Groups) -> float:
-        """What the metric says of a model: nats a prediction, unless another one is declared."""
+        """What the metric says of a model: its mean loss, unless another one is declared."""
         total, count = model.score(groups)
         return total / max(count, 1)
 
-    def nats(self, model: models.Model, part: Any, limit: int) -> float:
+    def mean_loss(self, model: models.Model, part: Any, limit: int) -> float:
         """Mean loss of a prediction on about so many of a part's."""
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
-    def uniform(self, prepared: Any) -> float:
-        """The mean loss of a model that finds all answers alike; infinite where there is none."""
-        return math.inf
+    def reference(self, model: models.Model, prepared: Any) -> float | None:
+        """The mean loss of what has learned nothing, by which the last sentence judges a model.
+
+        That of the model's head, see :attr:`recurra.heads.Head.reference`; a task may know another
+        one. None where nothing is known: then nothing is judged.
+        """
+        return model.head.reference
 
     @abc.abstractmethod
     def evaluate(self, compared: Mapping[str, Any], part: Any) -> list[Any]:

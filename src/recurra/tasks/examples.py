@@ -13,24 +13,32 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from recurra.batch import Batch
 from recurra.columns import number
 from recurra.data import Batches, PartName
 from recurra.errors import DataError
 from recurra.models import Model
-from recurra.sequences import PaddedSequence
+from recurra.states import leaves
 from recurra.tasks.base import Answer, Groups, Table, Task
+from recurra.tasks.division import Pair, divide_examples, given_sources, pairs_of, read_pairs
+from recurra.tasks.rows import (
+    Collate,
+    TargetKind,
+    arrays_of,
+    check_fit,
+    collate_rows,
+    rows_of,
+    steps_of,
+)
 
 __all__ = ["Examples", "ExamplesPart", "ExamplesTask", "Score"]
 
 _AT_ONCE = 32  # examples that are scored or answered beside each other
-_TENTHS: dict[int, PartName] = {8: "validation", 9: "test"}
 _USES = {"training": "to train on", "validation": "to choose by", "test": "held out"}
 
 
@@ -38,35 +46,52 @@ class ExamplesPart:
     """Rows of numbers, and what is to be said of them.
 
     Args:
-        inputs: of each example an array ``[time, ...]``.
+        inputs: of each example an array ``[time, ...]``, or a named tuple of arrays.
         targets: of each example an array ``[time, ...]``, or one number for all of it.
+        kind: what a target is: ``"steps"`` as said; ``"whole"``, an array of one shape for all of
+            the example; ``"sequence"``, an array with steps of its own.
+        collate: how some of them become a batch; as :func:`collate_rows` does if None.
+        places: where each example is from, as messages call it.
 
     Raises:
-        DataError: no example, or other targets than examples.
+        DataError: no example, other targets than examples, or a target that does not fit.
     """
 
-    def __init__(self, inputs: Sequence[Any], targets: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[Any],
+        targets: Sequence[Any],
+        *,
+        kind: TargetKind = "steps",
+        collate: Collate | None = None,
+        places: Sequence[str] = (),
+    ) -> None:
         if len(inputs) != len(targets) or not len(inputs):
             raise DataError(
                 f"data: expected examples, each with its target, got {len(inputs):,} examples and "
                 f"{len(targets):,} targets."
             )
-        self.inputs = [np.asarray(row) for row in inputs]
-        self.targets = [np.asarray(target) for target in targets]
+        names = places or [f"example {number}" for number in range(len(inputs))]
+        self.inputs = [
+            arrays_of(row, f"{at}, input") for row, at in zip(inputs, names, strict=True)
+        ]
+        self.targets = [
+            arrays_of(target, f"{at}, target") for target, at in zip(targets, names, strict=True)
+        ]
+        self.kind = kind
+        self._collate = collate or functools.partial(collate_rows, kind=kind)
+        for at, row, target in zip(names, self.inputs, self.targets, strict=True):
+            check_fit(at, row, target, self.targets[0], kind)
 
     @property
     def count(self) -> int:
         """What is predicted of them: a step each, or an example each."""
-        return sum(len(target) if target.ndim else 1 for target in self.targets)
+        return sum(1 if self.kind == "whole" else steps_of(target) for target in self.targets)
 
     def batch(self, chosen: Iterable[int]) -> Batch:
         """Some of the examples beside each other."""
         numbers = list(chosen)
-        targets = [self.targets[n] for n in numbers]
-        inputs = PaddedSequence.from_list([self.inputs[n] for n in numbers])
-        if targets[0].ndim:
-            return Batch(inputs, PaddedSequence.from_list(targets))
-        return Batch(inputs, torch.from_numpy(np.stack(targets)), target_axis=0)
+        return self._collate([self.inputs[n] for n in numbers], [self.targets[n] for n in numbers])
 
     def batches(self, *, rows: int, window: int, seed: int) -> Batches:
         """Whole examples, in another order in every pass."""
@@ -75,7 +100,7 @@ class ExamplesPart:
     def groups(self, limit: int | None = None) -> Groups:
         """Those of like length beside each other; with a limit every second, third, ... example."""
         every = -(-self.count // (limit or self.count or 1))
-        order = sorted(range(0, len(self.inputs), every), key=lambda n: len(self.inputs[n]))
+        order = sorted(range(0, len(self.inputs), every), key=lambda n: steps_of(self.inputs[n]))
         groups = [order[at : at + _AT_ONCE] for at in range(0, len(order), _AT_ONCE)]
         return [map(self.batch, [group]) for group in groups]
 
@@ -124,7 +149,8 @@ class Examples:
         """Of all numbers, in their order."""
         found = hashlib.blake2b(digest_size=16)
         for name, part in self.parts.items():
-            for array in (*part.inputs, *part.targets):
+            arrays: list[Any] = leaves((*part.inputs, *part.targets))
+            for array in arrays:
                 found.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
         return found.hexdigest()
 
@@ -142,7 +168,7 @@ class Score:
     Args:
         name: the model.
         value: what the task's metric says of it.
-        loss: nats a prediction.
+        loss: mean of a prediction.
         count: predictions.
     """
 
@@ -163,19 +189,46 @@ class ExamplesTask(Task):
     also ``open`` (to read files), :meth:`fit`, :meth:`target` and :meth:`say`.
     """
 
+    target_kind: ClassVar[TargetKind] = "steps"
+    """What a target is: one number for all of an example or an array with one for each step
+    (``"steps"``), an array of one shape for all of an example (``"whole"``), or an array with steps
+    of its own (``"sequence"``)."""
+
+    def open(self, source: Any, data: Any) -> Any:
+        """The pairs as they are, or by part: ``{"train": pairs, "test": pairs}``.
+
+        Raises:
+            DataError: a path; a task whose examples are in files has an ``open`` of its own.
+        """
+        if isinstance(source, str | Path):
+            raise DataError(
+                f"{source}: expected pairs of an example and what is to be said of it: the task "
+                f"{self.name} reads no files. An `open` of its own makes it read some."
+            )
+        return source
+
     def fit(self, inputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, Any]:
         """The fronts, of what is trained on; none unless a task says otherwise."""
         return {}
 
     @abc.abstractmethod
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
-        """An example in numbers, ``[time, ...]``."""
+        """An example in numbers, ``[time, ...]``, or several such arrays in a named tuple."""
 
     def target(self, target: Any, fronts: Mapping[str, Any]) -> Any:
-        """What is to be said in numbers, ``[time, ...]`` or one; as it is unless a task says so."""
+        """What is to be said in numbers, see :attr:`target_kind`; as it is unless said."""
         return target
 
-    def say(self, said: torch.Tensor, fronts: Mapping[str, Any]) -> Any:
+    def collate(self, inputs: Sequence[Any], targets: Sequence[Any] | None = None) -> Batch:
+        """Some examples beside each other, as the model reads them: see :func:`collate_rows`.
+
+        Args:
+            inputs: what :meth:`encode` gave of each, in arrays.
+            targets: what :meth:`target` gave of each, in arrays; None where they are to be said.
+        """
+        return collate_rows(inputs, targets, self.target_kind)
+
+    def say(self, said: Any, fronts: Mapping[str, Any]) -> Any:
         """An answer in words.
 
         Args:
@@ -189,8 +242,10 @@ class ExamplesTask(Task):
     ) -> Examples:
         """Every tenth example is held out, and the one before is to choose by.
 
+        Parts that have files of their own, or names (see :meth:`open`), are those.
+
         Raises:
-            DataError: fewer than ten examples.
+            DataError: fewer than ten examples, or something wrong in one of them.
         """
         return self._prepare(source, data, None)
 
@@ -206,16 +261,19 @@ class ExamplesTask(Task):
         return self._prepare(source, data, fronts)
 
     def _prepare(self, source: Any, data: Any, fronts: Mapping[str, Any] | None) -> Examples:
-        pairs = list(source)
-        if len(pairs) < 10:
-            raise DataError(f"data: expected at least 10 examples, got {len(pairs)}.")
-        named: dict[PartName, list[Any]] = {"training": [], "validation": [], "test": []}
-        for at, pair in enumerate(pairs):
-            named[_TENTHS.get(at % 10, "training")].append(pair)
-        if not data.validation:
-            named["training"] += named.pop("validation")
+        pairs = pairs_of(source)
+        for name, place in given_sources(data):
+            pairs += read_pairs(self.open(place, data), f"{place}, ", name)
+        named = divide_examples(pairs, data, lambda pair: pair.part)
+        for name, some in named.items():
+            if not some and all(pair.part is None or pair.part in data.given for pair in pairs):
+                count = sum(pair.part is None for pair in pairs)
+                raise DataError(f"data: expected at least 10 examples, got {count}.")
+            if not some:
+                raise DataError(f"data: expected examples in every part, there is none of {name}.")
+        training = named["training"]
         if fronts is None:
-            fronts = self.fit(*zip(*named["training"], strict=True))
+            fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
         return Examples(
             {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
         )
@@ -224,14 +282,16 @@ class ExamplesTask(Task):
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
     ) -> ExamplesPart:
         """All of the examples, in numbers of the model."""
-        return self._part(source, fronts)
+        return self._part(pairs_of(source), fronts)
 
-    def _part(self, pairs: Iterable[Any], fronts: Mapping[str, Any]) -> ExamplesPart:
-        inputs, targets = [], []
-        for example, target in pairs:
-            inputs.append(self.encode(example, fronts))
-            targets.append(self.target(target, fronts))
-        return ExamplesPart(inputs, targets)
+    def _part(self, pairs: Sequence[Pair], fronts: Mapping[str, Any]) -> ExamplesPart:
+        return ExamplesPart(
+            [self.encode(pair.example, fronts) for pair in pairs],
+            [self.target(pair.target, fronts) for pair in pairs],
+            kind=self.target_kind,
+            collate=self.collate,
+            places=[pair.place for pair in pairs],
+        )
 
     def evaluate(self, compared: Mapping[str, Any], part: ExamplesPart) -> list[Score]:
         """Of models, and of rivals that have a method ``score`` like theirs."""
@@ -239,19 +299,19 @@ class ExamplesTask(Task):
         for name, model in compared.items():
             total, count = model.score(part.groups())
             loss = total / max(count, 1)
-            value = loss if self.metric.name == "nats" else self.score(model, part.groups())
+            value = loss if self.metric.name == self.loss.name else self.score(model, part.groups())
             rows.append(Score(name, value, loss, count))
         return rows
 
     def table(self, rows: Sequence[Score], title: str) -> Table:
         """The loss, and the metric if it is another number."""
-        nats = self.metric.name == "nats"
-        header = ["model", "nats"] if nats else ["model", self.metric.unit, "nats"]
+        alone = self.metric.name == self.loss.name
+        header = ["model", *([] if alone else [self.metric.unit]), self.loss.unit]
         return Table(
             f"{title}: {rows[0].count:,} {self.unit}",
             header,
             [
-                [row.name, *([] if nats else [number(row.value, 4)]), number(row.loss, 4)]
+                [row.name, *([] if alone else [number(row.value, 4)]), number(row.loss, 4)]
                 for row in rows
             ],
         )
@@ -274,7 +334,8 @@ class _Saying(Answer):
         """An answer for each input, in their order; some are read ahead."""
         left = iter(inputs)
         while some := list(islice(left, _AT_ONCE)):
-            rows = [np.asarray(self._task.encode(one, self.fronts)) for one in some]
-            said = self.model.predict(Batch(PaddedSequence.from_list(rows), None))
-            for row in said.to_list() if isinstance(said, PaddedSequence) else said:
+            rows = [
+                arrays_of(self._task.encode(one, self.fronts), "predict, input") for one in some
+            ]
+            for row in rows_of(self.model.predict(self._task.collate(rows))):
                 yield self._task.say(row, self.fronts)

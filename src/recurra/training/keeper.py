@@ -33,6 +33,7 @@ class Report:
         validation: what the task's metric says on the validation part where it has just been
             scored, or None.
         metric: the unit of that.
+        loss: the unit of the loss.
         unit: what is counted.
     """
 
@@ -41,6 +42,7 @@ class Report:
     validation: float | None = None
     left: float | None = None
     metric: str = "nats"
+    loss: str = "nats"
     unit: str = "predictions"
 
 
@@ -138,6 +140,7 @@ class Keeper:
                 validation=value,
                 left=self._left(done),
                 metric=self.metric.unit,
+                loss=self.ready.task.loss.unit,
                 unit=self.ready.task.unit,
             )
         )
@@ -192,7 +195,7 @@ class Keeper:
         numbers = {
             self.ready.task.unit: done.symbols,
             "seconds": round(done.seconds, 2),
-            "training_nats": round(mean, 5) if stepped else "",
+            f"training_{self.ready.task.loss.name}": round(mean, 5) if stepped else "",
             f"validation_{self.metric.name}": "" if value is None else round(value, 5),
             "learning_rate": f"{done.learning_rate:.3g}" if stepped else "",
             "gradient_norm": round(done.gradient_norm, 4) if stepped else "",
@@ -255,16 +258,17 @@ class Keeper:
         """
         task, prepared = self.ready.task, self.ready.prepared
         part = prepared.parts["training"]
-        known = task.nats(best, part, prepared.parts["test"].count)
+        known = task.mean_loss(best, part, prepared.parts["test"].count)
         return verdict(
             Losses(
                 known,
                 rows[0].loss,
                 task.beaten(rows),
-                task.uniform(prepared),
+                task.reference(best, prepared),
                 self.late,
                 self.values if self.metric.less else [-value for value in self.values],
                 task.unit,
+                task.loss.unit,
             )
         )
 

@@ -36,7 +36,7 @@ class Progress:
         step: steps done.
         steps: steps in all.
         symbols: symbols trained on.
-        loss: mean loss of this step, nats per symbol.
+        loss: mean loss of a prediction in this step.
         learning_rate: of this step.
         gradient_norm: before clipping.
         clipped: share of the steps so far whose gradient was clipped.
@@ -260,7 +260,7 @@ class Stepped(NamedTuple):
     """What a step of training gave.
 
     Args:
-        loss: mean loss, nats per symbol.
+        loss: mean loss of a prediction.
         norm: of the gradient before clipping.
         clipped: whether it was clipped.
         count: symbols predicted.

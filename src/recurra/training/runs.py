@@ -7,13 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from recurra import artifact
-from recurra.data import is_hub
-from recurra.errors import ArtifactError, SettingError, nearest
+from recurra.data import check_path, is_hub
+from recurra.errors import ArtifactError, DataError, SettingError, nearest
 from recurra.models import Model
+from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, changed, checked
 from recurra.training.run import RunFolder
 
-__all__ = ["data_of", "evaluate", "name_of", "place_of", "run_recipe", "run_source", "source_of"]
+__all__ = [
+    "data_of",
+    "evaluate",
+    "name_of",
+    "opened",
+    "place_of",
+    "run_recipe",
+    "run_source",
+    "source_of",
+]
 
 
 def place_of(source: Any) -> str | list[str] | None:
@@ -23,6 +33,32 @@ def place_of(source: Any) -> str | list[str] | None:
     if isinstance(source, list) and source and all(isinstance(part, Path) for part in source):
         return [str(place_of(part)) for part in source]
     return None
+
+
+def opened(task: Task, source: Any, data: Any, beside: Iterable[str] = ()) -> Any:
+    """Raw examples of a task: what is not there is said before anything is made or read.
+
+    Args:
+        task: opens them.
+        source: a path, a list of paths, or objects.
+        data: the section ``[data]``.
+        beside: paths that will be read later.
+
+    Raises:
+        DataError: a path that leads to nothing, or to what cannot be read.
+    """
+    several = source if isinstance(source, list) else [source]
+    paths = [part for part in several if isinstance(part, Path)]
+    paths += map(Path, beside)
+    try:
+        for path in paths:
+            if not is_hub(path):
+                check_path(path)
+        return task.open(source, data)
+    except OSError as problem:
+        raise DataError(
+            f"{problem.filename or source}: cannot be read ({problem.strerror})."
+        ) from None
 
 
 def run_source(
@@ -95,9 +131,9 @@ def evaluate(
     """
     task = artifact.task_of(path, which=which)
     data = data_of(path) if data is None else data
-    opened = task.open(source, data)  # what is not there is said before a model is read
+    examples = opened(task, source, data)  # what is not there is said before a model is read
     loaded = artifact.load(path, which=which)
-    part = task.read(opened, loaded.fronts, data, report)
+    part = task.read(examples, loaded.fronts, data, report)
     models = {name_of(loaded.model): loaded.model, **task.read_rivals(Path(path))}
     models |= task.read_joined(Path(path), loaded.model)
     return task.evaluate(models, part)

@@ -28,8 +28,9 @@ from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
 from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, without_effect
+from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
-from recurra.training.runs import name_of, run_recipe, source_of
+from recurra.training.runs import name_of, opened, run_recipe, source_of
 
 __all__ = ["Report", "Trained", "resume", "train"]
 
@@ -85,7 +86,7 @@ def train(
     """
     if origin is not None:
         check_origin(recipe, origin)
-    source = recipe.of_task.open(source, recipe.data)  # what is not there makes no folder
+    source = _open(recipe, source)  # what is not there makes no folder
     _try_settings(recipe)
     report = report if processes().main else _silent
     for told in without_effect(recipe):
@@ -104,6 +105,8 @@ def train(
         training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, None if training is None else training.model)))
+        if training is not None:
+            rehearse(run, training, ready)
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
@@ -144,7 +147,7 @@ def resume(
     run = RunFolder.open(path)
     own = run_recipe(run)
     recipe = recipe or own
-    source = recipe.of_task.open(source, recipe.data)
+    source = _open(recipe, source)
     _check_same(own, recipe)
     _try_settings(recipe)
     run.claim()
@@ -197,6 +200,8 @@ def _resume(
             raise ArtifactError(
                 f"{folder}: what it has does not fit {run.path / 'recipe.json'} ({said})."
             ) from None
+    else:
+        rehearse(run, training, ready)
     _check_end(run, recipe, last, training.steps)
     run.rewind(training.step if last is not None else -1, keeper.chosen)
     run.write_recipe(recipe.model_dump())
@@ -234,6 +239,10 @@ def _check_end(
         raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
+
+
+def _open(recipe: Recipe, source: Any) -> Any:
+    return opened(recipe.of_task, source, recipe.data, recipe.data.given.values())
 
 
 def _versions() -> dict[str, str]:

@@ -32,7 +32,7 @@ class HeldOut:
     Args:
         name: the model.
         value: what the task's metric says; None where an older run does not tell.
-        loss: nats a prediction.
+        loss: mean of a prediction.
     """
 
     name: str
@@ -286,7 +286,8 @@ def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
     for each in summary.get("evaluations", ()):  # of an older run
         counted = "nats" in each and each.get(task.unit)
         loss = each["nats"] / each[task.unit] if counted else None
-        found.append(HeldOut(each["name"], loss if task.metric.name == "nats" else None, loss))
+        value = loss if task.metric.name == task.loss.name else None
+        found.append(HeldOut(each["name"], value, loss))
     return tuple(found)
 
 

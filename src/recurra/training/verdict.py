@@ -1,4 +1,8 @@
-"""Whether a model fits too little, too much or well, or came apart: a sentence with its reasons."""
+"""Whether a model fits too little, too much or well, or came apart: a sentence with its reasons.
+
+What a loss says hangs on where it would be without any knowledge: -4.95 and 0.06 may be much or
+little. So what is compared is what was gained over that, which no unit and no density changes.
+"""
 
 from __future__ import annotations
 
@@ -8,64 +12,91 @@ from typing import NamedTuple
 
 __all__ = ["Losses", "verdict"]
 
-_GAP = 1.15  # a loss this many times another one is another one
-_NOISE = 1.05  # text in which there is nothing to learn costs a little more than its entropy
-_DROPPED = 0.5  # nats that dropout may add to the loss of a step, where few answers are possible
+_LOST = 0.1  # of a gain: so much less is another one
+_LITTLE = 0.05  # of the reference: a gain that may be none
+_DROPPED = 0.5  # what dropout may add to the loss of a step, where few answers are possible
 _CALM = "A smaller training.learning_rate usually helps, a smaller training.clip sometimes"
 
 
 class Losses(NamedTuple):
-    """What is known at the end of a training, nats a prediction.
+    """What is known at the end of a training, mean losses of a prediction.
 
     Args:
         known: of the kept model, on what it was trained on.
         held: of it, on what was held out.
         beaten: which rivals are better there, as "n-grams are better"; empty if none is.
-        uniform: of a model that finds all answers alike; infinite where there is none.
+        reference: of what has learned nothing; None where nobody knows.
         late: of the steps since the last evaluation but one.
         validation: what every evaluation said, less being better; empty without a validation part.
         unit: what is predicted.
+        measure: the unit of a loss.
     """
 
     known: float
     held: float
     beaten: str
-    uniform: float
+    reference: float | None
     late: float
     validation: Sequence[float]
     unit: str = "symbols"
+    measure: str = "nats"
 
 
 def verdict(losses: Losses) -> str:
     """What is to be said, the worst first: what came apart is told nothing of its size."""
     known, held, values = losses.known, losses.held, losses.validation
     one = losses.unit.removesuffix("s")
-    facts = f"{known:.3f} nats a {one} on what it was trained on, {held:.3f} on what was held out"
+    facts = (
+        f"{known:.3f} {losses.measure} a {one} on what it was trained on, {held:.3f} on what was "
+        "held out"
+    )
     if not math.isfinite(known + held):
         return f"It fits nothing ({facts}). {_CALM}."
-    most = _NOISE * losses.uniform
-    if not (known <= most and losses.late <= most + _DROPPED):  # NaN is not, either
-        return (
-            f"The training diverged ({facts}, {losses.late:.3f} in the last steps; "
-            f"{losses.uniform:.3f} would be no knowledge at all). {_CALM}."
-        )
-    if known > _GAP * held:
-        return (
-            f"The model is unstable ({facts}): what it was trained on should not be the "
-            f"harder part. {_CALM}."
-        )
+    if apart := _came_apart(losses, facts):
+        return apart
     improving = len(values) > 1 and values[-1] < min(values[:-1])
     if improving and values[-2] - values[-1] > 0.01 * abs(values[-2]):
         return f"It fits too little yet ({facts}) and was still improving: train for longer."
-    if held > _GAP * known:
-        # Only a validation that was better before says that there is too much of the model.
-        smaller = bool(values) and not values[-1] <= min(values)
-        helps = "more data, more dropout or a smaller model" if smaller else "more data or dropout"
-        still = ", though validation was still improving" if improving else ""
-        return f"It fits too much ({facts}){still}: {helps} would help."
+    if losses.reference is not None:
+        gain, kept = losses.reference - known, losses.reference - held
+        if gain < _LITTLE * abs(losses.reference):
+            return (
+                f"It has learned next to nothing ({facts}; {losses.reference:.3f} would be no "
+                "knowledge at all). Try another training.learning_rate, a larger model, or train "
+                "for longer."
+            )
+        if gain - kept > _LOST * gain:
+            # Only a validation that was better before says that there is too much of the model.
+            smaller = bool(values) and not values[-1] <= min(values)
+            helps = (
+                "more data, more dropout or a smaller model" if smaller else "more data or dropout"
+            )
+            still = ", though validation was still improving" if improving else ""
+            return f"It fits too much ({facts}){still}: {helps} would help."
     if losses.beaten:
         return (
             f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or train for "
             "longer."
         )
+    if losses.reference is None:
+        return f"It has {facts}; the task has no reference that says how good that is."
     return f"It fits well ({facts})."
+
+
+def _came_apart(losses: Losses, facts: str) -> str:
+    """A training that diverged, or a model that is unstable; empty where nothing says so."""
+    if losses.reference is None:
+        return "" if math.isfinite(losses.late) else f"The training diverged ({facts}). {_CALM}."
+    little = _LITTLE * abs(losses.reference)
+    most = losses.reference + little
+    if not (losses.known <= most and losses.late <= most + _DROPPED):  # NaN is not, either
+        return (
+            f"The training diverged ({facts}, {losses.late:.3f} in the last steps; "
+            f"{losses.reference:.3f} would be no knowledge at all). {_CALM}."
+        )
+    if losses.known - losses.held > max(_LOST * (losses.reference - losses.held), little):
+        return (
+            f"The model is unstable ({facts}): what it was trained on should not be the harder "
+            f"part. {_CALM}."
+        )
+    return ""

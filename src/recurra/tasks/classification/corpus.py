@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data import Batches, LabeledRows, PartName, Vocabulary, hash_part, row_batches
+from recurra.data import Batches, LabeledRows, PartName, Vocabulary, row_batches
 from recurra.errors import DataError
 from recurra.tasks.base import Groups
 from recurra.tasks.classification.examples import Example, Examples
 from recurra.tasks.classification.settings import ClassificationData
+from recurra.tasks.division import divide_examples
 from recurra.tasks.texts import check_vocabulary, vocabulary_of
 from recurra_runtime.vocabulary import UNKNOWN, ClassNames, Ids
 
@@ -167,29 +168,16 @@ def _distinct(examples: Iterable[Example]) -> Iterable[Example]:
 
 
 def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartName, list[Example]]:
-    names: list[PartName] = ["training", "validation", "test"]
-    if not data.validation:
-        names.remove("validation")
-    parts: dict[PartName, list[Example]] = {name: [] for name in names}
-    given = any(example.part == "validation" for example in examples)
-    for example in examples:
-        part = example.part
-        if part not in data.given:
-            part = hash_part(
-                example.text, validation=data.validation is True, test=data.test is None
+    def named(example: Example) -> PartName | None:
+        if data.split == "given" and example.part is None:
+            raise DataError(
+                f"{example.source}: belongs to no part, as data.split=given has it. Give files "
+                "or folders named train, validation and test, or take data.split=hash."
             )
-        if data.split == "given":
-            if example.part is None:
-                raise DataError(
-                    f"{example.source}: belongs to no part, as data.split=given has it. Give files "
-                    "or folders named train, validation and test, or take data.split=hash."
-                )
-            # Where nothing is there to choose by, a tenth of what is trained on is set apart.
-            apart = example.part == "training" and part == "validation" and not given
-            part = "validation" if apart else example.part
-            if part == "validation" and not data.validation:
-                part = "training"
-        parts[part].append(example)
+        given = data.split == "given" or example.part in data.given
+        return example.part if given else None
+
+    parts = divide_examples(examples, data, named, lambda example: example.text)
     for name, some in parts.items():
         if not some:
             way = (

@@ -11,19 +11,11 @@ from typing import Any, NamedTuple
 from recurra.data import Document, PartName, find_files, is_hub, is_table, open_documents
 from recurra.errors import DataError, nearest
 from recurra.tasks.classification.settings import ClassificationData
+from recurra.tasks.division import PART_NAMES
 from recurra.tasks.texts import label_text
 
 __all__ = ["Example", "Examples", "open_examples"]
 
-_PARTS: dict[str, PartName] = {
-    "train": "training",
-    "training": "training",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 _PART = re.compile(r"(train|training|validation|valid|val|dev|test)(?:[-_.].*)?", re.IGNORECASE)
 
 
@@ -80,9 +72,9 @@ def open_examples(source: Any, data: ClassificationData) -> Examples:
         found.take(_rows(source, data, None, found))
     elif isinstance(source, str | Path):
         _read(Path(source), data, found)
-    elif isinstance(source, Mapping) and {*source} <= {*_PARTS}:
+    elif isinstance(source, Mapping) and {*source} <= {*PART_NAMES}:
         for name, part in source.items():
-            found.take(e._replace(part=_PARTS[name]) for e in _columns(part, data, f"{name}, "))
+            found.take(e._replace(part=PART_NAMES[name]) for e in _columns(part, data, f"{name}, "))
     else:
         found.take(_columns(source, data))
     if not found:
@@ -135,7 +127,7 @@ def _how(data: ClassificationData) -> dict[str, Any]:
 def _named(name: str) -> PartName | None:
     """The part that a file or folder belongs to by its name."""
     match = _PART.fullmatch(name)
-    return _PARTS[match[1].lower()] if match else None
+    return PART_NAMES[match[1].lower()] if match else None
 
 
 def _class_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from recurra.tasks.classification.evaluation import (
 from recurra.tasks.classification.examples import Examples, open_examples
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
+from recurra.tasks.division import given_sources
 from recurra.tasks.texts import vocabulary_settings
 
 __all__ = ["ClassificationTask"]
@@ -119,10 +119,6 @@ class ClassificationTask(Task):
                 right, count = right + int((said == batch.targets).sum()), count + len(said)
         return right / max(count, 1)
 
-    def uniform(self, prepared: ClassCorpus) -> float:
-        """Log of the number of classes."""
-        return math.log(len(prepared.classes))
-
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
         """Each text by itself."""
         return compare_classifiers(compared, part)
@@ -176,7 +172,7 @@ class ClassificationTask(Task):
 def _with_given(source: Any, data: ClassificationData) -> Examples:
     """Texts with their classes, those of parts with files of their own among them."""
     examples = open_examples(source, data)
-    for part, place in data.given.items():
+    for part, place in given_sources(data):
         own = open_examples(place, data)
         examples.take(example._replace(part=part) for example in own)
         examples.blank += own.blank

@@ -203,7 +203,7 @@ class LanguageModelTask(Task):
         counts = prepared.parts["training"].counts(model.config.vocabulary_size)
         model.starts_at(torch.from_numpy(counts))
 
-    def uniform(self, prepared: Corpus) -> float:
+    def reference(self, model: models.Model, prepared: Corpus) -> float:
         """Nobody predicts the start symbol."""
         return math.log(len(prepared.vocabulary) - 1)
 
