@@ -15,7 +15,7 @@ import sys
 from time import perf_counter
 
 import torch
-from harness import keep, machine_in_words, measure_rounds, quartiles
+from harness import Measurement, keep, machine_in_words, measure_rounds, quartiles
 from processes import in_fresh_process
 from rivals import LAYER_CODE, must_agree
 from torch import Tensor, nn
@@ -95,6 +95,22 @@ def first(steps: int) -> dict[str, object]:
     return {"seconds": found, "loaded": loaded, "new": sorted(new)}
 
 
+def compared(steps: int, done: Measurement) -> tuple[tuple[float, float, float], tuple[str, ...]]:
+    """By how much a first call is above a second one, and a row that says it."""
+    one, two = (done.seconds[f"{call}, T={steps:,}"] for call in ("first", "second"))
+    above = quartiles([a - b for a, b in zip(one, two, strict=True)])
+    low, middle, high = (f"{1e3 * value:.1f}" for value in above)
+    medians = statistics.median(one), statistics.median(two)
+    return above, (
+        str(steps),
+        *(f"{1e3 * value:.1f}" for value in medians),
+        middle,
+        f"{low} to {high}",
+        f"{medians[0] / medians[1]:.1f}",
+        f"{1e3 * GOAL:.0f}{'' if above[1] <= GOAL else ' missed'}",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=15)
@@ -120,23 +136,11 @@ def main() -> None:
     done = measure_rounds(once, given.runs)
     print(done)
     table = [("steps", "first, ms", "second, ms", "above it, ms", "quartiles", "ratio", "goal")]
-    above, told = {}, []
+    above = {}
     for steps in TIMES:
-        one, two = (done.seconds[f"{call}, T={steps:,}"] for call in ("first", "second"))
-        above[steps] = quartiles([a - b for a, b in zip(one, two, strict=True)])
-        low, middle, high = (f"{1e3 * value:.1f}" for value in above[steps])
-        medians = statistics.median(one), statistics.median(two)
-        told.append(f"{middle} ms at T={steps:,}")
-        table.append(
-            (
-                str(steps),
-                *(f"{1e3 * value:.1f}" for value in medians),
-                middle,
-                f"{low} to {high}",
-                f"{medians[0] / medians[1]:.1f}",
-                f"{1e3 * GOAL:.0f}{'' if above[steps][1] <= GOAL else ' missed'}",
-            )
-        )
+        above[steps], row = compared(steps, done)
+        table.append(row)
+    told = [f"{1e3 * middle:.1f} ms at T={steps:,}" for steps, (_, middle, _) in above.items()]
     print(aligned(table))
     compilers = f"loaded: {', '.join(sorted(loaded))}" if loaded else "no compiler of torch loaded"
     print(compilers)

@@ -117,6 +117,7 @@ def main() -> None:
         [
             "src/recurra/layers",
             "src/recurra/models",
+            "src/recurra/pipeline/mixing.py",
             "src/recurra/recipes/language-model.toml",
             "src/recurra/tasks/language_model",
             "src/recurra/training",

@@ -78,6 +78,15 @@ def must_all_agree(steps: int) -> None:
     must_agree(f"{OURS}, all steps", training(OURS, steps)(), training(WHOLE, steps)())
 
 
+def memory_apart(way: str, given: argparse.Namespace) -> dict[str, float]:
+    """What a way takes in a process of its own; that of few steps is scaled to all."""
+    steps = (given.loop_steps or given.steps) if way == LOOP else given.steps
+    threads = [] if given.threads is None else ["--threads", given.threads]
+    told = in_fresh_process("--memory", way, steps, *threads)
+    scale = given.steps / steps
+    return {what: told[what] * scale for what in ("kept", "rise")} | {"steps": steps}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=15)
@@ -93,13 +102,7 @@ def main() -> None:
         return
     print(machine_in_words())
     must_all_agree(given.steps)
-    threads = [] if given.threads is None else ["--threads", given.threads]
-    found: dict[str, dict[str, float]] = {}
-    for way in (OURS, WHOLE, LOOP):
-        steps = (given.loop_steps or given.steps) if way == LOOP else given.steps
-        told = in_fresh_process("--memory", way, steps, *threads)
-        scale = given.steps / steps
-        found[way] = {what: told[what] * scale for what in ("kept", "rise")} | {"steps": steps}
+    found = {way: memory_apart(way, given) for way in (OURS, WHOLE, LOOP)}
     share = {what: found[OURS][what] / found[LOOP][what] for what in ("kept", "rise")}
     scaled = found[LOOP]["steps"] != given.steps
     how = f", the loop's scaled from {found[LOOP]['steps']:,} steps" if scaled else ""

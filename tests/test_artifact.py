@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import json
 import os
 import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import safetensors.torch
 import torch
 
+import recurra
 from recurra import artifact
 from recurra.batch import Batch
 from recurra.cells import HiddenState, LSTMCell, cell_names, register
@@ -23,6 +26,8 @@ from recurra.cells import base as cells_base
 from recurra.data import ByteVocabulary, CharacterVocabulary
 from recurra.errors import ArtifactError, RunError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig
+from recurra.tasks import base as task_base
+from recurra_runtime.vocabulary import kinds
 
 VOCABULARY = CharacterVocabulary("abé☃")
 
@@ -177,6 +182,141 @@ def test_the_type_of_the_weights_comes_back(tmp_path: Path) -> None:
 
 def test_state_types_are_public() -> None:
     assert HiddenState._fields == ("h",)  # what a cell of one's own is saved and loaded with
+
+
+# --------------------------------------------------------------------------------- ones own fronts
+
+OWN_FRONT = """
+import numpy as np
+import recurra
+
+@recurra.register_front("vowels")
+class Vowels:
+    def __init__(self, known):
+        self.known = known
+
+    def __len__(self):
+        return 3 + len(self.known)
+
+    def encode(self, text):
+        return np.array([3 + self.known.find(letter) for letter in text if letter in self.known])
+
+    def to_json(self):
+        return {"known": self.known}
+
+    @classmethod
+    def from_json(cls, data):
+        return cls(data["known"])
+"""
+OWN_TASK = """
+import recurra
+from recurra import tasks
+from recurra.data import START
+from vowels import Vowels
+
+class Model(recurra.Model):
+    def __init__(self, settings, symbols):
+        embedding = recurra.TokenEmbedding(symbols, 2)
+        layers = tasks.build_layers(settings, 2)
+        super().__init__(
+            recurra.TokenEncoder(embedding, layers), recurra.LabelsHead(layers.output_size, 2)
+        )
+        self.config = settings
+
+@recurra.register_task("rounds")
+class Rounds(tasks.ExamplesTask):
+    Model = tasks.LayerSettings
+
+    def fit(self, inputs, targets):
+        return {"text": Vowels("aou")}
+
+    def encode(self, text, fronts):
+        return [START, *fronts["text"].encode(text)]
+
+    def build(self, settings, fronts):
+        return Model(settings, len(fronts["text"]))
+
+    def say(self, said, fronts):
+        return said.tolist()
+"""
+FRESH = """
+import importlib, sys
+import recurra
+for name in [None, *sys.argv[2:]]:
+    if name:
+        importlib.import_module(name)
+    try:
+        print(*recurra.load(sys.argv[1]).predict(["auto"]))
+    except recurra.ArtifactError as problem:
+        print(problem)
+"""
+
+
+@pytest.fixture
+def own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A front and a task in modules of their own, which no other test sees."""
+    (tmp_path / "vowels.py").write_text(OWN_FRONT)
+    (tmp_path / "rounds.py").write_text(OWN_TASK)
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+    monkeypatch.setattr(task_base, "_known", dict(task_base._known))
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("vowels", "rounds"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    yield tmp_path
+    for name in ("vowels", "rounds"):
+        sys.modules.pop(name, None)
+
+
+def test_a_front_of_ones_own_is_found_by_its_name_where_it_was_imported(own_modules: Path) -> None:
+    importlib.import_module("rounds")
+    words = [("auto", [0, 1, 0, 1]), ("bauer", [1, 1, 0])] * 10
+    out = own_modules / "run"
+    recurra.train("rounds", words, out=out, layers=1, hidden_size=3, epochs=1)
+    expected = next(iter(recurra.load(out).predict(["auto"])))
+    # A fresh process imports nothing by itself, and says what it misses.
+    (own_modules / "tasks_alone.py").write_text("import sys\nsys.modules['vowels'] = sys\n")
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH, out, "rounds"],
+        cwd=own_modules,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    without, imported = done.stdout.splitlines()
+    assert "'rounds' was made as rounds:Rounds: import that module first." in without
+    assert imported == str(expected)
+
+
+def test_a_front_whose_module_was_not_imported_is_named(own_modules: Path, saved: Path) -> None:
+    front = importlib.import_module("vowels").Vowels("aeiu")
+    own = own_modules / "own"
+    artifact.save(own, make(), {"text": front}, "language-model")
+    assert json.loads((own / "vocabulary.json").read_text())["text"]["kind"] == "vowels"
+    loaded = artifact.load(own)
+    assert (type(loaded.fronts["text"]), loaded.fronts["text"].known) == (type(front), "aeiu")
+    del kinds._KINDS["vowels"]
+    with pytest.raises(ArtifactError, match=r"vocabulary\.json: .*got 'vowels'\. ") as problem:
+        artifact.load(own)
+    assert str(problem.value).endswith(
+        "'vowels' was made as vowels.Vowels: import that module first."
+    )
+    assert "damaged" not in str(problem.value)
+    for read in (artifact.load, recurra.load):
+        assert read(saved)  # which has none of one's own
+
+
+class Unregistered(CharacterVocabulary):
+    """Would come back as another class."""
+
+
+@pytest.mark.parametrize("front", [Unregistered("abé☃"), object()])
+def test_a_front_that_is_not_registered_is_not_saved(front: Any, tmp_path: Path) -> None:
+    name = f"{type(front).__module__}.{type(front).__qualname__}"
+    said = rf"text: front: {name} is not registered; put @recurra\.register_front\('NAME'\)"
+    with pytest.raises(SettingError, match=said):
+        artifact.save(tmp_path / "model", make(), {"text": front}, "language-model")
+    assert not (tmp_path / "model").exists()
 
 
 # ---------------------------------------------------------------------------------------- damaged

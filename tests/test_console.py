@@ -148,26 +148,35 @@ def test_files_do_not_take_the_numbers_of_closed_streams() -> None:
 
 
 class Lost(io.StringIO):
-    """A terminal that has gone."""
+    """A terminal that is gone for a while."""
+
+    gone = True
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        raise BrokenPipeError
+        if self.gone:
+            raise BrokenPipeError
+        return super().write(text)
 
 
 @pytest.mark.parametrize("kind", [Lines, Bar])
 def test_progress_that_cannot_be_shown(
     kind: type[Lines | Bar], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    terminal = Lost()
     with monkeypatch.context() as patch:
-        patch.setattr(sys, "stderr", Lost())
+        patch.setattr(sys, "stderr", terminal)
         with kind() as show:
             for step in (1, 2):
                 show(Report("some words"))
                 done = Progress(step, 2, 9, 1.0, 0.1, 1.0, 0.0, 1.0, 10.0)
                 show(Report(progress=done, validation=2.0))
+            terminal.gone = False
+            show(Report("later words"))
+    assert "some words" not in terminal.getvalue()
+    assert "later words" in terminal.getvalue()
 
 
 # ----------------------------------------------------------------------------------- Ctrl-C

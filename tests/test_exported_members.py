@@ -133,8 +133,8 @@ INTERNAL = {
         "warn_of_dropout",
         "word_dropout",
     },
-    "labels": {"collecting", "numbered", "of_rows", "stacked"},
-    "models": {"best_weight", "document_scores", "read_arpa", "write_arpa"},
+    "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
+    "models": {"best_weight", "best_weights", "document_scores", "read_arpa", "write_arpa"},
     "pipeline": {
         "Bounded",
         "BytePairs",

@@ -19,7 +19,7 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,12 @@ from recurra.errors import ArtifactError, RecurraError, SettingError, dtype_name
 from recurra.files import write_folder
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
-from recurra_runtime.vocabulary import MissingLibraryError, vocabulary_from_json
+from recurra_runtime.vocabulary import (
+    MissingLibraryError,
+    front_names,
+    front_origin,
+    vocabulary_from_json,
+)
 
 __all__ = ["Artifact", "load", "resolve", "save", "task_of"]
 
@@ -91,19 +96,27 @@ def save(
         beside: further files of the folder, which :func:`load` does not read.
 
     Raises:
+        SettingError: a front whose class is not registered.
         RunError: it cannot be written; nothing half-written stays behind.
     """
     task = task_by_name(task) if isinstance(task, str) else task
     tensors, shared = _tensors(model)
     weights = safetensors.torch.save(tensors)
-    words = {field: front.to_json() for field, front in fronts.items()}
-    files = {_WEIGHTS: weights, _VOCABULARY: _json(words)}
+    origins, told = {}, {}
+    for field, front in fronts.items():
+        try:
+            origin = front_origin(front)
+        except ValueError as problem:
+            raise SettingError(f"{field}: {problem}.") from None
+        origins[front.kind], told[field] = origin, {**front.to_json(), "kind": front.kind}
+    files = {_WEIGHTS: weights, _VOCABULARY: _json(told)}
     config = {
         "format": _FORMAT,
         "kind": task.name,
         "made_as": task_origin(task),
         "model": model.config.model_dump(),
         "cells": model.origins,
+        "fronts": origins,
         **({"shared": shared} if shared else {}),
         "about": {**(about or {}), "versions": _versions()},
         "sha256": {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()},
@@ -287,7 +300,8 @@ def _build(
     except ArtifactError:
         raise
     except (RecurraError, RuntimeError) as problem:  # torch's own, for a size beyond all memory
-        raise ArtifactError(f"{folder / _CONFIG}: {problem}{_missing(config)}") from problem
+        missing = _missing(config, "cells", cell_names())
+        raise ArtifactError(f"{folder / _CONFIG}: {problem}{missing}") from problem
     except (KeyError, ValueError) as problem:
         raise ArtifactError(f"{folder / _VOCABULARY}: {problem}.") from None
     _compare(folder / _WEIGHTS, model, tensors)
@@ -300,18 +314,17 @@ def _build(
     return model
 
 
-def _missing(config: Mapping[str, Any]) -> str:
-    """Which of a user's modules to import, if a cell that the model names is not registered.
+def _missing(config: Mapping[str, Any], what: str, registered: Iterable[str]) -> str:
+    """Which of a user's modules to import, if something that the model names is not registered.
 
     The name is told, never imported: no file may make a machine run something.
     """
-    cells = config.get("cells")
-    if not isinstance(cells, dict):
+    named = config.get(what)
+    if not isinstance(named, dict):
         return ""
-    unknown = set(cells) - set(cell_names())
     return "".join(
-        f" {name!r} was made as {cells[name]}: import that module first."
-        for name in sorted(unknown)
+        f" {name!r} was made as {named[name]}: import that module first."
+        for name in sorted(set(named) - set(registered))
     )
 
 
@@ -378,6 +391,8 @@ def _read_fronts(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     except MissingLibraryError as problem:
         raise ArtifactError(f"{path}: {problem}.") from None
     except ValueError as problem:
+        if missing := _missing(config, "fronts", front_names()):
+            raise ArtifactError(f"{path}: {problem}.{missing}") from None
         raise ArtifactError(f"{path}: damaged, {problem}.") from None
 
 

@@ -21,8 +21,9 @@ from recurra.training import evaluate as evaluate_run
 from recurra.training import resume as resume_run
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
+from recurra_runtime.vocabulary import register_front
 
-__all__ = ["evaluate", "load", "register_task", "resume", "train"]
+__all__ = ["evaluate", "load", "register_front", "register_task", "resume", "train"]
 
 
 def train(

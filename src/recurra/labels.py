@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
+from typing import TypeVar
 
 from torch import Tensor
 
 from recurra.errors import ShapeError
 
 __all__ = ["named"]
+
+T = TypeVar("T")
 
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
 _COLLECTING: dict[int, list[tuple[str, Tensor]]] = {}
@@ -39,19 +42,23 @@ def named(label: str, value: Tensor) -> Tensor:
     return value
 
 
-@contextmanager
-def collecting() -> Iterator[list[tuple[str, Tensor]]]:
+def collecting() -> AbstractContextManager[list[tuple[str, Tensor]]]:
     """Collect what this thread names meanwhile, in order; what was collected before waits."""
-    thread, before = get_ident(), _COLLECTING.get(get_ident())
-    found: list[tuple[str, Tensor]] = []
-    _COLLECTING[thread] = found
+    return of_thread(_COLLECTING)
+
+
+@contextmanager
+def of_thread(lists: dict[int, list[T]]) -> Iterator[list[T]]:
+    """A new list of this thread's among those of all; the one it had before waits."""
+    thread, before = get_ident(), lists.get(get_ident())
+    found = lists[thread] = []
     try:
         yield found
     finally:
         if before is None:
-            del _COLLECTING[thread]
+            del lists[thread]
         else:
-            _COLLECTING[thread] = before
+            lists[thread] = before
 
 
 def numbered(found: list[tuple[str, Tensor]]) -> dict[str, Tensor]:

@@ -110,6 +110,26 @@ def projected_cross_entropy(
     """
     given, wanted = _pair(features, targets, lengths, element_axes=1)
     x, y = given.valid(), wanted.valid()
+    _check_projection(x, weight, bias)
+    if y.is_floating_point() or y.dtype == torch.bool:
+        raise ShapeError(
+            f"projected_cross_entropy: expected whole numbers as targets, got {y.dtype}."
+        )
+    y = y.long()
+    if y.numel() and (int(y.min()) < 0 or int(y.max()) >= len(weight)):
+        wrong = y[(y < 0) | (y >= len(weight))]
+        raise ShapeError(
+            f"projected_cross_entropy: expected targets 0 to {len(weight) - 1}, got "
+            f"{int(wrong[0])}."
+        )
+    if can_project(x, weight, bias):
+        return fused_cross_entropy(x, weight, bias, y)
+    scores = functional.linear(x, weight, bias)
+    return functional.cross_entropy(scores, y, ignore_index=_NEVER_IGNORED, reduction="sum")
+
+
+def _check_projection(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Weight and bias must fit rows of features."""
     for name, tensor in (("weight", weight), ("bias", bias)):
         if not isinstance(tensor, Tensor) and (name == "weight" or tensor is not None):
             raise ShapeError(
@@ -135,21 +155,6 @@ def projected_cross_entropy(
             f"projected_cross_entropy: expected a bias [{len(weight)}], one number a class, got "
             f"{list(bias.shape)}."
         )
-    if y.is_floating_point() or y.dtype == torch.bool:
-        raise ShapeError(
-            f"projected_cross_entropy: expected whole numbers as targets, got {y.dtype}."
-        )
-    y = y.long()
-    if y.numel() and (int(y.min()) < 0 or int(y.max()) >= len(weight)):
-        wrong = y[(y < 0) | (y >= len(weight))]
-        raise ShapeError(
-            f"projected_cross_entropy: expected targets 0 to {len(weight) - 1}, got "
-            f"{int(wrong[0])}."
-        )
-    if can_project(x, weight, bias):
-        return fused_cross_entropy(x, weight, bias, y)
-    scores = functional.linear(x, weight, bias)
-    return functional.cross_entropy(scores, y, ignore_index=_NEVER_IGNORED, reduction="sum")
 
 
 def squared_error(

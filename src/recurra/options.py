@@ -33,7 +33,9 @@ Data = Annotated[
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[
     list[str] | None,
-    typer.Option("--import", help="A module or .py file whose cells are registered; your code."),
+    typer.Option(
+        "--import", help="A module or .py file that registers cells, tasks, fronts; your code."
+    ),
 ]
 Encoding = Annotated[str | None, typer.Option(help="How characters are stored, e.g. latin-1.")]
 Given = Annotated[

@@ -14,6 +14,7 @@ from decoding.tiny import Told
 from torch import Tensor
 
 from recurra.decoding import generate, generate_batch
+from recurra.decoding.generate import _first_above
 from recurra.errors import SettingError
 from recurra.models.ngram import AddK, NGram
 
@@ -174,16 +175,27 @@ def test_symbols_are_drawn_as_often_as_they_should() -> None:
             assert fits(text, wanted) == (wanted == chances), (how, other)
 
 
-def test_draws_are_those_of_torch() -> None:
+def test_a_draw_is_where_the_chances_add_up_to_a_number_of_torch() -> None:
     chances = torch.tensor([CHANCES], dtype=torch.float64).log().softmax(1)[0]
-    own = torch.Generator().manual_seed(3)
-    wanted = [int(torch.multinomial(chances, 1, generator=own)) for _ in range(300)]
+
+    def drawn(generator: torch.Generator | None) -> list[int]:
+        numbers = torch.rand(300, dtype=torch.float64, generator=generator)
+        return [int((chances.cumsum(0) <= number).sum()) for number in numbers]
+
+    wanted = drawn(torch.Generator().manual_seed(3))
     table = Told(CHANCES, *[CHANCES] * 4)
     assert write(table, [0], limit=300, seed=3) == wanted
     torch.manual_seed(5)
-    wanted = [int(torch.multinomial(chances, 1)) for _ in range(300)]
+    wanted = drawn(None)
     torch.manual_seed(5)
     assert write(table, [0], limit=300) == wanted
+
+
+@pytest.mark.parametrize("total", [1.0, 1.0 + 2**-52, 1.5, 0.7, 5e-324])
+def test_the_first_and_the_last_number_draw_symbols_that_are_possible(total: float) -> None:
+    sums = np.array([[0.0, 0.0, total / 2, total / 2, total, total]] * 2)
+    low, high = _first_above(sums, np.array([0.0, 1 - 2**-53]))
+    assert (low, high) == ((2, 4) if total / 2 else (4, 4))
 
 
 def test_the_nucleus_is_never_empty_and_takes_no_more_than_it_needs() -> None:

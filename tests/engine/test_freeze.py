@@ -18,6 +18,7 @@ from recurra.cells.base import cell_by_name, cell_names
 from recurra.errors import BackendError, SettingError
 from recurra.models.language import LanguageModel, LanguageModelConfig
 from recurra_runtime import Session, native_available
+from recurra_runtime.instructions import TABLE
 
 TIME, BATCH = 6, 3
 NATIVE = [True, False] if native_available() else [False]
@@ -420,3 +421,89 @@ def test_all_that_is_carried_in_one_line() -> None:
     assert (carried != session.carried).any()
     with pytest.raises(ValueError, match=r"carried: expected an array \[3, 24\], got \[2, 24\]"):
         session.carried = carried[:2]
+
+
+def reader(**how: Any) -> LanguageModel:
+    torch.manual_seed(0)
+    config = LanguageModelConfig(vocabulary_size=11, layers=2, hidden_size=24, **how)
+    return LanguageModel(config)
+
+
+def products(program: Any) -> int:
+    return sum(TABLE[line[0]].name == "linear" for part in program.parts[1] for line in part)
+
+
+HOWS: list[dict[str, Any]] = [
+    {},
+    {"cell": "gru"},
+    {"cell": "lstm_multiplicative"},
+    {"tied": True},
+    {"residual": True, "embedding_size": 24},
+    {"conditions": {"topic": 5}},
+]
+
+
+@pytest.mark.parametrize("how", HOWS, ids=str)
+def test_what_hangs_on_a_symbol_alone_is_looked_up(
+    how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = reader(**how)
+    given = torch.zeros(BATCH, 1, dtype=torch.int64) if "conditions" in how else None
+    session = model.frozen(BATCH, given)
+    monkeypatch.setattr("recurra.engine.freeze._LARGEST_TABLES", 0)
+    without = model.frozen(BATCH, given)
+    ids = np.random.default_rng(0).integers(0, 11, (TIME, BATCH))
+    got, wanted = (np.stack([s.step(row) for row in ids]) for s in (session, without))
+    if how != {"conditions": {"topic": 5}}:
+        assert products(session.program) < products(without.program)
+    if session._stepper.__class__.__name__ == "NumpyStepper":
+        np.testing.assert_allclose(got, wanted, rtol=1e-5)
+    else:
+        np.testing.assert_array_equal(got, wanted)
+    with pytest.raises(ValueError, match="whole numbers from 0 to 10, got 11"):
+        session.step(np.full(BATCH, 11))
+
+
+class TwoTables(recurra.Cell):
+    """Looks the same number up in tables of two sizes."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 4)
+        self.large, self.small = torch.nn.Embedding(9, 4), torch.nn.Embedding(7, 4)
+
+    def initial_state(self, batch: int) -> Any:
+        return recurra.HiddenState(self.zeros(batch))
+
+    def example_input(self, batch: int) -> Any:
+        return torch.zeros(batch, 1, dtype=torch.int64)
+
+    def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+        both = torch.tanh(self.large(x[:, 0]) + self.small(x[:, 0]))
+        h = torch.tanh(both + state.h)
+        return h, recurra.HiddenState(h)
+
+
+def test_symbols_that_a_smaller_table_lacks() -> None:
+    layer = recurra.Recurrent(TwoTables())
+    session = layer.frozen(1)
+    x = torch.tensor([[[6]], [[0]], [[3]]])
+    got = np.stack([session.step(row.numpy()) for row in x])
+    np.testing.assert_allclose(got, layer(x).outputs.detach(), rtol=1e-5)
+    with pytest.raises(IndexError, match="out of range"):
+        session.step(np.array([[8]]))
+
+
+class Halved(TwoTables):
+    """Looks half of the number up: of more numbers than there are rows."""
+
+    def step(self, x: Tensor, state: Any, context: Any = None, noise: Any = None) -> Any:
+        h = torch.tanh(torch.tanh(self.small(x[:, 0] // 2)) + state.h)
+        return h, recurra.HiddenState(h)
+
+
+def test_symbols_that_are_computed_are_not_those_of_a_table() -> None:
+    layer = recurra.Recurrent(Halved())
+    session = layer.frozen(1)
+    x = torch.tensor([[[13]], [[0]], [[8]]])
+    got = np.stack([session.step(row.numpy()) for row in x])
+    np.testing.assert_allclose(got, layer(x).outputs.detach(), rtol=1e-5)

@@ -538,8 +538,6 @@ def test_named_values_make_the_outputs_of_a_gru():
 
 
 def test_named_values_of_a_drop_in():
-    if not hasattr(recurra, "LSTM"):
-        pytest.skip("needs recurra.LSTM")
     layer = recurra.LSTM(4, 5, num_layers=2)
     seen = named_values(layer, rows().float())
     gates = [key for key in seen if key.endswith(": forget gate")]

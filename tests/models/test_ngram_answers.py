@@ -267,3 +267,20 @@ def test_what_is_written_has_the_probability_it_is_scored_with() -> None:
         error = math.sqrt(chance * (1 - chance) / number)
         assert abs(written.count(line) / number - chance) < 4 * error
     assert not any(UNKNOWN in line or START in line for line in written)
+
+
+def test_familiarity_by_hand() -> None:
+    begin, end, a, b, c, d = range(6)
+    texts = [[a, b], [a, b, b], [b], [b, c]]
+    kind = {"vocabulary_size": 6, "start": begin, "end": end}
+    bigram = NGram.fit(texts, order=2, **kind)
+    # <s> stands before a symbol 4 times, a 2 times, b 5 times (in the third power of two), c once;
+    # d never: then it is the empty history, of the 7 left neighbors there are.
+    assert bigram.familiarity([a, b]).tolist() == [12 + 2, 12 + 1, 12 + 3]
+    assert bigram.familiarity([c, d, d]).tolist() == [12 + 2, 12, 3, 3]
+    assert bigram.familiarities == 24
+    trigram = NGram.fit(texts, order=3, **kind)
+    # <s><s> 4 times, <s>a 2, ab 2, bb once; then bd is unknown, and so is d.
+    assert trigram.familiarity([a, b, b, d]).tolist() == [24 + 2, 24 + 1, 24 + 1, 24, 3]
+    single = NGram.fit([[a] * 5000], order=1, **kind)
+    assert single.familiarity([a, b]).tolist() == [11, 11, 11]  # beyond 1,024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import shutil
@@ -41,6 +42,8 @@ def validation(run: Any) -> list[Any]:
 
 def test_the_mixture_of_a_run_is_the_best_on_the_validation_part(tiny_run: Any) -> None:
     mixture, documents = kept(tiny_run), validation(tiny_run)
+    assert len(set(mixture.weights.tolist())) > 10
+    assert mixture.doubt == 0.1
     best, _ = mixture.total(documents)
     for ngram in read_ngrams(tiny_run.path).values():
         for weight in (0.0, *np.linspace(0, 1, 21), 1.0):
@@ -52,6 +55,7 @@ def test_a_weight_is_found_again(tiny_run: Any) -> None:
     groups = document_batches(validation(tiny_run))
     again = fit_mixture(mixture.network, read_ngrams(tiny_run.path), groups)
     assert (again.weight, again.ngram.order) == (mixture.weight, mixture.ngram.order)
+    assert again.weights.tolist() == mixture.weights.tolist()
 
 
 def test_it_is_a_row_of_both_tables(tiny_run: Any) -> None:
@@ -74,6 +78,10 @@ def test_every_command_has_it(tiny_run: Any, text_file: Path) -> None:
     )
     plain = json.loads(call("score", tiny_run.path, "--text", line, "--json").stdout)
     assert plain["log_prob"] != told["log_prob"]
+    each = call("score", tiny_run.path, "--text", line, "--mix", "--tokens", "--json").stdout
+    assert [row["log_prob"] for row in map(json.loads, each.splitlines())] == pytest.approx(
+        mixture.score(vocabulary.encode(line)).tolist(), abs=1e-5
+    )
     same = call("score", tiny_run.path, "--text", line, "--model", "mixture", "--json")
     assert json.loads(same.stdout) == told
     for words in (
@@ -152,10 +160,36 @@ def test_a_damaged_file_is_told(tiny_run: Any, tmp_path: Path, change: Any) -> N
 def test_what_is_written_is_read(tiny_run: Any, tmp_path: Path) -> None:
     shutil.copytree(tiny_run.path, tmp_path / "run")
     mixture = kept(tiny_run)
-    other = Mixture(mixture.network, read_ngrams(tiny_run.path)["bigram"], 1 / 3)
-    write_mixture(tmp_path / "run", other)
+    bigram = read_ngrams(tiny_run.path)["bigram"]
+    weights = np.linspace(0, 1, bigram.familiarities)
+    write_mixture(tmp_path / "run", Mixture(mixture.network, bigram, 1 / 3, weights, 1 / 7))
     again = read_mixture(tmp_path / "run", mixture.network)
-    assert (again.weight, again.ngram.order) == (1 / 3, 2)
+    assert (again.weight, again.doubt, again.ngram.order) == (1 / 3, 1 / 7, 2)
+    assert again.weights.tolist() == weights.tolist()
     write_mixture(tmp_path / "run", None)
     with pytest.raises(SettingError, match="no mixture"):
         read_mixture(tmp_path / "run", mixture.network)
+
+
+def test_a_file_with_one_weight_is_read_as_it_was_meant(tiny_run: Any, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    told = {"ngram": "5-gram", "weight": 0.25}
+    check = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "run" / "mixture.json").write_text(json.dumps(told | {"check": check}))
+    mixture = kept(tiny_run)
+    old = read_mixture(tmp_path / "run", mixture.network)
+    document = validation(tiny_run)[0]
+    ours, theirs = Mixture(mixture.network, old.ngram, 1.0), old.ngram
+    expected = np.logaddexp(
+        ours.score(document) + math.log(0.25), theirs.score(document) + math.log(0.75)
+    )
+    assert old.score(document).tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_another_number_of_weights_is_a_damaged_file(tiny_run: Any, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run.path, tmp_path / "run")
+    told = {"ngram": "5-gram", "weight": 0.25, "weights": [0.25], "doubt": 0.1}
+    check = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "run" / "mixture.json").write_text(json.dumps(told | {"check": check}))
+    with pytest.raises(ArtifactError, match=r"mixture\.json: damaged.*expected 60"):
+        open_text_model(tmp_path / "run", mix=True)

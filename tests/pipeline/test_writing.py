@@ -292,8 +292,8 @@ def test_what_is_given_is_read() -> None:
     found = {}
     for topic in topics.labels:
         given = {"topic": topic}
-        found[topic] = "".join(writer.write(seed=1, limit=40, given=given))
-        assert writer.write_several(count=2, seed=1, limit=40, given=given)[0] == found[topic]
+        found[topic] = "".join(writer.write(seed=0, limit=40, given=given))
+        assert writer.write_several(count=2, seed=0, limit=40, given=given)[0] == found[topic]
     art, war = (writer.search(given={"topic": t}, limit=5)[0].log_prob for t in topics.labels)
     assert art != war
     assert found["art"] != found["war"]

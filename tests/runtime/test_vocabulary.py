@@ -21,6 +21,10 @@ from recurra_runtime.vocabulary import (
     LabelVocabulary,
     Normalizer,
     WordVocabulary,
+    front_names,
+    front_origin,
+    kinds,
+    register_front,
     vocabulary_from_json,
 )
 
@@ -197,6 +201,50 @@ def test_an_unknown_kind_is_told_all_kinds() -> None:
     known = "'characters', 'bytes', 'words', 'byte-pairs', 'labels', 'classes'"
     with pytest.raises(ValueError, match=f"a kind among {known}, got 'syllables'"):
         vocabulary_from_json({"kind": "syllables"})
+
+
+@pytest.fixture
+def kinds_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_KINDS", dict(kinds._KINDS))
+
+
+def front(name: str = "Own", module: str = "mine", **methods: Any) -> Any:
+    """A class of a front."""
+    known = {"to_json": lambda self: {}, "from_json": classmethod(lambda cls, data: cls())}
+    return type(name, (), {"__module__": module, **known, **methods})
+
+
+@pytest.mark.usefixtures("kinds_of_the_test")
+def test_a_front_of_ones_own_is_read_by_its_name() -> None:
+    cls = register_front("own")(front())
+    assert cls.kind == "own"
+    assert type(vocabulary_from_json({"kind": "own"})) is cls
+    assert "own" in front_names()
+    assert front_origin(cls()) == "mine.Own"
+    assert front_origin(LETTERS).endswith("characters.CharacterVocabulary")
+    with pytest.raises(ValueError, match=r"'own' is taken by mine\.Own; choose another"):
+        register_front("own")(front("Other"))
+    again = register_front("own")(front())  # its module was loaded again, and changed perhaps
+    assert type(vocabulary_from_json({"kind": "own"})) is again
+    assert front_origin(cls()) == "mine.Own"
+
+
+@pytest.mark.usefixtures("kinds_of_the_test")
+def test_what_is_no_front_is_not_registered() -> None:
+    for name in ("", " own", 3, None):
+        with pytest.raises(ValueError, match="register_front: expected a name such as"):
+            register_front(name)  # type: ignore[arg-type]
+    for method in ("to_json", "from_json"):
+        with pytest.raises(ValueError, match=rf"expected mine\.Own to have {method}"):
+            register_front("own")(front(**{method: None}))
+    with pytest.raises(ValueError, match="'words' is taken by recurra_runtime"):
+        register_front("words")(front())
+    assert "own" not in front_names()
+    with pytest.raises(ValueError, match=r"front: mine\.Own is not registered"):
+        front_origin(front()())
+    named = front(kind="words")  # which would come back as another class
+    with pytest.raises(ValueError, match=r"front: mine\.Own is not registered"):
+        front_origin(named())
 
 
 def test_json_by_hand() -> None:

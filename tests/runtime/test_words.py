@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+import unicodedata
+from collections import Counter
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ from recurra_runtime.vocabulary import (
     WordVocabulary,
     vocabulary_from_json,
 )
+from recurra_runtime.vocabulary import words as word_module
 
 WORDS = WordVocabulary(["the", ",", "Cat", "\n\n", "."], Normalizer(breaks="paragraphs"))
 
@@ -174,6 +178,14 @@ MIXED = st.text(
 )
 
 
+PROSE = st.lists(
+    st.sampled_from(
+        [*"aBé12.,;:!?()[]\"'_*“”‘’—-–/$%<>&😀\u0301ß \n\t", "  ", "\n\n", "<unk>", "Wort"]
+    ),
+    max_size=25,
+).map("".join)
+
+
 def one_space(text: str, breaks: str) -> str:
     """A text with one space for white space, or the breaks that are in it."""
     if breaks == "paragraphs":
@@ -183,6 +195,80 @@ def one_space(text: str, breaks: str) -> str:
     mark = {"none": "", "lines": "\n", "paragraphs": "\n\n"}[breaks]
     parts = [" ".join(part.split()) for part in text.split("\x00")]
     return mark.join(parts)
+
+
+def is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
+
+
+def plain_parts(text: str, rules: Normalizer) -> list[tuple[int, str]]:
+    """Where the words of a whole text begin and what they are, marks as they are."""
+    text = text.lower() if rules.lower else text
+    if rules.breaks == "paragraphs":
+        text = re.sub(r"\n\s*\n\s*", "\n\n", text)
+    marks = "".join(map(re.escape, filter(is_mark, sorted(set(text)))))
+    patterns = [re.escape(rules.mark)] if rules.mark else []
+    if rules.punctuation:
+        word = rf"[^\s{marks}]+"
+        patterns += ["<unk>", rf"{word}(?:(?:['’]|(?<=\d)[.,](?=\d)){word})*", r"\S"]
+    else:
+        patterns += [r"\S+"]
+    return [(found.start(), found[0]) for found in re.finditer("|".join(patterns), text)]
+
+
+def plain_words(text: str, rules: Normalizer) -> list[str]:
+    """The words of a text, found one after the other in all of it."""
+    parts = plain_parts(text, rules)
+    words = []
+    stop, touches = -1, False
+    for number, (start, word) in enumerate(parts):
+        after = parts[number + 1] if number + 1 < len(parts) else (-1, "")
+        left, right, beside = start == stop, False, after[0] == start + len(word)
+        stop = -1 if word == rules.mark else start + len(word)
+        if rules.punctuation and len(word) == 1 and is_mark(word):
+            usually = word_module._usual(word)
+            if left and touches:
+                left = usually[0]
+            right = beside and after[1] != rules.mark
+            if right and len(after[1]) == 1 and is_mark(after[1]):
+                right = not left if word in "\"'_*" else usually[1]
+            if word in "\"'_*" or (left, right) != usually:
+                word = " \t"[left] + word + " \t"[right]
+        words.append(word)
+        touches = right
+    return words
+
+
+TEXTS = st.lists(st.one_of(MIXED, PROSE, st.text(max_size=9)), min_size=1, max_size=4)
+
+
+@pytest.mark.parametrize("limit", [2, 1 << 20])
+@settings(max_examples=150, deadline=None)
+@given(TEXTS, RULES)
+def test_words_are_those_found_one_after_the_other(
+    limit: int, texts: list[str], rules: Normalizer
+) -> None:
+    """Whatever is done once for all that comes again, and however much of it is remembered."""
+    counts = Counter({rules.mark: 2} if rules.mark else {})
+    with mock.patch.multiple(word_module, _SHORT=limit, _MOST=limit, _COUNTED=limit):
+        for text in texts:
+            words = plain_words(text, rules)
+            counts.update(words)
+            assert rules.split(text) == words
+            assert rules.tokens(text) == [word for _, word in plain_parts(text, rules)]
+        made = WordVocabulary.of(texts, minimum=2, normalizer=rules)
+        known = [word for word, count in counts.items() if count >= 2 and word != "<unk>"]
+        assert list(made.words) == sorted(known, key=lambda word: (-counts[word], word))
+        ids = {word: number for number, word in enumerate(made.words, 3)}
+        placed = any(len(word) == 3 and word[0] in " \t" for word in made.words)
+        for text in [*texts, " ".join(texts), "".join(texts)]:
+            words = plain_words(text, rules)
+            if not placed:  # as older vocabularies, which have marks as they are
+                words = [word for _, word in plain_parts(text, rules)]
+            expected = [ids.get(word, ids.get(word.strip(" \t"), UNKNOWN)) for word in words]
+            assert made.encode(text).tolist() == expected
+            found = [word if word in ids else word.strip(" \t") for word in made.split(text)]
+            assert [ids.get(word, UNKNOWN) for word in found] == expected
 
 
 @settings(max_examples=500, deadline=None)
@@ -251,14 +337,6 @@ def test_a_mark_in_a_place_that_is_not_known_is_the_mark() -> None:
     made = WordVocabulary.of(["a, b, (c) a.b"])
     assert [made.symbol(i) for i in made.encode("a , b.b .")] == ["a", ",", "b", ".", "b", "<unk>"]
     assert [made.raw(i) for i in made.encode("a.b")] == [b"a", b".", b"b"]
-
-
-PROSE = st.lists(
-    st.sampled_from(
-        [*"aBé12.,;:!?()[]\"'_*“”‘’—-–/$%<>&😀\u0301ß \n\t", "  ", "\n\n", "<unk>", "Wort"]
-    ),
-    max_size=25,
-).map("".join)
 
 
 @settings(max_examples=400, deadline=None)

@@ -103,8 +103,6 @@ def find_files(path: str | Path, *, pattern: str = "*.txt") -> list[Path]:
         ) from None
 
 
-_CHOOSE = "choose with data.pattern (of evaluate: --pattern)"
-
 # A path has one slash for the two of an address; a drive has one letter.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -124,74 +126,126 @@ def open_documents(
         SettingError: an unknown unit, or a setting that these files have no use for.
         DataError: nothing there. What is wrong inside a file is said when it is reached.
     """
-    if unit not in get_args(Unit):
-        raise SettingError(f"unit: {nearest(str(unit), get_args(Unit))}")
     names = None if fields is None else tuple(fields)
-    column = _checked_column(column, header)
-    how = How(column or _COLUMN, names, encoding, separator, nul, header)
+    wanted = _Wanted(unit, column, names, encoding, gutenberg, pieces, separator, header, nul)
     if is_hub(path):
-        if unit != "file" or gutenberg or separator is not None or not header:
+        return wanted.of_hub(str(path))
+    files = find_files(path, pattern=pattern)
+    for file in files:
+        wanted.check(file)
+    return Documents(str(path), lambda: itertools.chain.from_iterable(map(wanted.read, files)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """What of files is read, and how: the settings of :func:`open_documents`, which must fit."""
+
+    unit: Unit
+    column: str | int | None
+    names: Names
+    encoding: str
+    gutenberg: bool
+    pieces: bool
+    separator: str | None
+    header: bool
+    nul: bool
+
+    def __post_init__(self) -> None:
+        if self.unit not in get_args(Unit):
+            raise SettingError(f"unit: {nearest(str(self.unit), get_args(Unit))}")
+        if self.header and isinstance(self.column, int):
+            raise SettingError(
+                f"column: a table with a header has names, got the number {self.column}. Say its "
+                f"name (one that is called so in quotes: '\"{self.column}\"'), or "
+                "data.header=false."
+            )
+        if not self.header and (self.column is None or not str(self.column).isdecimal()):
+            raise SettingError(
+                "column: without a header (data.header=false) columns have numbers, from 0 on, for "
+                f"example data.column=0; got {'none' if self.column is None else repr(self.column)}"
+            )
+
+    @property
+    def text(self) -> str:
+        """The column with the text."""
+        return _COLUMN if self.column in (None, "") else str(self.column)
+
+    def of_hub(self, path: str) -> Documents:
+        """Rows of a data set, ``hub:owner/name:split``."""
+        if self.unit != "file" or self.gutenberg or self.separator is not None or not self.header:
             raise SettingError(
                 f"{path}: each row is a document; leave unit, gutenberg, separator and header out."
             )
-        name, _, split = str(path).removeprefix(_HUB).partition(":")
-        return hub_documents(name, column=column or _COLUMN, fields=names, split=split or "train")
-    files = find_files(path, pattern=pattern)
-    for file in files:
-        if not header and not is_parted(file):
+        name, _, split = path.removeprefix(_HUB).partition(":")
+        return hub_documents(name, column=self.text, fields=self.names, split=split or "train")
+
+    def check(self, file: Path) -> None:
+        """Refuse what a file has no use for."""
+        if not self.header and not is_parted(file):
             raise SettingError(f"header: {file} is no table in text (.csv, .tsv); leave it out.")
-        _check_use(file, unit, gutenberg, named=column is not None or names is not None)
-        if separator is not None:
-            _check_separator(file, separator)
+        if rows_of(file) is not None and self.unit != "file":
+            raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
+        if rows_of(file) is not None and self.gutenberg:
+            raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
+        if rows_of(file) is None and (self.column is not None or self.names is not None):
+            raise SettingError(
+                f"column and fields: {file} is read as text and has none. They belong to files "
+                f"that end in {', '.join(sorted(KINDS))}."
+            )
+        if self.separator is None:
+            return
+        if len(self.separator) != 1 or self.separator in '"\r\n':
+            raise SettingError(
+                f"separator: expected one character, such as ';' or a tab, got {self.separator!r}"
+            )
+        if not is_parted(file):
+            raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
 
-    def read() -> Iterator[Document]:
-        for file in files:
-            rows = rows_of(file)
-            if rows is None:
-                yield from _texts(file, unit, how, gutenberg, pieces)
-                continue
-            origin = _origin(file)
-            for place, row in rows(file, how):
-                yield _document(f"{file}: {place}", row, column or _COLUMN, names, origin)
-
-    return Documents(str(path), read)
-
-
-def _checked_column(column: str | int | None, header: bool) -> str | None:
-    """The name of a column; of one without a header its number."""
-    if header and isinstance(column, int):
-        raise SettingError(
-            f"column: a table with a header has names, got the number {column}. Say its name "
-            f"(one that is called so in quotes: '\"{column}\"'), or data.header=false."
+    def read(self, file: Path) -> Iterator[Document]:
+        """Its documents."""
+        rows = rows_of(file)
+        if rows is None:
+            yield from self._texts(file)
+            return
+        origin = _origin(file)
+        how = How(
+            self.text, self.names, self.encoding, self.separator, self.nul, header=self.header
         )
-    if not header and (column is None or not str(column).isdecimal()):
-        raise SettingError(
-            "column: without a header (data.header=false) columns have numbers, from 0 on, for "
-            f"example data.column=0; got {'none' if column is None else repr(column)}"
-        )
-    return None if column is None else str(column)
+        for place, row in rows(file, how):
+            yield _document(f"{file}: {place}", row, self.text, self.names, origin)
 
-
-def _check_use(file: Path, unit: Unit, gutenberg: bool, *, named: bool) -> None:
-    """Refuse settings that a file has no use for."""
-    if rows_of(file) is not None and unit != "file":
-        raise SettingError(f"unit: each row of {file} is a document; leave unit out.")
-    if rows_of(file) is not None and gutenberg:
-        raise SettingError(f"gutenberg: {file} has rows and is no book; leave gutenberg out.")
-    if rows_of(file) is None and named:
-        raise SettingError(
-            f"column and fields: {file} is read as text and has none. They belong to files "
-            f"that end in {', '.join(sorted(KINDS))}."
-        )
-
-
-def _check_separator(file: Path, separator: str) -> None:
-    if len(separator) != 1 or separator in '"\r\n':
-        raise SettingError(
-            f"separator: expected one character, such as ';' or a tab, got {separator!r}"
-        )
-    if not is_parted(file):
-        raise SettingError(f"separator: {file} is no table in text (.csv, .tsv); leave it out.")
+    def _texts(self, file: Path) -> Iterator[Document]:
+        known, unit, encoding, nul = _origin(file), self.unit, self.encoding, self.nul
+        if unit == "file" and self.pieces and not self.gutenberg:
+            goes_on = False
+            for piece in read_pieces(file, encoding=encoding, nul=nul):
+                yield Document(piece, str(file), known, goes_on)
+                goes_on = True
+            return
+        if unit == "file" or self.gutenberg:
+            text = read_text(file, encoding=encoding, nul=nul)
+            if self.gutenberg:
+                text = cut_gutenberg(text, source=str(file))
+            if unit == "file":
+                yield Document(text, str(file), known)
+                return
+            lines: Iterable[str] = text.split("\n")
+        else:
+            lines = read_lines(file, encoding=encoding, nul=nul)
+        begun: list[str] = []
+        number = 0
+        for number, line in enumerate(lines, 1):
+            blank = not line or line.isspace()
+            if unit == "line":
+                yield Document("" if blank else line, f"{file}: line {number}", known)
+            elif blank:
+                if begun:
+                    yield Document("\n".join(begun), f"{file}: line {number - len(begun)}", known)
+                    begun = []
+            else:
+                begun.append(line)
+        if begun:
+            yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}", known)
 
 
 def joined(sources: Sequence[Documents]) -> Documents:
@@ -327,40 +381,6 @@ def _line(text: str, place: int) -> int:
 def _origin(file: Path) -> dict[str, str]:
     """What is known of all that stands in a file."""
     return {"file": inside(file).stem, "folder": file.absolute().parent.name}
-
-
-def _texts(file: Path, unit: Unit, how: How, gutenberg: bool, pieces: bool) -> Iterator[Document]:
-    known, encoding, nul = _origin(file), how.encoding, how.nul
-    if unit == "file" and pieces and not gutenberg:
-        goes_on = False
-        for piece in read_pieces(file, encoding=encoding, nul=nul):
-            yield Document(piece, str(file), known, goes_on)
-            goes_on = True
-        return
-    if unit == "file" or gutenberg:
-        text = read_text(file, encoding=encoding, nul=nul)
-        if gutenberg:
-            text = cut_gutenberg(text, source=str(file))
-        if unit == "file":
-            yield Document(text, str(file), known)
-            return
-        lines: Iterable[str] = text.split("\n")
-    else:
-        lines = read_lines(file, encoding=encoding, nul=nul)
-    begun: list[str] = []
-    number = 0
-    for number, line in enumerate(lines, 1):
-        blank = not line or line.isspace()
-        if unit == "line":
-            yield Document("" if blank else line, f"{file}: line {number}", known)
-        elif blank:
-            if begun:
-                yield Document("\n".join(begun), f"{file}: line {number - len(begun)}", known)
-                begun = []
-        else:
-            begun.append(line)
-    if begun:
-        yield Document("\n".join(begun), f"{file}: line {number + 1 - len(begun)}", known)
 
 
 def _document(

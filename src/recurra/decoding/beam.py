@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
@@ -15,6 +17,9 @@ from recurra.settings import check_number, check_size
 from recurra.states import Tree, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]
+
+Floats = NDArray[np.floating[Any]]
+Wholes = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,7 @@ def _search(
     for length in range(1, how.limit + 1):
         # No more than `width` of a prompt's next texts can continue the same one.
         best = now.log_probs.masked_fill(never, -torch.inf).topk(min(how.width, size))
-        log_probs, symbols = best.values.cpu().double(), best.indices.cpu()
+        log_probs, symbols = best.values.cpu().double().numpy(), best.indices.cpu().numpy()
         first = 0
         for number, beam in enumerate(beams):
             rows = slice(first, first + len(beam))
@@ -216,7 +221,7 @@ def _search(
 
 
 def _ranked(
-    beam: list[_Open], first: int, log_probs: Tensor, symbols: Tensor, width: int
+    beam: list[_Open], first: int, log_probs: Floats, symbols: Wholes, width: int
 ) -> list[_Open]:
     """The ``width`` most probable of all texts one symbol longer; none that is impossible.
 
@@ -224,12 +229,11 @@ def _ranked(
     """
     if not beam:
         return []
-    so_far = torch.tensor([text.log_prob for text in beam], dtype=torch.float64)
-    totals = (log_probs + so_far[:, None]).flatten()
-    top = totals.topk(min(width, len(totals)))
+    totals = (log_probs + np.array([text.log_prob for text in beam])[:, None]).reshape(-1)
     ranked = []
-    for log_prob, place in zip(top.values.tolist(), top.indices.tolist(), strict=True):
-        if log_prob > -torch.inf:
+    for place in np.argsort(-totals, kind="stable")[:width].tolist():
+        log_prob = float(totals[place])
+        if log_prob > -np.inf:
             row, column = divmod(place, symbols.shape[1])
             written = (*beam[row].symbols, int(symbols[row, column]))
             ranked.append(_Open(written, log_prob, first + row))

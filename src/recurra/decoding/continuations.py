@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, read
@@ -16,6 +18,10 @@ from recurra.settings import check_flag, check_size
 from recurra.states import Tree, map_tree, select_rows
 
 __all__ = ["Continuation", "continuations"]
+
+Floats = NDArray[np.floating[Any]]
+Wholes = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
 
 
 class Continuation(NamedTuple):
@@ -93,25 +99,25 @@ def continuations(
     check_flag(f"{what}: empty", empty)
     now = read(model, _one(what, prompt, state), state)
     size = now.log_probs.shape[1]
-    barred = _mask(f"{what}: never", never, size)
-    ending = _mask(f"{what}: ends", ends, size)
-    endings = (ending & ~barred).nonzero().flatten()
+    barred = _mask(f"{what}: never", never, size).numpy()
+    ending = _mask(f"{what}: ends", ends, size).numpy()
+    endings = np.flatnonzero(ending & ~barred)
     if len(endings) == 0:
         raise SettingError(f"{what}: expected an ending symbol that is not in `never`, got none")
-    opening = torch.ones_like(ending) if first is None else _mask(f"{what}: first", first, size)
+    opening = np.ones_like(ending)
+    if first is not None:
+        opening = _mask(f"{what}: first", first, size).numpy()
     found = _Found(count)
     beginnings = _Beginnings(ending | barred, limit, share=4 * batch)
 
-    def follow(prefixes: list[tuple[int, ...]], log_probs: Tensor, now: Read) -> None:
-        after = now.log_probs.cpu().double() + log_probs[:, None]
+    def follow(prefixes: list[tuple[int, ...]], log_probs: Floats, now: Read) -> None:
+        after = now.log_probs.cpu().double().numpy() + log_probs[:, None]
         root = prefixes == [()]
         if empty or not root:
-            found.add(prefixes, after[:, endings].logsumexp(1))
-        if root:
-            after = after.masked_fill(~opening, -torch.inf)
-        beginnings.add(prefixes, now.state, after, found.least)
+            found.add(prefixes, np.logaddexp.reduce(after[:, endings], 1))
+        beginnings.add(prefixes, now.state, after, found.least, ~opening if root else None)
 
-    follow([()], torch.zeros(1, dtype=torch.float64), now)
+    follow([()], np.zeros(1), now)
     for _ in range(steps):
         taken = beginnings.take(batch, found.least)
         if taken is None:
@@ -133,11 +139,10 @@ class _Found:
         """What a further continuation must be more probable than."""
         return self.best[-1][0] if len(self.best) == self.count else -torch.inf
 
-    def add(self, prefixes: list[tuple[int, ...]], log_probs: Tensor) -> None:
-        top = log_probs.topk(min(self.count, len(prefixes)))
+    def add(self, prefixes: list[tuple[int, ...]], log_probs: Floats) -> None:
         self.best += [
             (log_prob, prefixes[place])
-            for log_prob, place in zip(top.values.tolist(), top.indices.tolist(), strict=True)
+            for place, log_prob in enumerate(log_probs.tolist())
             if log_prob > self.least
         ]
         self.best.sort(key=lambda pair: -pair[0])
@@ -160,7 +165,7 @@ class _Group(NamedTuple):
 
     prefixes: list[tuple[int, ...]]
     state: Tree
-    after: Tensor
+    after: Floats
 
 
 class _Beginnings:
@@ -176,22 +181,27 @@ class _Beginnings:
         share: number of beginnings that a group opens at once.
     """
 
-    def __init__(self, barred: Tensor, limit: int, share: int) -> None:
+    def __init__(self, barred: Bools, limit: int, share: int) -> None:
         self.barred, self.limit, self.share = barred, limit, share
         self.groups: list[_Group] = []
-        self.log_probs = torch.empty(0, dtype=torch.float64)
-        self.places = torch.empty(2, 0, dtype=torch.int64)  # group, place in its `after`
+        self.log_probs = np.empty(0)
+        self.places = np.empty((2, 0), np.int64)  # group, place in its `after`
 
     def add(
-        self, prefixes: list[tuple[int, ...]], state: Tree, after: Tensor, least: float
+        self,
+        prefixes: list[tuple[int, ...]],
+        state: Tree,
+        after: Floats,
+        least: float,
+        barred: Bools | None = None,
     ) -> None:
         """Add the prefixes of one step, ``after`` ``[prefixes, v]``; see :class:`_Group`."""
-        full = torch.tensor([len(prefix) >= self.limit for prefix in prefixes])
-        after = after.masked_fill(self.barred | full[:, None], -torch.inf)
-        self.groups.append(_Group(prefixes, state, after.flatten()))
+        after[:, self.barred if barred is None else self.barred | barred] = -np.inf
+        after[[len(prefix) >= self.limit for prefix in prefixes]] = -np.inf
+        self.groups.append(_Group(prefixes, state, after.reshape(-1)))
         self._open(len(self.groups) - 1, least)
 
-    def take(self, batch: int, least: float) -> tuple[list[tuple[int, ...]], Tensor, Tree] | None:
+    def take(self, batch: int, least: float) -> tuple[list[tuple[int, ...]], Floats, Tree] | None:
         """Take out the ``batch`` most probable beginnings above ``least``; None if none is left.
 
         Returns:
@@ -201,7 +211,7 @@ class _Beginnings:
             self._keep(self.log_probs > least)
             if len(self.log_probs) == 0:
                 return None
-            best = self.log_probs.topk(min(batch, len(self.log_probs))).indices
+            best = _largest(self.log_probs, batch)
             markers = best[self.places[1, best] < 0]
             if len(markers) == 0:
                 break
@@ -209,50 +219,59 @@ class _Beginnings:
             self._remove(markers)
             for group in groups:
                 self._open(group, least)
-        best = best[self.places[0, best].argsort()]  # those of one group side by side
+        best = best[self.places[0, best].argsort(kind="stable")]  # of one group side by side
         log_probs, places = self.log_probs[best], self.places[:, best]
         self._remove(best)
         return self._prefixes(places), log_probs, self._state(places)
 
     def best(self, least: float) -> float:
         """The log-probability of the best one left, if it is above ``least``."""
-        self._keep(self.log_probs > least)
-        return float(self.log_probs.max()) if len(self.log_probs) else -torch.inf
+        return max((p for p in self.log_probs.tolist() if p > least), default=-np.inf)
 
-    def _prefixes(self, places: Tensor) -> list[tuple[int, ...]]:
+    def _prefixes(self, places: Wholes) -> list[tuple[int, ...]]:
         size = len(self.barred)
         return [
             (*self.groups[group].prefixes[place // size], place % size)
             for group, place in places.T.tolist()
         ]
 
-    def _state(self, places: Tensor) -> Tree:
+    def _state(self, places: Wholes) -> Tree:
         """The rows of the groups' states, in the order of ``places``, which are by group."""
-        rows = torch.stack([places[0], places[1] // len(self.barred)], 1).tolist()
+        pairs = zip(places[0].tolist(), (places[1] // len(self.barred)).tolist(), strict=True)
         parts = [
             select_rows(self.groups[group].state, torch.tensor([row for _, row in chosen]))
-            for group, chosen in groupby(rows, key=itemgetter(0))
+            for group, chosen in groupby(pairs, key=itemgetter(0))
         ]
-        return map_tree(lambda *leaves: torch.cat(leaves), *parts)
+        return parts[0] if len(parts) == 1 else map_tree(lambda *ls: torch.cat(ls), *parts)
 
     def _open(self, number: int, least: float) -> None:
         """Open the next beginnings of a group."""
         group = self.groups[number]
-        top = group.after.topk(min(self.share, len(group.after)))
-        above = top.values > least
-        values, places = top.values[above], top.indices[above]
-        if len(values) == self.share:
-            group.after[places] = -torch.inf
-            values = torch.cat([values, values[-1:]])
-            places = torch.cat([places, places.new_tensor([-1])])
+        places = _largest(group.after, self.share)
+        values = group.after[places]
+        if len(values) == self.share and values[-1] > least:
+            group.after[places] = -np.inf
+            values, places = np.append(values, values[-1]), np.append(places, -1)
         else:  # nothing that is left can matter
-            self.groups[number] = group._replace(after=group.after[:0].clone())
-        self.log_probs = torch.cat([self.log_probs, values])
-        new = torch.stack([torch.full_like(places, number), places])
-        self.places = torch.cat([self.places, new], 1)
+            above = values > least
+            values, places = values[above], places[above]
+            self.groups[number] = group._replace(after=np.empty(0))
+        self.log_probs = np.concatenate([self.log_probs, values])
+        new = np.stack([np.full_like(places, number), places])
+        self.places = np.concatenate([self.places, new], 1)
 
-    def _remove(self, chosen: Tensor) -> None:
-        self._keep(torch.ones_like(self.log_probs, dtype=torch.bool).index_fill(0, chosen, False))
+    def _remove(self, chosen: Wholes) -> None:
+        mask = np.ones(len(self.log_probs), bool)
+        mask[chosen] = False
+        self._keep(mask)
 
-    def _keep(self, mask: Tensor) -> None:
+    def _keep(self, mask: Bools) -> None:
         self.log_probs, self.places = self.log_probs[mask], self.places[:, mask]
+
+
+def _largest(values: Floats, count: int) -> Wholes:
+    """Places of the largest values, the largest first."""
+    if count < len(values):
+        some = np.argpartition(values, -count)[-count:]
+        return some[np.argsort(-values[some], kind="stable")]
+    return np.argsort(-values, kind="stable")

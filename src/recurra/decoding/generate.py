@@ -18,7 +18,7 @@ from recurra.states import Tree, select_rows
 
 __all__ = ["generate", "generate_batch"]
 
-_DRAWN = 1 << 14  # numbers of a row that are drawn at once
+_DRAWN = 64  # numbers of a row that are drawn at once
 
 Floats = NDArray[np.floating[Any]]
 
@@ -166,7 +166,7 @@ def _write(
     never = _mask(f"{how.what}: never", how.never, size).numpy()
     _mask(f"{how.what}: end", () if how.end is None else (how.end,), size)
     rows = list(range(len(now.log_probs)))
-    times = _Times(generators, size)
+    uniform = _Uniform(generators)
     symbols: list[int] = []
     for number in range(how.limit):
         if number:
@@ -176,43 +176,41 @@ def _write(
                 rows = [rows[place] for place in kept]
             now = _ask(model, [[symbols[place]] for place in kept], now.state)
         scores = np.where(never, -np.inf, now.log_probs.float().cpu().numpy())
-        symbols = _draw(scores, how, times, rows)
+        symbols = _draw(scores, how, uniform, rows)
         written = [pair for pair in zip(rows, symbols, strict=True) if pair[1] != how.end]
         if not written:
             return
         yield written
 
 
-class _Times:
-    """Exponential times of every symbol, for each row from a generator of its own.
+class _Uniform:
+    """Numbers from 0 to 1, one a step for each row, from a generator of the row's own.
 
     They are drawn for some steps at once: a generator gives the same numbers in larger pieces, and
-    each call costs more than some hundred numbers. Torch's own generator is others' too, so it
-    gives no more than is used.
+    each call costs more than the numbers. Torch's own generator is others' too, so it gives no
+    more than is used.
 
     Args:
         generators: one a row; None is torch's own.
-        size: symbols.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator | None], size: int) -> None:
+    def __init__(self, generators: Sequence[torch.Generator | None]) -> None:
         own = all(generator is not None for generator in generators)
-        self._steps = max(1, min(32, _DRAWN // size)) if own else 1
-        self._drawn = torch.empty(len(generators), self._steps, size, dtype=torch.float64)
-        self._generators, self._at = generators, self._steps
+        self._drawn = torch.empty(len(generators), _DRAWN if own else 1, dtype=torch.float64)
+        self._generators, self._at = generators, self._drawn.shape[1]
 
     def next(self, rows: Sequence[int]) -> Floats:
-        """Of the next step, ``[rows, size]``; rows that are left out are not asked for again."""
-        if self._at == self._steps:
+        """Of the next step, ``[rows]``; rows that are left out are not asked for again."""
+        if self._at == self._drawn.shape[1]:
             self._at = 0
             for row in rows:
-                self._drawn[row].exponential_(generator=self._generators[row])
+                self._drawn[row].uniform_(generator=self._generators[row])
         found = self._drawn.numpy()[:, self._at]
         self._at += 1
         return found if len(rows) == len(found) else found[rows]
 
 
-def _draw(scores: Floats, how: _Choice, times: _Times, rows: Sequence[int]) -> list[int]:
+def _draw(scores: Floats, how: _Choice, uniform: _Uniform, rows: Sequence[int]) -> list[int]:
     """A symbol for each row of ``scores`` ``[batch, v]``."""
     best = scores.max(1, keepdims=True)
     if best.min() == -np.inf:
@@ -227,13 +225,24 @@ def _draw(scores: Floats, how: _Choice, times: _Times, rows: Sequence[int]) -> l
     # Dividing differences to the best, in double, keeps a small temperature from overflowing.
     with np.errstate(over="ignore"):
         chances = np.exp((scores - best).astype(np.float64) / how.temperature)
-    chances /= chances.sum(1, keepdims=True)
     if how.top_p is not None and how.top_p < 1:
+        chances /= chances.sum(1, keepdims=True)
         chances = _nucleus(torch.from_numpy(chances), how.top_p).numpy()
-    # What torch.multinomial does without looking at the numbers, which costs more than the draw:
-    # the first to come of exponential times, each as early as its symbol is probable.
-    drawn: list[int] = (chances / times.next(rows)).argmax(1).tolist()
-    return drawn
+    return _first_above(chances.cumsum(1), uniform.next(rows))
+
+
+def _first_above(sums: Floats, uniform: Floats) -> list[int]:
+    """For each row the first symbol up to which its chances sum to more than a share of all.
+
+    Args:
+        sums: of the chances up to each symbol, that of the symbol included, ``[batch, v]``.
+        uniform: the share, at least 0 and below 1, ``[batch]``.
+    """
+    total = sums[:, -1]
+    # A share just below 1 must not round to 1: no symbol is above the whole.
+    wanted = np.minimum(uniform * total, np.nextafter(total, 0))
+    found: list[int] = (sums <= wanted[:, None]).sum(1).tolist()
+    return found
 
 
 def _nucleus(chances: Tensor, top_p: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -46,14 +46,12 @@ class Result(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One checked call.
+    """One call: as it is given, then checked by :func:`recurra.engine.prepare.prepare`.
 
     Args:
         inputs: a tree of ``[time, batch, ...]`` tensors.
-        time: their first axis.
-        batch: their second axis.
-        state: a tree of ``[batch, ...]`` tensors to start from.
-        initial: the cell's initial state, to which rows are reset.
+        state: a tree of ``[batch, ...]`` tensors to start from; None for the initial state, until
+            it is checked.
         lengths: ``[batch]``, or None if every row is whole.
         context: a tree of ``[batch, ...]`` tensors, or None.
         noise: what was drawn or given for this call, or None.
@@ -63,22 +61,25 @@ class Call(NamedTuple):
         return_named: whether named values are wanted.
         source: the cell that is asked for, where a twin of it over other tensors is what runs.
         checkpoint_every: steps between the states that are kept for the gradient, or None.
+        time: number of steps, the first axis of inputs; counted when it is checked.
+        batch: number of rows, the second one.
+        initial: the cell's initial state, to which rows are reset.
     """
 
     inputs: Tree
-    time: int
-    batch: int
-    state: Tree
-    initial: Tree = None
-    lengths: Tensor | None = None
+    state: Tree = None
+    lengths: Any = None
     context: Tree = None
     noise: Noise | None = None
-    resets: Tensor | None = None
+    resets: Any = None
     reverse: bool = False
     return_states: bool = False
     return_named: bool = False
     source: Cell | None = None
     checkpoint_every: int | None = None
+    time: int = 0
+    batch: int = 0
+    initial: Tree = None
 
     @property
     def one_step(self) -> bool:
@@ -91,13 +92,13 @@ class Backend(NamedTuple):
 
     Args:
         name: as ``backend=`` takes it.
-        offer: what it says to a cell and a call: how it would run it, or why it cannot.
+        offer: how it would run a call of a cell; it raises ``Refused`` where it cannot.
         checkpoints: whether it keeps ``checkpoint_every`` itself.
         one_step: whether a single step is worth it; one that is forced runs it all the same.
     """
 
     name: str
-    offer: Callable[[Cell, Call], Callable[[], Result] | str]
+    offer: Callable[[Cell, Call], Callable[[], Result]]
     checkpoints: bool = False
     one_step: bool = True
 

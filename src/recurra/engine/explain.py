@@ -21,6 +21,7 @@ from recurra.engine.backends.torch_kernels import ATEN, form_of
 from recurra.engine.call import Call
 from recurra.engine.plan.report import PlanReport, report
 from recurra.engine.prepare import prepare
+from recurra.engine.record.unrecordable import Refused
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.states import Tree
@@ -187,21 +188,14 @@ def _example(
             steps, rows = leaf.shape[:2]
             step = cell.example_input(rows)
         inputs = states.map_tree(lambda leaf: leaf.expand(steps, *leaf.shape), step)
-    given: dict[str, Any] = {
-        name: others.get(name) if alone or name == "context" else None
-        for name in _ELSE
-        if name != "parameters"
-    }
+    call = Call(inputs, context=others.get("context"), return_states=return_states)
+    if alone:
+        own = {name: value for name, value in others.items() if name != "parameters"}
+        own |= {"noise": noise, "reverse": bool(others.get("reverse"))}
+        call = call._replace(**own)
     with torch.random.fork_rng():
         try:
-            return prepare(
-                cell,
-                inputs,
-                given.pop("state"),
-                noise=noise if alone else None,
-                return_states=return_states,
-                **{**given, "reverse": bool(given["reverse"])},
-            )
+            return prepare(cell, call)
         except ShapeError:
             if not made_up:
                 raise
@@ -217,8 +211,11 @@ def _chosen(cell: Cell, call: Call | None, forced: str | None) -> tuple[str, dic
         chosen = choose(cell, call, forced)
         return chosen.name, chosen.obstacles
     check_backend(forced)
-    form = form_of(cell)
-    told = {NATIVE.name: _unrecorded(cell)} | ({ATEN.name: form} if isinstance(form, str) else {})
+    told = {NATIVE.name: _unrecorded(cell)}
+    try:
+        form_of(cell)
+    except Refused as problem:
+        told[ATEN.name] = str(problem)
     if forced in told:
         raise refusal(forced, told[forced])
     return forced or (LOOP if ATEN.name in told else ATEN).name, told
@@ -239,17 +236,16 @@ def _try_a_step(cell: Cell, call: Call) -> None:
     if call.time == 0 or call.batch == 0:
         return
     one = next(windows(call._replace(lengths=None, resets=None, checkpoint_every=1)))
-    run = LOOP.offer(cell, one)
-    assert not isinstance(run, str)
     with torch.no_grad():
-        run()
+        LOOP.offer(cell, one)()
 
 
 def _planned(cell: Cell, call: Call) -> PlanReport | None:
-    found = compile_for(cell, call)
-    return (
-        None if isinstance(found, str) else report(found.machine.plan, found.machine.dtype.itemsize)
-    )
+    try:
+        machine = compile_for(cell, call).machine
+    except Refused:  # of an empty call, which a step runs
+        return None
+    return report(machine.plan, machine.dtype.itemsize)
 
 
 def _steps(inputs: Any) -> int | None:

@@ -7,7 +7,7 @@ nothing before or after it, so all its instructions run one after the other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,19 +15,26 @@ from torch import Tensor, nn
 
 from recurra import states
 from recurra.engine.assemble import Argument, assemble
-from recurra.engine.graph.values import HELD, STEP, Value
+from recurra.engine.graph.laws import check
+from recurra.engine.graph.values import HELD, STEP, Graph, Value
 from recurra.engine.lower.agreement import recorded_on_some, unseen
 from recurra.engine.lower.lowering import Lowered
-from recurra.engine.pipeline import lowered_step, planned_step
-from recurra.engine.plan.phases import PHASES, Sections
+from recurra.engine.pipeline import lowered_step
+from recurra.engine.plan.bind import bind
+from recurra.engine.plan.phases import PHASES, Sections, plan
+from recurra.engine.plan.slots import Slot
+from recurra.engine.plan.symbols import looked_up, of_symbols
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.errors import BackendError, dtype_name
 from recurra.states import Tree
 from recurra.twins import evaluating
-from recurra_runtime import Field, Program
+from recurra_runtime import Field, Program, Session
 
 __all__ = ["freeze"]
+
+# Numbers of the tables that a frozen step has for its symbols: of as many 8 MB are not too many.
+_LARGEST_TABLES = 1 << 21
 
 Step = Callable[[Tree, Tree, Tree], tuple[Tensor, Tree]]
 
@@ -67,42 +74,94 @@ def _frozen(step: Step, given: list[Any], named: list[Any]) -> Program:
     recording, example = recorded_on_some(step, [(tree, 1) for _, tree in given])
     spans = [HELD if kind == "context" else STEP for (kind, _), _, _ in named]
     lowered = lowered_step(recording, step, example, spans)
-    planned = planned_step(lowered, [slot for slot, _, _ in named], wanted=None)
-    inputs, y, new = planned.inputs, planned.y, planned.states
+    graph, inputs, y, new = bind(lowered, [slot for slot, _, _ in named], resets=False)
     fields = {
-        name: Field(label, tuple(leaf.shape[1:]), _symbols(lowered, index, leaf))
-        for index, (name, label, leaf) in enumerate(named)
+        slot: Field(label, tuple(leaf.shape[1:]), _symbols(lowered, index, leaf))
+        for index, (slot, label, leaf) in enumerate(named)
     }
-    own = [(n, v) for n, v in inputs.items() if n[0] == "shared"]
     tensors = lowered.shared.tensors(dict(lowered.shared.own))
-    weights = [tensors[name[1]].detach().to(lowered.dtype).contiguous() for name, _ in own]
-    arguments = [
-        *(
-            Argument(name, field.size, inputs[name])
-            for kind in ("x", "context", "state")
-            for name, field in fields.items()
-            if name[0] == kind
-        ),
-        *(Argument(("left", index), v.size, result=v) for index, v in enumerate(new)),
-        Argument(("y", 0), y.size, result=y),
-        *(Argument(name, value.size, value) for name, value in own),
-    ]
-    assembled = assemble(_as_one(planned.forward), arguments, (), ())
+    found = _Step(graph, inputs, y, tuple(new), fields, dict(enumerate(tensors)), lowered.dtype)
     kind = np.dtype(dtype_name(lowered.dtype))
+    initial = (leaf[0].numpy().astype(kind) for (k, _), _, leaf in named if k == "state")
+    return _program(_with_tables(found), tuple(initial))
+
+
+class _Step(NamedTuple):
+    """A step with its inputs by slot.
+
+    Args:
+        graph: its instructions.
+        inputs: by slot.
+        y: the output.
+        new: the new state's leaves.
+        fields: what rows are given, by slot.
+        tensors: what all rows share, by the number of its slot.
+        dtype: of all numbers.
+    """
+
+    graph: Graph
+    inputs: dict[Slot, Value]
+    y: Value
+    new: tuple[Value, ...]
+    fields: dict[Slot, Field]
+    tensors: dict[int, Tensor]
+    dtype: torch.dtype
+
+
+def _with_tables(step: _Step) -> _Step:
+    """What hangs on a symbol alone is looked up, if a table of it is no large one."""
+    slots = {v: slot for slot, v in step.inputs.items() if slot[0] == "x" and v.size == 1}
+    tables = of_symbols(step.graph, [step.y, *step.new], slots)
+    if not tables or sum(v.size * of.rows for v, of in tables.items()) > _LARGEST_TABLES:
+        return step
+    graph, places = looked_up(step.graph, tables)
+    inputs = {slot: places[value] for slot, value in step.inputs.items()}
+    tensors = dict(step.tensors)
+    read = {value.settings[0]: value for value in graph if value.op == "input"}
+    for value, (symbol, count) in tables.items():
+        field = step.fields[slots[symbol]]._replace(symbols=count)
+        alone = step._replace(y=value, new=(), fields={slots[symbol]: field})
+        every = np.arange(count).reshape(count, *field.shape)
+        rows = Session(_program(alone, ()), count, threads=1).step(every)
+        number = len(tensors)
+        inputs["shared", number] = read["table", value.number]
+        tensors[number] = torch.from_numpy(rows.reshape(count, -1))
+    new = tuple(places[value] for value in step.new)
+    return step._replace(graph=graph, inputs=inputs, y=places[step.y], new=new, tensors=tensors)
+
+
+def _program(step: _Step, initial: tuple[Any, ...]) -> Program:
+    """A step laid out, with its weights."""
+    given = {
+        slot: v for slot, v in step.inputs.items() if slot in step.fields or slot[0] == "shared"
+    }
+    planned = plan(step.graph, given, step.y, step.new)
+    check(planned.graph, [planned.y, *planned.states])
+    needed = {read for value in planned.forward.values() for read in value.inputs}
+    inputs, y, new = planned.inputs, planned.y, planned.states
+    own = [(n, v) for n, v in inputs.items() if n[0] == "shared" and v in needed]
+    weights = [step.tensors[n].detach().to(step.dtype).contiguous() for (_, n), _ in own]
     read, kept, carried = (
-        tuple(field for name, field in fields.items() if name[0] == which)
+        {slot: field for slot, field in step.fields.items() if slot[0] == which}
         for which in ("x", "context", "state")
     )
+    arguments = [
+        *(Argument(slot, f.size, inputs[slot]) for slot, f in (read | kept | carried).items()),
+        *(Argument(("left", index), v.size, result=v) for index, v in enumerate(new)),
+        Argument(("y", 0), y.size, result=y),
+        *(Argument(slot, value.size, value) for slot, value in own),
+    ]
+    assembled = assemble(_as_one(planned.forward), arguments, (), ())
     return Program(
         assembled.parts,
-        read,
-        kept,
-        carried,
+        tuple(read.values()),
+        tuple(kept.values()),
+        tuple(carried.values()),
         Field("y", y.shape),
-        tuple(leaf[0].numpy().astype(kind) for (k, _), _, leaf in named if k == "state"),
+        initial,
         (
             *(weight.numpy().copy() for weight in weights),
-            np.array(assembled.constants, kind),
+            np.array(assembled.constants, dtype_name(step.dtype)),
         ),
     )
 

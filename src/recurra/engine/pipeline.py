@@ -11,8 +11,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,14 +24,14 @@ from recurra.engine.lower.lowering import Lowered, lower
 from recurra.engine.lower.rules.convolutions import work
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.bind import bind
-from recurra.engine.plan.phases import Plan, plan
+from recurra.engine.plan.phases import ONE_STEP, CallKind, Plan, plan
 from recurra.engine.plan.slots import Slot
 from recurra.engine.record.parts import Path
 from recurra.engine.record.tape import Recording
 from recurra.engine.record.unrecordable import Unrecordable
 from recurra.states import Tree
 
-__all__ = ["CallKind", "Recorded", "lowered_step", "planned_step"]
+__all__ = ["Recorded", "lowered_step", "planned_step"]
 
 
 def lowered_step(
@@ -47,45 +47,18 @@ def lowered_step(
     return lowered
 
 
-def planned_step(
-    lowered: Lowered,
-    slots: Sequence[Slot],
-    wanted: Iterable[Slot] | None,
-    *,
-    resets: bool = False,
-    return_states: bool = False,
-) -> Plan:
+def planned_step(lowered: Lowered, slots: Sequence[Slot], wanted: CallKind | None) -> Plan:
     """Bind the inputs of a step, derive its gradient, and plan both.
 
     Args:
         lowered: the step.
         slots: of its row inputs.
-        wanted: slots of inputs whose gradients are wanted; None in inference.
-        resets: whether rows are reset.
-        return_states: whether the states after every step are wanted.
+        wanted: the kind of calls; None for one step in inference.
     """
-    graph, inputs, y, new = bind(lowered, slots, resets=resets)
-    planned = plan(graph, inputs, y, new, wanted, return_states=return_states)
+    kind = wanted or ONE_STEP
+    planned = plan(*bind(lowered, slots, resets=kind.resets), kind)
     check(planned.graph, [planned.y, *planned.states])
     return planned
-
-
-class CallKind(NamedTuple):
-    """What the programs for a call hang on, beside the step.
-
-    Args:
-        wanted: slots of inputs whose gradients are wanted; None in inference.
-        strides: of the shared tensors.
-        dtype: of all numbers.
-        resets: whether rows are reset.
-        return_states: whether the states after every step are wanted.
-    """
-
-    wanted: tuple[Slot, ...] | None
-    strides: tuple[tuple[int, ...], ...]
-    dtype: torch.dtype
-    resets: bool
-    return_states: bool
 
 
 class Recorded:
@@ -109,9 +82,8 @@ class Recorded:
         self.check, self.checked = check, False
         self.machines: dict[CallKind, Machine] = {}
         self.convolved = work(lowered.graph)
-        given = {v.settings[0]: v.shape for v in lowered.graph if v.op == "input"}
-        count = len(lowered.shared.wanted)
-        self.shapes = [torch.Size(given["shared", index]) for index in range(count)]
+        given, count = lowered.graph.inputs(), len(lowered.shared.wanted)
+        self.shapes = [torch.Size(given["shared", index].shape) for index in range(count)]
 
     def stale(self, cell: Cell) -> bool:
         """Are numbers of the cell that the graph is made of no longer those?"""
@@ -140,15 +112,5 @@ class Recorded:
             if kind.wanted is not None and not self.checked:
                 self.check(cell)
                 self.checked = True
-            known = self.machines[kind] = Machine(
-                planned_step(
-                    self.lowered,
-                    self.names,
-                    kind.wanted,
-                    resets=kind.resets,
-                    return_states=kind.return_states,
-                ),
-                kind.strides,
-                kind.dtype,
-            )
+            known = self.machines[kind] = Machine(planned_step(self.lowered, self.names, kind))
         return known

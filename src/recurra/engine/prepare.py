@@ -19,28 +19,15 @@ from recurra.states import Tree, first, leaves, map_tree
 __all__ = ["prepare", "read_marks"]
 
 
-def prepare(
-    cell: Cell,
-    inputs: Tree,
-    state: Tree = None,
-    *,
-    lengths: Any = None,
-    context: Tree = None,
-    noise: Noise | None = None,
-    resets: Any = None,
-    reverse: bool = False,
-    return_states: bool = False,
-    return_named: bool = False,
-    source: Cell | None = None,
-    checkpoint_every: int | None = None,
-) -> Call:
-    """Check everything and draw the noise.
+def prepare(cell: Cell, call: Call) -> Call:
+    """A call with everything checked, and the noise drawn.
 
     Raises:
         ShapeError: naming what does not fit, what was expected and what came.
         BackendError: lengths or resets whose numbers cannot be read, as inside ``torch.export``.
     """
     name = type(cell).__name__
+    inputs, state, lengths, context, noise, resets = call[:6]
     time, batch = common_sizes(inputs, f"inputs of {name}")
     weight = cell.typical()
     _check_inputs(cell, inputs, weight)
@@ -64,22 +51,10 @@ def prepare(
         noise = draw_noise(cell, time, batch)
     if noise is not None:
         _check_noise(noise, time, batch, name)
-    return Call(
-        inputs=inputs,
-        time=time,
-        batch=batch,
-        state=state,
-        initial=initial,
-        lengths=lengths,
-        context=context if cell.takes_context else None,
-        noise=noise,
-        resets=resets,
-        reverse=reverse,
-        return_states=return_states,
-        return_named=return_named,
-        source=source,
-        checkpoint_every=checkpoint_every,
-    )
+    if not cell.takes_context:
+        context = None
+    more = call[6:11]  # how it runs, as it is given
+    return Call(inputs, state, lengths, context, noise, resets, *more, time, batch, initial)
 
 
 def read_marks(reader: nn.Module, lengths: Any, resets: Any, values: Tensor) -> Marks:

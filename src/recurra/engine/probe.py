@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from recurra.cells.base import Cell
 from recurra.columns import aligned
 from recurra.errors import SettingError, kind_of, nearest
-from recurra.labels import collecting, numbered
+from recurra.labels import collecting, numbered, of_thread
 
 __all__ = ["NamedValues", "named_values"]
 
 Watch = list[tuple[Cell, dict[str, Tensor]]]
-_WATCHING: dict[int, Watch] = {}
+_WATCHING: dict[int, Watch] = {}  # by thread
 
 
 def watching() -> Watch | None:
@@ -105,18 +105,8 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     if not callable(call):
         raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
-    thread = get_ident()
-    before = _WATCHING.get(thread)
-    found: Watch = []
-    _WATCHING[thread] = found
-    try:
-        with collecting() as loose:
-            result = call(*args, **kwargs)
-    finally:
-        if before is None:
-            del _WATCHING[thread]
-        else:
-            _WATCHING[thread] = before
+    with of_thread(_WATCHING) as found, collecting() as loose:
+        result = call(*args, **kwargs)
     places = _places(owner) if isinstance(owner, nn.Module) else {}
     times: dict[str, int] = {}
     values = numbered(loose)  # what was named outside of any run

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.choose import choose
-from recurra.engine.call import Run
+from recurra.engine.call import Call, Run
 from recurra.engine.prepare import prepare
 from recurra.engine.probe import watching
 from recurra.engine.torch_internals import outside_graphs, tracing
@@ -85,20 +85,9 @@ def run(
     if watch is not None:
         backend = None  # the one that gives named values is the one to choose
     running = running_of(cell, parameters)
-    call = prepare(
-        running,
-        inputs,
-        state,
-        lengths=lengths,
-        context=context,
-        noise=noise,
-        resets=resets,
-        reverse=reverse,
-        return_states=return_states,
-        return_named=watch is not None,
-        source=cell,
-        checkpoint_every=checkpoint_every,
-    )
+    named = watch is not None
+    how = (reverse, return_states, named, cell, checkpoint_every)
+    call = prepare(running, Call(inputs, state, lengths, context, noise, resets, *how))
     result = choose(running, call, backend).run()
     if watch is not None:
         watch.append((cell, result.named or {}))

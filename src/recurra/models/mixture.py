@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,17 @@ from recurra.errors import SettingError
 from recurra.models.grams import Floats, Ints, _ids
 from recurra.models.language import LanguageModel, LanguageModelState
 from recurra.models.ngram import NGram
+from recurra.models.trust import _begun, _follow, _said
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_number
 from recurra.twins import evaluating
 from recurra_runtime.vocabulary import START
 
-__all__ = ["Mixture", "MixtureState", "best_weight", "document_scores"]
+__all__ = ["Mixture", "MixtureState", "best_weight", "best_weights", "document_scores"]
 
 _SPAN = 256  # symbols read at once, whose log-probabilities are all made
 _HALVINGS = 60  # of [0, 1], after which float64 knows no closer
+_PULL = 20.0  # symbols that the one weight counts for, where another one is chosen
 
 
 class MixtureState(NamedTuple):
@@ -33,33 +35,64 @@ class MixtureState(NamedTuple):
     Args:
         network: the recurrent model's.
         ngram: the n-gram's, the last symbols ``[batch, order - 1]``.
+        trust: float64 ``[batch, 4]``: shares of the interpolation, of the network alone and of the
+            n-gram alone, and how many symbols were read.
+        weight: of the network in the interpolation that was last said, float64 ``[batch]``.
+        ours: log-probabilities that the network last said, ``[batch, vocabulary_size]``.
+        theirs: the same of the n-gram.
     """
 
     network: LanguageModelState
     ngram: Tensor
+    trust: Tensor
+    weight: Tensor
+    ours: Tensor
+    theirs: Tensor
 
 
 class Mixture(nn.Module):
     r"""A recurrent language model and an n-gram, their probabilities interpolated.
 
-    .. math:: P(s_t \mid h) = w \, P_{network}(s_t \mid h) + (1 - w) \, P_{ngram}(s_t \mid h)
+    .. math::
+
+        P(s_t \mid h) = w_{k(h)} \, P_{network}(s_t \mid h)
+            + (1 - w_{k(h)}) \, P_{ngram}(s_t \mid h)
 
     A network knows what is far back, an n-gram what stood there word for word; what both say is
-    better than either on almost any text (Jelinek and Mercer 1980; Mikolov et al. 2010).
+    better than either on almost any text (Jelinek and Mercer 1980; Mikolov et al. 2010). k(h) is
+    how well the n-gram knows the history h (:meth:`NGram.familiarity`): it is sure where a long one
+    was often counted, and there alone (Jelinek and Mercer 1980 have a weight for each count, too).
+
+    On a text of another kind either may be right alone. With a doubt d, the shares of this
+    interpolation, of the network alone and of the n-gram alone begin at 1 - d, d / 2 and d / 2 in
+    every document and follow what comes, so that of T symbols the document costs at most
+    :math:`\log(2T/d)` nats more than with the better of the two alone (``recurra.models.trust``).
 
     Args:
         network: over the same vocabulary.
         ngram: counted on the same text, with an end symbol; it knows no conditions.
         weight: w, from 0 (the n-gram alone) to 1 (the network alone).
+        weights: w of each degree to which the n-gram knows a history, ``[familiarities]``;
+            ``weight`` for all if None.
+        doubt: d, from 0 to 1; without it shares stay as they are.
 
     Raises:
-        SettingError: a weight outside [0, 1], or models of different vocabularies.
+        SettingError: a weight or a doubt outside [0, 1], another number of weights, or models of
+            different vocabularies.
     """
 
-    def __init__(self, network: LanguageModel, ngram: NGram, weight: float) -> None:
+    def __init__(
+        self,
+        network: LanguageModel,
+        ngram: NGram,
+        weight: float,
+        weights: npt.ArrayLike | None = None,
+        doubt: float = 0.0,
+    ) -> None:
         super().__init__()
-        if not 0 <= check_number("Mixture: weight", weight) <= 1:
-            raise SettingError(f"Mixture: weight: expected 0 to 1, got {weight!r}")
+        for name, number in (("weight", weight), ("doubt", doubt)):
+            if not 0 <= check_number(f"Mixture: {name}", number) <= 1:
+                raise SettingError(f"Mixture: {name}: expected 0 to 1, got {number!r}")
         size = network.config.vocabulary_size
         if (ngram.vocabulary_size, ngram.start_symbol) != (size, START):
             raise SettingError(
@@ -68,6 +101,9 @@ class Mixture(nn.Module):
                 f"{ngram.start_symbol}; count it on the ids of the network's vocabulary"
             )
         self.network, self.ngram, self.weight = network, ngram, float(weight)
+        self.weights = _weights(weights, self.weight, ngram.familiarities)
+        self.doubt = float(doubt)
+        self._prior = (1 - self.doubt, self.doubt / 2, self.doubt / 2)
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -85,7 +121,16 @@ class Mixture(nn.Module):
             ShapeError: conditions that do not fit.
         """
         place = next(self.network.parameters()).device
-        return MixtureState(self.network.start(batch, given), self.ngram.start(batch).to(place))
+        nothing = torch.zeros(batch, self.network.config.vocabulary_size, device=place)
+        trust = torch.tensor([_begun(self._prior)], dtype=torch.float64, device=place)
+        return MixtureState(
+            self.network.start(batch, given),
+            self.ngram.start(batch).to(place),
+            trust.expand(batch, -1),
+            torch.full((batch,), self.weight, dtype=torch.float64, device=place),
+            nothing,
+            nothing,
+        )
 
     def step(self, token: Tensor, state: MixtureState) -> tuple[Tensor, MixtureState]:
         """Read one symbol a row.
@@ -99,7 +144,9 @@ class Mixture(nn.Module):
         """
         ours, network = self.network.step(token, state.network)
         theirs, ngram = self.ngram.step(token, state.ngram)
-        return self._join(ours, theirs), MixtureState(network, ngram)
+        said = network, ngram[None], ours[None], theirs[None]
+        joined, after = self._join(token[None], state, *said)
+        return joined[0], after
 
     def steps(self, tokens: Tensor, state: MixtureState) -> tuple[Tensor, MixtureState]:
         """Several calls of :meth:`step`; the network reads them at once.
@@ -112,18 +159,67 @@ class Mixture(nn.Module):
             log-probabilities after each symbol ``[time, batch, vocabulary_size]``, and the state.
         """
         ours, network = self.network.steps(tokens, state.network)
-        theirs, ngram = [], state.ngram
+        theirs, histories = list[Tensor](), [state.ngram]
         for token in tokens:
-            log_probs, ngram = self.ngram.step(token, ngram)
+            log_probs, history = self.ngram.step(token, histories[-1])
             theirs.append(log_probs)
-        return self._join(ours, torch.stack(theirs)), MixtureState(network, ngram)
+            histories.append(history)
+        return self._join(
+            tokens, state, network, torch.stack(histories[1:]), ours, torch.stack(theirs)
+        )
 
-    def _join(self, ours: Tensor, theirs: Tensor) -> Tensor:
-        return torch.logaddexp(ours + _log(self.weight), theirs + _log(1 - self.weight))
+    def _join(
+        self,
+        tokens: Tensor,
+        state: MixtureState,
+        network: LanguageModelState,
+        histories: Tensor,
+        ours: Tensor,
+        theirs: Tensor,
+    ) -> tuple[Tensor, MixtureState]:
+        """What both say after each symbol ``[time, batch, vocabulary_size]``, joined."""
+        known = self.ngram._familiarity(histories.cpu().numpy())[..., -1]
+        weights = torch.from_numpy(self.weights[known]).to(ours.device)
+        before = [
+            torch.cat([last[None], said[:-1]]).gather(2, tokens[..., None])[..., 0]
+            for last, said in ((state.ours, ours), (state.theirs, theirs))
+        ]
+        before.append(torch.cat([state.weight[None], weights[:-1]]))
+        said = _said(*(each.detach().double().cpu().numpy() for each in before))
+        trust = torch.tensor(
+            [
+                _follow(row, self._prior, said[:, number].tolist())
+                for number, row in enumerate(state.trust.tolist())
+            ],
+            dtype=torch.float64,
+            device=ours.device,
+        ).transpose(0, 1)
+        shares = torch.stack(_shares(trust, weights)).log().to(ours.dtype)[..., None]
+        joined = torch.logaddexp(ours + shares[0], theirs + shares[1])
+        return joined, MixtureState(
+            network, histories[-1], trust[-1], weights[-1], ours[-1].clone(), theirs[-1].clone()
+        )
 
-    def join(self, ours: Floats, theirs: Floats) -> Floats:
-        """The log-probabilities of symbols from those of the network and of the n-gram."""
-        joined: Floats = np.logaddexp(ours + _log(self.weight), theirs + _log(1 - self.weight))
+    def join(self, document: npt.ArrayLike, ours: Floats) -> Floats:
+        """The log-probabilities of a document's symbols from those of the network.
+
+        Args:
+            document: ids ``[time]``, without start and end symbols.
+            ours: what the network says of each, the end symbol last where the n-gram has one.
+
+        Raises:
+            DataError: an id that may not be predicted.
+        """
+        theirs = self.ngram.score(document)
+        return self._shared(ours, theirs, self.weights[self.ngram.familiarity(document)])
+
+    def _shared(self, ours: Floats, theirs: Floats, weights: Floats) -> Floats:
+        """A whole document's log-probabilities ``[time]``."""
+        (begun,) = _follow(_begun(self._prior), self._prior, [(1.0, 1.0, 1.0)])
+        after = _follow(begun, self._prior, _said(ours, theirs, weights).tolist())
+        one, other = _shares(np.array([begun, *after])[:-1], weights)
+        with np.errstate(divide="ignore"):
+            joined: Floats = np.logaddexp(ours + np.log(one), theirs + np.log(other))
         return joined
 
     @torch.no_grad()
@@ -142,6 +238,7 @@ class Mixture(nn.Module):
             ShapeError: conditions that do not fit.
         """
         theirs = self.ngram.score(document)  # which checks the ids
+        known = self.ngram.familiarity(document)
         ids, end = _ids(document, "document"), self.ngram.end_symbol
         said = np.append(ids, [] if end is None else [end]).astype(np.int64)
         place = next(self.network.parameters()).device
@@ -153,7 +250,7 @@ class Mixture(nn.Module):
                 log_probs, state = self.network.steps(read[span, None], state)
                 own = log_probs[:, 0].gather(1, wanted[span, None])[:, 0]
                 found.append(own.double().cpu().numpy())
-        return self.join(np.concatenate(found), theirs)
+        return self._shared(np.concatenate(found), theirs, self.weights[known])
 
     def total(
         self, documents: Iterable[npt.ArrayLike], given: Tensor | None = None
@@ -188,7 +285,7 @@ class Mixture(nn.Module):
         for nats, rows in document_scores(self.network, groups):
             own += nats
             for ids, log_probs in rows:
-                total -= float(self.join(log_probs, self.ngram.score(ids[:-1])).sum())
+                total -= float(self.join(ids[:-1], log_probs).sum())
                 count += len(ids)
         return own, total, count
 
@@ -265,5 +362,54 @@ def best_weight(network: Sequence[float] | Floats, ngram: Sequence[float] | Floa
     return max((1.0, 0.0, (low + high) / 2), key=said)
 
 
-def _log(weight: float) -> float:
-    return math.log(weight) if weight > 0 else -math.inf
+def best_weights(
+    network: Floats, ngram: Floats, familiarity: Ints, weight: float, size: int
+) -> Floats:
+    r"""A weight for each degree to which an n-gram knows a history, each pulled towards one weight.
+
+    .. math::
+
+        \arg\max_{w} \sum_{t: k_t = k} \log(w \, p_t + (1 - w) \, q_t)
+            + 20 \, (w_0 \log w + (1 - w_0) \log(1 - w))
+
+    as if each degree had been there 20 times more. Where it never was, the weight is :math:`w_0`,
+    and because of the pull the sum of the logarithms is never below that with :math:`w_0` alone.
+
+    Args:
+        network: log-probabilities of symbols, :math:`\log p_t`.
+        ngram: of the same symbols, :math:`\log q_t`.
+        familiarity: of their histories, :math:`k_t`.
+        weight: :math:`w_0`, as :func:`best_weight` gives it.
+        size: number of degrees.
+    """
+    _, p, q = _said(network, ngram, np.zeros(len(network))).T
+    known = np.maximum(p, q) > 0
+    p, q, familiarity = p[known], q[known], familiarity[known]
+    low, high = np.zeros(size), np.ones(size)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        each = middle[familiarity]
+        data = np.bincount(familiarity, (p - q) / (each * p + (1 - each) * q), size)
+        slope = middle * (1 - middle) * data + _PULL * (weight - middle)  # by w (1 - w) > 0
+        low, high = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
+    found: Floats = (low + high) / 2
+    return found
+
+
+def _weights(weights: npt.ArrayLike | None, weight: float, size: int) -> Floats:
+    """``[size]``, checked."""
+    if weights is None:
+        return np.full(size, weight)
+    found = np.array(weights, np.float64)
+    if found.shape != (size,) or not ((found >= 0) & (found <= 1)).all():
+        raise SettingError(
+            f"Mixture: weights: expected {size} from 0 to 1, one for each familiarity of the "
+            f"n-gram, got {list(found.shape)} of them: {weights!r:.80}"
+        )
+    return found
+
+
+def _shares(trust: Any, weights: Any) -> tuple[Any, Any]:
+    """Shares of the network and of the n-gram in what is said, from those of all three."""
+    interpolated, one, other = trust[..., 0], trust[..., 1], trust[..., 2]
+    return interpolated * weights + one, interpolated * (1 - weights) + other

@@ -15,6 +15,7 @@ model from another is only where mass and backoff come from: :class:`KneserNey` 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
@@ -41,6 +42,8 @@ from recurra.models.smoothing import AddK, KneserNey, Smoothing
 from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["AddK", "KneserNey", "NGram", "Smoothing"]
+
+_COUNTS = 12  # powers of two that are told from each other
 
 
 class NGram:
@@ -179,6 +182,49 @@ class NGram:
     def _numbers(self, symbols: Ints) -> Iterator[Ints]:
         """The numbers of the grams of length 0, 1, ... ``order`` that end before each position."""
         return _endings(self._levels, symbols, self.vocabulary_size)
+
+    @property
+    def familiarities(self) -> int:
+        """How many degrees :meth:`familiarity` tells from each other."""
+        return self.order * _COUNTS
+
+    def familiarity(self, document: npt.ArrayLike) -> Ints:
+        """How well the history of each symbol is known; the better, the surer is what is said.
+
+        It is the length of the longest history that was counted, times 12, plus how often that
+        was in powers of two: 0 for once, 1 for twice, 2 up to 4 times, ... 11 beyond 1,024.
+
+        Args:
+            document: ids ``[time]``, without start and end symbols.
+
+        Returns:
+            ``[time]``, or ``[time + 1]`` with that of the end symbol last.
+
+        Raises:
+            DataError: an id that may not be predicted.
+        """
+        stream = self._frame.stream([document])
+        found: Ints = self._familiarity(stream)[:-1][stream != self.start_symbol]
+        return found
+
+    def _familiarity(self, symbols: Ints) -> Ints:
+        """Of the histories that end before each position, ``[..., time + 1]``."""
+        found = np.zeros((*symbols.shape[:-1], symbols.shape[-1] + 1), np.int64)
+        numbers = zip(self._powers, self._numbers(symbols), strict=False)
+        for length, (powers, number) in enumerate(numbers):
+            found = np.where(number >= 0, length * _COUNTS + powers[number], found)
+        return found
+
+    @functools.cached_property
+    def _powers(self) -> list[Ints]:
+        """For each length of a history, how often each was counted, in powers of two."""
+        found = []
+        for level in self._levels:
+            size = len(level.backoff) - 1
+            times = np.bincount(level.keys // self.vocabulary_size, level.counts, size)
+            powers = np.frexp(np.maximum(times - 1, 0))[1]
+            found.append(np.minimum(powers, _COUNTS - 1).astype(np.int64))
+        return found
 
     def distribution(self, history: npt.ArrayLike) -> Floats:
         """The probabilities of the next symbol.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +44,8 @@ class Bounded:
     """
 
     def __init__(self, model: Steps, allowed: Tensor, sizes: Tensor, ends: Tensor) -> None:
-        self._model, self._allowed, self._sizes, self._ends = model, allowed, sizes, ends
+        self._model, self._barred, self._sizes = model, ~allowed.numpy(), sizes
+        self._ends = np.flatnonzero(ends.numpy())
 
     def begin(self, now: Read) -> Read:
         """Go on from what the other model has read, one row, at place 0."""
@@ -57,14 +59,15 @@ class Bounded:
     def step(self, token: Tensor, state: Tree) -> tuple[Tensor, Tree]:
         """Read ``token`` ``[batch]``; what is not allowed next has log-probability -inf."""
         log_probs, inner = self._model.step(token, state.inner)
-        place = (state.place + self._sizes[token.cpu()]).clamp(max=len(self._allowed) - 1)
+        place = (state.place + self._sizes[token.cpu()]).clamp(max=len(self._barred) - 1)
         return self._cut(log_probs, place), _Placed(inner, place)
 
     def _cut(self, log_probs: Tensor, place: Tensor) -> Tensor:
-        found = log_probs.float().cpu()
-        end = found.masked_fill(~self._ends, -math.inf).logsumexp(1)
-        found = torch.cat([found[:, :END], end[:, None], found[:, END + 1 :]], 1)
-        return found.masked_fill(~self._allowed[place], -math.inf)
+        scores = log_probs.float().cpu().numpy()
+        found = scores.copy()
+        found[:, END] = np.logaddexp.reduce(scores[:, self._ends], 1, np.float64)
+        found[self._barred[place.numpy()]] = -np.inf
+        return torch.from_numpy(found)
 
 
 def prefix_masks(pieces: Pieces, prefix: bytes) -> tuple[Tensor, Tensor]:

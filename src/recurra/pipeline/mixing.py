@@ -1,7 +1,7 @@
 """The mixture of a language model and an n-gram of its run, and how it is kept there.
 
-``mixture.json`` says which n-gram and which weight, with a checksum; the models themselves are in
-their own files.
+``mixture.json`` says which n-gram, which weights and how much doubt, with a checksum; the models
+themselves are in their own files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from recurra.batch import Batch
 from recurra.errors import ArtifactError, SettingError
 from recurra.files import write_file
 from recurra.models import LanguageModel, Mixture, NGram
-from recurra.models.mixture import best_weight, document_scores
+from recurra.models.mixture import best_weight, best_weights, document_scores
 from recurra.pipeline.beside import run_folder
 from recurra.pipeline.ngrams import ngram_name, read_ngrams
 
@@ -26,6 +26,7 @@ __all__ = ["MIXTURE", "fit_mixture", "has_mixture", "read_mixture", "write_mixtu
 
 MIXTURE = "mixture"
 _FILE = "mixture.json"
+_DOUBT = 0.1  # at the start of a document; any from a hundredth to a half does as well
 
 
 def fit_mixture(
@@ -38,18 +39,17 @@ def fit_mixture(
         ngrams: of which one is taken.
         groups: for each group of documents its windows; every row is a document.
     """
-    ours, theirs = [], {name: list[Any]() for name in ngrams}
-    for _, rows in document_scores(network, groups):
-        for ids, log_probs in rows:
-            ours.append(log_probs)
-            for name, ngram in ngrams.items():
-                theirs[name].append(ngram.score(ids[:-1]))
-    known = np.concatenate(ours)
+    rows = [row for _, group in document_scores(network, groups) for row in group]
+    ours = np.concatenate([log_probs for _, log_probs in rows])
     found = []
-    for name, scores in theirs.items():
-        said = np.concatenate(scores)
-        mixture = Mixture(network, ngrams[name], best_weight(known, said))
-        found.append((float(mixture.join(known, said).sum()), mixture))
+    for ngram in ngrams.values():
+        theirs = np.concatenate([ngram.score(ids[:-1]) for ids, _ in rows])
+        known = np.concatenate([ngram.familiarity(ids[:-1]) for ids, _ in rows])
+        weight = best_weight(ours, theirs)
+        weights = best_weights(ours, theirs, known, weight, ngram.familiarities)
+        mixture = Mixture(network, ngram, weight, weights, _DOUBT)
+        total = sum(float(mixture.join(ids[:-1], log_probs).sum()) for ids, log_probs in rows)
+        found.append((total, mixture))
     return max(found, key=lambda pair: pair[0])[1]
 
 
@@ -63,7 +63,12 @@ def write_mixture(path: str | Path, mixture: Mixture | None) -> None:
     if mixture is None:
         file.unlink(missing_ok=True)
         return
-    told = {"ngram": ngram_name(mixture.ngram.order), "weight": mixture.weight}
+    told = {
+        "ngram": ngram_name(mixture.ngram.order),
+        "weight": mixture.weight,
+        "weights": mixture.weights.tolist(),
+        "doubt": mixture.doubt,
+    }
     written = json.dumps(told | {"check": _checksum(told)}, indent=1) + "\n"
     write_file(file, written.encode())
 
@@ -96,7 +101,9 @@ def read_mixture(path: str | Path, network: LanguageModel) -> Mixture:
         if check != _checksum(told):
             raise ValueError("its checksum is not its own")
         ngram = read_ngrams(path)[told["ngram"]]
-        return Mixture(network, ngram, told["weight"])
+        # One weight and no doubt: as mixtures were before they had others.
+        weights, doubt = told.get("weights"), told.get("doubt", 0.0)
+        return Mixture(network, ngram, told["weight"], weights, doubt)
     except ArtifactError:  # of the n-grams, and already a sentence
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:

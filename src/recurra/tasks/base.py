@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
 from recurra import models
 from recurra.batch import Batch
@@ -44,12 +44,19 @@ Groups = Iterable[Iterable[Batch]]
 
 
 class Front(Protocol):
-    """What turns something raw into numbers, or numbers into an answer; it travels with a model."""
+    """What turns something raw into numbers, or numbers into an answer; it travels with a model.
+
+    One of your own gets its ``kind`` by :func:`recurra.register_front`.
+    """
 
     kind: ClassVar[str]
 
     def to_json(self) -> dict[str, Any]:
         """All that it is."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The front that :meth:`to_json` wrote."""
 
 
 class Part(Protocol):

@@ -39,7 +39,7 @@ def called(lengths: list[int], resets: list[list[bool]], reverse: bool) -> Call:
     time, batch = len(resets), len(lengths)
     x = torch.zeros(time, batch, 1)
     given = torch.tensor(lengths), torch.tensor(resets)
-    return prepare(Adds(), x, lengths=given[0], resets=given[1], reverse=reverse)
+    return prepare(Adds(), Call(x, lengths=given[0], resets=given[1], reverse=reverse))
 
 
 @pytest.mark.parametrize("reverse", [False, True])

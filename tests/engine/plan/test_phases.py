@@ -7,7 +7,7 @@ import random
 import pytest
 
 from recurra.engine.graph.values import HELD, SHARED, STEP, SUMS, Graph, Value
-from recurra.engine.plan.phases import PHASES, plan, sections
+from recurra.engine.plan.phases import PHASES, CallKind, plan, sections
 
 
 def hangs_on(value: Value, others: set[Value]) -> bool:
@@ -128,7 +128,7 @@ def test_a_plan_reads_of_forward_only_what_is_kept() -> None:
     gate = graph.apply("sigmoid", graph.linear(x, w))
     new = graph.apply("tanh", graph.apply("mul", gate, graph.linear(h, w)))
     inputs = {("x", 0): x, ("state", 0): h, ("shared", 0): w}
-    planned = plan(graph, inputs, new, [new], [("shared", 0)])
+    planned = plan(graph, inputs, new, [new], CallKind((("shared", 0),)))
     assert planned.backward is not None
     computed = set(planned.backward.values())
     there = {*planned.inputs.values(), *planned.saved, new}

@@ -8,8 +8,10 @@ import torch
 import recurra
 from recurra.cells.base import cell_by_name, cell_names
 from recurra.engine.backends.loop import LOOP
+from recurra.engine.call import Call
 from recurra.engine.kept import given_of, recorded
 from recurra.engine.pipeline import planned_step
+from recurra.engine.plan.phases import CallKind
 from recurra.engine.plan.reference import through_time
 from recurra.engine.prepare import prepare
 from recurra.states import leaves, map_tree
@@ -30,12 +32,12 @@ def test_interpreter_is_loop(name, norm, reverse):
         cell.example_input(1),
     )
     state = map_tree(lambda leaf: torch.randn_like(leaf), cell.initial_state(4))
-    call = prepare(cell, x, state, lengths=LENGTHS, reverse=reverse)
+    call = prepare(cell, Call(x, state, LENGTHS, reverse=reverse))
     run = LOOP.offer(cell, call)()
     wanted = [run.outputs, *leaves(run.state)]
     given = given_of(call)
     record = recorded(cell, call, given)
-    planned = planned_step(record.lowered, record.names, ())
+    planned = planned_step(record.lowered, record.names, CallKind(()))
     tensors = {("from" if n == "state" else n, i): leaf for (n, i), leaf in given}
     tensors |= {("shared", i): value for i, value in enumerate(record.shared(cell))}
     found = through_time(planned, 6, 4, LENGTHS, reverse, tensors)

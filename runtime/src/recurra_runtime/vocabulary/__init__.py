@@ -17,7 +17,12 @@ from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
 from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
 from recurra_runtime.vocabulary.classes import ClassNames
-from recurra_runtime.vocabulary.kinds import vocabulary_from_json
+from recurra_runtime.vocabulary.kinds import (
+    front_names,
+    front_origin,
+    register_front,
+    vocabulary_from_json,
+)
 from recurra_runtime.vocabulary.labels import LabelVocabulary
 from recurra_runtime.vocabulary.words import Normalizer, WordVocabulary
 
@@ -36,5 +41,8 @@ __all__ = [
     "UNKNOWN",
     "Vocabulary",
     "WordVocabulary",
+    "front_names",
+    "front_origin",
+    "register_front",
     "vocabulary_from_json",
 ]

@@ -33,9 +33,10 @@ class CharacterVocabulary:
                 )
         if len(set(self.characters)) < len(self.characters):
             raise ValueError("vocabulary: expected each character once, got one twice")
-        points = np.array([ord(c) for c in self.characters], dtype=np.int64)
-        self._order = np.argsort(points, kind="stable")
-        self._points = points[self._order]
+        points = [ord(character) for character in self.characters]
+        # The last place is of all characters beyond those that are known.
+        self._ids = np.full(max(points, default=-1) + 2, UNKNOWN, np.int64)
+        self._ids[points] = np.arange(len(points)) + len(RESERVED)
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
@@ -52,13 +53,8 @@ class CharacterVocabulary:
     def encode(self, text: str) -> Ids:
         """Ids of a text, ``[characters]``; characters that are not known become ``<unk>``."""
         # "surrogatepass": a lone surrogate, as from a file name, is a character like any other.
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-        points = points.astype(np.int64)
-        if not self.characters:
-            return np.zeros(len(points), dtype=np.int64)
-        place = np.searchsorted(self._points, points).clip(max=len(self._points) - 1)
-        known = self._points[place] == points
-        return np.where(known, self._order[place] + len(RESERVED), UNKNOWN).astype(np.int64)
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        return self._ids.take(points, mode="clip")
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids; ``<unk>`` becomes U+FFFD, start and end nothing."""
@@ -66,12 +62,11 @@ class CharacterVocabulary:
 
     def writer(self) -> Callable[[int], str]:
         """A function from one id to its text."""
+        reserved = ("\ufffd" if index == UNKNOWN else "" for index in range(len(RESERVED)))
+        texts = (*reserved, *self.characters)
 
         def write(index: int) -> str:
-            index = checked(index, len(self))
-            if index < len(RESERVED):
-                return "\ufffd" if index == UNKNOWN else ""
-            return self.characters[index - len(RESERVED)]
+            return texts[checked(index, len(texts))]
 
         return write
 

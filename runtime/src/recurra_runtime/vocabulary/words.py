@@ -7,9 +7,11 @@ import functools
 import itertools
 import re
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Literal, Self
+from itertools import chain
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -36,6 +38,11 @@ _APART = frozenset("&@\\§¶†‡•·※")  # other punctuation that stands be
 _SPACED, _GLUED = " ", "\t"
 _BREAKS = {"none": "", "lines": "\n", "paragraphs": "\n\n"}
 _BLANK_LINES = re.compile(r"\n\s*\n\s*")
+_SHORT = 64  # characters of what is worth remembering
+_MOST = 1 << 17  # of which so many are remembered, some 30 MB
+_COUNTED = 1 << 23  # characters whose chunks are counted at a time
+
+_T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,49 +91,45 @@ class Normalizer:
 
     def split(self, text: str) -> list[str]:
         """The words of a text; :meth:`join` makes the text of them again."""
-        return list(self._placed(text) if self.punctuation else self.tokens(text))
+        words = _Remembered(self._words)
+        return list(chain.from_iterable(map(words.__getitem__, self._chunks(text))))
 
     def tokens(self, text: str) -> list[str]:
         """The words of a text, marks as they are wherever they stand."""
-        return [found[0] for found in self._found(text)]
+        return list(chain.from_iterable(map(self._parts, self._chunks(text))))
 
     def join(self, words: Iterable[str]) -> str:
         """The text of words."""
         return "".join(map(self.writer(), words))
 
-    def _found(self, text: str) -> Iterator[re.Match[str]]:
+    def _chunks(self, text: str) -> list[str]:
+        """What stands between white space, and the breaks asked for.
+
+        White space hides what is behind it, so the words of a chunk are the same wherever it
+        stands: what is done once for each different one is done for all.
+        """
         if self.lower:
             text = text.lower()
         if self.breaks == "paragraphs":
             text = _BLANK_LINES.sub("\n\n", text)
-        return _word_pattern(self.punctuation, self.mark).finditer(text)
+        if not self.mark:
+            return text.split()
+        first, *others = text.split(self.mark)
+        found = first.split()
+        for part in others:
+            found.append(self.mark)
+            found += part.split()
+        return found
 
-    def _placed(self, text: str) -> Iterator[str]:
-        """Words, marks by what is beside them.
+    def _parts(self, chunk: str) -> list[str]:
+        """The words of a chunk, marks as they are wherever they stand."""
+        return _finder()(chunk) if self.punctuation and chunk != self.mark else [chunk]
 
-        That two marks touch is said by the second, unless the first usually touches what follows.
-        White space hides what is behind it, so a text may be read in pieces that end before some.
-        """
-        stop, touches = (
-            -1,
-            False,
-        )  # where the word before ended, and whether it says that it touches
-        found = self._found(text)
-        now = next(found, None)
-        while now is not None:
-            after = next(found, None)
-            word, left, right = now[0], stop == now.start(), False
-            beside = after if after and after.start() == now.end() else None
-            if now.lastindex:  # a mark
-                if left and touches:
-                    left = _usual(word)[0]
-                right = beside is not None and beside[0] != self.mark
-                if beside and beside.lastindex:
-                    right = not left if word in _PAIRED else _usual(word)[1]
-                word = _as_it_stands(word, left, right)
-            yield word
-            stop, touches = now.end() if word != self.mark else -1, right
-            now = after
+    def _words(self, chunk: str) -> list[str]:
+        """The words of a chunk, marks by what is beside them."""
+        parts = self._parts(chunk)
+        alone = len(parts) == 1 and len(chunk) > 1  # no mark, and that is what most are
+        return parts if alone or not self.punctuation else list(_placed(parts))
 
     def writer(self) -> Callable[[str], str]:
         """A function from one word to its text, with the space that belongs before it."""
@@ -154,6 +157,25 @@ class Normalizer:
             return space + word
 
         return write
+
+
+def _placed(parts: list[str]) -> Iterator[str]:
+    """The parts of a chunk, marks by what is beside them.
+
+    That two marks touch is said by the second, unless the first usually touches what follows.
+    """
+    left = touches = False  # whether something is beside it, and says that it touches
+    for word, after in zip(parts, [*parts[1:], ""], strict=True):
+        right = False
+        if _is_mark(word):
+            if touches:
+                left = _usual(word)[0]
+            right = bool(after)
+            if _is_mark(after):
+                right = not left if word in _PAIRED else _usual(word)[1]
+            word = _as_it_stands(word, left, right)
+        yield word
+        left, touches = True, right
 
 
 def _tells_place(word: str) -> bool:
@@ -195,20 +217,18 @@ def _usual(character: str) -> tuple[bool, bool]:
 
 
 @functools.cache
-def _word_pattern(punctuation: bool, mark: str) -> re.Pattern[str]:
-    breaks = f"{mark}|" if mark else ""
-    if not punctuation:
-        return re.compile(rf"{breaks}\S+")
+def _finder() -> Callable[[str], list[str]]:
+    """What finds the words and marks of a chunk."""
     marks = _punctuation()
     # Whatever is neither space nor mark belongs to words: the vowel signs of Indian scripts too,
     # which Python's \w leaves out.
     word = rf"[^\s{marks}]"
     inner = rf"(?:['\u2019]|(?<=\d)[.,](?=\d)){word}+"
-    return re.compile(rf"{breaks}{RESERVED[UNKNOWN]}|{word}+(?:{inner})*|([{marks}])")
+    return re.compile(rf"{RESERVED[UNKNOWN]}|{word}+(?:{inner})*|[{marks}]").findall
 
 
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
+def _is_mark(word: str) -> bool:
+    return len(word) == 1 and unicodedata.category(word)[0] in "PS"
 
 
 @functools.cache
@@ -218,6 +238,51 @@ def _punctuation() -> str:
     runs = itertools.groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
     ends = [(run[0][1], run[-1][1]) for run in (list(run) for _, run in runs)]
     return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ends)
+
+
+class _Remembered(dict[str, _T], Generic[_T]):
+    """What a function says of short texts, each of which it is asked about once.
+
+    Args:
+        function: what is asked.
+    """
+
+    def __init__(self, function: Callable[[str], _T]) -> None:
+        super().__init__()
+        self.function = function
+
+    def __missing__(self, text: str) -> _T:
+        """Ask, and remember."""
+        found = self.function(text)
+        if len(text) <= _SHORT:
+            if len(self) >= _MOST:
+                self.clear()
+            self[text] = found
+        return found
+
+
+def _counted(texts: Iterable[str], rules: Normalizer) -> Counter[str]:
+    """How often each word occurs in some texts."""
+    counts: Counter[str] = Counter()
+    words = _Remembered(rules._words)
+    for chunks in _counted_chunks(texts, rules):
+        for chunk, times in chunks.items():
+            for word in words[chunk]:
+                counts[word] += times
+    return counts
+
+
+def _counted_chunks(texts: Iterable[str], rules: Normalizer) -> Iterator[Counter[str]]:
+    """How often each chunk occurs, in some texts after the other."""
+    counts: Counter[str] = Counter()
+    length = 0
+    for text in several(texts):
+        counts.update(rules._chunks(text))
+        length += len(text)
+        if length > _COUNTED:
+            yield counts
+            counts, length = Counter(), 0
+    yield counts
 
 
 class WordVocabulary:
@@ -255,6 +320,7 @@ class WordVocabulary:
         self._ids = {word: number for number, word in enumerate(self.words, len(RESERVED))}
         if len(self._ids) < len(self.words):
             raise ValueError("vocabulary: expected each word once, got one twice")
+        self._raw_ids = _Remembered(self._encoded)
 
     @classmethod
     def of(
@@ -289,9 +355,7 @@ class WordVocabulary:
                 f"vocabulary: expected a size of at least {least}, the {len(RESERVED)} reserved "
                 f"ids{beside}, got {size}"
             )
-        counts: Counter[str] = Counter()
-        for text in several(texts):
-            counts.update(normalizer.split(text))
+        counts = _counted(texts, normalizer)
         if mark:
             counts[mark] += minimum
         known = [
@@ -312,9 +376,8 @@ class WordVocabulary:
 
     def encode(self, text: str) -> Ids:
         """Ids of a text's words, ``[words]``; words that are not known become ``<unk>``."""
-        words = self.split(text)
-        known = self._ids
-        return np.fromiter((known.get(word, UNKNOWN) for word in words), np.int64, len(words))
+        raw = b"".join(map(self._raw_ids.__getitem__, self.normalizer._chunks(text)))
+        return np.frombuffer(raw, np.int64).copy()
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
         """Ids of a text that goes on.
@@ -334,13 +397,20 @@ class WordVocabulary:
 
         A vocabulary without any place of a mark, as older ones are, has marks as they are.
         """
+        return list(chain.from_iterable(map(self._words, self.normalizer._chunks(text))))
+
+    def _words(self, chunk: str) -> list[str]:
         if not self._places:
-            return self.normalizer.tokens(text)
+            return self.normalizer._parts(chunk)
         known = self._ids
         return [
             word[1] if _tells_place(word) and word not in known and word[1] in known else word
-            for word in self.normalizer.split(text)
+            for word in self.normalizer._words(chunk)
         ]
+
+    def _encoded(self, chunk: str) -> bytes:
+        """The ids of a chunk as they stand in memory, which are put together fastest."""
+        return array("q", [self._ids.get(word, UNKNOWN) for word in self._words(chunk)]).tobytes()
 
     def _is_placed(self, word: str) -> bool:
         rules = self.normalizer

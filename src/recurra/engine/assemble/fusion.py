@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from recurra.engine.graph.values import SHARED, STEP, SUMS, Value
+from recurra.engine.graph.values import SHARED, STEP, SUMS, VIEWS, Value
 from recurra.engine.plan.phases import PHASES, Sections
 
-__all__ = ["VIEWS", "Fusion"]
-
-VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop", "window"})
-"""Instructions whose result is a part, or another shape, of what they read."""
+__all__ = ["Fusion"]
 
 
 class Fusion:

@@ -7,15 +7,12 @@ import math
 from collections.abc import Sequence
 
 from recurra.engine.assemble.code import Code, operand
-from recurra.engine.assemble.fusion import VIEWS
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
 from recurra.engine.assemble.strides import Strided, merged, packed, reshaped
-from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, Value
+from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, VIEWS, Value
 
 __all__ = ["Writer"]
-
-_COSTLY = ("sigmoid", "tanh", "exp", "log")  # each about ten operations
 
 
 class Writer:
@@ -26,11 +23,8 @@ class Writer:
         code: gets the instructions.
     """
 
-    flops: float
-    """Operations of one row in one step."""
-
     def __init__(self, layout: Layout, code: Code) -> None:
-        self.layout, self.code, self.flops = layout, code, 0.0
+        self.layout, self.code = layout, code
 
     def write(self, value: Value) -> None:
         """Compute a value; one that is only a view gets its place."""
@@ -96,7 +90,6 @@ class Writer:
         ]
         to = operand(out, far[0])
         self.code.emit(self.layout.now, op, to, reads, outer=outer, n=size, step=-1)
-        self.flops += outer * size * (10 if op in _COSTLY else 1)
 
     def _reduction(self, value: Value) -> None:
         layout, read = self.layout, value.inputs[0]
@@ -123,7 +116,6 @@ class Writer:
             step=near[1],
         )
         self._bring(value, target, out)
-        self.flops += read.size
 
     def _linear(self, value: Value, result: Value, rest: Value | None = None) -> None:
         """``result = x @ weight + rest``: ``value`` is the product, if there is a rest its sum."""
@@ -152,7 +144,6 @@ class Writer:
             step=matrix,
         )
         self._bring(result, target, out)
-        self.flops += 2 * outer * depth * width
 
     def _lookup(self, value: Value) -> None:
         layout = self.layout
@@ -197,7 +188,6 @@ class Writer:
                 matrices[1:] = reversed(matrices[1:])
             self.code.batched(layout.now, matrices, sizes, strides)
         self._bring(value, places[0], out)
-        self.flops += 2 * value.size * k
 
     def _fold(self, value: Value) -> None:
         layout, read = self.layout, value.inputs[0]
@@ -213,7 +203,6 @@ class Writer:
         to, reads = operand(target), [operand(place)]
         self.code.emit(layout.now, "fold", to, reads, outer=lines, n=width, step=move)
         self._bring(value, target, out)
-        self.flops += read.size
 
     def _concat(self, value: Value) -> None:
         """Copy the parts that were not computed where they stand."""
@@ -250,7 +239,6 @@ class Writer:
         buffer = layout.memory.new(HELD_TOTAL, value.size) if held else self._total(value)
         to = layout.places[value] = Strided(buffer, 0, packed(value.shape))
         self.code.emit(layout.now, value.op, operand(to), [operand(place)], n=value.size)
-        self.flops += value.size
 
     def _outer(self, value: Value) -> None:
         """``x^T y``, turned to ``y^T x`` where the result lies so."""
@@ -276,7 +264,6 @@ class Writer:
             n=width,
             count=height,
         )
-        self.flops += 2 * outer * height * width
 
     def _scatter(self, value: Value) -> None:
         layout, (index, given) = self.layout, value.inputs
@@ -297,7 +284,6 @@ class Writer:
             n=width,
             count=count,
         )
-        self.flops += given.size
 
     def _total(self, value: Value, *, direct: bool = True) -> int:
         """A sum over rows, in the memory of the result if it is one."""

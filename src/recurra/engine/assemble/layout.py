@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from recurra.engine.assemble.code import Code
-from recurra.engine.assemble.fusion import VIEWS, Fusion
+from recurra.engine.assemble.fusion import Fusion
 from recurra.engine.assemble.memory import CHUNK, HELD_PLACE, SHARED_PLACE, Argument, Memory
 from recurra.engine.assemble.strides import Strided, merged, packed, repeated, reshaped
-from recurra.engine.graph.values import SHARED, STEP, Value
+from recurra.engine.graph.values import SHARED, STEP, VIEWS, Value
 from recurra.engine.plan.phases import Sections
 from recurra.engine.record.unrecordable import Unrecordable
 

@@ -15,6 +15,7 @@ from recurra.engine.plan.phases import PHASES, Sections
 
 __all__ = ["Assembled", "assemble"]
 
+_COSTLY = ("sigmoid", "tanh", "exp", "log")  # each about ten operations
 # Where what does not change within a step is copied to, by span; and what is left to the next step.
 _AT_THE_END = {SHARED: "final", HELD: "held_after", STEP: "through"}
 
@@ -39,7 +40,7 @@ class Assembled:
 def assemble(
     sections: Sections,
     arguments: Sequence[Argument],
-    carries: Iterable[tuple[Any, Any, Any, Any]],
+    carries: Iterable[Sequence[Any]],
     padded: Iterable[Any],
     rings: Collection[Any] = (),
 ) -> Assembled:
@@ -90,7 +91,10 @@ def assemble(
         len(arguments) + 1,
         layout.memory.sizes,
     )
-    return Assembled(layout.arguments, layout.memory.constants(), parts, writer.flops)
+    # What is added to a product or a multiplication is a part of it.
+    counted = (value for value in sections.values() if value not in layout.fusion.sums)
+    flops = sum(value.operations * (10 if value.op in _COSTLY else 1) for value in counted)
+    return Assembled(layout.arguments, layout.memory.constants(), parts, flops)
 
 
 def _copy_results(layout: Layout, value: Value) -> None:

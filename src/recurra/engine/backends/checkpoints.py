@@ -12,10 +12,10 @@ from typing import cast
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from recurra.cells.base import Noise
+from recurra.engine.backends.segments import Segment, parts_of
 from recurra.engine.call import Call, Result
 from recurra.lengths import within
-from recurra.states import map_tree, split
+from recurra.states import map_tree
 
 __all__ = ["in_windows", "windows"]
 
@@ -55,22 +55,12 @@ def windows(call: Call) -> Iterator[Call]:
     """The parts of a call, in order of time; their states are for others to fill in."""
     size = call.checkpoint_every
     assert size is not None
-    inputs = split(call.inputs, size)
-    draws = None if call.noise is None else split(call.noise.step, size)
-    for number, start in enumerate(range(0, call.time, size)):
-        stop = min(start + size, call.time)
+    starts = range(0, call.time, size)
+    plan = [Segment(start, min(start + size, call.time), call.batch) for start in starts]
+    for (start, stop, _), part in zip(plan, parts_of(call, plan), strict=True):
         lengths = call.lengths
         if lengths is not None:
             lengths = within(lengths, start, stop)
             lengths = None if bool((lengths == stop - start).all()) else lengths
-        noise = None
-        if call.noise is not None and draws is not None:
-            noise = Noise(draws[number] if draws else call.noise.step, call.noise.held)
-        yield call._replace(
-            inputs=inputs[number],
-            time=stop - start,
-            lengths=lengths,
-            noise=noise,
-            resets=None if call.resets is None else call.resets[start:stop],
-            checkpoint_every=None,
-        )
+        resets = None if call.resets is None else call.resets[start:stop]
+        yield part._replace(lengths=lengths, resets=resets)

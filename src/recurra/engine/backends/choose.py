@@ -14,6 +14,7 @@ from recurra.engine.backends.native import NATIVE
 from recurra.engine.backends.slower import warning_first
 from recurra.engine.backends.torch_kernels import ATEN
 from recurra.engine.call import Backend, Call, Result
+from recurra.engine.record.unrecordable import Refused
 from recurra.errors import BackendError, nearest
 
 __all__ = ["BACKENDS", "Chosen", "check_backend", "choose", "refusal"]
@@ -53,12 +54,14 @@ def choose(cell: Cell, call: Call, forced: str | None) -> Chosen:
     for backend in BACKENDS:
         if forced not in (None, backend.name):
             continue
-        offer = _offer(backend, cell, call, forced=forced is not None)
-        if not isinstance(offer, str):
-            if backend is LOOP and obstacles:
-                offer = warning_first(offer, cell, call, obstacles)
-            return Chosen(backend.name, offer, obstacles)
-        obstacles[backend.name] = offer
+        try:
+            offer = _offer(backend, cell, call, forced=forced is not None)
+        except Refused as problem:
+            obstacles[backend.name] = str(problem)
+            continue
+        if backend is LOOP and obstacles:
+            offer = warning_first(offer, cell, call, obstacles)
+        return Chosen(backend.name, offer, obstacles)
     raise refusal(str(forced), obstacles[str(forced)])
 
 
@@ -67,22 +70,14 @@ def refusal(forced: str, why: str) -> BackendError:
     return BackendError(f"backend {forced!r} cannot run this call: {why}. Leave backend out.")
 
 
-def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callable[[], Result] | str:
+def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callable[[], Result]:
     """What a backend says to a call, or to its windows if it does not keep states between them."""
     offer = backend.offer(cell, call)
-    if isinstance(offer, str):
-        return offer
     if not (forced or backend.one_step) and call.one_step:
-        return "there is one step, which costs less than a kernel for whole sequences"
+        raise Refused("there is one step, which costs less than a kernel for whole sequences")
     if backend.checkpoints or _whole(call):
         return offer
-
-    def part(window: Call) -> Result:
-        run = backend.offer(cell, window)
-        assert not isinstance(run, str)
-        return run()
-
-    return lambda: in_windows(call, part)
+    return lambda: in_windows(call, lambda window: backend.offer(cell, window)())
 
 
 def _whole(call: Call) -> bool:

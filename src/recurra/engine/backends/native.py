@@ -17,10 +17,10 @@ from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
 from recurra.engine.machine.compiled import Machine
-from recurra.engine.pipeline import CallKind
+from recurra.engine.plan.phases import CallKind
 from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
-from recurra.engine.record.unrecordable import Unrecordable
+from recurra.engine.record.unrecordable import Refused
 from recurra.errors import dtype_name
 
 __all__ = ["NATIVE", "Compiled", "compile_for"]
@@ -51,13 +51,11 @@ class Compiled(NamedTuple):
     kinds: tuple[torch.dtype, ...]
 
 
-def _offer(cell: Cell, call: Call) -> Callable[[], Result] | str:
-    """How the machine would run a call, or why it cannot."""
+def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
+    """How the machine would run a call."""
     if _empty(call):
         return LOOP.offer(cell, call)  # a step of no rows says what an empty result looks like
     found = compile_for(cell, call)
-    if isinstance(found, str):
-        return found
     return lambda: _run(cell, call, found)
 
 
@@ -68,73 +66,73 @@ def _empty(call: Call) -> bool:
     )
 
 
-def compile_for(cell: Cell, call: Call) -> Compiled | str:
-    """The machine for a call that has something to run, or why there is none."""
+def compile_for(cell: Cell, call: Call) -> Compiled:
+    """The machine for a call that has something to run.
+
+    Raises:
+        Refused: why there is none.
+    """
     reason = recurra_runtime.native_reason()
     if reason is not None:
-        return f"recurra-runtime has no native module. {reason}"
+        raise Refused(f"recurra-runtime has no native module. {reason}")
     if call.return_named:
-        return "named values are asked for, which are read from the step itself"
+        raise Refused("named values are asked for, which are read from the step itself")
     given = given_of(call)
-    why = other_modes() or _odd_inputs(given)
-    if why is not None:
-        return why
-    try:
-        record = recorded(cell, call, given)
-        if any(record.convolved) and (why := _too_much(record.convolved, call.batch)) is not None:
-            return why
-        shared, dtype = record.shared(cell), record.lowered.dtype
-        read = given
-        for place, tensor in enumerate(shared):
-            if tensor.dtype is dtype and tensor.is_cpu:
-                continue
-            if tensor.is_floating_point() or not tensor.is_cpu:
-                return f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}"
-            read = [*read, (("shared", place), tensor)]
-            shared[place] = tensor.to(dtype)
-        if (why := _too_large(read, dtype)) is not None:
-            return why
-        machine = record.machine(cell, _kind_of(call, given, shared, dtype))
-        return Compiled(machine, given, shared, record.lowered.kinds)
-    except Unrecordable as problem:
-        return str(problem)
+    if (why := other_modes()) is not None:
+        raise Refused(why)
+    _check_inputs(given)
+    record = recorded(cell, call, given)
+    if any(record.convolved):
+        _check_convolutions(record.convolved, call.batch)
+    shared, dtype = record.shared(cell), record.lowered.dtype
+    read = given
+    for place, tensor in enumerate(shared):
+        if tensor.dtype is dtype and tensor.is_cpu:
+            continue
+        if tensor.is_floating_point() or not tensor.is_cpu:
+            raise Refused(f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}")
+        read = [*read, (("shared", place), tensor)]
+        shared[place] = tensor.to(dtype)
+    _check_whole_numbers(read, dtype)
+    machine = record.machine(cell, _kind_of(call, given, shared, dtype))
+    return Compiled(machine, given, shared, record.lowered.kinds)
 
 
-def _odd_inputs(given: list[tuple[Slot, Tensor]]) -> str | None:
-    """What is odd about the tensors of a call, if anything is."""
+def _check_inputs(given: list[tuple[Slot, Tensor]]) -> None:
+    """The machine reads numbers of one type, on the CPU."""
     kinds = set()
     for (name, _), leaf in given:
         if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
-            return f"{name} is a {type(leaf).__name__}, of which only torch knows what it is"
+            kind = type(leaf).__name__
+            raise Refused(f"{name} is a {kind}, of which only torch knows what it is")
         if not leaf.is_cpu:
-            return f"{name} is on {leaf.device}; the machine is the CPU's"
+            raise Refused(f"{name} is on {leaf.device}; the machine is the CPU's")
         if leaf.dtype in _WHOLE:
             continue
         if leaf.dtype not in _FLOATS:
-            return f"{name} is of {dtype_name(leaf.dtype)}"
+            raise Refused(f"{name} is of {dtype_name(leaf.dtype)}")
         kinds.add(leaf.dtype)
-    return None if len(kinds) <= 1 else "its inputs are of several types"
+    if len(kinds) > 1:
+        raise Refused("its inputs are of several types")
 
 
-def _too_large(given: list[tuple[Slot, Tensor]], dtype: torch.dtype) -> str | None:
-    """Are there whole numbers that the machine's floats cannot tell from their neighbors?"""
+def _check_whole_numbers(given: list[tuple[Slot, Tensor]], dtype: torch.dtype) -> None:
+    """The machine's floats must tell whole numbers from their neighbors."""
     for (name, _), leaf in given:
         if leaf.dtype in _WIDE and not _exact(leaf, dtype):
-            return (
+            raise Refused(
                 f"{name} has whole numbers of {_EXACT[dtype]:,} or above, which "
                 f"{dtype_name(dtype)} cannot tell apart"
             )
-    return None
 
 
-def _too_much(convolved: tuple[int, int], batch: int) -> str | None:
-    """Are its convolutions so large that torch's own kernel, which needs no copies, is faster?"""
-    if all(each * batch <= most for each, most in zip(convolved, _CONVOLVED, strict=True)):
-        return None
-    return (
-        f"its convolutions multiply {convolved[0] * batch:,} numbers at {convolved[1] * batch:,} "
-        "points a step, and torch's own kernel is faster with so many"
-    )
+def _check_convolutions(convolved: tuple[int, int], batch: int) -> None:
+    """Of large convolutions torch's own kernel, which needs no copies, is faster."""
+    if any(each * batch > most for each, most in zip(convolved, _CONVOLVED, strict=True)):
+        raise Refused(
+            f"its convolutions multiply {convolved[0] * batch:,} numbers at "
+            f"{convolved[1] * batch:,} points a step, and torch's own kernel is faster with so many"
+        )
 
 
 def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
@@ -149,11 +147,7 @@ def _run(cell: Cell, call: Call, compiled: Compiled) -> Result:
         result = _through(call, compiled)
     except IndexError as problem:
         raise IndexError(f"{type(cell).__name__}: {problem}") from None
-    if result is not None:
-        return result
-    run = LOOP.offer(cell, call)
-    assert not isinstance(run, str)
-    return run()
+    return LOOP.offer(cell, call)() if result is None else result
 
 
 def _through(call: Call, compiled: Compiled) -> Result | None:
@@ -213,7 +207,7 @@ def _kind_of(
         if asked:
             wanted = tuple([slot for slot in asked if slot[0] != "state"])
     strides = tuple([tensor.stride() for tensor in shared])
-    return CallKind(wanted, strides, dtype, call.resets is not None, call.return_states)
+    return CallKind(wanted, call.resets is not None, call.return_states, strides, dtype)
 
 
 NATIVE = Backend("native", _offer, checkpoints=True)

@@ -20,9 +20,9 @@ from recurra.cells.base import Noise
 from recurra.engine.call import Call, Result, rows_in_order
 from recurra.engine.torch_internals import apart, dispatch_modes, tracing, transformed
 from recurra.labels import stacked
-from recurra.states import Tree, first, map_tree
+from recurra.states import Tree, map_tree
 
-__all__ = ["RunRows", "Segment", "run_segments", "segments"]
+__all__ = ["RunRows", "Segment", "parts_of", "run_segments", "segments"]
 
 
 class Segment(NamedTuple):
@@ -92,14 +92,13 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
     if not plan:
         run = step(_no_rows(call))
         return _joined(call, [run], _with_first_rows(call.state, run.state))
-    draws = _cut(call.noise and call.noise.step, plan)
-    parts = list(zip(plan, _cut(call.inputs, plan), draws, strict=True))
-    state, runs = call.state, []
     whole = call.lengths is None and call.resets is None
-    for segment, inputs, draw in reversed(parts) if call.reverse else parts:
+    parts = list(zip(plan, [call] if whole else parts_of(call, plan), strict=True))
+    state, runs = call.state, []
+    for segment, part in reversed(parts) if call.reverse else parts:
         if not call.reverse:
             state = _reset(call, state, segment.start)
-        run = run_rows(call if whole else _part(call, segment.rows, inputs, state, draw))
+        run = run_rows(call if whole else part._replace(state=_first_rows(state, segment.rows)))
         state = _with_first_rows(state, run.state)
         if call.reverse:
             state = _reset(call, state, segment.start)
@@ -116,35 +115,34 @@ def _kept_apart(result: Result) -> Result:
 
 def _no_rows(call: Call) -> Call:
     """One step of no rows: its result has the shape, the type and the graph of an empty one."""
+    noise = call.noise
+    if noise is not None:
+        blank = map_tree(lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), noise.step)
+        noise = Noise(blank, noise.held)
     inputs = map_tree(lambda leaf: leaf[:, :0].sum(0, keepdim=True, dtype=leaf.dtype), call.inputs)
-    draw = map_tree(
-        lambda leaf: leaf.new_zeros(1, 0, *leaf.shape[2:]), call.noise and call.noise.step
-    )
-    return _part(call, 0, inputs, call.state, draw)
+    (part,) = parts_of(call._replace(inputs=inputs, noise=noise), [Segment(0, 1, 0)])
+    return part._replace(state=_first_rows(call.state, 0))
 
 
-def _part(call: Call, rows: int, inputs: Tree, state: Tree, draw: Tree) -> Call:
-    """Of a call whole rows, the first ones, for some steps.
+def parts_of(call: Call, plan: list[Segment]) -> list[Call]:
+    """Segments of a call whose rows are whole and reset nowhere; others fill in their states.
 
-    Args:
-        call: what they are a part of.
-        rows: how many there are.
-        inputs: of these rows and steps.
-        state: of all rows, before the first of these steps.
-        draw: the noise of these rows and steps.
+    All are cut at once, so that their gradients are joined at once.
     """
-    noise = call.noise and Noise(draw, _first_rows(call.noise.held, rows))
-    return Call(
-        inputs,
-        first(inputs).shape[0],
-        rows,
-        _first_rows(state, rows),
-        context=_first_rows(call.context, rows),
-        noise=noise,
-        reverse=call.reverse,
-        return_states=call.return_states,
-        return_named=call.return_named,
-    )
+    inputs, draws = _cut(call.inputs, plan), _cut(call.noise and call.noise.step, plan)
+    return [
+        call._replace(
+            inputs=x,
+            lengths=None,
+            context=_first_rows(call.context, rows),
+            noise=call.noise and Noise(draw, _first_rows(call.noise.held, rows)),
+            resets=None,
+            checkpoint_every=None,
+            time=stop - start,
+            batch=rows,
+        )
+        for (start, stop, rows), x, draw in zip(plan, inputs, draws, strict=True)
+    ]
 
 
 def _cut(tree: Tree, plan: list[Segment]) -> list[Tree]:

@@ -17,6 +17,7 @@ from recurra.cells.base import Cell, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
 from recurra.engine.call import Backend, Call, Result
+from recurra.engine.record.unrecordable import Refused
 from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
 from recurra.states import rebuild
@@ -26,38 +27,44 @@ __all__ = ["ATEN", "form_of"]
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
-def form_of(cell: Cell) -> TorchForm | str:
-    """The kernel of torch that computes a cell's step, or why there is none."""
+def form_of(cell: Cell) -> TorchForm:
+    """The kernel of torch that computes a cell's step.
+
+    Raises:
+        Refused: why there is none.
+    """
     if "step" in vars(cell):
-        return f"this {type(cell).__name__} has a step of its own, set on the instance"
+        raise Refused(f"this {type(cell).__name__} has a step of its own, set on the instance")
     home = _form_home(cell)
     if home is None:
         owner = next(kind for kind in type(cell).__mro__ if "step" in vars(kind))
-        return f"{owner.__name__}.step has no torch_form(): no kernel of torch computes it"
+        raise Refused(f"{owner.__name__}.step has no torch_form(): no kernel of torch computes it")
     form: TorchForm | None = cell.torch_form()  # type: ignore[operator]
     if form is None:
-        return f"{home.__name__}.torch_form() says that no kernel of torch has these settings"
+        name = home.__name__
+        raise Refused(f"{name}.torch_form() says that no kernel of torch has these settings")
     if not hasattr(torch, form.kind):
-        return f"this version of torch has no torch.{form.kind}"
+        raise Refused(f"this version of torch has no torch.{form.kind}")
     if transformed():
-        return (
+        raise Refused(
             "a transform of torch.func or forward-mode differentiation is at work, for which "
             "torch's kernels have no rule"
         )
     return form
 
 
-def _obstacle(call: Call, form: TorchForm) -> str | None:
-    """Why a kernel cannot run this call, or None if it can."""
+def _check_call(call: Call, form: TorchForm) -> None:
+    """A kernel takes one tensor, draws nothing, and keeps what it keeps."""
     if not isinstance(call.inputs, Tensor) or call.inputs.dim() != 3:
-        return "the input is not one tensor [time, batch, features]"
+        raise Refused("the input is not one tensor [time, batch, features]")
     if call.noise is not None:
-        return "there is noise, which torch's kernels do not take"
+        raise Refused("there is noise, which torch's kernels do not take")
     if call.return_named:
-        return "named values are asked for, and torch's kernels give none"
+        raise Refused("named values are asked for, and torch's kernels give none")
     if call.return_states and form.kind == "lstm":
-        return "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
-    return None
+        raise Refused(
+            "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
+        )
 
 
 def _form_home(cell: Cell) -> type | None:
@@ -144,13 +151,10 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _offer(cell: Cell, call: Call) -> Callable[[], Result] | str:
+def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
     form = form_of(cell)
-    if isinstance(form, str):
-        return form
-    return _obstacle(call, form) or (
-        lambda: run_segments(call, _rows_of(cell, form), steps_of(cell))
-    )
+    _check_call(call, form)
+    return lambda: run_segments(call, _rows_of(cell, form), steps_of(cell))
 
 
 ATEN = Backend("aten", _offer, one_step=False)

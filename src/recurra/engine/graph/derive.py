@@ -162,29 +162,13 @@ _RULES["reshape"] = _unary(lambda graph, g, x, y: graph.reshape(g, x.shape))
 _RULES["lay"] = _unary(lambda graph, g, x, y: g)
 _RULES["sum"] = _unary(lambda graph, g, x, y: graph.expand(g, x.shape))
 _RULES["expand"] = _unary(lambda graph, g, x, y: g)  # summed again by _unbroadcast
-
-
-_RULES.update(SLOPES)
-
-
-@_rule("route")
-def _route(graph: Graph, value: Value, g: Value, index: int) -> Value | None:
-    return g if index else None
-
-
-@_rule("add")
-def _add(graph: Graph, value: Value, g: Value, index: int) -> Value:
-    return g
-
-
-@_rule("sub")
-def _sub(graph: Graph, value: Value, g: Value, index: int) -> Value:
-    return graph.apply("neg", g) if index else g
-
-
-@_rule("mul")
-def _mul(graph: Graph, value: Value, g: Value, index: int) -> Value:
-    return graph.apply("mul", g, value.inputs[1 - index])
+_RULES |= {
+    "route": lambda graph, value, g, index: g if index else None,
+    "add": lambda graph, value, g, index: g,
+    "sub": lambda graph, value, g, index: graph.apply("neg", g) if index else g,
+    "mul": lambda graph, value, g, index: graph.apply("mul", g, value.inputs[1 - index]),
+    **SLOPES,
+}
 
 
 @_rule("div")

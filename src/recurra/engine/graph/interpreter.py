@@ -80,13 +80,8 @@ _ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "sigmoid_gradient": lambda g, y: g * (y * (1 - y)),
     "tanh_gradient": lambda g, y: g * (1 - y * y),
 }
-_AS_TORCH = (
-    "neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sqrt", "sigmoid", "tanh", "relu", "erf",
-    "floor", "trunc", "round", "exp2", "log2", "log10", "erfc", "sin", "cos", "tan", "asin", "acos",
-    "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "add", "sub", "mul", "div", "maximum",
-    "minimum", "pow", "fmod", "hypot", "atan2",
-)  # fmt: skip
-_ELEMENTWISE |= {name: getattr(torch, name) for name in _AS_TORCH}
+# The others are torch's own.
+_ELEMENTWISE |= {name: getattr(torch, name) for name in ELEMENTWISE - _ELEMENTWISE.keys()}
 
 
 # ---- the others, from a value, its leading axes, and what it reads -------------------------------

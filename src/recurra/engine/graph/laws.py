@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from recurra.engine.graph.values import (
-    BINARY,
+    ARITIES,
     ELEMENTWISE,
     HELD,
     REDUCTIONS,
     SHARED,
     SUMS,
-    UNARY,
     Graph,
     Value,
     broadcast,
@@ -50,9 +49,9 @@ def check(graph: Graph, outputs: Iterable[Value] = ()) -> None:
 
 
 def _check_value(value: Value) -> None:
-    if value.op not in _ARITY:
+    if value.op not in ARITIES:
         raise ValueError("there is no such instruction")
-    arity = _ARITY[value.op]
+    arity = ARITIES[value.op]
     if arity is not None and len(value.inputs) != arity:
         raise ValueError(f"it takes {arity} operands")
     shapes = [read.shape for read in value.inputs]
@@ -195,20 +194,4 @@ _SHAPES: dict[str, Callable[..., Shape]] = {
     "scatter": _scatter,
     "matmul": _matmul,
     "outer": _outer,
-}
-
-_ARITY: dict[str, int | None] = {
-    **dict.fromkeys(_SHAPES, 1),
-    **dict.fromkeys(UNARY, 1),
-    **dict.fromkeys(BINARY, 2),
-    "where": 3,
-    "concat": None,
-    "route": 2,
-    "linear": 2,
-    "lookup": 2,
-    "scatter": 2,
-    "matmul": 2,
-    "outer": 2,
-    "input": 0,
-    "constant": 0,
 }

@@ -19,14 +19,17 @@ from typing import Any
 from recurra_runtime.instructions import TABLE
 
 __all__ = [
+    "ARITIES",
     "BINARY",
     "ELEMENTWISE",
     "HELD",
+    "MOVES",
     "REDUCTIONS",
     "SHARED",
     "STEP",
     "SUMS",
     "UNARY",
+    "VIEWS",
     "Graph",
     "Value",
     "broadcast",
@@ -36,22 +39,33 @@ __all__ = [
 SHARED, HELD, STEP = 0, 1, 2
 """Spans: one for all rows, one for each row, one for each row and step."""
 
-# What the machine has for itself alone: moves, and sums that are fused.
-_MACHINE = frozenset({"copy", "fma"})
+# All but what the machine has for itself alone: moves, and sums that are fused.
+_TABLE = [row for row in TABLE if row.name not in ("copy", "fma")]
 
 
-def _elementwise(arity: int) -> frozenset[str]:
-    rows = (row.name for row in TABLE if (row.kind, row.arity) == ("elementwise", arity))
-    return frozenset(rows) - _MACHINE
+def _named(kind: str, *arities: int) -> frozenset[str]:
+    return frozenset(row.name for row in _TABLE if row.kind == kind and row.arity in arities)
 
 
-UNARY, BINARY = _elementwise(1), _elementwise(2)
-ELEMENTWISE = UNARY | BINARY | _elementwise(3)
+UNARY, BINARY = _named("elementwise", 1), _named("elementwise", 2)
+ELEMENTWISE = UNARY | BINARY | _named("elementwise", 3)
 """Instructions on numbers at one place."""
-REDUCTIONS = frozenset({"sum", "max"})
+REDUCTIONS = _named("reduction", 1)
 """Instructions over axes of features."""
-SUMS = frozenset({"outer", "row_sum", "scatter", "time_sum"})
+SUMS = _named("sum", 1, 2)
 """Instructions that add up over rows or steps."""
+VIEWS = frozenset({"reshape", "slice", "permute", "expand", "stop", "window"})
+"""Instructions whose result is a part, or another shape, of what they read."""
+MOVES = VIEWS | {"input", "constant", "concat", "pad", "lay"}
+"""Instructions that move numbers at most, and are no operation on them."""
+ARITIES: dict[str, int | None] = {
+    **{row.name: row.arity for row in _TABLE},
+    **dict.fromkeys((*VIEWS, "pad", "lay"), 1),
+    **dict.fromkeys(("input", "constant"), 0),
+    "route": 2,
+    "concat": None,
+}
+"""How many values each instruction reads; None for any number."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, slots=True)
@@ -84,6 +98,19 @@ class Value:
     def rows(self) -> bool:
         """Whether each row has its own."""
         return self.span > SHARED
+
+    @property
+    def operations(self) -> int:
+        """Additions, multiplications and functions that it is, for one row in one step."""
+        if self.op in MOVES:
+            return 0
+        if self.op == "linear":
+            return 2 * self.size * self.inputs[1].shape[0]
+        if self.op == "matmul":
+            return 2 * self.size * self.inputs[0].shape[-1]
+        if self.op == "outer":
+            return 2 * self.inputs[0].size * self.inputs[1].shape[-1]
+        return self.inputs[-1].size if self.op in REDUCTIONS | SUMS else self.size
 
     def __str__(self) -> str:
         reads = ", ".join(f"%{value.number}" for value in self.inputs)
@@ -129,6 +156,10 @@ class Graph:
     def input(self, name: Any, shape: Iterable[int], span: int) -> Value:
         """What is given from outside, known by its name."""
         return self._make("input", (), tuple(shape), span, name)
+
+    def inputs(self) -> dict[Any, Value]:
+        """What is given from outside, by name."""
+        return {value.settings[0]: value for value in self.values if value.op == "input"}
 
     def constant(self, number: float) -> Value:
         """A number."""
@@ -218,10 +249,14 @@ class Graph:
         """The same numbers in a graph of which no gradient is asked; and where each value is."""
         if all(value.op != "route" for value in self.values):
             return self, {value: value for value in self.values}
+        return self.rewritten(lambda graph, value, reads: reads[0] if value.op == "route" else None)
+
+    def rewritten(self, made: Rewrite) -> tuple[Graph, dict[Value, Value]]:
+        """A graph of what is made of each value, or of copies; and where each value is."""
         graph, found = Graph(), dict[Value, Value]()
         for value in self.values:
             reads = tuple(found[read] for read in value.inputs)
-            found[value] = reads[0] if value.op == "route" else graph.copy(value, reads)
+            found[value] = made(graph, value, reads) or graph.copy(value, reads)
         return graph, found
 
     def permute(self, value: Value, order: Iterable[int]) -> Value:
@@ -310,6 +345,10 @@ class Graph:
         if value.op in ELEMENTWISE:
             return self.apply(value.op, *inputs)
         return self._make(value.op, inputs, value.shape, value.span, *value.settings)
+
+
+Rewrite = Callable[[Graph, Value, tuple[Value, ...]], Value | None]
+"""Of the new graph, a value of the old one, and what it reads in the new one."""
 
 
 def resized(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:

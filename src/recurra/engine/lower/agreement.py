@@ -13,7 +13,7 @@ from torch import Tensor
 from recurra import states
 from recurra.engine.graph.derive import derive
 from recurra.engine.graph.interpreter import evaluate
-from recurra.engine.graph.values import STEP, Graph, Value
+from recurra.engine.graph.values import STEP, Value
 from recurra.engine.lower.lowering import Lowered
 from recurra.engine.record.tape import BATCHES, Recording, record
 from recurra.engine.record.unrecordable import Unrecordable
@@ -98,14 +98,8 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
     given = example(BATCHES[0])
     with torch.no_grad():
         result = step(*given)
-        leaves = states.leaves(given)
         shared = lowered.shared.tensors({})
-        found = {}
-        for value in lowered.graph:
-            if value.op == "input":
-                kind, index = value.settings[0]
-                leaf = leaves[index] if kind == "given" else shared[index]
-                found[value.number] = leaf.to(lowered.dtype)
+        found = _found(lowered.graph.inputs(), states.leaves(given), shared, lowered.dtype)
         found = evaluate(lowered.graph, found, BATCHES[0])
     for value, expected in zip(lowered.outputs, states.leaves(result), strict=True):
         got = found[value.number].reshape(expected.shape)
@@ -115,6 +109,17 @@ def check_numbers(step: Any, example: Any, lowered: Lowered) -> None:
                 "the recorded step gives other numbers than the step itself; write what it does "
                 "with operations of torch alone"
             )
+
+
+def _found(
+    inputs: Mapping[Any, Value],
+    leaves: Sequence[Tensor],
+    shared: Sequence[Tensor],
+    dtype: torch.dtype,
+) -> dict[int, Tensor]:
+    """What is given and what is shared, by the numbers of a graph's inputs."""
+    there = {"given": leaves, "shared": shared}
+    return {v.number: there[kind][i].detach().to(dtype) for (kind, i), v in inputs.items()}
 
 
 def check_rows(step: Any, example: Any) -> None:
@@ -210,15 +215,11 @@ def _derived(
     lowered: Lowered, leaves: Sequence[Tensor], shared: Sequence[Tensor], weights: Sequence[Tensor]
 ) -> tuple[list[Tensor | None], list[Tensor | None]]:
     """The derived gradients of what is given and of what is shared, for weights of the results."""
-    graph, inputs = Graph(), {}
-    swapped: dict[Value, Value] = {}
-    for value in lowered.graph:
-        swapped[value] = graph.copy(value, tuple(swapped[read] for read in value.inputs))
-        if value.op == "input":
-            inputs[value.settings[0]] = swapped[value]
-    outputs = [swapped[value] for value in lowered.outputs]
+    graph, copies = lowered.graph.rewritten(lambda graph, value, reads: None)
+    inputs = graph.inputs()
+    found = _found(inputs, leaves, shared, lowered.dtype)
+    outputs = [copies[value] for value in lowered.outputs]
     cotangents: dict[Value, Value] = {}
-    found: dict[int, Tensor] = {}
     comings = zip(outputs, weights, lowered.kinds, strict=True)
     for index, (output, weight, kind) in enumerate(comings):
         if not kind.is_floating_point:
@@ -227,11 +228,7 @@ def _derived(
         found[comes.number] = weight.detach().reshape(BATCHES[0], *output.shape)
         known = cotangents.get(output)
         cotangents[output] = comes if known is None else graph.apply("add", known, comes)
-    for (kind, index), value in inputs.items():
-        leaf = leaves[index] if kind == "given" else shared[index]
-        found[value.number] = leaf.detach().to(lowered.dtype)
-    names = list(inputs)
-    gradients = dict(zip(names, derive(graph, cotangents, list(inputs.values())), strict=True))
+    gradients = dict(zip(inputs, derive(graph, cotangents, list(inputs.values())), strict=True))
     with torch.no_grad():
         found = evaluate(graph.values, found, BATCHES[0])
 

@@ -134,7 +134,7 @@ class _Forward:
                 for view, (_, more) in zip(views, machine.outputs, strict=True)
             ]
         # All states, or the one that is y; then y, where it is none.
-        every = machine.plan.return_states
+        every = machine.plan.kind.return_states
         y = views[machine.y_state if every and machine.y_state is not None else -1]
         if not every:
             return (y, *ends)
@@ -201,7 +201,7 @@ class _Backward:
         count = len(machine.plan.states)
         # Incoming gradients of each step, and of the states at the end of a window.
         self.stepped: list[tuple[Slot, Tensor | None]] = [(("dy", 0), grads[0])]
-        if machine.plan.return_states:
+        if machine.plan.kind.return_states:
             self.stepped += [
                 (("dstates", place), grad) for place, grad in enumerate(grads[1 + count :])
             ]

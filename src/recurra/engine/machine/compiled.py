@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from recurra.engine.assemble import Argument, Assembled, assemble
+from recurra.engine.assemble.strides import packed
 from recurra.engine.graph.values import HELD, SHARED, STEP, Value
 from recurra.engine.machine.arguments import ArgumentTable, Executable, Schedule, threads_for
-from recurra.engine.plan.phases import Plan
+from recurra.engine.plan.phases import Plan, Sections
 from recurra.engine.plan.slots import COTANGENTS, Kind, Slot
 
 __all__ = ["Frame", "Machine", "dense"]
@@ -30,23 +29,15 @@ class Machine:
 
     Args:
         plan: of the step.
-        strides: of the shared inputs, in order.
-        dtype: of all numbers.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        strides: Sequence[tuple[int, ...]],
-        dtype: torch.dtype,
-    ) -> None:
-        self.plan, self.dtype = plan, dtype
-        self.strides = tuple(strides)
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.dtype = plan, plan.kind.dtype
         self.learns = plan.backward is not None
         # A y that is a leaf of the state is stored as that leaf.
         self.y_state = plan.states.index(plan.y) if plan.y in plan.states else None
         places = range(len(plan.states))
-        self._numbers = [p for p in places if plan.return_states or p == self.y_state]
+        self._numbers = [p for p in places if plan.kind.return_states or p == self.y_state]
         self.outputs = [(plan.states[place], 1) for place in self._numbers]
         """Per-step outputs: states, then y if it is no state; and how many extra steps each has."""
         if self.y_state is None:
@@ -57,8 +48,8 @@ class Machine:
             if name[0] != "state"
         ]
         """Slot, gradient and strides (None: contiguous) of each input that gets a gradient."""
-        self.forward = Executable(_forward(self), dtype)
-        self.backward = Executable(_backward(self), dtype) if self.learns else None
+        self.forward = Executable(_forward(self), self.dtype)
+        self.backward = Executable(_backward(self), self.dtype) if self.learns else None
         self._frames: dict[tuple[int, int, bool], Frame] = {}
 
     def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Schedule:
@@ -88,7 +79,7 @@ class Machine:
 
     def input_strides(self, name: Slot) -> tuple[int, ...] | None:
         """Strides of a shared input; None: contiguous."""
-        return self.strides[name[1]] if name[0] == "shared" else None
+        return self.plan.kind.strides[name[1]] if name[0] == "shared" else None
 
 
 def _argument(machine: Machine, name: Slot, value: Value) -> Argument:
@@ -105,15 +96,9 @@ def _forward(machine: Machine) -> Assembled:
         for name, value in plan.inputs.items()
         if value in read and name[0] not in (*COTANGENTS, "state")
     ]
-    carries = []
-    for place, value in enumerate(plan.states):
-        arguments += [
-            Argument(("state", place), value.size, plan.inputs["state", place]),
-            Argument(("state_out", place), value.size, result=value),
-            Argument(("from", place), value.size),
-            Argument(("to", place), value.size),
-        ]
-        carries.append((("from", place), ("state", place), ("state_out", place), ("to", place)))
+    given = [plan.inputs["state", place] for place in range(len(plan.states))]
+    carried, carries = _carried(("from", "state", "state_out", "to"), given, plan.states)
+    arguments += carried
     if machine.y_state is None:
         arguments.append(Argument(("y", 0), plan.y.size, result=plan.y))
     arguments += [
@@ -121,11 +106,13 @@ def _forward(machine: Machine) -> Assembled:
         for place, value in enumerate(plan.saved)
     ]
     padded = [("y", 0)] if machine.y_state is None else [("state_out", machine.y_state)]
-    if plan.return_states:
+    if plan.kind.return_states:
         every = [("state_out", place) for place in range(len(plan.states))]
         padded += [name for name in every if name not in padded]
-    rings = [] if machine.learns else _ends("state", "state_out", len(plan.states))
-    return assemble(plan.forward, arguments, carries, padded, rings)
+    between = [slot for carry in carries for slot in carry[1:3]]
+    return assemble(
+        plan.forward, arguments, carries, padded, rings=() if machine.learns else between
+    )
 
 
 def _backward(machine: Machine) -> Assembled:
@@ -142,36 +129,39 @@ def _backward(machine: Machine) -> Assembled:
         if value in read and value not in known:
             known.add(value)
             arguments.append(_argument(machine, name, value))
-    carries = []
-    for place, value in enumerate(plan.states):
-        arguments += [
-            Argument(("dstate", place), value.size, plan.inputs["dstate", place]),
-            Argument(
-                ("dstate_out", place), value.size, result=plan.gradients.get(("state", place))
-            ),
-            Argument(("dfrom", place), value.size),
-            Argument(("dto", place), value.size),
-        ]
-        carries.append((("dfrom", place), ("dstate", place), ("dstate_out", place), ("dto", place)))
+    states = range(len(plan.states))
+    given = [plan.inputs["dstate", place] for place in states]
+    found = [plan.gradients["state", place] for place in states]
+    carried, carries = _carried(("dfrom", "dstate", "dstate_out", "dto"), given, found)
+    arguments += carried
     padded = []
     for name, value, strides in machine.gradients:
         arguments.append(Argument(("d", name), value.size, None, strides, value))
         if value.span == STEP:
             padded.append(("d", name))
-    return assemble(
-        plan.backward, arguments, carries, padded, _ends("dstate", "dstate_out", len(plan.states))
-    )
+    between = [slot for carry in carries for slot in carry[1:3]]
+    return assemble(plan.backward, arguments, carries, padded, rings=between)
 
 
-def _ends(into: Kind, out: Kind, count: int) -> list[Slot]:
-    """The slots by which states come in and go out."""
-    return [(kind, place) for place in range(count) for kind in (into, out)]
+def _carried(
+    kinds: tuple[Kind, Kind, Kind, Kind], inputs: Sequence[Value], results: Sequence[Value]
+) -> tuple[list[Argument], list[list[Slot]]]:
+    """The arguments by which states come and go, and which of them belong together."""
+    arguments, carries = [], []
+    for place, (value, result) in enumerate(zip(inputs, results, strict=True)):
+        carries.append([(kind, place) for kind in kinds])
+        begin, read, left, end = carries[-1]
+        arguments += [
+            Argument(read, value.size, value),
+            Argument(left, value.size, result=result),
+            Argument(begin, value.size),
+            Argument(end, value.size),
+        ]
+    return arguments, carries
 
 
-def _read(sections: Any) -> set[Value]:
-    return {
-        read for values in sections.phases.values() for value in values for read in value.inputs
-    }
+def _read(sections: Sections) -> set[Value]:
+    return {read for value in sections.values() for read in value.inputs}
 
 
 class Frame:
@@ -275,11 +265,7 @@ class Frame:
 
 def _contiguous(*shape: int) -> Strided:
     """The layout of a contiguous tensor."""
-    strides, size = [], 1
-    for length in reversed(shape):
-        strides.append(size)
-        size *= max(length, 1)
-    return shape, tuple(reversed(strides))
+    return shape, packed(shape)
 
 
 def _lines(count: int) -> int:

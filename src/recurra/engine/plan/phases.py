@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
 
 from recurra.engine.graph.derive import derive
 from recurra.engine.graph.values import HELD, SHARED, STEP, SUMS, Graph, Value
 from recurra.engine.plan.min_cut import cut
 from recurra.engine.plan.slots import COTANGENTS, Slot
 
-__all__ = ["PHASES", "Plan", "Sections", "plan", "sections"]
+__all__ = ["ONE_STEP", "PHASES", "CallKind", "Plan", "Sections", "plan", "sections"]
 
 PHASES = ("shared", "held", "before", "through", "after", "held_after", "final")
 """In the order in which they are run."""
@@ -103,11 +106,33 @@ def _needed(outputs: Iterable[Value], there: Collection[Value]) -> list[Value]:
     return sorted(found, key=lambda value: value.number)
 
 
+class CallKind(NamedTuple):
+    """What the programs for a call hang on, beside the step; by itself one step in inference.
+
+    Args:
+        wanted: slots of inputs whose gradients are wanted; None in inference.
+        resets: whether rows are reset.
+        return_states: whether the states after every step are wanted, with their gradients.
+        strides: of the shared tensors.
+        dtype: of all numbers.
+    """
+
+    wanted: tuple[Slot, ...] | None = None
+    resets: bool = False
+    return_states: bool = False
+    strides: tuple[tuple[int, ...], ...] = ()
+    dtype: torch.dtype = torch.float32
+
+
+ONE_STEP = CallKind()
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """A step, planned.
 
     Args:
+        kind: for which calls.
         graph: of the step and, behind it, of its gradient.
         inputs: by :mod:`slot <recurra.engine.plan.slots>`.
         y: the output.
@@ -116,9 +141,9 @@ class Plan:
         backward: those of the gradient; None for a plan without.
         saved: values of the forward phases that are kept for it.
         gradients: by the slot of an input, its gradient; those of states go to the step before.
-        return_states: whether the states after every step are wanted.
     """
 
+    kind: CallKind
     graph: Graph
     inputs: Mapping[Slot, Value]
     y: Value
@@ -127,7 +152,6 @@ class Plan:
     backward: Sections | None
     saved: tuple[Value, ...]
     gradients: Mapping[Slot, Value]
-    return_states: bool = False
 
 
 def plan(
@@ -135,9 +159,7 @@ def plan(
     inputs: Mapping[Slot, Value],
     y: Value,
     states: Sequence[Value],
-    wanted: Iterable[Slot] | None = None,
-    *,
-    return_states: bool = False,
+    kind: CallKind = ONE_STEP,
 ) -> Plan:
     """Plan a graph.
 
@@ -146,13 +168,12 @@ def plan(
         inputs: by slot.
         y: the output.
         states: the new state's leaves.
-        wanted: names of inputs whose gradients are wanted; None for no gradients.
-        return_states: whether the states after every step have gradients of their own.
+        kind: of the calls that it is for.
     """
     inputs = dict(inputs)
     gradients: dict[Slot, Value] = {}
-    if wanted is not None:
-        gradients = _gradients(graph, inputs, y, states, wanted, return_states)
+    if kind.wanted is not None:
+        gradients = _gradients(graph, inputs, y, states, kind.wanted, kind.return_states)
     graph, there_is = graph.without_routes()
     inputs = {name: there_is[value] for name, value in inputs.items()}
     gradients = {name: there_is[value] for name, value in gradients.items()}
@@ -160,18 +181,17 @@ def plan(
     carried = [inputs["state", index] for index in range(len(states))]
     given = {value for name, value in inputs.items() if name[0] not in COTANGENTS}
     forward = sections([y, *states], given, carried, states)
-    if wanted is None:
-        return Plan(graph, inputs, y, tuple(states), forward, None, (), {}, return_states)
-    computed = set(forward.values())
-    free = given | {y, *states}
-    saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
-    there = set(inputs.values()) | saved | free
-    back = [inputs["dstate", index] for index in range(len(states))]
-    into = [gradients["state", index] for index in range(len(states))]
-    rest = [value for name, value in gradients.items() if name[0] != "state"]
-    backward = sections(rest, there, back, into)
-    kept = tuple(sorted(saved - free, key=lambda value: value.number))
-    return Plan(graph, inputs, y, tuple(states), forward, backward, kept, gradients, return_states)
+    backward, kept = None, list[Value]()
+    if kind.wanted is not None:
+        computed, free = set(forward.values()), given | {y, *states}
+        saved = cut(computed, _uses(gradients.values(), computed, set(inputs.values())), free)
+        there = set(inputs.values()) | saved | free
+        back = [inputs["dstate", index] for index in range(len(states))]
+        into = [gradients["state", index] for index in range(len(states))]
+        rest = [value for name, value in gradients.items() if name[0] != "state"]
+        backward = sections(rest, there, back, into)
+        kept = sorted(saved - free, key=lambda value: value.number)
+    return Plan(kind, graph, inputs, y, tuple(states), forward, backward, tuple(kept), gradients)
 
 
 def _gradients(
@@ -183,7 +203,15 @@ def _gradients(
     return_states: bool,
 ) -> dict[Slot, Value]:
     """What comes back for states and wanted inputs; ``inputs`` grow by what comes in."""
-    cotangents = _cotangents(graph, inputs, y, states, return_states)
+    outputs: list[tuple[Slot, Value]] = [(("dstate", i), value) for i, value in enumerate(states)]
+    outputs.append((("dy", 0), y))
+    if return_states:
+        outputs += [(("dstates", index), value) for index, value in enumerate(states)]
+    cotangents: dict[Value, Value] = {}
+    for name, value in outputs:  # a value that is several gets their sum
+        given = inputs[name] = graph.input(name, value.shape, STEP)
+        known = cotangents.get(value)
+        cotangents[value] = given if known is None else graph.apply("add", known, given)
     names: list[Slot] = [("state", index) for index in range(len(states))]
     names += [name for name in wanted if name not in names]
     found = derive(graph, cotangents, [inputs[name] for name in names])
@@ -194,27 +222,6 @@ def _gradients(
         elif name[0] == "state":
             gradients[name] = graph.full(0.0, inputs[name].shape, STEP)  # nothing hangs on it
     return gradients
-
-
-def _cotangents(
-    graph: Graph,
-    inputs: dict[Slot, Value],
-    y: Value,
-    states: Sequence[Value],
-    return_states: bool,
-) -> dict[Value, Value]:
-    """What comes in for each output, as more inputs; a value that is several gets their sum."""
-    outputs: list[tuple[Slot, Value]] = [
-        (("dstate", index), value) for index, value in enumerate(states)
-    ]
-    outputs.append((("dy", 0), y))
-    if return_states:
-        outputs += [(("dstates", index), value) for index, value in enumerate(states)]
-    found: dict[Value, Value] = {}
-    for name, value in outputs:
-        given = inputs[name] = graph.input(name, value.shape, STEP)
-        found[value] = graph.apply("add", found[value], given) if value in found else given
-    return found
 
 
 def _uses(

@@ -69,7 +69,7 @@ def through_time(
         ys.reverse()
         every.reverse()
     result = (torch.stack(ys), *state)
-    if plan.return_states:
+    if plan.kind.return_states:
         result += tuple(valid(torch.stack(leaves)) for leaves in zip(*every, strict=True))
     return result
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from recurra.engine.graph.values import HELD, REDUCTIONS, SHARED, STEP, SUMS, Value
+from recurra.engine.graph.values import HELD, MOVES, SHARED, STEP, SUMS, Value
 from recurra.engine.plan.phases import Plan, Sections
 
 __all__ = ["PlanReport", "report"]
@@ -21,13 +20,6 @@ _SHOWN = {
     "held_after": "once a row, at the end",
     "final": "once a call, at the end",
 }
-# What moves numbers at most, and is no operation on them.
-_MOVES = frozenset(
-    [
-        "input", "constant", "reshape", "slice", "permute", "expand", "stop", "concat", "pad",
-        "lay", "window",
-    ]
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +64,8 @@ def report(plan: Plan, itemsize: int) -> PlanReport:
         plan: of a step.
         itemsize: bytes of a number.
     """
-    forward = {value for values in plan.forward.phases.values() for value in values}
-    backward: set[Value] = set()
-    if plan.backward is not None:
-        backward = {value for values in plan.backward.phases.values() for value in values}
+    forward = set(plan.forward.values())
+    backward = set() if plan.backward is None else set(plan.backward.values())
     states = [value for value in plan.states if value is not plan.y]
     kept = [value for value in plan.saved if value.span == STEP]
     count = sum(value.size for value in [*kept, *states]) if plan.backward is not None else 0
@@ -83,7 +73,7 @@ def report(plan: Plan, itemsize: int) -> PlanReport:
         _words(plan.forward),
         {} if plan.backward is None else _words(plan.backward),
         _list(plan.saved),
-        _list(value for value in forward & backward if value.op not in _MOVES),
+        _list(value for value in forward & backward if value.op not in MOVES),
         count * itemsize,
         _operations(forward),
         _operations(backward),
@@ -98,9 +88,9 @@ def _phases(title: str, phases: dict[str, str]) -> list[str]:
 
 def _words(sections: Sections) -> dict[str, str]:
     return {
-        phase: _list(value for value in values if value.op not in _MOVES)
+        phase: _list(value for value in values if value.op not in MOVES)
         for phase, values in sections.phases.items()
-        if any(value.op not in _MOVES for value in values) or phase == "through"
+        if any(value.op not in MOVES for value in values) or phase == "through"
     }
 
 
@@ -124,21 +114,7 @@ def _word(value: Value) -> str:
 
 def _operations(values: Collection[Value]) -> int:
     """Of one row in one step: what is done once a call or a row is not counted."""
-    total = 0
-    for value in values:
-        if value.op in _MOVES or not _stepped(value):
-            continue
-        if value.op == "linear":
-            total += 2 * value.size * value.inputs[1].shape[0]
-        elif value.op == "matmul":
-            total += 2 * value.size * value.inputs[0].shape[-1]
-        elif value.op == "outer":
-            total += 2 * math.prod(value.inputs[0].shape) * value.inputs[1].shape[-1]
-        elif value.op in REDUCTIONS or value.op in SUMS:
-            total += value.inputs[-1].size
-        else:
-            total += value.size
-    return total
+    return sum(value.operations for value in values if _stepped(value))
 
 
 def _stepped(value: Value) -> bool:

@@ -1,9 +1,13 @@
-"""Why a step cannot be a program."""
+"""Why a backend cannot run a call, and why a step cannot be a program."""
 
-__all__ = ["StepFailed", "Unrecordable"]
+__all__ = ["Refused", "StepFailed", "Unrecordable"]
 
 
-class Unrecordable(Exception):
+class Refused(Exception):
+    """Why a backend cannot run a call."""
+
+
+class Unrecordable(Refused):
     """Why a step cannot be recorded; the message names the operation and the line."""
 
 

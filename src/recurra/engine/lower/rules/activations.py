@@ -11,12 +11,18 @@ from recurra.engine.lower.rules.elementwise import hardtanh
 
 __all__ = ["RULES"]
 
-RULES = Rules()
-
-
-@RULES.of("silu")
-def _silu(now: Lowering, a: Any) -> Value:
-    return now.apply("mul", a, now.apply("sigmoid", a))
+RULES = Rules(
+    {
+        "silu": lambda now, a: now.apply("mul", a, now.apply("sigmoid", a)),
+        "softplus": lambda now, a, beta=1, threshold=20: _soft(
+            now, a, now.apply("mul", a, beta), threshold, beta
+        ),
+        "mish": lambda now, a: now.apply("mul", a, now.apply("tanh", _soft(now, a, a, 20.0, 1.0))),
+        "leaky_relu": lambda now, a, slope=0.01: now.apply(
+            "where", now.apply("gt", a, 0.0), a, now.apply("mul", a, slope)
+        ),
+    }
+)
 
 
 @RULES.of("gelu")
@@ -40,11 +46,6 @@ def _soft(now: Lowering, a: Any, scaled: Any, threshold: float, beta: float) -> 
     return now.apply("where", above, a, now.apply("mul", now.apply("log1p", power), 1 / beta))
 
 
-@RULES.of("softplus")
-def _softplus(now: Lowering, a: Any, beta: float = 1, threshold: float = 20) -> Value:
-    return _soft(now, a, now.apply("mul", a, beta), threshold, beta)
-
-
 @RULES.of("log_sigmoid_forward")
 def _log_sigmoid(now: Lowering, a: Any) -> tuple[Value, ...]:
     below = now.apply("gt", 0.0, a)
@@ -53,11 +54,6 @@ def _log_sigmoid(now: Lowering, a: Any) -> tuple[Value, ...]:
     rest = now.apply("log1p", now.apply("exp", size))
     value = now.apply("sub", now.apply("where", below, a, 0.0), rest)
     return value, value  # the second is a buffer that nobody reads
-
-
-@RULES.of("mish")
-def _mish(now: Lowering, a: Any) -> Value:
-    return now.apply("mul", a, now.apply("tanh", _soft(now, a, a, 20.0, 1.0)))
 
 
 @RULES.of("hardsigmoid")
@@ -72,11 +68,6 @@ def _hardsigmoid(now: Lowering, a: Any) -> Value:
 def _hardswish(now: Lowering, a: Any) -> Value:
     gate = hardtanh(now, now.apply("add", a, 3.0), 0.0, 6.0)
     return now.apply("mul", a, now.apply("mul", gate, 1 / 6))
-
-
-@RULES.of("leaky_relu")
-def _leaky(now: Lowering, a: Any, slope: float = 0.01) -> Value:
-    return now.apply("where", now.apply("gt", a, 0.0), a, now.apply("mul", a, slope))
 
 
 @RULES.of("elu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -172,7 +172,13 @@ class Rules(dict[str, Callable[..., Results]]):
     A rule gets the :class:`Lowering` and the arguments of the call, tensors as :class:`Operand`. It
     gives the value of the result, or a tuple where there are several, of the shape of the recorded
     result without the batch.
+
+    Args:
+        rules: those that are said in a line.
     """
+
+    def __init__(self, rules: Mapping[str, Callable[..., Results]] | None = None) -> None:
+        super().__init__(rules or {})
 
     def of(self, *names: str) -> Callable[[_Rule], _Rule]:
         """A decorator: the function is the rule of these operations."""

@@ -12,7 +12,25 @@ from recurra.engine.lower.rules.base import Lowering, Operand, Rules
 
 __all__ = ["RULES", "both", "either", "is_nan", "negated", "negative", "truth"]
 
-RULES = Rules()
+RULES = Rules(
+    {
+        "ne": lambda now, a, b: negated(now, now.apply("eq", a, b)),
+        "logical_and": lambda now, a, b: both(now, truth(now, a), truth(now, b)),
+        "logical_or": lambda now, a, b: either(now, truth(now, a), truth(now, b)),
+        "logical_xor": lambda now, a, b: negated(
+            now, now.apply("eq", truth(now, a), truth(now, b))
+        ),
+        "logical_not": lambda now, a: negated(now, truth(now, a)),
+        "isnan": lambda now, a: is_nan(now, a),
+        "isinf": lambda now, a: now.apply("eq", now.apply("abs", a), math.inf),
+        "isposinf": lambda now, a: now.apply("eq", a, math.inf),
+        "isneginf": lambda now, a: now.apply("eq", a, -math.inf),
+        "heaviside": lambda now, a, b: now.apply(
+            "where", now.apply("eq", a, 0.0), b, now.apply("gt", a, 0.0)
+        ),
+    }
+)
+RULES |= {f"bitwise_{name}": RULES[f"logical_{name}"] for name in ("and", "or", "xor", "not")}
 
 To = Graph | Lowering
 """What instructions are added to; operands are of the call that is lowered, values of its graph."""
@@ -33,20 +51,14 @@ def negated(to: To, a: Any) -> Value:
     return to.apply("sub", 1.0, a)
 
 
-@RULES.of("ne")
-def _differs(to: To, a: Any, b: Any) -> Value:
-    return negated(to, to.apply("eq", a, b))
-
-
 def truth(to: To, a: Any) -> Value:
     """1 where a number is not 0."""
-    return _differs(to, a, 0.0)
+    return negated(to, to.apply("eq", a, 0.0))
 
 
-@RULES.of("isnan")
 def is_nan(to: To, a: Any) -> Value:
     """1 where it is NaN."""
-    return _differs(to, a, a)
+    return negated(to, to.apply("eq", a, a))
 
 
 @RULES.of("signbit")
@@ -56,46 +68,11 @@ def negative(to: To, a: Any) -> Value:
     return to.apply("gt", 0.0, to.apply("where", zero, to.apply("div", 1.0, a), a))
 
 
-@RULES.of("logical_and", "bitwise_and")
-def _and(now: Lowering, a: Any, b: Any) -> Value:
-    return both(now, truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_or", "bitwise_or")
-def _or(now: Lowering, a: Any, b: Any) -> Value:
-    return either(now, truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_xor", "bitwise_xor")
-def _xor(now: Lowering, a: Any, b: Any) -> Value:
-    return _differs(now, truth(now, a), truth(now, b))
-
-
-@RULES.of("logical_not", "bitwise_not")
-def _not(now: Lowering, a: Any) -> Value:
-    return negated(now, truth(now, a))
-
-
-@RULES.of("isinf")
-def _isinf(now: Lowering, a: Any) -> Value:
-    return now.apply("eq", now.apply("abs", a), math.inf)
-
-
-@RULES.of("isposinf", "isneginf")
-def _is_one_infinity(now: Lowering, a: Any) -> Value:
-    return now.apply("eq", a, math.inf if now.name == "isposinf" else -math.inf)
-
-
 @RULES.of("fmax", "fmin")
 def _fmax(now: Lowering, a: Any, b: Any) -> Value:
     pair = (a, b) if now.name == "fmax" else (b, a)
     first = either(now, now.apply("ge", *pair), is_nan(now, b))
     return now.apply("where", first, a, b)
-
-
-@RULES.of("heaviside")
-def _heaviside(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("where", now.apply("eq", a, 0.0), b, now.apply("gt", a, 0.0))
 
 
 @RULES.of("nan_to_num")

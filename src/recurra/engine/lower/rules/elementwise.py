@@ -7,33 +7,34 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.engine.graph.values import UNARY, Value
-from recurra.engine.lower.rules.base import Lowering, Operand, Rules
+from recurra.engine.lower.rules.base import Lowering, Operand, Results, Rules
 
 __all__ = ["RULES", "clamp", "divided", "hardtanh"]
 
-RULES = Rules()
-
-
-# ATen names these as the machine does; a rule of its own, where there is one, comes later.
-@RULES.of(*UNARY, "mul", "maximum", "minimum", "fmod", "hypot", "atan2", "where", "gt", "ge", "eq")
-def _plain(now: Lowering, *operands: Any) -> Value:
-    return now.apply(now.name, *operands)
-
-
-@RULES.of("sgn")
-def _sgn(now: Lowering, a: Any) -> Value:
-    return now.apply("sign", a)
+# What ATen names as the machine does; a rule of its own, where there is one, comes later.
+_ALIKE = (*UNARY, "mul", "maximum", "minimum", "fmod", "hypot", "atan2", "where", "gt", "ge", "eq")
+RULES = Rules(dict.fromkeys(_ALIKE, lambda now, *operands: now.apply(now.name, *operands)))
+RULES |= {
+    "sgn": lambda now, a: now.apply("sign", a),
+    "rsub": lambda now, a, b, alpha=1: now.apply(
+        "sub", b, a if alpha == 1 else now.apply("mul", a, alpha)
+    ),
+    "lt": lambda now, a, b: now.apply("gt", b, a),
+    "le": lambda now, a, b: now.apply("ge", b, a),
+    "rsqrt": lambda now, a: now.apply("div", 1.0, now.apply("sqrt", a)),
+    "reciprocal": lambda now, a: now.apply("div", 1.0, a),
+    "square": lambda now, a: now.apply("mul", a, a),
+    "masked_fill": lambda now, a, mask, number: now.apply("where", mask, number, a),
+    "threshold": lambda now, a, bound, number: now.apply(
+        "where", now.apply("ge", bound, a), number, a
+    ),
+}
 
 
 @RULES.of("add", "sub")
 def _add(now: Lowering, a: Any, b: Any, *, alpha: float = 1) -> Value:
     b = b if alpha == 1 else now.apply("mul", b, alpha)
     return now.apply(now.name, a, b)
-
-
-@RULES.of("rsub")
-def _rsub(now: Lowering, a: Any, b: Any, alpha: float = 1) -> Value:
-    return now.apply("sub", b, a if alpha == 1 else now.apply("mul", a, alpha))
 
 
 def divided(now: Lowering, a: Any, b: Any) -> Value:
@@ -54,43 +55,18 @@ def _power_of_two(number: float) -> bool:
     return abs(fraction) == 0.5 and abs(exponent) < 100
 
 
-@RULES.of("lt")
-def _lt(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("gt", b, a)
-
-
-@RULES.of("le")
-def _le(now: Lowering, a: Any, b: Any) -> Value:
-    return now.apply("ge", b, a)
-
-
-@RULES.of("rsqrt")
-def _rsqrt(now: Lowering, a: Any) -> Value:
-    return now.apply("div", 1.0, now.apply("sqrt", a))
-
-
-@RULES.of("reciprocal")
-def _reciprocal(now: Lowering, a: Any) -> Value:
-    return now.apply("div", 1.0, a)
-
-
-@RULES.of("square")
-def _square(now: Lowering, a: Any) -> Value:
-    return now.apply("mul", a, a)
-
-
 @RULES.of("pow")
-def _pow(now: Lowering, a: Any, b: Any) -> Value:
+def _pow(now: Lowering, a: Any, b: Any) -> Results:
     if isinstance(b, Operand):
         return now.apply("pow", a, b)
-    simple: dict[float, Callable[[], Value]] = {
+    simple: dict[float, Callable[[], Results]] = {
         1: lambda: _value(now, a),
         2: lambda: now.apply("mul", a, a),
         3: lambda: now.apply("mul", now.apply("mul", a, a), a),
         0.5: lambda: now.apply("sqrt", a),
-        -0.5: lambda: _rsqrt(now, a),
-        -1: lambda: _reciprocal(now, a),
-        -2: lambda: _square(now, _reciprocal(now, a)),
+        -0.5: lambda: RULES["rsqrt"](now, a),
+        -1: lambda: RULES["reciprocal"](now, a),
+        -2: lambda: RULES["square"](now, RULES["reciprocal"](now, a)),
     }
     return simple.get(b, lambda: now.apply("pow", a, b))()
 
@@ -151,13 +127,3 @@ def _lerp(now: Lowering, a: Any, b: Any, weight: Any) -> Value:
 def _addcmul(now: Lowering, a: Any, b: Any, c: Any, *, value: float = 1) -> Value:
     joined = now.apply("mul" if now.name == "addcmul" else "div", b, c)
     return now.apply("add", a, now.apply("mul", joined, value))
-
-
-@RULES.of("masked_fill")
-def _masked_fill(now: Lowering, a: Any, mask: Any, number: Any) -> Value:
-    return now.apply("where", mask, number, a)
-
-
-@RULES.of("threshold")
-def _threshold(now: Lowering, a: Any, bound: float, number: float) -> Value:
-    return now.apply("where", now.apply("ge", bound, a), number, a)

@@ -16,12 +16,15 @@ from recurra.engine.lower.rules.elementwise import clamp, divided
 
 __all__ = ["RULES", "log_add_exp"]
 
-RULES = Rules()
-
-
-@RULES.of("ceil")
-def _ceil(now: Lowering, a: Any) -> Value:
-    return now.apply("neg", now.apply("floor", now.apply("neg", a)))
+RULES = Rules(
+    {
+        "ceil": lambda now, a: now.apply("neg", now.apply("floor", now.apply("neg", a))),
+        "frac": lambda now, a: now.apply("sub", a, now.apply("trunc", a)),
+        "logaddexp": lambda now, a, b: log_add_exp(now, a, b),
+        "deg2rad": lambda now, a: now.apply("mul", a, math.pi / 180),
+        "rad2deg": lambda now, a: now.apply("mul", a, 180 / math.pi),
+    }
+)
 
 
 @RULES.of("round")
@@ -29,11 +32,6 @@ def _round(now: Lowering, a: Any, *, decimals: int = 0) -> Value:
     scale = 10.0 ** abs(decimals)
     there, back = ("mul", "div") if decimals >= 0 else ("div", "mul")
     return now.apply(back, now.apply("round", now.apply(there, a, scale)), scale)
-
-
-@RULES.of("frac")
-def _frac(now: Lowering, a: Any) -> Value:
-    return now.apply("sub", a, now.apply("trunc", a))
 
 
 @RULES.of("floor_divide")
@@ -79,9 +77,6 @@ def log_add_exp(now: Lowering, a: Any, b: Any) -> Value:
     larger = now.apply("maximum", a, b)
     value = now.apply("add", larger, now.apply("log1p", now.apply("exp", apart)))
     return now.curved(_if_equal_infinities(now, a, b, value), *_shares(now, a, b, "exp"))
-
-
-RULES["logaddexp"] = log_add_exp
 
 
 @RULES.of("logaddexp2")
@@ -146,9 +141,3 @@ def _copysign(now: Lowering, a: Any, b: Any) -> Value:
     value = now.apply("where", negative(now, b), now.apply("neg", size), size)
     ratio = now.apply("where", now.apply("eq", a, 0.0), 0.0, now.apply("div", value, a))
     return now.curved(value, (a, ratio))
-
-
-@RULES.of("deg2rad", "rad2deg")
-def _degrees(now: Lowering, a: Any) -> Value:
-    half = math.pi / 180 if now.name == "deg2rad" else 180 / math.pi
-    return now.apply("mul", a, half)

@@ -13,30 +13,13 @@ from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Rules
 __all__ = ["RULES", "picked"]
 
 RULES = Rules()
-
-
-@RULES.of("mm", "matmul", "linear", "mv")
-def _mm(now: Lowering, a: Operand, b: Operand) -> Value:
-    return _product(now, a, b)
-
-
-@RULES.of("addmm", "addmv")
-def _addmm(
-    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
-) -> Value:
-    return _plus(now, c, _product(now, a, b), beta, alpha)
-
-
-@RULES.of("bmm")
-def _bmm(now: Lowering, a: Operand, b: Operand) -> Value:
-    return _batched(now, a, b)
-
-
-@RULES.of("baddbmm")
-def _baddbmm(
-    now: Lowering, c: Any, a: Operand, b: Operand, *, beta: float = 1, alpha: float = 1
-) -> Value:
-    return _plus(now, c, _batched(now, a, b), beta, alpha)
+RULES |= dict.fromkeys(("mm", "matmul", "linear", "mv"), lambda now, a, b: _product(now, a, b))
+RULES |= {
+    "addmm": lambda now, c, a, b, **by: _plus(now, c, _product(now, a, b), **by),
+    "addmv": lambda now, c, a, b, **by: _plus(now, c, _product(now, a, b), **by),
+    "bmm": lambda now, a, b: _batched(now, a, b),
+    "baddbmm": lambda now, c, a, b, **by: _plus(now, c, _batched(now, a, b), **by),
+}
 
 
 @RULES.of("embedding")
@@ -81,7 +64,7 @@ def _lookup(now: Lowering, index: Value, table: Value, flat: int = -1) -> Value:
     return now.graph.lookup(index, table, flat)
 
 
-def _plus(now: Lowering, c: Any, product: Value, beta: float, alpha: float) -> Value:
+def _plus(now: Lowering, c: Any, product: Value, beta: float = 1, alpha: float = 1) -> Value:
     """``beta c + alpha product``."""
     if alpha != 1:
         product = now.apply("mul", product, alpha)

@@ -10,22 +10,21 @@ from recurra.engine.lower.rules.base import ONE_ROW, Lowering, Operand, Results,
 
 __all__ = ["RULES", "euclidean"]
 
-RULES = Rules()
+RULES = Rules(
+    {
+        "sum": lambda now, a, axes=None, keepdim=False, **_: _reduced(
+            now, now.graph.sum(a.value, now.axes(a, axes))
+        ),
+        "mean": lambda now, a, axes=None, keepdim=False, **_: _reduced(
+            now, _average(now.graph, a.value, now.axes(a, axes))
+        ),
+    }
+)
 
 
 def _reduced(now: Lowering, value: Value) -> Value:
     """With the axes that the recorded result has."""
     return now.graph.reshape(value, now.features)
-
-
-@RULES.of("sum")
-def _sum(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
-    return _reduced(now, now.graph.sum(a.value, now.axes(a, axes)))
-
-
-@RULES.of("mean")
-def _mean(now: Lowering, a: Operand, axes: Any = None, keepdim: bool = False, **_: Any) -> Value:
-    return _reduced(now, _average(now.graph, a.value, now.axes(a, axes)))
 
 
 def _average(graph: Graph, value: Value, axes: tuple[int, ...], less: float = 0) -> Value:

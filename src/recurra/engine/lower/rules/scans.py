@@ -18,7 +18,17 @@ from recurra.engine.lower.rules.functions import log_add_exp
 
 __all__ = ["RULES"]
 
-RULES = Rules()
+RULES = Rules(
+    {
+        "cumsum": lambda now, a, axis, **_: _scanned(
+            now.graph, (a.value,), now.feature(a, axis), _by(now.graph, "add")
+        )[0],
+        "max": lambda now, a, axis=None, keepdim=False: _largest(now, a, axis, least=False),
+        "min": lambda now, a, axis=None, keepdim=False: _largest(now, a, axis, least=True),
+        "argmax": lambda now, a, axis=None, keepdim=False: _largest(now, a, axis, least=False)[1],
+        "argmin": lambda now, a, axis=None, keepdim=False: _largest(now, a, axis, least=True)[1],
+    }
+)
 
 Several = tuple[Value, ...]
 Join = Callable[[Several, Several], Several]
@@ -58,11 +68,6 @@ def _reduced(graph: Graph, values: Several, axis: int, join: Join) -> Several:
 
 def _by(graph: Graph, op: str) -> Join:
     return lambda early, late: (graph.apply(op, early[0], late[0]),)
-
-
-@RULES.of("cumsum")
-def _running_sum(now: Lowering, a: Operand, axis: int, **_: Any) -> Value:
-    return _scanned(now.graph, (a.value,), now.feature(a, axis), _by(now.graph, "add"))[0]
 
 
 @RULES.of("cumprod")
@@ -132,16 +137,6 @@ def _largest(now: Lowering, a: Operand, axis: int | None, *, least: bool) -> Sev
     join = _larger(now.graph, least=least, latest=False)
     found = _reduced(now.graph, (a.value, _place(now, a, at)), at, join)
     return tuple(now.graph.reshape(value, now.features) for value in found)
-
-
-@RULES.of("max", "min")
-def _max(now: Lowering, a: Any, axis: int | None = None, keepdim: bool = False) -> Results:
-    return _largest(now, a, axis, least=now.name == "min")
-
-
-@RULES.of("argmax", "argmin")
-def _argmax(now: Lowering, a: Operand, axis: int | None = None, keepdim: bool = False) -> Value:
-    return _largest(now, a, axis, least=now.name == "argmin")[1]
 
 
 @RULES.of("aminmax")

@@ -13,17 +13,19 @@ from recurra.engine.lower.rules.choices import truth
 
 __all__ = ["RULES"]
 
-RULES = Rules()
-
-
-@RULES.of("detach")
-def _detach(now: Lowering, a: Operand) -> Value:
-    return now.graph.stop(a.value)
-
-
-@RULES.of("alias", "clone", "lift_fresh", "contiguous")
-def _same(now: Lowering, a: Operand, **_: Any) -> Value:
-    return a.value
+_SAME = ("alias", "clone", "lift_fresh", "contiguous")
+_ZEROS = ("zeros", "new_zeros", "zeros_like", "zero", "empty", "empty_like", "new_empty")
+RULES = Rules(
+    {
+        "detach": lambda now, a: now.graph.stop(a.value),
+        **dict.fromkeys(_SAME, lambda now, a, **_: a.value),
+        **dict.fromkeys(_ZEROS, lambda now, *_, **__: now.graph.full(0.0, now.features)),
+        **dict.fromkeys(
+            ("ones", "new_ones", "ones_like"),
+            lambda now, *_, **__: now.graph.full(1.0, now.features),
+        ),
+    }
+)
 
 
 @RULES.of("_to_copy", "to")
@@ -132,16 +134,6 @@ def _concat(now: Lowering, given: list[Operand], axis: int = 0) -> Value:
             value = now.graph.reshape(value, (*value.shape[:at], 1, *value.shape[at:]))
         parts.append(value)
     return now.graph.concat(parts, at)
-
-
-@RULES.of("zeros", "new_zeros", "zeros_like", "zero", "empty", "empty_like", "new_empty")
-def _zeros(now: Lowering, *_: Any, **__: Any) -> Value:
-    return now.graph.full(0.0, now.features)
-
-
-@RULES.of("ones", "new_ones", "ones_like")
-def _ones(now: Lowering, *_: Any, **__: Any) -> Value:
-    return now.graph.full(1.0, now.features)
 
 
 @RULES.of("full", "new_full", "full_like", "fill")
