@@ -1,7 +1,8 @@
 """A task of a third kind: several inputs, arrays as targets, a density as its loss.
 
 It is as unlike a text as a task can be, and made of what a person brings: examples from a file of
-JSON, a scaler as its front, batch norm (which counts in whole numbers), one weight under two names.
+JSON, a scaler as its front, batch norm (which counts in whole numbers), one weight under two names,
+and a part of it under a third.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class DriftEncoder(Encoder):
         self.one = nn.Linear(1, self.output_size)
         self.other = nn.Linear(1, self.output_size)
         self.other.weight = self.one.weight
+        self.register_buffer("first", self.one.weight.detach()[:2])  # a part of its memory
 
     def initial_state(self, batch: int) -> Any:
         return self.layers.initial_state(batch)

@@ -81,6 +81,7 @@ def test_what_was_trained_comes_back(run: Path) -> None:
     assert encoder.norm.num_batches_tracked.dtype == torch.int64
     assert int(encoder.norm.num_batches_tracked) > 0
     assert encoder.one.weight is encoder.other.weight
+    assert torch.equal(encoder.first, encoder.one.weight[:2])
     weights = artifact.resolve(run, "best") / "model.safetensors"
     assert b"encoder.one.weight" in weights.read_bytes()
     assert b"encoder.other.weight" not in weights.read_bytes()
