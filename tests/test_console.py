@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from recurra import artifact, console
-from recurra.errors import SlowerWarning
+from recurra.errors import SlowerWarning, UnknownWarning
 from recurra.progress import Bar, Lines, number
 from recurra.tasks.language_model import Evaluation
 from recurra.training import Progress, Report
@@ -48,8 +48,9 @@ def test_own_warnings_are_lines_like_any_other(
     monkeypatch.setattr(warnings, "showwarning", lambda *given: others.append(given[1]))
     console.say_warnings()
     warnings.showwarning("it is slow", SlowerWarning, "file.py", 3)
+    warnings.showwarning("it is unknown", UnknownWarning, "file.py", 3)
     warnings.showwarning("it is old", DeprecationWarning, "file.py", 3)
-    assert capsys.readouterr().err == "recurra: it is slow\n"
+    assert capsys.readouterr().err == "recurra: it is slow\nrecurra: it is unknown\n"
     assert others == [DeprecationWarning]
 
 

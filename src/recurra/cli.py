@@ -127,6 +127,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run.", show_default=False)
     ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="Begin with the model of this run.", show_default=False),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
     ] = None,
@@ -144,6 +148,7 @@ def train(
     with friendly():
         keep_memory()
         import_cells(import_)
+        from recurra.artifact import load
         from recurra.training import load_recipe, place_of, run_source, short_changes
         from recurra.training import resume as go_on
         from recurra.training import train as begin
@@ -155,9 +160,12 @@ def train(
         for name, path in (("validation", validation), ("test", test)):
             if path is not None:
                 changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
+        begun = None
         if resume is not None:
             if recipe is not None or out is not None:
                 raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
+            if from_ is not None:
+                raise SettingError("train: --resume knows what a run began with; leave --from out")
             chosen, source = run_source(resume, changes)
         elif recipe is None or out is None:
             missing = "a recipe" if recipe is None else "--out"
@@ -166,7 +174,8 @@ def train(
                 "book.txt --out runs/book; or --resume runs/book"
             )
         else:
-            chosen, source = load_recipe(recipe, changes), None
+            begun = None if from_ is None else load(from_)
+            chosen, source = load_recipe(recipe, changes, origin=begun), None
         several = chosen.of_task.several
         given = one_or_more("train: --data", data or [], several=several) or source
         if given is None:
@@ -182,7 +191,7 @@ def train(
                 if resume is not None:
                     done = go_on(folder, given, report, recipe=chosen)
                 else:
-                    done = begin(chosen, given, folder, report, place=place_of(given))
+                    done = begin(chosen, given, folder, report, place=place_of(given), origin=begun)
         except KeyboardInterrupt:  # before the first step, or after the last
             if not (folder / "last").exists():
                 raise
@@ -193,7 +202,8 @@ def train(
             return
         task = chosen.of_task
         print_table(task.table(done.evaluations, "held out"))
-        print(done.verdict)
+        if done.verdict:
+            print(done.verdict)
         _say_where(folder)
         print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
 
@@ -450,7 +460,10 @@ def chart(
 def export_ngram(
     run: Run,
     out: Annotated[Path, typer.Option(help="The file to write.")],
-    model: Annotated[str, typer.Option(help="Which n-gram of the run.")] = "5-gram",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),
+    ] = None,
 ) -> None:
     """Write an n-gram of a run as an ARPA file, for other toolkits."""
     with friendly():

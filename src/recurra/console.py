@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import typer
 from typer.core import TyperCommand
 
-from recurra.errors import DataError, RecurraError, SettingError, ShapeError, SlowerWarning, meant
+from recurra.errors import (
+    DataError,
+    RecurraError,
+    SettingError,
+    ShapeError,
+    SlowerWarning,
+    UnknownWarning,
+    meant,
+)
 from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
@@ -196,7 +204,7 @@ def say_warnings() -> None:
     show = warnings.showwarning
 
     def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, SlowerWarning):
+        if issubclass(category, SlowerWarning | UnknownWarning):
             say(f"recurra: {message}")
         else:
             show(message, category, *place, **more)

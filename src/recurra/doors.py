@@ -31,6 +31,7 @@ def train(
     data: Any,
     *,
     out: str | Path,
+    from_run: str | Path | None = None,
     report: Callable[[Report], None] | None = None,
     **settings: Any,
 ) -> Trained:
@@ -42,6 +43,8 @@ def train(
             them, of classes a pair of lists (inputs and labels) or a data frame of pandas or
             polars.
         out: folder of the run, absent or empty.
+        from_run: another run, or one of its checkpoints, with whose model and fronts this one
+            begins.
         report: is told how it goes; a line now and then on standard error if None.
         settings: of the recipe by their own name, such as ``epochs=5`` or ``hidden_size=64``; by
             that of their section too where two have one: ``**{"model.window": 5}``.
@@ -50,8 +53,8 @@ def train(
         where the run is, its scores beside those of its rivals, and a sentence about them.
 
     Raises:
-        SettingError: a setting that the task has not, the nearest is named; or that two sections
-            have.
+        SettingError: a setting that the task has not, the nearest is named; that two sections
+            have; or that the model of ``from_run`` has otherwise.
         DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
 
@@ -64,13 +67,14 @@ def train(
     ...     [answer.label for answer in recurra.load(done.path).predict(["one good film"])]
     ['yes']
     """
-    chosen = load_recipe(recipe)
+    origin = None if from_run is None else artifact.load(from_run)
+    chosen = load_recipe(recipe, origin=origin)
     if settings:
         chosen = changed(chosen, _placed("train", chosen, settings), recipe)
     place = place_of(data)
     source = Path(data) if isinstance(data, str) else data
     with nullcontext(report) if report is not None else _lines() as told:
-        return train_recipe(chosen, source, out, told, place=place)
+        return train_recipe(chosen, source, out, told, place=place, origin=origin)
 
 
 def resume(

@@ -12,7 +12,8 @@
     ├── ArtifactError     a saved model or run is damaged, newer or incomplete
     └── RunError          a training run cannot go on
 
-A warning is a SlowerWarning: a cell runs step by step in Python that somebody may think is fast.
+A warning is a SlowerWarning, of a cell that runs step by step in Python and that somebody may think
+is fast, or an UnknownWarning, of a prompt with something that the model has never seen.
 
 Each is also what Python and torch raise there: ShapeError and SettingError are ValueErrors,
 ShapeError is a RuntimeError too, and an error of types a TypeError.
@@ -38,6 +39,7 @@ __all__ = [
     "SettingTypeError",
     "ShapeError",
     "SlowerWarning",
+    "UnknownWarning",
     "callers_level",
     "dtype_name",
     "kind_of",
@@ -88,6 +90,10 @@ class SlowerWarning(UserWarning):
 
     Once for each class of cells and process. A run with ``backend="loop"`` does not warn.
     """
+
+
+class UnknownWarning(UserWarning):
+    """A prompt has something that the model has never seen, and reads as ``<unk>``."""
 
 
 def kind_of(value: object) -> str:

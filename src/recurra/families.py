@@ -5,6 +5,7 @@ __all__ = ["DEFAULT", "SHIPPED"]
 SHIPPED = {
     "classification": "recurra.tasks.classification",
     "language-model": "recurra.tasks.language_model",
+    "ngram": "recurra.tasks.language_model.ngram",
 }
 DEFAULT = "language-model"
 """The task of a recipe that names none."""

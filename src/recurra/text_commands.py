@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.console import fail, friendly, import_cells, print_json, say
+from recurra.console import friendly, import_cells, print_json, say
 from recurra.errors import SettingError
 from recurra.options import Encoding, Given, Import, Json, Mix, NGramName, Run, Which
 
@@ -120,7 +120,6 @@ def complete(
             raise SettingError(f"complete: expected a --length of at least 1, got {length}")
         if files and prompt is not None:
             raise SettingError("complete: expected a file or --prompt, got both")
-        from recurra.errors import DataError
         from recurra.pipeline import complete_lines, given_conditions, open_text_model
 
         opened = open_text_model(run, which=which, model=model, mix=mix)
@@ -128,21 +127,12 @@ def complete(
         prompts = _lines(files, encoding or "utf-8", nul=nul) if files else [prompt or ""]
         conditions = given_conditions(given or ())
         found = complete_lines(opened, prompts, count=count, limit=length, given=conditions)
-        wrong = 0
         for number, each in enumerate(found, 1):
-            if each.error and not files:
-                raise DataError(each.error)
-            if each.error:
-                wrong += 1
-                say(f"line {number}: {each.error}")
-            if json:
-                print_json(each.to_json())
-            elif not each.error:
-                _print_completion(each, heading=bool(files))
+            if told := opened.of_unknown(each.unknown):
+                say(f"line {number}: {told}" if files else f"prompt: {told}")
+            print_json(each.to_json()) if json else _print_completion(each, heading=bool(files))
             if _live(files):
                 sys.stdout.flush()
-        if wrong:
-            fail(f"complete: lines that the model cannot read: {wrong:,}", 2)
 
 
 def _lines(paths: list[Path], encoding: str, *, nul: bool) -> Iterable[str]:

@@ -43,6 +43,17 @@ def write_run(
     return folder
 
 
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_run_that_begins_with_anothers_model(steps: int, tmp_path: Path) -> None:
+    """Its first line has a score and no step yet; nothing of that is left out or not finite."""
+    rows: list[Any] = [(0, "", 3.5), (10, 3.4, 3.2), (20, 3.0, 2.9)][: steps + 1]
+    drawn = curve(write_run(tmp_path / "run", rows, best=0))
+    assert [row["y"] for row in of_line(drawn, "validation")] == [3.5, 3.2, 2.9][: steps + 1]
+    assert not any("Left out" in text for text in texts(drawn))
+    if steps:
+        assert [row["x"] for row in of_line(drawn, "training")] == [10, 20]
+
+
 def texts(chart: Chart) -> list[str]:
     """All that is written in the SVG of a chart, from elements that a reader can search."""
     drawn = ElementTree.fromstring(chart.svg())

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from recurra import artifact
 from recurra.cli import app
+from recurra.errors import UnknownWarning
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.pipeline import (
     PredictiveText,
@@ -230,14 +231,17 @@ def test_prompts_line_by_line(tiny_run: Any) -> None:
     refused(call("complete", tiny_run.path, "-", "--prompt", "x"), "a file or --prompt, got both")
 
 
-def test_a_prompt_that_cannot_be_read_does_not_end_the_others(tiny_run: Any) -> None:
-    got = call("complete", tiny_run.path, "-", "--json", typed="my o\n\u2603\nthe c\n")
+def test_what_a_prompt_has_that_is_unknown_is_said(tiny_run: Any) -> None:
+    got = call("complete", tiny_run.path, "-", "--json", typed="my o\n\u2603 th\nthe c\n")
     rows = [json.loads(row) for row in got.stdout.splitlines()]
-    assert [row["prompt"] for row in rows] == ["my o", "\u2603", "the c"]
-    assert "never seen" in rows[1]["error"]
-    assert "words" not in rows[1]
-    assert "line 2: prompt: the model has never seen" in got.stderr
-    assert got.exit_code == 2
+    assert [row["prompt"] for row in rows] == ["my o", "\u2603 th", "the c"]
+    assert [row.get("unknown") for row in rows] == [None, ["\u2603"], None]
+    assert rows[1]["words"][0]["text"] == "the"
+    assert rows[1]["lines"][0]["text"].startswith("\u2603 the")
+    assert "line 2: the model has never seen '\u2603', and reads it as <unk>" in got.stderr
+    assert got.exit_code == 0
+    one = call("complete", tiny_run.path, "--prompt", "\u2603 th")
+    assert "prompt: the model has never seen '\u2603'" in one.stderr
 
 
 def cloze(path: Path, *rows: Any) -> Path:
@@ -387,7 +391,6 @@ def test_a_line_that_goes_on(tiny_run: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--prompt", "my \u2603"], "never seen '\u2603'"),
         (["--count", "0"], "count: expected a whole number of at least 1, got 0"),
         (["--length", "0"], "complete: expected a --length of at least 1, got 0"),
         (["--model", "lstmm"], "did you mean 'lstm'"),
@@ -420,6 +423,21 @@ def test_several_texts(tiny_run: Any) -> None:
     assert one == f"my {texts[0]}\n"
 
 
+@pytest.mark.parametrize("how", [["--temperature", 0], ["--beam", 2], ["--count", 2, "--seed", 1]])
+def test_the_prompt_is_written_as_it_was_typed(how: list[Any], tiny_run: Any) -> None:
+    prompt = "my \u2603\u20ac o"
+    with pytest.warns(
+        UnknownWarning, match=r"^prompt: the model has never seen '\u20ac', '\u2603', "
+    ):
+        got = call("generate", tiny_run.path, "--prompt", prompt, "--length", 2, *how)
+    assert got.exit_code == 0
+    assert prompt in got.stdout
+    assert "<unk>" not in got.stdout
+    if "--temperature" in how:
+        assert got.stdout.startswith(prompt)
+        assert len(got.stdout) == len(prompt) + 3  # two characters, and the end of the line
+
+
 def test_an_ngram_writes(tiny_run: Any) -> None:
     options = ["--prompt", "my o", "--temperature", 0, "--length", 2]
     assert call("generate", tiny_run.path, "--model", "5-gram", *options).stdout == "my owl\n"
@@ -443,7 +461,6 @@ def test_an_ngram_writes(tiny_run: Any) -> None:
         (["--top-p", "1.5"], "top_p above 0 and at most 1"),
         (["--model", "3-gram"], "no '3-gram'"),
         (["--given", "topic=war"], "no condition 'topic'"),
-        (["--prompt", "\u2603", "--beam", "2"], "never seen"),
     ],
     ids=str,
 )

@@ -14,9 +14,9 @@ from recurra.pipeline import open_text_model
 
 
 def test_an_ngram_of_a_run_is_written_and_read(tiny_run: Any, tmp_path: Path) -> None:
-    for model in ("bigram", "5-gram"):
+    for model, options in (("bigram", ["--model", "bigram"]), ("5-gram", [])):
         words = ["export-ngram", str(tiny_run.path), "--out", str(tmp_path / model)]
-        done = CliRunner().invoke(app, [*words, "--model", model])
+        done = CliRunner().invoke(app, [*words, *options])
         assert done.exit_code == 0, done.output
         own = open_text_model(tiny_run.path, model=model)
         again = NGram.from_arpa(tmp_path / model, own.vocabulary)

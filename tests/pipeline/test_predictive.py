@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.toys import TEXT, next_log_probs, ngram, recurrent, summed, vocabularies
 
-from recurra.errors import DataError, SettingError
+from recurra.errors import SettingError
 from recurra.models import LanguageModel
 from recurra.pipeline import PredictiveText, Suggestion, TextModel
 from recurra.pipeline.words import Pieces, WordRule
@@ -372,17 +372,21 @@ def test_unknown_symbols_are_read_as_such(name: str) -> None:
     assert all(each.text.startswith("ca") for each in entry.suggestions())
 
 
-def test_only_what_is_known() -> None:
+def test_what_is_unknown_is_told() -> None:
     entry = PredictiveText(ngram(VOCABULARIES["characters"]))
-    entry.type_known("the c")
-    with pytest.raises(DataError, match="never seen '\u2603'"):
-        entry.type_known("at \u2603")
-    assert entry.text == "the c"
+    entry.type("the c")
+    assert entry.unknown() == []
+    entry.type("at \u2603 \u2603")
+    assert entry.unknown() == ["\u2603"]
     words = PredictiveText(ngram(VOCABULARIES["words"]))
-    words.type_known("the ca")
-    words.type_known("t sat zz")  # a word may still be unfinished
-    with pytest.raises(DataError, match="never seen 'zz'"):
-        words.type_known(" and th")
+    words.type("the ca")
+    assert words.unknown() == []  # a word of the model begins so
+    words.type("zz")
+    assert words.unknown() == ["cazz"]  # none does, whatever comes next
+    words.type(" sat zz")
+    assert words.unknown() == ["cazz", "zz"]
+    words.type(" ")
+    assert words.unknown() == ["cazz", "zz"]
 
 
 def test_dropout_is_off_and_comes_back() -> None:

@@ -12,9 +12,10 @@ import pytest
 import torch
 from pipeline.toys import ngram, vocabularies
 
+import recurra
 from recurra import artifact
 from recurra.data import ByteVocabulary, CharacterVocabulary
-from recurra.errors import ArtifactError, DataError, SettingError
+from recurra.errors import ArtifactError, DataError, SettingError, UnknownWarning
 from recurra.models import LanguageModel, LanguageModelConfig, NGram
 from recurra.pipeline import TextModel, Writer, score_lines, writing
 from recurra_runtime.vocabulary import END, START, UNKNOWN, LabelVocabulary, WordVocabulary
@@ -82,10 +83,10 @@ def test_the_limit_counts_symbols(writer: Writer, limit: int) -> None:
     assert len("".join(writer.write(seed=0, limit=limit))) == limit
 
 
-def test_a_prompt_of_unknown_characters_is_refused_at_once(writer: Writer) -> None:
-    with pytest.raises(DataError) as problem:
+def test_unknown_characters_of_a_prompt_are_told_at_once(writer: Writer) -> None:
+    with pytest.warns(UnknownWarning) as warned:
         writer.write("anna ☃ Ω ☃")
-    said = str(problem.value)
+    said = str(warned[0].message)
     assert said.count("☃") == 1
     assert "'Ω', '☃'" in said
     assert "data.vocabulary=bytes" in said
@@ -273,8 +274,32 @@ def test_words_with_the_space_between() -> None:
     assert "".join(writer.write("the", temperature=0)) == " cat sat."
     assert "".join(writer.write("the ", temperature=0)) == "cat sat."
     assert writer.search("the cat")[0].text == " sat."
-    with pytest.raises(DataError, match="never seen 'dog'"):
-        writer.write("the dog")
+
+
+def test_unknown_words_are_read_as_such() -> None:
+    words = WordVocabulary(["the", "cat", "sat", "ran", "."])
+    texts = [words.encode(text) for text in ("the cat sat.", "the <unk> ran.")]
+    counted = NGram.fit(texts, order=3, vocabulary_size=len(words), start=START, end=END)
+    writer = Writer(TextModel(counted, words))
+    assert "".join(writer.write("the cat", temperature=0)) == " sat."
+    for write in (writer.write, writer.write_on, writer.search):
+        with pytest.warns(UnknownWarning, match="never seen 'dog', and reads it as <unk>$") as seen:
+            write("the dog")
+        assert seen[0].filename == __file__  # the line that asked
+    with pytest.warns(UnknownWarning, match="never seen 'The', 'dog', 'so'"):
+        assert "".join(writer.write("The dog so dog", temperature=0)) == " ran."
+    with pytest.warns(UnknownWarning, match="'dog'"):
+        assert "".join(writer.write("the dog", temperature=0)) == " ran."
+
+
+def test_unknown_characters_too(tiny_run: Any) -> None:
+    book = recurra.load(tiny_run.path)
+    with pytest.warns(
+        UnknownWarning, match="'\u2603', .* trained with data.vocabulary=bytes reads"
+    ):
+        assert book.generate("\u2603 my o", limit=2, temperature=0) == "wl"
+    with pytest.warns(UnknownWarning, match="'\u2603'"):
+        assert book.complete("\u2603 my o")[0].text == "owl"
 
 
 def test_what_is_given_is_read() -> None:

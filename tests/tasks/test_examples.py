@@ -314,6 +314,20 @@ def test_it_goes_on_as_if_it_had_not_stopped(
         assert all((one / n).read_bytes() == (other / n).read_bytes() for n in names)
 
 
+def test_another_run_begins_with_it(run: Path, code: Path, tmp_path: Path) -> None:
+    """Of a task of one's own as of any other; nothing is fitted anew."""
+    (tmp_path / "round.txt").write_text("\n".join(["(", ")", "()"] * 20))
+    given = ["--data", tmp_path / "round.txt", "--from", run, "--epochs", 1]
+    done = call(code, "train", "brackets", *given, "--out", tmp_path / "new")
+    assert done.exit_code == 0, (done.stderr, done.exception)
+    assert "before the first step: 0." in done.stderr
+    new, old = ((path / "recipe.json").read_text() for path in (tmp_path / "new", run))
+    assert json.loads(new)["model"] == json.loads(old)["model"]
+    wrong = call(code, "train", "brackets", *given, "--out", tmp_path / "w", "--hidden", 9)
+    assert wrong.exit_code == 2
+    assert "model.hidden_size: the model of" in wrong.stderr
+
+
 def test_other_data_are_not_gone_on_with(run: Path, code: Path, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("\n".join(strings(200, 1)))
     longer = ["--set", "training.epochs=3", "--data", tmp_path / "other.txt"]

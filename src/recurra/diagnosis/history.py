@@ -37,7 +37,8 @@ class History(NamedTuple):
         unit: what is counted, as "symbols".
         metric: by which its checkpoint was chosen.
         loss: what it was trained by, as "nats".
-        training: step and loss of a prediction, the mean since the evaluation before.
+        training: step and loss of a prediction, the mean since the evaluation before; nothing at
+            step 0, where a run is that begins with another's model.
         validation: step and metric; empty without a validation part.
         chosen: the step of the kept checkpoint, or None.
         scores: on the test part, the run's own model first; empty before its end.
@@ -80,7 +81,7 @@ def history(run: str | Path) -> History:
         unit=header[1],
         metric=column.removeprefix("validation_"),
         loss=loss,
-        training=[(step, row[trained]) for step, row in rows.items()],
+        training=[(step, row[trained]) for step, row in rows.items() if trained in row],
         validation=validation,
         chosen=_chosen(folder / "best"),
         scores=scores,
@@ -146,7 +147,7 @@ def _log(path: Path) -> tuple[list[str], dict[int, dict[str, float]], int]:
             named = dict(zip(header, line, strict=True))
             # A column without a number was not measured; one with "nan" was.
             numbers = {name: float(value) for name, value in named.items() if value != ""}
-            rows[int(named["step"])] = {trained: math.nan, **numbers}
+            rows[int(named["step"])] = numbers
         except ValueError:
             unread += 1
     return header, dict(sorted(rows.items())), unread

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pydantic
 
@@ -37,6 +37,11 @@ class LayerSettings(Section):
         held: whether dropout leaves out the same elements at every step of a sequence or window.
         residual: whether layers above the first add their input to their output.
     """
+
+    LOOSE: ClassVar[frozenset[str]] = frozenset(
+        {"dropout", "dropout_input", "dropout_between", "dropout_output", "dropout_word", "held"}
+    )
+    """Settings that say how such a model is trained, and not what it is."""
 
     cell: str = "lstm"
     cell_settings: dict[str, Any] = pydantic.Field(default_factory=dict)

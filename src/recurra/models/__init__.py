@@ -1,8 +1,9 @@
-"""Models: one encoder and one head, and the n-grams that stand beside them."""
+"""Models: one encoder and one head, and the n-grams that stand beside them or alone."""
 
 from recurra.models.bags import BagOfSymbols, Majority, MeanOfVectors
 from recurra.models.base import Model, Scored
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings
+from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -29,5 +30,8 @@ __all__ = [
     "MixtureState",
     "Model",
     "NGram",
+    "NGramConfig",
+    "NGramModel",
+    "NGramSettings",
     "Scored",
 ]

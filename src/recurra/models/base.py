@@ -76,6 +76,11 @@ class Model(nn.Module):
         cell = getattr(self.config, "cell", None)
         return {} if cell is None else {cell: cell_origin(cell)}
 
+    @property
+    def name(self) -> str:
+        """What it is called in a table: its cell."""
+        return str(getattr(self.config, "cell", type(self).__name__))
+
     def forward(self, batch: Batch, state: Tree = None) -> Scored:
         """Score the batch's targets.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import pydantic
 from torch import Tensor
@@ -28,6 +28,8 @@ class ClassifierSettings(LayerSettings):
         dropout_word: rate at which symbols have no vector at all, the same ones in all of a batch.
         pool: how the outputs of all steps become one vector, see :class:`recurra.LabelHead`.
     """
+
+    LOOSE: ClassVar[frozenset[str]] = LayerSettings.LOOSE | {"embedding_spread"}
 
     cell: str = "gru"
     layers: int = pydantic.Field(1, ge=1, le=1000)

@@ -41,7 +41,13 @@ from recurra.models.grams import (
 from recurra.models.smoothing import AddK, KneserNey, Smoothing
 from recurra_runtime.vocabulary import Vocabulary
 
-__all__ = ["AddK", "KneserNey", "NGram", "Smoothing"]
+__all__ = ["AddK", "KneserNey", "NGram", "Smoothing", "ngram_name"]
+
+
+def ngram_name(order: int) -> str:
+    """What an n-gram is called: ``"bigram"``, ``"5-gram"``."""
+    return {1: "unigram", 2: "bigram"}.get(order, f"{order}-gram")
+
 
 _COUNTS = 12  # powers of two that are told from each other
 

@@ -11,13 +11,16 @@ from recurra.pipeline.text_model import open_text_model
 __all__ = ["export_ngram"]
 
 
-def export_ngram(path: str | Path, out: str | Path, *, model: str = "5-gram") -> None:
+_BESIDE = "5-gram"
+
+
+def export_ngram(path: str | Path, out: str | Path, *, model: str | None = None) -> None:
     """Write an n-gram of a run as an ARPA file (:meth:`recurra.models.NGram.to_arpa`).
 
     Args:
         path: the run, or one of its checkpoints.
         out: the file to write or replace.
-        model: name of the n-gram.
+        model: name of the n-gram; if None, that of a run which is an n-gram, else ``"5-gram"``.
 
     Raises:
         ArtifactError: the run is damaged.
@@ -25,6 +28,8 @@ def export_ngram(path: str | Path, out: str | Path, *, model: str = "5-gram") ->
         RunError: the file cannot be written.
     """
     opened = open_text_model(path, model=model)
+    if model is None and not isinstance(opened.model, NGram):
+        opened = open_text_model(path, model=_BESIDE)
     if not isinstance(opened.model, NGram):
         raise SettingError(f"export-ngram: {model!r} is no n-gram; name one with --model")
     opened.model.to_arpa(out, opened.vocabulary)

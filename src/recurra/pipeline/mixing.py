@@ -17,10 +17,11 @@ import numpy as np
 from recurra.batch import Batch
 from recurra.errors import ArtifactError, SettingError
 from recurra.files import write_file
-from recurra.models import LanguageModel, Mixture, NGram
+from recurra.models import LanguageModel, Mixture, Model, NGram
 from recurra.models.mixture import best_weight, best_weights, document_scores
+from recurra.models.ngram import ngram_name
 from recurra.pipeline.beside import run_folder
-from recurra.pipeline.ngrams import ngram_name, read_ngrams
+from recurra.pipeline.ngrams import read_ngrams
 
 __all__ = ["MIXTURE", "fit_mixture", "has_mixture", "read_mixture", "write_mixture"]
 
@@ -78,7 +79,7 @@ def has_mixture(path: str | Path) -> bool:
     return (run_folder(path) / _FILE).exists()
 
 
-def read_mixture(path: str | Path, network: LanguageModel) -> Mixture:
+def read_mixture(path: str | Path, network: Model) -> Mixture:
     """The mixture of a run.
 
     Args:
@@ -89,6 +90,8 @@ def read_mixture(path: str | Path, network: LanguageModel) -> Mixture:
         SettingError: it has none.
         ArtifactError: the file is damaged, or belongs to another run.
     """
+    if not isinstance(network, LanguageModel):
+        raise SettingError(f"mix: {path} has no network that an n-gram could be mixed with")
     file = run_folder(path) / _FILE
     if not file.exists():
         raise SettingError(

@@ -7,17 +7,13 @@ from pathlib import Path
 
 from recurra.errors import ArtifactError
 from recurra.models import KneserNey, NGram
+from recurra.models.ngram import ngram_name
 from recurra.pipeline.beside import read_beside, write_beside
 from recurra_runtime.vocabulary import END, START, Ids, Vocabulary
 
-__all__ = ["fit_ngrams", "ngram_name", "read_ngrams", "write_ngrams"]
+__all__ = ["fit_ngrams", "read_ngrams", "write_ngrams"]
 
 _NGRAMS = "ngrams"
-
-
-def ngram_name(order: int) -> str:
-    """What an n-gram of a run is called: ``"bigram"``, ``"5-gram"``."""
-    return {1: "unigram", 2: "bigram"}.get(order, f"{order}-gram")
 
 
 def fit_ngrams(

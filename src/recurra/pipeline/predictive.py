@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
-from recurra.errors import DataError, SettingError
+from recurra.errors import SettingError
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
@@ -50,20 +50,19 @@ class Completion:
         prompt: what was typed.
         words: how its last word may end, or the next may be; the likeliest first.
         lines: how it may go on to the end of the line.
-        error: what the model does not know in it, in a sentence; empty if nothing.
+        unknown: characters or words of it that the model has never seen, each once.
     """
 
     prompt: str
     words: Sequence[Suggestion] = ()
     lines: Sequence[Suggestion] = ()
-    error: str = ""
+    unknown: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Prompt, words and lines, and the error where there is one."""
+        """Prompt, words and lines, and what is unknown where something is."""
         told: dict[str, Any] = {"prompt": self.prompt}
-        if self.error:
-            return told | {"error": self.error}
-        return told | {kind: [vars(s) for s in getattr(self, kind)] for kind in ("words", "lines")}
+        told |= {kind: [vars(s) for s in getattr(self, kind)] for kind in ("words", "lines")}
+        return told | ({"unknown": list(self.unknown)} if self.unknown else {})
 
 
 def complete_lines(
@@ -84,7 +83,7 @@ def complete_lines(
         given: condition -> label, for all prompts.
 
     Yields:
-        an answer for each prompt, in their order; of one that the model cannot read, why.
+        an answer for each prompt, in their order.
 
     Raises:
         SettingError: a number out of range, a condition that is missing or that the model does
@@ -101,11 +100,9 @@ def _completion(
     model: TextModel, prompt: str, count: int, limit: int, given: Mapping[str, str] | None
 ) -> Completion:
     entry = PredictiveText(model, given=given)
-    try:
-        entry.type_known(prompt)
-    except DataError as problem:
-        return Completion(prompt, error=str(problem))
-    return Completion(prompt, entry.suggestions(count), entry.lines(count, limit=limit))
+    entry.type(prompt)
+    words, lines = entry.suggestions(count), entry.lines(count, limit=limit)
+    return Completion(prompt, words, lines, entry.unknown())
 
 
 class PredictiveText:
@@ -156,16 +153,19 @@ class PredictiveText:
         self._prefix = self._open[before:]
         self._open = self._open[settled:]
 
-    def type_known(self, text: str) -> None:
-        """Go on typing, but only what the vocabulary knows; the last word may be unfinished.
+    def unknown(self) -> list[str]:
+        """The characters or words typed that the model has never seen, each once.
 
-        Raises:
-            DataError: a character, or a whole word, that the model has never seen.
+        A word that is not finished is one of them where no word of the model begins so.
         """
-        whole = self._open + text
-        word = self.model.spelling.unfinished(whole)
-        self.model.encode(whole[: len(whole) - len(word)])
-        self.type(text)
+        begun = self.model.spelling.unfinished(self._open)
+        whole = self.text[: len(self.text) - len(begun)] if begun else self.text
+        found = self.model.unknown(whole)
+        if begun and not self._pieces.starting(
+            self.model.spelling.known(begun).encode("utf-8", "surrogatepass")
+        ):
+            found = sorted({*found, *self.model.unknown(begun)})
+        return found
 
     def suggestions(self, count: int = 3) -> list[Suggestion]:
         """The most probable ways to finish the word, or to begin the next; best first.

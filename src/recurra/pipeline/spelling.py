@@ -31,12 +31,12 @@ class Spelling:
             document.
         whole: whether a symbol is a whole word.
         ways: whether several texts of symbols may spell one word, or none whole characters.
-        hint: what else helps against symbols that the model has never seen.
+        hint: the setting of a training with which no symbol is unknown; empty if none helps.
     """
 
     line_break: int | None = None
     whole, ways = False, True
-    hint = " or train with --set data.vocabulary=bytes"
+    hint = "data.vocabulary=bytes"
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary: Any = vocabulary

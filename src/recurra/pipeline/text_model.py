@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -12,8 +13,15 @@ from torch import Tensor, nn
 
 from recurra import artifact
 from recurra.decoding import Steps
-from recurra.errors import ArtifactError, DataError, SettingError, nearest
-from recurra.models import LanguageModel, Mixture, NGram
+from recurra.errors import (
+    ArtifactError,
+    DataError,
+    SettingError,
+    UnknownWarning,
+    callers_level,
+    nearest,
+)
+from recurra.models import LanguageModel, Mixture, Model, NGram, NGramModel
 from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.mixing import MIXTURE, read_mixture
 from recurra.pipeline.ngrams import read_ngrams
@@ -22,7 +30,13 @@ from recurra.pipeline.words import Pieces
 from recurra.states import Tree
 from recurra_runtime.vocabulary import RESERVED, UNKNOWN, Ids, Vocabulary
 
-__all__ = ["TextModel", "chosen_model", "given_conditions", "open_text_model"]
+__all__ = [
+    "TextModel",
+    "chosen_model",
+    "given_conditions",
+    "open_text_model",
+    "text_model_of",
+]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,20 +126,28 @@ class TextModel:
             )
         return int(found[0])
 
-    def encode(self, text: str, what: str = "prompt") -> list[int]:
-        """Ids of a text, without start and end.
+    def encode(self, prompt: str) -> list[int]:
+        """Ids of a prompt, without start and end; what the model has never seen is ``<unk>``.
 
-        Raises:
-            DataError: a symbol that the model has never seen; ``what`` says where.
+        An :class:`recurra.UnknownWarning` says what that is.
         """
-        ids: list[int] = self.encode_begun(text).tolist()
+        ids: list[int] = self.encode_begun(prompt).tolist()
         if UNKNOWN in ids:
-            hint = self.spelling.hint
-            raise DataError(
-                f"{what}: the model has never seen {_shown(map(repr, self.unknown(text)))}. "
-                f"Leave them out{',' if hint else ''}{hint}."
-            )
+            self.warn_unknown(self.unknown(prompt))
         return ids
+
+    def warn_unknown(self, unknown: Iterable[str]) -> None:
+        """Warn of characters or words of a prompt that the model has never seen, if there are."""
+        if said := self.of_unknown(unknown):
+            warnings.warn(f"prompt: {said}", UnknownWarning, stacklevel=callers_level())
+
+    def of_unknown(self, unknown: Iterable[str]) -> str:
+        """What is said of characters or words that the model has never seen; empty of none."""
+        shown = _shown(map(repr, unknown))
+        hint = (
+            f" (one trained with {self.spelling.hint} reads any text)" if self.spelling.hint else ""
+        )
+        return f"the model has never seen {shown}, and reads it as <unk>{hint}" if shown else ""
 
     def encode_begun(self, text: str, *, touching: bool = False) -> Ids:
         """Ids of a text that goes on; ``touching`` if with a letter and no space before it."""
@@ -146,6 +168,19 @@ class TextModel:
         return self.spelling.writer(after)
 
 
+def text_model_of(model: Model, fronts: Mapping[str, Vocabulary]) -> TextModel:
+    """What reads and writes text with the model of an artifact.
+
+    Args:
+        model: recurrent, or an n-gram that stands alone.
+        fronts: the vocabularies beside it.
+    """
+    if isinstance(model, NGramModel):
+        return TextModel(model.ngram, fronts["text"], model.name)
+    assert isinstance(model, LanguageModel)
+    return TextModel(model, fronts["text"], model.name, fronts)
+
+
 def open_text_model(
     path: str | Path, *, which: str = "best", model: str | None = None, mix: bool = False
 ) -> TextModel:
@@ -164,12 +199,12 @@ def open_text_model(
     """
     model = chosen_model(model, mix)
     loaded = artifact.load(path, which=which)
-    if not isinstance(loaded.model, LanguageModel):
+    if not isinstance(loaded.model, LanguageModel | NGramModel):
         raise ArtifactError(f"{loaded.path}: expected a language model, got {loaded.kind}.")
     vocabulary = loaded.fronts["text"]
-    own = loaded.model.config.cell
+    own = loaded.model.name
     if model is None or model == own:
-        return TextModel(loaded.model, vocabulary, own, loaded.fronts)
+        return text_model_of(loaded.model, loaded.fronts)
     if model == MIXTURE:
         mixture = read_mixture(path, loaded.model)
         return TextModel(mixture, vocabulary, MIXTURE, loaded.fronts)

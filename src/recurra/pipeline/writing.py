@@ -70,6 +70,8 @@ class Writer:
     ) -> Iterator[str]:
         """Go on from a prompt, piece by piece as it is drawn; arguments as in ``generate``.
 
+        What the model has never seen it reads as ``<unk>``, and an ``UnknownWarning`` says so.
+
         Args:
             prompt: what to go on from.
             limit: largest number of symbols.
@@ -80,8 +82,7 @@ class Writer:
             given: condition -> label.
 
         Raises:
-            DataError: the prompt has a character that the model has never seen, or a condition has
-                such a label.
+            DataError: a condition has a label that the model has never seen.
             SettingError: a temperature, top_k, top_p or limit out of range, or a condition that is
                 missing or that the model does not have.
         """

@@ -241,6 +241,8 @@ class Task(abc.ABC):
     """What is counted."""
     several: ClassVar[bool] = False
     """Whether :meth:`open` takes a list of paths too, which are read in that order."""
+    by_steps: ClassVar[bool] = True
+    """Whether a model learns by steps of an optimizer; else :meth:`make` makes it at once."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
 
@@ -273,6 +275,28 @@ class Task(abc.ABC):
             folder: where encoded examples may be written.
             report: is told what takes long.
         """
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: Any,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Prepared:
+        """As :meth:`prepare`, in the numbers of fronts that are there already.
+
+        Args:
+            source: what :meth:`open` gave.
+            fronts: of the model that a run begins with.
+            data: the section ``[data]``.
+            folder: where encoded examples may be written.
+            report: is told what takes long, and what the fronts lack.
+
+        Raises:
+            SettingError: this task always makes its own, or those do not fit.
+        """
+        raise SettingError(f"from: the task {self.name} begins with no other run's model")
 
     def read(
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
@@ -309,6 +333,29 @@ class Task(abc.ABC):
             ValueError: it does not fit the fronts; the message says how.
         """
         return self.build(self.Model.model_validate(config), fronts)
+
+    def make(self, settings: Any, prepared: Any, report: Callable[[str], None]) -> models.Model:
+        """The model, made of all the data at once, where :attr:`by_steps` is False.
+
+        Args:
+            settings: the section ``[model]``.
+            prepared: what :meth:`prepare` gave.
+            report: is told what takes long.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: by_steps is False, and make is missing")
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Settings that a trained model has settled, as ``{"model.cell": "lstm"}``.
+
+        A run that begins with it has the same ones. Those that a class ``Model`` names in ``LOOSE``
+        say how such a model is trained, and may be others.
+
+        Args:
+            loaded: the artifact.
+        """
+        config = loaded.model.config
+        names = [name for name in self.Model.model_fields if hasattr(config, name)]
+        return {f"model.{name}": getattr(config, name) for name in names}
 
     def trial(self, recipe: Any) -> models.Model | None:
         """A model of the recipe over the smallest fronts, to find what is wrong in the settings."""

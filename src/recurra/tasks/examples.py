@@ -247,6 +247,20 @@ class ExamplesTask(Task):
         Raises:
             DataError: fewer than ten examples, or something wrong in one of them.
         """
+        return self._prepare(source, data, None)
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: Any,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Examples:
+        """As :meth:`prepare`; nothing is fitted."""
+        return self._prepare(source, data, fronts)
+
+    def _prepare(self, source: Any, data: Any, fronts: Mapping[str, Any] | None) -> Examples:
         pairs = pairs_of(source)
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
@@ -258,7 +272,8 @@ class ExamplesTask(Task):
             if not some:
                 raise DataError(f"data: expected examples in every part, there is none of {name}.")
         training = named["training"]
-        fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
+        if fronts is None:
+            fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
         return Examples(
             {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -16,12 +17,18 @@ from recurra.data import (
     Vocabulary,
     WordVocabulary,
 )
-from recurra.errors import DataError, RecurraError
+from recurra.errors import DataError, RecurraError, SettingError
 from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
 from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
 
-__all__ = ["TextSection", "label_text", "vocabulary_of"]
+__all__ = [
+    "TextSection",
+    "check_vocabulary",
+    "label_text",
+    "vocabulary_of",
+    "vocabulary_settings",
+]
 
 _BYTE_PAIRS = 8000
 
@@ -121,6 +128,32 @@ def vocabulary_of(texts: Iterable[str], data: TextSection) -> Vocabulary:
     return WordVocabulary.of(
         texts, size=size, minimum=data.minimum_count, normalizer=data.normalizer
     )
+
+
+def vocabulary_settings(vocabulary: Vocabulary, data: type[TextSection]) -> dict[str, Any]:
+    """What a vocabulary has settled of the section ``[data]``, by name with the section."""
+    found = {"vocabulary": vocabulary.kind}
+    if isinstance(vocabulary, WordVocabulary):
+        found |= dataclasses.asdict(vocabulary.normalizer)
+    return {f"data.{name}": value for name, value in found.items() if name in data.model_fields}
+
+
+def check_vocabulary(
+    vocabulary: Vocabulary, data: TextSection, report: Callable[[str], None]
+) -> None:
+    """Hold settings that make a vocabulary against one that is there already.
+
+    Raises:
+        SettingError: it is larger than asked for.
+    """
+    if data.vocabulary_size is not None and len(vocabulary) > data.vocabulary_size:
+        raise SettingError(
+            f"data.vocabulary_size: the vocabulary of the model has {len(vocabulary):,} ids, which "
+            f"a run that begins with it keeps; got {data.vocabulary_size:,}. Leave it out, or "
+            "train without --from."
+        )
+    if data.minimum_count != default(data, "minimum_count"):
+        report("data.minimum_count has no effect: the vocabulary is that of the model")
 
 
 def _byte_pairs(texts: Iterable[str], size: int) -> BytePairVocabulary:

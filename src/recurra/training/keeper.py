@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
@@ -55,6 +56,7 @@ class Ready:
         batches: of the training part.
         scored: how many predictions of the validation part are scored at a time.
         about: what artifacts tell of the data.
+        origin: the model that the run begins with, where it is another run's.
     """
 
     task: Task
@@ -62,6 +64,7 @@ class Ready:
     batches: Batches
     scored: int = 0
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    origin: Artifact | None = None
 
 
 class Keeper:
@@ -110,6 +113,14 @@ class Keeper:
         self.late = float(facts["late"])
         self.losses = [float(loss) for loss in facts["losses"]]
         self.values = [float(value) for value in facts["values"]]
+
+    def begin(self) -> None:
+        """Score and keep what another run has learned, before the first step changes it."""
+        if self.ready.origin is None or self.chosen is not None:
+            return
+        value = self._score(Progress(0, self.training.steps, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+        if value is not None:
+            self.tell(f"before the first step: {value:.4f} {self.metric.unit} of what is chosen by")
 
     def __call__(self, done: Progress, asked: bool) -> Literal["on", "interrupted"]:
         """After a step."""
@@ -169,7 +180,7 @@ class Keeper:
         began = time.perf_counter()
         value = self._validate()
         self.took = time.perf_counter() - began
-        self.late = mean = sum(self.losses) / len(self.losses)
+        self.late = mean = sum(self.losses) / max(len(self.losses), 1)
         # Without a validation part there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         best = value is None or self.best is None or self.metric.better(value, self.best)
@@ -180,15 +191,16 @@ class Keeper:
         if value is not None:
             self.values.append(value)
         self.losses.clear()
+        stepped = done.step > 0
         numbers = {
             self.ready.task.unit: done.symbols,
             "seconds": round(done.seconds, 2),
-            f"training_{self.ready.task.loss.name}": round(mean, 5),
+            f"training_{self.ready.task.loss.name}": round(mean, 5) if stepped else "",
             f"validation_{self.metric.name}": "" if value is None else round(value, 5),
-            "learning_rate": f"{done.learning_rate:.3g}",
-            "gradient_norm": round(done.gradient_norm, 4),
-            "clipped": round(done.clipped, 4),
-            f"{self.ready.task.unit}_per_second": round(done.rate),
+            "learning_rate": f"{done.learning_rate:.3g}" if stepped else "",
+            "gradient_norm": round(done.gradient_norm, 4) if stepped else "",
+            "clipped": round(done.clipped, 4) if stepped else "",
+            f"{self.ready.task.unit}_per_second": round(done.rate) if stepped else "",
         }
         # The log first: what it has beyond the last checkpoint is cut off when the run goes on.
         self.run.log({"step": done.step, **numbers})

@@ -13,11 +13,13 @@ from typing import Any, Literal, Self
 
 import pydantic
 
+from recurra.artifact import Artifact
 from recurra.errors import SettingError, nearest
 from recurra.families import DEFAULT
 from recurra.sections import Section, contradiction, default
 from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
+from recurra.training.origin import with_settled
 
 __all__ = [
     "Recipe",
@@ -170,18 +172,25 @@ def recipe_text(name: str) -> str:
     return (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
 
 
-def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
+def load_recipe(
+    name: str, changes: Iterable[str] = (), *, origin: Artifact | None = None
+) -> Recipe:
     """Read a recipe and change single settings.
 
     Args:
         name: a recipe of the package, a task, or a TOML file.
         changes: like ``model.cell=gru``; a value is TOML, and text may stand without quotes.
+        origin: the model that a run begins with; what it has settled stands where nobody chose.
 
     Raises:
-        SettingError: no such recipe, not TOML, an unknown setting (the nearest is named), or a
-            value of a wrong type.
+        SettingError: no such recipe, not TOML, an unknown setting (the nearest is named), a value
+            of a wrong type, or a model of another task.
     """
-    return _changed(_read(name), changes, name)
+    data = _read(name)
+    if origin is not None:
+        shipped = name in recipe_names() or name in task_names()
+        with_settled(data, origin, data.get("task", DEFAULT), shipped=shipped)
+    return _changed(data, changes, name)
 
 
 def changed(recipe: Recipe, changes: Iterable[str] | Mapping[str, Any], name: str) -> Recipe:

@@ -9,6 +9,7 @@
         ngrams.json            their rivals in other files
         mixture.json           of texts, how the model is mixed with an n-gram
         data.json              where the data came from, and a fingerprint of them
+        origin/                the artifact that the run began with, of a run that begins with one
         data/                  the data in numbers, only while the training runs
         checkpoints/000123/    artifacts, written once and never changed; beside each the state
                                of the training (training.json, training.safetensors)
@@ -36,6 +37,7 @@ from recurra.errors import ArtifactError, RunError
 from recurra.files import write_file
 from recurra.models import Model
 from recurra.tasks.base import Task
+from recurra.training.origin import ORIGIN
 from recurra.training.processes import processes
 
 try:
@@ -152,6 +154,16 @@ class RunFolder:
                 )
         return settings
 
+    def write_origin(self, path: Path) -> None:
+        """Keep a copy of the artifact that the run begins with.
+
+        Raises:
+            ArtifactError: it is no longer there.
+            RunError: it cannot be written.
+        """
+        if self.writes:
+            artifact.copy(path, self.path / ORIGIN)
+
     def log(self, values: Mapping[str, Any]) -> None:
         """Add a line to log.csv; the first brings the header."""
         if not self.writes:
@@ -201,7 +213,7 @@ class RunFolder:
         """Take back what came after a step: it is done again.
 
         Args:
-            step: of the last checkpoint; 0 before the first.
+            step: of the last checkpoint; -1 before the first, which may be that of step 0.
             best: the checkpoint that was the best one then.
 
         Raises:

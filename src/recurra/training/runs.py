@@ -167,4 +167,4 @@ def data_of(path: str | Path, **changes: Any) -> Any:
 
 def name_of(model: Model) -> str:
     """What a model is called in a table."""
-    return str(getattr(model.config, "cell", type(model).__name__))
+    return str(getattr(model, "name", type(model).__name__))

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -15,14 +15,17 @@ from typing import Any
 import torch
 
 from recurra import artifact
+from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
+from recurra.training.at_once import make_at_once
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
+from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
 from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, without_effect
 from recurra.training.rehearsal import rehearse
@@ -63,6 +66,7 @@ def train(
     report: Callable[[Report], None] = lambda report: None,
     *,
     place: str | list[str] | None = None,
+    origin: Artifact | None = None,
 ) -> Trained:
     """Train a model and its rivals on the same data, and score them on what is held out.
 
@@ -72,12 +76,16 @@ def train(
         out: folder of the run, absent or empty.
         report: is told how it goes.
         place: where the data come from, which the run remembers; a list where there are several.
+        origin: a trained model whose weights and fronts the run begins with, see
+            :func:`recurra.training.load_recipe`; the run keeps a copy.
 
     Raises:
         DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
-        SettingError: a setting that the model does not take.
+        SettingError: a setting that the model does not take, or that is not that of the origin.
     """
+    if origin is not None:
+        check_origin(recipe, origin)
     source = _open(recipe, source)  # what is not there makes no folder
     _try_settings(recipe)
     report = report if processes().main else _silent
@@ -88,19 +96,25 @@ def train(
         run.claim()
         # Killed while the data are read, it can go on as any other run.
         kept: dict[str, Any] = {"source": place, "blake2b": None, "versions": _versions()}
+        if origin is not None:
+            kept["from"] = told_of(origin)
+            run.write_origin(origin.path)
         run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
-        ready = _prepare(recipe, source, run, report)
-        training = _begin(recipe, ready)
+        ready = _prepare(recipe, source, run, report, origin=origin)
+        training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
-        report(Report(message=_sizes(ready, training.model)))
-        rehearse(run, training, ready)
+        report(Report(message=_sizes(ready, None if training is None else training.model)))
+        if training is not None:
+            rehearse(run, training, ready)
         rivals = _rivals(recipe, ready, run, report)
     except BaseException:  # Ctrl-C: nothing was learned yet, and the folder is free again
         run.remove()
         run.release()
         raise
     try:
+        if training is None:
+            return _make(recipe, ready, run, report, rivals)
         return _train(Keeper(run, training, ready, report), ready, rivals)
     finally:
         run.drop_data()
@@ -156,8 +170,10 @@ def _resume(
     report: Callable[[Report], None],
     last: tuple[Path, TrainingState] | None,
 ) -> Trained:
-    ready = _prepare(recipe, source, run, report, last and last[1][1].get("scored"))
     told = source_of(run)
+    begun = artifact.load(run.path / ORIGIN) if "from" in told else None
+    scored = last and last[1][1].get("scored")
+    ready = _prepare(recipe, source, run, report, scored, origin=begun)
     if told.get("blake2b") is None and last is None:  # it was killed before its data were read
         told["blake2b"] = ready.prepared.fingerprint
         run.write_json("data.json", told)
@@ -166,6 +182,10 @@ def _resume(
             f"{run.path}: these are not the data that this run was trained on. Give the same "
             "files, unchanged, or begin a new run."
         )
+    if not ready.task.by_steps:
+        _check_end(run, recipe, last)
+        run.rewind(-1, None)
+        return _make(recipe, ready, run, report, _rivals(recipe, ready, run, report))
     training = _begin(recipe, ready)
     keeper = Keeper(run, training, ready, report)
     if last is not None:
@@ -183,7 +203,7 @@ def _resume(
     else:
         rehearse(run, training, ready)
     _check_end(run, recipe, last, training.steps)
-    run.rewind(training.step, keeper.chosen)
+    run.rewind(training.step if last is not None else -1, keeper.chosen)
     run.write_recipe(recipe.model_dump())
     report(Report(message=f"going on after step {training.step:,} of {training.steps:,}"))
     # Before the first checkpoint it may have been killed while they were counted or written.
@@ -211,6 +231,8 @@ def _check_end(
     facts = last[1][1]
     step, since = int(facts["step"]), int(facts["since"])
     steps = int(facts["steps"]) if steps is None else steps
+    if not recipe.of_task.by_steps:
+        raise RunError(f"{run.path}: is at its end: it was made at once. Begin a new run.")
     said = f"{run.path}: is at its end ({step} of {steps} steps)"
     if step >= steps:
         rules = "epochs" if recipe.training.symbols is None else "symbols"
@@ -252,23 +274,35 @@ def _prepare(
     run: RunFolder,
     report: Callable[[Report], None],
     scored_before: int | None = None,
+    origin: Artifact | None = None,
 ) -> Ready:
     """The data of a training; one that goes on scores as much of the validation part as before."""
     folder, task, settings = run.path / DATA, recipe.of_task, recipe.training
     if not processes().main:  # each has files of its own
         folder /= str(processes().rank)
-    prepared = task.prepare(source, recipe.data, folder, lambda said: report(Report(message=said)))
-    batches = prepared.parts["training"].batches(
-        rows=settings.batch_size, window=settings.window, seed=settings.seed
-    )
-    part, scored = prepared.parts.get("validation"), 0
-    if part is not None:
-        scored = min(part.count, scored_before or _scored(settings, batches))
-    about = {
+
+    def say(message: str) -> None:
+        report(Report(message=message))
+
+    if origin is None:
+        prepared = task.prepare(source, recipe.data, folder, say)
+    else:
+        prepared = task.prepare_in(source, origin.fronts, recipe.data, folder, say)
+    batches: Any = None
+    part = prepared.parts.get("validation")
+    scored = 0 if part is None else part.count
+    if task.by_steps:
+        batches = prepared.parts["training"].batches(
+            rows=settings.batch_size, window=settings.window, seed=settings.seed
+        )
+        scored = min(scored, scored_before or _scored(settings, batches))
+    about: dict[str, Any] = {
         "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
         "command": _command(),
     }
-    return Ready(task, prepared, batches, scored, about)
+    if origin is not None and run.writes:
+        about["from"] = source_of(run)["from"]
+    return Ready(task, prepared, batches, scored, about, origin)
 
 
 def _command() -> str | None:
@@ -292,7 +326,10 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
     model = ready.task.build(recipe.model, ready.prepared.fronts)
-    ready.task.begin(model, ready.prepared)
+    if ready.origin is None:
+        ready.task.begin(model, ready.prepared)
+    else:
+        begin_with(model, ready.origin)
     return Training(model, ready.batches, recipe.training)
 
 
@@ -335,6 +372,7 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     run, training = keeper.run, keeper.training
     try:
         with interruptible() as asked, keeper:
+            keeper.begin()
             for done in () if keeper.stale() else training:  # it was killed after its last step
                 if keeper(done, any(processes().total(asked()))) == "interrupted":
                     _draw(run, keeper.tell)
@@ -354,14 +392,42 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     test = ready.prepared.parts["test"]
     evaluations = ready.task.evaluate({name_of(best): best, **rivals, **joined}, test)
     verdict = keeper.verdict(best, evaluations)
+    _write_end(run, evaluations, verdict, keeper.tell)
+    return Trained(run.path, evaluations, False, training.seconds, verdict)
+
+
+def _make(
+    recipe: Recipe,
+    ready: Ready,
+    run: RunFolder,
+    report: Callable[[Report], None],
+    rivals: Mapping[str, Any],
+) -> Trained:
+    """Of a task that makes its model at once; the main process does."""
+    if not run.writes:
+        return Trained(run.path, [], False, 0.0)
+
+    def say(message: str) -> None:
+        report(Report(message=message))
+
+    model, seconds = make_at_once(recipe.model, ready, run, say)
+    say("scoring what is held out")
+    compared = {name_of(model): model, **rivals}
+    evaluations = ready.task.evaluate(compared, ready.prepared.parts["test"])
+    _write_end(run, evaluations, "", say)
+    return Trained(run.path, evaluations, False, seconds)
+
+
+def _write_end(
+    run: RunFolder, evaluations: Sequence[Any], verdict: str, tell: Callable[[str], None]
+) -> None:
     told = {
         "verdict": verdict,
         "scores": [{"name": r.name, "loss": r.loss, "value": r.value} for r in evaluations],
         "evaluations": [row.to_json() for row in evaluations],
     }
     run.write_json("summary.json", told)
-    _draw(run, keeper.tell)
-    return Trained(run.path, evaluations, False, training.seconds, verdict)
+    _draw(run, tell)
 
 
 def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
@@ -376,11 +442,11 @@ def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
         tell(f"no picture of how it learned: {said or type(problem).__name__}")
 
 
-def _sizes(ready: Ready, model: Model) -> str:
-    parameters = sum(p.numel() for p in model.parameters())
+def _sizes(ready: Ready, model: Model | None) -> str:
+    parameters = 0 if model is None else sum(p.numel() for p in model.parameters())
     padding = getattr(ready.batches, "padding", 0.0)
     return (
         ready.prepared.sizes(ready.scored)
         + (f"; {padding:.1%} of the batches is padding" if padding else "")
-        + f"; {parameters:,} parameters"
+        + (f"; {parameters:,} parameters" if model is not None else "")
     )

@@ -55,6 +55,8 @@ class About:
         scores: of what was held out, the model first.
         verdict: the sentence at the end of the training; empty before it.
         versions: of the libraries that trained it; of an older run nothing is known.
+        origin: checkpoint and fingerprint of the model that it began with; empty for one that
+            began anew.
     """
 
     task: str
@@ -67,6 +69,7 @@ class About:
     scores: tuple[HeldOut, ...] = ()
     verdict: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -81,6 +84,9 @@ class About:
         if self.settings is not None:
             changed = (f"{name}={json.dumps(value)}" for name, value in self.settings.items())
             rows.append(("settings", " ".join(changed) or "those of the recipe"))
+        if self.origin:
+            place, digest = self.origin["path"], self.origin["sha256"]
+            rows.append(("began with", f"{place} (sha256 {digest[:12]}...)"))
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
         rows += [("held out", f"{each.name} {_shown(each.value)}") for each in self.scores]
@@ -101,9 +107,9 @@ class RunRow:
         date: when it was last written to, in local time.
         error: why it cannot be read; empty if it can.
         task: name of its task.
-        cell: of its recurrent layers.
+        cell: of its recurrent layers; the model's name where it has none.
         step: steps done.
-        steps: of so many; None before the first checkpoint.
+        steps: of so many; None before the first checkpoint, 0 where a model is made at once.
         validation: the best so far.
         model: the score of the model on what was held out; None before the end.
         rival: that of the best rival.
@@ -127,6 +133,7 @@ class RunRow:
     def cells(self) -> tuple[str, ...]:
         """As a row of a table shows it."""
         done = f"{self.step:,}/{'?' if self.steps is None else f'{self.steps:,}'}"
+        done = "at once" if self.steps == 0 else done
         model = "-" if self.model is None else _shown(self.model.value)
         rival = "-" if self.rival is None else f"{_shown(self.rival.value)} ({self.rival.name})"
         if self.error:
@@ -149,7 +156,14 @@ def about(path: str | Path, *, which: str = "best") -> About:
     loaded = artifact.load(path, which=which)
     parts = describe(loaded.model)
     fronts = {field: _front(front) for field, front in loaded.fronts.items()}
-    known = About(loaded.kind, loaded.path, fronts, str(parts), parts.parameters)
+    known = About(
+        loaded.kind,
+        loaded.path,
+        fronts,
+        str(parts),
+        parts.parameters,
+        origin=loaded.about.get("from", {}),
+    )
     folder = Path(path).absolute()
     if folder.parent.name == "checkpoints":
         folder = folder.parent.parent
@@ -208,7 +222,7 @@ def _row(path: Path) -> RunRow:
             path,
             date,
             task=recipe.task,
-            cell=str(getattr(recipe.model, "cell", "")),
+            cell=str(getattr(recipe.model, "cell", scores[0].name if scores else "")),
             step=told.get("step", 0),
             steps=told.get("steps"),
             validation=told.get("best"),
@@ -278,12 +292,13 @@ def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
 
 
 def _trained(told: Mapping[str, Any]) -> str:
-    said = f"{told['step']:,} of {told['steps']:,} steps, {told['symbols']:,} {told['unit']}"
+    said = f"{told['step']:,} of {told['steps']:,} steps, " if told["steps"] else "at once, "
+    said += f"{told['symbols']:,} {told['unit']}"
     if told["seconds"] is not None:
         said += f", {told['seconds']:,.0f} s"
     if told["best"] is not None:
-        said += f"; best validation {_shown(told['best'])} {told['metric']} at step "
-        said += f"{int(told['chosen']):,}"
+        said += f"; best validation {_shown(told['best'])} {told['metric']}"
+        said += f" at step {int(told['chosen']):,}" if told["steps"] else ""
     return said
 
 

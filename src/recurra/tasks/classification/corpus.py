@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from recurra.tasks.base import Groups
 from recurra.tasks.classification.examples import Example, Examples
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import divide_examples
-from recurra.tasks.texts import vocabulary_of
+from recurra.tasks.texts import check_vocabulary, vocabulary_of
 from recurra_runtime.vocabulary import UNKNOWN, ClassNames, Ids
 
 __all__ = ["ClassCorpus", "ClassPart", "encode", "prepare_classes"]
@@ -120,21 +121,30 @@ def prepare_classes(
     examples: Examples,
     data: ClassificationData,
     report: Callable[[str], None] = lambda message: None,
+    fronts: Mapping[str, Any] | None = None,
 ) -> ClassCorpus:
     """Divide, name the classes, make the vocabulary of the training part, and encode.
 
     Args:
         examples: all of them.
         data: how.
-        report: is told what takes long.
+        report: is told what takes long, and what a vocabulary that is given lacks.
+        fronts: vocabulary and names of the classes; those of the training part if None.
 
     Raises:
-        DataError: too few texts, a class that cannot be learned, or a vocabulary that cannot be.
+        DataError: too few texts, a class that cannot be learned or that the given names lack, or a
+            vocabulary that cannot be.
+        SettingError: a vocabulary that is given and larger than asked for.
     """
     chosen = list(_distinct(examples) if data.distinct else examples)
     divided = _divide(chosen, data)
-    classes = _classes(divided, data)
-    vocabulary = vocabulary_of((example.text for example in divided["training"]), data)
+    if fronts is not None:
+        vocabulary, classes = fronts[_TEXT], fronts[_LABEL]
+        check_vocabulary(vocabulary, data, report)
+        _check_named(chosen, classes)
+    else:
+        classes = _classes(divided, data)
+        vocabulary = vocabulary_of((example.text for example in divided["training"]), data)
     parts = {
         name: encode(some, vocabulary, classes, data.maximum_length, data.truncate)
         for name, some in divided.items()
@@ -199,6 +209,20 @@ def _classes(parts: Mapping[PartName, Sequence[Example]], data: ClassificationDa
             "more of them, or leave that class out."
         )
     return ClassNames.of(known)
+
+
+def _check_named(examples: Iterable[Example], classes: ClassNames) -> None:
+    """Refuse classes that a model has no name for: its head has no place for them."""
+    every = Counter(example.label for example in examples)
+    missing = {name: number for name, number in every.items() if classes.number(name) is None}
+    if missing:
+        some = ", ".join(f"{name!r} ({count:,})" for name, count in list(missing.items())[:5])
+        known = ", ".join(map(repr, classes.names[:20])) + (", ..." if len(classes) > 20 else "")
+        raise DataError(
+            f"data: expected classes of the model that the run begins with ({known}), got {some}"
+            f"{', ...' if len(missing) > 5 else ''}; the number is that of its texts. Leave them "
+            "out, name them as the model does, or train without --from."
+        )
 
 
 def encode(

@@ -23,6 +23,7 @@ from recurra.tasks.classification.examples import Examples, open_examples
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
+from recurra.tasks.texts import vocabulary_settings
 
 __all__ = ["ClassificationTask"]
 
@@ -49,12 +50,18 @@ class ClassificationTask(Task):
         report: Callable[[str], None],
     ) -> ClassCorpus:
         """Divide, make vocabulary and names of classes, and encode."""
-        examples = open_examples(source, data)
-        for part, place in given_sources(data):  # those with files of their own
-            own = open_examples(place, data)
-            examples.take(example._replace(part=part) for example in own)
-            examples.blank += own.blank
-        return prepare_classes(examples, data, report)
+        return prepare_classes(_with_given(source, data), data, report)
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: ClassificationData,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> ClassCorpus:
+        """Divide and encode; a class that the model has no name for is refused."""
+        return prepare_classes(_with_given(source, data), data, report, fronts)
 
     def read(
         self,
@@ -87,6 +94,11 @@ class ClassificationTask(Task):
                     "belongs to another model"
                 )
         return Classifier(known)
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Also how texts fall into symbols."""
+        found = vocabulary_settings(loaded.fronts["text"], self.Data)
+        return super().settled(loaded) | found
 
     def trial(self, recipe: Any) -> Classifier:
         """A model of four symbols and two classes."""
@@ -155,3 +167,13 @@ class ClassificationTask(Task):
     def answer(self, loaded: Any) -> ClassifyingModel:
         """Labels and their probabilities."""
         return ClassifyingModel(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+def _with_given(source: Any, data: ClassificationData) -> Examples:
+    """Texts with their classes, those of parts with files of their own among them."""
+    examples = open_examples(source, data)
+    for part, place in given_sources(data):
+        own = open_examples(place, data)
+        examples.take(example._replace(part=part) for example in own)
+        examples.blank += own.blank
+    return examples

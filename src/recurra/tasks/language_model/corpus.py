@@ -40,7 +40,7 @@ from recurra.tasks.language_model.documents import (
     open_source,
 )
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.texts import vocabulary_of
+from recurra.tasks.texts import check_vocabulary, vocabulary_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
 __all__ = ["Corpus", "CorpusPart", "Held", "held", "prepare"]
@@ -135,7 +135,7 @@ class Corpus:
 
     parts: dict[PartName, CorpusPart]
     vocabulary: Vocabulary
-    labels: dict[str, LabelVocabulary]
+    labels: dict[str, Vocabulary]
     fingerprint: str
     characters: int
     blank: int = 0
@@ -179,6 +179,7 @@ def prepare(
     data: DataSettings,
     folder: Path,
     report: Callable[[str], None] = lambda message: None,
+    fronts: Mapping[str, Vocabulary] | None = None,
 ) -> Corpus:
     """Read, divide, make vocabularies and encode; no more than a piece of the text is held.
 
@@ -189,11 +190,13 @@ def prepare(
         source: documents.
         data: how.
         folder: where encoded documents are written; it is made.
-        report: is told what takes long.
+        report: is told what takes long, and what vocabularies that are given lack.
+        fronts: the vocabularies, of the text and of each condition; those of the training text if
+            None.
 
     Raises:
-        SettingError: a condition that has the name of the text itself, or pieces where whole
-            documents are compared.
+        SettingError: a condition that has the name of the text itself, pieces where whole
+            documents are compared, or a vocabulary that is given and larger than asked for.
         DataError: no text, too little of it, something wrong in it, a vocabulary of a size that
             cannot be, or one whose library is missing.
         RunError: the folder cannot be written.
@@ -202,6 +205,8 @@ def prepare(
         raise SettingError(
             f"data.conditions: {_TEXT!r} is the text itself; give that column another name."
         )
+    if fronts is not None:
+        check_vocabulary(fronts[_TEXT], data, report)
     sources: dict[PartName, Source] = {"training": source}
     sources |= {name: open_source(place, data) for name, place in data.given.items()}
     with ExitStack() as spools:
@@ -209,7 +214,7 @@ def prepare(
             name: ReadTexts(given, data, spools.enter_context(Spool(folder / f"{name}.texts")))
             for name, given in sources.items()
         }
-        return _encoded(read, data, folder, report)
+        return _encoded(read, data, folder, report, fronts)
 
 
 def _encoded(
@@ -217,8 +222,9 @@ def _encoded(
     data: DataSettings,
     folder: Path,
     report: Callable[[str], None],
+    fronts: Mapping[str, Vocabulary] | None,
 ) -> Corpus:
-    """Divide, make the vocabularies of what is trained on, and encode."""
+    """Divide, make the vocabularies of what is trained on unless they are given, and encode."""
     source = read["training"]
 
     def part(name: PartName) -> Iterator[Document]:
@@ -237,9 +243,14 @@ def _encoded(
 
     characters = sum(sum(each.lengths) for each in read.values())
     if characters > _LONG:
-        report(f"{characters:,} characters; making the vocabulary")
-    vocabulary = vocabulary_of((document.text for document in part("training")), data)
-    labels = _labels(part("training"), data.conditions) if data.conditions else {}
+        report(f"{characters:,} characters" + ("; making the vocabulary" if not fronts else ""))
+    labels: dict[str, Vocabulary] = {}
+    if fronts is not None:
+        vocabulary, labels = fronts[_TEXT], {name: fronts[name] for name in data.conditions}
+    else:
+        vocabulary = vocabulary_of((document.text for document in part("training")), data)
+        if data.conditions:
+            labels.update(_labels(part("training"), data.conditions))
     names: list[PartName] = ["training", "validation", "test"]
     if data.validation is False:
         names.remove("validation")
@@ -248,12 +259,22 @@ def _encoded(
         if characters > _LONG:
             report(f"encoding what is for {name}")
         parts[name] = _encode(name, part(name), vocabulary, labels, data, folder)
+    if fronts is not None:
+        _say_unknown(parts, report)
     prints = [each.fingerprint for each in read.values()]
     if len(prints) > 1:
         prints = [hashlib.blake2b(" ".join(prints).encode(), digest_size=16).hexdigest()]
     blank = sum(each.blank for each in read.values())
     known = {name: each.known(source) for name, each in read.items() if each is not source}
     return Corpus(parts, vocabulary, labels, prints[0], characters, blank, known)
+
+
+def _say_unknown(parts: Mapping[PartName, CorpusPart], report: Callable[[str], None]) -> None:
+    """What a vocabulary of another text lacks."""
+    lacks = [(name, part.header.unknown, part.count) for name, part in parts.items()]
+    told = [f"{unknown:,} of {count:,} ({name})" for name, unknown, count in lacks if unknown]
+    if told:
+        report(f"unknown to the vocabulary, and read as <unk>: {', '.join(told)} symbols")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,7 +335,7 @@ def _encode(
     name: PartName,
     documents: Iterator[Document],
     vocabulary: Vocabulary,
-    labels: dict[str, LabelVocabulary],
+    labels: Mapping[str, Vocabulary],
     data: DataSettings,
     folder: Path,
 ) -> CorpusPart:

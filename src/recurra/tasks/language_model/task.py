@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -35,12 +35,14 @@ from recurra.pipeline.mixing import (
     write_mixture,
 )
 from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
-from recurra.sections import contradiction, default
+from recurra.pipeline.text_model import text_model_of
+from recurra.sections import Section, contradiction, default
 from recurra.tasks.base import Answer, Metric, Table, Task, register_task
 from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
 from recurra.tasks.language_model.documents import Source, open_source
 from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded
 from recurra.tasks.language_model.settings import DataSettings
+from recurra.tasks.texts import vocabulary_settings
 from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
@@ -55,8 +57,7 @@ class WritingModel(Answer):
     @property
     def text(self) -> TextModel:
         """The model and its vocabulary."""
-        assert isinstance(self.model, LanguageModel)
-        return TextModel(self.model, self.fronts["text"], self.model.config.cell, self.fronts)
+        return text_model_of(self.model, self.fronts)
 
     def mixed(self) -> MixedModel:
         """What answers as this one does, with the probabilities of the run's mixture.
@@ -84,9 +85,13 @@ class WritingModel(Answer):
     def complete(
         self, prompt: str, count: int = 3, *, given: Mapping[str, str] | None = None
     ) -> list[Suggestion]:
-        """What the word that was begun may become, the likeliest first."""
+        """What the word that was begun may become, the likeliest first.
+
+        What the model has never seen it reads as ``<unk>``, and an ``UnknownWarning`` says so.
+        """
         entry = PredictiveText(self.text, given=given)
-        entry.type_known(prompt)
+        entry.type(prompt)
+        entry.model.warn_unknown(entry.unknown())
         return entry.suggestions(count)
 
     def generate(self, prompt: str = "", **how: Any) -> str:
@@ -99,7 +104,6 @@ class MixedModel(WritingModel):
 
     def __init__(self, *loaded: Any) -> None:
         super().__init__(*loaded)
-        assert isinstance(self.model, LanguageModel)
         self._mixture = read_mixture(self.path, self.model)
 
     @property
@@ -113,7 +117,7 @@ class LanguageModelTask(Task):
     """The next symbol of a text (Mikolov et al. 2010), beside n-grams of the same text."""
 
     Data = DataSettings
-    Model = LanguageModelSettings
+    Model: ClassVar[type[Section]] = LanguageModelSettings
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
     several = True
@@ -134,6 +138,17 @@ class LanguageModelTask(Task):
         """Read, divide, make vocabularies and encode."""
         return prepare(source, data, folder, report)
 
+    def prepare_in(
+        self,
+        source: Source,
+        fronts: Mapping[str, Vocabulary],
+        data: DataSettings,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Corpus:
+        """Read, divide and encode; what the vocabularies lack is counted."""
+        return prepare(source, data, folder, report, fronts)
+
     def read(
         self,
         source: Source,
@@ -147,7 +162,7 @@ class LanguageModelTask(Task):
             report(f"left out because they are blank: {source.blank:,}")
         return found
 
-    def build(self, settings: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+    def build(self, settings: Any, fronts: Mapping[str, Vocabulary]) -> models.Model:
         """A model of so many symbols, and of so many labels of each condition."""
         sizes = {name: len(front) for name, front in fronts.items()}
         size = sizes.pop("text")
@@ -156,7 +171,7 @@ class LanguageModelTask(Task):
         )
         return LanguageModel(config)
 
-    def restore(self, config: Any, fronts: Mapping[str, Vocabulary]) -> LanguageModel:
+    def restore(self, config: Any, fronts: Mapping[str, Vocabulary]) -> models.Model:
         """The model of a configuration that tells its sizes itself."""
         known = LanguageModelConfig.model_validate(config)
         for field, size in {"text": known.vocabulary_size, **known.conditions}.items():
@@ -168,7 +183,13 @@ class LanguageModelTask(Task):
                 )
         return LanguageModel(known)
 
-    def trial(self, recipe: Any) -> LanguageModel:
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Also how texts fall into symbols, and the conditions in their order."""
+        found = vocabulary_settings(loaded.fronts["text"], self.Data)
+        conditions = {"data.conditions": list(loaded.model.conditions)}
+        return super().settled(loaded) | found | conditions
+
+    def trial(self, recipe: Any) -> models.Model | None:
         """A model of four symbols."""
         conditions = dict.fromkeys(recipe.data.conditions, 4)
         settings = recipe.model.model_dump()
