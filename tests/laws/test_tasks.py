@@ -173,8 +173,22 @@ def test_parts_may_be_named() -> None:
     assert (found["validation"], found["test"]) == ([8, 18], [100, 101])
     assert parts(named | {"dev": numbered(200, 1)})["validation"] == [200]
     assert len(parts(named, validation=False)["training"]) == 20
-    with pytest.raises(DataError, match="there is none of test"):
+    with pytest.raises(DataError, match="data: expected examples for test, there are none"):
         parts({"train": numbered(0, 20)})
+
+
+def test_every_part_has_examples(tmp_path: Path) -> None:
+    empty = str(of_tasks.write(tmp_path / "empty.json", []))
+    for name in ("test", "validation"):
+        with pytest.raises(DataError, match=rf"empty\.json: expected examples for {name}"):
+            parts(numbered(0, 20), **{name: empty})
+    with pytest.raises(DataError, match="at least 10 examples, got 9"):
+        parts(numbered(0, 9))
+    path = str(of_tasks.write(tmp_path / "some.json", numbered(100, 3)))
+    with pytest.raises(DataError, match="at least 10 examples, got 9"):
+        parts(numbered(0, 9), test=path)
+    with pytest.raises(DataError, match="data: expected examples for training, there are none"):
+        parts([], test=path, validation=path)
 
 
 # ----------------------------------------------------------------------------------- what is wrong
