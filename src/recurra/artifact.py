@@ -48,7 +48,6 @@ __all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_o
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_WHOLE = {getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
 
@@ -373,9 +372,9 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
-    # A model may be of another float type, and counts are as narrow as they can be.
-    for name, value in model.state_dict().items():
-        if _family(value) != _family(tensors[name]):
+    for name, value in model.state_dict().items():  # a model may be of another float type
+        floats = value.is_floating_point() and tensors[name].is_floating_point()
+        if value.dtype != tensors[name].dtype and not floats:
             raise ArtifactError(
                 f"{path}: tensor {name!r}: the configuration wants {dtype_name(value.dtype)}, on "
                 f"disk is {dtype_name(tensors[name].dtype)}."
@@ -385,13 +384,6 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
     if len(types) > 1 or types - _FLOATS:
         names = ", ".join(sorted(map(dtype_name, types)))
         raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
-
-
-def _family(tensor: Tensor) -> str:
-    """What kind of numbers it has, however wide."""
-    if tensor.is_floating_point():
-        return "float"
-    return "whole" if tensor.dtype in _WHOLE else dtype_name(tensor.dtype)
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -9,10 +9,12 @@ import typer
 
 __all__ = [
     "BatchSize",
+    "Changes",
     "Data",
     "Device",
     "Encoding",
     "Epochs",
+    "From",
     "Given",
     "Hidden",
     "Import",
@@ -20,15 +22,44 @@ __all__ = [
     "Layers",
     "Mix",
     "NGramName",
+    "Out",
     "Rate",
+    "Resume",
     "Run",
     "Seed",
+    "Source",
+    "Test",
+    "Validation",
     "Which",
 ]
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
 Data = Annotated[
     list[Path], typer.Option(help="As for train: a file, a folder, hub:owner/name; or several.")
+]
+Source = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
+]
+Validation = Annotated[
+    Path | None, typer.Option(help="What to choose by; else a tenth.", show_default=False)
+]
+Test = Annotated[
+    Path | None, typer.Option(help="What is held out; else a tenth.", show_default=False)
+]
+Resume = Annotated[Path | None, typer.Option(help="Go on with this run.", show_default=False)]
+From = Annotated[
+    Path | None,
+    typer.Option("--from", help="Begin with the model of this run.", show_default=False),
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
 ]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[

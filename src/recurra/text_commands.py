@@ -24,6 +24,17 @@ Lines = Annotated[
     typer.Argument(help="Files, line by line; - is standard input.", show_default=False),
 ]
 
+Choices = Annotated[
+    Path | None,
+    typer.Option(
+        help="Fill gaps: JSON lines with text, choices, answer; or -.", show_default=False
+    ),
+]
+Pairs = Annotated[
+    Path | None,
+    typer.Option(help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False),
+]
+
 
 def score(
     run: Run,
@@ -32,18 +43,8 @@ def score(
         list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
     ] = None,
     text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
-    choices: Annotated[
-        Path | None,
-        typer.Option(
-            help="Fill gaps: JSON lines with text, choices, answer; or -.", show_default=False
-        ),
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False
-        ),
-    ] = None,
+    choices: Choices = None,
+    pairs: Pairs = None,
     rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
     tokens: Annotated[bool, typer.Option("--tokens", help="Of each symbol, as a table.")] = False,
     no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
@@ -59,13 +60,7 @@ def score(
     with friendly():
         import_cells(import_)
         paths = [*(files or ()), *(file or ())]
-        if sum(source is not None for source in (paths or None, text, choices, pairs)) != 1:
-            raise SettingError("score: expected one of --file, --text, --choices and --pairs")
-        for option, asked in (("--rank", rank), ("--tokens", tokens)):
-            if asked and not paths and text is None:
-                raise SettingError(f"score: {option} is of --file and --text")
-        if rank and tokens:
-            raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
+        _check_score(paths, text, choices, pairs, rank=rank, tokens=tokens)
         from recurra.pipeline import (
             FilledLines,
             answer_cloze,
@@ -101,6 +96,25 @@ def score(
             _print_scores(rank_lines(scores) if rank else scores, json=json, live=_live(paths))
         if lines.blank:
             say(f"skipped blank lines: {lines.blank:,}")
+
+
+def _check_score(
+    paths: list[Path],
+    text: str | None,
+    choices: Path | None,
+    pairs: Path | None,
+    *,
+    rank: bool,
+    tokens: bool,
+) -> None:
+    """Refuse options of score that contradict each other."""
+    if sum(source is not None for source in (paths or None, text, choices, pairs)) != 1:
+        raise SettingError("score: expected one of --file, --text, --choices and --pairs")
+    for option, asked in (("--rank", rank), ("--tokens", tokens)):
+        if asked and not paths and text is None:
+            raise SettingError(f"score: {option} is of --file and --text")
+    if rank and tokens:
+        raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
 
 
 def complete(
