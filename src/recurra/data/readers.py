@@ -368,6 +368,8 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head)) or b""
+            if is_sprinkled(head, codec):  # what stands before it is text
+                yield ends.decode(decoder.decode(raw[: raw.index(0)]), final=True)
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
@@ -384,7 +386,9 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
             held = len(problem.object) - len(raw)  # bytes of a character that began before
             decoder.setstate(state)
             before = decoder.decode(raw[: max(0, problem.start - held)])
-            line += ends.decode(before, final=True).count("\n")
+            before = ends.decode(before, final=True)
+            line += before.count("\n")
+            yield before.removeprefix("\ufeff") if first else before
             raise _not_text(path, line, place - held + problem.start, problem, encoding) from None
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
@@ -419,12 +423,21 @@ def _not_text(
     )
 
 
+# Of names in addresses, and of the source of programs.
+_OF_NO_FILE = frozenset(
+    {"idna", "punycode", "undefined", "unicode-escape", "unicode_escape"}
+    | {"raw-unicode-escape", "raw_unicode_escape"}
+)
+
+
 def _codec(encoding: str) -> str:
     """Python's own name of an encoding of text."""
     try:
         "".encode(encoding)
         b"".decode(encoding)
         name = codecs.lookup(encoding).name
+        if name in _OF_NO_FILE:
+            raise LookupError
     except (LookupError, TypeError, ValueError):
         raise DataError(
             f"encoding: no {encoding!r}; known are for example utf-8, utf-16, latin-1, cp1252."

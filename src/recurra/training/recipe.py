@@ -16,6 +16,7 @@ import pydantic
 from recurra.artifact import Artifact
 from recurra.errors import SettingError, nearest
 from recurra.families import DEFAULT
+from recurra.given import path_of
 from recurra.sections import Section, contradiction, default
 from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
@@ -260,7 +261,7 @@ def _parsed(change: str) -> tuple[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
+    path = path_of("recipe", name)
     try:
         if name in recipe_names():
             text = recipe_text(name)

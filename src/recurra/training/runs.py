@@ -9,6 +9,7 @@ from typing import Any
 from recurra import artifact
 from recurra.data import check_path, is_hub
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, changed, checked
@@ -150,7 +151,7 @@ def data_of(path: str | Path, **changes: Any) -> Any:
         SettingError: a setting that the task has not.
         ArtifactError: the run is damaged.
     """
-    folder = Path(path).absolute()
+    folder = path_of("run", path).absolute()
     if folder.parent.name == "checkpoints":
         folder = folder.parent.parent
     if (folder / "recipe.json").is_file():
