@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -368,8 +369,10 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head)) or b""
-            if is_sprinkled(head, codec):  # what stands before it is text
-                yield ends.decode(decoder.decode(raw[: raw.index(0)]), final=True)
+            if not told_by(head, codec) and is_sprinkled(head, codec):
+                with suppress(UnicodeError):  # what stands before it is text
+                    before = ends.decode(decoder.decode(raw[: raw.index(0)]), final=True)
+                    yield before.removeprefix("\ufeff") if first else before
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
@@ -424,10 +427,7 @@ def _not_text(
 
 
 # Of names in addresses, and of the source of programs.
-_OF_NO_FILE = frozenset(
-    {"idna", "punycode", "undefined", "unicode-escape", "unicode_escape"}
-    | {"raw-unicode-escape", "raw_unicode_escape"}
-)
+_OF_NO_FILE = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 
 
 def _codec(encoding: str) -> str:
@@ -436,7 +436,7 @@ def _codec(encoding: str) -> str:
         "".encode(encoding)
         b"".decode(encoding)
         name = codecs.lookup(encoding).name
-        if name in _OF_NO_FILE:
+        if name.replace("_", "-") in _OF_NO_FILE:
             raise LookupError
     except (LookupError, TypeError, ValueError):
         raise DataError(

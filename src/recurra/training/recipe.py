@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
