@@ -169,14 +169,16 @@ def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -
     return "".join(_chunks(Path(path), encoding, nul))
 
 
-def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> Iterator[str]:
+def read_lines(
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", nul: bool = False
+) -> Iterator[str]:
     r"""The lines of one file, without their ends, one by one: the file is never held whole.
 
     ``\n``, ``\r\n`` and ``\r`` end a line, and nothing else does. A byte order mark is left out.
 
     Args:
-        path: the file.
-        encoding: how characters are stored.
+        source: the file, or lines that come.
+        encoding: how characters are stored; lines that come know that themselves.
         nul: as of :func:`read_text`.
 
     Yields:
@@ -185,19 +187,19 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) 
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
-    for lines in _lines(_chunks(Path(path), encoding, nul)):
+    for lines in read_blocks(source, encoding=encoding, nul=nul):
         yield from lines
 
 
 def read_blocks(
-    source: str | Path | io.BufferedIOBase, *, encoding: str = "utf-8", name: str = "standard input"
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", nul: bool = False
 ) -> Iterator[list[str]]:
     """Lines as they arrive: whoever writes into a pipe and waits is answered.
 
     Args:
-        source: a file, which may be a pipe, or an open stream of bytes.
-        encoding: how characters are stored.
-        name: what errors call a stream.
+        source: a file, which may be a pipe, or lines that come.
+        encoding: how characters are stored; lines that come know that themselves.
+        nul: as of :func:`read_text`.
 
     Yields:
         lines that came together, at least one; as :func:`read_lines` knows them.
@@ -205,11 +207,9 @@ def read_blocks(
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
-    if isinstance(source, str | Path):
-        chunks = _chunks(Path(source), encoding, nul=False)
-    else:
-        chunks = _decoded(Path(name), source, _codec(encoding), encoding, nul=False)
-    return _lines(chunks)
+    if isinstance(source, ComingLines):
+        return source.blocks()
+    return _lines(_chunks(Path(source), encoding, nul))
 
 
 def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
@@ -227,6 +227,8 @@ def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
 class ComingLines:
     """Lines of a stream that comes bit by bit, as a pipe or a terminal does.
 
+    They stand for a file wherever lines are read.
+
     Args:
         stream: of bytes, whose ``read`` gives what there is.
         source: what errors call it.
@@ -238,6 +240,9 @@ class ComingLines:
         self, stream: _Bytes, source: str, *, encoding: str = "utf-8", nul: bool = False
     ) -> None:
         self._stream, self._source, self._encoding, self._nul = stream, source, encoding, nul
+
+    def __str__(self) -> str:
+        return self._source
 
     def __iter__(self) -> Iterator[str]:
         """One by one; only once."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.readers import inside, is_packed, read_lines
+from recurra.data.readers import ComingLines, inside, is_packed, read_lines
 from recurra.errors import DataError, meant, nearest
 
 __all__ = [
@@ -47,12 +47,12 @@ class How(NamedTuple):
 
 
 def read_rows(
-    path: str | Path, *, encoding: str = "utf-8", named: Iterable[str] = ()
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", named: Iterable[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows of a table (``.csv``, ``.tsv``, ``.parquet``), or of JSON lines, one by one.
 
     Args:
-        path: the file.
+        source: the file; lines that come are JSON lines.
         encoding: how characters are stored.
         named: columns, one of which in the first row of a table in text tells that it has a
             header; without one the columns are called "0", "1", ...
@@ -63,10 +63,13 @@ def read_rows(
     Raises:
         DataError: something is wrong in it, where it is reached.
     """
-    file = Path(path)
     how = How(None, None, encoding, None, False, named=frozenset(named))
-    for place, row in (rows_of(file) or _json_rows)(file, how):
-        yield f"{file}: {place}", row
+    if isinstance(source, ComingLines):
+        rows = _json_rows(source, how)
+    else:
+        rows = (rows_of(Path(source)) or _json_rows)(Path(source), how)
+    for place, row in rows:
+        yield f"{source}: {place}", row
 
 
 _Rows = Iterator[tuple[str, Mapping[str, Any]]]
@@ -109,7 +112,7 @@ def check_once(place: str, columns: Sequence[str]) -> None:
         )
 
 
-def _json_rows(file: Path, how: How) -> _Rows:
+def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
     for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
         if not line or line.isspace():
             continue

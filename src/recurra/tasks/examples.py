@@ -265,12 +265,13 @@ class ExamplesTask(Task):
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
         named = divide_examples(pairs, data, lambda pair: pair.part)
+        apart = sum(pair.part is None for pair in pairs)  # of which tenths are
         for name, some in named.items():
-            if not some and all(pair.part is None or pair.part in data.given for pair in pairs):
-                count = sum(pair.part is None for pair in pairs)
-                raise DataError(f"data: expected at least 10 examples, got {count}.")
+            if not some and apart and name not in data.given:
+                raise DataError(f"data: expected at least 10 examples, got {apart}.")
             if not some:
-                raise DataError(f"data: expected examples in every part, there is none of {name}.")
+                place = data.given.get(name, "data")
+                raise DataError(f"{place}: expected examples for {name}, there are none.")
         training = named["training"]
         if fronts is None:
             fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
