@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from recurra.errors import SettingError
+from recurra.given import path_of
 
 __all__ = [
     "BatchSize",
@@ -24,11 +27,32 @@ __all__ = [
     "Run",
     "Seed",
     "Which",
+    "path_argument",
+    "path_option",
 ]
 
-Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
+
+def _path(text: str | Path) -> Path:
+    """A path; an empty one, as an unset variable of a shell leaves it, would be this folder."""
+    try:
+        return path_of("path", text)
+    except SettingError as problem:
+        raise typer.BadParameter(str(problem).removeprefix("path: ")) from None
+
+
+def path_option(*names: str, **how: Any) -> Any:
+    """An option with a path, as :func:`typer.Option`."""
+    return typer.Option(*names, parser=_path, metavar="<path>", **how)
+
+
+def path_argument(**how: Any) -> Any:
+    """An argument that is a path, as :func:`typer.Argument`."""
+    return typer.Argument(parser=_path, **how)
+
+
+Run = Annotated[Path, path_argument(help="A run's folder, or one of its checkpoints.")]
 Data = Annotated[
-    list[Path], typer.Option(help="As for train: a file, a folder, hub:owner/name; or several.")
+    list[Path], path_option(help="As for train: a file, a folder, hub:owner/name; or several.")
 ]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[
