@@ -53,6 +53,7 @@ from recurra.options import (
     Run,
     Seed,
     Which,
+    path_argument,
     path_option,
 )
 from recurra.text_commands import complete, score
