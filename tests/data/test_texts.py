@@ -371,6 +371,12 @@ def test_parquet(tmp_path: Path) -> None:
         list(open_documents(file, column="n"))
     with pytest.raises(DataError, match=r"row 2: expected text in 'topic', got nothing"):
         list(open_documents(file, column="topic"))
+    import pyarrow
+
+    twice = pyarrow.table([["a"], ["b"]], names=["text", "text"])
+    pyarrow.parquet.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"expected each column once, 'text' is there 2 times"):
+        list(open_documents(tmp_path / "twice.parquet"))
     for absent in ({"column": "topics"}, {"fields": ["topics"]}):
         with pytest.raises(DataError, match=r"did you mean 'topic'\? Known: n, text, topic"):
             list(open_documents(file, **absent))

@@ -16,14 +16,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
-import pydantic
-
 from recurra import models
 from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
-from recurra.sections import Section, contradiction
+from recurra.sections import Section
 
 __all__ = [
     "Answer",
@@ -161,14 +159,6 @@ class DataSection(Section):
     validation: bool | str = True
     test: str | None = None
     licence: str | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _places(self) -> Self:
-        """An empty path would be the current folder."""
-        for name in ("validation", "test"):
-            if getattr(self, name) == "":
-                raise contradiction(self, name, "it is empty", "a file or a folder")
-        return self
 
     @property
     def given(self) -> dict[PartName, str]:
