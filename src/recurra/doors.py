@@ -41,8 +41,8 @@ def train(
     Args:
         recipe: a task (``"classification"``), a recipe of the package, or a TOML file.
         data: a path, a list of paths where the task takes several, or objects: of texts a list of
-            them, of classes a pair of lists (inputs and labels) or a data frame of pandas or
-            polars.
+            them, of classes a tuple of two lists (inputs and labels), of both a data frame of
+            pandas or polars or a dict of lists.
         out: folder of the run, absent or empty.
         from_run: another run, or one of its checkpoints, with whose model and fronts this one
             begins.
