@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import math
 import os
@@ -20,11 +21,14 @@ from typing import Any
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
 from recurra import artifact, console
 from recurra.cli import app
 from recurra.data import Document, Documents
+from recurra.doors import load
+from recurra.errors import DataError
 from recurra.models import LanguageModel
 from recurra.training import evaluate, load_recipe, run_source
 from recurra_runtime.vocabulary import END
@@ -967,6 +971,7 @@ def test_a_process_that_is_ended(number: signal.Signals, training: Training) -> 
 
 OWN_CELL = """
 import torch
+import typer
 from torch import nn
 import recurra
 
@@ -1017,6 +1022,41 @@ def test_a_module_that_cannot_be_imported(
         path.write_text(content)
     given = name if name == "missing" else path
     refused(call("describe", tmp_path, "--import", given), 2, "--import", said)
+
+
+def test_no_command_takes_an_empty_path(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("never read")
+    for info in app.registered_commands:
+        for parameter in inspect.signature(info.callback, eval_str=True).parameters.values():
+            kind, told = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
+            if "Path" in str(kind):
+                assert told.parser("a") == Path("a")
+                with pytest.raises(typer.BadParameter, match="expected a path, got an empty text"):
+                    told.parser("")
+    for words in (["train", "--data", "", "--out", "x", "ngram"], ["describe", ""]):
+        done = call(*words)
+        assert (done.exit_code, "expected a path, got an empty text" in done.stderr) == (2, True)
+
+
+def test_lines_before_what_is_no_text_are_answered(tiny_run, tmp_path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"anna\nanna\n\xff\nanna\n")
+    for command in ("predict", "score", "complete"):
+        done = call(command, tiny_run.path, tmp_path / "bad.txt", "--json")
+        assert len(done.stdout.splitlines()) == 2
+        assert (done.exit_code, "line 3, byte 10 (0xff)" in done.stderr) == (2, True)
+
+
+def test_one_text_is_a_text_and_not_its_letters(tiny_run) -> None:
+    model = load(tiny_run.path)
+    assert list(model.score("anna")) == list(model.predict("anna")) == list(model.score(["anna"]))
+    for ask in (model.score, model.predict):
+        for wrong in (None, 5, b"a", [None], [b"a"]):
+            with pytest.raises(DataError, match="expected a"):
+                list(ask(wrong))
+    for ask in (model.generate, model.complete):
+        with pytest.raises(DataError, match="prompt: expected a text, got None"):
+            ask(None)
 
 
 def test_a_language_model_predicts_how_probable_lines_are(tiny_run) -> None:

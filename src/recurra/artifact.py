@@ -34,6 +34,7 @@ from torch.nn import Parameter
 from recurra.cells import cell_names
 from recurra.errors import ArtifactError, RecurraError, SettingError, dtype_name
 from recurra.files import write_folder
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
 from recurra_runtime.vocabulary import (
@@ -181,13 +182,14 @@ def _of(path: str | Path, which: str, read: Callable[[Path], T]) -> T:
     """What is read from an artifact's folder."""
     if which not in ("best", "last"):
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
+    place = path_of("run", path)
     while True:
-        folder = resolve(Path(path), which)
+        folder = resolve(place, which)
         try:
             return read(folder)
         except ArtifactError:
             # A training that goes on beside this may have made a better one and removed it.
-            if folder.is_dir() or resolve(Path(path), which) == folder:
+            if folder.is_dir() or resolve(place, which) == folder:
                 raise
 
 

@@ -60,6 +60,8 @@ from recurra.options import (
     Test,
     Validation,
     Which,
+    path_argument,
+    path_option,
 )
 from recurra.text_commands import complete, score
 
@@ -211,7 +213,7 @@ def _say_done(done: Any, task: Any, heading: str) -> None:
 
 @app.command()
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/demo if free.")] = None,
+    out: Annotated[Path | None, path_option(help="Folder of the run; runs/demo if free.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     symbols: Annotated[
         int | None, typer.Option(help="Symbols to train on; fewer are faster.", show_default=False)
@@ -283,7 +285,7 @@ def evaluate(
 def predict(
     run: Run,
     file: Annotated[
-        str | None, typer.Argument(help="Lines; standard input if - or left out.")
+        Path | None, path_argument(help="Lines; standard input if - or left out.")
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
@@ -304,7 +306,7 @@ def predict(
         from recurra.doors import load
 
         answer = load(run, which=which)
-        for block in [text] if text else arriving(file, encoding):
+        for block in [text] if text else arriving(None if file is None else str(file), encoding):
             for each in answer.predict(map(answer.of_line, block)):
                 print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
             sys.stdout.flush()  # whoever waits for an answer before the next line gets it
@@ -417,7 +419,7 @@ def describe(run: Run, which: Which = "best", json: Json = False, import_: Impor
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where they are; folders below it too.")] = Path(),
+    folder: Annotated[Path, path_argument(help="Where they are; folders below it too.")] = Path(),
     json: Json = False,
     import_: Import = None,
 ) -> None:
@@ -443,10 +445,10 @@ def runs(
 
 @app.command()
 def chart(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, path_argument(help="A run's folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             help="A file, .svg, .png or .html; curve.svg in the run if not given.",
             show_default=False,
         ),
@@ -471,7 +473,7 @@ def chart(
 @app.command()
 def export_ngram(
     run: Run,
-    out: Annotated[Path, typer.Option(help="The file to write.")],
+    out: Annotated[Path, path_option(help="The file to write.")],
     model: Annotated[
         str | None,
         typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),

@@ -12,7 +12,18 @@ import typer
 
 from recurra.console import friendly, import_cells, is_input, print_json, say, source_of
 from recurra.errors import SettingError
-from recurra.options import Encoding, Given, Import, Json, Mix, NGramName, Run, Which
+from recurra.options import (
+    Encoding,
+    Given,
+    Import,
+    Json,
+    Mix,
+    NGramName,
+    Run,
+    Which,
+    path_argument,
+    path_option,
+)
 
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer, Completion, LineScore, PairScore, SymbolScores
@@ -21,18 +32,16 @@ __all__ = ["complete", "score"]
 
 Lines = Annotated[
     list[Path] | None,
-    typer.Argument(help="Files, line by line; - is standard input.", show_default=False),
+    path_argument(help="Files, line by line; - is standard input.", show_default=False),
 ]
 
 Choices = Annotated[
     Path | None,
-    typer.Option(
-        help="Fill gaps: JSON lines with text, choices, answer; or -.", show_default=False
-    ),
+    path_option(help="Fill gaps: JSON lines with text, choices, answer; or -.", show_default=False),
 ]
 Pairs = Annotated[
     Path | None,
-    typer.Option(help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False),
+    path_option(help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False),
 ]
 
 
@@ -40,7 +49,7 @@ def score(
     run: Run,
     files: Lines = None,
     file: Annotated[
-        list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
+        list[Path] | None, path_option(help="Score each line of a file.", show_default=False)
     ] = None,
     text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
     choices: Choices = None,

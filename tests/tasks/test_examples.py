@@ -379,6 +379,9 @@ def test_it_answers(run: Path, brackets: Any) -> None:
     model = recurra.load(run)
     lines = ["(())", "())(", "", *strings(70, 3)]  # more than are read at once
     answers = list(model.predict(iter(lines)))
+    assert len(list(model.predict(lines[0]))) == 1
+    with pytest.raises(DataError, match="predict: expected a list of inputs"):
+        model.predict(None)
     assert len(answers) == len(lines)
     for line, answer in zip(lines, answers, strict=True):
         (alone,) = model.predict([line])

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -373,6 +374,10 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head)) or b""
+            if not told_by(head, codec) and is_sprinkled(head, codec):
+                with suppress(UnicodeError):  # what stands before it is text
+                    before = ends.decode(decoder.decode(raw[: raw.index(0)]), final=True)
+                    yield before.removeprefix("\ufeff") if first else before
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
@@ -389,7 +394,9 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
             held = len(problem.object) - len(raw)  # bytes of a character that began before
             decoder.setstate(state)
             before = decoder.decode(raw[: max(0, problem.start - held)])
-            line += ends.decode(before, final=True).count("\n")
+            before = ends.decode(before, final=True)
+            line += before.count("\n")
+            yield before.removeprefix("\ufeff") if first else before
             raise _not_text(path, line, place - held + problem.start, problem, encoding) from None
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
@@ -424,12 +431,18 @@ def _not_text(
     )
 
 
+# Of names in addresses, and of the source of programs.
+_OF_NO_FILE = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+
+
 def _codec(encoding: str) -> str:
     """Python's own name of an encoding of text."""
     try:
         "".encode(encoding)
         b"".decode(encoding)
         name = codecs.lookup(encoding).name
+        if name.replace("_", "-") in _OF_NO_FILE:
+            raise LookupError
     except (LookupError, TypeError, ValueError):
         raise DataError(
             f"encoding: no {encoding!r}; known are for example utf-8, utf-16, latin-1, cp1252."

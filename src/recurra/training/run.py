@@ -35,6 +35,7 @@ from torch import Tensor
 from recurra import artifact
 from recurra.errors import ArtifactError, RunError
 from recurra.files import write_file
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task
 from recurra.training.origin import ORIGIN
@@ -66,7 +67,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, *, keep: int = 1) -> None:
-        self.path = Path(path)
+        self.path = path_of("out", path)
         self.keep = keep
         self._claimed: int | None = None
         self.writes = processes().main
@@ -101,7 +102,7 @@ class RunFolder:
             RunError: this is no run.
         """
         run = cls.__new__(cls)
-        run.path, run.keep, run.writes = Path(path), 1, processes().main
+        run.path, run.keep, run.writes = path_of("run", path), 1, processes().main
         run._claimed, run._new = None, False
         if not (run.path / _RECIPE).is_file() or not (run.path / "checkpoints").is_dir():
             raise RunError(
