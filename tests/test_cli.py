@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import math
 import os
@@ -13,17 +14,21 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import typer
 from typer.testing import CliRunner
 
-from recurra import artifact
+from recurra import artifact, console
 from recurra.cli import app
 from recurra.data import Document, Documents
+from recurra.doors import load
+from recurra.errors import DataError
 from recurra.models import LanguageModel
 from recurra.training import evaluate, load_recipe, run_source
 from recurra_runtime.vocabulary import END
@@ -485,8 +490,6 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
         (["--seed", "99999999999999999999"], "seed"),
         (["--which", "worst"], "'best' or 'last', got 'worst'"),
         (["--which", "log.csv"], "'best' or 'last'"),
-        (["--prompt", "anna ☃"], "'☃'"),
-        (["--prompt", "a\udcff"], "data.vocabulary=bytes"),
         (["--tempreature", "1"], "--temperature"),
         (["--endless", "--length", "5"], "leave --length out"),
         (["--endless", "--count", "2"], "leave --count out"),
@@ -495,6 +498,20 @@ def test_a_training_that_explodes(tmp_path: Path, text_file: Path, quick: list[s
 )
 def test_options_of_generate_that_cannot_be(options: list[str], said: str, tiny_run: Any) -> None:
     refused(call("generate", tiny_run.path, *options), 2, said)
+
+
+def test_what_is_unknown_of_a_prompt_is_said(
+    tiny_run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # and put back
+    console.say_warnings()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = call("generate", tiny_run.path, "--prompt", "anna ☃", "--length", 3)
+    assert result.exit_code == 0
+    said = "recurra: prompt: the model has never seen '☃', and reads it as <unk> (one trained"
+    assert result.stderr.startswith(said)
+    assert result.stdout.startswith("anna ☃")
 
 
 @pytest.mark.parametrize("temperature", ["0", "1e-300", "1e-50", "1e300"])
@@ -954,6 +971,7 @@ def test_a_process_that_is_ended(number: signal.Signals, training: Training) -> 
 
 OWN_CELL = """
 import torch
+import typer
 from torch import nn
 import recurra
 
@@ -1004,6 +1022,41 @@ def test_a_module_that_cannot_be_imported(
         path.write_text(content)
     given = name if name == "missing" else path
     refused(call("describe", tmp_path, "--import", given), 2, "--import", said)
+
+
+def test_no_command_takes_an_empty_path(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("never read")
+    for info in app.registered_commands:
+        for parameter in inspect.signature(info.callback, eval_str=True).parameters.values():
+            kind, told = parameter.annotation.__origin__, parameter.annotation.__metadata__[0]
+            if "Path" in str(kind):
+                assert told.parser("a") == Path("a")
+                with pytest.raises(typer.BadParameter, match="expected a path, got an empty text"):
+                    told.parser("")
+    for words in (["train", "--data", "", "--out", "x", "ngram"], ["describe", ""]):
+        done = call(*words)
+        assert (done.exit_code, "expected a path, got an empty text" in done.stderr) == (2, True)
+
+
+def test_lines_before_what_is_no_text_are_answered(tiny_run, tmp_path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"anna\nanna\n\xff\nanna\n")
+    for command in ("predict", "score", "complete"):
+        done = call(command, tiny_run.path, tmp_path / "bad.txt", "--json")
+        assert len(done.stdout.splitlines()) == 2
+        assert (done.exit_code, "line 3, byte 10 (0xff)" in done.stderr) == (2, True)
+
+
+def test_one_text_is_a_text_and_not_its_letters(tiny_run) -> None:
+    model = load(tiny_run.path)
+    assert list(model.score("anna")) == list(model.predict("anna")) == list(model.score(["anna"]))
+    for ask in (model.score, model.predict):
+        for wrong in (None, 5, b"a", [None], [b"a"]):
+            with pytest.raises(DataError, match="expected a"):
+                list(ask(wrong))
+    for ask in (model.generate, model.complete):
+        with pytest.raises(DataError, match="prompt: expected a text, got None"):
+            ask(None)
 
 
 def test_a_language_model_predicts_how_probable_lines_are(tiny_run) -> None:

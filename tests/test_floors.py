@@ -13,7 +13,7 @@ FLOORS = [
     ["synonyms", "families"],
     ["errors"],
     ["columns", "files", "masks", "twins"],
-    ["settings", "labels", "sections"],
+    ["settings", "labels", "sections", "given"],
     ["states"],
     ["lengths"],
     ["sequences"],

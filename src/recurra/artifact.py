@@ -34,6 +34,7 @@ from torch.nn import Parameter
 from recurra.cells import cell_names
 from recurra.errors import ArtifactError, RecurraError, SettingError, dtype_name
 from recurra.files import write_folder
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
 from recurra_runtime.vocabulary import (
@@ -48,7 +49,6 @@ __all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_o
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-_WHOLE = {getattr(torch, f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
 
@@ -182,13 +182,14 @@ def _of(path: str | Path, which: str, read: Callable[[Path], T]) -> T:
     """What is read from an artifact's folder."""
     if which not in ("best", "last"):
         raise SettingError(f"which: expected 'best' or 'last', got {which!r}.")
+    place = path_of("run", path)
     while True:
-        folder = resolve(Path(path), which)
+        folder = resolve(place, which)
         try:
             return read(folder)
         except ArtifactError:
             # A training that goes on beside this may have made a better one and removed it.
-            if folder.is_dir() or resolve(Path(path), which) == folder:
+            if folder.is_dir() or resolve(place, which) == folder:
                 raise
 
 
@@ -373,9 +374,9 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
             f"{path}: tensor {name!r}: the configuration wants {expected.get(name, 'none')}, "
             f"on disk is {got.get(name, 'none')}."
         )
-    # A model may be of another float type, and counts are as narrow as they can be.
-    for name, value in model.state_dict().items():
-        if _family(value) != _family(tensors[name]):
+    for name, value in model.state_dict().items():  # a model may be of another float type
+        floats = value.is_floating_point() and tensors[name].is_floating_point()
+        if value.dtype != tensors[name].dtype and not floats:
             raise ArtifactError(
                 f"{path}: tensor {name!r}: the configuration wants {dtype_name(value.dtype)}, on "
                 f"disk is {dtype_name(tensors[name].dtype)}."
@@ -385,13 +386,6 @@ def _compare(path: Path, model: Model, tensors: Mapping[str, Tensor]) -> None:
     if len(types) > 1 or types - _FLOATS:
         names = ", ".join(sorted(map(dtype_name, types)))
         raise ArtifactError(f"{path}: expected weights of one float type, got {names}.")
-
-
-def _family(tensor: Tensor) -> str:
-    """What kind of numbers it has, however wide."""
-    if tensor.is_floating_point():
-        return "float"
-    return "whole" if tensor.dtype in _WHOLE else dtype_name(tensor.dtype)
 
 
 def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -38,10 +38,12 @@ from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
 from recurra.options import (
     BatchSize,
+    Changes,
     Data,
     Device,
     Encoding,
     Epochs,
+    From,
     Given,
     Hidden,
     Import,
@@ -49,10 +51,17 @@ from recurra.options import (
     Layers,
     Mix,
     NGramName,
+    Out,
     Rate,
+    Resume,
     Run,
     Seed,
+    Source,
+    Test,
+    Validation,
     Which,
+    path_argument,
+    path_option,
 )
 from recurra.text_commands import complete, score
 
@@ -108,32 +117,13 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(help=f"{TASKS}; or a TOML file.", show_default=False)
     ] = None,
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the run; must be new.", show_default=False)
-    ] = None,
-    validation: Annotated[
-        Path | None, typer.Option(help="What to choose by; else a tenth.", show_default=False)
-    ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="What is held out; else a tenth.", show_default=False)
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run.", show_default=False)
-    ] = None,
-    from_: Annotated[
-        Path | None,
-        typer.Option("--from", help="Begin with the model of this run.", show_default=False),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
-    ] = None,
+    data: Source = None,
+    out: Out = None,
+    validation: Validation = None,
+    test: Test = None,
+    resume: Resume = None,
+    from_: From = None,
+    set_: Changes = None,
     epochs: Epochs = None,
     lr: Rate = None,
     hidden: Hidden = None,
@@ -148,8 +138,7 @@ def train(
     with friendly():
         keep_memory()
         import_cells(import_)
-        from recurra.artifact import load
-        from recurra.training import load_recipe, place_of, run_source, short_changes
+        from recurra.training import place_of, short_changes
         from recurra.training import resume as go_on
         from recurra.training import train as begin
 
@@ -160,31 +149,13 @@ def train(
         for name, path in (("validation", validation), ("test", test)):
             if path is not None:
                 changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
-        begun = None
-        if resume is not None:
-            if recipe is not None or out is not None:
-                raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
-            if from_ is not None:
-                raise SettingError("train: --resume knows what a run began with; leave --from out")
-            chosen, source = run_source(resume, changes)
-        elif recipe is None or out is None:
-            missing = "a recipe" if recipe is None else "--out"
-            raise SettingError(
-                f"train: {missing} is missing; for example recurra train {DEFAULT} --data "
-                "book.txt --out runs/book; or --resume runs/book"
-            )
-        else:
-            begun = None if from_ is None else load(from_)
-            chosen, source = load_recipe(recipe, changes, origin=begun), None
-        several = chosen.of_task.several
-        given = one_or_more("train: --data", data or [], several=several) or source
+        chosen, folder, source, begun = _planned(recipe, out, resume, from_, changes)
+        given = one_or_more("train: --data", data or [], several=chosen.of_task.several) or source
         if given is None:
             raise SettingError(
                 "train: --data is missing, a file or a folder of them"
                 + ("; this run does not say where its own is" if resume is not None else "")
             )
-        folder = resume or out
-        assert folder is not None
         done = None
         try:
             with progress() as report:
@@ -198,19 +169,51 @@ def train(
         if done is None or done.interrupted:
             say(f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}")
             raise typer.Exit(130)
-        if not done.evaluations:  # a process beside the main one
-            return
-        task = chosen.of_task
-        print_table(task.table(done.evaluations, "held out"))
-        if done.verdict:
-            print(done.verdict)
-        _say_where(folder)
-        print(f"{folder} is ready. Try: {command()} {task.verb} {folder}{with_imports(import_)}")
+        if done.evaluations:  # a process beside the main one has none
+            _say_done(done, chosen.of_task, "held out")
+            verb = chosen.of_task.verb
+            print(f"{folder} is ready. Try: {command()} {verb} {folder}{with_imports(import_)}")
+
+
+def _planned(
+    recipe: str | None,
+    out: Path | None,
+    resume: Path | None,
+    from_: Path | None,
+    changes: list[str],
+) -> tuple[Any, Path, Any, Any]:
+    """What is trained: a recipe, the run's folder, data it knows, and the model it begins with."""
+    from recurra.artifact import load
+    from recurra.training import load_recipe, run_source
+
+    if resume is not None:
+        if recipe is not None or out is not None:
+            raise SettingError("train: --resume goes on with a run; leave recipe and --out out")
+        if from_ is not None:
+            raise SettingError("train: --resume knows what a run began with; leave --from out")
+        chosen, source = run_source(resume, changes)
+        return chosen, resume, source, None
+    if recipe is None or out is None:
+        missing = "a recipe" if recipe is None else "--out"
+        raise SettingError(
+            f"train: {missing} is missing; for example recurra train {DEFAULT} --data "
+            "book.txt --out runs/book; or --resume runs/book"
+        )
+    begun = None if from_ is None else load(from_)
+    return load_recipe(recipe, changes, origin=begun), out, None, begun
+
+
+def _say_done(done: Any, task: Any, heading: str) -> None:
+    """The table of a training that has ended, what it says of the model, and its picture."""
+    print_table(task.table(done.evaluations, heading))
+    if done.verdict:
+        print(done.verdict)
+    _say_where(done.path)
 
 
 @app.command()
 def demo(
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/demo if free.")] = None,
+    out: Annotated[Path | None, path_option(help="Folder of the run; runs/demo if free.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     symbols: Annotated[
         int | None, typer.Option(help="Symbols to train on; fewer are faster.", show_default=False)
@@ -234,8 +237,7 @@ def demo(
         if done.interrupted:
             print(f"Stopped. What was learned is kept: {command()} generate {folder}")
             raise typer.Exit(130)
-        print_table(chosen.of_task.table(done.evaluations, "held-out source text"))
-        _say_where(folder)
+        _say_done(done, chosen.of_task, "held-out source text")
         print("It writes:\n")
         prompt = "    def "
         write(prompt)
@@ -283,7 +285,7 @@ def evaluate(
 def predict(
     run: Run,
     file: Annotated[
-        str | None, typer.Argument(help="Lines; standard input if - or left out.")
+        Path | None, path_argument(help="Lines; standard input if - or left out.")
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
@@ -304,7 +306,7 @@ def predict(
         from recurra.doors import load
 
         answer = load(run, which=which)
-        for block in [text] if text else arriving(file, encoding):
+        for block in [text] if text else arriving(None if file is None else str(file), encoding):
             for each in answer.predict(map(answer.of_line, block)):
                 print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
             sys.stdout.flush()  # whoever waits for an answer before the next line gets it
@@ -345,27 +347,14 @@ def generate(
     with friendly():
         import_cells(import_)
         draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        drawn = [name for name, value in draws.items() if value is not None]
-        if beam is not None and drawn:
-            raise SettingError(
-                f"generate: --beam searches and draws nothing; leave --{drawn[0].replace('_', '-')}"
-                " out, or --beam"
-            )
-        if beam is None and length_penalty is not None:
-            raise SettingError("generate: --length-penalty is of --beam, which is not given")
-        if count < 1:
-            raise SettingError(f"generate: expected a --count of at least 1, got {count}")
-        others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
-        if endless and (against := [name for name, value in others.items() if value is not None]):
-            raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
-        length = 500 if length is None else length
-        if length < (least := int(beam is not None)):  # a search looks for an end
-            raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
+        draws = {name: value for name, value in draws.items() if value is not None}
+        _check_writing([*draws], beam, length_penalty, count, length, endless=endless)
         from recurra.pipeline import Writer, given_conditions, open_text_model
 
         writer = Writer(open_text_model(run, which=which, model=model, mix=mix))
-        options: dict[str, Any] = {"limit": length, "given": given_conditions(given or ())}
-        options |= {name: draws[name] for name in drawn}
+        options: dict[str, Any] = {"given": given_conditions(given or ()), **draws}
+        if not endless:
+            options["limit"] = 500 if length is None else length
         if beam is not None:
             found = writer.search(
                 prompt, width=beam, count=count, length_penalty=length_penalty or 0.0, **options
@@ -379,13 +368,38 @@ def generate(
             texts = writer.write_several(prompt, count, **options)
             print_texts([prompt + text for text in texts], [""] * count, several=True)
         else:
-            if endless:
-                del options["limit"]
             pieces = (writer.write_on if endless else writer.write)(prompt, **options)
             write(prompt)
             for piece in pieces:
                 write(piece)
             write("\n")
+
+
+def _check_writing(
+    drawn: list[str],
+    beam: int | None,
+    length_penalty: float | None,
+    count: int,
+    length: int | None,
+    *,
+    endless: bool,
+) -> None:
+    """Refuse options of generate that contradict each other."""
+    if beam is not None and drawn:
+        raise SettingError(
+            f"generate: --beam searches and draws nothing; leave --{drawn[0].replace('_', '-')}"
+            " out, or --beam"
+        )
+    if beam is None and length_penalty is not None:
+        raise SettingError("generate: --length-penalty is of --beam, which is not given")
+    if count < 1:
+        raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+    others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
+    if endless and (against := [name for name, value in others.items() if value is not None]):
+        raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
+    least = int(beam is not None)  # a search looks for an end
+    if length is not None and length < least:
+        raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
 
 
 app.command()(score)
@@ -405,7 +419,7 @@ def describe(run: Run, which: Which = "best", json: Json = False, import_: Impor
 
 @app.command()
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where they are; folders below it too.")] = Path(),
+    folder: Annotated[Path, path_argument(help="Where they are; folders below it too.")] = Path(),
     json: Json = False,
     import_: Import = None,
 ) -> None:
@@ -431,10 +445,10 @@ def runs(
 
 @app.command()
 def chart(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, path_argument(help="A run's folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(
+        path_option(
             help="A file, .svg, .png or .html; curve.svg in the run if not given.",
             show_default=False,
         ),
@@ -459,7 +473,7 @@ def chart(
 @app.command()
 def export_ngram(
     run: Run,
-    out: Annotated[Path, typer.Option(help="The file to write.")],
+    out: Annotated[Path, path_option(help="The file to write.")],
     model: Annotated[
         str | None,
         typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import os
 import shutil
 import sys
@@ -12,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
@@ -29,6 +28,7 @@ from recurra.errors import (
 from recurra.families import DEFAULT, SHIPPED
 
 if TYPE_CHECKING:
+    from recurra.data import ComingLines
     from recurra.tasks.base import Table
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "free",
     "friendly",
     "import_cells",
+    "is_input",
     "keep_memory",
     "one_or_more",
     "only",
@@ -49,6 +50,7 @@ __all__ = [
     "progress",
     "say",
     "say_warnings",
+    "source_of",
     "with_imports",
     "write",
 ]
@@ -227,15 +229,30 @@ def only(option: str, paths: list[Path] | None) -> Path | None:
     return paths[0] if paths else None
 
 
+def is_input(path: str | Path) -> bool:
+    """Whether a path stands for standard input."""
+    return str(path) == "-"
+
+
+def source_of(path: str | Path, encoding: str | None, *, nul: bool = False) -> Path | ComingLines:
+    """What lines are read from: a file, or standard input for ``-``, whose lines come."""
+    from recurra.data import ComingLines
+
+    if not is_input(path):
+        return Path(path)
+    stream: Any = sys.stdin.buffer
+    stream = getattr(stream, "raw", stream)  # beneath a buffer, which waits until it is full
+    return ComingLines(stream, "standard input", encoding=encoding or "utf-8", nul=nul)
+
+
 def arriving(file: str | None, encoding: str | None) -> Iterator[list[str]]:
     """Lines as they come: from a file, or from standard input where there is none or ``-``."""
     from recurra.data import read_blocks
 
-    if file not in (None, "-"):
-        return read_blocks(str(file), encoding=encoding or "utf-8")
-    if sys.stdin.isatty():
+    path = "-" if file is None else file
+    if is_input(path) and sys.stdin.isatty():
         say("Each line is answered; Ctrl-D ends.")
-    return read_blocks(cast(io.BufferedIOBase, sys.stdin.buffer), encoding=encoding or "utf-8")
+    return read_blocks(source_of(path, encoding), encoding=encoding or "utf-8")
 
 
 def one_or_more(option: str, paths: list[Path], *, several: bool) -> Path | list[Path] | None:

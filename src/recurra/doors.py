@@ -15,6 +15,7 @@ from typing import Any
 
 from recurra import artifact
 from recurra.errors import SettingError, nearest
+from recurra.given import path_of
 from recurra.tasks.base import Answer, register_task
 from recurra.training import Report, Trained, data_of, load_recipe, place_of, run_source
 from recurra.training import evaluate as evaluate_run
@@ -40,8 +41,8 @@ def train(
     Args:
         recipe: a task (``"classification"``), a recipe of the package, or a TOML file.
         data: a path, a list of paths where the task takes several, or objects: of texts a list of
-            them, of classes a pair of lists (inputs and labels) or a data frame of pandas or
-            polars.
+            them, of classes a tuple of two lists (inputs and labels), of both a data frame of
+            pandas or polars or a dict of lists.
         out: folder of the run, absent or empty.
         from_run: another run, or one of its checkpoints, with whose model and fronts this one
             begins.
@@ -71,8 +72,8 @@ def train(
     chosen = load_recipe(recipe, origin=origin)
     if settings:
         chosen = changed(chosen, _placed("train", chosen, settings), recipe)
-    place = place_of(data)
-    source = Path(data) if isinstance(data, str) else data
+    source = _source(data)
+    place = place_of(source)
     with nullcontext(report) if report is not None else _lines() as told:
         return train_recipe(chosen, source, out, told, place=place, origin=origin)
 
@@ -100,7 +101,7 @@ def resume(
     recipe, known = run_source(path)
     if settings:
         recipe = changed(recipe, _placed("resume", recipe, settings), str(path))
-    source = known if data is None else Path(data) if isinstance(data, str) else data
+    source = known if data is None else _source(data)
     if source is None:
         raise SettingError("resume: data is missing: this run does not say where its own is")
     with nullcontext(report) if report is not None else _lines() as told:
@@ -124,8 +125,12 @@ def evaluate(path: str | Path, data: Any, *, which: str = "best", **settings: An
         DataError: something is wrong with the data.
         ArtifactError: the model is damaged.
     """
-    source = Path(data) if isinstance(data, str) else data
-    return evaluate_run(path, source, which=which, data=data_of(path, **settings))
+    return evaluate_run(path, _source(data), which=which, data=data_of(path, **settings))
+
+
+def _source(data: Any) -> Any:
+    """Data as a task takes them: a text is a path."""
+    return path_of("data", data) if isinstance(data, str) else data
 
 
 def _lines() -> Any:

@@ -154,7 +154,7 @@ def nearest(name: object, known: Iterable[str]) -> str:
     if len(names) > _MANY:
         section = name.rpartition(".")[0]
         names = [known for known in names if known.rpartition(".")[0] == section] or names
-    return f"{guess}Known: {', '.join(names)}"
+    return f"{guess}Known: {', '.join(names) or 'none'}"
 
 
 def meant(name: str, names: Sequence[str]) -> str | None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from recurra.errors import SettingError
+from recurra.given import path_of
+
 __all__ = [
     "BatchSize",
+    "Changes",
     "Data",
     "Device",
     "Encoding",
     "Epochs",
+    "From",
     "Given",
     "Hidden",
     "Import",
@@ -20,15 +25,65 @@ __all__ = [
     "Layers",
     "Mix",
     "NGramName",
+    "Out",
     "Rate",
+    "Resume",
     "Run",
     "Seed",
+    "Source",
+    "Test",
+    "Validation",
     "Which",
+    "path_argument",
+    "path_option",
 ]
 
-Run = Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints.")]
+
+def _path(text: str | Path) -> Path:
+    """A path; an empty one, as an unset variable of a shell leaves it, would be this folder."""
+    try:
+        return path_of("path", text)
+    except SettingError as problem:
+        raise typer.BadParameter(str(problem).removeprefix("path: ")) from None
+
+
+def path_option(*names: str, **how: Any) -> Any:
+    """An option with a path, as :func:`typer.Option`."""
+    return typer.Option(*names, parser=_path, metavar="<path>", **how)
+
+
+def path_argument(**how: Any) -> Any:
+    """An argument that is a path, as :func:`typer.Argument`."""
+    return typer.Argument(parser=_path, **how)
+
+
+Run = Annotated[Path, path_argument(help="A run's folder, or one of its checkpoints.")]
 Data = Annotated[
-    list[Path], typer.Option(help="As for train: a file, a folder, hub:owner/name; or several.")
+    list[Path], path_option(help="As for train: a file, a folder, hub:owner/name; or several.")
+]
+Source = Annotated[
+    list[Path] | None,
+    path_option(
+        help="A file or folder: text, JSON lines, CSV, Parquet; hub:owner/name; or several.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path | None, path_option(help="Folder of the run; must be new.", show_default=False)
+]
+Validation = Annotated[
+    Path | None, path_option(help="What to choose by; else a tenth.", show_default=False)
+]
+Test = Annotated[
+    Path | None, path_option(help="What is held out; else a tenth.", show_default=False)
+]
+Resume = Annotated[Path | None, path_option(help="Go on with this run.", show_default=False)]
+From = Annotated[
+    Path | None,
+    path_option("--from", help="Begin with the model of this run.", show_default=False),
+]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
 ]
 Which = Annotated[str, typer.Option(help="Which checkpoint of a run: best or last.")]
 Import = Annotated[

@@ -10,19 +10,38 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.console import friendly, import_cells, print_json, say
+from recurra.console import friendly, import_cells, is_input, print_json, say, source_of
 from recurra.errors import SettingError
-from recurra.options import Encoding, Given, Import, Json, Mix, NGramName, Run, Which
+from recurra.options import (
+    Encoding,
+    Given,
+    Import,
+    Json,
+    Mix,
+    NGramName,
+    Run,
+    Which,
+    path_argument,
+    path_option,
+)
 
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer, Completion, LineScore, PairScore, SymbolScores
 
 __all__ = ["complete", "score"]
 
-_INPUT = "-"
 Lines = Annotated[
     list[Path] | None,
-    typer.Argument(help="Files, line by line; - is standard input.", show_default=False),
+    path_argument(help="Files, line by line; - is standard input.", show_default=False),
+]
+
+Choices = Annotated[
+    Path | None,
+    path_option(help="Fill gaps: JSON lines with text, choices, answer; or -.", show_default=False),
+]
+Pairs = Annotated[
+    Path | None,
+    path_option(help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False),
 ]
 
 
@@ -30,17 +49,11 @@ def score(
     run: Run,
     files: Lines = None,
     file: Annotated[
-        list[Path] | None, typer.Option(help="Score each line of a file.", show_default=False)
+        list[Path] | None, path_option(help="Score each line of a file.", show_default=False)
     ] = None,
     text: Annotated[str | None, typer.Option(help="Score one line.", show_default=False)] = None,
-    choices: Annotated[
-        Path | None,
-        typer.Option(help="Fill gaps: JSON lines with text, choices, answer.", show_default=False),
-    ] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(help="Which of two is likelier: CSV, TSV, JSON lines.", show_default=False),
-    ] = None,
+    choices: Choices = None,
+    pairs: Pairs = None,
     rank: Annotated[bool, typer.Option("--rank", help="The likeliest line first.")] = False,
     tokens: Annotated[bool, typer.Option("--tokens", help="Of each symbol, as a table.")] = False,
     no_end: Annotated[bool, typer.Option("--no-end", help="The end does not count.")] = False,
@@ -56,13 +69,7 @@ def score(
     with friendly():
         import_cells(import_)
         paths = [*(files or ()), *(file or ())]
-        if sum(source is not None for source in (paths or None, text, choices, pairs)) != 1:
-            raise SettingError("score: expected one of --file, --text, --choices and --pairs")
-        for option, asked in (("--rank", rank), ("--tokens", tokens)):
-            if asked and not paths and text is None:
-                raise SettingError(f"score: {option} is of --file and --text")
-        if rank and tokens:
-            raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
+        _check_score(paths, text, choices, pairs, rank=rank, tokens=tokens)
         from recurra.pipeline import (
             FilledLines,
             answer_cloze,
@@ -79,11 +86,12 @@ def score(
         opened = open_text_model(run, which=which, model=model, mix=mix)
         how: Any = {"end": not no_end, "given": given_conditions(given or ())}
         if choices is not None:
-            questions = read_cloze(choices, encoding=encoding or "utf-8")
+            questions = read_cloze(source_of(choices, encoding), encoding=encoding or "utf-8")
             _print_answers(answer_cloze(opened, questions, **how), json=json)
             return
         if pairs is not None:
-            scored = score_pairs(opened, read_pairs(pairs, encoding=encoding or "utf-8"), **how)
+            rows = read_pairs(source_of(pairs, encoding), encoding=encoding or "utf-8")
+            scored = score_pairs(opened, rows, **how)
             _print_pairs(scored, json=json)
             return
         # Bytes know a NUL byte like any other.
@@ -97,6 +105,25 @@ def score(
             _print_scores(rank_lines(scores) if rank else scores, json=json, live=_live(paths))
         if lines.blank:
             say(f"skipped blank lines: {lines.blank:,}")
+
+
+def _check_score(
+    paths: list[Path],
+    text: str | None,
+    choices: Path | None,
+    pairs: Path | None,
+    *,
+    rank: bool,
+    tokens: bool,
+) -> None:
+    """Refuse options of score that contradict each other."""
+    if sum(source is not None for source in (paths or None, text, choices, pairs)) != 1:
+        raise SettingError("score: expected one of --file, --text, --choices and --pairs")
+    for option, asked in (("--rank", rank), ("--tokens", tokens)):
+        if asked and not paths and text is None:
+            raise SettingError(f"score: {option} is of --file and --text")
+    if rank and tokens:
+        raise SettingError("score: --rank is of lines, --tokens of their symbols; leave one")
 
 
 def complete(
@@ -139,28 +166,21 @@ def _lines(paths: list[Path], encoding: str, *, nul: bool) -> Iterable[str]:
     """The lines of files, one file after the other; of standard input as they come."""
     from recurra.data import ComingLines, read_lines
 
-    if sum(str(path) == _INPUT for path in paths) > 1:
-        raise SettingError(f"{_INPUT}: standard input can be read once; give it once")
-
-    def lines(path: Path) -> Iterable[str]:
-        if str(path) != _INPUT:
-            return read_lines(path, encoding=encoding, nul=nul)
-        stream: Any = sys.stdin.buffer
-        stream = getattr(stream, "raw", stream)  # beneath a buffer, which waits until it is full
-        return ComingLines(stream, "standard input", encoding=encoding, nul=nul)
-
-    if len(paths) == 1:
-        return lines(paths[0])
-    return chain.from_iterable(map(lines, paths))
+    if sum(map(is_input, paths)) > 1:
+        raise SettingError("-: standard input can be read once; give it once")
+    sources = [source_of(path, encoding, nul=nul) for path in paths]
+    if len(sources) == 1 and isinstance(sources[0], ComingLines):
+        return sources[0]
+    return chain.from_iterable(read_lines(each, encoding=encoding, nul=nul) for each in sources)
 
 
 def _live(paths: list[Path] | None) -> bool:
     """Whether somebody may wait for the answer to a line before there is another."""
-    return any(str(path) == _INPUT for path in paths or ())
+    return any(map(is_input, paths or ()))
 
 
 def _named(paths: list[Path]) -> str:
-    return ", ".join("standard input" if str(path) == _INPUT else str(path) for path in paths)
+    return ", ".join("standard input" if is_input(path) else str(path) for path in paths)
 
 
 def _print_scores(scores: Iterable[LineScore], *, json: bool, live: bool) -> None:

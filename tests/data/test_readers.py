@@ -219,7 +219,10 @@ def test_an_address_is_told_from_a_path(given: str) -> None:
             read(Path(given))
 
 
-@pytest.mark.parametrize("encoding", ["utf-9", "", "hex", "rot13", "undefined", "a\0b"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-9", "", "hex", "rot13", "undefined", "a\0b", "punycode", "IDNA", "unicode_escape"],
+)
 def test_unknown_encodings(file: Path, encoding: str) -> None:
     file.write_text("text")
     with pytest.raises(DataError, match=r"^encoding: no .*; known are for example utf-8"):
@@ -284,6 +287,17 @@ def test_lines_say_as_well_where_a_file_is_no_text(
             got = str(problem)
     # A NUL byte behind the first bad byte is not looked for.
     assert got == want or (b"\0" in after and "NUL" in want and "is not" in str(got))
+
+
+@pytest.mark.parametrize(("bad", "message"), [(b"\xff", "line 3"), (b"a\0", "NUL byte at byte 7")])
+def test_lines_before_what_is_no_text_come_before_its_error(
+    file: Path, bad: bytes, message: str
+) -> None:
+    file.write_bytes(b"ok\nok\n" + bad + b"\nok\n")
+    lines = read_lines(file)
+    assert [next(lines), next(lines)] == ["ok", "ok"]
+    with pytest.raises(DataError, match=message):
+        next(lines)
 
 
 def test_lines_are_read_when_they_are_asked_for(file: Path) -> None:

@@ -103,7 +103,7 @@ def test_folders_go_file_by_file(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("\n")
     (tmp_path / "c.txt").write_bytes(b"3\n4 \xff\n")
     begun = iter(open_documents(tmp_path, unit="line"))
-    assert [next(begun).text for _ in range(2)] == ["1", "2"]
+    assert [next(begun).text for _ in range(3)] == ["1", "2", "3"]
     with pytest.raises(DataError, match=r"c\.txt: line 2, byte 4 \(0xff\) is not utf-8"):
         next(begun)
     (tmp_path / "b.jsonl").write_text('{"text": "j"}\n')
@@ -223,19 +223,19 @@ def test_json_lines(tmp_path: Path, ending: str) -> None:
             b'{"txt": "a", "topic": 1}',
             r"line 3: no column 'text' \(data\.column\); did you mean 'txt'\? Known: topic, txt",
         ),
-        (b"{}", r"line 3: no column 'text' \(data\.column\); Known: $"),
+        (b"{}", r"line 3: no column 'text' \(data\.column\); Known: none$"),
         (b'{"text": null}', "line 3: expected text in 'text', got nothing"),
         (b'{"text": 7}', "line 3: expected text in 'text', got 7.*leave that row out"),
         (b'{"text": "\xff"}', r"line 3, byte 29 \(0xff\) is not utf-8"),
         (b'{"text": "\0"}', "NUL byte at byte 29"),
+        (b'{"text": "a", "text": "b"}', "line 3: .*this cannot be read: 'text' stands in it twice"),
     ],
 )
 def test_broken_json_lines(tmp_path: Path, line: bytes, message: str) -> None:
     file = tmp_path / "broken.jsonl"
     file.write_bytes(b'{"text": "fine"}\r\n\n' + line + b'\n{"text": "never read"}\n')
     begun = iter(open_documents(file))
-    if b"\0" not in line:
-        assert b"\xff" in line or next(begun).text == "fine"
+    assert next(begun).text == "fine"
     with pytest.raises(DataError, match=message) as caught:
         next(begun)
     assert str(caught.value).startswith(f"{file}: ")
@@ -314,7 +314,7 @@ def test_any_table_that_was_written_is_read(
         ),
         ("a\ttext\nb\tc\n", r'the first row has .\\t.: .*Say data\.separator="\\t"\.'),
         ("words\na\n", r"bad\.csv: no column 'text' \(data\.column\); Known: words"),
-        ("text,text\na,b\n", r"expected each column once, the first row is \['text', 'text'\]"),
+        ("text,text\na,b\n", "expected each column once, 'text' is there 2 times among text, text"),
         ("text,n\nfine,1\n\na,b,c\n", "line 4: expected 2 cells as in the first row, got 3"),
         ("text,n\nfine,1\na\n", "line 3: expected 2 cells as in the first row, got 1"),
         ('text\nfine\n"a"b\n', "the row that begins on line 3 is no row of a table"),
@@ -371,6 +371,12 @@ def test_parquet(tmp_path: Path) -> None:
         list(open_documents(file, column="n"))
     with pytest.raises(DataError, match=r"row 2: expected text in 'topic', got nothing"):
         list(open_documents(file, column="topic"))
+    import pyarrow
+
+    twice = pyarrow.table([["a"], ["b"]], names=["text", "text"])
+    pyarrow.parquet.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(DataError, match=r"expected each column once, 'text' is there 2 times"):
+        list(open_documents(tmp_path / "twice.parquet"))
     for absent in ({"column": "topics"}, {"fields": ["topics"]}):
         with pytest.raises(DataError, match=r"did you mean 'topic'\? Known: n, text, topic"):
             list(open_documents(file, **absent))

@@ -1,7 +1,8 @@
 """A task of a third kind: several inputs, arrays as targets, a density as its loss.
 
 It is as unlike a text as a task can be, and made of what a person brings: examples from a file of
-JSON, a scaler as its front, batch norm (which counts in whole numbers), one weight under two names.
+JSON, a scaler as its front, batch norm (which counts in whole numbers), one weight under two names,
+and a part of it under a third.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from recurra.heads import Head
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 from recurra.tasks import base
-from recurra_runtime.vocabulary import ClassNames
 
 __all__ = ["NAME", "Drift", "drifts", "forget", "known", "read", "write"]
 
@@ -31,18 +31,24 @@ NAME = "drift"
 HORIZON = 3
 
 
-class Scaler(ClassNames):
-    """What numbers are measured by, kept as JSON in the place of names."""
+@recurra.register_front("drift-scaler")
+class Scaler:
+    """What numbers are measured by: a front of one's own."""
+
+    def __init__(self, mean: float, spread: float) -> None:
+        self.mean, self.spread = mean, spread
 
     @classmethod
     def fitted(cls, values: Sequence[float]) -> Scaler:
         mean = math.fsum(values) / len(values)
-        spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-        return cls([repr(mean), repr(spread) + " "])
+        return cls(mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values)))
 
+    def to_json(self) -> dict[str, float]:
+        return {"mean": self.mean, "spread": self.spread}
 
-def scale_of(front: Any) -> tuple[float, float]:
-    return float(front.names[0]), float(front.names[1])
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scaler:
+        return cls(data["mean"], data["spread"])
 
 
 class Seen(NamedTuple):
@@ -62,6 +68,7 @@ class DriftEncoder(Encoder):
         self.one = nn.Linear(1, self.output_size)
         self.other = nn.Linear(1, self.output_size)
         self.other.weight = self.one.weight
+        self.register_buffer("first", self.one.weight.detach()[:2])  # a part of its memory
 
     def initial_state(self, batch: int) -> Any:
         return self.layers.initial_state(batch)
@@ -126,19 +133,19 @@ class Drift(tasks.ExamplesTask):
         return {"scaler": Scaler.fitted([value for series, _ in inputs for value in series])}
 
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
-        mean, spread = scale_of(fronts["scaler"])
-        return Seen([[(value - mean) / spread] for value in example[0]], example[1])
+        by = fronts["scaler"]
+        return Seen([[(value - by.mean) / by.spread] for value in example[0]], example[1])
 
     def target(self, target: Any, fronts: Mapping[str, Any]) -> Any:
-        mean, spread = scale_of(fronts["scaler"])
-        return [(value - mean) / (20 * spread) for value in target]
+        by = fronts["scaler"]
+        return [(value - by.mean) / (20 * by.spread) for value in target]
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> DriftModel:
         return DriftModel(settings)
 
     def say(self, said: Any, fronts: Mapping[str, Any]) -> list[float]:
-        mean, spread = scale_of(fronts["scaler"])
-        return [float(value) * 20 * spread + mean for value in said.mean]
+        by = fronts["scaler"]
+        return [float(value) * 20 * by.spread + by.mean for value in said.mean]
 
 
 def known(task: type[tasks.ExamplesTask] = Drift) -> type[tasks.ExamplesTask]:

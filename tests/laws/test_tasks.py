@@ -81,12 +81,12 @@ def test_what_was_trained_comes_back(run: Path) -> None:
     assert encoder.norm.num_batches_tracked.dtype == torch.int64
     assert int(encoder.norm.num_batches_tracked) > 0
     assert encoder.one.weight is encoder.other.weight
+    assert torch.equal(encoder.first, encoder.one.weight[:2])
     weights = artifact.resolve(run, "best") / "model.safetensors"
     assert b"encoder.one.weight" in weights.read_bytes()
     assert b"encoder.other.weight" not in weights.read_bytes()
-    mean, spread = of_tasks.scale_of(loaded.fronts["scaler"])
-    assert 900 < mean < 1100
-    assert spread > 1
+    assert 900 < loaded.fronts["scaler"].mean < 1100
+    assert loaded.fronts["scaler"].spread > 1
 
 
 def test_it_answers_beside_its_mates_as_alone(run: Path) -> None:
@@ -144,9 +144,9 @@ def test_given_files_are_the_parts(run: Path, files: dict[str, Path]) -> None:
 def parts(source: Any, **data: Any) -> dict[str, list[float]]:
     """Of each part the first numbers of its series, in its own scale."""
     prepared = Drift().prepare(source, DataSection(**data), Path(), print)
-    mean, spread = of_tasks.scale_of(prepared.fronts["scaler"])
+    by = prepared.fronts["scaler"]
     return {
-        str(name): [round(float(row.series[0, 0]) * spread + mean) for row in part.inputs]
+        str(name): [round(float(row.series[0, 0]) * by.spread + by.mean) for row in part.inputs]
         for name, part in prepared.parts.items()
     }
 
@@ -173,8 +173,22 @@ def test_parts_may_be_named() -> None:
     assert (found["validation"], found["test"]) == ([8, 18], [100, 101])
     assert parts(named | {"dev": numbered(200, 1)})["validation"] == [200]
     assert len(parts(named, validation=False)["training"]) == 20
-    with pytest.raises(DataError, match="there is none of test"):
+    with pytest.raises(DataError, match="data: expected examples for test, there are none"):
         parts({"train": numbered(0, 20)})
+
+
+def test_every_part_has_examples(tmp_path: Path) -> None:
+    empty = str(of_tasks.write(tmp_path / "empty.json", []))
+    for name in ("test", "validation"):
+        with pytest.raises(DataError, match=rf"empty\.json: expected examples for {name}"):
+            parts(numbered(0, 20), **{name: empty})
+    with pytest.raises(DataError, match="at least 10 examples, got 9"):
+        parts(numbered(0, 9))
+    path = str(of_tasks.write(tmp_path / "some.json", numbered(100, 3)))
+    with pytest.raises(DataError, match="at least 10 examples, got 9"):
+        parts(numbered(0, 9), test=path)
+    with pytest.raises(DataError, match="data: expected examples for training, there are none"):
+        parts([], test=path, validation=path)
 
 
 # ----------------------------------------------------------------------------------- what is wrong
@@ -257,25 +271,22 @@ class Forgotten(Drift):
 
 
 class NoFront(Drift):
-    said = "expected a vocabulary of kind|expected a kind among"
+    said = "scaler: front: .* is not registered"
 
     def fit(self, inputs: Any, targets: Any) -> Any:
-        class Odd(of_tasks.Scaler):
-            def to_json(self) -> Any:
-                return super().to_json() | {"kind": "odd"}
+        class Unknown(of_tasks.Scaler):
+            kind = "unknown"
 
-        return {"scaler": Odd(super().fit(inputs, targets)["scaler"].names)}
+        return {"scaler": Unknown(1.0, 2.0)}
 
 
 class OtherFront(Drift):
     said = "the front 'scaler' is another one"
 
     def fit(self, inputs: Any, targets: Any) -> Any:
-        class Odd(of_tasks.Scaler):
-            def to_json(self) -> Any:
-                return super().to_json() | {"more": 1}
-
-        return {"scaler": Odd(super().fit(inputs, targets)["scaler"].names)}
+        front = of_tasks.Scaler(1.0, 2.0)
+        front.to_json = lambda: {"mean": front.mean, "spread": 3.0, "more": 1.0}  # type: ignore
+        return {"scaler": front}
 
 
 class NoConfig(Drift):

@@ -213,6 +213,42 @@ def test_standard_input_is_a_file_like_any_other(tiny_run: Any, lines: Path) -> 
     refused(call("score", tiny_run.path, "-", "-"), "can be read once")
 
 
+@pytest.mark.parametrize(
+    ("option", "row", "empty"),
+    [
+        (
+            "--choices",
+            {"text": "my ___ finds anna. caf\u00e9", "choices": ["owl", "dog"], "answer": "owl"},
+            "standard input: expected lines with a text and choices",
+        ),
+        (
+            "--pairs",
+            {"good": "my owl finds anna. caf\u00e9", "bad": "owl my finds anna.", "UID": "order"},
+            "standard input: expected pairs of sentences",
+        ),
+    ],
+)
+def test_gaps_and_pairs_come_from_standard_input_as_from_a_file(
+    option: str, row: dict[str, Any], empty: str, tiny_run: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    raw = json.dumps(row, ensure_ascii=False) + "\n"
+    for encoding in ("utf-8", "latin-1"):
+        path.write_text(raw + "\n" + raw, encoding=encoding)
+        how = (tiny_run.path, "--encoding", encoding)
+        for more in ((), ("--json",)):
+            expected = call("score", *how, option, path, *more)
+            got = call("score", *how, option, "-", *more, typed=path.read_bytes())
+            assert expected.exit_code == 0
+            assert "caf\u00e9" in expected.stdout or option == "--pairs"
+            assert (got.stdout, got.stderr) == (expected.stdout, expected.stderr)
+    given = ("score", tiny_run.path, option, "-")
+    refused(call(*given, typed=""), empty)
+    refused(call(*given, typed=raw + '\n{"text": 1}'), "standard input")
+    refused(call(*given, typed=b"caf\xe9"), "standard input: line 1, byte 3")
+    refused(call(*given, "-", typed=raw), "expected one of --file")
+
+
 def test_files_one_after_the_other(tiny_run: Any, lines: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("my dog.", encoding="utf-8")

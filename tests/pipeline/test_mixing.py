@@ -43,7 +43,7 @@ def validation(run: Any) -> list[Any]:
 def test_the_mixture_of_a_run_is_the_best_on_the_validation_part(tiny_run: Any) -> None:
     mixture, documents = kept(tiny_run), validation(tiny_run)
     assert len(set(mixture.weights.tolist())) > 10
-    assert mixture.doubt == 0.1
+    assert mixture.doubt == 0.02
     best, _ = mixture.total(documents)
     for ngram in read_ngrams(tiny_run.path).values():
         for weight in (0.0, *np.linspace(0, 1, 21), 1.0):

@@ -20,6 +20,7 @@ import torch
 from typer.testing import CliRunner
 
 import recurra
+from recurra.batch import Batch
 from recurra.cli import app
 from recurra.errors import DataError
 from recurra.sequences import PaddedSequence
@@ -103,6 +104,35 @@ def test_each_example_has_its_target() -> None:
         ExamplesPart([[1], [2]], [1])
     with pytest.raises(DataError, match="got 0 examples"):
         ExamplesPart([], [])
+
+
+def test_targets_may_have_steps_of_their_own() -> None:
+    inputs, targets = [[1.0, 2.0, 3.0], [4.0]], [[5], [6, 7]]
+    with pytest.raises(DataError, match="example 0: expected a target for each of its 3 steps"):
+        ExamplesPart(inputs, targets)
+    part = ExamplesPart(inputs, targets, kind="sequence")
+    assert part.count == 3
+    batch = part.batch([0, 1])
+    assert [row.tolist() for row in batch.inputs.to_list()] == inputs
+    assert batch.inputs.values.dtype == torch.float32
+    assert [row.tolist() for row in batch.targets.to_list()] == targets
+    with pytest.raises(DataError, match=r"example 1: .* as many axes as of the first example"):
+        ExamplesPart(inputs, [[5], 6], kind="sequence")
+
+
+def test_rows_that_are_no_array_are_told() -> None:
+    with pytest.raises(DataError, match=r"from the north, input: expected an array of numbers"):
+        ExamplesPart([[[1.0], [2.0, 3.0]]], [1], places=["from the north"])
+    with pytest.raises(DataError, match=r"example 1, target: .* got 'no'"):
+        ExamplesPart([[1.0], [2.0]], [1, "no"])
+
+
+def test_a_batch_may_be_made_otherwise() -> None:
+    def reverse(inputs: Any, targets: Any = None) -> Batch:
+        return Batch(inputs[::-1], targets)
+
+    part = ExamplesPart([[1], [2]], [0, 1], collate=reverse)
+    assert [int(row[0]) for row in part.batch([0, 1]).inputs] == [2, 1]
 
 
 # ----------------------------------------------------------------------------------------- a task
@@ -349,6 +379,9 @@ def test_it_answers(run: Path, brackets: Any) -> None:
     model = recurra.load(run)
     lines = ["(())", "())(", "", *strings(70, 3)]  # more than are read at once
     answers = list(model.predict(iter(lines)))
+    assert len(list(model.predict(lines[0]))) == 1
+    with pytest.raises(DataError, match="predict: expected a list of inputs"):
+        model.predict(None)
     assert len(answers) == len(lines)
     for line, answer in zip(lines, answers, strict=True):
         (alone,) = model.predict([line])

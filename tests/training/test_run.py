@@ -15,7 +15,7 @@ import torch
 
 from recurra import artifact
 from recurra.data import CharacterVocabulary
-from recurra.errors import RunError
+from recurra.errors import ArtifactError, RunError
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.tasks import Task, task_by_name
 from recurra.training import RunFolder
@@ -207,3 +207,29 @@ print(killed)
     assert set(loaded) == {"000001", "000002"}
     half_written = [run for run in runs if list((run / "checkpoints").glob(".*"))]
     assert half_written  # what was under way has another name, which no loader takes
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_folder_that_was_there_stays(tmp_path: Path, by_link: bool) -> None:
+    place = mine = tmp_path / "mine"
+    mine.mkdir()
+    if by_link:
+        place = tmp_path / "link"
+        place.symlink_to(mine)
+    run = RunFolder(place)
+    run.write("data.json", "{}")
+    run.remove()
+    assert mine.is_dir()
+    assert not any(mine.iterdir())
+    RunFolder(tmp_path / "new").remove()
+    assert not (tmp_path / "new").exists()
+
+
+def test_checkpoints_without_the_name_of_the_last_are_not_nothing(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    assert run.last_training() is None
+    (run.path / "checkpoints" / "000012").mkdir()  # killed before the name was written
+    assert run.last_training() is None
+    run.write("best", "000012\n")
+    with pytest.raises(ArtifactError, match=r"last: is missing, .* the newest into it, 000012,"):
+        run.last_training()

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -168,14 +169,16 @@ def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -
     return "".join(_chunks(Path(path), encoding, nul))
 
 
-def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -> Iterator[str]:
+def read_lines(
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", nul: bool = False
+) -> Iterator[str]:
     r"""The lines of one file, without their ends, one by one: the file is never held whole.
 
     ``\n``, ``\r\n`` and ``\r`` end a line, and nothing else does. A byte order mark is left out.
 
     Args:
-        path: the file.
-        encoding: how characters are stored.
+        source: the file, or lines that come.
+        encoding: how characters are stored; lines that come know that themselves.
         nul: as of :func:`read_text`.
 
     Yields:
@@ -184,19 +187,19 @@ def read_lines(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) 
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
-    for lines in _lines(_chunks(Path(path), encoding, nul)):
+    for lines in read_blocks(source, encoding=encoding, nul=nul):
         yield from lines
 
 
 def read_blocks(
-    source: str | Path | io.BufferedIOBase, *, encoding: str = "utf-8", name: str = "standard input"
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", nul: bool = False
 ) -> Iterator[list[str]]:
     """Lines as they arrive: whoever writes into a pipe and waits is answered.
 
     Args:
-        source: a file, which may be a pipe, or an open stream of bytes.
-        encoding: how characters are stored.
-        name: what errors call a stream.
+        source: a file, which may be a pipe, or lines that come.
+        encoding: how characters are stored; lines that come know that themselves.
+        nul: as of :func:`read_text`.
 
     Yields:
         lines that came together, at least one; as :func:`read_lines` knows them.
@@ -204,11 +207,9 @@ def read_blocks(
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
-    if isinstance(source, str | Path):
-        chunks = _chunks(Path(source), encoding, nul=False)
-    else:
-        chunks = _decoded(Path(name), source, _codec(encoding), encoding, nul=False)
-    return _lines(chunks)
+    if isinstance(source, ComingLines):
+        return source.blocks()
+    return _lines(_chunks(Path(source), encoding, nul))
 
 
 def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
@@ -226,6 +227,8 @@ def _lines(chunks: Iterator[str]) -> Iterator[list[str]]:
 class ComingLines:
     """Lines of a stream that comes bit by bit, as a pipe or a terminal does.
 
+    They stand for a file wherever lines are read.
+
     Args:
         stream: of bytes, whose ``read`` gives what there is.
         source: what errors call it.
@@ -237,6 +240,9 @@ class ComingLines:
         self, stream: _Bytes, source: str, *, encoding: str = "utf-8", nul: bool = False
     ) -> None:
         self._stream, self._source, self._encoding, self._nul = stream, source, encoding, nul
+
+    def __str__(self) -> str:
+        return self._source
 
     def __iter__(self) -> Iterator[str]:
         """One by one; only once."""
@@ -368,6 +374,10 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
         head += raw[: HEAD - len(head)]
         if not wide and b"\0" in raw and not (nul and (place or not told_by(head, codec))):
             head += file.read(HEAD - len(head)) or b""
+            if not told_by(head, codec) and is_sprinkled(head, codec):
+                with suppress(UnicodeError):  # what stands before it is text
+                    before = ends.decode(decoder.decode(raw[: raw.index(0)]), final=True)
+                    yield before.removeprefix("\ufeff") if first else before
             raise _binary(path, place + raw.index(0), head, codec)
         state = decoder.getstate()
         try:
@@ -384,7 +394,9 @@ def _decoded(path: Path | str, file: _Bytes, codec: str, encoding: str, nul: boo
             held = len(problem.object) - len(raw)  # bytes of a character that began before
             decoder.setstate(state)
             before = decoder.decode(raw[: max(0, problem.start - held)])
-            line += ends.decode(before, final=True).count("\n")
+            before = ends.decode(before, final=True)
+            line += before.count("\n")
+            yield before.removeprefix("\ufeff") if first else before
             raise _not_text(path, line, place - held + problem.start, problem, encoding) from None
         if first and text:
             text, first = text.removeprefix("\ufeff"), False
@@ -419,12 +431,18 @@ def _not_text(
     )
 
 
+# Of names in addresses, and of the source of programs.
+_OF_NO_FILE = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
+
+
 def _codec(encoding: str) -> str:
     """Python's own name of an encoding of text."""
     try:
         "".encode(encoding)
         b"".decode(encoding)
         name = codecs.lookup(encoding).name
+        if name.replace("_", "-") in _OF_NO_FILE:
+            raise LookupError
     except (LookupError, TypeError, ValueError):
         raise DataError(
             f"encoding: no {encoding!r}; known are for example utf-8, utf-16, latin-1, cp1252."

@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.readers import inside, is_packed, read_lines
-from recurra.errors import DataError, nearest
+from recurra.data.readers import ComingLines, inside, is_packed, read_lines
+from recurra.errors import DataError, meant, nearest
 
 __all__ = [
     "KINDS",
     "How",
     "Names",
     "check_columns",
+    "check_once",
     "chosen",
     "imported",
     "is_parted",
+    "no_column",
     "read_rows",
     "rows_of",
 ]
@@ -45,12 +47,12 @@ class How(NamedTuple):
 
 
 def read_rows(
-    path: str | Path, *, encoding: str = "utf-8", named: Iterable[str] = ()
+    source: str | Path | ComingLines, *, encoding: str = "utf-8", named: Iterable[str] = ()
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Rows of a table (``.csv``, ``.tsv``, ``.parquet``), or of JSON lines, one by one.
 
     Args:
-        path: the file.
+        source: the file; lines that come are JSON lines.
         encoding: how characters are stored.
         named: columns, one of which in the first row of a table in text tells that it has a
             header; without one the columns are called "0", "1", ...
@@ -61,10 +63,13 @@ def read_rows(
     Raises:
         DataError: something is wrong in it, where it is reached.
     """
-    file = Path(path)
     how = How(None, None, encoding, None, False, named=frozenset(named))
-    for place, row in (rows_of(file) or _json_rows)(file, how):
-        yield f"{file}: {place}", row
+    if isinstance(source, ComingLines):
+        rows = _json_rows(source, how)
+    else:
+        rows = (rows_of(Path(source)) or _json_rows)(Path(source), how)
+    for place, row in rows:
+        yield f"{source}: {place}", row
 
 
 _Rows = Iterator[tuple[str, Mapping[str, Any]]]
@@ -74,16 +79,45 @@ def check_columns(place: str, known: Iterable[str], column: str | None, names: N
     """Refuse columns that are asked for and not there; ``place`` is what the error calls them."""
     for name in (column, *(names or ())):
         if name is not None and name not in known:
-            told = " (data.column)" if name == column else ""
-            raise DataError(f"{place}: no column {name!r}{told}; {nearest(name, known)}")
+            raise no_column(place, name, "data.column" if name == column else "", known)
 
 
-def _json_rows(file: Path, how: How) -> _Rows:
+def no_column(place: str, name: str, setting: str, known: Iterable[str]) -> DataError:
+    """The error of a column that is not there, with what to write instead.
+
+    Args:
+        place: where it was looked for.
+        name: of the column.
+        setting: which says its name; none if empty.
+        known: the columns that are there.
+    """
+    names = sorted(map(str, known))
+    told = (
+        f"{place}: no column {name!r}{f' ({setting})' if setting else ''}; {nearest(name, names)}"
+    )
+    if not setting or not names:
+        return DataError(told)
+    other = meant(name, names) or (names[0] if len(names) == 1 else "NAME")
+    short = setting.rpartition(".")[2]
+    return DataError(f"{told}. Say which: --set {setting}={other}, in Python {short}={other!r}.")
+
+
+def check_once(place: str, columns: Sequence[str]) -> None:
+    """Refuse two columns of the same name: nobody can say which is meant."""
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{place}: expected each column once, {', '.join(map(repr, twice))} is there "
+            f"{columns.count(twice[0])} times among {', '.join(columns[:20])}. Rename the others."
+        )
+
+
+def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
     for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
         if not line or line.isspace():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_once)
         except json.JSONDecodeError as problem:
             told = f"is not JSON: {problem.msg} at character {problem.colno}"
         except (ValueError, RecursionError) as problem:
@@ -98,6 +132,15 @@ def _json_rows(file: Path, how: How) -> _Rows:
         raise DataError(
             f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
         )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; Python itself takes the last of two values of one name."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands in it twice")
+    return found
 
 
 def _csv_rows(file: Path, how: How) -> _Rows:
@@ -124,8 +167,7 @@ def _csv_rows(file: Path, how: How) -> _Rows:
             continue
         if header is None:
             header, first = _header(row, how)
-            if len(set(header)) < len(header):
-                raise DataError(f"{file}: expected each column once, the first row is {header}.")
+            check_once(f"{file}", header)
             _check_parted(file, row, separator, how.column in (None, *header))
             check_columns(f"{file}", header, how.column, how.names)
             if first:
@@ -164,6 +206,7 @@ def _parquet_rows(file: Path, how: How) -> _Rows:
     try:
         with library.ParquetFile(file) as table:
             known = table.schema_arrow.names
+            check_once(str(file), known)
             check_columns(str(file), known, how.column, how.names)
             wanted = chosen(known, how.column, how.names)
             number = 0

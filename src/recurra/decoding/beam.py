@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
+from recurra.decoding.protocol import (
+    Floats,
+    Read,
+    Steps,
+    Wholes,
+    _ask,
+    _largest,
+    _mask,
+    _one,
+    _prompts,
+    read,
+)
 from recurra.errors import SettingError
 from recurra.settings import check_number, check_size
 from recurra.states import Tree, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]
-
-Floats = NDArray[np.floating[Any]]
-Wholes = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -231,7 +238,7 @@ def _ranked(
         return []
     totals = (log_probs + np.array([text.log_prob for text in beam])[:, None]).reshape(-1)
     ranked = []
-    for place in np.argsort(-totals, kind="stable")[:width].tolist():
+    for place in _largest(totals, width).tolist():
         log_prob = float(totals[place])
         if log_prob > -np.inf:
             row, column = divmod(place, symbols.shape[1])

@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, read
+from recurra.decoding.protocol import (
+    Bools,
+    Floats,
+    Read,
+    Steps,
+    Wholes,
+    _ask,
+    _largest,
+    _mask,
+    _one,
+    read,
+)
 from recurra.errors import SettingError
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree, map_tree, select_rows
 
 __all__ = ["Continuation", "continuations"]
-
-Floats = NDArray[np.floating[Any]]
-Wholes = NDArray[np.integer[Any]]
-Bools = NDArray[np.bool_]
 
 
 class Continuation(NamedTuple):
@@ -115,7 +121,9 @@ def continuations(
         root = prefixes == [()]
         if empty or not root:
             found.add(prefixes, np.logaddexp.reduce(after[:, endings], 1))
-        beginnings.add(prefixes, now.state, after, found.least, ~opening if root else None)
+        if root:
+            after[:, ~opening] = -np.inf
+        beginnings.add(prefixes, now.state, after, found.least)
 
     follow([()], np.zeros(1), now)
     for _ in range(steps):
@@ -188,15 +196,10 @@ class _Beginnings:
         self.places = np.empty((2, 0), np.int64)  # group, place in its `after`
 
     def add(
-        self,
-        prefixes: list[tuple[int, ...]],
-        state: Tree,
-        after: Floats,
-        least: float,
-        barred: Bools | None = None,
+        self, prefixes: list[tuple[int, ...]], state: Tree, after: Floats, least: float
     ) -> None:
         """Add the prefixes of one step, ``after`` ``[prefixes, v]``; see :class:`_Group`."""
-        after[:, self.barred if barred is None else self.barred | barred] = -np.inf
+        after[:, self.barred] = -np.inf
         after[[len(prefix) >= self.limit for prefix in prefixes]] = -np.inf
         self.groups.append(_Group(prefixes, state, after.reshape(-1)))
         self._open(len(self.groups) - 1, least)
@@ -267,11 +270,3 @@ class _Beginnings:
 
     def _keep(self, mask: Bools) -> None:
         self.log_probs, self.places = self.log_probs[mask], self.places[:, mask]
-
-
-def _largest(values: Floats, count: int) -> Wholes:
-    """Places of the largest values, the largest first."""
-    if count < len(values):
-        some = np.argpartition(values, -count)[-count:]
-        return some[np.argsort(-values[some], kind="stable")]
-    return np.argsort(-values, kind="stable")

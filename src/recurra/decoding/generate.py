@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.decoding.protocol import Read, Steps, _ask, _mask, _one, _prompts, read
+from recurra.decoding.protocol import Floats, Read, Steps, _ask, _mask, _one, _prompts, read
 from recurra.errors import SettingError
 from recurra.settings import check_number, check_size
 from recurra.states import Tree, select_rows
@@ -19,8 +18,6 @@ from recurra.states import Tree, select_rows
 __all__ = ["generate", "generate_batch"]
 
 _DRAWN = 64  # numbers of a row that are drawn at once
-
-Floats = NDArray[np.floating[Any]]
 
 
 def generate(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recurra.errors import RunError, SettingError, ShapeError, kind_of
@@ -16,6 +18,9 @@ from recurra.twins import evaluating
 
 __all__ = ["Read", "Steps", "read"]
 
+Floats = NDArray[np.floating[Any]]
+Wholes = NDArray[np.integer[Any]]
+Bools = NDArray[np.bool_]
 
 _SPAN = 64  # symbols read at once, whose log-probabilities are all made
 
@@ -161,3 +166,11 @@ def _mask(what: str, symbols: Collection[int] | Tensor, size: int) -> Tensor:
     mask = torch.zeros(size, dtype=torch.bool)
     mask[torch.tensor(ids, dtype=torch.int64)] = True
     return mask
+
+
+def _largest(values: Floats, count: int) -> Wholes:
+    """Places of the largest values, the largest first."""
+    if count < len(values):
+        some = np.sort(np.argpartition(values, -count)[-count:])
+        return some[np.argsort(-values[some], kind="stable")]
+    return np.argsort(-values, kind="stable")

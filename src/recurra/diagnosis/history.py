@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.errors import RunError
+from recurra.given import path_of
 
 __all__ = ["History", "Score", "history", "summary"]
 
@@ -67,7 +68,7 @@ def history(run: str | Path) -> History:
     Raises:
         RunError: it has no log, as before the first evaluation, or this one is damaged.
     """
-    folder = Path(run)
+    folder = path_of("run", run)
     header, rows, unread = _log(folder / "log.csv")
     trained = _column(header, "training_")
     loss = trained.removeprefix("training_")

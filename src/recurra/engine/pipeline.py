@@ -24,7 +24,7 @@ from recurra.engine.lower.lowering import Lowered, lower
 from recurra.engine.lower.rules.convolutions import work
 from recurra.engine.machine.compiled import Machine
 from recurra.engine.plan.bind import bind
-from recurra.engine.plan.phases import ONE_STEP, CallKind, Plan, plan
+from recurra.engine.plan.phases import CallKind, Plan, plan
 from recurra.engine.plan.slots import Slot
 from recurra.engine.record.parts import Path
 from recurra.engine.record.tape import Recording
@@ -47,15 +47,14 @@ def lowered_step(
     return lowered
 
 
-def planned_step(lowered: Lowered, slots: Sequence[Slot], wanted: CallKind | None) -> Plan:
+def planned_step(lowered: Lowered, slots: Sequence[Slot], kind: CallKind) -> Plan:
     """Bind the inputs of a step, derive its gradient, and plan both.
 
     Args:
         lowered: the step.
         slots: of its row inputs.
-        wanted: the kind of calls; None for one step in inference.
+        kind: of the calls that it is for.
     """
-    kind = wanted or ONE_STEP
     planned = plan(*bind(lowered, slots, resets=kind.resets), kind)
     check(planned.graph, [planned.y, *planned.states])
     return planned

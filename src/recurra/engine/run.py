@@ -79,15 +79,18 @@ def run(
         raise ShapeError(f"run: expected a recurra.Cell, got {type(cell).__name__}.")
     check_flag("reverse", reverse)
     check_flag("return_states", return_states)
+    every = None
     if checkpoint_every is not None:
-        checkpoint_every = check_size("checkpoint_every", checkpoint_every)
+        every = check_size("checkpoint_every", checkpoint_every)
     watch = watching()
     if watch is not None:
         backend = None  # the one that gives named values is the one to choose
     running = running_of(cell, parameters)
     named = watch is not None
-    how = (reverse, return_states, named, cell, checkpoint_every)
-    call = prepare(running, Call(inputs, state, lengths, context, noise, resets, *how))
+    given = Call(
+        inputs, state, lengths, context, noise, resets, reverse, return_states, named, cell, every
+    )
+    call = prepare(running, given)
     result = choose(running, call, backend).run()
     if watch is not None:
         watch.append((cell, result.named or {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pydantic
@@ -20,6 +20,8 @@ from recurra_runtime.vocabulary import END, START, Ids
 
 __all__ = ["NGramConfig", "NGramModel", "NGramSettings"]
 
+_KINDS = ("keys", "counts")
+_TYPES = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32, 8: torch.uint64}
 _Count = Annotated[int, pydantic.Field(ge=1, le=10**12)]
 
 
@@ -55,16 +57,20 @@ class NGramConfig(NGramSettings):
     Args:
         vocabulary_size: number of symbols.
         grams: number of grams that are kept, of each length from 1 on.
+        widths: bytes of a key and of a count, of each length.
     """
 
     vocabulary_size: int = pydantic.Field(ge=2, le=10**9)
     grams: list[_Count]
+    widths: list[list[Literal[1, 2, 4, 8]]]
 
     @pydantic.model_validator(mode="after")
     def _lengths(self) -> Self:
         """A number for each length."""
         if len(self.grams) != self.order:
             raise ValueError(f"expected {self.order} numbers of grams, got {len(self.grams)}")
+        if [len(pair) for pair in self.widths] != [2] * self.order:
+            raise ValueError(f"expected {self.order} pairs of widths, got {self.widths}")
         return self
 
 
@@ -85,10 +91,9 @@ class NGramModel(Model):
         nn.Module.__init__(self)
         self.config = config
         arrays = None if ngram is None else ngram.arrays()
-        for length, grams in enumerate(config.grams, start=1):
-            for kind in ("keys", "counts"):
-                # Of which type whole numbers are, the file says.
-                value = torch.empty(grams, dtype=torch.uint8)
+        for length, (grams, widths) in enumerate(zip(config.grams, config.widths, strict=True), 1):
+            for kind, width in zip(_KINDS, widths, strict=True):
+                value = torch.empty(grams, dtype=_TYPES[width])
                 if arrays is not None:
                     value = torch.from_numpy(arrays[f"{kind}.{length}"])
                 self.register_buffer(f"{kind}_{length}", value)
@@ -112,7 +117,12 @@ class NGramModel(Model):
             end=END,
             smoothing=settings.smoothing,
         )
-        sizes = {"vocabulary_size": vocabulary_size, "grams": list(ngram.counts)}
+        arrays, lengths = ngram.arrays(), range(1, settings.order + 1)
+        sizes = {
+            "vocabulary_size": vocabulary_size,
+            "grams": list(ngram.counts),
+            "widths": [[arrays[f"{kind}.{k}"].itemsize for kind in _KINDS] for k in lengths],
+        }
         return cls(NGramConfig.model_validate(settings.model_dump() | sizes), ngram)
 
     @functools.cached_property

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recurra.data import read_lines
+from recurra.data import ComingLines, read_lines
 from recurra.errors import DataError
 from recurra.pipeline.scoring import score_lines
 from recurra.pipeline.text_model import TextModel
@@ -128,8 +128,8 @@ def _answers(
             yield ClozeAnswer(question, int(log_probs.argmax()), posterior, unknown, tied)
 
 
-def read_cloze(path: str | Path, *, encoding: str = "utf-8") -> Iterator[Cloze]:
-    """Questions of a file of JSON lines, one by one.
+def read_cloze(source: str | Path | ComingLines, *, encoding: str = "utf-8") -> Iterator[Cloze]:
+    """Questions of JSON lines, of a file or as they come, one by one.
 
     A line is an object with ``text`` (with ``___`` once), ``choices`` (texts) and, where it is
     known, ``answer`` (one of the choices, or its number from 0 on). Blank lines are left out.
@@ -138,12 +138,12 @@ def read_cloze(path: str | Path, *, encoding: str = "utf-8") -> Iterator[Cloze]:
         DataError: no such file, no question in it, or a line that is none; with its number.
     """
     empty = True
-    for number, line in enumerate(read_lines(path, encoding=encoding), 1):
+    for number, line in enumerate(read_lines(source, encoding=encoding), 1):
         if line.strip():
             empty = False
-            yield _cloze(line, f"{path}, line {number}")
+            yield _cloze(line, f"{source}, line {number}")
     if empty:
-        raise DataError(f"{path}: expected lines with a text and choices, the file is empty.")
+        raise DataError(f"{source}: expected lines with a text and choices, the file is empty.")
 
 
 def _cloze(line: str, source: str) -> Cloze:

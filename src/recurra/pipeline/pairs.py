@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.data import read_rows
+from recurra.data import ComingLines, read_rows
 from recurra.errors import DataError
 from recurra.pipeline.scoring import LineScore, score_lines
 from recurra.pipeline.text_model import TextModel
@@ -147,23 +147,23 @@ def pair_accuracy(scores: Iterable[PairScore]) -> list[PairAccuracy]:
     ]
 
 
-def read_pairs(path: str | Path, *, encoding: str = "utf-8") -> Iterator[Pair]:
-    """Pairs of a file, one by one.
+def read_pairs(source: str | Path | ComingLines, *, encoding: str = "utf-8") -> Iterator[Pair]:
+    """Pairs of a file, or as they come, one by one.
 
     ``.csv`` and ``.tsv`` have two columns, the right sentence first; or names in the first row:
     ``good`` and ``bad`` (or ``sentence_good`` and ``sentence_bad``), and, where it is told,
-    ``phenomenon`` (or ``UID``). Other files are JSON lines of objects with these names, as those
+    ``phenomenon`` (or ``UID``). Others are JSON lines of objects with these names, as those
     of BLiMP (Warstadt et al. 2020).
 
     Raises:
         DataError: no such file, no pair in it, or a row that is none; with its line.
     """
     empty = True
-    for place, row in read_rows(path, encoding=encoding, named=(*_GOOD, *_BAD)):
+    for place, row in read_rows(source, encoding=encoding, named=(*_GOOD, *_BAD)):
         empty = False
         yield _pair(row, place)
     if empty:
-        raise DataError(f"{path}: expected pairs of sentences, found none.")
+        raise DataError(f"{source}: expected pairs of sentences, found none.")
 
 
 def _pair(row: Mapping[str, Any], place: str) -> Pair:

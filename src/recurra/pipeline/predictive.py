@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.decoding import Continuation, Hypothesis, Read, beam_search, continuations, read
 from recurra.errors import SettingError
+from recurra.given import inputs_of, text_of
 from recurra.pipeline.bounded import Bounded, prefix_log_prob, prefix_masks
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
@@ -92,8 +93,9 @@ def complete_lines(
     """
     _check_count(count)
     check_size("limit", limit)
+    asked = inputs_of("complete", prompts)
     model.start(1, given)
-    return (_completion(model, prompt, count, limit, given) for prompt in prompts)
+    return (_completion(model, prompt, count, limit, given) for prompt in asked)
 
 
 def _completion(
@@ -144,7 +146,7 @@ class PredictiveText:
 
     def type(self, text: str) -> None:
         """Go on typing."""
-        self.text += text
+        self.text += text_of("prompt", text)
         self._open += text
         settled, before = self.model.spelling.cut(self._open)
         self._settled = self._read(self._open[:settled], self._settled)

@@ -14,6 +14,7 @@ import torch
 
 from recurra.data import ComingLines
 from recurra.errors import DataError, RunError
+from recurra.given import ahead, inputs_of, text_of
 from recurra.models import NGram
 from recurra.pipeline.text_model import TextModel
 from recurra.settings import check_size
@@ -169,7 +170,7 @@ def score_lines(
     """
     check_size("rows", rows)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
-    blocks = _numbered(lines, rows * _GROUPS)
+    blocks = _numbered(inputs_of("score", lines), rows * _GROUPS)
     return itertools.chain.from_iterable(
         _score(model, [line for _, line in block], end, given, rows) for block in blocks
     )
@@ -191,7 +192,7 @@ def score_symbols(
     model.start(1, given)
     return (
         symbols
-        for block in _numbered(lines, rows * _GROUPS)
+        for block in _numbered(inputs_of("score", lines), rows * _GROUPS)
         for symbols in _symbols(model, block, end, given, rows)
     )
 
@@ -231,16 +232,8 @@ def _blocks(lines: Iterable[str], most: int) -> Iterator[list[str]]:
     if isinstance(lines, ComingLines):  # to wait for more would keep a person waiting
         yield from lines.blocks()
         return
-    block: list[str] = []
-    characters = 0
-    for line in lines:
-        block.append(line)
-        characters += len(line)
-        if len(block) == most or characters >= _LONG:
-            yield block
-            block, characters = [], 0
-    if block:
-        yield block
+    checked = (text_of("score", line) for line in lines)
+    yield from ahead(checked, most, len, _LONG)
 
 
 def _score(

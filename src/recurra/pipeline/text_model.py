@@ -21,6 +21,7 @@ from recurra.errors import (
     callers_level,
     nearest,
 )
+from recurra.given import text_of
 from recurra.models import LanguageModel, Mixture, Model, NGram, NGramModel
 from recurra.pipeline.freezing import Freezer
 from recurra.pipeline.mixing import MIXTURE, read_mixture
@@ -131,7 +132,7 @@ class TextModel:
 
         An :class:`recurra.UnknownWarning` says what that is.
         """
-        ids: list[int] = self.encode_begun(prompt).tolist()
+        ids: list[int] = self.encode_begun(text_of("prompt", prompt)).tolist()
         if UNKNOWN in ids:
             self.warn_unknown(self.unknown(prompt))
         return ids

@@ -284,18 +284,7 @@ class Task(abc.ABC):
         folder: Path,
         report: Callable[[str], None],
     ) -> Prepared:
-        """As :meth:`prepare`, in the numbers of fronts that are there already.
-
-        Args:
-            source: what :meth:`open` gave.
-            fronts: of the model that a run begins with.
-            data: the section ``[data]``.
-            folder: where encoded examples may be written.
-            report: is told what takes long, and what the fronts lack.
-
-        Raises:
-            SettingError: this task always makes its own, or those do not fit.
-        """
+        """As :meth:`prepare`, in the numbers of the fronts of the model that a run begins with."""
         raise SettingError(f"from: the task {self.name} begins with no other run's model")
 
     def read(
@@ -335,27 +324,17 @@ class Task(abc.ABC):
         return self.build(self.Model.model_validate(config), fronts)
 
     def make(self, settings: Any, prepared: Any, report: Callable[[str], None]) -> models.Model:
-        """The model, made of all the data at once, where :attr:`by_steps` is False.
-
-        Args:
-            settings: the section ``[model]``.
-            prepared: what :meth:`prepare` gave.
-            report: is told what takes long.
-        """
+        """The model, made of all that was prepared at once, where :attr:`by_steps` is False."""
         raise NotImplementedError(f"{type(self).__name__}: by_steps is False, and make is missing")
 
     def settled(self, loaded: Any) -> dict[str, Any]:
-        """Settings that a trained model has settled, as ``{"model.cell": "lstm"}``.
+        """Settings that the model of an artifact has settled, as ``{"model.cell": "lstm"}``.
 
-        A run that begins with it has the same ones. Those that a class ``Model`` names in ``LOOSE``
-        say how such a model is trained, and may be others.
-
-        Args:
-            loaded: the artifact.
+        A run that begins with it may change those alone that a class ``Model`` names in ``LOOSE``.
         """
         config = loaded.model.config
-        names = [name for name in self.Model.model_fields if hasattr(config, name)]
-        return {f"model.{name}": getattr(config, name) for name in names}
+        known = self.Model.model_fields
+        return {f"model.{name}": getattr(config, name) for name in known if hasattr(config, name)}
 
     def trial(self, recipe: Any) -> models.Model | None:
         """A model of the recipe over the smallest fronts, to find what is wrong in the settings."""

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ from recurra.batch import Batch
 from recurra.columns import number
 from recurra.data import Batches, PartName
 from recurra.errors import DataError
+from recurra.given import ahead, inputs_of
 from recurra.models import Model
 from recurra.states import leaves
 from recurra.tasks.base import Answer, Groups, Table, Task
@@ -265,12 +266,13 @@ class ExamplesTask(Task):
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
         named = divide_examples(pairs, data, lambda pair: pair.part)
+        apart = sum(pair.part is None for pair in pairs)  # of which tenths are
         for name, some in named.items():
-            if not some and all(pair.part is None or pair.part in data.given for pair in pairs):
-                count = sum(pair.part is None for pair in pairs)
-                raise DataError(f"data: expected at least 10 examples, got {count}.")
+            if not some and apart and name not in data.given:
+                raise DataError(f"data: expected at least 10 examples, got {apart}.")
             if not some:
-                raise DataError(f"data: expected examples in every part, there is none of {name}.")
+                place = data.given.get(name, "data")
+                raise DataError(f"{place}: expected examples for {name}, there are none.")
         training = named["training"]
         if fronts is None:
             fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
@@ -332,10 +334,12 @@ class _Saying(Answer):
 
     def predict(self, inputs: Iterable[Any]) -> Iterator[Any]:
         """An answer for each input, in their order; some are read ahead."""
-        left = iter(inputs)
-        while some := list(islice(left, _AT_ONCE)):
-            rows = [
-                arrays_of(self._task.encode(one, self.fronts), "predict, input") for one in some
-            ]
-            for row in rows_of(self.model.predict(self._task.collate(rows))):
-                yield self._task.say(row, self.fronts)
+        rows = map(self._encoded, inputs_of("predict", inputs))
+        return chain.from_iterable(map(self._said, ahead(rows, _AT_ONCE)))
+
+    def _encoded(self, one: Any) -> Any:
+        return arrays_of(self._task.encode(one, self.fronts), "predict, input")
+
+    def _said(self, rows: list[Any]) -> Iterator[Any]:
+        for row in rows_of(self.model.predict(self._task.collate(rows))):
+            yield self._task.say(row, self.fronts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,7 +17,8 @@ from recurra.data import (
     Vocabulary,
     WordVocabulary,
 )
-from recurra.errors import DataError, RecurraError, SettingError
+from recurra.data.rows import check_once, no_column
+from recurra.errors import DataError, RecurraError, SettingError, kind_of
 from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
 from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
@@ -25,6 +26,8 @@ from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
 __all__ = [
     "TextSection",
     "check_vocabulary",
+    "columns_of",
+    "has_columns",
     "label_text",
     "vocabulary_of",
     "vocabulary_settings",
@@ -83,8 +86,9 @@ class TextSection(DataSection):
 def label_text(value: Any, name: str, source: str) -> str:
     """A label of an example.
 
-    A label is a text. A whole number, true and false are labels by their text: 7 is ``"7"``, the
-    same label as the text ``"7"``, and true and false are ``"True"`` and ``"False"``.
+    A label is a text, and white space around it is none of it. A whole number, true and false are
+    labels by their text: 7 is ``"7"``, the same label as the text ``"7"``, and true and false are
+    ``"True"`` and ``"False"``.
 
     Args:
         value: as it was read.
@@ -102,7 +106,46 @@ def label_text(value: Any, name: str, source: str) -> str:
             f"{source}: expected a label in {name}: text, a whole number, true or false; got "
             f"{shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
         )
-    return str(value)
+    return str(value).strip()
+
+
+def has_columns(source: Any) -> bool:
+    """Whether it has columns by name: a frame of pandas or polars, a mapping of lists."""
+    return hasattr(source, "columns") or isinstance(source, Mapping)
+
+
+def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") -> list[list[Any]]:
+    """Columns of a data frame or of a mapping of lists, all of one length.
+
+    Args:
+        source: what has columns.
+        wanted: the setting that names a column, and its name; for each that is read.
+        place: what messages say before it.
+
+    Raises:
+        DataError: a column that is missing, there twice, no list, or of another length.
+    """
+    at = f"{place}data"
+    every = list(getattr(source, "columns", source))
+    check_once(at, list(map(str, every)))
+    names = {str(name): name for name in every}
+    found: list[list[Any]] = []
+    for setting, name in wanted:
+        if name not in names:
+            raise no_column(at, name, setting, names)
+        column = source[names[name]]
+        if isinstance(column, str | bytes) or not isinstance(column, Iterable):
+            raise DataError(
+                f"{at}: expected a list in {name!r} ({setting}), got {kind_of(column)}. One for "
+                "each example belongs into it."
+            )
+        found.append(list(column))
+        if len(found[-1]) != len(found[0]):
+            raise DataError(
+                f"{at}: expected columns of one length, got {len(found[0]):,} and "
+                f"{len(found[-1]):,} in {name!r} ({setting})."
+            )
+    return found
 
 
 def vocabulary_of(texts: Iterable[str], data: TextSection) -> Vocabulary:

@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import pydantic
@@ -16,6 +15,7 @@ import pydantic
 from recurra.artifact import Artifact
 from recurra.errors import SettingError, nearest
 from recurra.families import DEFAULT
+from recurra.given import path_of
 from recurra.sections import Section, contradiction, default
 from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
@@ -272,7 +272,7 @@ def _parsed(change: str) -> tuple[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
+    path = path_of("recipe", name)
     try:
         if name in recipe_names():
             text = recipe_text(name)

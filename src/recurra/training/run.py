@@ -35,6 +35,7 @@ from torch import Tensor
 from recurra import artifact
 from recurra.errors import ArtifactError, RunError
 from recurra.files import write_file
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task
 from recurra.training.origin import ORIGIN
@@ -66,7 +67,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, *, keep: int = 1) -> None:
-        self.path = Path(path)
+        self.path = path_of("out", path)
         self.keep = keep
         self._claimed: int | None = None
         self.writes = processes().main
@@ -75,8 +76,9 @@ class RunFolder:
         processes().broadcast(None)  # the others wait until it is there
 
     def _make(self) -> None:
+        self._new = not self.path.exists()
         try:
-            if self.path.exists() and not self._is_free():
+            if not self._new and not self._is_free():
                 raise RunError(
                     f"{self.path}: expected a new folder for the run, there is something already. "
                     "Choose another --out, remove it, or go on with it: --resume."
@@ -100,8 +102,8 @@ class RunFolder:
             RunError: this is no run.
         """
         run = cls.__new__(cls)
-        run.path, run.keep, run.writes = Path(path), 1, processes().main
-        run._claimed = None
+        run.path, run.keep, run.writes = path_of("run", path), 1, processes().main
+        run._claimed, run._new = None, False
         if not (run.path / _RECIPE).is_file() or not (run.path / "checkpoints").is_dir():
             raise RunError(
                 f"{run.path}: expected the folder of a run (with recipe.json and checkpoints), "
@@ -177,9 +179,17 @@ class RunFolder:
             raise RunError(f"{path}: cannot be written ({problem.strerror}).") from problem
 
     def remove(self) -> None:
-        """Take the folder away again: nothing was learned."""
-        if self.writes:
+        """Take away what was made: nothing was learned. A folder that was there before stays."""
+        if not self.writes:
+            return
+        if self._new:
             shutil.rmtree(self.path.resolve(), ignore_errors=True)
+            return
+        for part in self.path.iterdir():
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part, ignore_errors=True)
+            else:
+                part.unlink(missing_ok=True)
 
     def claim(self) -> None:
         """Be the only one that trains this run, until :meth:`release` or the end of the process.
@@ -291,6 +301,12 @@ class RunFolder:
             ArtifactError: it is damaged.
         """
         if not (self.path / "last").exists():
+            names = sorted(part.name for part in (self.path / "checkpoints").iterdir())
+            if names and (self.path / "best").exists():  # which is written behind it
+                raise ArtifactError(
+                    f"{self.path / 'last'}: is missing, though there are checkpoints. Write the "
+                    f"name of the newest into it, {names[-1]}, to go on from there."
+                )
             return None
         folder = artifact.resolve(self.path, "last")
         facts = self.read_json(str((folder / _STATE).relative_to(self.path)))

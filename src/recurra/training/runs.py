@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from recurra import artifact
 from recurra.data import check_path, is_hub
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
+from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, changed, checked
@@ -35,21 +36,21 @@ def place_of(source: Any) -> str | list[str] | None:
     return None
 
 
-def opened(task: Task, source: Any, data: Any, beside: Iterable[str] = ()) -> Any:
+def opened(task: Task, source: Any, data: Any, beside: Mapping[Any, str] | None = None) -> Any:
     """Raw examples of a task: what is not there is said before anything is made or read.
 
     Args:
         task: opens them.
         source: a path, a list of paths, or objects.
         data: the section ``[data]``.
-        beside: paths that will be read later.
+        beside: paths of parts that will be read later, by name.
 
     Raises:
         DataError: a path that leads to nothing, or to what cannot be read.
     """
     several = source if isinstance(source, list) else [source]
     paths = [part for part in several if isinstance(part, Path)]
-    paths += map(Path, beside)
+    paths += [path_of(f"data.{name}", place) for name, place in (beside or {}).items()]
     try:
         for path in paths:
             if not is_hub(path):
@@ -150,7 +151,7 @@ def data_of(path: str | Path, **changes: Any) -> Any:
         SettingError: a setting that the task has not.
         ArtifactError: the run is damaged.
     """
-    folder = Path(path).absolute()
+    folder = path_of("run", path).absolute()
     if folder.parent.name == "checkpoints":
         folder = folder.parent.parent
     if (folder / "recipe.json").is_file():

@@ -243,7 +243,7 @@ def _check_end(
 
 
 def _open(recipe: Recipe, source: Any) -> Any:
-    return opened(recipe.of_task, source, recipe.data, recipe.data.given.values())
+    return opened(recipe.of_task, source, recipe.data, recipe.data.given)
 
 
 def _versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from recurra import artifact
 from recurra.columns import aligned, number
 from recurra.description import describe
 from recurra.errors import ArtifactError, RecurraError, RunError
+from recurra.given import path_of
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, load_recipe
 from recurra.training.run import RunFolder
@@ -189,9 +190,10 @@ def list_runs(folder: str | Path = ".") -> list[RunRow]:
     Raises:
         RunError: there is no such folder.
     """
-    if not Path(folder).is_dir():
+    folder = path_of("runs", folder)
+    if not folder.is_dir():
         raise RunError(f"{folder}: expected a folder with runs, there is none.")
-    return [_row(path) for path in _runs(Path(folder))]
+    return [_row(path) for path in _runs(folder)]
 
 
 def _runs(folder: Path) -> Iterator[Path]:

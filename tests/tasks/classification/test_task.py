@@ -184,7 +184,11 @@ def test_answers(run: Path, tmp_path: Path) -> None:
     assert (answers[3].symbols, answers[3].unknown) == (1, 1)
     assert list(model.predict([])) == []
     assert [answer.label for answer in model.predict("awful")] == ["bad"]
-    with pytest.raises(DataError, match="expected texts, got 7"):
+    with pytest.raises(DataError, match="predict: expected a list of inputs"):
+        model.predict(None)  # type: ignore[arg-type]
+    some = model.predict(["awful", 7])  # type: ignore[list-item]
+    assert next(some).label == "bad"
+    with pytest.raises(DataError, match="predict: expected a text, got 7"):
         list(model.predict([7]))  # type: ignore[list-item]
 
 

@@ -216,6 +216,9 @@ def test_one_that_is_damaged_is_a_sentence(run: Path, tmp_path: Path) -> None:
     def shorter(config: Any, folder: Path) -> None:
         config["model"]["grams"].pop()
 
+    def narrower(config: Any, folder: Path) -> None:
+        config["model"]["widths"][1].pop()
+
     def broken(config: Any, folder: Path) -> None:
         import hashlib
 
@@ -229,7 +232,8 @@ def test_one_that_is_damaged_is_a_sentence(run: Path, tmp_path: Path) -> None:
         (sized, "expected a vocabulary 'text' of 99 symbols beside this model"),
         (fewer, "tensor 'counts_3': the configuration wants"),
         (shorter, "expected 4 numbers of grams, got 3"),
-        (broken, "expected weights of one float type, got torch.float32, torch.uint"),
+        (narrower, "expected 4 pairs of widths, got "),
+        (broken, "tensor 'keys_2': the configuration wants uint8, on disk is float32"),
     ):
         folder = damaged(run, tmp_path / change.__name__, change)
         with pytest.raises(ArtifactError, match=said):

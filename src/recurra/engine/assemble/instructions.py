@@ -6,11 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from recurra.engine.assemble.code import Code, operand
+from recurra.engine.assemble.code import Code, Operand, operand
 from recurra.engine.assemble.layout import Layout
 from recurra.engine.assemble.memory import HELD_TOTAL, TOTAL
 from recurra.engine.assemble.strides import Strided, merged, packed, reshaped
-from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, VIEWS, Value
+from recurra.engine.graph.values import ELEMENTWISE, REDUCTIONS, STEP, SUMS, VIEWS, Value
 
 __all__ = ["Writer"]
 
@@ -36,32 +36,15 @@ class Writer:
         elif value in fusion.sums:
             inner, rest = fusion.sums[value]
             if inner.op == "linear":
-                self._linear(inner, value, rest)
+                self._product(inner, value, rest)
             else:
                 self._elementwise("fma", value, (*inner.inputs, rest))
         elif op in ELEMENTWISE:
             self._elementwise(op, value, value.inputs)
-        elif op in REDUCTIONS:
-            self._reduction(value)
-        elif op == "linear":
-            self._linear(value, value)
-        elif op == "lookup":
-            self._lookup(value)
-        elif op == "matmul":
-            self._matmul(value)
-        elif op == "fold":
-            self._fold(value)
-        elif op == "lay":
-            read = value.inputs[0]
-            self.code.copy(
-                self.layout.now, value, self.layout.place(read), self.layout.allocate(value)
-            )
-        elif op == "concat":
-            self._concat(value)
-        elif op == "pad":
-            self._pad(value)
         else:
-            self._sum(value)
+            if op in SUMS and max(read.span for read in value.inputs) == STEP:
+                self.layout.now = "sums"  # reads what is kept for a whole chunk
+            _WRITERS[op](self, value)
 
     def _elementwise(self, op: str, value: Value, reads: Sequence[Value]) -> None:
         layout = self.layout
@@ -89,7 +72,7 @@ class Writer:
             for place, stride, apart in zip(places, near[1:], far[1:], strict=True)
         ]
         to = operand(out, far[0])
-        self.code.emit(self.layout.now, op, to, reads, outer=outer, n=size, step=-1)
+        self._emit(op, to, reads, outer=outer, n=size, step=-1)
 
     def _reduction(self, value: Value) -> None:
         layout, read = self.layout, value.inputs[0]
@@ -105,19 +88,17 @@ class Writer:
         to, target = reshaped(value.shape, out.strides, (outer, 1, n)), out
         if to is None or (n > 1 and to[2] != 1):
             to, target = packed((outer, 1, n)), layout.aside(value)
-        self.code.emit(
-            layout.now,
-            value.op,
-            operand(target, to[0] if outer > 1 else 0),
-            [operand(place, near[0] if outer > 1 else 0)],
-            outer=outer,
-            n=n,
-            count=count,
-            step=near[1],
+        far, apart = (near[0], to[0]) if outer > 1 else (0, 0)
+        reads = [operand(place, far)]
+        self._emit(
+            value.op, operand(target, apart), reads, outer=outer, n=n, count=count, step=near[1]
         )
         self._bring(value, target, out)
 
-    def _linear(self, value: Value, result: Value, rest: Value | None = None) -> None:
+    def _linear(self, value: Value) -> None:
+        self._product(value, value)
+
+    def _product(self, value: Value, result: Value, rest: Value | None = None) -> None:
         """``result = x @ weight + rest``: ``value`` is the product, if there is a rest its sum."""
         layout = self.layout
         x, weight = value.inputs
@@ -133,16 +114,8 @@ class Writer:
         reads = [operand(place, far), operand(None)]
         if add is not None:
             reads.append(operand(add, apart))
-        self.code.emit(
-            layout.now,
-            "linear",
-            operand(target, to[0][1][0] if to else 0),
-            reads,
-            outer=outer,
-            n=width,
-            count=depth,
-            step=matrix,
-        )
+        end = operand(target, to[0][1][0] if to else 0)
+        self._emit("linear", end, reads, outer=outer, n=width, count=depth, step=matrix)
         self._bring(result, target, out)
 
     def _lookup(self, value: Value) -> None:
@@ -153,16 +126,8 @@ class Writer:
         rows, step = layout.straight(table, 1)
         out = layout.allocate(value)
         target = out if out.strides == packed(value.shape) else layout.aside(value)
-        self.code.emit(
-            layout.now,
-            "lookup",
-            operand(target, width),
-            [operand(place, far), operand(rows)],
-            outer=index.size,
-            n=width,
-            count=count,
-            step=step,
-        )
+        to, reads = operand(target, width), [operand(place, far), operand(rows)]
+        self._emit("lookup", to, reads, outer=index.size, n=width, count=count, step=step)
         self._bring(value, target, out)
 
     def _matmul(self, value: Value) -> None:
@@ -201,8 +166,12 @@ class Writer:
         )
         move = len(self.code.moves) - 1
         to, reads = operand(target), [operand(place)]
-        self.code.emit(layout.now, "fold", to, reads, outer=lines, n=width, step=move)
+        self._emit("fold", to, reads, outer=lines, n=width, step=move)
         self._bring(value, target, out)
+
+    def _lay(self, value: Value) -> None:
+        source = self.layout.place(value.inputs[0])
+        self.code.copy(self.layout.now, value, source, self.layout.allocate(value))
 
     def _concat(self, value: Value) -> None:
         """Copy the parts that were not computed where they stand."""
@@ -227,18 +196,13 @@ class Writer:
         self.code.copy(layout.now, read, layout.place(read), out.part(axis, start, step))
 
     def _sum(self, value: Value) -> None:
-        """A sum over rows or steps; read from where it is kept for a whole chunk."""
+        """A sum over rows or steps."""
         layout = self.layout
-        if max(read.span for read in value.inputs) == STEP:
-            layout.now = "sums"
-        if value.op in ("outer", "scatter"):
-            (self._outer if value.op == "outer" else self._scatter)(value)
-            return
         place, _ = layout.straight(value.inputs[0], 0)
         held = value.op == "time_sum"
         buffer = layout.memory.new(HELD_TOTAL, value.size) if held else self._total(value)
         to = layout.places[value] = Strided(buffer, 0, packed(value.shape))
-        self.code.emit(layout.now, value.op, operand(to), [operand(place)], n=value.size)
+        self._emit(value.op, operand(to), [operand(place)], n=value.size)
 
     def _outer(self, value: Value) -> None:
         """``x^T y``, turned to ``y^T x`` where the result lies so."""
@@ -255,15 +219,8 @@ class Writer:
         right, apart = layout.straight(y, len(y.shape) - 1)
         buffer = self._total(value, direct=turned or strides == straight)
         out = layout.places[value] = Strided(buffer, 0, (1, width) if turned else (width, 1))
-        self.code.emit(
-            layout.now,
-            "outer",
-            operand(out, width),
-            [operand(left, far), operand(right, apart)],
-            outer=outer,
-            n=width,
-            count=height,
-        )
+        reads = [operand(left, far), operand(right, apart)]
+        self._emit("outer", operand(out, width), reads, outer=outer, n=width, count=height)
 
     def _scatter(self, value: Value) -> None:
         layout, (index, given) = self.layout, value.inputs
@@ -275,15 +232,8 @@ class Writer:
         direct = target is not None and layout.argument(target, value).strides == straight
         buffer = self._total(value, direct=direct)
         out = layout.places[value] = Strided(buffer, 0, straight)
-        self.code.emit(
-            layout.now,
-            "scatter",
-            operand(out, width),
-            [operand(numbers, far), operand(rows, apart)],
-            outer=index.size,
-            n=width,
-            count=count,
-        )
+        reads = [operand(numbers, far), operand(rows, apart)]
+        self._emit("scatter", operand(out, width), reads, outer=index.size, n=width, count=count)
 
     def _total(self, value: Value, *, direct: bool = True) -> int:
         """A sum over rows, in the memory of the result if it is one."""
@@ -294,11 +244,30 @@ class Writer:
         layout.results[value] = indices[1:]
         return layout.memory.new(TOTAL, value.size, indices[0])
 
+    def _emit(self, op: str, out: Operand, reads: Sequence[Operand], **sizes: int) -> None:
+        """An instruction of the section that is being written."""
+        self.code.emit(self.layout.now, op, out, reads, **sizes)
+
     def _bring(self, value: Value, target: Strided, out: Strided) -> None:
         """Copy what was computed aside to where it belongs."""
         if target is not out:
             self.code.copy(self.layout.now, value, target, out)
 
+
+_WRITERS = {
+    **dict.fromkeys(REDUCTIONS, Writer._reduction),
+    "linear": Writer._linear,
+    "lookup": Writer._lookup,
+    "matmul": Writer._matmul,
+    "fold": Writer._fold,
+    "lay": Writer._lay,
+    "concat": Writer._concat,
+    "pad": Writer._pad,
+    "outer": Writer._outer,
+    "scatter": Writer._scatter,
+    "row_sum": Writer._sum,
+    "time_sum": Writer._sum,
+}
 
 Pair = tuple[int, ...]
 

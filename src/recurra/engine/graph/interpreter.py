@@ -111,10 +111,6 @@ def _concat(value: Value, lead: Axes, *parts: Tensor) -> Tensor:
     return torch.cat(wide, value.settings[0] + len(lead))
 
 
-def _permute(value: Value, lead: Axes, x: Tensor) -> Tensor:
-    return x.permute(*range(len(lead)), *(axis + len(lead) for axis in value.settings[0]))
-
-
 def _scatter(value: Value, lead: Axes, index: Tensor, given: Tensor) -> Tensor:
     rows = given.reshape(-1, given.shape[-1])
     numbers = index.long().expand(given.shape[:-1]).reshape(-1)
@@ -139,10 +135,6 @@ def _fold(value: Value, lead: Axes, x: Tensor) -> Tensor:
     ).sum(0)
 
 
-def _outer(value: Value, lead: Axes, x: Tensor, y: Tensor) -> Tensor:
-    return x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1])
-
-
 _OTHERS: dict[str, Callable[..., Tensor]] = {
     "sum": _reduced,
     "max": _reduced,
@@ -150,7 +142,9 @@ _OTHERS: dict[str, Callable[..., Tensor]] = {
     "slice": _slice,
     "pad": _pad,
     "concat": _concat,
-    "permute": _permute,
+    "permute": lambda value, lead, x: x.permute(
+        *range(len(lead)), *(axis + len(lead) for axis in value.settings[0])
+    ),
     "expand": lambda value, lead, x: x.expand((*lead, *value.shape)),
     "lay": lambda value, lead, x: x,
     "stop": lambda value, lead, x: x.detach(),
@@ -161,7 +155,7 @@ _OTHERS: dict[str, Callable[..., Tensor]] = {
     "window": _window,
     "fold": _fold,
     "linear": lambda value, lead, x, weight: x @ weight,
-    "outer": _outer,
+    "outer": lambda value, lead, x, y: x.reshape(-1, x.shape[-1]).T @ y.reshape(-1, y.shape[-1]),
     "row_sum": lambda value, lead, x: x.reshape((-1, *value.shape)).sum(0),
     "time_sum": lambda value, lead, x: x.reshape((-1, *lead, *value.shape)).sum(0),
 }

@@ -75,14 +75,6 @@ def _span(value: Value) -> int:
 # ---- shapes, from an instruction and the shapes of what it reads ---------------------------------
 
 
-def _given(value: Value) -> Shape:
-    return value.shape
-
-
-def _same(value: Value, read: Shape) -> Shape:
-    return read
-
-
 def _reduced(value: Value, read: Shape) -> Shape:
     return tuple(1 if axis in value.settings[0] else size for axis, size in enumerate(read))
 
@@ -97,10 +89,6 @@ def _permute(value: Value, read: Shape) -> Shape:
     if sorted(value.settings[0]) != list(range(len(read))):
         raise ValueError("its order is none of all axes")
     return tuple(read[axis] for axis in value.settings[0])
-
-
-def _expand(value: Value, read: Shape) -> Shape:
-    return broadcast(read, value.shape)
 
 
 def _slice(value: Value, read: Shape) -> Shape:
@@ -176,13 +164,12 @@ def _outer(value: Value, x: Shape, y: Shape) -> Shape:
 
 
 _SHAPES: dict[str, Callable[..., Shape]] = {
-    "input": _given,
-    "constant": _given,
+    **dict.fromkeys(("input", "constant"), lambda value: value.shape),
     **dict.fromkeys(REDUCTIONS, _reduced),
-    **dict.fromkeys(("stop", "lay", "row_sum", "time_sum"), _same),
+    **dict.fromkeys(("stop", "lay", "row_sum", "time_sum"), lambda value, read: read),
     "reshape": _reshape,
     "permute": _permute,
-    "expand": _expand,
+    "expand": lambda value, read: broadcast(read, value.shape),
     "slice": _slice,
     "pad": _pad,
     "concat": _concat,

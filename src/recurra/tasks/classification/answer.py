@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from recurra.errors import DataError
+from recurra.given import ahead, inputs_of, text_of
 from recurra.tasks.base import Answer
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra_runtime.vocabulary import UNKNOWN
@@ -70,11 +70,8 @@ class ClassifyingModel(Answer):
         Raises:
             DataError: something that is no text.
         """
-        if isinstance(inputs, str):
-            inputs = [inputs]
-        rest = iter(inputs)
-        while texts := list(itertools.islice(rest, _BLOCK)):
-            yield from self._block(texts)
+        texts = (text_of("predict", text) for text in inputs_of("predict", inputs))
+        return itertools.chain.from_iterable(map(self._block, ahead(texts, _BLOCK)))
 
     def show(self, answer: Label, top: int | None = None) -> str:
         """Label and probability of the most probable classes, with tabs between them."""
@@ -86,15 +83,9 @@ class ClassifyingModel(Answer):
 
     def _block(self, texts: list[str]) -> Iterator[Label]:
         vocabulary = self.fronts["text"]
-        rows = [vocabulary.encode(text) for text in map(_checked, texts)]
+        rows = [vocabulary.encode(text) for text in texts]
         shares = log_probabilities(self.model, rows).exp()
         order = shares.argsort(dim=1, descending=True, stable=True)
         for text, ids, row, ranks in zip(texts, rows, shares.tolist(), order.tolist(), strict=True):
             ranked = tuple((self.classes[at], row[at]) for at in ranks)
             yield Label(text, ranked, len(ids), int((ids == UNKNOWN).sum()))
-
-
-def _checked(text: Any) -> str:
-    if not isinstance(text, str):
-        raise DataError(f"predict: expected texts, got {text!r}.")
-    return text

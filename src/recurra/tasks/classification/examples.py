@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recurra.data import Document, PartName, find_files, is_hub, is_table, open_documents
-from recurra.errors import DataError, nearest
+from recurra.data.rows import no_column
+from recurra.errors import DataError, kind_of
+from recurra.given import text_of
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import PART_NAMES
-from recurra.tasks.texts import label_text
+from recurra.tasks.texts import columns_of, has_columns, label_text
 
 __all__ = ["Example", "Examples", "open_examples"]
 
@@ -68,7 +70,7 @@ def open_examples(source: Any, data: ClassificationData) -> Examples:
     if isinstance(source, Examples):
         return source
     found = Examples()
-    if isinstance(source, str) and is_hub(source):
+    if isinstance(source, str | Path) and is_hub(source):
         found.take(_rows(source, data, None, found))
     elif isinstance(source, str | Path):
         _read(Path(source), data, found)
@@ -104,6 +106,7 @@ def _read(path: Path, data: ClassificationData, found: Examples) -> None:
             )
         if file in labels:
             label, whole = labels[file]
+            label = _checked(label, "the name of its folder or file", str(file))
             if not file.stat().st_size:
                 found.blank += 1
                 continue
@@ -154,17 +157,20 @@ def _rows(
     """Of a table."""
     documents = open_documents(path, **_how(data))
     for document in documents:
-        yield Example(document.text, _label(document, data.label), document.source, part)
+        yield Example(
+            document.text,
+            _label(document, data.label, data.column or "text"),
+            document.source,
+            part,
+        )
     if found is not None:
         found.blank += documents.blank
 
 
-def _label(document: Document, name: str) -> str:
+def _label(document: Document, name: str, text: str) -> str:
     if name not in document.fields:
         known = document.fields.keys() - {"file", "folder"}
-        raise DataError(
-            f"{document.source}: no column {name!r} (data.label); {nearest(name, known)}"
-        )
+        raise no_column(document.source, name, "data.label", {*known, text})
     return _checked(document.fields[name], f"{name!r} (data.label)", document.source)
 
 
@@ -179,21 +185,27 @@ def _checked(value: Any, name: str, source: str) -> str:
 # ---- Python --------------------------------------------------------------------------------------
 
 
+def _check_lists(pair: tuple[Any, Any], place: str) -> None:
+    """Whether both are lists, and not one text, whose letters would be taken."""
+    for name, some in zip(("texts", "labels"), pair, strict=True):
+        if isinstance(some, str | bytes) or not isinstance(some, Iterable):
+            raise DataError(f"{place}data: expected a list of {name}, got {kind_of(some)}.")
+
+
 def _columns(source: Any, data: ClassificationData, place: str = "") -> Iterator[Example]:
     """Of two lists, or of anything that has columns by name: a frame of pandas or polars."""
-    if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], str):
+    if isinstance(source, tuple) and len(source) == 2:
         texts, labels = source
-    elif hasattr(source, "columns") or isinstance(source, Mapping):
-        known = [str(name) for name in getattr(source, "columns", source)]
-        named = {"data.column": data.column or "text", "data.label": data.label}
-        for setting, name in named.items():
-            if name not in known:
-                raise DataError(f"data: no column {name!r} ({setting}); {nearest(name, known)}")
-        texts, labels = (source[name] for name in named.values())
+        _check_lists(source, place)
+    elif has_columns(source):
+        named = (("data.column", data.column or "text"), ("data.label", data.label))
+        texts, labels = columns_of(source, named, place)
     else:
+        size = f" of {len(source):,}" if isinstance(source, tuple) else ""
         raise DataError(
-            "data: expected a path, a pair of lists (texts, labels), or a data frame with such "
-            f"columns, got {type(source).__name__}."
+            f"{place}data: expected a path, a pair of lists (texts, labels), or a data frame with "
+            f"such columns, got {'nothing' if source is None else kind_of(source)}{size}."
+            + (" Make it a tuple: (texts, labels)." if isinstance(source, list) else "")
         )
     texts, labels = list(texts), list(labels)
     if len(texts) != len(labels):
@@ -203,6 +215,4 @@ def _columns(source: Any, data: ClassificationData, place: str = "") -> Iterator
         )
     for number, (text, label) in enumerate(zip(texts, labels, strict=True)):
         told = f"{place}example {number}"
-        if not isinstance(text, str):
-            raise DataError(f"{told}: expected a text, got {text!r}.")
-        yield Example(text, _checked(label, "its place", told), told)
+        yield Example(text_of(told, text), _checked(label, "its place", told), told)

@@ -7,15 +7,25 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from recurra.data import Document, Documents, Spool, Vocabulary, open_documents
-from recurra.errors import DataError, SettingError, nearest
+from recurra.errors import DataError, SettingError, kind_of, nearest
+from recurra.given import text_of
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.texts import label_text
+from recurra.tasks.texts import columns_of, label_text
 
-__all__ = ["ReadTexts", "Source", "as_documents", "condition_ids", "label_of", "open_source"]
+__all__ = [
+    "ReadTexts",
+    "Source",
+    "as_documents",
+    "condition_ids",
+    "label_of",
+    "of_columns",
+    "open_source",
+]
 
 Source = Documents | Sequence[str] | Sequence[Document]
 """Documents, or a list of texts."""
@@ -50,14 +60,47 @@ def open_source(path: str | Path, data: DataSettings) -> Documents:
     )
 
 
-def as_documents(source: Source) -> Iterable[Document]:
-    """Documents, also from a list of texts; they can be read again and again."""
+def as_documents(source: Any) -> Iterable[Document]:
+    """Documents, also from a list of texts; they can be read again and again.
+
+    Raises:
+        DataError: nothing of that kind.
+    """
     if isinstance(source, Documents):
         return source
-    texts: Sequence[str | Document] = [source] if isinstance(source, str) else source
+    if isinstance(source, bytes) or not isinstance(source, Iterable):
+        raise DataError(
+            "data: expected a path, a list of texts, or a data frame with a column of them, got "
+            f"{'nothing' if source is None else kind_of(source)}."
+        )
+    texts: Iterable[str | Document] = [source] if isinstance(source, str) else source
     return [
-        text if isinstance(text, Document) else Document(text, f"document {number}")
+        text
+        if isinstance(text, Document)
+        else Document(text_of(f"document {number}", text), f"document {number}")
         for number, text in enumerate(texts)
+    ]
+
+
+def of_columns(source: Any, data: DataSettings) -> list[Document]:
+    """The texts of a data frame or of a mapping of lists, with what they are given beside.
+
+    Raises:
+        DataError: a column that is missing or there twice, or something that is no text in it.
+    """
+    column = "text" if data.column is None else str(data.column)
+    there = [str(name) for name in getattr(source, "columns", source)]
+    beside = [name for name in data.conditions if name != _LETTER or name in there]
+    texts, *others = columns_of(
+        source, [("data.column", column), *(("data.conditions", name) for name in beside)]
+    )
+    return [
+        Document(
+            text_of(f"document {number}", text),
+            f"document {number}",
+            dict(zip(beside, row, strict=True)),
+        )
+        for number, (text, *row) in enumerate(zip(texts, *others, strict=True))
     ]
 
 

@@ -39,10 +39,10 @@ from recurra.pipeline.text_model import text_model_of
 from recurra.sections import Section, contradiction, default
 from recurra.tasks.base import Answer, Metric, Table, Task, register_task
 from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
-from recurra.tasks.language_model.documents import Source, open_source
+from recurra.tasks.language_model.documents import Source, of_columns, open_source
 from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.texts import vocabulary_settings
+from recurra.tasks.texts import has_columns, vocabulary_settings
 from recurra_runtime.vocabulary import Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
@@ -129,6 +129,8 @@ class LanguageModelTask(Task):
             return joined([open_source(part, data) for part in source])
         if isinstance(source, Path) or (isinstance(source, str) and is_hub(source)):
             return open_source(source, data)
+        if has_columns(source):
+            return of_columns(source, data)
         given: Source = source
         return given
 
