@@ -276,7 +276,7 @@ class Keeper:
                 self.values if self.metric.less else [-value for value in self.values],
                 task.unit,
                 task.loss.unit,
-                longer(self.training.settings, self._passes, self.training.symbols),
+                longer(self._passes),
             )
         )
 

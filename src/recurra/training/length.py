@@ -40,15 +40,10 @@ def steps_of(settings: TrainingSettings, batches: Batches) -> int:
     return math.ceil(count / settings.accumulate)
 
 
-def longer(settings: TrainingSettings, passes: float, predictions: int = 0) -> str:
-    """The option of a training twice as long.
+def longer(passes: float) -> str:
+    """The option of a training twice as long as one of so many passes."""
+    return f"--epochs {_short(2 * passes)}"
 
-    Args:
-        settings: say in which way its length is given.
-        passes: that it made.
-        predictions: that it was trained on.
-    """
-    if settings.symbols is None:
-        return f"--epochs {2 * passes:.10g}"
-    twice = 2 * settings.symbols
-    return f"--set training.symbols={twice if twice > predictions else 2 * predictions}"
+
+def _short(number: float) -> str:
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from recurra import states
 from recurra.batch import Batch
 from recurra.data import Batches
-from recurra.errors import RunError, SettingError
+from recurra.errors import RunError
 from recurra.models import Model
 from recurra.training.length import steps_of
 from recurra.training.not_finite import where_it_began

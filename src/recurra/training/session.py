@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,6 @@ from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.models import Model
 from recurra.training.at_once import make_at_once
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
@@ -236,8 +234,8 @@ def _check_end(
         raise RunError(f"{run.path}: is at its end: it was made at once. Begin a new run.")
     said = f"{run.path}: is at its end ({step} of {steps} steps)"
     if step >= steps:
-        rules = "epochs" if recipe.training.symbols is None else "symbols"
-        raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
+        passes = float(facts.get("passes", recipe.training.epochs))
+        raise RunError(f"{said}. To go on for longer say how long in all: {longer(passes)}.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 

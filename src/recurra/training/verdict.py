@@ -65,7 +65,8 @@ def verdict(losses: Losses) -> str:
         if gain < _LITTLE * abs(losses.reference):
             return (
                 f"It has learned next to nothing ({facts}; {losses.reference:.3f} would be no "
-                f"knowledge at all). Try another training.learning_rate, a larger model, or {longer}."
+                "knowledge at all). Try another training.learning_rate, a larger model, or "
+                f"{longer}."
             )
         if gain - kept > _LOST * gain:
             # Only a validation that was better before says that there is too much of the model.
