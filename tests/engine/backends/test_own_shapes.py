@@ -225,6 +225,22 @@ def test_a_count_does_not_stick_at_the_bound(dtype, bound, below):
         assert run.state.t.tolist() == [[by * (bound - below + 9)]] * 2
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e20])
+def test_a_count_that_is_made_of_no_whole_number_is_torchs(number):
+    class Rounds(Clock):
+        def step(self, x, state, context=None, noise=None):
+            return torch.cat([x, x], 1), state._replace(t=x[:, :1].long())
+
+    cell = made(Rounds, torch.float32)
+    x = torch.randn(4, 2, 3)
+    x[:, 0, 0] = number
+    run, wanted = (
+        recurra.run(cell, x, backend=backend, return_states=True) for backend in ("native", "loop")
+    )
+    assert torch.equal(run.state.t, wanted.state.t)
+    assert torch.equal(run.states.t, wanted.states.t)
+
+
 def test_a_count_that_is_only_given_out_is_exact_too():
     class Tells(Clock):
         def step(self, x, state, context=None, noise=None):
@@ -325,6 +341,37 @@ REFUSED = {
     "sparse": (lambda: Ids(sparse=True), "leave out sparse"),
     "by frequency": (lambda: Ids(scale_grad_by_freq=True), "leave out scale_grad_by_freq"),
 }
+
+
+class Bare(recurra.Cell):
+    """A state with a field of no features, which is used or handed on."""
+
+    def __init__(self, used):
+        super().__init__(3, 6)
+        self.used, self.read = used, nn.Linear(6, 6)
+
+    def initial_state(self, batch):
+        return Counted(self.zeros(batch), self.zeros(batch)[:, :0], self.zeros(batch)[:, :1])
+
+    def step(self, x, state, context=None, noise=None):
+        h = self.read(torch.cat([x, state.h[:, :3], state.t], 1)).tanh()
+        t = torch.tanh(state.t) * h[:, :1] if self.used else state.t
+        return h, state._replace(h=h + t.sum(1, keepdim=True), t=t)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_state_of_no_features_is_the_loops(used):
+    cell = made(lambda: Bare(used), torch.float32)
+    x = torch.randn(4, 2, 3)
+    run = recurra.run(cell, x)
+    assert run.state.t.shape == (2, 0)
+    run.outputs.sum().backward()
+    told = "a tensor of shape \\[0\\] a row, which has no numbers"
+    assert "runs on 'loop'" in str(recurra.explain(cell))
+    with pytest.raises(BackendError, match=told):
+        recurra.run(cell, x, backend="native")
+    with pytest.raises(BackendError, match=told):
+        recurra.Recurrent(cell).frozen(batch=2)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -251,6 +251,22 @@ CASES: list[Case] = [
         why=OVER,
         truth=lambda a, b: torch.addcdiv(a, a, b, value=2),
     ),
+    # Multiplied in another order they round otherwise and overflow elsewhere. To nothing, as what
+    # cancels is rounding.
+    *(
+        Case("addcmul", lambda a, b, v=v: torch.addcmul(_nothing(a), a, b, value=v), TWO)
+        for v in (0.3, 1e-30)
+    ),
+    *(
+        Case(
+            "addcdiv",
+            lambda a, b, v=v: torch.addcdiv(_nothing(a), a, b, value=v),
+            TWO,
+            why=OVER,
+            truth=lambda a, b, v=v: torch.addcdiv(_nothing(a), a, b, value=v),
+        )
+        for v in (0.3, 1e-30)
+    ),
     Case("clamp", lambda a, b: a.clamp(b, b + 1), TWO),
     Case("clamp", lambda a, b: a.clamp(b, -b), TWO),
     Case("clamp", lambda a, b: b.clamp(a, b / 2), TWO),

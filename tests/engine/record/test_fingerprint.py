@@ -341,6 +341,28 @@ REFUSED = {
         Case("0 * float(self.draw.random()) + 1", "", start="self.draw = np.random.default_rng(0)"),
         "draw",
     ),
+    **{
+        f"the modules by {asked}": (
+            Case(asked, "config.rate = 3.0"),
+            "the step reads modules, of sys",
+        )
+        for asked in (
+            "vars(sys.modules['its_config'])['rate']",
+            "vars(sys.modules['its_config'])['ra' + str('te')]",
+            "sys.modules['its_config'].rate",
+            "getattr(sys.modules['its_config'], 'rate')",
+            "vars(sys)['modules']['its_config'].rate",
+            "getattr(sys, str('modules')).get('its_config').rate",
+        )
+    },
+    "a function's module": (
+        Case("type(self).step.__globals__['RATE']", "RATE = 3.0", "RATE = 1.0"),
+        "__globals__",
+    ),
+    "the module of a class": (
+        Case("inspect.getmodule(Own).RATE", "RATE = 3.0", "RATE = 1.0\nimport inspect"),
+        "inspect.getmodule",
+    ),
     "a file": (
         Case(
             "float(PATH.read_text())",

@@ -138,8 +138,8 @@ def _check_convolutions(convolved: tuple[int, int], batch: int) -> None:
 def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
     if not leaf.numel():
         return True
-    low, high = leaf.aminmax()
-    return -_EXACT[dtype] < int(low) and int(high) < _EXACT[dtype]
+    low, high = leaf.aminmax()  # NaN if one is, which is below nothing
+    return -_EXACT[dtype] < low.item() and high.item() < _EXACT[dtype]
 
 
 def _run(cell: Cell, call: Call, compiled: Compiled) -> Result:

@@ -161,6 +161,7 @@ class _Lowerer:
             else:
                 self._lower(call)
         outputs = tuple(self._output(number) for number in recording.outputs)
+        self._check_sizes(outputs)
         wanted = tuple(self.wanted)
         needed = _needed(self.shared, wanted)
         kinds = tuple(recording.seen[number].dtype for number in recording.outputs)
@@ -244,6 +245,18 @@ class _Lowerer:
                 "expand it to them"
             )
         return self.graph.expand(value, value.shape, STEP)
+
+    def _check_sizes(self, outputs: tuple[Value, ...]) -> None:
+        """The machine has no instructions on nothing."""
+        needed = set(outputs)
+        for value in reversed(self.graph.values):
+            if value in needed:
+                needed.update(value.inputs)
+                if not value.size:
+                    raise Unrecordable(
+                        f"the step computes with a tensor of shape {list(value.shape)} a row, "
+                        "which has no numbers; leave it out"
+                    )
 
     def _operand(self, number: int) -> Operand:
         """A tensor as an operand."""

@@ -289,7 +289,10 @@ class _Walk:
         every = self.reach.computed and not _is_large(module)
         mentioned = list(there) if every else [n for n in self.reach.names if n in there]
         for name in mentioned:
-            if not name.startswith("__") and there[name] is not sys.modules:
+            if there[name] is sys.modules:
+                self.name = name
+                self.doubt("of sys, where each may change without a trace; import the one it needs")
+            elif not name.startswith("__"):
                 self.name = name
                 found.append((name, self.whole(there[name], reached=False)))
         if "__getattr__" in there:

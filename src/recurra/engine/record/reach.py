@@ -32,11 +32,12 @@ _PYTHON = (_PATHS["stdlib"], "<frozen")
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
 # With these, names are read that stand in no code.
 _COMPUTED = frozenset({"getattr", "vars", "__dict__", "globals", "eval", "exec", "attrgetter"})
-# Modes of torch, which are not those of the call while a step is recorded.
+# Modes of torch, which are not those of the call while a step is recorded; and all that a module
+# has, by way of a function.
 _MODES = frozenset(
     {"requires_grad", "is_grad_enabled", "is_inference_mode_enabled", "is_inference"}
     | {"is_autocast_enabled", "get_num_threads", "initial_seed", "get_rng_state"}
-    | {"default_rng", "RandomState", "SystemRandom", "_version"}
+    | {"default_rng", "RandomState", "SystemRandom", "_version", "__globals__"}
 )
 # What answers otherwise another time: modules of Python with all of their functions, or some.
 _CHANGING: dict[str, frozenset[str] | None] = {
@@ -47,6 +48,7 @@ _CHANGING: dict[str, frozenset[str] | None] = {
     "_thread": frozenset({"get_ident"}),
     "builtins": frozenset({"input", "__import__"}),
     "datetime": frozenset({"now", "today", "utcnow"}),
+    "inspect": frozenset({"getmodule"}),
     "sys": frozenset({"_getframe", "_current_frames", "getrefcount"}),
 }
 # Making a class of named tuples asks who calls; compilers put random numbers back where they were.

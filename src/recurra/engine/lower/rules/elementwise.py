@@ -123,7 +123,16 @@ def _lerp(now: Lowering, a: Any, b: Any, weight: Any) -> Value:
     return now.apply("add", near, now.apply("mul", now.apply("sub", weight, behind), way))
 
 
-@RULES.of("addcmul", "addcdiv")
+@RULES.of("addcmul")
 def _addcmul(now: Lowering, a: Any, b: Any, c: Any, *, value: float = 1) -> Value:
-    joined = now.apply("mul" if now.name == "addcmul" else "div", b, c)
-    return now.apply("add", a, now.apply("mul", joined, value))
+    # In the order of torch, back too: another one overflows elsewhere.
+    by_b, by_c = now.apply("mul", c, value), now.apply("mul", b, value)
+    product = now.apply("mul", by_c, c)
+    return now.apply("add", a, now.curved(product, (b, by_b), (c, by_c)))
+
+
+@RULES.of("addcdiv")
+def _addcdiv(now: Lowering, a: Any, b: Any, c: Any, *, value: float = 1) -> Value:
+    quotient = now.apply("div", now.apply("mul", b, value), c)
+    by_b, by_c = now.apply("div", value, c), now.apply("neg", now.apply("div", quotient, c))
+    return now.apply("add", a, now.curved(quotient, (b, by_b), (c, by_c)))
