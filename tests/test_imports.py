@@ -63,7 +63,7 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
     # Typer itself looks for pydantic where a command has options.
     assert not among(modules, "torch", "numpy", "safetensors", "recurra_runtime")
     own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors", "recurra.families"}
-    own |= {"recurra.options", "recurra.text_commands"}
+    own |= {"recurra.given", "recurra.options", "recurra.text_commands"}
     assert among(modules, "recurra") == own
 
 

@@ -423,7 +423,7 @@ def runs(
     json: Json = False,
     import_: Import = None,
 ) -> None:
-    """List the runs of a folder: how far they are, and their scores beside the best rival's."""
+    """List the runs of a folder: how far they are, and their scores beside the best other's."""
     with friendly():
         import_cells(import_)
         from recurra.columns import aligned
@@ -433,7 +433,8 @@ def runs(
         for each in found:
             if json:
                 print_json(each.to_json())
-        header = ("run", "task", "cell", "steps", "validation", "held out", "best rival", "date")
+        scores = ("validation", "held out", "best other", "metric")
+        header = ("run", "task", "cell", "steps", *scores, "date")
         if found and not json:
             print(aligned([header, *(each.cells() for each in found)], right=(3, 4, 5)))
         for each in found:

@@ -53,6 +53,7 @@ _NAMES = {
     "epochs": "epoch max_epochs n_epochs num_epochs num_train_epochs",
     "float32": "float fp32",
     "learning_rate": "eta lr max_lr",
+    "minimum_steps": "min_steps",
     "optimizer": "opt optim optimiser",
     "optimizer_settings": "beta1 beta2 betas eps momentum nesterov optimizer_kwargs",
     "precision": "amp bf16 dtype fp16 mixed_precision",

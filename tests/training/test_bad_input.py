@@ -311,7 +311,7 @@ def listed(run: Path) -> dict[str, bytes]:
 
 def test_a_run_at_its_end(run: Path) -> None:
     before = listed(run)
-    refused(resume(run), 1, "is at its end (20 of 20 steps)", "training.symbols")
+    refused(resume(run), 1, "is at its end (20 of 20 steps)", "--epochs")
     assert listed(run) == before
     done = resume(run, *sets("training.symbols=1600"))
     assert done.exit_code == 0, done.stderr

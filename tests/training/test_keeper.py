@@ -391,7 +391,7 @@ def test_validation_takes_no_more_than_its_share(
     assert ready.scored == limit
     slack = 256 if reading == "windows" else 700  # a window, a document
     assert abs(scored_by(ready) - limit) <= slack * (1 if reading == "documents" else 32)
-    told = session_module._sizes(ready, session_module._begin(recipe, ready).model)
+    told = session_module._sizes(ready, session_module._begin(recipe, ready))
     assert f"{part.count:,} to choose by" in told
     assert (f"chooses by {limit:,} symbols" in told) == (limit < part.count)
 

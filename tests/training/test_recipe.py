@@ -306,6 +306,7 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {
     "training.batch_size": (1, None),
     "training.window": (1, None),
     "training.accumulate": (1, None),
+    "training.minimum_steps": (0, 10**9),
     "training.learning_rate": (5e-324, None),
     "training.warmup": (0.0, 1.0),
     "training.weight_decay": (0.0, None),

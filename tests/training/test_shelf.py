@@ -15,6 +15,8 @@ from recurra.errors import RunError
 from recurra.training import HeldOut, about, list_runs, load_recipe
 from recurra.training.recipe import changed
 
+NATS = "nats/symbol"
+
 
 def call(*args: Any) -> Any:
     return CliRunner().invoke(app, list(map(str, args)), env={"COLUMNS": "200"})
@@ -32,7 +34,7 @@ def test_a_run_tells_what_it_is(tiny_run: Any) -> None:
     assert changed(load_recipe("language-model"), told.settings, "told") == own
     assert len(told.settings) <= len(tiny_run.changes) + 1  # epochs are left out for symbols
     assert told.scores == tuple(
-        HeldOut(row.name, row.value, row.loss) for row in tiny_run.trained.evaluations
+        HeldOut(row.name, row.value, row.loss, NATS) for row in tiny_run.trained.evaluations
     )
     assert told.verdict == tiny_run.trained.verdict
     assert told.trained["step"] == told.trained["steps"]
@@ -49,7 +51,7 @@ def test_the_command_tells_it_too(tiny_run: Any) -> None:
         f"characters, {told.fronts['text']['size']} ids",
         "model.hidden_size=16",
         f"{told.trained['step']:,} of {told.trained['steps']:,} steps",
-        f"lstm {told.scores[0].value:.4f}",
+        f"lstm {told.scores[0].value:.4f} {NATS}",
         told.verdict,
         f"torch {told.versions['torch']}",
     ):
@@ -90,11 +92,11 @@ def test_runs_side_by_side(tiny_run: Any, tmp_path: Path) -> None:
     assert [row.path.relative_to(tmp_path).as_posix() for row in rows] == ["a", "b/done", "c"]
     first, done, last = rows
     assert (first.task, first.cell, first.step, first.steps) == ("language-model", "lstm", 0, None)
-    assert (first.model, first.rival, first.validation) == (None, None, None)
+    assert (first.model, first.other, first.validation) == (None, None, None)
     model, *rivals = tiny_run.trained.evaluations
     best = min(rivals, key=lambda row: row.value)
-    assert done.model == HeldOut("lstm", model.value, model.loss)
-    assert done.rival == HeldOut(best.name, best.value, best.loss)
+    assert done.model == HeldOut("lstm", model.value, model.loss, NATS)
+    assert done.other == HeldOut(best.name, best.value, best.loss, NATS)
     assert done.step == done.steps > 0
     assert "recipe.json" in last.error
     assert not first.error
@@ -111,7 +113,7 @@ def test_runs_side_by_side(tiny_run: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0
     told = [json.loads(row) for row in call("runs", tmp_path, "--json").stdout.splitlines()]
     assert [row["path"] for row in told] == [str(row.path) for row in rows]
-    assert told[1]["rival"]["name"] == best.name
+    assert told[1]["other"]["name"] == best.name
 
 
 def test_no_runs(tmp_path: Path) -> None:

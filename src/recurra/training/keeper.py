@@ -14,6 +14,7 @@ from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
 from recurra.tasks.base import Prepared, Task
+from recurra.training.length import longer, passes_of
 from recurra.training.loop import Progress, Training
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
@@ -155,6 +156,11 @@ class Keeper:
         """Steps between two evaluations."""
         return max(1, -(-self.training.steps // self.training.settings.evaluations))
 
+    @property
+    def _passes(self) -> float:
+        """In all."""
+        return passes_of(self.training.settings, self.ready.batches)
+
     def _left(self, done: Progress) -> float:
         """Seconds to the last step: those of the steps, and of the evaluations still to come."""
         steps, rate = done.steps - done.step, max(done.rate, 1e-9)
@@ -220,6 +226,7 @@ class Keeper:
             "chosen": self.chosen,
             "since": self.since,
             "steps": self.training.steps,
+            "passes": self._passes,
             "losses": self.losses,
             "late": self.late,
             "scored": self.ready.scored,
@@ -269,6 +276,7 @@ class Keeper:
                 self.values if self.metric.less else [-value for value in self.values],
                 task.unit,
                 task.loss.unit,
+                longer(self._passes),
             )
         )
 

@@ -15,8 +15,9 @@ from torch.optim.swa_utils import AveragedModel
 from recurra import states
 from recurra.batch import Batch
 from recurra.data import Batches
-from recurra.errors import RunError, SettingError
+from recurra.errors import RunError
 from recurra.models import Model
+from recurra.training.length import steps_of
 from recurra.training.not_finite import where_it_began
 from recurra.training.optimizers import check_device, optimizer_of, precision, rate_at
 from recurra.training.processes import processes
@@ -75,7 +76,7 @@ class Training:
 
     def __init__(self, model: Model, batches: Batches, settings: TrainingSettings) -> None:
         self.model, self.batches, self.settings = model, batches, settings
-        self.steps = _steps(batches, settings)
+        self.steps = steps_of(settings, batches)
         self.step = self.symbols = self.clipped = 0
         self.seconds = 0.0
         self._carried: states.Tree = None
@@ -226,19 +227,6 @@ def _following(most: float) -> Callable[..., None]:
             average.lerp_(weight, 1 - decay)
 
     return follow
-
-
-def _steps(batches: Batches, settings: TrainingSettings) -> int:
-    """How many steps it takes."""
-    wanted = settings.symbols or math.ceil(settings.epochs * batches.symbols)
-    passes, rest = divmod(wanted, batches.symbols)
-    count = passes * len(batches) + batches.count(rest)
-    if settings.accumulate > count:
-        raise SettingError(
-            f"training.accumulate: expected at most {count}, the batches of the whole training, "
-            f"got {settings.accumulate}"
-        )
-    return math.ceil(count / settings.accumulate)
 
 
 class _Some(Sequence[tuple[Batch, bool]]):

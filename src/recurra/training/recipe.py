@@ -45,6 +45,8 @@ class TrainingSettings(Section):
         symbols: how many symbols (of other tasks than texts: predictions) to train on in all; if
             None, ``epochs`` decides.
         epochs: passes over what is trained on.
+        minimum_steps: of few examples further passes are made until there are so many steps, where
+            ``epochs`` is not given (0 where it is) and ``symbols`` neither.
         batch_size: rows read beside each other.
         window: steps of truncated backpropagation, where windows are read; the state is carried
             on.
@@ -73,6 +75,7 @@ class TrainingSettings(Section):
 
     symbols: int | None = pydantic.Field(None, ge=1, le=10**15)
     epochs: float = pydantic.Field(10, le=1e6, gt=0, allow_inf_nan=False)
+    minimum_steps: int = pydantic.Field(300, ge=0, le=10**9)
     batch_size: int = pydantic.Field(32, ge=1)
     window: int = pydantic.Field(64, ge=1)
     accumulate: int = pydantic.Field(1, ge=1)
@@ -91,6 +94,14 @@ class TrainingSettings(Section):
     tensorboard: bool = False
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
     device: str = "cpu"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _as_asked(cls, given: Any) -> Any:
+        """Who says how many passes means so many."""
+        if isinstance(given, dict) and "epochs" in given:
+            return {"minimum_steps": 0, **given}
+        return given
 
 
 class Recipe(Section):
@@ -217,10 +228,11 @@ def _changed(data: dict[str, Any], changes: Iterable[str] | Mapping[str, Any], n
             if not isinstance(place, dict):
                 raise SettingError(f"--set {path}: {section} is a setting, not a section")
         place[last] = value
-    # How long it trains is said in one of two ways; the one that is changed is meant.
-    for one, other in (("symbols", "epochs"), ("epochs", "symbols")):
-        if f"training.{one}" in given and f"training.{other}" not in given:
-            data["training"].pop(other, None)
+    # How long it trains is said in one of several ways; the one that is changed is meant.
+    for one, others in (("symbols", ["epochs"]), ("epochs", ["symbols", "minimum_steps"])):
+        for other in others if f"training.{one}" in given else ():
+            if f"training.{other}" not in given:
+                data["training"].pop(other, None)
     return checked(data, name)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +18,10 @@ from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.diagnosis import charts
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
-from recurra.models import Model
 from recurra.training.at_once import make_at_once
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
+from recurra.training.length import longer, passes_of, predictions_of
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
@@ -36,7 +35,7 @@ __all__ = ["Report", "Trained", "resume", "train"]
 
 _VALIDATED = 0.5  # predictions that all evaluations score, as a share of those that are trained on
 _LEAST_SCORED = 1000  # by an evaluation: fewer say too little
-_MAY_CHANGE = ("training.symbols", "training.epochs", "training.device")
+_MAY_CHANGE = ("training.symbols", "training.epochs", "training.minimum_steps", "training.device")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +103,7 @@ def train(
         ready = _prepare(recipe, source, run, report, origin=origin)
         training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
-        report(Report(message=_sizes(ready, None if training is None else training.model)))
+        report(Report(message=_sizes(ready, training)))
         if training is not None:
             rehearse(run, training, ready)
         rivals = _rivals(recipe, ready, run, report)
@@ -235,8 +234,8 @@ def _check_end(
         raise RunError(f"{run.path}: is at its end: it was made at once. Begin a new run.")
     said = f"{run.path}: is at its end ({step} of {steps} steps)"
     if step >= steps:
-        rules = "epochs" if recipe.training.symbols is None else "symbols"
-        raise RunError(f"{said}. To go on for longer set training.{rules} higher.")
+        passes = float(facts.get("passes", recipe.training.epochs))
+        raise RunError(f"{said}. To go on for longer say how long in all: {longer(passes)}.")
     if recipe.training.early_stop is not None and since >= recipe.training.early_stop:
         raise RunError(f"{said}: it was no better for {since} evaluations (training.early_stop).")
 
@@ -318,7 +317,7 @@ def _scored(settings: TrainingSettings, batches: Batches) -> int:
     Where a training is short beside its validation part, scoring all of it would take most of the
     time. A prediction that is scored costs about a third of one that is trained on.
     """
-    trained = settings.symbols or math.ceil(settings.epochs * batches.symbols)
+    trained = predictions_of(settings, batches)
     return max(_LEAST_SCORED, int(_VALIDATED * trained / settings.evaluations))
 
 
@@ -442,11 +441,13 @@ def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
         tell(f"no picture of how it learned: {said or type(problem).__name__}")
 
 
-def _sizes(ready: Ready, model: Model | None) -> str:
-    parameters = 0 if model is None else sum(p.numel() for p in model.parameters())
-    padding = getattr(ready.batches, "padding", 0.0)
-    return (
-        ready.prepared.sizes(ready.scored)
-        + (f"; {padding:.1%} of the batches is padding" if padding else "")
-        + (f"; {parameters:,} parameters" if model is not None else "")
-    )
+def _sizes(ready: Ready, training: Training | None) -> str:
+    said = [ready.prepared.sizes(ready.scored)]
+    if padding := getattr(ready.batches, "padding", 0.0):
+        said.append(f"{padding:.1%} of the batches is padding")
+    if training is not None:
+        said.append(f"{sum(p.numel() for p in training.model.parameters()):,} parameters")
+        passes = passes_of(training.settings, ready.batches)
+        one = "pass" if passes == 1 else "passes"
+        said.append(f"{training.steps:,} steps, {passes:,.4g} {one}")
+    return "; ".join(said)

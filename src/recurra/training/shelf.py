@@ -34,11 +34,16 @@ class HeldOut:
         name: the model.
         value: what the task's metric says; None where an older run does not tell.
         loss: mean of a prediction.
+        unit: of the value.
     """
 
     name: str
     value: float | None
     loss: float | None
+    unit: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [self.name, _shown(self.value), self.unit]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +95,7 @@ class About:
             rows.append(("began with", f"{place} (sha256 {digest[:12]}...)"))
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
-        rows += [("held out", f"{each.name} {_shown(each.value)}") for each in self.scores]
+        rows += [("held out", str(each)) for each in self.scores]
         if self.verdict:
             rows.append(("verdict", self.verdict))
         if self.versions:
@@ -112,8 +117,9 @@ class RunRow:
         step: steps done.
         steps: of so many; None before the first checkpoint, 0 where a model is made at once.
         validation: the best so far.
+        metric: what the scores count.
         model: the score of the model on what was held out; None before the end.
-        rival: that of the best rival.
+        other: that of the best of what was scored beside it, rivals and mixtures with one.
     """
 
     path: Path
@@ -123,9 +129,10 @@ class RunRow:
     cell: str = ""
     step: int = 0
     steps: int | None = None
+    metric: str = ""
     validation: float | None = None
     model: HeldOut | None = None
-    rival: HeldOut | None = None
+    other: HeldOut | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -136,11 +143,11 @@ class RunRow:
         done = f"{self.step:,}/{'?' if self.steps is None else f'{self.steps:,}'}"
         done = "at once" if self.steps == 0 else done
         model = "-" if self.model is None else _shown(self.model.value)
-        rival = "-" if self.rival is None else f"{_shown(self.rival.value)} ({self.rival.name})"
+        other = "-" if self.other is None else f"{_shown(self.other.value)} ({self.other.name})"
         if self.error:
-            return (str(self.path), "unreadable", "", "", "", "", "", self.date)
-        best = _shown(self.validation)
-        return (str(self.path), self.task, self.cell, done, best, model, rival, self.date)
+            return (str(self.path), "unreadable", "", "", "", "", "", "", self.date)
+        scores = (_shown(self.validation), model, other, self.metric)
+        return (str(self.path), self.task, self.cell, done, *scores, self.date)
 
 
 def about(path: str | Path, *, which: str = "best") -> About:
@@ -218,7 +225,7 @@ def _row(path: Path) -> RunRow:
         task = recipe.of_task
         told = _training(run, task)
         scores = _scores(_summary(run), task)
-        rivals = [each for each in scores[1:] if each.value is not None]
+        others = [each for each in scores[1:] if each.value is not None]
         sign = 1 if task.metric.less else -1
         return RunRow(
             path,
@@ -227,9 +234,10 @@ def _row(path: Path) -> RunRow:
             cell=str(getattr(recipe.model, "cell", scores[0].name if scores else "")),
             step=told.get("step", 0),
             steps=told.get("steps"),
+            metric=task.metric.unit,
             validation=told.get("best"),
             model=scores[0] if scores else None,
-            rival=min(rivals, key=lambda each: sign * (each.value or 0.0), default=None),
+            other=min(others, key=lambda each: sign * (each.value or 0.0), default=None),
         )
     except (RecurraError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         return RunRow(path, date, error=" ".join(str(problem).split()))
@@ -282,14 +290,15 @@ def _summary(run: RunFolder) -> dict[str, Any]:
 def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
     if "scores" in summary:
         return tuple(
-            HeldOut(each["name"], each["value"], each["loss"]) for each in summary["scores"]
+            HeldOut(each["name"], each["value"], each["loss"], task.metric.unit)
+            for each in summary["scores"]
         )
     found = []
     for each in summary.get("evaluations", ()):  # of an older run
         counted = "nats" in each and each.get(task.unit)
         loss = each["nats"] / each[task.unit] if counted else None
         value = loss if task.metric.name == task.loss.name else None
-        found.append(HeldOut(each["name"], value, loss))
+        found.append(HeldOut(each["name"], value, loss, task.metric.unit))
     return tuple(found)
 
 

@@ -30,6 +30,7 @@ class Losses(NamedTuple):
         validation: what every evaluation said, less being better; empty without a validation part.
         unit: what is predicted.
         measure: the unit of a loss.
+        longer: the option of a training twice as long; empty if nobody knows one.
     """
 
     known: float
@@ -40,12 +41,14 @@ class Losses(NamedTuple):
     validation: Sequence[float]
     unit: str = "symbols"
     measure: str = "nats"
+    longer: str = ""
 
 
 def verdict(losses: Losses) -> str:
     """What is to be said, the worst first: what came apart is told nothing of its size."""
     known, held, values = losses.known, losses.held, losses.validation
     one = losses.unit.removesuffix("s")
+    longer = "train for longer" + (f" ({losses.longer})" if losses.longer else "")
     facts = (
         f"{known:.3f} {losses.measure} a {one} on what it was trained on, {held:.3f} on what was "
         "held out"
@@ -56,14 +59,14 @@ def verdict(losses: Losses) -> str:
         return apart
     improving = len(values) > 1 and values[-1] < min(values[:-1])
     if improving and values[-2] - values[-1] > 0.01 * abs(values[-2]):
-        return f"It fits too little yet ({facts}) and was still improving: train for longer."
+        return f"It fits too little yet ({facts}) and was still improving: {longer}."
     if losses.reference is not None:
         gain, kept = losses.reference - known, losses.reference - held
         if gain < _LITTLE * abs(losses.reference):
             return (
                 f"It has learned next to nothing ({facts}; {losses.reference:.3f} would be no "
-                "knowledge at all). Try another training.learning_rate, a larger model, or train "
-                "for longer."
+                "knowledge at all). Try another training.learning_rate, a larger model, or "
+                f"{longer}."
             )
         if gain - kept > _LOST * gain:
             # Only a validation that was better before says that there is too much of the model.
@@ -74,10 +77,7 @@ def verdict(losses: Losses) -> str:
             still = ", though validation was still improving" if improving else ""
             return f"It fits too much ({facts}){still}: {helps} would help."
     if losses.beaten:
-        return (
-            f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or train for "
-            "longer."
-        )
+        return f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or {longer}."
     if losses.reference is None:
         return f"It has {facts}; the task has no reference that says how good that is."
     return f"It fits well ({facts})."

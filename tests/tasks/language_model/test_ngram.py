@@ -110,7 +110,7 @@ def test_every_command_answers(run: Path, text: str, text_file: Path, tmp_path: 
     assert "4-gram" in call("describe", run).stdout
     assert call("chart", run).exit_code == 1  # it did not learn by steps
     (row,) = list_runs(run.parent)
-    assert (row.task, row.cell, row.rival and row.rival.name) == ("ngram", "4-gram", "bigram")
+    assert (row.task, row.cell, row.other and row.other.name) == ("ngram", "4-gram", "bigram")
     assert "at once" in row.cells()
 
 

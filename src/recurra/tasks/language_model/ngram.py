@@ -110,10 +110,10 @@ class NGramTask(LanguageModelTask):
             )
 
     def idle(self, recipe: Any) -> list[tuple[str, str]]:
-        """All that is said of steps."""
+        """All that is said of steps; how few are enough is told with how many passes."""
         training = recipe.training
         return [
             (f"training.{name}", "an n-gram is counted in one pass")
             for name in type(training).model_fields
-            if getattr(training, name) != default(training, name)
+            if name != "minimum_steps" and getattr(training, name) != default(training, name)
         ]
