@@ -225,7 +225,9 @@ def _draw(scores: Floats, how: _Choice, uniform: _Uniform, rows: Sequence[int]) 
     if how.top_p is not None and how.top_p < 1:
         chances /= chances.sum(1, keepdims=True)
         chances = _nucleus(torch.from_numpy(chances), how.top_p).numpy()
-    return _first_above(chances.cumsum(1), uniform.next(rows))
+    # The same sums as NumPy's, several times faster.
+    sums = torch.from_numpy(chances).cumsum(1).numpy()
+    return _first_above(sums, uniform.next(rows))
 
 
 def _first_above(sums: Floats, uniform: Floats) -> list[int]:

@@ -12,6 +12,13 @@ from recurra_runtime.vocabulary.base import RESERVED, UNKNOWN, Ids, checked, lis
 __all__ = ["CharacterVocabulary"]
 
 
+class _Texts(dict[int, str]):
+    """What ids stand for; looked up once for every symbol that is written."""
+
+    def __missing__(self, index: int) -> str:
+        return self[checked(index, len(self))]
+
+
 class CharacterVocabulary:
     """One id for each character.
 
@@ -63,12 +70,7 @@ class CharacterVocabulary:
     def writer(self) -> Callable[[int], str]:
         """A function from one id to its text."""
         reserved = ("\ufffd" if index == UNKNOWN else "" for index in range(len(RESERVED)))
-        texts = (*reserved, *self.characters)
-
-        def write(index: int) -> str:
-            return texts[checked(index, len(texts))]
-
-        return write
+        return _Texts(enumerate((*reserved, *self.characters))).__getitem__
 
     def symbol(self, index: int) -> str:
         """How to show one id: the character, or the reserved name."""
