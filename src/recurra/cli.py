@@ -479,12 +479,15 @@ def export_ngram(
         str | None,
         typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),
     ] = None,
+    which: Which = "best",
+    import_: Import = None,
 ) -> None:
     """Write an n-gram of a run as an ARPA file, for other toolkits."""
     with friendly():
+        import_cells(import_)
         from recurra.pipeline import export_ngram as export
 
-        export(run, out, model=model)
+        export(run, out, which=which, model=model)
 
 
 def _say_where(folder: Path) -> None:

@@ -22,6 +22,7 @@ from recurra import artifact
 from recurra.diagnosis.history import history
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks import DataSection, Metric
+from recurra.training import load_recipe
 
 QUICK: dict[str, Any] = {
     "epochs": 6,
@@ -139,6 +140,27 @@ def test_given_files_are_the_parts(run: Path, files: dict[str, Path]) -> None:
     (scored,) = recurra.evaluate(run, drifts(12, 1))
     best = json.loads((artifact.resolve(run, "best") / "config.json").read_text())
     assert scored.loss == pytest.approx(best["about"]["scores"]["validation_nats"], abs=1e-5)
+
+
+def test_other_settings_of_data_are_checked(run: Path) -> None:
+    with pytest.raises(SettingError, match=r"data\.licence: .*got 5"):
+        recurra.evaluate(run, drifts(12, 1), licence=5)
+    with pytest.raises(SettingError, match="no setting 'license'; did you mean 'licence'"):
+        recurra.evaluate(run, drifts(12, 1), license="CC0")
+
+
+def test_answers_of_any_kind_are_told_as_json(run: Path) -> None:
+    answer = recurra.load(run)
+    (said,) = answer.predict([drifts(12, 1)[0][0]])
+    told = answer.to_json(said)
+    assert json.loads(json.dumps(told)) == told
+    assert told["answer"] == pytest.approx(list(said))
+
+
+def test_settings_without_effect_are_said() -> None:
+    recipe = load_recipe("drift", ["training.window=7"])
+    assert ("training.window", "examples are read whole") in recipe.of_task.idle(recipe)
+    assert load_recipe("drift").of_task.idle(load_recipe("drift")) == []
 
 
 def parts(source: Any, **data: Any) -> dict[str, list[float]]:
@@ -348,7 +370,7 @@ def test_another_metric_stands_beside_the_loss(tmp_path: Path) -> None:
         loss = Metric("surprise", "surprises")
         metric = Metric("right", "share", less=False)
 
-        def score(self, model: Any, groups: Any) -> float:
+        def score(self, model: Any, part: Any, limit: int | None = None) -> float:
             return 0.25
 
     of_tasks.known(Counted)

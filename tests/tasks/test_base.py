@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
+import torch
+from typer.main import get_command
 
 import recurra
 from recurra import artifact
+from recurra.cli import app
 from recurra.data import CharacterVocabulary
 from recurra.errors import ArtifactError, SettingError
 from recurra.models import LanguageModel, LanguageModelConfig
@@ -17,6 +23,14 @@ from recurra.tasks import Metric, Task, base, task_by_name, task_names
 from recurra.training import load_recipe
 
 SOURCE = Path(recurra.__file__).parent
+
+
+@dataclasses.dataclass
+class Told:
+    """An answer."""
+
+    name: str
+    found: Any
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +61,51 @@ def test_a_name_is_taken_once() -> None:
             recurra.register_task("own")(other)
     again = recurra.register_task("own")(make())  # its module was loaded again, and changed perhaps
     assert type(task_by_name("own")) is again
+
+
+def test_what_it_is_chosen_by_is_its_loss_or_another() -> None:
+    class Mixin:
+        """Of no task."""
+
+    plain = make()
+    own = type("Own", (Mixin, plain), {"loss": Metric("surprise", "surprises")})
+    other = type("Other", (own,), {"metric": Metric("right", "share", less=False)})
+    assert plain.metric is Task.loss
+    assert own.metric is own.loss
+    assert (other.metric.name, other.loss.name) == ("right", "surprise")
+    assert type("Last", (other,), {}).metric is other.metric
+
+
+class Pair(NamedTuple):
+    """An answer."""
+
+    label: str
+    chances: Any
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ([0.5, 1.5], {"answer": [0.5, 1.5]}),
+        ("a text", {"answer": "a text"}),
+        (np.float32(0.5), {"answer": 0.5}),
+        (Pair("yes", np.array([0.25, 0.75])), {"label": "yes", "chances": [0.25, 0.75]}),
+        ({"a": torch.tensor([1, 2])}, {"a": [1, 2]}),
+        (Told("x", (Pair("y", 1),)), {"name": "x", "found": [{"label": "y", "chances": 1}]}),
+    ],
+)
+def test_an_answer_as_json(answer: Any, told: dict[str, Any]) -> None:
+    say = base.Answer(None, {}, Path(), "own").to_json
+    assert json.loads(json.dumps(say(answer))) == told
+    with pytest.raises(SettingError, match="leave --top out"):
+        say(answer, top=2)
+
+
+def test_every_command_with_a_run_takes_modules_of_ones_own() -> None:
+    for command in get_command(app).commands.values():  # type: ignore[attr-defined]
+        names = {parameter.name for parameter in command.params}
+        of_a_log = command.name == "chart"  # knows no model
+        assert of_a_log or "import_" in names or "run" not in names, command.name
 
 
 @pytest.mark.parametrize("loaded", [True, False])

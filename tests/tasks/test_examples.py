@@ -156,7 +156,7 @@ class Counting(ExamplesTask):
     def build(self, settings: Any, fronts: Any) -> Any:
         raise NotImplementedError
 
-    def score(self, model: Any, groups: Any) -> float:
+    def score(self, model: Any, part: Any, limit: int | None = None) -> float:
         return model.right
 
 

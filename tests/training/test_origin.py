@@ -65,7 +65,7 @@ def test_it_begins_with_the_score_of_the_other_model(
     path, said = begun
     old, prepared = prepared_as(tiny_run, tmp_path)
     rows, held = log_of(path), prepared.parts["validation"]
-    own = old.task.score(old.model, held.groups())
+    own = old.task.score(old.model, held)
     assert rows[0]["step"] == "0"
     assert rows[0]["training_nats"] == rows[0]["learning_rate"] == ""
     assert rows[0]["validation_nats"] == str(round(own, 5))

@@ -27,8 +27,8 @@ class Scored(NamedTuple):
     job add up to the same number.
 
     Args:
-        total: sum of the losses, in nats.
-        count: number of predicted symbols.
+        total: sum of the losses.
+        count: number of predictions.
         state: what to carry on to the next window.
     """
 
@@ -93,7 +93,7 @@ class Model(nn.Module):
         return Scored(total, count, state)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss in nats per predicted symbol; 0 if there is none."""
+        """Mean loss of a prediction; 0 if there is none."""
         scored = self(batch)
         mean: Tensor = scored.total / max(scored.count, 1)
         return mean
@@ -107,7 +107,7 @@ class Model(nn.Module):
                 one to the next, and starts anew with each group.
 
         Returns:
-            sum of the losses in nats, and number of predicted symbols.
+            sum of the losses, and number of predictions.
         """
         total, count = 0.0, 0
         device = next(self.parameters()).device

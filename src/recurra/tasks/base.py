@@ -21,7 +21,7 @@ from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
-from recurra.sections import Section
+from recurra.sections import Section, default
 
 __all__ = [
     "Answer",
@@ -166,6 +166,11 @@ class DataSection(Section):
         named: dict[PartName, Any] = {"validation": self.validation, "test": self.test}
         return {name: place for name, place in named.items() if isinstance(place, str)}
 
+    @property
+    def undivided(self) -> Self:
+        """How examples are read that are no parts of a training, as in an evaluation."""
+        return self
+
 
 class Answer:
     """A trained model that answers; a task's own adds what it can do.
@@ -214,14 +219,32 @@ class Answer:
     def to_json(self, answer: Any, top: int | None = None) -> dict[str, Any]:
         """An answer as a JSON object; arguments as of :meth:`show`, all alternatives if None."""
         self._no_top(top)
-        found: dict[str, Any] = answer.to_json()
-        return found
+        if hasattr(answer, "to_json"):
+            found: dict[str, Any] = answer.to_json()
+            return found
+        plain = _plain(answer)
+        return plain if isinstance(plain, dict) else {"answer": plain}
 
     def _no_top(self, top: int | None) -> None:
         if top is not None:
             raise SettingError(
                 f"predict: a {self.kind} model ranks no alternatives; leave --top out"
             )
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples, data classes, arrays and tensors as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
 
 
 class Task(abc.ABC):
@@ -248,7 +271,7 @@ class Task(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         """A checkpoint is chosen by the loss, unless another metric is declared."""
-        if cls.metric is cls.__mro__[1].loss:  # type: ignore[attr-defined]
+        if cls.metric is super(cls, cls).loss:  # type: ignore[misc]
             cls.metric = cls.loss
 
     # ---- data ------------------------------------------------------------------------------------
@@ -345,13 +368,15 @@ class Task(abc.ABC):
 
     # ---- scores ----------------------------------------------------------------------------------
 
-    def score(self, model: models.Model, groups: Groups) -> float:
-        """What the metric says of a model: its mean loss, unless another one is declared."""
-        total, count = model.score(groups)
-        return total / max(count, 1)
+    def score(self, model: models.Model, part: Any, limit: int | None = None) -> float:
+        """What the metric says of a model on a part, or on about so many of its predictions.
 
-    def mean_loss(self, model: models.Model, part: Any, limit: int) -> float:
-        """Mean loss of a prediction on about so many of a part's."""
+        Its mean loss, unless another one is declared.
+        """
+        return self.mean_loss(model, part, limit)
+
+    def mean_loss(self, model: models.Model, part: Any, limit: int | None = None) -> float:
+        """Mean loss of a prediction on a part, or on about so many of its predictions."""
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
@@ -426,8 +451,20 @@ class Task(abc.ABC):
         """
 
     def idle(self, recipe: Any) -> list[tuple[str, str]]:
-        """Settings that somebody chose and that change nothing beside the others, each with why."""
-        return []
+        """Settings that somebody chose and that change nothing beside the others, each with why.
+
+        Those that the section ``[model]`` names itself, and a window where none is read.
+        """
+        of_model: list[tuple[str, str]] = getattr(recipe.model, "idle", list)()
+        found = [(f"model.{name}", why) for name, why in of_model]
+        training = recipe.training
+        if not self.reads_windows(recipe.data) and training.window != default(training, "window"):
+            found.append(("training.window", "examples are read whole"))
+        return found
+
+    def reads_windows(self, data: Any) -> bool:
+        """Whether a training reads windows of a stream, and no whole examples."""
+        return False
 
     def answer(self, loaded: Any) -> Answer:
         """What a person asks of a trained model.

@@ -301,7 +301,7 @@ class ExamplesTask(Task):
         for name, model in compared.items():
             total, count = model.score(part.groups())
             loss = total / max(count, 1)
-            value = loss if self.metric.name == self.loss.name else self.score(model, part.groups())
+            value = loss if self.metric.name == self.loss.name else self.score(model, part)
             rows.append(Score(name, value, loss, count))
         return rows
 

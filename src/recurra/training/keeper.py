@@ -253,7 +253,7 @@ class Keeper:
             return None
         value = None
         if processes().main:
-            value = self.ready.task.score(self.training.kept, part.groups(self.ready.scored))
+            value = self.ready.task.score(self.training.kept, part, self.ready.scored)
         return cast(float, processes().broadcast(value))
 
     def verdict(self, best: Model, rows: Sequence[Any]) -> str:

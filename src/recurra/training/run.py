@@ -50,7 +50,7 @@ __all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
 _RECIPE = "recipe.json"
-_END = ("summary.json", "curve.svg", "confusion.svg")  # written behind the last step
+_END = ("summary.json", "*.svg")  # written behind the last step
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 
@@ -232,8 +232,9 @@ class RunFolder:
         if not self.writes:
             return
         self._cut_log(step)
-        for end in _END:
-            (self.path / end).unlink(missing_ok=True)
+        for pattern in _END:
+            for end in self.path.glob(pattern):
+                end.unlink(missing_ok=True)
         # A run that was killed while it kept a checkpoint has more than ``last`` tells, and may go
         # on in another way now: for longer, with another learning rate.
         if best is not None and (self.path / "checkpoints" / best).is_dir():

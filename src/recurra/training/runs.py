@@ -131,7 +131,7 @@ def evaluate(
         DataError: something is wrong with the data.
     """
     task = artifact.task_of(path, which=which)
-    data = data_of(path) if data is None else data
+    data = (data_of(path) if data is None else data).undivided
     examples = opened(task, source, data)  # what is not there is said before a model is read
     loaded = artifact.load(path, which=which)
     part = task.read(examples, loaded.fronts, data, report)
@@ -154,16 +154,19 @@ def data_of(path: str | Path, **changes: Any) -> Any:
     folder = path_of("run", path).absolute()
     if folder.parent.name == "checkpoints":
         folder = folder.parent.parent
-    if (folder / "recipe.json").is_file():
-        data = run_recipe(RunFolder.open(folder)).data
+    inside = (folder / "recipe.json").is_file()
+    if inside:
+        recipe = run_recipe(RunFolder.open(folder))
     else:
-        data = artifact.task_of(path).Data()
+        recipe = checked({"task": artifact.task_of(path).name}, str(path))
     wanted = {name: value for name, value in changes.items() if value is not None}
-    known = type(data).model_fields
+    known = type(recipe.data).model_fields
     for name in wanted:
         if name not in known:
             raise SettingError(f"data: this task has no setting {name!r}; {nearest(name, known)}")
-    return data.model_copy(update=wanted)
+    return changed(
+        recipe, {f"data.{name}": value for name, value in wanted.items()}, str(path)
+    ).data
 
 
 def name_of(model: Model) -> str:

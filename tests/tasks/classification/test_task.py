@@ -66,6 +66,20 @@ def written(reviews: Reviews, path: Path) -> Path:
 # ---- training ------------------------------------------------------------------------------------
 
 
+def test_a_run_of_given_parts_is_scored_on_any_file(
+    reviews: Reviews, changes: list[str], tmp_path: Path
+) -> None:
+    texts, labels = reviews
+    parts = {"train": (texts[:80], labels[:80]), "test": (texts[80:], labels[80:])}
+    recipe = load_recipe("classification", [*changes, "data.split=given"])
+    train(recipe, parts, tmp_path / "run")
+    file = written((texts[80:], labels[80:]), tmp_path / "others.csv")
+    assert evaluate(tmp_path / "run", file) == evaluate(tmp_path / "run", (texts[80:], labels[80:]))
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["evaluations"][0][
+        "accuracy"
+    ] == pytest.approx(evaluate(tmp_path / "run", file)[0].accuracy)
+
+
 def test_it_learns_and_says_so(run: Path) -> None:
     told = summary(run)
     rows = {row["name"]: row for row in told["evaluations"]}
@@ -158,7 +172,7 @@ def test_other_models_train(
 
 def test_a_window_changes_nothing_and_that_is_told() -> None:
     recipe = load_recipe("classification", ["training.window=7"])
-    assert ("training.window", "texts are read whole") in recipe.of_task.idle(recipe)
+    assert ("training.window", "examples are read whole") in recipe.of_task.idle(recipe)
     assert recipe.of_task.idle(load_recipe("classification")) == []
 
 

@@ -32,7 +32,7 @@ def again(run: Path, source: Any, changes: list[str]) -> dict[str, float]:
     prepared = origin.task.prepare_in(
         source, origin.fronts, chosen.data, run.parent / "ids", silent
     )
-    own = origin.task.score(origin.model, prepared.parts["validation"].groups())
+    own = origin.task.score(origin.model, prepared.parts["validation"])
     assert artifact.load(new).model.config == origin.model.config
     return {"first": float(row["validation_nats"]), "own": round(own, 5)}
 

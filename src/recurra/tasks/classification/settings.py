@@ -38,6 +38,11 @@ class ClassificationData(TextSection):
     truncate: Literal["left", "right"] = "right"
     rival_texts: int = pydantic.Field(100_000, ge=1)
 
+    @property
+    def undivided(self) -> Self:
+        """Without names of parts, which a part alone has not."""
+        return self.model_copy(update={"split": default(self, "split")})
+
     @pydantic.model_validator(mode="after")
     def _agree(self) -> Self:
         """Settings that contradict each other are refused, not ignored."""

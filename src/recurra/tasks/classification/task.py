@@ -11,7 +11,7 @@ import torch
 from recurra import models
 from recurra.columns import number
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings
-from recurra.tasks.base import Groups, Metric, Table, Task, register_task
+from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
 from recurra.tasks.classification.corpus import ClassCorpus, ClassPart, encode, prepare_classes
 from recurra.tasks.classification.evaluation import (
@@ -110,10 +110,10 @@ class ClassificationTask(Task):
         assert isinstance(model, Classifier)
         model.starts_at(torch.from_numpy(prepared.parts["training"].counts()))
 
-    def score(self, model: models.Model, groups: Groups) -> float:
+    def score(self, model: models.Model, part: ClassPart, limit: int | None = None) -> float:
         """Accuracy."""
         right = count = 0
-        for group in groups:
+        for group in part.groups(limit):
             for batch in group:
                 said = model.predict(batch).argmax(-1).cpu()
                 right, count = right + int((said == batch.targets).sum()), count + len(said)
@@ -156,13 +156,6 @@ class ClassificationTask(Task):
     def read_rivals(self, folder: Path) -> dict[str, Any]:
         """The simplest first."""
         return read_rivals(folder)
-
-    def idle(self, recipe: Any) -> list[tuple[str, str]]:
-        """Of the layers, and a window where there is none."""
-        found = [(f"model.{name}", why) for name, why in recipe.model.idle()]
-        if recipe.training.window != type(recipe.training).model_fields["window"].default:
-            found.append(("training.window", "texts are read whole"))
-        return found
 
     def answer(self, loaded: Any) -> ClassifyingModel:
         """Labels and their probabilities."""

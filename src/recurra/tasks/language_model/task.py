@@ -304,12 +304,9 @@ class LanguageModelTask(Task):
                 recipe.model, "condition_size", "data.conditions names none", section="model."
             )
 
-    def idle(self, recipe: Any) -> list[tuple[str, str]]:
-        """Of the layers, and a window where there is none."""
-        found = [(f"model.{name}", why) for name, why in recipe.model.idle()]
-        training = recipe.training
-        if recipe.data.reading == "documents" and training.window != default(training, "window"):
-            found.append(("training.window", "documents are read whole"))
+    def reads_windows(self, data: Any) -> bool:
+        """Unless it reads document by document."""
+        found: bool = data.reading != "documents"
         return found
 
     def answer(self, loaded: Any) -> WritingModel:
