@@ -12,6 +12,15 @@ from recurra.errors import DataError, SettingError, SettingTypeError
 from recurra.given import ahead, inputs_of, path_of, text_of
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_is_no_list_of_inputs(library: str) -> None:
+    frame = pytest.importorskip(library).DataFrame({"text": ["a"], "label": ["b"]})
+    for given in (frame, frame[["text"]], {"text": ["a"]}):
+        with pytest.raises(DataError, match=r"with columns \('text'.*as frame\['text'\]"):
+            inputs_of("predict", given)
+    assert list(inputs_of("predict", frame["text"])) == ["a"]
+
+
 def test_a_path_is_a_text_or_an_object_that_is_one() -> None:
     assert path_of("run", "a/b") == path_of("run", Path("a/b")) == Path("a/b")
     assert path_of("run", ".") == Path()

@@ -104,9 +104,11 @@ def _options(
 @app.command()
 def new(
     recipe: Annotated[str, typer.Argument(help="A recipe of the package.")] = DEFAULT,
+    import_: Import = None,
 ) -> None:
     """Print a commented recipe, to be changed: recurra new TASK > my.toml."""
     with friendly():
+        import_cells(import_)
         from recurra.training import recipe_text
 
         write(recipe_text(recipe))
@@ -333,7 +335,12 @@ def generate(
     count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
     length: Annotated[
         int | None,
-        typer.Option(help="Largest number of symbols; 500 if not given.", show_default=False),
+        typer.Option(
+            "--length",
+            "--limit",
+            help="Largest number of symbols; 500 if not given.",
+            show_default=False,
+        ),
     ] = None,
     endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,

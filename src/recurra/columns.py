@@ -27,6 +27,11 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] | None = None)
     )
 
 
+def shown(value: float | None, digits: int) -> str:
+    """A number as :func:`number` writes it; a dash where there is none."""
+    return "-" if value is None else number(value, digits)
+
+
 def number(value: float, digits: int) -> str:
     """A number with so many digits behind the point; a huge one with its power of ten.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +65,13 @@ def inputs_of(name: str, given: Any) -> Iterable[Any]:
     if isinstance(given, bytes) or not isinstance(given, Iterable):
         shown = "None" if given is None else kind_of(given)
         raise DataError(f"{name}: expected a list of inputs, or one text, got {shown}.")
+    columns = list(given) if isinstance(given, Mapping) else getattr(given, "columns", None)
+    if columns is not None:  # it would give the names of its columns
+        some = ", ".join(map(repr, list(columns)[:5]))
+        raise DataError(
+            f"{name}: expected a list of inputs, or one text, got {kind_of(given)} with columns "
+            f"({some}). Give the one with the inputs, as frame['text']."
+        )
     return given
 
 

@@ -43,6 +43,16 @@ def write_run(
     return folder
 
 
+@pytest.mark.parametrize("odd", ["\0", "\x01", "\x1b[", "\uffff", "\ud800"])
+def test_names_that_no_picture_can_hold(odd: str) -> None:
+    drawn = confusion([[3, 1], [0, 2]], ["yes" + odd, "no"])
+    told = "".join(ElementTree.fromstring(drawn.svg()).itertext())
+    assert "yes\ufffd" in told
+    assert odd not in told
+    assert drawn.png()
+    assert "no" in drawn.html()
+
+
 @pytest.mark.parametrize("steps", [0, 2])
 def test_a_run_that_begins_with_anothers_model(steps: int, tmp_path: Path) -> None:
     """Its first line has a score and no step yet; nothing of that is left out or not finite."""

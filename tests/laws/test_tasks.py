@@ -22,7 +22,7 @@ from recurra import artifact
 from recurra.diagnosis.history import history
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks import DataSection, Metric
-from recurra.training import load_recipe
+from recurra.training import load_recipe, recipe_text
 
 QUICK: dict[str, Any] = {
     "epochs": 6,
@@ -155,6 +155,11 @@ def test_answers_of_any_kind_are_told_as_json(run: Path) -> None:
     told = answer.to_json(said)
     assert json.loads(json.dumps(told)) == told
     assert told["answer"] == pytest.approx(list(said))
+
+
+def test_its_settings_are_told_as_a_recipe(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(recipe_text("drift"))
+    assert load_recipe(str(tmp_path / "my.toml")) == load_recipe("drift")
 
 
 def test_settings_without_effect_are_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import math
@@ -93,6 +94,26 @@ def left_by(run: Path) -> list[Any]:
     kept = [facts[name] for name in ("since", "chosen", "values", "best", "step")]
     files = [(folder / f"{name}.safetensors").read_bytes() for name in ("model", "training")]
     return [kept, files, (run / "summary.json").read_bytes(), (run / "best").read_text()]
+
+
+def test_a_step_behind_the_last_evaluation_is_no_divergence(tmp_path: Path) -> None:
+    """The 73rd step is alone behind an evaluation and predicts two symbols, hard ones."""
+    text = "the cat sat on the mat. " * 30
+    recipe = load_recipe(
+        "language-model",
+        [
+            "model.hidden_size=4",
+            "model.layers=1",
+            "training.epochs=1",
+            "training.batch_size=2",
+            "training.window=8",
+        ],
+    )
+    done = train(recipe, [text, text], tmp_path / "run")
+    facts = json.loads((artifact.resolve(tmp_path / "run", "last") / "training.json").read_text())
+    last = list(csv.DictReader((tmp_path / "run" / "log.csv").read_text().splitlines()))[-1]
+    assert float(last["training_nats"]) > 3 > facts["late"]
+    assert "diverged" not in done.verdict
 
 
 @pytest.mark.usefixtures("scores")

@@ -183,7 +183,7 @@ class _Search(NamedTuple):
     def checked(self) -> _Search:
         check_size(f"{self.what}: limit", self.limit)
         check_size(f"{self.what}: keep", self.keep)
-        check_size(f"{self.what}: width, which `keep` must not exceed,", self.width, self.keep)
+        check_size(f"{self.what}: width (keep is at most as large)", self.width, self.keep)
         return self
 
     def bound(self, log_prob: float) -> float:

@@ -6,6 +6,7 @@ which takes about a second; those that follow take a tenth of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from recurra.files import write_file
 
 __all__ = ["FONT", "Chart"]
 
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Text stays text: a machine takes the first of these that it has.
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 _CONFIG = {
@@ -48,6 +50,17 @@ _CONFIG = {
 }
 
 
+def _drawable(value: Any) -> Any:
+    """Without characters that XML has not: the library that draws ends the process at one."""
+    if isinstance(value, str):
+        return _NO_XML.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_drawable(name): _drawable(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_drawable(each) for each in value]
+    return value
+
+
 class Chart:
     """A picture.
 
@@ -58,7 +71,7 @@ class Chart:
     def __init__(self, description: Mapping[str, Any]) -> None:
         self.description = {
             "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-            **description,
+            **_drawable(dict(description)),
             "config": _CONFIG,
         }
 

@@ -122,8 +122,8 @@ class Row(Protocol):
         """What the task's metric says of it."""
 
     @property
-    def loss(self) -> float:
-        """The mean of a prediction."""
+    def loss(self) -> float | None:
+        """The mean of a prediction; None where none could be judged."""
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""
@@ -523,7 +523,7 @@ def task_by_name(name: str) -> Task:
     if name not in _known:
         raise SettingError(
             f"task: none is called {name!r}; {nearest(str(name), task_names())}. One of your own "
-            "is known once its module is imported (--import)."
+            "is known once its module is imported (--import)"
         )
     return _known[name]
 

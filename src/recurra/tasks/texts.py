@@ -111,7 +111,12 @@ def label_text(value: Any, name: str, source: str) -> str:
 
 def has_columns(source: Any) -> bool:
     """Whether it has columns by name: a frame of pandas or polars, a mapping of lists."""
-    return hasattr(source, "columns") or isinstance(source, Mapping)
+    return _is_lazy(source) or hasattr(source, "columns") or isinstance(source, Mapping)
+
+
+def _is_lazy(source: Any) -> bool:
+    """Whether it is a lazy frame of polars, which warns when it is asked for its columns."""
+    return callable(getattr(type(source), "collect", None))
 
 
 def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") -> list[list[Any]]:
@@ -126,6 +131,11 @@ def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") 
         DataError: a column that is missing, there twice, no list, or of another length.
     """
     at = f"{place}data"
+    if _is_lazy(source):
+        raise DataError(
+            f"{at}: expected columns that can be read, got {kind_of(source)}. What is lazy is made "
+            "into a frame by .collect()."
+        )
     every = list(getattr(source, "columns", source))
     check_once(at, list(map(str, every)))
     names = {str(name): name for name in every}

@@ -92,7 +92,7 @@ class Keeper:
         self.since = 0  # evaluations without a better one
         self.values: list[float] = []  # of all evaluations so far
         self.losses: list[float] = []  # since the last evaluation
-        self.late = 0.0  # their mean at the last one
+        self.late = 0.0  # their mean over as many steps as stand between two evaluations
         self.took: float | None = None  # seconds of the last evaluation
         self._board: Any = None
 
@@ -186,7 +186,11 @@ class Keeper:
         began = time.perf_counter()
         value = self._validate()
         self.took = time.perf_counter() - began
-        self.late = mean = sum(self.losses) / max(len(self.losses), 1)
+        total, count = sum(self.losses), len(self.losses)
+        mean = total / max(count, 1)
+        # The few steps behind the last evaluation say little; one may predict a symbol or two.
+        few = self._every - count if self.late and count < self._every else 0
+        self.late = (few * self.late + total) / (few + count) if few else mean
         # Without a validation part there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
         best = value is None or self.best is None or self.metric.better(value, self.best)
@@ -264,6 +268,8 @@ class Keeper:
             rows: its score on the test part, then those of its rivals.
         """
         task, prepared = self.ready.task, self.ready.prepared
+        if rows[0].loss is None:
+            return "Nothing of what is held out tells how well it fits."
         part = prepared.parts["training"]
         known = task.mean_loss(best, part, prepared.parts["test"].count)
         return verdict(

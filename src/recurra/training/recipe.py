@@ -173,14 +173,30 @@ def recipe_names() -> list[str]:
 
 
 def recipe_text(name: str) -> str:
-    """A recipe of the package as it is written, with its comments.
+    """A recipe of the package, with its comments; of a task of one's own all of its settings.
 
     Raises:
         SettingError: no such recipe.
     """
+    if name not in recipe_names() and name in task_names():
+        return _as_toml(checked({"task": name}, name).model_dump())
     if name not in recipe_names():
         raise SettingError(f"recipe: none is called {name!r}; {nearest(name, recipe_names())}")
     return (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
+
+
+def _as_toml(settings: Mapping[str, Any]) -> str:
+    """Settings as TOML, which has no word for nothing: those that are None stand in comments."""
+    lines = [f"task = {json.dumps(settings['task'])}"]
+    for section, values in settings.items():
+        if isinstance(values, Mapping):
+            lines += ["", f"[{section}]"]
+            for name, value in values.items():
+                if value is None or isinstance(value, Mapping):
+                    lines.append(f"# {name} = ...")
+                else:
+                    lines.append(f"{name} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
 
 
 def load_recipe(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra import artifact
-from recurra.columns import aligned, number
+from recurra.columns import aligned, shown
 from recurra.description import describe
 from recurra.errors import ArtifactError, RecurraError, RunError
 from recurra.given import path_of
@@ -43,7 +43,7 @@ class HeldOut:
     unit: str = ""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.name, _shown(self.value), self.unit]))
+        return " ".join(filter(None, [self.name, shown(self.value, 4), self.unit]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +142,11 @@ class RunRow:
         """As a row of a table shows it."""
         done = f"{self.step:,}/{'?' if self.steps is None else f'{self.steps:,}'}"
         done = "at once" if self.steps == 0 else done
-        model = "-" if self.model is None else _shown(self.model.value)
-        other = "-" if self.other is None else f"{_shown(self.other.value)} ({self.other.name})"
+        model = "-" if self.model is None else shown(self.model.value, 4)
+        other = "-" if self.other is None else f"{shown(self.other.value, 4)} ({self.other.name})"
         if self.error:
             return (str(self.path), "unreadable", "", "", "", "", "", "", self.date)
-        scores = (_shown(self.validation), model, other, self.metric)
+        scores = (shown(self.validation, 4), model, other, self.metric)
         return (str(self.path), self.task, self.cell, done, *scores, self.date)
 
 
@@ -308,10 +308,6 @@ def _trained(told: Mapping[str, Any]) -> str:
     if told["seconds"] is not None:
         said += f", {told['seconds']:,.0f} s"
     if told["best"] is not None:
-        said += f"; best validation {_shown(told['best'])} {told['metric']}"
+        said += f"; best validation {shown(told['best'], 4)} {told['metric']}"
         said += f" at step {int(told['chosen']):,}" if told["steps"] else ""
     return said
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else number(value, 4)

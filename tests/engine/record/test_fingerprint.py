@@ -359,6 +359,16 @@ REFUSED = {
         Case("type(self).step.__globals__['RATE']", "RATE = 3.0", "RATE = 1.0"),
         "__globals__",
     ),
+    "the frame of a step": (
+        Case("sys._getframe().f_globals['RATE']", "RATE = 3.0", "RATE = 1.0\nimport sys"),
+        "f_globals",
+    ),
+    "the frame of a step, by inspect": (
+        Case(
+            "inspect.currentframe().f_globals['RATE']", "RATE = 3.0", "RATE = 1.0\nimport inspect"
+        ),
+        "f_globals",
+    ),
     "the module of a class": (
         Case("inspect.getmodule(Own).RATE", "RATE = 3.0", "RATE = 1.0\nimport inspect"),
         "inspect.getmodule",

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from recurra.data import hash_part
 from recurra.errors import DataError, SettingError
+from recurra.tasks import task_by_name
 from recurra.tasks.classification import ClassificationData, open_examples, prepare_classes
+from recurra.tasks.classification.evaluation import compare_classifiers
 from recurra.training import load_recipe
 
 
@@ -80,8 +83,43 @@ def test_given_parts(reviews: Any) -> None:
     assert whole.parts["training"].count == 302
     with pytest.raises(DataError, match="belongs to no part"):
         prepared(reviews, split="given")
-    with pytest.raises(DataError, match=r"none of 300 is left for test\. Give a file or folder na"):
+    with pytest.raises(
+        DataError, match=r"none of 300 is left for test\. Give a file, a folder or a key na"
+    ):
         prepared({"train": reviews}, split="given")
+
+
+def test_parts_that_are_named_are_never_mixed(reviews: Any) -> None:
+    held = (["unseen one", "unseen two", "unseen three"], ["good", "neither", "bad"])
+    made = prepared({"train": reviews, "test": held})
+    assert made.parts["test"].count == 3
+    assert made.parts["test"].labels.tolist() == [1, -1, 0]
+    assert made.parts["training"].count + made.parts["validation"].count == 300
+    assert made.classes.names == ("bad", "good")
+    with pytest.raises(
+        DataError, match=r"is left for test\. Give a file, a folder or a key named t"
+    ):
+        prepared({"train": reviews})
+
+
+def test_what_nobody_can_have_learned_is_wrong_and_has_no_loss(reviews: Any) -> None:
+    held = (["unseen one", "unseen two"], ["neither", "nor"])
+    corpus = prepared({"train": reviews, "test": held})
+    model = Counted(len(corpus.classes))
+    (row,) = compare_classifiers({"even": model}, corpus.parts["test"])
+    assert (row.accuracy, row.loss, row.to_json()["nats_per_text"]) == (0.0, None, None)
+    table = task_by_name("classification").table([row], "held out")
+    assert table.rows[0][-1] == "-"
+
+
+class Counted:
+    """A rival that thinks all classes alike."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def log_probabilities(self, rows: Any) -> torch.Tensor:
+        return torch.full((len(rows), self.classes), 1 / self.classes).log()
 
 
 def test_what_cannot_be_learned_is_told(reviews: Any) -> None:

@@ -94,6 +94,12 @@ def test_python() -> None:
     assert [e.part for e in parts] == ["training"] * 3 + ["test"]
 
 
+def test_a_lazy_frame_is_told_what_to_do() -> None:
+    polars = pytest.importorskip("polars")
+    with pytest.raises(DataError, match=r"LazyFrame\. .*\.collect\(\)"):
+        pairs(polars.DataFrame({"text": ["a"], "label": ["b"]}).lazy())
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_data_frames(library: str) -> None:
     texts, labels = map(list, zip(*PAIRS, strict=True))

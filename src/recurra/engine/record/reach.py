@@ -33,11 +33,12 @@ _LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
 # With these, names are read that stand in no code.
 _COMPUTED = frozenset({"getattr", "vars", "__dict__", "globals", "eval", "exec", "attrgetter"})
 # Modes of torch, which are not those of the call while a step is recorded; and all that a module
-# has, by way of a function.
+# has, by way of a function or a frame.
 _MODES = frozenset(
     {"requires_grad", "is_grad_enabled", "is_inference_mode_enabled", "is_inference"}
     | {"is_autocast_enabled", "get_num_threads", "initial_seed", "get_rng_state"}
     | {"default_rng", "RandomState", "SystemRandom", "_version", "__globals__"}
+    | {"f_globals", "f_locals", "f_builtins"}
 )
 # What answers otherwise another time: modules of Python with all of their functions, or some.
 _CHANGING: dict[str, frozenset[str] | None] = {

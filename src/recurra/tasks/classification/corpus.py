@@ -174,20 +174,23 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
                 f"{example.source}: belongs to no part, as data.split=given has it. Give files "
                 "or folders named train, validation and test, or take data.split=hash."
             )
-        given = data.split == "given" or example.part in data.given
-        return example.part if given else None
+        return example.part
 
     parts = divide_examples(examples, data, named, lambda example: example.text)
     for name, some in parts.items():
         if not some:
+            without = ", or choose by none: --set data.validation=false"
             way = (
-                "Give more texts."
-                if data.split == "hash"
-                else f"Give a file or folder named {name}."
+                f"Give more (some 30 usually do), or a part of its own by data.{name}"
+                f"{without if name == 'validation' else ''}"
+                if all(example.part is None for example in examples)
+                else f"Give a file, a folder or a key named {name}"
             )
+            apart = len({example.text for example in examples})
             raise DataError(
-                f"data: expected texts in every part, none of {len(examples):,} is left for "
-                f"{name}. {way}"
+                f"data: expected texts in every part, none of {len(examples):,} "
+                f"{f'({apart:,} distinct) ' if apart < len(examples) else ''}is left for "
+                f"{name}. {way}."
             )
     return parts
 
@@ -195,13 +198,15 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
 def _classes(parts: Mapping[PartName, Sequence[Example]], data: ClassificationData) -> ClassNames:
     known = Counter(example.label for example in parts["training"])
     every = Counter(example.label for some in parts.values() for example in some)
+    # A part that was given may hold what nobody can have learned; what was divided here may not.
+    apart = {example.label for some in parts.values() for example in some if example.part is None}
     if len(every) < 2:
         raise DataError(
             f"data: expected at least two classes, all {every.total():,} texts are of "
             f"{next(iter(every))!r}. data.label names the column of the class."
         )
     missing = [name for name in every if name not in known]
-    if missing and (data.split == "hash" or len(known) < 2):
+    if any(name in apart for name in missing) or len(known) < 2:
         some = ", ".join(f"{name!r} ({every[name]:,})" for name in missing[:5])
         raise DataError(
             f"data: no text to train on is of the class {some}"

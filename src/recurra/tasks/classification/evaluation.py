@@ -65,9 +65,10 @@ class Evaluation:
         return self.accuracy
 
     @property
-    def loss(self) -> float:
-        """Nats a text."""
-        return self.nats / max(self.texts - self.unknown, 1)
+    def loss(self) -> float | None:
+        """Nats a text of a class that the model has a name for; None if there is none."""
+        count = self.texts - self.unknown
+        return self.nats / count if count else None
 
     @property
     def f1(self) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from recurra import models
-from recurra.columns import number
+from recurra.columns import shown
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
@@ -137,7 +137,7 @@ class ClassificationTask(Task):
             f"{title}: {first.texts:,} texts",
             ("model", "accuracy", "macro F1", "nats/text"),
             [
-                (row.name, f"{row.accuracy:.4f}", f"{row.macro_f1:.4f}", number(row.loss, 4))
+                (row.name, f"{row.accuracy:.4f}", f"{row.macro_f1:.4f}", shown(row.loss, 4))
                 for row in rows
             ],
             notes,
