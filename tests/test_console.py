@@ -202,3 +202,12 @@ def test_ctrl_c_while_modules_are_imported(name: str, tiny_run: Any) -> None:
         capture_output=True, text=True, timeout=WAIT,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nStopped.\n")
+
+
+def test_the_first_folder_that_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "demo"
+    names = []
+    for _ in range(3):
+        names.append(console.free(path).name)
+        console.free(path).mkdir()
+    assert names == ["demo", "demo-2", "demo-3"]
