@@ -49,6 +49,7 @@ from recurra.options import (
     Import,
     Json,
     Layers,
+    Length,
     Mix,
     NGramName,
     Out,
@@ -333,15 +334,7 @@ def generate(
         float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
-    length: Annotated[
-        int | None,
-        typer.Option(
-            "--length",
-            "--limit",
-            help="Largest number of symbols; 500 if not given.",
-            show_default=False,
-        ),
-    ] = None,
+    length: Length = None,
     endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
     seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
     given: Given = None,

@@ -23,6 +23,7 @@ __all__ = [
     "Import",
     "Json",
     "Layers",
+    "Length",
     "Mix",
     "NGramName",
     "Out",
@@ -99,6 +100,15 @@ Given = Annotated[
 NGramName = Annotated[
     str | None,
     typer.Option(help="An n-gram of the run instead: 5-gram, bigram.", show_default=False),
+]
+Length = Annotated[  # ``limit`` in Python
+    int | None,
+    typer.Option(
+        "--length",
+        "--limit",
+        help="Largest number of symbols; 500 if not given.",
+        show_default=False,
+    ),
 ]
 Mix = Annotated[bool, typer.Option("--mix", help="The mixture of the model and an n-gram.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
