@@ -167,14 +167,16 @@ def _write(
     symbols: list[int] = []
     for number in range(how.limit):
         if number:
-            kept = [place for place, symbol in enumerate(symbols) if symbol != how.end]
-            if len(kept) < len(rows):
+            if how.end in symbols:
+                kept = [place for place, symbol in enumerate(symbols) if symbol != how.end]
                 now = Read(now.log_probs, select_rows(now.state, torch.tensor(kept)))
-                rows = [rows[place] for place in kept]
-            now = _ask(model, [[symbols[place]] for place in kept], now.state)
+                rows, symbols = ([part[place] for place in kept] for part in (rows, symbols))
+            now = _ask(model, [[symbol] for symbol in symbols], now.state)
         scores = np.where(never, -np.inf, now.log_probs.float().cpu().numpy())
         symbols = _draw(scores, how, uniform, rows)
-        written = [pair for pair in zip(rows, symbols, strict=True) if pair[1] != how.end]
+        written = list(zip(rows, symbols, strict=True))
+        if how.end in symbols:
+            written = [pair for pair in written if pair[1] != how.end]
         if not written:
             return
         yield written

@@ -102,7 +102,9 @@ def _ask(model: Steps, tokens: Sequence[Sequence[int]], state: Tree) -> Read:
             log_probs = several[-1]
         else:
             for token in zip(*tokens, strict=True):
-                log_probs, state = model.step(torch.tensor(token, device=place), state)
+                # Of a list of numbers NumPy makes an array several times faster than torch.
+                ids = torch.from_numpy(np.array(token, np.int64))
+                log_probs, state = model.step(ids if place is None else ids.to(place), state)
     if log_probs.dim() != 2 or len(log_probs) != len(tokens):
         raise ShapeError(
             f"step: expected log-probabilities [{len(tokens)}, v] for {len(tokens)} symbols, got "
