@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["aligned"]
+__all__ = ["aligned", "number", "shown"]
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] | None = None) -> str:

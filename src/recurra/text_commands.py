@@ -1,4 +1,4 @@
-"""The commands ``score`` and ``complete``: lines in, lines out."""
+"""The commands of texts alone: ``generate``, ``score``, ``complete``, ``export-ngram``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recurra.console import friendly, import_cells, is_input, print_json, say, source_of
+from recurra.console import (
+    friendly,
+    import_cells,
+    is_input,
+    print_json,
+    print_texts,
+    say,
+    source_of,
+    write,
+)
 from recurra.errors import SettingError
 from recurra.options import (
     Encoding,
     Given,
     Import,
     Json,
+    Length,
     Mix,
     NGramName,
     Run,
@@ -28,7 +38,7 @@ from recurra.options import (
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer, Completion, LineScore, PairScore, SymbolScores
 
-__all__ = ["complete", "score"]
+__all__ = ["complete", "export_ngram", "generate", "score"]
 
 Lines = Annotated[
     list[Path] | None,
@@ -43,6 +53,92 @@ Pairs = Annotated[
     Path | None,
     path_option(help="Which of two is likelier: CSV, TSV, JSON lines; or -.", show_default=False),
 ]
+
+
+def generate(
+    run: Run,
+    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
+    temperature: Annotated[
+        float | None,
+        typer.Option(help="0 always takes the likeliest; 1 if not given.", show_default=False),
+    ] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest only.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw among the likeliest that reach this share together.")
+    ] = None,
+    beam: Annotated[
+        int | None, typer.Option(help="Search the likeliest text, following so many at once.")
+    ] = None,
+    length_penalty: Annotated[
+        float | None, typer.Option(help="With --beam: the larger, the longer the texts.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Number of texts.")] = 1,
+    length: Length = None,
+    endless: Annotated[bool, typer.Option("--endless", help="Go on until Ctrl-C.")] = False,
+    seed: Annotated[int | None, typer.Option(help="The same seed writes the same text.")] = None,
+    given: Given = None,
+    model: NGramName = None,
+    mix: Mix = False,
+    which: Which = "best",
+    import_: Import = None,
+) -> None:
+    """Write on from a prompt; one text appears as it is written, several or --beam at the end."""
+    with friendly():
+        import_cells(import_)
+        draws = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        draws = {name: value for name, value in draws.items() if value is not None}
+        _check_writing([*draws], beam, length_penalty, count, length, endless=endless)
+        from recurra.pipeline import Writer, given_conditions, open_text_model
+
+        writer = Writer(open_text_model(run, which=which, model=model, mix=mix))
+        options: dict[str, Any] = {"given": given_conditions(given or ()), **draws}
+        if not endless:
+            options["limit"] = 500 if length is None else length
+        if beam is not None:
+            found = writer.search(
+                prompt, width=beam, count=count, length_penalty=length_penalty or 0.0, **options
+            )
+            told = [
+                f"log-probability {text.log_prob:.4f}{'' if text.finished else ', cut off'}"
+                for text in found
+            ]
+            print_texts([prompt + text.text for text in found], told, several=count > 1)
+        elif count > 1:
+            texts = writer.write_several(prompt, count, **options)
+            print_texts([prompt + text for text in texts], [""] * count, several=True)
+        else:
+            pieces = (writer.write_on if endless else writer.write)(prompt, **options)
+            write(prompt)
+            for piece in pieces:
+                write(piece)
+            write("\n")
+
+
+def _check_writing(
+    drawn: list[str],
+    beam: int | None,
+    length_penalty: float | None,
+    count: int,
+    length: int | None,
+    *,
+    endless: bool,
+) -> None:
+    """Refuse options of generate that contradict each other."""
+    if beam is not None and drawn:
+        raise SettingError(
+            f"generate: --beam searches and draws nothing; leave --{drawn[0].replace('_', '-')}"
+            " out, or --beam"
+        )
+    if beam is None and length_penalty is not None:
+        raise SettingError("generate: --length-penalty is of --beam, which is not given")
+    if count < 1:
+        raise SettingError(f"generate: expected a --count of at least 1, got {count}")
+    others = {"--beam": beam, "--length": length, "--count": count if count > 1 else None}
+    if endless and (against := [name for name, value in others.items() if value is not None]):
+        raise SettingError(f"generate: --endless has no end and is one; leave {against[0]} out")
+    least = int(beam is not None)  # a search looks for an end
+    if length is not None and length < least:
+        raise SettingError(f"generate: expected a --length of at least {least}, got {length}")
 
 
 def score(
@@ -160,6 +256,24 @@ def complete(
             print_json(each.to_json()) if json else _print_completion(each, heading=bool(files))
             if _live(files):
                 sys.stdout.flush()
+
+
+def export_ngram(
+    run: Run,
+    out: Annotated[Path, path_option(help="The file to write.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which n-gram of the run; its own, or the 5-gram.", show_default=False),
+    ] = None,
+    which: Which = "best",
+    import_: Import = None,
+) -> None:
+    """Write an n-gram of a run as an ARPA file, for other toolkits."""
+    with friendly():
+        import_cells(import_)
+        from recurra.pipeline import export_ngram as export
+
+        export(run, out, which=which, model=model)
 
 
 def _lines(paths: list[Path], encoding: str, *, nul: bool) -> Iterable[str]:
