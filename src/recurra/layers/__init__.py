@@ -1,5 +1,6 @@
 """Recurrences over whole sequences."""
 
+from recurra.layers.attention import SelfAttention
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.dropin import GRU, LSTM, RNN
@@ -7,6 +8,7 @@ from recurra.layers.dropin_base import RNNBase
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.tokens import Projection, TokenEmbedding
+from recurra.layers.window import Window
 
 __all__ = [
     "Bidirectional",
@@ -18,6 +20,8 @@ __all__ = [
     "RNN",
     "RNNBase",
     "Recurrent",
+    "SelfAttention",
     "Stack",
     "TokenEmbedding",
+    "Window",
 ]
