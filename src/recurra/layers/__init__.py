@@ -5,6 +5,7 @@ from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.dropin import GRU, LSTM, RNN
 from recurra.layers.dropin_base import RNNBase
+from recurra.layers.pooling import Pool, Pooled, Pooling
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.tokens import Projection, TokenEmbedding
@@ -16,6 +17,9 @@ __all__ = [
     "LSTM",
     "Layer",
     "LayerOutput",
+    "Pool",
+    "Pooled",
+    "Pooling",
     "Projection",
     "RNN",
     "RNNBase",
