@@ -1,6 +1,16 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
+from recurra.encoders.frames import FrameEncoder, Frames, Pictures
+from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
 
-__all__ = ["Encoder", "TokenEncoder"]
+__all__ = [
+    "AlignedEncoder",
+    "Encoder",
+    "FrameEncoder",
+    "Frames",
+    "Pictures",
+    "SeveralEncoder",
+    "TokenEncoder",
+]
