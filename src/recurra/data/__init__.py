@@ -1,6 +1,6 @@
 """From files to batches."""
 
-from recurra.data.labeled import LabeledRows, row_batches
+from recurra.data.labeled import LabeledRows, Row, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     ComingLines,
@@ -101,6 +101,7 @@ __all__ = [
     "OriginSentences",
     "ParityTask",
     "PartName",
+    "Row",
     "START",
     "Seed",
     "Sine",

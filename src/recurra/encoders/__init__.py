@@ -1,7 +1,7 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, Pictures
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
 
@@ -10,6 +10,7 @@ __all__ = [
     "Encoder",
     "FrameEncoder",
     "Frames",
+    "PictureLines",
     "Pictures",
     "SeveralEncoder",
     "TokenEncoder",

@@ -16,7 +16,7 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_rate, check_size
 from recurra.states import Tree
 
-__all__ = ["FrameEncoder", "Frames", "Pictures", "Stem"]
+__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Stem"]
 
 
 class Stem(Protocol):
@@ -69,7 +69,7 @@ class Frames(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, input_size]`` to ``[time / stride, batch, output_size]``."""
-        values = inputs.values if isinstance(inputs, PaddedSequence) else inputs
+        values = _values(inputs)
         if values.dim() != 3 or values.shape[2] != self.input_size:
             raise ShapeError(
                 f"inputs: expected {self.input_size} numbers a step, [time, batch, "
@@ -87,6 +87,11 @@ class Frames(nn.Module):
         values = _joined(mask_padding(inputs.values, inputs.lengths), self.stride)
         lengths = (inputs.lengths + self.stride - 1) // self.stride
         return PaddedSequence(values, lengths)
+
+
+def _values(inputs: Any) -> Tensor:
+    values: Tensor = inputs.values if isinstance(inputs, PaddedSequence) else inputs
+    return values
 
 
 def _joined(values: Tensor, stride: int) -> Tensor:
@@ -154,7 +159,7 @@ class Pictures(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, height, width, channels]`` to ``[time, batch, output_size]``."""
-        values = inputs.values if isinstance(inputs, PaddedSequence) else inputs
+        values = _values(inputs)
         if tuple(values.shape[2:]) != self.shape:
             raise ShapeError(
                 "inputs: expected pictures [time, batch, height, width, channels] of "
@@ -167,6 +172,43 @@ class Pictures(nn.Module):
         seen = self.blocks(pictures.permute(0, 3, 1, 2))
         vectors: Tensor = self.map(seen.flatten(1)).relu()
         return vectors
+
+
+class PictureLines(nn.Module):
+    """A picture as a sequence: its columns from left to right, or its rows from the top.
+
+    Args:
+        shape: height, width and channels.
+        frames: reads the pixels of a line as a step.
+        rows: whether lines are rows.
+
+    Raises:
+        SettingError: frames of another width than a line has.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], frames: Frames, *, rows: bool = False) -> None:
+        super().__init__()
+        self.shape, self.rows = shape, check_flag("rows", rows)
+        height, width, channels = shape
+        self.steps, line = (height, width) if rows else (width, height)
+        if frames.input_size != line * channels:
+            raise SettingError(
+                f"PictureLines: a line has {line * channels} numbers, the frames read "
+                f"{frames.input_size}"
+            )
+        self.frames, self.output_size = frames, frames.output_size
+
+    def forward(self, inputs: PaddedSequence) -> Any:
+        """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines."""
+        if inputs.time > 1 or tuple(inputs.values.shape[2:]) != self.shape:
+            raise ShapeError(
+                "inputs: expected a picture a row, [1, batch, height, width, channels] of "
+                f"{list(self.shape)}, got {list(inputs.values.shape)}."
+            )
+        values = inputs.to_padded(1)[0]  # [batch, height, width, channels]
+        lines = values if self.rows else values.transpose(1, 2)
+        joined = lines.flatten(2).transpose(0, 1)
+        return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))
 
 
 class FrameEncoder(Encoder):

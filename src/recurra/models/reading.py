@@ -12,6 +12,7 @@ from recurra.encoders import (
     Encoder,
     FrameEncoder,
     Frames,
+    PictureLines,
     Pictures,
     SeveralEncoder,
     TokenEncoder,
@@ -53,6 +54,8 @@ class ReadingSettings(LayerSettings):
         stride: steps of a series or a recording that become one.
         filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
             first block of the network that sees them (16 if None).
+        picture_as: whether a picture is seen ``"whole"``, or read step by step: ``"columns"`` from
+            left to right, or ``"rows"`` from the top.
         pool: how the outputs of all steps become one vector, see :class:`recurra.Pooling`.
         fuse: of several inputs, whether each is read by layers of its own (``"late"``) or, where
             they have like steps, all by the same (``"early"``).
@@ -66,6 +69,7 @@ class ReadingSettings(LayerSettings):
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     stride: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
+    picture_as: Literal["whole", "columns", "rows"] = "whole"
     pool: Pool = "max"
     fuse: Literal["late", "early"] = "late"
     dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
@@ -78,6 +82,7 @@ class ReadingSettings(LayerSettings):
             ("filters", {"frames", "pictures"} & forms, "symbols are not filtered"),
             ("embedding_size", "tokens" in forms, "no input has symbols"),
             ("dropout_word", "tokens" in forms, "no input has symbols"),
+            ("picture_as", any(not one.steps for one in reads.values()), "no input is a picture"),
             ("fuse", len(reads) > 1, "there is one input"),
             ("dropout_missing", len(reads) > 1, "there is one input"),
         )
@@ -111,7 +116,7 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
 
 def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
     stem = _stem(settings, reads)
-    if not reads.steps:  # there is nothing to remember
+    if not reads.steps and settings.picture_as == "whole":  # there is nothing to remember
         width = settings.hidden_size * (2 if settings.bidirectional else 1)
         return FrameEncoder(stem, Stack([Window(stem.output_size, width)]))
     layers = build_layers(settings, stem.output_size)
@@ -132,14 +137,21 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
             deviation=settings.embedding_spread,
         )
     if reads.form == "frames":
-        return Frames(
-            sizes[0],
-            stride=settings.stride,
-            filters=settings.filters,
-            dropout=rate,
-            held=settings.held,
-        )
+        return _frames(settings, sizes[0])
+    height, width, channels = sizes
+    if settings.picture_as != "whole" and not reads.steps:
+        rows = settings.picture_as == "rows"
+        line = _frames(settings, (width if rows else height) * channels)
+        return PictureLines((height, width, channels), line, rows=rows)
     filters = settings.filters or _FILTERS
-    return Pictures(
-        sizes[0], sizes[1], sizes[2], settings.hidden_size, filters=filters, dropout=rate
+    return Pictures(height, width, channels, settings.hidden_size, filters=filters, dropout=rate)
+
+
+def _frames(settings: ReadingSettings, size: int) -> Frames:
+    return Frames(
+        size,
+        stride=settings.stride,
+        filters=settings.filters,
+        dropout=settings.rate("input"),
+        held=settings.held,
     )

@@ -224,6 +224,9 @@ class Keeper:
     def _save(self, *, best: bool, value: float | None = None) -> None:
         if best:
             self.chosen = self.run.name_of(self.training.step)
+            part = self.ready.prepared.parts.get("validation")
+            if part is not None and self.run.writes:
+                self.ready.task.tune(self.training.kept, part, self.ready.scored)
         tensors, facts = self.training.state()
         facts |= {
             "best": self.best,
