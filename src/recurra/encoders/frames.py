@@ -106,7 +106,8 @@ def _joined(values: Tensor, stride: int) -> Tensor:
 def _each(vectors: Any, function: Any) -> Any:
     if isinstance(vectors, PaddedSequence):
         return vectors.map(function)
-    return function(vectors.flatten(0, 1)).view(*vectors.shape[:2], -1)
+    made = function(vectors.flatten(0, 1))
+    return made.view(*vectors.shape[:2], made.shape[1])
 
 
 class Pictures(nn.Module):

@@ -20,7 +20,7 @@ from recurra.encoders import (
 from recurra.encoders.frames import Stem
 from recurra.layers import Pool, Stack, TokenEmbedding, Window
 from recurra.layers.settings import LayerSettings, build_layers
-from recurra.sections import Section, default
+from recurra.sections import Section
 
 __all__ = ["Reads", "ReadingSettings", "build_encoder"]
 
@@ -44,6 +44,9 @@ class Reads(Section):
 
 class ReadingSettings(LayerSettings):
     """What a person chooses about how inputs are read.
+
+    Measured numbers are dropped at the input only where ``dropout_input`` says so: a channel that
+    is missing half of the time is another measurement, not a hint to rely on others.
 
     Args:
         embedding_size: width of a symbol's vector; ``hidden_size`` if None.
@@ -73,24 +76,6 @@ class ReadingSettings(LayerSettings):
     pool: Pool = "max"
     fuse: Literal["late", "early"] = "late"
     dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
-
-    def unread(self, reads: Mapping[str, Reads]) -> list[tuple[str, str]]:
-        """Settings that somebody chose and that such inputs leave without effect, each with why."""
-        forms = {one.form for one in reads.values()}
-        rest = (
-            ("stride", "frames" in forms, "no input has a vector a step"),
-            ("filters", {"frames", "pictures"} & forms, "symbols are not filtered"),
-            ("embedding_size", "tokens" in forms, "no input has symbols"),
-            ("dropout_word", "tokens" in forms, "no input has symbols"),
-            ("picture_as", any(not one.steps for one in reads.values()), "no input is a picture"),
-            ("fuse", len(reads) > 1, "there is one input"),
-            ("dropout_missing", len(reads) > 1, "there is one input"),
-        )
-        return [
-            (name, why)
-            for name, used, why in rest
-            if not used and getattr(self, name) != default(self, name)
-        ]
 
 
 def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Encoder:
@@ -126,12 +111,12 @@ def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
 
 
 def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
-    rate, sizes = settings.rate("input"), reads.sizes
+    sizes = reads.sizes
     if reads.form == "tokens":
         return TokenEmbedding(
             sizes[0],
             settings.embedding_size or settings.hidden_size,
-            dropout=rate,
+            dropout=settings.rate("input"),
             word_dropout=settings.dropout_word,
             held=settings.held,
             deviation=settings.embedding_spread,
@@ -144,6 +129,7 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
         line = _frames(settings, (width if rows else height) * channels)
         return PictureLines((height, width, channels), line, rows=rows)
     filters = settings.filters or _FILTERS
+    rate = settings.dropout_input or 0.0
     return Pictures(height, width, channels, settings.hidden_size, filters=filters, dropout=rate)
 
 
@@ -152,6 +138,6 @@ def _frames(settings: ReadingSettings, size: int) -> Frames:
         size,
         stride=settings.stride,
         filters=settings.filters,
-        dropout=settings.rate("input"),
+        dropout=settings.dropout_input or 0.0,
         held=settings.held,
     )
