@@ -49,7 +49,7 @@ class Reading:
         split: ``"given"`` if the data say which part an example belongs to: in the column
             ``split_column``, by names of files or folders; else ``"hash"``, and nothing is said.
         split_column: the column with the part.
-        rows: of a table of numbers, what a row is: one of the ``"steps"`` of a sequence, or each one
+        rows: of a table of numbers, what a row is: one of the ``"steps"`` of a sequence, or one
             of several ``"sequences"``; if None, steps if there is an ``id`` or a time column, or in
             a folder of such tables.
         id: of a long table, the column that says to which sequence a row belongs.
