@@ -127,6 +127,8 @@ def _path(path: Path, how: Reading) -> Examples:
     if how.input == "auto" and how.pattern is None and {*kinds.values()} > {"text"}:
         kinds = {f: kind for f, kind in kinds.items() if kind != "text"}  # README.txt, LICENSE.txt
         files = list(kinds)
+    if how.pattern is None and {*kinds.values()} == {"text"}:  # tables only where no text is
+        files = [file for file in files if rows_of(file) is None] or files
     several = sorted({kind or file.suffix for file, kind in kinds.items()})
     if len(several) > 1:
         raise DataError(
@@ -173,8 +175,8 @@ def _kind(file: Path, how: Reading) -> Kind | None:
             return how.input
         return _kind_of_table(file, how)
     kind = kind_of_file(file)
-    if how.pattern is not None and how.input != "auto":
-        return how.input
+    if how.pattern is not None:  # whatever they end in
+        return how.input if how.input != "auto" else kind or "text"
     return kind
 
 

@@ -50,7 +50,7 @@ def open_given(
     kind = _kind(next((each for each in inputs if each is not None), None), how)
     if targets is not None and len(targets) != len(inputs):
         raise DataError(
-            f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs and "
+            f"{place}data: expected a label for each input, got {len(inputs):,} inputs and "
             f"{len(targets):,} labels."
         )
 
@@ -94,6 +94,7 @@ def _rows(source: Any, place: str) -> Rows:
 
 def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Examples:
     """Of anything that has columns by name."""
+    columns_of(source, [], place)  # whether it has columns that can be read
     names = list(map(str, getattr(source, "columns", source)))
     wanted = _wanted(names, how, part)
     columns = columns_of(source, wanted, place)
@@ -226,7 +227,7 @@ def _kind(value: Any, how: Reading) -> Kind:
     """What an input is, as far as it can be seen."""
     if how.input != "auto" and not how.inputs:
         return how.input
-    if isinstance(value, str) or value is None:
+    if isinstance(value, str) or not hasattr(value, "__len__"):
         return "text"
     if isinstance(value, Sound | Mapping):
         return "sound"
