@@ -62,7 +62,7 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
             raise row
         rows.append(row)
     if not rows:
-        raise DataError(f"{file}: expected a row for each step, found none.")
+        raise DataError(f"{file}: expected rows of numbers, found none.")
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
     plan = _plan(rows[0], how, inside)
     return SeriesFile(*_sequence(rows, plan, how))
