@@ -14,9 +14,9 @@ from recurra.data.examples.folders import open_files, open_texts
 from recurra.data.examples.labels import of_path
 from recurra.data.examples.python import open_given
 from recurra.data.examples.reading import Reading
-from recurra.data.examples.series import first_row, has_time, open_long, open_wide
+from recurra.data.examples.series import first_row
 from recurra.data.examples.sources import Rows, table_rows
-from recurra.data.examples.tables import FILE_COLUMNS, open_rows
+from recurra.data.examples.tables import FILE_COLUMNS, open_table
 from recurra.data.examples.ts import open_ts
 from recurra.data.readers import check_path, find_files, inside
 from recurra.data.rows import rows_of
@@ -110,7 +110,7 @@ def _hub(source: str, how: Reading) -> Examples:
         for document in documents.every():
             yield document.source, {column: document.text, **document.fields}
 
-    return open_rows(source, Path(), rows, how, None)
+    return open_table(source, Path(), rows, how, None)
 
 
 # ---- paths ---------------------------------------------------------------------------------------
@@ -226,15 +226,11 @@ def _part(file: Path, root: Path, how: Reading, *, table: bool = False) -> PartN
 
 
 def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
-    def rows() -> Rows:
-        return table_rows(file, how, comments=True)
+    numbers = how.id is not None or (
+        how.input == "series" and how.column is None and not how.inputs
+    )
 
-    if how.id is not None:
-        return open_long(str(file), rows, how, part)
-    if how.input == "series" and how.column is None and not how.inputs:
-        _, cells = first_row(rows(), str(file))
-        if how.rows == "steps" or (how.rows is None and has_time(cells, how)):
-            return open_files([file], file, "series", how)
-        if not any(name in cells for name in FILE_COLUMNS):
-            return open_wide(str(file), rows, how, part)
-    return open_rows(str(file), file.parent, lambda: table_rows(file, how), how, part)
+    def rows() -> Rows:
+        return table_rows(file, how, comments=numbers)
+
+    return open_table(str(file), file.parent, rows, how, part)
