@@ -9,18 +9,26 @@ from typing import Any
 
 from recurra.comparison.crew import Crew
 from recurra.comparison.display import Board
-from recurra.comparison.results import Comparison, RunResult, Row, compared, result_of
+from recurra.comparison.modules import modules_of
+from recurra.comparison.results import Comparison, Row, RunResult, compared, result_of
 from recurra.comparison.runner import Job, Outcome, ProcessRunner, Runner, cores, packed
 from recurra.comparison.study import FILE, Study, flat, read_study, state_of
 from recurra.comparison.variants import Variant, variants_of
-from recurra.errors import ArtifactError, DataError, RecurraError, SettingError
+from recurra.errors import ArtifactError, DataError, RecurraError
 from recurra.settings import check_size
 from recurra.tasks.base import Metric
 from recurra.training import place_of
 from recurra.training.recipe import Recipe
 from recurra.training.runs import opened
 
-__all__ = ["compare_variants", "default_jobs", "read_comparison", "shared_settings"]
+__all__ = [
+    "Shown",
+    "compare_variants",
+    "default_jobs",
+    "modules_for",
+    "read_comparison",
+    "shared_settings",
+]
 
 _SEED = "training.seed"
 Shown = Callable[[int, int, int], Board]
@@ -36,7 +44,7 @@ def compare_variants(
     rivals: Sequence[str] = (),
     seeds: int = 1,
     jobs: int | None = None,
-    imports: Sequence[str] = (),
+    imports: Sequence[str] | None = None,
     shown: Shown = Board,
     runner: Runner | None = None,
     name: str = "",
@@ -53,7 +61,7 @@ def compare_variants(
         rivals: values of ``model.body``, each one more variant.
         seeds: runs of each variant.
         jobs: runs at a time, one thread each; as many as there are cores if None.
-        imports: modules that register what the recipe names, for the processes.
+        imports: modules for the processes; those that define what is named if None.
         shown: makes what shows how it goes.
         runner: who makes the runs; processes of this machine if None.
         name: what errors call the recipe.
@@ -68,7 +76,7 @@ def compare_variants(
     check_size("jobs", jobs)
     variants = variants_of(recipe, vary or {}, rivals, name or recipe.task)
     opened(recipe.of_task, source, recipe.data, recipe.data.given)
-    data = packed(source)
+    data, modules = packed(source), modules_for([each.recipe for each in variants], imports)
     varied = sorted({each for variant in variants for each in variant.settings})
     identity = shared_settings(recipe, varied, source) | {"varied": varied}
     with Study(out, identity) as study:
@@ -77,7 +85,7 @@ def compare_variants(
         kept = _Kept(study, recipe.of_task.metric, recipe.task, len(wanted))
         todo = []
         for variant, seed in wanted:
-            job = _job(study, variant, seed, data, imports)
+            job = _job(study, variant, seed, data, modules)
             if not kept.is_known(job, variant, seed):
                 todo.append((job, variant, seed))
         kept.write()
@@ -90,9 +98,14 @@ def compare_variants(
             for job, event in crew.events():
                 if isinstance(event, Outcome):
                     kept.take(job, *told[job.name], event)
-        kept.check_data()
+                    kept.check_data()
         kept.draw(board)
         return dataclasses.replace(kept.comparison, interrupted=crew.stopped)
+
+
+def modules_for(recipes: Sequence[Recipe], given: Sequence[str] | None) -> tuple[str, ...]:
+    """Modules that are given, or those that define what recipes name."""
+    return modules_of(recipes) if given is None else tuple(given)
 
 
 def default_jobs(recipe: Recipe) -> int:
@@ -129,9 +142,7 @@ def read_comparison(path: str | Path) -> Comparison:
         raise ArtifactError(f"{path / FILE}: damaged ({problem}).") from None
 
 
-def _job(
-    study: Study, variant: Variant, seed: int, data: bytes, imports: Sequence[str]
-) -> Job:
+def _job(study: Study, variant: Variant, seed: int, data: bytes, imports: Sequence[str]) -> Job:
     name = "/".join(filter(None, [variant.name, f"seed-{seed}"]))
     recipe = variant.seeded(seed).model_dump()
     return Job(name, study.path / name, recipe, data, tuple(imports))

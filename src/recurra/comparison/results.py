@@ -11,7 +11,7 @@ from typing import Any
 
 from recurra import artifact
 from recurra.columns import aligned, number
-from recurra.comparison.variants import shown, short_names, told
+from recurra.comparison.variants import short_names, shown, told
 from recurra.tasks.base import Metric, Table
 from recurra.training import about
 from recurra.training.run import RunFolder
@@ -20,9 +20,9 @@ from recurra.training.runs import source_of
 __all__ = ["Comparison", "Row", "RunResult", "compared", "result_of", "within_noise"]
 
 # Two-sided 95 % points of Student's t by degrees of freedom from 1 on; beyond them the normal's.
-_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179)
-_T95 += (2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064)
-_T95 += (2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+_T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179]
+_T95 += [2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064]
+_T95 += [2.060, 2.056, 2.052, 2.048, 2.045, 2.042]
 _NORMAL = 1.960
 
 
@@ -126,12 +126,17 @@ class Comparison:
         varied = list(dict.fromkeys(name for row in self.rows for name in row.settings))
         names = short_names(varied)
         header = [*names.values()] or ["model"]
-        unit = self.metric.unit
-        header += [f"held out ({unit})", "validation", "parameters", "seconds", "runs", ""]
+        header += ["held out", "validation", "parameters", "seconds", "runs", ""]
         rows = [[*_settings(row, varied), *_numbers(row)] for row in self.rows]
         blank = [""] * max(len(varied) - 1, 0)
         rows += [[row.name, *blank, *_numbers(row)] for row in self.rivals]
-        return Table(f"{self.task} in {self.path}", header, rows, self.notes)
+        return Table(self.title, header, rows, self.notes)
+
+    @property
+    def title(self) -> str:
+        """What is compared, and by what."""
+        way = "less" if self.metric.less else "more"
+        return f"{self.task} in {self.path}: {self.metric.unit} ({way} is better)"
 
     @property
     def notes(self) -> list[str]:
@@ -146,8 +151,9 @@ class Comparison:
 
     def __str__(self) -> str:
         table = self.table
-        drawn = aligned([table.header, *table.rows]) if table.rows else ""
-        return "\n".join(filter(None, [table.title, drawn, *table.notes]))
+        right = range(len(table.header) - 6, len(table.header) - 1)
+        drawn = aligned([table.header, *table.rows], right) if table.rows else "no run is finished"
+        return "\n".join([table.title, "", drawn, "", *table.notes])
 
 
 def result_of(path: Path) -> dict[str, Any]:
@@ -171,9 +177,7 @@ def result_of(path: Path) -> dict[str, Any]:
     }
 
 
-def compared(
-    runs: Sequence[RunResult], metric: Metric
-) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+def compared(runs: Sequence[RunResult], metric: Metric) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
     """Rows of variants and of rivals, each the best first."""
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
@@ -189,14 +193,16 @@ def compared(
 def _row(name: str, runs: Sequence[RunResult]) -> Row:
     chosen = [run.validation for run in runs if run.validation is not None]
     seconds = [run.seconds for run in runs if run.seconds is not None]
+    value, deviation = _spread([run.value for run in runs])
     return Row(
         name or "the recipe",
         runs[0].settings,
         len(runs),
-        *_spread([run.value for run in runs]),
+        value,
+        deviation,
         *(_spread(chosen) if len(chosen) == len(runs) else (None, None)),
-        max(run.parameters for run in runs),
-        statistics.fmean(seconds) if seconds else None,
+        parameters=max(run.parameters for run in runs),
+        seconds=statistics.fmean(seconds) if seconds else None,
     )
 
 
@@ -275,7 +281,7 @@ def _numbers(row: Row) -> list[str]:
 
 
 def _with(value: float, deviation: float | None) -> str:
-    return number(value, 4) + ("" if deviation is None else f" ± {number(deviation, 4)}")
+    return number(value, 4) + (f" ± {number(deviation, 4)}" if deviation else "")
 
 
 def _notes(found: Comparison) -> list[str]:
@@ -294,7 +300,9 @@ def _notes(found: Comparison) -> list[str]:
             notes.append(f"{rows[0].name} is better than all others, beyond the noise of seeds.")
         notes += _chosen(found)
     if any(row.deviation is not None for row in rows):
-        notes.append("± is the deviation over seeds; noise: Welch's t test at 95 % beside the first.")
+        notes.append(
+            "± is the deviation over seeds; noise: Welch's t test at 95 % beside the first."
+        )
     if len({run.data for run in found.runs}) > 1:
         notes.append("The data are read in several ways: what is counted may differ.")
     notes += [f"{name} failed: {reason}" for name, reason in found.failed.items()]

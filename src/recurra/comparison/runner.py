@@ -20,9 +20,7 @@ from recurra.errors import SettingError, kind_of
 
 __all__ = ["Job", "Outcome", "ProcessRunner", "Runner", "Told", "cores", "packed"]
 
-_ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-}
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _ALONE = ("WORLD_SIZE", "RANK", "LOCAL_RANK")  # of a launch of several processes, which none is
 _ERROR = 2000  # characters of what a process said that broke without a sentence
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +25,6 @@ from recurra.given import path_of
 from recurra.training.recipe import Recipe
 from recurra.training.run import RunFolder
 from recurra.training.runs import run_recipe
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["FILE", "Study", "clear", "flat", "read_study", "state_of"]
 
@@ -107,8 +103,10 @@ class Study:
                 )
 
     def _claim(self) -> None:
-        if fcntl is None:
+        if sys.platform == "win32":
             return
+        import fcntl
+
         self._lock = os.open(self.path, os.O_RDONLY)
         until = time.monotonic() + _WAIT
         while True:
@@ -166,7 +164,9 @@ def state_of(path: Path, recipe: Recipe) -> Literal["new", "begun", "finished"]:
     if not (path / "recipe.json").is_file():
         return "new"
     if run_recipe(RunFolder.open(path)) != recipe:
-        raise RunError(f"{path}: holds a run with other settings. Remove it, or choose another out.")
+        raise RunError(
+            f"{path}: holds a run with other settings. Remove it, or choose another out."
+        )
     return "finished" if (path / "summary.json").is_file() else "begun"
 
 

@@ -14,7 +14,17 @@ from recurra.errors import RecurraError, SettingError
 from recurra.training.recipe import Recipe, changed, value_of
 from recurra.training.session import try_settings
 
-__all__ = ["BODY", "Variant", "check_variant", "parsed_vary", "short_names", "variants_of"]
+__all__ = [
+    "BODY",
+    "Variant",
+    "check_variant",
+    "parsed_vary",
+    "parts_of",
+    "short_names",
+    "shown",
+    "told",
+    "variants_of",
+]
 
 BODY = "model.body"
 """The setting of which a rival has another value: what reads, where the rest stays as it is."""
@@ -52,7 +62,7 @@ def parsed_vary(given: Iterable[str]) -> dict[str, list[Any]]:
     for each in given:
         name, equals, values = each.partition("=")
         name = name.strip()
-        parts = _parts(values)
+        parts = parts_of(values)
         if not equals or not name or not all(parts):
             raise SettingError(
                 f"--vary {each!r}: expected name=value,value, for example model.cell=lstm,gru"
@@ -63,7 +73,7 @@ def parsed_vary(given: Iterable[str]) -> dict[str, list[Any]]:
     return found
 
 
-def _parts(text: str) -> list[str]:
+def parts_of(text: str) -> list[str]:
     """Split at commas that stand neither in quotes nor in brackets."""
     parts, depth, quote = [""], 0, ""
     for letter in text:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,7 +17,14 @@ from recurra.models import Model
 from recurra.tasks.classification.corpus import ClassPart
 from recurra_runtime.vocabulary import Ids
 
-__all__ = ["Evaluation", "Rival", "compare_classifiers", "confusion_lines", "log_probabilities"]
+__all__ = [
+    "Evaluation",
+    "Rival",
+    "compare_classifiers",
+    "confusion_lines",
+    "each_text",
+    "log_probabilities",
+]
 
 _SHOWN = 12  # classes whose confusions fit beside each other
 
@@ -137,6 +145,20 @@ def _evaluation(name: str, model: Model | Rival, part: ClassPart) -> Evaluation:
         int((~known).sum()),
         tuple(np.bincount(taken[~known], minlength=size).tolist()),
     )
+
+
+def each_text(
+    model: Model | Rival, part: ClassPart
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of each text whether its class was named (1 or 0), and the nats of that class.
+
+    A text of a class that the model has no name for is no hit and has no nats: those are ``[texts
+    of named classes]``.
+    """
+    said = log_probabilities(model, part.ids)
+    known = np.flatnonzero(part.labels >= 0)
+    hits = (said.argmax(1).numpy() == part.labels).astype(np.float64)
+    return hits, -said[torch.from_numpy(known), torch.from_numpy(part.labels[known])].numpy()
 
 
 def confusion_lines(row: Evaluation) -> list[str]:

@@ -18,6 +18,7 @@ from recurra.tasks.classification.evaluation import (
     Evaluation,
     compare_classifiers,
     confusion_lines,
+    each_text,
 )
 from recurra.tasks.classification.examples import Examples, open_examples
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
@@ -35,7 +36,7 @@ class ClassificationTask(Task):
     Data = ClassificationData
     Model = ClassifierSettings
     metric = Metric("accuracy", "accuracy", less=False)
-    unit = "texts"
+    unit = examples = "texts"
     verb = "predict"
 
     def open(self, source: Any, data: ClassificationData) -> Examples:
@@ -122,6 +123,11 @@ class ClassificationTask(Task):
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
         """Each text by itself."""
         return compare_classifiers(compared, part)
+
+    def by_example(self, model: models.Model, part: ClassPart) -> dict[str, Any]:
+        """Whether each text's class was named, and nats; none of a class without a name."""
+        hits, nats = each_text(model, part)
+        return {self.metric.name: hits, self.loss.name: nats}
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Accuracy, macro F1, nats a text; below it what the first takes for what."""
