@@ -82,10 +82,11 @@ def compare_variants(
     with Study(out, identity) as study:
         first = recipe.training.seed
         wanted = [(each, first + n) for n in range(seeds) for each in variants]
-        kept = _Kept(study, recipe.of_task.metric, recipe.task, len(wanted))
+        jobs_of = [(_job(study, each, seed, data, modules), each, seed) for each, seed in wanted]
+        names = [job.name for job, _, _ in jobs_of]
+        kept = _Kept(study, recipe.of_task.metric, recipe.task, names)
         todo = []
-        for variant, seed in wanted:
-            job = _job(study, variant, seed, data, modules)
+        for job, variant, seed in jobs_of:
             if not kept.is_known(job, variant, seed):
                 todo.append((job, variant, seed))
         kept.write()
@@ -151,7 +152,7 @@ def _job(study: Study, variant: Variant, seed: int, data: bytes, imports: Sequen
 class _Kept:
     """What is known of a comparison while it goes on; in its file after every run."""
 
-    def __init__(self, study: Study, metric: Metric, task: str, wanted: int) -> None:
+    def __init__(self, study: Study, metric: Metric, task: str, wanted: Sequence[str]) -> None:
         self.study, self.metric, self.task, self.wanted = study, metric, task, wanted
         self.runs: list[RunResult] = []
         self.failed: dict[str, str] = {}
@@ -184,9 +185,10 @@ class _Kept:
     @property
     def comparison(self) -> Comparison:
         """As far as it is."""
-        missing = self.wanted - len(self.runs) - len(self.failed)
-        rows, rivals = compared(self.runs, self.metric)
-        runs, failed = tuple(self.runs), dict(self.failed)
+        missing = len(self.wanted) - len(self.runs) - len(self.failed)
+        runs = tuple(sorted(self.runs, key=lambda run: self.wanted.index(run.name)))
+        rows, rivals = compared(runs, self.metric)
+        failed = dict(self.failed)
         return Comparison(
             self.study.path, self.task, self.metric, rows, rivals, runs, failed, missing
         )

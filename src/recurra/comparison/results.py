@@ -194,13 +194,15 @@ def _row(name: str, runs: Sequence[RunResult]) -> Row:
     chosen = [run.validation for run in runs if run.validation is not None]
     seconds = [run.seconds for run in runs if run.seconds is not None]
     value, deviation = _spread([run.value for run in runs])
+    known = _spread(chosen) if len(chosen) == len(runs) else (None, None)
     return Row(
         name or "the recipe",
         runs[0].settings,
         len(runs),
         value,
         deviation,
-        *(_spread(chosen) if len(chosen) == len(runs) else (None, None)),
+        validation=known[0],
+        validation_deviation=known[1],
         parameters=max(run.parameters for run in runs),
         seconds=statistics.fmean(seconds) if seconds else None,
     )

@@ -104,7 +104,7 @@ class Searched:
         rows = [
             [
                 trial.name,
-                *(written(trial.settings.get(name)) for name in self.space),
+                *map(_short, map(trial.settings.get, self.space)),
                 shown(trial.validation, 4),
                 f"{trial.result.get('parameters', 0):,}",
             ]
@@ -128,7 +128,9 @@ class Searched:
         if self.ranked:
             value = self.best.result.get("value")
             held = (
-                "" if value is None else f" On what was held out, asked once: {number(value, 4)}."
+                ""
+                if value is None
+                else f" On what was held out, which was not asked: {number(value, 4)}."
             )
             notes.append(f"Chosen by validation: {self.best.name}.{held}")
             notes.append(f"Its recipe: {self.recipe}")
@@ -366,6 +368,10 @@ class _Search:
         if found.ranked:
             recipe = changed(self.recipe, found.best.settings, self.recipe.task)
             write_file(found.recipe, as_toml(recipe.model_dump()).encode())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else written(value)
 
 
 def _name(number: int) -> str:

@@ -17,6 +17,7 @@ __all__ = ["COMPARED", "Variant", "read_variants", "tradeoff"]
 COMPARED = "compare.json"
 _SIZE = (380, 320)
 _LETTER, _HEIGHT = 6.7, 15.0  # of a name, in points
+_ROOM = 0.14  # of a panel, right of its points: for names
 _COLORS = ("#0b3c6f", "#e69f00", "#56b4e9", "#b2182b", "#117733", "#999999")
 _RIVAL = "#666666"
 _LONGEST = 28  # characters of a name
@@ -130,19 +131,22 @@ def _panel(
 ) -> dict[str, Any]:
     """Rivals as lines, which are named right of the last panel; points above them."""
     x = axis_over(title, [at for at, _ in points])
+    x = x._replace(format="~s" if first else ",~r", high=x.value(1 + _ROOM))
     lines = [
         Line(_short(name), [(x.low, height), (x.high, height)], _RIVAL, 1.4, [7, 4], flat=True)
         for name, height in levels.items()
         if math.isfinite(height)
     ]
-    drawn = panel(
-        lines if not first else [line._replace(name="") for line in lines], x, y, size=_SIZE
-    )
-    drawn["layer"] += _points(points, x, y)
+    if first:
+        lines = [line._replace(name="", named_at=(x.low, y.low)) for line in lines]
+    drawn = panel(lines, x, y, size=_SIZE)
+    drawn["layer"] += _points(points, x, y, [line.points[0][1] for line in lines])
     return drawn
 
 
-def _points(points: Sequence[tuple[float, Variant]], x: Axis, y: Axis) -> list[dict[str, Any]]:
+def _points(
+    points: Sequence[tuple[float, Variant]], x: Axis, y: Axis, levels: Sequence[float]
+) -> list[dict[str, Any]]:
     groups = list(dict.fromkeys(point.group for _, point in points))
     color = dict(zip(groups, _COLORS, strict=False)) if len(groups) <= len(_COLORS) else {}
     on_x, on_y = x.drawn("x"), y.drawn("y")
@@ -153,7 +157,7 @@ def _points(points: Sequence[tuple[float, Variant]], x: Axis, y: Axis) -> list[d
         {"field": "spread", "title": "deviation", "type": "quantitative"},
     ]
     layers: list[dict[str, Any]] = []
-    places = _places([(at, point.value, _short(point.name)) for at, point in points], x, y)
+    places = _places([(at, point.value, _short(point.name)) for at, point in points], x, y, levels)
     for (at, point), place in zip(points, places, strict=True):
         ink = color.get(point.group, _COLORS[0])
         row = {"x": at, "y": point.value, "name": point.name, "spread": point.deviation}
@@ -181,12 +185,13 @@ Box = tuple[float, float, float, float]
 
 
 def _places(
-    named: Sequence[tuple[float, float, str]], x: Axis, y: Axis
+    named: Sequence[tuple[float, float, str]], x: Axis, y: Axis, levels: Sequence[float] = ()
 ) -> list[tuple[str, float, float] | None]:
-    """Where names stand beside their points, without touching one another; None: nowhere."""
+    """Where names stand beside their points, touching neither each other nor lines; or nowhere."""
     width, height = _SIZE
     spots = [(x.share(at) * width, (1 - y.share(value)) * height) for at, value, _ in named]
     taken: list[Box] = [(a - 5, b - 5, a + 5, b + 5) for a, b in spots]
+    taken += [(0, h - 1, width, h + 1) for h in ((1 - y.share(level)) * height for level in levels)]
     found: list[tuple[str, float, float] | None] = []
     for (a, b), (_, _, name) in zip(spots, named, strict=True):
         wide = len(name) * _LETTER
@@ -198,8 +203,12 @@ def _places(
             ("right", -7.0, -12.0),
             ("left", 7.0, 12.0),
             ("right", -7.0, 12.0),
+            ("center", 0.0, -16.0),
+            ("center", 0.0, 16.0),
+            ("right", -4.0, -22.0),
+            ("right", -4.0, 22.0),
         ):
-            left = a + across - (wide if align == "right" else 0.0)
+            left = a + across - wide * {"left": 0.0, "center": 0.5, "right": 1.0}[align]
             box = (left, b + down - _HEIGHT / 2, left + wide, b + down + _HEIGHT / 2)
             inside = box[0] >= 0 and box[2] <= width and box[1] >= 0 and box[3] <= height
             if inside and not any(_touch(box, other) for other in taken):
