@@ -75,8 +75,8 @@ def compare_variants(
     jobs = default_jobs(recipe) if jobs is None else jobs
     check_size("jobs", jobs)
     variants = variants_of(recipe, vary or {}, rivals, name or recipe.task)
-    opened(recipe.of_task, source, recipe.data, recipe.data.given)
     data, modules = packed(source), modules_for([each.recipe for each in variants], imports)
+    opened(recipe.of_task, source, recipe.data, recipe.data.given)
     varied = sorted({each for variant in variants for each in variant.settings})
     identity = shared_settings(recipe, varied, source) | {"varied": varied}
     with Study(out, identity) as study:

@@ -204,8 +204,8 @@ def search_settings(
     jobs = default_jobs(recipe) if jobs is None else jobs
     check_size("jobs", jobs)
     spaces = checked_space(recipe, space, name or recipe.task)
-    opened(recipe.of_task, source, recipe.data, recipe.data.given)
     data, modules = packed(source), modules_for([recipe], imports)
+    opened(recipe.of_task, source, recipe.data, recipe.data.given)
     words = {setting: str(each) for setting, each in spaces.items()}
     identity = shared_settings(recipe, list(spaces), source) | {"space": words}
     with Study(out, identity, SEARCH) as study:

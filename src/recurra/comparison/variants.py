@@ -126,11 +126,9 @@ def variants_of(
     for settings in chosen:
         variant = Variant(_folder(settings, names), settings, changed(recipe, settings, name))
         if same := next((one for one in found if one.recipe == variant.recipe), None):
-            raise SettingError(
-                f"compare: {shown(settings)} is there twice"
-                + (f", it is also {shown(same.settings)}" if same.settings != settings else "")
-                + "; leave one out"
-            )
+            one, other = shown(settings), shown(same.settings)
+            also = f", it is also {other}" if other != one else ""
+            raise SettingError(f"compare: {one} is there twice{also}; leave one out")
         found.append(variant)
     for variant in found:
         check_variant(variant.settings, variant.recipe)
