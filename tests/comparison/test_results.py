@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from comparison.fakes import result
 
-from recurra.comparison.results import Comparison, Row, RunResult, compared, within_noise
+from recurra.comparison.results import Comparison, RunResult, VariantRow, compared, within_noise
 from recurra.tasks.base import Metric
 
 ACCURACY, NATS = Metric("accuracy", "accuracy", less=False), Metric("nats", "nats")
@@ -41,7 +41,7 @@ def test_means_deviations_and_order() -> None:
     assert less.best.settings["model.cell"] == "elman"
 
 
-def row(values: list[float]) -> Row:
+def row(values: list[float]) -> VariantRow:
     (only,), _ = compared(runs(x=values), NATS)
     return only
 

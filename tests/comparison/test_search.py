@@ -49,8 +49,8 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_best_is_chosen_by_validation(out: Path) -> None:
-    found, runner = search(out, trials=12)
-    assert len(found.trials) <= 12
+    found, runner = search(out, trials=6)
+    assert len(found.trials) <= 6
     assert runner.names[:2] == ["trial-0000", "trial-0001"]
     for job in runner.jobs:
         assert 4 <= job.recipe["model"]["hidden_size"] <= 64
@@ -124,7 +124,7 @@ def test_a_bad_curve_ends_early(out: Path) -> None:
 
 
 def test_settings_that_were_tried_are_not_run_again(out: Path) -> None:
-    found, runner = search(out, trials=9, space={"model.cell": ["elman", "gru"]})
+    found, runner = search(out, trials=6, space={"model.cell": ["elman", "gru"]})
     assert len(runner.jobs) == 2
     assert [trial.settings["model.cell"] for trial in found.ranked] == ["gru", "elman"]
 
@@ -156,7 +156,7 @@ def test_less_may_be_better(out: Path) -> None:
     recipe = load_recipe("language-model", ["training.symbols=1000"])
     runner = FakeRunner(lambda job: result(1.0, validation=job.recipe["training"]["clip"]))
     space = {"training.clip": [0.5, 1.0, 2.0]}
-    found = search_settings(recipe, text, out, trials=12, space=space, runner=runner, jobs=2)
+    found = search_settings(recipe, text, out, trials=6, space=space, runner=runner, jobs=2)
     assert found.best.settings == {"training.clip": 0.5}
 
 

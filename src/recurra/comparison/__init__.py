@@ -2,7 +2,7 @@
 
 from recurra.comparison.conduct import compare_variants, read_comparison
 from recurra.comparison.pairs import Paired, compare_pair
-from recurra.comparison.results import Comparison, Row, RunResult
+from recurra.comparison.results import Comparison, RunResult, VariantRow
 from recurra.comparison.runner import Job, Outcome, ProcessRunner, Runner, Told
 from recurra.comparison.search import Searched, read_search, search_settings
 from recurra.comparison.space import Space, default_space, parsed_space
@@ -14,12 +14,12 @@ __all__ = [
     "Outcome",
     "Paired",
     "ProcessRunner",
-    "Row",
     "RunResult",
     "Runner",
     "Searched",
     "Space",
     "Told",
+    "VariantRow",
     "compare_pair",
     "compare_variants",
     "default_space",

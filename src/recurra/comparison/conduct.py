@@ -10,7 +10,7 @@ from typing import Any
 from recurra.comparison.crew import Crew
 from recurra.comparison.display import Board
 from recurra.comparison.modules import modules_of
-from recurra.comparison.results import Comparison, Row, RunResult, compared, result_of
+from recurra.comparison.results import Comparison, RunResult, VariantRow, compared, result_of
 from recurra.comparison.runner import Job, Outcome, ProcessRunner, Runner, cores, packed
 from recurra.comparison.study import FILE, Study, flat, read_study, state_of
 from recurra.comparison.variants import Variant, variants_of
@@ -133,8 +133,8 @@ def read_comparison(path: str | Path) -> Comparison:
             path,
             told["task"],
             Metric(**told["metric"]),
-            tuple(Row(**row) for row in told["rows"]),
-            tuple(Row(**row) for row in told["rivals"]),
+            tuple(VariantRow(**row) for row in told["rows"]),
+            tuple(VariantRow(**row) for row in told["rivals"]),
             tuple(RunResult(**run) for run in told["runs"]),
             told["failed"],
             told["missing"],

@@ -17,7 +17,7 @@ from recurra.training import about
 from recurra.training.run import RunFolder
 from recurra.training.runs import source_of
 
-__all__ = ["Comparison", "Row", "RunResult", "compared", "result_of", "within_noise"]
+__all__ = ["Comparison", "RunResult", "VariantRow", "compared", "result_of", "within_noise"]
 
 # Two-sided 95 % points of Student's t by degrees of freedom from 1 on; beyond them the normal's.
 _T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179]
@@ -56,7 +56,7 @@ class RunResult:
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class VariantRow:
     """A variant, over its seeds; or a rival, which has neither settings nor parameters.
 
     Args:
@@ -104,15 +104,15 @@ class Comparison:
     path: Path
     task: str
     metric: Metric
-    rows: tuple[Row, ...]
-    rivals: tuple[Row, ...]
+    rows: tuple[VariantRow, ...]
+    rivals: tuple[VariantRow, ...]
     runs: tuple[RunResult, ...]
     failed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     missing: int = 0
     interrupted: bool = False
 
     @property
-    def best(self) -> Row:
+    def best(self) -> VariantRow:
         """The row with the best mean on what was held out.
 
         Raises:
@@ -177,7 +177,9 @@ def result_of(path: Path) -> dict[str, Any]:
     }
 
 
-def compared(runs: Sequence[RunResult], metric: Metric) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
+def compared(
+    runs: Sequence[RunResult], metric: Metric
+) -> tuple[tuple[VariantRow, ...], tuple[VariantRow, ...]]:
     """Rows of variants and of rivals, each the best first."""
     groups: dict[str, list[RunResult]] = {}
     for run in runs:
@@ -190,12 +192,12 @@ def compared(runs: Sequence[RunResult], metric: Metric) -> tuple[tuple[Row, ...]
     return tuple(rows), tuple(_sorted(_rivals(runs), metric))
 
 
-def _row(name: str, runs: Sequence[RunResult]) -> Row:
+def _row(name: str, runs: Sequence[RunResult]) -> VariantRow:
     chosen = [run.validation for run in runs if run.validation is not None]
     seconds = [run.seconds for run in runs if run.seconds is not None]
     value, deviation = _spread([run.value for run in runs])
     known = _spread(chosen) if len(chosen) == len(runs) else (None, None)
-    return Row(
+    return VariantRow(
         name or "the recipe",
         runs[0].settings,
         len(runs),
@@ -208,7 +210,7 @@ def _row(name: str, runs: Sequence[RunResult]) -> Row:
     )
 
 
-def _rivals(runs: Sequence[RunResult]) -> list[Row]:
+def _rivals(runs: Sequence[RunResult]) -> list[VariantRow]:
     """Each once; where data are read in several ways, once for each of them."""
     found: dict[tuple[str, str], list[float]] = {}
     for run in runs:
@@ -217,12 +219,12 @@ def _rivals(runs: Sequence[RunResult]) -> list[Row]:
             if value is not None:
                 found.setdefault((name, how), []).append(value)
     return [
-        Row(f"{name} ({how})" if how else name, {}, len(values), *_spread(values))
+        VariantRow(f"{name} ({how})" if how else name, {}, len(values), *_spread(values))
         for (name, how), values in found.items()
     ]
 
 
-def _sorted(rows: Iterable[Row], metric: Metric) -> list[Row]:
+def _sorted(rows: Iterable[VariantRow], metric: Metric) -> list[VariantRow]:
     """The best first; what is no number last."""
     sign = 1 if metric.less else -1
     return sorted(rows, key=lambda row: (math.isnan(row.value), sign * row.value))
@@ -236,16 +238,16 @@ def _spread(values: Sequence[float]) -> tuple[float, float | None]:
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
-def _first(rows: Sequence[Row]) -> str:
+def _first(rows: Sequence[VariantRow]) -> str:
     return "best" if len(rows) > 1 else ""
 
 
-def _verdict(row: Row, best: Row) -> str:
+def _verdict(row: VariantRow, best: VariantRow) -> str:
     inside = within_noise(row, best)
     return "" if inside is None else "within the noise" if inside else "worse"
 
 
-def within_noise(one: Row, other: Row) -> bool | None:
+def within_noise(one: VariantRow, other: VariantRow) -> bool | None:
     r"""Whether the seeds alone may explain a difference of means, at 95 % (Welch 1947).
 
     .. math:: |m_1 - m_2| \le t_{0.975, f} \sqrt{s_1^2 / n_1 + s_2^2 / n_2}
@@ -265,13 +267,13 @@ def within_noise(one: Row, other: Row) -> bool | None:
     return abs(one.value - other.value) <= point * math.sqrt(error)
 
 
-def _settings(row: Row, varied: Sequence[str]) -> list[str]:
+def _settings(row: VariantRow, varied: Sequence[str]) -> list[str]:
     if not varied:
         return [row.name]
     return [told(row.settings[name]) if name in row.settings else "" for name in varied]
 
 
-def _numbers(row: Row) -> list[str]:
+def _numbers(row: VariantRow) -> list[str]:
     return [
         _with(row.value, row.deviation),
         "" if row.validation is None else _with(row.validation, row.validation_deviation),

@@ -281,7 +281,7 @@ class _Search:
 
     def fill(self, crew: Crew, jobs: int, data: bytes, modules: Sequence[str]) -> None:
         """Begin trials until there are enough at once, or in all."""
-        while len(self.running) < jobs and self.ended + len(self.running) < self.wanted:
+        while len(self.running) < jobs and len(self.optuna.trials) < self.wanted:
             trial = self.optuna.ask(self._distributions)
             if self._repeated(trial):
                 continue

@@ -29,6 +29,7 @@ from recurra.training.runs import run_recipe
 __all__ = ["FILE", "Study", "clear", "flat", "read_study", "state_of"]
 
 FILE = "compare.json"
+_FIRST = ("space", "task", "varied")  # of what differs, what says most
 _WAIT = 30.0  # seconds in which runs of a comparison that was killed end
 _OWN = ("data.json", "origin", "data")  # what a run has before it has a recipe
 
@@ -94,7 +95,7 @@ class Study:
         there = self.known.get("study")
         if not isinstance(there, dict):
             raise ArtifactError(f"{self.path / self.file}: damaged, it does not say what it is of.")
-        for name in sorted({*there, *self._identity}):
+        for name in sorted({*there, *self._identity}, key=lambda name: (name not in _FIRST, name)):
             one, other = there.get(name), self._identity.get(name)
             if one != other:
                 raise RunError(
