@@ -138,9 +138,9 @@ class Bars(Board):
 
         from recurra.progress import patient_console
 
-        self._bars = Progress(
-            BarColumn(24), TextColumn("{task.description}"), console=patient_console(sys.stderr)
-        )
+        words = TextColumn("{task.description}", markup=False)
+        console = patient_console(sys.stderr)
+        self._bars = Progress(BarColumn(24), words, console=console)
         self._all = self._bars.add_task("", total=self.total, completed=self.done)
         self._each: dict[str, Any] = {}
 

@@ -30,6 +30,7 @@ __all__ = ["SEARCH", "Searched", "Trial", "read_search", "search_settings"]
 SEARCH = "search.json"
 _BASE, _BEST = "search.db", "best.toml"
 _SHOWN = 10
+_REPEATS = 20  # proposals of what was tried already, after which there seems to be nothing else
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +232,8 @@ class _Search:
     def __init__(
         self, library: Any, study: Study, recipe: Recipe, spaces: Mapping[str, Space], wanted: int
     ) -> None:
-        self.library, self.study, self.recipe, self.wanted = library, study, recipe, wanted
+        self.library, self.study, self.recipe = library, study, recipe
+        self.wanted = min(wanted, math.prod(space.size for space in spaces.values()))
         self.spaces = spaces
         self.metric = recipe.of_task.metric
         self.trials = [Trial(**each) for each in study.known.get("trials", ())]
@@ -280,11 +282,14 @@ class _Search:
         return found
 
     def fill(self, crew: Crew, jobs: int, data: bytes, modules: Sequence[str]) -> None:
-        """Begin trials until there are enough at once, or in all."""
-        while len(self.running) < jobs and len(self.optuna.trials) < self.wanted:
+        """Begin trials until there are enough at once, or in all, or nothing new is proposed."""
+        again = 0
+        while len(self.running) < jobs and self._tried < self.wanted and again < _REPEATS:
             trial = self.optuna.ask(self._distributions)
             if self._repeated(trial):
+                again += 1
                 continue
+            again = 0
             try:
                 recipe = changed(self.recipe, trial.params, self.recipe.task)
                 check_variant(trial.params, recipe)
@@ -294,12 +299,21 @@ class _Search:
             self.running[_name(trial.number)] = trial
             crew.submit(self.job(trial.number, trial.params, data, modules))
 
+    @property
+    def _tried(self) -> int:
+        """How many different settings there were."""
+        every = self.optuna.get_trials(deepcopy=False)
+        whole = (trial.params for trial in every if set(trial.params) == set(self.spaces))
+        return len({repr(sorted(params.items())) for params in whole})
+
     def _repeated(self, trial: Any) -> bool:
-        """Settings that were tried already have the same score; nothing is run for that."""
-        done = self.library.trial.TrialState.COMPLETE
-        for other in self.optuna.get_trials(deepcopy=False, states=[done]):
-            if other.params == trial.params:
-                self.optuna.tell(trial.number, other.value)
+        """Settings that were tried already end as they did then; nothing is run for that."""
+        states = self.library.trial.TrialState
+        for other in self.optuna.get_trials(deepcopy=False):
+            if other.number != trial.number and other.params == trial.params:
+                over = other.state if other.state.is_finished() else states.FAIL
+                value = other.value if over == states.COMPLETE else None
+                self.optuna.tell(trial.number, value, state=over)
                 return True
         return False
 

@@ -42,6 +42,13 @@ class Space:
             return self.choices
         return [int(end) if self.whole else float(end) for end in (self.low, self.high)]
 
+    @property
+    def size(self) -> float:
+        """How many values there are."""
+        if self.choices:
+            return len(self.choices)
+        return self.high - self.low + 1 if self.whole else math.inf
+
     def __str__(self) -> str:
         if self.choices:
             return ",".join(map(str, self.choices))
