@@ -102,7 +102,7 @@ def test_two_runs_in_pairs(tiny_run: Any, tmp_path: Path) -> None:
     done = call(tiny_run.path, tiny_run.path, "--data", path)
     # One document: all that a bootstrap could draw is it.
     assert done.exit_code == 2
-    assert "expected at least 2 held-out documents, got 1" in done.stderr
+    assert "expected at least 2 held-out documents, from which to draw, got 1." in done.stderr
 
 
 DATA = ("--data", "DATA", "--out", "OUT")

@@ -49,7 +49,10 @@ def test_those_of_before_count_as_done() -> None:
 
 def test_a_message_does_not_hide_how_far_a_run_is() -> None:
     board = Board(1, 0, 1, Clock())
-    board.tell("a", Told(message="reading"))
+    board.tell("a", Told())
+    assert board.words(board.running["a"]) == "begins"
+    board.tell("a", Told(message="counting n-grams on the first 1,000,000 symbols"))
+    assert board.words(board.running["a"]) == "counting n-grams on the first 1,000,000…"
     board.tell("a", Told(5, 10, 0.25))
     board.tell("a", Told(message="scoring what is held out"))
     assert board.words(board.running["a"]) == "step 5/10 loss 0.250"
@@ -65,8 +68,8 @@ def test_lines_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     board.end("a", Outcome("done"))
     board.end("b", Outcome("failed", "too hot"))
     assert capsys.readouterr().err.splitlines() == [
-        "0/2 runs done; a: reading",
-        "0/2 runs done, 0:06 left; a: reading; b: step 1,000/1,200 loss 0.500",
+        "0/2 runs done; a: begins",
+        "0/2 runs done, 0:06 left; a: begins; b: step 1,000/1,200 loss 0.500",
         "a is done; 1/2 runs done, 0:01 left",
         "b failed: too hot",
     ]

@@ -35,7 +35,7 @@ def ended(futures: list[Future[Outcome]]) -> list[Outcome]:
     return [future.result(timeout=WAIT) for future in futures]
 
 
-def test_a_comparison_of_lists_from_python(tmp_path: Path) -> None:
+def test_a_comparison_of_a_frame_from_python(tmp_path: Path) -> None:
     """The one test that trains to the end: two runs, and what they came to."""
     out = tmp_path / "study"
     how = {"hidden_size": 4, "epochs": 1, "rival_texts": 1, "seeds": 1, "quiet": True}

@@ -14,6 +14,9 @@ from recurra.progress import tell
 __all__ = ["Bars", "Board", "Lines"]
 
 
+_LONGEST = 40  # characters of a sentence of one of them
+
+
 class Board:
     """What is known of all runs; one that shows nothing.
 
@@ -54,7 +57,7 @@ class Board:
         if name not in self.running:
             self._began[name] = self._clock()
             self.running[name] = told
-        elif told.steps:
+        elif told.steps or not self.running[name].steps:
             self.running[name] = told
         self.refresh()
 
@@ -99,7 +102,8 @@ class Board:
     def words(told: Told) -> str:
         """How far one is."""
         if not told.steps:
-            return "reading"
+            said = told.message or "begins"
+            return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
         loss = "" if told.loss is None else f" loss {number(told.loss, 3)}"
         return f"step {told.step:,}/{told.steps:,}{loss}"
 

@@ -198,7 +198,10 @@ def _paired(
         one, other = (np.asarray(values, np.float64) for values in (first, found[1][name]))
         size = len(one)
         if size < 2:
-            raise DataError(f"compare: expected at least 2 held-out {task.unit}, got {size}.")
+            raise DataError(
+                f"compare: expected at least 2 held-out {task.examples}, from which to draw, got "
+                f"{size}."
+            )
         if not (np.isfinite(one).all() and np.isfinite(other).all()):
             raise RunError(f"compare: the {name} of some examples is no finite number.")
         less = metrics.get(name, Metric(name, name)).less
