@@ -1,0 +1,17 @@
+"""What is read."""
+
+from recurra.encoders.base import Encoder
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
+from recurra.encoders.several import AlignedEncoder, SeveralEncoder
+from recurra.encoders.tokens import TokenEncoder
+
+__all__ = [
+    "AlignedEncoder",
+    "Encoder",
+    "FrameEncoder",
+    "Frames",
+    "PictureLines",
+    "Pictures",
+    "SeveralEncoder",
+    "TokenEncoder",
+]
