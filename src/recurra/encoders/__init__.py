@@ -1,7 +1,7 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
 
@@ -13,5 +13,6 @@ __all__ = [
     "PictureLines",
     "Pictures",
     "SeveralEncoder",
+    "Stem",
     "TokenEncoder",
 ]

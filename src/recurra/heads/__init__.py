@@ -1,7 +1,7 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
 from recurra.heads.base import Head
-from recurra.heads.label import LabelHead, Pool
+from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 
-__all__ = ["Head", "LabelHead", "LabelsHead", "Pool"]
+__all__ = ["Head", "LabelHead", "LabelsHead"]

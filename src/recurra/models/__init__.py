@@ -39,8 +39,8 @@ __all__ = [
     "NGramModel",
     "NGramOfClasses",
     "NGramSettings",
-    "Reads",
     "ReadingSettings",
+    "Reads",
     "Scored",
     "build_encoder",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,6 +125,8 @@ def _path(path: Path, how: Reading) -> Examples:
         return open_files(_frames(path), path, "video", how)
     files = [file for file in _files(path, how) if not _is_beside(file, path, how)]
     kinds = {file: _kind(file, how) for file in files}
+    if how.input == "auto" and how.pattern is not None and not any(kinds.values()):
+        return _path(path, dataclasses.replace(how, input="text"))  # reviews.pos, reviews.neg
     if how.input == "auto" and how.pattern is None and {*kinds.values()} > {"text"}:
         kinds = {f: kind for f, kind in kinds.items() if kind != "text"}  # README.txt, LICENSE.txt
         files = list(kinds)

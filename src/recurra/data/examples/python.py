@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recurra.data.examples.base import Example, Examples, Found, Kind, Sound, Target, tried
-from recurra.data.examples.columns import columns_of, has_columns
+from recurra.data.examples.columns import columns_of, has_columns, names_of
 from recurra.data.examples.contents import as_pixels
 from recurra.data.examples.labels import target_of
 from recurra.data.examples.numbers import series_of
@@ -94,7 +94,7 @@ def _rows(source: Any, place: str) -> Rows:
 
 def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Examples:
     """Of anything that has columns by name."""
-    names = list(map(str, getattr(source, "columns", source)))
+    names = list(names_of(source, place))
     wanted = _wanted(names, how, part)
     columns = columns_of(source, wanted, place)
 

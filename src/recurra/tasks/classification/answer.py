@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.data import Row
+from recurra.data import ExampleRow
 from recurra.errors import DataError
 from recurra.given import ahead, inputs_of, text_of
 from recurra.tasks.base import Answer
@@ -141,7 +141,7 @@ class ClassifyingModel(Answer):
 
     def _raw(self, inputs: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
         """What can be encoded, and what it is called."""
-        if isinstance(inputs, os.PathLike):
+        if isinstance(inputs, os.PathLike) and not self._texts:
             inputs = [inputs]
         for one in inputs_of("predict", inputs):
             if len(self._inputs) > 1:
@@ -175,7 +175,7 @@ class ClassifyingModel(Answer):
             ranked = tuple((self.classes[at], said[at]) for at in ranks)
             yield Label(called, ranked, several, *self._symbols(row))
 
-    def _symbols(self, row: Row) -> tuple[int | None, int | None]:
+    def _symbols(self, row: ExampleRow) -> tuple[int | None, int | None]:
         if not any(map(is_text, self._inputs.values())):
             return None, None
         unknown, symbols = unknown_of(self._inputs, [row])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned, shown
-from recurra.data import Row, row_batches
+from recurra.data import ExampleRow, row_batches
 from recurra.models import Classifier, Model
 from recurra.tasks.classification.corpus import ClassPart
 
@@ -132,10 +132,10 @@ def _shares(some: Sequence[int], every: Sequence[int]) -> tuple[float, ...]:
     return tuple(one / max(total, 1) for one, total in zip(some, every, strict=True))
 
 
-def log_probabilities(model: Model | Rival, rows: Sequence[Row], size: int = 64) -> Tensor:
+def log_probabilities(model: Model | Rival, rows: Sequence[ExampleRow], size: int = 64) -> Tensor:
     """What a model says of rows, ``[rows, classes]`` in float64, in their order."""
     if not isinstance(model, Classifier):
-        return model.log_probabilities(rows).double()
+        return cast(Rival, model).log_probabilities(rows).double()
     found: Tensor | None = None
     for places, batch in row_batches(rows, size=size):
         said = model.label_head.log_probabilities(model.predict(batch).cpu().double())

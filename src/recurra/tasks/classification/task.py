@@ -62,7 +62,8 @@ class ClassificationTask(Task):
         report: Callable[[str], None],
     ) -> ClassCorpus:
         """Divide, fit fronts, name the classes, and encode."""
-        return prepare_classes(self.open(source, data), self._given(data), data, report)
+        examples = self.open(source, data)
+        return prepare_classes(examples, data, report, given=self._given(data))
 
     def prepare_in(
         self,
@@ -74,7 +75,7 @@ class ClassificationTask(Task):
     ) -> ClassCorpus:
         """Divide and encode; a class that the model has no name for is refused."""
         examples = self.open(source, data)
-        return prepare_classes(examples, self._given(data), data, report, fronts)
+        return prepare_classes(examples, data, report, fronts, self._given(data))
 
     def _given(self, data: ClassificationData) -> dict[PartName, Examples]:
         """Of parts with files of their own."""
