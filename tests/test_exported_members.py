@@ -61,6 +61,7 @@ def test_every_room_is_known() -> None:
         "twins",
     }
     lines = {"__main__", "cli", "console", "options", "progress", "text_commands"}
+    lines |= {"compare_command", "worker"}
     assert tops - set(ROOMS) <= helpers | lines
 
 
@@ -99,6 +100,37 @@ INTERNAL = {
         "normalize",
         "refusal",
     },
+    "comparison": {
+        "Bars",
+        "Board",
+        "Crew",
+        "Lines",
+        "PairedRow",
+        "Study",
+        "Trial",
+        "Variant",
+        "bootstrap",
+        "check_variant",
+        "checked_space",
+        "clear",
+        "compared",
+        "cores",
+        "default_jobs",
+        "flat",
+        "modules_for",
+        "modules_of",
+        "packed",
+        "parts_of",
+        "read_study",
+        "result_of",
+        "shared_settings",
+        "short_names",
+        "shown",
+        "state_of",
+        "told",
+        "variants_of",
+        "within_noise",
+    },
     "data": {
         "How",
         "check_columns",
@@ -120,12 +152,15 @@ INTERNAL = {
         "Line",
         "Mark",
         "Score",
+        "Variant",
         "axis_over",
         "history",
         "panel",
+        "read_variants",
         "spread",
         "summary",
         "thinned",
+        "tradeoff",
     },
     "layers": {
         "Ends",
@@ -214,6 +249,7 @@ INTERNAL = {
         "Processes",
         "Ready",
         "Stepped",
+        "as_toml",
         "begin_with",
         "changed",
         "check_device",
@@ -236,6 +272,8 @@ INTERNAL = {
         "tensorboard_writer",
         "told_of",
         "train_step",
+        "try_settings",
+        "value_of",
         "verdict",
         "where_it_began",
         "with_settled",
@@ -276,6 +314,7 @@ def test_what_a_room_exports_is_what_its_files_offer(name: str) -> None:
 # Doors of the package that are named as what is behind them; a part of a model, and one of data.
 SHARED = {
     "Part": ["description", "tasks"],
+    "compare_pair": ["doors", "comparison"],
     "evaluate": ["doors", "training"],
     "load": ["doors", "artifact"],
     "register_task": ["tasks", "doors"],

@@ -16,7 +16,14 @@ from recurra.data import ExampleRow, row_batches
 from recurra.models import Classifier, Model
 from recurra.tasks.classification.corpus import ClassPart
 
-__all__ = ["Evaluation", "Rival", "class_lines", "compare_classifiers", "log_probabilities"]
+__all__ = [
+    "Evaluation",
+    "Rival",
+    "class_lines",
+    "compare_classifiers",
+    "each_example",
+    "log_probabilities",
+]
 
 _SHOWN = 12  # classes whose confusions fit beside each other
 _BINS = 15  # of probabilities, as Guo et al. take them
@@ -177,7 +184,7 @@ def _single(name: str, said: Tensor, part: ClassPart) -> Evaluation:
 def _several(name: str, said: Tensor, part: ClassPart) -> Evaluation:
     share, wanted = said.exp(), torch.from_numpy(part.labels).bool()
     named = share >= _SURE
-    likely = torch.where(wanted, said, torch.log1p(-share.clamp(max=1 - 1e-15)))
+    likely = _likely(said, wanted)
     hit = named == wanted
     return Evaluation(
         name,
@@ -191,6 +198,26 @@ def _several(name: str, said: Tensor, part: ClassPart) -> Evaluation:
         0,
         _bins(torch.where(named, share, 1 - share).flatten().numpy(), hit.flatten().numpy()),
     )
+
+
+def _likely(said: Tensor, wanted: Tensor) -> Tensor:
+    """Log-probability that each label is there where it is, and is not where it is not."""
+    return torch.where(wanted, said, torch.log1p(-said.exp().clamp(max=1 - 1e-15)))
+
+
+def each_example(
+    model: Model | Rival, part: ClassPart
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of each example whether it was named as it should be (1 or 0), and its nats.
+
+    One of a class that the model has no name for is no hit, and is left out of the nats.
+    """
+    said, labels = log_probabilities(model, part.rows), torch.from_numpy(part.labels)
+    if part.several:
+        hit = ((said.exp() >= _SURE) == labels.bool()).all(1)
+        return hit.double().numpy(), -_likely(said, labels.bool()).sum(1).numpy()
+    known = (labels >= 0).nonzero()[:, 0]
+    return (said.argmax(1) == labels).double().numpy(), -said[known, labels[known]].numpy()
 
 
 def _tuple(counts: npt.NDArray[np.integer]) -> tuple[int, ...]:

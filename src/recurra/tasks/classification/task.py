@@ -27,6 +27,7 @@ from recurra.tasks.classification.evaluation import (
     Evaluation,
     class_lines,
     compare_classifiers,
+    each_example,
 )
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
@@ -168,6 +169,11 @@ class ClassificationTask(Task):
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
         """Each example by itself."""
         return compare_classifiers(compared, part)
+
+    def by_example(self, model: models.Model, part: ClassPart) -> dict[str, Any]:
+        """Whether each example was named as it should be, and nats; none of an unknown class."""
+        hits, nats = each_example(model, part)
+        return {self.metric.name: hits, self.loss.name: nats}
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Accuracy, F1, calibration, nats; below it how the first finds each class."""
