@@ -122,12 +122,14 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Any:
-        """What the head says of the batch's inputs: for labels, scores.
+        """What the head answers to the batch's inputs, see :meth:`recurra.heads.Head.predict`.
 
-        In evaluation mode and without gradients.
+        For labels these are scores. In evaluation mode and without gradients.
         """
         with evaluating(self):
-            return self._predictions(batch.to(next(self.parameters()).device), None)[0]
+            batch = batch.to(next(self.parameters()).device)
+            read, shared, _ = self._read(batch, None)
+            return self.head.predict(read, shared)
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
         read, shared, state = self._read(batch, state)
