@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
@@ -25,6 +26,8 @@ _KINDS: dict[str, Any] = {
         ClassNames,
     )
 }
+_ELSEWHERE = {"spelled-words": "recurra_runtime.fronts.spelled"}
+"""Fronts that register themselves, and where; loaded when one is read."""
 _T = TypeVar("_T", bound=type[Any])
 
 
@@ -64,7 +67,7 @@ def register_front(name: str) -> Callable[[_T], _T]:
 
 def front_names() -> tuple[str, ...]:
     """Names of all registered fronts, sorted."""
-    return tuple(sorted(_KINDS))
+    return tuple(sorted({*_KINDS, *_ELSEWHERE}))
 
 
 def front_origin(front: Any) -> str:
@@ -92,8 +95,10 @@ def vocabulary_from_json(data: Any) -> Any:
         ValueError: an unknown kind, or data of another shape.
     """
     kind = data.get("kind") if isinstance(data, dict) else None
+    if isinstance(kind, str) and kind in _ELSEWHERE:
+        import_module(_ELSEWHERE[kind])
     if not isinstance(kind, str) or kind not in _KINDS:
-        known = ", ".join(map(repr, _KINDS))
+        known = ", ".join(map(repr, (*_KINDS, *_ELSEWHERE)))
         raise ValueError(f"vocabulary: expected a kind among {known}, got {kind!r}")
     return _KINDS[kind].from_json(data)
 
