@@ -35,7 +35,7 @@ class SpelledEmbedding(nn.Module):
         letters: number of ids of letters; 0 is no letter.
         word_size: width of a word's own vector.
         letter_size: width of a letter's vector.
-        spelling_size: width of what its letters say of a word, of each direction.
+        spelling_size: width of what its letters say of a word, of each direction; 0 reads none.
         cell: which reads the letters, a registered one.
         word_dropout: rate at which words of a batch are taken for unknown, in training only.
         dropout: rate of dropout on both, in training only.
@@ -64,13 +64,16 @@ class SpelledEmbedding(nn.Module):
         self.word_dropout = check_rate("word_dropout", word_dropout)
         self.dropout = check_rate("dropout", dropout)
         self.held = check_flag("held", held)
-        size = check_size("spelling_size", spelling_size)
+        size = check_size("spelling_size", spelling_size, 0)
         self.words = TokenEmbedding(words, word_size, deviation=deviation)
-        self.letters = TokenEmbedding(letters, letter_size, deviation=deviation)
-        self.spelling = Bidirectional(
-            cell_by_name(cell, letter_size, size), cell_by_name(cell, letter_size, size)
-        )
-        self.output_size = word_size + self.spelling.output_size
+        self.letters = self.spelling = None
+        if size:
+            self.letters = TokenEmbedding(letters, letter_size, deviation=deviation)
+            self.spelling = Bidirectional(
+                cell_by_name(cell, letter_size, size), cell_by_name(cell, letter_size, size)
+            )
+        self.spelling_size = size
+        self.output_size = word_size + 2 * size
 
     def forward(self, inputs: Any) -> PaddedSequence:
         """Words ``[time, batch]`` to vectors ``[time, batch, output_size]``.
@@ -84,14 +87,15 @@ class SpelledEmbedding(nn.Module):
         """
         ids, letters = _both(inputs)
         own = self.words(ids.map(self._forgotten))
-        joined = own.with_valid(torch.cat([own.valid(), self.spelled(letters.valid())], -1))
-        found: PaddedSequence = dropout(joined, self.dropout, self.training, held=self.held)
+        if self.spelling_size:
+            own = own.with_valid(torch.cat([own.valid(), self.spelled(letters.valid())], -1))
+        found: PaddedSequence = dropout(own, self.dropout, self.training, held=self.held)
         return found
 
     def spelled(self, letters: Tensor) -> Tensor:
         """What letters ``[words, letters]`` say of each word, ``[words, 2 * spelling_size]``."""
-        if not letters.shape[0] or not letters.shape[1]:
-            return self.letters.weight.new_zeros(letters.shape[0], self.spelling.output_size)
+        if self.letters is None or self.spelling is None or not letters.numel():
+            return self.words.weight.new_zeros(letters.shape[0], 2 * self.spelling_size)
         distinct, places = torch.unique(letters, dim=0, return_inverse=True)
         rows = PaddedSequence(distinct.t().contiguous(), (distinct > 0).sum(1))
         found: Tensor = self.spelling(self.letters(rows)).last

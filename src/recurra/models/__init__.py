@@ -12,6 +12,7 @@ from recurra.models.language import (
 )
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
+from recurra.models.tagger import Tagger, TaggerSettings
 
 __all__ = [
     "AddK",
@@ -34,4 +35,6 @@ __all__ = [
     "NGramModel",
     "NGramSettings",
     "Scored",
+    "Tagger",
+    "TaggerSettings",
 ]
