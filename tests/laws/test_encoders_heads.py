@@ -8,12 +8,22 @@ from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
-from recurra import LabelHead, LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra import (
+    CRFHead,
+    LabelHead,
+    LabelsHead,
+    PaddedSequence,
+    SpelledEmbedding,
+    TokenEmbedding,
+    TokenEncoder,
+    WordEncoder,
+)
 from recurra.encoders import Encoder
 from recurra.heads import Head
 from recurra.layers import LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
+from recurra_runtime.fronts import Spelled
 
 SYMBOLS = 9
 IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))
@@ -29,9 +39,28 @@ def token_encoder():
     return TokenEncoder(TokenEmbedding(SYMBOLS, 4), layer).double().eval()
 
 
+def word_encoder():
+    torch.manual_seed(0)
+    embedding = SpelledEmbedding(
+        SYMBOLS, SYMBOLS, word_size=2, letter_size=3, spelling_size=1, deviation=1.0
+    )
+    layer = recurra.Stack(
+        [recurra.Recurrent(recurra.LSTMCell(4, 6)), recurra.Recurrent(recurra.GRUCell(6, 4))]
+    )
+    return WordEncoder(embedding, layer).double().eval()
+
+
 def labels_head(tied_size=None):
     torch.manual_seed(0)
     return LabelsHead(4, SYMBOLS, tied_size=tied_size).double().eval()
+
+
+def crf_head():
+    torch.manual_seed(0)
+    head = CRFHead(4, SYMBOLS, forbidden=[(2, 1)]).double().eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    return head
 
 
 def label_head(pool):
@@ -41,10 +70,20 @@ def label_head(pool):
     return head
 
 
-ENCODERS = {TokenEncoder: (token_encoder, IDS)}
+def letters():
+    """Of words of 0 to 3 letters, some of which are spelled alike."""
+    found = torch.randint(1, SYMBOLS, (TIME, BATCH, 3), generator=torch.Generator().manual_seed(5))
+    return found * (torch.arange(3) < (IDS % 4).unsqueeze(-1))
+
+
+ENCODERS = {
+    TokenEncoder: (token_encoder, IDS),
+    WordEncoder: (word_encoder, Spelled(IDS, letters())),
+}
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
 HEADS = {"labels": (labels_head, TARGETS)}
+HEADS["crf"] = (crf_head, TARGETS)
 HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
 
 
@@ -62,18 +101,24 @@ def layer_output(outputs):
     return LayerOutput(outputs, last_step(values, lengths), None)
 
 
+def cut(inputs, *places):
+    return map_tree(lambda leaf: leaf[places], inputs)
+
+
 def padded(values, fill):
+    if isinstance(values, tuple):
+        return map_tree(lambda leaf: padded(leaf, fill), values)
     mask = BEHIND.view(*BEHIND.shape, *(1,) * (values.dim() - 2))
     return PaddedSequence(values.masked_fill(mask, fill), torch.tensor(LENGTHS))
 
 
-@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
-def test_encoder_padding(make):
+@pytest.mark.parametrize(("make", "inputs"), ENCODERS.values())
+def test_encoder_padding(make, inputs):
     """Whatever stands in the padding, even ids that no vocabulary has, changes nothing."""
     results = []
     for fill in (0, SYMBOLS + 5, -3):
         encoder = make()
-        got = encoder(padded(IDS, fill))
+        got = encoder(padded(inputs, fill))
         (got.last.square().sum() + got.outputs.values.square().sum()).backward()
         gradients = [p.grad for p in encoder.parameters()]
         results.append([got.outputs.values, got.last, *gradients])
@@ -81,18 +126,18 @@ def test_encoder_padding(make):
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
-def test_encoder_rows_and_chunks(make):
+@pytest.mark.parametrize(("make", "inputs"), ENCODERS.values())
+def test_encoder_rows_and_chunks(make, inputs):
     encoder = make()
-    whole = encoder(padded(IDS, 0))
+    whole = encoder(padded(inputs, 0))
     for row, length in enumerate(LENGTHS):
         some = torch.tensor([row])
-        alone = encoder(IDS[:length, some])
+        alone = encoder(cut(inputs, slice(length), some))
         close(whole.outputs.values[:length, some], alone.outputs)
         close(whole.last[some], alone.last)
         close_trees(map_tree(lambda leaf, s=some: leaf[s], whole.state), alone.state)
-    full, first = encoder(IDS), encoder(IDS[:4])
-    second = encoder(IDS[4:], first.state)
+    full, first = encoder(inputs), encoder(cut(inputs, slice(4)))
+    second = encoder(cut(inputs, slice(4, None)), first.state)
     close(torch.cat([first.outputs, second.outputs]), full.outputs)
     close_trees(second.state, full.state)
     assert [s.shape for s in select_rows(full.state[0], torch.arange(2))] == [(2, 6), (2, 6)]
@@ -135,7 +180,7 @@ def test_saved(make, targets):
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)
-    read = IDS if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+    read = targets if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
 
     def result(module):
         if isinstance(module, Encoder):

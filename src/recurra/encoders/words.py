@@ -163,7 +163,8 @@ class WordEncoder(Encoder):
             context: offered to the cells.
             resets: where sentences begin.
         """
-        found = self.layer(self.embedding(inputs), state=state, context=context, resets=resets)
+        vectors = self.embedding(inputs)
+        found: LayerOutput = self.layer(vectors, state=state, context=context, resets=resets)
         if any(isinstance(part, PaddedSequence) for part in inputs):
             return found
         return found._replace(outputs=found.outputs.values)

@@ -189,7 +189,9 @@ class CRFHead(Head):
 
     def log_partition(self, emissions: PaddedSequence) -> Tensor:
         """The logarithm of the sum over all paths of exp of their score, ``[batch]``."""
-        found = self._ends(self._recursions[0], emissions).logsumexp(1)
+        upto = self._through(self._recursions[0], emissions)
+        _, _, end = self._scores()
+        found = (_at_ends(upto, emissions.lengths) + end).logsumexp(1)
         return found.masked_fill(emissions.lengths == 0, 0)
 
     @torch.no_grad()
@@ -200,21 +202,14 @@ class CRFHead(Head):
             emissions: ``[time, batch, labels]``.
         """
         transitions, _, end = self._scores()
-        lengths, values = emissions.lengths, emissions.masked().values
-        if not len(values):
-            return emissions._with(lengths.new_zeros(values.shape[:2])), values.new_zeros(
-                len(lengths)
-            )
-        upto = self._through(self._recursions[1], emissions)
-        score, last = (self._at_ends(upto, lengths) + end).max(1)
-        path = lengths.new_zeros(values.shape[:2])
-        now = last
-        for step in reversed(range(len(values))):
-            if step + 1 < len(values):
-                before = (upto[step] + transitions.t()[now]).argmax(1)
-                now = torch.where(step + 1 < lengths, before, last)
-            path[step] = now
-        return emissions._with(path).masked(), score.masked_fill(lengths == 0, 0)
+        lengths, upto = emissions.lengths, self._through(self._recursions[1], emissions)
+        score, last = (_at_ends(upto, lengths) + end).max(1)
+        path = [last]
+        for step in reversed(range(len(upto) - 1)):
+            before = (upto[step] + transitions.t()[path[-1]]).argmax(1)
+            path.append(torch.where(step + 1 < lengths, before, last))
+        steps = torch.stack(path[::-1])[: emissions.time]
+        return emissions._with(steps).masked(), score.masked_fill(lengths == 0, 0)
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of transitions, starts and ends, where forbidden ones cannot be paid for."""
@@ -225,17 +220,10 @@ class CRFHead(Head):
             self.end.masked_fill(never[:-1, -1], _NEVER),
         )
 
-    def _ends(self, recursion: Cell, emissions: PaddedSequence) -> Tensor:
-        """What a recursion says at each row's last step, with the score of ending there."""
-        _, _, end = self._scores()
-        if not emissions.time:
-            return end.expand(emissions.batch, -1)
-        return self._at_ends(self._through(recursion, emissions), emissions.lengths) + end
-
     def _through(self, recursion: Cell, emissions: PaddedSequence) -> Tensor:
-        """What a recursion says at each step, ``[time, batch, labels]``."""
+        """What a recursion says at each step, ``[time, batch, labels]``; at least at one."""
         transitions, start, _ = self._scores()
-        values = emissions.masked().values
+        values = emissions.masked()._resized(max(emissions.time, 1)).values
         first = start + values[0]
         rest = run(
             recursion,
@@ -245,11 +233,6 @@ class CRFHead(Head):
             parameters={"transitions": transitions},
         )
         return torch.cat([first.unsqueeze(0), rest.outputs])
-
-    def _at_ends(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Each row's value at its last step; at the first of an empty row."""
-        rows = torch.arange(len(lengths), device=lengths.device)
-        return values[(lengths - 1).clamp(min=0), rows]
 
     def _check(self, emissions: PaddedSequence, targets: PaddedSequence) -> None:
         if emissions.values.shape[:2] != targets.values.shape or not torch.equal(
@@ -268,12 +251,19 @@ class CRFHead(Head):
             )
 
 
+def _at_ends(values: Tensor, lengths: Tensor) -> Tensor:
+    """Each row's value at its last step; at the first of an empty row."""
+    rows = torch.arange(len(lengths), device=lengths.device)
+    return values[(lengths - 1).clamp(min=0), rows]
+
+
 def _rows(values: Any, beside: Any = None) -> PaddedSequence:
     """Rows as they are, or whole ones of a tensor; of the lengths of what is beside it if known."""
-    if isinstance(values, PaddedSequence):
-        return values
-    lengths = beside.lengths if isinstance(beside, PaddedSequence) else None
-    return PaddedSequence.from_padded(values, lengths)
+    if not isinstance(values, PaddedSequence):
+        lengths = beside.lengths if isinstance(beside, PaddedSequence) else None
+        values = PaddedSequence.from_padded(values, lengths)
+    half = values.values.dtype in (torch.bfloat16, torch.float16)  # too coarse for sums over time
+    return values._with(values.values.float()) if half else values
 
 
 def _forbidden(pairs: Iterable[tuple[int | None, int | None]], labels: int) -> Tensor:

@@ -98,7 +98,7 @@ class ExamplesPart:
         return self._collate([self.inputs[n] for n in numbers], [self.targets[n] for n in numbers])
 
     def batches(self, *, rows: int, window: int, seed: int) -> Batches:
-        """Whole examples, those of like length beside each other, in another order in every pass."""
+        """Whole examples, those of like length together, in another order in every pass."""
         return _Rows(self, rows, seed)
 
     def groups(self, limit: int | None = None) -> Groups:
@@ -217,9 +217,7 @@ class ExamplesTask(Task):
         """The fronts, of what is trained on; none unless a task says otherwise."""
         return {}
 
-    def fit_by(
-        self, data: Any, inputs: Sequence[Any], targets: Sequence[Any]
-    ) -> dict[str, Any]:
+    def fit_by(self, data: Any, inputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, Any]:
         """As :meth:`fit`, for a task whose section ``[data]`` has settings of how."""
         return self.fit(inputs, targets)
 
