@@ -23,7 +23,7 @@ from recurra.heads import Head
 from recurra.layers import LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
-from recurra_runtime.fronts import Spelled
+from recurra_runtime.vocabulary import Spelled
 
 SYMBOLS = 9
 IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))

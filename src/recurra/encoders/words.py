@@ -79,7 +79,7 @@ class SpelledEmbedding(nn.Module):
         """Words ``[time, batch]`` to vectors ``[time, batch, output_size]``.
 
         Args:
-            inputs: :class:`recurra_runtime.fronts.Spelled` of two PaddedSequences, or of two
+            inputs: :class:`recurra_runtime.vocabulary.Spelled` of two PaddedSequences, or of two
                 tensors: ids ``[time, batch]`` and letters ``[time, batch, letters]``.
 
         Raises:

@@ -13,6 +13,7 @@ from recurra.models.language import (
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.tagger import Tagger, TaggerSettings
+from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
     "AddK",
@@ -20,6 +21,7 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "FrequentTags",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",
@@ -37,4 +39,5 @@ __all__ = [
     "Scored",
     "Tagger",
     "TaggerSettings",
+    "WindowTagger",
 ]

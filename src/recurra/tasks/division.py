@@ -95,7 +95,7 @@ def pairs_of(source: Any) -> list[Pair]:
 
 
 def read_pairs(source: Any, place: str, part: PartName | None) -> list[Pair]:
-    """The pairs of a list of them.
+    """The pairs of a list of them; a :class:`Pair` stays what it is.
 
     Args:
         source: the list.
@@ -112,6 +112,9 @@ def read_pairs(source: Any, place: str, part: PartName | None) -> list[Pair]:
         )
     found = []
     for number, pair in enumerate(source):
+        if isinstance(pair, Pair):  # of a file, whose place is known
+            found.append(pair if part is None else pair._replace(part=part))
+            continue
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             size = f" of {len(pair):,}" if hasattr(pair, "__len__") else ""
             raise DataError(

@@ -52,7 +52,7 @@ class ExamplesPart:
             the example; ``"sequence"``, an array with steps of its own.
         collate: how some of them become a batch; as :func:`collate_rows` does if None.
         places: where each example is from, as messages call it.
-        raw: the examples as they were read, for rivals that read them otherwise.
+        raw: each as it was read, for rivals that read it otherwise.
         fronts: what made the numbers.
 
     Raises:
@@ -67,7 +67,7 @@ class ExamplesPart:
         kind: TargetKind = "steps",
         collate: Collate | None = None,
         places: Sequence[str] = (),
-        raw: Sequence[Any] = (),
+        raw: Sequence[Pair] = (),
         fronts: Mapping[str, Any] | None = None,
     ) -> None:
         if len(inputs) != len(targets) or not len(inputs):
@@ -213,6 +213,14 @@ class ExamplesTask(Task):
             )
         return source
 
+    def checked(self, pair: Pair) -> Pair:
+        """A pair that is read, or another one in its place; it is what :meth:`fit` and others get.
+
+        Raises:
+            DataError: it is none of this task; the message begins with its place.
+        """
+        return pair
+
     def fit(self, inputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, Any]:
         """The fronts, of what is trained on; none unless a task says otherwise."""
         return {}
@@ -274,6 +282,7 @@ class ExamplesTask(Task):
         pairs = pairs_of(source)
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
+        pairs = [self.checked(pair) for pair in pairs]
         named = divide_examples(pairs, data, lambda pair: pair.part)
         apart = sum(pair.part is None for pair in pairs)  # of which tenths are
         for name, some in named.items():
@@ -294,7 +303,7 @@ class ExamplesTask(Task):
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
     ) -> ExamplesPart:
         """All of the examples, in numbers of the model."""
-        return self._part(pairs_of(source), fronts)
+        return self._part([self.checked(pair) for pair in pairs_of(source)], fronts)
 
     def _part(self, pairs: Sequence[Pair], fronts: Mapping[str, Any]) -> ExamplesPart:
         return self.Part(
@@ -303,7 +312,7 @@ class ExamplesTask(Task):
             kind=self.target_kind,
             collate=self.collate,
             places=[pair.place for pair in pairs],
-            raw=[pair.example for pair in pairs],
+            raw=pairs,
             fronts=fronts,
         )
 

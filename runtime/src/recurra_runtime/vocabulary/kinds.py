@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, TypeVar
 
 from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
@@ -11,6 +10,8 @@ from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
 from recurra_runtime.vocabulary.classes import ClassNames
 from recurra_runtime.vocabulary.labels import LabelVocabulary
+from recurra_runtime.vocabulary.spelled import SpelledWords
+from recurra_runtime.vocabulary.tags import TagNames
 from recurra_runtime.vocabulary.words import WordVocabulary
 
 __all__ = ["front_names", "front_origin", "register_front", "vocabulary_from_json"]
@@ -24,10 +25,10 @@ _KINDS: dict[str, Any] = {
         BytePairVocabulary,
         LabelVocabulary,
         ClassNames,
+        TagNames,
+        SpelledWords,
     )
 }
-_ELSEWHERE = {"spelled-words": "recurra_runtime.fronts.spelled"}
-"""Fronts that register themselves, and where; loaded when one is read."""
 _T = TypeVar("_T", bound=type[Any])
 
 
@@ -67,7 +68,7 @@ def register_front(name: str) -> Callable[[_T], _T]:
 
 def front_names() -> tuple[str, ...]:
     """Names of all registered fronts, sorted."""
-    return tuple(sorted({*_KINDS, *_ELSEWHERE}))
+    return tuple(sorted(_KINDS))
 
 
 def front_origin(front: Any) -> str:
@@ -95,10 +96,8 @@ def vocabulary_from_json(data: Any) -> Any:
         ValueError: an unknown kind, or data of another shape.
     """
     kind = data.get("kind") if isinstance(data, dict) else None
-    if isinstance(kind, str) and kind in _ELSEWHERE:
-        import_module(_ELSEWHERE[kind])
     if not isinstance(kind, str) or kind not in _KINDS:
-        known = ", ".join(map(repr, (*_KINDS, *_ELSEWHERE)))
+        known = ", ".join(map(repr, _KINDS))
         raise ValueError(f"vocabulary: expected a kind among {known}, got {kind!r}")
     return _KINDS[kind].from_json(data)
 
