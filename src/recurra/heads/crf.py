@@ -140,6 +140,10 @@ class CRFHead(Head):
         """
         self.projection.bias.copy_(log_frequencies(counts, self.output_size))
 
+    def parameter_formula(self) -> tuple[str, dict[str, int]]:
+        """``k*k + 2*k``."""
+        return "k*k + 2*k", {"k": self.output_size}
+
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
         """Outputs ``[time, batch, input_size]`` to emissions ``[time, batch, labels]``."""
         return self.projection(read.outputs)
@@ -259,11 +263,11 @@ def _at_ends(values: Tensor, lengths: Tensor) -> Tensor:
 
 def _rows(values: Any, beside: Any = None) -> PaddedSequence:
     """Rows as they are, or whole ones of a tensor; of the lengths of what is beside it if known."""
-    if not isinstance(values, PaddedSequence):
-        lengths = beside.lengths if isinstance(beside, PaddedSequence) else None
-        values = PaddedSequence.from_padded(values, lengths)
-    half = values.values.dtype in (torch.bfloat16, torch.float16)  # too coarse for sums over time
-    return values._with(values.values.float()) if half else values
+    lengths = beside.lengths if isinstance(beside, PaddedSequence) else None
+    known = isinstance(values, PaddedSequence)
+    rows: PaddedSequence = values if known else PaddedSequence.from_padded(values, lengths)
+    half = rows.values.dtype in (torch.bfloat16, torch.float16)  # too coarse for sums over time
+    return rows._with(rows.values.float()) if half else rows
 
 
 def _forbidden(pairs: Iterable[tuple[int | None, int | None]], labels: int) -> Tensor:

@@ -151,7 +151,7 @@ class WindowTagger:
         features, begins = self._read(sentences)
         scores = _scores(features, begins, self.weight, self.bias).double().log_softmax(1)
         sizes = [len(sentence) for sentence in sentences]
-        return [part.numpy() for part in scores.split(sizes)]
+        return [part.numpy() for part in torch.split(scores, sizes)]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All that it is."""
@@ -241,14 +241,14 @@ def _one_pass(
     """Adagrad (Duchi et al. 2011), of the features alone that some words have."""
     features, begins = read
     ends = torch.cat([begins[1:], torch.tensor([len(features)])])
-    for chosen in torch.randperm(len(wanted)).split(_ROWS):
+    for chosen in torch.split(torch.randperm(len(wanted)), _ROWS):
         sizes = ends[chosen] - begins[chosen]
         starts = sizes.cumsum(0) - sizes
         places = torch.arange(int(sizes.sum())) + (begins[chosen] - starts).repeat_interleave(sizes)
         wrong = _scores(features[places], starts, model.weight, model.bias).softmax(1)
         wrong[torch.arange(len(chosen)), wanted[chosen]] -= 1
         wrong /= len(chosen)
-        some, at = features[places].unique(return_inverse=True)
+        some, at = torch.unique(features[places], return_inverse=True)
         slope = wrong.new_zeros(len(some), wrong.shape[1])
         slope.index_add_(0, at, wrong.repeat_interleave(sizes, dim=0))
         total = squares[0][some] + slope.square()

@@ -130,4 +130,4 @@ def _goes(last: str | None, tag: str) -> bool:
 
 
 def _begins_well(tags: Sequence[str]) -> bool:
-    return all(_goes(one, other) for one, other in itertools.pairwise([None, *tags]))
+    return all(map(_goes, (None, *tags), tags))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ class TaggingExamples(Examples):
     @classmethod
     def of(cls, found: Examples) -> Self:
         """The same, with more to say of itself."""
-        return cls(found.parts, found.fronts, found.unit)
+        return cls(found.parts, found.fronts, found.unit)  # type: ignore[arg-type]
 
     def sizes(self, scored: int) -> str:
         """How many tags and sentences there are, and what is odd about them."""
@@ -128,6 +128,6 @@ def unpadded(said: Paths | PaddedSequence) -> Iterator[Said]:
     return (Said(_array(row.argmax(-1)), _array(row)) for row in rows)
 
 
-def _array(row: Tensor) -> npt.NDArray[np.generic]:
-    found: npt.NDArray[np.generic] = row.cpu().numpy()
+def _array(row: Tensor) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = row.cpu().numpy()
     return found
