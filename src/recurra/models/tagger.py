@@ -33,8 +33,8 @@ class TaggerSettings(LayerSettings):
     LOOSE: ClassVar[frozenset[str]] = LayerSettings.LOOSE | {"embedding_spread"}
 
     cell: str = "lstm"
-    layers: int = pydantic.Field(1, ge=1, le=1000)
-    hidden_size: int = pydantic.Field(150, ge=1, le=10**6)
+    layers: int = pydantic.Field(2, ge=1, le=1000)
+    hidden_size: int = pydantic.Field(200, ge=1, le=10**6)
     bidirectional: bool = True
     head: Literal["crf", "softmax"] = "crf"
     embedding_size: int = pydantic.Field(100, ge=1, le=10**6)

@@ -11,6 +11,8 @@ from recurra.training import load_recipe, train
 
 CHANGES = [
     "model.hidden_size=12",
+    "model.layers=1",
+    "model.dropout_word=0.1",
     "model.embedding_size=8",
     "model.letter_size=4",
     "model.spelling_size=6",
