@@ -1,6 +1,14 @@
 """From files to batches."""
 
-from recurra.data.labeled import LabeledRows, row_batches
+from recurra.data.examples import (
+    Example,
+    Kind,
+    Reading,
+    Sound,
+    content_key,
+    open_examples,
+)
+from recurra.data.labeled import LabeledRows, Row, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     ComingLines,
@@ -91,7 +99,9 @@ __all__ = [
     "Documents",
     "END",
     "Endless",
+    "Example",
     "GivingSentences",
+    "Kind",
     "LabelVocabulary",
     "LabeledRows",
     "LikeLengths",
@@ -101,9 +111,12 @@ __all__ = [
     "OriginSentences",
     "ParityTask",
     "PartName",
+    "Reading",
+    "Row",
     "START",
     "Seed",
     "Sine",
+    "Sound",
     "SplitKind",
     "Spool",
     "StreamHeader",
@@ -115,6 +128,7 @@ __all__ = [
     "Windows",
     "WordVocabulary",
     "check_path",
+    "content_key",
     "cut_gutenberg",
     "divide",
     "document_batches",
@@ -127,6 +141,7 @@ __all__ = [
     "is_table",
     "joined",
     "open_documents",
+    "open_examples",
     "open_stream",
     "read_blocks",
     "read_lines",

@@ -1,7 +1,19 @@
-"""What is read. An encoder turns a batch's inputs into what a layer returns."""
+"""What is read."""
 
 from recurra.encoders.base import Encoder
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
+from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
-from recurra.encoders.words import SpelledEmbedding, WordEncoder
+from recurra.encoders.words import SpelledEmbedding
 
-__all__ = ["Encoder", "SpelledEmbedding", "TokenEncoder", "WordEncoder"]
+__all__ = [
+    "AlignedEncoder",
+    "Encoder",
+    "FrameEncoder",
+    "Frames",
+    "PictureLines",
+    "Pictures",
+    "SeveralEncoder",
+    "SpelledEmbedding",
+    "TokenEncoder",
+]

@@ -1,4 +1,4 @@
-"""What an encoder is."""
+"""What an encoder is: it turns a batch's inputs into what a layer returns."""
 
 from __future__ import annotations
 

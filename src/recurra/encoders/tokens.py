@@ -1,4 +1,4 @@
-"""Symbols."""
+"""Symbols that are read, and what is given beside them."""
 
 from __future__ import annotations
 

@@ -8,17 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells import cell_by_name
-from recurra.encoders.base import Encoder
-from recurra.errors import SettingError, ShapeError
-from recurra.layers import Bidirectional, Layer, LayerOutput, TokenEmbedding
+from recurra.errors import ShapeError
+from recurra.layers import Bidirectional, TokenEmbedding
 from recurra.layers.dropout import dropout
 from recurra.masks import mask_like
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_rate, check_size
-from recurra.states import Tree
 from recurra_runtime.vocabulary import UNKNOWN
 
-__all__ = ["SpelledEmbedding", "WordEncoder"]
+__all__ = ["SpelledEmbedding"]
 
 
 class SpelledEmbedding(nn.Module):
@@ -75,7 +73,7 @@ class SpelledEmbedding(nn.Module):
         self.spelling_size = size
         self.output_size = word_size + 2 * size
 
-    def forward(self, inputs: Any) -> PaddedSequence:
+    def forward(self, inputs: Any) -> Any:
         """Words ``[time, batch]`` to vectors ``[time, batch, output_size]``.
 
         Args:
@@ -90,7 +88,8 @@ class SpelledEmbedding(nn.Module):
         if self.spelling_size:
             own = own.with_valid(torch.cat([own.valid(), self.spelled(letters.valid())], -1))
         found: PaddedSequence = dropout(own, self.dropout, self.training, held=self.held)
-        return found
+        padded = any(isinstance(part, PaddedSequence) for part in inputs)
+        return found if padded else found.values
 
     def spelled(self, letters: Tensor) -> Tensor:
         """What letters ``[words, letters]`` say of each word, ``[words, 2 * spelling_size]``."""
@@ -125,46 +124,3 @@ def _both(inputs: Any) -> tuple[PaddedSequence, PaddedSequence]:
             f"{rows[0].lengths.tolist()} and {rows[1].lengths.tolist()}."
         )
     return rows[0], rows[1]
-
-
-class WordEncoder(Encoder):
-    """Reads words and their letters, then a layer reads along the sentence.
-
-    Args:
-        embedding: gives a vector for each word.
-        layer: reads the vectors.
-
-    Raises:
-        SettingError: the layer does not read vectors of the embedding's width.
-    """
-
-    def __init__(self, embedding: SpelledEmbedding, layer: Layer) -> None:
-        super().__init__()
-        self.embedding, self.layer = embedding, layer
-        if embedding.output_size != layer.input_size:
-            raise SettingError(
-                f"WordEncoder: the embedding gives {embedding.output_size} numbers, the layer "
-                f"reads {layer.input_size}"
-            )
-        self.output_size, self.causal = layer.output_size, layer.causal
-
-    def initial_state(self, batch: int) -> Tree:
-        """The layer's."""
-        return self.layer.initial_state(batch)
-
-    def forward(
-        self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
-    ) -> LayerOutput:
-        """Words to the layer's result.
-
-        Args:
-            inputs: as of :meth:`SpelledEmbedding.forward`.
-            state: as in :meth:`recurra.Layer.forward`, like the others.
-            context: offered to the cells.
-            resets: where sentences begin.
-        """
-        vectors = self.embedding(inputs)
-        found: LayerOutput = self.layer(vectors, state=state, context=context, resets=resets)
-        if any(isinstance(part, PaddedSequence) for part in inputs):
-            return found
-        return found._replace(outputs=found.outputs.values)

@@ -73,13 +73,15 @@ class Model(nn.Module):
     @property
     def origins(self) -> dict[str, str]:
         """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
-        cell = getattr(self.config, "cell", None)
+        recurrent = getattr(self.config, "body", "recurrent") == "recurrent"
+        cell = getattr(self.config, "cell", None) if recurrent else None
         return {} if cell is None else {cell: cell_origin(cell)}
 
     @property
     def name(self) -> str:
-        """What it is called in a table: its cell."""
-        return str(getattr(self.config, "cell", type(self).__name__))
+        """What it is called in a table: its cell, or what stands in place of recurrence."""
+        body = getattr(self.config, "body", "recurrent")
+        return body if body != "recurrent" else getattr(self.config, "cell", type(self).__name__)
 
     def forward(self, batch: Batch, state: Tree = None) -> Scored:
         """Score the batch's targets.

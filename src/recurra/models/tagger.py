@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import pydantic
 from torch import Tensor
 
-from recurra.encoders import SpelledEmbedding, WordEncoder
+from recurra.encoders import FrameEncoder, SpelledEmbedding
 from recurra.heads import CRFHead, LabelsHead
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
@@ -82,7 +82,7 @@ class Tagger(Model):
             held=config.held,
             deviation=config.embedding_spread,
         )
-        encoder = WordEncoder(embedding, build_layers(config, embedding.output_size))
+        encoder = FrameEncoder(embedding, build_layers(config, embedding.output_size))
         width, rate = encoder.output_size, config.rate("output")
         head: CRFHead | LabelsHead
         if config.head == "crf":

@@ -380,6 +380,15 @@ class Task(abc.ABC):
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
+    def tune(self, model: models.Model, part: Any, limit: int | None = None) -> None:  # noqa: B027
+        """Fit what a model that is kept has beside its weights, such as a temperature.
+
+        Args:
+            model: is changed.
+            part: that chooses.
+            limit: about so many predictions of it.
+        """
+
     def reference(self, model: models.Model, prepared: Any) -> float | None:
         """The mean loss of what has learned nothing, by which the last sentence judges a model.
 
