@@ -16,6 +16,7 @@ from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
 from recurra.models.summaries import MeanOfSteps
 from recurra.models.tagger import Tagger, TaggerSettings
+from recurra.models.windows import MajorityOfSteps, WindowOfSteps
 from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageModelState",
     "Majority",
+    "MajorityOfSteps",
     "MeanOfSteps",
     "MeanOfVectors",
     "Mixture",
@@ -47,6 +49,7 @@ __all__ = [
     "Scored",
     "Tagger",
     "TaggerSettings",
+    "WindowOfSteps",
     "WindowTagger",
     "build_encoder",
 ]

@@ -1,4 +1,4 @@
-"""The tagger: words in, a tag for each of them."""
+"""The tagger: words or steps in, a tag for each of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import pydantic
 from torch import Tensor
 
-from recurra.encoders import FrameEncoder, SpelledEmbedding
+from recurra.encoders import FrameEncoder, Frames, SpelledEmbedding
 from recurra.heads import CRFHead, LabelsHead
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
@@ -46,14 +46,19 @@ class TaggerSettings(LayerSettings):
 
 
 class Tagger(Model):
-    r"""A recurrent tagger of words, which by default reads a sentence from both ends.
+    r"""A recurrent tagger of words or steps, which by default reads them from both ends.
+
+    .. math:: p(y_1 \dots y_n \mid x) = \mathrm{head}(\mathrm{layers}(v_1 \dots v_n))
+
+    v are vectors of words and their letters (:class:`recurra.SpelledEmbedding`), or the numbers of
+    a series as they are.
 
     Args:
         config: settings.
-        words: number of ids of words.
-        letters: number of ids of letters.
         tags: how many there are.
-        forbidden: pairs of tags that never follow each other, see :class:`recurra.heads.CRFHead`.
+        words: of words, the number of their ids and that of letters' ids.
+        channels: of a series, numbers in a step.
+        forbidden: pairs of tags that never follow each other, see :class:`recurra.CRFHead`.
 
     Raises:
         SettingError: an unknown cell, a setting it does not take, or sizes that do not join.
@@ -66,23 +71,13 @@ class Tagger(Model):
         self,
         config: TaggerSettings,
         *,
-        words: int,
-        letters: int,
         tags: int,
+        words: tuple[int, int] | None = None,
+        channels: int = 1,
         forbidden: Iterable[tuple[int | None, int | None]] = (),
     ) -> None:
-        embedding = SpelledEmbedding(
-            words,
-            letters,
-            word_size=config.embedding_size,
-            letter_size=config.letter_size,
-            spelling_size=config.spelling_size,
-            word_dropout=config.dropout_word,
-            dropout=config.rate("input"),
-            held=config.held,
-            deviation=config.embedding_spread,
-        )
-        encoder = FrameEncoder(embedding, build_layers(config, embedding.output_size))
+        stem = _frames(config, channels) if words is None else _spelled(config, *words)
+        encoder = FrameEncoder(stem, build_layers(config, stem.output_size))
         width, rate = encoder.output_size, config.rate("output")
         head: CRFHead | LabelsHead
         if config.head == "crf":
@@ -100,3 +95,22 @@ class Tagger(Model):
             counts: how often each tag occurs in what is trained on.
         """
         self.head.starts_at(counts)
+
+
+def _spelled(config: TaggerSettings, words: int, letters: int) -> SpelledEmbedding:
+    return SpelledEmbedding(
+        words,
+        letters,
+        word_size=config.embedding_size,
+        letter_size=config.letter_size,
+        spelling_size=config.spelling_size,
+        word_dropout=config.dropout_word,
+        dropout=config.rate("input"),
+        held=config.held,
+        deviation=config.embedding_spread,
+    )
+
+
+def _frames(config: TaggerSettings, channels: int) -> Frames:
+    """Numbers are dropped only where that is said: one that is missing is another measurement."""
+    return Frames(channels, dropout=config.dropout_input or 0.0, held=config.held)

@@ -225,8 +225,17 @@ class ExamplesTask(Task):
         """The fronts, of what is trained on; none unless a task says otherwise."""
         return {}
 
-    def fit_by(self, data: Any, inputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, Any]:
-        """As :meth:`fit`, for a task whose section ``[data]`` has settings of how."""
+    def fit_by(
+        self, source: Any, data: Any, inputs: Sequence[Any], targets: Sequence[Any]
+    ) -> dict[str, Any]:
+        """As :meth:`fit`, for a task that needs to know more.
+
+        Args:
+            source: what :meth:`open` gave.
+            data: the section ``[data]``.
+            inputs: of the examples that are trained on.
+            targets: of these.
+        """
         return self.fit(inputs, targets)
 
     @abc.abstractmethod
@@ -294,7 +303,7 @@ class ExamplesTask(Task):
         training = named["training"]
         if fronts is None:
             examples = tuple(pair.example for pair in training)
-            fronts = self.fit_by(data, examples, tuple(pair.target for pair in training))
+            fronts = self.fit_by(source, data, examples, tuple(pair.target for pair in training))
         return Examples(
             {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
         )

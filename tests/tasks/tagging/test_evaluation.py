@@ -49,7 +49,8 @@ def part_of(trained: Tags, scored: Tags) -> TaggingPart:
     task, data = task_by_name("tagging"), TaggingData(validation=False, minimum_count=1)
     train = [(tuple(f"w{n}" for n in range(len(tags))), tags) for tags in trained]
     test = [(tuple(f"s{at}n{n}" for n in range(len(tags))), tags) for at, tags in enumerate(scored)]
-    found: Any = task.prepare({"train": train, "test": test}, data, Path(), lambda told: None)
+    source = task.open({"train": train, "test": test}, data)
+    found: Any = task.prepare(source, data, Path(), lambda told: None)
     part = found.parts["test"]
     assert isinstance(part, TaggingPart)
     return part
@@ -62,17 +63,17 @@ def scored(part: TaggingPart, said: Tags, name: str = "one") -> Evaluation:
 
 
 def test_by_hand() -> None:
-    part = part_of([("A", "B"), ("C",)], [("A", "B", "A"), ("C",), ()])
-    row = scored(part, [("A", "A", "A"), ("B",), ()])
+    part = part_of([("A", "B"), ("C",)], [("A", "B", "A"), ("C",), ("A",)])
+    row = scored(part, [("A", "A", "A"), ("B",), ("A",)])
     assert row.tags == ("A", "B", "C")
-    assert row.confusion == [[2, 0, 0], [1, 0, 0], [0, 1, 0]]
-    assert (row.count, row.accuracy, row.value, row.strange) == (4, 0.5, 0.5, 0)
+    assert row.confusion == [[3, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert (row.count, row.accuracy, row.value, row.strange) == (5, 0.6, 0.6, 0)
     wrong = 0.3 / 2
-    assert row.nats == pytest.approx(-2 * math.log(0.7) - 2 * math.log(wrong))
-    assert row.loss == pytest.approx(row.nats / 4)
-    assert row.sentences == (3, 1)  # the empty one has no mistake
-    assert row.unknown == (4, 2)
-    assert row.accuracy_unknown == 0.5
+    assert row.nats == pytest.approx(-3 * math.log(0.7) - 2 * math.log(wrong))
+    assert row.loss == pytest.approx(row.nats / 5)
+    assert row.sentences == (3, 1)
+    assert row.unknown == (5, 3)
+    assert row.accuracy_unknown == 0.6
     assert row.confused() == [("B", "A", 1), ("C", "B", 1)]
     assert row.all_spans is None
     json.dumps(row.to_json())

@@ -1,10 +1,10 @@
-"""Sentences of one part, and what a model says of them."""
+"""Sentences or series of one part, and what a model says of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -17,12 +17,25 @@ from recurra.models import Model
 from recurra.sequences import PaddedSequence
 from recurra.tasks.base import Groups
 from recurra.tasks.examples import Examples, ExamplesPart
-from recurra_runtime.vocabulary import UNKNOWN, Ids, TagNames
+from recurra_runtime.vocabulary import UNKNOWN, Ids, SpelledWords, TagNames
 
-__all__ = ["UNKNOWN_TAG", "Rival", "Said", "TaggingExamples", "TaggingPart", "said_of", "unpadded"]
+__all__ = [
+    "SERIES",
+    "TAG",
+    "WORDS",
+    "UNKNOWN_TAG",
+    "Rival",
+    "Said",
+    "TaggingExamples",
+    "TaggingPart",
+    "said_of",
+    "unpadded",
+]
 
 UNKNOWN_TAG = -1
 """The number of a tag that the model has no name for."""
+WORDS, SERIES, TAG = "words", "series", "tag"
+"""Names of the fronts: of one of two inputs, and of what is said."""
 
 
 class Said(NamedTuple):
@@ -38,12 +51,10 @@ class Said(NamedTuple):
 
 
 class Rival(Protocol):
-    """What says how probable each tag of each word is, from raw sentences."""
+    """What says how probable each tag is, from raw sentences or series in numbers."""
 
-    def log_probabilities(
-        self, sentences: Sequence[Sequence[str]]
-    ) -> list[npt.NDArray[np.float64]]:
-        """``[words, tags]`` of each."""
+    def log_probabilities(self, rows: Sequence[Any]) -> list[npt.NDArray[np.float64]]:
+        """``[steps, tags]`` of each."""
 
 
 class TaggingPart(ExamplesPart):
@@ -52,8 +63,19 @@ class TaggingPart(ExamplesPart):
     @property
     def tags(self) -> TagNames:
         """Their names."""
-        names: TagNames = self.fronts["tag"]
+        names: TagNames = self.fronts[TAG]
         return names
+
+    @property
+    def words(self) -> SpelledWords | None:
+        """The front of words, if that is what is read."""
+        return self.fronts.get(WORDS)
+
+    def plain(self, numbers: Iterable[int]) -> list[Any]:
+        """What rivals read: words, or the numbers of a series."""
+        if self.words is None:
+            return [self.inputs[n] for n in numbers]
+        return [self.raw[n].example for n in numbers]
 
     @functools.cached_property
     def sayable(self) -> frozenset[int]:
@@ -69,6 +91,8 @@ class TaggingPart(ExamplesPart):
     @functools.cached_property
     def unknown(self) -> list[npt.NDArray[np.bool_]]:
         """Of each sentence, which words the model does not know but by their letters."""
+        if self.words is None:
+            return [np.zeros(len(row), np.bool_) for row in self.inputs]
         return [row.ids == UNKNOWN for row in self.inputs]
 
     def groups(self, limit: int | None = None) -> Groups:
@@ -79,27 +103,45 @@ class TaggingPart(ExamplesPart):
 
 @dataclasses.dataclass(frozen=True)
 class TaggingExamples(Examples):
-    """Sentences of all parts."""
+    """Sentences or series of all parts.
+
+    Args:
+        parts: by name.
+        fronts: what made the numbers.
+        unit: what is counted.
+        blank: how many with nothing in them were left out.
+        skipped: how many that could not be read.
+    """
 
     parts: Mapping[PartName, TaggingPart]
+    blank: int = 0
+    skipped: int = 0
 
     @classmethod
-    def of(cls, found: Examples) -> Self:
-        """The same, with more to say of itself."""
-        return cls(found.parts, found.fronts, found.unit)  # type: ignore[arg-type]
+    def of(cls, found: Examples, source: Any) -> Self:
+        """The same, with more to say of itself and of its source."""
+        odd = (getattr(source, name, 0) for name in ("blank", "skipped"))
+        return cls(found.parts, found.fronts, found.unit, *odd)  # type: ignore[arg-type]
 
     def sizes(self, scored: int) -> str:
-        """How many tags and sentences there are, and what is odd about them."""
-        training, tags = self.parts["training"], self.fronts["tag"]
+        """How many tags there are, and what is odd about them."""
+        training, tags = self.parts["training"], self.fronts[TAG]
+        words, read = training.words, "series" if training.words is None else "sentences"
         unknown = sum(int(row.sum()) for row in training.unknown) / max(training.count, 1)
         strange = sum(len(part.inputs) - len(part.sayable) for part in self.parts.values())
         types = f" of {len(tags.types):,} types of spans ({tags.scheme})" if tags.scheme else ""
+        odd = (
+            (f"{read} with tags that no model can say", strange),
+            ("left out because they are blank", self.blank),
+            ("left out because they cannot be read", self.skipped),
+        )
         return (
             super().sizes(scored)
-            + f"; {sum(len(part.inputs) for part in self.parts.values()):,} sentences"
-            + f"; {len(tags):,} tags{types}; {len(self.fronts['words']):,} ids of words"
+            + f"; {sum(len(part.inputs) for part in self.parts.values()):,} {read}"
+            + f"; {len(tags):,} tags{types}"
+            + ("" if words is None else f"; {len(words):,} ids of words")
             + (f", {unknown:.1%} unknown" if unknown else "")
-            + (f"; sentences with tags that no model can say: {strange:,}" if strange else "")
+            + "".join(f"; {what}: {number:,}" for what, number in odd if number)
         )
 
 
@@ -109,7 +151,7 @@ def said_of(
     """What a model says of each sentence, with its number; those of like length together."""
     for numbers in part.order(limit):
         if not isinstance(model, Model):
-            found = model.log_probabilities([part.raw[n].example for n in numbers])
+            found = model.log_probabilities(part.plain(numbers))
             yield from zip(numbers, map(_best, found), strict=True)
             continue
         yield from zip(numbers, unpadded(model.predict(part.batch(numbers))), strict=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.errors import ArtifactError
-from recurra.models import FrequentTags, WindowTagger
+from recurra.models import FrequentTags, MajorityOfSteps, WindowOfSteps, WindowTagger
 from recurra.pipeline.beside import read_beside, write_beside
 from recurra.tasks.examples import Examples
 from recurra.tasks.tagging.corpus import TaggingPart
@@ -17,8 +17,13 @@ from recurra_runtime.vocabulary import Ids
 __all__ = ["fit_rivals", "read_rivals", "write_rivals"]
 
 _FILE = "rivals"
-_KINDS: dict[str, Any] = {"word's own tag": FrequentTags, "window of words": WindowTagger}
-"""By name, the simplest first."""
+_KINDS: dict[str, Any] = {
+    "word's own tag": FrequentTags,
+    "window of words": WindowTagger,
+    "majority": MajorityOfSteps,
+    "window of steps": WindowOfSteps,
+}
+"""By name, of each kind of input the simplest first."""
 
 
 def fit_rivals(
@@ -33,9 +38,9 @@ def fit_rivals(
     """
     training, held = prepared.parts["training"], prepared.parts.get("validation")
     assert isinstance(training, TaggingPart)
-    every = -(-training.count // data.rival_words)  # sentences may stand in an order
+    every = -(-training.count // data.rival_steps)  # sentences may stand in an order
     some = range(0, len(training.inputs), every)
-    report("fitting rivals" + (f" on {len(some):,} sentences" if every > 1 else ""))
+    report("fitting rivals" + (f" on {len(some):,} examples" if every > 1 else ""))
     if held is not None:
         assert isinstance(held, TaggingPart)
         chosen = _of(held, sorted(held.sayable))
@@ -43,13 +48,20 @@ def fit_rivals(
         chosen = _of(training, some[::10])
         some = [n for place, n in enumerate(some) if place % 10]  # type: ignore[assignment]
     read, size = _of(training, some), len(training.tags)
-    fitted = FrequentTags.fit(*read, size), WindowTagger.fit(*read, chosen, size)
-    return dict(zip(_KINDS, fitted, strict=True))
+    if training.words is None:
+        return {
+            "majority": MajorityOfSteps.fit(read[1], size),
+            "window of steps": WindowOfSteps.fit(*read, chosen, size),
+        }
+    return {
+        "word's own tag": FrequentTags.fit(*read, size),
+        "window of words": WindowTagger.fit(*read, chosen, size),
+    }
 
 
-def _of(part: TaggingPart, numbers: Sequence[int]) -> tuple[list[Sequence[str]], list[Ids]]:
-    """Sentences and their tags."""
-    return [part.raw[n].example for n in numbers], [part.targets[n] for n in numbers]
+def _of(part: TaggingPart, numbers: Sequence[int]) -> tuple[list[Any], list[Ids]]:
+    """Sentences or series, and their tags."""
+    return part.plain(numbers), [part.targets[n] for n in numbers]
 
 
 def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:

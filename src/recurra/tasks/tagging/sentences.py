@@ -1,9 +1,11 @@
-"""Sentences with their tags, from Python."""
+"""What a tagger is trained on: words or series, with a tag for each word or step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from recurra.errors import DataError, kind_of
 from recurra.tasks.division import Pair
@@ -11,40 +13,45 @@ from recurra.tasks.division import Pair
 __all__ = ["checked", "words_of"]
 
 
-def words_of(place: str, given: Any, what: str = "words") -> tuple[str, ...]:
-    """The words of a sentence, or its tags.
+def words_of(place: str, given: Any) -> tuple[str, ...]:
+    """The words of a sentence.
 
     Args:
         place: what messages call it.
         given: as it was given.
-        what: these are.
 
     Raises:
         DataError: no list, or something in it that is no text.
     """
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
-        hint = " A text is parted into words by its split()." if isinstance(given, str) else ""
-        raise DataError(f"{place}: expected a list of {what}, got {kind_of(given)}.{hint}")
+        raise DataError(f"{place}: expected a list of words, or a text, got {kind_of(given)}.")
     found = tuple(given)
     for number, word in enumerate(found):
         if not isinstance(word, str):
             raise DataError(
-                f"{place}: expected {what} of text, got {kind_of(word)} at place {number}."
+                f"{place}: expected words of text, got {kind_of(word)} at place {number}."
             )
     return found
 
 
 def checked(pair: Pair) -> Pair:
-    """A sentence and its tags, as many of one as of the other.
+    """A sentence or series, and as many tags.
 
     Raises:
         DataError: something else; with the place that it is from.
     """
-    words = words_of(f"{pair.place}, words", pair.example)
-    tags = words_of(f"{pair.place}, tags", pair.target, "tags")
+    words, tags = pair.example, pair.target
+    if not isinstance(words, tuple | np.ndarray):
+        raise DataError(
+            f"{pair.place}: expected words, a list of them for each sentence, or a series [time, "
+            f"channels], got {kind_of(words)}. Of files data.input says which."
+        )
+    if not isinstance(tags, tuple):
+        got = "nothing" if tags is None else f"{tags!r:.80}"
+        raise DataError(f"{pair.place}: expected a list of tags, one for each word, got {got}.")
     if len(words) != len(tags):
         raise DataError(
-            f"{pair.place}: expected a tag for each of its {len(words):,} words, got "
+            f"{pair.place}: expected a tag for each of its {len(words):,} words or steps, got "
             f"{len(tags):,} tags."
         )
-    return pair._replace(example=words, target=tags)
+    return pair

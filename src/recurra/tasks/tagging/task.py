@@ -12,6 +12,7 @@ import torch
 from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
+from recurra.data import examples as data_examples
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
 from recurra.sections import default
@@ -19,7 +20,15 @@ from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
 from recurra.tasks.tagging.answer import TaggingModel
-from recurra.tasks.tagging.corpus import UNKNOWN_TAG, TaggingExamples, TaggingPart, said_of
+from recurra.tasks.tagging.corpus import (
+    SERIES,
+    TAG,
+    UNKNOWN_TAG,
+    WORDS,
+    TaggingExamples,
+    TaggingPart,
+    said_of,
+)
 from recurra.tasks.tagging.evaluation import (
     Evaluation,
     compare_taggers,
@@ -29,16 +38,15 @@ from recurra.tasks.tagging.evaluation import (
 from recurra.tasks.tagging.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.tagging.sentences import checked
 from recurra.tasks.tagging.settings import TaggingData
+from recurra_runtime.fronts import Series
 from recurra_runtime.vocabulary import CharacterVocabulary, Spelled, SpelledWords, TagNames
 
 __all__ = ["TaggingTask"]
 
-_WORDS, _TAG = "words", "tag"
-
 
 @register_task("tagging")
 class TaggingTask(ExamplesTask):
-    """A tag for each word, beside models that look at a word and its neighbors alone."""
+    """A tag for each word or step, beside models that look at it and its neighbors alone."""
 
     Data = TaggingData
     Model = TaggerSettings
@@ -46,14 +54,24 @@ class TaggingTask(ExamplesTask):
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "tags"
 
+    def open(self, source: Any, data: TaggingData) -> data_examples.Examples:
+        """Sentences with their tags, or series with a label for each step."""
+        if isinstance(source, data_examples.Examples):
+            return source
+        return data_examples.open_examples(source, data.reading())
+
     def checked(self, pair: Pair) -> Pair:
         """Words, and as many tags."""
         return checked(pair)
 
     def fit_by(
-        self, data: TaggingData, inputs: Sequence[Any], targets: Sequence[Any]
+        self, source: Any, data: TaggingData, inputs: Sequence[Any], targets: Sequence[Any]
     ) -> dict[str, Any]:
-        """Known words, letters, and the names of the tags."""
+        """Known words and letters, or the scale of a series; and the names of the tags."""
+        tags = {TAG: TagNames.of_sentences(targets)}
+        if isinstance(inputs[0], np.ndarray):
+            channels = getattr(source, "channels", ())
+            return {SERIES: Series(channels, mask=data.missing).fit(inputs), **tags}
         words = SpelledWords.of(
             inputs,
             size=data.vocabulary_size,
@@ -61,20 +79,27 @@ class TaggingTask(ExamplesTask):
             lower=data.lower,
             punctuation=data.punctuation,
         )
-        return {_WORDS: words, _TAG: TagNames.of_sentences(targets)}
+        return {WORDS: words, **tags}
 
-    def encode(self, example: Sequence[str], fronts: Mapping[str, Any]) -> Spelled:
-        """Words in numbers."""
-        found: Spelled = fronts[_WORDS].encode(example)
-        return found
+    def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
+        """Words in numbers, or a series by its scale."""
+        front = fronts.get(WORDS) or fronts[SERIES]
+        if isinstance(example, np.ndarray) != (WORDS not in fronts):
+            raise DataError(f"data: expected {front.kind}, which the model reads, got others.")
+        try:
+            return front.encode(example)
+        except ValueError as problem:
+            raise DataError(f"data: {problem}.") from None
 
     def target(self, target: Sequence[str], fronts: Mapping[str, Any]) -> Any:
         """Tags in numbers; -1 where the model has no such tag."""
-        numbers = map(fronts[_TAG].number, target)
+        numbers = map(fronts[TAG].number, target)
         return np.array([UNKNOWN_TAG if n is None else n for n in numbers], np.int64)
 
-    def collate(self, inputs: Sequence[Spelled], targets: Sequence[Any] | None = None) -> Batch:
+    def collate(self, inputs: Sequence[Any], targets: Sequence[Any] | None = None) -> Batch:
         """Sentences beside each other, with as many letters as the longest word of all has."""
+        if not isinstance(inputs[0], Spelled):
+            return super().collate(inputs, targets)
         longest = max(row.letters.shape[1] for row in inputs)
 
         def wide(letters: Any) -> Any:
@@ -86,7 +111,7 @@ class TaggingTask(ExamplesTask):
         self, source: Any, data: TaggingData, folder: Path, report: Callable[[str], None]
     ) -> Examples:
         """Divide, make vocabulary and names of tags, and encode."""
-        return TaggingExamples.of(super().prepare(source, data, folder, report))
+        return TaggingExamples.of(super().prepare(source, data, folder, report), source)
 
     def prepare_in(
         self,
@@ -104,7 +129,8 @@ class TaggingTask(ExamplesTask):
         for name in ("minimum_count", "vocabulary_size"):
             if getattr(data, name) != default(data, name):
                 report(f"data.{name} has no effect: the vocabulary is that of the model")
-        found = TaggingExamples.of(super().prepare_in(source, fronts, data, folder, report))
+        inside = super().prepare_in(source, fronts, data, folder, report)
+        found = TaggingExamples.of(inside, source)
         training = found.parts["training"]
         for number, pair in enumerate(training.raw):
             if number not in training.sayable:
@@ -116,32 +142,35 @@ class TaggingTask(ExamplesTask):
         return found
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Tagger:
-        """A model of so many words, letters and tags."""
-        words, tags = fronts[_WORDS], fronts[_TAG]
+        """A model of so many words and letters, or channels, and of so many tags."""
+        words, tags = fronts.get(WORDS), fronts[TAG]
         return Tagger(
             settings,
-            words=len(words),
-            letters=words.letters,
             tags=len(tags),
+            words=None if words is None else (len(words), words.letters),
+            channels=fronts[SERIES].shape[0] if words is None else 1,
             forbidden=tags.forbidden(),
         )
 
     def settled(self, loaded: Any) -> dict[str, Any]:
-        """Also how words are looked up and texts parted."""
-        words = loaded.fronts[_WORDS]
-        found = {"data.lower": words.lower, "data.punctuation": words.punctuation}
+        """Also how words are looked up and texts parted, or whether what is missing is marked."""
+        words = loaded.fronts.get(WORDS)
+        if words is None:
+            found = {"data.missing": loaded.fronts[SERIES].mask}
+        else:
+            found = {"data.lower": words.lower, "data.punctuation": words.punctuation}
         return super().settled(loaded) | found
 
     def trial(self, recipe: Any) -> Tagger:
         """A model of one letter and two tags."""
         words = SpelledWords([], CharacterVocabulary("a"))
-        return self.build(recipe.model, {_WORDS: words, _TAG: TagNames(["a", "b"])})
+        return self.build(recipe.model, {WORDS: words, TAG: TagNames(["a", "b"])})
 
     def begin(self, model: models.Model, prepared: Examples) -> None:
         """Each tag as likely as it is among the words that are trained on."""
         assert isinstance(model, Tagger)
         tags = np.concatenate(prepared.parts["training"].targets)
-        model.starts_at(torch.from_numpy(np.bincount(tags, minlength=len(prepared.fronts[_TAG]))))
+        model.starts_at(torch.from_numpy(np.bincount(tags, minlength=len(prepared.fronts[TAG]))))
 
     def score(self, model: models.Model, part: Any, limit: int | None = None) -> float:
         """Accuracy."""
@@ -160,7 +189,7 @@ class TaggingTask(ExamplesTask):
     def table(self, rows: Sequence[Any], title: str) -> Table:
         """Accuracy, of unknown words too, F1 of spans, nats; what the first takes for what."""
         first: Evaluation = rows[0]
-        spans = first.all_spans is not None
+        spans, words = first.all_spans is not None, bool(first.unknown[0])
         strange, (unknown, _) = first.strange, first.unknown
         notes = [*span_lines(first), *confusion_lines(first)]
         if unknown:
@@ -175,12 +204,18 @@ class TaggingTask(ExamplesTask):
             )
         return Table(
             f"{title}: {first.count:,} words in {first.sentences[0]:,} sentences",
-            ("model", "accuracy", "unknown", *(["span F1"] if spans else []), "nats/tag"),
+            (
+                "model",
+                "accuracy",
+                *(["unknown"] if words else []),
+                *(["span F1"] if spans else []),
+                "nats/tag",
+            ),
             [
                 (
                     row.name,
                     f"{row.accuracy:.4f}",
-                    shown(row.accuracy_unknown, 4),
+                    *([shown(row.accuracy_unknown, 4)] if words else []),
                     *([f"{row.all_spans.f1:.4f}"] if spans else []),
                     shown(row.loss, 4),
                 )
