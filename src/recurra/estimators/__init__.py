@@ -1,4 +1,4 @@
-"""Models by the conventions of scikit-learn, which takes a second to load: when one is asked for."""
+"""Models by the conventions of scikit-learn, which is loaded when one is asked for."""
 
 from typing import TYPE_CHECKING, Any
 
