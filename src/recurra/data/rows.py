@@ -122,8 +122,13 @@ def check_once(place: str, columns: Sequence[str]) -> None:
 
 
 def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
-    lines = read_lines(file, encoding=how.encoding, nul=how.nul, bad=how.bad)
+    broken: list[DataError] = []  # of the line that is read
+    bad = None if how.bad is None else broken.append
+    lines = read_lines(file, encoding=how.encoding, nul=how.nul, bad=bad)
     for number, line in enumerate(lines, 1):
+        if broken:
+            how.refuse(broken.pop())
+            continue
         if not line or line.isspace():
             continue
         try:
