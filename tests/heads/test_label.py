@@ -30,11 +30,11 @@ def pooled_by_hand(head: LabelHead, steps: Tensor) -> list[float]:
     columns = list(zip(*steps.tolist(), strict=True))
     if not columns:
         return [0.0, 0.0]
-    if head.pool == "max":
+    if head.pooling.pool == "max":
         return [max(column) for column in columns]
     shares = [1 / len(steps)] * len(steps)
-    if head.attention is not None:
-        first, _, second = head.attention
+    if head.pooling.attention is not None:
+        first, _, second = head.pooling.attention
         looked = []
         for y in steps.tolist():
             hidden = [
@@ -51,18 +51,18 @@ def pooled_by_hand(head: LabelHead, steps: Tensor) -> list[float]:
 def test_pools(pool: str) -> None:
     head = LabelHead(2, 3, pool).double()
     read = result()
-    got = head.pooled(read)
+    got = head.pooling(read)
     for row, steps in enumerate(read.outputs.to_list()):
         assert got[row].tolist() == pytest.approx(pooled_by_hand(head, steps), rel=1e-12)
     # A tensor has no padding: all of its steps count.
     plain = torch.randn(4, 1, 2, dtype=torch.float64)
-    got = head.pooled(LayerOutput(plain, torch.zeros(1, 2), None))
+    got = head.pooling(LayerOutput(plain, torch.zeros(1, 2), None))
     assert got[0].tolist() == pytest.approx(pooled_by_hand(head, plain[:, 0]), rel=1e-12)
 
 
 def test_last_is_the_layers_own() -> None:
     read = result()
-    assert torch.equal(LabelHead(2, 3).double().pooled(read), read.last)
+    assert torch.equal(LabelHead(2, 3).double().pooling(read), read.last)
 
 
 @pytest.mark.parametrize("pool", ["last", "mean", "max", "attention"])

@@ -237,6 +237,40 @@ def cell(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> Cell:
     return made
 
 
+def _rivals() -> dict[str, Callable[[], recurra.Layer]]:
+    """Layers that remember nothing, or a few steps."""
+    window, attention = recurra.Window, recurra.SelfAttention
+    return {
+        "feed-forward": lambda: window(INPUT, HIDDEN),
+        "window": lambda: window(INPUT, HIDDEN, 3),
+        "dilated": lambda: window(INPUT, INPUT, 2, dilation=3, residual=True),
+        "longer than rows": lambda: window(INPUT, HIDDEN, 5, dilation=3),
+        "centered": lambda: window(INPUT, HIDDEN, 4, dilation=2, centered=True),
+        "convolutions": lambda: recurra.Stack(
+            [window(INPUT, HIDDEN, 2), window(HIDDEN, HIDDEN, 2, dilation=2, residual=True)]
+        ),
+        "attention": lambda: attention(INPUT, 4, 2),
+        "attention behind": lambda: recurra.Stack(
+            [attention(INPUT, 4, 2, ahead=False), attention(4, 4, 2, ahead=False, positions=False)]
+        ),
+    }
+
+
+def _seeded(make: Callable[[], recurra.Layer]) -> Callable[[], recurra.Layer]:
+    def made() -> recurra.Layer:
+        torch.manual_seed(0)
+        layer = make().double()
+        with torch.no_grad():  # a bias of zero would hide one that is not used
+            for value in layer.parameters():
+                value.add_(0.1 * torch.randn_like(value))
+        return layer
+
+    return made
+
+
+RIVALS = {name: _seeded(make) for name, make in _rivals().items()}
+
+
 def layers(make: Make) -> dict[str, Callable[[], recurra.Layer]]:
     """Every layer around a cell."""
 
@@ -291,15 +325,18 @@ def inputs_of(subject: nn.Module, *, time: int = TIME, batch: int = BATCH) -> An
         numbers = rows(next(seeds), *example.shape[1:], time=time, batch=batch)
         return numbers.detach() > -0.3 if example.dtype == torch.bool else numbers
 
-    return map_tree(leaf, first_cell(subject).example_input(1))
+    return map_tree(leaf, example_of(subject))
 
 
-def first_cell(subject: nn.Module) -> Cell:
-    return next(part for part in subject.modules() if isinstance(part, Cell))
+def example_of(subject: Any) -> Any:
+    """What it reads in a step: what its first cell does, or a vector."""
+    cells = (part for part in subject.modules() if isinstance(part, Cell))
+    found = next(cells, None)
+    return torch.zeros(1, subject.input_size) if found is None else found.example_input(1)
 
 
 def widths_of(subject: nn.Module) -> int:
-    return first(first_cell(subject).example_input(1)).shape[1]
+    return first(example_of(subject)).shape[1]
 
 
 def some_resets() -> Tensor:

@@ -8,12 +8,21 @@ from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
-from recurra import LabelHead, LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
-from recurra.encoders import Encoder
+from recurra import CRFHead, LabelHead, LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra.encoders import (
+    AlignedEncoder,
+    Encoder,
+    FrameEncoder,
+    Frames,
+    Pictures,
+    SeveralEncoder,
+    SpelledEmbedding,
+)
 from recurra.heads import Head
 from recurra.layers import LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
+from recurra_runtime.vocabulary import Spelled
 
 SYMBOLS = 9
 IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))
@@ -34,6 +43,14 @@ def labels_head(tied_size=None):
     return LabelsHead(4, SYMBOLS, tied_size=tied_size).double().eval()
 
 
+def crf_head():
+    torch.manual_seed(0)
+    head = CRFHead(4, SYMBOLS, forbidden=[(2, 1)]).double().eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    return head
+
+
 def label_head(pool):
     torch.manual_seed(0)
     head = LabelHead(4, SYMBOLS, pool).double().eval()
@@ -41,16 +58,74 @@ def label_head(pool):
     return head
 
 
-ENCODERS = {TokenEncoder: (token_encoder, IDS)}
+def of_stem(make, width):
+    torch.manual_seed(0)
+    stem = make()
+    layer = recurra.Stack(
+        [recurra.Recurrent(recurra.LSTMCell(width, 6)), recurra.Recurrent(recurra.GRUCell(6, 4))]
+    )
+    return FrameEncoder(stem, layer).double().eval()
+
+
+def several_encoder():
+    torch.manual_seed(0)
+    parts = {
+        "frames": of_stem(partial(Frames, 3), 3),
+        "pictures": of_stem(partial(Pictures, 4, 6, 2, 5, filters=3), 5),
+        "symbols": token_encoder(),
+    }
+    return SeveralEncoder(parts, "mean").double().eval()
+
+
+def aligned_encoder():
+    torch.manual_seed(0)
+    stems = {"frames": Frames(3), "symbols": TokenEmbedding(SYMBOLS, 4)}
+    layer = recurra.Recurrent(recurra.LSTMCell(3 + 1 + 4 + 1, 4))
+    return AlignedEncoder(stems, layer).double().eval()
+
+
+def words():
+    torch.manual_seed(0)
+    sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
+    return SpelledEmbedding(SYMBOLS, SYMBOLS, **sizes)
+
+
+def letters():
+    """Of words of 0 to 3 letters, some of which are spelled alike."""
+    found = torch.randint(1, SYMBOLS, (TIME, BATCH, 3), generator=torch.Generator().manual_seed(5))
+    return found * (torch.arange(3) < (IDS % 4).unsqueeze(-1))
+
+
+def numbers(*shape, seed=5):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(TIME, BATCH, *shape, generator=generator, dtype=torch.float64)
+
+
+SEEN = numbers(4, 6, 2)
+NAN = (0.0, float("nan"), float("inf"))
+IDS_FILLS = (0, SYMBOLS + 5, -3)
+# How to make one, what it reads, and what may stand in the padding of that.
+ENCODERS = {
+    "tokens": (token_encoder, IDS, IDS_FILLS),
+    "frames": (partial(of_stem, partial(Frames, 3), 3), numbers(3), NAN),
+    "filtered": (partial(of_stem, partial(Frames, 3, filters=5), 5), numbers(3), NAN),
+    "pictures": (partial(of_stem, partial(Pictures, 4, 6, 2, 5, filters=3), 5), SEEN, NAN),
+    "words": (partial(of_stem, words, 4), Spelled(IDS, letters()), (IDS_FILLS, IDS_FILLS)),
+}
+# These read padded rows alone, each of several inputs.
+TUPLES = {
+    "several": (several_encoder, (numbers(3), SEEN, IDS), (NAN, NAN, IDS_FILLS)),
+    "aligned": (aligned_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
+}
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
-HEADS = {"labels": (labels_head, TARGETS)}
+HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
 HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
 
 
 def test_every_encoder_and_head_is_here():
     ours = {each for each in Encoder.__subclasses__() if each.__module__.startswith("recurra.")}
-    assert ours == set(ENCODERS)
+    assert ours == {type(make()) for make, *_ in (*ENCODERS.values(), *TUPLES.values())}
     ours = {each for each in Head.__subclasses__() if each.__module__.startswith("recurra.")}
     assert ours == {type(make()) for make, _ in HEADS.values()}
 
@@ -67,32 +142,48 @@ def padded(values, fill):
     return PaddedSequence(values.masked_fill(mask, fill), torch.tensor(LENGTHS))
 
 
-@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
-def test_encoder_padding(make):
-    """Whatever stands in the padding, even ids that no vocabulary has, changes nothing."""
+def cut(read, *places):
+    return map_tree(lambda leaf: leaf[places], read)
+
+
+def rows_of(read, fills, number):
+    """What is read with something in its padding."""
+    if isinstance(read, tuple):
+        return tuple(padded(one, f[number]) for one, f in zip(read, fills, strict=True))
+    return padded(read, fills[number])
+
+
+@pytest.mark.parametrize(
+    ("make", "read", "fills"), [*ENCODERS.values(), *TUPLES.values()], ids=[*ENCODERS, *TUPLES]
+)
+def test_encoder_padding(make, read, fills):
+    """Whatever stands in the padding, NaN or ids that no vocabulary has, changes nothing."""
     results = []
-    for fill in (0, SYMBOLS + 5, -3):
+    for number in range(3):
         encoder = make()
-        got = encoder(padded(IDS, fill))
-        (got.last.square().sum() + got.outputs.values.square().sum()).backward()
+        got = encoder(rows_of(read, fills, number))
+        rows = isinstance(got.outputs, PaddedSequence)
+        outputs = got.outputs.values if rows else got.outputs
+        (got.last.square().sum() + outputs.square().sum()).backward()
         gradients = [p.grad for p in encoder.parameters()]
-        results.append([got.outputs.values, got.last, *gradients])
+        assert all(part.isfinite().all() for part in gradients)
+        results.append([outputs, got.last, *gradients])
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 
 
-@pytest.mark.parametrize("make", [m for m, _ in ENCODERS.values()])
-def test_encoder_rows_and_chunks(make):
+@pytest.mark.parametrize(("make", "read", "fills"), ENCODERS.values(), ids=ENCODERS)
+def test_encoder_rows_and_chunks(make, read, fills):
     encoder = make()
-    whole = encoder(padded(IDS, 0))
+    whole = encoder(map_tree(lambda leaf: padded(leaf, 0), read))
     for row, length in enumerate(LENGTHS):
         some = torch.tensor([row])
-        alone = encoder(IDS[:length, some])
+        alone = encoder(cut(read, slice(length), some))
         close(whole.outputs.values[:length, some], alone.outputs)
         close(whole.last[some], alone.last)
         close_trees(map_tree(lambda leaf, s=some: leaf[s], whole.state), alone.state)
-    full, first = encoder(IDS), encoder(IDS[:4])
-    second = encoder(IDS[4:], first.state)
+    full, first = encoder(read), encoder(cut(read, slice(4)))
+    second = encoder(cut(read, slice(4, None)), first.state)
     close(torch.cat([first.outputs, second.outputs]), full.outputs)
     close_trees(second.state, full.state)
     assert [s.shape for s in select_rows(full.state[0], torch.arange(2))] == [(2, 6), (2, 6)]
@@ -129,13 +220,27 @@ def test_head_padding_and_sum(make, targets):
     assert abs(float(every.detach()) - by_rows) > 1e-3
 
 
-@pytest.mark.parametrize(("make", "targets"), [*ENCODERS.values(), *HEADS.values()])
+@pytest.mark.parametrize(("make", "read", "fills"), TUPLES.values(), ids=TUPLES)
+def test_encoder_of_several_rows(make, read, fills):
+    """Each row of several inputs is as it is alone, also the one that is empty."""
+    encoder = make()
+    whole = encoder(tuple(padded(one, 0) for one in read))
+    for row, length in enumerate(LENGTHS):
+        alone = encoder(
+            tuple(PaddedSequence.from_padded(one[:length, row : row + 1]) for one in read)
+        )
+        close(whole.last[row], alone.last[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "targets"), [(m, r) for m, r, _ in ENCODERS.values()] + [*HEADS.values()]
+)
 def test_saved(make, targets):
     one, other = make(), make()
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)
-    read = IDS if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+    read = targets if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
 
     def result(module):
         if isinstance(module, Encoder):

@@ -4,7 +4,18 @@ import pytest
 import torch
 from laws.of_cells import CELL_LAWS, PAIR_LAWS
 from laws.of_layers import LAYER_LAWS
-from laws.subjects import CELLS, HIDDEN, INPUT, PAIRS, PLAIN, WRAPPED, cell, inputs_of, layers
+from laws.subjects import (
+    CELLS,
+    HIDDEN,
+    INPUT,
+    PAIRS,
+    PLAIN,
+    RIVALS,
+    WRAPPED,
+    cell,
+    inputs_of,
+    layers,
+)
 
 from recurra.cells import cell_names
 from recurra.engine import named_values, run
@@ -34,6 +45,12 @@ def test_layer(law, layer, name):
         return layers(AROUND[name])[layer]().double()
 
     LAYER_LAWS[law](make)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("law", LAYER_LAWS)
+def test_layer_without_memory(law, name):
+    LAYER_LAWS[law](RIVALS[name])
 
 
 @pytest.mark.parametrize("name", cell_names())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -191,3 +192,15 @@ def test_a_model_that_reads_both_ways_cannot_go_step_by_step() -> None:
     assert math.isfinite(made.loss(batch()).item())
     with pytest.raises(ShapeError, match="reads both ways"):
         made.initial_state(1)
+
+
+def test_a_head_may_answer_with_something_else_than_it_scores() -> None:
+    class Best(LabelsHead):
+        def predict(self, read: Any, embedding: Tensor | None = None) -> Any:
+            return self(read, embedding).argmax(-1)
+
+    torch.manual_seed(0)
+    made, given = Model(encoder(), Best(WIDTH, SYMBOLS)), batch()
+    said = made.predict(given)
+    assert said.equal(made.head(made.encoder(given.inputs)).argmax(-1))
+    assert made(given).count == given.targets.numel()  # scores are as they were

@@ -52,6 +52,18 @@ class Head(nn.Module, abc.ABC):
         """What :meth:`score` says of what :meth:`forward` predicts; perhaps computed together."""
         return self.score(self(read, embedding), targets)
 
+    def predict(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
+        """What is answered, a tree whose leaves lead by row or are ``[time, batch, ...]``.
+
+        What :meth:`forward` gives, unless a head answers with something else than it scores: paths
+        where it scores steps.
+
+        Args:
+            read: as of :meth:`forward`, like the other.
+            embedding: as of :meth:`forward`.
+        """
+        return self(read, embedding)
+
 
 def log_frequencies(counts: Sequence[int] | Tensor, labels: int) -> Tensor:
     r"""Logarithms of how often labels occur, as a bias that a head begins with.

@@ -1,23 +1,23 @@
-"""One label for a whole sequence."""
+"""One label for a whole sequence, or several."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import SettingError, ShapeError, nearest
+from recurra.errors import ShapeError
 from recurra.heads.base import Head, log_frequencies
-from recurra.layers import LayerOutput, Projection
-from recurra.sequences import PaddedSequence
+from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 
-__all__ = ["LabelHead", "Pool"]
+__all__ = ["LabelHead"]
 
-Pool = Literal["last", "mean", "max", "attention"]
-"""How the outputs of all steps become one vector."""
+_STEPS = 60  # each leaves two thirds of where a temperature may be
+_SPREAD = 0.5
+_COLDEST, _HOTTEST = -3.0, 3.0  # its logarithm
 
 
 class LabelHead(Head):
@@ -25,101 +25,189 @@ class LabelHead(Head):
 
     .. math:: z = W p + b
 
-    p is what ``pool`` makes of the outputs y of a row's own steps:
-
-    ===============  =======================================================
-    ``"last"``       the layer's ``last``: where each direction of the top layer ends
-    ``"mean"``       :math:`\frac{1}{n} \sum_t y_t`
-    ``"max"``        :math:`\max_t y_t`, element by element
-    ``"attention"``  :math:`\sum_t a_t y_t` (Yang et al. 2016)
-    ===============  =======================================================
-
-    with :math:`a = \mathrm{softmax}_t(u^\top \tanh(V y_t + c))`, u, V and c learned.
-
-    Of an empty row p is zero, so that it gets what the bias says.
+    p is what :class:`recurra.Pooling` makes of the outputs of a row's own steps; of an empty row it
+    is zero, so that it gets what the bias says. Of one label the probabilities are softmax(z / T),
+    of several sigmoid(z / T) each. T is 1 until :meth:`calibrate` sets it (Guo et al. 2017); it is
+    in what is predicted, and not in the loss that is trained on.
 
     Args:
         input_size: width of a step's output.
         classes: number of labels.
         pool: how steps become one vector.
         dropout: rate of dropout on p, in training only.
+        several: whether a row may have any number of labels, none too.
+        weighted: whether labels count for the loss in training as :meth:`weigh` says, for classes
+            of which few examples are there.
+        calibrated: whether T is kept with the weights.
 
     Raises:
         SettingError: an unknown pool, or a rate out of range.
     """
 
+    temperature: Tensor
+    weights: Tensor | None
+
     def __init__(
-        self, input_size: int, classes: int, pool: Pool = "last", *, dropout: float = 0.0
+        self,
+        input_size: int,
+        classes: int,
+        pool: Pool = "last",
+        *,
+        dropout: float = 0.0,
+        several: bool = False,
+        weighted: bool = False,
+        calibrated: bool = False,
     ) -> None:
         super().__init__()
-        if pool not in get_args(Pool):
-            raise SettingError(f"pool: {nearest(str(pool), get_args(Pool))}")
-        self.input_size, self.output_size, self.pool = input_size, classes, pool
-        self.attention = None
-        if pool == "attention":
-            self.attention = nn.Sequential(
-                nn.Linear(input_size, input_size), nn.Tanh(), nn.Linear(input_size, 1, bias=False)
-            )
+        self.pooling = Pooling(input_size, pool)
+        self.input_size, self.output_size, self.several = input_size, classes, several
         self.projection = Projection(input_size, classes, dropout=dropout)
+        self.register_buffer("temperature", torch.ones(()), persistent=calibrated)
+        self.register_buffer("weights", torch.ones(classes) if weighted else None)
 
     @property
     def reference(self) -> float:
-        """The logarithm of the number of labels."""
-        return math.log(self.output_size)
+        """The logarithm of the number of labels; of several that of 2 for each."""
+        return self.output_size * math.log(2) if self.several else math.log(self.output_size)
 
     @torch.no_grad()
-    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+    def starts_at(self, counts: Sequence[int] | Tensor, rows: int | None = None) -> None:
         """Set the bias to what the classes' frequencies alone say of them.
 
         Args:
             counts: as of :meth:`recurra.LabelsHead.starts_at`.
+            rows: among how many they were counted, where rows have several labels.
 
         Raises:
             ShapeError: counts of more or fewer classes.
         """
-        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
+        if not self.several or rows is None:
+            self.projection.bias.copy_(log_frequencies(counts, self.output_size))
+            return
+        seen = torch.as_tensor(counts, dtype=torch.float64)
+        self.projection.bias.copy_(((seen + 1) / (rows - seen + 1)).log())
+
+    @torch.no_grad()
+    def weigh(self, counts: Sequence[int] | Tensor) -> None:
+        r"""Let all classes count alike in training: a row of class k by N / (K n_k).
+
+        Args:
+            counts: how often each of the K classes occurs among N; one that never does counts once.
+        """
+        if self.weights is None:
+            return
+        seen = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1)
+        self.weights.copy_(seen.sum() / (len(seen) * seen))
 
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Tensor:
         """A layer's result to scores ``[batch, classes]``, before softmax."""
-        scores: Tensor = self.projection(self.pooled(read))
+        scores: Tensor = self.projection(self.pooling(read))
         return scores
 
+    def predict(self, read: LayerOutput, embedding: Tensor | None = None) -> Tensor:
+        """Scores as they are calibrated, ``[batch, classes]``."""
+        scores: Tensor = self(read, embedding)
+        return scores / self.temperature
+
+    def running(self, read: LayerOutput, before: Pooled | None = None) -> tuple[Tensor, Pooled]:
+        """What is predicted after every step, ``[time, batch, classes]``, and what to go on from.
+
+        Args:
+            read: what a causal layer gave.
+            before: what an earlier call returned.
+        """
+        vectors, after = self.pooling.running(read, before)
+        return self.projection(vectors) / self.temperature, after
+
+    def log_probabilities(self, predictions: Tensor) -> Tensor:
+        """Of each class, from what :meth:`predict` gave; of several labels each by itself."""
+        if self.several:
+            return nn.functional.logsigmoid(predictions)
+        return predictions.log_softmax(-1)
+
     def score(self, predictions: Tensor, targets: Tensor) -> tuple[Tensor, int]:
-        """Cross-entropy in nats, summed over rows, and their number.
+        """Cross-entropy in nats, summed over rows (and several labels), and their number.
 
         Args:
             predictions: ``[batch, classes]``.
-            targets: numbers of classes ``[batch]``.
+            targets: numbers of classes ``[batch]``; of several labels 0 or 1 for each, ``[batch,
+                classes]``.
 
         Raises:
             ShapeError: targets of more or fewer rows, or one that is no class.
         """
-        if targets.shape != predictions.shape[:1]:
+        self._check(predictions, targets)
+        weights = self.weights if self.training else None
+        if self.several:
+            losses = nn.functional.binary_cross_entropy_with_logits(
+                predictions, targets.to(predictions.dtype), reduction="none", pos_weight=weights
+            )
+            return losses.sum(), len(targets)
+        total = nn.functional.cross_entropy(
+            predictions, targets, reduction="sum", weight=_like(weights, predictions)
+        )
+        return total, len(targets)
+
+    def _check(self, predictions: Tensor, targets: Tensor) -> None:
+        wanted = predictions.shape if self.several else predictions.shape[:1]
+        if targets.shape != wanted:
+            what = "0 or 1 for each class" if self.several else "a class"
             raise ShapeError(
-                f"LabelHead: expected a class for each of {predictions.shape[0]} rows, got targets "
+                f"LabelHead: expected {what} for each of {predictions.shape[0]} rows, got targets "
                 f"{list(targets.shape)}."
             )
+        if self.several:
+            return
         wrong = (targets < 0) | (targets >= self.output_size)
         if bool(wrong.any()):
             raise ShapeError(
                 f"LabelHead: expected targets 0 to {self.output_size - 1}, got "
                 f"{int(targets[wrong][0])}."
             )
-        total = nn.functional.cross_entropy(predictions, targets, reduction="sum")
-        return total, len(targets)
 
-    def pooled(self, read: LayerOutput) -> Tensor:
-        """One vector for each row, ``[batch, input_size]``."""
-        if self.pool == "last":
-            return read.last
-        outputs = read.outputs
-        if not isinstance(outputs, PaddedSequence):
-            outputs = PaddedSequence.from_padded(outputs)
-        if self.pool == "mean" or outputs.time == 0:
-            return outputs.mean()
-        if self.attention is not None:
-            looked = outputs.map(self.attention, torch.finfo(outputs.values.dtype).min)
-            shares = looked.values.softmax(0)  # of an empty row all alike, of zeros
-            return (shares * outputs.to_padded()).sum(0)
-        highest = outputs.to_padded(fill=-torch.inf).amax(0)
-        return highest.masked_fill((outputs.lengths == 0).unsqueeze(-1), 0)
+    @torch.no_grad()
+    def calibrate(self, scores: Tensor, targets: Tensor) -> None:
+        r"""Set T to what makes known labels most probable.
+
+        Few labels tell little of T, and those of a model that makes no mistake among them would
+        make it 0: that :math:`\log T` is near 0 counts as much as a normal density of deviation
+        1/2 says.
+
+        Args:
+            scores: what :meth:`forward` gave of rows that were not trained on.
+            targets: their classes, as of :meth:`score`.
+        """
+        self.temperature.fill_(_temperature(scores.double(), targets, self.several))
+
+    def extra_repr(self) -> str:
+        """What differs from one label of as many as there are."""
+        return "several=True" if self.several else ""
+
+
+def _like(weights: Tensor | None, values: Tensor) -> Tensor | None:
+    return None if weights is None else weights.to(values.dtype)
+
+
+def _temperature(scores: Tensor, targets: Tensor, several: bool) -> float:
+    """The T of least loss by a search in thirds."""
+
+    def loss(logarithm: float) -> float:
+        unlikely = (logarithm / _SPREAD) ** 2 / 2 / len(scores)
+        said = scores * math.exp(-logarithm)
+        if several:
+            wanted = targets.to(said.dtype)
+            found: Any = nn.functional.binary_cross_entropy_with_logits(said, wanted)
+        else:
+            found = nn.functional.cross_entropy(said, targets)
+        return float(found) + unlikely
+
+    if not len(scores):
+        return 1.0
+    low, high = _COLDEST, _HOTTEST
+    for _ in range(_STEPS):
+        third = (high - low) / 3
+        if loss(low + third) <= loss(high - third):
+            high -= third
+        else:
+            low += third
+    return math.exp((low + high) / 2)

@@ -1,12 +1,15 @@
 """Recurrences over whole sequences."""
 
+from recurra.layers.attention import SelfAttention
 from recurra.layers.base import Layer, LayerOutput
 from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.dropin import GRU, LSTM, RNN
 from recurra.layers.dropin_base import RNNBase
+from recurra.layers.pooling import Pool, Pooled, Pooling
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.tokens import Projection, TokenEmbedding
+from recurra.layers.window import Window
 
 __all__ = [
     "Bidirectional",
@@ -14,10 +17,15 @@ __all__ = [
     "LSTM",
     "Layer",
     "LayerOutput",
+    "Pool",
+    "Pooled",
+    "Pooling",
     "Projection",
     "RNN",
     "RNNBase",
     "Recurrent",
+    "SelfAttention",
     "Stack",
     "TokenEmbedding",
+    "Window",
 ]

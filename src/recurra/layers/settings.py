@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pydantic
 
 from recurra.cells import cell_by_name, weight_drop
 from recurra.cells.base import Cell
 from recurra.errors import SettingError
+from recurra.layers.attention import SelfAttention
 from recurra.layers.base import Layer
 from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
-from recurra.sections import Section
+from recurra.layers.window import Window
+from recurra.sections import Section, default
 
-__all__ = ["LayerSettings", "build_layers"]
+__all__ = ["Body", "LayerSettings", "build_layers"]
+
+Body = Literal["recurrent", "feed-forward", "window", "convolution", "transformer"]
+"""What reads a sequence of vectors: a recurrence, or a rival of it."""
+
+_HEADS = 4  # that attend beside each other
 
 
 class LayerSettings(Section):
-    """What a person chooses about recurrent layers.
+    """What a person chooses about the layers that read a sequence of vectors.
 
     Args:
+        body: what they are: ``"recurrent"``; or, to see what memory buys, ``"feed-forward"`` (each
+            step alone), ``"window"`` (some steps beside each other, see :class:`recurra.Window`),
+            ``"convolution"`` (such windows above each other, each with twice the dilation of the
+            one below) or ``"transformer"`` (:class:`recurra.SelfAttention`). These are as wide as
+            recurrent layers would be, and see what comes too where ``bidirectional`` says so.
+        kernel_size: steps that a window or a convolution sees.
         cell: name of a registered cell.
         cell_settings: further arguments of that cell.
         layers: number of layers, each reading the one below.
@@ -43,6 +56,8 @@ class LayerSettings(Section):
     )
     """Settings that say how such a model is trained, and not what it is."""
 
+    body: Body = "recurrent"
+    kernel_size: int = pydantic.Field(5, ge=1, le=10**4)
     cell: str = "lstm"
     cell_settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     layers: int = pydantic.Field(2, ge=1, le=1000)
@@ -61,6 +76,10 @@ class LayerSettings(Section):
         own: float | None = getattr(self, f"dropout_{place}")
         return self.dropout if own is None else own
 
+    @property
+    def _unused_recurrent(self) -> bool:
+        return self.body != "recurrent" and bool(self.dropout_recurrent)
+
     def idle(self) -> list[tuple[str, str]]:
         """Settings that somebody chose and that change nothing beside the others, each with why."""
         own = (self.dropout_input, self.dropout_between, self.dropout_output)
@@ -68,8 +87,12 @@ class LayerSettings(Section):
         if self.layers > 1:
             rates.append(self.rate("between"))
         one = "there is one layer"
+        windows = self.body in ("window", "convolution")
+        own_size = self.kernel_size != default(self, "kernel_size")
         places = "at the input, between layers and at the output"
         found = (
+            ("kernel_size", own_size and not windows, f"body is {self.body}"),
+            ("dropout_recurrent", self._unused_recurrent, "there is no recurrence"),
             ("residual", self.residual and self.layers == 1, one),
             ("dropout_between", bool(own[1]) and self.layers == 1, one),
             ("dropout", self.dropout and None not in own, "each place has a rate of its own"),
@@ -92,7 +115,9 @@ def build_layers(settings: LayerSettings, input_size: int) -> Stack:
     layers: list[Layer] = []
     for _ in range(settings.layers):  # a cell may give another width than it carries
         into = layers[-1].output_size if layers else input_size
-        if settings.bidirectional:
+        if settings.body != "recurrent":
+            layers.append(_rival(settings, len(layers), into))
+        elif settings.bidirectional:
             layers.append(Bidirectional(_cell(settings, into), _cell(settings, into)))
         else:
             layers.append(Recurrent(_cell(settings, into)))
@@ -102,9 +127,34 @@ def build_layers(settings: LayerSettings, input_size: int) -> Stack:
         residual=settings.residual,
         held=settings.held,
     )
-    if settings.dropout_recurrent:
+    if settings.dropout_recurrent and settings.body == "recurrent":
         weight_drop(stack, settings.dropout_recurrent)
     return stack
+
+
+def _rival(settings: LayerSettings, number: int, input_size: int) -> Layer:
+    """A layer without memory, the lowest has the number 0."""
+    width = settings.hidden_size * (2 if settings.bidirectional else 1)
+    if settings.body == "transformer":
+        heads = next(heads for heads in range(_HEADS, 0, -1) if not width % heads)
+        return SelfAttention(
+            input_size,
+            width,
+            heads,
+            ahead=settings.bidirectional,
+            positions=number == 0,
+            dropout=settings.rate("between"),
+        )
+    convolves = settings.body == "convolution"
+    sees = settings.kernel_size if convolves or (settings.body == "window" and not number) else 1
+    return Window(
+        input_size,
+        width,
+        sees,
+        dilation=2**number if convolves else 1,
+        centered=settings.bidirectional,
+        residual=convolves,
+    )
 
 
 def _cell(settings: LayerSettings, input_size: int) -> Cell:

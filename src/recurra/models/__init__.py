@@ -2,7 +2,8 @@
 
 from recurra.models.bags import BagOfSymbols, Majority, MeanOfVectors
 from recurra.models.base import Model, Scored
-from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings
+from recurra.models.bayes import NGramOfClasses
+from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
 from recurra.models.language import (
     LanguageModel,
@@ -12,6 +13,11 @@ from recurra.models.language import (
 )
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
+from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.models.summaries import MeanOfSteps
+from recurra.models.tagger import Tagger, TaggerSettings
+from recurra.models.windows import MajorityOfSteps, WindowOfSteps
+from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
     "AddK",
@@ -19,12 +25,16 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "FrequentTags",
+    "Heard",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
     "Majority",
+    "MajorityOfSteps",
+    "MeanOfSteps",
     "MeanOfVectors",
     "Mixture",
     "MixtureState",
@@ -32,6 +42,14 @@ __all__ = [
     "NGram",
     "NGramConfig",
     "NGramModel",
+    "NGramOfClasses",
     "NGramSettings",
+    "ReadingSettings",
+    "Reads",
     "Scored",
+    "Tagger",
+    "TaggerSettings",
+    "WindowOfSteps",
+    "WindowTagger",
+    "build_encoder",
 ]

@@ -22,7 +22,7 @@ _PASSES, _PATIENCE, _ROWS = 30, 5, 32
 
 
 class Majority:
-    """Every row is of the most frequent class.
+    """Every row is of the most frequent class, of several labels of those that most rows have.
 
     Args:
         log_priors: ``[classes]``.
@@ -33,7 +33,10 @@ class Majority:
 
     @classmethod
     def fit(cls, labels: Ids, classes: int) -> Self:
-        """From the classes of rows that are trained on."""
+        """From the classes of rows that are trained on; 0 or 1 for each where there are several."""
+        if labels.ndim == 2:
+            counts = torch.from_numpy(labels.sum(0)).double()
+            return cls(((counts + 1) / (len(labels) + 2)).log())
         return cls(log_frequencies(np.bincount(labels, minlength=classes).tolist(), classes))
 
     def log_probabilities(self, rows: Sequence[Ids]) -> Tensor:

@@ -73,13 +73,15 @@ class Model(nn.Module):
     @property
     def origins(self) -> dict[str, str]:
         """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
-        cell = getattr(self.config, "cell", None)
+        recurrent = getattr(self.config, "body", "recurrent") == "recurrent"
+        cell = getattr(self.config, "cell", None) if recurrent else None
         return {} if cell is None else {cell: cell_origin(cell)}
 
     @property
     def name(self) -> str:
-        """What it is called in a table: its cell."""
-        return str(getattr(self.config, "cell", type(self).__name__))
+        """What it is called in a table: its cell, or what stands in place of recurrence."""
+        body = getattr(self.config, "body", "recurrent")
+        return body if body != "recurrent" else getattr(self.config, "cell", type(self).__name__)
 
     def forward(self, batch: Batch, state: Tree = None) -> Scored:
         """Score the batch's targets.
@@ -122,12 +124,14 @@ class Model(nn.Module):
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> Any:
-        """What the head says of the batch's inputs: for labels, scores.
+        """What the head answers to the batch's inputs, see :meth:`recurra.heads.Head.predict`.
 
-        In evaluation mode and without gradients.
+        For labels these are scores. In evaluation mode and without gradients.
         """
         with evaluating(self):
-            return self._predictions(batch.to(next(self.parameters()).device), None)[0]
+            batch = batch.to(next(self.parameters()).device)
+            read, shared, _ = self._read(batch, None)
+            return self.head.predict(read, shared)
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
         read, shared, state = self._read(batch, state)

@@ -1,62 +1,85 @@
-"""The classifier: tokens in, one label for all of them."""
+"""The classifier: an example in, one label for all of it, or several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, cast
+from typing import Any, NamedTuple, cast
 
 import pydantic
+import torch
 from torch import Tensor
 
-from recurra.encoders import TokenEncoder
-from recurra.heads import LabelHead, Pool
-from recurra.layers import TokenEmbedding
-from recurra.layers.settings import LayerSettings, build_layers
+from recurra.batch import Batch
+from recurra.errors import ShapeError
+from recurra.heads import LabelHead
+from recurra.layers import Pooled
 from recurra.models.base import Model
+from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.sequences import PaddedSequence
+from recurra.states import Tree
+from recurra.twins import evaluating
 
-__all__ = ["Classifier", "ClassifierConfig", "ClassifierSettings"]
+__all__ = ["Classifier", "ClassifierConfig", "ClassifierSettings", "Heard"]
 
 
-class ClassifierSettings(LayerSettings):
-    """What a person chooses about a classifier, beside its layers.
+class ClassifierSettings(ReadingSettings):
+    """What a person chooses about a classifier, beside how it reads.
 
     Args:
-        embedding_size: width of a symbol's vector; ``hidden_size`` if None.
-        embedding_spread: deviation of the normal numbers that these vectors start with. Of words
-            that are seen a few times the start is most of what is ever read: large ones are noise
-            by which texts are learned by heart.
-        dropout_word: rate at which symbols have no vector at all, the same ones in all of a batch.
-        pool: how the outputs of all steps become one vector, see :class:`recurra.LabelHead`.
+        balanced: whether all classes count alike in training, however many examples of each there
+            are; see :meth:`recurra.LabelHead.weigh`.
+        calibrate: whether probabilities are fitted to the validation part by one number (Guo et
+            al. 2017); which class is named does not hang on it.
     """
-
-    LOOSE: ClassVar[frozenset[str]] = LayerSettings.LOOSE | {"embedding_spread"}
 
     cell: str = "gru"
     layers: int = pydantic.Field(1, ge=1, le=1000)
     hidden_size: int = pydantic.Field(64, ge=1, le=10**6)
     bidirectional: bool = True
-    embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
-    embedding_spread: float = pydantic.Field(0.1, gt=0, allow_inf_nan=False)
-    dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
-    pool: Pool = "max"
+    balanced: bool = False
+    calibrate: bool = False
 
 
 class ClassifierConfig(ClassifierSettings):
     """All that decides the shape of a classifier.
 
     Args:
-        vocabulary_size: number of symbols.
+        reads: what each input is, by name.
         classes: number of labels.
+        several: whether an example may have any number of them.
     """
 
-    vocabulary_size: int = pydantic.Field(ge=1, le=10**9)
+    reads: dict[str, Reads]
     classes: int = pydantic.Field(ge=1, le=10**9)
+    several: bool = False
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_text(cls, given: Any) -> Any:
+        """Of text alone the number of symbols says it all."""
+        if isinstance(given, dict) and "vocabulary_size" in given and "reads" not in given:
+            given = dict(given)
+            sizes = [given.pop("vocabulary_size")]
+            given["reads"] = {"text": {"form": "tokens", "sizes": sizes}}
+        return given
+
+
+class Heard(NamedTuple):
+    """What a classifier carries from one part of a stream to the next.
+
+    Args:
+        layers: the state of its layers.
+        pooled: what was pooled so far.
+    """
+
+    layers: Tree
+    pooled: Pooled
 
 
 class Classifier(Model):
-    r"""A recurrent classifier of sequences of symbols.
+    r"""A recurrent classifier of sequences.
 
-    .. math:: p(k \mid s_1 \dots s_n) = \mathrm{softmax}(W\,\mathrm{pool}(y_1 \dots y_n) + b)_k
+    .. math:: p(k \mid x_1 \dots x_n) = \mathrm{softmax}(W\,\mathrm{pool}(y_1 \dots y_n) + b)_k
 
     y are the outputs of the layers, which by default read from both ends.
 
@@ -70,26 +93,62 @@ class Classifier(Model):
     config: ClassifierConfig
 
     def __init__(self, config: ClassifierConfig) -> None:
-        width = config.embedding_size or config.hidden_size
-        embedding = TokenEmbedding(
-            config.vocabulary_size,
-            width,
-            dropout=config.rate("input"),
-            word_dropout=config.dropout_word,
-            held=config.held,
-            deviation=config.embedding_spread,
-        )
-        encoder = TokenEncoder(embedding, build_layers(config, width))
+        encoder = build_encoder(config, config.reads)
+        late = len(config.reads) > 1 and config.fuse == "late"
         head = LabelHead(
-            encoder.output_size, config.classes, config.pool, dropout=config.rate("output")
+            encoder.output_size,
+            config.classes,
+            "last" if late else config.pool,  # such inputs were pooled each by itself
+            dropout=config.rate("output"),
+            several=config.several,
+            weighted=config.balanced,
+            calibrated=config.calibrate,
         )
         super().__init__(encoder, head)
         self.config = config
 
-    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+    @property
+    def label_head(self) -> LabelHead:
+        """What names the labels."""
+        return cast(LabelHead, self.head)
+
+    def starts_at(self, counts: Sequence[int] | Tensor, rows: int | None = None) -> None:
         """Begin with what the classes' frequencies alone say.
 
         Args:
             counts: how often each class occurs in what is trained on.
+            rows: in how many examples.
         """
-        cast(LabelHead, self.head).starts_at(counts)
+        self.label_head.starts_at(counts, rows)
+        self.label_head.weigh(counts)
+
+    @torch.no_grad()
+    def listen(self, inputs: Any, heard: Heard | None = None) -> tuple[Any, Heard]:
+        """What it says after every step, as if the rows ended there: of a causal one.
+
+        In evaluation mode and without gradients. Whole = parts = steps.
+
+        Args:
+            inputs: as of :class:`recurra.Batch`, a part of a stream.
+            heard: what an earlier call returned, of the part before.
+
+        Returns:
+            scores ``[time, batch, classes]`` (a PaddedSequence if the inputs are one; softmax of
+            them gives probabilities), and what to go on from.
+
+        Raises:
+            ShapeError: it reads both ways, so that it can only say something of whole rows.
+        """
+        if not self.encoder.causal:
+            raise ShapeError(
+                "listen: this model reads both ways, so it says something of whole examples "
+                "alone. Train one with model.bidirectional=false."
+            )
+        with evaluating(self):
+            batch = Batch(inputs, None).to(next(self.parameters()).device)
+            layers = None if heard is None else heard.layers
+            read = self.encoder(batch.inputs, layers)
+            scores, pooled = self.label_head.running(read, None if heard is None else heard.pooled)
+        if isinstance(read.outputs, PaddedSequence):
+            return PaddedSequence(scores, read.outputs.lengths), Heard(read.state, pooled)
+        return scores, Heard(read.state, pooled)

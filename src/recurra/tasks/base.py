@@ -262,6 +262,8 @@ class Task(abc.ABC):
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
+    examples: ClassVar[str] = "examples"
+    """What :meth:`by_example` scores one by one."""
     several: ClassVar[bool] = False
     """Whether :meth:`open` takes a list of paths too, which are read in that order."""
     by_steps: ClassVar[bool] = True
@@ -380,6 +382,15 @@ class Task(abc.ABC):
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
+    def tune(self, model: models.Model, part: Any, limit: int | None = None) -> None:  # noqa: B027
+        """Fit what a model that is kept has beside its weights, such as a temperature.
+
+        Args:
+            model: is changed.
+            part: that chooses.
+            limit: about so many predictions of it.
+        """
+
     def reference(self, model: models.Model, prepared: Any) -> float | None:
         """The mean loss of what has learned nothing, by which the last sentence judges a model.
 
@@ -395,6 +406,20 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def table(self, rows: Sequence[Any], title: str) -> Table:
         """The rows as they are shown."""
+
+    def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
+        """Scores of each example of a part, so that two models can be compared in pairs.
+
+        Of arrays ``[examples]`` by the name of :attr:`metric` or :attr:`loss`, in an order that
+        does not hang on the model.
+
+        Raises:
+            SettingError: this task scores no examples one by one.
+        """
+        raise SettingError(
+            f"compare: the task {self.name} scores no examples one by one, which pairs need; a "
+            "`by_example` of its own makes it do so"
+        )
 
     # ---- rivals ----------------------------------------------------------------------------------
 

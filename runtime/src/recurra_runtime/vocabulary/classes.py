@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
-from recurra_runtime.vocabulary.base import checked, listed, several
+from recurra_runtime.vocabulary.base import checked, listed
+from recurra_runtime.vocabulary.base import several as each_of
 
 __all__ = ["ClassNames"]
 
@@ -15,6 +16,7 @@ class ClassNames:
 
     Args:
         names: of the classes, each once.
+        several: whether any number of them may be the answer.
 
     Raises:
         ValueError: something that is no text, a name twice, or none.
@@ -22,8 +24,8 @@ class ClassNames:
 
     kind: ClassVar[str] = "classes"
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = tuple(names)
+    def __init__(self, names: Iterable[str], *, several: bool = False) -> None:
+        self.names, self.several = tuple(names), several
         for name in self.names:
             if not isinstance(name, str):
                 raise ValueError(f"classes: expected names of text, got {name!r}")
@@ -32,9 +34,9 @@ class ClassNames:
             raise ValueError("classes: expected each name once, and at least one")
 
     @classmethod
-    def of(cls, names: Iterable[str]) -> Self:
+    def of(cls, names: Iterable[str], *, several: bool = False) -> Self:
         """The names that occur, sorted."""
-        return cls(sorted(set(several(names))))
+        return cls(sorted(set(each_of(names))), several=several)
 
     def __len__(self) -> int:
         """Number of classes."""
@@ -53,8 +55,9 @@ class ClassNames:
         return self.names[checked(number, len(self))]
 
     def to_json(self) -> dict[str, Any]:
-        """Kind and names."""
-        return {"kind": self.kind, "names": list(self.names)}
+        """Kind and names, and whether several may be the answer where they may."""
+        told = {"several": True} if self.several else {}
+        return {"kind": self.kind, "names": list(self.names), **told}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -63,4 +66,4 @@ class ClassNames:
         Raises:
             ValueError: data of another shape.
         """
-        return cls(listed(data, "names"))
+        return cls(listed(data, "names"), several=data.get("several") is True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
-from recurra.data.examples.columns import columns_of, has_columns
+from recurra.data.examples.columns import columns_of, has_columns, names_of
 from recurra.data.examples.labels import target_of
 from recurra.data.examples.numbers import series_of
 from recurra.data.examples.reading import Reading
@@ -94,8 +94,7 @@ def _rows(source: Any, place: str) -> Rows:
 
 def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Examples:
     """Of anything that has columns by name."""
-    columns_of(source, [], place)  # whether it has columns that can be read
-    names = list(map(str, getattr(source, "columns", source)))
+    names = list(names_of(source, place))
     numbers = how.id is not None or (how.input == "series" and how.column is None)
     wanted = [("", name) for name in names] if numbers else _wanted(names, how, part)
     columns = columns_of(source, wanted, place)

@@ -108,8 +108,7 @@ def open_rows(
     for setting, names in _named_columns(how, part):
         for name in names:
             if name not in known:
-                hidden = {each.column for each in inputs} if setting == "data.label" else set()
-                raise no_column(sample[0][0], name, setting, [n for n in known if n not in hidden])
+                raise no_column(sample[0][0], name, setting, known)
 
     def read() -> Found:
         for row in rows():

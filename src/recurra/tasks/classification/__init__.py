@@ -1,9 +1,8 @@
-"""Classes of texts: which of some names fits a whole text."""
+"""Classes of examples: which of some names fits a whole text, series, sound or picture."""
 
 from recurra.tasks.classification.answer import ClassifyingModel, Label
 from recurra.tasks.classification.corpus import ClassCorpus, ClassPart, prepare_classes
 from recurra.tasks.classification.evaluation import Evaluation, compare_classifiers
-from recurra.tasks.classification.examples import Example, Examples, open_examples
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.classification.task import ClassificationTask
 
@@ -14,10 +13,7 @@ __all__ = [
     "ClassificationTask",
     "ClassifyingModel",
     "Evaluation",
-    "Example",
-    "Examples",
     "Label",
     "compare_classifiers",
-    "open_examples",
     "prepare_classes",
 ]

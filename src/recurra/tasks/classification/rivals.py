@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.errors import ArtifactError
-from recurra.models import BagOfSymbols, Majority, MeanOfVectors
+from recurra.data import ExampleRow
+from recurra.errors import ArtifactError, RecurraError
+from recurra.models import BagOfSymbols, Majority, MeanOfSteps, MeanOfVectors, NGramOfClasses
 from recurra.pipeline.beside import read_beside, write_beside
 from recurra.tasks.classification.corpus import ClassCorpus
 from recurra.tasks.classification.settings import ClassificationData
+from recurra.tasks.inputs import is_text
 
 __all__ = ["fit_rivals", "read_rivals", "write_rivals"]
 
@@ -23,36 +26,66 @@ _FILE = "rivals"
 _KINDS: dict[str, Any] = {
     "majority": Majority,
     "bag": BagOfSymbols,
+    "5-grams": NGramOfClasses,
     "feed-forward": MeanOfVectors,
+    "summary": MeanOfSteps,
 }
+_LETTERS = ("characters", "bytes")
+
+
+class _Some(NamedTuple):
+    """Rows that are fitted on, and those that choose."""
+
+    rows: list[ExampleRow]
+    labels: npt.NDArray[np.int64]
+    held: tuple[list[ExampleRow], npt.NDArray[np.int64]]
 
 
 def fit_rivals(
     prepared: ClassCorpus, data: ClassificationData, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Majority, bag of symbols and feed-forward net; what they choose is chosen as the model is.
+    """What can be said without an order; what these choose is chosen as the model is.
+
+    Of texts the majority, a bag of symbols and a feed-forward net on the mean of their vectors,
+    and of letters an n-gram of each class; of numbers the majority, and a feed-forward net on mean,
+    deviation, least, greatest and last of each.
 
     Args:
-        prepared: the texts; without a validation part every tenth of the others chooses.
-        data: on how many texts they are fitted.
+        prepared: the examples; without a validation part every tenth of the others chooses.
+        data: on how many examples they are fitted.
         report: is told what takes long.
     """
     training, held = prepared.parts["training"], prepared.parts.get("validation")
     every = slice(None, None, -(-training.count // data.rival_texts))  # classes may stand in order
-    ids, labels = training.ids[every], training.labels[every]
-    report("fitting rivals" + (f" on {len(ids):,} texts" if len(ids) < training.count else ""))
+    rows, labels = training.rows[every], training.labels[every]
+    few = f" on {len(rows):,} examples" if len(rows) < training.count else ""
+    report(f"fitting rivals{few}")
     if held is not None:
-        chosen = held.ids, held.labels
+        some = _Some(rows, labels, (held.rows, held.labels))
     else:
-        chosen = ids[::10], labels[::10]
-        ids = [one for n, one in enumerate(ids) if n % 10]
-        labels = np.delete(labels, np.s_[::10])
-    sizes = {"symbols": len(prepared.vocabulary), "classes": len(prepared.classes)}
-    return {
-        "majority": Majority.fit(training.labels, sizes["classes"]),
-        f"bag of {data.vocabulary}": BagOfSymbols.fit(ids, labels, chosen, **sizes),
-        "feed-forward": MeanOfVectors.fit(ids, labels, chosen, **sizes),
-    }
+        rest = np.delete(labels, np.s_[::10], 0)
+        some = _Some(
+            [row for n, row in enumerate(rows) if n % 10], rest, (rows[::10], labels[::10])
+        )
+    classes = len(prepared.classes)
+    found: dict[str, Any] = {"majority": Majority.fit(training.labels, classes)}
+    fronts = list(prepared.inputs.values())
+    if len(fronts) == 1 and is_text(fronts[0]):
+        if not training.several:
+            found |= _of_text(some, len(fronts[0]), classes, fronts[0].kind)
+    elif not all(map(is_text, fronts)):
+        found["summary"] = MeanOfSteps.fit(*some, classes=classes)
+    return found
+
+
+def _of_text(some: _Some, symbols: int, classes: int, kind: str) -> dict[str, Any]:
+    sizes = {"symbols": symbols, "classes": classes}
+    rows: Any = some.rows
+    held: Any = some.held
+    found: dict[str, Any] = {f"bag of {kind}": BagOfSymbols.fit(rows, some.labels, held, **sizes)}
+    if kind in _LETTERS:
+        found["5-grams of classes"] = NGramOfClasses.fit(rows, some.labels, **sizes)
+    return found | {"feed-forward": MeanOfVectors.fit(rows, some.labels, held, **sizes)}
 
 
 def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:
@@ -81,6 +114,8 @@ def read_rivals(path: str | Path) -> dict[str, Any]:
             for name, arrays in sorted(named.items(), key=lambda item: _order(item[0]))
         }
     except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+        if isinstance(problem, RecurraError):
+            raise
         raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None
 
 

@@ -1,4 +1,4 @@
-"""What training, artifacts and commands ask of classifiers of text."""
+"""What training, artifacts and commands ask of classifiers."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ import torch
 
 from recurra import models
 from recurra.columns import shown
-from recurra.models import Classifier, ClassifierConfig, ClassifierSettings
+from recurra.data import PartName
+from recurra.data.examples import Examples, open_examples
+from recurra.models import Classifier, ClassifierConfig, ClassifierSettings, Reads
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
-from recurra.tasks.classification.corpus import ClassCorpus, ClassPart, encode, prepare_classes
+from recurra.tasks.classification.corpus import (
+    LABEL,
+    ClassCorpus,
+    ClassPart,
+    encode,
+    prepare_classes,
+    read_fronts,
+)
 from recurra.tasks.classification.evaluation import (
     Evaluation,
+    class_lines,
     compare_classifiers,
-    confusion_lines,
+    each_example,
 )
-from recurra.tasks.classification.examples import Examples, open_examples
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
+from recurra.tasks.inputs import is_text, reads_of
 from recurra.tasks.texts import vocabulary_settings
 
 __all__ = ["ClassificationTask"]
@@ -30,17 +40,19 @@ __all__ = ["ClassificationTask"]
 
 @register_task("classification")
 class ClassificationTask(Task):
-    """One class for a whole text, beside models that read its words in no order."""
+    """One class for a whole example, or several, beside models that forget its order."""
 
     Data = ClassificationData
     Model = ClassifierSettings
     metric = Metric("accuracy", "accuracy", less=False)
-    unit = "texts"
+    unit = "examples"
     verb = "predict"
 
     def open(self, source: Any, data: ClassificationData) -> Examples:
-        """Texts with their classes."""
-        return open_examples(source, data)
+        """Examples with their classes."""
+        if isinstance(source, Examples):
+            return source
+        return open_examples(source, data.reading(label_separator=data.label_separator))
 
     def prepare(
         self,
@@ -49,8 +61,9 @@ class ClassificationTask(Task):
         folder: Path,
         report: Callable[[str], None],
     ) -> ClassCorpus:
-        """Divide, make vocabulary and names of classes, and encode."""
-        return prepare_classes(_with_given(source, data), data, report)
+        """Divide, fit fronts, name the classes, and encode."""
+        examples = self.open(source, data)
+        return prepare_classes(examples, data, report, given=self._given(data))
 
     def prepare_in(
         self,
@@ -61,7 +74,12 @@ class ClassificationTask(Task):
         report: Callable[[str], None],
     ) -> ClassCorpus:
         """Divide and encode; a class that the model has no name for is refused."""
-        return prepare_classes(_with_given(source, data), data, report, fronts)
+        examples = self.open(source, data)
+        return prepare_classes(examples, data, report, fronts, self._given(data))
+
+    def _given(self, data: ClassificationData) -> dict[PartName, Examples]:
+        """Of parts with files of their own."""
+        return {part: self.open(place, data) for part, place in given_sources(data)}
 
     def read(
         self,
@@ -70,74 +88,118 @@ class ClassificationTask(Task):
         data: ClassificationData,
         report: Callable[[str], None],
     ) -> ClassPart:
-        """Texts in the ids of a model."""
-        examples = open_examples(source, data)
-        if examples.blank:
-            report(f"left out because they are blank: {examples.blank:,}")
-        classes = fronts["label"]
-        return encode(examples, fronts["text"], classes, data.maximum_length, data.truncate)
+        """Examples in the numbers of a model."""
+        examples = self.open(source, data)
+        found = list(examples)
+        for what, number in (("are blank", examples.blank), ("cannot be read", examples.skipped)):
+            if number:
+                report(f"left out because they {what}: {number:,}")
+        return encode(found, read_fronts(fronts), fronts[LABEL], data)
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Classifier:
-        """A model of so many symbols and classes."""
-        size, classes = len(fronts["text"]), len(fronts["label"])
+        """A model of what these fronts give, and of so many classes."""
+        reads, classes = reads_of(read_fronts(fronts)), fronts[LABEL]
         known = settings.model_dump()
-        return Classifier(ClassifierConfig(**known, vocabulary_size=size, classes=classes))
+        own = {"classes": len(classes), "several": classes.several}
+        return Classifier(ClassifierConfig(**known, reads=reads, **own))
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> Classifier:
         """The model of a configuration that tells its sizes itself."""
         known = ClassifierConfig.model_validate(config)
-        for field, size in (("text", known.vocabulary_size), ("label", known.classes)):
-            got = len(fronts[field]) if field in fronts else "none"
-            if got != size:
+        found = reads_of(read_fronts(fronts))
+        if LABEL not in fronts or len(fronts[LABEL]) != known.classes:
+            got = len(fronts[LABEL]) if LABEL in fronts else "none"
+            raise ValueError(
+                f"expected a front {LABEL!r} of {known.classes} beside this model, got {got}. It "
+                "belongs to another model"
+            )
+        for field, reads in known.reads.items():
+            if found.get(field) != reads:
+                sizes = found[field].sizes if field in found else None
                 raise ValueError(
-                    f"expected a front {field!r} of {size} beside this model, got {got}. It "
-                    "belongs to another model"
+                    f"expected a front {field!r} of {reads.sizes} beside this model, got "
+                    f"{sizes or 'none'}. It belongs to another model"
                 )
         return Classifier(known)
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
-        found = vocabulary_settings(loaded.fronts["text"], self.Data)
-        return super().settled(loaded) | found
+        found = super().settled(loaded)
+        for front in read_fronts(loaded.fronts).values():
+            if is_text(front):
+                found |= vocabulary_settings(front, self.Data)
+        return found
 
     def trial(self, recipe: Any) -> Classifier:
         """A model of four symbols and two classes."""
-        settings = recipe.model.model_dump()
-        return Classifier(ClassifierConfig(**settings, vocabulary_size=4, classes=2))
+        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4])
+        return Classifier(ClassifierConfig(**settings, reads={"text": reads}, classes=2))
 
     def begin(self, model: models.Model, prepared: ClassCorpus) -> None:
-        """Each class as likely as it is among the texts that are trained on."""
+        """Each class as likely as it is among the examples that are trained on."""
         assert isinstance(model, Classifier)
-        model.starts_at(torch.from_numpy(prepared.parts["training"].counts()))
+        training = prepared.parts["training"]
+        model.starts_at(torch.from_numpy(training.counts()), training.count)
 
     def score(self, model: models.Model, part: ClassPart, limit: int | None = None) -> float:
-        """Accuracy."""
+        """Accuracy: of several labels the share of examples where all are as they should be."""
         right = count = 0
         for group in part.groups(limit):
             for batch in group:
-                said = model.predict(batch).argmax(-1).cpu()
-                right, count = right + int((said == batch.targets).sum()), count + len(said)
+                said = model.predict(batch).cpu()
+                if part.several:
+                    hit = ((said >= 0) == batch.targets.bool()).all(1)
+                else:
+                    hit = said.argmax(-1) == batch.targets
+                right, count = right + int(hit.sum()), count + len(said)
         return right / max(count, 1)
 
+    def tune(self, model: models.Model, part: ClassPart, limit: int | None = None) -> None:
+        """Fit the temperature, where the model keeps one."""
+        assert isinstance(model, Classifier)
+        if not model.config.calibrate:
+            return
+        head, said, known = model.label_head, [], []
+        for group in part.groups(limit):
+            for batch in group:
+                said.append(model.predict(batch).cpu() * head.temperature.cpu())
+                known.append(batch.targets)
+        head.calibrate(torch.cat(said), torch.cat(known))
+
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
-        """Each text by itself."""
+        """Each example by itself."""
         return compare_classifiers(compared, part)
 
+    def by_example(self, model: models.Model, part: ClassPart) -> dict[str, Any]:
+        """Whether each example was named as it should be, and nats; none of an unknown class."""
+        hits, nats = each_example(model, part)
+        return {self.metric.name: hits, self.loss.name: nats}
+
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
-        """Accuracy, macro F1, nats a text; below it what the first takes for what."""
+        """Accuracy, F1, calibration, nats; below it how the first finds each class."""
         first = rows[0]
-        notes = confusion_lines(first)
+        notes = class_lines(first)
         notes.append("Macro F1 is the mean of the classes'; one never named and never there is 0.")
+        notes.append("Calibration error: how far probabilities are from shares that are right.")
         if first.unknown:
             notes.append(
-                f"{first.unknown:,} texts are of classes that the models have no name for: they "
+                f"{first.unknown:,} examples are of classes that the models have no name for: they "
                 "count as wrong, and not in nats."
             )
+        several = first.confusion is None
+        micro = ("micro F1",) if several else ()
         return Table(
-            f"{title}: {first.texts:,} texts",
-            ("model", "accuracy", "macro F1", "nats/text"),
+            f"{title}: {first.examples:,} examples",
+            ("model", "accuracy", *micro, "macro F1", "calibration error", "nats/example"),
             [
-                (row.name, f"{row.accuracy:.4f}", f"{row.macro_f1:.4f}", shown(row.loss, 4))
+                (
+                    row.name,
+                    f"{row.accuracy:.4f}",
+                    *([f"{row.micro_f1:.4f}"] if several else []),
+                    f"{row.macro_f1:.4f}",
+                    f"{row.calibration:.4f}",
+                    shown(row.loss, 4),
+                )
                 for row in rows
             ],
             notes,
@@ -146,7 +208,7 @@ class ClassificationTask(Task):
     def rivals(
         self, prepared: ClassCorpus, data: ClassificationData, report: Callable[[str], None]
     ) -> dict[str, Any]:
-        """Majority, a bag of symbols, and a feed-forward net on the mean of their vectors."""
+        """See :func:`recurra.tasks.classification.rivals.fit_rivals`."""
         return fit_rivals(prepared, data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
@@ -160,13 +222,3 @@ class ClassificationTask(Task):
     def answer(self, loaded: Any) -> ClassifyingModel:
         """Labels and their probabilities."""
         return ClassifyingModel(loaded.model, loaded.fronts, loaded.path, self.name)
-
-
-def _with_given(source: Any, data: ClassificationData) -> Examples:
-    """Texts with their classes, those of parts with files of their own among them."""
-    examples = open_examples(source, data)
-    for part, place in given_sources(data):
-        own = open_examples(place, data)
-        examples.take(example._replace(part=part) for example in own)
-        examples.blank += own.blank
-    return examples

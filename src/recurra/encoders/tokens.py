@@ -1,8 +1,7 @@
-"""What is read. An encoder turns a batch's inputs into what a layer returns."""
+"""Symbols that are read, and what is given beside them."""
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -10,38 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from recurra.batch import Tokens
+from recurra.encoders.base import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import Layer, LayerOutput, TokenEmbedding
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
 
-__all__ = ["Encoder", "TokenEncoder"]
-
-
-class Encoder(nn.Module, abc.ABC):
-    """Base of all encoders.
-
-    ``output_size`` is the width of what it gives, ``causal`` whether a state can be carried on, and
-    ``embedding_weight`` the ``[v, e]`` table of symbols that a head may share, or None.
-    """
-
-    output_size: int
-    causal: bool
-
-    @property
-    def embedding_weight(self) -> Tensor | None:
-        """The table of symbols that a tied head shares; None if there is none."""
-        return None
-
-    @abc.abstractmethod
-    def initial_state(self, batch: int) -> Tree:
-        """The state before the first step, for ``batch`` rows."""
-
-    @abc.abstractmethod
-    def forward(
-        self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
-    ) -> LayerOutput:
-        """Read a batch's inputs; arguments as in :meth:`recurra.Layer.forward`."""
+__all__ = ["TokenEncoder"]
 
 
 class TokenEncoder(Encoder):

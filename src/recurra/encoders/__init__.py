@@ -1,0 +1,20 @@
+"""What is read."""
+
+from recurra.encoders.base import Encoder
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
+from recurra.encoders.several import AlignedEncoder, SeveralEncoder
+from recurra.encoders.tokens import TokenEncoder
+from recurra.encoders.words import SpelledEmbedding
+
+__all__ = [
+    "AlignedEncoder",
+    "Encoder",
+    "FrameEncoder",
+    "Frames",
+    "PictureLines",
+    "Pictures",
+    "SeveralEncoder",
+    "SpelledEmbedding",
+    "Stem",
+    "TokenEncoder",
+]

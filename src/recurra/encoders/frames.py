@@ -1,0 +1,245 @@
+"""Numbers that are read step by step: series, sound, pictures one after another."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from recurra.encoders.base import Encoder
+from recurra.errors import SettingError, ShapeError
+from recurra.layers import Layer, LayerOutput
+from recurra.layers.dropout import dropout
+from recurra.lengths import mask_padding
+from recurra.sequences import PaddedSequence
+from recurra.settings import check_flag, check_rate, check_size
+from recurra.states import Tree
+
+__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Stem"]
+
+
+class Stem(Protocol):
+    """A module that makes a vector of what is read at each step."""
+
+    output_size: int
+
+    def __call__(self, inputs: Any) -> Any:
+        """``[time, batch, ...]``, a tensor or a PaddedSequence, to ``[time, batch, size]``."""
+
+
+class Frames(nn.Module):
+    r"""Vectors of numbers as they are, or some of them made into one.
+
+    .. math:: v_t = [x_{st}; \dots; x_{st + s - 1}] \quad\text{or}\quad
+        v_t = \max(0, W [x_{st}; \dots; x_{st + s - 1}] + b)
+
+    s is ``stride``: a row of n steps becomes one of n / s, rounded up, with zeros behind its end.
+    Where a state is carried on, every part but the last has a multiple of s steps.
+
+    Args:
+        input_size: numbers in a step.
+        stride: steps that become one.
+        filters: numbers that the map W makes of them; None for no such map.
+        dropout: rate of dropout on v, in training only.
+        held: whether it leaves out the same elements at every step of a row.
+
+    Raises:
+        SettingError: a size below 1, or a rate out of range.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        *,
+        stride: int = 1,
+        filters: int | None = None,
+        dropout: float = 0.0,
+        held: bool = False,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.stride = (
+            check_size("input_size", input_size),
+            check_size("stride", stride),
+        )
+        self.dropout, self.held = check_rate("dropout", dropout), check_flag("held", held)
+        together = input_size * stride
+        self.map = None if filters is None else nn.Linear(together, check_size("filters", filters))
+        self.output_size = together if filters is None else filters
+
+    def forward(self, inputs: Any) -> Any:
+        """``[time, batch, input_size]`` to ``[time / stride, batch, output_size]``."""
+        values = _values(inputs)
+        if values.dim() != 3 or values.shape[2] != self.input_size:
+            raise ShapeError(
+                f"inputs: expected {self.input_size} numbers a step, [time, batch, "
+                f"{self.input_size}], got {list(values.shape)}."
+            )
+        vectors = self._beside(inputs) if self.stride > 1 else inputs
+        if self.map is not None:
+            mapped = self.map
+            vectors = _each(vectors, lambda one: mapped(one).relu())
+        return dropout(vectors, self.dropout, self.training, held=self.held)
+
+    def _beside(self, inputs: Any) -> Any:
+        if not isinstance(inputs, PaddedSequence):
+            return _joined(inputs, self.stride)
+        values = _joined(mask_padding(inputs.values, inputs.lengths), self.stride)
+        lengths = (inputs.lengths + self.stride - 1) // self.stride
+        return PaddedSequence(values, lengths)
+
+
+def _values(inputs: Any) -> Tensor:
+    values: Tensor = inputs.values if isinstance(inputs, PaddedSequence) else inputs
+    return values
+
+
+def _joined(values: Tensor, stride: int) -> Tensor:
+    time, batch = values.shape[:2]
+    more = -time % stride
+    if more:
+        values = torch.cat([values, values.new_zeros(more, *values.shape[1:])])
+    parts = values.view(-1, stride, batch, values.shape[2])
+    return parts.transpose(1, 2).flatten(2)
+
+
+def _each(vectors: Any, function: Any) -> Any:
+    if isinstance(vectors, PaddedSequence):
+        return vectors.map(function)
+    made = function(vectors.flatten(0, 1))
+    return made.view(*vectors.shape[:2], made.shape[1])
+
+
+class Pictures(nn.Module):
+    r"""A vector for each picture, by a small convolutional network.
+
+    Blocks of a 3 x 3 convolution, :math:`\max(0, x)` and the highest of each 2 x 2 pixels, with
+    twice the channels of the block before, then a linear map of all that is left.
+
+    Args:
+        height: of a picture.
+        width: of it.
+        channels: of it.
+        output_size: numbers of its vector.
+        filters: channels of the first block.
+        blocks: at most; fewer where a picture would become smaller than 2 x 2.
+        dropout: rate of dropout on the vector, in training only.
+
+    Raises:
+        SettingError: a size below 1, or a rate out of range.
+    """
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        channels: int,
+        output_size: int,
+        *,
+        filters: int = 16,
+        blocks: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shape = (
+            check_size("height", height),
+            check_size("width", width),
+            check_size("channels", channels),
+        )
+        self.output_size = check_size("output_size", output_size)
+        self.dropout = check_rate("dropout", dropout)
+        layers: list[nn.Module] = []
+        into, out = channels, check_size("filters", filters)
+        for _ in range(check_size("blocks", blocks, 0)):
+            if min(height, width) < 4:
+                break
+            layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            height, width, into, out = height // 2, width // 2, out, 2 * out
+        self.blocks = nn.Sequential(*layers)
+        self.map = nn.Linear(into * height * width, output_size)
+
+    def forward(self, inputs: Any) -> Any:
+        """``[time, batch, height, width, channels]`` to ``[time, batch, output_size]``."""
+        values = _values(inputs)
+        if tuple(values.shape[2:]) != self.shape:
+            raise ShapeError(
+                "inputs: expected pictures [time, batch, height, width, channels] of "
+                f"{list(self.shape)}, got {list(values.shape)}."
+            )
+        vectors = _each(inputs, self._one)
+        return dropout(vectors, self.dropout, self.training)
+
+    def _one(self, pictures: Tensor) -> Tensor:
+        seen = self.blocks(pictures.permute(0, 3, 1, 2))
+        vectors: Tensor = self.map(seen.flatten(1)).relu()
+        return vectors
+
+
+class PictureLines(nn.Module):
+    """A picture as a sequence: its columns from left to right, or its rows from the top.
+
+    Args:
+        shape: height, width and channels.
+        frames: reads the pixels of a line as a step.
+        rows: whether lines are rows.
+
+    Raises:
+        SettingError: frames of another width than a line has.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], frames: Frames, *, rows: bool = False) -> None:
+        super().__init__()
+        self.shape, self.rows = shape, check_flag("rows", rows)
+        height, width, channels = shape
+        self.steps, line = (height, width) if rows else (width, height)
+        if frames.input_size != line * channels:
+            raise SettingError(
+                f"PictureLines: a line has {line * channels} numbers, the frames read "
+                f"{frames.input_size}"
+            )
+        self.frames, self.output_size = frames, frames.output_size
+
+    def forward(self, inputs: PaddedSequence) -> Any:
+        """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines."""
+        if inputs.time > 1 or tuple(inputs.values.shape[2:]) != self.shape:
+            raise ShapeError(
+                "inputs: expected a picture a row, [1, batch, height, width, channels] of "
+                f"{list(self.shape)}, got {list(inputs.values.shape)}."
+            )
+        values = inputs.to_padded(1)[0]  # [batch, height, width, channels]
+        lines = values if self.rows else values.transpose(1, 2)
+        joined = lines.flatten(2).transpose(0, 1)
+        return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))
+
+
+class FrameEncoder(Encoder):
+    """Reads numbers: a vector of what stands at each step, then a layer.
+
+    Args:
+        stem: makes the vectors, such as :class:`Frames` or :class:`Pictures`.
+        layer: reads them.
+
+    Raises:
+        SettingError: the layer reads vectors of another width.
+    """
+
+    def __init__(self, stem: Stem, layer: Layer) -> None:
+        super().__init__()
+        if layer.input_size not in (None, stem.output_size):
+            raise SettingError(
+                f"FrameEncoder: the stem gives {stem.output_size} numbers, the layer reads "
+                f"{layer.input_size}"
+            )
+        self.stem, self.layer = stem, layer
+        self.output_size, self.causal = layer.output_size, layer.causal
+
+    def initial_state(self, batch: int) -> Tree:
+        """The layer's."""
+        return self.layer.initial_state(batch)
+
+    def forward(
+        self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
+    ) -> LayerOutput:
+        """``[time, batch, ...]`` to the layer's result; arguments as of the layer."""
+        result: LayerOutput = self.layer(self.stem(inputs), state, context, resets=resets)
+        return result

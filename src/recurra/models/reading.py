@@ -1,0 +1,143 @@
+"""An encoder from settings: what every model that reads examples has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import pydantic
+
+from recurra.encoders import (
+    AlignedEncoder,
+    Encoder,
+    FrameEncoder,
+    Frames,
+    PictureLines,
+    Pictures,
+    SeveralEncoder,
+    Stem,
+    TokenEncoder,
+)
+from recurra.layers import Pool, Stack, TokenEmbedding, Window
+from recurra.layers.settings import LayerSettings, build_layers
+from recurra.sections import Section
+
+__all__ = ["ReadingSettings", "Reads", "build_encoder"]
+
+Form = Literal["tokens", "frames", "pictures"]
+_FILTERS = 16  # of the first block of a network of pictures
+
+
+class Reads(Section):
+    """What an input is, in numbers.
+
+    Args:
+        form: ``"tokens"`` (ids), ``"frames"`` (a vector a step) or ``"pictures"``.
+        sizes: how many ids there are; how many numbers a step has; height, width and channels.
+        steps: whether there may be more than one, as of a film.
+    """
+
+    form: Form
+    sizes: list[int]
+    steps: bool = True
+
+
+class ReadingSettings(LayerSettings):
+    """What a person chooses about how inputs are read.
+
+    Measured numbers are dropped at the input only where ``dropout_input`` says so: a channel that
+    is missing half of the time is another measurement, not a hint to rely on others.
+
+    Args:
+        embedding_size: width of a symbol's vector; ``hidden_size`` if None.
+        embedding_spread: deviation of the normal numbers that these vectors start with. Of words
+            that are seen a few times the start is most of what is ever read: large ones are noise
+            by which texts are learned by heart.
+        dropout_word: rate at which symbols have no vector at all, the same ones in all of a batch.
+        stride: steps of a series or a recording that become one.
+        filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
+            first block of the network that sees them (16 if None).
+        picture_as: whether a picture is seen ``"whole"``, or read step by step: ``"columns"`` from
+            left to right, or ``"rows"`` from the top.
+        pool: how the outputs of all steps become one vector, see :class:`recurra.Pooling`.
+        fuse: of several inputs, whether each is read by layers of its own (``"late"``) or, where
+            they have like steps, all by the same (``"early"``).
+        dropout_missing: rate at which one of several inputs is left out in training.
+    """
+
+    LOOSE: ClassVar[frozenset[str]] = LayerSettings.LOOSE | {"embedding_spread", "dropout_missing"}
+
+    embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
+    embedding_spread: float = pydantic.Field(0.1, gt=0, allow_inf_nan=False)
+    dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
+    stride: int = pydantic.Field(1, ge=1, le=10**6)
+    filters: int | None = pydantic.Field(None, ge=1, le=10**6)
+    picture_as: Literal["whole", "columns", "rows"] = "whole"
+    pool: Pool = "max"
+    fuse: Literal["late", "early"] = "late"
+    dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
+
+
+def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Encoder:
+    """An encoder of one input, or of several.
+
+    Args:
+        settings: what it is.
+        reads: by name, in the order in which they are given.
+
+    Raises:
+        SettingError: an unknown cell, a setting that it does not take, or sizes that do not join.
+    """
+    if len(reads) == 1:
+        return _encoder(settings, next(iter(reads.values())))
+    if settings.fuse == "early":
+        stems = {name: _stem(settings, one) for name, one in reads.items()}
+        width = sum(stem.output_size + 1 for stem in stems.values())
+        layers = build_layers(settings, width)
+        return AlignedEncoder(stems, layers, missing=settings.dropout_missing)
+    encoders = {name: _encoder(settings, one) for name, one in reads.items()}
+    return SeveralEncoder(encoders, settings.pool, missing=settings.dropout_missing)
+
+
+def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
+    stem = _stem(settings, reads)
+    if not reads.steps and settings.picture_as == "whole":  # there is nothing to remember
+        width = settings.hidden_size * (2 if settings.bidirectional else 1)
+        return FrameEncoder(stem, Stack([Window(stem.output_size, width)]))
+    layers = build_layers(settings, stem.output_size)
+    if isinstance(stem, TokenEmbedding):
+        return TokenEncoder(stem, layers)
+    return FrameEncoder(stem, layers)
+
+
+def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
+    sizes = reads.sizes
+    if reads.form == "tokens":
+        return TokenEmbedding(
+            sizes[0],
+            settings.embedding_size or settings.hidden_size,
+            dropout=settings.rate("input"),
+            word_dropout=settings.dropout_word,
+            held=settings.held,
+            deviation=settings.embedding_spread,
+        )
+    if reads.form == "frames":
+        return _frames(settings, sizes[0])
+    height, width, channels = sizes
+    if settings.picture_as != "whole" and not reads.steps:
+        rows = settings.picture_as == "rows"
+        line = _frames(settings, (width if rows else height) * channels)
+        return PictureLines((height, width, channels), line, rows=rows)
+    filters = settings.filters or _FILTERS
+    rate = settings.dropout_input or 0.0
+    return Pictures(height, width, channels, settings.hidden_size, filters=filters, dropout=rate)
+
+
+def _frames(settings: ReadingSettings, size: int) -> Frames:
+    return Frames(
+        size,
+        stride=settings.stride,
+        filters=settings.filters,
+        dropout=settings.dropout_input or 0.0,
+        held=settings.held,
+    )

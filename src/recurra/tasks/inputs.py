@@ -1,0 +1,328 @@
+"""What is read, by its kind: how its front is fitted, how it becomes an array, what a model reads.
+
+A kind of input is a name in a table below; what reads a file of that kind is in ``recurra.data``,
+what makes an array of it in ``recurra_runtime``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+
+from recurra.data import ExampleRow, Unit
+from recurra.data.examples import Kind, Reading
+from recurra.data.examples.contents import read_picture, read_sound, read_video
+from recurra.data.examples.python import value_of
+from recurra.data.examples.series import read_series
+from recurra.errors import DataError, SettingError
+from recurra.given import text_of
+from recurra.models import Reads
+from recurra.sections import contradiction, default
+from recurra.tasks.texts import TextSection, check_vocabulary, vocabulary_of
+from recurra_runtime.fronts import Picture, Series, Sound
+from recurra_runtime.vocabulary import UNKNOWN, MissingLibraryError
+
+__all__ = [
+    "InputSection",
+    "check_fronts",
+    "encode_inputs",
+    "fit_inputs",
+    "is_text",
+    "joined_row",
+    "raw_of",
+    "reads_of",
+    "unknown_of",
+]
+
+
+class InputSection(TextSection):
+    """What is read of texts, series, sounds and pictures, and how it becomes numbers.
+
+    How files are read is said in full by :class:`recurra.data.examples.Reading`.
+
+    Args:
+        input: what an example is, ``"text"``, ``"series"``, ``"sound"``, ``"picture"`` or
+            ``"video"``; ``"auto"`` tells it by the endings of files.
+        inputs: of several inputs, the column of each by its name.
+        label: the column with the label.
+        label_from: where labels stand that no column says: ``"folder"``, ``"name"``, or a regular
+            expression with a group ``label``.
+        labels: a table beside the files, with a row for each.
+        group: the column with what may be left out together, such as a speaker.
+        test_group: the group that is held out; no tenth is then.
+        split: ``"hash"`` tests and chooses on tenths of the examples, by what they hold;
+            ``"given"`` on what is said to be a part: in the column ``split_column``, or by names
+            of files and folders (train, validation, valid, dev, test).
+        split_column: the column with the part.
+        id: of a long table of series, the column that says to which a row belongs.
+        time: of series, the column with time stamps, which must ascend.
+        channels: of series, the columns that are read; all others if None.
+        axes: of arrays in Python, which axis is first, ``"time"`` or ``"channels"``.
+        header: of tables of series, whether the first row has names; told by itself if None.
+        unit: of text, whether each ``"file"`` is an example or each ``"line"``; if None, files in a
+            folder for each class are whole, and a file for each class falls into lines.
+        on_error: whether an example that cannot be read ends the reading (``"stop"``) or is left
+            out and counted (``"skip"``).
+        maximum_length: longest text in symbols; longer ones are truncated.
+        truncate: on which side, ``"right"`` or ``"left"``.
+        missing: of series, whether a mark beside each channel says where a value is missing.
+        features: of sounds, ``"log-mel"`` or ``"mfcc"``.
+        bins: of the mel scale.
+        coefficients: of mfcc, how many.
+        frame: of sounds, length of a frame in ms.
+        shift: from frame to frame in ms.
+        deltas: of sounds, how many times the slope is set beside the features, 0 to 2.
+        normalization: of sounds, by mean and deviation of the training part (``"global"``), or of
+            each ``"recording"``, which cannot be done while it comes.
+        picture_size: height and width to which pictures are brought; those of the first if None.
+        picture_mode: ``"L"`` (shades of gray) or ``"RGB"``.
+    """
+
+    pattern: str | None = None  # type: ignore[assignment]  # those with known endings
+    input: Literal["auto", "text", "series", "sound", "picture", "video"] = "auto"
+    inputs: dict[str, str] = pydantic.Field(default_factory=dict)
+    label: str = "label"
+    label_from: str | None = None
+    labels: str | None = None
+    group: str | None = None
+    test_group: str | None = None
+    split: Literal["hash", "given"] = "hash"
+    split_column: str = "split"
+    id: str | None = None
+    time: str | None = None
+    channels: list[str] | None = None
+    axes: Literal["time", "channels"] = "time"
+    header: bool | None = None
+    unit: Unit | None = None
+    on_error: Literal["stop", "skip"] = "stop"
+    maximum_length: int | None = pydantic.Field(None, ge=1)
+    truncate: Literal["left", "right"] = "right"
+    missing: bool = False
+    features: Literal["log-mel", "mfcc"] = "log-mel"
+    bins: int = pydantic.Field(40, ge=3, le=1000)
+    coefficients: int = pydantic.Field(13, ge=1, le=1000)
+    frame: float = pydantic.Field(25.0, gt=0, allow_inf_nan=False)
+    shift: float = pydantic.Field(10.0, gt=0, allow_inf_nan=False)
+    deltas: int = pydantic.Field(0, ge=0, le=2)
+    normalization: Literal["global", "recording"] = "global"
+    picture_size: list[int] | None = pydantic.Field(None, min_length=2, max_length=2)
+    picture_mode: Literal["L", "RGB"] = "L"
+
+    @property
+    def undivided(self) -> Self:
+        """Without names of parts, which a part alone has not."""
+        return self.model_copy(update={"split": default(self, "split"), "test_group": None})
+
+    @pydantic.model_validator(mode="after")
+    def _inputs_agree(self) -> Self:
+        """Settings that contradict each other are refused, not ignored."""
+        if self.label == (self.column or "text"):
+            raise contradiction(self, "label", "that column is the text", "another column")
+        if self.maximum_length is None and self.truncate != default(self, "truncate"):
+            raise contradiction(self, "truncate", "there is no maximum_length to truncate to")
+        return self
+
+    def reading(self, **more: Any) -> Reading:
+        """How files are read."""
+        names = [each.name for each in dataclasses.fields(Reading)]
+        known = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        if self.channels is not None:
+            known["channels"] = tuple(self.channels)
+        return Reading(**known | {"nul": self.vocabulary == "bytes"} | more)
+
+
+# ---- fitting -------------------------------------------------------------------------------------
+
+
+def fit_inputs(
+    kinds: Mapping[str, str],
+    examples: Sequence[Any],
+    data: InputSection,
+    channels: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A front for each input, fitted on the training part.
+
+    Args:
+        kinds: of the inputs by name.
+        examples: what is read of each example that is trained on: of one input itself, of several
+            a mapping.
+        data: how.
+        channels: names of a series' channels, where they are known.
+
+    Raises:
+        DataError: nothing to fit on, or a value that cannot be read.
+    """
+    fronts = {}
+    for name, kind in kinds.items():
+        known = [one for one in (_of(each, name, kinds) for each in examples) if one is not None]
+        if not known:
+            raise DataError(f"data: no example to train on has the input {name!r}.")
+        fronts[name] = _fitted(name, functools.partial(_FIT[kind], known, data, channels))
+    return fronts
+
+
+def _of(example: Any, name: str, kinds: Mapping[str, str]) -> Any:
+    return example if len(kinds) == 1 else example.get(name)
+
+
+def _fitted(name: str, fit: Callable[[], Any]) -> Any:
+    try:
+        return fit()
+    except MissingLibraryError as problem:
+        raise DataError(f"data: {problem}.") from None
+    except ValueError as problem:
+        if isinstance(problem, DataError | SettingError):
+            raise
+        raise DataError(f"data, {name}: {problem}.") from None
+
+
+def _series(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Series:
+    return Series(channels, mask=data.missing).fit(values)
+
+
+def _sound(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Sound:
+    names = ("features", "bins", "coefficients", "frame", "shift", "deltas", "normalization")
+    settings = {name: getattr(data, name) for name in names}
+    return Sound(values[0].rate, **settings).fit(values)
+
+
+def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
+    size = data.picture_size or np.shape(values[0])[1 if video else 0 :][:2]
+    return Picture(tuple(size), data.picture_mode, video=video).fit(values)
+
+
+_FIT: dict[str, Callable[[Sequence[Any], InputSection, Sequence[str]], Any]] = {
+    "text": lambda values, data, channels: vocabulary_of(values, data),
+    "series": _series,
+    "sound": _sound,
+    "picture": lambda values, data, channels: _picture(values, data, False),
+    "video": lambda values, data, channels: _picture(values, data, True),
+}
+
+
+def check_fronts(
+    fronts: Mapping[str, Any], data: InputSection, report: Callable[[str], None]
+) -> None:
+    """Hold settings against fronts that are there already, as :func:`check_vocabulary` does."""
+    for front in fronts.values():
+        if is_text(front):
+            check_vocabulary(front, data, report)
+
+
+# ---- encoding ------------------------------------------------------------------------------------
+
+
+def is_text(front: Any) -> bool:
+    """Whether it is a vocabulary."""
+    return hasattr(front, "decode")
+
+
+def reads_of(fronts: Mapping[str, Any]) -> dict[str, Reads]:
+    """What a model reads of what these fronts give."""
+    return {name: _reads(front) for name, front in fronts.items()}
+
+
+def _reads(front: Any) -> Reads:
+    if is_text(front):
+        return Reads(form="tokens", sizes=[len(front)])
+    if isinstance(front, Picture):
+        return Reads(form="pictures", sizes=list(front.shape), steps=front.video)
+    return Reads(form="frames", sizes=list(front.shape))
+
+
+def encode_inputs(
+    fronts: Mapping[str, Any], raw: Any, place: str, data: InputSection
+) -> tuple[ExampleRow, int]:
+    """An example as a model reads it, and how many of its texts were truncated.
+
+    Args:
+        fronts: of the inputs, by name.
+        raw: what was read: of one input itself, of several a mapping, in which one may be None.
+        place: where, for messages.
+        data: how.
+
+    Raises:
+        DataError: something that cannot be encoded, with its place.
+    """
+    found, truncated = [], 0
+    for name, front in fronts.items():
+        value = raw if len(fronts) == 1 else raw.get(name)
+        try:
+            array = _empty(front) if value is None else _encoded(front, value)
+        except MissingLibraryError as problem:
+            raise DataError(f"data: {problem}.") from None
+        except ValueError as problem:
+            raise DataError(f"{place}: {problem}.") from None
+        limit = data.maximum_length
+        if is_text(front) and limit is not None and len(array) > limit:
+            array = array[:limit] if data.truncate == "right" else array[-limit:]
+            truncated = 1
+        found.append(array)
+    return joined_row(found), truncated
+
+
+def raw_of(front: Any, value: Any, place: str) -> Any:
+    """What a front encodes, of what somebody gives: of all but texts perhaps the name of a file.
+
+    Raises:
+        DataError: something else, or a file that cannot be read.
+    """
+    if is_text(front):
+        return text_of(place, value)
+    kind: Kind = "sound" if isinstance(front, Sound) else "series"
+    if isinstance(front, Picture):
+        kind = "video" if front.video else "picture"
+    if not isinstance(value, str | os.PathLike):
+        return value_of(value, kind, Reading(), place)
+    path = Path(value)
+    if kind == "series":
+        return read_series(
+            path, Reading(input="series", label=None, channels=front.channels)
+        ).values
+    return _READ[kind](path, str(path))
+
+
+_READ: dict[str, Callable[[Path, str], Any]] = {
+    "sound": read_sound,
+    "picture": read_picture,
+    "video": read_video,
+}
+
+
+def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> ExampleRow:
+    """One input is an array, several are a tuple."""
+    return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+
+def _encoded(front: Any, value: Any) -> npt.NDArray[Any]:
+    if is_text(front):
+        ids: npt.NDArray[Any] = front.encode(value)
+        return ids.astype(np.min_scalar_type(len(front) - 1))
+    array: npt.NDArray[Any] = front.encode(value)
+    return array[None] if isinstance(front, Picture) and not front.video else array
+
+
+def _empty(front: Any) -> npt.NDArray[Any]:
+    """Of no step: that is what is missing."""
+    if is_text(front):
+        return np.zeros(0, np.min_scalar_type(len(front) - 1))
+    return np.zeros((0, *front.shape), np.float32)
+
+
+def unknown_of(fronts: Mapping[str, Any], rows: Iterable[ExampleRow]) -> tuple[int, int]:
+    """Of all texts how many symbols are unknown, and how many there are."""
+    places = [at for at, front in enumerate(fronts.values()) if is_text(front)]
+    unknown = symbols = 0
+    for row in rows:
+        for at in places:
+            ids = row[at] if isinstance(row, tuple) else row
+            unknown, symbols = unknown + int((ids == UNKNOWN).sum()), symbols + len(ids)
+    return unknown, symbols
