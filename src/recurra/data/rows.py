@@ -278,9 +278,10 @@ def _parquet_rows(file: Path, how: How) -> _Rows:
             wanted = chosen(known, how.column, how.names)
             number = 0
             for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
-                for row in batch.to_pylist():
+                columns = [column.to_pylist() for column in batch.columns]
+                for cells in zip(*columns, strict=True):
                     number += 1
-                    yield f"row {number}", row
+                    yield f"row {number}", dict(zip(wanted, cells, strict=True))
     except failures as problem:
         raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
 

@@ -233,4 +233,4 @@ def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
     def rows() -> Rows:
         return table_rows(file, how, comments=numbers)
 
-    return open_table(str(file), file.parent, rows, how, part)
+    return open_table(str(file), file.parent, rows, how, part, file)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.examples.base import Example, Examples, Found, Kind, tried
+from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
 from recurra.data.examples.contents import (
     ENDINGS,
     kind_of_file,
@@ -16,21 +16,21 @@ from recurra.data.examples.contents import (
     read_sound,
     read_video,
 )
-from recurra.data.examples.labels import named_part, target_of
+from recurra.data.examples.labels import belonging, is_nothing, target_in
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import (
     first_row,
     has_time,
     open_long,
     open_whole,
-    open_wide,
     read_series,
 )
 from recurra.data.examples.sources import Row, Rows
 from recurra.data.examples.values import kind_of_value, value_of
+from recurra.data.examples.wide import open_wide
 from recurra.data.readers import inside, read_text
 from recurra.data.rows import no_column
-from recurra.data.splits import PART_NAMES, PartName
+from recurra.data.splits import PartName
 from recurra.errors import DataError
 
 __all__ = ["FILE_COLUMNS", "Input", "open_table"]
@@ -59,7 +59,12 @@ class Input(NamedTuple):
 
 
 def open_table(
-    source: str, root: Path, rows: Callable[[], Rows], how: Reading, part: PartName | None
+    source: str,
+    root: Path,
+    rows: Callable[[], Rows],
+    how: Reading,
+    part: PartName | None,
+    file: Path | None = None,
 ) -> Examples:
     """Examples of any table: of numbers, long or wide or of one sequence, or with a row for each.
 
@@ -69,6 +74,7 @@ def open_table(
         rows: begins to read them.
         how: they are read.
         part: of all of them, where it is known.
+        file: the table, if it is one.
 
     Raises:
         DataError: a column that is not there.
@@ -82,7 +88,7 @@ def open_table(
         return open_whole(source, rows, how, part)
     if any(name in cells for name in FILE_COLUMNS):
         return open_rows(source, root, rows, how, part)
-    return open_wide(source, rows, how, part)
+    return open_wide(source, rows, how, part, file)
 
 
 def open_rows(
@@ -156,15 +162,10 @@ def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) 
             setting = "data.inputs" if how.inputs else "data.column"
             raise no_column(source, column, setting, known)
         cells = (row.get(column) for _, row in sample)
-        cell = next((cell for cell in cells if not _is_empty(cell)), None)
+        cell = next((cell for cell in cells if not is_nothing(cell)), None)
         kind, files = _kind_of_cell(cell, column, name, root, how, source)
         found.append(Input(name, column, kind, files))
     return found
-
-
-def _is_empty(cell: Any) -> bool:
-    nothing = isinstance(cell, float) and cell != cell  # what data frames have in its place
-    return cell is None or nothing or (isinstance(cell, str) and not cell.strip())
 
 
 def _kind_of_cell(
@@ -225,42 +226,23 @@ def _example(
         value = values["input"]
         if value is None:
             raise DataError(f"{place}: expected an input in {inputs[0].column!r}, got nothing.")
-    labels = how.label_columns
-    missing = [name for name in labels if name not in cells]
-    if missing:
-        raise no_column(place, missing[0], "data.label", cells)
-    name = " and ".join(map(repr, labels)) + " (data.label)"
-    words = inputs[0].kind == "words" and len(labels) == 1 and isinstance(cells[labels[0]], str)
-    if words and how.label_separator is None:
-        target = target_of([cells[labels[0]].split()], how, name, place)
-    else:
-        target = target_of((cells[name] for name in labels), how, name, place)
-    _check_tags(value, target, inputs, how, place)
-    group = None if how.group is None else cells.get(how.group)
-    if part is None and how.split == "given":
-        part = _part(cells, how, place)
-    return Example(value, target, place, part, None if _is_empty(group) else str(group).strip())
-
-
-def _check_tags(value: Any, target: Any, inputs: list[Input], how: Reading, place: str) -> None:
-    if inputs[0].kind == "words" and not how.inputs and isinstance(target, tuple):
-        single = len(how.label_columns) == 1
-        if single and len(target) != len(value):
-            raise DataError(
-                f"{place}: expected a tag for each word, got {len(value)} words and {len(target)} "
-                "tags."
-            )
-
-
-def _part(cells: Mapping[str, Any], how: Reading, place: str) -> PartName:
-    cell = cells.get(how.split_column)
-    part = named_part(str(cell))
-    if part is None:
+    target = _target(cells, inputs, how, place)
+    tags = isinstance(value, tuple) and isinstance(target, tuple) and len(how.label_columns) == 1
+    if tags and len(target or ()) != len(value):
         raise DataError(
-            f"{place}: expected one of {', '.join(PART_NAMES)} in {how.split_column!r} "
-            f"(data.split_column), got {cell!r}."
+            f"{place}: expected a tag for each word, got {len(value)} words and "
+            f"{len(target or ())} tags."
         )
-    return part
+    return Example(value, target, place, *belonging(cells, how, place, part))
+
+
+def _target(cells: Mapping[str, Any], inputs: list[Input], how: Reading, place: str) -> Target:
+    """The labels of a row; a tag for each word stands between blanks as words do."""
+    if inputs[0].kind == "words" and how.label_separator is None and len(how.label_columns) == 1:
+        tags = cells.get(how.label_columns[0])
+        if isinstance(tags, str):
+            cells = {**cells, how.label_columns[0]: tags.split() or None}
+    return target_in(cells, how, place)
 
 
 def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, place: str) -> Any:
@@ -274,7 +256,7 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
                 "row out."
             )
         return cell
-    if _is_empty(cell):
+    if is_nothing(cell):
         return None
     if each.files and isinstance(cell, Mapping):
         held = cell.get("bytes")
