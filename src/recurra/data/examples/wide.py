@@ -195,6 +195,7 @@ class _Blocks:
         separator = self._how.separator or (
             "\t" if inside(self._file).suffix.lower() == ".tsv" else ","
         )
+        odd = (arrow.ArrowException, UnicodeError)
         try:
             return library.read_csv(
                 arrow.BufferReader(text.encode()),
@@ -206,7 +207,7 @@ class _Blocks:
                     column_types=kinds, null_values=_NULLS, strings_can_be_null=False
                 ),
             )
-        except (arrow.ArrowException, UnicodeError):
+        except odd:
             return None
 
 
