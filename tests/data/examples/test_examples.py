@@ -35,6 +35,13 @@ def test_one_that_cannot_be_read_ends_the_reading_or_is_counted() -> None:
     assert list(examples.every()) == list(three())
 
 
+def test_the_first_problems_are_kept() -> None:
+    several = [DataError(str(number)) for number in range(9)]
+    examples = Examples("x", {}, lambda: [*several, Example("a", "x", "1")], skip=True)
+    list(examples)
+    assert (examples.skipped, examples.problems) == (9, ["0", "1", "2", "3", "4"])
+
+
 def test_examples_come_one_at_a_time() -> None:
     begun = []
 

@@ -12,9 +12,6 @@ from recurra.data.examples.base import Example, Examples, Found, Kind, Target, t
 from recurra.data.examples.contents import (
     ENDINGS,
     kind_of_file,
-    read_picture,
-    read_sound,
-    read_video,
 )
 from recurra.data.examples.labels import belonging, is_nothing, target_in
 from recurra.data.examples.reading import Reading
@@ -23,12 +20,17 @@ from recurra.data.examples.series import (
     has_time,
     open_long,
     open_whole,
-    read_series,
 )
 from recurra.data.examples.sources import Row, Rows
-from recurra.data.examples.values import kind_of_value, value_of
+from recurra.data.examples.values import (
+    channels_of,
+    check_each,
+    content_of,
+    kind_of_path,
+    kind_of_value,
+    value_of,
+)
 from recurra.data.examples.wide import open_wide
-from recurra.data.readers import inside, read_text
 from recurra.data.rows import no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
@@ -38,7 +40,6 @@ __all__ = ["FILE_COLUMNS", "Input", "open_table"]
 FILE_COLUMNS = ("file", "file_name", "filename", "path")
 """Columns that name files, where none is chosen."""
 
-_SERIES_FILES = (".csv", ".tsv")
 _PEEK = 100  # rows that are looked at to see what a column holds
 
 
@@ -50,12 +51,14 @@ class Input(NamedTuple):
         column: where it stands.
         kind: what it is.
         files: whether the cells name files.
+        channels: of a series, their names.
     """
 
     name: str
     column: str
     kind: Kind
     files: bool
+    channels: tuple[str, ...] = ()
 
 
 def open_table(
@@ -123,7 +126,9 @@ def open_rows(
             else:
                 yield tried(_example, row, inputs, root, how, part)
 
-    return Examples(source, {each.name: each.kind for each in inputs}, read, skip=how.skip)
+    kinds = {each.name: each.kind for each in inputs}
+    channels = inputs[0].channels if len(inputs) == 1 else ()
+    return Examples(source, kinds, read, skip=how.skip, channels=channels)
 
 
 def _problems(rows: Callable[[], Rows]) -> Found:
@@ -164,7 +169,12 @@ def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) 
         cells = (row.get(column) for _, row in sample)
         cell = next((cell for cell in cells if not is_nothing(cell)), None)
         kind, files = _kind_of_cell(cell, column, name, root, how, source)
-        found.append(Input(name, column, kind, files))
+        channels: tuple[str, ...] = ()
+        if kind == "series":
+            cells = (row.get(column) for _, row in sample)
+            known_cells = (cell for cell in cells if not is_nothing(cell))
+            channels = channels_of((root / str(c) if files else c for c in known_cells), how)
+        found.append(Input(name, column, kind, files, channels))
     return found
 
 
@@ -193,7 +203,7 @@ def _kind_of_cell(
     if listed:
         raise DataError(
             f"{source}: column {column!r}: nothing is known of files that end in "
-            f"{Path(cell).suffix!r}; known are {', '.join([*ENDINGS, *_SERIES_FILES])}. Say what "
+            f"{Path(cell).suffix!r}; known are {', '.join([*ENDINGS, '.csv', '.tsv'])}. Say what "
             "they are by input, such as input='sound'."
         )
     return "text", False
@@ -206,9 +216,7 @@ def _by_name(name: str) -> Kind | None:
 
 def _kind_of_path(cell: str, root: Path, listed: bool) -> Kind | None:
     """What the file is that a cell names; None of a cell that is a text."""
-    kind = kind_of_file(cell)
-    if kind is None and inside(Path(cell)).suffix.lower() in _SERIES_FILES:
-        kind = "series"
+    kind = kind_of_path(cell)
     path = root / cell
     if kind is not None and (listed or not any(map(str.isspace, cell)) or path.is_file()):
         return kind
@@ -227,12 +235,8 @@ def _example(
         if value is None:
             raise DataError(f"{place}: expected an input in {inputs[0].column!r}, got nothing.")
     target = _target(cells, inputs, how, place)
-    tags = isinstance(value, tuple) and isinstance(target, tuple) and len(how.label_columns) == 1
-    if tags and len(target or ()) != len(value):
-        raise DataError(
-            f"{place}: expected a tag for each word, got {len(value)} words and "
-            f"{len(target or ())} tags."
-        )
+    if not how.inputs:
+        check_each(value, target, inputs[0].kind, how, place)
     return Example(value, target, place, *belonging(cells, how, place, part))
 
 
@@ -261,26 +265,8 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
     if each.files and isinstance(cell, Mapping):
         held = cell.get("bytes")
         cell = held if held is not None else cell.get("path")
-    if each.files and isinstance(cell, str | bytes):
-        return _content(cell, each.kind, root, how, place)
-    return value_of(cell, each.kind, how, f"{place}: column {each.column!r}")
-
-
-def _content(cell: str | bytes, kind: Kind, root: Path, how: Reading, place: str) -> Any:
-    """What is in the file that a cell names, or holds."""
-    source = cell if isinstance(cell, bytes) else root / cell
-    told = place if isinstance(cell, bytes) else f"{place}: {root / cell}"
-    if kind == "sound":
-        return read_sound(source, told, how.rate)
-    if kind == "picture":
-        return read_picture(source, told)
-    if isinstance(source, bytes):
-        raise DataError(f"{place}: expected the name of a file of {kind}, got bytes.")
-    if kind == "video":
-        return read_video(source, told)
-    if not source.is_file():
-        raise DataError(f"{told}: no such file.")
-    if kind == "series":
-        return read_series(source, how).values
-    text = read_text(source, encoding=how.encoding, nul=how.nul)
-    return tuple(text.split()) if kind == "words" else text
+    if each.files and isinstance(cell, bytes):
+        return content_of(cell, each.kind, how, place)
+    if each.files and isinstance(cell, str):
+        return value_of(root / cell, each.kind, how, place, each.channels)
+    return value_of(cell, each.kind, how, f"{place}: column {each.column!r}", each.channels)
