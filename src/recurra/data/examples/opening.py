@@ -142,6 +142,8 @@ def _kinds(path: Path, how: Reading) -> dict[Path, Kind]:
     """The files of a folder that are read, and what is in them."""
     pattern = how.pattern or ("*.txt" if how.input == "text" else None)
     every = find_files(path, pattern=pattern or "*")
+    if pattern is None:  # what systems leave there: .DS_Store, ._1.wav
+        every = [f for f in every if not f.name.startswith(".")] or every
     if how.labels is not None:
         every = [file for file in every if file != path / how.labels]
     of_tables = _kind_of_tables([file for file in every if rows_of(file) is not None], how)
@@ -233,4 +235,4 @@ def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
     def rows() -> Rows:
         return table_rows(file, how, comments=numbers)
 
-    return open_table(str(file), file.parent, rows, how, part)
+    return open_table(str(file), file.parent, rows, how, part, file)
