@@ -211,6 +211,20 @@ def test_runs_on_different_data_are_not_compared(out: Path) -> None:
     assert len(found.runs) == 4
 
 
+def test_no_comparison_fails_by_its_picture(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise ValueError("what the library\n makes of it")
+
+    monkeypatch.setattr("recurra.diagnosis.pictures", broken)
+    board = _Interrupting()
+    board.said.append("")
+    runner = FakeRunner(scored)
+    how = {"vary": CELLS, "runner": runner, "shown": lambda *how: board}
+    assert len(compare_variants(RECIPE, TEXTS, out, **how).runs) == 2
+    assert board.said[1:] == ["no picture of the comparison: what the library makes of it"]
+    assert not (out / "compare.svg").exists()
+
+
 def test_data_that_cannot_be_handed_over(out: Path) -> None:
     with pytest.raises(SettingError, match="expected what can be handed to other processes"):
         study(out, data=((text for text in TEXTS[0]), TEXTS[1]))
