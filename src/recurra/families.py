@@ -6,6 +6,7 @@ SHIPPED = {
     "classification": "recurra.tasks.classification",
     "language-model": "recurra.tasks.language_model",
     "ngram": "recurra.tasks.language_model.ngram",
+    "tagging": "recurra.tasks.tagging",
 }
 DEFAULT = "language-model"
 """The task of a recipe that names none."""

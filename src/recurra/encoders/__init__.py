@@ -4,6 +4,7 @@ from recurra.encoders.base import Encoder
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
+from recurra.encoders.words import SpelledEmbedding
 
 __all__ = [
     "AlignedEncoder",
@@ -13,6 +14,7 @@ __all__ = [
     "PictureLines",
     "Pictures",
     "SeveralEncoder",
+    "SpelledEmbedding",
     "Stem",
     "TokenEncoder",
 ]

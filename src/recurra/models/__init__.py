@@ -15,6 +15,9 @@ from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
 from recurra.models.summaries import MeanOfSteps
+from recurra.models.tagger import Tagger, TaggerSettings
+from recurra.models.windows import MajorityOfSteps, WindowOfSteps
+from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
     "AddK",
@@ -22,6 +25,7 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "FrequentTags",
     "Heard",
     "KneserNey",
     "LanguageModel",
@@ -29,6 +33,7 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageModelState",
     "Majority",
+    "MajorityOfSteps",
     "MeanOfSteps",
     "MeanOfVectors",
     "Mixture",
@@ -42,5 +47,9 @@ __all__ = [
     "ReadingSettings",
     "Reads",
     "Scored",
+    "Tagger",
+    "TaggerSettings",
+    "WindowOfSteps",
+    "WindowTagger",
     "build_encoder",
 ]

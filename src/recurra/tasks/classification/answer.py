@@ -100,7 +100,10 @@ class ClassifyingModel(Answer):
         Raises:
             DataError: something that is none of these, or cannot be read.
         """
-        return itertools.chain.from_iterable(map(self._block, ahead(self._raw(inputs), _BLOCK)))
+        if isinstance(inputs, os.PathLike) and not self._texts:
+            inputs = [inputs]
+        raw = self._raw(inputs_of("predict", inputs))  # what is none is told at once
+        return itertools.chain.from_iterable(map(self._block, ahead(raw, _BLOCK)))
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
@@ -141,9 +144,7 @@ class ClassifyingModel(Answer):
 
     def _raw(self, inputs: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
         """What can be encoded, and what it is called."""
-        if isinstance(inputs, os.PathLike) and not self._texts:
-            inputs = [inputs]
-        for one in inputs_of("predict", inputs):
+        for one in inputs:
             if len(self._inputs) > 1:
                 yield self._several(one), None
             elif self._texts:
