@@ -255,6 +255,28 @@ def test_one_process_at_a_time(out: Path) -> None:
         pass
 
 
+def test_a_disk_that_is_full_ends_it_with_a_sentence(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the runs have is theirs; the next time they are taken as they are."""
+    runner, write = FakeRunner(scored), studies.write_file
+
+    def full(path: Path, content: bytes) -> None:
+        if len(runner.jobs) > 2:
+            raise RunError(f"{path}: cannot be written (No space left on device)")
+        write(path, content)
+
+    monkeypatch.setattr(studies, "write_file", full)
+    with pytest.raises(RunError, match=r"compare\.json: cannot be written \(No space left"):
+        compare_variants(RECIPE, TEXTS, out, vary=CELLS, seeds=2, runner=runner)
+    assert runner.closed
+    monkeypatch.setattr(studies, "write_file", write)
+    monkeypatch.setattr("recurra.comparison.conduct.result_of", lambda path: result(0.7))
+    again, runner = study(out)
+    assert runner.jobs == []
+    assert len(again.runs) == 4
+
+
 def test_a_damaged_file_is_told(out: Path) -> None:
     study(out)
     (out / "compare.json").write_text("{")
