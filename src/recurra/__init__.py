@@ -52,9 +52,10 @@ _ROOMS = (
     "diagnosis",
     "training",
     "pipeline",
+    "comparison",
 )
 # Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
-_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training")
+_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training", "comparison")
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.compare_command import compare
 from recurra.console import (
     WithSettings,
     arriving,
@@ -355,7 +356,7 @@ def runs(
 
 @app.command()
 def chart(
-    run: Annotated[Path, path_argument(help="A run's folder.")],
+    run: Annotated[Path, path_argument(help="A run's folder, or a comparison's.")],
     out: Annotated[
         Path | None,
         path_option(
@@ -367,11 +368,12 @@ def chart(
         bool, typer.Option("--confusion", help="Which class was taken for which.")
     ] = False,
 ) -> None:
-    """Draw how a run learned: its losses by step, also while it trains."""
+    """Draw how a run learned, also while it trains; of a comparison what its variants are worth."""
     with friendly():
         from recurra.diagnosis import pictures
 
-        name, found = "confusion" if confusion else "curve", pictures(run)
+        found = pictures(run)
+        name = "confusion" if confusion else next(iter(found))
         if name not in found:
             raise SettingError(
                 f"chart: --confusion is of a finished run that tells classes apart; {run} has no "
@@ -380,6 +382,7 @@ def chart(
         print(found[name].save(out or run / f"{name}.svg"))
 
 
+app.command(cls=WithSettings)(compare)
 app.command()(export_ngram)
 
 

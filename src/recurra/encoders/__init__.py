@@ -1,7 +1,7 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
 from recurra.encoders.words import SpelledEmbedding
@@ -15,5 +15,6 @@ __all__ = [
     "Pictures",
     "SeveralEncoder",
     "SpelledEmbedding",
+    "Stem",
     "TokenEncoder",
 ]

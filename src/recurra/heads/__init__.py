@@ -2,7 +2,7 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
-from recurra.heads.label import LabelHead, Pool
+from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 
-__all__ = ["CRFHead", "Head", "LabelHead", "LabelsHead", "Paths", "Pool"]
+__all__ = ["CRFHead", "Head", "LabelHead", "LabelsHead", "Paths"]

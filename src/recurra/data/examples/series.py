@@ -20,9 +20,17 @@ from recurra.data.rows import no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
-__all__ = ["SeriesFile", "first_row", "open_long", "open_wide", "read_series"]
+__all__ = [
+    "SeriesFile",
+    "first_row",
+    "has_time",
+    "open_long",
+    "open_whole",
+    "open_wide",
+    "read_series",
+]
 
-_TIME = ("time", "timestamp")
+_TIME = ("time", "timestamp", "date", "datetime")
 _VALUE = "value"  # what the channel of a wide table is called
 
 
@@ -62,7 +70,7 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
             raise row
         rows.append(row)
     if not rows:
-        raise DataError(f"{file}: expected a row for each step, found none.")
+        raise DataError(f"{file}: expected rows of numbers, found none.")
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
     plan = _plan(rows[0], how, inside)
     return SeriesFile(*_sequence(rows, plan, how))
@@ -76,6 +84,11 @@ def first_row(rows: Rows, source: str) -> Row:
             return row
         problem = problem or row
     raise problem or DataError(f"{source}: expected rows, found none.")
+
+
+def has_time(cells: Mapping[str, Any], how: Reading) -> bool:
+    """Whether there is a column of time stamps."""
+    return how.time is not None or any(name in cells for name in _TIME)
 
 
 def _plan(row: Row, how: Reading, labels: tuple[str, ...]) -> _Plan:
@@ -213,6 +226,28 @@ def _beside(
             )
     group = None if how.group is None else cells[how.group]
     return part, None if group is None else str(group).strip() or None
+
+
+def open_whole(
+    source: str, rows: Callable[[], Rows], how: Reading, part: PartName | None
+) -> Examples:
+    """The one sequence of a table with a row for each step.
+
+    Raises:
+        DataError: a column that is not there.
+    """
+    plan = _plan(first_row(rows(), source), how, how.label_columns)
+
+    def read() -> Found:
+        held: list[Row] = []
+        for row in rows():
+            if isinstance(row, DataError):
+                yield row
+                return
+            held.append(row)
+        yield tried(_long, held, plan, how, part)
+
+    return Examples(source, {"input": "series"}, read, skip=how.skip, channels=plan.channels)
 
 
 # ---- wide ----------------------------------------------------------------------------------------

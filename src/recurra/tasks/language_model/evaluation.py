@@ -7,11 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from recurra.data import document_batches
 from recurra.models import Mixture, Model, NGram
 from recurra_runtime.vocabulary import UNKNOWN, Ids
 
-__all__ = ["Evaluation", "compare_encoded"]
+__all__ = ["Evaluation", "compare_encoded", "each_document"]
+
+_ROWS, _STEPS = 32, 64  # whose scores are held at once: as many numbers as symbols for each of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,3 +109,22 @@ def _score(model: Any, documents: Sequence[Ids], given: Ids | None) -> tuple[flo
         else model.score(document_batches(documents, given=given))
     )
     return total
+
+
+def each_document(
+    model: Any, documents: Sequence[Ids], given: Ids | None = None
+) -> npt.NDArray[np.float64]:
+    """Nats of each document, from its start symbol to its end symbol; arguments as above."""
+    if isinstance(model, NGram):
+        return np.array([model.total([ids])[0] for ids in documents])
+    found = np.zeros(len(documents))
+    order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
+    for first in range(0, len(order), _ROWS):
+        some = order[first : first + _ROWS]
+        own = None if given is None else given[some]
+        # In one group they stay in their order: the longest is first already.
+        (windows,) = document_batches(
+            [documents[n] for n in some], rows=_ROWS, size=_STEPS, given=own
+        )
+        found[some] = model.score_rows(windows).numpy()
+    return found
