@@ -22,8 +22,8 @@ from recurra_runtime.vocabulary import UNKNOWN, Ids, SpelledWords, TagNames
 __all__ = [
     "SERIES",
     "TAG",
-    "WORDS",
     "UNKNOWN_TAG",
+    "WORDS",
     "Rival",
     "Said",
     "TaggingExamples",
