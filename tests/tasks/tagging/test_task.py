@@ -365,6 +365,15 @@ def test_a_label_for_each_step_of_a_series(tmp_path: Path, changes: list[str]) -
         evaluate(done.path, [(("a",), ("up",))])
 
 
+def test_settings_that_change_nothing_are_told() -> None:
+    task = task_by_name("tagging")
+    one = load_recipe("tagging", ["model.spelling_size=0", "model.letter_size=7"])
+    other = load_recipe("tagging", ["model.head=softmax", "model.spans=false"])
+    assert [name for name, _ in task.idle(one)] == ["model.letter_size"]
+    assert [name for name, _ in task.idle(other)] == ["model.spans"]
+    assert task.idle(load_recipe("tagging")) == []
+
+
 # ---- rivals --------------------------------------------------------------------------------------
 
 
