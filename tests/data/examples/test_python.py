@@ -55,7 +55,7 @@ def test_texts_and_words() -> None:
     words = read(([["a", "b"], ("c",)], [["X", "Y"], ["Z"]]))
     assert [e[:2] for e in words] == [(("a", "b"), ("X", "Y")), (("c",), ("Z",))]
     assert read((["a b"], [["X", "Y"]]), input="words")[0].input == ("a", "b")
-    with pytest.raises(DataError, match="example 0: expected a label for each word, got 2 wo"):
+    with pytest.raises(DataError, match="example 0: expected a tag for each word, got 2 wo"):
         read(([["a", "b"]], [["X"]]))
     with pytest.raises(DataError, match="example 0: expected a list of words, got 7"):
         read(([["a", 7]], [["X", "Y"]]))
@@ -183,7 +183,7 @@ def test_arrays_of_other_channels() -> None:
     assert ([e.target for e in examples], examples.skipped) == (["a"], 1)
     with pytest.raises(DataError, match="example 0: expected the channels x, y as in"):
         read((inputs[:1], ["a"]), channels=("x", "y"))
-    with pytest.raises(DataError, match="example 0: expected a label for each step, got 2 steps"):
+    with pytest.raises(DataError, match="example 0: expected a tag for each step, got 2 steps"):
         read((inputs[:1], [["a", "b", "c"]]), steps=True)
     assert read((inputs[:1], [["a", "b", "c"]]))[0].target == ("a", "b", "c")
 

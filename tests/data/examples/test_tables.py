@@ -171,12 +171,10 @@ def test_json_holds_words_and_numbers(tmp_path: Path) -> None:
     assert [e.target for e in found] == ["a", ("b",)]
     rows[1]["label"] = ["b", "c"]
     steps = lines(tmp_path / "t.jsonl", rows)
-    with pytest.raises(DataError, match="line 2: expected a label for each step, got 1 steps"):
+    with pytest.raises(DataError, match="line 2: expected a tag for each step, got 1 steps"):
         read(steps, column="x", steps=True)
     wrong = lines(tmp_path / "v.jsonl", [{"text": ["a", "b"], "label": ["X"]}])
-    with pytest.raises(
-        DataError, match="line 1: expected a label for each word, got 2 words and 1"
-    ):
+    with pytest.raises(DataError, match="line 1: expected a tag for each word, got 2 words and 1"):
         read(wrong)
 
 
