@@ -87,6 +87,11 @@ def test_sounds_pictures_and_videos() -> None:
     assert examples.kinds == {"input": "picture"}
     assert [e.input.shape for e in examples] == [(3, 4), (3, 4, 3), (3, 4)]
     assert open_examples((pixels(2, 5, 3, 6), [1, 2])).kinds == {"input": "video"}
+    moving = [pixels(2, 5, 6), torch.as_tensor(pixels(3, 5, 6, 3))]
+    assert [e.input.shape for e in read((moving, [1, 2]), input="video")] == [
+        (2, 5, 6),
+        (3, 5, 6, 3),
+    ]
     assert open_examples(([pixels(2, 5, 3, 4)], [1])).kinds == {"input": "video"}
     assert read((pixels(2, 3, 4, 3), [1, 2]), input="picture")[0].input.shape == (3, 4, 3)
 
@@ -109,6 +114,11 @@ def test_sounds_pictures_and_videos() -> None:
             r"1: .*one channel.*\[3, 2",
         ),
         ([pixels(2, 2), np.zeros((2, 2))], {"input": "picture"}, r"1: .*a picture .* float64"),
+        (
+            [pixels(2, 2, 2), pixels(2, 2)],
+            {"input": "video"},
+            r"a video \[time, .*\[2, 2\]",
+        ),
         ([pixels(2, 2), pixels(2, 2, 2, 2)], {}, r"1: expected a picture .*\[2, 2, 2, 2\]"),
     ],
 )
@@ -133,7 +143,7 @@ def test_a_label_that_is_wrong(label: Any) -> None:
         (None, "expected a path, a pair of lists .* got nothing"),
         (7, "expected a path, .* got int"),
         ((["a"], ["b"], ["c"]), "got tuple of 3"),
-        ((["a", "b"], ["x"]), "a label for each input, got 2 inputs and 1 labels"),
+        ((["a", "b"], ["x"]), "a label for each input, got 2 text inputs and 1 labels"),
         (("text", ["x"]), "expected a list of inputs, got str"),
         ((["a"], "x"), "expected a list of labels, got str"),
         (({"a": [1.0], "b": [1.0, 2.0]}, ["x"]), "lists of one length, got 1 in 'a', 2 in 'b', 1"),
