@@ -153,6 +153,17 @@ def test_rows_without_steps(time: int) -> None:
     assert said.score.tolist() == said.log_probability.tolist() == [0, 0]
 
 
+def test_what_stands_behind_scores_is_never_read() -> None:
+    made, results = head(), []
+    for fill in (0.0, math.nan):
+        values = read(fill).outputs.values.detach()[..., :LABELS].clone().requires_grad_()
+        total, _ = made.score(PaddedSequence(values, torch.tensor(LENGTHS)), targets())
+        tensors = [values, made.transitions, made.start, made.end]
+        results.append([total, *torch.autograd.grad(total, tensors)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+
+
 def test_whole_tensors_are_rows_of_one_length() -> None:
     made = head()
     values = torch.randn(TIME, 2, WIDTH, dtype=torch.float64)

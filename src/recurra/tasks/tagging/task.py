@@ -53,6 +53,7 @@ class TaggingTask(ExamplesTask):
     Part = TaggingPart
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "tags"
+    examples = "sentences"
 
     def open(self, source: Any, data: TaggingData) -> data_examples.Examples:
         """Sentences with their tags, or series with a label for each step."""
@@ -179,6 +180,13 @@ class TaggingTask(ExamplesTask):
             right += int((said.tags == part.targets[number]).sum())
             count += len(said.tags)
         return right / max(count, 1)
+
+    def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
+        """Of each sentence or series which share of its tags is right."""
+        shares = np.zeros(len(part.targets))
+        for number, said in said_of(model, part):
+            shares[number] = (said.tags == part.targets[number]).mean()
+        return {self.metric.name: shares}
 
     def evaluate(  # type: ignore[override]  # rows of its own
         self, compared: Mapping[str, Any], part: Any
