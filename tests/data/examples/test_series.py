@@ -253,6 +253,8 @@ def test_labels_in_a_table_beside_the_files(key: str, tmp_path: Path) -> None:
     examples = open_examples(folder, Reading(labels="target.csv"))
     assert examples.channels == ("a", "b")
     assert [(e.input.tolist(), e.target) for e in examples] == [([[12, 0]], "1"), ([[3, 0]], "-1")]
+    alone = read(folder / "RSS_2x_3.csv", labels="target.csv", input="series", rows="steps")
+    assert [e.target for e in alone] == ["-1"]
     if key == "{}":
         inner = read(tmp_path, labels="data/target.csv", label_from=r"x_(?P<id>\d+)")
         assert [e.target for e in inner] == ["1", "-1"]
