@@ -28,6 +28,7 @@ def test_one_that_cannot_be_read_ends_the_reading_or_is_counted() -> None:
     with pytest.raises(DataError, match="line 2: no"):
         next(stopping)
     examples = Examples("a.csv", {"input": "text"}, three, skip=True)
+    assert (examples.skipped, examples.blank, examples.problems) == (0, 0, [])
     for _ in range(2):
         assert [e.input for e in examples] == ["a"]
         assert (examples.skipped, examples.blank) == (1, 1)
@@ -137,12 +138,15 @@ def test_lines_that_are_no_text(tmp_path: Path) -> None:
 
 def test_rows_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
-    path.write_text('{"text": "a", "label": "x"}\n[1]\n{"text": 7, "label": "x"}\n{}\n{"label')
+    path.write_text(
+        '{"text": "a", "label": "x"}\n[1]\n{"text": 7, "label": "x"}\n{}\n{"text": "b"}\n{"label'
+    )
     with pytest.raises(DataError, match=r"t.jsonl: line 2: expected one object a line"):
         open_examples(path)
     examples = open_examples(path, Reading(on_error="skip"))
     assert [e.input for e in examples] == ["a"]
-    assert examples.skipped == 4
+    assert examples.skipped == 5
+    assert "line 5: no column 'label' (data.label)" in examples.problems[3]
     assert "line 3: expected text in 'text', got 7" in " ".join(examples.problems)
 
 

@@ -55,7 +55,7 @@ def test_texts_and_words() -> None:
     words = read(([["a", "b"], ("c",)], [["X", "Y"], ["Z"]]))
     assert [e[:2] for e in words] == [(("a", "b"), ("X", "Y")), (("c",), ("Z",))]
     assert read((["a b"], [["X", "Y"]]), input="words")[0].input == ("a", "b")
-    with pytest.raises(DataError, match="example 0: expected a label for each word, got 2 wo"):
+    with pytest.raises(DataError, match="example 0: expected a tag for each word, got 2 wo"):
         read(([["a", "b"]], [["X"]]))
     with pytest.raises(DataError, match="example 0: expected a list of words, got 7"):
         read(([["a", 7]], [["X", "Y"]]))
@@ -87,6 +87,11 @@ def test_sounds_pictures_and_videos() -> None:
     assert examples.kinds == {"input": "picture"}
     assert [e.input.shape for e in examples] == [(3, 4), (3, 4, 3), (3, 4)]
     assert open_examples((pixels(2, 5, 3, 6), [1, 2])).kinds == {"input": "video"}
+    moving = [pixels(2, 5, 6), torch.as_tensor(pixels(3, 5, 6, 3))]
+    assert [e.input.shape for e in read((moving, [1, 2]), input="video")] == [
+        (2, 5, 6),
+        (3, 5, 6, 3),
+    ]
     assert open_examples(([pixels(2, 5, 3, 4)], [1])).kinds == {"input": "video"}
     assert read((pixels(2, 3, 4, 3), [1, 2]), input="picture")[0].input.shape == (3, 4, 3)
 
@@ -109,6 +114,11 @@ def test_sounds_pictures_and_videos() -> None:
             r"1: .*one channel.*\[3, 2",
         ),
         ([pixels(2, 2), np.zeros((2, 2))], {"input": "picture"}, r"1: .*a picture .* float64"),
+        (
+            [pixels(2, 2, 2), pixels(2, 2)],
+            {"input": "video"},
+            r"a video \[time, .*\[2, 2\]",
+        ),
         ([pixels(2, 2), pixels(2, 2, 2, 2)], {}, r"1: expected a picture .*\[2, 2, 2, 2\]"),
     ],
 )
@@ -133,7 +143,7 @@ def test_a_label_that_is_wrong(label: Any) -> None:
         (None, "expected a path, a pair of lists .* got nothing"),
         (7, "expected a path, .* got int"),
         ((["a"], ["b"], ["c"]), "got tuple of 3"),
-        ((["a", "b"], ["x"]), "a label for each input, got 2 inputs and 1 labels"),
+        ((["a", "b"], ["x"]), "a label for each input, got 2 text inputs and 1 labels"),
         (("text", ["x"]), "expected a list of inputs, got str"),
         ((["a"], "x"), "expected a list of labels, got str"),
         (({"a": [1.0], "b": [1.0, 2.0]}, ["x"]), "lists of one length, got 1 in 'a', 2 in 'b', 1"),
@@ -183,7 +193,7 @@ def test_arrays_of_other_channels() -> None:
     assert ([e.target for e in examples], examples.skipped) == (["a"], 1)
     with pytest.raises(DataError, match="example 0: expected the channels x, y as in"):
         read((inputs[:1], ["a"]), channels=("x", "y"))
-    with pytest.raises(DataError, match="example 0: expected a label for each step, got 2 steps"):
+    with pytest.raises(DataError, match="example 0: expected a tag for each step, got 2 steps"):
         read((inputs[:1], [["a", "b", "c"]]), steps=True)
     assert read((inputs[:1], [["a", "b", "c"]]))[0].target == ("a", "b", "c")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -77,6 +78,12 @@ def test_dates_are_time(tmp_path: Path) -> None:
     rows = [("id", "date", "x"), (1, "2024-01-31", 1), (1, "2024-01-31T00:30:00Z", 2)]
     found = read(table(tmp_path / "t.csv", rows), id="id", label=None)
     assert found[0].input.tolist() == [[1], [2]]
+    days = [datetime.date(2024, 1, 31), datetime.datetime(2024, 1, 31, 0, 30), "2024-01-31T01:00"]
+    named = {"id": [1, 1, 1], "date": days, "x": [1, 2, 3]}
+    assert read(named, id="id", label=None)[0].input.tolist() == [[1], [2], [3]]
+    named["date"] = [days[1], days[0], days[2]]
+    with pytest.raises(DataError, match="example 1: column 'date': expected time stamps that asc"):
+        read(named, id="id", label=None)
     rows.append((1, "2024-01-31 00:15", 3))
     with pytest.raises(DataError, match=r"line 4: column 'date': .* '2024-01-31 00:15' comes aft"):
         read(table(tmp_path / "u.csv", rows), id="id", label=None)
@@ -246,6 +253,8 @@ def test_labels_in_a_table_beside_the_files(key: str, tmp_path: Path) -> None:
     examples = open_examples(folder, Reading(labels="target.csv"))
     assert examples.channels == ("a", "b")
     assert [(e.input.tolist(), e.target) for e in examples] == [([[12, 0]], "1"), ([[3, 0]], "-1")]
+    alone = read(folder / "RSS_2x_3.csv", labels="target.csv", input="series", rows="steps")
+    assert [e.target for e in alone] == ["-1"]
     if key == "{}":
         inner = read(tmp_path, labels="data/target.csv", label_from=r"x_(?P<id>\d+)")
         assert [e.target for e in inner] == ["1", "-1"]
@@ -308,7 +317,7 @@ def drawn_rows(odd: dict[int, list[Any]]) -> list[list[Any]]:
             values[missing] = ("", "NaN", "NA", "?", "null", "N/a")[number % 6]
         if number % 5 == 0:
             values[8:12] = [""] * 4
-        rows.append(odd.get(number, ["ab"[number % 2], *values, f"g{number}"]))
+        rows.append(odd.get(number, ["ab"[number % 2], *values, ("NA", "null", "g")[number % 3]]))
     return rows
 
 

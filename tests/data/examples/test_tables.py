@@ -171,12 +171,10 @@ def test_json_holds_words_and_numbers(tmp_path: Path) -> None:
     assert [e.target for e in found] == ["a", ("b",)]
     rows[1]["label"] = ["b", "c"]
     steps = lines(tmp_path / "t.jsonl", rows)
-    with pytest.raises(DataError, match="line 2: expected a label for each step, got 1 steps"):
+    with pytest.raises(DataError, match="line 2: expected a tag for each step, got 1 steps"):
         read(steps, column="x", steps=True)
     wrong = lines(tmp_path / "v.jsonl", [{"text": ["a", "b"], "label": ["X"]}])
-    with pytest.raises(
-        DataError, match="line 1: expected a label for each word, got 2 words and 1"
-    ):
+    with pytest.raises(DataError, match="line 1: expected a tag for each word, got 2 words and 1"):
         read(wrong)
 
 
@@ -259,3 +257,33 @@ def test_tables_are_read_as_often_as_they_are_asked_for(tmp_path: Path) -> None:
     examples = open_examples(table(tmp_path / "t.csv", [("text", "label"), ("a", "x"), ("", "y")]))
     assert [len(list(examples)) for _ in range(3)] == [1, 1, 1]
     assert (examples.blank, examples.skipped) == (1, 0)
+
+
+def test_a_cell_that_names_nothing(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav", noise(9))
+    rows = [("path", "label"), ("a.wav", "x"), ("", "y"), (" ", "z")]
+    source = table(tmp_path / "t.csv", rows)
+    with pytest.raises(DataError, match=r"line 3: expected an input in 'path', got nothing"):
+        read(source)
+    examples = open_examples(source, Reading(on_error="skip"))
+    assert ([e.target for e in examples], examples.skipped) == (["x"], 2)
+
+
+def test_without_a_header_columns_have_numbers(tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", [("a text", "x"), ("# two", "y")])
+    found = read(source, header=False, column="0", label="1")
+    assert [e[:2] for e in found] == [("a text", "x"), ("# two", "y")]
+
+
+def test_a_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("datasets", reason="the extra `data` is not installed")
+    rows = [{"text": "a", "label": 1}, {"text": " ", "label": 1}, {"text": "b", "label": 0}]
+
+    def load(name: str, config: None, *, split: str, streaming: bool) -> Any:
+        assert (name, config, split, streaming) == ("some/reviews", None, "test", True)
+        return library.IterableDataset.from_generator(lambda: iter(rows))
+
+    monkeypatch.setattr(library, "load_dataset", load)
+    examples = open_examples("hub:some/reviews:test")
+    assert [e[:2] for e in examples] == [("a", "1"), ("b", "0")]
+    assert (examples.kinds, examples.blank) == ({"input": "text"}, 1)

@@ -140,7 +140,7 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
         pairs(tmp_path / "a.txt")
     with pytest.raises(DataError, match=r"no column 'label'.*mean 'labels'"):
         pairs({"text": [], "labels": []})
-    with pytest.raises(DataError, match="2 inputs and 1 labels"):
+    with pytest.raises(DataError, match="2 text inputs and 1 labels"):
         pairs((["a", "b"], ["x"]))
     for nothing in (None, float("nan"), " "):
         with pytest.raises(DataError, match="example 1: expected a label in its place, got noth"):

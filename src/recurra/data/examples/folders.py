@@ -98,7 +98,7 @@ class _Beside:
 
     def __init__(self, root: Path, how: Reading) -> None:
         self._how = how
-        table = root / str(how.labels)
+        table = (root if root.is_dir() else root.parent) / str(how.labels)
         check_path(table)
         if rows_of(table) is None:
             raise DataError(f"{table}: expected a table (.csv, .tsv, .jsonl, .parquet) of labels.")

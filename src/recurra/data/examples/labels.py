@@ -192,7 +192,7 @@ def of_path(file: Path, root: Path, how: Reading) -> Named:
         if how.split == "given" and folders and named_part(folders[0]):
             folders = folders[1:]
         if rule == "name":
-            return Named(re.split(r"[-_.\s]", inside(file).stem, maxsplit=1)[0] or None, None, part)
+            return Named(re.split(r"[-_.\s]", inside(file).stem)[0] or None, None, part)
         return Named(folders[-1] if folders else None, None, part)
     match = re.search(str(rule), file.name)
     if match is None:

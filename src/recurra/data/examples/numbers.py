@@ -91,10 +91,10 @@ def _stamp(cell: Any) -> float:
             cell = datetime.datetime.fromisoformat(cell.strip())
         else:
             cell = number
+    if isinstance(cell, datetime.date) and not isinstance(cell, datetime.datetime):
+        cell = datetime.datetime.combine(cell, datetime.time())
     if isinstance(cell, datetime.datetime):
         return (cell if cell.tzinfo else cell.replace(tzinfo=datetime.UTC)).timestamp()
-    if isinstance(cell, datetime.date):
-        return float(cell.toordinal()) * 86400
     number = float(cell)
     if not np.isfinite(number):
         raise ValueError

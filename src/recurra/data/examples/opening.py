@@ -228,11 +228,12 @@ def _part(file: Path, root: Path, how: Reading, *, table: bool = False) -> PartN
 
 
 def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
-    numbers = how.id is not None or (
-        how.input == "series" and how.column is None and not how.inputs
-    )
+    whole = how.input == "series" and how.column is None and not how.inputs
+    named = how.labels is not None or how.label_from is not None  # the file is one example
+    if whole and named and _is_one(file, "series", how):
+        return open_files([file], file, "series", how)
 
     def rows() -> Rows:
-        return table_rows(file, how, comments=numbers)
+        return table_rows(file, how, comments=whole or how.id is not None)
 
     return open_table(str(file), file.parent, rows, how, part, file)

@@ -57,8 +57,8 @@ def open_given(
     kind = kind_of_value(next((each for each in inputs if each is not None), None), how)
     if targets is not None and len(targets) != len(inputs):
         raise DataError(
-            f"{place}data: expected a label for each input, got {len(inputs):,} inputs and "
-            f"{len(targets):,} labels."
+            f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs "
+            f"and {len(targets):,} labels."
         )
 
     channels = channels_of(inputs, how) if kind == "series" else ()

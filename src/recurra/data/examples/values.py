@@ -196,8 +196,8 @@ def check_each(value: Any, target: Target, kind: Kind, how: Reading, place: str)
         return
     if len(target) != len(value):
         raise DataError(
-            f"{place}: expected a label for each {what}, got {len(value)} {what}s and "
-            f"{len(target)} labels."
+            f"{place}: expected a tag for each {what}, got {len(value)} {what}s and "
+            f"{len(target)} tags."
         )
 
 
