@@ -30,6 +30,7 @@ FLOORS = [
     ["progress"],
     ["comparison"],
     ["doors"],
+    ["estimators"],
     ["console", "options"],
     ["text_commands", "compare_command", "worker"],
     ["cli"],

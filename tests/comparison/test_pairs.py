@@ -51,7 +51,7 @@ def test_ties_count_half_and_draws_are_seeded() -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two classifiers of other seeds, and one of other data."""
     folder = tmp_path_factory.mktemp("pairs")
-    changes = ["model.hidden_size=4", "training.epochs=1", "data.rival_texts=1"]
+    changes = ["model.hidden_size=4", "training.epochs=1", "data.rival_examples=1"]
     found = []
     for name, seed, texts in (
         ("a", 0, TEXTS),

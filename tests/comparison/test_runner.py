@@ -23,7 +23,7 @@ from recurra.errors import SettingError
 from recurra.training import load_recipe
 
 WAIT = 60  # seconds after which a process that does not answer has failed
-CHANGES = ["model.hidden_size=4", "data.rival_texts=1"]
+CHANGES = ["model.hidden_size=4", "data.rival_examples=1"]
 
 
 def job(path: Path, *changes: str, source: Any = TEXTS, imports: tuple[str, ...] = ()) -> Job:
@@ -38,7 +38,7 @@ def ended(futures: list[Future[Outcome]]) -> list[Outcome]:
 def test_a_comparison_of_a_frame_from_python(tmp_path: Path) -> None:
     """The one test that trains to the end: two runs, and what they came to."""
     out = tmp_path / "study"
-    how = {"hidden_size": 4, "epochs": 1, "rival_texts": 1, "seeds": 1, "quiet": True}
+    how = {"hidden_size": 4, "epochs": 1, "rival_examples": 1, "seeds": 1, "quiet": True}
     found = recurra.compare(
         "classification", TEXTS, out=out, vary={"cell": ["elman", "gru"]}, **how
     )
@@ -56,7 +56,7 @@ def test_a_comparison_of_a_frame_from_python(tmp_path: Path) -> None:
         TEXTS,
         out=tmp_path / "alone",
         report=lambda report: None,
-        **{name: how[name] for name in ("hidden_size", "epochs", "rival_texts")},
+        **{name: how[name] for name in ("hidden_size", "epochs", "rival_examples")},
     )
     assert alone.evaluations[0].loss == pytest.approx(found.runs[1].loss, rel=1e-4)
 

@@ -329,7 +329,7 @@ def test_rivals_are_read_back_as_they_were(reviews: Reviews, run: Path) -> None:
 def test_rivals_of_few_texts_know_all_classes(reviews: Reviews) -> None:
     """Also where one class stands behind the other, and nothing is set apart to choose by."""
     pairs = sorted(zip(*reviews, strict=True), key=lambda pair: pair[1])
-    data = ClassificationData(rival_texts=100, validation=False)
+    data = ClassificationData(rival_examples=100, validation=False)
     ordered = open_examples(tuple(map(list, zip(*pairs, strict=True))), data.reading())
     made = prepare_classes(ordered, data)
     told: list[str] = []

@@ -55,8 +55,10 @@ def fit_rivals(
         data: on how many examples they are fitted.
         report: is told what takes long.
     """
+    if not data.rival_examples:
+        return {}
     training, held = prepared.parts["training"], prepared.parts.get("validation")
-    every = slice(None, None, -(-training.count // data.rival_texts))  # classes may stand in order
+    every = slice(None, None, -(-training.count // data.rival_examples))
     rows, labels = training.rows[every], training.labels[every]
     few = f" on {len(rows):,} examples" if len(rows) < training.count else ""
     report(f"fitting rivals{few}")
