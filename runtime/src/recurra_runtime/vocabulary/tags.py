@@ -97,8 +97,7 @@ class TagNames(ClassNames):
             return found
         start: int | None = None
         for place, (last, tag) in enumerate(itertools.pairwise([_OUTSIDE, *tags, _OUTSIDE])):
-            goes_on = tag.startswith("I-") and last != _OUTSIDE and last[2:] == tag[2:]
-            if goes_on:
+            if tag.startswith("I-") and last[2:] == tag[2:]:  # of what is outside nothing is left
                 continue
             if start is not None:
                 found.append(Span(last[2:], start, place))
@@ -126,7 +125,7 @@ def _parts(name: str) -> bool:
 
 def _goes(last: str | None, tag: str) -> bool:
     """Whether the second may follow the first, or begin, where tags are ``iob2``."""
-    return not tag.startswith("I-") or (last not in (None, _OUTSIDE) and last[2:] == tag[2:])
+    return not tag.startswith("I-") or (last is not None and last[2:] == tag[2:])
 
 
 def _begins_well(tags: Sequence[str]) -> bool:
