@@ -90,18 +90,18 @@ class TagNames(ClassNames):
     def spans(self, tags: Sequence[str]) -> list[Span]:
         """The spans of a sentence's tags, as CoNLL's own script counts them.
 
-        ``I-X`` that goes on with nothing begins a span.
+        ``I-X`` that goes on with nothing begins a span; a tag of another kind is outside of all.
         """
         found: list[Span] = []
         if self.scheme is None:
             return found
         start: int | None = None
         for place, (last, tag) in enumerate(itertools.pairwise([_OUTSIDE, *tags, _OUTSIDE])):
-            if tag.startswith("I-") and last[2:] == tag[2:]:  # of what is outside nothing is left
+            if start is not None and tag.startswith("I-") and last[2:] == tag[2:]:
                 continue
             if start is not None:
                 found.append(Span(last[2:], start, place))
-            start = None if tag == _OUTSIDE else place
+            start = place if _parts(tag) else None
         return found
 
     def to_json(self) -> dict[str, Any]:
