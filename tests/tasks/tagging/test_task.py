@@ -213,11 +213,12 @@ def test_files_are_read(tmp_path: Path) -> None:
     assert read == [(("The", "cats"), ("DET", "NOUN")), (("do", "n't"), ("AUX", "PART"))]
     own = [example.target for example in task.open(file, TaggingData(label="xpos"))]
     assert own == [("DT", "NNS"), ("VBP", "RB")]
-    columns = tmp_path / "some.conll"
-    columns.write_text("Ann B-PER\nleft O\n\nRome B-LOC\n")
-    assert [e.target for e in task.open(columns, told)] == [("B-PER", "O"), ("B-LOC",)]
-    with pytest.raises(DataError, match=r"some.conll: line 1: no column 7"):
-        list(task.open(columns, TaggingData(label="7")))
+    for name in ("some.conll", "eng.train", "some.txt"):
+        columns = tmp_path / name
+        columns.write_text("Ann B-PER\nleft O\n\nRome B-LOC\n")
+        assert [e.target for e in task.open(columns, told)] == [("B-PER", "O"), ("B-LOC",)]
+        with pytest.raises(DataError, match=f"{name}: line 1: no column 7"):
+            list(task.open(columns, TaggingData(label="7")))
 
 
 def test_the_command_line(run: Path, sentences: Sentences, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
 from recurra.data import examples as data_examples
+from recurra.data.examples.contents import kind_of_file
+from recurra.data.rows import rows_of
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
 from recurra.sections import default
@@ -59,7 +62,10 @@ class TaggingTask(ExamplesTask):
         """Sentences with their tags, or series with a label for each step."""
         if isinstance(source, data_examples.Examples):
             return source
-        return data_examples.open_examples(source, data.reading())
+        how = data.reading()
+        if how.input == "auto" and _is_text(source):  # of sentences in columns, of any name
+            how = dataclasses.replace(how, input="words")
+        return data_examples.open_examples(source, how)
 
     def checked(self, pair: Pair) -> Pair:
         """Words, and as many tags."""
@@ -249,3 +255,11 @@ class TaggingTask(ExamplesTask):
     def answer(self, loaded: Any) -> TaggingModel:
         """Words with their tags."""
         return TaggingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _is_text(source: Any) -> bool:
+    """Whether it is a file that no ending tells to be something else."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is None or not path.is_file():
+        return False
+    return rows_of(path) is None and kind_of_file(path) in (None, "text")
