@@ -39,7 +39,7 @@ def open_files(files: Sequence[Path], root: Path, kind: Kind, how: Reading) -> E
     def read() -> Found:
         for file in files:
             yield tried(_example, file, root, kind, how, channels, beside)
-        if beside is not None:
+        if beside is not None and root.is_dir():
             yield from beside.without_file(files, root, how)
 
     return Examples(str(root), {"input": kind}, read, skip=how.skip, channels=channels)
