@@ -175,7 +175,10 @@ WRONG = [
     ([(("a",), "X")], r"example 0: expected a list of tags, one for each word, got 'X'"),
     ([(("a", 1), ("X", "Y"))], r"example 0: expected a list of words, got 1"),
     ([(("a",), ("X",)), (("b",),)], r"example 1 is no pair"),
-    ([([[1.0], [2.0]], ("X",))], r"example 0: expected a tag for each of its 2 words or steps"),
+    (
+        [([[1.0], [2.0]], ("X",))],
+        r"example 0: expected a tag for each step, got 2 steps and 1 tags",
+    ),
     ("a text", r"no such file or folder"),
 ]
 
