@@ -25,7 +25,7 @@ from recurra.tasks import DataSection, Metric
 from recurra.training import load_recipe, recipe_text
 
 QUICK: dict[str, Any] = {
-    "epochs": 6,
+    "epochs": 10,
     "learning_rate": 0.02,
     "batch_size": 8,
     "evaluations": 3,
