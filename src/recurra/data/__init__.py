@@ -1,5 +1,13 @@
 """From files to batches."""
 
+from recurra.data.examples import (
+    Example,
+    Kind,
+    Reading,
+    Sound,
+    content_key,
+    open_examples,
+)
 from recurra.data.labeled import LabeledRows, Row, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
@@ -91,7 +99,9 @@ __all__ = [
     "Documents",
     "END",
     "Endless",
+    "Example",
     "GivingSentences",
+    "Kind",
     "LabelVocabulary",
     "LabeledRows",
     "LikeLengths",
@@ -101,10 +111,12 @@ __all__ = [
     "OriginSentences",
     "ParityTask",
     "PartName",
+    "Reading",
     "Row",
     "START",
     "Seed",
     "Sine",
+    "Sound",
     "SplitKind",
     "Spool",
     "StreamHeader",
@@ -116,6 +128,7 @@ __all__ = [
     "Windows",
     "WordVocabulary",
     "check_path",
+    "content_key",
     "cut_gutenberg",
     "divide",
     "document_batches",
@@ -128,6 +141,7 @@ __all__ = [
     "is_table",
     "joined",
     "open_documents",
+    "open_examples",
     "open_stream",
     "read_blocks",
     "read_lines",

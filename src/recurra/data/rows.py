@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,10 @@ Names = tuple[str, ...] | None
 """Further columns to keep; all if None."""
 
 
+def _stop(problem: DataError) -> None:
+    raise problem
+
+
 class How(NamedTuple):
     """How the inside of a file is read."""
 
@@ -42,8 +47,10 @@ class How(NamedTuple):
     encoding: str
     separator: str | None
     nul: bool
-    header: bool = True
+    header: bool | None = True  # None: the first row, unless all of its cells are numbers
     named: frozenset[str] = frozenset()  # one of them in the first row tells of a header
+    comments: bool = False  # whether lines that begin with "#" are none, but may name the columns
+    bad: Callable[[DataError], None] = _stop  # told of a row that cannot be read, which is left out
 
 
 def read_rows(
@@ -129,8 +136,11 @@ def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
             told = f"holds a {type(row).__name__}"
         wanted = (how.column,) if how.column else sorted(how.named)[:2]
         example = json.dumps(dict.fromkeys(wanted, "..."))
-        raise DataError(
-            f"{file}: line {number}: expected one object a line, such as {example}; this {told}."
+        how.bad(
+            DataError(
+                f"{file}: line {number}: expected one object a line, such as {example}; this "
+                f"{told}."
+            )
         )
 
 
@@ -144,7 +154,11 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _csv_rows(file: Path, how: How) -> _Rows:
-    lines = (line + "\n" for line in read_lines(file, encoding=how.encoding, nul=how.nul))
+    lines: Iterable[str] = read_lines(file, encoding=how.encoding, nul=how.nul)
+    lines = (line + "\n" for line in lines)
+    comments: list[str] = []
+    if how.comments:
+        lines = _without_comments(lines, comments)
     separator = how.separator or ("\t" if inside(file).suffix.lower() == ".tsv" else ",")
     rows = csv.reader(lines, delimiter=separator, strict=True)
     header: list[str] | None = None
@@ -166,24 +180,58 @@ def _csv_rows(file: Path, how: How) -> _Rows:
         if not row:
             continue
         if header is None:
-            header, first = _header(row, how)
+            header, first = _header(row, how, comments, separator)
             check_once(f"{file}", header)
             _check_parted(file, row, separator, how.column in (None, *header))
             check_columns(f"{file}", header, how.column, how.names)
             if first:
                 continue
         if len(row) != len(header):
-            raise DataError(
-                f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
-                f"{len(row)}. A cell with {separator!r} in it is put in quotes."
+            how.bad(
+                DataError(
+                    f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
+                    f"{len(row)}. A cell with {separator!r} in it is put in quotes."
+                )
             )
+            continue
         yield f"line {line}", dict(zip(header, row, strict=True))
 
 
-def _header(row: list[str], how: How) -> tuple[list[str], bool]:
+def _header(
+    row: list[str], how: How, comments: list[str], separator: str
+) -> tuple[list[str], bool]:
     """Names of the columns, and whether they are what the first row holds."""
     there = not how.named.isdisjoint(row) if how.named else how.header
-    return (row, True) if there else ([str(number) for number in range(len(row))], False)
+    if there is None:
+        there = not all(map(_is_number, row))
+    if there:
+        return [name.strip() for name in row] if how.comments else row, True
+    for line in reversed(comments):  # "# Columns: time, x, y", "#id, label"
+        names = [name.strip() for name in line.split(separator)]
+        if len(names) == len(row) and all(names):
+            return names, False
+    return [str(number) for number in range(len(row))], False
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return not cell.strip() or cell.strip() == "?"
+    return True
+
+
+_COMMENT = re.compile(r"\s*#+\s*(?:columns\b\s*:?)?", re.IGNORECASE)
+
+
+def _without_comments(lines: Iterable[str], comments: list[str]) -> Iterator[str]:
+    """Lines, each that begins with "#" made blank, so that their numbers stay."""
+    for line in lines:
+        if line.lstrip().startswith("#"):
+            comments.append(_COMMENT.sub("", line, count=1))
+            yield "\n"
+        else:
+            yield line
 
 
 def _check_parted(file: Path, row: list[str], separator: str, known: bool) -> None:
@@ -227,14 +275,14 @@ def chosen(known: Iterable[str], column: str | None, names: Names) -> list[str]:
     return list(known if names is None or column is None else dict.fromkeys((column, *names)))
 
 
-def imported(name: str, what: str) -> Any:
-    """A module of a library that need not be there; ``what`` needs it."""
+def imported(name: str, what: str, extra: str = "data") -> Any:
+    """A module of a library that need not be there; ``what`` needs it, ``extra`` brings it."""
     try:
         return importlib.import_module(name)
     except ImportError as problem:
         raise DataError(
             f"{what} need the library {name.partition('.')[0]}, which cannot be imported "
-            f"({problem}); pip install 'recurra[data]' brings it."
+            f"({problem}); pip install 'recurra[{extra}]' brings it."
         ) from None
 
 

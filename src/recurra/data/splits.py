@@ -11,13 +11,24 @@ from typing import Literal, get_args
 from recurra.data.readers import Document
 from recurra.errors import DataError, SettingError, ShapeError
 
-__all__ = ["PartName", "SplitKind", "divide", "hash_part", "tenth_part"]
+__all__ = ["PART_NAMES", "PartName", "SplitKind", "divide", "hash_part", "tenth_part"]
 
 SplitKind = Literal["tail", "tails", "blocks", "hash"]
 """The last tenth of all, of each document, every tenth block, or documents by what they hold."""
 
 PartName = Literal["training", "validation", "test"]
 """What weights are fitted to, what chooses among epochs and settings, and what decides nothing."""
+
+PART_NAMES: dict[str, PartName] = {
+    "train": "training",
+    "training": "training",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+"""What people call the parts."""
 
 
 def divide(

@@ -7,21 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from recurra.data import PartName, hash_part, is_hub, tenth_part
+from recurra.data.splits import PART_NAMES
 from recurra.errors import DataError, kind_of
 from recurra.tasks.base import DataSection
 
 __all__ = ["PART_NAMES", "Pair", "divide_examples", "given_sources", "pairs_of", "read_pairs"]
-
-PART_NAMES: dict[str, PartName] = {
-    "train": "training",
-    "training": "training",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""What people call the parts."""
 
 T = TypeVar("T")
 

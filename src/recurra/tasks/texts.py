@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self
 
-import numpy as np
 import pydantic
 
 from recurra.data import (
@@ -17,8 +16,9 @@ from recurra.data import (
     Vocabulary,
     WordVocabulary,
 )
-from recurra.data.rows import check_once, no_column
-from recurra.errors import DataError, RecurraError, SettingError, kind_of
+from recurra.data.examples.columns import columns_of, has_columns
+from recurra.data.examples.labels import label_text
+from recurra.errors import DataError, RecurraError, SettingError
 from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
 from recurra_runtime.vocabulary import RESERVED, MissingLibraryError
@@ -81,81 +81,6 @@ class TextSection(DataSection):
     def normalizer(self) -> Normalizer:
         """How texts become words."""
         return Normalizer(self.lower, self.punctuation, getattr(self, "breaks", "none"))
-
-
-def label_text(value: Any, name: str, source: str) -> str:
-    """A label of an example.
-
-    A label is a text, and white space around it is none of it. A whole number, true and false are
-    labels by their text: 7 is ``"7"``, the same label as the text ``"7"``, and true and false are
-    ``"True"`` and ``"False"``.
-
-    Args:
-        value: as it was read.
-        name: where it stood, in words.
-        source: of which example.
-
-    Raises:
-        DataError: none, or a value of another type.
-    """
-    if value is None:
-        raise DataError(f"{source}: expected a label in {name}, got nothing.")
-    if not isinstance(value, (str, int, np.integer, np.bool_)):
-        shown = repr(value)
-        raise DataError(
-            f"{source}: expected a label in {name}: text, a whole number, true or false; got "
-            f"{shown if len(shown) <= 80 else shown[:77] + '...'}. Write it as text."
-        )
-    return str(value).strip()
-
-
-def has_columns(source: Any) -> bool:
-    """Whether it has columns by name: a frame of pandas or polars, a mapping of lists."""
-    return _is_lazy(source) or hasattr(source, "columns") or isinstance(source, Mapping)
-
-
-def _is_lazy(source: Any) -> bool:
-    """Whether it is a lazy frame of polars, which warns when it is asked for its columns."""
-    return callable(getattr(type(source), "collect", None))
-
-
-def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") -> list[list[Any]]:
-    """Columns of a data frame or of a mapping of lists, all of one length.
-
-    Args:
-        source: what has columns.
-        wanted: the setting that names a column, and its name; for each that is read.
-        place: what messages say before it.
-
-    Raises:
-        DataError: a column that is missing, there twice, no list, or of another length.
-    """
-    at = f"{place}data"
-    if _is_lazy(source):
-        raise DataError(
-            f"{at}: expected columns that can be read, got {kind_of(source)}. What is lazy is made "
-            "into a frame by .collect()."
-        )
-    every = list(getattr(source, "columns", source))
-    check_once(at, list(map(str, every)))
-    names = {str(name): name for name in every}
-    found: list[list[Any]] = []
-    for setting, name in wanted:
-        if name not in names:
-            raise no_column(at, name, setting, names)
-        column = source[names[name]]
-        if isinstance(column, str | bytes) or not isinstance(column, Iterable):
-            raise DataError(
-                f"{at}: expected a list in {name!r} ({setting}), got {kind_of(column)}. One for "
-                "each example belongs into it."
-            )
-        found.append(list(column))
-        if len(found[-1]) != len(found[0]):
-            raise DataError(
-                f"{at}: expected columns of one length, got {len(found[0]):,} and "
-                f"{len(found[-1]):,} in {name!r} ({setting})."
-            )
-    return found
 
 
 def vocabulary_of(texts: Iterable[str], data: TextSection) -> Vocabulary:

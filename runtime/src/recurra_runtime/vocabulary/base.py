@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from recurra_runtime.missing import MissingLibraryError
+
 __all__ = [
     "END",
     "Ids",
@@ -32,10 +34,6 @@ END = 2
 """Id of ``</s>``, which is predicted after a document's last symbol."""
 
 Ids = npt.NDArray[np.int64]
-
-
-class MissingLibraryError(ImportError):
-    """A vocabulary needs a library that is not installed; the message says what brings it."""
 
 
 class Vocabulary(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
 import json
 from collections.abc import Callable, Iterable
@@ -11,10 +10,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from recurra_runtime.missing import imported
 from recurra_runtime.vocabulary.base import (
     RESERVED,
     Ids,
-    MissingLibraryError,
     byte_writer,
     checked,
     several,
@@ -158,13 +157,7 @@ class BytePairVocabulary:
 
 
 def _tokenizers() -> Any:
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError as problem:
-        raise MissingLibraryError(
-            "vocabulary: byte pairs need the library tokenizers, which cannot be imported "
-            f"({problem}); pip install 'recurra[tokens]' brings it"
-        ) from None
+    return imported("tokenizers", "vocabulary: byte pairs need", "tokens")
 
 
 @functools.cache

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from recurra_runtime.fronts.picture import Picture
+from recurra_runtime.fronts.series import Series
+from recurra_runtime.fronts.sound import Sound
 from recurra_runtime.vocabulary.byte_pairs import BytePairVocabulary
 from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
@@ -23,6 +26,9 @@ _KINDS: dict[str, Any] = {
         BytePairVocabulary,
         LabelVocabulary,
         ClassNames,
+        Series,
+        Sound,
+        Picture,
     )
 }
 _T = TypeVar("_T", bound=type[Any])

@@ -1,0 +1,14 @@
+"""Fronts of finished models: what is measured, heard or seen, to numbers, with NumPy alone.
+
+A front is fitted on the training part, ``front.fit(rows)``, travels with the model as JSON, and
+``encode`` turns one raw example into ``float32``. What else one needs (kaldi-native-fbank for
+sounds, Pillow for pictures of another size) is imported when it is used.
+
+These files import nothing of ``recurra_runtime.vocabulary``, whose ``kinds`` knows them.
+"""
+
+from recurra_runtime.fronts.picture import Picture
+from recurra_runtime.fronts.series import Series
+from recurra_runtime.fronts.sound import Sound, SoundStream
+
+__all__ = ["Picture", "Series", "Sound", "SoundStream"]

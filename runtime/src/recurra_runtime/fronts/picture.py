@@ -1,0 +1,159 @@
+"""Pictures and videos: one size, one mode, one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra_runtime.fronts.moments import Given, numbers, scale_of
+from recurra_runtime.missing import imported
+
+__all__ = ["Picture"]
+
+_CHANNELS = {"L": 1, "RGB": 3}
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+class Picture:
+    """Pictures of one size and mode; light from 0 to 1, less its mean and by its deviation.
+
+    A picture of another size is stretched to this one (Pillow's bilinear filter, antialiased where
+    it becomes smaller); one of another mode is converted (what is transparent loses that).
+    ``resized`` and ``converted`` count these.
+
+    Args:
+        size: height and width, in pixels.
+        mode: ``"L"`` (shades of gray) or ``"RGB"``.
+        mean: of each color channel; 0 if None, until it is fitted.
+        deviation: of each color channel; 1 if None.
+        video: whether an example is a video, ``[time, height, width(, channels)]``.
+
+    Raises:
+        ValueError: a size, a mode or numbers that cannot be.
+    """
+
+    kind: ClassVar[str] = "picture"
+
+    def __init__(
+        self,
+        size: Sequence[int],
+        mode: str = "L",
+        mean: Given = None,
+        deviation: Given = None,
+        *,
+        video: bool = False,
+    ) -> None:
+        self.size = tuple(int(side) for side in size)
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"picture: expected a size (height, width) of pixels, got {size}")
+        if mode not in _CHANNELS:
+            raise ValueError(f"picture: expected a mode 'L' or 'RGB', got {mode!r}")
+        self.mode, self.video = mode, video
+        self.mean, self.deviation = scale_of("picture", _CHANNELS[mode], mean, deviation)
+        light = np.arange(256)[:, None] / 255
+        self._light = ((light - self.mean) / self.deviation).astype(np.float32)
+        self.resized = self.converted = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and color channels of what is encoded."""
+        return (self.size[0], self.size[1], _CHANNELS[self.mode])
+
+    def fit(self, rows: Iterable[Any]) -> Self:
+        """This front with the scale of some pictures or videos.
+
+        Raises:
+            ValueError: none, or one that cannot be encoded.
+        """
+        counts = np.zeros((_CHANNELS[self.mode], 256), np.int64)
+        for row in rows:
+            pixels = self._pixels(row)[0]
+            for channel, count in enumerate(counts):
+                count += np.bincount(pixels[..., channel].ravel(), minlength=256)
+        total = counts.sum(1)
+        if not total.all():
+            raise ValueError("picture: expected pictures to take the scale from, got none")
+        light = np.arange(256) / 255
+        mean = counts @ light / total
+        deviation = np.sqrt((counts * (light - mean[:, None]) ** 2).sum(1) / total)
+        constant = (counts > 0).sum(1) == 1
+        scale = np.where(constant, 1.0, deviation)
+        return type(self)(self.size, self.mode, mean, scale, video=self.video)
+
+    def encode(self, raw: Any) -> npt.NDArray[np.float32]:
+        """A picture to ``[height, width, channels]``; a video to ``[time, height, ...]``.
+
+        Args:
+            raw: uint8, ``[height, width]`` or ``[height, width, channels]``, of a video with time
+                before it.
+
+        Raises:
+            ValueError: something else.
+            MissingLibraryError: Pillow, which another size or mode needs, is not installed.
+        """
+        pixels, resized, converted = self._pixels(raw)
+        self.resized += resized
+        self.converted += converted
+        if _CHANNELS[self.mode] == 1:
+            return self._light[pixels[..., 0]]
+        return np.stack([self._light[pixels[..., c], c] for c in range(3)], -1)
+
+    def _pixels(self, raw: Any) -> tuple[npt.NDArray[np.uint8], bool, bool]:
+        """Those of the front's size and mode, and whether size and mode were others."""
+        pixels = np.asarray(raw)
+        least = 3 if self.video else 2
+        known = pixels.ndim == least or (pixels.ndim == least + 1 and pixels.shape[-1] in _MODES)
+        if pixels.dtype != np.uint8 or not known or 0 in pixels.shape[least - 2 : least]:
+            what = "a video [time, height, width" if self.video else "a picture [height, width"
+            raise ValueError(
+                f"picture: expected {what}] or with 1 to 4 channels behind, uint8; got "
+                f"{list(pixels.shape)}, {pixels.dtype}"
+            )
+        if pixels.ndim == least:
+            pixels = pixels[..., None]
+        resized = pixels.shape[least - 2 : least] != self.size
+        converted = pixels.shape[-1] != _CHANNELS[self.mode]
+        if resized or converted:
+            frames = pixels if self.video else pixels[None]
+            made = np.empty((len(frames), *self.shape), np.uint8)
+            for number, frame in enumerate(frames):
+                made[number] = self._drawn(frame)
+            pixels = made if self.video else made[0]
+        return pixels, resized, converted
+
+    def _drawn(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        library = imported("PIL.Image", "picture: another size or mode needs", "pictures")
+        drawn = library.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        drawn = drawn.convert(self.mode)  # of L and RGB to themselves: nothing
+        if pixels.shape[:2] != self.size:
+            drawn = drawn.resize(self.size[::-1], library.Resampling.BILINEAR)
+        return np.asarray(drawn, np.uint8).reshape(self.shape)
+
+    def to_json(self) -> dict[str, Any]:
+        """Kind, size, mode and scale."""
+        return {
+            "kind": self.kind,
+            "size": list(self.size),
+            "mode": self.mode,
+            "mean": self.mean.tolist(),
+            "deviation": self.deviation.tolist(),
+            "video": self.video,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The front that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: data of another shape.
+        """
+        size, mode, video = data.get("size"), data.get("mode"), data.get("video")
+        if not isinstance(size, list) or not all(type(side) is int for side in size):
+            raise ValueError("picture: expected a list 'size' of height and width")
+        if not isinstance(mode, str) or mode not in _CHANNELS or not isinstance(video, bool):
+            raise ValueError("picture: expected 'mode' to be L or RGB, and 'video' true or false")
+        found = (numbers(data, n, _CHANNELS[mode], "picture") for n in ("mean", "deviation"))
+        return cls(size, mode, *found, video=video)

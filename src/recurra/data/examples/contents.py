@@ -1,0 +1,142 @@
+"""One file, or the frames in one folder, to what is in it: sounds, pictures, videos."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.examples.base import Kind, Sound
+from recurra.data.readers import inside
+from recurra.data.rows import imported
+from recurra.errors import DataError
+
+__all__ = ["ENDINGS", "kind_of_file", "read_picture", "read_sound", "read_video"]
+
+ENDINGS: dict[str, Kind] = {
+    ".bmp": "picture",
+    ".conll": "words",
+    ".conllu": "words",
+    ".flac": "sound",
+    ".jpeg": "picture",
+    ".jpg": "picture",
+    ".ogg": "sound",
+    ".png": "picture",
+    ".ts": "series",
+    ".txt": "text",
+    ".wav": "sound",
+}
+"""Endings of files -> what is in them. Tables are whatever their columns say."""
+
+
+def kind_of_file(name: str | Path) -> Kind | None:
+    """What a file holds, by its ending; None of others."""
+    return ENDINGS.get(inside(Path(name)).suffix.lower())
+
+
+def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sound:
+    """A recording of one channel.
+
+    Args:
+        source: the file, or its bytes.
+        place: what errors call it.
+        rate: samples a second that are expected.
+
+    Raises:
+        DataError: soundfile is missing, it cannot be read, has several channels, or another rate.
+    """
+    library = imported("soundfile", "Sounds", "sound")
+    try:
+        samples, found = library.read(_opened(source, place), dtype="float32", always_2d=True)
+    except (library.SoundFileError, TypeError, ValueError) as problem:
+        told = str(problem).rpartition(": ")[2].strip().rstrip(".") or type(problem).__name__
+        raise DataError(f"{place}: cannot be read as a sound ({told}).") from None
+    if samples.shape[1] != 1:
+        raise DataError(
+            f"{place}: expected a recording of one channel, this has {samples.shape[1]}. Mix or "
+            "part them first."
+        )
+    if rate is not None and found != rate:
+        raise DataError(
+            f"{place}: expected {rate:,} samples a second, this has {found:,}. Resample it first, "
+            "or change the rate."
+        )
+    if not np.isfinite(samples).all():
+        raise DataError(f"{place}: expected finite samples, found NaN or infinity.")
+    return Sound(np.ascontiguousarray(samples[:, 0]), int(found))
+
+
+def read_picture(source: Path | bytes, place: str) -> npt.NDArray[np.uint8]:
+    """A picture, ``[height, width]`` of gray, or ``[height, width, channels]``.
+
+    Palettes become colors, black and white gray; a picture that a camera has turned stands upright.
+
+    Raises:
+        DataError: Pillow is missing, it cannot be read, or has more than 8 bits for a color.
+    """
+    library = imported("PIL.Image", "Pictures", "pictures")
+    operations = imported("PIL.ImageOps", "Pictures", "pictures")
+    try:
+        with library.open(_opened(source, place)) as picture:
+            return as_pixels(operations.exif_transpose(picture), place)
+    except (OSError, ValueError, SyntaxError, library.DecompressionBombError) as problem:
+        told = re.sub(r"'[^']*'|<[^>]*>", "it", str(problem)).strip().rstrip(".")
+        raise DataError(f"{place}: cannot be read as a picture ({told}).") from None
+
+
+def as_pixels(picture: Any, place: str) -> npt.NDArray[np.uint8]:
+    """Those of a picture of Pillow.
+
+    Raises:
+        DataError: more than 8 bits for a color.
+    """
+    if picture.mode.startswith(("I", "F")):
+        raise DataError(
+            f"{place}: expected 8 bits for a color, this picture has mode {picture.mode}. Convert "
+            "it first."
+        )
+    if picture.mode not in ("L", "LA", "RGB", "RGBA"):
+        clear = picture.mode in ("P", "PA") and "transparency" in picture.info
+        gray = picture.mode == "1"
+        picture = picture.convert("RGBA" if clear else "L" if gray else "RGB")
+    return np.array(picture, np.uint8)
+
+
+def read_video(folder: Path, place: str) -> npt.NDArray[np.uint8]:
+    """The frames of a folder, by the numbers in their names, ``[time, height, width(, channels)]``.
+
+    Raises:
+        DataError: no frame, one that cannot be read, or frames of several sizes.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{place}: expected a folder with the frames of a video, found none.")
+    files = sorted((f for f in folder.iterdir() if kind_of_file(f) == "picture"), key=_numbered)
+    if not files:
+        raise DataError(f"{place}: expected frames (.png, .jpg) in this folder, found none.")
+    frames = []
+    for file in files:
+        frames.append(read_picture(file, f"{place}: {file.name}"))
+        if frames[-1].shape != frames[0].shape:
+            raise DataError(
+                f"{place}: expected frames of one size and mode, {files[0].name} has "
+                f"{list(frames[0].shape)} and {file.name} {list(frames[-1].shape)}."
+            )
+    return np.stack(frames)
+
+
+def _numbered(file: Path) -> list[Any]:
+    """Parts of a name: 2.png before 10.png."""
+    parts = re.split(r"(\d+)", file.name)
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts if p]
+
+
+def _opened(source: Path | bytes, place: str) -> Any:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    if not source.is_file():
+        raise DataError(f"{place}: no such file.")
+    return source

@@ -1,0 +1,314 @@
+"""Examples that Python gives: lists, arrays, tensors, pictures, frames with columns."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recurra.data.examples.base import Example, Examples, Found, Kind, Sound, Target, tried
+from recurra.data.examples.columns import columns_of, has_columns
+from recurra.data.examples.contents import as_pixels
+from recurra.data.examples.labels import target_of
+from recurra.data.examples.numbers import series_of
+from recurra.data.examples.reading import Reading
+from recurra.data.examples.sources import Rows
+from recurra.data.examples.tables import open_rows
+from recurra.data.splits import PartName
+from recurra.errors import DataError, kind_of
+
+__all__ = ["open_given"]
+
+
+def open_given(
+    source: Any, how: Reading, place: str = "", part: PartName | None = None
+) -> Examples:
+    """Examples of lists, arrays, tensors or frames.
+
+    Args:
+        source: a pair (inputs, targets), a list of pairs, a frame or table with columns, rows of a
+            data set; with ``label=None`` inputs alone.
+        how: ``input`` says what they are, where that is not seen; ``axes`` of arrays.
+        place: what messages say before an example.
+        part: of all of them.
+
+    Raises:
+        DataError: something else, or lists of unequal length.
+    """
+    if _has_rows(source):
+        return open_rows(f"{place}data", Path(), lambda: _rows(source, place), how, part)
+    if has_columns(source):
+        return _frame(source, how, place, part)
+    if isinstance(source, list) and source and all(isinstance(e, Example) for e in source):
+        return Examples(f"{place}data", {"input": _kind(source[0].input, how)}, lambda: source)
+    inputs, targets = _lists(source, how, place)
+    if isinstance(inputs, Mapping):
+        return _several(inputs, targets, how, place, part)
+    kind = _kind(next((each for each in inputs if each is not None), None), how)
+    if targets is not None and len(targets) != len(inputs):
+        raise DataError(
+            f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs and "
+            f"{len(targets):,} labels."
+        )
+
+    def read() -> Found:
+        for number, value in enumerate(inputs):
+            told = f"{place}example {number}"
+            target = () if targets is None else (targets[number],)
+            yield tried(_example, value, target, kind, how, told, part)
+
+    channels: Sequence[str] = ()
+    if kind == "series":
+        channels = how.channels or _numbered(inputs, how, place)
+    return Examples(f"{place}data", {"input": kind}, read, skip=how.skip, channels=channels)
+
+
+def _numbered(inputs: Any, how: Reading, place: str) -> tuple[str, ...]:
+    for number, value in enumerate(inputs):
+        try:
+            size = series_of(value, f"{place}example {number}", how.axes).shape[1]
+        except DataError:
+            continue
+        return tuple(map(str, range(size)))
+    return ()
+
+
+def _has_rows(source: Any) -> bool:
+    """Whether it is a data set of the library datasets or a table of pyarrow."""
+    return hasattr(source, "column_names") and not isinstance(source, Mapping)
+
+
+def _rows(source: Any, place: str) -> Rows:
+    if hasattr(source, "to_batches"):
+        rows: Iterable[Any] = itertools.chain.from_iterable(
+            batch.to_pylist() for batch in source.to_batches()
+        )
+    else:
+        rows = source
+    for number, row in enumerate(rows):
+        yield f"{place}row {number}", row
+
+
+def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Examples:
+    """Of anything that has columns by name."""
+    names = list(map(str, getattr(source, "columns", source)))
+    wanted = _wanted(names, how, part)
+    columns = columns_of(source, wanted, place)
+
+    def rows() -> Rows:
+        named = [name for _, name in wanted]
+        for number, cells in enumerate(zip(*columns, strict=True)):
+            yield f"{place}example {number}", dict(zip(named, cells, strict=True))
+
+    return open_rows(f"{place}data", Path(), rows, how, part)
+
+
+def _wanted(names: list[str], how: Reading, part: PartName | None) -> list[tuple[str, str]]:
+    """The columns that are read, with the settings that name them."""
+    if how.inputs:
+        wanted = [("data.inputs", column) for column in how.inputs.values()]
+    else:
+        wanted = [("data.column", how.column or _guess(names))]
+    wanted += [("data.label", label) for label in how.label_columns]
+    if how.group is not None:
+        wanted.append(("data.group", how.group))
+    if how.split == "given" and part is None:
+        wanted.append(("data.split_column", how.split_column))
+    return list({name: (setting, name) for setting, name in reversed(wanted)}.values())[::-1]
+
+
+def _guess(names: list[str]) -> str:
+    known = ("text", "input", "words", "series", "sound", "audio", "picture", "image", "video")
+    return next((name for name in known if name in names), "text")
+
+
+def _lists(source: Any, how: Reading, place: str) -> tuple[Any, Any]:
+    """Inputs, and targets or None."""
+    if isinstance(source, tuple) and len(source) == 2:
+        inputs, targets = source
+    elif isinstance(source, list | Iterator) and how.label is not None:
+        pairs = list(source)
+        for number, pair in enumerate(pairs):
+            if not isinstance(pair, tuple) or len(pair) != 2:
+                raise DataError(
+                    f"{place}data: expected a path, a pair of lists (inputs, labels), or a data "
+                    f"frame with such columns, got {kind_of(source)}, whose example {number} is no "
+                    "pair. Make it a tuple: (inputs, labels); without labels say label=None."
+                )
+        inputs, targets = [p[0] for p in pairs], [p[1] for p in pairs]
+    elif how.label is None and _is_list(source):
+        inputs, targets = source, None
+    else:
+        size = f" of {len(source):,}" if isinstance(source, tuple) else ""
+        raise DataError(
+            f"{place}data: expected a path, a pair of lists (inputs, labels), or a data frame with "
+            f"such columns, got {'nothing' if source is None else kind_of(source)}{size}."
+        )
+    if how.label is None:
+        targets = None
+    return _checked(inputs, "inputs", place), _checked(targets, "labels", place)
+
+
+def _is_list(source: Any) -> bool:
+    return isinstance(source, Iterable) and not isinstance(source, str | bytes)
+
+
+def _checked(given: Any, name: str, place: str) -> Any:
+    """A list, an array or a column; not one text, whose letters would be taken."""
+    if given is None or (isinstance(given, Mapping) and name == "inputs"):
+        return given
+    if not _is_list(given) or isinstance(given, Mapping):
+        raise DataError(f"{place}data: expected a list of {name}, got {kind_of(given)}.")
+    return given if hasattr(given, "__array__") and hasattr(given, "ndim") else list(given)
+
+
+def _several(
+    inputs: Mapping[str, Any], targets: Any, how: Reading, place: str, part: PartName | None
+) -> Examples:
+    """Of several inputs, each a list, by name."""
+    lists = {str(name): _checked(each, "inputs", place) for name, each in inputs.items()}
+    kinds = {
+        name: _kind(next((e for e in each if e is not None), None), how)
+        for name, each in lists.items()
+    }
+    sizes = {name: len(each) for name, each in lists.items()}
+    sizes |= {} if targets is None else {"labels": len(targets)}
+    if len({*sizes.values()}) > 1:
+        told = ", ".join(f"{size:,} in {name!r}" for name, size in sizes.items())
+        raise DataError(f"{place}data: expected lists of one length, got {told}.")
+
+    def read() -> Found:
+        for number in range(next(iter(sizes.values()), 0)):
+            told = f"{place}example {number}"
+            target = () if targets is None else (targets[number],)
+            value = {name: each[number] for name, each in lists.items()}
+            yield tried(_of_several, value, target, kinds, how, told, part)
+
+    return Examples(f"{place}data", kinds, read, skip=how.skip)
+
+
+def _of_several(
+    values: Mapping[str, Any],
+    target: Sequence[Any],
+    kinds: Mapping[str, Kind],
+    how: Reading,
+    place: str,
+    part: PartName | None,
+) -> Example:
+    made = {
+        name: None if value is None else value_of(value, kinds[name], how, f"{place}: {name}")
+        for name, value in values.items()
+    }
+    return Example(made, target_of(target, how, "its place", place), place, part)
+
+
+def _example(
+    value: Any,
+    target: Sequence[Any],
+    kind: Kind,
+    how: Reading,
+    place: str,
+    part: PartName | None,
+) -> Example:
+    made = value_of(value, kind, how, place)
+    said: Target = target_of(target, how, "its place", place)
+    if kind == "words" and isinstance(said, tuple) and len(said) != len(made):
+        raise DataError(
+            f"{place}: expected a tag for each word, got {len(made)} words and {len(said)} tags."
+        )
+    return Example(made, said, place, part)
+
+
+def _kind(value: Any, how: Reading) -> Kind:
+    """What an input is, as far as it can be seen."""
+    if how.input != "auto" and not how.inputs:
+        return how.input
+    if isinstance(value, str) or value is None:
+        return "text"
+    if isinstance(value, Sound | Mapping):
+        return "sound"
+    if isinstance(value, list | tuple) and value and isinstance(value[0], str):
+        return "words"
+    if hasattr(value, "getbands"):  # of Pillow
+        return "picture"
+    if str(getattr(value, "dtype", "")).endswith("uint8") and value.ndim > 1:
+        flat = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3, 4))
+        return "picture" if flat else "video"
+    return "series"
+
+
+def value_of(value: Any, kind: Kind, how: Reading, place: str) -> Any:
+    """An input as of :class:`Example`.
+
+    Raises:
+        DataError: it is none of its kind.
+    """
+    if kind == "series":
+        return series_of(value, place, how.axes)
+    if kind == "words":
+        return _words(value, place)
+    if kind == "text":
+        if isinstance(value, str):
+            return value
+    elif kind == "sound":
+        return _sound(value, place, how.rate)
+    else:
+        return _pixels(value, kind, place)
+    shown = repr(value)
+    raise DataError(
+        f"{place}: expected a text, got {shown if len(shown) <= 80 else shown[:77] + '...'}."
+    )
+
+
+def _words(value: Any, place: str) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split())
+    words = tuple(value) if _is_list(value) else (None,)
+    for word in words:
+        if not isinstance(word, str) or not word.strip():
+            raise DataError(f"{place}: expected a list of words, got {word!r:.80}.")
+    return words
+
+
+def _sound(value: Any, place: str, rate: int | None) -> Sound:
+    """Of samples and rate, as a pair or as the library datasets has them."""
+    if isinstance(value, Mapping):
+        samples, found = value.get("array"), value.get("sampling_rate")
+    elif isinstance(value, tuple) and len(value) == 2:
+        samples, found = value
+    else:
+        samples, found = value, rate
+    if samples is None or found is None or int(found) != found:
+        raise DataError(
+            f"{place}: expected a pair (samples, rate), got {kind_of(value)}. With the setting "
+            "rate samples alone are enough."
+        )
+    if rate is not None and found != rate:
+        raise DataError(f"{place}: expected {rate:,} samples a second, got {found:,}.")
+    if np.asarray(samples).dtype == np.int16:
+        samples = np.asarray(samples, np.float32) / 32768
+    values = series_of(samples, place)
+    if values.shape[1] != 1 or np.isnan(values).any():
+        raise DataError(
+            f"{place}: expected samples of one channel, each a number, got shape "
+            f"{list(values.shape)}."
+        )
+    return Sound(values[:, 0], int(found))
+
+
+def _pixels(value: Any, kind: Kind, place: str) -> Any:
+    if hasattr(value, "getbands"):
+        return as_pixels(value, place)
+    pixels = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    axes = 2 if kind == "picture" else 3
+    known = pixels.ndim == axes or (pixels.ndim == axes + 1 and pixels.shape[-1] <= 4)
+    if pixels.dtype != np.uint8 or not known or 0 in pixels.shape:
+        shape = "[height, width(, channels)]" if axes == 2 else "[time, height, width(, channels)]"
+        raise DataError(
+            f"{place}: expected a {kind} {shape} of uint8, got {list(pixels.shape)}, "
+            f"{pixels.dtype}."
+        )
+    return pixels

@@ -1,0 +1,277 @@
+"""A table with a row for each example: texts, or names of files, with labels beside them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recurra.data.examples.base import Example, Examples, Found, Kind, tried
+from recurra.data.examples.contents import (
+    ENDINGS,
+    kind_of_file,
+    read_picture,
+    read_sound,
+    read_video,
+)
+from recurra.data.examples.labels import named_part, target_of
+from recurra.data.examples.numbers import series_of
+from recurra.data.examples.reading import Reading
+from recurra.data.examples.series import read_series
+from recurra.data.examples.sources import Row, Rows
+from recurra.data.readers import inside, read_text
+from recurra.data.rows import no_column
+from recurra.data.splits import PART_NAMES, PartName
+from recurra.errors import DataError
+
+__all__ = ["FILE_COLUMNS", "Input", "inputs_of_columns", "open_rows"]
+
+FILE_COLUMNS = ("file", "file_name", "filename", "path")
+"""Columns that name files, where none is chosen."""
+
+_SERIES_FILES = (".csv", ".tsv")
+_PEEK = 100  # rows that are looked at to see what a column holds
+
+
+class Input(NamedTuple):
+    """One input of an example.
+
+    Args:
+        name: of the input.
+        column: where it stands.
+        kind: what it is.
+        files: whether the cells name files.
+    """
+
+    name: str
+    column: str
+    kind: Kind
+    files: bool
+
+
+def open_rows(
+    source: str, root: Path, rows: Callable[[], Rows], how: Reading, part: PartName | None
+) -> Examples:
+    """Examples of a table, each a row.
+
+    Args:
+        source: what errors call the table.
+        root: where files are that cells name.
+        rows: begins to read them.
+        how: they are read.
+        part: of all of them, where it is known.
+
+    Raises:
+        DataError: no column with inputs, with labels, or with what else is named.
+    """
+    sample = [row for row in itertools.islice(rows(), _PEEK) if not isinstance(row, DataError)]
+    known = list(dict.fromkeys(itertools.chain.from_iterable(row for _, row in sample)))
+    if not known:
+        return Examples(source, {}, lambda: _problems(rows), skip=how.skip)
+    inputs = inputs_of_columns(source, root, sample, how)
+    for setting, names in _named_columns(how, part):
+        for name in names:
+            if name not in known:
+                hidden = {each.column for each in inputs} if setting == "data.label" else set()
+                raise no_column(sample[0][0], name, setting, [n for n in known if n not in hidden])
+
+    def read() -> Found:
+        for row in rows():
+            if isinstance(row, DataError):
+                yield row
+            else:
+                yield tried(_example, row, inputs, root, how, part)
+
+    return Examples(source, {each.name: each.kind for each in inputs}, read, skip=how.skip)
+
+
+def _problems(rows: Callable[[], Rows]) -> Found:
+    """Of a table without a row."""
+    return (row for row in rows() if isinstance(row, DataError))
+
+
+def _named_columns(how: Reading, part: PartName | None) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "data.label", how.label_columns
+    yield "data.group", () if how.group is None else (how.group,)
+    if how.split == "given" and part is None:
+        yield "data.split_column", (how.split_column,)
+
+
+def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) -> list[Input]:
+    """Where the inputs stand, and what they are.
+
+    Args:
+        source: what errors call the table.
+        root: where files are that cells name.
+        sample: some rows.
+        how: they are read.
+
+    Raises:
+        DataError: a column that is not there, or holds what nothing is known of.
+    """
+    known = list(dict.fromkeys(itertools.chain.from_iterable(row for _, row in sample)))
+    if how.inputs:
+        named = dict(how.inputs)
+    else:
+        column = how.column or next((n for n in ("text", *FILE_COLUMNS) if n in known), "text")
+        named = {"input": column}
+    found = []
+    for name, column in named.items():
+        if column not in known:
+            setting = "data.inputs" if how.inputs else "data.column"
+            raise no_column(source, column, setting, known)
+        cells = (row.get(column) for _, row in sample)
+        cell = next((cell for cell in cells if not _is_empty(cell)), None)
+        kind, files = _kind_of_cell(cell, column, name, root, how, source)
+        found.append(Input(name, column, kind, files))
+    return found
+
+
+def _is_empty(cell: Any) -> bool:
+    nothing = isinstance(cell, float) and cell != cell  # what data frames have in its place
+    return cell is None or nothing or (isinstance(cell, str) and not cell.strip())
+
+
+def _kind_of_cell(
+    cell: Any, column: str, name: str, root: Path, how: Reading, source: str
+) -> tuple[Kind, bool]:
+    """What a column holds, and whether its cells name files."""
+    asked = how.input if not how.inputs else "auto"
+    if isinstance(cell, list | tuple):
+        words = bool(cell) and isinstance(cell[0], str)
+        return (asked if asked != "auto" else "words" if words else "series"), False
+    if isinstance(cell, Mapping):
+        kind = kind_of_file(str(cell.get("path") or name)) or _by_name(name)
+        return (asked if asked != "auto" else kind or "sound"), True
+    if not isinstance(cell, str):
+        return (asked if asked != "auto" else _by_name(name) or "text"), isinstance(cell, bytes)
+    listed = column in FILE_COLUMNS
+    if asked in ("text", "words"):
+        return asked, listed
+    if asked != "auto":
+        return asked, True
+    kind = _kind_of_path(cell, root, listed)
+    if kind is not None:
+        return kind, True
+    if listed and not (root / cell).is_file():
+        raise DataError(f"{source}: column {column!r}: no such file: {root / cell}.")
+    if listed:
+        raise DataError(
+            f"{source}: column {column!r}: nothing is known of files that end in "
+            f"{Path(cell).suffix!r}; known are {', '.join([*ENDINGS, *_SERIES_FILES])}. Say what "
+            "they are by input, such as input='sound'."
+        )
+    return "text", False
+
+
+def _by_name(name: str) -> Kind | None:
+    """Inputs may be called by what they are."""
+    return next((kind for kind in ("sound", "picture", "video", "series") if kind == name), None)
+
+
+def _kind_of_path(cell: str, root: Path, listed: bool) -> Kind | None:
+    """What the file is that a cell names; None of a cell that is a text."""
+    kind = kind_of_file(cell)
+    if kind is None and inside(Path(cell)).suffix.lower() in _SERIES_FILES:
+        kind = "series"
+    path = root / cell
+    if kind is not None and (listed or not any(map(str.isspace, cell)) or path.is_file()):
+        return kind
+    return "video" if len(cell) < 1000 and path.is_dir() else None
+
+
+def _example(
+    row: Row, inputs: list[Input], root: Path, how: Reading, part: PartName | None
+) -> Example:
+    place, cells = row
+    values = {each.name: _value(cells, each, root, how, place) for each in inputs}
+    if how.inputs:
+        value: Any = values
+    else:
+        value = values["input"]
+        if value is None:
+            raise DataError(f"{place}: expected an input in {inputs[0].column!r}, got nothing.")
+    labels = how.label_columns
+    missing = [name for name in labels if name not in cells]
+    if missing:
+        raise no_column(place, missing[0], "data.label", cells)
+    name = " and ".join(map(repr, labels)) + " (data.label)"
+    words = inputs[0].kind == "words" and len(labels) == 1 and isinstance(cells[labels[0]], str)
+    if words and how.label_separator is None:
+        target = target_of([cells[labels[0]].split()], how, name, place)
+    else:
+        target = target_of((cells[name] for name in labels), how, name, place)
+    _check_tags(value, target, inputs, how, place)
+    group = None if how.group is None else cells.get(how.group)
+    if part is None and how.split == "given":
+        part = _part(cells, how, place)
+    return Example(value, target, place, part, None if _is_empty(group) else str(group).strip())
+
+
+def _check_tags(value: Any, target: Any, inputs: list[Input], how: Reading, place: str) -> None:
+    if inputs[0].kind == "words" and not how.inputs and isinstance(target, tuple):
+        single = len(how.label_columns) == 1
+        if single and len(target) != len(value):
+            raise DataError(
+                f"{place}: expected a tag for each word, got {len(value)} words and {len(target)} "
+                "tags."
+            )
+
+
+def _part(cells: Mapping[str, Any], how: Reading, place: str) -> PartName:
+    cell = cells.get(how.split_column)
+    part = named_part(str(cell))
+    if part is None:
+        raise DataError(
+            f"{place}: expected one of {', '.join(PART_NAMES)} in {how.split_column!r} "
+            f"(data.split_column), got {cell!r}."
+        )
+    return part
+
+
+def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, place: str) -> Any:
+    """What a cell stands for; None if it is empty, but an empty text of a single input is one."""
+    cell = cells.get(each.column)
+    if each.kind == "text" and not each.files and not how.inputs:
+        if not isinstance(cell, str):
+            raise DataError(
+                f"{place}: expected text in {each.column!r}, got "
+                f"{'nothing' if cell is None else repr(cell)}. Name another column, or leave that "
+                "row out."
+            )
+        return cell
+    if _is_empty(cell):
+        return None
+    if isinstance(cell, Mapping):
+        held = cell.get("bytes")
+        cell = held if held is not None else cell.get("path")
+    if each.files and isinstance(cell, str | bytes):
+        return _content(cell, each.kind, root, how, place)
+    if each.kind == "words" and isinstance(cell, str | list | tuple):
+        return tuple(cell.split() if isinstance(cell, str) else map(str, cell))
+    if each.kind == "series":
+        return series_of(cell, place, how.axes)
+    if not isinstance(cell, str):
+        raise DataError(f"{place}: expected {each.kind} in {each.column!r}, got {cell!r:.80}.")
+    return cell
+
+
+def _content(cell: str | bytes, kind: Kind, root: Path, how: Reading, place: str) -> Any:
+    """What is in the file that a cell names, or holds."""
+    source = cell if isinstance(cell, bytes) else root / cell
+    told = place if isinstance(cell, bytes) else f"{place}: {root / cell}"
+    if kind == "sound":
+        return read_sound(source, told, how.rate)
+    if kind == "picture":
+        return read_picture(source, told)
+    if isinstance(source, bytes):
+        raise DataError(f"{place}: expected the name of a file of {kind}, got bytes.")
+    if kind == "video":
+        return read_video(source, told)
+    if not source.is_file():
+        raise DataError(f"{told}: no such file.")
+    if kind == "series":
+        return read_series(source, how).values
+    text = read_text(source, encoding=how.encoding, nul=how.nul)
+    return tuple(text.split()) if kind == "words" else text
