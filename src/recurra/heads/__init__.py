@@ -3,5 +3,14 @@
 from recurra.heads.base import Head
 from recurra.heads.label import LabelHead, Pool
 from recurra.heads.labels import LabelsHead
+from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
-__all__ = ["Head", "LabelHead", "LabelsHead", "Pool"]
+__all__ = [
+    "Distribution",
+    "Head",
+    "LabelHead",
+    "LabelsHead",
+    "Numbers",
+    "NumbersHead",
+    "Pool",
+]
