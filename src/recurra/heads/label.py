@@ -16,6 +16,7 @@ from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 __all__ = ["LabelHead", "Pool"]
 
 _STEPS = 60  # each leaves two thirds of where a temperature may be
+_SPREAD = 0.5
 _COLDEST, _HOTTEST = -3.0, 3.0  # its logarithm
 
 
@@ -166,7 +167,11 @@ class LabelHead(Head):
 
     @torch.no_grad()
     def calibrate(self, scores: Tensor, targets: Tensor) -> None:
-        """Set T to what makes known labels most probable.
+        r"""Set T to what makes known labels most probable.
+
+        Few labels tell little of T, and those of a model that makes no mistake among them would
+        make it 0: that :math:`\log T` is near 0 counts as much as a normal density of deviation
+        1/2 says.
 
         Args:
             scores: what :meth:`forward` gave of rows that were not trained on.
@@ -184,16 +189,17 @@ def _like(weights: Tensor | None, values: Tensor) -> Tensor | None:
 
 
 def _temperature(scores: Tensor, targets: Tensor, several: bool) -> float:
-    """The T of least loss: the loss is convex in 1 / T, so that a search by thirds finds it."""
+    """The T of least loss by a search in thirds."""
 
     def loss(logarithm: float) -> float:
+        unlikely = (logarithm / _SPREAD) ** 2 / 2 / len(scores)
         said = scores * math.exp(-logarithm)
         if several:
             wanted = targets.to(said.dtype)
             found: Any = nn.functional.binary_cross_entropy_with_logits(said, wanted)
         else:
             found = nn.functional.cross_entropy(said, targets)
-        return float(found)
+        return float(found) + unlikely
 
     if not len(scores):
         return 1.0

@@ -1,8 +1,8 @@
 """Models: one encoder and one head, and the n-grams that stand beside them or alone."""
 
 from recurra.models.bags import BagOfSymbols, Majority, MeanOfVectors
-from recurra.models.bayes import NGramOfClasses
 from recurra.models.base import Model, Scored
+from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
 from recurra.models.language import (

@@ -90,7 +90,7 @@ class MeanOfSteps:
             passes = max(_PASSES, -(-_LEAST * _ROWS // max(len(rows), 1)))
             for _ in range(passes):
                 model._pass(optimizer, (read - center) / scale, answers)
-                loss = float(model._loss((chosen - center) / scale, wanted))
+                loss = float(model._loss((chosen - center) / scale, wanted).detach())
                 since += 1
                 if loss < best:
                     best, since = loss, 0

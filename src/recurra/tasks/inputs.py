@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,8 +19,12 @@ import pydantic
 from recurra_runtime.fronts import Picture, Series, Sound
 
 from recurra.data import Row, Unit
-from recurra.data.examples import Reading
+from recurra.data.examples import Kind, Reading
+from recurra.data.examples.contents import read_picture, read_sound, read_video
+from recurra.data.examples.python import value_of
+from recurra.data.examples.series import read_series
 from recurra.errors import DataError, SettingError
+from recurra.given import text_of
 from recurra.models import Reads
 from recurra.sections import contradiction, default
 from recurra.tasks.texts import TextSection, check_vocabulary, vocabulary_of
@@ -31,6 +37,7 @@ __all__ = [
     "fit_inputs",
     "is_text",
     "joined_row",
+    "raw_of",
     "reads_of",
     "unknown_of",
 ]
@@ -108,7 +115,6 @@ class InputSection(TextSection):
     normalization: Literal["global", "recording"] = "global"
     picture_size: list[int] | None = pydantic.Field(None, min_length=2, max_length=2)
     picture_mode: Literal["L", "RGB"] = "L"
-
 
     @property
     def undivided(self) -> Self:
@@ -261,6 +267,34 @@ def encode_inputs(
             truncated = 1
         found.append(array)
     return joined_row(found), truncated
+
+
+def raw_of(front: Any, value: Any, place: str) -> Any:
+    """What a front encodes, of what somebody gives: of all but texts perhaps the name of a file.
+
+    Raises:
+        DataError: something else, or a file that cannot be read.
+    """
+    if is_text(front):
+        return text_of(place, value)
+    kind: Kind = "sound" if isinstance(front, Sound) else "series"
+    if isinstance(front, Picture):
+        kind = "video" if front.video else "picture"
+    if not isinstance(value, str | os.PathLike):
+        return value_of(value, kind, Reading(), place)
+    path = Path(value)
+    if kind == "series":
+        return read_series(
+            path, Reading(input="series", label=None, channels=front.channels)
+        ).values
+    return _READ[kind](path, str(path))
+
+
+_READ: dict[str, Callable[[Path, str], Any]] = {
+    "sound": read_sound,
+    "picture": read_picture,
+    "video": read_video,
+}
 
 
 def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> Row:

@@ -88,6 +88,7 @@ class Keeper:
         self.run, self.training, self.report = run, training, report
         self.ready, self.metric = ready, ready.task.metric
         self.best: float | None = None
+        self.tie = math.inf  # the loss of that model, which decides between equal ones
         self.chosen: str | None = None  # the best checkpoint
         self.since = 0  # evaluations without a better one
         self.values: list[float] = []  # of all evaluations so far
@@ -110,6 +111,7 @@ class Keeper:
     def load(self, facts: Mapping[str, Any]) -> None:
         """Go on from what :meth:`_save` kept."""
         self.best, self.since = facts["best"], int(facts["since"])
+        self.tie = float(facts.get("tie", math.inf))
         self.chosen = str(facts["chosen"])
         self.late = float(facts["late"])
         self.losses = [float(loss) for loss in facts["losses"]]
@@ -193,7 +195,10 @@ class Keeper:
         self.late = (few * self.late + total) / (few + count) if few else mean
         # Without a validation part there is nothing to choose by: the last is the best. With one,
         # the first is the best so far, whatever its score: even one that is no finite number.
+        tie = self._loss(value)
         best = value is None or self.best is None or self.metric.better(value, self.best)
+        best = best or (value == self.best and tie < self.tie)
+        self.tie = tie if best else self.tie
         if best:
             worst = math.inf if self.metric.less else -math.inf
             self.best = worst if value is None or not math.isfinite(value) else value
@@ -230,6 +235,7 @@ class Keeper:
         tensors, facts = self.training.state()
         facts |= {
             "best": self.best,
+            "tie": self.tie,
             "chosen": self.chosen,
             "since": self.since,
             "steps": self.training.steps,
@@ -253,6 +259,16 @@ class Keeper:
         if value is not None and math.isfinite(value):
             return {**found, f"validation_{self.metric.name}": round(value, 6)}
         return found
+
+    def _loss(self, value: float | None) -> float:
+        """Of the validation part, where models are chosen by something coarser."""
+        task, part = self.ready.task, self.ready.prepared.parts.get("validation")
+        if value is None or part is None or task.metric.name == task.loss.name:
+            return math.inf
+        found = None
+        if processes().main:
+            found = task.mean_loss(self.training.kept, part, self.ready.scored)
+        return cast(float, processes().broadcast(found))
 
     def _validate(self) -> float | None:
         part = self.ready.prepared.parts.get("validation")

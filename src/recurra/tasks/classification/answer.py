@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data import Row
-from recurra.data.examples import read_input
 from recurra.errors import DataError
 from recurra.given import ahead, inputs_of, text_of
 from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
-from recurra.tasks.inputs import encode_inputs, is_text, unknown_of
-from recurra_runtime.fronts import Picture, Sound
+from recurra.tasks.inputs import encode_inputs, is_text, raw_of, unknown_of
 
 __all__ = ["ClassifyingModel", "Label"]
 
@@ -153,7 +151,7 @@ class ClassifyingModel(Answer):
             else:
                 front = next(iter(self._inputs.values()))
                 named = isinstance(one, str | os.PathLike)
-                yield _loaded(front, one), os.fspath(one) if named else None
+                yield raw_of(front, one, "predict"), os.fspath(one) if named else None
 
     def _several(self, one: Any) -> dict[str, Any]:
         if not isinstance(one, Mapping) or not {*one} <= {*self._inputs}:
@@ -161,9 +159,7 @@ class ClassifyingModel(Answer):
             got = list(one) if isinstance(one, Mapping) else type(one).__name__
             raise DataError(f"predict: expected a mapping of {names}, or some of them, got {got}.")
         return {
-            name: text_of(name, value) if is_text(self._inputs[name]) else _loaded(
-                self._inputs[name], value
-            )
+            name: raw_of(self._inputs[name], value, f"predict, {name}")
             for name, value in one.items()
             if value is not None
         }
@@ -184,13 +180,3 @@ class ClassifyingModel(Answer):
             return None, None
         unknown, symbols = unknown_of(self._inputs, [row])
         return symbols, unknown
-
-
-def _loaded(front: Any, value: Any) -> Any:
-    """From a file, where one is named."""
-    if not isinstance(value, str | os.PathLike):
-        return value
-    kind = "sound" if isinstance(front, Sound) else "series"
-    if isinstance(front, Picture):
-        kind = "video" if front.video else "picture"
-    return read_input(kind, Path(value), channels=getattr(front, "channels", ()))

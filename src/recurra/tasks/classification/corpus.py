@@ -199,7 +199,7 @@ def prepare_classes(
     parts = {name: encode(some, inputs, classes, data) for name, some in divided.items()}
     keys = {name: [content_key(e.input) for e in some] for name, some in divided.items()}
     trained = set(keys["training"])
-    known = {
+    known: dict[PartName, int] = {
         name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
     }
     sources = [examples, *given.values()]
@@ -216,9 +216,11 @@ def prepare_classes(
 
 def _named_kinds(kinds: Mapping[str, str]) -> dict[str, str]:
     """A single input is called by what it is."""
-    return {next(iter(kinds.values())): kind for kind in kinds.values()} if len(kinds) == 1 else {
-        **kinds
-    }
+    return (
+        {next(iter(kinds.values())): kind for kind in kinds.values()}
+        if len(kinds) == 1
+        else {**kinds}
+    )
 
 
 def _grouped(example: Example, data: ClassificationData) -> Example:
@@ -290,15 +292,11 @@ def _labels(example: Example) -> tuple[str, ...]:
     return (example.target,) if isinstance(example.target, str) else example.target
 
 
-def _classes(
-    parts: Mapping[PartName, Sequence[Example]], several: bool
-) -> ClassNames:
+def _classes(parts: Mapping[PartName, Sequence[Example]], several: bool) -> ClassNames:
     known = Counter(name for example in parts["training"] for name in _labels(example))
     every = Counter(name for some in parts.values() for e in some for name in _labels(e))
     # A part that was given may hold what nobody can have learned; what was divided here may not.
-    apart = {
-        name for some in parts.values() for e in some if e.part is None for name in _labels(e)
-    }
+    apart = {name for some in parts.values() for e in some if e.part is None for name in _labels(e)}
     if len(every) < (1 if several else 2):
         total = sum(map(len, parts.values()))
         raise DataError(

@@ -128,7 +128,7 @@ def _shares(some: Sequence[int], every: Sequence[int]) -> tuple[float, ...]:
 def log_probabilities(model: Model | Rival, rows: Sequence[Row], size: int = 64) -> Tensor:
     """What a model says of rows, ``[rows, classes]`` in float64, in their order."""
     if not isinstance(model, Classifier):
-        return model.log_probabilities(rows).double()  # type: ignore[union-attr,operator]
+        return model.log_probabilities(rows).double()
     found: Tensor | None = None
     for places, batch in row_batches(rows, size=size):
         said = model.label_head.log_probabilities(model.predict(batch).cpu().double())
@@ -146,7 +146,9 @@ def compare_classifiers(models: Mapping[str, Model | Rival], part: ClassPart) ->
         part: examples in numbers, with their classes.
     """
     judge = _several if part.several else _single
-    return [judge(name, log_probabilities(model, part.rows), part) for name, model in models.items()]
+    return [
+        judge(name, log_probabilities(model, part.rows), part) for name, model in models.items()
+    ]
 
 
 def _single(name: str, said: Tensor, part: ClassPart) -> Evaluation:

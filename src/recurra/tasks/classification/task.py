@@ -113,10 +113,10 @@ class ClassificationTask(Task):
             )
         for field, reads in known.reads.items():
             if found.get(field) != reads:
-                got = found[field].sizes if field in found else "none"
+                sizes = found[field].sizes if field in found else None
                 raise ValueError(
-                    f"expected a front {field!r} of {reads.sizes} beside this model, got {got}. It "
-                    "belongs to another model"
+                    f"expected a front {field!r} of {reads.sizes} beside this model, got "
+                    f"{sizes or 'none'}. It belongs to another model"
                 )
         return Classifier(known)
 
