@@ -69,13 +69,14 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
 
 def test_the_runtime_needs_no_torch() -> None:
     everything = (
-        "import recurra_runtime, recurra_runtime.vocabulary, numpy\n"
+        "import recurra_runtime, recurra_runtime.vocabulary, recurra_runtime.fronts, numpy\n"
         "recurra_runtime.sigmoid(numpy.zeros(3, numpy.float32))\n"
         "recurra_runtime.vocabulary.CharacterVocabulary('ab').encode('ab')"
     )
     modules = loaded_by(everything)
     assert "recurra_runtime.vocabulary" in modules
     assert not among(modules, "torch", "recurra", "pydantic", "typer", "rich", "safetensors")
+    assert not among(modules, "PIL", "kaldi_native_fbank", "soundfile", "pyarrow")
 
 
 def test_a_cell_needs_torch_and_no_more() -> None:
@@ -118,7 +119,8 @@ def test_rooms_are_loaded_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "tool", ["hypothesis", "pytest", "mypy", "ruff", "matplotlib", "pandas", "vl_convert"]
+    "tool",
+    ["hypothesis", "pytest", "mypy", "ruff", "matplotlib", "pandas", "vl_convert", "soundfile"],
 )
 def test_nothing_of_the_workshop_is_loaded_by_the_whole(tool: str) -> None:
     everything = "import recurra\nfor name in dir(recurra): getattr(recurra, name)"

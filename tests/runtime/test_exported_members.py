@@ -7,13 +7,25 @@ from pathlib import Path
 from types import ModuleType
 
 import recurra_runtime
-from recurra_runtime import activations, backend, fallback, instructions, vocabulary
+from recurra_runtime import (
+    activations,
+    backend,
+    fallback,
+    fronts,
+    instructions,
+    missing,
+    vocabulary,
+)
 
+FRONTS = [
+    import_module(f"recurra_runtime.fronts.{module.name}")
+    for module in pkgutil.iter_modules(fronts.__path__)
+]
 KINDS = [
     import_module(f"recurra_runtime.vocabulary.{module.name}")
     for module in pkgutil.iter_modules(vocabulary.__path__)
 ]
-MODULES = [activations, backend, fallback, instructions, *KINDS]
+MODULES = [activations, backend, fallback, instructions, missing, *KINDS, *FRONTS]
 # What the files of the vocabularies share, and nobody else uses.
 SHARED = {"byte_writer", "checked", "listed", "several"}
 
@@ -47,6 +59,17 @@ def test_vocabularies_export_what_their_files_offer() -> None:
         assert module.__all__ == sorted(module.__all__)
     for name in vocabulary.__all__:
         assert getattr(vocabulary, name) is offered[name]
+
+
+def test_fronts_export_what_makes_one() -> None:
+    offered = {name: getattr(module, name) for module in FRONTS for name in module.__all__}
+    assert set(fronts.__all__) == {name for name in offered if hasattr(offered[name], "kind")} | {
+        "SoundStream"
+    }
+    assert fronts.__all__ == sorted(fronts.__all__)
+    assert all(getattr(fronts, name) is offered[name] for name in fronts.__all__)
+    kinds = {getattr(fronts, name).kind for name in fronts.__all__ if name != "SoundStream"}
+    assert kinds <= set(vocabulary.front_names())
 
 
 def defined(module: ModuleType) -> set[str]:

@@ -9,7 +9,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -170,7 +170,11 @@ def read_text(path: str | Path, *, encoding: str = "utf-8", nul: bool = False) -
 
 
 def read_lines(
-    source: str | Path | ComingLines, *, encoding: str = "utf-8", nul: bool = False
+    source: str | Path | ComingLines,
+    *,
+    encoding: str = "utf-8",
+    nul: bool = False,
+    bad: Callable[[DataError], None] | None = None,
 ) -> Iterator[str]:
     r"""The lines of one file, without their ends, one by one: the file is never held whole.
 
@@ -180,6 +184,8 @@ def read_lines(
         source: the file, or lines that come.
         encoding: how characters are stored; lines that come know that themselves.
         nul: as of :func:`read_text`.
+        bad: is told of a line that is not text in this encoding, an empty one stands for it; if
+            None, its error ends the reading. UTF-16 and UTF-32 have no such lines.
 
     Yields:
         a line; only it has to fit into memory.
@@ -187,8 +193,36 @@ def read_lines(
     Raises:
         DataError: as of :func:`read_text`, when the place is reached.
     """
+    if bad is not None and not isinstance(source, ComingLines) and _has_plain_ends(encoding):
+        yield from _each_decoded(Path(source), encoding, nul, bad)
+        return
     for lines in read_blocks(source, encoding=encoding, nul=nul):
         yield from lines
+
+
+def _has_plain_ends(encoding: str) -> bool:
+    """Whether lines can be told apart before they are decoded."""
+    return "\r\n".encode(_codec(encoding)) == b"\r\n"
+
+
+def _each_decoded(
+    path: Path, encoding: str, nul: bool, bad: Callable[[DataError], None]
+) -> Iterator[str]:
+    """Lines, each decoded alone."""
+    for number, line in enumerate(read_lines(path, encoding="latin-1", nul=nul), 1):
+        raw = line.encode("latin-1")
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError as problem:
+            bad(
+                DataError(
+                    f"{path}: line {number}, its byte {problem.start} "
+                    f"(0x{raw[problem.start]:02x}) is not {encoding} ({problem.reason}). If the "
+                    "file is stored otherwise, say how, for example --encoding latin-1."
+                )
+            )
+            text = ""
+        yield text.removeprefix("\ufeff") if number == 1 else text
 
 
 def read_blocks(

@@ -35,10 +35,6 @@ Names = tuple[str, ...] | None
 """Further columns to keep; all if None."""
 
 
-def _stop(problem: DataError) -> None:
-    raise problem
-
-
 class How(NamedTuple):
     """How the inside of a file is read."""
 
@@ -50,7 +46,13 @@ class How(NamedTuple):
     header: bool | None = True  # None: the first row, unless all of its cells are numbers
     named: frozenset[str] = frozenset()  # one of them in the first row tells of a header
     comments: bool = False  # whether lines that begin with "#" are none, but may name the columns
-    bad: Callable[[DataError], None] = _stop  # told of a row that cannot be read, which is left out
+    bad: Callable[[DataError], None] | None = None  # told of a row, which is left out, or it ends
+
+    def refuse(self, problem: DataError) -> None:
+        """What is wrong with a row: an error, or it is left out and told."""
+        if self.bad is None:
+            raise problem
+        self.bad(problem)
 
 
 def read_rows(
@@ -120,7 +122,8 @@ def check_once(place: str, columns: Sequence[str]) -> None:
 
 
 def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
-    for number, line in enumerate(read_lines(file, encoding=how.encoding, nul=how.nul), 1):
+    lines = read_lines(file, encoding=how.encoding, nul=how.nul, bad=how.bad)
+    for number, line in enumerate(lines, 1):
         if not line or line.isspace():
             continue
         try:
@@ -136,7 +139,7 @@ def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
             told = f"holds a {type(row).__name__}"
         wanted = (how.column,) if how.column else sorted(how.named)[:2]
         example = json.dumps(dict.fromkeys(wanted, "..."))
-        how.bad(
+        how.refuse(
             DataError(
                 f"{file}: line {number}: expected one object a line, such as {example}; this "
                 f"{told}."
@@ -154,7 +157,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _csv_rows(file: Path, how: How) -> _Rows:
-    lines: Iterable[str] = read_lines(file, encoding=how.encoding, nul=how.nul)
+    broken: list[DataError] = []  # lines that are not text, of the row that is read
+    bad = None if how.bad is None else broken.append
+    lines: Iterable[str] = read_lines(file, encoding=how.encoding, nul=how.nul, bad=bad)
     lines = (line + "\n" for line in lines)
     comments: list[str] = []
     if how.comments:
@@ -175,9 +180,12 @@ def _csv_rows(file: Path, how: How) -> _Rows:
             ) from None
         finally:
             csv.field_size_limit(limit)
+        for told in broken:
+            how.refuse(told)
         if row is None:
             return
-        if not row:
+        if not row or broken:
+            broken.clear()
             continue
         if header is None:
             header, first = _header(row, how, comments, separator)
@@ -187,7 +195,7 @@ def _csv_rows(file: Path, how: How) -> _Rows:
             if first:
                 continue
         if len(row) != len(header):
-            how.bad(
+            how.refuse(
                 DataError(
                     f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
                     f"{len(row)}. A cell with {separator!r} in it is put in quotes."

@@ -58,10 +58,9 @@ class Series:
         """
         front, moments = self, None
         for row in rows:
-            values = np.asarray(row)
             if not front.channels:
-                count = 1 if values.ndim == 1 else values.shape[-1] if values.ndim else 0
-                front = type(self)([str(number) for number in range(count)], mask=self.mask)
+                names = [str(number) for number in range(_values(row).shape[-1])]
+                front = type(self)(names, mask=self.mask)
             moments = moments or Moments(len(front.channels))
             moments.add(front.checked(row))
         if moments is None:
@@ -86,12 +85,7 @@ class Series:
         Raises:
             ValueError: as of :meth:`encode`.
         """
-        try:
-            values = np.asarray(raw, np.float64)
-        except (TypeError, ValueError):
-            raise ValueError("series: expected numbers, [time, channels]") from None
-        if values.ndim == 1:
-            values = values[:, None]
+        values = _values(raw)
         size = len(self.channels)
         if values.ndim != 2 or values.shape[1] != size:
             raise ValueError(
@@ -130,6 +124,14 @@ class Series:
             raise ValueError("series: expected 'mask' to be true or false")
         mean, deviation = (numbers(data, n, len(names), "series") for n in ("mean", "deviation"))
         return cls(names, mean, deviation, mask=mask)
+
+
+def _values(raw: Any) -> npt.NDArray[np.float64]:
+    try:
+        values = np.asarray(raw, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("series: expected numbers, [time, channels]") from None
+    return values[:, None] if values.ndim == 1 else np.atleast_2d(values)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra_runtime.fronts.moments import Given, Moments, numbers, scale_of, scaled
+from recurra_runtime.fronts.resampling import Resampler
 from recurra_runtime.missing import imported
 
 __all__ = ["Sound", "SoundStream"]
 
 _KINDS = ("log-mel", "mfcc")
 _NORMALIZATIONS = ("global", "recording")
-_NEIGHBOR = np.array([-2, -1, 0, 1, 2]) / 10  # slope over five frames, as Kaldi and HTK take it
 
 Frames = npt.NDArray[np.float32]
 
@@ -30,7 +30,8 @@ class Sound:
     that (the steps of 16 bits), so that silence is a number.
 
     Args:
-        rate: samples a second; recordings of another rate are refused.
+        rate: samples a second.
+        resample: whether a recording of another rate is brought to this one; else it is refused.
         features: ``"log-mel"`` or ``"mfcc"``.
         bins: of the mel scale.
         coefficients: of ``"mfcc"``, how many.
@@ -59,12 +60,13 @@ class Sound:
         shift: float = 10.0,
         deltas: int = 0,
         normalization: str = "global",
+        resample: bool = False,
         mean: Given = None,
         deviation: Given = None,
     ) -> None:
         self.rate, self.features, self.bins, self.coefficients = rate, features, bins, coefficients
         self.frame, self.shift, self.deltas = float(frame), float(shift), deltas
-        self.normalization = normalization
+        self.normalization, self.resample = normalization, resample
         self._check()
         size = self.shape[0]
         self.mean, self.deviation = scale_of("sound", size, mean, deviation)
@@ -74,6 +76,8 @@ class Sound:
             if getattr(self, name) not in known:
                 told = " or ".join(map(repr, known))
                 raise ValueError(f"sound: expected {name} {told}, got {getattr(self, name)!r}")
+        if not isinstance(self.resample, bool):
+            raise ValueError(f"sound: expected resample true or false, got {self.resample!r}")
         for name, least in (("rate", 100), ("bins", 3), ("coefficients", 1), ("deltas", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -127,22 +131,25 @@ class Sound:
         """
         return self._normalized(self._frames(raw))
 
-    def stream(self) -> SoundStream:
+    def stream(self, rate: int | None = None) -> SoundStream:
         """What gives the same frames while the samples come.
 
+        Args:
+            rate: of the samples; that of the front if None.
+
         Raises:
-            ValueError: the normalization needs all of the recording.
+            ValueError: the normalization needs all of the recording, or a rate that is refused.
         """
         if self.normalization == "recording":
             raise ValueError(
                 "sound: normalization 'recording' needs all of a recording; for one that comes "
                 "train with 'global'"
             )
-        return SoundStream(self)
+        return SoundStream(self, self.rate if rate is None else self._checked_rate(rate))
 
     def _frames(self, raw: Any) -> Frames:
-        extractor = _Extractor(self)
-        samples = self.samples(raw)
+        samples, rate = self._samples(raw)
+        extractor = _Extractor(self, rate)
         return np.concatenate([extractor.push(samples), extractor.finish()])
 
     def _normalized(self, frames: Frames) -> Frames:
@@ -152,37 +159,28 @@ class Sound:
         moments.add(frames)
         return scaled(frames, moments.mean, moments.deviation)
 
-    def samples(self, raw: Any) -> Frames:
-        """Samples of a recording, float32 from -1 to 1.
-
-        Raises:
-            ValueError: as of :meth:`encode`.
-        """
+    def _samples(self, raw: Any) -> tuple[Frames, int]:
+        """Samples of a recording, float32 from -1 to 1, and their rate."""
         rate = getattr(raw, "rate", None)
         if rate is not None:
             raw = raw.samples
         elif isinstance(raw, tuple) and len(raw) == 2:
             raw, rate = raw
-        if rate is not None and rate != self.rate:
+        return _samples_of(raw), self.rate if rate is None else self._checked_rate(rate)
+
+    def _checked_rate(self, rate: Any) -> int:
+        if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or rate < 1:
+            raise ValueError(f"sound: expected a whole number of samples a second, got {rate!r}")
+        if rate != self.rate and not self.resample:
             raise ValueError(
-                f"sound: expected {self.rate:,} samples a second, got {rate:,}; resample it first"
+                f"sound: expected {self.rate:,} samples a second, got {rate:,}; resample it first, "
+                "or train with resample"
             )
-        samples = np.asarray(raw)
-        if samples.ndim != 1 or (samples.dtype.kind != "f" and samples.dtype != np.int16):
-            raise ValueError(
-                "sound: expected [samples] of one channel, floating or int16, got "
-                f"{list(samples.shape)}, {samples.dtype}"
-            )
-        found = samples.astype(np.float32)
-        if samples.dtype == np.int16:
-            found /= 32768
-        elif not np.isfinite(found).all():
-            raise ValueError("sound: expected finite samples, got NaN or infinity")
-        return found
+        return int(rate)
 
     def _settings(self) -> dict[str, Any]:
         names = ("rate", "features", "bins", "coefficients", "frame", "shift", "deltas")
-        return {name: getattr(self, name) for name in (*names, "normalization")}
+        return {name: getattr(self, name) for name in (*names, "normalization", "resample")}
 
     def to_json(self) -> dict[str, Any]:
         """Kind, settings and scale."""
@@ -216,8 +214,8 @@ class SoundStream:
     the whole, bit for bit. With deltas frames come so much later as they look ahead.
     """
 
-    def __init__(self, front: Sound) -> None:
-        self._front, self._extractor = front, _Extractor(front)
+    def __init__(self, front: Sound, rate: int) -> None:
+        self._front, self._extractor = front, _Extractor(front, rate)
 
     def push(self, samples: Any) -> Frames:
         """The frames that further samples complete, ``[frames, *shape]``.
@@ -225,7 +223,7 @@ class SoundStream:
         Raises:
             ValueError: as of :meth:`Sound.encode`, or it has finished.
         """
-        return self._front._normalized(self._extractor.push(self._front.samples(samples)))
+        return self._front._normalized(self._extractor.push(_samples_of(samples)))
 
     def finish(self) -> Frames:
         """The frames that waited for more; after it nothing can be pushed.
@@ -239,33 +237,40 @@ class SoundStream:
 class _Extractor:
     """Frames before normalization."""
 
-    def __init__(self, front: Sound) -> None:
+    def __init__(self, front: Sound, rate: int) -> None:
         self._front = front
         self._online = _online(front)
+        self._resampler = None if rate == front.rate else Resampler(rate, front.rate)
         self._taken = 0  # frames that were taken from the library
-        self._samples = 0
+        self._samples = 0  # that were given to it
         self._slopes = [_Slope(place) for place in range(front.deltas)]
         self._finished = False
 
     def push(self, samples: Frames) -> Frames:
         if self._finished:
             raise ValueError("sound: this recording has finished; begin another by stream()")
-        self._samples += len(samples)
-        if len(samples):
-            self._online.accept_waveform(self._front.rate, samples)
+        if self._resampler is not None:
+            samples = self._resampler.push(samples)
+        self._accept(samples)
         return self._with_slopes(self._new())
 
     def finish(self) -> Frames:
         if self._finished:
             raise ValueError("sound: this recording has finished; begin another by stream()")
+        if self._resampler is not None:
+            self._accept(self._resampler.finish())
         last = self._new()
         if self._samples and not self._taken:
             length = math.ceil(self._front.frame * self._front.rate / 1000)
-            fill = np.zeros(max(0, length - self._samples), np.float32)
-            self._online.accept_waveform(self._front.rate, fill)
+            self._accept(np.zeros(length - self._samples, np.float32))
             last = self._new()
         self._finished = True
         return self._with_slopes(last)
+
+    def _accept(self, samples: Frames) -> None:
+        self._samples += len(samples)
+        if len(samples):
+            self._online.accept_waveform(self._front.rate, samples)
 
     def _new(self) -> Frames:
         """Frames that have become ready."""
@@ -302,11 +307,25 @@ class _Slope:
             held = np.concatenate([held, np.repeat(held[-1:], 2, 0)])
         count = max(0, len(held) - 4)
         size = held.shape[1] // self._parts
-        slope = np.zeros((count, size), np.float32)
-        for place, weight in enumerate(_NEIGHBOR):
-            slope += np.float32(weight) * held[place : place + count, -size:]
+        earlier, before, _, after, later = (held[n : n + count, -size:] for n in range(5))
+        slope = ((after - before) + 2 * (later - earlier)) / np.float32(10)
         self._held = held[count:]
         return np.concatenate([held[2 : 2 + count], slope], 1)
+
+
+def _samples_of(raw: Any) -> Frames:
+    samples = np.asarray(raw)
+    if samples.ndim != 1 or (samples.dtype.kind != "f" and samples.dtype != np.int16):
+        raise ValueError(
+            "sound: expected [samples] of one channel, floating or int16, got "
+            f"{list(samples.shape)}, {samples.dtype}"
+        )
+    found = samples.astype(np.float32)
+    if samples.dtype == np.int16:
+        found /= 32768
+    elif not np.isfinite(found).all():
+        raise ValueError("sound: expected finite samples, got NaN or infinity")
+    return found
 
 
 def _online(front: Sound) -> Any:

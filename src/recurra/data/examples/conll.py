@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recurra.data.examples.base import Example, Examples, Found
+from recurra.data.examples.base import Example, Examples, Found, tried
 from recurra.data.examples.reading import Reading
+from recurra.data.examples.sources import lines_of
 from recurra.data.readers import inside, read_lines
 from recurra.data.splits import PartName
 from recurra.errors import DataError, SettingError, nearest
@@ -16,6 +17,9 @@ __all__ = ["open_conll"]
 
 _COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 _NAMES = "# global.columns ="  # CoNLL-U Plus
+_DOCUMENT = "# newdoc id ="
+
+_Lines = list[tuple[int, str | DataError]]
 
 
 class _Columns(NamedTuple):
@@ -93,68 +97,77 @@ def _number(name: str, setting: str) -> int:
 
 
 def _sentences(file: Path, columns: _Columns, how: Reading, part: PartName | None) -> Found:
-    words: list[str] = []
-    tags: list[str] = []
-    problem: DataError | None = None
-    begun = 0  # line of the first word
     count, group = columns.cells, None
-    for number, line in enumerate(_ended(file, how), 1):
-        if not line or line.isspace():
-            if problem is not None:
-                yield problem
-            elif words:
-                target = None if columns.tag is None else tuple(tags)
-                yield Example(tuple(words), target, f"{file}: line {begun}", part, group)
-            words, tags, problem = [], [], None
-            continue
-        cells = line.split(columns.separator)
-        if _is_comment(line, cells, count, columns, bool(words) or problem is not None):
-            if line.startswith("# newdoc id ="):
-                group = line.partition("=")[2].strip() or None
-            continue
-        if columns.universal and ("-" in cells[0] or "." in cells[0]):
-            continue
-        begun = begun if words else number
-        count = count or len(cells)
-        found = _cells(cells, count, columns, f"{file}: line {number}")
-        if isinstance(found, DataError):
-            problem = problem or found
-            continue
-        words.append(found[0])
-        tags.append(found[1])
+    for block in _blocks(file, how):
+        lines: _Lines = []
+        for number, line in block:
+            if isinstance(line, str) and _is_comment(line, columns, count, begun=bool(lines)):
+                if line.startswith(_DOCUMENT):
+                    group = line.removeprefix(_DOCUMENT).strip() or None
+            else:
+                lines.append((number, line))
+                if count is None and isinstance(line, str):
+                    count = len(line.split(columns.separator))
+        if lines:
+            yield tried(_sentence, lines, columns, count, file, part, group)
 
 
-def _ended(file: Path, how: Reading) -> Iterator[str]:
-    """Lines, and a blank one at the end."""
-    yield from read_lines(file, encoding=how.encoding, nul=how.nul)
-    yield ""
+def _blocks(file: Path, how: Reading) -> Iterator[_Lines]:
+    """Lines between blank ones, with their numbers."""
+    held: _Lines = []
+    for number, line in enumerate(lines_of(file, how), 1):
+        if isinstance(line, DataError) or (line and not line.isspace()):
+            held.append((number, line))
+        elif held:
+            yield held
+            held = []
+    if held:
+        yield held
 
 
-def _is_comment(
-    line: str, cells: Sequence[str], count: int | None, columns: _Columns, begun: bool
-) -> bool:
+def _is_comment(line: str, columns: _Columns, count: int | None, *, begun: bool) -> bool:
     """Whether a line is none of a word; a word may be a number sign too."""
     if line.startswith("-DOCSTART-"):
         return True
     if not line.startswith("#"):
         return False
-    return columns.universal or (not begun and len(cells) != count)
+    return columns.universal or (not begun and len(line.split(columns.separator)) != count)
 
 
-def _cells(
-    cells: Sequence[str], count: int, columns: _Columns, place: str
-) -> tuple[str, str] | DataError:
+def _sentence(
+    lines: _Lines,
+    columns: _Columns,
+    count: int,
+    file: Path,
+    part: PartName | None,
+    group: str | None,
+) -> Example:
+    words, tags = [], []
+    for number, line in lines:
+        if isinstance(line, DataError):
+            raise line
+        cells = line.split(columns.separator)
+        if columns.universal and ("-" in cells[0] or "." in cells[0]):
+            continue
+        word, tag = _cells(cells, count, columns, f"{file}: line {number}")
+        words.append(word)
+        tags.append(tag)
+    target = None if columns.tag is None else tuple(tags)
+    return Example(tuple(words), target, f"{file}: line {lines[0][0]}", part, group)
+
+
+def _cells(cells: Sequence[str], count: int, columns: _Columns, place: str) -> tuple[str, str]:
     """The word and the tag of a line."""
     if len(cells) != count:
         between = "white space" if columns.separator is None else repr(columns.separator)
-        return DataError(
+        raise DataError(
             f"{place}: expected {count} columns with {between} between them, got {len(cells)}."
         )
-    for name, place_in in (("column", columns.word), ("label", columns.tag)):
-        if place_in is not None and not -count <= place_in < count:
-            return DataError(f"{place}: no column {place_in} ({name}), there are {count}, from 0.")
+    for name, at in (("column", columns.word), ("label", columns.tag)):
+        if at is not None and not -count <= at < count:
+            raise DataError(f"{place}: no column {at} ({name}), there are {count}, from 0.")
     word = cells[columns.word].strip()
     tag = "" if columns.tag is None else cells[columns.tag].strip()
     if not word or (columns.tag is not None and not tag):
-        return DataError(f"{place}: expected a {'tag' if word else 'word'}, got nothing.")
+        raise DataError(f"{place}: expected a {'tag' if word else 'word'}, got nothing.")
     return word, tag

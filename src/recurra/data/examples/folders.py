@@ -12,7 +12,7 @@ from recurra.data.examples.contents import read_picture, read_sound, read_video
 from recurra.data.examples.labels import Named, label_text, of_path, target_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import SeriesFile, read_series
-from recurra.data.examples.sources import table_rows
+from recurra.data.examples.sources import lines_of, table_rows
 from recurra.data.readers import check_path
 from recurra.data.rows import no_column, rows_of
 from recurra.data.texts import open_documents
@@ -222,11 +222,16 @@ def _texts(file: Path, files: Sequence[Path], root: Path, how: Reading) -> Found
         yield Example("", target, str(file), named.part, named.group)
         return
     unit = how.unit or ("file" if whole else "line")
+    documents = open_documents(file, unit=unit, **how.texts())
+    if unit == "line" and how.skip:
+        for number, line in enumerate(lines_of(file, how), 1):
+            made = Example(str(line), target, f"{file}: line {number}", named.part, named.group)
+            yield line if isinstance(line, DataError) else made
+        return
     try:
-        for document in open_documents(file, unit=unit, **how.texts()).every():
+        for document in documents.every():
             yield Example(document.text, target, document.source, named.part, named.group)
-    except DataError as problem:  # of all of the file: what is read of it before is not taken back
-        if how.skip:
-            yield problem
-            return
-        raise
+    except DataError as problem:
+        if unit != "file":  # what is read of it before is not taken back
+            raise
+        yield problem

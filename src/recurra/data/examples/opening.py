@@ -14,7 +14,7 @@ from recurra.data.examples.folders import open_files, open_texts
 from recurra.data.examples.labels import of_path
 from recurra.data.examples.python import open_given
 from recurra.data.examples.reading import Reading
-from recurra.data.examples.series import first_row, open_long, open_wide
+from recurra.data.examples.series import first_row, has_time, open_long, open_wide
 from recurra.data.examples.sources import Rows, table_rows
 from recurra.data.examples.tables import FILE_COLUMNS, open_rows
 from recurra.data.examples.ts import open_ts
@@ -189,7 +189,7 @@ def _kind_of_table(file: Path, how: Reading) -> Kind | None:
 def _is_plain(file: Path, how: Reading) -> bool:
     """Whether a file is one example, or text: it has no sentences, cases or rows of its own."""
     if rows_of(file) is not None:
-        return _kind(file, how) == "series" and how.id is None
+        return _kind(file, how) == "series" and how.id is None and how.rows != "sequences"
     return inside(file).suffix.lower() != ".ts"
 
 
@@ -238,6 +238,8 @@ def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
         return open_long(str(file), rows, how, part)
     if how.input == "series" and how.column is None and not how.inputs:
         _, cells = first_row(rows(), str(file))
+        if how.rows == "steps" or (how.rows is None and has_time(cells, how)):
+            return open_files([file], file, "series", how)
         if not any(name in cells for name in FILE_COLUMNS):
             return open_wide(str(file), rows, how, part)
     return open_rows(str(file), file.parent, lambda: table_rows(file, how), how, part)

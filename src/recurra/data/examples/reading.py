@@ -14,8 +14,9 @@ from recurra.errors import SettingError, nearest
 
 __all__ = ["Reading"]
 
-_CHOICES: dict[str, tuple[str, ...]] = {
+_CHOICES: dict[str, tuple[str | None, ...]] = {
     "input": ("auto", *get_args(Kind)),
+    "rows": (None, "steps", "sequences"),
     "split": ("hash", "given"),
     "axes": ("time", "channels"),
     "on_error": ("stop", "skip"),
@@ -48,9 +49,12 @@ class Reading:
         split: ``"given"`` if the data say which part an example belongs to: in the column
             ``split_column``, by names of files or folders; else ``"hash"``, and nothing is said.
         split_column: the column with the part.
+        rows: of a table of numbers, what a row is: one of the ``"steps"`` of a sequence, or one
+            of several ``"sequences"``; if None, steps if there is an ``id`` or a time column, or in
+            a folder of such tables.
         id: of a long table, the column that says to which sequence a row belongs.
         time: the column with time stamps, which must ascend and is no channel; if None, one that is
-            called time or timestamp.
+            called time, timestamp, date or datetime.
         channels: the columns that are read; all others if None.
         axes: which axis of an array in Python is first.
         unit: of texts, whether a file, a paragraph or a line is one; if None, a file in a folder
@@ -81,6 +85,7 @@ class Reading:
     group: str | None = None
     split: Literal["hash", "given"] = "hash"
     split_column: str = "split"
+    rows: Literal["steps", "sequences"] | None = None
     id: str | None = None
     time: str | None = None
     channels: tuple[str, ...] | None = None
@@ -95,9 +100,12 @@ class Reading:
     on_error: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
+        if self.rows == "sequences" and self.id is not None:
+            raise SettingError("id: rows that are sequences belong to none; leave id out.")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
-                raise SettingError(f"{name}: {nearest(str(getattr(self, name)), known)}")
+                names = [each for each in known if each is not None]
+                raise SettingError(f"{name}: {nearest(str(getattr(self, name)), names)}")
         if self.inputs and self.column is not None:
             raise SettingError("column: inputs name a column for each input; leave column out.")
         if self.label_from not in (None, "folder", "name"):

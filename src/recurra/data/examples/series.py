@@ -20,9 +20,9 @@ from recurra.data.rows import no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
-__all__ = ["SeriesFile", "first_row", "open_long", "open_wide", "read_series"]
+__all__ = ["SeriesFile", "first_row", "has_time", "open_long", "open_wide", "read_series"]
 
-_TIME = ("time", "timestamp")
+_TIME = ("time", "timestamp", "date", "datetime")
 _VALUE = "value"  # what the channel of a wide table is called
 
 
@@ -76,6 +76,11 @@ def first_row(rows: Rows, source: str) -> Row:
             return row
         problem = problem or row
     raise problem or DataError(f"{source}: expected rows, found none.")
+
+
+def has_time(cells: Mapping[str, Any], how: Reading) -> bool:
+    """Whether there is a column of time stamps."""
+    return how.time is not None or any(name in cells for name in _TIME)
 
 
 def _plan(row: Row, how: Reading, labels: tuple[str, ...]) -> _Plan:

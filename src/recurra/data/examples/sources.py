@@ -7,23 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from recurra.data.examples.reading import Reading
+from recurra.data.readers import read_lines
 from recurra.data.rows import How, rows_of
 from recurra.errors import DataError
 
-__all__ = ["Row", "Rows", "table_rows"]
+__all__ = ["Row", "Rows", "lines_of", "table_rows"]
 
 Row = tuple[str, Mapping[str, Any]]
 Rows = Iterator[Row | DataError]
 
 
-def table_rows(file: Path, how: Reading, *, comments: bool = False) -> Rows:
-    """Rows of a table with their places, and errors in place of those that cannot be read."""
+def lines_of(file: Path, how: Reading) -> Iterator[str | DataError]:
+    """Lines of a file; an error in place of each that is not text, where these are left out."""
     waiting: list[DataError] = []
-    header = how.header if comments or how.header is not None else True
+    bad = waiting.append if how.skip else None
+    for line in read_lines(file, encoding=how.encoding, nul=how.nul, bad=bad):
+        yield waiting.pop() if waiting else line
+
+
+def table_rows(file: Path, how: Reading, *, comments: bool = False) -> Rows:
+    """Rows of a table with their places.
+
+    Where rows that cannot be read are left out, there is an error in place of each.
+
+    Args:
+        file: the table.
+        how: it is read.
+        comments: whether lines that begin with ``#`` are none, and a header is told by itself.
+    """
+    waiting: list[DataError] = []
     inner = How(
-        None, None, how.encoding, how.separator, how.nul, header, comments=comments,
-        bad=waiting.append,
-    )  # fmt: skip
+        None,
+        None,
+        how.encoding,
+        how.separator,
+        how.nul,
+        header=how.header if comments or how.header is not None else True,
+        comments=comments,
+        bad=waiting.append if how.skip else None,
+    )
     reader = rows_of(file)
     assert reader is not None
     for place, row in reader(file, inner):

@@ -11,7 +11,7 @@ import numpy as np
 from recurra.data.examples.base import Example, Examples, Found, tried
 from recurra.data.examples.numbers import numbers_of
 from recurra.data.examples.reading import Reading
-from recurra.data.readers import read_lines
+from recurra.data.examples.sources import lines_of
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
@@ -60,18 +60,22 @@ def open_ts(file: Path, how: Reading, part: PartName | None = None) -> Examples:
     def read() -> Found:
         told, last, lines = _opened(file, how)
         for number, line in enumerate(lines, last + 1):
-            if line and not line.isspace() and not line.startswith("#"):
+            if isinstance(line, DataError):
+                yield line
+            elif line and not line.isspace() and not line.startswith("#"):
                 place = f"{file}: line {number}"
                 yield tried(_case, line, place, told, size, how, part)
 
     return Examples(str(file), {"input": "series"}, read, skip=how.skip, channels=names)
 
 
-def _opened(file: Path, how: Reading) -> tuple[_Header, int, Iterator[str]]:
+def _opened(file: Path, how: Reading) -> tuple[_Header, int, Iterator[str | DataError]]:
     """What the header says, the number of its last line, and the lines after it."""
     said: dict[str, str] = {}
-    lines = read_lines(file, encoding=how.encoding)
+    lines = lines_of(file, how)
     for number, line in enumerate(lines, 1):
+        if isinstance(line, DataError):
+            continue  # of a comment: whatever else is no header
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -131,7 +135,7 @@ def _count(file: Path, said: dict[str, str], name: str) -> int | None:
 def _dimensions(file: Path, how: Reading, header: _Header) -> int:
     """Of the first case, where the header does not say it."""
     for line in _opened(file, how)[2]:
-        if line and not line.isspace() and not line.startswith("#"):
+        if isinstance(line, str) and line and not line.isspace() and not line.startswith("#"):
             return max(1, line.count(":") + 1 - (header.classes is not None or header.target))
     return 1
 
