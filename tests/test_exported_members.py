@@ -57,6 +57,7 @@ def test_every_room_is_known() -> None:
         "masks",
         "sections",
         "settings",
+        "surprises",
         "synonyms",
         "twins",
     }

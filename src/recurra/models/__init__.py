@@ -5,6 +5,7 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
+from recurra.models.forecaster import Forecaster, ForecasterConfig, ForecasterSettings, Judged
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -22,7 +23,11 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "Forecaster",
+    "ForecasterConfig",
+    "ForecasterSettings",
     "Heard",
+    "Judged",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",

@@ -16,8 +16,10 @@ from recurra.errors import ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import TokenEmbedding
 from recurra.layers.settings import LayerSettings, build_layers
+from recurra.losses import cross_entropy
 from recurra.models.base import Model
 from recurra.sections import contradiction
+from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree
 from recurra_runtime import Session
 from recurra_runtime.vocabulary import START, UNKNOWN
@@ -167,6 +169,17 @@ class LanguageModel(Model):
         head = cast(LabelsHead, self.head)
         head.starts_at(counts)
         head.projection.bias[START] = _NEVER
+
+    def surprise(self, batch: Batch, state: Tree = None) -> tuple[PaddedSequence, Tree]:
+        """Minus the log-probability of each target ``[time, batch]`` in nats, and what is carried.
+
+        Args:
+            batch: inputs and targets.
+            state: what an earlier call returned.
+        """
+        scores, carried = self._predictions(batch, state)
+        nats: PaddedSequence = cross_entropy(scores, batch.targets, reduction="none")
+        return nats, carried
 
     def start(
         self, batch: int, given: Tensor | None = None, context: Tree = None
