@@ -9,7 +9,7 @@ import numpy as np
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import SERIES_COLORS, heading
-from recurra.diagnosis.panels import Axis, Line, axis_over, panel, thinned
+from recurra.diagnosis.panels import Axis, Line, axis_over, panel
 from recurra.surprises import Surprise
 
 __all__ = ["surprise"]
@@ -68,12 +68,12 @@ def _values(found: Surprise, steps: Axis) -> dict[str, Any]:
     for channel in range(shown):
         color, ink = SERIES_COLORS[channel]
         points = [(float(at), value) for at, value in enumerate(values[:, channel].tolist())]
-        lines.append(Line(_short(found.channels[channel], 20), _near(points), color, 1.6, ink=ink))
+        lines.append(Line(_short(found.channels[channel], 20), points, color, 1.6, ink=ink))
     title = (
         "value" if shown == values.shape[1] else f"value of {shown} of {values.shape[1]} channels"
     )
     y = _linear(title, values[:, :shown])
-    drawn = panel(lines, steps, y, size=(_WIDTH, 240))
+    drawn = panel(lines, steps, y, size=(_WIDTH, 240), most=_WIDTH)
     rows = [
         {"x": step, "y": float(values[step, channel]), "step": found.name(step),
          "nats": float(found.nats[step])}
@@ -89,11 +89,11 @@ def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
     heights = [(float(step), value) for step, value in enumerate(found.nats.tolist())]
     level = found.threshold
     y = _linear("surprise, nats", np.array([*found.nats, level if math.isfinite(level) else 0.0]))
-    lines = [Line("", _near(heights), _NATS, 1.6, named_at=(0.0, 0.0))]
+    lines = [Line("", heights, _NATS, 1.6, named_at=(0.0, 0.0))]
     if math.isfinite(level):
         ends = [(steps.low, level), (steps.high, level)]
         lines.append(Line("threshold", ends, _FLAG, 1.4, [7, 4], flat=True))
-    drawn = panel(lines, steps, y, size=(_WIDTH, 180))
+    drawn = panel(lines, steps, y, size=(_WIDTH, 180), most=_WIDTH)
     rows = [
         {"x": step, "y": float(found.nats[step]), "step": found.name(step),
          "nats": float(found.nats[step])}
@@ -103,11 +103,6 @@ def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
     if found.values is None and len(found.nats) <= _LETTERS:
         drawn["layer"].append(_letters(found, steps, y))
     return drawn
-
-
-def _near(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """As many points as the panel has room for."""
-    return thinned(points, 2 * _WIDTH)
 
 
 def _worst(found: Surprise) -> list[int]:

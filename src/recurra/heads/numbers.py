@@ -103,7 +103,8 @@ class NumbersHead(Head):
     def density(self, numbers: Tensor) -> Any:
         """Densities ``[..., channels]`` of what :meth:`forward` gave, ``[..., channels * n]``."""
         wide = numbers if numbers.dtype == torch.float64 else numbers.float()
-        return _KINDS[self.distribution].of(wide.reshape(*wide.shape[:-1], self.channels, self._each))
+        shape = (*wide.shape[:-1], self.channels, self._each)
+        return _KINDS[self.distribution].of(wide.reshape(shape))
 
     def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
         """Minus the log density in nats, summed over valid steps and channels, and their number.

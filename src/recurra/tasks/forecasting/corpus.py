@@ -92,8 +92,8 @@ def _cell(cell: Any) -> Any:
 
 def listed(source: Any) -> Any:
     """Series one after another; what is one series alone, as a list of it."""
-    axes = getattr(source, "ndim", None)
-    if axes in (1, 2) and getattr(source, "dtype", None) != object:
+    several = getattr(getattr(source, "dtype", None), "kind", "") == "O"  # arrays in an array
+    if getattr(source, "ndim", None) in (1, 2) and not several:
         return [source]
     if isinstance(source, list | tuple):
         numbers = all(
