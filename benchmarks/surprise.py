@@ -36,7 +36,7 @@ from recurra.training import load_recipe, train
 
 NAME = "surprise"
 SEEDS = (0, 1, 2)
-STEPS, SERIES = 2000, {"train": 40, "validation": 10, "test": 20}
+STEPS, SERIES = 2000, {"train": 40, "validation": 10, "test": 50}
 PERIODS, AMPLITUDES, NOISE = (8.0, 32.0), (0.5, 2.0), 0.01
 SHARE, STUCK = 0.01, 5
 ALARMS, ASKED = 0.01, 0.02

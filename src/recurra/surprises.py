@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from recurra.errors import ArtifactError, SettingError
+from recurra.errors import ArtifactError, FewWarning, SettingError
 
 __all__ = ["FILE", "Quantiles", "Surprise"]
 
@@ -106,18 +107,25 @@ class Quantiles:
     def threshold(self, false_alarms: float) -> float:
         """Above which at most so great a share of these surprises is.
 
+        Where there are fewer than 1 / share it is the largest of them.
+
         Args:
-            false_alarms: the share, from 1 / their number to 1.
+            false_alarms: the share, above 0 and below 1.
 
         Raises:
-            SettingError: another one; fewer surprises cannot tell a smaller share.
+            SettingError: another one.
         """
-        least = 1 / max(self.count, 1)
         given = isinstance(false_alarms, int | float) and not isinstance(false_alarms, bool)
-        if not self.count or not given or not least <= false_alarms < 1:
+        if not given or not 0 < false_alarms < 1:
             raise SettingError(
-                f"false_alarms: expected a share from {least:.3g} to below 1, of the "
-                f"{self.count:,} surprises of what the model was chosen by, got {false_alarms!r}"
+                f"false_alarms: expected a share between 0 and 1, got {false_alarms!r}"
+            )
+        if false_alarms * self.count < 1:
+            warnings.warn(
+                f"the model was chosen by {self.count:,} steps, which cannot tell a share of "
+                f"{false_alarms:g}: what is more surprising than all of them is flagged",
+                FewWarning,
+                stacklevel=3,
             )
         rank = math.floor(false_alarms * self.count + 1e-9)
         return float(np.interp(rank, self.ranks, self.values))

@@ -98,7 +98,7 @@ class Autoregression(Rival):
 
     .. math:: m_t = b + \sum_{k=1}^{p} A_k x_{t-k}
 
-    A value that is missing is the last one that was there; before the first all are 0.
+    What is read in place of a missing value is the last one that was there, 0 before the first.
     """
 
     def __init__(self, deviation: Floats, map: Floats) -> None:
@@ -122,9 +122,15 @@ class Autoregression(Rival):
         orders = [p for p in _ORDERS if p * channels <= _WIDEST] or [1]
         size = 1 + orders[-1] * channels
         square, product = np.zeros((size, size)), np.zeros((size, channels))
-        for windows, wanted in _windows(series, orders[-1]):
-            square += windows.T @ windows
-            product += windows.T @ wanted
+        for one in series:
+            at = 0
+            for windows, wanted in _windows(one, orders[-1]):
+                # Before it is full, a window says nothing of the map; nor does what is missing.
+                full = np.arange(at, at + len(wanted)) >= (orders[-1] if len(one) > size else 0)
+                full &= ~np.isnan(wanted).any(1)
+                at += len(wanted)
+                square += windows[full].T @ windows[full]
+                product += windows[full].T @ wanted[full]
         found = []
         for order in orders:
             some = slice(1 + order * channels)
@@ -140,7 +146,7 @@ class Autoregression(Rival):
 
     def expect(self, values: Values) -> Floats:
         """The map of the steps before each."""
-        found = [windows @ self.map for windows, _ in _windows([values], self.order)]
+        found = [windows @ self.map for windows, _ in _windows(values, self.order)]
         return np.concatenate([np.zeros((0, values.shape[1])), *found])
 
     def arrays(self) -> dict[str, Values]:
@@ -164,14 +170,12 @@ def _last(values: Values) -> Values:
     return np.concatenate([np.zeros_like(filled[:1]), filled[:-1]])
 
 
-def _windows(series: Iterable[Values], order: int) -> Iterable[tuple[Floats, Floats]]:
+def _windows(values: Values, order: int) -> Iterable[tuple[Floats, Floats]]:
     """Windows ``[steps, 1 + order * channels]``, the latest step first, and what came then."""
-    for values in series:
-        before = _last(values).astype(np.float64)  # what step t reads of step t - 1
-        padded = np.concatenate([np.zeros((order - 1, values.shape[1])), before])
-        for at in range(0, len(values), _CHUNK):
-            stop = min(at + _CHUNK, len(values))
-            lags = [padded[at + order - 1 - k : stop + order - 1 - k] for k in range(order)]
-            read = np.concatenate([np.ones((stop - at, 1)), *lags], 1)
-            wanted = np.where(np.isnan(values[at:stop]), before[at:stop], values[at:stop])
-            yield read, wanted.astype(np.float64)
+    before = _last(values).astype(np.float64)  # what step t reads of step t - 1
+    padded = np.concatenate([np.zeros((order - 1, values.shape[1])), before])
+    for at in range(0, len(values), _CHUNK):
+        stop = min(at + _CHUNK, len(values))
+        lags = [padded[at + order - 1 - k : stop + order - 1 - k] for k in range(order)]
+        read = np.concatenate([np.ones((stop - at, 1)), *lags], 1)
+        yield read, values[at:stop].astype(np.float64)

@@ -239,9 +239,8 @@ def prepare_series(
                 f"data: expected series in every part, none is left for {name}. Give more of them, "
                 "or divide them otherwise with data.split."
             )
-    training = [each.input for each, _ in named["training"]]
     if front is None:
-        front = Series(source.channels, mask=True).fit(training)
+        front = _fitted(named, source.channels)
     parts = {name: _part(some, front) for name, some in named.items()}
     return SeriesCorpus(parts, front, _fingerprint(named), by_time, source.skipped)
 
@@ -274,6 +273,18 @@ def _by_time(examples: Sequence[Example], data: ForecastingData) -> Named:
         if stop < steps:
             found["test"].append((each, stop))
     return found
+
+
+def _fitted(named: Named, channels: Sequence[str]) -> Series:
+    """The scaler, of what is trained on; then every series is as wide as the first."""
+    front = Series(channels, mask=True)
+    for each, _ in (pair for some in named.values() for pair in some):
+        if channels:
+            scaled(front, each.input, each.place)
+    try:
+        return front.fit([each.input for each, _ in named["training"]])
+    except ValueError as problem:
+        raise DataError(f"data: {problem}.") from None
 
 
 def _part(some: Iterable[tuple[Example, int]], front: Series) -> SeriesPart:
