@@ -11,7 +11,7 @@ from torch import Tensor, distributions
 
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import NumbersHead
-from recurra.heads.densities import LEAST_FREEDOM, NARROWEST, Gaussian, Mixture, Student
+from recurra.heads.densities import LEAST_FREEDOM, NARROWEST, Gaussian, GaussianMixture, Student
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 
@@ -117,7 +117,7 @@ def test_scale_and_freedom_are_bounded_below():
     assert float(student.freedom) == LEAST_FREEDOM
     assert float(Gaussian.of(raw[..., :2]).scale) == NARROWEST
     assert bool(student.deviation.isfinite().all())
-    assert float(Mixture.of(raw).scales) == NARROWEST
+    assert float(GaussianMixture.of(raw).scales) == NARROWEST
     constant = Gaussian.of(torch.tensor([[0.0, -1e4]]).double()).log_density(torch.zeros(1))
     assert float(constant) == pytest.approx(-math.log(NARROWEST) - 0.5 * math.log(2 * math.pi))
 

@@ -1,16 +1,21 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
 from recurra.heads.base import Head
+from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
 from recurra.heads.label import LabelHead, Pool
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
+    "Density",
     "Distribution",
+    "Gaussian",
+    "GaussianMixture",
     "Head",
     "LabelHead",
     "LabelsHead",
     "Numbers",
     "NumbersHead",
     "Pool",
+    "Student",
 ]

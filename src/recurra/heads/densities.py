@@ -22,7 +22,7 @@ __all__ = [
     "NARROWEST",
     "Density",
     "Gaussian",
-    "Mixture",
+    "GaussianMixture",
     "Student",
     "raw_of",
     "scale_of",
@@ -145,7 +145,7 @@ class Student(NamedTuple):
         return _inverse(self, _checked(share))
 
 
-class Mixture(NamedTuple):
+class GaussianMixture(NamedTuple):
     r"""A sum of normal densities: :math:`p(x) = \sum_k w_k\, N(x; m_k, s_k)`.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.errors import SettingError, ShapeError, nearest
 from recurra.heads.base import Head
-from recurra.heads.densities import LEAST_FREEDOM, Gaussian, Mixture, Student, raw_of
+from recurra.heads.densities import LEAST_FREEDOM, Gaussian, GaussianMixture, Student, raw_of
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
@@ -21,7 +21,7 @@ Distribution = Literal["student", "gaussian", "mixture"]
 """What is said of a number: see :mod:`recurra.heads.densities`."""
 
 _FREEDOM = 8.0  # at the start: tails a little heavier than normal ones
-_KINDS: dict[str, Any] = {"student": Student, "gaussian": Gaussian, "mixture": Mixture}
+_KINDS: dict[str, Any] = {"student": Student, "gaussian": Gaussian, "mixture": GaussianMixture}
 
 
 class Numbers(NamedTuple):

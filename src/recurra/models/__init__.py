@@ -12,6 +12,7 @@ from recurra.models.language import (
     LanguageModelSettings,
     LanguageModelState,
 )
+from recurra.models.linear import Autoregression, LastValue, Rival, Unconditional
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
@@ -19,6 +20,7 @@ from recurra.models.summaries import MeanOfSteps
 
 __all__ = [
     "AddK",
+    "Autoregression",
     "BagOfSymbols",
     "Classifier",
     "ClassifierConfig",
@@ -33,6 +35,7 @@ __all__ = [
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
+    "LastValue",
     "Majority",
     "MeanOfSteps",
     "MeanOfVectors",
@@ -46,6 +49,8 @@ __all__ = [
     "NGramSettings",
     "Reads",
     "ReadingSettings",
+    "Rival",
     "Scored",
+    "Unconditional",
     "build_encoder",
 ]

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recurra.models import Forecaster
-from recurra.models.linear import Rival
+from recurra.models import Forecaster, Rival
 from recurra.sequences import PaddedSequence
 from recurra.tasks.forecasting.corpus import SeriesPart
 from recurra.tasks.forecasting.windows import Stretch, groups_of

@@ -14,8 +14,15 @@ from recurra import models
 from recurra.columns import number
 from recurra.data.examples import Examples
 from recurra.errors import ArtifactError
-from recurra.models import Forecaster, ForecasterConfig, ForecasterSettings
-from recurra.models.linear import Autoregression, LastValue, Rival, Unconditional
+from recurra.models import (
+    Autoregression,
+    Forecaster,
+    ForecasterConfig,
+    ForecasterSettings,
+    LastValue,
+    Rival,
+    Unconditional,
+)
 from recurra.pipeline.beside import read_beside, write_beside
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
