@@ -38,7 +38,7 @@ MEASURED = [
     "src/recurra/cells/affine.py",
     "src/recurra/cells/lstm.py",
     "src/recurra/data/streams.py",
-    "src/recurra/encoders.py",
+    "src/recurra/encoders",
     "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/losses.py",

@@ -27,7 +27,7 @@ MEASURED = [
     "src/recurra/cells/gru.py",
     "src/recurra/data/labeled.py",
     "src/recurra/data/order.py",
-    "src/recurra/encoders.py",
+    "src/recurra/encoders",
     "src/recurra/heads",
     "src/recurra/layers",
     "src/recurra/models/bags.py",

@@ -22,7 +22,7 @@ _CODE = [
     "src/recurra/cells/lstm.py",
     "src/recurra/cells/weight_drop.py",
     "src/recurra/data",
-    "src/recurra/encoders.py",
+    "src/recurra/encoders",
     "src/recurra/engine",
     "src/recurra/heads",
     "src/recurra/layers",

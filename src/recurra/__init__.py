@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from recurra.encoders import *
     from recurra.engine import *
     from recurra.errors import *
+    from recurra.estimators import *
     from recurra.heads import *
     from recurra.interop import *
     from recurra.labels import *
@@ -52,9 +53,11 @@ _ROOMS = (
     "diagnosis",
     "training",
     "pipeline",
+    "comparison",
+    "estimators",
 )
 # Rooms whose names stay their own: recurra.data.windows, recurra.training.load_recipe.
-_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training")
+_INSIDE = ("states", "lengths", "data", "tasks", "artifact", "diagnosis", "training", "comparison")
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.compare_command import compare
 from recurra.console import (
     WithSettings,
     arriving,
@@ -386,7 +387,7 @@ def runs(
 
 @app.command()
 def chart(
-    run: Annotated[Path, path_argument(help="A run's folder.")],
+    run: Annotated[Path, path_argument(help="A run's folder, or a comparison's.")],
     out: Annotated[
         Path | None,
         path_option(
@@ -404,7 +405,7 @@ def chart(
     false_alarms: FalseAlarms = None,
     import_: Import = None,
 ) -> None:
-    """Draw how a run learned: its losses by step, also while it trains; or what surprises it."""
+    """Draw how a run learned, or what surprises it; of a comparison what its variants are worth."""
     with friendly():
         import_cells(import_)
         from recurra.diagnosis import pictures
@@ -416,7 +417,8 @@ def chart(
             return
         if false_alarms is not None:
             raise SettingError("chart: --false-alarms is of --surprise; say both")
-        name, found = "confusion" if confusion else "curve", pictures(run)
+        found = pictures(run)
+        name = "confusion" if confusion else next(iter(found))
         if name not in found:
             raise SettingError(
                 f"chart: --confusion is of a finished run that tells classes apart; {run} has no "
@@ -425,6 +427,7 @@ def chart(
         print(found[name].save(out or run / f"{name}.svg"))
 
 
+app.command(cls=WithSettings)(compare)
 app.command()(export_ngram)
 
 

@@ -8,12 +8,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from recurra import artifact
+from recurra.comparison import (
+    Comparison,
+    Searched,
+    compare_pair,
+    compare_variants,
+    default_space,
+    search_settings,
+)
+from recurra.comparison.display import Board
+from recurra.comparison.display import Lines as ManyLines
 from recurra.errors import SettingError, nearest
 from recurra.given import path_of
 from recurra.tasks.base import Answer, register_task
@@ -24,7 +34,17 @@ from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
 from recurra_runtime.vocabulary import register_front
 
-__all__ = ["evaluate", "load", "register_front", "register_task", "resume", "train"]
+__all__ = [
+    "compare",
+    "compare_pair",
+    "evaluate",
+    "load",
+    "register_front",
+    "register_task",
+    "resume",
+    "search",
+    "train",
+]
 
 
 def train(
@@ -126,6 +146,109 @@ def evaluate(path: str | Path, data: Any, *, which: str = "best", **settings: An
         ArtifactError: the model is damaged.
     """
     return evaluate_run(path, _source(data), which=which, data=data_of(path, **settings))
+
+
+def compare(
+    recipe: str,
+    data: Any,
+    *,
+    out: str | Path,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    rivals: Sequence[str] = (),
+    seeds: int = 1,
+    jobs: int | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Comparison:
+    """Train variants of a recipe with several seeds each, as ``recurra compare`` does.
+
+    Each is an ordinary run in its own folder and process. Called again it goes on: what is finished
+    stays.
+
+    Args:
+        recipe: as of :func:`train`.
+        data: as of :func:`train`; objects must be such that they can be pickled.
+        out: folder of the comparison.
+        vary: values by setting, as ``{"cell": ["lstm", "gru"], "hidden_size": [64, 128]}``; every
+            combination is a variant.
+        rivals: values of ``model.body``, each one more variant.
+        seeds: runs of each variant; the first seed is ``seed``.
+        jobs: runs at a time, one thread each; as many as there are cores if None.
+        quiet: whether nothing is said of how it goes.
+        settings: of all variants, as of :func:`train`.
+
+    Returns:
+        rows, a ``table`` and the ``best`` of them; ``print`` shows it.
+
+    Raises:
+        SettingError: a setting or a value that cannot be, before anything begins.
+        DataError: something is wrong with the data.
+        RunError: the folder holds something else.
+    """
+    chosen = _chosen("compare", recipe, settings)
+    values = _placed("compare", chosen, vary or {})
+    return compare_variants(
+        chosen,
+        _source(data),
+        out,
+        vary=values,
+        rivals=rivals,
+        seeds=seeds,
+        jobs=jobs,
+        name=recipe,
+        shown=Board if quiet else ManyLines,
+    )
+
+
+def search(
+    recipe: str,
+    data: Any,
+    *,
+    out: str | Path,
+    trials: int,
+    space: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Searched:
+    """Search the settings with the best validation, as ``recurra compare --search`` does.
+
+    Args:
+        recipe: as of :func:`train`.
+        data: as of :func:`compare`.
+        out: folder of the search; with one of before it goes on.
+        trials: how many in all.
+        space: by setting a list of choices, or a tuple (low, high) or (low, high, "log"); widths
+            and learning rates if None.
+        jobs: as of :func:`compare`.
+        quiet: as of :func:`compare`.
+        settings: that are not searched, as of :func:`train`.
+
+    Returns:
+        the trials, the ``best`` of them, a ``table``, and the ``recipe`` of the best, a file.
+
+    Raises:
+        SettingError: a setting or a value that cannot be, or Optuna is missing.
+        DataError: something is wrong with the data.
+        RunError: the folder holds something else.
+    """
+    chosen = _chosen("search", recipe, settings)
+    where = default_space(chosen) if space is None else _placed("search", chosen, space)
+    return search_settings(
+        chosen,
+        _source(data),
+        out,
+        trials=trials,
+        space=where,
+        jobs=jobs,
+        name=recipe,
+        shown=Board if quiet else ManyLines,
+    )
+
+
+def _chosen(door: str, recipe: str, settings: Mapping[str, Any]) -> Any:
+    chosen = load_recipe(recipe)
+    return changed(chosen, _placed(door, chosen, settings), recipe) if settings else chosen
 
 
 def _source(data: Any) -> Any:

@@ -7,14 +7,14 @@ import sys
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, Self, TextIO, cast
 
 from recurra.columns import number
 
 if TYPE_CHECKING:
     from recurra.training import Progress, Report
 
-__all__ = ["Bar", "Lines", "drop", "tell"]
+__all__ = ["Bar", "Lines", "drop", "patient_console", "tell"]
 
 
 def tell(text: str) -> None:
@@ -80,14 +80,13 @@ class Bar:
     """A bar with loss, rate and time left, for a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
         self._bar = Progress(
             BarColumn(30),
             TaskProgressColumn(),
             TextColumn("{task.description}"),
-            console=Console(file=cast("IO[str]", _Patient(sys.stderr))),
+            console=patient_console(sys.stderr),
         )
         self._task = self._bar.add_task("", total=None)
         self._validation: float | None = None
@@ -123,6 +122,13 @@ class Bar:
                 f"step {report.progress.step}: validation {number(report.validation, 4)} "
                 f"{report.metric}"
             )
+
+
+def patient_console(stream: TextIO) -> Any:
+    """A console of rich on a stream that may be lost while it is written to."""
+    from rich.console import Console
+
+    return Console(file=cast("IO[str]", _Patient(stream)))
 
 
 class _Patient:

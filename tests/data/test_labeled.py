@@ -71,7 +71,7 @@ def test_scored_rows_come_back_to_their_places() -> None:
 
 
 def test_what_cannot_be() -> None:
-    with pytest.raises(DataError, match="at least one text"):
+    with pytest.raises(DataError, match="at least one example"):
         LabeledRows([], np.zeros(0), size=3)
     with pytest.raises(SettingError, match="rows"):
         LabeledRows(ROWS, LABELS, size=0)

@@ -8,7 +8,15 @@ from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
-from recurra import LabelHead, LabelsHead, NumbersHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra import (
+    CRFHead,
+    LabelHead,
+    LabelsHead,
+    NumbersHead,
+    PaddedSequence,
+    TokenEmbedding,
+    TokenEncoder,
+)
 from recurra.encoders import (
     AlignedEncoder,
     Encoder,
@@ -16,11 +24,13 @@ from recurra.encoders import (
     Frames,
     Pictures,
     SeveralEncoder,
+    SpelledEmbedding,
 )
 from recurra.heads import Head
 from recurra.layers import LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
+from recurra_runtime.vocabulary import Spelled
 
 SYMBOLS = 9
 IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))
@@ -39,6 +49,14 @@ def token_encoder():
 def labels_head(tied_size=None):
     torch.manual_seed(0)
     return LabelsHead(4, SYMBOLS, tied_size=tied_size).double().eval()
+
+
+def crf_head():
+    torch.manual_seed(0)
+    head = CRFHead(4, SYMBOLS, forbidden=[(2, 1)]).double().eval()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter)
+    return head
 
 
 def label_head(pool):
@@ -79,6 +97,18 @@ def aligned_encoder():
     return AlignedEncoder(stems, layer).double().eval()
 
 
+def words():
+    torch.manual_seed(0)
+    sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
+    return SpelledEmbedding(SYMBOLS, SYMBOLS, **sizes)
+
+
+def letters():
+    """Of words of 0 to 3 letters, some of which are spelled alike."""
+    found = torch.randint(1, SYMBOLS, (TIME, BATCH, 3), generator=torch.Generator().manual_seed(5))
+    return found * (torch.arange(3) < (IDS % 4).unsqueeze(-1))
+
+
 def numbers(*shape, seed=5):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(TIME, BATCH, *shape, generator=generator, dtype=torch.float64)
@@ -93,6 +123,7 @@ ENCODERS = {
     "frames": (partial(of_stem, partial(Frames, 3), 3), numbers(3), NAN),
     "filtered": (partial(of_stem, partial(Frames, 3, filters=5), 5), numbers(3), NAN),
     "pictures": (partial(of_stem, partial(Pictures, 4, 6, 2, 5, filters=3), 5), SEEN, NAN),
+    "words": (partial(of_stem, words, 4), Spelled(IDS, letters()), (IDS_FILLS, IDS_FILLS)),
 }
 # These read padded rows alone, each of several inputs.
 TUPLES = {
@@ -101,7 +132,7 @@ TUPLES = {
 }
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
-HEADS = {"labels": (labels_head, TARGETS)}
+HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
 HEADS |= {
     f"numbers, {kind}": (partial(numbers_head, kind), numbers(2, seed=6))
     for kind in ("student", "gaussian", "mixture")
@@ -126,6 +157,10 @@ def layer_output(outputs):
 def padded(values, fill):
     mask = BEHIND.view(*BEHIND.shape, *(1,) * (values.dim() - 2))
     return PaddedSequence(values.masked_fill(mask, fill), torch.tensor(LENGTHS))
+
+
+def cut(read, *places):
+    return map_tree(lambda leaf: leaf[places], read)
 
 
 def rows_of(read, fills, number):
@@ -157,15 +192,15 @@ def test_encoder_padding(make, read, fills):
 @pytest.mark.parametrize(("make", "read", "fills"), ENCODERS.values(), ids=ENCODERS)
 def test_encoder_rows_and_chunks(make, read, fills):
     encoder = make()
-    whole = encoder(padded(read, 0))
+    whole = encoder(map_tree(lambda leaf: padded(leaf, 0), read))
     for row, length in enumerate(LENGTHS):
         some = torch.tensor([row])
-        alone = encoder(read[:length, some])
+        alone = encoder(cut(read, slice(length), some))
         close(whole.outputs.values[:length, some], alone.outputs)
         close(whole.last[some], alone.last)
         close_trees(map_tree(lambda leaf, s=some: leaf[s], whole.state), alone.state)
-    full, first = encoder(read), encoder(read[:4])
-    second = encoder(read[4:], first.state)
+    full, first = encoder(read), encoder(cut(read, slice(4)))
+    second = encoder(cut(read, slice(4, None)), first.state)
     close(torch.cat([first.outputs, second.outputs]), full.outputs)
     close_trees(second.state, full.state)
     assert [s.shape for s in select_rows(full.state[0], torch.arange(2))] == [(2, 6), (2, 6)]

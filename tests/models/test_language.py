@@ -249,6 +249,8 @@ def test_the_bounds_of_a_setting(name: str) -> None:
 def test_what_is_chosen_unless_told() -> None:
     told = LanguageModelSettings().model_dump()
     assert {name: value for name, value in told.items() if value} == {
+        "body": "recurrent",
+        "kernel_size": 5,
         "cell": "lstm",
         "layers": 2,
         "hidden_size": 256,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from recurra.data.examples import open_examples
 from recurra.errors import DataError
 from recurra.tasks import task_by_name
-from recurra.tasks.classification import ClassificationData, open_examples
+from recurra.tasks.classification import ClassificationData
 from recurra.tasks.language_model.corpus import prepare
 from recurra.tasks.language_model.documents import as_documents, label_of
 from recurra.tasks.language_model.settings import DataSettings
@@ -84,16 +85,19 @@ def test_what_is_no_text_is_no_document(source: Any, message: str) -> None:
     ("source", "message"),
     [
         (None, "got nothing"),
-        ([TEXTS, MOODS], r"got list\. Make it a tuple: \(texts, labels\)\."),
+        (
+            [["a", "b", "c"], MOODS],
+            r"whose example 0 is no pair\. Make it a tuple: \(inputs, labels\);",
+        ),
         ((TEXTS, MOODS, MOODS), "got tuple of 3"),
-        (("ab", ["x", "y"]), "expected a list of texts, got str"),
+        (("ab", ["x", "y"]), "expected a list of inputs, got str"),
         ((["a", "b"], "xy"), "expected a list of labels, got str"),
         ({"train": [TEXTS, MOODS]}, "train, data: expected a path"),
     ],
 )
 def test_texts_and_labels_are_two_lists_in_a_tuple(source: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        open_examples(source, ClassificationData())
+        open_examples(source, ClassificationData().reading())
 
 
 def test_white_space_around_a_label_is_none_of_it(tmp_path: Path) -> None:
@@ -103,16 +107,18 @@ def test_white_space_around_a_label_is_none_of_it(tmp_path: Path) -> None:
     (tmp_path / "folder" / "p ").mkdir(parents=True)
     (tmp_path / "folder" / "p " / "a.txt").write_text("a")
     for place in ("a.csv", "a.jsonl", "folder"):
-        found = open_examples(tmp_path / place, ClassificationData())
-        assert {example.label for example in found} == {"p"}
-    assert {e.label for e in open_examples((TEXTS, ["p", "p "]), ClassificationData())} == {"p"}
+        found = open_examples(tmp_path / place, ClassificationData().reading())
+        assert {example.target for example in found} == {"p"}
+    assert {
+        e.target for e in open_examples((TEXTS, ["p", "p "]), ClassificationData().reading())
+    } == {"p"}
 
 
 def test_a_row_without_a_label_says_what_it_has(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
     told = r"line 1: no column 'label' \(data\.label\); Known: text\. Say which: --set data\.label="
     with pytest.raises(DataError, match=told):
-        open_examples(tmp_path / "a.jsonl", ClassificationData())
+        open_examples(tmp_path / "a.jsonl", ClassificationData().reading())
     (tmp_path / "b.jsonl").write_text('{"texts": "a", "label": "b"}\n')
     with pytest.raises(DataError, match=r"--set data\.column=texts, in Python column='texts'\.$"):
-        open_examples(tmp_path / "b.jsonl", ClassificationData())
+        open_examples(tmp_path / "b.jsonl", ClassificationData().reading())

@@ -8,7 +8,7 @@ from recurra.data.examples import (
     content_key,
     open_examples,
 )
-from recurra.data.labeled import LabeledRows, Row, row_batches
+from recurra.data.labeled import ExampleRow, LabeledRows, row_batches
 from recurra.data.order import LikeLengths
 from recurra.data.readers import (
     ComingLines,
@@ -100,6 +100,7 @@ __all__ = [
     "END",
     "Endless",
     "Example",
+    "ExampleRow",
     "GivingSentences",
     "Kind",
     "LabelVocabulary",
@@ -112,7 +113,6 @@ __all__ = [
     "ParityTask",
     "PartName",
     "Reading",
-    "Row",
     "START",
     "Seed",
     "Sine",

@@ -16,9 +16,9 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 from recurra_runtime.vocabulary import Ids
 
-__all__ = ["LabeledRows", "Row", "row_batches"]
+__all__ = ["ExampleRow", "LabeledRows", "row_batches"]
 
-Row = npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]
+ExampleRow = npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]
 """What is read of an example, ``[time, ...]``: ids or numbers, or a tuple of several inputs."""
 
 
@@ -39,7 +39,7 @@ class LabeledRows:
     """
 
     def __init__(
-        self, rows: Sequence[Row], labels: npt.ArrayLike, *, size: int, seed: int = 0
+        self, rows: Sequence[ExampleRow], labels: npt.ArrayLike, *, size: int, seed: int = 0
     ) -> None:
         self.rows = check_size("rows", size)
         if not len(rows):
@@ -51,7 +51,7 @@ class LabeledRows:
                 f"{list(self._labels.shape)}."
             )
         self._rows = rows
-        self._order = LikeLengths(np.array([steps_of(row) for row in rows]), rows=size, seed=seed)
+        self._order = LikeLengths(np.array([_steps_of(row) for row in rows]), rows=size, seed=seed)
 
     @property
     def symbols(self) -> int:
@@ -82,7 +82,7 @@ class LabeledRows:
 
 
 def row_batches(
-    rows: Sequence[Row], labels: npt.ArrayLike | None = None, *, size: int = 64
+    rows: Sequence[ExampleRow], labels: npt.ArrayLike | None = None, *, size: int = 64
 ) -> Iterator[tuple[Ids, Batch]]:
     """Each row once, those of like length together, with its place among all: for scores, answers.
 
@@ -91,19 +91,19 @@ def row_batches(
         labels: as of :class:`LabeledRows`, or None.
         size: rows in a batch.
     """
-    order = np.argsort([-steps_of(row) for row in rows], kind="stable")
+    order = np.argsort([-_steps_of(row) for row in rows], kind="stable")
     for first in range(0, len(order), size):
         places = order[first : first + size]
         known = None if labels is None else np.asarray(labels, np.int64)[places]
         yield places, _batch([rows[n] for n in places], known)
 
 
-def steps_of(row: Row) -> int:
+def _steps_of(row: ExampleRow) -> int:
     """Of the longest of its inputs."""
     return max(map(len, row)) if isinstance(row, tuple) else len(row)
 
 
-def _batch(rows: Sequence[Row], labels: npt.NDArray[np.int64] | None) -> Batch:
+def _batch(rows: Sequence[ExampleRow], labels: npt.NDArray[np.int64] | None) -> Batch:
     if isinstance(rows[0], tuple):
         inputs: Any = tuple(_beside(some) for some in zip(*rows, strict=True))
     else:

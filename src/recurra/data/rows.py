@@ -210,15 +210,21 @@ def _header(
 ) -> tuple[list[str], bool]:
     """Names of the columns, and whether they are what the first row holds."""
     there = not how.named.isdisjoint(row) if how.named else how.header
+    names = _named_before(comments, len(row), separator)
     if there is None:
-        there = not all(map(_is_number, row))
+        there = not all(map(_is_number, row)) and names in (None, [cell.strip() for cell in row])
     if there:
         return [name.strip() for name in row] if how.comments else row, True
-    for line in reversed(comments):  # "# Columns: time, x, y", "#id, label"
+    return names or [str(number) for number in range(len(row))], False
+
+
+def _named_before(comments: list[str], count: int, separator: str) -> list[str] | None:
+    """Names of so many columns in the last comment that has them: "# Columns: time, x, y"."""
+    for line in reversed(comments):
         names = [name.strip() for name in line.split(separator)]
-        if len(names) == len(row) and all(names):
-            return names, False
-    return [str(number) for number in range(len(row))], False
+        if len(names) == count and all(names) and len({*names}) == count:
+            return names
+    return None
 
 
 def _is_number(cell: str) -> bool:

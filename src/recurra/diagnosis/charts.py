@@ -12,7 +12,9 @@ from typing import Any
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.history import History, Score, history, summary
 from recurra.diagnosis.panels import Axis, Line, Mark, axis_over, panel
+from recurra.diagnosis.tradeoff import COMPARED, read_variants
 from recurra.errors import RunError, SettingError, ShapeError
+from recurra.given import path_of
 
 __all__ = ["SERIES_COLORS", "Axis", "Chart", "confusion", "curve", "heading", "lines", "pictures"]
 
@@ -36,11 +38,13 @@ def pictures(run: str | Path) -> dict[str, Chart]:
     """All pictures of a run, by name: its ``curve``, and ``confusion`` where classes are told.
 
     Args:
-        run: its folder.
+        run: its folder; that of a comparison has one picture, ``compare``.
 
     Raises:
-        RunError: as for :func:`curve`, or its summary.json is damaged.
+        RunError: as for :func:`curve`, or its summary.json or compare.json is damaged.
     """
+    if (path_of("run", run) / COMPARED).is_file():
+        return {"compare": read_variants(Path(run))}
     found, told = {"curve": curve(run)}, summary(Path(run))
     listed = told.get("evaluations")
     # The run's own model is the first of them.

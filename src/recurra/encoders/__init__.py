@@ -1,9 +1,10 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.tokens import TokenEncoder
+from recurra.encoders.words import SpelledEmbedding
 
 __all__ = [
     "AlignedEncoder",
@@ -13,5 +14,7 @@ __all__ = [
     "PictureLines",
     "Pictures",
     "SeveralEncoder",
+    "SpelledEmbedding",
+    "Stem",
     "TokenEncoder",
 ]

@@ -1,12 +1,14 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
 from recurra.heads.base import Head
+from recurra.heads.crf import CRFHead, Paths
 from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
-from recurra.heads.label import LabelHead, Pool
+from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
+    "CRFHead",
     "Density",
     "Distribution",
     "Gaussian",
@@ -16,6 +18,6 @@ __all__ = [
     "LabelsHead",
     "Numbers",
     "NumbersHead",
-    "Pool",
+    "Paths",
     "Student",
 ]

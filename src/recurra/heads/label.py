@@ -13,7 +13,7 @@ from recurra.errors import ShapeError
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 
-__all__ = ["LabelHead", "Pool"]
+__all__ = ["LabelHead"]
 
 _STEPS = 60  # each leaves two thirds of where a temperature may be
 _SPREAD = 0.5

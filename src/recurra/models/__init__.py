@@ -17,6 +17,9 @@ from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
 from recurra.models.summaries import MeanOfSteps
+from recurra.models.tagger import Tagger, TaggerSettings
+from recurra.models.windows import MajorityOfSteps, WindowOfSteps
+from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
     "AddK",
@@ -28,6 +31,7 @@ __all__ = [
     "Forecaster",
     "ForecasterConfig",
     "ForecasterSettings",
+    "FrequentTags",
     "Heard",
     "Judged",
     "KneserNey",
@@ -37,6 +41,7 @@ __all__ = [
     "LanguageModelState",
     "LastValue",
     "Majority",
+    "MajorityOfSteps",
     "MeanOfSteps",
     "MeanOfVectors",
     "Mixture",
@@ -47,10 +52,14 @@ __all__ = [
     "NGramModel",
     "NGramOfClasses",
     "NGramSettings",
-    "Reads",
     "ReadingSettings",
+    "Reads",
     "Rival",
     "Scored",
+    "Tagger",
+    "TaggerSettings",
     "Unconditional",
+    "WindowOfSteps",
+    "WindowTagger",
     "build_encoder",
 ]

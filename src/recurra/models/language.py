@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple, Self, cast
 
 import pydantic
@@ -21,6 +21,7 @@ from recurra.models.base import Model
 from recurra.sections import contradiction
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree
+from recurra.twins import evaluating
 from recurra_runtime import Session
 from recurra_runtime.vocabulary import START, UNKNOWN
 
@@ -180,6 +181,22 @@ class LanguageModel(Model):
         scores, carried = self._predictions(batch, state)
         nats: PaddedSequence = cross_entropy(scores, batch.targets, reduction="none")
         return nats, carried
+
+    @torch.no_grad()
+    def score_rows(self, windows: Iterable[Batch]) -> Tensor:
+        """Exact score of each row of one group, as :meth:`score` of all: nats ``[rows]``, float64.
+
+        Args:
+            windows: in order, all with the same rows; a row that has ended is empty.
+        """
+        device, state, total = next(self.parameters()).device, None, None
+        with evaluating(self):
+            for batch in windows:
+                scores, state = self._predictions(batch.to(device), state)
+                lost = cross_entropy(scores, batch.to(device).targets, reduction="none")
+                rows = lost.to_padded().double().sum(0)
+                total = rows if total is None else total + rows
+        return torch.zeros(0, dtype=torch.float64) if total is None else total.cpu()
 
     def start(
         self, batch: int, given: Tensor | None = None, context: Tree = None

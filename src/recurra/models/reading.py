@@ -15,14 +15,14 @@ from recurra.encoders import (
     PictureLines,
     Pictures,
     SeveralEncoder,
+    Stem,
     TokenEncoder,
 )
-from recurra.encoders.frames import Stem
 from recurra.layers import Pool, Stack, TokenEmbedding, Window
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.sections import Section
 
-__all__ = ["Reads", "ReadingSettings", "build_encoder"]
+__all__ = ["ReadingSettings", "Reads", "build_encoder"]
 
 Form = Literal["tokens", "frames", "pictures"]
 _FILTERS = 16  # of the first block of a network of pictures

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MeanOfSteps", "summary"]
+__all__ = ["MeanOfSteps"]
 
 _HIDDEN, _RATE, _DECAY = 64, 0.003, 1e-3
 _DROPPED = 0.5
@@ -20,17 +20,17 @@ _LEAST = 600  # steps of the optimizer, where few rows make short passes
 Row = npt.NDArray[Any] | tuple[npt.NDArray[Any], ...]
 
 
-def summary(row: Row) -> npt.NDArray[np.float32]:
+def _summary(row: Row) -> npt.NDArray[np.float32]:
     """Mean, deviation, least, greatest and last of each number of a step, over all steps.
 
     Of several inputs side by side, each with a mark of whether it is there; symbols say nothing. Of
     pictures the mean alone.
     """
-    parts = [_summary(one) for one in (row if isinstance(row, tuple) else (row,))]
+    parts = [_numbers(one) for one in (row if isinstance(row, tuple) else (row,))]
     return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
-def _summary(steps: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _numbers(steps: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if steps.dtype.kind != "f":
         return np.zeros(0, np.float32)
     there = np.ones(1, np.float32) if len(steps) else np.zeros(1, np.float32)
@@ -43,7 +43,7 @@ def _summary(steps: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 class MeanOfSteps:
-    r"""A feed-forward net on what :func:`summary` says of a row.
+    r"""A feed-forward net on mean, deviation, least, greatest and last of each number of a row.
 
     .. math:: z = W \max(0, V s + c) + b
 
@@ -145,4 +145,4 @@ def _net(numbers: int, classes: int) -> nn.Sequential:
 
 
 def _stacked(rows: Sequence[Row]) -> Tensor:
-    return torch.from_numpy(np.stack([summary(row) for row in rows]))
+    return torch.from_numpy(np.stack([_summary(row) for row in rows]))

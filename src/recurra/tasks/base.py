@@ -302,6 +302,8 @@ class Task(abc.ABC):
     """By what a checkpoint is chosen."""
     unit: ClassVar[str] = "predictions"
     """What is counted."""
+    examples: ClassVar[str] = "examples"
+    """What :meth:`by_example` scores one by one."""
     several: ClassVar[bool] = False
     """Whether :meth:`open` takes a list of paths too, which are read in that order."""
     by_steps: ClassVar[bool] = True
@@ -454,6 +456,20 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def table(self, rows: Sequence[Any], title: str) -> Table:
         """The rows as they are shown."""
+
+    def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
+        """Scores of each example of a part, so that two models can be compared in pairs.
+
+        Of arrays ``[examples]`` by the name of :attr:`metric` or :attr:`loss`, in an order that
+        does not hang on the model.
+
+        Raises:
+            SettingError: this task scores no examples one by one.
+        """
+        raise SettingError(
+            f"compare: the task {self.name} scores no examples one by one, which pairs need; a "
+            "`by_example` of its own makes it do so"
+        )
 
     # ---- rivals ----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from recurra.data import PartName, hash_part, is_hub, tenth_part
+from recurra.data.examples import Example
 from recurra.data.splits import PART_NAMES
 from recurra.errors import DataError, kind_of
 from recurra.tasks.base import DataSection
@@ -85,7 +86,7 @@ def pairs_of(source: Any) -> list[Pair]:
 
 
 def read_pairs(source: Any, place: str, part: PartName | None) -> list[Pair]:
-    """The pairs of a list of them.
+    """The pairs of a list of them, or of :class:`recurra.data.examples.Example`.
 
     Args:
         source: the list.
@@ -102,6 +103,9 @@ def read_pairs(source: Any, place: str, part: PartName | None) -> list[Pair]:
         )
     found = []
     for number, pair in enumerate(source):
+        if isinstance(pair, Example):  # its place is known
+            found.append(Pair(pair.input, pair.target, pair.place, part or pair.part))
+            continue
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             size = f" of {len(pair):,}" if hasattr(pair, "__len__") else ""
             raise DataError(

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from recurra.batch import Batch
 from recurra.columns import number
-from recurra.data import Batches, PartName
+from recurra.data import Batches, LikeLengths, PartName
 from recurra.errors import DataError
 from recurra.given import ahead, inputs_of
 from recurra.models import Model
@@ -53,6 +52,8 @@ class ExamplesPart:
             the example; ``"sequence"``, an array with steps of its own.
         collate: how some of them become a batch; as :func:`collate_rows` does if None.
         places: where each example is from, as messages call it.
+        raw: each as it was read, for rivals that read it otherwise.
+        fronts: what made the numbers.
 
     Raises:
         DataError: no example, other targets than examples, or a target that does not fit.
@@ -66,6 +67,8 @@ class ExamplesPart:
         kind: TargetKind = "steps",
         collate: Collate | None = None,
         places: Sequence[str] = (),
+        raw: Sequence[Pair] = (),
+        fronts: Mapping[str, Any] | None = None,
     ) -> None:
         if len(inputs) != len(targets) or not len(inputs):
             raise DataError(
@@ -79,7 +82,7 @@ class ExamplesPart:
         self.targets = [
             arrays_of(target, f"{at}, target") for target, at in zip(targets, names, strict=True)
         ]
-        self.kind = kind
+        self.kind, self.raw, self.fronts = kind, raw, fronts or {}
         self._collate = collate or functools.partial(collate_rows, kind=kind)
         for at, row, target in zip(names, self.inputs, self.targets, strict=True):
             check_fit(at, row, target, self.targets[0], kind)
@@ -95,37 +98,37 @@ class ExamplesPart:
         return self._collate([self.inputs[n] for n in numbers], [self.targets[n] for n in numbers])
 
     def batches(self, *, rows: int, window: int, seed: int) -> Batches:
-        """Whole examples, in another order in every pass."""
-        return _Shuffled(self, rows, seed)
+        """Whole examples, those of like length together, in another order in every pass."""
+        return _Rows(self, rows, seed)
 
     def groups(self, limit: int | None = None) -> Groups:
         """Those of like length beside each other; with a limit every second, third, ... example."""
+        return [map(self.batch, [group]) for group in self.order(limit)]
+
+    def order(self, limit: int | None = None) -> list[list[int]]:
+        """Numbers of the examples of each batch of :meth:`groups`."""
         every = -(-self.count // (limit or self.count or 1))
         order = sorted(range(0, len(self.inputs), every), key=lambda n: steps_of(self.inputs[n]))
-        groups = [order[at : at + _AT_ONCE] for at in range(0, len(order), _AT_ONCE)]
-        return [map(self.batch, [group]) for group in groups]
+        return [order[at : at + _AT_ONCE] for at in range(0, len(order), _AT_ONCE)]
 
 
-class _Shuffled:
-    """Batches by number; each pass draws from a generator of its own."""
+class _Rows:
+    """Batches by number, of whole examples of like length."""
 
     def __init__(self, part: ExamplesPart, rows: int, seed: int) -> None:
-        self.rows, self._part, self._seed = rows, part, seed
+        self.rows, self._part = rows, part
         self.symbols = part.count
-        self._order = functools.lru_cache(maxsize=2)(self._draw)
-
-    def _draw(self, number: int) -> npt.NDArray[np.int64]:
-        return np.random.default_rng([self._seed, number]).permutation(len(self._part.inputs))
+        lengths = np.array([steps_of(row) for row in part.inputs])
+        self._order = LikeLengths(lengths, rows=rows, seed=seed)
 
     def __len__(self) -> int:
-        return -(-len(self._part.inputs) // self.rows)
+        return len(self._order)
 
     def count(self, symbols: int) -> int:
         return -(-symbols * len(self) // self.symbols)
 
     def batch(self, step: int) -> Batch:
-        number, place = divmod(step, len(self))
-        return self._part.batch(self._order(number)[place * self.rows : (place + 1) * self.rows])
+        return self._part.batch(self._order.rows_of(step))
 
     def begins(self, step: int) -> bool:
         return True
@@ -194,6 +197,8 @@ class ExamplesTask(Task):
     """What a target is: one number for all of an example or an array with one for each step
     (``"steps"``), an array of one shape for all of an example (``"whole"``), or an array with steps
     of its own (``"sequence"``)."""
+    Part: ClassVar[type[ExamplesPart]] = ExamplesPart
+    """What a part of the data is made as."""
 
     def open(self, source: Any, data: Any) -> Any:
         """The pairs as they are, or by part: ``{"train": pairs, "test": pairs}``.
@@ -208,9 +213,30 @@ class ExamplesTask(Task):
             )
         return source
 
+    def checked(self, pair: Pair) -> Pair:
+        """A pair that is read, or another one in its place; it is what :meth:`fit` and others get.
+
+        Raises:
+            DataError: it is none of this task; the message begins with its place.
+        """
+        return pair
+
     def fit(self, inputs: Sequence[Any], targets: Sequence[Any]) -> dict[str, Any]:
         """The fronts, of what is trained on; none unless a task says otherwise."""
         return {}
+
+    def fit_by(
+        self, source: Any, data: Any, inputs: Sequence[Any], targets: Sequence[Any]
+    ) -> dict[str, Any]:
+        """As :meth:`fit`, for a task that needs to know more.
+
+        Args:
+            source: what :meth:`open` gave.
+            data: the section ``[data]``.
+            inputs: of the examples that are trained on.
+            targets: of these.
+        """
+        return self.fit(inputs, targets)
 
     @abc.abstractmethod
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
@@ -265,6 +291,7 @@ class ExamplesTask(Task):
         pairs = pairs_of(source)
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
+        pairs = [self.checked(pair) for pair in pairs]
         named = divide_examples(pairs, data, lambda pair: pair.part)
         apart = sum(pair.part is None for pair in pairs)  # of which tenths are
         for name, some in named.items():
@@ -275,7 +302,8 @@ class ExamplesTask(Task):
                 raise DataError(f"{place}: expected examples for {name}, there are none.")
         training = named["training"]
         if fronts is None:
-            fronts = self.fit(tuple(p.example for p in training), tuple(p.target for p in training))
+            examples = tuple(pair.example for pair in training)
+            fronts = self.fit_by(source, data, examples, tuple(pair.target for pair in training))
         return Examples(
             {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
         )
@@ -284,15 +312,17 @@ class ExamplesTask(Task):
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
     ) -> ExamplesPart:
         """All of the examples, in numbers of the model."""
-        return self._part(pairs_of(source), fronts)
+        return self._part([self.checked(pair) for pair in pairs_of(source)], fronts)
 
     def _part(self, pairs: Sequence[Pair], fronts: Mapping[str, Any]) -> ExamplesPart:
-        return ExamplesPart(
+        return self.Part(
             [self.encode(pair.example, fronts) for pair in pairs],
             [self.target(pair.target, fronts) for pair in pairs],
             kind=self.target_kind,
             collate=self.collate,
             places=[pair.place for pair in pairs],
+            raw=pairs,
+            fronts=fronts,
         )
 
     def evaluate(self, compared: Mapping[str, Any], part: ExamplesPart) -> list[Score]:

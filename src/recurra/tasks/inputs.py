@@ -16,9 +16,8 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import pydantic
-from recurra_runtime.fronts import Picture, Series, Sound
 
-from recurra.data import Row, Unit
+from recurra.data import ExampleRow, Unit
 from recurra.data.examples import Kind, Reading
 from recurra.data.examples.contents import read_picture, read_sound, read_video
 from recurra.data.examples.python import value_of
@@ -28,6 +27,7 @@ from recurra.given import text_of
 from recurra.models import Reads
 from recurra.sections import contradiction, default
 from recurra.tasks.texts import TextSection, check_vocabulary, vocabulary_of
+from recurra_runtime.fronts import Picture, Series, Sound
 from recurra_runtime.vocabulary import UNKNOWN, MissingLibraryError
 
 __all__ = [
@@ -240,7 +240,7 @@ def _reads(front: Any) -> Reads:
 
 def encode_inputs(
     fronts: Mapping[str, Any], raw: Any, place: str, data: InputSection
-) -> tuple[Row, int]:
+) -> tuple[ExampleRow, int]:
     """An example as a model reads it, and how many of its texts were truncated.
 
     Args:
@@ -297,7 +297,7 @@ _READ: dict[str, Callable[[Path, str], Any]] = {
 }
 
 
-def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> Row:
+def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> ExampleRow:
     """One input is an array, several are a tuple."""
     return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
@@ -317,7 +317,7 @@ def _empty(front: Any) -> npt.NDArray[Any]:
     return np.zeros((0, *front.shape), np.float32)
 
 
-def unknown_of(fronts: Mapping[str, Any], rows: Iterable[Row]) -> tuple[int, int]:
+def unknown_of(fronts: Mapping[str, Any], rows: Iterable[ExampleRow]) -> tuple[int, int]:
     """Of all texts how many symbols are unknown, and how many there are."""
     places = [at for at, front in enumerate(fronts.values()) if is_text(front)]
     unknown = symbols = 0

@@ -179,24 +179,34 @@ def recipe_text(name: str) -> str:
         SettingError: no such recipe.
     """
     if name not in recipe_names() and name in task_names():
-        return _as_toml(checked({"task": name}, name).model_dump())
+        return as_toml(checked({"task": name}, name).model_dump())
     if name not in recipe_names():
         raise SettingError(f"recipe: none is called {name!r}; {nearest(name, recipe_names())}")
     return (resources.files("recurra") / "recipes" / f"{name}.toml").read_text("utf-8")
 
 
-def _as_toml(settings: Mapping[str, Any]) -> str:
-    """Settings as TOML, which has no word for nothing: those that are None stand in comments."""
+def as_toml(settings: Mapping[str, Any]) -> str:
+    """Settings as a recipe; TOML has no word for nothing, so those that are None are comments."""
     lines = [f"task = {json.dumps(settings['task'])}"]
     for section, values in settings.items():
         if isinstance(values, Mapping):
             lines += ["", f"[{section}]"]
             for name, value in values.items():
-                if value is None or isinstance(value, Mapping):
-                    lines.append(f"# {name} = ...")
-                else:
-                    lines.append(f"{name} = {json.dumps(value)}")
+                written = _toml(value)
+                lines.append(f"# {name} = ..." if written is None else f"{name} = {written}")
     return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str | None:
+    """A value; None where there is nothing to write."""
+    if value is None or value == {}:
+        return None
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(filter(None, map(_toml, value)))}]"
+    return json.dumps(value)
 
 
 def load_recipe(
@@ -284,7 +294,7 @@ def _parsed(change: str) -> tuple[str, Any]:
     path, equals, value = change.partition("=")
     if not equals or not path.strip():
         raise SettingError(f"--set {change!r}: expected name=value, for example model.cell=gru")
-    return path.strip(), _value(value.strip())
+    return path.strip(), value_of(value.strip())
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -310,7 +320,8 @@ def _read(name: str) -> dict[str, Any]:
         raise SettingError(f"recipe {name}: cannot be read ({problem.strerror})") from None
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
+    """The value of a text in TOML; the text itself where it is none, so that it needs no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
@@ -391,7 +402,7 @@ def _quoted(text: str) -> str:
     """A table or list in TOML with quotes around its bare words; empty if it still is none."""
     bare = r"(?<=[=,\[:])(\s*)(?!true\b|false\b)([A-Za-z_][\w./-]*)(?=\s*[,}\]])"
     quoted = re.sub(bare, r'\1"\2"', text)
-    return quoted if isinstance(_value(quoted), dict | list) else ""
+    return quoted if isinstance(value_of(quoted), dict | list) else ""
 
 
 def _short(value: Any) -> str:

@@ -31,7 +31,7 @@ from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra.training.runs import name_of, opened, run_recipe, source_of
 
-__all__ = ["Report", "Trained", "resume", "train"]
+__all__ = ["Report", "Trained", "resume", "train", "try_settings"]
 
 _VALIDATED = 0.5  # predictions that all evaluations score, as a share of those that are trained on
 _LEAST_SCORED = 1000  # by an evaluation: fewer say too little
@@ -86,7 +86,7 @@ def train(
     if origin is not None:
         check_origin(recipe, origin)
     source = _open(recipe, source)  # what is not there makes no folder
-    _try_settings(recipe)
+    try_settings(recipe)
     report = report if processes().main else _silent
     for told in without_effect(recipe):
         report(Report(message=told))
@@ -148,7 +148,7 @@ def resume(
     recipe = recipe or own
     source = _open(recipe, source)
     _check_same(own, recipe)
-    _try_settings(recipe)
+    try_settings(recipe)
     run.claim()
     try:
         last = run.last_training()
@@ -253,8 +253,12 @@ def _silent(report: Report) -> None:
     """What processes beside the main one say."""
 
 
-def _try_settings(recipe: Recipe) -> None:
-    """Build the model without memory: what cannot be is said before any data are read."""
+def try_settings(recipe: Recipe) -> None:
+    """Build the model without memory: what cannot be is said before any data are read.
+
+    Raises:
+        SettingError: the model, the optimizer or this machine does not take a setting.
+    """
     check_device(recipe.training.device)
     if recipe.training.tensorboard:
         tensorboard_writer()

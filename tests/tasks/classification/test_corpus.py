@@ -9,16 +9,17 @@ import pytest
 import torch
 
 from recurra.data import hash_part
+from recurra.data.examples import open_examples
 from recurra.errors import DataError, SettingError
 from recurra.tasks import task_by_name
-from recurra.tasks.classification import ClassificationData, open_examples, prepare_classes
+from recurra.tasks.classification import ClassificationData, prepare_classes
 from recurra.tasks.classification.evaluation import compare_classifiers
 from recurra.training import load_recipe
 
 
 def prepared(source: Any, **settings: Any) -> Any:
     data = ClassificationData(**settings)
-    return prepare_classes(open_examples(source, data), data)
+    return prepare_classes(open_examples(source, data.reading()), data)
 
 
 def test_parts_by_hash_of_the_text(reviews: Any) -> None:
@@ -26,8 +27,8 @@ def test_parts_by_hash_of_the_text(reviews: Any) -> None:
     texts, labels = reviews
     for name, part in made.parts.items():
         chosen = [n for n, text in enumerate(texts) if hash_part(text) == name]
-        assert [made.vocabulary.decode(ids) for ids in part.ids] == [
-            made.vocabulary.decode(made.vocabulary.encode(texts[n])) for n in chosen
+        assert [made.inputs["text"].decode(ids) for ids in part.rows] == [
+            made.inputs["text"].decode(made.inputs["text"].encode(texts[n])) for n in chosen
         ]
         assert [made.classes.name(n) for n in part.labels] == [labels[n] for n in chosen]
     assert made.classes.names == ("bad", "good")
@@ -38,16 +39,16 @@ def test_parts_by_hash_of_the_text(reviews: Any) -> None:
 def test_words_of_other_parts_are_unknown(reviews: Any) -> None:
     """Each text ends with a number of its own."""
     made = prepared(reviews)
-    assert not any((ids == 0).any() for ids in made.parts["training"].ids)
-    assert all(ids[-1] == 0 for ids in made.parts["test"].ids)
+    assert not any((ids == 0).any() for ids in made.parts["training"].rows)
+    assert all(ids[-1] == 0 for ids in made.parts["test"].rows)
 
 
 def test_long_texts_are_truncated_on_one_side(reviews: Any) -> None:
-    whole = prepared(reviews).parts["training"].ids
+    whole = prepared(reviews).parts["training"].rows
     right = prepared(reviews, maximum_length=3).parts["training"]
     left = prepared(reviews, maximum_length=3, truncate="left").parts["training"]
-    assert [ids.tolist() for ids in right.ids] == [ids[:3].tolist() for ids in whole]
-    assert [ids.tolist() for ids in left.ids] == [ids[-3:].tolist() for ids in whole]
+    assert [ids.tolist() for ids in right.rows] == [ids[:3].tolist() for ids in whole]
+    assert [ids.tolist() for ids in left.rows] == [ids[-3:].tolist() for ids in whole]
     assert right.truncated == sum(len(ids) > 3 for ids in whole)
 
 
@@ -73,7 +74,7 @@ def test_given_parts(reviews: Any) -> None:
     held = (apart, ["good", "neither"])
     made = prepared({"train": reviews, "test": held}, split="given")
     assert made.parts["test"].labels.tolist() == [1, -1]  # wrong, whatever is said of it
-    assert "of classes that no training text has: 1" in made.sizes(10)
+    assert "of classes that no training example has: 1" in made.sizes(10)
     chosen = [n for n, text in enumerate(texts) if hash_part(text) == "validation"]
     assert made.parts["validation"].labels.tolist() == [int(labels[n] == "good") for n in chosen]
     assert made.parts["training"].count == 300 - len(chosen)
@@ -107,7 +108,7 @@ def test_what_nobody_can_have_learned_is_wrong_and_has_no_loss(reviews: Any) -> 
     corpus = prepared({"train": reviews, "test": held})
     model = Counted(len(corpus.classes))
     (row,) = compare_classifiers({"even": model}, corpus.parts["test"])
-    assert (row.accuracy, row.loss, row.to_json()["nats_per_text"]) == (0.0, None, None)
+    assert (row.accuracy, row.loss, row.to_json()["nats_per_example"]) == (0.0, None, None)
     table = task_by_name("classification").table([row], "held out")
     assert table.rows[0][-1] == "-"
 
@@ -124,20 +125,20 @@ class Counted:
 
 def test_what_cannot_be_learned_is_told(reviews: Any) -> None:
     texts, labels = reviews
-    with pytest.raises(DataError, match="at least two classes, all 300 texts are of 'x'"):
+    with pytest.raises(DataError, match="at least two classes, all 300 examples are of 'x'"):
         prepared((texts, ["x"] * 300))
     place = next(n for n, text in enumerate(texts) if hash_part(text) == "test")
     rare = ["odd" if n == place else label for n, label in enumerate(labels)]
-    with pytest.raises(DataError, match=r"no text to train on is of the class 'odd' \(1\)"):
+    with pytest.raises(DataError, match=r"no example to train on is of the class 'odd' \(1\)"):
         prepared((texts, rare))
-    with pytest.raises(DataError, match="texts in every part, none of 2 is left for"):
+    with pytest.raises(DataError, match="examples in every part, none of 2 is left for"):
         prepared((texts[:2], labels[:2]))
 
 
 def test_scores_of_a_few_texts_come_from_all_over(reviews: Any) -> None:
     part = prepared(reviews).parts["training"]
     some = [batch for group in part.groups(part.count // 3) for batch in group]
-    longest = sorted(map(len, part.ids[::3]))
+    longest = sorted(map(len, part.rows[::3]))
     assert sorted(n for batch in some for n in batch.inputs.lengths.tolist()) == longest
     assert sum(len(batch.targets) for group in part.groups() for batch in group) == part.count
     assert np.bincount(part.labels).tolist() == part.counts().tolist()

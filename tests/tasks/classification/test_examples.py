@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from recurra.data.examples import open_examples
 from recurra.errors import DataError, SettingError
-from recurra.tasks.classification import ClassificationData, open_examples
+from recurra.tasks.classification import ClassificationData
 
 PAIRS = [("a fine film", "good"), ("dull, dull", "bad"), ("fine", "good")]
 
@@ -20,7 +21,7 @@ def data(**settings: Any) -> ClassificationData:
 
 
 def pairs(source: Any, **settings: Any) -> list[tuple[str, str]]:
-    return [(e.text, e.label) for e in open_examples(source, data(**settings))]
+    return [(e.input, e.target) for e in open_examples(source, data(**settings).reading())]
 
 
 def table(path: Path, rows: list[Any], separator: str = ",") -> Path:
@@ -62,14 +63,15 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
 def test_a_file_for_each_class(names: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / names[0]).write_bytes(b"dull, dull\n\n")
     (tmp_path / names[1]).write_bytes("a fine film\nfiné\n".encode("latin-1"))
-    found = open_examples(tmp_path, data(pattern="*", encoding="latin-1"))
-    assert [(e.text, e.label) for e in found] == [
+    examples = open_examples(tmp_path, data(pattern="*", encoding="latin-1").reading())
+    found = list(examples)
+    assert [(e.input, e.target) for e in found] == [
         ("dull, dull", "bad"),
         ("a fine film", "good"),
         ("finé", "good"),
     ]
-    assert found[2].source.endswith(f"{names[1]}: line 2")
-    assert found.blank == 1
+    assert found[2].place.endswith(f"{names[1]}: line 2")
+    assert examples.blank == 1
 
 
 class Frame:
@@ -90,7 +92,7 @@ def test_python() -> None:
     assert pairs(Frame({"said": texts, "label": labels}), column="said") == PAIRS
     found = pairs((texts, [1, True, "x"]))
     assert [label for _, label in found] == ["1", "True", "x"]
-    parts = open_examples({"train": (texts, labels), "test": (["new"], ["bad"])}, data())
+    parts = open_examples({"train": (texts, labels), "test": (["new"], ["bad"])}, data().reading())
     assert [e.part for e in parts] == ["training"] * 3 + ["test"]
 
 
@@ -111,15 +113,15 @@ def test_parts_that_are_given(tmp_path: Path) -> None:
     rows = [("text", "label"), *PAIRS]
     for name in ("train-00000", "dev", "test"):
         table(tmp_path / f"{name}.csv", rows)
-    found = open_examples(tmp_path, data(pattern="*.csv", split="given"))
+    found = open_examples(tmp_path, data(pattern="*.csv", split="given").reading())
     assert [e.part for e in found] == ["validation"] * 3 + ["test"] * 3 + ["training"] * 3
     folders = tmp_path / "folders"
     for part in ("train", "test"):
         for label in ("good", "bad"):
             (folders / part / label).mkdir(parents=True)
             (folders / part / label / "0.txt").write_text(f"{part} {label}")
-    found = open_examples(folders, data(split="given"))
-    assert sorted((e.text, e.label, e.part) for e in found) == [
+    found = open_examples(folders, data(split="given").reading())
+    assert sorted((e.input, e.target, e.part) for e in found) == [
         ("test bad", "bad", "test"),
         ("test good", "good", "test"),
         ("train bad", "bad", "training"),
@@ -127,7 +129,7 @@ def test_parts_that_are_given(tmp_path: Path) -> None:
     ]
     table(tmp_path / "more.csv", rows)
     with pytest.raises(DataError, match=r"more.csv: expected .* named train, validation or test"):
-        open_examples(tmp_path, data(pattern="*.csv", split="given"))
+        open_examples(tmp_path, data(pattern="*.csv", split="given").reading())
 
 
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
@@ -144,14 +146,14 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
         pairs(tmp_path / "a.txt")
     with pytest.raises(DataError, match=r"no column 'label'.*mean 'labels'"):
         pairs({"text": [], "labels": []})
-    with pytest.raises(DataError, match="2 texts and 1 labels"):
+    with pytest.raises(DataError, match="2 text inputs and 1 labels"):
         pairs((["a", "b"], ["x"]))
     for nothing in (None, float("nan"), " "):
         with pytest.raises(DataError, match="example 1: expected a label in its place, got noth"):
             pairs((["a", "b"], ["x", nothing]))
-    with pytest.raises(DataError, match="example 0: expected a text, got 7"):
-        pairs(([7], ["x"]))
-    with pytest.raises(DataError, match="expected texts with classes, found none"):
+    with pytest.raises(DataError, match="example 1: expected a text, got 7"):
+        pairs((["a", 7], ["x", "y"]))
+    with pytest.raises(DataError, match="expected examples, found none"):
         pairs(([" "], ["x"]))
     with pytest.raises(DataError, match=r"a pair of lists .* got list"):
         pairs(["a", "b"])
@@ -163,14 +165,15 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
 
 def test_blank_texts_are_left_out_and_counted(tmp_path: Path) -> None:
     texts = ["fine", "", "  ", "dull"]
-    found = open_examples((texts, ["a", "b", "b", "b"]), data())
-    assert ([e.text for e in found], found.blank) == (["fine", "dull"], 2)
+    found = open_examples((texts, ["a", "b", "b", "b"]), data().reading())
+    assert ([e.input for e in found], found.blank) == (["fine", "dull"], 2)
     path = table(tmp_path / "a.csv", [("text", "label"), *((t, "a") for t in texts)])
-    found = open_examples(path, data())
-    assert ([e.text for e in found], found.blank) == (["fine", "dull"], 2)
+    found = open_examples(path, data().reading())
+    assert ([e.input for e in found], found.blank) == (["fine", "dull"], 2)
+    path.unlink()
     for name in ("good", "bad"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.txt").write_text("fine")
     (tmp_path / "bad" / "1.txt").write_text("")
-    found = open_examples(tmp_path, data())
-    assert (len(found), found.blank) == (2, 1)
+    found = open_examples(tmp_path, data().reading())
+    assert (len(list(found)), found.blank) == (2, 1)

@@ -32,8 +32,8 @@ def test_parts_come_from_their_files(tmp_path: Path, both: bool) -> None:
     assert counts["training"] + (0 if both else counts["validation"]) == 60
     assert counts["validation"] == 10 if both else 0 < counts["validation"] < 20
     known = found.sizes(counts["validation"])
-    trained = {tuple(ids) for ids in found.parts["training"].ids}
-    again = sum(tuple(ids) in trained for ids in found.parts["test"].ids)
+    trained = {tuple(ids) for ids in found.parts["training"].rows}
+    again = sum(tuple(ids) in trained for ids in found.parts["test"].rows)
     assert again == 1 or not both
-    assert (f"texts of test that are trained on too: {again}" in known) == (again > 0)
-    assert "word75" not in str(found.vocabulary.to_json())  # of training alone
+    assert (f"examples of test that are trained on too: {again}" in known) == (again > 0)
+    assert "word75" not in str(found.inputs["text"].to_json())  # of training alone

@@ -24,15 +24,15 @@ from typer.testing import CliRunner
 import recurra
 from recurra import artifact
 from recurra.cli import app
+from recurra.data.examples import open_examples
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks.classification import (
     ClassificationData,
     ClassifyingModel,
     Evaluation,
-    open_examples,
     prepare_classes,
 )
-from recurra.tasks.classification.evaluation import confusion_lines, log_probabilities
+from recurra.tasks.classification.evaluation import class_lines, log_probabilities
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import ClassNames
@@ -90,12 +90,15 @@ def test_it_learns_and_says_so(run: Path) -> None:
     for row in rows.values():
         confusion = np.array(row["confusion"])
         assert row["accuracy"] == np.trace(confusion) / confusion.sum()
-        assert row["texts"] == confusion.sum()
+        assert row["examples"] == confusion.sum()
+        assert sum(count for count, _, _ in row["bins"]) == row["examples"]
     log = list(csv.DictReader((run / "log.csv").read_text().splitlines()))
-    # The checkpoint is the first with the highest accuracy.
-    best = max(log, key=lambda row: float(row["validation_accuracy"]))
-    assert int((run / "best").read_text()) == int(best["step"])
-    assert "texts" in log[0]
+    # The checkpoint is one with the highest accuracy.
+    best = max(float(row["validation_accuracy"]) for row in log)
+    assert int((run / "best").read_text()) in {
+        int(row["step"]) for row in log if float(row["validation_accuracy"]) == best
+    }
+    assert "examples" in log[0]
 
 
 def test_both_doors_give_the_same_bits(
@@ -114,8 +117,8 @@ def test_both_doors_give_the_same_bits(
     options = [word for change in changes for word in ("--set", change)]
     done = call("train", "classification", f"--data={file}", f"--out={table}", *options)
     assert done.exit_code == 0
-    assert re.search(r"^ *gru( +0\.\d{4}){3} *$", done.stdout, re.MULTILINE)
-    assert re.search(r"^bad +\d+ +\d+ +0\.\d{3}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ *gru( +0\.\d{4}){4} *$", done.stdout, re.MULTILINE)
+    assert re.search(r"^bad +\d+ +\d+( +[01]\.\d{3}){3}$", done.stdout, re.MULTILINE)
     assert f"predict {table}" in done.stdout
     for made in (lists, table):
         assert weights(made) == weights(run)
@@ -166,7 +169,13 @@ def test_other_models_train(
     more += ["data.vocabulary=characters", "data.validation=false"]
     recipe = load_recipe("classification", [*changes, *more, "training.epochs=1"])
     done = train(recipe, (reviews[0][:60], reviews[1][:60]), tmp_path / "run")
-    assert [row.name for row in done.evaluations][::2] == ["lstm", "bag of characters"]
+    assert [row.name for row in done.evaluations] == [
+        "lstm",
+        "majority",
+        "bag of characters",
+        "5-grams of classes",
+        "feed-forward",
+    ]
     assert all(math.isfinite(row.loss) for row in done.evaluations)
 
 
@@ -267,8 +276,10 @@ def test_predict_answers_a_pipe_before_it_ends(run: Path) -> None:
 
 def test_numbers_by_hand() -> None:
     """Three classes: of the last there is no text, and nobody names it."""
-    row = Evaluation("m", ("a", "b", "c"), [[3, 1, 0], [2, 2, 0], [0, 0, 0]], 4.0, 2, (1, 1, 0))
-    assert row.texts == 10
+    confusion = [[3, 1, 0], [2, 2, 0], [0, 0, 0]]
+    bins = ((2, 0.5, 1), (8, 7.0, 4))
+    counts = (3, 2, 0), (6, 4, 0), (4, 4, 0)
+    row = Evaluation("m", ("a", "b", "c"), 10, 5, *counts, 4.0, 2, bins, confusion)
     assert row.accuracy == 5 / 10  # the two of unknown classes are wrong
     assert row.loss == 4 / 8  # and have no loss
     precision, recall = 3 / 6, 3 / 4  # of a: 3 + 2 + 1 were taken for it
@@ -276,7 +287,10 @@ def test_numbers_by_hand() -> None:
     assert row.f1[1] == pytest.approx(2 * (2 / 4) * (2 / 4) / (2 / 4 + 2 / 4))
     assert row.f1[2] == 0
     assert row.macro_f1 == pytest.approx(sum(row.f1) / 3)
-    assert confusion_lines(row)[2].split() == ["a", "3", "1", "0", "0.600"]
+    assert (row.precision, row.recall) == ((3 / 6, 2 / 4, 0), (3 / 4, 2 / 4, 0))
+    assert class_lines(row)[2].split() == ["a", "3", "1", "0", "0.500", "0.750", "0.600"]
+    assert row.micro_f1 == 10 / 18
+    assert row.calibration == pytest.approx((0.5 + 3.0) / 10)  # of 0.25 a half, of 7/8 a half
     assert row.to_json()["macro_f1"] == row.macro_f1
 
 
@@ -288,8 +302,8 @@ def test_evaluate_on_other_texts(run: Path, tmp_path: Path) -> None:
     assert (rows[0].unknown, rows[0].accuracy) == (1, pytest.approx(1 / 3))
     file = written(others, tmp_path / "others.csv")
     done = call("evaluate", run, f"--data={file}")
-    assert "1 texts are of classes that the models have no name for" in done.stdout
-    assert "3 texts" in done.stdout
+    assert "1 examples are of classes that the models have no name for" in done.stdout
+    assert "3 examples" in done.stdout
 
 
 def test_log_probabilities_stand_in_the_order_of_the_texts(run: Path) -> None:
@@ -307,7 +321,7 @@ def test_log_probabilities_stand_in_the_order_of_the_texts(run: Path) -> None:
 def test_rivals_are_read_back_as_they_were(reviews: Reviews, run: Path) -> None:
     read = read_rivals(run)
     data = ClassificationData()
-    part = prepare_classes(open_examples(reviews, data), data).parts["test"]
+    part = prepare_classes(open_examples(reviews, data.reading()), data).parts["test"]
     rows = load_recipe("classification").of_task.evaluate(read, part)
     assert [row.to_json() for row in rows] == summary(run)["evaluations"][1:]
 
@@ -315,12 +329,12 @@ def test_rivals_are_read_back_as_they_were(reviews: Reviews, run: Path) -> None:
 def test_rivals_of_few_texts_know_all_classes(reviews: Reviews) -> None:
     """Also where one class stands behind the other, and nothing is set apart to choose by."""
     pairs = sorted(zip(*reviews, strict=True), key=lambda pair: pair[1])
-    data = ClassificationData(rival_texts=100, validation=False)
-    ordered = open_examples(tuple(map(list, zip(*pairs, strict=True))), data)
+    data = ClassificationData(rival_examples=100, validation=False)
+    ordered = open_examples(tuple(map(list, zip(*pairs, strict=True))), data.reading())
     made = prepare_classes(ordered, data)
     told: list[str] = []
     rivals = fit_rivals(made, data, told.append)
-    assert told == ["fitting rivals on 90 texts"]
+    assert told == ["fitting rivals on 90 examples"]
     rows = load_recipe("classification").of_task.evaluate(rivals, made.parts["test"])
     assert all(row.accuracy > 0.7 for row in rows[1:])
 

@@ -24,6 +24,8 @@ from recurra_runtime.vocabulary.kinds import (
     vocabulary_from_json,
 )
 from recurra_runtime.vocabulary.labels import LabelVocabulary
+from recurra_runtime.vocabulary.spelled import Spelled, SpelledWords
+from recurra_runtime.vocabulary.tags import Span, TagNames
 from recurra_runtime.vocabulary.words import Normalizer, WordVocabulary
 
 __all__ = [
@@ -38,6 +40,10 @@ __all__ = [
     "Normalizer",
     "RESERVED",
     "START",
+    "Span",
+    "Spelled",
+    "SpelledWords",
+    "TagNames",
     "UNKNOWN",
     "Vocabulary",
     "WordVocabulary",

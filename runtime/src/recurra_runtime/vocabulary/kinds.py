@@ -13,6 +13,8 @@ from recurra_runtime.vocabulary.byte_values import ByteVocabulary
 from recurra_runtime.vocabulary.characters import CharacterVocabulary
 from recurra_runtime.vocabulary.classes import ClassNames
 from recurra_runtime.vocabulary.labels import LabelVocabulary
+from recurra_runtime.vocabulary.spelled import SpelledWords
+from recurra_runtime.vocabulary.tags import TagNames
 from recurra_runtime.vocabulary.words import WordVocabulary
 
 __all__ = ["front_names", "front_origin", "register_front", "vocabulary_from_json"]
@@ -26,6 +28,8 @@ _KINDS: dict[str, Any] = {
         BytePairVocabulary,
         LabelVocabulary,
         ClassNames,
+        TagNames,
+        SpelledWords,
         Series,
         Sound,
         Picture,

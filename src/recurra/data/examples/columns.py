@@ -8,7 +8,7 @@ from typing import Any
 from recurra.data.rows import check_once, no_column
 from recurra.errors import DataError, kind_of
 
-__all__ = ["columns_of", "has_columns"]
+__all__ = ["columns_of", "has_columns", "names_of"]
 
 
 def has_columns(source: Any) -> bool:
@@ -19,6 +19,23 @@ def has_columns(source: Any) -> bool:
 def _is_lazy(source: Any) -> bool:
     """Whether it is a lazy frame of polars, which warns when it is asked for its columns."""
     return callable(getattr(type(source), "collect", None))
+
+
+def names_of(source: Any, place: str = "") -> dict[str, Any]:
+    """Names of the columns as texts, and as the source has them.
+
+    Raises:
+        DataError: the columns are not read yet, or one is there twice.
+    """
+    at = f"{place}data"
+    if _is_lazy(source):
+        raise DataError(
+            f"{at}: expected columns that can be read, got {kind_of(source)}. What is lazy is made "
+            "into a frame by .collect()."
+        )
+    every = list(getattr(source, "columns", source))
+    check_once(at, list(map(str, every)))
+    return {str(name): name for name in every}
 
 
 def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") -> list[list[Any]]:
@@ -32,15 +49,7 @@ def columns_of(source: Any, wanted: Iterable[tuple[str, str]], place: str = "") 
     Raises:
         DataError: a column that is missing, there twice, no list, or of another length.
     """
-    at = f"{place}data"
-    if _is_lazy(source):
-        raise DataError(
-            f"{at}: expected columns that can be read, got {kind_of(source)}. What is lazy is made "
-            "into a frame by .collect()."
-        )
-    every = list(getattr(source, "columns", source))
-    check_once(at, list(map(str, every)))
-    names = {str(name): name for name in every}
+    at, names = f"{place}data", names_of(source, place)
     found: list[list[Any]] = []
     for setting, name in wanted:
         if name not in names:

@@ -50,8 +50,9 @@ def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sou
         DataError: soundfile is missing, it cannot be read, has several channels, or another rate.
     """
     library = imported("soundfile", "Sounds", "sound")
+    opened = _opened(source, place)
     try:
-        samples, found = library.read(_opened(source, place), dtype="float32", always_2d=True)
+        samples, found = library.read(opened, dtype="float32", always_2d=True)
     except (library.SoundFileError, TypeError, ValueError) as problem:
         told = str(problem).rpartition(": ")[2].strip().rstrip(".") or type(problem).__name__
         raise DataError(f"{place}: cannot be read as a sound ({told}).") from None
@@ -80,9 +81,12 @@ def read_picture(source: Path | bytes, place: str) -> npt.NDArray[np.uint8]:
     """
     library = imported("PIL.Image", "Pictures", "pictures")
     operations = imported("PIL.ImageOps", "Pictures", "pictures")
+    opened = _opened(source, place)
     try:
-        with library.open(_opened(source, place)) as picture:
+        with library.open(opened) as picture:
             return as_pixels(operations.exif_transpose(picture), place)
+    except DataError:
+        raise
     except (OSError, ValueError, SyntaxError, library.DecompressionBombError) as problem:
         told = re.sub(r"'[^']*'|<[^>]*>", "it", str(problem)).strip().rstrip(".")
         raise DataError(f"{place}: cannot be read as a picture ({told}).") from None

@@ -129,6 +129,8 @@ class _Beside:
             if isinstance(row, DataError):
                 raise row
             self._add(*row)
+        if not self._targets:
+            raise DataError(f"{table}: expected rows of labels, found none.")
 
     def _add(self, place: str, cells: Mapping[str, Any]) -> None:
         how = self._how

@@ -63,12 +63,14 @@ def target_of(values: Iterable[Any], how: Reading, name: str, place: str) -> Tar
     found: list[str] = []
     several = len(cells) > 1
     for cell in cells:
+        if getattr(cell, "ndim", None) == 0:  # of an array or a tensor
+            cell = cell.item()
         if _is_nothing(cell):
             if how.unknown:
                 return None
             label_text(None, name, place)
-        if isinstance(cell, np.ndarray):
-            cell = cell.tolist()
+        if not isinstance(cell, str) and hasattr(cell, "__len__"):
+            cell = list(cell)
         if isinstance(cell, str) and how.label_separator is not None:
             cell = [each for each in cell.split(how.label_separator) if each.strip()]
         if isinstance(cell, list | tuple):

@@ -14,9 +14,9 @@ from recurra.data.examples.folders import open_files, open_texts
 from recurra.data.examples.labels import of_path
 from recurra.data.examples.python import open_given
 from recurra.data.examples.reading import Reading
-from recurra.data.examples.series import first_row, has_time, open_long, open_wide
+from recurra.data.examples.series import first_row
 from recurra.data.examples.sources import Rows, table_rows
-from recurra.data.examples.tables import FILE_COLUMNS, open_rows
+from recurra.data.examples.tables import FILE_COLUMNS, open_table
 from recurra.data.examples.ts import open_ts
 from recurra.data.readers import check_path, find_files, inside
 from recurra.data.rows import rows_of
@@ -110,7 +110,7 @@ def _hub(source: str, how: Reading) -> Examples:
         for document in documents.every():
             yield document.source, {column: document.text, **document.fields}
 
-    return open_rows(source, Path(), rows, how, None)
+    return open_table(source, Path(), rows, how, None)
 
 
 # ---- paths ---------------------------------------------------------------------------------------
@@ -122,74 +122,69 @@ def _path(path: Path, how: Reading) -> Examples:
         return _file(path, path, how)
     if how.input == "video":
         return open_files(_frames(path), path, "video", how)
-    files = [file for file in _files(path, how) if not _is_beside(file, path, how)]
-    kinds = {file: _kind(file, how) for file in files}
-    if how.input == "auto" and how.pattern is None and {*kinds.values()} > {"text"}:
-        kinds = {f: kind for f, kind in kinds.items() if kind != "text"}  # README.txt, LICENSE.txt
-        files = list(kinds)
-    several = sorted({kind or file.suffix for file, kind in kinds.items()})
+    kinds = _kinds(path, how)
+    several = sorted({*kinds.values()})
     if len(several) > 1:
         raise DataError(
             f"{path}: expected files of one kind, found {', '.join(several)}. Choose with input or "
             "pattern, or give a table that names them."
         )
-    kind = kinds[files[0]] if files else None
-    plain = [file for file in files if _is_plain(file, how)]
-    if kind in ("sound", "picture", "series") and len(plain) == len(files):
-        return open_files(files, path, kind, how)
-    if plain and kind == "text" and len(plain) == len(files):
-        return open_texts(files, path, how)
+    files, kind = list(kinds), several[0]
+    if all(_is_one(file, kind, how) for file in files):
+        if kind == "text":
+            return open_texts(files, path, how)
+        if kind != "words":
+            return open_files(files, path, kind, how)
     return joined([_file(file, path, how) for file in files])
 
 
-def _files(path: Path, how: Reading) -> list[Path]:
-    if how.pattern is not None or how.input == "text":
-        return find_files(path, pattern=how.pattern or "*.txt")
-    every = find_files(path, pattern="*")
-    known = [file for file in every if _kind(file, how) in (how.input, *_any(how))]
-    if not known:
-        wanted = ", ".join(e for e, kind in ENDINGS.items() if how.input in ("auto", kind))
+def _kinds(path: Path, how: Reading) -> dict[Path, Kind]:
+    """The files of a folder that are read, and what is in them."""
+    pattern = how.pattern or ("*.txt" if how.input == "text" else None)
+    every = find_files(path, pattern=pattern or "*")
+    if how.labels is not None:
+        every = [file for file in every if file != path / how.labels]
+    of_tables = _kind_of_tables([file for file in every if rows_of(file) is not None], how)
+    found: dict[Path, Kind] = {}
+    for file in every:
+        kind = of_tables if rows_of(file) is not None else kind_of_file(file)
+        if pattern is not None:  # whatever they end in
+            kind = how.input if how.input != "auto" else kind or "text"
+        if kind is not None and how.input in ("auto", kind):
+            found[file] = kind
+    if not found:
+        known = ", ".join(e for e, kind in ENDINGS.items() if how.input in ("auto", kind))
         there = ", ".join(sorted({file.suffix or "none" for file in every})[:10])
         raise DataError(
-            f"{path}: expected files that end in {wanted}, or tables; found the endings {there}. "
-            "Choose files with pattern, and say by input what they are."
+            f"{path}: expected files that end in {known}, or tables; found the endings "
+            f"{there or 'none'}. Choose files with pattern, and say by input what they are."
         )
-    return known
+    if pattern is None and {*found.values()} > {"text"}:  # README.txt, LICENSE.txt
+        found = {file: kind for file, kind in found.items() if kind != "text"}
+    if how.pattern is None and {*found.values()} == {"text"}:  # tables only where no text is
+        found = {f: kind for f, kind in found.items() if rows_of(f) is None} or found
+    return found
 
 
-def _any(how: Reading) -> tuple[Kind | None, ...]:
-    kinds: tuple[Kind, ...] = ("text", "words", "series", "sound", "picture")
-    return kinds if how.input == "auto" else ()
-
-
-def _is_beside(file: Path, root: Path, how: Reading) -> bool:
-    return how.labels is not None and file == root / str(how.labels)
-
-
-def _kind(file: Path, how: Reading) -> Kind | None:
-    """What a file of a folder holds; None of what is not known."""
-    if rows_of(file) is not None:
-        if how.input in ("series", "text", "words"):
-            return how.input
-        return _kind_of_table(file, how)
-    kind = kind_of_file(file)
-    if how.pattern is not None and how.input != "auto":
+def _kind_of_tables(files: Sequence[Path], how: Reading) -> Kind:
+    """Of tables whose columns name no files and no texts: series; the first to be read says it."""
+    if how.input in ("series", "text", "words"):
         return how.input
-    return kind
-
-
-def _kind_of_table(file: Path, how: Reading) -> Kind | None:
-    """Of a table whose columns name no files and no texts: series."""
-    _, cells = first_row(table_rows(file, how, comments=True), str(file))
-    if how.inputs or any(name in cells for name in (how.column or "text", *FILE_COLUMNS)):
-        return "text"
+    for file in files:
+        try:
+            _, cells = first_row(table_rows(file, how, comments=True), str(file))
+        except DataError:
+            continue
+        if how.inputs or any(name in cells for name in (how.column or "text", *FILE_COLUMNS)):
+            return "text"
+        break
     return "series"
 
 
-def _is_plain(file: Path, how: Reading) -> bool:
+def _is_one(file: Path, kind: Kind, how: Reading) -> bool:
     """Whether a file is one example, or text: it has no sentences, cases or rows of its own."""
     if rows_of(file) is not None:
-        return _kind(file, how) == "series" and how.id is None and how.rows != "sequences"
+        return kind == "series" and how.id is None and how.rows != "sequences"
     return inside(file).suffix.lower() != ".ts"
 
 
@@ -231,15 +226,11 @@ def _part(file: Path, root: Path, how: Reading, *, table: bool = False) -> PartN
 
 
 def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
-    def rows() -> Rows:
-        return table_rows(file, how, comments=True)
+    numbers = how.id is not None or (
+        how.input == "series" and how.column is None and not how.inputs
+    )
 
-    if how.id is not None:
-        return open_long(str(file), rows, how, part)
-    if how.input == "series" and how.column is None and not how.inputs:
-        _, cells = first_row(rows(), str(file))
-        if how.rows == "steps" or (how.rows is None and has_time(cells, how)):
-            return open_files([file], file, "series", how)
-        if not any(name in cells for name in FILE_COLUMNS):
-            return open_wide(str(file), rows, how, part)
-    return open_rows(str(file), file.parent, lambda: table_rows(file, how), how, part)
+    def rows() -> Rows:
+        return table_rows(file, how, comments=numbers)
+
+    return open_table(str(file), file.parent, rows, how, part)

@@ -7,20 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from recurra.data.examples.base import Example, Examples, Found, Kind, Sound, Target, tried
-from recurra.data.examples.columns import columns_of, has_columns
-from recurra.data.examples.contents import as_pixels
+from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
+from recurra.data.examples.columns import columns_of, has_columns, names_of
 from recurra.data.examples.labels import target_of
 from recurra.data.examples.numbers import series_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Rows
-from recurra.data.examples.tables import open_rows
+from recurra.data.examples.tables import open_table
+from recurra.data.examples.values import is_list, kind_of_value, value_of
 from recurra.data.splits import PartName
 from recurra.errors import DataError, kind_of
 
-__all__ = ["open_given"]
+__all__ = ["open_given", "value_of"]
 
 
 def open_given(
@@ -39,18 +37,20 @@ def open_given(
         DataError: something else, or lists of unequal length.
     """
     if _has_rows(source):
-        return open_rows(f"{place}data", Path(), lambda: _rows(source, place), how, part)
+        return open_table(f"{place}data", Path(), lambda: _rows(source, place), how, part)
     if has_columns(source):
         return _frame(source, how, place, part)
     if isinstance(source, list) and source and all(isinstance(e, Example) for e in source):
-        return Examples(f"{place}data", {"input": _kind(source[0].input, how)}, lambda: source)
+        return Examples(
+            f"{place}data", {"input": kind_of_value(source[0].input, how)}, lambda: source
+        )
     inputs, targets = _lists(source, how, place)
     if isinstance(inputs, Mapping):
         return _several(inputs, targets, how, place, part)
-    kind = _kind(next((each for each in inputs if each is not None), None), how)
+    kind = kind_of_value(next((each for each in inputs if each is not None), None), how)
     if targets is not None and len(targets) != len(inputs):
         raise DataError(
-            f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs and "
+            f"{place}data: expected a label for each input, got {len(inputs):,} inputs and "
             f"{len(targets):,} labels."
         )
 
@@ -94,8 +94,9 @@ def _rows(source: Any, place: str) -> Rows:
 
 def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Examples:
     """Of anything that has columns by name."""
-    names = list(map(str, getattr(source, "columns", source)))
-    wanted = _wanted(names, how, part)
+    names = list(names_of(source, place))
+    numbers = how.id is not None or (how.input == "series" and how.column is None)
+    wanted = [("", name) for name in names] if numbers else _wanted(names, how, part)
     columns = columns_of(source, wanted, place)
 
     def rows() -> Rows:
@@ -103,7 +104,7 @@ def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Exam
         for number, cells in enumerate(zip(*columns, strict=True)):
             yield f"{place}example {number}", dict(zip(named, cells, strict=True))
 
-    return open_rows(f"{place}data", Path(), rows, how, part)
+    return open_table(f"{place}data", Path(), rows, how, part)
 
 
 def _wanted(names: list[str], how: Reading, part: PartName | None) -> list[tuple[str, str]]:
@@ -139,7 +140,7 @@ def _lists(source: Any, how: Reading, place: str) -> tuple[Any, Any]:
                     "pair. Make it a tuple: (inputs, labels); without labels say label=None."
                 )
         inputs, targets = [p[0] for p in pairs], [p[1] for p in pairs]
-    elif how.label is None and _is_list(source):
+    elif how.label is None and is_list(source):
         inputs, targets = source, None
     else:
         size = f" of {len(source):,}" if isinstance(source, tuple) else ""
@@ -152,15 +153,11 @@ def _lists(source: Any, how: Reading, place: str) -> tuple[Any, Any]:
     return _checked(inputs, "inputs", place), _checked(targets, "labels", place)
 
 
-def _is_list(source: Any) -> bool:
-    return isinstance(source, Iterable) and not isinstance(source, str | bytes)
-
-
 def _checked(given: Any, name: str, place: str) -> Any:
     """A list, an array or a column; not one text, whose letters would be taken."""
     if given is None or (isinstance(given, Mapping) and name == "inputs"):
         return given
-    if not _is_list(given) or isinstance(given, Mapping):
+    if not is_list(given) or isinstance(given, Mapping):
         raise DataError(f"{place}data: expected a list of {name}, got {kind_of(given)}.")
     return given if hasattr(given, "__array__") and hasattr(given, "ndim") else list(given)
 
@@ -171,7 +168,7 @@ def _several(
     """Of several inputs, each a list, by name."""
     lists = {str(name): _checked(each, "inputs", place) for name, each in inputs.items()}
     kinds = {
-        name: _kind(next((e for e in each if e is not None), None), how)
+        name: kind_of_value(next((e for e in each if e is not None), None), how)
         for name, each in lists.items()
     }
     sizes = {name: len(each) for name, each in lists.items()}
@@ -220,95 +217,3 @@ def _example(
             f"{place}: expected a tag for each word, got {len(made)} words and {len(said)} tags."
         )
     return Example(made, said, place, part)
-
-
-def _kind(value: Any, how: Reading) -> Kind:
-    """What an input is, as far as it can be seen."""
-    if how.input != "auto" and not how.inputs:
-        return how.input
-    if isinstance(value, str) or value is None:
-        return "text"
-    if isinstance(value, Sound | Mapping):
-        return "sound"
-    if isinstance(value, list | tuple) and value and isinstance(value[0], str):
-        return "words"
-    if hasattr(value, "getbands"):  # of Pillow
-        return "picture"
-    if str(getattr(value, "dtype", "")).endswith("uint8") and value.ndim > 1:
-        flat = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3, 4))
-        return "picture" if flat else "video"
-    return "series"
-
-
-def value_of(value: Any, kind: Kind, how: Reading, place: str) -> Any:
-    """An input as of :class:`Example`.
-
-    Raises:
-        DataError: it is none of its kind.
-    """
-    if kind == "series":
-        return series_of(value, place, how.axes)
-    if kind == "words":
-        return _words(value, place)
-    if kind == "text":
-        if isinstance(value, str):
-            return value
-    elif kind == "sound":
-        return _sound(value, place, how.rate)
-    else:
-        return _pixels(value, kind, place)
-    shown = repr(value)
-    raise DataError(
-        f"{place}: expected a text, got {shown if len(shown) <= 80 else shown[:77] + '...'}."
-    )
-
-
-def _words(value: Any, place: str) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return tuple(value.split())
-    words = tuple(value) if _is_list(value) else (None,)
-    for word in words:
-        if not isinstance(word, str) or not word.strip():
-            raise DataError(f"{place}: expected a list of words, got {word!r:.80}.")
-    return words
-
-
-def _sound(value: Any, place: str, rate: int | None) -> Sound:
-    """Of samples and rate, as a pair or as the library datasets has them."""
-    if isinstance(value, Mapping):
-        samples, found = value.get("array"), value.get("sampling_rate")
-    elif isinstance(value, tuple) and len(value) == 2:
-        samples, found = value
-    else:
-        samples, found = value, rate
-    if samples is None or found is None or int(found) != found:
-        raise DataError(
-            f"{place}: expected a pair (samples, rate), got {kind_of(value)}. With the setting "
-            "rate samples alone are enough."
-        )
-    if rate is not None and found != rate:
-        raise DataError(f"{place}: expected {rate:,} samples a second, got {found:,}.")
-    if np.asarray(samples).dtype == np.int16:
-        samples = np.asarray(samples, np.float32) / 32768
-    values = series_of(samples, place)
-    if values.shape[1] != 1 or np.isnan(values).any():
-        raise DataError(
-            f"{place}: expected samples of one channel, each a number, got shape "
-            f"{list(values.shape)}."
-        )
-    return Sound(values[:, 0], int(found))
-
-
-def _pixels(value: Any, kind: Kind, place: str) -> Any:
-    if hasattr(value, "getbands"):
-        return as_pixels(value, place)
-    pixels = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-    axes = 2 if kind == "picture" else 3
-    known = pixels.ndim == axes or (pixels.ndim == axes + 1 and pixels.shape[-1] <= 4)
-    if pixels.dtype != np.uint8 or not known or 0 in pixels.shape:
-        shape = "[height, width(, channels)]" if axes == 2 else "[time, height, width(, channels)]"
-        raise DataError(
-            f"{place}: expected a {kind} {shape} of uint8, got {list(pixels.shape)}, "
-            f"{pixels.dtype}."
-        )
-    return pixels

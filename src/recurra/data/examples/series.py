@@ -20,7 +20,15 @@ from recurra.data.rows import no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
-__all__ = ["SeriesFile", "first_row", "has_time", "open_long", "open_wide", "read_series"]
+__all__ = [
+    "SeriesFile",
+    "first_row",
+    "has_time",
+    "open_long",
+    "open_whole",
+    "open_wide",
+    "read_series",
+]
 
 _TIME = ("time", "timestamp", "date", "datetime")
 _VALUE = "value"  # what the channel of a wide table is called
@@ -64,7 +72,7 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
             raise row
         rows.append(row)
     if not rows:
-        raise DataError(f"{file}: expected a row for each step, found none.")
+        raise DataError(f"{file}: expected rows of numbers, found none.")
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
     plan = _plan(rows[0], how, inside)
     return _sequence(rows, plan, how)
@@ -223,6 +231,28 @@ def _beside(
             )
     group = None if how.group is None else cells[how.group]
     return part, None if group is None else str(group).strip() or None
+
+
+def open_whole(
+    source: str, rows: Callable[[], Rows], how: Reading, part: PartName | None
+) -> Examples:
+    """The one sequence of a table with a row for each step.
+
+    Raises:
+        DataError: a column that is not there.
+    """
+    plan = _plan(first_row(rows(), source), how, how.label_columns)
+
+    def read() -> Found:
+        held: list[Row] = []
+        for row in rows():
+            if isinstance(row, DataError):
+                yield row
+                return
+            held.append(row)
+        yield tried(_long, held, plan, how, part)
+
+    return Examples(source, {"input": "series"}, read, skip=how.skip, channels=plan.channels)
 
 
 # ---- wide ----------------------------------------------------------------------------------------

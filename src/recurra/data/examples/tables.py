@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,16 +17,23 @@ from recurra.data.examples.contents import (
     read_video,
 )
 from recurra.data.examples.labels import named_part, target_of
-from recurra.data.examples.numbers import series_of
 from recurra.data.examples.reading import Reading
-from recurra.data.examples.series import read_series
+from recurra.data.examples.series import (
+    first_row,
+    has_time,
+    open_long,
+    open_whole,
+    open_wide,
+    read_series,
+)
 from recurra.data.examples.sources import Row, Rows
+from recurra.data.examples.values import kind_of_value, value_of
 from recurra.data.readers import inside, read_text
 from recurra.data.rows import no_column
 from recurra.data.splits import PART_NAMES, PartName
 from recurra.errors import DataError
 
-__all__ = ["FILE_COLUMNS", "Input", "inputs_of_columns", "open_rows"]
+__all__ = ["FILE_COLUMNS", "Input", "open_table"]
 
 FILE_COLUMNS = ("file", "file_name", "filename", "path")
 """Columns that name files, where none is chosen."""
@@ -48,6 +56,33 @@ class Input(NamedTuple):
     column: str
     kind: Kind
     files: bool
+
+
+def open_table(
+    source: str, root: Path, rows: Callable[[], Rows], how: Reading, part: PartName | None
+) -> Examples:
+    """Examples of any table: of numbers, long or wide or of one sequence, or with a row for each.
+
+    Args:
+        source: what errors call the table.
+        root: where files are that cells name.
+        rows: begins to read them.
+        how: they are read.
+        part: of all of them, where it is known.
+
+    Raises:
+        DataError: a column that is not there.
+    """
+    if how.id is not None:
+        return open_long(source, rows, how, part)
+    if how.input != "series" or how.column is not None or how.inputs:
+        return open_rows(source, root, rows, how, part)
+    _, cells = first_row(rows(), source)
+    if how.rows == "steps" or (how.rows is None and has_time(cells, how)):
+        return open_whole(source, rows, how, part)
+    if any(name in cells for name in FILE_COLUMNS):
+        return open_rows(source, root, rows, how, part)
+    return open_wide(source, rows, how, part)
 
 
 def open_rows(
@@ -73,8 +108,7 @@ def open_rows(
     for setting, names in _named_columns(how, part):
         for name in names:
             if name not in known:
-                hidden = {each.column for each in inputs} if setting == "data.label" else set()
-                raise no_column(sample[0][0], name, setting, [n for n in known if n not in hidden])
+                raise no_column(sample[0][0], name, setting, known)
 
     def read() -> Found:
         for row in rows():
@@ -138,14 +172,13 @@ def _kind_of_cell(
 ) -> tuple[Kind, bool]:
     """What a column holds, and whether its cells name files."""
     asked = how.input if not how.inputs else "auto"
-    if isinstance(cell, list | tuple):
-        words = bool(cell) and isinstance(cell[0], str)
-        return (asked if asked != "auto" else "words" if words else "series"), False
-    if isinstance(cell, Mapping):
+    if isinstance(cell, Mapping) and {*cell} & {"bytes", "path"} and "array" not in cell:
         kind = kind_of_file(str(cell.get("path") or name)) or _by_name(name)
         return (asked if asked != "auto" else kind or "sound"), True
+    if isinstance(cell, bytes):
+        return (asked if asked != "auto" else _by_name(name) or "text"), True
     if not isinstance(cell, str):
-        return (asked if asked != "auto" else _by_name(name) or "text"), isinstance(cell, bytes)
+        return (asked if asked != "auto" else kind_of_value(cell, replace(how, inputs={}))), False
     listed = column in FILE_COLUMNS
     if asked in ("text", "words"):
         return asked, listed
@@ -243,18 +276,12 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
         return cell
     if _is_empty(cell):
         return None
-    if isinstance(cell, Mapping):
+    if each.files and isinstance(cell, Mapping):
         held = cell.get("bytes")
         cell = held if held is not None else cell.get("path")
     if each.files and isinstance(cell, str | bytes):
         return _content(cell, each.kind, root, how, place)
-    if each.kind == "words" and isinstance(cell, str | list | tuple):
-        return tuple(cell.split() if isinstance(cell, str) else map(str, cell))
-    if each.kind == "series":
-        return series_of(cell, place, how.axes)
-    if not isinstance(cell, str):
-        raise DataError(f"{place}: expected {each.kind} in {each.column!r}, got {cell!r:.80}.")
-    return cell
+    return value_of(cell, each.kind, how, f"{place}: column {each.column!r}")
 
 
 def _content(cell: str | bytes, kind: Kind, root: Path, how: Reading, place: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recurra.data import Row
+from recurra.data import ExampleRow
 from recurra.errors import DataError
 from recurra.given import ahead, inputs_of, text_of
 from recurra.tasks.base import Answer
@@ -100,7 +100,10 @@ class ClassifyingModel(Answer):
         Raises:
             DataError: something that is none of these, or cannot be read.
         """
-        return itertools.chain.from_iterable(map(self._block, ahead(self._raw(inputs), _BLOCK)))
+        if isinstance(inputs, os.PathLike) and not self._texts:
+            inputs = [inputs]
+        raw = self._raw(inputs_of("predict", inputs))  # what is none is told at once
+        return itertools.chain.from_iterable(map(self._block, ahead(raw, _BLOCK)))
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
@@ -141,9 +144,7 @@ class ClassifyingModel(Answer):
 
     def _raw(self, inputs: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
         """What can be encoded, and what it is called."""
-        if isinstance(inputs, os.PathLike):
-            inputs = [inputs]
-        for one in inputs_of("predict", inputs):
+        for one in inputs:
             if len(self._inputs) > 1:
                 yield self._several(one), None
             elif self._texts:
@@ -175,7 +176,7 @@ class ClassifyingModel(Answer):
             ranked = tuple((self.classes[at], said[at]) for at in ranks)
             yield Label(called, ranked, several, *self._symbols(row))
 
-    def _symbols(self, row: Row) -> tuple[int | None, int | None]:
+    def _symbols(self, row: ExampleRow) -> tuple[int | None, int | None]:
         if not any(map(is_text, self._inputs.values())):
             return None, None
         unknown, symbols = unknown_of(self._inputs, [row])

@@ -6,12 +6,13 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data import Batches, LabeledRows, PartName, Row, row_batches
+from recurra.data import Batches, ExampleRow, LabeledRows, PartName, row_batches
 from recurra.data.examples import Example, Examples, content_key
 from recurra.errors import DataError
 from recurra.tasks.base import Groups
@@ -50,7 +51,7 @@ class ClassPart:
         truncated: how many texts were truncated.
     """
 
-    rows: list[Row]
+    rows: list[ExampleRow]
     labels: npt.NDArray[np.int64]
     classes: ClassNames
     fronts: Mapping[str, Any]
@@ -139,7 +140,7 @@ class ClassCorpus:
         )
 
 
-def _told(inputs: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
+def _told(inputs: Mapping[str, Any], rows: Sequence[ExampleRow]) -> list[str]:
     """Of each input how large it is."""
     found = []
     for at, (name, front) in enumerate(inputs.items()):
@@ -162,19 +163,19 @@ def _told(inputs: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
 
 def prepare_classes(
     examples: Examples,
-    given: Mapping[PartName, Examples],
     data: ClassificationData,
     report: Callable[[str], None] = lambda message: None,
     fronts: Mapping[str, Any] | None = None,
+    given: Mapping[PartName, Examples] = MappingProxyType({}),
 ) -> ClassCorpus:
     """Divide, name the classes, fit the fronts on the training part, and encode.
 
     Args:
         examples: all of them, but for those in ``given``.
-        given: of parts with files of their own.
         data: how.
         report: is told what takes long, and what a vocabulary that is given lacks.
         fronts: those of the inputs and names of the classes; those of the training part if None.
+        given: of parts with files of their own.
 
     Raises:
         DataError: too few examples, a class that cannot be learned or that the given names lack,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,18 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned, shown
-from recurra.data import Row, row_batches
+from recurra.data import ExampleRow, row_batches
 from recurra.models import Classifier, Model
 from recurra.tasks.classification.corpus import ClassPart
 
-__all__ = ["Evaluation", "Rival", "class_lines", "compare_classifiers", "log_probabilities"]
+__all__ = [
+    "Evaluation",
+    "Rival",
+    "class_lines",
+    "compare_classifiers",
+    "each_example",
+    "log_probabilities",
+]
 
 _SHOWN = 12  # classes whose confusions fit beside each other
 _BINS = 15  # of probabilities, as Guo et al. take them
@@ -125,10 +132,10 @@ def _shares(some: Sequence[int], every: Sequence[int]) -> tuple[float, ...]:
     return tuple(one / max(total, 1) for one, total in zip(some, every, strict=True))
 
 
-def log_probabilities(model: Model | Rival, rows: Sequence[Row], size: int = 64) -> Tensor:
+def log_probabilities(model: Model | Rival, rows: Sequence[ExampleRow], size: int = 64) -> Tensor:
     """What a model says of rows, ``[rows, classes]`` in float64, in their order."""
     if not isinstance(model, Classifier):
-        return model.log_probabilities(rows).double()
+        return cast(Rival, model).log_probabilities(rows).double()
     found: Tensor | None = None
     for places, batch in row_batches(rows, size=size):
         said = model.label_head.log_probabilities(model.predict(batch).cpu().double())
@@ -177,7 +184,7 @@ def _single(name: str, said: Tensor, part: ClassPart) -> Evaluation:
 def _several(name: str, said: Tensor, part: ClassPart) -> Evaluation:
     share, wanted = said.exp(), torch.from_numpy(part.labels).bool()
     named = share >= _SURE
-    likely = torch.where(wanted, said, torch.log1p(-share.clamp(max=1 - 1e-15)))
+    likely = _likely(said, wanted)
     hit = named == wanted
     return Evaluation(
         name,
@@ -191,6 +198,26 @@ def _several(name: str, said: Tensor, part: ClassPart) -> Evaluation:
         0,
         _bins(torch.where(named, share, 1 - share).flatten().numpy(), hit.flatten().numpy()),
     )
+
+
+def _likely(said: Tensor, wanted: Tensor) -> Tensor:
+    """Log-probability that each label is there where it is, and is not where it is not."""
+    return torch.where(wanted, said, torch.log1p(-said.exp().clamp(max=1 - 1e-15)))
+
+
+def each_example(
+    model: Model | Rival, part: ClassPart
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Of each example whether it was named as it should be (1 or 0), and its nats.
+
+    One of a class that the model has no name for is no hit, and is left out of the nats.
+    """
+    said, labels = log_probabilities(model, part.rows), torch.from_numpy(part.labels)
+    if part.several:
+        hit = ((said.exp() >= _SURE) == labels.bool()).all(1)
+        return hit.double().numpy(), -_likely(said, labels.bool()).sum(1).numpy()
+    known = (labels >= 0).nonzero()[:, 0]
+    return (said.argmax(1) == labels).double().numpy(), -said[known, labels[known]].numpy()
 
 
 def _tuple(counts: npt.NDArray[np.integer]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.data import Row
+from recurra.data import ExampleRow
 from recurra.errors import ArtifactError, RecurraError
 from recurra.models import BagOfSymbols, Majority, MeanOfSteps, MeanOfVectors, NGramOfClasses
 from recurra.pipeline.beside import read_beside, write_beside
@@ -36,9 +36,9 @@ _LETTERS = ("characters", "bytes")
 class _Some(NamedTuple):
     """Rows that are fitted on, and those that choose."""
 
-    rows: list[Row]
+    rows: list[ExampleRow]
     labels: npt.NDArray[np.int64]
-    held: tuple[list[Row], npt.NDArray[np.int64]]
+    held: tuple[list[ExampleRow], npt.NDArray[np.int64]]
 
 
 def fit_rivals(
@@ -55,8 +55,10 @@ def fit_rivals(
         data: on how many examples they are fitted.
         report: is told what takes long.
     """
+    if not data.rival_examples:
+        return {}
     training, held = prepared.parts["training"], prepared.parts.get("validation")
-    every = slice(None, None, -(-training.count // data.rival_texts))  # classes may stand in order
+    every = slice(None, None, -(-training.count // data.rival_examples))
     rows, labels = training.rows[every], training.labels[every]
     few = f" on {len(rows):,} examples" if len(rows) < training.count else ""
     report(f"fitting rivals{few}")

@@ -19,7 +19,8 @@ class ClassificationData(InputSection):
         several: whether an example may have any number of labels; if None, it may where a
             ``label_separator`` is given or labels come in lists.
         distinct: whether an example that came before is left out.
-        rival_texts: on how many examples of the training part the rivals are fitted at most.
+        rival_examples: on how many examples of the training part the rivals are fitted at most; of
+            0 there are none.
     """
 
     vocabulary: Literal["characters", "bytes", "words", "byte-pairs"] = "words"
@@ -27,4 +28,4 @@ class ClassificationData(InputSection):
     label_separator: str | None = pydantic.Field(None, min_length=1)
     several: bool | None = None
     distinct: bool = False
-    rival_texts: int = pydantic.Field(100_000, ge=1)
+    rival_examples: int = pydantic.Field(100_000, ge=0)

@@ -27,6 +27,7 @@ from recurra.tasks.classification.evaluation import (
     Evaluation,
     class_lines,
     compare_classifiers,
+    each_example,
 )
 from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
 from recurra.tasks.classification.settings import ClassificationData
@@ -61,7 +62,8 @@ class ClassificationTask(Task):
         report: Callable[[str], None],
     ) -> ClassCorpus:
         """Divide, fit fronts, name the classes, and encode."""
-        return prepare_classes(self.open(source, data), self._given(data), data, report)
+        examples = self.open(source, data)
+        return prepare_classes(examples, data, report, given=self._given(data))
 
     def prepare_in(
         self,
@@ -73,7 +75,7 @@ class ClassificationTask(Task):
     ) -> ClassCorpus:
         """Divide and encode; a class that the model has no name for is refused."""
         examples = self.open(source, data)
-        return prepare_classes(examples, self._given(data), data, report, fronts)
+        return prepare_classes(examples, data, report, fronts, self._given(data))
 
     def _given(self, data: ClassificationData) -> dict[PartName, Examples]:
         """Of parts with files of their own."""
@@ -167,6 +169,11 @@ class ClassificationTask(Task):
     def evaluate(self, compared: Mapping[str, Any], part: ClassPart) -> list[Evaluation]:
         """Each example by itself."""
         return compare_classifiers(compared, part)
+
+    def by_example(self, model: models.Model, part: ClassPart) -> dict[str, Any]:
+        """Whether each example was named as it should be, and nats; none of an unknown class."""
+        hits, nats = each_example(model, part)
+        return {self.metric.name: hits, self.loss.name: nats}
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Accuracy, F1, calibration, nats; below it how the first finds each class."""

@@ -17,7 +17,9 @@ from recurra.tasks.base import Groups
 from recurra.twins import evaluating
 from recurra_runtime.vocabulary import UNKNOWN, Ids
 
-__all__ = ["Evaluation", "compare_encoded", "symbol_surprises"]
+__all__ = ["Evaluation", "compare_encoded", "each_document", "symbol_surprises"]
+
+_ROWS, _STEPS = 32, 64  # whose scores are held at once: as many numbers as symbols for each of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,3 +126,22 @@ def symbol_surprises(model: LanguageModel, groups: Groups) -> npt.NDArray[np.flo
                 nats, state = model.surprise(batch, state)
                 found.append(nats.valid().double().cpu().numpy())
     return np.concatenate(found)
+
+
+def each_document(
+    model: Any, documents: Sequence[Ids], given: Ids | None = None
+) -> npt.NDArray[np.float64]:
+    """Nats of each document, from its start symbol to its end symbol; arguments as above."""
+    if isinstance(model, NGram):
+        return np.array([model.total([ids])[0] for ids in documents])
+    found = np.zeros(len(documents))
+    order = sorted(range(len(documents)), key=lambda n: len(documents[n]), reverse=True)
+    for first in range(0, len(order), _ROWS):
+        some = order[first : first + _ROWS]
+        own = None if given is None else given[some]
+        # In one group they stay in their order: the longest is first already.
+        (windows,) = document_batches(
+            [documents[n] for n in some], rows=_ROWS, size=_STEPS, given=own
+        )
+        found[some] = model.score_rows(windows).numpy()
+    return found

@@ -49,11 +49,12 @@ from recurra.tasks.language_model.documents import Source, of_columns, open_sour
 from recurra.tasks.language_model.evaluation import (
     Evaluation,
     compare_encoded,
+    each_document,
     symbol_surprises,
 )
 from recurra.tasks.language_model.settings import DataSettings
 from recurra.tasks.texts import has_columns, vocabulary_settings
-from recurra_runtime.vocabulary import Vocabulary
+from recurra_runtime.vocabulary import Ids, Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
 
@@ -144,6 +145,7 @@ class LanguageModelTask(Task):
     Model: ClassVar[type[Section]] = LanguageModelSettings
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
+    examples = "documents"
     several = True
     verb = "generate"
 
@@ -245,12 +247,13 @@ class LanguageModelTask(Task):
         self, compared: Mapping[str, models.Model | NGram | Mixture], part: CorpusPart | Held
     ) -> list[Evaluation]:
         """Each document from its start symbol to its end symbol."""
-        if isinstance(part, Held):  # an artifact keeps conditions by name, a model in its order
-            model = next(iter(compared.values()))
-            given = part.ordered(getattr(model, "conditions", ()))
-        else:
-            given = part.given
+        given = _given(part, next(iter(compared.values())))
         return compare_encoded(compared, part.documents(), part.characters, given)
+
+    def by_example(self, model: models.Model, part: CorpusPart | Held) -> dict[str, Any]:
+        """Nats of each document."""
+        read = getattr(model, "ngram", model)
+        return {self.loss.name: each_document(read, part.documents(), _given(part, model))}
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Nats and bits a character, nats a symbol, perplexity."""
@@ -344,3 +347,10 @@ class LanguageModelTask(Task):
     def answer(self, loaded: Any) -> WritingModel:
         """Scores, completions, texts."""
         return WritingModel(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+def _given(part: CorpusPart | Held, model: Any) -> Ids | None:
+    """Ids of conditions: an artifact keeps them by name, a model in its order."""
+    if isinstance(part, Held):
+        return part.ordered(getattr(model, "conditions", ()))
+    return part.given

@@ -1,0 +1,219 @@
+"""The command ``compare``: variants with several seeds, a search, or two runs in pairs."""
+
+from __future__ import annotations
+
+import json as json_lines
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recurra.console import (
+    friendly,
+    import_cells,
+    one_or_more,
+    print_json,
+    say,
+)
+from recurra.errors import SettingError
+from recurra.options import (
+    BatchSize,
+    Changes,
+    Device,
+    Encoding,
+    Epochs,
+    Hidden,
+    Import,
+    Json,
+    Layers,
+    Rate,
+    Seed,
+    Source,
+    Test,
+    Validation,
+    Which,
+    path_option,
+)
+
+__all__ = ["compare"]
+
+
+def compare(
+    what: Annotated[
+        list[str],
+        typer.Argument(help="A task or recipe; a folder of a comparison; or two runs."),
+    ],
+    data: Source = None,
+    out: Annotated[
+        Path | None, path_option(help="Folder of the comparison.", show_default=False)
+    ] = None,
+    vary: Annotated[
+        list[str] | None, typer.Option(help="A setting's values: model.cell=lstm,gru")
+    ] = None,
+    rival: Annotated[
+        list[str] | None, typer.Option(help="One more variant, with this model.body.")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Runs of each variant; 1.", show_default=False)
+    ] = None,
+    search: Annotated[
+        int | None, typer.Option(min=1, help="Look for settings, in so many trials.")
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="Where: model.hidden_size=32..512:log or model.cell=lstm,gru"),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time; all cores.", show_default=False)
+    ] = None,
+    validation: Validation = None,
+    test: Test = None,
+    set_: Changes = None,
+    epochs: Epochs = None,
+    lr: Rate = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    batch: BatchSize = None,
+    seed: Seed = None,
+    device: Device = None,
+    encoding: Encoding = None,
+    which: Which = "best",
+    json: Json = False,
+    import_: Import = None,
+) -> None:
+    """Compare variants of a model, search the best settings, or tell two runs apart."""
+    with friendly():
+        import_cells(import_)
+        if len(what) == 2:
+            _pair(what, data, which, json)
+            return
+        if len(what) > 2:
+            raise SettingError(f"compare: expected a task, a folder or two runs, got {len(what)}")
+        given = {"--data": data, "--vary": vary, "--rival": rival, "--search": search}
+        if not any(given.values()) and out is None and _is_folder(what[0]):
+            _again(Path(what[0]), json)
+            return
+        short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
+        changes = list(set_ or ())
+        if encoding is not None:
+            changes.append(f'data.encoding="{encoding}"')
+        for name, path in (("validation", validation), ("test", test)):
+            if path is not None:
+                changes.append(f"data.{name}={json_lines.dumps(str(path.absolute()))}")
+        from recurra.training import load_recipe, short_changes
+
+        all_changes = short_changes(short | {"seed": seed, "device": device}, changes)
+        recipe = load_recipe(what[0], all_changes)
+        if data is None or out is None:
+            missing = "--data" if data is None else "--out"
+            raise SettingError(
+                f"compare: {missing} is missing; for example recurra compare {what[0]} --data "
+                "texts.csv --out runs/study --vary model.cell=lstm,gru --seeds 3"
+            )
+        source = one_or_more("compare: --data", data, several=recipe.of_task.several)
+        how = {"jobs": jobs, "imports": _modules(import_), "shown": _board, "name": what[0]}
+        if search is None:
+            if space:
+                raise SettingError("compare: --space belongs to --search N, how many trials")
+            _vary(recipe, source, out, vary or [], rival or [], seeds or 1, json, how, all_changes)
+        else:
+            if vary or rival or seeds is not None:
+                raise SettingError(
+                    "compare: --search chooses itself; leave --vary, --rival, --seeds"
+                )
+            _search(recipe, source, out, search, space, json, how)
+
+
+def _vary(
+    recipe: Any,
+    source: Any,
+    out: Path,
+    vary: list[str],
+    rivals: list[str],
+    seeds: int,
+    json: bool,
+    how: dict[str, Any],
+    changes: list[str],
+) -> None:
+    from recurra.comparison import compare_variants, parsed_vary
+
+    values = parsed_vary(vary)
+    for change in changes:
+        name = change.partition("=")[0].strip()
+        if name in values:
+            raise SettingError(f"compare: {name} is set and varied; leave one out")
+    found = compare_variants(recipe, source, out, vary=values, rivals=rivals, seeds=seeds, **how)
+    _show(found, json)
+    if (out / "compare.svg").exists():
+        say(f"Quality by size and time: {out / 'compare.svg'}")
+    _end(found.interrupted, bool(found.failed))
+
+
+def _search(
+    recipe: Any,
+    source: Any,
+    out: Path,
+    trials: int,
+    space: list[str] | None,
+    json: bool,
+    how: dict[str, Any],
+) -> None:
+    from recurra.comparison import default_space, parsed_space, search_settings
+
+    where = parsed_space(space) if space else default_space(recipe)
+    found = search_settings(recipe, source, out, trials=trials, space=where, **how)
+    _show(found, json)
+    if not json and found.ranked:
+        print(found.recipe.read_text("utf-8"), end="")
+    _end(found.interrupted, not found.ranked)
+
+
+def _again(folder: Path, json: bool) -> None:
+    """What a comparison or a search of before came to."""
+    from recurra.comparison import read_comparison, read_search
+
+    search = (folder / "search.json").is_file()
+    _show(read_search(folder) if search else read_comparison(folder), json)
+
+
+def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> None:
+    from recurra.comparison import compare_pair
+    from recurra.training import run_source
+
+    recipe, _ = run_source(what[0])
+    several = recipe.of_task.several
+    source = one_or_more("compare: --data", data or [], several=several)
+    _show(compare_pair(what[0], what[1], source, which=which), json)
+
+
+def _is_folder(name: str) -> bool:
+    """A folder of a comparison; a run alone has nothing to be compared with."""
+    folder = Path(name)
+    if (folder / "recipe.json").is_file():
+        raise SettingError(f"compare: {name} is a run; give a second one to compare it with")
+    return folder.is_dir()
+
+
+def _show(found: Any, json: bool) -> None:
+    print_json(found.to_json()) if json else print(found)  # as wide as it is: no cell is broken
+
+
+def _end(interrupted: bool, failed: bool) -> None:
+    if interrupted:
+        say("Stopped. To go on: the same command again.")
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _modules(names: list[str] | None) -> list[str]:
+    """What --import names, as another process finds it."""
+    return [str(Path(name).absolute()) if name.endswith(".py") else name for name in names or ()]
+
+
+def _board(total: int, done: int, jobs: int) -> Any:
+    from recurra.comparison.display import Bars, Lines
+
+    kind = Bars if sys.stderr.isatty() else Lines
+    return kind(total, done, jobs)

@@ -1,0 +1,31 @@
+"""Runs side by side: variants of a recipe with several seeds, a search, and two runs in pairs."""
+
+from recurra.comparison.conduct import compare_variants, read_comparison
+from recurra.comparison.pairs import Paired, compare_pair
+from recurra.comparison.results import Comparison, RunResult, VariantRow
+from recurra.comparison.runner import Job, Outcome, ProcessRunner, Runner, Told
+from recurra.comparison.search import Searched, read_search, search_settings
+from recurra.comparison.space import Space, default_space, parsed_space
+from recurra.comparison.variants import parsed_vary
+
+__all__ = [
+    "Comparison",
+    "Job",
+    "Outcome",
+    "Paired",
+    "ProcessRunner",
+    "RunResult",
+    "Runner",
+    "Searched",
+    "Space",
+    "Told",
+    "VariantRow",
+    "compare_pair",
+    "compare_variants",
+    "default_space",
+    "parsed_space",
+    "parsed_vary",
+    "read_comparison",
+    "read_search",
+    "search_settings",
+]

@@ -1,0 +1,241 @@
+"""Two runs on the same held-out examples: how sure it is that one is better."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra import artifact
+from recurra.columns import aligned, number
+from recurra.errors import DataError, RunError, SettingError
+from recurra.tasks.base import Metric, Table, Task
+from recurra.training.origin import ORIGIN
+from recurra.training.run import RunFolder
+from recurra.training.runs import opened, run_recipe, run_source, source_of
+
+__all__ = ["Paired", "PairedRow", "bootstrap", "compare_pair"]
+
+_RESAMPLES = 10_000
+_AT_ONCE = 1 << 22  # draws that are held together
+_SURE = 0.975  # share of resamples from which on the other side of the 95 % interval is left
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedRow:
+    """One number of every example, of both runs.
+
+    Args:
+        name: what is counted, as ``accuracy`` or ``nats``.
+        less: whether less is better.
+        one: mean of the first run.
+        other: mean of the second.
+        difference: second minus first.
+        low: of the 95 % interval of the difference.
+        high: of it.
+        better: share of the resamples in which the second is better; a tie counts half.
+    """
+
+    name: str
+    less: bool
+    one: float
+    other: float
+    difference: float
+    low: float
+    high: float
+    better: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """Two runs, example by example.
+
+    Args:
+        paths: of both runs.
+        examples: how many were held out.
+        unit: what one is.
+        resamples: how often they were drawn anew.
+        rows: one a number.
+    """
+
+    paths: tuple[Path, Path]
+    examples: int
+    unit: str
+    resamples: int
+    rows: tuple[PairedRow, ...]
+
+    @property
+    def table(self) -> Table:
+        """As it is shown."""
+        one, other = self.paths
+        header = ("", "A", "B", "B - A", "95 % interval", "B is better in")
+        rows = [
+            (
+                f"{row.name} ({'less' if row.less else 'more'} is better)",
+                number(row.one, 4),
+                number(row.other, 4),
+                f"{row.difference:+.4f}",
+                f"{row.low:+.4f} to {row.high:+.4f}",
+                f"{row.better:.1%}",
+            )
+            for row in self.rows
+        ]
+        title = f"A: {one}\nB: {other}\n{self.examples:,} held-out {self.unit}"
+        notes = [self._said(row) for row in self.rows]
+        notes.append(
+            f"Paired bootstrap: {self.resamples:,} resamples of the same {self.unit}. It tells the "
+            "noise of these, not of seeds."
+        )
+        return Table(title, header, rows, notes)
+
+    def _said(self, row: PairedRow) -> str:
+        if row.low <= 0 <= row.high:
+            return f"{row.name}: the difference is within the noise."
+        return f"{row.name}: {'A' if (row.difference > 0) == row.less else 'B'} is better."
+
+    def __str__(self) -> str:
+        table = self.table
+        drawn = aligned([table.header, *table.rows], range(1, len(table.header)))
+        return "\n".join([table.title, "", drawn, "", *table.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return dataclasses.asdict(self) | {"paths": list(map(str, self.paths))}
+
+
+def compare_pair(
+    one: str | Path,
+    other: str | Path,
+    data: Any = None,
+    *,
+    which: str = "best",
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
+) -> Paired:
+    """Score two runs on every held-out example of the data that both were trained on.
+
+    Args:
+        one: a run.
+        other: another, of the same task and data.
+        data: what they were trained on, where that is no path that the first remembers.
+        which: of each, ``"best"`` or ``"last"``.
+        resamples: how often examples are drawn anew.
+        seed: of these draws.
+
+    Raises:
+        DataError: other data than each other's or than given, or fewer than two examples.
+        SettingError: two tasks, or one whose examples have no scores of their own.
+        RunError: one is no run.
+        ArtifactError: one is damaged.
+    """
+    paths = (Path(one), Path(other))
+    runs = [RunFolder.open(path) for path in paths]
+    task, prints = _task(runs), [source_of(run).get("blake2b") for run in runs]
+    if prints[0] is None or prints[0] != prints[1]:
+        raise DataError(
+            f"{paths[1]}: was trained on other data than {paths[0]} (their fingerprints differ): "
+            "there are no pairs. Train both on the same data, divided the same way."
+        )
+    loaded = [artifact.load(path, which=which) for path in paths]
+    _, source = run_source(paths[0])
+    source = source if data is None else data
+    if source is None:
+        raise SettingError(f"compare: data is missing: {paths[0]} does not say where its own is")
+    recipe = run_recipe(runs[0])
+    with tempfile.TemporaryDirectory() as folder:
+        examples = opened(task, source, recipe.data, recipe.data.given)
+        fronts = _begun(runs[0])
+        prepared = (
+            task.prepare(examples, recipe.data, Path(folder), _silent)
+            if fronts is None
+            else task.prepare_in(examples, fronts, recipe.data, Path(folder), _silent)
+        )
+        if prepared.fingerprint != prints[0]:
+            raise DataError(f"{source}: these are not the data that both runs were trained on.")
+        part = prepared.parts["test"]
+        found = [task.by_example(each.model, part) for each in loaded]
+    return _paired(paths, task, found, resamples, seed)
+
+
+def _task(runs: list[RunFolder]) -> Task:
+    one, other = (run_recipe(run) for run in runs)
+    if one.task != other.task:
+        raise SettingError(
+            f"compare: expected two runs of one task, got {one.task} ({runs[0].path}) and "
+            f"{other.task} ({runs[1].path})"
+        )
+    return one.of_task
+
+
+def _begun(run: RunFolder) -> Mapping[str, Any] | None:
+    """Fronts of the model that a run began with."""
+    if "from" not in source_of(run):
+        return None
+    return artifact.load(run.path / ORIGIN).fronts
+
+
+def _silent(message: str) -> None:
+    """What reading the data again says was said before."""
+
+
+def _paired(
+    paths: tuple[Path, Path],
+    task: Task,
+    found: Sequence[Mapping[str, Any]],
+    resamples: int,
+    seed: int,
+) -> Paired:
+    metrics = {each.name: each for each in (task.metric, task.loss)}
+    rows, size = [], 0
+    for name, first in found[0].items():
+        one, other = (np.asarray(values, np.float64) for values in (first, found[1][name]))
+        size = len(one)
+        if size < 2:
+            raise DataError(
+                f"compare: expected at least 2 held-out {task.examples}, from which to draw, got "
+                f"{size}."
+            )
+        if not (np.isfinite(one).all() and np.isfinite(other).all()):
+            raise RunError(f"compare: the {name} of some examples is no finite number.")
+        less = metrics.get(name, Metric(name, name)).less
+        low, high, better = bootstrap(other - one, less=less, resamples=resamples, seed=seed)
+        means = float(one.mean()), float(other.mean())
+        rows.append(PairedRow(name, less, *means, float((other - one).mean()), low, high, better))
+    return Paired(paths, size, task.examples, resamples, tuple(rows))
+
+
+def bootstrap(
+    differences: Values, *, less: bool, resamples: int = _RESAMPLES, seed: int = 0
+) -> tuple[float, float, float]:
+    """The 95 % interval of a mean difference, and how often it is an improvement (Efron 1979).
+
+    Examples are drawn with replacement, as many as there are; both runs' scores of an example stay
+    together, as in Koehn (2004).
+
+    Args:
+        differences: of each example, ``[examples]``.
+        less: whether a negative one is an improvement.
+        resamples: how many means.
+        seed: of the draws.
+
+    Returns:
+        2.5 and 97.5 % points of the means, and the share of them that improve; zero counts half.
+    """
+    draw, size = np.random.default_rng(seed), len(differences)
+    means = np.empty(resamples)
+    step = max(1, _AT_ONCE // size)
+    for first in range(0, resamples, step):
+        some = means[first : first + step]
+        some[:] = differences[draw.integers(0, size, (len(some), size))].mean(1)
+    # Means of equal numbers differ in their last bits: what is 0 but for these is a tie.
+    means[np.abs(means) <= 1e-15 * np.abs(differences).max(initial=0.0)] = 0.0
+    low, high = np.quantile(means, [1 - _SURE, _SURE])
+    better = (means < 0) if less else (means > 0)
+    return float(low), float(high), float((better + 0.5 * (means == 0)).mean())

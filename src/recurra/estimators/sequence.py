@@ -1,0 +1,224 @@
+"""Recurrent models by the conventions of scikit-learn: ``fit``, ``predict``, ``score``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.errors import DataError, SettingError, ShapeError
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
+    from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
+except ImportError:  # said when one is made
+    BaseEstimator = ClassifierMixin = object
+    check_is_fitted = None
+
+__all__ = ["SequenceClassifier"]
+
+_LEAST = 2  # examples of a class, one of which may be set apart
+
+
+class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """The task ``classification`` as an estimator: which of some classes a sequence is of.
+
+    It stands in pipelines, ``GridSearchCV``, ``cross_val_score`` and ``clone`` as any other, and is
+    pickled. X is an array ``[cases, time, channels]`` or ``[cases, time]``, or a list of arrays
+    ``[time, channels]`` of any lengths; with ``axes="channels"`` ``[cases, channels, time]`` and
+    ``[channels, time]``, as aeon and sktime have them. A list of texts is read as texts. Missing
+    values are NaN.
+
+    Args:
+        cell: any registered cell.
+        hidden_size: of each direction.
+        layers: above each other.
+        bidirectional: whether sequences are read from both ends.
+        body: ``"recurrent"``, or what stands in place of it, see ``recurra new classification``.
+        pool: how the outputs of all steps become one vector: ``"max"``, ``"mean"``, ``"last"`` or
+            ``"attention"``.
+        dropout: rate of it.
+        epochs: passes over the examples; few examples get more.
+        batch_size: examples read beside each other.
+        learning_rate: at its highest.
+        validation_fraction: share of each class that is set apart to choose the best pass and to
+            calibrate probabilities; 0 trains on all.
+        axes: of X, whether ``"time"`` or ``"channels"`` come first in a case.
+        random_state: of every draw, a whole number.
+        settings: others of the recipe by name, as ``{"weight_decay": 0.1}``.
+        verbose: whether it tells how it goes.
+
+    Attributes:
+        classes_: the labels, sorted.
+        n_features_in_: channels of a series; absent for texts.
+        model_: what :func:`recurra.load` gives of the run.
+
+    Example:
+        >>> from sklearn.model_selection import cross_val_score
+        >>> model = recurra.SequenceClassifier(cell="gru", random_state=0)
+        >>> cross_val_score(model, X, y)  # doctest: +SKIP
+
+    Raises:
+        SettingError: scikit-learn is not installed; a parameter that cannot be is told by ``fit``.
+    """
+
+    def __init__(
+        self,
+        cell: str = "gru",
+        *,
+        hidden_size: int = 64,
+        layers: int = 1,
+        bidirectional: bool = True,
+        body: str = "recurrent",
+        pool: str = "max",
+        dropout: float = 0.5,
+        epochs: float = 5,
+        batch_size: int = 32,
+        learning_rate: float = 0.004,
+        validation_fraction: float = 0.1,
+        axes: Literal["time", "channels"] = "time",
+        random_state: int = 0,
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        if check_is_fitted is None:
+            raise SettingError(
+                "SequenceClassifier: needs scikit-learn, which cannot be imported; pip install "
+                "'recurra[sklearn]' brings it."
+            )
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.layers = layers
+        self.bidirectional = bidirectional
+        self.body = body
+        self.pool = pool
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation_fraction = validation_fraction
+        self.axes = axes
+        self.random_state = random_state
+        self.settings = settings
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on sequences and their labels.
+
+        Args:
+            X: sequences, see above.
+            y: a label of each, ``[cases]``.
+
+        Raises:
+            DataError: other labels than sequences, one class, or something that is no sequence.
+            SettingError: a parameter that cannot be.
+        """
+        from recurra.doors import load, train
+
+        cases, labels = self._cases(X), np.asarray(y)
+        if labels.shape != (len(cases),):
+            raise DataError(
+                f"fit: expected a label for each of {len(cases)} cases, got y of shape "
+                f"{list(labels.shape)}."
+            )
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(f"fit: expected two classes or more, got {self.classes_.tolist()}.")
+        # The task sorts names of classes as texts: of one length these sort as the labels do.
+        width = len(str(len(self.classes_)))
+        named = [f"{number:0{width}d}" for number in numbers]
+        held = self._held(numbers)
+        with tempfile.TemporaryDirectory() as folder:
+            done = train(
+                "classification",
+                _parts(cases, named, held),
+                out=Path(folder) / "run",
+                report=None if self.verbose else lambda told: None,
+                **self._settings(bool(held.any())),
+            )
+            self.model_ = load(done.path)
+        series = self.model_.fronts.get("series")
+        if series is not None:
+            self.n_features_in_ = len(series.channels)
+        return self
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """The probability of each class, ``[cases, classes]``, in the order of ``classes_``."""
+        check_is_fitted(self, "model_")
+        found = np.zeros((len(cases := self._cases(X)), len(self.classes_)))
+        if len(cases):
+            for row, answer in zip(found, self.model_.predict(cases), strict=True):
+                for name, share in answer.ranked:
+                    row[int(name)] = share
+        return found
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """The most probable label of each case, ``[cases]``."""
+        shares = self.predict_proba(X)
+        chosen: npt.NDArray[Any] = self.classes_[shares.argmax(1)]
+        return chosen
+
+    def _settings(self, chooses: bool) -> dict[str, Any]:
+        names = ["cell", "hidden_size", "layers", "bidirectional", "body", "pool", "dropout"]
+        names += ["epochs", "batch_size", "learning_rate"]
+        found = {name: getattr(self, name) for name in names} | {"seed": self.random_state}
+        found |= {"split": "given", "validation": chooses, "rival_examples": 0}
+        return found | dict(self.settings or {})
+
+    def _held(self, numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+        """Which cases choose: a share of each class, and of none the only ones."""
+        share = self.validation_fraction
+        if not isinstance(share, int | float) or not 0 <= share < 1:
+            raise SettingError(f"validation_fraction: expected 0 to below 1, got {share!r}")
+        held = np.zeros(len(numbers), bool)
+        draw = np.random.default_rng(self.random_state)
+        for number in range(len(self.classes_)):
+            own = draw.permutation(np.flatnonzero(numbers == number))
+            count = round(share * len(own)) if len(own) >= _LEAST else 0
+            held[own[: min(count, len(own) - 1)]] = True
+        if share and not held.any():  # the first case of the largest class
+            counts = np.bincount(numbers)
+            if counts.max() >= _LEAST:
+                held[np.flatnonzero(numbers == counts.argmax())[0]] = True
+        return held
+
+    def _cases(self, X: Any) -> list[Any]:
+        """Texts, or arrays ``[time, channels]``."""
+        if isinstance(X, str | bytes) or not hasattr(X, "__len__"):
+            raise ShapeError(f"X: expected a list of sequences, got {type(X).__name__}.")
+        found = list(X)
+        if not found or isinstance(found[0], str):
+            return found
+        return [self._case(case, number) for number, case in enumerate(found)]
+
+    def _case(self, case: Any, number: int) -> npt.NDArray[np.float32]:
+        try:
+            array = np.asarray(case, np.float32)
+        except (TypeError, ValueError) as problem:
+            raise ShapeError(f"X: case {number} is no array of numbers ({problem}).") from None
+        if array.ndim == 1:
+            return array[:, None]
+        if array.ndim != 2:
+            raise ShapeError(
+                f"X: case {number}: expected [time, channels] or [time], got {list(array.shape)}."
+            )
+        if self.axes not in ("time", "channels"):
+            raise SettingError(f"axes: expected 'time' or 'channels', got {self.axes!r}")
+        return array if self.axes == "time" else np.ascontiguousarray(array.T)
+
+
+def _parts(
+    cases: Sequence[Any], labels: Sequence[str], held: npt.NDArray[np.bool_]
+) -> dict[str, tuple[list[Any], list[str]]]:
+    """By part; what nobody scores, since the caller does, is one of those that choose."""
+
+    def those(places: Sequence[int]) -> tuple[list[Any], list[str]]:
+        return [cases[n] for n in places], [labels[n] for n in places]
+
+    chosen, rest = np.flatnonzero(held).tolist(), np.flatnonzero(~held).tolist()
+    parts = {"train": those(rest), "test": those((chosen or rest)[:1])}
+    return parts | ({"validation": those(chosen)} if chosen else {})

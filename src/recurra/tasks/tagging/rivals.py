@@ -1,0 +1,88 @@
+"""Models without memory beside a tagger: fitted on what it was trained on, kept in its run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recurra.errors import ArtifactError
+from recurra.models import FrequentTags, MajorityOfSteps, WindowOfSteps, WindowTagger
+from recurra.pipeline.beside import read_beside, write_beside
+from recurra.tasks.examples import Examples
+from recurra.tasks.tagging.corpus import TaggingPart
+from recurra.tasks.tagging.settings import TaggingData
+from recurra_runtime.vocabulary import Ids
+
+__all__ = ["fit_rivals", "read_rivals", "write_rivals"]
+
+_FILE = "rivals"
+_KINDS: dict[str, Any] = {
+    "word's own tag": FrequentTags,
+    "window of words": WindowTagger,
+    "majority": MajorityOfSteps,
+    "window of steps": WindowOfSteps,
+}
+"""By name, of each kind of input the simplest first."""
+
+
+def fit_rivals(
+    prepared: Examples, data: TaggingData, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """Most frequent tag and logistic regression; which pass of the latter, held sentences say.
+
+    Args:
+        prepared: the sentences; without a validation part every tenth of the others chooses.
+        data: on how many words they are fitted.
+        report: is told what takes long.
+    """
+    training, held = prepared.parts["training"], prepared.parts.get("validation")
+    assert isinstance(training, TaggingPart)
+    every = -(-training.count // data.rival_steps)  # sentences may stand in an order
+    some = range(0, len(training.inputs), every)
+    report("fitting rivals" + (f" on {len(some):,} examples" if every > 1 else ""))
+    if held is not None:
+        assert isinstance(held, TaggingPart)
+        chosen = _of(held, sorted(held.sayable))
+    else:
+        chosen = _of(training, some[::10])
+        some = [n for place, n in enumerate(some) if place % 10]  # type: ignore[assignment]
+    read, size = _of(training, some), len(training.tags)
+    if training.words is None:
+        return {
+            "majority": MajorityOfSteps.fit(read[1], size),
+            "window of steps": WindowOfSteps.fit(*read, chosen, size),
+        }
+    return {
+        "word's own tag": FrequentTags.fit(*read, size),
+        "window of words": WindowTagger.fit(*read, chosen, size),
+    }
+
+
+def _of(part: TaggingPart, numbers: Sequence[int]) -> tuple[list[Any], list[Ids]]:
+    """Sentences or series, and their tags."""
+    return part.plain(numbers), [part.targets[n] for n in numbers]
+
+
+def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:
+    """Keep them in a run.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    write_beside(path, _FILE, {name: model.arrays() for name, model in rivals.items()})
+
+
+def read_rivals(path: str | Path) -> dict[str, Any]:
+    """Those of a run, the simplest first; none if it has none.
+
+    Raises:
+        ArtifactError: the file is damaged.
+    """
+    named = read_beside(path, _FILE)
+    try:
+        return {
+            name: kind.from_arrays(named[name]) for name, kind in _KINDS.items() if name in named
+        }
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as problem:
+        raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None

@@ -1,0 +1,137 @@
+"""Two runs on the same examples: the bootstrap, and where its numbers come from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from comparison.fakes import TEXTS
+
+import recurra
+from recurra import artifact
+from recurra.comparison.pairs import bootstrap, compare_pair
+from recurra.errors import DataError, RunError, SettingError
+from recurra.tasks.base import Task, task_by_name
+from recurra.training import evaluate, load_recipe, train
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    """Of many examples means are normal: m ± 1.96 s / sqrt(n)."""
+    values = np.random.default_rng(1).normal(0.05, 1.0, 800)
+    low, high, better = bootstrap(values, less=False)
+    error = values.std() / np.sqrt(800)
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
+    from statistics import NormalDist
+
+    share = NormalDist().cdf(values.mean() / error)
+    assert better == pytest.approx(share, abs=0.02)
+    assert bootstrap(values, less=True)[2] == pytest.approx(1 - better)
+
+
+def test_a_resample_of_two_is_worked_out_by_hand() -> None:
+    """Means of two draws from (-1, 3): -1, 1, 1, 3, each one in four."""
+    _, _, better = bootstrap(np.array([-1.0, 3.0]), less=False, resamples=40_000)
+    assert better == pytest.approx(0.75, abs=0.01)
+
+
+def test_ties_count_half_and_draws_are_seeded() -> None:
+    assert bootstrap(np.zeros(5), less=True) == (0.0, 0.0, 0.5)
+    tiny = np.array([0.1 + 0.2 - 0.3, 0.0])  # 5e-17, which is a difference like any other
+    assert bootstrap(tiny, less=False)[2] > 0.5
+    values = np.arange(10.0) - 4
+    assert bootstrap(values, less=True, seed=3) == bootstrap(values, less=True, seed=3)
+    assert bootstrap(values, less=True, seed=3) != bootstrap(values, less=True, seed=4)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two classifiers of other seeds, and one of other data."""
+    folder = tmp_path_factory.mktemp("pairs")
+    changes = ["model.hidden_size=4", "training.epochs=1", "data.rival_examples=1"]
+    found = []
+    for name, seed, texts in (
+        ("a", 0, TEXTS),
+        ("b", 1, TEXTS),
+        ("c", 0, (TEXTS[0][4:], TEXTS[1][4:])),
+    ):
+        recipe = load_recipe("classification", [*changes, f"training.seed={seed}"])
+        found.append(train(recipe, texts, folder / name).path)
+    return found
+
+
+def test_means_are_those_of_the_run(runs: list[Path]) -> None:
+    found = compare_pair(runs[0], runs[1], TEXTS)
+    accuracy, nats = found.rows
+    assert (accuracy.name, accuracy.less, nats.name, nats.less) == ("accuracy", False, "nats", True)
+    for path, value in zip(runs, (accuracy.one, accuracy.other), strict=False):
+        told = recurra.evaluate(path, TEXTS)  # all texts; what was held out is in the summary
+        assert told[0].texts == len(TEXTS[0])
+        import json
+
+        score = json.loads((path / "summary.json").read_text())["scores"][0]
+        assert value == pytest.approx(score["value"])
+    assert nats.difference == pytest.approx(nats.other - nats.one)
+    assert nats.low <= nats.difference <= nats.high
+    mirror = compare_pair(runs[1], runs[0], TEXTS).rows[1]
+    assert mirror.difference == pytest.approx(-nats.difference)
+    assert "A: " in str(found)
+    assert f"{found.examples} held-out texts" in str(found)
+    assert found.to_json()["rows"][1]["difference"] == nats.difference
+
+
+def test_a_run_and_itself_are_alike(runs: list[Path]) -> None:
+    for row in compare_pair(runs[0], runs[0], TEXTS).rows:
+        assert (row.difference, row.low, row.high, row.better) == (0, 0, 0, 0.5)
+    assert "nats: the difference is within the noise." in str(compare_pair(runs[0], runs[0], TEXTS))
+
+
+def test_pairs_need_the_same_data(runs: list[Path], tiny_run: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="was trained on other data than"):
+        compare_pair(runs[0], runs[2], TEXTS)
+    with pytest.raises(DataError, match="these are not the data that both runs were trained on"):
+        compare_pair(runs[0], runs[1], (TEXTS[0][2:], TEXTS[1][2:]))
+    with pytest.raises(SettingError, match="data is missing"):
+        compare_pair(runs[0], runs[1])
+    with pytest.raises(SettingError, match="expected two runs of one task"):
+        compare_pair(runs[0], tiny_run.path, TEXTS)
+    with pytest.raises(RunError, match="expected the folder of a run"):
+        compare_pair(runs[0], tmp_path, TEXTS)
+
+
+def test_documents_of_a_language_model(tmp_path: Path) -> None:
+    """Nats of each document are those of the model that reads it alone, and add up to the score."""
+    draw = np.random.default_rng(0)
+    lines = ["".join(draw.choice(list("abc "), size)) for size in draw.integers(3, 200, 70)]
+    changes = ["data.split=hash", "data.unit=line", "model.hidden_size=8", "model.layers=1"]
+    changes += ["training.symbols=500", "data.ngram_orders=[2]"]
+    path = tmp_path / "text.txt"
+    path.write_text("\n".join(lines) + "\n")
+    recipe = load_recipe("language-model", changes)
+    run = train(recipe, path, tmp_path / "run", place=str(path)).path
+    loaded = artifact.load(run)
+    task = task_by_name("language-model")
+    part = task.read(task.open(path, recipe.data), loaded.fronts, recipe.data, print)
+    (whole, bigram, *_) = evaluate(run, path, data=recipe.data)
+    each = task.by_example(loaded.model, part)["nats"]
+    assert each.shape == (70,)
+    assert each.sum() == pytest.approx(whole.nats, rel=1e-5)
+    answer = recurra.load(run)
+    alone = [-score.log_prob for score in answer.predict(lines)]
+    np.testing.assert_allclose(each, alone, rtol=1e-4)
+    rival = task.read_rivals(run)["bigram"]
+    counted = task.by_example(rival, part)["nats"]
+    assert counted.sum() == pytest.approx(bigram.nats, rel=1e-6)
+    shutil.copytree(run, tmp_path / "copy")
+    found = compare_pair(run, tmp_path / "copy")  # the file is where the run remembers it
+    assert found.rows[0].difference == 0
+    assert found.unit == "documents"
+
+
+def test_a_task_without_scores_of_examples_is_refused() -> None:
+    task = task_by_name("classification")
+    with pytest.raises(SettingError, match="the task classification scores no examples one by"):
+        Task.by_example(task, None, None)  # type: ignore[arg-type]
