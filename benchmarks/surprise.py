@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from harness import keep, machine_in_words
 
 import recurra
 from recurra.data.synthetic import Sine
-from recurra.models.linear import Autoregression, LastValue
+from recurra.models import Autoregression, LastValue
 from recurra.training import load_recipe, train
 
 NAME = "surprise"
@@ -41,7 +42,7 @@ PERIODS, AMPLITUDES, NOISE = (8.0, 32.0), (0.5, 2.0), 0.01
 SHARE, STUCK = 0.01, 5
 ALARMS, ASKED = 0.01, 0.02
 KINDS = ("replaced", "spike", "stuck", "flipped")
-CHANGES = ["training.epochs=100"]
+CHANGES = ["training.epochs=300", "model.hidden_size=96"]
 MEASURED = [
     "src/recurra/cells/affine.py",
     "src/recurra/cells/gru.py",
@@ -191,10 +192,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="change the recipe; not kept")
     changes = parser.parse_args().set
     print(machine_in_words())
-    runs = {}
-    for seed in SEEDS:
-        runs[seed] = measured(seed, changes)
-        for name, row in runs[seed].items():
+    with ProcessPoolExecutor(len(SEEDS)) as pool:
+        found = pool.map(measured, SEEDS, [changes] * len(SEEDS))
+        runs = dict(zip(SEEDS, found, strict=True))
+    for seed, run in runs.items():
+        for name, row in run.items():
             print(f"seed {seed} {name}:", {key: round(value, 4) for key, value in row.items()})
     names = [name for name in runs[SEEDS[0]] if name not in ("losses", "disturbances")]
     figure = "; ".join(f"{name} {in_words(runs, name, 'found')}" for name in names)

@@ -70,7 +70,7 @@ def test_an_object_for_each_input(run: Path, series: Path) -> None:
     assert told["nats"] == [None if np.isnan(n) else n for n in found.nats.tolist()]
     assert told["flagged"] == found.flagged.tolist()
     assert told["steps"][1] == "2024-01-01T00:01"
-    assert told["input"] == str(series)
+    assert told["input"].startswith(str(series))
     lines = call("predict", run, "--surprise", "--json", input=f"{series}\n")
     assert json.loads(lines.stdout)["nats"] == told["nats"]
 
