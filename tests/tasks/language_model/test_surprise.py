@@ -64,6 +64,21 @@ def test_all_symbols_of_a_part_are_judged_once(tiny_run: Any, tmp_path: Path) ->
         list(model.surprise(["third"], 0.5))
 
 
+def test_windows_of_a_long_text_carry_their_state(tiny_run: Any, tmp_path: Path) -> None:
+    task = task_by_name("language-model")
+    loaded = recurra.artifact.load(tiny_run.path)
+    data = tiny_run.recipe.data
+    source = task.open([tiny_run.text * 5], data)
+    prepared = task.prepare_in(source, loaded.fronts, data, tmp_path, lambda told: None)
+    part = prepared.parts["training"]
+    groups = [list(group) for group in part.groups()]
+    assert max(map(len, groups)) > 1
+    found = task.surprises(loaded.model, part)
+    total, count = loaded.model.score(groups)
+    assert len(found) == count
+    assert float(found.sum()) == pytest.approx(total, rel=1e-5)
+
+
 def test_other_tasks_refuse_by_name(tmp_path: Path) -> None:
     texts = [f"a {word} film {n}" for n in range(20) for word in ("good", "bad")]
     done = recurra.train(
