@@ -120,7 +120,7 @@ DATA = ("--data", "DATA", "--out", "OUT")
         (("classification", *DATA, "--vary", "model.cel=gru"), 2, "did you mean 'model.cell'"),
         (("classification", *DATA, "--vary", "model.cell=gru,gru"), 2, "is there twice"),
         (("classification", *DATA, "--vary", "model.cell"), 2, "expected name=value,value"),
-        (("classification", *DATA, "--rival", "convolution"), 2, "model.body"),
+        (("ngram", *DATA, "--rival", "convolution"), 2, "no setting 'model.body'"),
         (("classification", *DATA, "--space", "model.cell=gru"), 2, "belongs to --search"),
         (("classification", *DATA, "--search", "3", "--seeds", "2"), 2, "chooses itself"),
         (

@@ -13,7 +13,7 @@ from recurra.errors import DataError, SettingError, ShapeError
 
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -88,6 +88,8 @@ def test_clone_search_pipeline_and_validation() -> None:
     model = made(cell="elman", random_state=3)
     assert clone(model).get_params() == model.get_params()
     assert clone(model).set_params(cell="lstm").cell == "lstm"
+    assert repr(recurra.SequenceClassifier(cell="lstm")) == "SequenceClassifier(cell='lstm')"
+    assert is_classifier(model)
     scores = cross_val_score(model, cases, labels, cv=2)
     assert len(scores) == 2
     search = GridSearchCV(made(), {"cell": ["elman", "gru"], "pool": ["mean"]}, cv=2)
@@ -146,5 +148,7 @@ def test_what_cannot_be_is_told() -> None:
         made(validation_fraction=1.5).fit(cases, labels)
     with pytest.raises(SettingError, match="lstmm"):
         made(cell="lstmm").fit(cases, labels)
-    with pytest.raises(Exception, match="not fitted"):
+    with pytest.raises(SettingError, match="did you mean 'hidden_size'"):
+        made().set_params(hidden_sizes=3)
+    with pytest.raises(SettingError, match="not fitted"):
         made().predict(cases)

@@ -39,34 +39,36 @@ from recurra.options import (
 __all__ = ["compare"]
 
 
+What = Annotated[
+    list[str],
+    typer.Argument(help="A task or recipe; a folder of a comparison; or two runs."),
+]
+Folder = Annotated[Path | None, path_option(help="Folder of the comparison.", show_default=False)]
+Vary = Annotated[list[str] | None, typer.Option(help="A setting's values: model.cell=lstm,gru")]
+Rival = Annotated[list[str] | None, typer.Option(help="One more variant, with this model.body.")]
+Seeds = Annotated[
+    int | None, typer.Option(min=1, help="Runs of each variant; 1.", show_default=False)
+]
+Search = Annotated[int | None, typer.Option(min=1, help="Look for settings, in so many trials.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Where: model.hidden_size=32..512:log or model.cell=lstm,gru"),
+]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Runs at a time; all cores.", show_default=False)
+]
+
+
 def compare(
-    what: Annotated[
-        list[str],
-        typer.Argument(help="A task or recipe; a folder of a comparison; or two runs."),
-    ],
+    what: What,
     data: Source = None,
-    out: Annotated[
-        Path | None, path_option(help="Folder of the comparison.", show_default=False)
-    ] = None,
-    vary: Annotated[
-        list[str] | None, typer.Option(help="A setting's values: model.cell=lstm,gru")
-    ] = None,
-    rival: Annotated[
-        list[str] | None, typer.Option(help="One more variant, with this model.body.")
-    ] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Runs of each variant; 1.", show_default=False)
-    ] = None,
-    search: Annotated[
-        int | None, typer.Option(min=1, help="Look for settings, in so many trials.")
-    ] = None,
-    space: Annotated[
-        list[str] | None,
-        typer.Option(help="Where: model.hidden_size=32..512:log or model.cell=lstm,gru"),
-    ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time; all cores.", show_default=False)
-    ] = None,
+    out: Folder = None,
+    vary: Vary = None,
+    rival: Rival = None,
+    seeds: Seeds = None,
+    search: Search = None,
+    space: Where = None,
+    jobs: Jobs = None,
     validation: Validation = None,
     test: Test = None,
     set_: Changes = None,
@@ -85,44 +87,62 @@ def compare(
     """Compare variants of a model, search the best settings, or tell two runs apart."""
     with friendly():
         import_cells(import_)
+        if len(what) > 2:
+            raise SettingError(f"compare: expected a task, a folder or two runs, got {len(what)}")
         if len(what) == 2:
             _pair(what, data, which, json)
             return
-        if len(what) > 2:
-            raise SettingError(f"compare: expected a task, a folder or two runs, got {len(what)}")
-        given = {"--data": data, "--vary": vary, "--rival": rival, "--search": search}
-        if not any(given.values()) and out is None and _is_folder(what[0]):
+        given = (data, out, vary, rival, search)
+        if not any(given) and _is_folder(what[0]):
             _again(Path(what[0]), json)
             return
+        if search is None and space:
+            raise SettingError("compare: --space belongs to --search N, how many trials")
+        if search is not None and (vary or rival or seeds is not None):
+            raise SettingError("compare: --search chooses itself; leave --vary, --rival, --seeds")
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
-        changes = list(set_ or ())
-        if encoding is not None:
-            changes.append(f'data.encoding="{encoding}"')
-        for name, path in (("validation", validation), ("test", test)):
-            if path is not None:
-                changes.append(f"data.{name}={json_lines.dumps(str(path.absolute()))}")
-        from recurra.training import load_recipe, short_changes
-
-        all_changes = short_changes(short | {"seed": seed, "device": device}, changes)
-        recipe = load_recipe(what[0], all_changes)
-        if data is None or out is None:
-            missing = "--data" if data is None else "--out"
-            raise SettingError(
-                f"compare: {missing} is missing; for example recurra compare {what[0]} --data "
-                "texts.csv --out runs/study --vary model.cell=lstm,gru --seeds 3"
-            )
-        source = one_or_more("compare: --data", data, several=recipe.of_task.several)
+        files = {"validation": validation, "test": test}
+        changes = _changes(set_, short | {"seed": seed, "device": device}, encoding, files)
+        recipe, source, folder = _begun(what[0], changes, data, out)
         how = {"jobs": jobs, "imports": _modules(import_), "shown": _board, "name": what[0]}
-        if search is None:
-            if space:
-                raise SettingError("compare: --space belongs to --search N, how many trials")
-            _vary(recipe, source, out, vary or [], rival or [], seeds or 1, json, how, all_changes)
+        if search is not None:
+            _search(recipe, source, folder, search, space, json, how)
         else:
-            if vary or rival or seeds is not None:
-                raise SettingError(
-                    "compare: --search chooses itself; leave --vary, --rival, --seeds"
-                )
-            _search(recipe, source, out, search, space, json, how)
+            _vary(recipe, source, folder, vary or [], rival or [], seeds or 1, json, how, changes)
+
+
+def _changes(
+    given: list[str] | None,
+    short: dict[str, Any],
+    encoding: str | None,
+    files: dict[str, Path | None],
+) -> list[str]:
+    """All options that are settings, as changes of a recipe."""
+    from recurra.training import short_changes
+
+    found = list(given or ())
+    if encoding is not None:
+        found.append(f'data.encoding="{encoding}"')
+    for name, path in files.items():
+        if path is not None:
+            found.append(f"data.{name}={json_lines.dumps(str(path.absolute()))}")
+    return short_changes(short, found)
+
+
+def _begun(
+    what: str, changes: list[str], data: list[Path] | None, out: Path | None
+) -> tuple[Any, Any, Path]:
+    """Recipe, data and folder."""
+    from recurra.training import load_recipe
+
+    recipe = load_recipe(what, changes)
+    if data is None or out is None:
+        missing = "--data" if data is None else "--out"
+        raise SettingError(
+            f"compare: {missing} is missing; for example recurra compare {what} --data "
+            "texts.csv --out runs/study --vary model.cell=lstm,gru --seeds 3"
+        )
+    return recipe, one_or_more("compare: --data", data, several=recipe.of_task.several), out
 
 
 def _vary(

@@ -211,6 +211,20 @@ def test_runs_on_different_data_are_not_compared(out: Path) -> None:
     assert len(found.runs) == 4
 
 
+def test_no_comparison_fails_by_its_picture(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(path: Path) -> None:
+        raise ValueError("what the library\n makes of it")
+
+    monkeypatch.setattr("recurra.diagnosis.pictures", broken)
+    board = _Interrupting()
+    board.said.append("")
+    runner = FakeRunner(scored)
+    how = {"vary": CELLS, "runner": runner, "shown": lambda *how: board}
+    assert len(compare_variants(RECIPE, TEXTS, out, **how).runs) == 2
+    assert board.said[1:] == ["no picture of the comparison: what the library makes of it"]
+    assert not (out / "compare.svg").exists()
+
+
 def test_data_that_cannot_be_handed_over(out: Path) -> None:
     with pytest.raises(SettingError, match="expected what can be handed to other processes"):
         study(out, data=((text for text in TEXTS[0]), TEXTS[1]))
@@ -239,6 +253,28 @@ def test_one_process_at_a_time(out: Path) -> None:
             Study(out, {"a": 1}).__enter__()
     with Study(out, {"a": 1}):
         pass
+
+
+def test_a_disk_that_is_full_ends_it_with_a_sentence(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the runs have is theirs; the next time they are taken as they are."""
+    runner, write = FakeRunner(scored), studies.write_file
+
+    def full(path: Path, content: bytes) -> None:
+        if len(runner.jobs) > 2:
+            raise RunError(f"{path}: cannot be written (No space left on device)")
+        write(path, content)
+
+    monkeypatch.setattr(studies, "write_file", full)
+    with pytest.raises(RunError, match=r"compare\.json: cannot be written \(No space left"):
+        compare_variants(RECIPE, TEXTS, out, vary=CELLS, seeds=2, runner=runner)
+    assert runner.closed
+    monkeypatch.setattr(studies, "write_file", write)
+    monkeypatch.setattr("recurra.comparison.conduct.result_of", lambda path: result(0.7))
+    again, runner = study(out)
+    assert runner.jobs == []
+    assert len(again.runs) == 4
 
 
 def test_a_damaged_file_is_told(out: Path) -> None:

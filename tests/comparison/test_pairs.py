@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from comparison.fakes import TEXTS
 
 import recurra
@@ -15,7 +17,10 @@ from recurra import artifact
 from recurra.comparison.pairs import bootstrap, compare_pair
 from recurra.errors import DataError, RunError, SettingError
 from recurra.tasks.base import Task, task_by_name
+from recurra.tasks.classification.corpus import ClassPart
+from recurra.tasks.classification.evaluation import compare_classifiers
 from recurra.training import evaluate, load_recipe, train
+from recurra_runtime.vocabulary import ClassNames
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
@@ -68,10 +73,6 @@ def test_means_are_those_of_the_run(runs: list[Path]) -> None:
     accuracy, nats = found.rows
     assert (accuracy.name, accuracy.less, nats.name, nats.less) == ("accuracy", False, "nats", True)
     for path, value in zip(runs, (accuracy.one, accuracy.other), strict=False):
-        told = recurra.evaluate(path, TEXTS)  # all texts; what was held out is in the summary
-        assert told[0].texts == len(TEXTS[0])
-        import json
-
         score = json.loads((path / "summary.json").read_text())["scores"][0]
         assert value == pytest.approx(score["value"])
     assert nats.difference == pytest.approx(nats.other - nats.one)
@@ -79,7 +80,7 @@ def test_means_are_those_of_the_run(runs: list[Path]) -> None:
     mirror = compare_pair(runs[1], runs[0], TEXTS).rows[1]
     assert mirror.difference == pytest.approx(-nats.difference)
     assert "A: " in str(found)
-    assert f"{found.examples} held-out texts" in str(found)
+    assert f"{found.examples} held-out examples" in str(found)
     assert found.to_json()["rows"][1]["difference"] == nats.difference
 
 
@@ -135,3 +136,31 @@ def test_a_task_without_scores_of_examples_is_refused() -> None:
     task = task_by_name("classification")
     with pytest.raises(SettingError, match="the task classification scores no examples one by"):
         Task.by_example(task, None, None)  # type: ignore[arg-type]
+
+
+class _Saying:
+    """A rival that says the same of every row as it was told."""
+
+    def __init__(self, shares: list[list[float]]) -> None:
+        self.said = torch.tensor(shares, dtype=torch.float64).log()
+
+    def log_probabilities(self, rows: Any) -> torch.Tensor:
+        return self.said[: len(rows)]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_scores_of_examples_add_up_to_those_of_all(several: bool) -> None:
+    """One label with a class that has no name among them; and several labels."""
+    labels = [[1, 0], [1, 1], [0, 0], [0, 1]] if several else [0, 1, -1, 1]
+    part = ClassPart(
+        [np.arange(2)] * 4, np.array(labels), ClassNames(("a", "b"), several=several), {}
+    )
+    rival = _Saying([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.2, 0.8]])
+    found = task_by_name("classification").by_example(rival, part)  # type: ignore[arg-type]
+    (row,) = compare_classifiers({"rival": rival}, part)
+    assert found["accuracy"].tolist() == [1, 0, 0, 1]
+    assert found["accuracy"].mean() == row.accuracy
+    assert len(found["nats"]) == 4 - row.unknown
+    assert found["nats"].sum() == pytest.approx(row.nats)
+    wanted = -np.log(0.9 * 0.9) if several else -np.log(0.9)
+    assert found["nats"][0] == pytest.approx(wanted)

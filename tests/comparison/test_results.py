@@ -114,6 +114,16 @@ def test_rivals_stand_below_once() -> None:
     assert lines[5].split() == ["majority", "0.5000", "rival"]
 
 
+def test_columns_of_numbers_stand_at_the_right() -> None:
+    text = str(told([*runs(elman=[0.6, 0.7]), *runs(gru=[0.9, 0.8])]))
+    assert text.splitlines()[2:6] == [
+        "cell             held out       validation  parameters  seconds  runs",
+        "gru       0.8500 ± 0.0707  0.7500 ± 0.0707         100      2.0     2  best",
+        "elman     0.6500 ± 0.0707  0.5500 ± 0.0707         100      2.0     2  within the noise",
+        "majority           0.5000                                              rival",
+    ]
+
+
 def test_what_failed_is_missing_or_counts_otherwise_is_told() -> None:
     odd = RunResult("x", {"data.lower": True}, 0, **result(0.8, data="d2"))
     found = told([*runs(gru=[0.9]), odd], failed={"b/seed-0": "too hot"}, missing=2)

@@ -91,7 +91,7 @@ def test_stopped_killed_and_wrong(tmp_path: Path) -> None:
     assert imports.state == "failed"
     assert "--import no_such_module" in imports.reason
     assert data.state == "failed"
-    assert data.reason.startswith("data: expected texts in every part")
+    assert data.reason.startswith("data: expected examples in every part")
     assert not (tmp_path / "data").exists()
 
 

@@ -179,6 +179,8 @@ def test_forms_of_a_space() -> None:
     assert str(spaces["model.layers"]) == "1..3"
     clip = checked_space(RECIPE, {"training.clip": (1, 4)}, "c")["training.clip"]
     assert not clip.whole  # a setting with parts has parts between whole ends too
+    none = checked_space(RECIPE, {"model.embedding_size": [None, 8]}, "c")["model.embedding_size"]
+    assert (none.choices, none.size, clip.size) == ((None, 8), 2, float("inf"))
     default = checked_space(RECIPE, default_space(RECIPE), "c")
     assert set(default) == {"training.learning_rate", "model.hidden_size"}
 
@@ -204,6 +206,7 @@ def test_what_is_no_space(wrong: str) -> None:
         ({"model.cell": "gru"}, "expected a list of choices, or"),
         ({"model.cell": ["gru", "gru"]}, "expected different plain values"),
         ({"model.cell": []}, "expected different plain values"),
+        ({"model.cell": ["gru", ["lstm"]]}, "expected different plain values"),
         ({"model.cell": ["gru", "grux"]}, r"with model\.cell=grux"),
     ],
 )

@@ -132,7 +132,7 @@ def test_place_of_the_first_bad_byte(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "bad.txt"
     good = mark + before.encode()
-    file.write_bytes(good + b"\xff" + after.replace(b"\0", b"x"))
+    file.write_bytes(good + b"\xff" + after.replace(b"\0", b"x").replace(b"\xfe", b"x"))
     line = unix(before).count("\n") + 1
     with pytest.raises(DataError, match=rf"line {line}, byte {len(good)} \(0xff\) is not utf-8"):
         read_text(file)
@@ -424,3 +424,19 @@ def test_without_permission(file: Path) -> None:
             find_files(file)
     finally:
         file.parent.chmod(0o700)
+
+
+def test_lines_that_are_no_text_are_told_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbffirst\r\nf\xe9\rlast \xc3\xa9\n\nx")
+    problems: list[DataError] = []
+    lines = []
+    for line in read_lines(path, bad=problems.append):
+        lines.append((line, len(problems)))
+    assert lines == [("first", 0), ("f\ufffd", 1), ("last é", 1), ("", 1), ("x", 1)]
+    assert re.search(r"a.txt: line 2, its byte 1 \(0xe9\) is not utf-8 \(", str(problems[0]))
+    assert list(read_lines(path, encoding="latin-1", bad=problems.append))[1] == "fé"
+    assert len(problems) == 1
+    path.write_bytes("a\nb".encode("utf-16") + b"\x00")
+    with pytest.raises(DataError, match="is not utf-16"):
+        list(read_lines(path, encoding="utf-16", bad=problems.append))

@@ -66,20 +66,10 @@ def written_out(
     return scores
 
 
-@pytest.mark.parametrize("forbidden", [[], FORBIDDEN], ids=["free", "forbidden"])
-def test_likelihood_and_gradient_are_those_of_all_paths(forbidden: Any) -> None:
-    made, given = head(forbidden), read()
+def check_likelihood(made: CRFHead, wanted: PaddedSequence, forbidden: Any = ()) -> None:
+    """Likelihood and gradient are those of all paths written out."""
+    given = read()
     emissions = made(given)
-    wanted = targets()
-    path_of = {
-        row: next(p for p in itertools.product(range(LABELS), repeat=n) if allowed(p, forbidden))
-        for row, n in enumerate(LENGTHS)
-    }
-    if forbidden:  # paths that may be
-        values = wanted.values.clone()
-        for row, path in path_of.items():
-            values[: len(path), row] = torch.tensor(path, dtype=torch.int64)
-        wanted = wanted._with(values)
     total, count = made.loss(given, wanted)
     assert count == sum(LENGTHS)
     tensors = [given.outputs.values, *made.parameters()]
@@ -92,6 +82,40 @@ def test_likelihood_and_gradient_are_those_of_all_paths(forbidden: Any) -> None:
     assert float(total.detach()) == pytest.approx(float(by_hand.detach()), abs=1e-10)
     for ours, theirs in zip(slopes, torch.autograd.grad(by_hand, tensors), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("forbidden", [[], FORBIDDEN], ids=["free", "forbidden"])
+def test_likelihood_and_gradient_are_those_of_all_paths(forbidden: Any) -> None:
+    values = targets().values.clone()
+    for row, length in enumerate(LENGTHS) if forbidden else ():
+        paths = itertools.product(range(LABELS), repeat=length)
+        path = next(path for path in paths if allowed(path, forbidden))
+        values[:length, row] = torch.tensor(path, dtype=torch.int64)
+    check_likelihood(head(forbidden), targets()._with(values), forbidden)
+
+
+class Unending(CRFHead):
+    """Broken: rows end wherever the longest of them does."""
+
+    def log_partition(self, emissions: PaddedSequence) -> Tensor:
+        whole = PaddedSequence.from_padded(emissions.masked().values)
+        return super().log_partition(whole)
+
+
+class OneWay(CRFHead):
+    """Broken: transitions are read from now to before."""
+
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        transitions, start, end = super()._scores()
+        return transitions.t(), start, end
+
+
+@pytest.mark.parametrize("broken", [Unending, OneWay])
+def test_broken_twins_are_caught(broken: type[CRFHead]) -> None:
+    made = broken(WIDTH, LABELS).double()
+    made.load_state_dict(head().state_dict())
+    with pytest.raises(AssertionError):
+        check_likelihood(made, targets())
 
 
 @pytest.mark.parametrize("forbidden", [[], FORBIDDEN], ids=["free", "forbidden"])
@@ -151,6 +175,17 @@ def test_rows_without_steps(time: int) -> None:
     said = made.predict(given)
     assert [len(row) for row in said.labels.to_list()] == [0, 0]
     assert said.score.tolist() == said.log_probability.tolist() == [0, 0]
+
+
+def test_what_stands_behind_scores_is_never_read() -> None:
+    made, results = head(), []
+    for fill in (0.0, math.nan):
+        values = read(fill).outputs.values.detach()[..., :LABELS].clone().requires_grad_()
+        total, _ = made.score(PaddedSequence(values, torch.tensor(LENGTHS)), targets())
+        tensors = [values, made.transitions, made.start, made.end]
+        results.append([total, *torch.autograd.grad(total, tensors)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
 def test_whole_tensors_are_rows_of_one_length() -> None:

@@ -153,7 +153,7 @@ def test_a_temperature_makes_what_is_known_most_probable() -> None:
 
 
 def test_inputs_beside_each_other_may_be_missing() -> None:
-    reads = FRAMES | {"seen": Reads(form="pictures", sizes=[4, 4, 1], steps=False)}
+    reads = FRAMES | {"y": Reads(form="pictures", sizes=[4, 4, 1], steps=False)}
     for fuse in ("late", "early"):
         model = of_frames(reads=reads, fuse=fuse, bidirectional=False, pool="mean").eval()
         series = PaddedSequence(steps(2).values[:1], torch.tensor([1, 1]))

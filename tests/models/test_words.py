@@ -71,6 +71,12 @@ def test_a_window_reads_the_words_beside() -> None:
     assert np.exp(np.concatenate(fitted.log_probabilities(held[0]))).sum(1) == pytest.approx(1)
 
 
+def test_what_is_seen_once_is_left_out() -> None:
+    fitted = WindowTagger.fit(*numbered(("ab zq ab", [0, 1, 0])), context(1, 0), 4)
+    assert "0 ab" in fitted.names
+    assert not any("zq" in name for name in fitted.names)
+
+
 def test_its_gradient_is_that_of_the_cross_entropy() -> None:
     """One step of Adagrad moves each number by the rate, against the sign of its slope."""
     from recurra.models import words

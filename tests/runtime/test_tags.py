@@ -35,6 +35,7 @@ SPANS = [
     ("B-PER B-PER", [("PER", 0, 1), ("PER", 1, 2)]),
     ("O I-PER I-PER", [("PER", 1, 3)]),  # nothing to go on with: it begins one
     ("B-PER I-LOC I-LOC", [("PER", 0, 1), ("LOC", 1, 3)]),
+    ("B-PER NEW I-W B-LOC", [("PER", 0, 1), ("W", 2, 3), ("LOC", 3, 4)]),  # tags of other data
     ("", []),
 ]
 

@@ -4,7 +4,8 @@ from recurra.comparison.conduct import compare_variants, read_comparison
 from recurra.comparison.pairs import Paired, compare_pair
 from recurra.comparison.results import Comparison, RunResult, VariantRow
 from recurra.comparison.runner import Job, Outcome, ProcessRunner, Runner, Told
-from recurra.comparison.search import Searched, read_search, search_settings
+from recurra.comparison.search import search_settings
+from recurra.comparison.searched import Searched, read_search
 from recurra.comparison.space import Space, default_space, parsed_space
 from recurra.comparison.variants import parsed_vary
 

@@ -79,27 +79,19 @@ def compare_variants(
     opened(recipe.of_task, source, recipe.data, recipe.data.given)
     varied = sorted({each for variant in variants for each in variant.settings})
     identity = shared_settings(recipe, varied, source) | {"varied": varied}
+    first = recipe.training.seed
+    every = [(variant, first + number) for number in range(seeds) for variant in variants]
     with Study(out, identity) as study:
-        first = recipe.training.seed
-        wanted = [(each, first + n) for n in range(seeds) for each in variants]
-        jobs_of = [(_job(study, each, seed, data, modules), each, seed) for each, seed in wanted]
-        names = [job.name for job, _, _ in jobs_of]
-        kept = _Kept(study, recipe.of_task.metric, recipe.task, names)
-        todo = []
-        for job, variant, seed in jobs_of:
-            if not kept.is_known(job, variant, seed):
-                todo.append((job, variant, seed))
-        kept.write()
-        told = {job.name: (variant, seed) for job, variant, seed in todo}
-        board = shown(len(wanted), len(kept.runs), jobs)
-        runner = runner or ProcessRunner(min(jobs, max(len(todo), 1)), study.held)
+        planned = [_Planned(study, *each, data, modules) for each in every]
+        kept = _Kept(study, recipe.of_task.metric, recipe.task, planned)
+        board = shown(len(planned), len(kept.runs), jobs)
+        runner = runner or ProcessRunner(min(jobs, max(len(kept.todo), 1)), study.held)
         with Crew(runner, board) as crew:
-            for job, _, _ in todo:
+            for job in kept.todo:
                 crew.submit(job)
             for job, event in crew.events():
                 if isinstance(event, Outcome):
-                    kept.take(job, *told[job.name], event)
-                    kept.check_data()
+                    kept.take(job, event)
         kept.draw(board)
         return dataclasses.replace(kept.comparison, interrupted=crew.stopped)
 
@@ -143,52 +135,77 @@ def read_comparison(path: str | Path) -> Comparison:
         raise ArtifactError(f"{path / FILE}: damaged ({problem}).") from None
 
 
-def _job(study: Study, variant: Variant, seed: int, data: bytes, imports: Sequence[str]) -> Job:
-    name = "/".join(filter(None, [variant.name, f"seed-{seed}"]))
-    recipe = variant.seeded(seed).model_dump()
-    return Job(name, study.path / name, recipe, data, tuple(imports))
+class _Planned:
+    """A run of a comparison: which variant, which seed, and what is to be done for it."""
+
+    def __init__(
+        self, study: Study, variant: Variant, seed: int, data: bytes, modules: tuple[str, ...]
+    ) -> None:
+        self.variant, self.seed, self.recipe = variant, seed, variant.seeded(seed)
+        name = "/".join(filter(None, [variant.name, f"seed-{seed}"]))
+        self.job = Job(name, study.path / name, self.recipe.model_dump(), data, modules)
+
+    def result(self, found: Mapping[str, Any]) -> RunResult:
+        """What it came to."""
+        own = {"name": self.job.name, "settings": dict(self.variant.settings), "seed": self.seed}
+        return RunResult(**{**found, **own})
 
 
 class _Kept:
     """What is known of a comparison while it goes on; in its file after every run."""
 
-    def __init__(self, study: Study, metric: Metric, task: str, wanted: Sequence[str]) -> None:
-        self.study, self.metric, self.task, self.wanted = study, metric, task, wanted
-        self.runs: list[RunResult] = []
+    def __init__(
+        self, study: Study, metric: Metric, task: str, planned: Sequence[_Planned]
+    ) -> None:
+        self.study, self.metric, self.task = study, metric, task
+        self._planned = {each.job.name: each for each in planned}
+        self._found: dict[str, RunResult] = {}
         self.failed: dict[str, str] = {}
         before = study.known.get("runs")
-        self._before = {run["name"]: run for run in before} if isinstance(before, list) else {}
+        known = {run["name"]: run for run in before} if isinstance(before, list) else {}
+        for each in planned:
+            self._look(each, known.get(each.job.name))
+        self.write()
 
-    def is_known(self, job: Job, variant: Variant, seed: int) -> bool:
-        """Whether a run is finished already; then it is taken."""
+    @property
+    def runs(self) -> tuple[RunResult, ...]:
+        """Those that are finished, in the order of the plan."""
+        return tuple(self._found[name] for name in self._planned if name in self._found)
+
+    @property
+    def todo(self) -> list[Job]:
+        """Those that are not finished, and have not failed."""
+        known = {*self._found, *self.failed}
+        return [each.job for name, each in self._planned.items() if name not in known]
+
+    def _look(self, planned: _Planned, known: Mapping[str, Any] | None) -> None:
+        """Take a run that is finished already."""
+        path = planned.job.path
         try:
-            if state_of(job.path, variant.seeded(seed)) != "finished":
-                return False
-            found = self._before.get(job.name) or result_of(job.path)
-            self._add(job, variant, seed, found)
+            if state_of(path, planned.recipe) == "finished":
+                self._found[planned.job.name] = planned.result(known or result_of(path))
         except (RecurraError, OSError) as problem:
-            self.failed[job.name] = str(problem)
-        return True
+            self.failed[planned.job.name] = str(problem)
 
-    def take(self, job: Job, variant: Variant, seed: int, outcome: Outcome) -> None:
-        """What became of a run."""
+    def take(self, job: Job, outcome: Outcome) -> None:
+        """What became of a run.
+
+        Raises:
+            DataError: it was trained on other data than one that reads the same way.
+        """
         if outcome.state == "done":
-            self._add(job, variant, seed, outcome.result)
+            self._found[job.name] = self._planned[job.name].result(outcome.result)
         elif outcome.state == "failed":
             self.failed[job.name] = outcome.reason
         self.write()
-
-    def _add(self, job: Job, variant: Variant, seed: int, found: Mapping[str, Any]) -> None:
-        own = {"name": job.name, "settings": dict(variant.settings), "seed": seed}
-        self.runs.append(RunResult(**{**found, **own}))
+        self._check_data()
 
     @property
     def comparison(self) -> Comparison:
         """As far as it is."""
-        missing = len(self.wanted) - len(self.runs) - len(self.failed)
-        runs = tuple(sorted(self.runs, key=lambda run: self.wanted.index(run.name)))
+        runs, failed = self.runs, dict(self.failed)
         rows, rivals = compared(runs, self.metric)
-        failed = dict(self.failed)
+        missing = len(self.todo)
         return Comparison(
             self.study.path, self.task, self.metric, rows, rivals, runs, failed, missing
         )
@@ -197,8 +214,7 @@ class _Kept:
         """Keep it."""
         self.study.write(self.comparison.to_json())
 
-    def check_data(self) -> None:
-        """Refuse to compare runs that read the same way and were trained on different data."""
+    def _check_data(self) -> None:
         seen: dict[str, RunResult] = {}
         for run in self.runs:
             how = str({k: v for k, v in run.settings.items() if k.startswith("data.")})

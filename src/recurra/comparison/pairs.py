@@ -196,11 +196,11 @@ def _paired(
     rows, size = [], 0
     for name, first in found[0].items():
         one, other = (np.asarray(values, np.float64) for values in (first, found[1][name]))
-        size = len(one)
-        if size < 2:
+        size = max(size, len(one))  # of some examples a score may be unknown
+        if len(one) < 2:
             raise DataError(
                 f"compare: expected at least 2 held-out {task.examples}, from which to draw, got "
-                f"{size}."
+                f"{len(one)}."
             )
         if not (np.isfinite(one).all() and np.isfinite(other).all()):
             raise RunError(f"compare: the {name} of some examples is no finite number.")

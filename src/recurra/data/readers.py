@@ -184,7 +184,7 @@ def read_lines(
         source: the file, or lines that come.
         encoding: how characters are stored; lines that come know that themselves.
         nul: as of :func:`read_text`.
-        bad: is told of a line that is not text in this encoding, an empty one stands for it; if
+        bad: is told of a line that is not text in this encoding, before what can be read of it; if
             None, its error ends the reading. UTF-16 and UTF-32 have no such lines.
 
     Yields:
@@ -221,7 +221,7 @@ def _each_decoded(
                     "file is stored otherwise, say how, for example --encoding latin-1."
                 )
             )
-            text = ""
+            text = raw.decode(encoding, "replace")
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 

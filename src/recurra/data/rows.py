@@ -122,8 +122,13 @@ def check_once(place: str, columns: Sequence[str]) -> None:
 
 
 def _json_rows(file: Path | ComingLines, how: How) -> _Rows:
-    lines = read_lines(file, encoding=how.encoding, nul=how.nul, bad=how.bad)
+    broken: list[DataError] = []  # of the line that is read
+    bad = None if how.bad is None else broken.append
+    lines = read_lines(file, encoding=how.encoding, nul=how.nul, bad=bad)
     for number, line in enumerate(lines, 1):
+        if broken:
+            how.refuse(broken.pop())
+            continue
         if not line or line.isspace():
             continue
         try:
@@ -273,9 +278,10 @@ def _parquet_rows(file: Path, how: How) -> _Rows:
             wanted = chosen(known, how.column, how.names)
             number = 0
             for batch in table.iter_batches(batch_size=_ROWS, columns=wanted):
-                for row in batch.to_pylist():
+                columns = [column.to_pylist() for column in batch.columns]
+                for cells in zip(*columns, strict=True):
                     number += 1
-                    yield f"row {number}", row
+                    yield f"row {number}", dict(zip(wanted, cells, strict=True))
     except failures as problem:
         raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
 

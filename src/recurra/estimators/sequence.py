@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,28 +11,21 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from recurra.errors import DataError, SettingError, ShapeError
-
-try:
-    from sklearn.base import BaseEstimator, ClassifierMixin  # type: ignore[import-untyped]
-    from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
-except ImportError:  # said when one is made
-    BaseEstimator = ClassifierMixin = object
-    check_is_fitted = None
+from recurra.errors import DataError, SettingError, ShapeError, nearest
 
 __all__ = ["SequenceClassifier"]
 
 _LEAST = 2  # examples of a class, one of which may be set apart
 
 
-class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SequenceClassifier:
     """The task ``classification`` as an estimator: which of some classes a sequence is of.
 
     It stands in pipelines, ``GridSearchCV``, ``cross_val_score`` and ``clone`` as any other, and is
-    pickled. X is an array ``[cases, time, channels]`` or ``[cases, time]``, or a list of arrays
-    ``[time, channels]`` of any lengths; with ``axes="channels"`` ``[cases, channels, time]`` and
-    ``[channels, time]``, as aeon and sktime have them. A list of texts is read as texts. Missing
-    values are NaN.
+    pickled; it needs nothing of scikit-learn itself. X is an array ``[cases, time, channels]`` or
+    ``[cases, time]``, or a list of arrays ``[time, channels]`` of any lengths; with
+    ``axes="channels"`` ``[cases, channels, time]`` and ``[channels, time]``, as aeon and sktime
+    have them. A list of texts is read as texts. Missing values are NaN.
 
     Args:
         cell: any registered cell.
@@ -62,9 +56,9 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         >>> model = recurra.SequenceClassifier(cell="gru", random_state=0)
         >>> cross_val_score(model, X, y)  # doctest: +SKIP
 
-    Raises:
-        SettingError: scikit-learn is not installed; a parameter that cannot be is told by ``fit``.
     """
+
+    _estimator_type = "classifier"
 
     def __init__(
         self,
@@ -85,11 +79,6 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
-        if check_is_fitted is None:
-            raise SettingError(
-                "SequenceClassifier: needs scikit-learn, which cannot be imported; pip install "
-                "'recurra[sklearn]' brings it."
-            )
         self.cell = cell
         self.hidden_size = hidden_size
         self.layers = layers
@@ -148,7 +137,8 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """The probability of each class, ``[cases, classes]``, in the order of ``classes_``."""
-        check_is_fitted(self, "model_")
+        if not hasattr(self, "model_"):
+            raise SettingError("SequenceClassifier: is not fitted yet; call fit(X, y) first")
         found = np.zeros((len(cases := self._cases(X)), len(self.classes_)))
         if len(cases):
             for row, answer in zip(found, self.model_.predict(cases), strict=True):
@@ -161,6 +151,66 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         shares = self.predict_proba(X)
         chosen: npt.NDArray[Any] = self.classes_[shares.argmax(1)]
         return chosen
+
+    def score(self, X: Any, y: Any) -> float:
+        """The share of cases whose label is named."""
+        said, wanted = self.predict(X), np.asarray(y)
+        if wanted.shape != said.shape:
+            raise DataError(
+                f"score: expected a label for each of {len(said)} cases, got y of shape "
+                f"{list(wanted.shape)}."
+            )
+        return float((said == wanted).mean()) if len(said) else 0.0
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name."""
+        return {name: getattr(self, name) for name in _names()}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change some.
+
+        Raises:
+            SettingError: an unknown one; the nearest is told.
+        """
+        for name, value in parameters.items():
+            if name not in _names():
+                raise SettingError(
+                    f"SequenceClassifier: no parameter {name!r}; {nearest(name, _names())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn asks of an estimator; only it does."""
+        from sklearn.utils import (  # type: ignore[import-untyped]
+            ClassifierTags,
+            InputTags,
+            Tags,
+            TargetTags,
+        )
+
+        reads = InputTags(two_d_array=True, three_d_array=True, string=True, allow_nan=True)
+        target = TargetTags(required=True)
+        return Tags(
+            estimator_type="classifier",
+            target_tags=target,
+            classifier_tags=ClassifierTags(),
+            input_tags=reads,
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether :meth:`fit` was called."""
+        return hasattr(self, "model_")
+
+    def __repr__(self) -> str:
+        """With what differs from its defaults."""
+        known = inspect.signature(type(self).__init__).parameters
+        told = (
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value != known[name].default
+        )
+        return f"SequenceClassifier({', '.join(told)})"
 
     def _settings(self, chooses: bool) -> dict[str, Any]:
         names = ["cell", "hidden_size", "layers", "bidirectional", "body", "pool", "dropout"]
@@ -209,6 +259,11 @@ class SequenceClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.axes not in ("time", "channels"):
             raise SettingError(f"axes: expected 'time' or 'channels', got {self.axes!r}")
         return array if self.axes == "time" else np.ascontiguousarray(array.T)
+
+
+def _names() -> list[str]:
+    """Of all parameters."""
+    return list(inspect.signature(SequenceClassifier).parameters)
 
 
 def _parts(

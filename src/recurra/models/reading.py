@@ -83,11 +83,12 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
 
     Args:
         settings: what it is.
-        reads: by name, in the order in which they are given.
+        reads: by name; inputs are given in the order of these names.
 
     Raises:
         SettingError: an unknown cell, a setting that it does not take, or sizes that do not join.
     """
+    reads = dict(sorted(reads.items()))  # as an artifact keeps them
     if len(reads) == 1:
         return _encoder(settings, next(iter(reads.values())))
     if settings.fuse == "early":

@@ -12,6 +12,7 @@ from recurra.encoders import FrameEncoder, Frames, SpelledEmbedding
 from recurra.heads import CRFHead, LabelsHead
 from recurra.layers.settings import LayerSettings, build_layers
 from recurra.models.base import Model
+from recurra.sections import default
 
 __all__ = ["Tagger", "TaggerSettings"]
 
@@ -43,6 +44,18 @@ class TaggerSettings(LayerSettings):
     embedding_spread: float = pydantic.Field(0.1, gt=0, allow_inf_nan=False)
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     spans: bool = True
+
+    def idle(self) -> list[tuple[str, str]]:
+        """Also what is said of letters that are not read, and of a chain that is not there."""
+        own = (
+            ("letter_size", not self.spelling_size, "no letters are read (model.spelling_size=0)"),
+            ("spans", self.head == "softmax", "tags are chosen each by itself"),
+        )
+        chosen = ((name, why) for name, idle, why in own if idle and self._chose(name))
+        return [*super().idle(), *chosen]
+
+    def _chose(self, name: str) -> bool:
+        return bool(getattr(self, name) != default(self, name))
 
 
 class Tagger(Model):

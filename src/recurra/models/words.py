@@ -200,10 +200,10 @@ def _named(place: int, word: str) -> Iterator[str]:
     if abs(place) == 2:
         return
     yield f"{place} shape {_shape(word)}"
-    ends = range(1, 5) if place == 0 else (3,)
+    ends = range(1, min(4, len(word)) + 1) if place == 0 else (3,)
     yield from (f"{place} -{word[-length:]}" for length in ends)
     if place == 0:
-        yield from (f"0 {word[:length]}-" for length in range(1, 4))
+        yield from (f"0 {word[:length]}-" for length in range(1, min(3, len(word)) + 1))
 
 
 def _shape(word: str) -> str:

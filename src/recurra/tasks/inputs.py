@@ -161,7 +161,7 @@ def fit_inputs(
         DataError: nothing to fit on, or a value that cannot be read.
     """
     fronts = {}
-    for name, kind in kinds.items():
+    for name, kind in sorted(kinds.items()):  # in the order in which an artifact keeps them
         known = [one for one in (_of(each, name, kinds) for each in examples) if one is not None]
         if not known:
             raise DataError(f"data: no example to train on has the input {name!r}.")

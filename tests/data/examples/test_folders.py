@@ -95,6 +95,15 @@ def test_folders_of_frames(tmp_path: Path) -> None:
         read(tmp_path, input="video")
     with pytest.raises(DataError, match="this is a file"):
         read(tmp_path / "jump" / "y" / "11.png", input="video")
+    with pytest.raises(DataError, match="no such file or folder"):
+        read(tmp_path / "more", input="video")
+    clips = [tmp_path / "jump" / "x", tmp_path / "jump"]
+    examples = open_examples((clips, ["a", "b"]), Reading(on_error="skip"))
+    assert examples.kinds == {"input": "video"}
+    assert ([e.input.shape for e in examples], examples.skipped) == ([(11, 2, 3)], 1)
+    assert "jump: expected frames (.png, .jpg) in this folder, found none" in examples.problems[0]
+    (tmp_path / "jump" / "x" / "note.txt").write_text("not a frame")
+    assert len(list(examples)) == 1
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.txt").write_text("a")
     with pytest.raises(DataError, match="expected folders with the frames"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from example_files import noise, pixels
+from example_files import noise, pixels, sound, table
 
 from recurra.data.examples import Example, Reading, Sound, open_examples
 from recurra.errors import DataError
@@ -54,7 +55,7 @@ def test_texts_and_words() -> None:
     words = read(([["a", "b"], ("c",)], [["X", "Y"], ["Z"]]))
     assert [e[:2] for e in words] == [(("a", "b"), ("X", "Y")), (("c",), ("Z",))]
     assert read((["a b"], [["X", "Y"]]), input="words")[0].input == ("a", "b")
-    with pytest.raises(DataError, match="example 0: expected a tag for each word, got 2 words and"):
+    with pytest.raises(DataError, match="example 0: expected a tag for each word, got 2 wo"):
         read(([["a", "b"]], [["X"]]))
     with pytest.raises(DataError, match="example 0: expected a list of words, got 7"):
         read(([["a", 7]], [["X", "Y"]]))
@@ -86,6 +87,12 @@ def test_sounds_pictures_and_videos() -> None:
     assert examples.kinds == {"input": "picture"}
     assert [e.input.shape for e in examples] == [(3, 4), (3, 4, 3), (3, 4)]
     assert open_examples((pixels(2, 5, 3, 6), [1, 2])).kinds == {"input": "video"}
+    moving = [pixels(2, 5, 6), torch.as_tensor(pixels(3, 5, 6, 3))]
+    assert [e.input.shape for e in read((moving, [1, 2]), input="video")] == [
+        (2, 5, 6),
+        (3, 5, 6, 3),
+    ]
+    assert open_examples(([pixels(2, 5, 3, 4)], [1])).kinds == {"input": "video"}
     assert read((pixels(2, 3, 4, 3), [1, 2]), input="picture")[0].input.shape == (3, 4, 3)
 
 
@@ -107,6 +114,11 @@ def test_sounds_pictures_and_videos() -> None:
             r"1: .*one channel.*\[3, 2",
         ),
         ([pixels(2, 2), np.zeros((2, 2))], {"input": "picture"}, r"1: .*a picture .* float64"),
+        (
+            [pixels(2, 2, 2), pixels(2, 2)],
+            {"input": "video"},
+            r"a video \[time, .*\[2, 2\]",
+        ),
         ([pixels(2, 2), pixels(2, 2, 2, 2)], {}, r"1: expected a picture .*\[2, 2, 2, 2\]"),
     ],
 )
@@ -131,7 +143,7 @@ def test_a_label_that_is_wrong(label: Any) -> None:
         (None, "expected a path, a pair of lists .* got nothing"),
         (7, "expected a path, .* got int"),
         ((["a"], ["b"], ["c"]), "got tuple of 3"),
-        ((["a", "b"], ["x"]), "a label for each input, got 2 inputs and 1 labels"),
+        ((["a", "b"], ["x"]), "a label for each input, got 2 text inputs and 1 labels"),
         (("text", ["x"]), "expected a list of inputs, got str"),
         ((["a"], "x"), "expected a list of labels, got str"),
         (({"a": [1.0], "b": [1.0, 2.0]}, ["x"]), "lists of one length, got 1 in 'a', 2 in 'b', 1"),
@@ -152,6 +164,40 @@ def test_several_inputs() -> None:
     assert (other.input["x"], other.input["said"], other.target) == (None, "you", "b")
 
 
+def test_paths_of_files(tmp_path: Path) -> None:
+    files = [sound(tmp_path / f"{n}.wav", noise(9 + n)) for n in range(2)]
+    for given, settings in ((files, {}), (list(map(str, files)), {"input": "sound"})):
+        found = read((given, ["a", "b"]), **settings)
+        assert [len(e.input.samples) for e in found] == [9, 10]
+    with pytest.raises(DataError, match=r"example 1: .*2.wav: no such file"):
+        read(([files[0], tmp_path / "2.wav"], ["a", "b"]))
+    table(tmp_path / "s.csv", [("x", "y"), (1, 2)])
+    examples = open_examples(([tmp_path / "s.csv"], ["a"]))
+    assert (examples.kinds, examples.channels) == ({"input": "series"}, ("x", "y"))
+    (tmp_path / "t.txt").write_text("hello")
+    assert read(([tmp_path / "t.txt"], ["a"]))[0].input == "hello"
+
+
+def test_columns_with_an_index_of_their_own() -> None:
+    library = pytest.importorskip("pandas")
+    frame = library.DataFrame({"text": ["a", "b"], "label": [0, 1]}, index=[7, 9])
+    found = read((frame["text"], frame["label"]))
+    assert [e[:2] for e in found] == [("a", "0"), ("b", "1")]
+
+
+def test_arrays_of_other_channels() -> None:
+    inputs = [np.zeros((2, 3)), np.zeros((2, 2))]
+    with pytest.raises(DataError, match="example 1: expected the channels 0, 1, 2 as in the fir"):
+        read((inputs, ["a", "b"]))
+    examples = open_examples((inputs, ["a", "b"]), Reading(on_error="skip"))
+    assert ([e.target for e in examples], examples.skipped) == (["a"], 1)
+    with pytest.raises(DataError, match="example 0: expected the channels x, y as in"):
+        read((inputs[:1], ["a"]), channels=("x", "y"))
+    with pytest.raises(DataError, match="example 0: expected a tag for each step, got 2 steps"):
+        read((inputs[:1], [["a", "b", "c"]]), steps=True)
+    assert read((inputs[:1], [["a", "b", "c"]]))[0].target == ("a", "b", "c")
+
+
 def test_by_part(tmp_path: Any) -> None:
     (tmp_path / "t.csv").write_text("text,label\nc,x\n")
     source = {"train": (["a"], ["x"]), "dev": [("b", "y")], "test": tmp_path / "t.csv"}
@@ -165,6 +211,9 @@ def test_by_part(tmp_path: Any) -> None:
     assert open_examples(examples) is examples
     again = open_examples({"test": open_examples((["a"], ["x"]))})
     assert [e.part for e in again] == ["test"]
+    some = {"train": (["a", 7], ["x", "y"]), "test": (["b"], ["x"])}
+    skipping = open_examples(some, Reading(on_error="skip"))
+    assert ([e.input for e in skipping], skipping.skipped) == (["a", "b"], 1)
     with pytest.raises(DataError, match=r"expected text as in .*, got series"):
         open_examples({"train": (["a"], ["x"]), "test": ([np.zeros(2)], ["x"])})
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +78,12 @@ def test_dates_are_time(tmp_path: Path) -> None:
     rows = [("id", "date", "x"), (1, "2024-01-31", 1), (1, "2024-01-31T00:30:00Z", 2)]
     found = read(table(tmp_path / "t.csv", rows), id="id", label=None)
     assert found[0].input.tolist() == [[1], [2]]
+    days = [datetime.date(2024, 1, 31), datetime.datetime(2024, 1, 31, 0, 30), "2024-01-31T01:00"]
+    named = {"id": [1, 1, 1], "date": days, "x": [1, 2, 3]}
+    assert read(named, id="id", label=None)[0].input.tolist() == [[1], [2], [3]]
+    named["date"] = [days[1], days[0], days[2]]
+    with pytest.raises(DataError, match="example 1: column 'date': expected time stamps that asc"):
+        read(named, id="id", label=None)
     rows.append((1, "2024-01-31 00:15", 3))
     with pytest.raises(DataError, match=r"line 4: column 'date': .* '2024-01-31 00:15' comes aft"):
         read(table(tmp_path / "u.csv", rows), id="id", label=None)
@@ -178,8 +187,11 @@ def test_a_cell_of_a_wide_table_that_is_no_number(tmp_path: Path) -> None:
 def test_what_a_row_is_can_be_said(tmp_path: Path) -> None:
     source = table(tmp_path / "t.csv", [("x", "y"), (1, 2), (3, 4)])
     assert len(read(source, input="series", label=None)) == 2
-    (whole,) = read(source, input="series", label=None, rows="steps")
-    assert whole.input.tolist() == [[1, 2], [3, 4]]
+    examples = open_examples(source, Reading(input="series", label=None, rows="steps"))
+    assert ([e.input.tolist() for e in examples], examples.channels) == (
+        [[[1, 2], [3, 4]]],
+        ("x", "y"),
+    )
     timed = table(tmp_path / "u.csv", [("time", "y"), (1, 2), (3, 4)])
     assert [e.input.tolist() for e in read(timed, input="series", label=None)] == [[[2], [4]]]
     assert len(read(timed, input="series", label=None, rows="sequences")) == 2
@@ -241,6 +253,8 @@ def test_labels_in_a_table_beside_the_files(key: str, tmp_path: Path) -> None:
     examples = open_examples(folder, Reading(labels="target.csv"))
     assert examples.channels == ("a", "b")
     assert [(e.input.tolist(), e.target) for e in examples] == [([[12, 0]], "1"), ([[3, 0]], "-1")]
+    alone = read(folder / "RSS_2x_3.csv", labels="target.csv", input="series", rows="steps")
+    assert [e.target for e in alone] == ["-1"]
     if key == "{}":
         inner = read(tmp_path, labels="data/target.csv", label_from=r"x_(?P<id>\d+)")
         assert [e.target for e in inner] == ["1", "-1"]
@@ -257,6 +271,9 @@ def test_the_table_beside_the_files_is_wrong(tmp_path: Path) -> None:
         open_examples(beside(tmp_path, twice), how)
     with pytest.raises(DataError, match=r"line 2: no column 'label' \(data\.label\); Known: cla"):
         open_examples(beside(tmp_path, [("id", "class", "room"), (3, "a", "")]), how)
+    others = beside(tmp_path, [("id", "label"), (2, "z"), (3, "a"), (12, "b")])
+    examples = open_examples(others, Reading(labels="target.csv", on_error="skip"))
+    assert ([e.target for e in examples], examples.skipped) == (["b", "a"], 1)
     few = beside(tmp_path, [("id", "label"), (3, "a"), (7, "b")])
     with pytest.raises(DataError, match=r"RSS_2x_12.csv: expected a row for it in .*target.csv"):
         list(open_examples(few, how))
@@ -285,3 +302,77 @@ def test_a_file_that_is_wrong(text: str, said: str, tmp_path: Path) -> None:
         read(tmp_path)
     examples = open_examples(tmp_path, Reading(on_error="skip"))
     assert ([e.target for e in examples], examples.skipped) == (["a", "b"], 1)
+
+
+# ---- many rows at once ---------------------------------------------------------------------------
+
+
+def drawn_rows(odd: dict[int, list[Any]]) -> list[list[Any]]:
+    """Many rows of two channels, some with missing values and some of fewer steps."""
+    drawn = np.random.default_rng(5)
+    rows: list[list[Any]] = []
+    for number in range(400):
+        values: list[Any] = [f"{x:.5g}" for x in drawn.normal(0, 1e3, 12)]
+        for missing in drawn.integers(0, 12, number % 3):
+            values[missing] = ("", "NaN", "NA", "?", "null", "N/a")[number % 6]
+        if number % 5 == 0:
+            values[8:12] = [""] * 4
+        rows.append(odd.get(number, ["ab"[number % 2], *values, ("NA", "null", "g")[number % 3]]))
+    return rows
+
+
+NAMES = ["label", *(f"{name}{step}" for step in range(6) for name in "xy"), "who"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {},
+        {250: ["a", "one", *["1"] * 11, "g"]},
+        {250: ["a", *["1"] * 3]},
+        {250: ["a", "inf", *["1"] * 11, "g"]},
+        {250: ["", *["1"] * 12, "g"]},
+        {250: ["a, b", *["1"] * 12, "g"]},
+        {250: ["a", *["1_0"] * 12, "g"]},
+        {250: ["#", *["1"] * 12, "g"]},
+        {250: []},
+    ],
+    ids=str,
+)
+def test_many_rows_at_once_are_rows_one_by_one(
+    odd: dict[int, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow", reason="the extra `data` is not installed")
+    wide = import_module("recurra.data.examples.wide")
+    source = table(tmp_path / "t.csv", [NAMES, *drawn_rows(odd)])
+    monkeypatch.setattr("recurra.data.readers._CHUNK", 5000)  # several blocks
+    how = Reading(input="series", channels=("x", "y"), group="who", on_error="skip")
+    tables: list[bool] = []
+    plain = wide._Blocks._table
+    monkeypatch.setattr(
+        wide._Blocks, "_table", lambda *given: (tables.append(True), plain(*given))[1]
+    )
+    at_once = open_examples(source, how)
+    found = list(at_once)
+    assert len(tables) > 3
+    monkeypatch.setitem(sys.modules, "pyarrow.csv", None)
+    one_by_one = open_examples(source, how)
+    expected = list(one_by_one)
+    assert len(found) >= 399
+    assert (at_once.skipped, at_once.problems) == (one_by_one.skipped, one_by_one.problems)
+    counted = odd and odd[250] and odd[250][0] not in ("a, b", "#")
+    assert at_once.skipped == (1 if counted else 0)
+    assert [e[1:] for e in found] == [e[1:] for e in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.input.dtype == other.input.dtype == np.float32
+        np.testing.assert_array_equal(one.input, other.input)
+
+
+def test_bytes_that_are_no_text_among_many_rows(tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv", [NAMES, *drawn_rows({250: ["\xe9", *["1"] * 12, "g"]})])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
+    examples = open_examples(path, Reading(input="series", channels=("x",), on_error="skip"))
+    assert (len(list(examples)), examples.skipped) == (399, 1)
+    assert "line 252, its byte 0 (0xe9) is not utf-8" in examples.problems[0]
+    with pytest.raises(DataError, match=r"line 252, byte \d+ \(0xe9\) is not utf-8"):
+        read(path, input="series", channels=("x",))

@@ -163,11 +163,16 @@ def test_json_holds_words_and_numbers(tmp_path: Path) -> None:
         (("the", "dog"), ("DET", "NOUN")),
         (("it",), ("PRON",)),
     ]
-    rows = [{"x": [[1, 2], [3, None]], "label": "a"}, {"x": [5, 6, 7], "label": "b"}]
-    found = read(lines(tmp_path / "s.jsonl", rows), column="x")
+    rows = [{"x": [[1, 2], [3, None]], "label": "a"}, {"x": [[5, 6]], "label": ["b"]}]
+    examples = open_examples(lines(tmp_path / "s.jsonl", rows), Reading(column="x"))
+    assert (examples.kinds, examples.channels) == ({"input": "series"}, ("0", "1"))
+    found = list(examples)
     np.testing.assert_array_equal(found[0].input, np.array([[1, 2], [3, np.nan]], np.float32))
-    assert found[1].input.shape == (3, 1)
-    rows[0]["label"] = ["A", "B", "C"]
+    assert [e.target for e in found] == ["a", ("b",)]
+    rows[1]["label"] = ["b", "c"]
+    steps = lines(tmp_path / "t.jsonl", rows)
+    with pytest.raises(DataError, match="line 2: expected a tag for each step, got 1 steps"):
+        read(steps, column="x", steps=True)
     wrong = lines(tmp_path / "v.jsonl", [{"text": ["a", "b"], "label": ["X"]}])
     with pytest.raises(DataError, match="line 1: expected a tag for each word, got 2 words and 1"):
         read(wrong)
@@ -198,6 +203,36 @@ def test_parquet(tmp_path: Path) -> None:
         assert (each.target, each.place) == (str(number), f"{path}: row {number + 1}")
 
 
+def test_series_of_other_channels(tmp_path: Path) -> None:
+    table(tmp_path / "a.csv", [("x", "y"), (1, 2)])
+    table(tmp_path / "b.csv", [("y", "x"), (2, 1)])
+    source = table(tmp_path / "t.csv", [("path", "label"), ("a.csv", "a"), ("b.csv", "b")])
+    with pytest.raises(DataError, match=r"line 3: .*b.csv: expected the channels x, y as in the"):
+        read(source)
+    examples = open_examples(source, Reading(channels=("x", "y")))
+    assert examples.channels == ("x", "y")
+    assert [e.input.tolist() for e in examples] == [[[1, 2]], [[1, 2]]]
+    rows = [{"x": [[1, 2]], "label": "a"}, {"x": [[1, 2, 3]], "label": "b"}]
+    wide = lines(tmp_path / "t.jsonl", rows)
+    with pytest.raises(DataError, match=r"line 2: column 'x': expected the channels 0, 1 as in"):
+        read(wide, column="x")
+    skipping = open_examples(wide, Reading(column="x", on_error="skip"))
+    assert ([e.target for e in skipping], skipping.skipped) == (["a"], 1)
+
+
+def test_bytes_are_what_their_input_is_called(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="the extra `data` is not installed")
+    held = picture(tmp_path / "a.png", pixels(2, 3)).read_bytes()
+    path = tmp_path / "t.parquet"
+    made = arrow.table({"a": [held], "b": [{"bytes": held}], "label": ["x"]})
+    pytest.importorskip("pyarrow.parquet").write_table(made, path)
+    for column in "ab":
+        (found,) = read(path, inputs={"picture": column})
+        assert np.array_equal(found.input["picture"], pixels(2, 3))
+        (found,) = read(path, input="picture", column=column)
+        assert np.array_equal(found.input, pixels(2, 3))
+
+
 def test_what_a_column_holds_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "odd.xyz").write_bytes(sound(tmp_path / "a.wav", noise(9)).read_bytes())
     source = table(tmp_path / "t.csv", [("path", "label"), ("odd.xyz", "x")])
@@ -222,3 +257,33 @@ def test_tables_are_read_as_often_as_they_are_asked_for(tmp_path: Path) -> None:
     examples = open_examples(table(tmp_path / "t.csv", [("text", "label"), ("a", "x"), ("", "y")]))
     assert [len(list(examples)) for _ in range(3)] == [1, 1, 1]
     assert (examples.blank, examples.skipped) == (1, 0)
+
+
+def test_a_cell_that_names_nothing(tmp_path: Path) -> None:
+    sound(tmp_path / "a.wav", noise(9))
+    rows = [("path", "label"), ("a.wav", "x"), ("", "y"), (" ", "z")]
+    source = table(tmp_path / "t.csv", rows)
+    with pytest.raises(DataError, match=r"line 3: expected an input in 'path', got nothing"):
+        read(source)
+    examples = open_examples(source, Reading(on_error="skip"))
+    assert ([e.target for e in examples], examples.skipped) == (["x"], 2)
+
+
+def test_without_a_header_columns_have_numbers(tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", [("a text", "x"), ("# two", "y")])
+    found = read(source, header=False, column="0", label="1")
+    assert [e[:2] for e in found] == [("a text", "x"), ("# two", "y")]
+
+
+def test_a_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = pytest.importorskip("datasets", reason="the extra `data` is not installed")
+    rows = [{"text": "a", "label": 1}, {"text": " ", "label": 1}, {"text": "b", "label": 0}]
+
+    def load(name: str, config: None, *, split: str, streaming: bool) -> Any:
+        assert (name, config, split, streaming) == ("some/reviews", None, "test", True)
+        return library.IterableDataset.from_generator(lambda: iter(rows))
+
+    monkeypatch.setattr(library, "load_dataset", load)
+    examples = open_examples("hub:some/reviews:test")
+    assert [e[:2] for e in examples] == [("a", "1"), ("b", "0")]
+    assert (examples.kinds, examples.blank) == ({"input": "text"}, 1)

@@ -140,7 +140,7 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path) -> None:
         pairs(tmp_path / "a.txt")
     with pytest.raises(DataError, match=r"no column 'label'.*mean 'labels'"):
         pairs({"text": [], "labels": []})
-    with pytest.raises(DataError, match="2 inputs and 1 labels"):
+    with pytest.raises(DataError, match="2 text inputs and 1 labels"):
         pairs((["a", "b"], ["x"]))
     for nothing in (None, float("nan"), " "):
         with pytest.raises(DataError, match="example 1: expected a label in its place, got noth"):
@@ -170,3 +170,38 @@ def test_blank_texts_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "bad" / "1.txt").write_text("")
     found = open_examples(tmp_path, Reading())
     assert (len(list(found)), found.blank) == (2, 1)
+
+
+def test_texts_without_labels(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo")
+    (tmp_path / "b.txt").write_text("three")
+    folder = open_examples(tmp_path, Reading(label=None))
+    assert [(e.input, e.target) for e in folder] == [("one\ntwo", None), ("three", None)]
+    file = open_examples(tmp_path / "a.txt", Reading(label=None))
+    assert [(e.input, e.target) for e in file] == [("one", None), ("two", None)]
+
+
+def test_texts_that_are_none_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_bytes(b"fine\nb\xe9\n\nbetter")
+    (tmp_path / "bad.txt").write_bytes(b"dull")
+    with pytest.raises(DataError, match=r"good.txt: line 2, byte 6 \(0xe9\) is not utf-8"):
+        pairs(tmp_path)
+    found = open_examples(tmp_path, Reading(on_error="skip"))
+    assert [(e.input, e.target) for e in found] == [
+        ("dull", "bad"),
+        ("fine", "good"),
+        ("better", "good"),
+    ]
+    assert (found.skipped, found.blank) == (1, 1)
+    assert list(found)[-1].place.endswith("good.txt: line 4")
+    whole = open_examples(tmp_path, Reading(on_error="skip", unit="file"))
+    assert ([e.input for e in whole], whole.skipped) == (["dull"], 1)
+    (tmp_path / "bad.txt").write_bytes(b"nul \0\n" + b"text " * 100)
+    assert pairs(tmp_path, nul=True, encoding="latin-1")[0] == ("nul \0", "bad")
+
+
+def test_what_systems_leave_in_folders_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("fine")
+    (tmp_path / "._good.txt").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".DS_Store").write_bytes(b"\0")
+    assert pairs(tmp_path) == [("fine", "good")]

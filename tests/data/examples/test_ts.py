@@ -71,6 +71,8 @@ def test_one_dimension_and_no_class(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"c.ts: expected classes .* numbers to predict"):
         read(target)
     assert [e.input.tolist() for e in read(target, label=None)] == [[[1, 3], [2, 4]]]
+    untold = ts(tmp_path / "e.ts", CASES, missing=None)
+    assert len(read(untold)) == 2
     counted = ts(tmp_path / "d.ts", CASES, dimensions=None)
     assert len(open_examples(counted).channels) == 2
 

@@ -91,6 +91,14 @@ def test_what_does_not_fit_is_refused(raw: Any, said: str) -> None:
         front.fit([raw])
 
 
+@pytest.mark.parametrize(("mean", "deviation"), [(0, np.inf), (0, NAN), (NAN, 1), (0, -1)])
+def test_a_scale_that_cannot_be(mean: float, deviation: float) -> None:
+    with pytest.raises(ValueError, match="finite means, and deviations above 0"):
+        Series(["a"], [mean], [deviation])
+    with pytest.raises(ValueError, match="a mean and a deviation for 1 channels"):
+        Series(["a"], [0, 0])
+
+
 def test_nothing_to_fit_on() -> None:
     with pytest.raises(ValueError, match="got none"):
         Series(["a"]).fit([])

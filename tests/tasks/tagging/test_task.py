@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import recurra
 from recurra import artifact
+from recurra.cli import app
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks import task_by_name
 from recurra.tasks.tagging import Tagged, TaggingData, TaggingModel
@@ -173,7 +175,10 @@ WRONG = [
     ([(("a",), "X")], r"example 0: expected a list of tags, one for each word, got 'X'"),
     ([(("a", 1), ("X", "Y"))], r"example 0: expected a list of words, got 1"),
     ([(("a",), ("X",)), (("b",),)], r"example 1 is no pair"),
-    ([([[1.0], [2.0]], ("X",))], r"example 0: expected a tag for each of its 2 words or steps"),
+    (
+        [([[1.0], [2.0]], ("X",))],
+        r"example 0: expected a tag for each step, got 2 steps and 1 tags",
+    ),
     ("a text", r"no such file or folder"),
 ]
 
@@ -187,6 +192,49 @@ def test_what_is_no_sentence_is_told(source: Any, told: str) -> None:
 def test_too_few_are_told(sentences: Sentences) -> None:
     with pytest.raises(DataError, match="expected at least 10 examples, got 3"):
         prepared(sentences[:3])
+
+
+CONLL = """# newdoc
+1\tThe\tthe\tDET\tDT\t_\t2\tdet\t_\t_
+2\tcats\tcat\tNOUN\tNNS\t_\t0\troot\t_\t_
+
+1-2\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
+1\tdo\tdo\tAUX\tVBP\t_\t0\troot\t_\t_
+2\tn't\tnot\tPART\tRB\t_\t1\tadvmod\t_\t_
+"""
+
+
+def test_files_are_read(tmp_path: Path) -> None:
+    task, told = task_by_name("tagging"), TaggingData()
+    file = tmp_path / "some.conllu"
+    file.write_text(CONLL)
+    source = task.open(file, told)
+    read = [(example.input, example.target) for example in source]
+    assert read == [(("The", "cats"), ("DET", "NOUN")), (("do", "n't"), ("AUX", "PART"))]
+    own = [example.target for example in task.open(file, TaggingData(label="xpos"))]
+    assert own == [("DT", "NNS"), ("VBP", "RB")]
+    for name in ("some.conll", "eng.train", "some.txt"):
+        columns = tmp_path / name
+        columns.write_text("Ann B-PER\nleft O\n\nRome B-LOC\n")
+        assert [e.target for e in task.open(columns, told)] == [("B-PER", "O"), ("B-LOC",)]
+        with pytest.raises(DataError, match=f"{name}: line 1: no column 7"):
+            list(task.open(columns, TaggingData(label="7")))
+
+
+def test_the_command_line(run: Path, sentences: Sentences, tmp_path: Path) -> None:
+    file = tmp_path / "walks.conll"
+    text = ("\n".join(map(" ".join, zip(*pair, strict=True))) for pair in sentences[:60])
+    file.write_text("\n\n".join(text) + "\n")
+    quick = ["--set", "model.hidden_size=4", "--set", "model.layers=1", "--epochs", "1"]
+    out = ["train", "tagging", "--data", str(file), "--out", str(tmp_path / "run"), *quick]
+    made = CliRunner().invoke(app, out, catch_exceptions=False)
+    assert made.exit_code == 0
+    assert "window of words" in made.output
+    scored = CliRunner().invoke(app, ["evaluate", str(run), "--data", str(file)])
+    assert "held out" not in scored.output
+    assert "word's own tag" in scored.output
+    asked = CliRunner().invoke(app, ["predict", str(run), "--text", "they never run", "--json"])
+    assert [word["tag"] for word in json.loads(asked.output)["words"]] == ["PRON", "ADV", "VERB"]
 
 
 # ---- answers -------------------------------------------------------------------------------------
@@ -264,6 +312,20 @@ def test_a_chain_is_bound_to_spans(sentences: Sentences) -> None:
     assert not task.build(recipe.model, prepared(sentences).fronts).head.never.any()  # type: ignore
 
 
+def test_sentences_are_scored_one_by_one(run: Path, sentences: Sentences) -> None:
+    loaded, task = artifact.load(run), task_by_name("tagging")
+    mixed = [(words, (*tags[:-1], "ADV")) for words, tags in sentences[:9]]
+    source = task.open(mixed, TaggingData())
+    part = task.read(source, loaded.fronts, TaggingData(), lambda told: None)
+    shares = task.by_example(loaded.model, part)["accuracy"]
+    answers = said(recurra.load(run), [words for words, _ in mixed])
+    assert shares.tolist() == [
+        sum(a == b for a, b in zip(answer.tags, tags, strict=True)) / len(tags)
+        for answer, (_, tags) in zip(answers, mixed, strict=True)
+    ]
+    assert 0 < shares.min() < shares.max() < 1
+
+
 # ---- series --------------------------------------------------------------------------------------
 
 
@@ -305,6 +367,15 @@ def test_a_label_for_each_step_of_a_series(tmp_path: Path, changes: list[str]) -
     assert said(model, [str(file)])[0].tags == answer.tags
     with pytest.raises(DataError, match="expected series, which the model reads"):
         evaluate(done.path, [(("a",), ("up",))])
+
+
+def test_settings_that_change_nothing_are_told() -> None:
+    task = task_by_name("tagging")
+    one = load_recipe("tagging", ["model.spelling_size=0", "model.letter_size=7"])
+    other = load_recipe("tagging", ["model.head=softmax", "model.spans=false"])
+    assert [name for name, _ in task.idle(one)] == ["model.letter_size"]
+    assert [name for name, _ in task.idle(other)] == ["model.spans"]
+    assert task.idle(load_recipe("tagging")) == []
 
 
 # ---- rivals --------------------------------------------------------------------------------------

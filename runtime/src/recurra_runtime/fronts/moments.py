@@ -42,7 +42,7 @@ class Moments:
         mean = known.sum(0) / np.maximum(count, 1)
         squares = np.where(there, (values - mean) ** 2, 0.0).sum(0)
         total = self._count + count
-        apart = np.where(count > 0, mean - self._mean, 0.0)
+        apart = mean - self._mean
         share = count / np.maximum(total, 1)
         self._squares += squares + apart**2 * self._count * share
         self._mean += apart * share

@@ -90,19 +90,18 @@ class TagNames(ClassNames):
     def spans(self, tags: Sequence[str]) -> list[Span]:
         """The spans of a sentence's tags, as CoNLL's own script counts them.
 
-        ``I-X`` that goes on with nothing begins a span.
+        ``I-X`` that goes on with nothing begins a span; a tag of another kind is outside of all.
         """
         found: list[Span] = []
         if self.scheme is None:
             return found
         start: int | None = None
         for place, (last, tag) in enumerate(itertools.pairwise([_OUTSIDE, *tags, _OUTSIDE])):
-            goes_on = tag.startswith("I-") and last != _OUTSIDE and last[2:] == tag[2:]
-            if goes_on:
+            if start is not None and tag.startswith("I-") and last[2:] == tag[2:]:
                 continue
             if start is not None:
                 found.append(Span(last[2:], start, place))
-            start = None if tag == _OUTSIDE else place
+            start = place if _parts(tag) else None
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +125,7 @@ def _parts(name: str) -> bool:
 
 def _goes(last: str | None, tag: str) -> bool:
     """Whether the second may follow the first, or begin, where tags are ``iob2``."""
-    return not tag.startswith("I-") or (last not in (None, _OUTSIDE) and last[2:] == tag[2:])
+    return not tag.startswith("I-") or (last is not None and last[2:] == tag[2:])
 
 
 def _begins_well(tags: Sequence[str]) -> bool:

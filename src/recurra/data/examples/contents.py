@@ -51,9 +51,10 @@ def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sou
     """
     library = imported("soundfile", "Sounds", "sound")
     opened = _opened(source, place)
+    failures = (library.SoundFileError, TypeError, ValueError)
     try:
         samples, found = library.read(opened, dtype="float32", always_2d=True)
-    except (library.SoundFileError, TypeError, ValueError) as problem:
+    except failures as problem:
         told = str(problem).rpartition(": ")[2].strip().rstrip(".") or type(problem).__name__
         raise DataError(f"{place}: cannot be read as a sound ({told}).") from None
     if samples.shape[1] != 1:
@@ -82,12 +83,13 @@ def read_picture(source: Path | bytes, place: str) -> npt.NDArray[np.uint8]:
     library = imported("PIL.Image", "Pictures", "pictures")
     operations = imported("PIL.ImageOps", "Pictures", "pictures")
     opened = _opened(source, place)
+    failures = (OSError, ValueError, SyntaxError, library.DecompressionBombError)
     try:
         with library.open(opened) as picture:
             return as_pixels(operations.exif_transpose(picture), place)
     except DataError:
         raise
-    except (OSError, ValueError, SyntaxError, library.DecompressionBombError) as problem:
+    except failures as problem:
         told = re.sub(r"'[^']*'|<[^>]*>", "it", str(problem)).strip().rstrip(".")
         raise DataError(f"{place}: cannot be read as a picture ({told}).") from None
 

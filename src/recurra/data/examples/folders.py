@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
-from recurra.data.examples.contents import read_picture, read_sound, read_video
 from recurra.data.examples.labels import Named, label_text, of_path, target_of
 from recurra.data.examples.reading import Reading
-from recurra.data.examples.series import SeriesFile, read_series
+from recurra.data.examples.series import read_series
 from recurra.data.examples.sources import lines_of, table_rows
+from recurra.data.examples.values import channels_of, check_channels, content_of
 from recurra.data.readers import check_path
 from recurra.data.rows import no_column, rows_of
 from recurra.data.texts import open_documents
@@ -34,11 +34,7 @@ def open_files(files: Sequence[Path], root: Path, kind: Kind, how: Reading) -> E
         DataError: a table with labels that cannot be read, or no label can be had.
     """
     beside = None if how.labels is None else _Beside(root, how)
-    if kind == "series":
-        first = next((f for f in map(_tried_series(how), files) if f is not None), None)
-        channels = first.channels if first else ()
-    else:
-        channels = ()
+    channels = channels_of(files, how) if kind == "series" else ()
 
     def read() -> Found:
         for file in files:
@@ -47,16 +43,6 @@ def open_files(files: Sequence[Path], root: Path, kind: Kind, how: Reading) -> E
             yield from beside.without_file(files, root, how)
 
     return Examples(str(root), {"input": kind}, read, skip=how.skip, channels=channels)
-
-
-def _tried_series(how: Reading) -> Callable[[Path], SeriesFile | None]:
-    def read(file: Path) -> SeriesFile | None:
-        try:
-            return read_series(file, how)
-        except DataError:
-            return None
-
-    return read
 
 
 def _example(
@@ -74,15 +60,9 @@ def _example(
     stamps: tuple[Any, ...] = ()
     if kind == "series":
         value, names, inner, stamps = read_series(file, how)
-        if names != channels:
-            raise DataError(
-                f"{place}: expected the channels {', '.join(channels)} as in the first file, got "
-                f"{', '.join(names)}."
-            )
-    elif kind == "sound":
-        value = read_sound(file, place, how.rate)
+        check_channels(names, channels, place)
     else:
-        value = read_video(file, place) if kind == "video" else read_picture(file, place)
+        value = content_of(file, kind, how, place)
     if inner is not None:
         target: Target = inner
     elif beside is not None:
@@ -119,7 +99,7 @@ class _Beside:
 
     def __init__(self, root: Path, how: Reading) -> None:
         self._how = how
-        table = root / str(how.labels)
+        table = (root if root.is_dir() else root.parent) / str(how.labels)
         check_path(table)
         if rows_of(table) is None:
             raise DataError(f"{table}: expected a table (.csv, .tsv, .jsonl, .parquet) of labels.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,20 @@ import numpy as np
 from recurra.data.examples.base import Target
 from recurra.data.examples.reading import Reading
 from recurra.data.readers import inside
+from recurra.data.rows import no_column
 from recurra.data.splits import PART_NAMES, PartName
 from recurra.errors import DataError
 
-__all__ = ["Named", "label_text", "named_part", "of_path", "target_of"]
+__all__ = [
+    "Named",
+    "belonging",
+    "is_nothing",
+    "label_text",
+    "named_part",
+    "of_path",
+    "target_in",
+    "target_of",
+]
 
 
 def label_text(value: Any, name: str, source: str) -> str:
@@ -65,7 +75,7 @@ def target_of(values: Iterable[Any], how: Reading, name: str, place: str) -> Tar
     for cell in cells:
         if getattr(cell, "ndim", None) == 0:  # of an array or a tensor
             cell = cell.item()
-        if _is_nothing(cell):
+        if is_nothing(cell):
             if how.unknown:
                 return None
             label_text(None, name, place)
@@ -81,7 +91,56 @@ def target_of(values: Iterable[Any], how: Reading, name: str, place: str) -> Tar
     return tuple(found) if several else found[0]
 
 
-def _is_nothing(value: Any) -> bool:
+def target_in(cells: Mapping[str, Any], how: Reading, place: str) -> Target:
+    """What the columns with labels of a row say.
+
+    Raises:
+        DataError: a column that is not there, or as of :func:`target_of`.
+    """
+    labels = how.label_columns
+    if not labels:
+        return None
+    if len(labels) == 1 and how.label_separator is None:  # of nearly every table
+        cell = cells.get(labels[0])
+        if isinstance(cell, str) and (text := cell.strip()):
+            return text
+    for name in labels:
+        if name not in cells:
+            raise no_column(place, name, "data.label", cells)
+    name = " and ".join(map(repr, labels)) + " (data.label)"
+    return target_of((cells[label] for label in labels), how, name, place)
+
+
+def belonging(
+    cells: Mapping[str, Any], how: Reading, place: str, part: PartName | None
+) -> tuple[PartName | None, str | None]:
+    """Part and group of a row.
+
+    Args:
+        cells: of the row.
+        how: which columns say it.
+        place: of the row.
+        part: of all rows, where it is known.
+
+    Raises:
+        DataError: a column that is not there, or a part that is none.
+    """
+    if part is None and how.split == "given":
+        if how.split_column not in cells:
+            raise no_column(place, how.split_column, "data.split_column", cells)
+        cell = cells[how.split_column]
+        part = named_part(str(cell))
+        if part is None:
+            raise DataError(
+                f"{place}: expected one of {', '.join(PART_NAMES)} in {how.split_column!r} "
+                f"(data.split_column), got {cell!r}."
+            )
+    if how.group is None or is_nothing(group := cells.get(how.group)):
+        return part, None
+    return part, str(group).strip()
+
+
+def is_nothing(value: Any) -> bool:
     """Whether a cell is empty; data frames have NaN in its place."""
     return (
         value is None
@@ -133,7 +192,7 @@ def of_path(file: Path, root: Path, how: Reading) -> Named:
         if how.split == "given" and folders and named_part(folders[0]):
             folders = folders[1:]
         if rule == "name":
-            return Named(re.split(r"[-_.\s]", inside(file).stem, maxsplit=1)[0] or None, None, part)
+            return Named(re.split(r"[-_.\s]", inside(file).stem)[0] or None, None, part)
         return Named(folders[-1] if folders else None, None, part)
     match = re.search(str(rule), file.name)
     if match is None:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 
 from recurra.errors import DataError, kind_of
 
-__all__ = ["check_ascending", "numbers_of", "series_of", "stamps_of"]
+__all__ = ["MISSING", "MOST", "check_ascending", "numbers_of", "series_of", "stamps_of"]
 
-_MISSING = {"", "?", "na", "n/a", "nan", "none", "null", "-nan"}
+MISSING = {"", "?", "na", "n/a", "nan", "none", "null", "-nan"}
+
+MOST = float(np.finfo(np.float32).max)
 
 Series = npt.NDArray[np.float32]
 
@@ -30,14 +32,12 @@ def numbers_of(cells: Sequence[Any], told: Callable[[int], str]) -> npt.NDArray[
     """
     try:
         found = np.array(list(map(float, cells)), np.float64)
-        if any("_" in cell for cell in cells if isinstance(cell, str)):  # Python's own: 1_000
+        if _has_underscore(cells):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         found = np.array([_number(c, told, place) for place, c in enumerate(cells)], np.float64)
-    with np.errstate(over="ignore"):
-        large = np.isinf(found.astype(np.float32))
-    if large.any():
-        place = int(large.argmax())
+    if (np.abs(found) > MOST).any():
+        place = int((np.abs(found) > MOST).argmax())
         raise DataError(
             f"{told(place)}: expected a finite number that fits into 32 bits, got {cells[place]!r}."
             " Leave the cell empty where nothing is known."
@@ -45,8 +45,16 @@ def numbers_of(cells: Sequence[Any], told: Callable[[int], str]) -> npt.NDArray[
     return found
 
 
+def _has_underscore(cells: Sequence[Any]) -> bool:
+    """Whether there is a number that Python alone knows, 1_000."""
+    try:
+        return "_" in "".join(cells)
+    except TypeError:
+        return any("_" in cell for cell in cells if isinstance(cell, str))
+
+
 def _number(cell: Any, told: Callable[[int], str], place: int) -> float:
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING):
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
         return float("nan")
     try:
         if isinstance(cell, str) and "_" in cell:
@@ -83,10 +91,10 @@ def _stamp(cell: Any) -> float:
             cell = datetime.datetime.fromisoformat(cell.strip())
         else:
             cell = number
+    if isinstance(cell, datetime.date) and not isinstance(cell, datetime.datetime):
+        cell = datetime.datetime.combine(cell, datetime.time())
     if isinstance(cell, datetime.datetime):
         return (cell if cell.tzinfo else cell.replace(tzinfo=datetime.UTC)).timestamp()
-    if isinstance(cell, datetime.date):
-        return float(cell.toordinal()) * 86400
     number = float(cell)
     if not np.isfinite(number):
         raise ValueError

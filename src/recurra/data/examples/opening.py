@@ -142,6 +142,8 @@ def _kinds(path: Path, how: Reading) -> dict[Path, Kind]:
     """The files of a folder that are read, and what is in them."""
     pattern = how.pattern or ("*.txt" if how.input == "text" else None)
     every = find_files(path, pattern=pattern or "*")
+    if pattern is None:  # what systems leave there: .DS_Store, ._1.wav
+        every = [f for f in every if not f.name.startswith(".")] or every
     if how.labels is not None:
         every = [file for file in every if file != path / how.labels]
     of_tables = _kind_of_tables([file for file in every if rows_of(file) is not None], how)
@@ -226,11 +228,12 @@ def _part(file: Path, root: Path, how: Reading, *, table: bool = False) -> PartN
 
 
 def _table(file: Path, how: Reading, part: PartName | None) -> Examples:
-    numbers = how.id is not None or (
-        how.input == "series" and how.column is None and not how.inputs
-    )
+    whole = how.input == "series" and how.column is None and not how.inputs
+    named = how.labels is not None or how.label_from is not None  # the file is one example
+    if whole and named and _is_one(file, "series", how):
+        return open_files([file], file, "series", how)
 
     def rows() -> Rows:
-        return table_rows(file, how, comments=numbers)
+        return table_rows(file, how, comments=whole or how.id is not None)
 
-    return open_table(str(file), file.parent, rows, how, part)
+    return open_table(str(file), file.parent, rows, how, part, file)

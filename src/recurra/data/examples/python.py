@@ -7,14 +7,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
 from recurra.data.examples.columns import columns_of, has_columns, names_of
 from recurra.data.examples.labels import target_of
-from recurra.data.examples.numbers import series_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Rows
 from recurra.data.examples.tables import open_table
-from recurra.data.examples.values import is_list, kind_of_value, value_of
+from recurra.data.examples.values import (
+    channels_of,
+    check_each,
+    is_list,
+    kind_of_value,
+    value_of,
+)
 from recurra.data.splits import PartName
 from recurra.errors import DataError, kind_of
 
@@ -50,30 +57,20 @@ def open_given(
     kind = kind_of_value(next((each for each in inputs if each is not None), None), how)
     if targets is not None and len(targets) != len(inputs):
         raise DataError(
-            f"{place}data: expected a label for each input, got {len(inputs):,} inputs and "
-            f"{len(targets):,} labels."
+            f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs "
+            f"and {len(targets):,} labels."
         )
+
+    channels = channels_of(inputs, how) if kind == "series" else ()
 
     def read() -> Found:
         for number, value in enumerate(inputs):
             told = f"{place}example {number}"
+            made = (value, kind, how, told, channels)
             target = () if targets is None else (targets[number],)
-            yield tried(_example, value, target, kind, how, told, part)
+            yield tried(_example, made, target, part)
 
-    channels: Sequence[str] = ()
-    if kind == "series":
-        channels = how.channels or _numbered(inputs, how, place)
     return Examples(f"{place}data", {"input": kind}, read, skip=how.skip, channels=channels)
-
-
-def _numbered(inputs: Any, how: Reading, place: str) -> tuple[str, ...]:
-    for number, value in enumerate(inputs):
-        try:
-            size = series_of(value, f"{place}example {number}", how.axes).shape[1]
-        except DataError:
-            continue
-        return tuple(map(str, range(size)))
-    return ()
 
 
 def _has_rows(source: Any) -> bool:
@@ -159,7 +156,7 @@ def _checked(given: Any, name: str, place: str) -> Any:
         return given
     if not is_list(given) or isinstance(given, Mapping):
         raise DataError(f"{place}data: expected a list of {name}, got {kind_of(given)}.")
-    return given if hasattr(given, "__array__") and hasattr(given, "ndim") else list(given)
+    return given if isinstance(given, np.ndarray) or hasattr(given, "detach") else list(given)
 
 
 def _several(
@@ -202,18 +199,9 @@ def _of_several(
     return Example(made, target_of(target, how, "its place", place), place, part)
 
 
-def _example(
-    value: Any,
-    target: Sequence[Any],
-    kind: Kind,
-    how: Reading,
-    place: str,
-    part: PartName | None,
-) -> Example:
-    made = value_of(value, kind, how, place)
+def _example(made: tuple[Any, ...], target: Sequence[Any], part: PartName | None) -> Example:
+    value = value_of(*made)
+    _, kind, how, place, _ = made
     said: Target = target_of(target, how, "its place", place)
-    if kind == "words" and isinstance(said, tuple) and len(said) != len(made):
-        raise DataError(
-            f"{place}: expected a tag for each word, got {len(made)} words and {len(said)} tags."
-        )
-    return Example(made, said, place, part)
+    check_each(value, said, kind, how, place)
+    return Example(value, said, place, part)

@@ -1,10 +1,8 @@
-"""Measured series in tables: long (a row for each step), wide (a row for each sequence)."""
+"""Measured series in tables with a row for each step."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.examples.base import Example, Examples, Found, Target, tried
-from recurra.data.examples.labels import named_part, target_of
+from recurra.data.examples.labels import belonging, target_in, target_of
 from recurra.data.examples.numbers import check_ascending, numbers_of, stamps_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Row, Rows, table_rows
@@ -21,17 +19,17 @@ from recurra.data.splits import PartName
 from recurra.errors import DataError
 
 __all__ = [
+    "Plan",
     "SeriesFile",
     "first_row",
     "has_time",
     "open_long",
     "open_whole",
-    "open_wide",
+    "plan_of",
     "read_series",
 ]
 
 _TIME = ("time", "timestamp", "date", "datetime")
-_VALUE = "value"  # what the channel of a wide table is called
 
 
 class SeriesFile(NamedTuple):
@@ -50,8 +48,14 @@ class SeriesFile(NamedTuple):
     stamps: tuple[Any, ...] = ()
 
 
-class _Plan(NamedTuple):
-    """Which column is what."""
+class Plan(NamedTuple):
+    """Which column is what.
+
+    Args:
+        channels: those with numbers.
+        time: that with time stamps.
+        labels: those with labels.
+    """
 
     channels: tuple[str, ...]
     time: str | None
@@ -74,7 +78,7 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
     if not rows:
         raise DataError(f"{file}: expected rows of numbers, found none.")
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
-    plan = _plan(rows[0], how, inside)
+    plan = plan_of(rows[0], how, inside)
     return _sequence(rows, plan, how)
 
 
@@ -93,7 +97,17 @@ def has_time(cells: Mapping[str, Any], how: Reading) -> bool:
     return how.time is not None or any(name in cells for name in _TIME)
 
 
-def _plan(row: Row, how: Reading, labels: tuple[str, ...]) -> _Plan:
+def plan_of(row: Row, how: Reading, labels: tuple[str, ...]) -> Plan:
+    """Which column is what.
+
+    Args:
+        row: one of the table.
+        how: it is read.
+        labels: columns with labels.
+
+    Raises:
+        DataError: a column that is named and not there, or none with numbers.
+    """
     place, cells = row
     given = [("data.label", name) for name in labels]
     given += [("data.channels", name) for name in how.channels or ()]
@@ -111,10 +125,10 @@ def _plan(row: Row, how: Reading, labels: tuple[str, ...]) -> _Plan:
     channels = how.channels or tuple(name for name in cells if name not in special)
     if not channels:
         raise DataError(f"{place}: expected a column for each channel, found none.")
-    return _Plan(channels, time, labels)
+    return Plan(channels, time, labels)
 
 
-def _sequence(rows: Sequence[Row], plan: _Plan, how: Reading) -> SeriesFile:
+def _sequence(rows: Sequence[Row], plan: Plan, how: Reading) -> SeriesFile:
     """What rows hold that are one sequence."""
 
     def told(column: str) -> Callable[[int], str]:
@@ -151,7 +165,7 @@ def _target(rows: Sequence[Row], labels: tuple[str, ...], how: Reading) -> Targe
                     f"{other}: expected one label for all of a sequence in {label!r}, got "
                     f"{first[label]!r} and {row[label]!r}. For one of each step say steps=true."
                 )
-    return target_of([first[label] for label in labels], how, name, place)
+    return target_in(first, how, place)
 
 
 # ---- long ----------------------------------------------------------------------------------------
@@ -167,24 +181,24 @@ def open_long(
     Raises:
         DataError: a column that is not there.
     """
-    plan = _plan(first_row(rows(), source), how, how.label_columns)
+    plan = plan_of(first_row(rows(), source), how, how.label_columns)
+    if how.id is None:
+        return open_whole(source, rows, how, part)
     column = how.id
 
     def read() -> Found:
         seen: set[str] = set()
         held: list[Row] = []
-        last = ""
         problem: DataError | None = None
         for row in rows():
             if isinstance(row, DataError):  # the sequence around it is not whole
                 problem = problem or row
                 continue
             place, cells = row
-            name = "" if column is None else str(cells[column])
-            if held and name != last:
+            name = str(cells[column])
+            if held and name != str(held[0][1][column]):
                 yield problem or tried(_long, held, plan, how, part)
                 held, problem = [], None
-            last = name
             if not held:
                 if name in seen:
                     problem = DataError(
@@ -200,7 +214,7 @@ def open_long(
     return Examples(source, {"input": "series"}, read, skip=how.skip, channels=plan.channels)
 
 
-def _long(rows: Sequence[Row], plan: _Plan, how: Reading, part: PartName | None) -> Example:
+def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) -> Example:
     found = _sequence(rows, plan, how)
     place, first = rows[0]
     for name in (how.group, how.split_column if how.split == "given" else None):
@@ -212,25 +226,8 @@ def _long(rows: Sequence[Row], plan: _Plan, how: Reading, part: PartName | None)
                     f"{other}: expected one value for all of a sequence in {name!r}, got "
                     f"{first[name]!r} and {row[name]!r}."
                 )
-    beside = _beside(place, first, how, part)
+    beside = belonging(first, how, place, part)
     return Example(found.values, found.target, place, *beside, found.stamps)
-
-
-def _beside(
-    place: str, cells: Mapping[str, Any], how: Reading, part: PartName | None
-) -> tuple[PartName | None, str | None]:
-    """Part and group of a row."""
-    if part is None and how.split == "given":
-        if how.split_column not in cells:
-            raise no_column(place, how.split_column, "data.split_column", cells)
-        part = named_part(str(cells[how.split_column]))
-        if part is None:
-            raise DataError(
-                f"{place}: expected train, validation or test in {how.split_column!r}, got "
-                f"{cells[how.split_column]!r}."
-            )
-    group = None if how.group is None else cells[how.group]
-    return part, None if group is None else str(group).strip() or None
 
 
 def open_whole(
@@ -241,7 +238,7 @@ def open_whole(
     Raises:
         DataError: a column that is not there.
     """
-    plan = _plan(first_row(rows(), source), how, how.label_columns)
+    plan = plan_of(first_row(rows(), source), how, how.label_columns)
 
     def read() -> Found:
         held: list[Row] = []
@@ -253,67 +250,3 @@ def open_whole(
         yield tried(_long, held, plan, how, part)
 
     return Examples(source, {"input": "series"}, read, skip=how.skip, channels=plan.channels)
-
-
-# ---- wide ----------------------------------------------------------------------------------------
-
-
-def open_wide(
-    source: str, rows: Callable[[], Rows], how: Reading, part: PartName | None
-) -> Examples:
-    """Sequences of a table with a row for each, a column for each step in their order.
-
-    Of several channels, which ``channels`` names, the columns are called by channel and step, such
-    as ``x_0, x_1, y_0, y_1``. Missing cells at the end of a row are no steps.
-
-    Raises:
-        DataError: a column that is not there, or channels with unequal numbers of them.
-    """
-    first = first_row(rows(), source)
-    plan = _plan(first, replace(how, channels=None), how.label_columns)
-    names = how.channels or (_VALUE,)
-    columns = _columns_of_channels(first, how) if how.channels else [list(plan.channels)]
-
-    def read() -> Found:
-        for row in rows():
-            if isinstance(row, DataError):
-                yield row
-            else:
-                yield tried(_wide, row, columns, how, part)
-
-    return Examples(source, {"input": "series"}, read, skip=how.skip, channels=names)
-
-
-def _columns_of_channels(row: Row, how: Reading) -> list[list[str]]:
-    place, cells = row
-    found = []
-    for channel in how.channels or ():
-        rule = re.compile(re.escape(channel) + r"[_\-. ]?(\d+)")
-        numbered = [(int(m[1]), name) for name in cells if (m := rule.fullmatch(name))]
-        found.append([name for _, name in sorted(numbered)])
-        if len(found[-1]) != len(found[0]) or not numbered:
-            raise DataError(
-                f"{place}: expected as many columns of each channel, called such as {channel}_0, "
-                f"got {len(found[-1])} of {channel!r} and {len(found[0])} of {how.channels[0]!r}."  # type: ignore[index]
-            )
-    return found
-
-
-def _wide(row: Row, columns: list[list[str]], how: Reading, part: PartName | None) -> Example:
-    place, cells = row
-    channels = []
-    for names in columns:
-        told = _of_columns(place, names)
-        channels.append(numbers_of([cells[name] for name in names], told))
-    values = np.stack(channels, 1).astype(np.float32)
-    there = ~np.all(np.isnan(values), axis=1)
-    last = int(np.flatnonzero(there)[-1]) + 1 if there.any() else 0
-    values = values[:last]
-    labels = how.label_columns
-    name = " and ".join(map(repr, labels)) + " (data.label)"
-    target = target_of((cells[label] for label in labels), how, name, place)
-    return Example(values, target, place, *_beside(place, cells, how, part))
-
-
-def _of_columns(place: str, names: Sequence[str]) -> Callable[[int], str]:
-    return lambda index: f"{place}: column {names[index]!r}"

@@ -8,29 +8,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.data.examples.base import Example, Examples, Found, Kind, tried
+from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
 from recurra.data.examples.contents import (
     ENDINGS,
     kind_of_file,
-    read_picture,
-    read_sound,
-    read_video,
 )
-from recurra.data.examples.labels import named_part, target_of
+from recurra.data.examples.labels import belonging, is_nothing, target_in
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import (
     first_row,
     has_time,
     open_long,
     open_whole,
-    open_wide,
-    read_series,
 )
 from recurra.data.examples.sources import Row, Rows
-from recurra.data.examples.values import kind_of_value, value_of
-from recurra.data.readers import inside, read_text
+from recurra.data.examples.values import (
+    channels_of,
+    check_each,
+    content_of,
+    kind_of_path,
+    kind_of_value,
+    value_of,
+)
+from recurra.data.examples.wide import open_wide
 from recurra.data.rows import no_column
-from recurra.data.splits import PART_NAMES, PartName
+from recurra.data.splits import PartName
 from recurra.errors import DataError
 
 __all__ = ["FILE_COLUMNS", "Input", "open_table"]
@@ -38,7 +40,6 @@ __all__ = ["FILE_COLUMNS", "Input", "open_table"]
 FILE_COLUMNS = ("file", "file_name", "filename", "path")
 """Columns that name files, where none is chosen."""
 
-_SERIES_FILES = (".csv", ".tsv")
 _PEEK = 100  # rows that are looked at to see what a column holds
 
 
@@ -50,16 +51,23 @@ class Input(NamedTuple):
         column: where it stands.
         kind: what it is.
         files: whether the cells name files.
+        channels: of a series, their names.
     """
 
     name: str
     column: str
     kind: Kind
     files: bool
+    channels: tuple[str, ...] = ()
 
 
 def open_table(
-    source: str, root: Path, rows: Callable[[], Rows], how: Reading, part: PartName | None
+    source: str,
+    root: Path,
+    rows: Callable[[], Rows],
+    how: Reading,
+    part: PartName | None,
+    file: Path | None = None,
 ) -> Examples:
     """Examples of any table: of numbers, long or wide or of one sequence, or with a row for each.
 
@@ -69,6 +77,7 @@ def open_table(
         rows: begins to read them.
         how: they are read.
         part: of all of them, where it is known.
+        file: the table, if it is one.
 
     Raises:
         DataError: a column that is not there.
@@ -82,7 +91,7 @@ def open_table(
         return open_whole(source, rows, how, part)
     if any(name in cells for name in FILE_COLUMNS):
         return open_rows(source, root, rows, how, part)
-    return open_wide(source, rows, how, part)
+    return open_wide(source, rows, how, part, file)
 
 
 def open_rows(
@@ -117,7 +126,9 @@ def open_rows(
             else:
                 yield tried(_example, row, inputs, root, how, part)
 
-    return Examples(source, {each.name: each.kind for each in inputs}, read, skip=how.skip)
+    kinds = {each.name: each.kind for each in inputs}
+    channels = inputs[0].channels if len(inputs) == 1 else ()
+    return Examples(source, kinds, read, skip=how.skip, channels=channels)
 
 
 def _problems(rows: Callable[[], Rows]) -> Found:
@@ -156,15 +167,15 @@ def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) 
             setting = "data.inputs" if how.inputs else "data.column"
             raise no_column(source, column, setting, known)
         cells = (row.get(column) for _, row in sample)
-        cell = next((cell for cell in cells if not _is_empty(cell)), None)
+        cell = next((cell for cell in cells if not is_nothing(cell)), None)
         kind, files = _kind_of_cell(cell, column, name, root, how, source)
-        found.append(Input(name, column, kind, files))
+        channels: tuple[str, ...] = ()
+        if kind == "series":
+            cells = (row.get(column) for _, row in sample)
+            known_cells = (cell for cell in cells if not is_nothing(cell))
+            channels = channels_of((root / str(c) if files else c for c in known_cells), how)
+        found.append(Input(name, column, kind, files, channels))
     return found
-
-
-def _is_empty(cell: Any) -> bool:
-    nothing = isinstance(cell, float) and cell != cell  # what data frames have in its place
-    return cell is None or nothing or (isinstance(cell, str) and not cell.strip())
 
 
 def _kind_of_cell(
@@ -192,7 +203,7 @@ def _kind_of_cell(
     if listed:
         raise DataError(
             f"{source}: column {column!r}: nothing is known of files that end in "
-            f"{Path(cell).suffix!r}; known are {', '.join([*ENDINGS, *_SERIES_FILES])}. Say what "
+            f"{Path(cell).suffix!r}; known are {', '.join([*ENDINGS, '.csv', '.tsv'])}. Say what "
             "they are by input, such as input='sound'."
         )
     return "text", False
@@ -205,9 +216,7 @@ def _by_name(name: str) -> Kind | None:
 
 def _kind_of_path(cell: str, root: Path, listed: bool) -> Kind | None:
     """What the file is that a cell names; None of a cell that is a text."""
-    kind = kind_of_file(cell)
-    if kind is None and inside(Path(cell)).suffix.lower() in _SERIES_FILES:
-        kind = "series"
+    kind = kind_of_path(cell)
     path = root / cell
     if kind is not None and (listed or not any(map(str.isspace, cell)) or path.is_file()):
         return kind
@@ -225,42 +234,19 @@ def _example(
         value = values["input"]
         if value is None:
             raise DataError(f"{place}: expected an input in {inputs[0].column!r}, got nothing.")
-    labels = how.label_columns
-    missing = [name for name in labels if name not in cells]
-    if missing:
-        raise no_column(place, missing[0], "data.label", cells)
-    name = " and ".join(map(repr, labels)) + " (data.label)"
-    words = inputs[0].kind == "words" and len(labels) == 1 and isinstance(cells[labels[0]], str)
-    if words and how.label_separator is None:
-        target = target_of([cells[labels[0]].split()], how, name, place)
-    else:
-        target = target_of((cells[name] for name in labels), how, name, place)
-    _check_tags(value, target, inputs, how, place)
-    group = None if how.group is None else cells.get(how.group)
-    if part is None and how.split == "given":
-        part = _part(cells, how, place)
-    return Example(value, target, place, part, None if _is_empty(group) else str(group).strip())
+    target = _target(cells, inputs, how, place)
+    if not how.inputs:
+        check_each(value, target, inputs[0].kind, how, place)
+    return Example(value, target, place, *belonging(cells, how, place, part))
 
 
-def _check_tags(value: Any, target: Any, inputs: list[Input], how: Reading, place: str) -> None:
-    if inputs[0].kind == "words" and not how.inputs and isinstance(target, tuple):
-        single = len(how.label_columns) == 1
-        if single and len(target) != len(value):
-            raise DataError(
-                f"{place}: expected a tag for each word, got {len(value)} words and {len(target)} "
-                "tags."
-            )
-
-
-def _part(cells: Mapping[str, Any], how: Reading, place: str) -> PartName:
-    cell = cells.get(how.split_column)
-    part = named_part(str(cell))
-    if part is None:
-        raise DataError(
-            f"{place}: expected one of {', '.join(PART_NAMES)} in {how.split_column!r} "
-            f"(data.split_column), got {cell!r}."
-        )
-    return part
+def _target(cells: Mapping[str, Any], inputs: list[Input], how: Reading, place: str) -> Target:
+    """The labels of a row; a tag for each word stands between blanks as words do."""
+    if inputs[0].kind == "words" and how.label_separator is None and len(how.label_columns) == 1:
+        tags = cells.get(how.label_columns[0])
+        if isinstance(tags, str):
+            cells = {**cells, how.label_columns[0]: tags.split() or None}
+    return target_in(cells, how, place)
 
 
 def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, place: str) -> Any:
@@ -274,31 +260,13 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
                 "row out."
             )
         return cell
-    if _is_empty(cell):
+    if is_nothing(cell):
         return None
     if each.files and isinstance(cell, Mapping):
         held = cell.get("bytes")
         cell = held if held is not None else cell.get("path")
-    if each.files and isinstance(cell, str | bytes):
-        return _content(cell, each.kind, root, how, place)
-    return value_of(cell, each.kind, how, f"{place}: column {each.column!r}")
-
-
-def _content(cell: str | bytes, kind: Kind, root: Path, how: Reading, place: str) -> Any:
-    """What is in the file that a cell names, or holds."""
-    source = cell if isinstance(cell, bytes) else root / cell
-    told = place if isinstance(cell, bytes) else f"{place}: {root / cell}"
-    if kind == "sound":
-        return read_sound(source, told, how.rate)
-    if kind == "picture":
-        return read_picture(source, told)
-    if isinstance(source, bytes):
-        raise DataError(f"{place}: expected the name of a file of {kind}, got bytes.")
-    if kind == "video":
-        return read_video(source, told)
-    if not source.is_file():
-        raise DataError(f"{told}: no such file.")
-    if kind == "series":
-        return read_series(source, how).values
-    text = read_text(source, encoding=how.encoding, nul=how.nul)
-    return tuple(text.split()) if kind == "words" else text
+    if each.files and isinstance(cell, bytes):
+        return content_of(cell, each.kind, how, place)
+    if each.files and isinstance(cell, str):
+        return value_of(root / cell, each.kind, how, place, each.channels)
+    return value_of(cell, each.kind, how, f"{place}: column {each.column!r}", each.channels)

@@ -1,6 +1,6 @@
 """Classes of examples: which of some names fits a whole text, series, sound or picture."""
 
-from recurra.tasks.classification.answer import ClassifyingModel, Label
+from recurra.tasks.classification.answer import ClassifyingModel, Label, Listener
 from recurra.tasks.classification.corpus import ClassCorpus, ClassPart, prepare_classes
 from recurra.tasks.classification.evaluation import Evaluation, compare_classifiers
 from recurra.tasks.classification.settings import ClassificationData
@@ -14,6 +14,7 @@ __all__ = [
     "ClassifyingModel",
     "Evaluation",
     "Label",
+    "Listener",
     "compare_classifiers",
     "prepare_classes",
 ]

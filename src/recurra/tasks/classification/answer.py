@@ -5,20 +5,26 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
 
 from recurra.data import ExampleRow
-from recurra.errors import DataError
+from recurra.errors import DataError, SettingError
 from recurra.given import ahead, inputs_of, text_of
+from recurra.models import Classifier
 from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.inputs import encode_inputs, is_text, raw_of, unknown_of
+from recurra_runtime.fronts import Series, Sound
 
-__all__ = ["ClassifyingModel", "Label"]
+__all__ = ["ClassifyingModel", "Label", "Listener"]
 
 _BLOCK = 1024  # examples read ahead, so that those of like length can stand together
 _SURE = 0.5  # from which on one of several labels is named
@@ -105,6 +111,18 @@ class ClassifyingModel(Answer):
         raw = self._raw(inputs_of("predict", inputs))  # what is none is told at once
         return itertools.chain.from_iterable(map(self._block, ahead(raw, _BLOCK)))
 
+    def listen(self) -> Listener:
+        """What answers while a series or a recording comes, for a model that reads one way.
+
+        Raises:
+            SettingError: a model of anything else.
+            ShapeError: it reads both ways.
+        """
+        front = next(iter(self._inputs.values()))
+        if len(self._inputs) > 1 or not isinstance(front, Series | Sound):
+            raise SettingError("listen: expected a model of series or of sounds")
+        return Listener(self, front)
+
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
         if len(self._inputs) == 1:
@@ -133,6 +151,11 @@ class ClassifyingModel(Answer):
     def to_json(self, answer: Label, top: int | None = None) -> dict[str, Any]:
         """All of it."""
         return answer.to_json(top)
+
+    def ranked(self, shares: Sequence[float]) -> tuple[tuple[str, float], ...]:
+        """Classes with their probabilities, the most probable first."""
+        order = sorted(range(len(shares)), key=lambda at: -shares[at])
+        return tuple((self.classes[at], shares[at]) for at in order)
 
     @property
     def _inputs(self) -> dict[str, Any]:
@@ -169,15 +192,61 @@ class ClassifyingModel(Answer):
         data = ClassificationData()
         rows = [encode_inputs(self._inputs, raw, "predict", data)[0] for raw, _ in block]
         shares = log_probabilities(self.model, rows).exp()
-        order = shares.argsort(dim=1, descending=True, stable=True)
         several = bool(self.model.config.several)
-        parts = zip(block, rows, shares.tolist(), order.tolist(), strict=True)
-        for (_, called), row, said, ranks in parts:
-            ranked = tuple((self.classes[at], said[at]) for at in ranks)
-            yield Label(called, ranked, several, *self._symbols(row))
+        for (_, called), row, said in zip(block, rows, shares.tolist(), strict=True):
+            yield Label(called, self.ranked(said), several, *self._symbols(row))
 
     def _symbols(self, row: ExampleRow) -> tuple[int | None, int | None]:
         if not any(map(is_text, self._inputs.values())):
             return None, None
         unknown, symbols = unknown_of(self._inputs, [row])
         return symbols, unknown
+
+
+class Listener:
+    """A classifier that answers after every part of a stream, as if it ended there.
+
+    Parts may be cut anywhere: after each the answer is the one that all of the parts so far, given
+    whole, would get.
+
+    Args:
+        answering: the model.
+        front: of what it reads.
+
+    Raises:
+        ShapeError: it reads both ways.
+    """
+
+    def __init__(self, answering: ClassifyingModel, front: Series | Sound) -> None:
+        self._answering = answering
+        self._frames = front.stream().push if isinstance(front, Sound) else front.encode
+        self._heard: Any = None
+        self._last: Label | None = None
+        self.push_encoded(np.zeros((0, 1, *front.shape), np.float32))  # whether it can listen
+
+    def push(self, part: Any) -> Label | None:
+        """What the model says by now; None until there is a step to read.
+
+        Args:
+            part: steps ``[time, channels]`` of a series; of a sound samples ``[samples]``, of the
+                rate of the model's recordings.
+
+        Raises:
+            DataError: something else.
+        """
+        try:
+            frames = self._frames(part)
+        except ValueError as problem:
+            raise DataError(f"push: {problem}.") from None
+        return self.push_encoded(frames[:, None])
+
+    def push_encoded(self, frames: npt.NDArray[np.float32]) -> Label | None:
+        """As :meth:`push`, of what the front made: ``[time, 1, ...]``."""
+        model = cast(Classifier, self._answering.model)
+        said, heard = model.listen(torch.from_numpy(frames), self._heard)
+        if len(frames):
+            self._heard = heard
+            shares = model.label_head.log_probabilities(said[-1, 0].double()).exp().tolist()
+            ranked = self._answering.ranked(shares)
+            self._last = Label(None, ranked, model.config.several)
+        return self._last

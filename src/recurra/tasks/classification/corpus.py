@@ -190,7 +190,7 @@ def prepare_classes(
     divided = _divide(chosen, data)
     if fronts is not None:
         classes = fronts[LABEL]
-        inputs = {name: front for name, front in fronts.items() if name != LABEL}
+        inputs = read_fronts(fronts)
         check_fronts(inputs, data, report)
         _check_named(chosen, classes)
     else:
@@ -361,8 +361,8 @@ def _numbers(labels: tuple[str, ...], classes: ClassNames, place: str) -> Any:
 
 
 def read_fronts(fronts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the inputs."""
-    return {name: front for name, front in fronts.items() if name != LABEL}
+    """Those of the inputs, in the order in which a model reads them: that of their names."""
+    return {name: fronts[name] for name in sorted(fronts) if name != LABEL}
 
 
 def _fingerprint(

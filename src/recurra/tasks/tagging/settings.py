@@ -21,7 +21,7 @@ class TaggingData(DataSection):
 
     Args:
         input: ``"words"``, or a ``"series"`` with a label for each step; ``"auto"`` tells it by
-            the endings of files.
+            the ending of a file, and takes one that tells nothing for words in columns.
         pattern: which files of a folder are read; those with known endings if None.
         encoding: how characters are stored.
         column: of words, their column: a name in CoNLL-U, else a number from 0.

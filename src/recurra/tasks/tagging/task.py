@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
 from recurra.data import examples as data_examples
+from recurra.data.examples.contents import kind_of_file
+from recurra.data.rows import rows_of
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
 from recurra.sections import default
@@ -53,12 +56,16 @@ class TaggingTask(ExamplesTask):
     Part = TaggingPart
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "tags"
+    examples = "sentences"
 
     def open(self, source: Any, data: TaggingData) -> data_examples.Examples:
         """Sentences with their tags, or series with a label for each step."""
         if isinstance(source, data_examples.Examples):
             return source
-        return data_examples.open_examples(source, data.reading())
+        how = data.reading()
+        if how.input == "auto" and _is_text(source):  # of sentences in columns, of any name
+            how = dataclasses.replace(how, input="words")
+        return data_examples.open_examples(source, how)
 
     def checked(self, pair: Pair) -> Pair:
         """Words, and as many tags."""
@@ -180,6 +187,13 @@ class TaggingTask(ExamplesTask):
             count += len(said.tags)
         return right / max(count, 1)
 
+    def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
+        """Of each sentence or series which share of its tags is right."""
+        shares = np.zeros(len(part.targets))
+        for number, said in said_of(model, part):
+            shares[number] = (said.tags == part.targets[number]).mean()
+        return {self.metric.name: shares}
+
     def evaluate(  # type: ignore[override]  # rows of its own
         self, compared: Mapping[str, Any], part: Any
     ) -> list[Evaluation]:
@@ -241,3 +255,11 @@ class TaggingTask(ExamplesTask):
     def answer(self, loaded: Any) -> TaggingModel:
         """Words with their tags."""
         return TaggingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _is_text(source: Any) -> bool:
+    """Whether it is a file that no ending tells to be something else."""
+    path = Path(source) if isinstance(source, str | Path) else None
+    if path is None or not path.is_file():
+        return False
+    return rows_of(path) is None and kind_of_file(path) in (None, "text")
