@@ -48,9 +48,10 @@ def verdict(losses: Losses) -> str:
     """What is to be said, the worst first: what came apart is told nothing of its size."""
     known, held, values = losses.known, losses.held, losses.validation
     one = losses.unit.removesuffix("s")
+    one = f"an {one}" if one[:1] in "aeiou" else f"a {one}"
     longer = "train for longer" + (f" ({losses.longer})" if losses.longer else "")
     facts = (
-        f"{known:.3f} {losses.measure} a {one} on what it was trained on, {held:.3f} on what was "
+        f"{known:.3f} {losses.measure} {one} on what it was trained on, {held:.3f} on what was "
         "held out"
     )
     if not math.isfinite(known + held):
