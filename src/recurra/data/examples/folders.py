@@ -57,8 +57,9 @@ def _example(
     place = str(file)
     inner: Target = None
     value: Any
+    stamps: tuple[Any, ...] = ()
     if kind == "series":
-        value, names, inner = read_series(file, how)
+        value, names, inner, stamps = read_series(file, how)
         check_channels(names, channels, place)
     else:
         value = content_of(file, kind, how, place)
@@ -68,7 +69,7 @@ def _example(
         target = beside.target(file, root, named)
     else:
         target = _target(named, file, how)
-    return Example(value, target, place, named.part, named.group)
+    return Example(value, target, place, named.part, named.group, stamps)
 
 
 def _target(named: Named, file: Path, how: Reading) -> Target:
