@@ -57,11 +57,12 @@ def test_every_room_is_known() -> None:
         "masks",
         "sections",
         "settings",
+        "surprises",
         "synonyms",
         "twins",
     }
     lines = {"__main__", "cli", "console", "options", "progress", "text_commands"}
-    lines |= {"compare_command", "worker"}
+    lines |= {"compare_command", "surprise_commands", "worker"}
     assert tops - set(ROOMS) <= helpers | lines
 
 
@@ -154,6 +155,7 @@ INTERNAL = {
         "Score",
         "Variant",
         "axis_over",
+        "heading",
         "history",
         "panel",
         "read_variants",
@@ -217,6 +219,8 @@ INTERNAL = {
     },
     "heads": {
         "log_frequencies",
+        "raw_of",
+        "scale_of",
     },
     "states": {"rebuild"},
     "tasks": {
@@ -269,6 +273,7 @@ INTERNAL = {
         "run_recipe",
         "source_of",
         "steps_of",
+        "surprises_of",
         "tensorboard_writer",
         "told_of",
         "train_step",

@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 
 from recurra.errors import (
     DataError,
+    FewWarning,
     RecurraError,
     SettingError,
     ShapeError,
@@ -206,7 +207,7 @@ def say_warnings() -> None:
     show = warnings.showwarning
 
     def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
-        if issubclass(category, SlowerWarning | UnknownWarning):
+        if issubclass(category, SlowerWarning | UnknownWarning | FewWarning):
             say(f"recurra: {message}")
         else:
             show(message, category, *place, **more)

@@ -32,6 +32,7 @@ __all__ = [
     "ArtifactError",
     "BackendError",
     "DataError",
+    "FewWarning",
     "InputTypeError",
     "RecurraError",
     "RunError",
@@ -90,6 +91,10 @@ class SlowerWarning(UserWarning):
 
     Once for each class of cells and process. A run with ``backend="loop"`` does not warn.
     """
+
+
+class FewWarning(UserWarning):
+    """There is too little of something to tell what was asked."""
 
 
 class UnknownWarning(UserWarning):

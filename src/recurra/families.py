@@ -4,6 +4,7 @@ __all__ = ["DEFAULT", "SHIPPED"]
 
 SHIPPED = {
     "classification": "recurra.tasks.classification",
+    "forecasting": "recurra.tasks.forecasting",
     "language-model": "recurra.tasks.language_model",
     "ngram": "recurra.tasks.language_model.ngram",
     "tagging": "recurra.tasks.tagging",

@@ -17,6 +17,7 @@ __all__ = [
     "Device",
     "Encoding",
     "Epochs",
+    "FalseAlarms",
     "From",
     "Given",
     "Hidden",
@@ -121,3 +122,10 @@ Layers = Annotated[int | None, typer.Option(help="Their number.", show_default=F
 BatchSize = Annotated[int | None, typer.Option(help="Rows beside each other.", show_default=False)]
 Seed = Annotated[int | None, typer.Option(help="Of every draw.", show_default=False)]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default=False)]
+
+FalseAlarms = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of usual steps that may be flagged; 0.01 if not given.", show_default=False
+    ),
+]

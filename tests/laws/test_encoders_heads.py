@@ -8,7 +8,15 @@ from laws.means import close, close_trees
 from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
-from recurra import CRFHead, LabelHead, LabelsHead, PaddedSequence, TokenEmbedding, TokenEncoder
+from recurra import (
+    CRFHead,
+    LabelHead,
+    LabelsHead,
+    NumbersHead,
+    PaddedSequence,
+    TokenEmbedding,
+    TokenEncoder,
+)
 from recurra.encoders import (
     AlignedEncoder,
     Encoder,
@@ -56,6 +64,11 @@ def label_head(pool):
     head = LabelHead(4, SYMBOLS, pool).double().eval()
     head.starts_at(range(SYMBOLS))  # what an empty row is given
     return head
+
+
+def numbers_head(kind):
+    torch.manual_seed(0)
+    return NumbersHead(4, 2, kind, components=3).double().eval()
 
 
 def of_stem(make, width):
@@ -120,6 +133,10 @@ TUPLES = {
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
 HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
+HEADS |= {
+    f"numbers, {kind}": (partial(numbers_head, kind), numbers(2, seed=6))
+    for kind in ("student", "gaussian", "mixture")
+}
 HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
 
 
@@ -193,7 +210,8 @@ def test_encoder_rows_and_chunks(make, read, fills):
 def test_head_padding_and_sum(make, targets):
     """NaN in the padding changes neither scores nor gradients; the sum is that of rows alone."""
     values = torch.randn(TIME, BATCH, 4, dtype=torch.float64)
-    steps = targets.dim() == 2
+    steps = targets.dim() > 1
+    each = targets[0, 0].numel() if steps else 1
     results = []
     for fill in (0.0, float("nan")):
         head = make()
@@ -201,7 +219,7 @@ def test_head_padding_and_sum(make, targets):
         read.values.requires_grad_()
         answers = padded(targets, 77) if steps else targets
         total, count = head.score(head(layer_output(read)), answers)
-        assert count == (sum(LENGTHS) if steps else BATCH)
+        assert count == (sum(LENGTHS) * each if steps else BATCH)
         total.backward()
         results.append([total, read.values.grad, *(p.grad for p in head.parameters())])
         assert not read.values.grad[BEHIND].any()

@@ -3,5 +3,6 @@
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines, pictures
 from recurra.diagnosis.panels import Axis
+from recurra.diagnosis.surprising import surprise
 
-__all__ = ["Axis", "Chart", "confusion", "curve", "lines", "pictures"]
+__all__ = ["Axis", "Chart", "confusion", "curve", "lines", "pictures", "surprise"]

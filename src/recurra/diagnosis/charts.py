@@ -16,12 +16,12 @@ from recurra.diagnosis.tradeoff import COMPARED, read_variants
 from recurra.errors import RunError, SettingError, ShapeError
 from recurra.given import path_of
 
-__all__ = ["Axis", "Chart", "confusion", "curve", "lines", "pictures"]
+__all__ = ["SERIES_COLORS", "Axis", "Chart", "confusion", "curve", "heading", "lines", "pictures"]
 
 # They differ in lightness too: for those who see few colors, and on a gray printer.
 _TRAINING, _VALIDATION, _OTHER = "#e69f00", "#0b3c6f", "#666666"
 _DARK_ORANGE = "#8f5d00"  # the same, where it must be read
-_SERIES = (  # each with what its name is written in
+SERIES_COLORS = (  # each with what its name is written in
     ("#56b4e9", "#1c76ab"),
     ("#0b3c6f", ""),
     ("#e69f00", _DARK_ORANGE),
@@ -91,7 +91,7 @@ def curve(run: str | Path) -> Chart:
         drawn = {"vconcat": panels, "spacing": 26}
     what = "loss" if alone else f"loss and {told.metric}"
     head = f"{_short(told.name)}: {what} by training step"
-    return Chart({**drawn, **_heading(head, [told.verdict, *_notes(told)])})
+    return Chart({**drawn, **heading(head, [told.verdict, *_notes(told)])})
 
 
 def _panel(
@@ -175,9 +175,9 @@ def lines(
     Raises:
         SettingError: more series than can be told apart.
     """
-    if len(series) > len(_SERIES):
+    if len(series) > len(SERIES_COLORS):
         raise SettingError(
-            f"lines: expected at most {len(_SERIES)} series, which can be told apart, got "
+            f"lines: expected at most {len(SERIES_COLORS)} series, which can be told apart, got "
             f"{len(series)}"
         )
     size = (560, 300)
@@ -185,14 +185,14 @@ def lines(
     for number, (name, heights) in enumerate(series.items()):
         points = sorted(heights.items())
         width = 2.5 + 2.2 * (len(series) - 1 - number)
-        color, ink = _SERIES[number]
+        color, ink = SERIES_COLORS[number]
         at = _fall(points, x, y, size)
         drawn.append(Line(name, points, color, width, ink=ink, named_at=at))
     for name, height in (levels or {}).items():
         drawn.append(
             Line(name, [(x.low, height), (x.high, height)], "#333", 1.4, [7, 4], flat=True)
         )
-    return Chart({**panel(drawn, x, y, size=size), **_heading(title, [about])})
+    return Chart({**panel(drawn, x, y, size=size), **heading(title, [about])})
 
 
 def _fall(
@@ -255,7 +255,7 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
                 "y": _classes("true", "true class", shown, 0),
             },
             "layer": _cells(edge),
-            **_heading(head, [about], max(60, wide // 7)),
+            **heading(head, [about], max(60, wide // 7)),
         }
     )
 
@@ -350,7 +350,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
 
 
-def _heading(title: str, told: Sequence[str], width: int = _WRAP) -> dict[str, Any]:
+def heading(title: str, told: Sequence[str], width: int = _WRAP) -> dict[str, Any]:
     """A title, sentences below it, and both for those who hear the picture."""
     sentences = [sentence for sentence in told if sentence]
     below = [part for sentence in sentences for part in textwrap.wrap(sentence, width)]

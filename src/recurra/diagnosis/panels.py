@@ -176,6 +176,7 @@ def panel(
     *,
     size: tuple[int, int] = (640, 320),
     mark: Mark | None = None,
+    most: int = _DRAWN,
 ) -> dict[str, Any]:
     """A panel of lines, each named at its end.
 
@@ -185,8 +186,9 @@ def panel(
         y: that of their heights.
         size: width and height.
         mark: a place on the x axis that is told of.
+        most: points of a line that are drawn.
     """
-    layers = [layer for line in lines for layer in _line(line, x, y)]
+    layers = [layer for line in lines for layer in _line(line, x, y, most)]
     if mark is not None:
         layers += _mark(mark, x, y, size[0])
     layers += _names(lines, x, y, size)
@@ -203,9 +205,9 @@ def _layer(
     }
 
 
-def _line(line: Line, x: Axis, y: Axis) -> list[dict[str, Any]]:
+def _line(line: Line, x: Axis, y: Axis, most: int) -> list[dict[str, Any]]:
     """A line with gaps, and its points, which tell their numbers under the mouse."""
-    points, part, rows = thinned(line.points), 0, []
+    points, part, rows = thinned(line.points, most), 0, []
     for at, height in points:
         if math.isfinite(height):
             rows.append({"x": at, "y": height, "part": part, "line": line.name})

@@ -2,7 +2,22 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
+from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
+from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
-__all__ = ["CRFHead", "Head", "LabelHead", "LabelsHead", "Paths"]
+__all__ = [
+    "CRFHead",
+    "Density",
+    "Distribution",
+    "Gaussian",
+    "GaussianMixture",
+    "Head",
+    "LabelHead",
+    "LabelsHead",
+    "Numbers",
+    "NumbersHead",
+    "Paths",
+    "Student",
+]

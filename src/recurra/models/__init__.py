@@ -5,12 +5,14 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
+from recurra.models.forecaster import Forecaster, ForecasterConfig, ForecasterSettings, Judged
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
     LanguageModelSettings,
     LanguageModelState,
 )
+from recurra.models.linear import Autoregression, LastValue, Rival, Unconditional
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
@@ -21,17 +23,23 @@ from recurra.models.words import FrequentTags, WindowTagger
 
 __all__ = [
     "AddK",
+    "Autoregression",
     "BagOfSymbols",
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "Forecaster",
+    "ForecasterConfig",
+    "ForecasterSettings",
     "FrequentTags",
     "Heard",
+    "Judged",
     "KneserNey",
     "LanguageModel",
     "LanguageModelConfig",
     "LanguageModelSettings",
     "LanguageModelState",
+    "LastValue",
     "Majority",
     "MajorityOfSteps",
     "MeanOfSteps",
@@ -46,9 +54,11 @@ __all__ = [
     "NGramSettings",
     "ReadingSettings",
     "Reads",
+    "Rival",
     "Scored",
     "Tagger",
     "TaggerSettings",
+    "Unconditional",
     "WindowOfSteps",
     "WindowTagger",
     "build_encoder",

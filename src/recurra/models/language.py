@@ -19,6 +19,7 @@ from recurra.layers.settings import LayerSettings, build_layers
 from recurra.losses import cross_entropy
 from recurra.models.base import Model
 from recurra.sections import contradiction
+from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree
 from recurra.twins import evaluating
 from recurra_runtime import Session
@@ -169,6 +170,17 @@ class LanguageModel(Model):
         head = cast(LabelsHead, self.head)
         head.starts_at(counts)
         head.projection.bias[START] = _NEVER
+
+    def surprise(self, batch: Batch, state: Tree = None) -> tuple[PaddedSequence, Tree]:
+        """Minus the log-probability of each target ``[time, batch]`` in nats, and what is carried.
+
+        Args:
+            batch: inputs and targets.
+            state: what an earlier call returned.
+        """
+        scores, carried = self._predictions(batch, state)
+        nats: PaddedSequence = cross_entropy(scores, batch.targets, reduction="none")
+        return nats, carried
 
     @torch.no_grad()
     def score_rows(self, windows: Iterable[Batch]) -> Tensor:

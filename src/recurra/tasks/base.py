@@ -16,12 +16,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from recurra import models
 from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section, default
+from recurra.surprises import Quantiles, Surprise
 
 __all__ = [
     "Answer",
@@ -194,6 +198,42 @@ class Answer:
             SettingError: this task has none.
         """
         raise SettingError(f"predict: the task {self.kind} has no answer of this kind")
+
+    def surprise(self, inputs: Any, false_alarms: float = 0.01, **how: Any) -> Iterator[Surprise]:
+        """How surprising each step of each input is, and which steps are flagged.
+
+        Args:
+            inputs: as of :meth:`predict`.
+            false_alarms: share of the steps of what the model was chosen by that would be flagged.
+            how: as the task's :meth:`surprises` takes it.
+
+        Raises:
+            SettingError: the task has no surprises, or a share that cannot be told.
+            ArtifactError: the checkpoint does not keep how surprising usual data are.
+        """
+        found = self.surprises(inputs, **how)
+        threshold = Quantiles.read(self.path).threshold(false_alarms)
+        return (dataclasses.replace(each, threshold=threshold) for each in found)
+
+    def surprises(self, inputs: Any) -> Iterator[Surprise]:
+        """The surprises of each input, without a threshold.
+
+        Raises:
+            SettingError: this task has none.
+        """
+        raise SettingError(
+            f"surprise: a {self.kind} model gives no probability of what it reads, step by step; "
+            "a language-model and a forecasting model do"
+        )
+
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """What :meth:`predict` takes, from a whole file; None where each of its lines is one.
+
+        Args:
+            file: names it.
+            encoding: how characters are stored; as the run's own if None.
+        """
+        return None
 
     def of_line(self, line: str) -> Any:
         """What :meth:`predict` takes, from a line of text as the command line reads it.
@@ -390,6 +430,16 @@ class Task(abc.ABC):
             part: that chooses.
             limit: about so many predictions of it.
         """
+
+    def surprises(
+        self, model: models.Model, part: Any, limit: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """How surprising each step of a part is, or about so many of them, in nats; NaN for none.
+
+        A checkpoint keeps their quantiles, for :meth:`Answer.surprise`. None where a model gives
+        nothing of the kind.
+        """
+        return None
 
     def reference(self, model: models.Model, prepared: Any) -> float | None:
         """The mean loss of what has learned nothing, by which the last sentence judges a model.

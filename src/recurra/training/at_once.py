@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recurra.models import Model
-from recurra.training.keeper import Ready
+from recurra.training.keeper import Ready, surprises_of
 from recurra.training.run import RunFolder
 from recurra.training.runs import name_of
 
@@ -57,5 +57,6 @@ def make_at_once(
         best=True,
         training=({}, facts),
         about={**ready.about, "scores": scores},
+        beside=surprises_of(ready, model),
     )
     return model, seconds

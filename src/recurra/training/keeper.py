@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+import numpy as np
+
 from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
+from recurra.surprises import FILE, Quantiles
 from recurra.tasks.base import Prepared, Task
 from recurra.training.length import longer, passes_of
 from recurra.training.loop import Progress, Training
@@ -20,7 +23,9 @@ from recurra.training.processes import processes
 from recurra.training.run import RunFolder
 from recurra.training.verdict import Losses, verdict
 
-__all__ = ["Keeper", "Ready", "Report", "tensorboard_writer"]
+__all__ = ["Keeper", "Ready", "Report", "surprises_of", "tensorboard_writer"]
+
+_SURPRISES = 20_000  # of the validation part, of which a checkpoint keeps quantiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,6 +256,7 @@ class Keeper:
             best=best,
             training=(tensors, facts),
             about={**self.ready.about, "scores": self._scores(value)},
+            beside=surprises_of(self.ready, self.training.kept) if self.run.writes else None,
         )
 
     def _scores(self, value: float | None) -> dict[str, Any]:
@@ -304,6 +310,15 @@ class Keeper:
                 longer(self._passes),
             )
         )
+
+
+def surprises_of(ready: Ready, model: Model) -> dict[str, bytes]:
+    """A file with how surprising what is chosen by is to a model; none where nobody can tell."""
+    part = ready.prepared.parts.get("validation")
+    found = None if part is None else ready.task.surprises(model, part, _SURPRISES)
+    if found is None or np.isnan(found).all():
+        return {}
+    return {FILE: Quantiles.of(found).to_bytes()}
 
 
 def _tensorboard(path: Path, step: int) -> Any:

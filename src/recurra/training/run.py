@@ -271,6 +271,7 @@ class RunFolder:
         best: bool,
         training: TrainingState | None = None,
         about: Mapping[str, Any] | None = None,
+        beside: Mapping[str, bytes] | None = None,
     ) -> None:
         """Save the model as ``last``, and as ``best`` if it is; older ones are removed.
 
@@ -280,6 +281,7 @@ class RunFolder:
             best: whether it is the best so far.
             training: tensors and numbers that the training needs to go on from here.
             about: what the artifact tells of the model.
+            beside: further files.
 
         Raises:
             RunError: it cannot be written; earlier checkpoints are still there.
@@ -289,7 +291,8 @@ class RunFolder:
         name = self.name_of(step)
         folder = self.path / "checkpoints" / name
         if not folder.exists():
-            artifact.save(folder, *kept, about, _training_files(training))
+            files = {**_training_files(training), **(beside or {})}
+            artifact.save(folder, *kept, about, files)
         self.write("last", name + "\n")
         if best or not (self.path / "best").exists():
             self.write("best", name + "\n")

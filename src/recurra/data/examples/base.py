@@ -44,6 +44,7 @@ class Example(NamedTuple):
         place: the file, and the line or row in it.
         part: where it is said to which part it belongs.
         group: who or what it is of, such as its speaker: what may be left out together.
+        stamps: of a series with a column of time what stands there, a cell for each step.
     """
 
     input: Any
@@ -51,6 +52,7 @@ class Example(NamedTuple):
     place: str
     part: PartName | None = None
     group: str | None = None
+    stamps: tuple[Any, ...] = ()
 
 
 Found = Iterator[Example | DataError]

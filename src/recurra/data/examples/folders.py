@@ -39,7 +39,7 @@ def open_files(files: Sequence[Path], root: Path, kind: Kind, how: Reading) -> E
     def read() -> Found:
         for file in files:
             yield tried(_example, file, root, kind, how, channels, beside)
-        if beside is not None:
+        if beside is not None and root.is_dir():
             yield from beside.without_file(files, root, how)
 
     return Examples(str(root), {"input": kind}, read, skip=how.skip, channels=channels)
@@ -57,8 +57,9 @@ def _example(
     place = str(file)
     inner: Target = None
     value: Any
+    stamps: tuple[Any, ...] = ()
     if kind == "series":
-        value, names, inner = read_series(file, how)
+        value, names, inner, stamps = read_series(file, how)
         check_channels(names, channels, place)
     else:
         value = content_of(file, kind, how, place)
@@ -68,7 +69,7 @@ def _example(
         target = beside.target(file, root, named)
     else:
         target = _target(named, file, how)
-    return Example(value, target, place, named.part, named.group)
+    return Example(value, target, place, named.part, named.group, stamps)
 
 
 def _target(named: Named, file: Path, how: Reading) -> Target:

@@ -39,11 +39,13 @@ class SeriesFile(NamedTuple):
         values: ``[time, channels]``.
         channels: their names.
         target: of the label column, if there is one.
+        stamps: of the column of time, if there is one.
     """
 
     values: npt.NDArray[np.float32]
     channels: tuple[str, ...]
     target: Target
+    stamps: tuple[Any, ...] = ()
 
 
 class Plan(NamedTuple):
@@ -77,7 +79,7 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
         raise DataError(f"{file}: expected rows of numbers, found none.")
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
     plan = plan_of(rows[0], how, inside)
-    return SeriesFile(*_sequence(rows, plan, how))
+    return _sequence(rows, plan, how)
 
 
 def first_row(rows: Rows, source: str) -> Row:
@@ -126,21 +128,20 @@ def plan_of(row: Row, how: Reading, labels: tuple[str, ...]) -> Plan:
     return Plan(channels, time, labels)
 
 
-def _sequence(
-    rows: Sequence[Row], plan: Plan, how: Reading
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...], Target]:
-    """The values of rows that are one sequence, the names of channels, the label or labels."""
+def _sequence(rows: Sequence[Row], plan: Plan, how: Reading) -> SeriesFile:
+    """What rows hold that are one sequence."""
 
     def told(column: str) -> Callable[[int], str]:
         return lambda index: f"{rows[index][0]}: column {column!r}"
 
+    cells: list[Any] = []
     if plan.time is not None:
         cells = [row[plan.time] for _, row in rows]
         check_ascending(stamps_of(cells, told(plan.time)), cells, told(plan.time))
     values = np.empty((len(rows), len(plan.channels)), np.float32)
     for number, name in enumerate(plan.channels):
         values[:, number] = numbers_of([row[name] for _, row in rows], told(name))
-    return values, plan.channels, _target(rows, plan.labels, how)
+    return SeriesFile(values, plan.channels, _target(rows, plan.labels, how), tuple(cells))
 
 
 def _target(rows: Sequence[Row], labels: tuple[str, ...], how: Reading) -> Target:
@@ -175,11 +176,14 @@ def open_long(
 ) -> Examples:
     """Sequences of a table with a row for each step; rows of one ``id`` stand together.
 
+    Without an ``id`` all rows are one sequence.
+
     Raises:
         DataError: a column that is not there.
     """
     plan = plan_of(first_row(rows(), source), how, how.label_columns)
-    assert how.id is not None
+    if how.id is None:
+        return open_whole(source, rows, how, part)
     column = how.id
 
     def read() -> Found:
@@ -211,7 +215,7 @@ def open_long(
 
 
 def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) -> Example:
-    values, _, target = _sequence(rows, plan, how)
+    found = _sequence(rows, plan, how)
     place, first = rows[0]
     for name in (how.group, how.split_column if how.split == "given" else None):
         if name is None or name not in first:
@@ -222,7 +226,8 @@ def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) 
                     f"{other}: expected one value for all of a sequence in {name!r}, got "
                     f"{first[name]!r} and {row[name]!r}."
                 )
-    return Example(values, target, place, *belonging(first, how, place, part))
+    beside = belonging(first, how, place, part)
+    return Example(found.values, found.target, place, *beside, found.stamps)
 
 
 def open_whole(

@@ -149,7 +149,7 @@ def _series(
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     """A series and the names of its channels."""
     if isinstance(value, Path):
-        values, names, _ = read_series(value, how)
+        values, names, *_ = read_series(value, how)
     else:
         values = series_of(value, place, how.axes)
         size = values.shape[1]

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recurra.data import document_batches
-from recurra.models import Mixture, Model, NGram
+from recurra.models import LanguageModel, Mixture, Model, NGram
+from recurra.tasks.base import Groups
+from recurra.twins import evaluating
 from recurra_runtime.vocabulary import UNKNOWN, Ids
 
-__all__ = ["Evaluation", "compare_encoded", "each_document"]
+__all__ = ["Evaluation", "compare_encoded", "each_document", "symbol_surprises"]
 
 _ROWS, _STEPS = 32, 64  # whose scores are held at once: as many numbers as symbols for each of them
 
@@ -109,6 +112,20 @@ def _score(model: Any, documents: Sequence[Ids], given: Ids | None) -> tuple[flo
         else model.score(document_batches(documents, given=given))
     )
     return total
+
+
+@torch.no_grad()
+def symbol_surprises(model: LanguageModel, groups: Groups) -> npt.NDArray[np.float64]:
+    """Minus the log-probability of each symbol that batches ask for, in any order."""
+    found, device = [np.zeros(0)], next(model.parameters()).device
+    with evaluating(model):
+        for group in groups:
+            state = None
+            for batch in group:
+                batch = batch.to(device)
+                nats, state = model.surprise(batch, state)
+                found.append(nats.valid().double().cpu().numpy())
+    return np.concatenate(found)
 
 
 def each_document(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from recurra import models
 from recurra.columns import number
 from recurra.data import Documents, document_batches, is_hub, joined
+from recurra.given import inputs_of
 from recurra.models import (
     LanguageModel,
     LanguageModelConfig,
@@ -26,6 +30,7 @@ from recurra.pipeline import (
     TextModel,
     Writer,
     score_lines,
+    score_symbols,
 )
 from recurra.pipeline.mixing import (
     MIXTURE,
@@ -37,10 +42,16 @@ from recurra.pipeline.mixing import (
 from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
 from recurra.pipeline.text_model import text_model_of
 from recurra.sections import Section, contradiction, default
+from recurra.surprises import Surprise
 from recurra.tasks.base import Answer, Metric, Table, Task, register_task
 from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
 from recurra.tasks.language_model.documents import Source, of_columns, open_source
-from recurra.tasks.language_model.evaluation import Evaluation, compare_encoded, each_document
+from recurra.tasks.language_model.evaluation import (
+    Evaluation,
+    compare_encoded,
+    each_document,
+    symbol_surprises,
+)
 from recurra.tasks.language_model.settings import DataSettings
 from recurra.tasks.texts import has_columns, vocabulary_settings
 from recurra_runtime.vocabulary import Ids, Vocabulary
@@ -75,6 +86,20 @@ class WritingModel(Answer):
         """Log-probability, and nats a symbol."""
         self._no_top(top)
         return f"{answer.log_prob:.4f}\t{answer.nats_per_symbol:.4f}"
+
+    def surprises(
+        self, inputs: Any, *, given: Mapping[str, str] | None = None
+    ) -> Iterator[Surprise]:
+        """Minus the log-probability of each symbol of each text, its end included.
+
+        Args:
+            inputs: texts, each from its start symbol on.
+            given: condition -> label, for all texts.
+        """
+        ours, theirs = itertools.tee(inputs_of("surprise", inputs))
+        scores = score_symbols(self.text, ours, given=given)
+        for text, found in zip(theirs, scores, strict=True):
+            yield Surprise(text, -np.array(found.log_probs), steps=found.symbols)
 
     def score(
         self, texts: Iterable[str], *, end: bool = True, given: Mapping[str, str] | None = None
@@ -209,6 +234,14 @@ class LanguageModelTask(Task):
     def reference(self, model: models.Model, prepared: Corpus) -> float:
         """Nobody predicts the start symbol."""
         return math.log(len(prepared.vocabulary) - 1)
+
+    def surprises(
+        self, model: models.Model, part: CorpusPart, limit: int | None = None
+    ) -> npt.NDArray[np.float64] | None:
+        """Of each symbol, ends included."""
+        if not isinstance(model, LanguageModel):
+            return None
+        return symbol_surprises(model, part.groups(limit))
 
     def evaluate(
         self, compared: Mapping[str, models.Model | NGram | Mixture], part: CorpusPart | Held

@@ -1,0 +1,139 @@
+"""Series from every kind of source, and how they are divided."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recurra.errors import DataError
+from recurra.tasks.forecasting.corpus import open_series, prepare_series
+from recurra.tasks.forecasting.settings import ForecastingData
+
+NAN = math.nan
+
+
+def prepared(source, **settings):
+    data = ForecastingData(**settings)
+    return prepare_series(open_series(source, data.reading()), {}, data)
+
+
+def scored(corpus, part):
+    front = corpus.scaler
+    return [one.scored * front.deviation + front.mean for one in corpus.parts[part].stretches]
+
+
+def test_a_long_series_is_divided_by_time():
+    series = np.arange(100.0)
+    corpus = prepared(series)
+    assert corpus.by_time
+    for part, span in {"training": (0, 80), "validation": (80, 90), "test": (90, 100)}.items():
+        (found,) = scored(corpus, part)
+        np.testing.assert_allclose(found.ravel(), np.arange(*span), atol=1e-4)
+    assert corpus.scaler.mean.item() == pytest.approx(39.5)  # of what is trained on alone
+    assert [len(p.stretches[0].values) for p in corpus.parts.values()] == [80, 90, 100]
+    without = prepared(series, validation=False)
+    assert list(without.parts) == ["training", "test"]
+    assert without.parts["training"].steps == 90
+
+
+def test_many_series_are_divided_by_what_they_hold():
+    series = [np.random.default_rng(n).standard_normal(5 + n % 3) for n in range(60)]
+    corpus = prepared(series)
+    assert not corpus.by_time
+    assert sum(len(part.stretches) for part in corpus.parts.values()) == 60
+    turned = prepared(series[::-1])
+    for part in corpus.parts:
+        ours, theirs = scored(corpus, part), scored(turned, part)
+        assert sorted(len(one) for one in ours) == sorted(len(one) for one in theirs)
+        assert {round(float(one[0, 0]), 4) for one in ours} == {
+            round(float(one[0, 0]), 4) for one in theirs
+        }
+    by_time = prepared(series, split="time")
+    assert [len(part.stretches) for part in by_time.parts.values()] == [60, 60, 60]
+    assert corpus.fingerprint != turned.fingerprint
+
+
+def test_named_parts_are_those():
+    parts = {"train": [np.arange(9.0)], "valid": [np.arange(4.0)], "test": [np.arange(3.0)] * 2}
+    corpus = prepared(parts)
+    assert {name: part.steps for name, part in corpus.parts.items()} == {
+        "training": 9, "validation": 4, "test": 6
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"time": ["2024-01-01", "2024-01-02", "2024-01-03"], "x": [1, NAN, 3], "y": [4, 5, 6]},
+        np.array([[1, 4], [NAN, 5], [3, 6]]),
+        [[[1, 4], [NAN, 5], [3, 6]]],
+        [np.array([[1, 4], [NAN, 5], [3, 6]])],
+    ],
+)
+def test_one_series_of_two_channels(source):
+    (found,) = open_series(source, ForecastingData().reading())
+    np.testing.assert_array_equal(found.input, np.array([[1, 4], [NAN, 5], [3, 6]], np.float32))
+
+
+def test_frames_and_files(tmp_path: Path):
+    rows = ["id,time,x", "a,1,0.5", "a,2,", "b,1,7", "b,2,8", "b,3,9"]
+    file = tmp_path / "long.csv"
+    file.write_text("\n".join(rows) + "\n")
+    frame = {"id": list("aabbb"), "time": [1, 2, 1, 2, 3], "x": [0.5, None, 7, 8, 9]}
+    for source in (file, frame):
+        one, other = open_series(source, ForecastingData(id="id").reading())
+        assert one.input.ravel().tolist()[0] == 0.5
+        assert math.isnan(one.input[1, 0])
+        assert other.input.ravel().tolist() == [7, 8, 9]
+        assert [str(stamp) for stamp in other.stamps] == ["1", "2", "3"]
+    alone = tmp_path / "alone.csv"
+    alone.write_text("x,y\n1,2\n3,4\n")
+    (found,) = open_series(alone, ForecastingData().reading())
+    assert found.input.tolist() == [[1, 2], [3, 4]]
+    wide = ForecastingData(rows="sequences").reading()
+    assert [each.input.ravel().tolist() for each in open_series(alone, wide)] == [[1, 2], [3, 4]]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.csv").write_text("x\n1\n2\n")
+    (folder / "b.csv").write_text("x\n3\n")
+    found = list(open_series(folder, ForecastingData().reading()))
+    assert [each.input.ravel().tolist() for each in found] == [[1, 2], [3]]
+
+
+def test_a_frame_of_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({"time": [1, 2], "x": [1.5, None]})
+    (found,) = open_series(frame, ForecastingData().reading())
+    assert found.input[0, 0] == 1.5
+    assert math.isnan(found.input[1, 0])
+
+
+def test_a_frame_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"time": pandas.date_range("2024-01-01", periods=2), "x": [1.5, NAN]})
+    (found,) = open_series(frame, ForecastingData().reading())
+    assert found.stamps == ("2024-01-01T00:00:00", "2024-01-02T00:00:00")
+
+
+def test_refuses():
+    with pytest.raises(DataError, match=r"example 0: expected a series of at least 3 steps.*got 2"):
+        prepared([np.arange(2.0)])
+    with pytest.raises(DataError, match="none is left for validation"):
+        prepared({"train": [np.arange(3.0)], "test": [np.arange(3.0)]})
+    with pytest.raises(
+        DataError, match="expected the channels 0 as in the first example, got 0, 1"
+    ):
+        prepared([np.arange(30.0), np.zeros((30, 2))])
+    with pytest.raises(DataError, match="expected finite numbers"):
+        prepared(np.array([*range(30), math.inf]))
+    with pytest.raises(DataError, match="time stamps that ascend"):
+        list(open_series({"time": [2, 1], "x": [1, 2]}, ForecastingData().reading()))
+
+
+def test_what_is_far_is_as_far_as_can_be():
+    series = np.concatenate([np.random.default_rng(0).standard_normal(99), [1e30]])
+    corpus = prepared(series)
+    assert float(corpus.parts["test"].stretches[0].values.max()) == 1e6
