@@ -176,6 +176,7 @@ INTERNAL = {
         "check_dropout",
         "check_dtype",
         "check_projection",
+        "check_reads_on",
         "dropout",
         "ordered",
         "packed_data",

@@ -246,6 +246,23 @@ def test_the_bounds_of_a_setting(name: str) -> None:
             LanguageModelConfig(**{"vocabulary_size": 9} | {name: value})
 
 
+@pytest.mark.parametrize("body", ["feed-forward", "window", "convolution"])
+def test_what_remembers_little_goes_on_from_where_it_was(body: str) -> None:
+    """Whole = windows; and a Transformer, which carries nothing on, is refused."""
+    torch.manual_seed(0)
+    known = {"vocabulary_size": 9, "hidden_size": 6, "kernel_size": 3}
+    model = LanguageModel(LanguageModelConfig(**known, body=body)).double().eval()
+    ids = torch.randint(0, 9, (8, 2))
+    whole = model(Batch(ids, ids))
+    state, total = None, 0.0
+    for span in (slice(0, 1), slice(1, 5), slice(5, 8)):
+        part = model(Batch(ids[span], ids[span]), state)
+        state, total = part.state, total + float(part.total.detach())
+    assert total == pytest.approx(float(whole.total.detach()))
+    with pytest.raises(pydantic.ValidationError, match="carries nothing on"):
+        LanguageModelConfig(**known, body="transformer")
+
+
 def test_what_is_chosen_unless_told() -> None:
     told = LanguageModelSettings().model_dump()
     assert {name: value for name, value in told.items() if value} == {

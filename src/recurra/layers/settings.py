@@ -15,9 +15,9 @@ from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.window import Window
-from recurra.sections import Section, default
+from recurra.sections import Section, contradiction, default
 
-__all__ = ["Body", "LayerSettings", "build_layers"]
+__all__ = ["Body", "LayerSettings", "build_layers", "check_reads_on"]
 
 Body = Literal["recurrent", "feed-forward", "window", "convolution", "transformer"]
 """What reads a sequence of vectors: a recurrence, or a rival of it."""
@@ -99,6 +99,24 @@ class LayerSettings(Section):
             ("held", self.held and not any(rates), f"nothing is dropped {places}"),
         )
         return [(name, why) for name, idle, why in found if idle]
+
+
+def check_reads_on(settings: LayerSettings, predicted: str) -> None:
+    """Refuse layers that cannot predict what comes next and carry on.
+
+    Args:
+        settings: of a model that does.
+        predicted: what it predicts, in words.
+
+    Raises:
+        PydanticCustomError: such layers; it says which setting.
+    """
+    if settings.bidirectional:
+        why = f"what reads from the end has seen the {predicted} it predicts"
+        raise contradiction(settings, "bidirectional", why)
+    if settings.body == "transformer":
+        why = "it carries nothing on from one window to the next"
+        raise contradiction(settings, "body", why, "'convolution', 'window' or 'recurrent'")
 
 
 def build_layers(settings: LayerSettings, input_size: int) -> Stack:

@@ -11,9 +11,9 @@ from torch import Tensor
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames
 from recurra.heads import Distribution, Numbers, NumbersHead
-from recurra.layers.settings import LayerSettings, build_layers
+from recurra.layers.settings import LayerSettings, build_layers, check_reads_on
 from recurra.models.base import Model
-from recurra.sections import contradiction, default
+from recurra.sections import default
 from recurra.states import Tree
 from recurra.twins import evaluating
 
@@ -37,10 +37,7 @@ class ForecasterSettings(LayerSettings):
     @pydantic.model_validator(mode="after")
     def _causal(self) -> Self:
         """What comes is to be said of what was."""
-        if self.bidirectional:
-            raise contradiction(
-                self, "bidirectional", "what reads from the end has seen the value it predicts"
-            )
+        check_reads_on(self, "value")
         return self
 
     def idle(self) -> list[tuple[str, str]]:

@@ -15,10 +15,9 @@ from recurra.engine.freeze import freeze
 from recurra.errors import ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import TokenEmbedding
-from recurra.layers.settings import LayerSettings, build_layers
+from recurra.layers.settings import LayerSettings, build_layers, check_reads_on
 from recurra.losses import cross_entropy
 from recurra.models.base import Model
-from recurra.sections import contradiction
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree
 from recurra.twins import evaluating
@@ -54,10 +53,7 @@ class LanguageModelSettings(LayerSettings):
     @pydantic.model_validator(mode="after")
     def _reads_on(self) -> Self:
         """The next symbol must not be read before it is predicted."""
-        if self.bidirectional:
-            raise contradiction(
-                self, "bidirectional", "what reads from the end has seen the symbol it predicts"
-            )
+        check_reads_on(self, "symbol")
         return self
 
 
