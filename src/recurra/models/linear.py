@@ -150,8 +150,8 @@ class Autoregression(Rival):
             errors = [(one - model.expect(one)) ** 2 for one in series]
             early: Floats = np.sqrt(_mean(np.concatenate([one[:order] for one in errors])))
             late = np.concatenate([one[order:] for one in errors])
-            full: Floats = np.sqrt(_mean(late)) if np.isfinite(late).any() else early
-            model = cls(np.asarray(full), solved, early)
+            known = np.sqrt(_mean(late)) if np.isfinite(late).any() else early
+            model = cls(known, solved, early)
             firsts = begin or [0] * len(held)
             scores = [model.nats(o)[at:] for o, at in zip(held, firsts, strict=True)]
             nats = np.concatenate(scores)
