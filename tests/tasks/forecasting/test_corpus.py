@@ -123,7 +123,9 @@ def test_refuses():
         prepared([np.arange(2.0)])
     with pytest.raises(DataError, match="none is left for validation"):
         prepared({"train": [np.arange(3.0)], "test": [np.arange(3.0)]})
-    with pytest.raises(DataError, match="the channels 0 as in the first example, got 0, 1"):
+    with pytest.raises(
+        DataError, match="expected the channels 0 as in the first example, got 0, 1"
+    ):
         prepared([np.arange(30.0), np.zeros((30, 2))])
     with pytest.raises(DataError, match="expected finite numbers"):
         prepared(np.array([*range(30), math.inf]))
