@@ -51,6 +51,7 @@ from recurra.options import (
     Import,
     Json,
     Layers,
+    OnError,
     Out,
     Rate,
     Resume,
@@ -135,6 +136,7 @@ def train(
     seed: Seed = None,
     device: Device = None,
     encoding: Encoding = None,
+    on_error: OnError = None,
     import_: Import = None,
 ) -> None:
     """Train a model of a task beside its rivals, or go on with a run."""
@@ -149,6 +151,8 @@ def train(
         changes = short_changes(short | {"seed": seed, "device": device}, set_ or ())
         if encoding is not None:
             changes.append(f'data.encoding="{encoding}"')
+        if on_error is not None:
+            changes.append(f"data.on_error={json.dumps(on_error)}")
         for name, path in (("validation", validation), ("test", test)):
             if path is not None:
                 changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
@@ -260,6 +264,7 @@ def evaluate(
     data: Data,
     which: Which = "best",
     encoding: Encoding = None,
+    on_error: OnError = None,
     pattern: Annotated[str | None, typer.Option(help="Which files of a folder to read.")] = None,
     import_: Import = None,
 ) -> None:
@@ -279,7 +284,7 @@ def evaluate(
                     f"evaluate: --pattern says which files of a folder to read, and {path} is no "
                     "folder; leave --pattern out"
                 )
-        how = data_of(run, pattern=pattern, encoding=encoding)
+        how = data_of(run, pattern=pattern, encoding=encoding, on_error=on_error)
         rows = compare(run, given, which=which, data=how, report=say)
         print_table(task.table(rows, ", ".join(map(str, data))))
 

@@ -27,6 +27,7 @@ __all__ = [
     "Length",
     "Mix",
     "NGramName",
+    "OnError",
     "Out",
     "Rate",
     "Resume",
@@ -115,6 +116,10 @@ Mix = Annotated[bool, typer.Option("--mix", help="The mixture of the model and a
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # Settings that nearly every training wants, as options of their own; `--set` has all others.
+OnError = Annotated[
+    str | None,
+    typer.Option(help="What cannot be read: 'stop', or 'skip' it and count.", show_default=False),
+]
 Epochs = Annotated[float | None, typer.Option(help="Passes over the data.", show_default=False)]
 Rate = Annotated[float | None, typer.Option(help="Learning rate.", show_default=False)]
 Hidden = Annotated[int | None, typer.Option(help="Width of the layers.", show_default=False)]

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import recurra
+from recurra.cli import app
 from recurra.columns import aligned
 from recurra.errors import DataError, SettingError, ShapeError
 from recurra.tasks import task_by_name
@@ -120,6 +122,12 @@ def test_sounds_by_their_names(tmp_path: Path) -> None:
     assert [answer.label for answer in answers] == [file.name.split("_")[0] for file in files]
     assert answers[0].to_json()["file"] == str(files[0])
     assert model.of_line("a.wav") == Path("a.wav")
+    done = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), str(files[1])])
+    assert done.stdout.split("\t")[0] == files[1].name.split("_")[0]
+    listed = tmp_path / "listed.txt"
+    listed.write_text("\n".join(map(str, files)) + "\n")
+    done = CliRunner().invoke(app, ["predict", str(tmp_path / "run"), str(listed)])
+    assert len(done.stdout.splitlines()) == 4
     import soundfile
 
     samples, rate = soundfile.read(files[0], dtype="float32")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.data import ExampleRow
+from recurra.data.examples import Reading, open_examples
 from recurra.errors import DataError, SettingError
 from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Classifier
@@ -122,6 +123,21 @@ class ClassifyingModel(Answer):
         if len(self._inputs) > 1 or not isinstance(front, Series | Sound):
             raise SettingError("listen: expected a model of series or of sounds")
         return Listener(self, front)
+
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """A recording, a picture, the frames in a folder, or the series of a file.
+
+        Of texts, of several inputs, and of a text that names files each line is an input.
+        """
+        if self._texts or len(self._inputs) > 1 or file.suffix == ".txt":
+            return None
+        front = next(iter(self._inputs.values()))
+        if not isinstance(front, Series):
+            return [file]
+        named = not all(name.isdecimal() for name in front.channels)
+        channels = front.channels if named else None
+        how = Reading(input="series", label=None, channels=channels, encoding=encoding or "utf-8")
+        return (example.input for example in open_examples(file, how))
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
