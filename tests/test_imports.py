@@ -64,7 +64,7 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
     assert not among(modules, "torch", "numpy", "safetensors", "recurra_runtime")
     own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors", "recurra.families"}
     own |= {"recurra.given", "recurra.options", "recurra.text_commands"}
-    own |= {"recurra.compare_command"}
+    own |= {"recurra.compare_command", "recurra.surprise_commands"}
     assert among(modules, "recurra") == own
 
 

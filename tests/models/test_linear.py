@@ -49,9 +49,19 @@ def test_autoregression_finds_the_map_of_a_sine():
     series = column(*np.sin(0.7 * steps + 1))
     model = Autoregression.fit([series[:300]], [series[300:]])
     assert model.order >= 2
+    assert model.deviation.item() < 2e-3 < model.early.item()
     assert float(np.abs(model.expect(series)[70:] - series[70:]).max()) < 1e-3
     one = Autoregression.from_arrays(model.arrays())
     assert np.array_equal(one.expect(series), model.expect(series))
+
+
+def test_what_is_held_out_goes_on_from_what_was_before():
+    """A sine that is cut would begin anew, with a window that is not full."""
+    series = column(*np.sin(0.7 * np.arange(400) + 1))
+    model = Autoregression.fit([series[:300]], [series], [300])
+    assert model.order >= 2
+    assert float(model.nats(series)[300:].max()) < -4
+    assert np.isfinite(model.nats(series)).all()
 
 
 def test_autoregression_of_two_channels_reads_both():

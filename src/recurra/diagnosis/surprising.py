@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import SERIES_COLORS, heading
-from recurra.diagnosis.panels import Axis, Line, axis_over, panel
-from recurra.surprises import Surprise
+from recurra.diagnosis.panels import Axis, Line, panel
+
+if TYPE_CHECKING:  # pictures of what a run keeps need no NumPy
+    from recurra.surprises import Surprise
 
 __all__ = ["surprise"]
 
@@ -36,7 +37,7 @@ def surprise(found: Surprise) -> Chart:
         drawn: dict[str, Any] = nats
     else:
         drawn = {"vconcat": [_values(found, steps._replace(title="")), nats], "spacing": 18}
-    told = int((~np.isnan(found.nats)).sum())
+    told = sum(not math.isnan(nats) for nats in found.nats.tolist())
     head = f"Surprise: {len(found.flagged):,} of {told:,} steps above {found.threshold:.4g} nats"
     place = "" if found.place is None else _short(found.place)
     return Chart({**drawn, **heading(head, [place, *_notes(found)])})
@@ -55,24 +56,23 @@ def _notes(found: Surprise) -> list[str]:
         named = ", ".join(_short(found.name(step), 20) for step in flagged[:_NAMED].tolist())
         more = f" and {len(flagged) - _NAMED:,} more" if len(flagged) > _NAMED else ""
         notes.append(f"Flagged: {named}{more}.")
-    missing = int(np.isnan(found.nats).sum())
+    missing = sum(map(math.isnan, found.nats.tolist()))
     if missing:
         notes.append(f"Steps of which all is missing, which have no surprise: {missing:,}.")
     return notes
 
 
 def _values(found: Surprise, steps: Axis) -> dict[str, Any]:
-    values = np.asarray(found.values, np.float64)
-    shown = min(values.shape[1], len(SERIES_COLORS))
+    assert found.values is not None
+    values, every = found.values, found.values.shape[1]
+    shown = min(every, len(SERIES_COLORS))
     lines = []
     for channel in range(shown):
         color, ink = SERIES_COLORS[channel]
         points = [(float(at), value) for at, value in enumerate(values[:, channel].tolist())]
         lines.append(Line(_short(found.channels[channel], 20), points, color, 1.6, ink=ink))
-    title = (
-        "value" if shown == values.shape[1] else f"value of {shown} of {values.shape[1]} channels"
-    )
-    y = _linear(title, values[:, :shown])
+    title = "value" if shown == every else f"value of {shown} of {every} channels"
+    y = _linear(title, values[:, :shown].ravel().tolist())
     drawn = panel(lines, steps, y, size=(_WIDTH, 240), most=_WIDTH)
     rows = [
         {"x": step, "y": float(values[step, channel]), "step": found.name(step),
@@ -88,7 +88,7 @@ def _values(found: Surprise, steps: Axis) -> dict[str, Any]:
 def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
     heights = [(float(step), value) for step, value in enumerate(found.nats.tolist())]
     level = found.threshold
-    y = _linear("surprise, nats", np.array([*found.nats, level if math.isfinite(level) else 0.0]))
+    y = _linear("surprise, nats", [*found.nats.tolist(), level])
     lines = [Line("", heights, _NATS, 1.6, named_at=(0.0, 0.0))]
     if math.isfinite(level):
         ends = [(steps.low, level), (steps.high, level)]
@@ -98,6 +98,7 @@ def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
         {"x": step, "y": float(found.nats[step]), "step": found.name(step),
          "nats": float(found.nats[step])}
         for step in _worst(found)
+        if math.isfinite(found.nats[step])
     ]  # fmt: skip
     drawn["layer"].append(_dots(rows, steps, y))
     if found.values is None and len(found.nats) <= _LETTERS:
@@ -106,19 +107,17 @@ def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
 
 
 def _worst(found: Surprise) -> list[int]:
-    flagged = found.flagged
-    order = np.argsort(-found.nats[flagged], kind="stable")[:_DOTS]
-    return sorted(flagged[order].tolist())
+    """Numbers of the flagged steps that are drawn."""
+    order = sorted(found.flagged.tolist(), key=lambda step: -float(found.nats[step]))
+    return sorted(order[:_DOTS])
 
 
-def _linear(title: str, values: Any) -> Axis:
-    axis = axis_over(title, [0.0, *values.ravel().tolist()])
-    finite = values[np.isfinite(values)]
-    if len(finite):
-        low, high = float(finite.min()), float(finite.max())
-        room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-        axis = Axis(title, low - room, high + room)
-    return axis._replace(format=",~f")
+def _linear(title: str, values: Iterable[float]) -> Axis:
+    """An axis that shows all finite values."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return Axis(title, low - room, high + room, format=",~f")
 
 
 def _dots(rows: list[dict[str, Any]], x: Axis, y: Axis) -> dict[str, Any]:

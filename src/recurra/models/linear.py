@@ -42,9 +42,14 @@ class Rival(abc.ABC):
 
     def nats(self, values: Values) -> Floats:
         """Minus the log density of each value; NaN where it is missing."""
-        apart = (values - self.expect(values)) / self.deviation
-        found: Floats = 0.5 * apart**2 + np.log(self.deviation) + 0.5 * math.log(2 * math.pi)
+        spread = self.spread(len(values))
+        apart = (values - self.expect(values)) / spread
+        found: Floats = 0.5 * apart**2 + np.log(spread) + 0.5 * math.log(2 * math.pi)
         return found
+
+    def spread(self, steps: int) -> Floats:
+        """The deviation at each of the first steps of a series ``[steps, channels]``."""
+        return np.broadcast_to(self.deviation, (steps, len(self.deviation)))
 
     def arrays(self) -> dict[str, Values]:
         """All that it is."""
@@ -98,12 +103,13 @@ class Autoregression(Rival):
 
     .. math:: m_t = b + \sum_{k=1}^{p} A_k x_{t-k}
 
-    What is read in place of a missing value is the last one that was there, 0 before the first.
+    What is read in place of a missing value is the last one that was there, 0 before the first. The
+    first p steps of a series, of which the window is not full, have a deviation of their own.
     """
 
-    def __init__(self, deviation: Floats, map: Floats) -> None:
+    def __init__(self, deviation: Floats, map: Floats, early: Floats) -> None:
         super().__init__(deviation)
-        self.map = map
+        self.map, self.early = map, np.maximum(early, _NARROWEST)
 
     @property
     def order(self) -> int:
@@ -111,12 +117,15 @@ class Autoregression(Rival):
         return (len(self.map) - 1) // int(self.map.shape[1])
 
     @classmethod
-    def fit(cls, series: Sequence[Values], held: Sequence[Values]) -> Self:
+    def fit(
+        cls, series: Sequence[Values], held: Sequence[Values], begin: Sequence[int] = ()
+    ) -> Self:
         """To what is trained on.
 
         Args:
             series: of that.
             held: on which the best order is chosen.
+            begin: from which step on each of those counts; from the first if empty.
         """
         channels = series[0].shape[1]
         orders = [p for p in _ORDERS if p * channels <= _WIDEST] or [1]
@@ -137,10 +146,15 @@ class Autoregression(Rival):
             least = _RIDGE * max(square[0, 0], 1) * np.eye(some.stop)
             least[0, 0] = 1e-9  # the mean is free
             solved = np.linalg.solve(square[some, some] + least, product[some])
-            model = cls(np.ones(channels), solved)
+            model = cls(np.ones(channels), solved, np.ones(channels))
             errors = [(one - model.expect(one)) ** 2 for one in series]
-            model = cls(np.sqrt(_mean(np.concatenate(errors))), solved)
-            nats = np.concatenate([model.nats(one) for one in held])
+            early: Floats = np.sqrt(_mean(np.concatenate([one[:order] for one in errors])))
+            late = np.concatenate([one[order:] for one in errors])
+            known = np.sqrt(_mean(late)) if np.isfinite(late).any() else early
+            model = cls(known, solved, early)
+            firsts = begin or [0] * len(held)
+            scores = [model.nats(o)[at:] for o, at in zip(held, firsts, strict=True)]
+            nats = np.concatenate(scores)
             found.append((float(np.nanmean(nats)) if (~np.isnan(nats)).any() else 0.0, model))
         return min(found, key=lambda each: each[0])[1]
 
@@ -149,9 +163,15 @@ class Autoregression(Rival):
         found = [windows @ self.map for windows, _ in _windows(values, self.order)]
         return np.concatenate([np.zeros((0, values.shape[1])), *found])
 
+    def spread(self, steps: int) -> Floats:
+        """Another one before the window is full."""
+        found = np.array(super().spread(steps))
+        found[: self.order] = self.early
+        return found
+
     def arrays(self) -> dict[str, Values]:
-        """Also the map ``[1 + p * channels, channels]``."""
-        return super().arrays() | {"map": self.map}
+        """Also the map ``[1 + p * channels, channels]``, and the deviation of early steps."""
+        return super().arrays() | {"map": self.map, "early": self.early}
 
 
 def _mean(values: Floats) -> Floats:

@@ -79,6 +79,16 @@ def test_windows_of_a_long_text_carry_their_state(tiny_run: Any, tmp_path: Path)
     assert float(found.sum()) == pytest.approx(total, rel=1e-5)
 
 
+def test_n_grams_alone_too(text: str, tmp_path: Path) -> None:
+    done = recurra.train("ngram", [text], out=tmp_path / "run", report=lambda told: None)
+    model: Any = recurra.load(done.path)
+    kept = Quantiles.read(model.path)
+    assert kept.count >= 100
+    (found,) = model.surprise(["zzqzz"], 0.05)
+    assert len(found.flagged)
+    assert float(found.nats.sum()) == pytest.approx(-next(model.score(["zzqzz"])).log_prob)
+
+
 def test_other_tasks_refuse_by_name(tmp_path: Path) -> None:
     texts = [f"a {word} film {n}" for n in range(20) for word in ("good", "bad")]
     done = recurra.train(

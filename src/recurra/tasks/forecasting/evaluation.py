@@ -107,7 +107,7 @@ def _of_rival(model: Rival, one: Stretch) -> Forecasts:
     nats = model.nats(one.values)[one.first :]
     total = np.where(np.isnan(nats).all(1), np.nan, np.nansum(nats, 1))
     mean = model.expect(one.values)[one.first :]
-    return Forecasts(one, total, mean, np.broadcast_to(model.deviation, mean.shape))
+    return Forecasts(one, total, mean, model.spread(len(one.values))[one.first :])
 
 
 def compare(compared: Mapping[str, Forecaster | Rival], part: SeriesPart) -> list[Evaluation]:

@@ -141,9 +141,10 @@ class ForecastingTask(Task):
         """The unconditional density, the last value, and a linear map of a window."""
         series = [one.scored for one in prepared.parts["training"].stretches]
         part = prepared.parts.get("validation", prepared.parts["training"])
-        held = [one.scored for one in part.stretches]
+        held = [one.values for one in part.stretches]
+        begin = [one.first for one in part.stretches]
         report("fitting rivals")
-        linear = Autoregression.fit(series, held)
+        linear = Autoregression.fit(series, held, begin)
         return {
             "unconditional": Unconditional.fit(series),
             "last value": LastValue.fit(series),

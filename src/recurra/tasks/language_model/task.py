@@ -22,6 +22,7 @@ from recurra.models import (
     LanguageModelSettings,
     Mixture,
     NGram,
+    NGramModel,
 )
 from recurra.pipeline import (
     LineScore,
@@ -237,10 +238,12 @@ class LanguageModelTask(Task):
 
     def surprises(
         self, model: models.Model, part: CorpusPart, limit: int | None = None
-    ) -> npt.NDArray[np.float64] | None:
+    ) -> npt.NDArray[np.float64]:
         """Of each symbol, ends included."""
-        if not isinstance(model, LanguageModel):
-            return None
+        if isinstance(model, NGramModel):
+            scores = [model.ngram.score(ids) for ids in part.documents(limit)]
+            return -np.concatenate([np.zeros(0), *scores])
+        assert isinstance(model, LanguageModel)
         return symbol_surprises(model, part.groups(limit))
 
     def evaluate(
