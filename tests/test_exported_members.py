@@ -279,6 +279,7 @@ INTERNAL = {
         "told_of",
         "train_step",
         "try_settings",
+        "unread",
         "value_of",
         "verdict",
         "where_it_began",

@@ -69,6 +69,7 @@ def steps(rows: int, *, seed: int = 0) -> PaddedSequence:
     return PaddedSequence(values, torch.tensor([9, 4, 0, 1][:rows]))
 
 
+ONE_WAY = {"bidirectional": False}
 FRAMES = {"x": Reads(form="frames", sizes=[3])}
 BODIES = ("recurrent", "feed-forward", "window", "convolution")
 
@@ -102,7 +103,7 @@ def test_a_stream_is_answered_after_every_step(pool: str, body: str) -> None:
 
 
 def test_what_reads_both_ways_says_nothing_before_the_end() -> None:
-    for settings in ({}, {"body": "transformer", "hidden_size": 4}):
+    for settings in ({}, {"body": "transformer", "hidden_size": 4}, {"stride": 2, **ONE_WAY}):
         with pytest.raises(ShapeError, match=r"bidirectional=false|both ways"):
             of_frames(**settings).listen(steps(2))
 
@@ -120,6 +121,23 @@ def test_classes_of_few_examples_count_as_much_as_those_of_many() -> None:
     torch.testing.assert_close(total, (each * torch.tensor(weights, dtype=torch.float64)).sum())
     plain = model.eval()(Batch(read, targets, target_axis=0)).total
     torch.testing.assert_close(plain, each.sum())
+
+
+def test_several_labels_weigh_alike_on_both_sides() -> None:
+    model = of_frames(several=True, balanced=True)
+    model.starts_at([90, 10, 0, 50], 100)
+    assert model.label_head.weights is not None
+    assert model.label_head.weights.tolist() == pytest.approx([10 / 90, 9, 99, 1])
+
+
+def test_pictures_that_are_seen_whole_have_no_cell() -> None:
+    reads = {"picture": Reads(form="pictures", sizes=[4, 4, 1], steps=False)}
+    assert of_frames(reads=reads).name == "network of pictures"
+    assert of_frames(reads=reads, picture_as="rows").name == "gru"
+    assert of_frames(body="window").name == "window"
+    idle = dict(of_frames(reads=reads).config.unread(reads))
+    assert {"cell", "layers", "body"} <= idle.keys()
+    assert "cell" not in dict(of_frames().config.unread(FRAMES))
 
 
 def test_several_labels() -> None:

@@ -35,7 +35,7 @@ class Frames(nn.Module):
         v_t = \max(0, W [x_{st}; \dots; x_{st + s - 1}] + b)
 
     s is ``stride``: a row of n steps becomes one of n / s, rounded up, with zeros behind its end.
-    Where a state is carried on, every part but the last has a multiple of s steps.
+    Where it is more than 1 nothing can be carried on: a part may end between them.
 
     Args:
         input_size: numbers in a step.
@@ -231,7 +231,9 @@ class FrameEncoder(Encoder):
                 f"{layer.input_size}"
             )
         self.stem, self.layer = stem, layer
-        self.output_size, self.causal = layer.output_size, layer.causal
+        self.output_size = layer.output_size
+        # Steps that are read together may stand on both sides of a cut.
+        self.causal = layer.causal and getattr(stem, "stride", 1) == 1
 
     def initial_state(self, batch: int) -> Tree:
         """The layer's."""
@@ -240,6 +242,16 @@ class FrameEncoder(Encoder):
     def forward(
         self, inputs: Any, state: Tree = None, context: Tree = None, resets: Tensor | None = None
     ) -> LayerOutput:
-        """``[time, batch, ...]`` to the layer's result; arguments as of the layer."""
+        """``[time, batch, ...]`` to the layer's result; arguments as of the layer.
+
+        Raises:
+            ShapeError: a state to go on from, or resets, where several steps are read together.
+        """
+        together = getattr(self.stem, "stride", 1) > 1
+        if together and (state is not None or resets is not None):
+            raise ShapeError(
+                "inputs: several steps are read together (stride), so rows are read whole: leave "
+                "state and resets out."
+            )
         result: LayerOutput = self.layer(self.stem(inputs), state, context, resets=resets)
         return result

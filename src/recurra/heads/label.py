@@ -88,16 +88,34 @@ class LabelHead(Head):
         self.projection.bias.copy_(((seen + 1) / (rows - seen + 1)).log())
 
     @torch.no_grad()
-    def weigh(self, counts: Sequence[int] | Tensor) -> None:
-        r"""Let all classes count alike in training: a row of class k by N / (K n_k).
+    def weigh(self, counts: Sequence[int] | Tensor, rows: int | None = None) -> None:
+        r"""Let all classes count alike in training.
+
+        A row of class k counts N / (K n_k); of several labels those that are there count (N - n_k)
+        / n_k as much as those that are not, so that of each label both sides weigh alike.
 
         Args:
             counts: how often each of the K classes occurs among N; one that never does counts once.
+            rows: N, where rows have several labels.
         """
         if self.weights is None:
             return
         seen = torch.as_tensor(counts, dtype=torch.float64).clamp(min=1)
-        self.weights.copy_(seen.sum() / (len(seen) * seen))
+        if self.several and rows is not None:
+            self.weights.copy_((rows - seen).clamp(min=1) / seen)
+        else:
+            self.weights.copy_(seen.sum() / (len(seen) * seen))
+
+    def named(self, predictions: Tensor) -> Tensor:
+        """Which labels are named: the most probable, ``[batch]``; of several those of 1/2 or more.
+
+        Args:
+            predictions: what :meth:`predict` gave.
+
+        Returns:
+            numbers of classes ``[batch]``, or true and false ``[batch, classes]``.
+        """
+        return predictions >= 0 if self.several else predictions.argmax(-1)
 
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Tensor:
         """A layer's result to scores ``[batch, classes]``, before softmax."""

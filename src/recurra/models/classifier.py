@@ -108,6 +108,11 @@ class Classifier(Model):
         self.config = config
 
     @property
+    def name(self) -> str:
+        """What reads, see :meth:`recurra.models.ReadingSettings.reader`."""
+        return self.config.reader(self.config.reads)
+
+    @property
     def label_head(self) -> LabelHead:
         """What names the labels."""
         return cast(LabelHead, self.head)
@@ -120,7 +125,7 @@ class Classifier(Model):
             rows: in how many examples.
         """
         self.label_head.starts_at(counts, rows)
-        self.label_head.weigh(counts)
+        self.label_head.weigh(counts, rows)
 
     @torch.no_grad()
     def listen(self, inputs: Any, heard: Heard | None = None) -> tuple[Any, Heard]:
@@ -141,8 +146,9 @@ class Classifier(Model):
         """
         if not self.encoder.causal:
             raise ShapeError(
-                "listen: this model reads both ways, so it says something of whole examples "
-                "alone. Train one with model.bidirectional=false."
+                "listen: this model reads both ways, or several steps at once, so it says "
+                "something of whole examples alone. Train one with model.bidirectional=false and "
+                "without model.stride."
             )
         with evaluating(self):
             batch = Batch(inputs, None).to(next(self.parameters()).device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
 import pydantic
@@ -77,6 +77,36 @@ class ReadingSettings(LayerSettings):
     fuse: Literal["late", "early"] = "late"
     dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
 
+    def reader(self, reads: Mapping[str, Reads]) -> str:
+        """What reads such inputs: a cell, what stands in its place, or a network of pictures."""
+        if all(self.whole(one) for one in reads.values()):
+            return "network of pictures"
+        return self.cell if self.body == "recurrent" else self.body
+
+    def whole(self, reads: Reads) -> bool:
+        """Whether there is one step of it, and nothing to remember."""
+        return not reads.steps and self.picture_as == "whole"
+
+    def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
+        """Settings that such inputs leave without effect, each with why."""
+        forms = {one.form for one in reads.values()}
+        if all(self.whole(one) for one in reads.values()):
+            names = ["body", "cell", "cell_settings", "layers", "kernel_size", "dropout_between"]
+            names += ["dropout_recurrent", "residual", "held", "pool"]
+            yield from ((name, "pictures are seen whole") for name in names)
+        if "frames" not in forms and self.picture_as == "whole":
+            yield "stride", "no input has a vector a step"
+        if forms == {"tokens"}:
+            yield "filters", "symbols are not filtered"
+        if "tokens" not in forms:
+            for name in ("embedding_size", "embedding_spread", "dropout_word"):
+                yield name, "no input has symbols"
+        if all(one.steps for one in reads.values()):
+            yield "picture_as", "no input is a picture"
+        if len(reads) == 1:
+            yield "fuse", "there is one input"
+            yield "dropout_missing", "there is one input"
+
 
 def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Encoder:
     """An encoder of one input, or of several.
@@ -102,7 +132,7 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
 
 def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
     stem = _stem(settings, reads)
-    if not reads.steps and settings.picture_as == "whole":  # there is nothing to remember
+    if settings.whole(reads):
         width = settings.hidden_size * (2 if settings.bidirectional else 1)
         return FrameEncoder(stem, Stack([Window(stem.output_size, width)]))
     layers = build_layers(settings, stem.output_size)

@@ -537,6 +537,10 @@ class Task(abc.ABC):
             found.append(("training.window", "examples are read whole"))
         return found
 
+    def unread(self, recipe: Any, prepared: Any) -> list[tuple[str, str]]:
+        """Settings that data of this kind leave without effect, each with why, chosen or not."""
+        return []
+
     def reads_windows(self, data: Any) -> bool:
         """Whether a training reads windows of a stream, and no whole examples."""
         return False

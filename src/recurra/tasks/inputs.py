@@ -74,6 +74,8 @@ class InputSection(TextSection):
         maximum_length: longest text in symbols; longer ones are truncated.
         truncate: on which side, ``"right"`` or ``"left"``.
         missing: of series, whether a mark beside each channel says where a value is missing.
+        rate: of sounds, samples a second; that of the first if None.
+        resample: whether a recording of another rate is brought to this one; else it is refused.
         features: of sounds, ``"log-mel"`` or ``"mfcc"``.
         bins: of the mel scale.
         coefficients: of mfcc, how many.
@@ -106,6 +108,8 @@ class InputSection(TextSection):
     maximum_length: int | None = pydantic.Field(None, ge=1)
     truncate: Literal["left", "right"] = "right"
     missing: bool = False
+    rate: int | None = pydantic.Field(None, ge=100)
+    resample: bool = False
     features: Literal["log-mel", "mfcc"] = "log-mel"
     bins: int = pydantic.Field(40, ge=3, le=1000)
     coefficients: int = pydantic.Field(13, ge=1, le=1000)
@@ -134,6 +138,8 @@ class InputSection(TextSection):
         """How files are read."""
         names = [each.name for each in dataclasses.fields(Reading)]
         known = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        if self.resample:
+            known["rate"] = None  # recordings of any
         if self.channels is not None:
             known["channels"] = tuple(self.channels)
         return Reading(**known | {"nul": self.vocabulary == "bytes"} | more)
@@ -189,9 +195,9 @@ def _series(values: Sequence[Any], data: InputSection, channels: Sequence[str]) 
 
 
 def _sound(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Sound:
-    names = ("features", "bins", "coefficients", "frame", "shift", "deltas", "normalization")
-    settings = {name: getattr(data, name) for name in names}
-    return Sound(values[0].rate, **settings).fit(values)
+    names = ["features", "bins", "coefficients", "frame", "shift", "deltas", "normalization"]
+    settings = {name: getattr(data, name) for name in [*names, "resample"]}
+    return Sound(data.rate or values[0].rate, **settings).fit(values)
 
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
@@ -199,8 +205,18 @@ def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
     return Picture(tuple(size), data.picture_mode, video=video).fit(values)
 
 
+def _text(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Any:
+    return vocabulary_of(map(_joined, values), data)
+
+
+def _joined(value: Any) -> Any:
+    """Words that are listed as a text."""
+    return " ".join(value) if isinstance(value, tuple | list) else value
+
+
 _FIT: dict[str, Callable[[Sequence[Any], InputSection, Sequence[str]], Any]] = {
-    "text": lambda values, data, channels: vocabulary_of(values, data),
+    "text": _text,
+    "words": _text,
     "series": _series,
     "sound": _sound,
     "picture": lambda values, data, channels: _picture(values, data, False),
@@ -304,7 +320,7 @@ def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> ExampleRow:
 
 def _encoded(front: Any, value: Any) -> npt.NDArray[Any]:
     if is_text(front):
-        ids: npt.NDArray[Any] = front.encode(value)
+        ids: npt.NDArray[Any] = front.encode(_joined(value))
         return ids.astype(np.min_scalar_type(len(front) - 1))
     array: npt.NDArray[Any] = front.encode(value)
     return array[None] if isinstance(front, Picture) and not front.video else array

@@ -164,6 +164,18 @@ def without_effect(recipe: Recipe) -> list[str]:
     return [f"{name} has no effect: {why}" for name, why in recipe.of_task.idle(recipe)]
 
 
+def unread(recipe: Recipe, prepared: Any) -> list[str]:
+    """Settings that somebody chose and that data of this kind leave without effect, with why."""
+    own = recipe.task
+    packaged = load_recipe(own) if own in recipe_names() else Recipe(task=own)
+    found = []
+    for name, why in recipe.of_task.unread(recipe, prepared):
+        section, _, rest = name.partition(".")
+        if getattr(getattr(recipe, section), rest) != getattr(getattr(packaged, section), rest):
+            found.append(f"{name} has no effect: {why}")
+    return found
+
+
 def recipe_names() -> list[str]:
     """Recipes that come with the package."""
     folder = resources.files("recurra") / "recipes"

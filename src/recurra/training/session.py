@@ -26,7 +26,7 @@ from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
 from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
 from recurra.training.processes import processes
-from recurra.training.recipe import Recipe, TrainingSettings, without_effect
+from recurra.training.recipe import Recipe, TrainingSettings, unread, without_effect
 from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra.training.runs import name_of, opened, run_recipe, source_of
@@ -104,6 +104,8 @@ def train(
         training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         report(Report(message=_sizes(ready, training)))
+        for told in unread(recipe, ready.prepared):
+            report(Report(message=told))
         if training is not None:
             rehearse(run, training, ready)
         rivals = _rivals(recipe, ready, run, report)

@@ -270,3 +270,20 @@ def test_a_label_never_seen_in_training_and_series_of_other_channels(tmp_path: P
         evaluate(done.path, ([case[:, :1] for case in cases[:3]], labels[:3]))
     with pytest.raises(DataError, match="at least two classes"):
         recurra.train("classification", (cases, ["a"] * 40), out=tmp_path / "one", **QUICK)
+
+
+def test_lists_of_words_are_texts(tmp_path: Path) -> None:
+    words = [["a", mood, "film", str(n)] for n in range(40) for mood in ("good", "bad")]
+    done = recurra.train(
+        "classification", (words, ["yes", "no"] * 40), out=tmp_path / "run", **QUICK
+    )
+    model = recurra.load(done.path)
+    assert [answer.label for answer in model.predict(["one good film"])] == ["yes"]
+
+
+def test_settings_that_an_input_leaves_unread_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    how = QUICK | {"report": lambda report: told.append(report.message or ""), "epochs": 1}
+    recurra.train("classification", waves(40), out=tmp_path / "run", dropout_word=0.4, **how)
+    assert "model.dropout_word has no effect: no input has symbols" in told
+    assert not any("embedding_size" in each for each in told)  # which nobody chose

@@ -122,6 +122,11 @@ class ClassificationTask(Task):
                 )
         return Classifier(known)
 
+    def unread(self, recipe: Any, prepared: ClassCorpus) -> list[tuple[str, str]]:
+        """What the kinds of the inputs leave unread."""
+        reads = reads_of(prepared.inputs)
+        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
         found = super().settled(loaded)
@@ -143,14 +148,13 @@ class ClassificationTask(Task):
 
     def score(self, model: models.Model, part: ClassPart, limit: int | None = None) -> float:
         """Accuracy: of several labels the share of examples where all are as they should be."""
+        assert isinstance(model, Classifier)
         right = count = 0
         for group in part.groups(limit):
             for batch in group:
                 said = model.predict(batch).cpu()
-                if part.several:
-                    hit = ((said >= 0) == batch.targets.bool()).all(1)
-                else:
-                    hit = said.argmax(-1) == batch.targets
+                hit = model.label_head.named(said) == batch.targets
+                hit = hit.all(1) if part.several else hit
                 right, count = right + int(hit.sum()), count + len(said)
         return right / max(count, 1)
 

@@ -66,7 +66,8 @@ class Stretch:
 def read_of(values: Values) -> Values:
     """What a forecaster reads of scaled values: those that are missing are 0, and marked.
 
-    The same as :class:`recurra_runtime.fronts.Series` with ``mask=True`` gives.
+    The same as :class:`recurra_runtime.fronts.Series` with ``mask=True`` gives of what lies within
+    a million deviations.
     """
     missing = np.isnan(values)
     return np.concatenate([np.where(missing, 0, values), missing], -1, dtype=np.float32)
