@@ -420,7 +420,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
         ("training.epochs=inf", ["training.epochs: expected a finite number"]),
         ("training.symbols=-5", ["training.symbols: expected greater than or equal to 1"]),
         ("training.seed=99999999999999999999", ["training.seed: expected less than"]),
-        ("task=tagging", ["recipe language-model: task: none is called 'tagging'"]),
+        ("task=taging", ["recipe language-model: task: none is called 'taging'"]),
         ("task=language-mode", ["did you mean 'language-model'"]),
         ("task=3", ["task: expected the name of one", "got 3"]),
     ],

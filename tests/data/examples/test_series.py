@@ -40,7 +40,8 @@ def test_long_tables(tmp_path: Path) -> None:
     ann, bob = examples
     np.testing.assert_array_equal(ann.input, np.array([[1, 2], [3, NAN]], np.float32))
     assert ann.input.dtype == np.float32
-    assert ann[1:] == ("a", f"{source}: line 2", "training", "ann")
+    assert ann[1:5] == ("a", f"{source}: line 2", "training", "ann")
+    assert ann.stamps == ("0", "0.5")
     assert bob.input.tolist() == [[5, 6]]
     assert bob[1:] == ("b", f"{source}: line 4", "test", "bob")
     chosen = open_examples(source, Reading(**LONG_SETTINGS, channels=("y", "x")))

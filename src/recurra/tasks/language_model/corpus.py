@@ -105,7 +105,7 @@ class CorpusPart:
 
     def groups(self, limit: int | None = None) -> Groups:
         """Windows that have so many symbols of the text, from all over it."""
-        limit = limit or self.count
+        limit = min(limit or self.count, self.count)
         if self.reading == "documents":
             every = -(-self.count // limit)
             documents = self.documents()[::every]
