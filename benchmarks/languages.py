@@ -25,7 +25,7 @@ LANGUAGES = (
     "af cs cy da de en es et eu fi fr ga hr hu id is it lt lv nl pl pt ro sk sl sq sv sw tr vi"
 )
 SEEDS = (0, 1, 2)
-CHANGES = ["data.vocabulary=characters", "data.lower=false", "training.epochs=20"]
+CHANGES = ["data.vocabulary=characters", "training.epochs=20"]
 CHANGES += ["model.hidden_size=128", "model.dropout=0.3", "model.dropout_word=0.0"]
 MEASURED = [
     "src/recurra/cells",
