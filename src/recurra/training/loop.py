@@ -26,6 +26,7 @@ from recurra.training.recipe import TrainingSettings
 __all__ = ["Progress", "Stepped", "Training", "train_step"]
 
 
+_ALMOST = 1e-6  # torch adds it to a norm that it divides by
 _OF_LATE = 0.98  # what a step counts for, one step later
 
 
@@ -316,7 +317,10 @@ def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[f
     """Clip by value, then by norm; the norm before, and whether anything was clipped."""
     limit = settings.clip_value
     if limit is None:
-        norm = nn.utils.clip_grad_norm_(parameters, settings.clip).item()
+        total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = total.item()
+        if not norm + _ALMOST <= settings.clip:  # else all would be multiplied by 1
+            nn.utils.clip_grads_with_norm_(parameters, settings.clip, total)
         return norm, norm > settings.clip
     norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item()
     largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)

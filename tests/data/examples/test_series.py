@@ -43,7 +43,7 @@ def test_long_tables(tmp_path: Path) -> None:
     assert ann[1:5] == ("a", f"{source}: line 2", "training", "ann")
     assert ann.stamps == ("0", "0.5")
     assert bob.input.tolist() == [[5, 6]]
-    assert bob[1:] == ("b", f"{source}: line 4", "test", "bob")
+    assert bob[1:5] == ("b", f"{source}: line 4", "test", "bob")
     chosen = open_examples(source, Reading(**LONG_SETTINGS, channels=("y", "x")))
     assert chosen.channels == ("y", "x")
     assert next(iter(chosen)).input[0].tolist() == [2, 1]
