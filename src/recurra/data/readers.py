@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from recurra.data.absent import no_file
 from recurra.data.stored import HEAD, is_marked, is_sprinkled, told_by
 from recurra.errors import DataError
 
@@ -127,7 +128,7 @@ def check_path(path: Path) -> None:
     _check_address(path)
     if path.exists():
         raise DataError(f"{path}: expected a file or a folder, this is neither.")
-    raise DataError(f"{path}: no such file or folder (looked in {path.absolute().parent}).")
+    raise no_file(path, str(path), folders=True)
 
 
 def _find(path: Path, pattern: str) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.absent import no_file
 from recurra.data.examples.base import Kind, Sound
 from recurra.data.readers import inside
 from recurra.data.rows import imported
@@ -144,5 +145,5 @@ def _opened(source: Path | bytes, place: str) -> Any:
     if isinstance(source, bytes):
         return io.BytesIO(source)
     if not source.is_file():
-        raise DataError(f"{place}: no such file.")
+        raise no_file(source, place)
     return source

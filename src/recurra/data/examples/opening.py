@@ -17,8 +17,8 @@ from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import first_row
 from recurra.data.examples.sources import Rows, table_rows
 from recurra.data.examples.tables import FILE_COLUMNS, open_table
-from recurra.data.examples.ts import open_ts
-from recurra.data.readers import check_path, find_files, inside
+from recurra.data.examples.ts import is_ts, open_ts
+from recurra.data.readers import check_path, find_files
 from recurra.data.rows import rows_of
 from recurra.data.splits import PART_NAMES, PartName
 from recurra.data.texts import is_hub, open_documents
@@ -187,7 +187,7 @@ def _is_one(file: Path, kind: Kind, how: Reading) -> bool:
     """Whether a file is one example, or text: it has no sentences, cases or rows of its own."""
     if rows_of(file) is not None:
         return kind == "series" and how.id is None and how.rows != "sequences"
-    return inside(file).suffix.lower() != ".ts"
+    return not is_ts(file)
 
 
 def _frames(path: Path) -> list[Path]:
@@ -205,7 +205,7 @@ def _file(file: Path, root: Path, how: Reading) -> Examples:
         part = _part(file, root, how, table=alone)
         return _table(file, how, part)
     kind = how.input if how.input != "auto" else kind_of_file(file)
-    if inside(file).suffix.lower() == ".ts":
+    if is_ts(file):
         return open_ts(file, how, _part(file, root, how))
     if kind == "words":
         return open_conll(file, how, _part(file, root, how))

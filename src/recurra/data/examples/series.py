@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from recurra.data.examples.labels import belonging, target_in, target_of
 from recurra.data.examples.numbers import check_ascending, numbers_of, stamps_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Row, Rows, table_rows
+from recurra.data.examples.ts import is_ts, open_ts
 from recurra.data.rows import no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
@@ -66,10 +69,13 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
     """The sequence of a file with a row for each step.
 
     Lines that begin with ``#`` are comments; the last of them names the columns, if no row does.
+    A ``.ts`` file has one case, whose class stands where the file is named.
 
     Raises:
-        DataError: a cell that is no number, rows of unequal length, time that goes back.
+        DataError: no table, several cases, a cell that is no number, rows of unequal length, time that goes back.
     """
+    if is_ts(file) and file.is_file():
+        return _one_case(file, how)
     rows: list[Row] = []
     for row in table_rows(file, how, comments=True):
         if isinstance(row, DataError):
@@ -80,6 +86,17 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
     inside = tuple(name for name in how.label_columns if name in rows[0][1])
     plan = plan_of(rows[0], how, inside)
     return _sequence(rows, plan, how)
+
+
+def _one_case(file: Path, how: Reading) -> SeriesFile:
+    cases = open_ts(file, replace(how, label=None, on_error="stop"))
+    found = list(itertools.islice(cases, 2))
+    if len(found) > 1:
+        raise DataError(
+            f"{file}: expected one case, as this file is given for one series; there are several. "
+            "Give the file itself: each of its cases is an example."
+        )
+    return SeriesFile(found[0].input, cases.channels, None)
 
 
 def first_row(rows: Rows, source: str) -> Row:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from recurra.data.absent import no_file
 from recurra.data.examples.reading import Reading
 from recurra.data.readers import read_lines
-from recurra.data.rows import How, rows_of
+from recurra.data.rows import KINDS, How, rows_of
 from recurra.errors import DataError
 
 __all__ = ["Row", "Rows", "lines_of", "table_rows"]
@@ -34,6 +35,9 @@ def table_rows(file: Path, how: Reading, *, comments: bool = False) -> Rows:
         file: the table.
         how: it is read.
         comments: whether lines that begin with ``#`` are none, and a header is told by itself.
+
+    Raises:
+        DataError: there is no such file, or it is no table.
     """
     waiting: list[DataError] = []
     inner = How(
@@ -47,9 +51,19 @@ def table_rows(file: Path, how: Reading, *, comments: bool = False) -> Rows:
         bad=waiting.append if how.skip else None,
     )
     reader = rows_of(file)
-    assert reader is not None
+    if reader is None or not file.is_file():
+        raise _no_table(file)
     for place, row in reader(file, inner):
         yield from waiting
         waiting.clear()
         yield f"{file}: {place}", row
     yield from waiting
+
+
+def _no_table(file: Path) -> DataError:
+    if not file.is_file():
+        return no_file(file, str(file))
+    return DataError(
+        f"{file}: expected a table ({', '.join(KINDS)}), this file ends in {file.suffix!r}. Say "
+        "by input what it is, such as input='sound', or write it as a table."
+    )

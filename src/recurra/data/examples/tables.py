@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recurra.data.absent import no_file
 from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
 from recurra.data.examples.contents import (
     ENDINGS,
@@ -199,7 +200,7 @@ def _kind_of_cell(
     if kind is not None:
         return kind, True
     if listed and not (root / cell).is_file():
-        raise DataError(f"{source}: column {column!r}: no such file: {root / cell}.")
+        raise no_file(root / cell, f"{source}: column {column!r}: {root / cell}")
     if listed:
         raise DataError(
             f"{source}: column {column!r}: nothing is known of files that end in "

@@ -12,10 +12,16 @@ from recurra.data.examples.base import Example, Examples, Found, tried
 from recurra.data.examples.numbers import numbers_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import lines_of
+from recurra.data.readers import inside
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
-__all__ = ["open_ts"]
+__all__ = ["is_ts", "open_ts"]
+
+
+def is_ts(file: Path) -> bool:
+    """Whether a file is one of such cases, by its ending."""
+    return inside(file).suffix.lower() == ".ts"
 
 
 class _Header(NamedTuple):

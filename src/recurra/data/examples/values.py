@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from recurra.data.absent import no_file
 from recurra.data.examples.base import Kind, Sound, Target
 from recurra.data.examples.contents import (
     as_pixels,
@@ -137,7 +138,7 @@ def content_of(
     if kind == "video":
         return read_video(source, place)
     if not source.is_file():
-        raise DataError(f"{place}: no such file.")
+        raise no_file(source, place)
     if kind == "series":
         return _series(source, how, place, channels)[0]
     text = read_text(source, encoding=how.encoding, nul=how.nul)
