@@ -14,6 +14,7 @@ from recurra.data.readers import ComingLines, inside, is_packed, read_lines
 from recurra.errors import DataError, meant, nearest
 
 __all__ = [
+    "BrokenRow",
     "KINDS",
     "How",
     "Names",
@@ -33,6 +34,28 @@ _SEPARATORS = ";\t|,"
 
 Names = tuple[str, ...] | None
 """Further columns to keep; all if None."""
+
+
+class BrokenRow(DataError):
+    """A row with too few or too many cells.
+
+    Args:
+        told: what is wrong.
+        header: names of the columns.
+        cells: those that are there.
+    """
+
+    def __init__(self, told: str, header: Sequence[str] = (), cells: Sequence[str] = ()) -> None:
+        super().__init__(told)
+        self._header, self._cells = tuple(header), tuple(cells)
+
+    def guesses(self, column: str) -> set[str]:
+        """What may stand in a column, counted from the first cell and from the last."""
+        if column not in self._header:
+            return set()
+        place = self._header.index(column)
+        places = (place, place - len(self._header) + len(self._cells))
+        return {self._cells[p] for p in places if 0 <= p < len(self._cells)}
 
 
 class How(NamedTuple):
@@ -201,9 +224,11 @@ def _csv_rows(file: Path, how: How) -> _Rows:
                 continue
         if len(row) != len(header):
             how.refuse(
-                DataError(
+                BrokenRow(
                     f"{file}: line {line}: expected {len(header)} cells as in the first row, got "
-                    f"{len(row)}. A cell with {separator!r} in it is put in quotes."
+                    f"{len(row)}. A cell with {separator!r} in it is put in quotes.",
+                    header,
+                    row,
                 )
             )
             continue

@@ -74,3 +74,83 @@ def test_what_is_there_instead_of_a_file(tmp_path: Path) -> None:
         DataError, match=r"u\.csv: no such file or folder .*; '.*/ u\.csv' is there"
     ):
         open_examples(tmp_path / "u.csv")
+
+
+# ---- broken rows of a long table -----------------------------------------------------------------
+
+
+def long(path: Path, rows: str) -> Path:
+    path.write_text("who,x,label\nann,1,a\nann,2,a\n" + rows)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept", "named"),
+    [
+        ("bob,3\nbob,4,b\ncy,5,c\n", "ac", ["bob"]),  # the first row of one
+        ("ann,3\nbob,4,b\ncy,5,c\n", "bc", ["ann"]),  # the last
+        ("ann,3\nbob,3\nbob,4,b\ncy,5,c\n", "c", ["ann", "bob"]),
+        ("3,b\nbob,4,b\ncy,5,c\n", "c", ["ann", "bob"]),  # of which, nobody knows
+        ("bob,4,b\n3,b\nbob,5,b\ncy,5,c\n", "ac", ["bob"]),  # in the midst of one
+        ("bob,4,b\ncy,5,c\ncy\n", "ab", ["cy"]),
+    ],
+)
+def test_a_broken_row_leaves_its_own_sequence_out(
+    rows: str, kept: str, named: list[str], tmp_path: Path
+) -> None:
+    source = long(tmp_path / "t.csv", rows)
+    examples = open_examples(source, Reading(id="who", on_error="skip"))
+    assert [e.target for e in examples] == list(kept)
+    assert examples.skipped == len(named)
+    for name, told in zip(named, examples.problems, strict=True):
+        assert f"The sequence {name!r} ('who') is left out." in told
+
+
+def test_broken_rows_before_the_first_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,label,who\n1,ann\n1,a,ann\n2,b,bob\n")
+    examples = open_examples(tmp_path / "t.csv", Reading(id="who", on_error="skip"))
+    assert ([e.target for e in examples], examples.skipped) == (["b"], 1)
+    assert "line 2: expected 3 cells" in examples.problems[0]
+
+
+# ---- NA of pandas --------------------------------------------------------------------------------
+
+
+def frame(**columns: list[Any]) -> Any:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    return pandas.DataFrame(columns).convert_dtypes()
+
+
+def test_na_is_missing_in_series() -> None:
+    found = read(frame(id=[1, 1, 2], x=[1, None, 3], y=[0.5, 1.5, None]), id="id", label=None)
+    np.testing.assert_array_equal(found[0].input, [[1, 0.5], [np.nan, 1.5]])
+    np.testing.assert_array_equal(found[1].input, [[3, np.nan]])
+    cells = frame(x=[1, None], y=[3, 4])
+    for given, there in ((cells, [[1, 3], [np.nan, 4]]), (cells["x"], [[1], [np.nan]])):
+        np.testing.assert_array_equal(read([given], label=None)[0].input, there)
+    unlabeled = frame(id=[1, 1, 2], x=[1, 2, 3], label=[None, None, "b"])
+    assert [e.target for e in read(unlabeled, id="id", unknown=True)] == [None, "b"]
+
+
+def test_na_is_missing_in_texts_labels_and_inputs() -> None:
+    given = frame(text=["a", None, "c"], label=[1, 2, None])
+    assert [e.target for e in read(given[:1], unknown=True)] == ["1"]
+    assert read(given[2:], unknown=True)[0].target is None
+    with pytest.raises(DataError, match=r"example 1: expected text in 'text', got nothing"):
+        read(given, unknown=True)
+    with pytest.raises(DataError, match=r"example 0: expected a label in 'label' .*, got nothing"):
+        read(given[2:])
+    both = frame(a=[None, "x"], b=["y", None], label=["k", "l"])
+    expected = [{"a": None, "b": "y"}, {"a": "x", "b": None}]
+    assert [e.input for e in read(both, inputs={"a": "a", "b": "b"})] == expected
+    pair = ({"a": list(both["a"]), "b": list(both["b"])}, list(both["label"]))
+    assert [e.input for e in read(pair)] == expected
+
+
+@pytest.mark.parametrize("kind", ["complex64", "timedelta64[s]", "datetime64[s]"])
+def test_numbers_that_are_none_of_a_series(kind: str) -> None:
+    with pytest.raises(DataError, match=rf"example 0: expected numbers, .* of {kind[:7]}"):
+        read([np.ones((2, 1)).astype(np.int64).astype(kind)], label=None)
+    columns = {"id": [1, 1], "x": np.ones(2, np.int64).astype(kind)}
+    with pytest.raises(DataError, match="column 'x': expected a number, got"):
+        read(columns, id="id", label=None)

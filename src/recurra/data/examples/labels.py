@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recurra.data.examples.base import Target
+from recurra.data.examples.numbers import is_absent
 from recurra.data.examples.reading import Reading
 from recurra.data.readers import inside
 from recurra.data.rows import no_column
@@ -141,9 +142,9 @@ def belonging(
 
 
 def is_nothing(value: Any) -> bool:
-    """Whether a cell is empty; data frames have NaN in its place."""
+    """Whether a cell is empty; data frames have NaN or NA in its place."""
     return (
-        value is None
+        is_absent(value)
         or (isinstance(value, str) and not value.strip())
         or (isinstance(value, float) and math.isnan(value))
     )

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from recurra.errors import DataError, kind_of
 
-__all__ = ["MISSING", "MOST", "check_ascending", "numbers_of", "series_of", "stamps_of"]
+__all__ = [
+    "MISSING",
+    "MOST",
+    "check_ascending",
+    "is_absent",
+    "numbers_of",
+    "series_of",
+    "stamps_of",
+]
 
 MISSING = {"", "?", "na", "n/a", "nan", "none", "null", "-nan"}
 
@@ -20,8 +28,17 @@ MOST = float(np.finfo(np.float32).max)
 Series = npt.NDArray[np.float32]
 
 
+_ABSENT = {"NoneType", "NAType", "NaTType"}  # of Python, of pandas, of its dates
+_ODD = {complex, np.complex64, np.complex128, np.timedelta64, np.datetime64}  # float() takes them
+
+
+def is_absent(cell: Any) -> bool:
+    """Whether a cell is what Python or pandas has where nothing is; NaN is a number."""
+    return type(cell).__name__ in _ABSENT
+
+
 def numbers_of(cells: Sequence[Any], told: Callable[[int], str]) -> npt.NDArray[np.float64]:
-    """Numbers, NaN for each cell that is empty, ``?``, ``NA``, ``NaN``, ``null`` or None.
+    """Numbers, NaN for each cell that is empty, ``?``, ``NA``, ``NaN``, ``null``, None or NA.
 
     Args:
         cells: texts or numbers.
@@ -31,6 +48,8 @@ def numbers_of(cells: Sequence[Any], told: Callable[[int], str]) -> npt.NDArray[
         DataError: a cell with something else, infinity included.
     """
     try:
+        if not _ODD.isdisjoint(map(type, cells)):
+            raise ValueError
         found = np.array(list(map(float, cells)), np.float64)
         if _has_underscore(cells):
             raise ValueError
@@ -54,10 +73,10 @@ def _has_underscore(cells: Sequence[Any]) -> bool:
 
 
 def _number(cell: Any, told: Callable[[int], str], place: int) -> float:
-    if cell is None or (isinstance(cell, str) and cell.strip().lower() in MISSING):
+    if is_absent(cell) or (isinstance(cell, str) and cell.strip().lower() in MISSING):
         return float("nan")
     try:
-        if isinstance(cell, str) and "_" in cell:
+        if (isinstance(cell, str) and "_" in cell) or type(cell) in _ODD:
             raise ValueError
         return float(cell)
     except (TypeError, ValueError, OverflowError):
@@ -121,6 +140,11 @@ def check_ascending(
         )
 
 
+def _told(value: Any) -> str:
+    kind = getattr(value, "dtype", None)
+    return f"{kind_of(value)} " + ("that is no such array" if kind is None else f"of {kind}")
+
+
 def series_of(value: Any, place: str, axes: Literal["time", "channels"] = "time") -> Series:
     """A series that Python gives, as float32 ``[time, channels]``.
 
@@ -130,17 +154,22 @@ def series_of(value: Any, place: str, axes: Literal["time", "channels"] = "time"
         axes: which of two axes is first.
 
     Raises:
-        DataError: no numbers, another number of axes, rows of unequal length, or infinity.
+        DataError: no numbers, complex ones or spans of time, another number of axes, rows of
+            unequal length, or infinity.
     """
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
     try:
-        wide = np.asarray(value, np.float64)
+        plain = np.asarray(value)
+        if plain.dtype.kind in "cmM":
+            raise TypeError
+        if plain.dtype == object:
+            plain = np.where(np.frompyfunc(is_absent, 1, 1)(plain).astype(bool), np.nan, plain)
+        wide = plain.astype(np.float64)
     except (TypeError, ValueError):
         raise DataError(
-            f"{place}: expected numbers, with as many channels at each step, got "
-            f"{kind_of(value)} that is no such array."
+            f"{place}: expected numbers, with as many channels at each step, got {_told(value)}."
         ) from None
     if wide.ndim == 1:
         wide = wide[:, None]

@@ -11,7 +11,7 @@ import numpy as np
 
 from recurra.data.examples.base import Example, Examples, Found, Kind, Target, tried
 from recurra.data.examples.columns import columns_of, has_columns, names_of
-from recurra.data.examples.labels import target_of
+from recurra.data.examples.labels import is_nothing, target_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Rows
 from recurra.data.examples.tables import open_table
@@ -54,7 +54,7 @@ def open_given(
     inputs, targets = _lists(source, how, place)
     if isinstance(inputs, Mapping):
         return _several(inputs, targets, how, place, part)
-    kind = kind_of_value(next((each for each in inputs if each is not None), None), how)
+    kind = kind_of_value(next((each for each in inputs if not is_nothing(each)), None), how)
     if targets is not None and len(targets) != len(inputs):
         raise DataError(
             f"{place}data: expected a label for each input, got {len(inputs):,} {kind} inputs "
@@ -165,7 +165,7 @@ def _several(
     """Of several inputs, each a list, by name."""
     lists = {str(name): _checked(each, "inputs", place) for name, each in inputs.items()}
     kinds = {
-        name: kind_of_value(next((e for e in each if e is not None), None), how)
+        name: kind_of_value(next((e for e in each if not is_nothing(e)), None), how)
         for name, each in lists.items()
     }
     sizes = {name: len(each) for name, each in lists.items()}
@@ -193,7 +193,7 @@ def _of_several(
     part: PartName | None,
 ) -> Example:
     made = {
-        name: None if value is None else value_of(value, kinds[name], how, f"{place}: {name}")
+        name: None if is_nothing(value) else value_of(value, kinds[name], how, f"{place}: {name}")
         for name, value in values.items()
     }
     return Example(made, target_of(target, how, "its place", place), place, part)

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.examples.base import Example, Examples, Found, Target, tried
-from recurra.data.examples.labels import belonging, target_in, target_of
+from recurra.data.examples.labels import belonging, is_nothing, target_in, target_of
 from recurra.data.examples.numbers import check_ascending, numbers_of, stamps_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.sources import Row, Rows, table_rows
 from recurra.data.examples.ts import is_ts, open_ts
-from recurra.data.rows import no_column
+from recurra.data.rows import BrokenRow, no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
@@ -72,7 +72,8 @@ def read_series(file: Path, how: Reading) -> SeriesFile:
     A ``.ts`` file has one case, whose class stands where the file is named.
 
     Raises:
-        DataError: no table, several cases, a cell that is no number, rows of unequal length, time that goes back.
+        DataError: no table, several cases, a cell that is no number, rows of unequal
+            length, time that goes back.
     """
     if is_ts(file) and file.is_file():
         return _one_case(file, how)
@@ -177,12 +178,18 @@ def _target(rows: Sequence[Row], labels: tuple[str, ...], how: Reading) -> Targe
     place, first = rows[0]
     for label in labels:
         for other, row in rows:
-            if row[label] != first[label]:
+            if not _same(row[label], first[label]):
                 raise DataError(
                     f"{other}: expected one label for all of a sequence in {label!r}, got "
                     f"{first[label]!r} and {row[label]!r}. For one of each step say steps=true."
                 )
     return target_in(first, how, place)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two cells hold the same, or both nothing."""
+    empty = is_nothing(one), is_nothing(other)
+    return all(empty) or (not any(empty) and bool(one == other))
 
 
 # ---- long ----------------------------------------------------------------------------------------
@@ -206,16 +213,23 @@ def open_long(
     def read() -> Found:
         seen: set[str] = set()
         held: list[Row] = []
-        problem: DataError | None = None
+        before = ""
+        problem: DataError | None = None  # of the sequence that is held
+        broken: list[DataError] = []  # rows since the last one that could be read
         for row in rows():
-            if isinstance(row, DataError):  # the sequence around it is not whole
-                problem = problem or row
+            if isinstance(row, DataError):
+                broken.append(row)
                 continue
             place, cells = row
             name = str(cells[column])
-            if held and name != str(held[0][1][column]):
+            if held and name != before:
+                problem = problem or _left_out(before, column, broken, name)
                 yield problem or tried(_long, held, plan, how, part)
-                held, problem = [], None
+                problem = _left_out(name, column, broken, before)
+                held = []
+            else:
+                problem = problem or _left_out(name, column, broken)
+            before, broken = name, []
             if not held:
                 if name in seen:
                     problem = DataError(
@@ -226,9 +240,24 @@ def open_long(
                 seen.add(name)
             held.append(row)
         if held:
+            problem = problem or _left_out(before, column, broken)
             yield problem or tried(_long, held, plan, how, part)
 
     return Examples(source, {"input": "series"}, read, skip=how.skip, channels=plan.channels)
+
+
+def _left_out(
+    name: str, column: str, broken: Sequence[DataError], other: str | None = None
+) -> DataError | None:
+    """Why a sequence beside broken rows is not whole; None if they are of the other beside them.
+
+    A row whose ``id`` is that of neither may belong to both.
+    """
+    for row in broken:
+        guesses = row.guesses(column) if isinstance(row, BrokenRow) else set()
+        if name in guesses or other is None or other not in guesses:
+            return DataError(f"{row} The sequence {name!r} ({column!r}) is left out.")
+    return None
 
 
 def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) -> Example:
@@ -238,7 +267,7 @@ def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) 
         if name is None or name not in first:
             continue
         for other, row in rows:
-            if row[name] != first[name]:
+            if not _same(row[name], first[name]):
                 raise DataError(
                     f"{other}: expected one value for all of a sequence in {name!r}, got "
                     f"{first[name]!r} and {row[name]!r}."

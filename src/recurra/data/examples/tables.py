@@ -257,8 +257,8 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
         if not isinstance(cell, str):
             raise DataError(
                 f"{place}: expected text in {each.column!r}, got "
-                f"{'nothing' if cell is None else repr(cell)}. Name another column, or leave that "
-                "row out."
+                f"{'nothing' if is_nothing(cell) else repr(cell)}. Name another column, or "
+                "leave that row out."
             )
         return cell
     if is_nothing(cell):
