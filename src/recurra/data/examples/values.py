@@ -72,8 +72,8 @@ def kind_of_value(value: Any, how: Reading) -> Kind:
 
 def _is_words(value: Any) -> bool:
     """A list of texts, or a column of them."""
-    held: Any = value if hasattr(value, "__getitem__") and not isinstance(value, Mapping) else ()
-    return len(held) > 0 and isinstance(held[0], str)
+    flat = hasattr(value, "__getitem__") and getattr(value, "ndim", 1) == 1
+    return flat and not isinstance(value, Mapping) and isinstance(next(iter(value), None), str)
 
 
 def value_of(
