@@ -18,7 +18,7 @@ def no_file(path: Path, place: str, *, folders: bool = False) -> DataError:
         place: what the error calls it.
         folders: whether a folder would do too.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return DataError(f"{place}: expected a file, this is a folder. Name a file in it.")
     told = "no such file or folder" if folders else "no such file"
     looked = f" (looked in {path.absolute().parent})" if folders else ""

@@ -129,6 +129,9 @@ def no_column(place: str, name: str, setting: str, known: Iterable[str]) -> Data
     )
     if not setting or not names:
         return DataError(told)
+    found = _other_separator(names[0], "") if len(names) == 1 else None
+    if found is not None:
+        return DataError(f"{told}. If {found!r} stands between cells, {_say(found)}")
     other = meant(name, names) or (names[0] if len(names) == 1 else "NAME")
     short = setting.rpartition(".")[2]
     return DataError(f"{told}. Say which: --set {setting}={other}, in Python {short}={other!r}.")
@@ -218,7 +221,8 @@ def _csv_rows(file: Path, how: How) -> _Rows:
         if header is None:
             header, first = _header(row, how, comments, separator)
             check_once(f"{file}", header)
-            _check_parted(file, row, separator, how.column in (None, *header))
+            known = how.column in header or (how.column is None and not how.comments)
+            _check_parted(file, row, separator, known)
             check_columns(f"{file}", header, how.column, how.names)
             if first:
                 continue
@@ -282,12 +286,22 @@ def _check_parted(file: Path, row: list[str], separator: str, known: bool) -> No
     """Whether the first row, if it is one cell and the column is not known, is parted otherwise."""
     if len(row) > 1 or known:
         return
-    found = max(_SEPARATORS, key=row[0].count)
-    if found in row[0]:
+    found = _other_separator(row[0], separator)
+    if found is not None:
         raise DataError(
             f"{file}: expected cells with {separator!r} between them, the first row has {found!r}: "
-            f"{_short(row[0])}. Say data.separator={json.dumps(found)}."
+            f"{_short(row[0])}. S{_say(found)[1:]}"
         )
+
+
+def _other_separator(cell: str, separator: str) -> str | None:
+    """What may stand between the cells of a row that was read as one cell."""
+    found = max(_SEPARATORS, key=cell.count)
+    return found if found in cell and found != separator else None
+
+
+def _say(separator: str) -> str:
+    return f"say data.separator={json.dumps(separator)}."
 
 
 def _parquet_rows(file: Path, how: How) -> _Rows:

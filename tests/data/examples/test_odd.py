@@ -128,6 +128,7 @@ def test_na_is_missing_in_series() -> None:
     cells = frame(x=[1, None], y=[3, 4])
     for given, there in ((cells, [[1, 3], [np.nan, 4]]), (cells["x"], [[1], [np.nan]])):
         np.testing.assert_array_equal(read([given], label=None)[0].input, there)
+    assert len(read(frame(who=[1, 1, 2], x=[1, 2, 3]), id="who", label=None)) == 2
     unlabeled = frame(id=[1, 1, 2], x=[1, 2, 3], label=[None, None, "b"])
     assert [e.target for e in read(unlabeled, id="id", unknown=True)] == [None, "b"]
 
@@ -154,3 +155,98 @@ def test_numbers_that_are_none_of_a_series(kind: str) -> None:
     columns = {"id": [1, 1], "x": np.ones(2, np.int64).astype(kind)}
     with pytest.raises(DataError, match="column 'x': expected a number, got"):
         read(columns, id="id", label=None)
+
+
+# ---- tables without settings, or with the wrong ones ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"id": "who"}, {"input": "series"}, {"input": "series", "label": None}],
+    ids=str,
+)
+def test_cells_with_another_separator_between_them(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    source = table(tmp_path / "t.csv", [("who", "text", "label"), (1, 2, 3)], ";")
+    with pytest.raises(DataError, match=r"data\.separator=\";\"") as told:
+        read(source, **settings)
+    assert "--set" not in str(told.value)
+
+
+def test_a_long_table_without_settings_names_its_id(tmp_path: Path) -> None:
+    rows = [("id", "time", "x", "label"), (1, 0, 1, "a"), (1, 1, 2, "a"), (2, 0, 3, "b")]
+    source = table(tmp_path / "t.csv", rows)
+    named = {name: [row[n] for row in rows[1:]] for n, name in enumerate(rows[0])}
+    for given in (source, named):
+        with pytest.raises(DataError, match=r"no column 'text' .*'id'.*--set data\.id=id"):
+            read(given)
+    with pytest.raises(DataError, match=r"line 4: column 'time': .* ascend.*by data\.id"):
+        read(source, input="series")
+    texts = table(tmp_path / "u.csv", [("id", "body", "label"), (1, "words", "a")])
+    with pytest.raises(DataError, match=r"no column 'text' \(data\.column\); .*data\.column=NAME"):
+        read(texts)
+
+
+@pytest.mark.parametrize("name", ["Date", "TIME", "ds", "Timestamp"])
+def test_columns_of_time(name: str, tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", [(name, "x"), ("2024-01-31", 1), ("2024-02-01", 2)])
+    examples = open_examples(source, Reading(input="series", label=None))
+    assert ([e.input.tolist() for e in examples], examples.channels) == ([[[1], [2]]], ("x",))
+
+
+@pytest.mark.parametrize("cell", ["2024-01-31", "31.01.2024", "2024-01-31 12:00"])
+def test_a_date_where_a_number_is_expected(cell: str, tmp_path: Path) -> None:
+    source = table(tmp_path / "t.csv", [("when", "x"), (cell, 1)])
+    with pytest.raises(DataError, match=rf"column 'when': expected a number, got '{cell}'.*data"):
+        read(source, input="series", label=None, rows="steps")
+
+
+@pytest.mark.parametrize("first", ["runs", ".", "/", "node.ts", "t.csv", "a" * 300])
+def test_texts_that_are_names_too(first: str, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    source = table(tmp_path / "t.csv", [("text", "label"), (first, "a"), ("some words", "b")])
+    assert [e.input for e in read(source)] == [first, "some words"]
+    if len(first) < 300:  # nothing but names
+        table(source, [("text", "label"), (first, "a")])
+        with pytest.raises(DataError, match=r"If these are texts, say data\.input=text\."):
+            read(source)
+    assert read(source, input="text")[0].input == first
+
+
+# ---- odd files and labels ------------------------------------------------------------------------
+
+
+def test_hidden_files_are_no_frames(tmp_path: Path) -> None:
+    picture(tmp_path / "a" / "v" / "0.png", pixels(2, 2))
+    for hidden in (tmp_path / "a" / "v" / "._0.png", tmp_path / "._1.png"):
+        hidden.write_bytes(b"Mac")
+    assert [e.input.shape for e in read(tmp_path, input="video", label=None)] == [(1, 2, 2)]
+
+
+@pytest.mark.parametrize("blank", ["", " ", None, float("nan")])
+def test_a_blank_label_among_several(blank: Any) -> None:
+    said = r"example 0: number 2 of 3: expected a label in its place, got nothing"
+    with pytest.raises(DataError, match=said):
+        read((["a b"], [["x", blank, "y"]]))
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "said"),
+    [
+        ([0.0, 2e4], 8000, "expected samples from -1 to 1, got an amplitude of 2e.04"),
+        (
+            [0.0, 0.5],
+            2**31 - 1,
+            "expected from 1 to 10,000,000 samples a second, got 2,147,483,647",
+        ),
+    ],
+)
+def test_a_sound_beyond_any(samples: list[float], rate: int, said: str, tmp_path: Path) -> None:
+    library = pytest.importorskip("soundfile", reason="the extra `sound` is not installed")
+    library.write(tmp_path / "a.wav", np.array(samples), rate, subtype="FLOAT")
+    source = table(tmp_path / "t.csv", [("path", "label"), ("a.wav", "x")])
+    with pytest.raises(DataError, match=rf"a\.wav: {said}"):
+        read(source)
+    with pytest.raises(DataError, match=rf"example 0: {said}"):
+        read(([(np.array(samples), rate)], ["x"]), input="sound")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ from recurra.data.readers import inside
 from recurra.data.rows import imported
 from recurra.errors import DataError
 
-__all__ = ["ENDINGS", "kind_of_file", "read_picture", "read_sound", "read_video"]
+__all__ = [
+    "ENDINGS",
+    "check_sound",
+    "is_frame",
+    "kind_of_file",
+    "read_picture",
+    "read_sound",
+    "read_video",
+]
 
 ENDINGS: dict[str, Kind] = {
     ".bmp": "picture",
@@ -34,6 +43,10 @@ ENDINGS: dict[str, Kind] = {
 """Endings of files -> what is in them. Tables are whatever their columns say."""
 
 
+_LOUD = 1e4  # far beyond the amplitude of anything that is no fault
+_FAST = 10_000_000  # samples a second; ultrasound has fewer
+
+
 def kind_of_file(name: str | Path) -> Kind | None:
     """What a file holds, by its ending; None of others."""
     return ENDINGS.get(inside(Path(name)).suffix.lower())
@@ -48,7 +61,8 @@ def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sou
         rate: samples a second that are expected.
 
     Raises:
-        DataError: soundfile is missing, it cannot be read, has several channels, or another rate.
+        DataError: soundfile is missing, it cannot be read, has several channels, another
+            rate, or an amplitude or rate beyond any.
     """
     library = imported("soundfile", "Sounds", "sound")
     opened = _opened(source, place)
@@ -70,7 +84,27 @@ def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sou
         )
     if not np.isfinite(samples).all():
         raise DataError(f"{place}: expected finite samples, found NaN or infinity.")
+    check_sound(samples, int(found), place)
     return Sound(np.ascontiguousarray(samples[:, 0]), int(found))
+
+
+def check_sound(samples: npt.NDArray[np.float32], rate: int, place: str) -> None:
+    """Whether samples and their rate may be those of a sound.
+
+    Raises:
+        DataError: an amplitude or a rate beyond any.
+    """
+    loud = float(np.abs(samples).max(initial=0))
+    if loud > _LOUD:
+        raise DataError(
+            f"{place}: expected samples from -1 to 1, got an amplitude of {loud:.3g}. Divide them "
+            "by the largest number that they can be, or leave the file out."
+        )
+    if not 1 <= rate <= _FAST:
+        raise DataError(
+            f"{place}: expected from 1 to {_FAST:,} samples a second, got {rate:,}. Write it with "
+            "its true rate, or leave it out."
+        )
 
 
 def read_picture(source: Path | bytes, place: str) -> npt.NDArray[np.uint8]:
@@ -113,6 +147,11 @@ def as_pixels(picture: Any, place: str) -> npt.NDArray[np.uint8]:
     return np.array(picture, np.uint8)
 
 
+def is_frame(file: Path) -> bool:
+    """Whether a file is one of a video; what systems leave there, ._0.png, is none."""
+    return kind_of_file(file) == "picture" and not file.name.startswith(".")
+
+
 def read_video(folder: Path, place: str) -> npt.NDArray[np.uint8]:
     """The frames of a folder, by the numbers in their names, ``[time, height, width(, channels)]``.
 
@@ -121,7 +160,7 @@ def read_video(folder: Path, place: str) -> npt.NDArray[np.uint8]:
     """
     if not folder.is_dir():
         raise DataError(f"{place}: expected a folder with the frames of a video, found none.")
-    files = sorted((f for f in folder.iterdir() if kind_of_file(f) == "picture"), key=_numbered)
+    files = sorted(filter(is_frame, folder.iterdir()), key=_numbered)
     if not files:
         raise DataError(f"{place}: expected frames (.png, .jpg) in this folder, found none.")
     frames = []
@@ -144,6 +183,6 @@ def _numbered(file: Path) -> list[Any]:
 def _opened(source: Path | bytes, place: str) -> Any:
     if isinstance(source, bytes):
         return io.BytesIO(source)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise no_file(source, place)
     return source

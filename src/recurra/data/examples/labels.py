@@ -86,7 +86,9 @@ def target_of(values: Iterable[Any], how: Reading, name: str, place: str) -> Tar
             cell = [each for each in cell.split(how.label_separator) if each.strip()]
         if isinstance(cell, list | tuple):
             several = True
-            found += (label_text(each, name, place) for each in cell)
+            for number, each in enumerate(cell, 1):
+                at = f"{place}: number {number} of {len(cell)}"
+                found.append(label_text(None if is_nothing(each) else each, name, at))
         else:
             found.append(label_text(cell, name, place))
     return tuple(found) if several else found[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -81,7 +82,16 @@ def _number(cell: Any, told: Callable[[int], str], place: int) -> float:
         return float(cell)
     except (TypeError, ValueError, OverflowError):
         shown = repr(cell) if len(repr(cell)) <= 80 else repr(cell)[:77] + "..."
-        raise DataError(f"{told(place)}: expected a number, got {shown}.") from None
+        raise DataError(
+            f"{told(place)}: expected a number, got {shown}."
+            + (" A column of time stamps is named by data.time." if _is_date(cell) else "")
+        ) from None
+
+
+def _is_date(cell: Any) -> bool:
+    if isinstance(cell, str):
+        return re.match(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b", cell) is not None
+    return isinstance(cell, datetime.date | np.datetime64)
 
 
 def stamps_of(cells: Sequence[Any], told: Callable[[int], str]) -> npt.NDArray[np.float64]:
@@ -136,7 +146,8 @@ def check_ascending(
             f"{told(place)}: expected time stamps that ascend, "
             + (f"{cells[place]!r} is there twice." if again else f"{cells[place]!r} comes after ")
             + ("" if again else f"{cells[place - 1]!r}.")
-            + " Sort the rows, or part what belongs to several sequences."
+            + " Sort the rows, or part what belongs to several sequences by data.id, the column "
+            "that says to which."
         )
 
 

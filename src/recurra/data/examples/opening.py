@@ -9,7 +9,7 @@ from typing import Any
 
 from recurra.data.examples.base import Example, Examples, Found, Kind
 from recurra.data.examples.conll import open_conll
-from recurra.data.examples.contents import ENDINGS, kind_of_file
+from recurra.data.examples.contents import ENDINGS, is_frame, kind_of_file
 from recurra.data.examples.folders import open_files, open_texts
 from recurra.data.examples.labels import of_path
 from recurra.data.examples.python import open_given
@@ -192,7 +192,7 @@ def _is_one(file: Path, kind: Kind, how: Reading) -> bool:
 
 def _frames(path: Path) -> list[Path]:
     """The folders with pictures right inside them."""
-    folders = sorted({f.parent for f in path.rglob("*") if kind_of_file(f) == "picture"})
+    folders = sorted({f.parent for f in path.rglob("*") if is_frame(f)})
     if not folders:
         raise DataError(f"{path}: expected folders with the frames of a video (.png), found none.")
     return folders

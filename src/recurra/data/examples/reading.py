@@ -54,7 +54,7 @@ class Reading:
             a folder of such tables.
         id: of a long table, the column that says to which sequence a row belongs.
         time: the column with time stamps, which must ascend and is no channel; if None, one that is
-            called time, timestamp, date or datetime.
+            called time, timestamp, date, datetime or ds, in small letters or large.
         channels: the columns that are read; all others if None.
         axes: which axis of an array in Python is first.
         unit: of texts, whether a file, a paragraph or a line is one; if None, a file in a folder

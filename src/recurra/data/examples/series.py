@@ -30,9 +30,10 @@ __all__ = [
     "open_whole",
     "plan_of",
     "read_series",
+    "time_column",
 ]
 
-_TIME = ("time", "timestamp", "date", "datetime")
+_TIME = ("time", "timestamp", "date", "datetime", "ds")
 
 
 class SeriesFile(NamedTuple):
@@ -112,7 +113,13 @@ def first_row(rows: Rows, source: str) -> Row:
 
 def has_time(cells: Mapping[str, Any], how: Reading) -> bool:
     """Whether there is a column of time stamps."""
-    return how.time is not None or any(name in cells for name in _TIME)
+    return time_column(cells, how) is not None
+
+
+def time_column(cells: Mapping[str, Any], how: Reading) -> str | None:
+    """The column of time stamps: the one that is named, or one that is called so in any case."""
+    named = {name.lower(): name for name in [*cells][::-1]}
+    return how.time or next((named[name] for name in _TIME if name in named), None)
 
 
 def plan_of(row: Row, how: Reading, labels: tuple[str, ...]) -> Plan:
@@ -134,7 +141,7 @@ def plan_of(row: Row, how: Reading, labels: tuple[str, ...]) -> Plan:
     for setting, name in given:
         if name not in cells:
             raise no_column(place, name, setting, cells)
-    time = how.time or next((name for name in _TIME if name in cells), None)
+    time = time_column(cells, how)
     if how.channels is not None and time in how.channels:
         time = how.time
     special = {*labels, time, how.id, how.group}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,14 @@ from recurra.data.examples.contents import (
     kind_of_file,
 )
 from recurra.data.examples.labels import belonging, is_nothing, target_in
+from recurra.data.examples.numbers import numbers_of
 from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import (
     first_row,
     has_time,
     open_long,
     open_whole,
+    time_column,
 )
 from recurra.data.examples.sources import Row, Rows
 from recurra.data.examples.values import (
@@ -165,25 +168,50 @@ def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) 
     found = []
     for name, column in named.items():
         if column not in known:
-            setting = "data.inputs" if how.inputs else "data.column"
-            raise no_column(source, column, setting, known)
-        cells = (row.get(column) for _, row in sample)
-        cell = next((cell for cell in cells if not is_nothing(cell)), None)
-        kind, files = _kind_of_cell(cell, column, name, root, how, source)
+            raise _no_input(source, column, sample, known, how)
+        cells = [row.get(column) for _, row in sample]
+        cells = [cell for cell in cells if not is_nothing(cell)]
+        kind, files = _kind_of_cells(cells, column, name, root, how, source)
         channels: tuple[str, ...] = ()
         if kind == "series":
-            cells = (row.get(column) for _, row in sample)
-            known_cells = (cell for cell in cells if not is_nothing(cell))
-            channels = channels_of((root / str(c) if files else c for c in known_cells), how)
+            channels = channels_of((root / str(c) if files else c for c in cells), how)
         found.append(Input(name, column, kind, files, channels))
     return found
 
 
-def _kind_of_cell(
-    cell: Any, column: str, name: str, root: Path, how: Reading, source: str
+def _no_input(
+    source: str, column: str, sample: list[Row], known: list[str], how: Reading
+) -> DataError:
+    """The error of a column of inputs that is not there; a long table has a column of its own."""
+    name = next((each for each in known if each.lower() == "id"), None)
+    if how.column is not None or how.inputs or name is None or not _is_long(sample[0], name, how):
+        setting = "data.inputs" if how.inputs else "data.column"
+        return no_column(source, column, setting, known)
+    return DataError(
+        f"{source}: no column {column!r} (data.column). If the rows of one {name!r} are a series, "
+        f"--set data.id={name}, in Python id={name!r}; if each row is an example, --set "
+        "data.column=NAME says what it is of."
+    )
+
+
+def _is_long(row: Row, name: str, how: Reading) -> bool:
+    """Whether all else in a row are numbers: it is one step of a series."""
+    place, cells = row
+    special = {name, time_column(cells, how), how.group, how.split_column, *how.label_columns}
+    others = [cell for each, cell in cells.items() if each not in special]
+    try:
+        numbers_of(others, lambda _: place)
+    except DataError:
+        return False
+    return bool(others)
+
+
+def _kind_of_cells(
+    cells: list[Any], column: str, name: str, root: Path, how: Reading, source: str
 ) -> tuple[Kind, bool]:
     """What a column holds, and whether its cells name files."""
     asked = how.input if not how.inputs else "auto"
+    cell = cells[0] if cells else None
     if isinstance(cell, Mapping) and {*cell} & {"bytes", "path"} and "array" not in cell:
         kind = kind_of_file(str(cell.get("path") or name)) or _by_name(name)
         return (asked if asked != "auto" else kind or "sound"), True
@@ -197,9 +225,10 @@ def _kind_of_cell(
     if asked != "auto":
         return asked, True
     kind = _kind_of_path(cell, root, listed)
-    if kind is not None:
+    every = listed or all(_kind_of_path(str(each), root, listed) for each in cells)
+    if kind is not None and every:
         return kind, True
-    if listed and not (root / cell).is_file():
+    if listed and not os.path.isfile(root / cell):
         raise no_file(root / cell, f"{source}: column {column!r}: {root / cell}")
     if listed:
         raise DataError(
@@ -219,9 +248,9 @@ def _kind_of_path(cell: str, root: Path, listed: bool) -> Kind | None:
     """What the file is that a cell names; None of a cell that is a text."""
     kind = kind_of_path(cell)
     path = root / cell
-    if kind is not None and (listed or not any(map(str.isspace, cell)) or path.is_file()):
+    if kind is not None and (listed or not any(map(str.isspace, cell)) or os.path.isfile(path)):
         return kind
-    return "video" if len(cell) < 1000 and path.is_dir() else None
+    return "video" if os.path.isdir(path) else None
 
 
 def _example(
@@ -269,5 +298,10 @@ def _value(cells: Mapping[str, Any], each: Input, root: Path, how: Reading, plac
     if each.files and isinstance(cell, bytes):
         return content_of(cell, each.kind, how, place)
     if each.files and isinstance(cell, str):
-        return value_of(root / cell, each.kind, how, place, each.channels)
+        try:
+            return value_of(root / cell, each.kind, how, place, each.channels)
+        except DataError as problem:
+            if how.input != "auto" or how.inputs or each.column in FILE_COLUMNS:
+                raise
+            raise DataError(f"{problem} If these are texts, say data.input=text.") from None
     return value_of(cell, each.kind, how, f"{place}: column {each.column!r}", each.channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from recurra.data.absent import no_file
 from recurra.data.examples.base import Kind, Sound, Target
 from recurra.data.examples.contents import (
     as_pixels,
+    check_sound,
     kind_of_file,
     read_picture,
     read_sound,
@@ -137,7 +139,7 @@ def content_of(
         raise DataError(f"{place}: expected the name of a file of {kind}, got bytes.")
     if kind == "video":
         return read_video(source, place)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise no_file(source, place)
     if kind == "series":
         return _series(source, how, place, channels)[0]
@@ -235,6 +237,7 @@ def _sound(value: Any, place: str, rate: int | None) -> Sound:
             f"{place}: expected samples of one channel, each a number, got shape "
             f"{list(values.shape)}."
         )
+    check_sound(values, int(found), place)
     return Sound(values[:, 0], int(found))
 
 
