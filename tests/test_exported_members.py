@@ -133,10 +133,12 @@ INTERNAL = {
         "within_noise",
     },
     "data": {
+        "BrokenRow",
         "How",
         "check_columns",
         "check_once",
         "no_column",
+        "no_file",
         "chosen",
         "imported",
         "inside",

@@ -14,8 +14,8 @@ from recurra.data.readers import ComingLines, inside, is_packed, read_lines
 from recurra.errors import DataError, meant, nearest
 
 __all__ = [
-    "BrokenRow",
     "KINDS",
+    "BrokenRow",
     "How",
     "Names",
     "check_columns",

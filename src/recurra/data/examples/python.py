@@ -94,9 +94,7 @@ def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Exam
     names = list(names_of(source, place))
     numbers = how.id is not None or (how.input == "series" and how.column is None)
     if how.column is None and not how.inputs and _guess(names) not in names:
-        numbers = numbers or any(
-            name.lower() == "id" for name in names
-        )  # what else there is, errors tell
+        numbers = numbers or "id" in map(str.lower, names)  # errors tell what all of them are
     wanted = [("", name) for name in names] if numbers else _wanted(names, how, part)
     columns = columns_of(source, wanted, place)
 
