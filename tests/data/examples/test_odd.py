@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_files import picture, pixels, sound, table
+from example_files import lines, picture, pixels, sound, table
 
 from recurra.data.examples import Example, Reading, open_examples
 from recurra.errors import DataError
@@ -250,3 +250,19 @@ def test_a_sound_beyond_any(samples: list[float], rate: int, said: str, tmp_path
         read(source)
     with pytest.raises(DataError, match=rf"example 0: {said}"):
         read(([(np.array(samples), rate)], ["x"]), input="sound")
+
+
+@pytest.mark.parametrize("missing", ["id", "x", "label", "time"])
+def test_a_line_of_json_without_a_column(missing: str, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"id": n // 2, "time": n, "x": n, "label": "abc"[n // 2]} for n in range(6)
+    ]
+    del rows[3][missing]
+    source = lines(tmp_path / "t.jsonl", rows)
+    with pytest.raises(DataError, match=rf"line 4: no column '{missing}'"):
+        read(source, id="id")
+    examples = open_examples(source, Reading(id="id", on_error="skip"))
+    assert [e.target for e in examples] == (["a"] if missing == "id" else ["a", "c"])
+    if missing == "x":
+        with pytest.raises(DataError, match="line 4: no column 'x'"):
+            read(source, input="series", rows="sequences")

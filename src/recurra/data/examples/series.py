@@ -161,12 +161,20 @@ def _sequence(rows: Sequence[Row], plan: Plan, how: Reading) -> SeriesFile:
 
     cells: list[Any] = []
     if plan.time is not None:
-        cells = [row[plan.time] for _, row in rows]
+        cells = _cells(rows, plan.time)
         check_ascending(stamps_of(cells, told(plan.time)), cells, told(plan.time))
     values = np.empty((len(rows), len(plan.channels)), np.float32)
     for number, name in enumerate(plan.channels):
-        values[:, number] = numbers_of([row[name] for _, row in rows], told(name))
+        values[:, number] = numbers_of(_cells(rows, name), told(name))
     return SeriesFile(values, plan.channels, _target(rows, plan.labels, how), tuple(cells))
+
+
+def _cells(rows: Sequence[Row], name: str) -> list[Any]:
+    """Those of a column; of JSON lines each has columns of its own."""
+    for place, row in rows:
+        if name not in row:
+            raise no_column(place, name, "", row)
+    return [row[name] for _, row in rows]
 
 
 def _target(rows: Sequence[Row], labels: tuple[str, ...], how: Reading) -> Target:
@@ -174,6 +182,8 @@ def _target(rows: Sequence[Row], labels: tuple[str, ...], how: Reading) -> Targe
     name = " and ".join(map(repr, labels)) + " (data.label)"
     if not labels:
         return None
+    for label in labels:
+        _cells(rows, label)
     if how.steps:
         found = []
         for place, row in rows:
@@ -228,6 +238,11 @@ def open_long(
                 broken.append(row)
                 continue
             place, cells = row
+            if column not in cells:  # of JSON lines each has its own
+                broken.append(no_column(place, column, "data.id", cells))
+                if not how.skip:
+                    raise broken[-1]
+                continue
             name = str(cells[column])
             if held and name != before:
                 problem = problem or _left_out(before, column, broken, name)
@@ -273,6 +288,7 @@ def _long(rows: Sequence[Row], plan: Plan, how: Reading, part: PartName | None) 
     for name in (how.group, how.split_column if how.split == "given" else None):
         if name is None or name not in first:
             continue
+        _cells(rows, name)
         for other, row in rows:
             if not _same(row[name], first[name]):
                 raise DataError(

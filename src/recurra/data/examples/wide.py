@@ -19,7 +19,7 @@ from recurra.data.examples.reading import Reading
 from recurra.data.examples.series import first_row, plan_of
 from recurra.data.examples.sources import Row, Rows
 from recurra.data.readers import inside, read_blocks
-from recurra.data.rows import imported, is_parted
+from recurra.data.rows import imported, is_parted, no_column
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
@@ -95,6 +95,9 @@ def _wide(row: Row, columns: list[list[str]], how: Reading, part: PartName | Non
     channels = []
     for names in columns:
         told = _of_columns(place, names)
+        for name in names:
+            if name not in cells:
+                raise no_column(place, name, "", cells)
         channels.append(numbers_of([cells[name] for name in names], told))
     values = np.stack(channels, 1).astype(np.float32)
     there = np.flatnonzero(~np.all(np.isnan(values), axis=1))
