@@ -247,7 +247,7 @@ class SequenceClassifier:
         if isinstance(X, Mapping) or hasattr(X, "columns"):
             raise ShapeError(
                 f"X: expected a list of sequences or an array, got a {type(X).__name__}, whose "
-                "items are columns. Give X.to_numpy() if a row is a case, or the list of one column."
+                "items are columns. Give X.to_numpy() if a row is a case, or a list of one column."
             )
         found = list(X)
         if not found or isinstance(found[0], str):
