@@ -57,7 +57,7 @@ def read_variants(folder: Path) -> Chart:
         levels = {row["name"]: float(row["value"]) for row in told["rivals"]}
         settings = list(dict.fromkeys(name for row in rows for name in row["settings"]))
         title, less = str(metric["unit"]), bool(metric["less"])
-        most = 1.0 if metric["name"] == "accuracy" else math.inf
+        most = 1.0 if title == "accuracy" else math.inf
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise RunError(f"{path}: damaged ({problem}).") from None
     if not points:
