@@ -236,6 +236,7 @@ INTERNAL = {
         "check_vocabulary",
         "encode_inputs",
         "fit_inputs",
+        "heard",
         "is_text",
         "joined_row",
         "pairs_of",

@@ -106,9 +106,11 @@ def test_what_does_not_fit_is_told() -> None:
     head = LabelHead(2, 3)
     with pytest.raises(ShapeError, match="a class for each of 4 rows, got targets \\[3\\]"):
         head.score(torch.zeros(4, 3), torch.zeros(3, dtype=torch.int64))
-    for wrong in (3, -1, -100):  # torch would leave out the last without a word
+    for wrong in (3, -2, -100):  # torch would leave out the last without a word
         with pytest.raises(ShapeError, match=f"expected targets 0 to 2, got {wrong}"):
             head.score(torch.zeros(2, 3), torch.tensor([0, wrong]))
+    total, count = head.score(torch.zeros(2, 3), torch.tensor([0, -1]))  # -1 takes no part
+    assert (float(total), count) == (pytest.approx(math.log(3)), 1)
     with pytest.raises(ShapeError, match=r"counts of 3 labels, got \["):
         head.starts_at([1, 2])
 

@@ -112,6 +112,11 @@ def _batch(rows: Sequence[ExampleRow], labels: npt.NDArray[np.int64] | None) -> 
 
 
 def _beside(rows: Sequence[Any]) -> PaddedSequence:
-    if np.issubdtype(rows[0].dtype, np.integer):
-        return PaddedSequence.from_list([np.asarray(ids, np.int64) for ids in rows])
-    return PaddedSequence.from_list(rows)
+    """As :meth:`recurra.PaddedSequence.from_list` of ids or numbers, with one array for all."""
+    lengths = [len(row) for row in rows]
+    first = rows[0]
+    kind = np.int64 if np.issubdtype(first.dtype, np.integer) else first.dtype
+    values = np.zeros((max(lengths), len(rows), *first.shape[1:]), kind)
+    for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        values[:length, number] = row
+    return PaddedSequence(torch.from_numpy(values), torch.tensor(lengths))

@@ -15,6 +15,8 @@ from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 
 __all__ = ["LabelHead"]
 
+UNKNOWN = -1
+"""The number of a class that there is none of."""
 _STEPS = 60  # each leaves two thirds of where a temperature may be
 _SPREAD = 0.5
 _COLDEST, _HOTTEST = -3.0, 3.0  # its logarithm
@@ -148,8 +150,8 @@ class LabelHead(Head):
 
         Args:
             predictions: ``[batch, classes]``.
-            targets: numbers of classes ``[batch]``; of several labels 0 or 1 for each, ``[batch,
-                classes]``.
+            targets: numbers of classes ``[batch]``, -1 for one that has none here and takes no
+                part; of several labels 0 or 1 for each, ``[batch, classes]``.
 
         Raises:
             ShapeError: targets of more or fewer rows, or one that is no class.
@@ -162,9 +164,13 @@ class LabelHead(Head):
             )
             return losses.sum(), len(targets)
         total = nn.functional.cross_entropy(
-            predictions, targets, reduction="sum", weight=_like(weights, predictions)
+            predictions,
+            targets,
+            reduction="sum",
+            weight=_like(weights, predictions),
+            ignore_index=UNKNOWN,
         )
-        return total, len(targets)
+        return total, int((targets != UNKNOWN).sum())
 
     def _check(self, predictions: Tensor, targets: Tensor) -> None:
         wanted = predictions.shape if self.several else predictions.shape[:1]
@@ -176,7 +182,7 @@ class LabelHead(Head):
             )
         if self.several:
             return
-        wrong = (targets < 0) | (targets >= self.output_size)
+        wrong = (targets < UNKNOWN) | (targets >= self.output_size)
         if bool(wrong.any()):
             raise ShapeError(
                 f"LabelHead: expected targets 0 to {self.output_size - 1}, got "
@@ -195,6 +201,8 @@ class LabelHead(Head):
             scores: what :meth:`forward` gave of rows that were not trained on.
             targets: their classes, as of :meth:`score`.
         """
+        if not self.several:
+            scores, targets = scores[targets != UNKNOWN], targets[targets != UNKNOWN]
         self.temperature.fill_(_temperature(scores.double(), targets, self.several))
 
     def extra_repr(self) -> str:

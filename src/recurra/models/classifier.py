@@ -146,9 +146,9 @@ class Classifier(Model):
         """
         if not self.encoder.causal:
             raise ShapeError(
-                "listen: this model reads both ways, or several steps at once, so it says "
-                "something of whole examples alone. Train one with model.bidirectional=false and "
-                "without model.stride."
+                "listen: this model reads both ways, or several steps at once, or all steps beside "
+                "each other, so it says something of whole examples alone. Train one with "
+                "model.bidirectional=false, without model.stride, and no Transformer."
             )
         with evaluating(self):
             batch = Batch(inputs, None).to(next(self.parameters()).device)

@@ -27,7 +27,7 @@ from recurra.given import text_of
 from recurra.models import Reads
 from recurra.sections import contradiction, default
 from recurra.tasks.texts import TextSection, check_vocabulary, vocabulary_of
-from recurra_runtime.fronts import Picture, Series, Sound
+from recurra_runtime.fronts import Framed, Picture, Series, Sound
 from recurra_runtime.vocabulary import UNKNOWN, MissingLibraryError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "check_fronts",
     "encode_inputs",
     "fit_inputs",
+    "heard",
     "is_text",
     "joined_row",
     "raw_of",
@@ -175,6 +176,42 @@ def fit_inputs(
     return fronts
 
 
+def heard(kinds: Mapping[str, str], examples: list[Any], data: InputSection) -> list[Any]:
+    """Examples whose sounds are frames by now, unscaled: what is costly is computed once.
+
+    Args:
+        kinds: of the inputs by name.
+        examples: with what is read of each as ``input``.
+        data: how.
+
+    Raises:
+        DataError: a recording that cannot be encoded, with its place.
+    """
+    names = [name for name, kind in kinds.items() if kind == "sound"]
+    for name in names:
+        known = (_of(each.input, name, kinds) for each in examples)
+        first = next((one for one in known if one is not None), None)
+        if first is None:
+            continue
+        front = _fitted(name, functools.partial(_unfitted, first, data))
+        examples = [_framed(front, name, each, kinds) for each in examples]
+    return examples
+
+
+def _framed(front: Sound, name: str, example: Any, kinds: Mapping[str, str]) -> Any:
+    value = _of(example.input, name, kinds)
+    if value is None:
+        return example
+    try:
+        frames = Framed(front.frames(value), front.rate)
+    except MissingLibraryError as problem:
+        raise DataError(f"data: {problem}.") from None
+    except ValueError as problem:
+        raise DataError(f"{example.place}: {problem}.") from None
+    alone = len(kinds) == 1
+    return example._replace(input=frames if alone else {**example.input, name: frames})
+
+
 def _of(example: Any, name: str, kinds: Mapping[str, str]) -> Any:
     return example if len(kinds) == 1 else example.get(name)
 
@@ -195,9 +232,13 @@ def _series(values: Sequence[Any], data: InputSection, channels: Sequence[str]) 
 
 
 def _sound(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Sound:
+    return _unfitted(values[0], data).fit(values)
+
+
+def _unfitted(first: Any, data: InputSection) -> Sound:
     names = ["features", "bins", "coefficients", "frame", "shift", "deltas", "normalization"]
     settings = {name: getattr(data, name) for name in [*names, "resample"]}
-    return Sound(data.rate or values[0].rate, **settings).fit(values)
+    return Sound(data.rate or first.rate, **settings)
 
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
@@ -285,8 +326,14 @@ def encode_inputs(
     return joined_row(found), truncated
 
 
-def raw_of(front: Any, value: Any, place: str) -> Any:
+def raw_of(front: Any, value: Any, place: str, how: Reading | None = None) -> Any:
     """What a front encodes, of what somebody gives: of all but texts perhaps the name of a file.
+
+    Args:
+        front: of the input.
+        value: as it was given.
+        place: what messages call it.
+        how: files of series are read.
 
     Raises:
         DataError: something else, or a file that cannot be read.
@@ -300,8 +347,11 @@ def raw_of(front: Any, value: Any, place: str) -> Any:
         return value_of(value, kind, Reading(), place)
     path = Path(value)
     if kind == "series":
+        named = not all(name.isdecimal() for name in front.channels)
+        channels = front.channels if named else None
+        known = how or Reading(label=None)
         return read_series(
-            path, Reading(input="series", label=None, channels=front.channels)
+            path, dataclasses.replace(known, input="series", channels=channels)
         ).values
     return _READ[kind](path, str(path))
 

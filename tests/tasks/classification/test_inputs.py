@@ -287,3 +287,88 @@ def test_settings_that_an_input_leaves_unread_are_told(tmp_path: Path) -> None:
     recurra.train("classification", waves(40), out=tmp_path / "run", dropout_word=0.4, **how)
     assert "model.dropout_word has no effect: no input has symbols" in told
     assert not any("embedding_size" in each for each in told)  # which nobody chose
+
+
+@pytest.mark.parametrize("kind", ["series", "text"])
+def test_a_class_that_only_the_validation_part_has(tmp_path: Path, kind: str) -> None:
+    """It counts as wrong and not in nats, wherever it stands: also in what chooses."""
+    cases, labels = waves(40)
+    texts = [f"a {label} wave {n}" for n, label in enumerate(labels)]
+    read = texts if kind == "text" else cases
+    parts = {
+        "train": (read, labels),
+        "validation": (read[:4], ["slow", "fast", "odd", "fast"]),
+        "test": (read[4:8], labels[4:8]),
+    }
+    done = recurra.train("classification", parts, out=tmp_path / "run", epochs=2, **QUICK)
+    assert done.evaluations[0].examples == 4
+    only = parts | {"validation": (read[:2], ["odd", "even"])}
+    recurra.train("classification", only, out=tmp_path / "only", epochs=1, **QUICK)
+
+
+LONG = {"id": "case", "input": "series"}
+
+
+def long_table(path: Path, *, ids: bool = True, labels: bool = True, count: int = 40) -> Path:
+    cases, named = waves(count)
+    with open(path, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["case"] * ids + ["x", "y"] + ["label"] * labels)
+        for number, (case, label) in enumerate(zip(cases, named, strict=True)):
+            rows.writerows([number] * ids + [*step] + [label] * labels for step in case)
+    return path
+
+
+def test_tables_of_series_are_answered_as_they_were_read(tmp_path: Path) -> None:
+    """With labels and without, with ids and without; in one table or as a file that is named."""
+    source = long_table(tmp_path / "long.csv")
+    done = recurra.train("classification", source, out=tmp_path / "run", **LONG, **QUICK)
+    run = str(done.path)
+
+    def answers(*words: str, text: str | None = None) -> list[str]:
+        told = CliRunner().invoke(app, ["predict", run, *words], input=text)
+        assert told.exit_code == 0, told.stderr
+        return [line.split("\t")[0] for line in told.stdout.splitlines()]
+
+    whole = answers(str(source))
+    assert len(whole) == 40
+    assert whole == [answer.label for answer in recurra.load(run).predict(waves(40)[0])]
+    bare = long_table(tmp_path / "bare.csv", labels=False)
+    assert answers(str(bare)) == whole
+    one = long_table(tmp_path / "one.csv", ids=False, labels=False, count=1)
+    assert answers(str(one)) == answers(text=f"{one}\n") == whole[:1]
+
+
+def test_wide_tables_are_answered_as_they_were_read(tmp_path: Path) -> None:
+    cases, labels = waves(40)
+    for name, extra in (("wide", True), ("bare", False)):
+        with open(tmp_path / f"{name}.csv", "w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow([f"v_{t}" for t in range(8)] + ["label"] * extra)
+            for case, label in zip(cases, labels, strict=True):
+                rows.writerow([*case[:8, 0]] + [label] * extra)
+    run = tmp_path / "run"
+    recurra.train("classification", tmp_path / "wide.csv", out=run, input="series", **QUICK)
+    told = [
+        CliRunner().invoke(app, ["predict", str(run), str(tmp_path / f"{name}.csv")]).stdout
+        for name in ("wide", "bare")
+    ]
+    assert told[0] == told[1]
+    assert len(told[0].splitlines()) == 40
+
+
+def test_a_sound_with_slopes_is_answered_at_its_end(tmp_path: Path) -> None:
+    """A frame waits for those after it: what is said of all comes with `finish`."""
+    folder = tones(tmp_path / "tones", 30)
+    how = {"label_from": "name", "bidirectional": False, "deltas": 2, "epochs": 3}
+    done = recurra.train("classification", folder, out=tmp_path / "run", **how, **QUICK)
+    model = recurra.load(done.path)
+    import soundfile
+
+    for file in sorted(folder.glob("*.wav"))[:3]:
+        samples, _ = soundfile.read(file, dtype="float32")
+        stream = model.listen()
+        for part in np.array_split(samples, 5):
+            stream.push(part)
+        (whole,) = model.predict([file])
+        assert dict(stream.finish().ranked) == pytest.approx(dict(whole.ranked), abs=1e-5)

@@ -9,6 +9,6 @@ These files import nothing of ``recurra_runtime.vocabulary``, whose ``kinds`` kn
 
 from recurra_runtime.fronts.picture import Picture
 from recurra_runtime.fronts.series import Series
-from recurra_runtime.fronts.sound import Sound, SoundStream
+from recurra_runtime.fronts.sound import Framed, Sound, SoundStream
 
-__all__ = ["Picture", "Series", "Sound", "SoundStream"]
+__all__ = ["Framed", "Picture", "Series", "Sound", "SoundStream"]

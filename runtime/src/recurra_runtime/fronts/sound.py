@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +13,24 @@ from recurra_runtime.fronts.moments import Given, Moments, numbers, scale_of, sc
 from recurra_runtime.fronts.resampling import Resampler
 from recurra_runtime.missing import imported
 
-__all__ = ["Sound", "SoundStream"]
+__all__ = ["Framed", "Sound", "SoundStream"]
 
 _KINDS = ("log-mel", "mfcc")
 _NORMALIZATIONS = ("global", "recording")
 
 Frames = npt.NDArray[np.float32]
+
+
+class Framed(NamedTuple):
+    """Frames of a recording that :meth:`Sound.frames` computed, to be scaled.
+
+    Args:
+        frames: ``[frames, numbers]``.
+        rate: samples a second of the front that computed them.
+    """
+
+    frames: Frames
+    rate: int
 
 
 class Sound:
@@ -111,7 +123,7 @@ class Sound:
             return self
         moments, frames = Moments(self.shape[0]), 0
         for row in rows:
-            found = self._frames(row)
+            found = self.frames(row)
             moments.add(found)
             frames += len(found)
         if not frames:
@@ -129,7 +141,7 @@ class Sound:
             ValueError: no samples, several channels, or another rate.
             MissingLibraryError: kaldi-native-fbank is not installed.
         """
-        return self._normalized(self._frames(raw))
+        return self._normalized(self.frames(raw))
 
     def stream(self, rate: int | None = None) -> SoundStream:
         """What gives the same frames while the samples come.
@@ -147,7 +159,10 @@ class Sound:
             )
         return SoundStream(self, self.rate if rate is None else self._checked_rate(rate))
 
-    def _frames(self, raw: Any) -> Frames:
+    def frames(self, raw: Any) -> Frames:
+        """A recording to frames as they are before they are scaled; arguments as :meth:`encode`."""
+        if isinstance(raw, Framed):
+            return raw.frames
         samples, rate = self._samples(raw)
         extractor = _Extractor(self, rate)
         return np.concatenate([extractor.push(samples), extractor.finish()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.data import ExampleRow
-from recurra.data.examples import Reading, open_examples
+from recurra.data.examples import Example, open_examples
 from recurra.errors import DataError, SettingError
 from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Classifier
@@ -23,6 +24,7 @@ from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.inputs import encode_inputs, is_text, raw_of, unknown_of
+from recurra.training import data_of
 from recurra_runtime.fronts import Series, Sound
 
 __all__ = ["ClassifyingModel", "Label", "Listener"]
@@ -134,10 +136,33 @@ class ClassifyingModel(Answer):
         front = next(iter(self._inputs.values()))
         if not isinstance(front, Series):
             return [file]
-        named = not all(name.isdecimal() for name in front.channels)
-        channels = front.channels if named else None
-        how = Reading(input="series", label=None, channels=channels, encoding=encoding or "utf-8")
-        return (example.input for example in open_examples(file, how))
+        return self._series(file, encoding)
+
+    def _series(self, file: Path, encoding: str | None) -> Iterable[Any]:
+        """Those of a file, read as the run read its own: with labels or none, with ids or one."""
+        data = self._data
+        if encoding is not None:
+            data = data.model_copy(update={"encoding": encoding})
+        how = data.reading(input="series", on_error="stop", split="hash", unknown=True)
+        how = dataclasses.replace(how, label_from=None, labels=None, group=None, pattern=None)
+        for known in (how, dataclasses.replace(how, label=None)):
+            try:
+                examples = open_examples(file, known)
+                next(iter(examples))
+            except DataError as problem:
+                if "data.id" in str(problem):
+                    return [file]
+                if "data.label" not in str(problem):
+                    raise
+            else:
+                return examples
+        return [file]
+
+    @functools.cached_property
+    def _data(self) -> ClassificationData:
+        """How the run read its data."""
+        found: ClassificationData = data_of(self.path).undivided
+        return found
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
@@ -184,14 +209,17 @@ class ClassifyingModel(Answer):
     def _raw(self, inputs: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
         """What can be encoded, and what it is called."""
         for one in inputs:
-            if len(self._inputs) > 1:
+            if isinstance(one, Example):
+                yield one.input, one.place
+            elif len(self._inputs) > 1:
                 yield self._several(one), None
             elif self._texts:
                 yield text_of("predict", one), one
             else:
                 front = next(iter(self._inputs.values()))
                 named = isinstance(one, str | os.PathLike)
-                yield raw_of(front, one, "predict"), os.fspath(one) if named else None
+                how = self._data.reading(label=None, id=None) if named else None
+                yield raw_of(front, one, "predict", how), os.fspath(one) if named else None
 
     def _several(self, one: Any) -> dict[str, Any]:
         if not isinstance(one, Mapping) or not {*one} <= {*self._inputs}:
@@ -223,7 +251,9 @@ class Listener:
     """A classifier that answers after every part of a stream, as if it ended there.
 
     Parts may be cut anywhere: after each the answer is the one that all of the parts so far, given
-    whole, would get.
+    whole, would get. Of a sound that is what is in whole frames by now; where slopes stand beside
+    its features (``data.deltas``) a frame waits for those after it, and :meth:`finish` reads the
+    rest.
 
     Args:
         answering: the model.
@@ -235,7 +265,8 @@ class Listener:
 
     def __init__(self, answering: ClassifyingModel, front: Series | Sound) -> None:
         self._answering = answering
-        self._frames = front.stream().push if isinstance(front, Sound) else front.encode
+        self._sound = front.stream() if isinstance(front, Sound) else None
+        self._front = front
         self._heard: Any = None
         self._last: Label | None = None
         self.push_encoded(np.zeros((0, 1, *front.shape), np.float32))  # whether it can listen
@@ -251,10 +282,16 @@ class Listener:
             DataError: something else.
         """
         try:
-            frames = self._frames(part)
+            frames = self._front.encode(part) if self._sound is None else self._sound.push(part)
         except ValueError as problem:
             raise DataError(f"push: {problem}.") from None
         return self.push_encoded(frames[:, None])
+
+    def finish(self) -> Label | None:
+        """What it says of all of it: the frames of a sound that waited are read."""
+        if self._sound is None:
+            return self._last
+        return self.push_encoded(self._sound.finish()[:, None])
 
     def push_encoded(self, frames: npt.NDArray[np.float32]) -> Label | None:
         """As :meth:`push`, of what the front made: ``[time, 1, ...]``."""

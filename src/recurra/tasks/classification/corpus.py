@@ -22,6 +22,7 @@ from recurra.tasks.inputs import (
     check_fronts,
     encode_inputs,
     fit_inputs,
+    heard,
     is_text,
     unknown_of,
 )
@@ -71,6 +72,12 @@ class ClassPart:
     def strange(self) -> int:
         """Of how many examples the class has no name in the model."""
         return 0 if self.several else int((self.labels < 0).sum())
+
+    def known(self) -> ClassPart:
+        """Those of classes that have a name."""
+        places = np.flatnonzero(self.labels >= 0)
+        rows = [self.rows[place] for place in places]
+        return dataclasses.replace(self, rows=rows, labels=self.labels[places])
 
     def counts(self) -> npt.NDArray[np.int64]:
         """How often each class occurs."""
@@ -186,19 +193,28 @@ def prepare_classes(
     for name, more in given.items():
         chosen += (example._replace(part=name) for example in more)
     chosen = [_grouped(example, data) for example in chosen]
-    chosen = list(_distinct(chosen)) if data.distinct else chosen
-    divided = _divide(chosen, data)
+    held = [content_key(example.input) for example in chosen]
+    if data.distinct:  # the first of those that hold the same
+        first = dict(zip(reversed(held), reversed(range(len(held))), strict=True))
+        places = sorted(first.values())
+        chosen, held = [chosen[n] for n in places], [held[n] for n in places]
+    places_of = _divide(chosen, held, data)
     if fronts is not None:
-        classes = fronts[LABEL]
         inputs = read_fronts(fronts)
         check_fronts(inputs, data, report)
+    else:
+        kinds = _named_kinds(examples.kinds)
+        chosen = heard(kinds, chosen, data)  # once, for the fit and for what is read
+    divided = {name: [chosen[n] for n in places] for name, places in places_of.items()}
+    if fronts is not None:
+        classes = fronts[LABEL]
         _check_named(chosen, classes)
     else:
         classes = _classes(divided, _several(chosen, data))
         raw = [example.input for example in divided["training"]]
-        inputs = fit_inputs(_named_kinds(examples.kinds), raw, data, examples.channels)
+        inputs = fit_inputs(kinds, raw, data, examples.channels)
     parts = {name: encode(some, inputs, classes, data) for name, some in divided.items()}
-    keys = {name: [content_key(e.input) for e in some] for name, some in divided.items()}
+    keys = {name: [held[n] for n in places] for name, places in places_of.items()}
     trained = set(keys["training"])
     known: dict[PartName, int] = {
         name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
@@ -237,17 +253,13 @@ def _grouped(example: Example, data: ClassificationData) -> Example:
     return example._replace(part="test" if own else "training")
 
 
-def _distinct(examples: Iterable[Example]) -> Iterable[Example]:
-    """Without those that came before."""
-    seen: set[str] = set()
-    for example in examples:
-        if (key := content_key(example.input)) not in seen:
-            seen.add(key)
-            yield example
+def _divide(
+    examples: Sequence[Example], held: Sequence[str], data: ClassificationData
+) -> dict[PartName, list[int]]:
+    """Numbers of the examples of each part; ``held`` is what each holds."""
 
-
-def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartName, list[Example]]:
-    def named(example: Example) -> PartName | None:
+    def named(number: int) -> PartName | None:
+        example = examples[number]
         if data.split == "given" and example.part is None:
             raise DataError(
                 f"{example.place}: belongs to no part, as data.split=given has it. Give files "
@@ -255,7 +267,7 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
             )
         return example.part
 
-    parts = divide_examples(examples, data, named, lambda example: content_key(example.input))
+    parts = divide_examples(range(len(examples)), data, named, held.__getitem__)
     for name, some in parts.items():
         if not some:
             without = ", or choose by none: --set data.validation=false"
@@ -268,7 +280,7 @@ def _divide(examples: Sequence[Example], data: ClassificationData) -> dict[PartN
             if data.test_group is not None and name == "test":
                 groups = sorted({str(example.group) for example in examples})
                 way = f"The groups are {', '.join(groups[:20])}"
-            apart = len({content_key(example.input) for example in examples})
+            apart = len(set(held))
             raise DataError(
                 f"data: expected examples in every part, none of {len(examples):,} "
                 f"{f'({apart:,} distinct) ' if apart < len(examples) else ''}is left for "

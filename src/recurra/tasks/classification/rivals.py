@@ -62,7 +62,9 @@ def fit_rivals(
     rows, labels = training.rows[every], training.labels[every]
     few = f" on {len(rows):,} examples" if len(rows) < training.count else ""
     report(f"fitting rivals{few}")
-    if held is not None:
+    if held is not None and not held.several:  # what has no name cannot choose
+        held = held.known()
+    if held is not None and held.count:
         some = _Some(rows, labels, (held.rows, held.labels))
     else:
         rest = np.delete(labels, np.s_[::10], 0)
