@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import recurra
+from recurra import doors
 from recurra.errors import DataError, SettingError, ShapeError
+from recurra.training import about
 
 pytest.importorskip("sklearn")
 
@@ -121,6 +123,80 @@ def test_few_cases_are_all_learned_from() -> None:
     model = made(validation_fraction=0.5).fit(cases, ["a", "a", "a", "b", "c"])
     assert model.classes_.tolist() == ["a", "b", "c"]
     assert made(validation_fraction=0).fit(cases[:2], [0, 1]).predict(cases[:2]).shape == (2,)
+
+
+def test_few_cases_get_more_passes_unless_a_number_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of the recipe: passes are as many as are said, or until there are steps enough."""
+    cases, labels = waves(40)
+    train, steps = doors.train, []
+
+    def counted(*given: Any, **more: Any) -> Any:
+        done = train(*given, **more)
+        steps.append(about(done.path).trained["step"])
+        return done
+
+    monkeypatch.setattr(doors, "train", counted)
+    least = {"settings": {}, "validation_fraction": 0, "hidden_size": 2}
+    for epochs in (None, 3):
+        made(**least | {"epochs": epochs}).fit(cases, labels)
+    assert steps == [300, 6]
+    assert recurra.SequenceClassifier().epochs is None
+
+
+def test_numbers_of_numpy_are_parameters() -> None:
+    cases, labels = waves(40)
+    grid = {"hidden_size": np.array([4, 8]), "dropout": np.array([0.0, 0.5], np.float32)}
+    grid |= {"random_state": [np.int64(3)], "validation_fraction": [np.float32(0.1)]}
+    grid |= {"bidirectional": [np.True_], "settings": [{"minimum_steps": np.int64(2)}]}
+    search = GridSearchCV(made(), grid, cv=2, error_score="raise").fit(cases, labels)
+    assert search.best_params_["hidden_size"] in (4, 8)
+
+
+def test_random_states_are_those_of_scikit_learn() -> None:
+    cases, labels = waves(20)
+
+    def shares(state: Any) -> Any:
+        return made(random_state=state).fit(cases, labels).predict_proba(cases)
+
+    state = np.random.RandomState(7)
+    first, second = shares(state), shares(state)  # which goes on
+    assert (first != second).any()
+    np.testing.assert_array_equal(shares(np.random.RandomState(7)), first)
+    assert (shares(None) != shares(None)).any()
+    assert clone(made(random_state=state)).random_state is not state
+    for wrong in ("7", 0.5, -1, True):
+        with pytest.raises(SettingError, match="random_state: expected a whole number from 0 on"):
+            shares(wrong)
+
+
+def test_of_empty_cases_nothing_is_learned_but_they_are_answered(fitted: Any) -> None:
+    cases, labels = waves(6)
+    empty = np.zeros((0, 2))
+    for given, axes in (
+        ([cases[0], empty, *cases[2:]], "time"),
+        ([each.T for each in [cases[0], empty, *cases[2:]]], "channels"),
+        (["a b", "  ", "c", "d", "e", "f"], "time"),
+    ):
+        with pytest.raises(DataError, match="fit: X: case 1 is empty"):
+            made(axes=axes).fit(given, labels)
+    assert fitted.predict([cases[0], empty]).shape == (2,)
+
+
+def test_frames_and_missing_labels_are_refused_by_name(fitted: Any) -> None:
+    cases, labels = waves(4)
+    pandas = pytest.importorskip("pandas")
+    for given in ({"a": cases, "b": cases}, pandas.DataFrame(np.zeros((4, 9)))):
+        for call in (lambda X: made().fit(X, labels), fitted.predict):
+            with pytest.raises(ShapeError, match=rf"got a {type(given).__name__}, whose items are"):
+                call(given)
+    for missing in (None, float("nan"), pandas.NA):
+        for some in (["a", missing, "b", "a"], np.array([1.0, missing, 2.0, 1.0], object)):
+            with pytest.raises(DataError, match="fit: y: case 1 has no label"):
+                made().fit(cases, some)
+    with pytest.raises(DataError, match="fit: y: case 2 has no label, got nan"):
+        made().fit(cases, [1.0, 2.0, np.nan, 1.0])
 
 
 def test_missing_values_are_read() -> None:

@@ -129,6 +129,7 @@ INTERNAL = {
         "shown",
         "state_of",
         "told",
+        "two_sided",
         "variants_of",
         "within_noise",
     },

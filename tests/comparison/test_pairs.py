@@ -87,7 +87,14 @@ def test_means_are_those_of_the_run(runs: list[Path]) -> None:
 def test_a_run_and_itself_are_alike(runs: list[Path]) -> None:
     for row in compare_pair(runs[0], runs[0], TEXTS).rows:
         assert (row.difference, row.low, row.high, row.better) == (0, 0, 0, 0.5)
-    assert "nats: the difference is within the noise." in str(compare_pair(runs[0], runs[0], TEXTS))
+    again = runs[0].parent / "b" / ".." / "a"
+    told = str(compare_pair(runs[0], again, TEXTS))
+    assert "A and B are the same run" in told
+    assert "within the noise" not in told
+    copy = shutil.copytree(runs[0], runs[0].parent / "copy")
+    told = str(compare_pair(runs[0], copy, TEXTS))
+    assert "nats: the difference is within the noise." in told
+    assert "same run" not in told
 
 
 def test_pairs_need_the_same_data(runs: list[Path], tiny_run: Any, tmp_path: Path) -> None:

@@ -50,12 +50,15 @@ def test_what_is_noise_is_welch() -> None:
     # t = 0.25 / sqrt(0.01/3 + 0.0025/3), df = (0.0125/3)^2 / ((0.01/3)^2/2 + (0.0025/3)^2/2) = 2.94
     one, same = row([0.6, 0.7, 0.8]), row([0.9, 0.95, 1.0])
     assert one.value - same.value == pytest.approx(-0.25)
-    # 0.25 / 0.06455 = 3.873, below 4.303 (df 2) though above 3.182 (df 3): rounded down
-    assert within_noise(one, same)
+    # 0.25 / 0.06455 = 3.873, above 3.215 (df 2.94) though below 4.303 (df 2): not rounded
+    assert not within_noise(one, same)
+    assert within_noise(one, row([0.85, 0.9, 0.95]))  # 0.2 / 0.06455 = 3.098
     assert not within_noise(one, row([1.0, 1.05, 1.1]))  # 0.35 / 0.06455 = 5.42
     assert within_noise(one, row([0.7])) is None
     assert within_noise(row([0.5, 0.5]), row([0.5, 0.5]))
     assert not within_noise(row([0.5, 0.5]), row([0.6, 0.6]))
+    small = [1e-160, 2e-160, 3e-160]  # the squares of their variances are 0
+    assert within_noise(row(small), row(small))
 
 
 def test_many_seeds_are_judged_by_the_normal() -> None:

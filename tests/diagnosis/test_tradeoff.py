@@ -11,7 +11,7 @@ import pytest
 
 from recurra.diagnosis import pictures
 from recurra.diagnosis.panels import Axis
-from recurra.diagnosis.tradeoff import Variant, _places, tradeoff
+from recurra.diagnosis.tradeoff import Variant, _places, read_variants, tradeoff
 from recurra.errors import RunError
 
 POINTS = [
@@ -47,6 +47,19 @@ def test_each_variant_is_a_point_of_both_panels() -> None:
     assert inks[-3] == inks[-2] != inks[-1]  # gru, gru, lstm
     assert "more is better" in json.dumps(chart.description)
     assert chart.svg().startswith("<svg")
+
+
+def test_no_bar_goes_beyond_what_can_be(tmp_path: Path) -> None:
+    variant = {"name": "x", "value": 0.98, "deviation": 0.03, "seconds": 1.0}
+    variant |= {"settings": {"model.cell": "gru"}, "parameters": 10}
+    for name, wanted in (("accuracy", 1.0), ("mine", 1.01)):
+        metric = {"name": name, "unit": name, "less": False}
+        (tmp_path / "compare.json").write_text(
+            json.dumps({"rows": [variant], "rivals": [], "metric": metric})
+        )
+        for panel in read_variants(tmp_path).description["hconcat"]:
+            (bar,) = [row for row in rows(panel, "rule") if "low" in row]
+            assert (bar["low"], bar["high"]) == (pytest.approx(0.95), pytest.approx(wanted))
 
 
 def test_what_is_no_number_is_counted() -> None:

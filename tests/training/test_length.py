@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recurra.data import Batches, Windows
-from recurra.errors import SettingError
+from recurra.errors import DataError, SettingError
+from recurra.tasks.forecasting.windows import SeriesWindows
 from recurra.training import TrainingSettings, load_recipe
 from recurra.training.length import longer, passes_of, predictions_of, steps_of
 from recurra.training.recipe import changed
@@ -57,6 +58,12 @@ def test_the_recipes_of_the_package_have_it_until_somebody_says_how_long(task: s
     assert passes_of(both, batches(100)) == 5
     # A recipe that was written before there was such a setting says how many passes it makes.
     assert TrainingSettings(epochs=10).minimum_steps == 0
+
+
+def test_nothing_to_train_on_is_told() -> None:
+    series = np.full((9, 1), np.nan, np.float32)
+    with pytest.raises(DataError, match="something to predict in the training part"):
+        steps_of(TrainingSettings(epochs=2), SeriesWindows([series], rows=1, size=5))
 
 
 def test_a_step_of_more_batches_than_there_are_is_refused() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from recurra.cli import app
 from recurra.errors import RunError
-from recurra.training import HeldOut, about, list_runs, load_recipe
+from recurra.training import HeldOut, about, list_runs, load_recipe, train
 from recurra.training.recipe import changed
 
 NATS = "nats/symbol"
@@ -59,6 +59,20 @@ def test_the_command_tells_it_too(tiny_run: Any) -> None:
     assert json.loads(call("describe", tiny_run.path, "--json").stdout) == json.loads(
         json.dumps(told.to_json())
     )
+
+
+@pytest.mark.parametrize("scored", [True, False])
+def test_a_run_is_shown_with_what_reads(scored: bool, tmp_path: Path) -> None:
+    """Its cell, if it has one: in place of convolution that would be one that nobody asked for."""
+    texts = ([f"word {number}" for number in range(40)], ["a", "b"] * 20)
+    recipe = load_recipe("classification", ["model.body=convolution", "model.hidden_size=4"])
+    recipe = changed(recipe, ["training.epochs=1", "data.rival_examples=1"], "told")
+    path = train(recipe, texts, tmp_path / "run").path
+    if not scored:
+        (path / "summary.json").unlink()
+    (row,) = list_runs(path)
+    assert row.cell == "convolution"
+    assert (row.model is not None) == scored
 
 
 def test_an_artifact_alone_and_an_older_run_tell_less(tiny_run: Any, tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ def test_too_little_too_much_or_well(
     assert sentence.startswith(begins)
     facts = f"{known:.3f} nats a symbol on what it was trained on, {held:.3f} on what was held out"
     assert facts in sentence
-    assert ("n-grams are better" in sentence) == sentence.startswith("It fits too little (")
+    says = sentence.startswith(("It fits too little (", "It fits too much"))
+    assert ("n-grams are better" in sentence) == (says and ngram < held)
     assert "learning_rate" not in sentence
 
 
@@ -122,6 +123,22 @@ def test_what_was_gained_is_compared(
     improving = verdict(Losses(known, held, "", reference, known, [9.0, 5.0]))
     came_apart = begins.startswith("The")
     assert improving.startswith(begins if came_apart else "It fits too little yet")
+
+
+@pytest.mark.parametrize("values", [[], [-0.95, -0.96, -0.96], [-0.955, -0.96, -0.961]], ids=str)
+def test_far_below_what_is_held_out_is_too_much_though_a_rival_is_better(
+    values: list[float],
+) -> None:
+    """Of 17 tags: what is lost is little beside no knowledge, but most of what is left."""
+    losses = Losses(0.037, 0.176, "window of words is better", math.log(17), 0.05, values)
+    sentence = verdict(losses)
+    assert sentence.startswith("It fits too much")
+    assert "window of words is better" in sentence
+    assert "longer" not in sentence
+    assert "larger" not in sentence
+    assert verdict(losses._replace(known=0.15)).startswith("It fits too little (")
+    assert verdict(losses._replace(validation=[-0.8, -0.96])).startswith("It fits too little yet")
+    assert verdict(losses._replace(beaten="")).startswith("It fits well")
 
 
 @pytest.mark.parametrize("known", [-4.95, 0.06, 3.0])

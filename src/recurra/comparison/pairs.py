@@ -89,6 +89,8 @@ class Paired:
         ]
         title = f"A: {one}\nB: {other}\n{self.examples:,} held-out {self.unit}"
         notes = [self._said(row) for row in self.rows]
+        if one.resolve() == other.resolve():
+            notes = ["A and B are the same run, which can differ in nothing."]
         notes.append(
             f"Paired bootstrap: {self.resamples:,} resamples of the same {self.unit}. It tells the "
             "noise of these, not of seeds."

@@ -11,6 +11,7 @@ from typing import Any
 
 from recurra import artifact
 from recurra.columns import aligned, number
+from recurra.comparison.student import two_sided
 from recurra.comparison.variants import short_names, shown, told
 from recurra.tasks.base import Metric, Table
 from recurra.training import about
@@ -19,11 +20,7 @@ from recurra.training.runs import source_of
 
 __all__ = ["Comparison", "RunResult", "VariantRow", "compared", "result_of", "within_noise"]
 
-# Two-sided 95 % points of Student's t by degrees of freedom from 1 on; beyond them the normal's.
-_T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179]
-_T95 += [2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064]
-_T95 += [2.060, 2.056, 2.052, 2.048, 2.045, 2.042]
-_NORMAL = 1.960
+_LEAST = 0.05  # of what is more improbable than that, seeds alone are not the reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,8 +249,8 @@ def within_noise(one: VariantRow, other: VariantRow) -> bool | None:
 
     .. math:: |m_1 - m_2| \le t_{0.975, f} \sqrt{s_1^2 / n_1 + s_2^2 / n_2}
 
-    with the degrees of freedom f of Welch and Satterthwaite, rounded down. None where a variant has
-    one run, of which nobody knows how much it would differ with another seed.
+    with the degrees of freedom f of Welch and Satterthwaite, which need not be whole. None where a
+    variant has one run, of which nobody knows how much it would differ with another seed.
     """
     if one.deviation is None or other.deviation is None:
         return None
@@ -261,10 +258,9 @@ def within_noise(one: VariantRow, other: VariantRow) -> bool | None:
     error = sum(shares)
     if error == 0 or not math.isfinite(error):
         return one.value == other.value or not math.isfinite(error)
-    below = sum(s * s / (row.runs - 1) for s, row in zip(shares, (one, other), strict=True))
-    freedom = int(error * error / below + 1e-9)
-    point = _T95[freedom - 1] if freedom <= len(_T95) else _NORMAL
-    return abs(one.value - other.value) <= point * math.sqrt(error)
+    pairs = zip(shares, (one, other), strict=True)
+    freedom = 1 / sum((share / error) ** 2 / (row.runs - 1) for share, row in pairs)
+    return two_sided((one.value - other.value) / math.sqrt(error), freedom) >= _LEAST
 
 
 def _settings(row: VariantRow, varied: Sequence[str]) -> list[str]:

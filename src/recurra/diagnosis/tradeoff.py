@@ -57,11 +57,12 @@ def read_variants(folder: Path) -> Chart:
         levels = {row["name"]: float(row["value"]) for row in told["rivals"]}
         settings = list(dict.fromkeys(name for row in rows for name in row["settings"]))
         title, less = str(metric["unit"]), bool(metric["less"])
+        most = 1.0 if title == "accuracy" else math.inf
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise RunError(f"{path}: damaged ({problem}).") from None
     if not points:
         raise RunError(f"{path}: no run is finished yet; there is nothing to draw.")
-    return tradeoff(points, title=title, less=less, levels=levels, settings=settings)
+    return tradeoff(points, title=title, less=less, levels=levels, settings=settings, most=most)
 
 
 def _variant(row: Mapping[str, Any]) -> Variant:
@@ -84,6 +85,7 @@ def tradeoff(
     less: bool,
     levels: Mapping[str, float] | None = None,
     settings: Sequence[str] = (),
+    most: float = math.inf,
 ) -> Chart:
     """Two panels: quality against parameters, and against seconds where they are known.
 
@@ -93,18 +95,20 @@ def tradeoff(
         less: whether less of it is better.
         levels: heights to compare with, by name.
         settings: of which the names are values.
+        most: the metric can be; no bar goes beyond it.
     """
     finite = [point for point in points if math.isfinite(point.value)]
     heights = [value for value in (levels or {}).values() if math.isfinite(value)]
     for point in finite:
-        heights += [point.value - (point.deviation or 0), point.value + (point.deviation or 0)]
+        heights += _bar(point, most)
     y = axis_over(f"{title} ({'less' if less else 'more'} is better)", heights)
     sizes = [(float(max(point.parameters, 1)), point) for point in finite]
-    panels = [_panel(sizes, "parameters", y, levels or {}, first=True)]
+    panels = [_panel(sizes, "parameters", y, levels or {}, most, first=True)]
     times = [(point.seconds, point) for point in finite if point.seconds is not None]
     if times:
         timed = [(max(seconds, 0.01), point) for seconds, point in times]
-        panels.append(_panel(timed, "seconds of training", y._replace(title=""), levels or {}))
+        second = _panel(timed, "seconds of training", y._replace(title=""), levels or {}, most)
+        panels.append(second)
     told = [f"Each point is a variant: {', '.join(settings)}."] if settings else []
     if any(point.deviation is not None for point in finite):
         told.append("Bars are the deviation over seeds.")
@@ -126,6 +130,7 @@ def _panel(
     title: str,
     y: Axis,
     levels: Mapping[str, float],
+    most: float,
     *,
     first: bool = False,
 ) -> dict[str, Any]:
@@ -140,12 +145,18 @@ def _panel(
     if first:
         lines = [line._replace(name="", named_at=(x.low, y.low)) for line in lines]
     drawn = panel(lines, x, y, size=_SIZE)
-    drawn["layer"] += _points(points, x, y, [line.points[0][1] for line in lines])
+    drawn["layer"] += _points(points, x, y, [line.points[0][1] for line in lines], most)
     return drawn
 
 
+def _bar(point: Variant, most: float) -> tuple[float, float]:
+    """From where to where it goes."""
+    spread = point.deviation or 0.0
+    return point.value - spread, max(min(point.value + spread, most), point.value)
+
+
 def _points(
-    points: Sequence[tuple[float, Variant]], x: Axis, y: Axis, levels: Sequence[float]
+    points: Sequence[tuple[float, Variant]], x: Axis, y: Axis, levels: Sequence[float], most: float
 ) -> list[dict[str, Any]]:
     groups = list(dict.fromkeys(point.group for _, point in points))
     color = dict(zip(groups, _COLORS, strict=False)) if len(groups) <= len(_COLORS) else {}
@@ -162,7 +173,7 @@ def _points(
         ink = color.get(point.group, _COLORS[0])
         row = {"x": at, "y": point.value, "name": point.name, "spread": point.deviation}
         if point.deviation:
-            ends = {"low": point.value - point.deviation, "high": point.value + point.deviation}
+            ends = dict(zip(("low", "high"), _bar(point, most), strict=True))
             bar = {"type": "rule", "color": ink, "strokeWidth": 1.5, "aria": False}
             low = {**on_y, "field": "low"}
             layers.append(_layer(bar, row | ends, on_x, low, y2={"field": "high"}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,7 +25,8 @@ class SequenceClassifier:
     pickled; it needs nothing of scikit-learn itself. X is an array ``[cases, time, channels]`` or
     ``[cases, time]``, or a list of arrays ``[time, channels]`` of any lengths; with
     ``axes="channels"`` ``[cases, channels, time]`` and ``[channels, time]``, as aeon and sktime
-    have them. A list of texts is read as texts. Missing values are NaN.
+    have them. A list of texts is read as texts. Missing values are NaN. Nothing can be learned from
+    an empty sequence, but one is answered.
 
     Args:
         cell: any registered cell.
@@ -36,13 +37,15 @@ class SequenceClassifier:
         pool: how the outputs of all steps become one vector: ``"max"``, ``"mean"``, ``"last"`` or
             ``"attention"``.
         dropout: rate of it.
-        epochs: passes over the examples; few examples get more.
+        epochs: passes over the examples; those of the recipe if None, of which few examples get
+            more.
         batch_size: examples read beside each other.
         learning_rate: at its highest.
         validation_fraction: share of each class that is set apart to choose the best pass and to
             calibrate probabilities; 0 trains on all.
         axes: of X, whether ``"time"`` or ``"channels"`` come first in a case.
-        random_state: of every draw, a whole number.
+        random_state: of every draw: a whole number, or a ``RandomState`` of NumPy; None begins
+            otherwise every time.
         settings: others of the recipe by name, as ``{"weight_decay": 0.1}``.
         verbose: whether it tells how it goes.
 
@@ -70,12 +73,12 @@ class SequenceClassifier:
         body: str = "recurrent",
         pool: str = "max",
         dropout: float = 0.5,
-        epochs: float = 5,
+        epochs: float | None = None,
         batch_size: int = 32,
         learning_rate: float = 0.004,
         validation_fraction: float = 0.1,
         axes: Literal["time", "channels"] = "time",
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
@@ -103,31 +106,32 @@ class SequenceClassifier:
             y: a label of each, ``[cases]``.
 
         Raises:
-            DataError: other labels than sequences, one class, or something that is no sequence.
+            DataError: other labels than sequences, one that is missing, one class, or an empty
+                sequence.
+            ShapeError: something that is no sequence.
             SettingError: a parameter that cannot be.
         """
         from recurra.doors import load, train
 
-        cases, labels = self._cases(X), np.asarray(y)
-        if labels.shape != (len(cases),):
-            raise DataError(
-                f"fit: expected a label for each of {len(cases)} cases, got y of shape "
-                f"{list(labels.shape)}."
-            )
+        cases = self._cases(X)
+        labels, seed = _labels(y, len(cases)), _seed(self.random_state)
+        for number, case in enumerate(cases):
+            if not len(case.strip() if isinstance(case, str) else case):
+                raise DataError(f"fit: X: case {number} is empty: nothing can be learned from it.")
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError(f"fit: expected two classes or more, got {self.classes_.tolist()}.")
         # The task sorts names of classes as texts: of one length these sort as the labels do.
         width = len(str(len(self.classes_)))
         named = [f"{number:0{width}d}" for number in numbers]
-        held = self._held(numbers)
+        held = self._held(numbers, seed)
         with tempfile.TemporaryDirectory() as folder:
             done = train(
                 "classification",
                 _parts(cases, named, held),
                 out=Path(folder) / "run",
                 report=None if self.verbose else lambda told: None,
-                **self._settings(bool(held.any())),
+                **self._settings(seed, bool(held.any())),
             )
             self.model_ = load(done.path)
         series = self.model_.fronts.get("series")
@@ -212,20 +216,20 @@ class SequenceClassifier:
         )
         return f"SequenceClassifier({', '.join(told)})"
 
-    def _settings(self, chooses: bool) -> dict[str, Any]:
+    def _settings(self, seed: int, chooses: bool) -> dict[str, Any]:
         names = ["cell", "hidden_size", "layers", "bidirectional", "body", "pool", "dropout"]
-        names += ["epochs", "batch_size", "learning_rate"]
-        found = {name: getattr(self, name) for name in names} | {"seed": self.random_state}
+        names += ["batch_size", "learning_rate"] + ([] if self.epochs is None else ["epochs"])
+        found = {name: getattr(self, name) for name in names} | {"seed": seed}
         found |= {"split": "given", "validation": chooses, "rival_examples": 0}
-        return found | dict(self.settings or {})
+        return {name: _plain(value) for name, value in (found | dict(self.settings or {})).items()}
 
-    def _held(self, numbers: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    def _held(self, numbers: npt.NDArray[np.integer], seed: int) -> npt.NDArray[np.bool_]:
         """Which cases choose: a share of each class, and of none the only ones."""
-        share = self.validation_fraction
+        share = _plain(self.validation_fraction)
         if not isinstance(share, int | float) or not 0 <= share < 1:
             raise SettingError(f"validation_fraction: expected 0 to below 1, got {share!r}")
         held = np.zeros(len(numbers), bool)
-        draw = np.random.default_rng(self.random_state)
+        draw = np.random.default_rng(seed)
         for number in range(len(self.classes_)):
             own = draw.permutation(np.flatnonzero(numbers == number))
             count = round(share * len(own)) if len(own) >= _LEAST else 0
@@ -240,6 +244,11 @@ class SequenceClassifier:
         """Texts, or arrays ``[time, channels]``."""
         if isinstance(X, str | bytes) or not hasattr(X, "__len__"):
             raise ShapeError(f"X: expected a list of sequences, got {type(X).__name__}.")
+        if isinstance(X, Mapping) or hasattr(X, "columns"):
+            raise ShapeError(
+                f"X: expected a list of sequences or an array, got a {type(X).__name__}, whose "
+                "items are columns. Give X.to_numpy() if a row is a case, or a list of one column."
+            )
         found = list(X)
         if not found or isinstance(found[0], str):
             return found
@@ -264,6 +273,41 @@ class SequenceClassifier:
 def _names() -> list[str]:
     """Of all parameters."""
     return list(inspect.signature(SequenceClassifier).parameters)
+
+
+def _plain(value: Any) -> Any:
+    """A number or text of NumPy as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _seed(given: Any) -> int:
+    """What ``random_state`` stands for; as of scikit-learn None is NumPy's own state."""
+    given = np.random if given is None else _plain(given)
+    if given is np.random or isinstance(given, np.random.RandomState):
+        return int(given.randint(2**31))
+    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+        raise SettingError(
+            f"random_state: expected a whole number from 0 on, a RandomState of NumPy or None, got "
+            f"{given!r}"
+        )
+    return given
+
+
+def _labels(y: Any, count: int) -> npt.NDArray[Any]:
+    """One of each case, none missing."""
+    labels = np.asarray(y)
+    if labels.shape != (count,):
+        raise DataError(
+            f"fit: expected a label for each of {count} cases, got y of shape {list(labels.shape)}."
+        )
+    # Of a list NumPy makes texts, NaN too.
+    for number, label in enumerate(y if isinstance(y, list | tuple) else labels.tolist()):
+        same = label == label  # which NaN is not, and of pandas.NA nobody knows it
+        if label is None or not (isinstance(same, bool | np.bool_) and same):
+            raise DataError(
+                f"fit: y: case {number} has no label, got {label!r}. Leave out those without one."
+            )
+    return labels
 
 
 def _parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from recurra.data import Batches
-from recurra.errors import SettingError
+from recurra.errors import DataError, SettingError
 from recurra.training.recipe import TrainingSettings
 
 __all__ = ["longer", "passes_of", "predictions_of", "steps_of"]
@@ -28,8 +28,11 @@ def steps_of(settings: TrainingSettings, batches: Batches) -> int:
     """Steps of the optimizer.
 
     Raises:
+        DataError: there is nothing to train on.
         SettingError: a step takes more batches than there are.
     """
+    if not batches.symbols:
+        raise DataError("data: expected something to predict in the training part, there is none.")
     passes, rest = divmod(predictions_of(settings, batches), batches.symbols)
     count = passes * len(batches) + batches.count(rest)
     if settings.accumulate > count:

@@ -113,7 +113,7 @@ class RunRow:
         date: when it was last written to, in local time.
         error: why it cannot be read; empty if it can.
         task: name of its task.
-        cell: of its recurrent layers; the model's name where it has none.
+        cell: of its recurrent layers, or what reads in their place: the model's name.
         step: steps done.
         steps: of so many; None before the first checkpoint, 0 where a model is made at once.
         validation: the best so far.
@@ -231,7 +231,7 @@ def _row(path: Path) -> RunRow:
             path,
             date,
             task=recipe.task,
-            cell=str(getattr(recipe.model, "cell", scores[0].name if scores else "")),
+            cell=scores[0].name if scores else _reader(recipe.model),
             step=told.get("step", 0),
             steps=told.get("steps"),
             metric=task.metric.unit,
@@ -241,6 +241,12 @@ def _row(path: Path) -> RunRow:
         )
     except (RecurraError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         return RunRow(path, date, error=" ".join(str(problem).split()))
+
+
+def _reader(settings: Any) -> str:
+    """What will be the name of a model that is not scored yet, as far as its settings tell."""
+    body = getattr(settings, "body", "recurrent")
+    return str(getattr(settings, "cell", "") if body == "recurrent" else body)
 
 
 def _front(front: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 __all__ = ["Losses", "verdict"]
 
 _LOST = 0.1  # of a gain: so much less is another one
+_FAR = 0.5  # of what is held out: a training below is far below, where a rival shows what can be
 _LITTLE = 0.05  # of the reference: a gain that may be none
 _DROPPED = 0.5  # what dropout may add to the loss of a step, where few answers are possible
 _CALM = "A smaller training.learning_rate usually helps, a smaller training.clip sometimes"
@@ -69,14 +70,17 @@ def verdict(losses: Losses) -> str:
                 "knowledge at all). Try another training.learning_rate, a larger model, or "
                 f"{longer}."
             )
-        if gain - kept > _LOST * gain:
+        # Of many answers no knowledge is so dear that all else is little beside it.
+        far = bool(losses.beaten) and 0 <= known < _FAR * held
+        if far or gain - kept > _LOST * gain:
             # Only a validation that was better before says that there is too much of the model.
             smaller = bool(values) and not values[-1] <= min(values)
             helps = (
                 "more data, more dropout or a smaller model" if smaller else "more data or dropout"
             )
             still = ", though validation was still improving" if improving else ""
-            return f"It fits too much ({facts}){still}: {helps} would help."
+            beaten = f", and {losses.beaten}" if losses.beaten else ""
+            return f"It fits too much ({facts}){still}{beaten}: {helps} would help."
     if losses.beaten:
         return f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or {longer}."
     if losses.reference is None:

@@ -133,6 +133,15 @@ def test_refuses():
         list(open_series({"time": [2, 1], "x": [1, 2]}, ForecastingData().reading()))
 
 
+@pytest.mark.parametrize("last", [160, 200])
+def test_a_training_part_without_a_value_is_told(last: int) -> None:
+    series = np.arange(200.0)
+    series[:last] = NAN
+    with pytest.raises(DataError, match=r"all of the training part are missing \(NaN\)"):
+        prepared(series)
+    assert prepared([series, np.arange(200.0)]).parts["training"].count == 160
+
+
 def test_what_is_far_is_as_far_as_can_be():
     series = np.concatenate([np.random.default_rng(0).standard_normal(99), [1e30]])
     corpus = prepared(series)

@@ -396,3 +396,19 @@ def test_without_a_validation(sentences: Sentences, changes: list[str], tmp_path
     recipe = load_recipe("tagging", [*changes, "data.validation=false", "training.epochs=1"])
     done = train(recipe, sentences, tmp_path / "run")
     assert [row.name for row in done.evaluations][1:] == ["word's own tag", "window of words"]
+
+
+@pytest.mark.parametrize("read", ["words", "series"])
+def test_rivals_choose_by_sentences_with_unknown_tags_too(read: str, sentences: Sentences) -> None:
+    """Where all have some, nothing else is left; an unknown tag is wrong, as in accuracy."""
+    pairs: list[Any] = list(sentences[:40]) if read == "words" else waves(40)
+    parts: dict[str, Any] = {name: ([], []) for name in ("train", "validation", "test")}
+    for number, (steps, tags) in enumerate(pairs):
+        name = {0: "test", 1: "validation"}.get(number % 10, "train")
+        parts[name][0].append(steps)
+        parts[name][1].append(("new",) * len(tags) if name == "validation" else tags)
+    found = prepared(parts, split="given")
+    assert not found.parts["validation"].sayable
+    rivals = task_by_name("tagging").rivals(found, TaggingData(), lambda told: None)
+    said = [*rivals.values()][-1].log_probabilities(found.parts["test"].plain([0]))
+    assert np.isfinite(said[0]).all()

@@ -219,7 +219,8 @@ def prepare_series(
         front: the scaler of a model that is there already.
 
     Raises:
-        DataError: no series, too few steps in one of the parts, or other channels.
+        DataError: no series, too few steps in one of the parts, no value to train on, or other
+            channels.
     """
     examples = list(source)
     for part, own in given.items():
@@ -242,6 +243,11 @@ def prepare_series(
     if front is None:
         front = _fitted(named, source.channels)
     parts = {name: _part(some, front) for name, some in named.items()}
+    if not parts["training"].count:
+        raise DataError(
+            "data: expected values to train on, all of the training part are missing (NaN). Give "
+            "series that have some there, or divide them otherwise with data.split."
+        )
     return SeriesCorpus(parts, front, _fingerprint(named), by_time, source.skipped)
 
 

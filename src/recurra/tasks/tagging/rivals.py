@@ -43,7 +43,7 @@ def fit_rivals(
     report("fitting rivals" + (f" on {len(some):,} examples" if every > 1 else ""))
     if held is not None:
         assert isinstance(held, TaggingPart)
-        chosen = _of(held, sorted(held.sayable))
+        chosen = _of(held, range(len(held.inputs)))  # unknown tags are wrong
     else:
         chosen = _of(training, some[::10])
         some = [n for place, n in enumerate(some) if place % 10]  # type: ignore[assignment]
