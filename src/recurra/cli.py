@@ -7,7 +7,6 @@ traceback. Only what ``--help`` needs is imported here; the rest comes with the 
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -28,6 +27,7 @@ from recurra.console import (
     keep_memory,
     one_or_more,
     open_streams,
+    option_changes,
     print_json,
     print_table,
     progress,
@@ -143,19 +143,14 @@ def train(
     with friendly():
         keep_memory()
         import_cells(import_)
-        from recurra.training import place_of, short_changes
+        from recurra.training import place_of
         from recurra.training import resume as go_on
         from recurra.training import train as begin
 
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
-        changes = short_changes(short | {"seed": seed, "device": device}, set_ or ())
-        if encoding is not None:
-            changes.append(f'data.encoding="{encoding}"')
-        if on_error is not None:
-            changes.append(f"data.on_error={json.dumps(on_error)}")
-        for name, path in (("validation", validation), ("test", test)):
-            if path is not None:
-                changes.append(f"data.{name}={json.dumps(str(path.absolute()))}")
+        files = {"validation": validation, "test": test}
+        named = short | {"seed": seed, "device": device}
+        changes = option_changes(set_, named, encoding, files, on_error)
         chosen, folder, source, begun = _planned(recipe, out, resume, from_, changes)
         given = one_or_more("train: --data", data or [], several=chosen.of_task.several) or source
         if given is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_lines
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from recurra.console import (
     friendly,
     import_cells,
     one_or_more,
+    option_changes,
     print_json,
     say,
 )
@@ -102,31 +102,13 @@ def compare(
             raise SettingError("compare: --search chooses itself; leave --vary, --rival, --seeds")
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
         files = {"validation": validation, "test": test}
-        changes = _changes(set_, short | {"seed": seed, "device": device}, encoding, files)
+        changes = option_changes(set_, short | {"seed": seed, "device": device}, encoding, files)
         recipe, source, folder = _begun(what[0], changes, data, out)
         how = {"jobs": jobs, "imports": _modules(import_), "shown": _board, "name": what[0]}
         if search is not None:
             _search(recipe, source, folder, search, space, json, how)
         else:
             _vary(recipe, source, folder, vary or [], rival or [], seeds or 1, json, how, changes)
-
-
-def _changes(
-    given: list[str] | None,
-    short: dict[str, Any],
-    encoding: str | None,
-    files: dict[str, Path | None],
-) -> list[str]:
-    """All options that are settings, as changes of a recipe."""
-    from recurra.training import short_changes
-
-    found = list(given or ())
-    if encoding is not None:
-        found.append(f'data.encoding="{encoding}"')
-    for name, path in files.items():
-        if path is not None:
-            found.append(f"data.{name}={json_lines.dumps(str(path.absolute()))}")
-    return short_changes(short, found)
 
 
 def _begun(

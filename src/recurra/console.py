@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -45,6 +46,7 @@ __all__ = [
     "one_or_more",
     "only",
     "open_streams",
+    "option_changes",
     "print_json",
     "print_table",
     "print_texts",
@@ -254,6 +256,30 @@ def arriving(file: str | None, encoding: str | None) -> Iterator[list[str]]:
     if is_input(path) and sys.stdin.isatty():
         say("Each line is answered; Ctrl-D ends.")
     return read_blocks(source_of(path, encoding), encoding=encoding or "utf-8")
+
+
+def option_changes(
+    given: Sequence[str] | None,
+    short: Mapping[str, Any],
+    encoding: str | None,
+    files: Mapping[str, Path | None],
+    on_error: str | None = None,
+) -> list[str]:
+    """All options that are settings, as changes of a recipe.
+
+    Args:
+        given: what ``--set`` says.
+        short: options with a name of their own, by that name.
+        encoding: of the data.
+        files: parts with files of their own.
+        on_error: what becomes of examples that cannot be read.
+    """
+    from recurra.training import short_changes
+
+    told = {"encoding": encoding, "on_error": on_error}
+    told |= {name: None if path is None else str(path.absolute()) for name, path in files.items()}
+    more = [f"data.{n}={json.dumps(value)}" for n, value in told.items() if value is not None]
+    return short_changes(short, [*(given or ()), *more])
 
 
 def one_or_more(option: str, paths: list[Path], *, several: bool) -> Path | list[Path] | None:

@@ -16,7 +16,6 @@ from recurra.cli import app
 from recurra.columns import aligned
 from recurra.errors import DataError, SettingError, ShapeError
 from recurra.tasks import task_by_name
-from recurra.tasks.classification.rivals import read_rivals
 from recurra.training import evaluate
 
 QUICK = {"hidden_size": 8, "minimum_steps": 60, "report": lambda told: None}
@@ -95,7 +94,9 @@ def test_series_in_python_and_as_they_come(tmp_path: Path) -> None:
         assert dict(early.ranked) == pytest.approx(dict(alone.ranked), abs=1e-6)
     with pytest.raises(DataError, match=r"expected \[time, 2\]"):
         model.listen().push(np.zeros((4, 3)))
-    again = read_rivals(done.path)["summary"].log_probabilities(cases)
+    again = (
+        task_by_name("classification").read_rivals(done.path)["summary"].log_probabilities(cases)
+    )
     assert again.exp().sum(1).numpy() == pytest.approx(np.ones(len(cases)), rel=1e-5)
 
 

@@ -26,6 +26,7 @@ from recurra import artifact
 from recurra.cli import app
 from recurra.data.examples import open_examples
 from recurra.errors import ArtifactError, DataError, SettingError
+from recurra.tasks import task_by_name
 from recurra.tasks.classification import (
     ClassificationData,
     ClassifyingModel,
@@ -33,7 +34,7 @@ from recurra.tasks.classification import (
     prepare_classes,
 )
 from recurra.tasks.classification.evaluation import class_lines, log_probabilities
-from recurra.tasks.classification.rivals import fit_rivals, read_rivals
+from recurra.tasks.classification.rivals import fit_rivals
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import ClassNames
 
@@ -319,7 +320,7 @@ def test_log_probabilities_stand_in_the_order_of_the_texts(run: Path) -> None:
 
 
 def test_rivals_are_read_back_as_they_were(reviews: Reviews, run: Path) -> None:
-    read = read_rivals(run)
+    read = task_by_name("classification").read_rivals(run)
     data = ClassificationData()
     part = prepare_classes(open_examples(reviews, data.reading()), data).parts["test"]
     rows = load_recipe("classification").of_task.evaluate(read, part)

@@ -19,7 +19,6 @@ from recurra.cli import app
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks import task_by_name
 from recurra.tasks.tagging import Tagged, TaggingData, TaggingModel
-from recurra.tasks.tagging.rivals import read_rivals
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import Spelled
 
@@ -389,7 +388,7 @@ def test_rivals_are_kept_with_the_run(run: Path, sentences: Sentences, tmp_path:
     shutil.copytree(run, copy)
     (copy / "rivals.safetensors").write_bytes(b"no")
     with pytest.raises(ArtifactError, match="rivals"):
-        read_rivals(copy)
+        task_by_name("tagging").read_rivals(copy)
 
 
 def test_without_a_validation(sentences: Sentences, changes: list[str], tmp_path: Path) -> None:

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from recurra.data import ExampleRow
-from recurra.errors import ArtifactError, RecurraError
 from recurra.models import BagOfSymbols, Majority, MeanOfSteps, MeanOfVectors, NGramOfClasses
-from recurra.pipeline.beside import read_beside, write_beside
 from recurra.tasks.classification.corpus import ClassCorpus
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.inputs import is_text
 
-__all__ = ["fit_rivals", "read_rivals", "write_rivals"]
+__all__ = ["KINDS", "fit_rivals"]
 
-_FILE = "rivals"
-# By the first word of their names, the simplest first.
-_KINDS: dict[str, Any] = {
-    "majority": Majority,
-    "bag": BagOfSymbols,
-    "5-grams": NGramOfClasses,
-    "feed-forward": MeanOfVectors,
-    "summary": MeanOfSteps,
-}
 _LETTERS = ("characters", "bytes")
 
 
@@ -92,44 +80,19 @@ def _of_text(some: _Some, symbols: int, classes: int, kind: str) -> dict[str, An
     return found | {"feed-forward": MeanOfVectors.fit(rows, some.labels, held, **sizes)}
 
 
-def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:
-    """Keep them in a run.
-
-    Raises:
-        RunError: they cannot be written.
-    """
-    arrays = {
-        name: {key: value.numpy() for key, value in model.arrays().items()}
-        for name, model in rivals.items()
-    }
-    write_beside(path, _FILE, arrays)
+def _of_tensors(arrays: Mapping[str, Any], kind: Any) -> Any:
+    """A model of what a file keeps."""
+    return kind.from_arrays({key: torch.from_numpy(value.copy()) for key, value in arrays.items()})
 
 
-def read_rivals(path: str | Path) -> dict[str, Any]:
-    """Those of a run, the simplest first; none if it has none.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    named = read_beside(path, _FILE)
-    try:
-        return {
-            name: _kind(name).from_arrays({key: _tensor(value) for key, value in arrays.items()})
-            for name, arrays in sorted(named.items(), key=lambda item: _order(item[0]))
-        }
-    except (KeyError, TypeError, ValueError, RuntimeError) as problem:
-        if isinstance(problem, RecurraError):
-            raise
-        raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None
-
-
-def _kind(name: str) -> Any:
-    return _KINDS[name.partition(" ")[0]]
-
-
-def _order(name: str) -> int:
-    return list(_KINDS).index(name.partition(" ")[0])
-
-
-def _tensor(array: Any) -> Tensor:
-    return torch.from_numpy(array.copy())
+# By the first words of their names, the simplest first.
+KINDS = {
+    name: functools.partial(_of_tensors, kind=kind)
+    for name, kind in (
+        ("majority", Majority),
+        ("bag", BagOfSymbols),
+        ("5-grams", NGramOfClasses),
+        ("feed-forward", MeanOfVectors),
+        ("summary", MeanOfSteps),
+    )
+}

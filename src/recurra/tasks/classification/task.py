@@ -13,6 +13,7 @@ from recurra.columns import shown
 from recurra.data import PartName
 from recurra.data.examples import Examples, open_examples
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings, Reads
+from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
 from recurra.tasks.classification.corpus import (
@@ -29,7 +30,7 @@ from recurra.tasks.classification.evaluation import (
     compare_classifiers,
     each_example,
 )
-from recurra.tasks.classification.rivals import fit_rivals, read_rivals, write_rivals
+from recurra.tasks.classification.rivals import KINDS, fit_rivals
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
 from recurra.tasks.inputs import is_text, reads_of
@@ -221,7 +222,7 @@ class ClassificationTask(Task):
 
     def read_rivals(self, folder: Path) -> dict[str, Any]:
         """The simplest first."""
-        return read_rivals(folder)
+        return read_rivals(folder, KINDS)
 
     def answer(self, loaded: Any) -> ClassifyingModel:
         """Labels and their probabilities."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import numpy.typing as npt
 from recurra import models
 from recurra.columns import number
 from recurra.data.examples import Examples
-from recurra.errors import ArtifactError
 from recurra.models import (
     Autoregression,
     Forecaster,
@@ -23,7 +21,7 @@ from recurra.models import (
     Rival,
     Unconditional,
 )
-from recurra.pipeline.beside import read_beside, write_beside
+from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
@@ -40,7 +38,6 @@ from recurra.tasks.forecasting.settings import ForecastingData
 
 __all__ = ["ForecastingTask"]
 
-_RIVALS = "rivals"
 _AUTOREGRESSION = "autoregression"
 
 
@@ -153,25 +150,16 @@ class ForecastingTask(Task):
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
-        write_beside(folder, _RIVALS, {name: rival.arrays() for name, rival in rivals.items()})
+        write_rivals(folder, rivals)
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
-        kinds: dict[str, type[Rival]] = {
-            "unconditional": Unconditional, "last value": LastValue, _AUTOREGRESSION: Autoregression
-        }  # fmt: skip
-        found = {}
-        try:
-            for name, arrays in read_beside(folder, _RIVALS).items():
-                found[name] = kinds[re.sub(r" of \d+$", "", name)].from_arrays(arrays)
-        except (KeyError, TypeError, ValueError) as problem:
-            if isinstance(problem, ArtifactError):
-                raise
-            raise ArtifactError(f"{folder}: {_RIVALS}.safetensors: damaged ({problem}).") from None
-        order = list(kinds)
-        return dict(
-            sorted(found.items(), key=lambda item: order.index(re.sub(" of.*", "", item[0])))
-        )
+        kinds = {
+            "unconditional": Unconditional.from_arrays,
+            "last value": LastValue.from_arrays,
+            _AUTOREGRESSION: Autoregression.from_arrays,
+        }
+        return read_rivals(folder, kinds)
 
     def reads_windows(self, data: Any) -> bool:
         """All series end to end."""

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from recurra.errors import ArtifactError
 from recurra.models import FrequentTags, MajorityOfSteps, WindowOfSteps, WindowTagger
-from recurra.pipeline.beside import read_beside, write_beside
 from recurra.tasks.examples import Examples
 from recurra.tasks.tagging.corpus import TaggingPart
 from recurra.tasks.tagging.settings import TaggingData
 from recurra_runtime.vocabulary import Ids
 
-__all__ = ["fit_rivals", "read_rivals", "write_rivals"]
+__all__ = ["KINDS", "fit_rivals"]
 
-_FILE = "rivals"
-_KINDS: dict[str, Any] = {
-    "word's own tag": FrequentTags,
-    "window of words": WindowTagger,
-    "majority": MajorityOfSteps,
-    "window of steps": WindowOfSteps,
+KINDS: dict[str, Any] = {
+    "word's own tag": FrequentTags.from_arrays,
+    "window of words": WindowTagger.from_arrays,
+    "majority": MajorityOfSteps.from_arrays,
+    "window of steps": WindowOfSteps.from_arrays,
 }
 """By name, of each kind of input the simplest first."""
 
@@ -62,27 +58,3 @@ def fit_rivals(
 def _of(part: TaggingPart, numbers: Sequence[int]) -> tuple[list[Any], list[Ids]]:
     """Sentences or series, and their tags."""
     return part.plain(numbers), [part.targets[n] for n in numbers]
-
-
-def write_rivals(path: str | Path, rivals: Mapping[str, Any]) -> None:
-    """Keep them in a run.
-
-    Raises:
-        RunError: they cannot be written.
-    """
-    write_beside(path, _FILE, {name: model.arrays() for name, model in rivals.items()})
-
-
-def read_rivals(path: str | Path) -> dict[str, Any]:
-    """Those of a run, the simplest first; none if it has none.
-
-    Raises:
-        ArtifactError: the file is damaged.
-    """
-    named = read_beside(path, _FILE)
-    try:
-        return {
-            name: kind.from_arrays(named[name]) for name, kind in _KINDS.items() if name in named
-        }
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as problem:
-        raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None

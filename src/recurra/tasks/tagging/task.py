@@ -18,6 +18,7 @@ from recurra.data.examples.contents import kind_of_file
 from recurra.data.rows import rows_of
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
+from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.sections import default
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
@@ -38,7 +39,7 @@ from recurra.tasks.tagging.evaluation import (
     confusion_lines,
     span_lines,
 )
-from recurra.tasks.tagging.rivals import fit_rivals, read_rivals, write_rivals
+from recurra.tasks.tagging.rivals import KINDS, fit_rivals
 from recurra.tasks.tagging.sentences import checked
 from recurra.tasks.tagging.settings import TaggingData
 from recurra_runtime.fronts import Series
@@ -250,7 +251,7 @@ class TaggingTask(ExamplesTask):
 
     def read_rivals(self, folder: Path) -> dict[str, Any]:
         """The simplest first."""
-        return read_rivals(folder)
+        return read_rivals(folder, KINDS)
 
     def answer(self, loaded: Any) -> TaggingModel:
         """Words with their tags."""
