@@ -2,7 +2,18 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
-from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
+from recurra.heads.densities import (
+    Density,
+    Gaussian,
+    GaussianMixture,
+    NegativeBinomial,
+    Point,
+    Poisson,
+    Predictive,
+    Quantiles,
+    Student,
+    crps_of,
+)
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
@@ -16,8 +27,14 @@ __all__ = [
     "Head",
     "LabelHead",
     "LabelsHead",
+    "NegativeBinomial",
     "Numbers",
     "NumbersHead",
     "Paths",
+    "Point",
+    "Poisson",
+    "Predictive",
+    "Quantiles",
     "Student",
+    "crps_of",
 ]
