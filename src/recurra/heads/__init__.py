@@ -16,9 +16,11 @@ from recurra.heads.densities import (
 )
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
-from recurra.heads.numbers import Distribution, Numbers, NumbersHead
+from recurra.heads.numbers import COUNTS, POINTS, SHARES, Distribution, Numbers, NumbersHead, losses_of
+from recurra.heads.samples import Samples
 
 __all__ = [
+    "COUNTS",
     "CRFHead",
     "Density",
     "Distribution",
@@ -30,11 +32,15 @@ __all__ = [
     "NegativeBinomial",
     "Numbers",
     "NumbersHead",
+    "POINTS",
     "Paths",
     "Point",
     "Poisson",
     "Predictive",
     "Quantiles",
+    "SHARES",
+    "Samples",
     "Student",
     "crps_of",
+    "losses_of",
 ]

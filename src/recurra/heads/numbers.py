@@ -27,7 +27,7 @@ from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 
-__all__ = ["COUNTS", "POINTS", "SHARES", "Distribution", "Numbers", "NumbersHead"]
+__all__ = ["COUNTS", "POINTS", "SHARES", "Distribution", "Numbers", "NumbersHead", "losses_of"]
 
 Distribution = Literal[
     "student",
@@ -130,12 +130,7 @@ class NumbersHead(Head):
         if self.distribution in POINTS:
             return [0.0]
         if self.distribution == "quantiles":
-            # Those of a normal density of deviation 1.
-            ends = torch.special.ndtri(torch.tensor(SHARES, dtype=torch.float64)).tolist()
-            steps = [b - a for a, b in zip(ends, ends[1:], strict=False)]
-            middle = len(SHARES) // 2
-            found = [math.log(math.expm1(step)) for step in steps]
-            return [*found[:middle], 0.0, *found[middle:]]
+            return Quantiles.normal(SHARES)
         if self.distribution == "poisson":
             return [raw_of(1.0)]
         if self.distribution == "negative-binomial":
@@ -172,19 +167,7 @@ class NumbersHead(Head):
             density: as of :meth:`density`, perhaps moved.
             targets: of its shape; NaN is missing.
         """
-        known = ~targets.isnan()
-        x = targets.masked_fill(~known, 0).to(density.mean.dtype)
-        if self.distribution == "squared":
-            found = (x - density.value).square()
-        elif self.distribution == "absolute":
-            found = (x - density.value).abs()
-        elif self.distribution == "huber":
-            found = functional.huber_loss(density.value, x, reduction="none")
-        elif self.distribution == "quantiles":
-            found = density.pinball(x)
-        else:
-            found = -density.log_density(x)
-        return found.masked_fill(~known, 0), known
+        return losses_of(self.distribution, density, targets)
 
     def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
         """The losses of all numbers that are there, summed, and how many these are.
@@ -264,6 +247,29 @@ class NumbersHead(Head):
         of = f", components={self.components}" if self.distribution == "mixture" else ""
         sizes = self.shape[0] if len(self.shape) == 1 else self.shape
         return f"shape={sizes}, {self.distribution}{of}"
+
+
+def losses_of(distribution: str, density: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of each number, see :class:`NumbersHead`; 0 where it is missing, and where it is not.
+
+    Args:
+        distribution: what is said.
+        density: which says it.
+        targets: of its shape; NaN is missing.
+    """
+    known = ~targets.isnan()
+    x = targets.masked_fill(~known, 0).to(density.mean.dtype)
+    if distribution == "squared":
+        found = (x - density.mean).square()
+    elif distribution == "absolute":
+        found = (x - density.mean).abs()
+    elif distribution == "huber":
+        found = functional.huber_loss(density.mean, x, reduction="none")
+    elif distribution == "quantiles":
+        found = density.pinball(x)
+    else:
+        found = -density.log_density(x)
+    return found.masked_fill(~known, 0), known
 
 
 def _valid(values: Any) -> Tensor:

@@ -36,7 +36,6 @@ class ForecasterSettings(LayerSettings):
             next one, and reads what it said to say the one after. Then a density is trained by the
             chain rule and used by drawing from it, path by path; a number alone is trained as it is
             used, on what comes of reading its own answers.
-        patch: steps that are read together as one.
         filters: numbers that a map of them makes of a patch; None for no such map.
         normalize: by what of the steps that are read a row is shifted and scaled, and what is said
             of it is shifted and scaled back: ``"none"``; ``"last"`` value, not scaled; ``"mean"``
@@ -57,7 +56,6 @@ class ForecasterSettings(LayerSettings):
     distribution: Distribution = "student"
     components: int = pydantic.Field(5, ge=1, le=10**4)
     decoding: Literal["direct", "autoregressive"] = "direct"
-    patch: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
     normalize: Normalize = "none"
     around: Around = "level"
@@ -71,14 +69,9 @@ class ForecasterSettings(LayerSettings):
         """What comes is to be said of what was; and what excludes what."""
         check_reads_on(self, "value")
         if self.decoding == "autoregressive":
-            why = "its own answers are read one step at a time (model.decoding)"
-            if self.patch > 1:
-                raise contradiction(self, "patch", why, "1")
             if self.distribution == "quantiles":
                 why = "no path can be drawn from quantiles (model.decoding)"
                 raise contradiction(self, "distribution", why, "a density or a single number")
-        if self.cell == "grud" and self.patch > 1:
-            raise contradiction(self, "patch", "the cell grud reads step by step", "1")
         if self.distribution in COUNTS:
             counts = f"model.distribution={self.distribution} says whole numbers from 0 on"
             for name in ("linear", "around"):
@@ -103,6 +96,7 @@ class ForecasterConfig(ForecasterSettings):
         channels: numbers of a step that are to be said.
         horizon: steps that are said.
         look_back: steps that are read; None where the state is carried on from the first.
+        patch: steps that are read together as one.
         season: steps of one.
         past: numbers of a step that are known up to now.
         known: those that are known ahead.
@@ -114,6 +108,7 @@ class ForecasterConfig(ForecasterSettings):
     channels: int = pydantic.Field(ge=1, le=10**6)
     horizon: int = pydantic.Field(1, ge=1, le=10**6)
     look_back: int | None = pydantic.Field(None, ge=1, le=10**7)
+    patch: int = pydantic.Field(1, ge=1, le=10**6)
     season: int = pydantic.Field(1, ge=1, le=10**6)
     past: int = pydantic.Field(0, ge=0, le=10**6)
     known: int = pydantic.Field(0, ge=0, le=10**6)
@@ -166,7 +161,7 @@ class Forecaster(Model):
     def __init__(self, config: ForecasterConfig) -> None:
         together = 1 if config.apart else config.channels
         categories = [*config.categories, *([config.channels] if config.apart else [])]
-        ahead = [*config.ahead, *([True] if config.apart else [])]
+        ahead = [*config.ahead, *([False] if config.apart else [])]
         vectors = StepVectors(
             channels=together,
             past=config.past,
@@ -228,11 +223,11 @@ class Forecaster(Model):
 
     def losses(self, batch: Batch, state: Tree = None) -> tuple[Tensor, Tensor, Tree]:
         """Of each target, 0 where it is missing; where it is not; and what is carried on."""
-        wanted = batch.targets
+        wanted = batch.targets[:, :, : self.said]
         if self.config.decoding == "autoregressive" and self.config.distribution in POINTS:
             if self.config.look_back is not None:
                 density, state = self._roll(batch.inputs, state, resets=batch.resets)
-                losses, known = self.numbers_head.losses(density, wanted[0])
+                losses, known = self.numbers_head.losses(density, batch.targets[-1])
                 return losses[None], known[None], state
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
         return (*self.numbers_head.losses(density, wanted), state)
@@ -280,6 +275,31 @@ class Forecaster(Model):
 
     def _vectors(self, steps: Steps, frame: Frame) -> Any:
         return self.vectors(steps, frame.inward(steps.values))
+
+    def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
+        """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
+
+        Quantiles of the density, and as much more (or less) as was missing on the part that chose:
+        conformal, Romano, Patterson & Candes 2019; between the levels where that was measured in a
+        straight line.
+
+        Args:
+            density: as of :meth:`forecast`.
+            level: above 0 and below 1.
+        """
+        low, high = density.quantile((1 - level) / 2), density.quantile((1 + level) / 2)
+        more = self._more(level)
+        middle = (low + high) / 2
+        return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
+
+    def _more(self, level: float) -> Tensor:
+        places = (0.0, *LEVELS)
+        known = torch.cat([torch.zeros_like(self.widening[:1]), self.widening])
+        for place in range(1, len(places)):
+            if level <= places[place] or place == len(places) - 1:
+                share = (level - places[place - 1]) / (places[place] - places[place - 1])
+                return torch.lerp(known[place - 1], known[place], min(share, 1.0))
+        return known[-1]
 
     def _said(self, outputs: Tensor, steps: Steps, frame: Frame, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""

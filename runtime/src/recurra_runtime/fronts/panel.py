@@ -32,6 +32,7 @@ class Panel:
         zone: where clocks say the time stamps; None if nobody knows.
         horizon: steps that are forecast.
         look_back: steps that are read; None where all are.
+        patch: steps that are read together as one.
         season: steps of one.
         gaps: whether the time since the step before is the first of ``past``.
         gap: the usual time between two steps.
@@ -55,6 +56,7 @@ class Panel:
         zone: str | None = None,
         horizon: int = 1,
         look_back: int | None = None,
+        patch: int = 1,
         season: int = 1,
         gaps: bool = False,
         gap: float = 1.0,
@@ -64,10 +66,10 @@ class Panel:
         self.categories = {name: tuple(each) for name, each in (categories or {}).items()}
         self.ahead = tuple(ahead)
         self.calendar, self.frequency, self.zone = calendar or Calendar(()), frequency, zone
-        self.horizon, self.look_back, self.season = horizon, look_back, season
+        self.horizon, self.look_back, self.patch, self.season = horizon, look_back, patch, season
         self.gaps, self.gap = gaps, gap
-        if min(horizon, season, 1 if look_back is None else look_back) < 1 or not gap > 0:
-            raise ValueError("panel: expected horizon, look_back, season and gap above 0")
+        if min(horizon, patch, season, 1 if look_back is None else look_back) < 1 or not gap > 0:
+            raise ValueError("panel: expected horizon, look_back, patch, season and gap above 0")
         self._numbers = {
             name: {each: number for number, each in enumerate(values, 1)}
             for name, values in self.categories.items()
@@ -134,6 +136,7 @@ class Panel:
             "zone": self.zone,
             "horizon": self.horizon,
             "look_back": self.look_back,
+            "patch": self.patch,
             "season": self.season,
             "gaps": self.gaps,
             "gap": self.gap,
@@ -159,6 +162,7 @@ class Panel:
                 zone=data["zone"],
                 horizon=int(data["horizon"]),
                 look_back=None if data["look_back"] is None else int(data["look_back"]),
+                patch=int(data["patch"]),
                 season=int(data["season"]),
                 gaps=bool(data["gaps"]),
                 gap=float(data["gap"]),

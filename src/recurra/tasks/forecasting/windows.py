@@ -19,6 +19,7 @@ import torch
 from recurra.batch import Batch
 from recurra.encoders import Steps
 from recurra.settings import check_size
+from recurra_runtime.fronts import Scale
 
 __all__ = ["RandomWindows", "SeriesWindows", "Shape", "Shelf", "Stretch", "groups_of"]
 
@@ -36,13 +37,11 @@ class Shape(NamedTuple):
 
     Args:
         horizon: steps that are forecast.
-        said: steps that are said at once: all of them, or one.
         look_back: steps that are read; None where the state is carried on from the first.
         patch: steps that are read together.
     """
 
     horizon: int = 1
-    said: int = 1
     look_back: int | None = None
     patch: int = 1
 
@@ -63,6 +62,7 @@ class Stretch:
         known: what is known ahead ``[steps + more, known]``.
         codes: categories ``[steps + more, categories]``.
         number: of the series in what was read.
+        scale: of its values; None where nobody asks for the data's units.
     """
 
     values: Floats
@@ -71,6 +71,7 @@ class Stretch:
     known: Floats | None = None
     codes: npt.NDArray[np.int64] | None = None
     number: int = 0
+    scale: Scale | None = None
 
     @property
     def scored(self) -> Floats:
@@ -163,7 +164,7 @@ class Shelf:
 
     def wanted(self, ends: Places, origins: int = 1) -> Floats:
         """What comes ``[origins, rows, said, channels]``."""
-        return self.after(self._ends(ends, origins), self.shape.said)
+        return self.after(self._ends(ends, origins), self.shape.horizon)
 
     def after(self, origins: Places, steps: int) -> Floats:
         """What comes after origins of any shape ``[..., steps, channels]``; NaN beyond the end."""
@@ -180,7 +181,7 @@ class Shelf:
         later = origins[..., None] + np.arange(self.shape.horizon)
         later = np.minimum(later, len(self.values) - 1)
         known = self.known.shape[1] or self.codes.shape[1]
-        later = later if known else later[:, :0]
+        later = later if known else later[..., :0]
         return Steps(
             torch.from_numpy(self.values[place]),
             torch.from_numpy(self.past[place]),
@@ -213,15 +214,14 @@ class RandomWindows:
         self._order = functools.lru_cache(maxsize=2)(self._draw)
         apart = self.origins * shelf.shape.patch
         self._rows = int(np.ceil(self._count / apart).sum())
-        size = shelf.shape.said * shelf.values.shape[1]
+        size = shelf.shape.horizon * shelf.values.shape[1]
         self.symbols = int(self._rows * self.origins * size)
 
     def _span(self, number: int) -> tuple[int, int]:
         """Steps of a series that are origins: first and one beyond the last."""
         shape = self._shelf.shape
         size = int(self._shelf.sizes[number])
-        reach = shape.horizon if shape.said == 1 and shape.look_back is None else shape.horizon
-        last = max(size - reach, 0)
+        last = max(size - shape.horizon, 0)
         first = shape.look_back or 0
         if first > last:  # shorter than what is read and said: some of it is missing
             first = min((last + 1) // 2, last)
@@ -290,7 +290,7 @@ class SeriesWindows:
         starts[firsts[firsts < len(starts)]] = True
         self._starts = starts
         total = len(self._walk)
-        self.symbols = int((~np.isnan(shelf.after(self._walk, 1))).sum()) * shelf.shape.said
+        self.symbols = int((~np.isnan(shelf.after(self._walk, 1))).sum()) * shelf.shape.horizon
         self.rows = max(1, min(check_size("rows", rows), total // size))
         self._places = np.arange(self.rows + 1) * total // self.rows
         self._longest = int(np.diff(self._places).max())
@@ -314,7 +314,7 @@ class SeriesWindows:
         place = self._places[:-1][None, :] + start + np.arange(size)[:, None]
         over = place >= self._places[1:][None, :]
         origins = self._walk[np.minimum(place, len(self._walk) - 1)]
-        wanted = self._shelf.after(origins, self._shelf.shape.said)
+        wanted = self._shelf.after(origins, self._shelf.shape.horizon)
         wanted[over] = np.nan
         firsts = self._starts[np.minimum(place, len(self._walk) - 1)] & ~over
         resets = torch.from_numpy(firsts) if firsts.any() else None
@@ -343,6 +343,6 @@ def _windows(some: list[Stretch], shape: Shape) -> Iterator[Batch]:
         step = np.arange(start, min(start + _SIZE, longest))[:, None]
         over = step >= shelf.sizes[None, :]
         origins = np.where(over, shelf.begins, shelf.begins + step)
-        wanted = shelf.after(origins, shape.said)
+        wanted = shelf.after(origins, shape.horizon)
         wanted[over | (step < firsts[None, :])] = np.nan
         yield Batch(shelf.at(origins), torch.from_numpy(wanted))
