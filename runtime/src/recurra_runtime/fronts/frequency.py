@@ -40,6 +40,12 @@ _OLD = {
     **dict(zip("HTSLUNdbw", ("h", "min", "s", "ms", "us", "ns", "D", "B", "W"), strict=True)),
     **dict(zip(("M", "Q", "Y", "A", "AS"), ("ME", "QE", "YE", "YE", "YS"), strict=True)),
 }
+_MEANT = {  # what is said instead
+    **_OLD,
+    **{"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS"},
+    **{"yearly": "YS", "annual": "YS", "hour": "h", "day": "D", "week": "W", "month": "MS"},
+    **{"minute": "min", "second": "s", "quarter": "QS", "year": "YS"},
+}
 _CALENDAR = {
     "MS": ("month", 1),
     "ME": ("month", 31),
@@ -125,10 +131,10 @@ class Frequency:
         count = int(digits or 1)
         made = cls._parsed(count, _OLD.get(unit, unit), unit, anchor) if count else None
         if made is None or not (digits or unit):
-            near = get_close_matches(str(name), (*_KNOWN, *_OLD), 1, 0.0)[0]
+            near = get_close_matches(str(name), (*_KNOWN, *_MEANT), 1, 0.0)[0]
             raise ValueError(
                 f"frequency: expected a name such as 'h', '15min', 'D', 'W-SUN', 'MS' or '1', got "
-                f"{name!r}; did you mean {_OLD.get(near, near)!r}?"
+                f"{name!r}; did you mean {_MEANT.get(near, near)!r}?"
             )
         return made
 
