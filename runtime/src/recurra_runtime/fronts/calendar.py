@@ -68,7 +68,7 @@ class Calendar:
             minute = ("minute",) if frequency.count < _HOUR else ()
             return cls((*minute, "hour", "weekday", "yearday"))
         if frequency.unit in ("time", "weekday"):
-            return cls(("weekday", "yearday") if frequency.count % (7 * DAY) else ("yearday",))
+            return cls(("weekday", "yearday"))
         known = {"week": ("yearday",), "month": ("month",), "quarter": ("quarter",)}
         return cls(known.get(frequency.unit, ()))
 

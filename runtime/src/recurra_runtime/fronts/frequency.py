@@ -40,12 +40,7 @@ _OLD = {
     **dict(zip("HTSLUNdbw", ("h", "min", "s", "ms", "us", "ns", "D", "B", "W"), strict=True)),
     **dict(zip(("M", "Q", "Y", "A", "AS"), ("ME", "QE", "YE", "YE", "YS"), strict=True)),
 }
-_MEANT = {  # what is said instead
-    **_OLD,
-    **{"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "quarterly": "QS"},
-    **{"yearly": "YS", "annual": "YS", "hour": "h", "day": "D", "week": "W", "month": "MS"},
-    **{"minute": "min", "second": "s", "quarter": "QS", "year": "YS"},
-}
+_WORDS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "yearly": "YS"}
 _CALENDAR = {
     "MS": ("month", 1),
     "ME": ("month", 31),
@@ -131,10 +126,12 @@ class Frequency:
         count = int(digits or 1)
         made = cls._parsed(count, _OLD.get(unit, unit), unit, anchor) if count else None
         if made is None or not (digits or unit):
-            near = get_close_matches(str(name), (*_KNOWN, *_MEANT), 1, 0.0)[0]
+            near = get_close_matches(
+                str(name).lstrip("+-.0123456789"), (*_KNOWN, *_OLD, *_WORDS), 1, 0.0
+            )[0]
             raise ValueError(
                 f"frequency: expected a name such as 'h', '15min', 'D', 'W-SUN', 'MS' or '1', got "
-                f"{name!r}; did you mean {_MEANT.get(near, near)!r}?"
+                f"{name!r}; did you mean {(_OLD | _WORDS).get(near, near)!r}?"
             )
         return made
 
@@ -217,7 +214,7 @@ class Frequency:
         if days in backing and weekdays in backing:
             backing[days] += backing.pop(weekdays)
         best = max(backing, key=lambda one: backing[one])
-        witness = next(index for index, one in own.items() if one in (best, weekdays))
+        witness = next(index for index, one in own.items() if one == best)
         for index, one in own.items():
             if best._spans([rows[index]]):
                 continue
