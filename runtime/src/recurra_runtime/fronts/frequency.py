@@ -11,13 +11,22 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from recurra_runtime.fronts.grid import (
+    DAY,
+    Whole,
+    checked,
+    common,
+    days_of,
+    month_of,
+    weekdays,
+    within,
+)
+
 __all__ = ["Frequency"]
 
-_Whole = npt.NDArray[np.int64]
-_DAY = 86_400_000_000_000
 _UNITS = {
-    "D": _DAY,
-    "h": _DAY // 24,
+    "D": DAY,
+    "h": DAY // 24,
     "min": 60_000_000_000,
     "s": 1_000_000_000,
     "ms": 1_000_000,
@@ -28,9 +37,10 @@ _WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _MONTHS_OF = {"month": 1, "quarter": 3, "year": 12}
 _OLD = {
-    **{"H": "h", "T": "min", "S": "s", "L": "ms", "U": "us", "N": "ns", "d": "D", "b": "B"},
-    **{"w": "W", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE", "AS": "YS"},
+    **dict(zip("HTSLUNdbw", ("h", "min", "s", "ms", "us", "ns", "D", "B", "W"), strict=True)),
+    **dict(zip(("M", "Q", "Y", "A", "AS"), ("ME", "QE", "YE", "YE", "YS"), strict=True)),
 }
+_WORDS = {"hourly": "h", "daily": "D", "weekly": "W", "monthly": "MS", "yearly": "YS"}
 _CALENDAR = {
     "MS": ("month", 1),
     "ME": ("month", 31),
@@ -95,8 +105,8 @@ class Frequency:
         steps or more; a day of one below a day, a week of days and weekdays, else a year.
         """
         if self.unit == "time":
-            cycles = [size for size in (10**9, 60 * 10**9, _DAY // 24) if size >= 24 * self.count]
-            cycle = (*cycles, _DAY if self.count < _DAY else 7 * _DAY)[0]
+            cycles = [size for size in (10**9, 60 * 10**9, DAY // 24) if size >= 24 * self.count]
+            cycle = (*cycles, DAY if self.count < DAY else 7 * DAY)[0]
             return cycle // self.count if cycle % self.count == 0 else 1
         if self.unit == "number":
             return 1
@@ -116,10 +126,12 @@ class Frequency:
         count = int(digits or 1)
         made = cls._parsed(count, _OLD.get(unit, unit), unit, anchor) if count else None
         if made is None or not (digits or unit):
-            near = get_close_matches(str(name), (*_KNOWN, *_OLD), 1, 0.0)[0]
+            near = get_close_matches(
+                str(name).lstrip("+-.0123456789"), (*_KNOWN, *_OLD, *_WORDS), 1, 0.0
+            )[0]
             raise ValueError(
                 f"frequency: expected a name such as 'h', '15min', 'D', 'W-SUN', 'MS' or '1', got "
-                f"{name!r}; did you mean {_OLD.get(near, near)!r}?"
+                f"{name!r}; did you mean {(_OLD | _WORDS).get(near, near)!r}?"
             )
         return made
 
@@ -158,7 +170,7 @@ class Frequency:
         Raises:
             ValueError: series of different frequencies, or stamps that do not ascend.
         """
-        given = [_checked(stamps, f"series {index}: ") for index, stamps in enumerate(many)]
+        given = [checked(stamps, f"series {index}: ") for index, stamps in enumerate(many)]
         rows = [row for row in given if len(row) > 1]
         if not rows:
             return None
@@ -198,11 +210,11 @@ class Frequency:
                 backing[one] = backing.get(one, 0) + len(rows[index])
         if not backing:
             return None
-        days, weekdays = cls("time", _DAY), cls("weekday", 1)
+        days, weekdays = cls("time", DAY), cls("weekday", 1)
         if days in backing and weekdays in backing:
             backing[days] += backing.pop(weekdays)
         best = max(backing, key=lambda one: backing[one])
-        witness = next(index for index, one in own.items() if one in (best, weekdays))
+        witness = next(index for index, one in own.items() if one == best)
         for index, one in own.items():
             if best._spans([rows[index]]):
                 continue
@@ -223,21 +235,21 @@ class Frequency:
         """Of one series of two or more ascending stamps."""
         values = stamps.view(np.int64)
         if stamps.dtype.kind != "M":
-            made = cls("number", _common(np.diff(values)))
+            made = cls("number", common(np.diff(values)))
         else:
             made = cls._by_month(stamps) or cls._by_time(values)
         return made if made._places(stamps, stamps[:1])[1].all() else None
 
     @classmethod
     def _by_month(cls, stamps: npt.NDArray[Any]) -> Self | None:
-        days, time = np.divmod(stamps.view(np.int64), _DAY)
+        days, time = np.divmod(stamps.view(np.int64), DAY)
         if np.diff(days).min() < 28 or (time != time[0]).any():
             return None
-        month, day, length = _month_of(days)
+        month, day, length = month_of(days)
         kept = 31 if (day == length).all() else int(day.max())
         if (day != np.minimum(kept, length)).any():
             return None
-        step = _common(np.diff(month))
+        step = common(np.diff(month))
         if kept not in (1, 31) or step % 3:
             return cls("month", step, kept)
         unit = "quarter" if step % 12 else "year"
@@ -245,15 +257,15 @@ class Frequency:
         return cls(unit, step // size, kept, int(month[0]) % size)
 
     @classmethod
-    def _by_time(cls, values: _Whole) -> Self:
-        step = _common(np.diff(values))
-        days = values // _DAY
+    def _by_time(cls, values: Whole) -> Self:
+        step = common(np.diff(values))
+        days = values // DAY
         weekday = (days + 3) % 7
-        if step == _DAY and len(values) > 5 and (weekday < 5).all():
-            if ((np.diff(days) == 3) & (weekday[:-1] == 4)).any():
-                return cls("weekday", 1)
-        if step % (7 * _DAY) == 0:
-            return cls("week", step // (7 * _DAY), int(weekday[0]))
+        over = (np.diff(days) == 3) & (weekday[:-1] == 4)
+        if step == DAY and len(values) > 5 and (weekday < 5).all() and over.any():
+            return cls("weekday", 1)
+        if step % (7 * DAY) == 0:
+            return cls("week", step // (7 * DAY), int(weekday[0]))
         return cls("time", step)
 
     def after(self, stamp: Any, count: int) -> npt.NDArray[Any]:
@@ -277,7 +289,7 @@ class Frequency:
             raise ValueError(f"frequency: expected a last stamp not before {first}, got {last}")
         return self._at(self._on_grid(ends)[0], np.arange(length + 1))
 
-    def positions(self, stamps: npt.NDArray[Any]) -> _Whole:
+    def positions(self, stamps: npt.NDArray[Any]) -> Whole:
         """The place of each on the grid, int64, counted from the first.
 
         Raises:
@@ -287,7 +299,7 @@ class Frequency:
         return self._places(values, values[:1])[0]
 
     def _on_grid(self, stamps: Any) -> npt.NDArray[Any]:
-        values = _checked(np.asarray(stamps))
+        values = checked(np.asarray(stamps))
         dates = values.dtype.kind == "M"
         if len(values) and dates == (self.unit == "number"):
             raise ValueError(
@@ -304,97 +316,44 @@ class Frequency:
 
     def _places(
         self, stamps: npt.NDArray[Any], first: npt.NDArray[Any]
-    ) -> tuple[_Whole, npt.NDArray[np.bool_]]:
+    ) -> tuple[Whole, npt.NDArray[np.bool_]]:
         """The place of each, counted from the first, and whether it is on the grid."""
         values, origin = stamps.view(np.int64), first.view(np.int64)
         if self.unit in ("number", "time", "week"):
-            size = self.count * (7 * _DAY if self.unit == "week" else 1)
+            size = self.count * (7 * DAY if self.unit == "week" else 1)
             places, rest = np.divmod(values - origin, size)
             if self.unit == "week":
-                return places, (rest == 0) & ((values // _DAY + 3) % 7 == self.day)
+                return places, (rest == 0) & ((values // DAY + 3) % 7 == self.day)
             return places, rest == 0
-        (days, time), (start, time_0) = np.divmod(values, _DAY), np.divmod(origin, _DAY)
+        (days, time), (start, time_0) = np.divmod(values, DAY), np.divmod(origin, DAY)
         if self.unit == "weekday":
             fits = (days + 3) % 7 < 5
-            apart, size = _weekdays(days) - _weekdays(start), self.count
+            apart, size = weekdays(days) - weekdays(start), self.count
         else:
-            month, day, length = _month_of(days)
+            month, day, length = month_of(days)
             size = _MONTHS_OF[self.unit]
             fits = (day == np.minimum(self.day, length)) & (month % size == self.phase)
-            apart, size = month - _month_of(start)[0], size * self.count
+            apart, size = month - month_of(start)[0], size * self.count
         places, rest = np.divmod(apart, size)
         return places, fits & (rest == 0) & (time == time_0)
 
-    def _at(self, first: Any, places: _Whole) -> npt.NDArray[Any]:
+    def _at(self, first: Any, places: Whole) -> npt.NDArray[Any]:
         """The stamps at some places, counted from one on the grid."""
         origin = int(np.asarray(first).view(np.int64))
         if self.unit == "number":
-            return origin + places * self.count
-        start, time = divmod(origin, _DAY)
+            return np.asarray(origin + places * self.count)
+        start, time = divmod(origin, DAY)
         last = int(places.max(initial=0))
         if self.unit in ("time", "week"):
-            size = self.count * (7 * _DAY if self.unit == "week" else 1)
-            _within(origin + last * size, self.name)
+            size = self.count * (7 * DAY if self.unit == "week" else 1)
+            within(origin + last * size, self.name)
             return (origin + places * size).view("M8[ns]")
         if self.unit == "weekday":
-            week, weekday = np.divmod(_weekdays(start) + places * self.count, 5)
+            week, weekday = np.divmod(weekdays(start) + places * self.count, 5)
             days = week * 7 + weekday - 3
         else:
-            month = _month_of(np.array([start]))[0] + places * self.count * _MONTHS_OF[self.unit]
-            begin, end = _days_of(month), _days_of(month + 1)
+            month = month_of(np.array([start]))[0] + places * self.count * _MONTHS_OF[self.unit]
+            begin, end = days_of(month), days_of(month + 1)
             days = np.minimum(begin + self.day, end) - 1
-        _within(int(days.max(initial=0)) * _DAY + time, self.name)
-        return (days * _DAY + time).view("M8[ns]")
-
-
-def _checked(stamps: npt.NDArray[Any], where: str = "") -> npt.NDArray[Any]:
-    """Stamps as int64 or as ``datetime64[ns]``.
-
-    Raises:
-        ValueError: another shape or kind, a fraction, or a missing one.
-    """
-    stamps = np.asarray(stamps)
-    if stamps.ndim != 1 or (stamps.dtype.kind not in "Miuf" and stamps.size):
-        raise ValueError(
-            f"frequency: {where}expected stamps of one axis, dates or whole numbers, got "
-            f"{stamps.dtype}{list(stamps.shape)}"
-        )
-    if stamps.dtype.kind == "M":
-        bad, kind = np.isnat(stamps), "M8[ns]"
-    else:
-        bad, kind = stamps != np.floor(stamps), "i8"
-    if bad.any():
-        index = np.flatnonzero(bad)[0]
-        raise ValueError(
-            f"frequency: {where}expected dates or whole numbers, got {stamps[index]} at index "
-            f"{index}"
-        )
-    return np.ascontiguousarray(stamps, kind)
-
-
-def _common(steps: _Whole) -> int:
-    """The most common; the least of several."""
-    found, counts = np.unique(steps, return_counts=True)
-    return int(found[counts.argmax()])
-
-
-def _days_of(month: _Whole) -> _Whole:
-    return month.view("M8[M]").astype("M8[D]").view(np.int64)
-
-
-def _month_of(days: _Whole) -> tuple[_Whole, _Whole, _Whole]:
-    """Month since 1970, day of it from 1, and its length."""
-    month = days.view("M8[D]").astype("M8[M]").view(np.int64)
-    begin = _days_of(month)
-    return month, days - begin + 1, _days_of(month + 1) - begin
-
-
-def _weekdays(days: Any) -> Any:
-    """Mondays to Fridays since a Monday, 29 December 1969."""
-    week, weekday = np.divmod(days + 3, 7)
-    return week * 5 + np.minimum(weekday, 5)
-
-
-def _within(last: int, name: str) -> None:
-    if last >= 2**63:
-        raise ValueError(f"frequency {name!r}: expected stamps before the year 2262")
+        within(int(days.max(initial=0)) * DAY + time, self.name)
+        return np.asarray(days * DAY + time).view("M8[ns]")
