@@ -16,7 +16,16 @@ from recurra.heads.densities import (
 )
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
-from recurra.heads.numbers import COUNTS, POINTS, SHARES, Distribution, Numbers, NumbersHead, losses_of
+from recurra.heads.numbers import (
+    COUNTS,
+    POINTS,
+    SHARES,
+    Distribution,
+    Numbers,
+    NumbersHead,
+    losses_of,
+)
+from recurra.heads.quick import quick_quantile
 from recurra.heads.samples import Samples
 
 __all__ = [
@@ -43,4 +52,5 @@ __all__ = [
     "Student",
     "crps_of",
     "losses_of",
+    "quick_quantile",
 ]

@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, Steps, StepVectors, beside_channels
-from recurra.heads import COUNTS, POINTS, Distribution, Numbers, NumbersHead, Point, Samples
+from recurra.heads import (
+    COUNTS,
+    POINTS,
+    Distribution,
+    Numbers,
+    NumbersHead,
+    Point,
+    Samples,
+    quick_quantile,
+)
 from recurra.layers import LayerOutput
 from recurra.layers.settings import LayerSettings, build_layers, check_reads_on
 from recurra.models.base import Model, Scored
@@ -287,7 +296,7 @@ class Forecaster(Model):
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
-        low, high = density.quantile((1 - level) / 2), density.quantile((1 + level) / 2)
+        low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
         more = self._more(level)
         middle = (low + high) / 2
         return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
@@ -317,7 +326,9 @@ class Forecaster(Model):
         if self.linear is not None:
             width = self.linear.in_features
             inward = frame.inward(steps.values).nan_to_num(0.0)
-            windows = inward.unfold(0, width, config.patch)[-origins:]  # [k, batch, channels, width]
+            windows = inward.unfold(0, width, config.patch)[
+                -origins:
+            ]  # [k, batch, channels, width]
             level = level + frame.scale[None, :, None] * self.linear(windows).transpose(2, 3)
         shift = None if config.distribution in COUNTS else level
         return density.moved(shift, frame.scale[None, :, None])
@@ -460,7 +471,9 @@ class _Future(nn.Module):
     It begins with 0.
     """
 
-    def __init__(self, input_size: int, future_size: int, output_size: int, width: int = 32) -> None:
+    def __init__(
+        self, input_size: int, future_size: int, output_size: int, width: int = 32
+    ) -> None:
         super().__init__()
         self.state = nn.Linear(input_size, width)
         self.known = nn.Linear(future_size, width, bias=False)
@@ -477,9 +490,7 @@ class _Future(nn.Module):
 
 def next_of(density: Any) -> Any:
     """Of ``[time, batch, steps, channels]`` the first step."""
-    return density._make(
-        part[:, :, 0] if isinstance(part, Tensor) else part for part in density
-    )
+    return density._make(part[:, :, 0] if isinstance(part, Tensor) else part for part in density)
 
 
 def _pick(density: Any, place: int) -> Any:

@@ -114,7 +114,9 @@ class Panel:
             parts.append(self.calendar.encode(stamps))
         return np.concatenate(parts, 1)
 
-    def encode_codes(self, values: Mapping[str, Sequence[Any]], steps: int) -> npt.NDArray[np.int64]:
+    def encode_codes(
+        self, values: Mapping[str, Sequence[Any]], steps: int
+    ) -> npt.NDArray[np.int64]:
         """Categories ``[time, categories]``; 0 is one that was not there in training, or None."""
         found = np.zeros((steps, len(self.categories)), np.int64)
         for place, (name, numbers) in enumerate(self._numbers.items()):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,14 +70,22 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
     kept, problems = [], []
     for rows, name in zip(spans, ids, strict=True):
         try:
-            kept.append((str(name) if roles.id is not None else "", rows, _ascending(table, roles, times, rows)))
+            kept.append(
+                (
+                    str(name) if roles.id is not None else "",
+                    rows,
+                    _ascending(table, roles, times, rows),
+                )
+            )
         except DataError as problem:
             if not skip:
                 raise
             problems.append(problem)
     if not kept:
         raise problems[0] if problems else DataError(f"{table.source}: expected rows, found none.")
-    frequency = _frequency(table, grid, [own for _, _, own in kept], [rows for _, rows, _ in kept], zone)
+    frequency = _frequency(
+        table, grid, [own for _, _, own in kept], [rows for _, rows, _ in kept], zone
+    )
     parts = _parts(table, roles)
     each = []
     for name, rows, own in kept:
@@ -88,8 +97,9 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
             problems.append(problem)
     if not each:
         raise problems[0]
-    numbers = tuple(n for n in roles.past if n in numeric), tuple(
-        n for n in (*roles.known, *roles.static) if n in numeric
+    numbers = (
+        tuple(n for n in roles.past if n in numeric),
+        tuple(n for n in (*roles.known, *roles.static) if n in numeric),
     )
     named = {str(name): name for name in ids} if roles.id is not None else {}
     return Tracks(
@@ -130,10 +140,16 @@ def _times(table: Table, column: str | None) -> tuple[npt.NDArray[Any] | None, s
     try:
         found = stamps(table.columns[column])
     except ValueError as problem:
-        place = getattr(problem, "index", None)
+        place = _index(problem)
         at = table.source if place is None else table.told(place)
         raise DataError(f"{at}: column {column!r}: {problem}.") from None
     return found.values, found.zone
+
+
+def _index(problem: ValueError) -> int | None:
+    """Which of the time stamps it is that cannot be."""
+    found = re.search(r"index (\d+)", str(problem))
+    return None if found is None else int(found[1])
 
 
 def _kinds(
@@ -210,11 +226,18 @@ def _ascending(
     if len(back):
         row, before = int(rows[back[0] + 1]), int(rows[back[0]])
         cells = table.columns[roles.time]
-        said = [np.asarray(cells)[each] if not isinstance(cells, list) else cells[each] for each in (row, before)]
+        said = [
+            np.asarray(cells)[each] if not isinstance(cells, list) else cells[each]
+            for each in (row, before)
+        ]
         again = own[back[0] + 1] == own[back[0]]
         raise DataError(
             f"{table.told(row)}: column {roles.time!r}: expected time stamps that ascend, "
-            + (f"{str(said[0])!r} is there twice" if again else f"{str(said[0])!r} comes after {str(said[1])!r}")
+            + (
+                f"{str(said[0])!r} is there twice"
+                if again
+                else f"{str(said[0])!r} comes after {str(said[1])!r}"
+            )
             + ("" if roles.id is None else f" in the series {_id(table, roles, row)!r}")
             + ". "
             + (
@@ -275,7 +298,9 @@ def _parts(table: Table, roles: Roles) -> list[str] | None:
     if roles.split is None:
         return None
     column = table.columns[roles.split]
-    return [str(cell) for cell in (column if isinstance(column, list) else np.asarray(column).tolist())]
+    return [
+        str(cell) for cell in (column if isinstance(column, list) else np.asarray(column).tolist())
+    ]
 
 
 def _part(table: Table, roles: Roles, rows: Ids, parts: list[str] | None) -> PartName | None:
@@ -309,13 +334,15 @@ def _track(
 ) -> Track:
     """One series, with a step for each stamp of its frequency."""
     values, past, known = read.values[rows], read.past[rows], read.known[rows]
-    codes: dict[str, Any] = {key: [cells[row] for row in rows.tolist()] for key, cells in read.codes.items()}
+    codes: dict[str, Any] = {
+        key: [cells[row] for row in rows.tolist()] for key, cells in read.codes.items()
+    }
     if frequency is not None and roles.time is not None and not grid.gaps:
         clock = local(own, zone) if zone is not None and frequency.of_days else own
         try:
             places = frequency.positions(clock)
         except ValueError as problem:
-            at = getattr(problem, "index", 0)
+            at = _index(problem) or 0
             raise DataError(
                 f"{table.told(int(rows[at]))}: {problem}. data.gaps=true reads the time between steps "
                 "beside the values."

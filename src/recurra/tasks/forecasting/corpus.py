@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data import Batches, PartName, content_key
+from recurra.data import PartName, content_key
 from recurra.data.panels import Grid, Track, Tracks
 from recurra.errors import DataError
-from recurra.tasks.base import Groups
 from recurra.tasks.division import divide_examples
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, joined
-from recurra.tasks.forecasting.windows import Shape, Stretch
+from recurra.tasks.forecasting.windows import Stretch
 from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series
 
 __all__ = ["PANEL", "SeriesCorpus", "encode_series", "in_numbers", "known_grid", "prepare_series"]
@@ -118,9 +117,8 @@ def prepare_series(
                 "or divide them otherwise with data.split."
             )
     panel = panel or _fitted(tracks, [each for each, _ in named["training"]], data)
-    shape = Shape(panel.horizon, panel.look_back, panel.patch)
     parts = {
-        name: SeriesPart.of(in_numbers(some, panel), shape, data) for name, some in named.items()
+        name: SeriesPart.of(in_numbers(some, panel), panel, data) for name, some in named.items()
     }
     if not parts["training"].there:
         raise DataError(
@@ -270,20 +268,13 @@ def in_numbers(some: Iterable[tuple[Track, int]], panel: Panel) -> list[Stretch]
 
 
 def _stretch(track: Track, first: int, panel: Panel, number: int) -> Stretch:
-    seen = track.values[:first] if first else track.values
+    seen = track.values[:first] if first else track.values  # all of what is trained on
     scale = panel.scales.of(track.name, seen)
     values = _encoded(panel, track, scale)
     more = None if not panel.known_size else panel.encode_known(track.known, _stamps(track, panel))
     codes = None
     if panel.categories:
-        steps = len(next(iter(track.codes.values())))
-        codes = panel.encode_codes(track.codes, steps)
-        # Read together with what is known of the step after: what is not known ahead is of before.
-        for column, ahead in enumerate(panel.are_ahead):
-            if not ahead:
-                codes[1:, column] = codes[:-1, column].copy()
-                codes[:1, column] = 0
-                codes[len(values) + 1 :, column] = 0
+        codes = _codes(track, panel, len(values))
     past = None
     if panel.past_size:
         since = np.zeros(len(values))
@@ -291,6 +282,21 @@ def _stretch(track: Track, first: int, panel: Panel, number: int) -> Stretch:
             since[1:] = np.diff(track.stamps).astype(np.float64)
         past = panel.encode_past(track.past, since)
     return Stretch(values, first, past, more, codes, number, scale)
+
+
+def _codes(track: Track, panel: Panel, size: int) -> npt.NDArray[np.int64]:
+    """Categories as they are read: beside what is known of the step after, so that what is not
+    known ahead stands a step later.
+    """
+    steps = len(next(iter(track.codes.values())))
+    found = np.zeros((steps + 1, len(panel.categories)), np.int64)
+    found[:-1] = panel.encode_codes(track.codes, steps)
+    for column, ahead in enumerate(panel.are_ahead):
+        if not ahead:
+            found[1:, column] = found[:-1, column].copy()
+            found[0, column] = 0
+            found[size + 1 :, column] = 0
+    return found
 
 
 def _encoded(panel: Panel, track: Track, scale: Scale) -> npt.NDArray[np.float32]:
@@ -340,5 +346,6 @@ def encode_series(
     tracks = source.tracks(data, known_grid(panel))
     if tracks.skipped:
         report(f"left out because they cannot be read: {tracks.skipped:,}")
-    shape = Shape(panel.horizon, panel.look_back, panel.patch)
-    return SeriesPart.of(in_numbers([(each, 0) for each in tracks.each], panel), shape, data)
+    reads = panel.look_back or 0
+    every = [(each, min(reads, max(len(each.values) - panel.horizon, 0))) for each in tracks.each]
+    return SeriesPart.of(in_numbers(every, panel), panel, data)

@@ -22,6 +22,7 @@ from recurra.tasks.forecasting.windows import (
     Stretch,
     groups_of,
 )
+from recurra_runtime.fronts import Panel
 
 __all__ = ["Origins", "SeriesPart"]
 
@@ -58,20 +59,25 @@ class SeriesPart:
 
     Args:
         stretches: what is scored of each, and what is read before it.
-        shape: what a model reads and says.
+        panel: what they are in numbers.
         origins_of_row: of each row that is trained on.
         step_size: steps between two origins that are scored.
     """
 
     stretches: list[Stretch]
-    shape: Shape
+    panel: Panel
     origins_of_row: int = 1
     step_size: int = 1
 
     @classmethod
-    def of(cls, stretches: list[Stretch], shape: Shape, data: ForecastingData) -> Self:
+    def of(cls, stretches: list[Stretch], panel: Panel, data: ForecastingData) -> Self:
         """Scored as the settings say."""
-        return cls(stretches, shape, data.origins, data.step_size)
+        return cls(stretches, panel, data.origins, data.step_size)
+
+    @property
+    def shape(self) -> Shape:
+        """What a model reads and says."""
+        return Shape(self.panel.horizon, self.panel.look_back, self.panel.patch)
 
     @property
     def carried(self) -> bool:

@@ -153,15 +153,11 @@ def _of_examples(examples: Examples, grid: Grid) -> Tracks:
         if each.stamps:
             steps = stamps(list(each.stamps)).values
         empty = np.zeros((len(values), 0))
-        tracks.append(
-            Track(str(number), each.place, steps, values, empty, empty, {}, each.part)
-        )
+        tracks.append(Track(str(number), each.place, steps, values, empty, empty, {}, each.part))
     if not channels and tracks:
         channels = tuple(str(n) for n in range(tracks[0].values.shape[1]))
     frequency = grid.frequency
-    return Tracks(
-        tracks, Roles(channels=channels), frequency=frequency, skipped=examples.skipped
-    )
+    return Tracks(tracks, Roles(channels=channels), frequency=frequency, skipped=examples.skipped)
 
 
 def listed(source: Any) -> Any:

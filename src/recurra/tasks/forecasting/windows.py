@@ -21,14 +21,15 @@ from recurra.encoders import Steps
 from recurra.settings import check_size
 from recurra_runtime.fronts import Scale
 
-__all__ = ["RandomWindows", "SeriesWindows", "Shape", "Shelf", "Stretch", "groups_of"]
+__all__ = ["BEFORE", "RandomWindows", "SeriesWindows", "Shape", "Shelf", "Stretch", "groups_of"]
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 
 _ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
-_BEFORE = 1000  # steps that are read, so that a state is carried into what is scored
+BEFORE = 1000
+"""Steps that are read, so that a state is carried into what is scored."""
 _SOME = 1024  # steps of a piece, where some of many are scored
 
 
@@ -63,6 +64,7 @@ class Stretch:
         codes: categories ``[steps + more, categories]``.
         number: of the series in what was read.
         scale: of its values; None where nobody asks for the data's units.
+        skipped: steps before the first that are not kept.
     """
 
     values: Floats
@@ -72,6 +74,7 @@ class Stretch:
     codes: npt.NDArray[np.int64] | None = None
     number: int = 0
     scale: Scale | None = None
+    skipped: int = 0
 
     @property
     def scored(self) -> Floats:
@@ -89,13 +92,14 @@ class Stretch:
             stop = min(first + size, len(self.values))
             yield dataclasses.replace(self, values=self.values[:stop], first=first)
 
-    def late(self, before: int = _BEFORE) -> Stretch:
+    def late(self, before: int = BEFORE) -> Stretch:
         """The same with at most so many steps before those that are scored."""
         begin = max(self.first - before, 0)
         return dataclasses.replace(
             self,
             values=self.values[begin:],
             first=self.first - begin,
+            skipped=self.skipped + begin,
             past=None if self.past is None else self.past[begin:],
             known=None if self.known is None else self.known[begin:],
             codes=None if self.codes is None else self.codes[begin:],
@@ -322,13 +326,14 @@ class SeriesWindows:
 
 
 def groups_of(
-    stretches: Sequence[Stretch], shape: Shape
+    stretches: Sequence[Stretch], shape: Shape, before: int | None = BEFORE
 ) -> Iterator[tuple[list[Stretch], Iterator[Batch]]]:
     """Some stretches at a time, those of like length together, each with its windows in order.
 
     A state is carried from window to window. What is read before the scored steps has no targets.
     """
-    order = sorted((one.late() for one in stretches), key=lambda one: -len(one.values))
+    late = stretches if before is None else [one.late(before) for one in stretches]
+    order = sorted(late, key=lambda one: -len(one.values))
     order = [one for one in order if len(one.scored)]
     for at in range(0, len(order), _ROWS):
         some = order[at : at + _ROWS]
