@@ -101,13 +101,14 @@ class Frequency:
     def season(self) -> int:
         """Steps of the usual season; 1 where there is none, or no whole number of steps.
 
-        Of a step of less than an hour the shortest of a second, a minute and an hour that has 24
-        steps or more; a day of one below a day, a week of days and weekdays, else a year.
+        It is the shortest of a second, a minute and an hour that has 24 steps or more, else a day
+        of what is shorter, a week of days and of weekdays, a year of what is longer. What is
+        shorter than a millisecond has none.
         """
         if self.unit == "time":
             cycles = [size for size in (10**9, 60 * 10**9, DAY // 24) if size >= 24 * self.count]
             cycle = (*cycles, DAY if self.count < DAY else 7 * DAY)[0]
-            return cycle // self.count if cycle % self.count == 0 else 1
+            return 1 if cycle % self.count or self.count < 10**6 else cycle // self.count
         if self.unit == "number":
             return 1
         size = self.count * _MONTHS_OF.get(self.unit, 1)
