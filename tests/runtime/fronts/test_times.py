@@ -122,6 +122,14 @@ def test_objects_of_python_numpy_and_frames() -> None:
     same(stamps(np.array([], str)), dates())
 
 
+def test_periods_are_where_they_begin() -> None:
+    months = pd.period_range("2024-01", periods=2, freq="M")
+    for column in (months, pd.Series(months)):
+        same(stamps(column), dates("2024-01-01", "2024-02-01"))
+    with pytest.raises(ValueError, match="it is missing, at index 0"):
+        stamps(pd.Series(pd.PeriodIndex([None, "2024-01"], freq="M")))
+
+
 @pytest.mark.parametrize("unit", ["s", "us", "ns"])
 @pytest.mark.parametrize("zone", ZONES)
 def test_columns_with_a_zone(zone: str, unit: str) -> None:
