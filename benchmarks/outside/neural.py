@@ -56,9 +56,11 @@ class Clock(lightning.Callback):
         self.seconds, self.ends, self.began = seconds, [], 0.0
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Time begins."""
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        """One more step."""
         self.ends.append(time.perf_counter())
         if self.seconds is not None and self.ends[-1] - self.began > self.seconds:
             trainer.should_stop = True
@@ -101,7 +103,9 @@ def _table(y: np.ndarray) -> pd.DataFrame:
     """Series as rows of steps."""
     series, steps = y.shape
     names = np.repeat(np.arange(series), steps)
-    return pd.DataFrame({"unique_id": names, "ds": np.tile(np.arange(steps), series), "y": y.ravel()})
+    return pd.DataFrame(
+        {"unique_id": names, "ds": np.tile(np.arange(steps), series), "y": y.ravel()}
+    )
 
 
 def main() -> None:
