@@ -101,7 +101,7 @@ class Calendar:
         wall = local(values, zone).view(np.int64)
         share = np.stack([_SHARES[name](wall) for name in self.features], 1)
         pairs = np.stack([np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)], 2)
-        return pairs.reshape(len(values), -1).astype(np.float32)
+        return pairs.reshape(len(values), *self.shape).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Kind and features."""

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from recurra_runtime.fronts.grid import (
     DAY,
     Whole,
+    ascending,
     checked,
     common,
     days_of,
@@ -106,13 +107,14 @@ class Frequency:
     def season(self) -> int:
         """Steps of the usual season; 1 where there is none, or no whole number of steps.
 
-        Of a step of less than an hour the shortest of a second, a minute and an hour that has 24
-        steps or more; a day of one below a day, a week of days and weekdays, else a year.
+        It is the shortest of a second, a minute and an hour that has 24 steps or more, else a day
+        of what is shorter, a week of days and of weekdays, a year of what is longer. What is
+        shorter than a millisecond has none.
         """
         if self.unit == "time":
             cycles = [size for size in (10**9, 60 * 10**9, DAY // 24) if size >= 24 * self.count]
             cycle = (*cycles, DAY if self.count < DAY else 7 * DAY)[0]
-            return cycle // self.count if cycle % self.count == 0 else 1
+            return 1 if cycle % self.count or self.count < 10**6 else cycle // self.count
         if self.unit == "number":
             return 1
         size = self.count * _MONTHS_OF.get(self.unit, 1)
@@ -175,24 +177,13 @@ class Frequency:
         Raises:
             ValueError: series of different frequencies, or stamps that do not ascend.
         """
-        given = [checked(stamps, f"series {index}: ") for index, stamps in enumerate(many)]
-        rows = [row for row in given if len(row) > 1]
+        rows = ascending(many)
         if not rows:
             return None
-        dates = {row.dtype.kind for row in given if len(row)}
-        if len(dates) > 1:
-            raise ValueError("frequency: expected dates or numbers in all series, got both")
-        for index, row in enumerate(given):
-            back = np.flatnonzero(np.diff(row.view(np.int64)) <= 0)
-            if len(back):
-                raise ValueError(
-                    f"frequency: expected ascending stamps, in series {index} stamp "
-                    f"{back[0] + 1} ({row[back[0] + 1]}) is not after {row[back[0]]}"
-                )
-        first = cls._own(max(rows, key=len))
-        if first is not None and first._spans(rows):
+        first = cls._own(max(rows.values(), key=len))
+        if first is not None and first._spans(list(rows.values())):
             return first
-        return cls._reconciled(given)
+        return cls._reconciled(rows)
 
     def _spans(self, rows: list[npt.NDArray[Any]]) -> bool:
         """Are all on this grid, each with a step of one, or too short for that?"""
@@ -206,9 +197,9 @@ class Frequency:
         return bool(fits.all() and (stepping | (sizes < 4)).all())
 
     @classmethod
-    def _reconciled(cls, rows: list[npt.NDArray[Any]]) -> Self | None:
+    def _reconciled(cls, rows: dict[int, npt.NDArray[Any]]) -> Self | None:
         """What series that seem to differ have in common."""
-        own = {index: cls._own(row) for index, row in enumerate(rows) if len(row) > 1}
+        own = {index: cls._own(row) for index, row in rows.items()}
         backing: dict[Self, int] = {}
         for index, one in own.items():
             if one is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ __all__ = [
     "LEAST",
     "MOST",
     "Whole",
+    "ascending",
     "checked",
     "common",
     "days_of",
@@ -49,6 +51,28 @@ def checked(stamps: npt.NDArray[Any], where: str = "") -> npt.NDArray[Any]:
             f"{index}"
         )
     return np.ascontiguousarray(stamps, kind)
+
+
+def ascending(many: Sequence[npt.NDArray[Any]]) -> dict[int, npt.NDArray[Any]]:
+    """Series of two stamps or more by their index; of those with the same stamps the first.
+
+    Raises:
+        ValueError: as of :func:`checked`, dates and numbers, or stamps that do not ascend.
+    """
+    alike: dict[tuple[str, bytes], int] = {}
+    for index, stamps in enumerate(many):
+        alike.setdefault((stamps.dtype.str, stamps.tobytes()), index)
+    rows = {index: checked(many[index], f"series {index}: ") for index in alike.values()}
+    if len({row.dtype.kind for row in rows.values() if len(row)}) > 1:
+        raise ValueError("frequency: expected dates or numbers in all series, got both")
+    for index, row in rows.items():
+        back = np.flatnonzero(np.diff(row.view(np.int64)) <= 0)
+        if len(back):
+            raise ValueError(
+                f"frequency: expected ascending stamps, in series {index} stamp {back[0] + 1} "
+                f"({row[back[0] + 1]}) is not after {row[back[0]]}"
+            )
+    return {index: row for index, row in rows.items() if len(row) > 1}
 
 
 def common(steps: Whole) -> int:

@@ -53,6 +53,8 @@ def stamps(cells: Any) -> Stamps:
         # pandas makes objects of these, unless it is asked for numbers; polars knows UTC alone.
         given = np.asarray(cells, "M8[ns]") if hasattr(kind, "tz") else cells.to_numpy()
         return Stamps(_dates(given), _name(zone))
+    if str(kind).startswith("period"):  # of pandas: a period is where it begins
+        cells = cells.astype("datetime64[ns]")
     given = cells.to_numpy() if hasattr(cells, "to_numpy") else cells
     if isinstance(given, str) or not hasattr(given, "__iter__"):
         raise ValueError(f"time stamps: expected a column of cells, got {given!r}")
