@@ -401,8 +401,6 @@ def naive_errors(part: SeriesPart, scales: Scales, season: int) -> Floats:
 def compare(
     compared: Mapping[str, Forecaster | Rival],
     part: SeriesPart,
-    scales: Scales,
-    season: int,
     loss: str,
     unit: str,
 ) -> list[Evaluation]:

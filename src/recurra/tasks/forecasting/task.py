@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from recurra import models
-from recurra.columns import number
+from recurra.columns import number as shown
 from recurra.heads import POINTS
 from recurra.models import (
     Autoregression,
@@ -51,7 +51,7 @@ __all__ = ["ForecastingTask"]
 
 _AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
 _LONGEST_MAP = 512  # steps
-_CALIBRATED = 2_000  # origins by which the widths of intervals are corrected
+_CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths of intervals
 
 
 @register_task("forecasting")
@@ -60,8 +60,8 @@ class ForecastingTask(Task):
 
     Data = ForecastingData
     Model = ForecasterSettings
-    loss = Metric("loss", "a value")
-    metric = Metric("loss", "a value")
+    loss = Metric("loss", "loss")
+    metric = Metric("loss", "loss/value")
     unit = "values"
     verb = "predict"
 
@@ -174,6 +174,21 @@ class ForecastingTask(Task):
                 if getattr(data, name) != "none":
                     raise contradiction(data, name, why, "'none'", section="data.")
 
+    def idle(self, recipe: Any) -> list[tuple[str, str]]:
+        """A window is of the recipe, and told by :meth:`unread`."""
+        return [each for each in super().idle(recipe) if each[0] != "training.window"]
+
+    def unread(self, recipe: Any, prepared: SeriesCorpus) -> list[tuple[str, str]]:
+        """What is of a state that is carried, or of seasons that are not there."""
+        found = []
+        if recipe.data.look_back is not None:
+            found.append(("training.window", "rows of data.look_back steps are read"))
+        if prepared.panel.season == 1 and recipe.model.around == "season":
+            found.append(("model.around", "there is no season (data.season)"))
+        if len(prepared.panel.channels) == 1:
+            found.append(("model.apart", "there is one channel"))
+        return found
+
     def tune(self, model: models.Model, part: SeriesPart, limit: int | None = None) -> None:
         """How much wider intervals must be to hold as much as they say."""
         assert isinstance(model, Forecaster)
@@ -208,7 +223,7 @@ class ForecastingTask(Task):
             ("model", f"{rows[0].unit}/value", "MSE", "MAE", "MASE", "sMAPE", "scaled CRPS",
              "80 % holds", "width"),
             [
-                (row.name, number(row.value, 4), f"{row.mean_squared:.4g}",
+                (row.name, shown(row.value, 4), f"{row.mean_squared:.4g}",
                  f"{row.mean_absolute:.4g}", told(row.mase), told(row.smape), told(row.crps),
                  f"{row.covered:.1%}", f"{row.width:.4g}")
                 for row in rows
@@ -327,17 +342,19 @@ def _measured(rival: Rival, part: SeriesPart) -> Rival:
 
 
 def widen(model: Forecaster, part: SeriesPart) -> None:
-    """Fit :attr:`recurra.models.Forecaster.widening` to what came in a part.
+    r"""Fit :attr:`recurra.models.Forecaster.widening` to what came in a part.
 
     Of each level, step and channel the smallest number w for which the share of the origins whose
     value lies in the interval, made wider by w on both sides, is at least the level, as
-    :math:`\\lceil (n + 1)\\,p \\rceil` of n count for p. Where there are few origins the steps of
+    :math:`\lceil (n + 1)\,p \rceil` of n count for p. Where there are few origins the steps of
     the horizon are taken together.
     """
     with torch.no_grad():
         model.widening.zero_()
         scores: list[npt.NDArray[np.float64]] = []
-        for _, density, wanted in densities_of(model, part, _CALIBRATED):
+        size = part.panel.horizon * len(part.panel.channels)
+        limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
+        for _, density, wanted in densities_of(model, part, limit):
             found = []
             for level in LEVELS:
                 low, high = model.interval(density, level)
