@@ -16,20 +16,10 @@ from recurra.heads.densities import (
 )
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
-from recurra.heads.numbers import (
-    COUNTS,
-    POINTS,
-    SHARES,
-    Distribution,
-    Numbers,
-    NumbersHead,
-    losses_of,
-)
-from recurra.heads.quick import quick_quantile
+from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 from recurra.heads.samples import Samples
 
 __all__ = [
-    "COUNTS",
     "CRFHead",
     "Density",
     "Distribution",
@@ -41,16 +31,12 @@ __all__ = [
     "NegativeBinomial",
     "Numbers",
     "NumbersHead",
-    "POINTS",
     "Paths",
     "Point",
     "Poisson",
     "Predictive",
     "Quantiles",
-    "SHARES",
     "Samples",
     "Student",
     "crps_of",
-    "losses_of",
-    "quick_quantile",
 ]

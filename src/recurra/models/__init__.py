@@ -5,7 +5,6 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
-from recurra.models.forecaster import Forecaster, ForecasterConfig, ForecasterSettings, Judged
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -26,6 +25,7 @@ from recurra.models.linear import (
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.models.series import Judged, SeriesModel, SeriesModelConfig, SeriesModelSettings
 from recurra.models.summaries import MeanOfSteps
 from recurra.models.tagger import Tagger, TaggerSettings
 from recurra.models.windows import MajorityOfSteps, WindowOfSteps
@@ -39,9 +39,9 @@ __all__ = [
     "ClassifierConfig",
     "ClassifierSettings",
     "Drift",
-    "Forecaster",
-    "ForecasterConfig",
-    "ForecasterSettings",
+    "SeriesModel",
+    "SeriesModelConfig",
+    "SeriesModelSettings",
     "FrequentTags",
     "Heard",
     "Judged",

@@ -48,7 +48,7 @@ def frame_of(values: Tensor, normalize: Normalize, counts: bool = False) -> Fram
 
     Args:
         values: of the steps that are read.
-        normalize: by what of them, see :class:`recurra.models.ForecasterSettings`.
+        normalize: by what of them, see :class:`recurra.models.SeriesModelSettings`.
         counts: whether the level stays 0, and a scale is at least 1.
     """
     zero = values.new_zeros(values.shape[1:])

@@ -15,21 +15,28 @@ from torch import Tensor
 
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
-from recurra.data.panels import Track, Tracks
+from recurra.data.panels import Roles, Track, Tracks
 from recurra.errors import ArtifactError, SettingError
 from recurra.given import ahead, inputs_of
-from recurra.models import Forecaster
+from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of, judged
-from recurra.tasks.forecasting.frames import Forecast, columns_of_forecasts, write_forecasts
+from recurra.tasks.forecasting.frames import (
+    Forecast,
+    columns_of_forecasts,
+    stamp_texts,
+    write_forecasts,
+)
 from recurra.tasks.forecasting.future import continued
 from recurra.tasks.forecasting.history import grown, read_history
 from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import listed, open_source
 from recurra.tasks.forecasting.stream import SeriesStream, values_of
+from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
 from recurra_runtime.fronts import Panel
 
@@ -100,22 +107,7 @@ class ForecastingModel(Answer):
         named = {f"{number}": track for number, track in enumerate(tracks)}
         stretches = in_numbers(((track, 0) for track in named.values()), panel)
         # A step that nobody knows yet is what comes next.
-        longer = [
-            dataclasses.replace(
-                one,
-                values=np.concatenate([one.values, np.full_like(one.values[:1], np.nan)])
-                if len(one.values)
-                else np.full((1, len(panel.channels)), np.nan, np.float32),
-                first=len(one.values),
-                past=None
-                if one.past is None
-                else np.concatenate(
-                    [one.past, np.full((1, one.past.shape[1]), np.nan, np.float32)]
-                ),
-            )
-            for one in stretches
-        ]
-        part = SeriesPart(longer, panel)
+        part = SeriesPart([longer(one) for one in stretches], panel)
         found: dict[int, Forecast] = {}
         for origins, density, _ in densities_of(model, part, paths=paths, before=None):
             ends = [model.interval(density, each / 100) for each in level]
@@ -170,8 +162,6 @@ class ForecastingModel(Answer):
             future: the same.
             seed: of the draws.
         """
-        from recurra.tasks.forecasting.paths import draw_paths
-
         panel = self.panel
         chance = torch.Generator().manual_seed(seed)
         for tracks in self._tracks(inputs):
@@ -249,7 +239,7 @@ class ForecastingModel(Answer):
                 yield Surprise(
                     track.place or None,
                     nats,
-                    steps=None if steps.dtype.kind != "M" else _texts(steps),
+                    steps=None if steps.dtype.kind != "M" else stamp_texts(steps),
                     values=track.values,
                     channels=panel.channels,
                 )
@@ -291,8 +281,8 @@ class ForecastingModel(Answer):
         return "\n".join(lines)
 
     @property
-    def _forecaster(self) -> Forecaster:
-        assert isinstance(self.model, Forecaster)
+    def _forecaster(self) -> SeriesModel:
+        assert isinstance(self.model, SeriesModel)
         return self.model
 
     @property
@@ -334,8 +324,6 @@ class ForecastingModel(Answer):
         empty = np.zeros((len(values), 0))
         track = Track("", example.place, np.arange(len(values)), values, empty, empty, {})
         roles = self.history.roles if self._history is not None else None
-        from recurra.data.panels import Roles
-
         return Tracks([track], roles or Roles(channels=self.panel.channels))
 
 
@@ -347,15 +335,9 @@ class _Encoded:
     encoding: str
 
 
-def _raw(model: Forecaster) -> Tensor:
+def _raw(model: SeriesModel) -> Tensor:
     head = model.numbers_head
     return torch.zeros(1, head.projection.output_size)
-
-
-def _texts(stamps: npt.NDArray[Any]) -> list[str]:
-    from recurra.tasks.forecasting.frames import stamp_texts
-
-    return stamp_texts(stamps)
 
 
 def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.heads import SHARES, Gaussian, Quantiles, Samples, losses_of, quick_quantile
-from recurra.models import Forecaster, Rival, Walk
-from recurra.models.forecaster import next_of
+from recurra.heads import Gaussian, Quantiles, Samples
+from recurra.heads.numbers import SHARES, losses_of
+from recurra.heads.quick import quick_quantile
+from recurra.models import Rival, SeriesModel, Walk
+from recurra.models.series import next_of
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
 from recurra.tasks.forecasting.windows import BEFORE, Shape, Shelf, Stretch, groups_of
 from recurra.twins import evaluating
@@ -67,7 +69,7 @@ class Said(NamedTuple):
 
 
 def forecasts_of(
-    model: Forecaster | Rival, part: SeriesPart, loss: str, limit: int | None = None
+    model: SeriesModel | Rival, part: SeriesPart, loss: str, limit: int | None = None
 ) -> Iterator[Said]:
     """What a model or a rival says after the origins of a part.
 
@@ -90,12 +92,13 @@ def forecasts_of(
 
 
 def densities_of(
-    model: Forecaster,
+    model: SeriesModel,
     part: SeriesPart,
     limit: int | None = None,
     *,
     paths: int = 100,
     before: int | None = BEFORE,
+    chance: torch.Generator | None = None,
 ) -> Iterator[tuple[Origins, Any, Tensor]]:
     """Densities after origins ``[origins, horizon, channels]``, and what came.
 
@@ -105,23 +108,24 @@ def densities_of(
         limit: of so many origins.
         paths: that are drawn where a model goes step by step.
         before: steps that are read first where a state is carried; all if None.
+        chance: of the draws; the same for each of the batches if None.
     """
     chosen = part.origins(limit)
     if part.carried:
         yield from _carried(model, part, chosen, before)
         return
     for origins, batch in part.rows(chosen):
-        chance = torch.Generator().manual_seed(0)
-        density, _ = model.forecast(batch.inputs, paths=paths, generator=chance)
+        own = chance or torch.Generator().manual_seed(0)
+        density, _ = model.forecast(batch.inputs, paths=paths, generator=own)
         yield origins, density, batch.targets[-1].to(model.widening.device)
 
 
-def intervals_of(model: Forecaster, density: Any, shares: Sequence[float]) -> Tensor:
+def intervals_of(model: SeriesModel, density: Any, shares: Sequence[float]) -> Tensor:
     """Quantiles ``[shares, ...]`` with the widths that were seen to be right; they never cross.
 
     Args:
         model: knows those widths.
-        density: as :meth:`recurra.models.Forecaster.forecast` gives it.
+        density: as :meth:`recurra.models.SeriesModel.forecast` gives it.
         shares: ascending.
     """
     found: dict[float, Tensor] = {}
@@ -140,7 +144,7 @@ def _plain(tensor: Tensor) -> Floats:
 
 
 def _carried(
-    model: Forecaster, part: SeriesPart, chosen: Origins, before: int | None
+    model: SeriesModel, part: SeriesPart, chosen: Origins, before: int | None
 ) -> Iterator[tuple[Origins, Any, Tensor]]:
     """Along series whose state is carried."""
     device = model.widening.device
@@ -399,7 +403,7 @@ def naive_errors(part: SeriesPart, scales: Scales, season: int) -> Floats:
 
 
 def compare(
-    compared: Mapping[str, Forecaster | Rival],
+    compared: Mapping[str, SeriesModel | Rival],
     part: SeriesPart,
     loss: str,
     unit: str,
@@ -442,7 +446,7 @@ class Forecasts(NamedTuple):
     deviation: Floats
 
 
-def judged(model: Forecaster, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
+def judged(model: SeriesModel, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
     """What a model expected of the scored steps of stretches, one ahead, in any order."""
     if shape.look_back is not None:
         yield from _each_anew(model, stretches, shape)
@@ -460,7 +464,7 @@ def judged(model: Forecaster, stretches: list[Stretch], shape: Shape) -> Iterato
             yield Forecasts(one, *(leaf[span, row] for leaf in whole))
 
 
-def _each_anew(model: Forecaster, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
+def _each_anew(model: SeriesModel, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
     """Each step after those that are read before it."""
     for one in stretches:
         shelf, found = Shelf([one], shape), []

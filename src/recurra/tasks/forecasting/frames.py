@@ -18,7 +18,7 @@ from recurra.errors import SettingError
 from recurra.files import write_file
 from recurra_runtime.fronts import zoned
 
-__all__ = ["Forecast", "columns_of_forecasts", "frame_like", "write_forecasts"]
+__all__ = ["Forecast", "columns_of_forecasts", "frame_like", "stamp_texts", "write_forecasts"]
 
 Floats = npt.NDArray[np.float64]
 

@@ -70,6 +70,8 @@ def open_source(source: Any, data: ForecastingData) -> Source:
     """
     if isinstance(source, Source):
         return source
+    if isinstance(source, Tracks):
+        return Source(lambda grid: source)
     how = data.reading()
     if isinstance(source, Mapping) and source and {*source} <= {*PART_NAMES}:
         parts = [(PART_NAMES[name], open_source(own, data)) for name, own in source.items()]

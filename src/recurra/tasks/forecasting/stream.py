@@ -12,7 +12,7 @@ import torch
 from recurra.batch import Batch
 from recurra.encoders import Steps
 from recurra.errors import DataError, SettingError
-from recurra.models import Forecaster
+from recurra.models import SeriesModel
 from recurra.states import Tree
 from recurra_runtime.fronts import Panel, Scale
 
@@ -51,7 +51,7 @@ class SeriesStream:
         SettingError: a model that reads rows of so many steps, or more than values.
     """
 
-    def __init__(self, model: Forecaster, panel: Panel, threshold: float, name: str = "") -> None:
+    def __init__(self, model: SeriesModel, panel: Panel, threshold: float, name: str = "") -> None:
         if panel.look_back is not None:
             raise SettingError(
                 "stream: this model reads rows of data.look_back steps and carries nothing on; "

@@ -13,22 +13,22 @@ import torch
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads import POINTS
+from recurra.heads.numbers import POINTS, SHARES
 from recurra.models import (
     Autoregression,
     Drift,
-    Forecaster,
-    ForecasterConfig,
-    ForecasterSettings,
     LastValue,
     LinearMap,
     MeanValue,
     Rival,
     SeasonalNaive,
+    SeriesModel,
+    SeriesModelConfig,
+    SeriesModelSettings,
     Unconditional,
     Walk,
 )
-from recurra.models.forecaster import LEVELS
+from recurra.models.series import LEVELS, RANKS
 from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.sections import contradiction
 from recurra.tasks.base import Metric, Table, Task, register_task
@@ -39,10 +39,12 @@ from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
     densities_of,
+    intervals_of,
     judged,
 )
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.paths import ranks_of
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
 from recurra_runtime.fronts import Panel
@@ -59,7 +61,7 @@ class ForecastingTask(Task):
     """What the next steps of series hold, beside models without memory."""
 
     Data = ForecastingData
-    Model = ForecasterSettings
+    Model = SeriesModelSettings
     loss = Metric("loss", "loss")
     metric = Metric("loss", "loss/value")
     unit = "values"
@@ -115,13 +117,13 @@ class ForecastingTask(Task):
 
     # ---- model -----------------------------------------------------------------------------------
 
-    def build(self, settings: Any, fronts: Mapping[str, Any]) -> Forecaster:
+    def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """A model of what the front says."""
-        return Forecaster(ForecasterConfig(**settings.model_dump(), **_sizes(fronts[PANEL])))
+        return SeriesModel(SeriesModelConfig(**settings.model_dump(), **_sizes(fronts[PANEL])))
 
-    def restore(self, config: Any, fronts: Mapping[str, Any]) -> Forecaster:
+    def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
-        known = ForecasterConfig.model_validate(config)
+        known = SeriesModelConfig.model_validate(config)
         if PANEL not in fronts:
             raise ValueError(f"expected a front {PANEL!r} beside this model, got none")
         for name, value in _sizes(fronts[PANEL]).items():
@@ -130,15 +132,15 @@ class ForecastingTask(Task):
                     f"expected a front {PANEL!r} with {name} {getattr(known, name)} beside this "
                     f"model, got {value}. It belongs to another model"
                 )
-        return Forecaster(known)
+        return SeriesModel(known)
 
-    def trial(self, recipe: Any) -> Forecaster:
+    def trial(self, recipe: Any) -> SeriesModel:
         """A model of one channel."""
         data = recipe.data
         sizes = {"channels": 1, "look_back": data.look_back, "patch": data.patch}
         if data.gaps:
             sizes |= {"past": 1, "gaps": True}
-        return Forecaster(ForecasterConfig(**recipe.model.model_dump(), **sizes))
+        return SeriesModel(SeriesModelConfig(**recipe.model.model_dump(), **sizes))
 
     def check(self, recipe: Any) -> None:
         """What of reading and of saying excludes each other."""
@@ -191,7 +193,7 @@ class ForecastingTask(Task):
 
     def tune(self, model: models.Model, part: SeriesPart, limit: int | None = None) -> None:
         """How much wider intervals must be to hold as much as they say."""
-        assert isinstance(model, Forecaster)
+        assert isinstance(model, SeriesModel)
         widen(model, part)
 
     # ---- scores ----------------------------------------------------------------------------------
@@ -200,13 +202,13 @@ class ForecastingTask(Task):
         self, model: models.Model, part: SeriesPart, limit: int | None = None
     ) -> npt.NDArray[np.float64]:
         """Of each step, of all its channels."""
-        assert isinstance(model, Forecaster)
+        assert isinstance(model, SeriesModel)
         found = judged(model, part.some(limit), part.shape)
         return np.concatenate([np.zeros(0), *(each.nats for each in found)])
 
     def evaluate(self, compared: Mapping[str, Any], part: SeriesPart) -> list[Evaluation]:
         """Each series by itself."""
-        model = next(each for each in compared.values() if isinstance(each, Forecaster))
+        model = next(each for each in compared.values() if isinstance(each, SeriesModel))
         loss = model.config.distribution
         return compare(compared, part, loss, unit_of(loss))
 
@@ -341,8 +343,8 @@ def _measured(rival: Rival, part: SeriesPart) -> Rival:
     return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))
 
 
-def widen(model: Forecaster, part: SeriesPart) -> None:
-    r"""Fit :attr:`recurra.models.Forecaster.widening` to what came in a part.
+def widen(model: SeriesModel, part: SeriesPart) -> None:
+    r"""Fit :attr:`recurra.models.SeriesModel.widening` to what came in a part.
 
     Of each level, step and channel the smallest number w for which the share of the origins whose
     value lies in the interval, made wider by w on both sides, is at least the level, as
@@ -363,6 +365,13 @@ def widen(model: Forecaster, part: SeriesPart) -> None:
         if scores:
             every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
             model.widening.copy_(torch.from_numpy(_corrections(every)))
+        model.ranks.fill_(torch.nan)
+        ranks = []
+        for _, density, wanted in densities_of(model, part, RANKS):
+            quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
+            ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
+        kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
+        model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
 
 
 def _corrections(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -21,7 +21,16 @@ from recurra.encoders import Steps
 from recurra.settings import check_size
 from recurra_runtime.fronts import Scale
 
-__all__ = ["BEFORE", "RandomWindows", "SeriesWindows", "Shape", "Shelf", "Stretch", "groups_of"]
+__all__ = [
+    "BEFORE",
+    "RandomWindows",
+    "SeriesWindows",
+    "Shape",
+    "Shelf",
+    "Stretch",
+    "groups_of",
+    "longer",
+]
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -104,6 +113,19 @@ class Stretch:
             known=None if self.known is None else self.known[begin:],
             codes=None if self.codes is None else self.codes[begin:],
         )
+
+
+def longer(one: Stretch) -> Stretch:
+    """The same with a step that nobody knows yet behind it, which alone is scored."""
+
+    def grown(values: Floats | None) -> Floats | None:
+        if values is None:
+            return None
+        return np.concatenate([values, np.full((1, values.shape[1]), np.nan, np.float32)])
+
+    values = grown(one.values)
+    assert values is not None
+    return dataclasses.replace(one, values=values, first=len(one.values), past=grown(one.past))
 
 
 class Shelf:
@@ -216,8 +238,7 @@ class RandomWindows:
         self._first = np.array([first for first, _ in spans], np.int64)
         self._count = np.array([max(stop - first, 0) for first, stop in spans], np.int64)
         self._order = functools.lru_cache(maxsize=2)(self._draw)
-        apart = self.origins * shelf.shape.patch
-        self._rows = int(np.ceil(self._count / apart).sum())
+        self._rows = int(np.ceil(self._count / self.origins).sum())
         size = shelf.shape.horizon * shelf.values.shape[1]
         self.symbols = int(self._rows * self.origins * size)
 
@@ -253,18 +274,14 @@ class RandomWindows:
 
     def _draw(self, number: int) -> Places:
         chance = np.random.default_rng([self._seed, number])
-        apart = self.origins * self._shelf.shape.patch
-        found = []
+        patch, found = self._shelf.shape.patch, []
         for series in np.flatnonzero(self._count).tolist():
             begin, count = self._shelf.begins[series] + self._first[series], self._count[series]
-            rows = int(np.ceil(count / apart))
-            # The last origin of each row; where they do not fill the series a few are read twice.
-            room = count - 1 - (rows - 1) * apart
-            shift = int(chance.integers(0, max(room, 0) + 1)) if room > 0 else 0
-            if rows * apart > count and rows > 1:
-                shift = int(chance.integers(0, apart))
-            ends = np.minimum(shift + np.arange(rows) * apart, count - 1)
-            found.append(begin + ends)
+            row = np.arange(-(-count // self.origins))
+            # Origins of a row are patches apart: rows that begin at each step of one lie between.
+            last = (row // patch) * self.origins * patch + row % patch + (self.origins - 1) * patch
+            shift = int(chance.integers(0, self.origins)) * patch
+            found.append(begin + np.clip(last - shift, 0, count - 1))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 

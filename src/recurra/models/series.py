@@ -11,16 +11,9 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, Steps, StepVectors, beside_channels
-from recurra.heads import (
-    COUNTS,
-    POINTS,
-    Distribution,
-    Numbers,
-    NumbersHead,
-    Point,
-    Samples,
-    quick_quantile,
-)
+from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
+from recurra.heads.numbers import COUNTS, POINTS
+from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.layers.settings import LayerSettings, build_layers, check_reads_on
 from recurra.models.base import Model, Scored
@@ -29,13 +22,17 @@ from recurra.sections import contradiction, default
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
-__all__ = ["Forecaster", "ForecasterConfig", "ForecasterSettings", "Judged", "LEVELS"]
+__all__ = ["SeriesModel", "SeriesModelConfig", "SeriesModelSettings", "Judged", "LEVELS", "RANKS"]
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 """Of intervals whose width is corrected by what was seen on a part that was not trained on."""
 
 
-class ForecasterSettings(LayerSettings):
+RANKS = 64
+"""Stretches of the part that chose of which is kept how probable what came there was."""
+
+
+class SeriesModelSettings(LayerSettings):
     """What a person chooses about a forecaster.
 
     Args:
@@ -98,7 +95,7 @@ class ForecasterSettings(LayerSettings):
         return found
 
 
-class ForecasterConfig(ForecasterSettings):
+class SeriesModelConfig(SeriesModelSettings):
     """All that decides the shape of a forecaster.
 
     Args:
@@ -146,7 +143,7 @@ class Judged(NamedTuple):
     state: Tree
 
 
-class Forecaster(Model):
+class SeriesModel(Model):
     r"""A recurrent model of series.
 
     .. math:: p(x_{t+1} \dots x_{t+h} \mid x_1 \dots x_t) = \prod_{k, c} p_{kc}(x_{t+k,c};
@@ -164,10 +161,11 @@ class Forecaster(Model):
         SettingError: an unknown cell, a setting it does not take, or sizes that do not join.
     """
 
-    config: ForecasterConfig
+    config: SeriesModelConfig
     widening: Tensor
+    ranks: Tensor
 
-    def __init__(self, config: ForecasterConfig) -> None:
+    def __init__(self, config: SeriesModelConfig) -> None:
         together = 1 if config.apart else config.channels
         categories = [*config.categories, *([config.channels] if config.apart else [])]
         ahead = [*config.ahead, *([False] if config.apart else [])]
@@ -212,8 +210,9 @@ class Forecaster(Model):
             self.linear = nn.Linear(config.rows_read, said)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        sizes = len(LEVELS), config.horizon, config.channels
-        self.register_buffer("widening", torch.zeros(sizes))
+        sizes = config.horizon, config.channels
+        self.register_buffer("widening", torch.zeros(len(LEVELS), *sizes))
+        self.register_buffer("ranks", torch.full((RANKS, *sizes), torch.nan))
 
     @property
     def numbers_head(self) -> NumbersHead:
