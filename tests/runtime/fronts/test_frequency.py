@@ -135,6 +135,7 @@ def test_of_what_is_no_name_the_nearest_is_told(name: str, meant: str) -> None:
         (["2024-01-04", "2024-01-05", "2024-01-08"], "D"),
         (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"], "D"),
         (["2024-01-01", "2024-01-03"], "2D"),
+        (["2024-01-01", "2024-02-01 12:00"], "756h"),
     ],
 )
 def test_the_calendar_is_known(cells: list[str], name: str) -> None:

@@ -243,6 +243,7 @@ NOW, NAIVE = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1)
         ([1.0, float("nan")], "got none, it is missing, at index 1"),
         ([1.0, float("inf")], "at index 1"),
         (["1", "nan"], "got none, it is missing, at index 1"),
+        (["1", "1e999"], "got '1e999', at index 1"),
         (["1", "2024-01"], "got '2024-01', at index 1: the first is 1"),
         (["2024-01", "2024"], "got '2024', at index 1"),
         (["2024-01-30", "2024-02-30", "x"], "'2024-02-30', at index 1: there is no such date"),
