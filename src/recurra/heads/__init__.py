@@ -2,12 +2,34 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
-from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
+from recurra.heads.densities import (
+    Density,
+    Gaussian,
+    GaussianMixture,
+    NegativeBinomial,
+    Point,
+    Poisson,
+    Predictive,
+    Quantiles,
+    Student,
+    crps_of,
+)
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
-from recurra.heads.numbers import Distribution, Numbers, NumbersHead
+from recurra.heads.numbers import (
+    COUNTS,
+    POINTS,
+    SHARES,
+    Distribution,
+    Numbers,
+    NumbersHead,
+    losses_of,
+)
+from recurra.heads.quick import quick_quantile
+from recurra.heads.samples import Samples
 
 __all__ = [
+    "COUNTS",
     "CRFHead",
     "Density",
     "Distribution",
@@ -16,8 +38,19 @@ __all__ = [
     "Head",
     "LabelHead",
     "LabelsHead",
+    "NegativeBinomial",
     "Numbers",
     "NumbersHead",
+    "POINTS",
     "Paths",
+    "Point",
+    "Poisson",
+    "Predictive",
+    "Quantiles",
+    "SHARES",
+    "Samples",
     "Student",
+    "crps_of",
+    "losses_of",
+    "quick_quantile",
 ]

@@ -12,7 +12,17 @@ from recurra.models.language import (
     LanguageModelSettings,
     LanguageModelState,
 )
-from recurra.models.linear import Autoregression, LastValue, Rival, Unconditional
+from recurra.models.linear import (
+    Autoregression,
+    Drift,
+    LastValue,
+    LinearMap,
+    MeanValue,
+    Rival,
+    SeasonalNaive,
+    Unconditional,
+    Walk,
+)
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
@@ -28,6 +38,7 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "Drift",
     "Forecaster",
     "ForecasterConfig",
     "ForecasterSettings",
@@ -40,10 +51,12 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageModelState",
     "LastValue",
+    "LinearMap",
     "Majority",
     "MajorityOfSteps",
     "MeanOfSteps",
     "MeanOfVectors",
+    "MeanValue",
     "Mixture",
     "MixtureState",
     "Model",
@@ -56,9 +69,11 @@ __all__ = [
     "Reads",
     "Rival",
     "Scored",
+    "SeasonalNaive",
     "Tagger",
     "TaggerSettings",
     "Unconditional",
+    "Walk",
     "WindowOfSteps",
     "WindowTagger",
     "build_encoder",

@@ -99,6 +99,11 @@ class Frequency:
         return name if count == 1 else f"{count}{name}"
 
     @property
+    def of_days(self) -> bool:
+        """Whether it counts days, which clocks that are put forward and back make longer or shorter."""
+        return self.unit != "number" and (self.unit != "time" or self.count % DAY == 0)
+
+    @property
     def season(self) -> int:
         """Steps of the usual season; 1 where there is none, or no whole number of steps.
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from recurra_runtime.fronts.calendar import Calendar
+from recurra_runtime.fronts.panel import Panel
 from recurra_runtime.fronts.picture import Picture
 from recurra_runtime.fronts.series import Series
 from recurra_runtime.fronts.sound import Sound
@@ -34,6 +35,7 @@ _KINDS: dict[str, Any] = {
         Series,
         Sound,
         Picture,
+        Panel,
         Calendar,
     )
 }
