@@ -21,7 +21,7 @@ SEASONS = {
     **dict.fromkeys(("s", "min"), 60),
     **dict(zip(("D", "B", "2MS", "2W-WED", "h"), (7, 5, 6, 26, 24), strict=True)),
     **dict(zip(("ms", "10ms", "100ms", "10s", "2min"), (1000, 100, 600, 360, 30), strict=True)),
-    **dict(zip(("5min", "15min"), (288, 96), strict=True)),
+    **dict(zip(("5min", "15min", "2500ms"), (288, 96, 24), strict=True)),
 }
 # Years with leap days and without, before 1970 too, times of the day, ends of months.
 STARTS = ["1899-12-25", "1968-02-01 23:00", "2000-01-31", "2023-06-15 07:30", "2024-02-27"]
@@ -135,6 +135,7 @@ def test_of_what_is_no_name_the_nearest_is_told(name: str, meant: str) -> None:
         (["2024-01-04", "2024-01-05", "2024-01-08"], "D"),
         (["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"], "D"),
         (["2024-01-01", "2024-01-03"], "2D"),
+        (["2024-01-01", "2024-02-01 12:00"], "756h"),
     ],
 )
 def test_the_calendar_is_known(cells: list[str], name: str) -> None:

@@ -84,8 +84,8 @@ def _numbers(cells: npt.NDArray[np.str_]) -> npt.NDArray[np.generic]:
             continue
         if np.isfinite(found).all():
             return found
-    odd = (place for place, cell in enumerate(cells) if not _NUMBER.fullmatch(str(cell)))
-    raise Unreadable(next(odd, 0), f"the first is {cells[0]!s}")
+    numbers = (_NUMBER.fullmatch(cell) and np.isfinite(float(cell)) for cell in cells.tolist())
+    raise Unreadable([bool(one) for one in numbers].index(False), f"the first is {cells[0]}")
 
 
 def _read(cells: npt.NDArray[np.str_]) -> tuple[list[tuple[_Whole, _Parts]], list[tuple[int, str]]]:

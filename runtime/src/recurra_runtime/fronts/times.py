@@ -92,7 +92,7 @@ def _listed(cells: list[Any]) -> Stamps:
     """Of cells that are objects of Python: all text, all numbers, or all dates."""
     kinds = set(map(type, cells))
     if all(issubclass(kind, str) for kind in kinds):
-        return _texts(np.array(cells, np.str_)) if cells else Stamps(np.empty(0, "M8[ns]"))
+        return _texts(np.array(cells, np.str_))
     number = (int, float, np.integer, np.floating)
     if all(issubclass(kind, number) and kind is not bool for kind in kinds):
         return Stamps(_array(np.array(cells)))
