@@ -3,7 +3,7 @@
 from recurra.encoders.base import Encoder
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
-from recurra.encoders.steps import GappedSteps, Steps, StepVectors
+from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
 from recurra.encoders.words import SpelledEmbedding
 
@@ -19,6 +19,6 @@ __all__ = [
     "SpelledEmbedding",
     "Stem",
     "StepVectors",
-    "Steps",
+    "SeriesSteps",
     "TokenEncoder",
 ]

@@ -1,4 +1,4 @@
-"""Steps of a series with all that is known beside them, as vectors."""
+"""SeriesSteps of a series with all that is known beside them, as vectors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from recurra.cells.gaps import GappedInput
 
-__all__ = ["GappedSteps", "StepVectors", "Steps", "beside_channels", "last_known"]
+__all__ = ["GappedSteps", "StepVectors", "SeriesSteps", "beside_channels", "last_known"]
 
 
-class Steps(NamedTuple):
+class SeriesSteps(NamedTuple):
     """Rows of series.
 
     Args:
@@ -34,7 +34,7 @@ class Steps(NamedTuple):
     future: Tensor
     future_codes: Tensor
 
-    def one_ahead(self, value: Tensor, step: int) -> Steps:
+    def one_ahead(self, value: Tensor, step: int) -> SeriesSteps:
         """The row of one step of the horizon, counted from 1, of which ``value`` was said.
 
         Args:
@@ -43,12 +43,12 @@ class Steps(NamedTuple):
         """
         unknown = torch.full_like(value[..., :1], torch.nan).expand(-1, -1, self.past.shape[2])
         codes = self.future_codes[-1:, :, step]
-        return Steps(
+        return SeriesSteps(
             value, unknown, self.future[-1:, :, step], codes, self.future, self.future_codes
         )
 
 
-def beside_channels(steps: Steps) -> Steps:
+def beside_channels(steps: SeriesSteps) -> SeriesSteps:
     """Each channel as a row of its own, whose number is one more category.
 
     Rows of ``[time, batch, channels]`` become ``batch * channels``.
@@ -64,7 +64,7 @@ def beside_channels(steps: Steps) -> Steps:
         own = number.view(1, -1, *[1] * (codes.dim() - 2)).expand(*wide.shape[:-1], 1)
         return torch.cat([wide, own], -1)
 
-    return Steps(
+    return SeriesSteps(
         steps.values.reshape(time, rows * channels, 1),
         again(steps.past),
         again(steps.ahead),
@@ -114,7 +114,7 @@ class StepVectors(nn.Module):
         self.output_size = 2 * (channels + past) + known + sum(widths)
         self.future_size = known + sum(w for w, a in zip(widths, self.ahead, strict=True) if a)
 
-    def forward(self, steps: Steps, values: Tensor) -> Tensor:
+    def forward(self, steps: SeriesSteps, values: Tensor) -> Tensor:
         """``[time, batch, output_size]``.
 
         Args:
@@ -131,7 +131,7 @@ class StepVectors(nn.Module):
         parts += [table(steps.codes[..., n]) for n, table in enumerate(self.embeddings)]
         return torch.cat(parts, -1)
 
-    def future(self, steps: Steps) -> Tensor:
+    def future(self, steps: SeriesSteps) -> Tensor:
         """What is known of the steps that are said ``[origins, batch, horizon, future_size]``."""
         parts = [steps.future.nan_to_num(0.0)] if self.known else []
         for number, table in enumerate(self.embeddings):

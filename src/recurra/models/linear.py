@@ -100,7 +100,7 @@ class Rival(abc.ABC):
 
     @property
     def horizon(self) -> int:
-        """Steps that it says."""
+        """SeriesSteps that it says."""
         return len(self.deviation)
 
     @abc.abstractmethod
@@ -137,7 +137,7 @@ class Rival(abc.ABC):
             count += there.sum(0)
         found = np.sqrt(total / np.maximum(count, 1))
         known = count > 0
-        # Steps that nobody saw are at least as far apart as those before them.
+        # SeriesSteps that nobody saw are at least as far apart as those before them.
         for step in range(1, len(found)):
             found[step] = np.where(known[step], found[step], found[step - 1])
         self.deviation = np.maximum(found, _NARROWEST)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
-from recurra.encoders.steps import GappedSteps, Steps, StepVectors, beside_channels
+from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
@@ -124,7 +124,7 @@ class SeriesModelConfig(SeriesModelSettings):
 
     @property
     def rows_read(self) -> int | None:
-        """Steps of a row that has one origin: whole patches."""
+        """SeriesSteps of a row that has one origin: whole patches."""
         return None if self.look_back is None else -(-self.look_back // self.patch) * self.patch
 
 
@@ -241,7 +241,7 @@ class SeriesModel(Model):
         return (*self.numbers_head.losses(density, wanted), state)
 
     def densities(
-        self, steps: Steps, origins: int, state: Tree = None, resets: Tensor | None = None
+        self, steps: SeriesSteps, origins: int, state: Tree = None, resets: Tensor | None = None
     ) -> tuple[Any, Tree]:
         """What is said after each of the last ``origins`` steps, and what is carried on.
 
@@ -255,7 +255,7 @@ class SeriesModel(Model):
         density = self._said(read.outputs[-origins:], steps, frame, origins)
         return self._joined(density, rows), read.state
 
-    def _spread(self, steps: Steps, resets: Tensor | None) -> tuple[Steps, Tensor | None]:
+    def _spread(self, steps: SeriesSteps, resets: Tensor | None) -> tuple[SeriesSteps, Tensor | None]:
         """Each channel as a row of its own, where they stand apart."""
         if not self.config.apart:
             return steps, resets
@@ -281,7 +281,7 @@ class SeriesModel(Model):
         counts = self.config.distribution in COUNTS
         return frame_of(values[:read] if read else values[:0], self.config.normalize, counts)
 
-    def _vectors(self, steps: Steps, frame: Frame) -> Any:
+    def _vectors(self, steps: SeriesSteps, frame: Frame) -> Any:
         return self.vectors(steps, frame.inward(steps.values))
 
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
@@ -309,7 +309,7 @@ class SeriesModel(Model):
                 return torch.lerp(known[place - 1], known[place], min(share, 1.0))
         return known[-1]
 
-    def _said(self, outputs: Tensor, steps: Steps, frame: Frame, origins: int) -> Any:
+    def _said(self, outputs: Tensor, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""
         head, config = self.numbers_head, self.config
         numbers = head(LayerOutput(outputs, outputs[-1:], None))
@@ -337,7 +337,7 @@ class SeriesModel(Model):
     @torch.no_grad()
     def forecast(
         self,
-        steps: Steps,
+        steps: SeriesSteps,
         state: Tree = None,
         *,
         paths: int = 100,
@@ -359,7 +359,7 @@ class SeriesModel(Model):
         """
         with evaluating(self):
             device = next(self.parameters()).device
-            steps = Steps(*(part.to(device) for part in steps))
+            steps = SeriesSteps(*(part.to(device) for part in steps))
             if self.config.decoding == "direct":
                 density, state = self.densities(steps, 1, state)
                 return _pick(density, 0), state
@@ -368,14 +368,14 @@ class SeriesModel(Model):
             return self._drawn(steps, state, paths, generator)
 
     def simulate(
-        self, steps: Steps, paths: int, generator: torch.Generator | None = None
+        self, steps: SeriesSteps, paths: int, generator: torch.Generator | None = None
     ) -> Tensor:
         """Paths that go step by step, ``[batch, horizon, channels, paths]``."""
         found, _ = self.forecast(steps, paths=paths, generator=generator)
         return cast(Tensor, found.values)
 
     def _drawn(
-        self, steps: Steps, state: Tree, paths: int, generator: torch.Generator | None
+        self, steps: SeriesSteps, state: Tree, paths: int, generator: torch.Generator | None
     ) -> tuple[Any, Tree]:
         rows = steps.values.shape[1]
         spread, _ = self._spread(steps, None)
@@ -383,7 +383,7 @@ class SeriesModel(Model):
         read = self.encoder(self._vectors(spread, frame), state)
         kept = read.state
         every = [_repeated(part, paths, 1) for part in spread]
-        wide = Steps(*every)
+        wide = SeriesSteps(*every)
         begun = map_tree(lambda leaf: leaf.repeat_interleave(paths, 0), read.state)
         outputs = read.outputs[-1:].repeat_interleave(paths, 1)
         drawn = self._steps_ahead(
@@ -393,7 +393,7 @@ class SeriesModel(Model):
         values = values.view(-1, paths, *values.shape[1:]).movedim(1, -1)
         return self._joined_rows(Samples(values), rows), kept
 
-    def _roll(self, steps: Steps, state: Tree, resets: Tensor | None = None) -> tuple[Any, Tree]:
+    def _roll(self, steps: SeriesSteps, state: Tree, resets: Tensor | None = None) -> tuple[Any, Tree]:
         """A number alone, reading its own answers: ``[batch, horizon, channels]``."""
         rows = steps.values.shape[1]
         spread, marks = self._spread(steps, resets)
@@ -411,7 +411,7 @@ class SeriesModel(Model):
         return _pick(self._joined(density._make(part[None] for part in density), rows), 0)
 
     def _steps_ahead(
-        self, steps: Steps, frame: Frame, outputs: Tensor, state: Tree, choose: Any
+        self, steps: SeriesSteps, frame: Frame, outputs: Tensor, state: Tree, choose: Any
     ) -> list[Tensor]:
         """What is chosen at each step of the horizon ``[1, batch, channels]``, reading it."""
         values, found = steps.values, []
@@ -449,7 +449,7 @@ class SeriesModel(Model):
             return Judged(surprise, Numbers(density.mean, density.deviation, density), state)
 
     @torch.no_grad()
-    def expect(self, steps: Steps, state: Tree = None) -> tuple[Numbers, Tree]:
+    def expect(self, steps: SeriesSteps, state: Tree = None) -> tuple[Numbers, Tree]:
         """What is expected of the next value after each step that is read, and what is carried on.
 
         Args:
@@ -458,7 +458,7 @@ class SeriesModel(Model):
         """
         with evaluating(self):
             device = next(self.parameters()).device
-            steps = Steps(*(part.to(device) for part in steps))
+            steps = SeriesSteps(*(part.to(device) for part in steps))
             found, state = self.densities(steps, len(steps.values), state)
             density = next_of(found)
             return Numbers(density.mean, density.deviation, density), state

@@ -61,7 +61,7 @@ class ForecastingModel(Answer):
 
     @property
     def horizon(self) -> int:
-        """Steps that are forecast."""
+        """SeriesSteps that are forecast."""
         return self.panel.horizon
 
     # ---- what comes ------------------------------------------------------------------------------

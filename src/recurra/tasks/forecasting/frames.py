@@ -51,7 +51,7 @@ class Forecast:
 
     @property
     def horizon(self) -> int:
-        """Steps."""
+        """SeriesSteps."""
         return len(self.mean)
 
     def to_json(self) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class SeriesPart:
 
     @property
     def steps(self) -> int:
-        """Steps that are scored."""
+        """SeriesSteps that are scored."""
         return sum(len(one.scored) for one in self.stretches)
 
     @property

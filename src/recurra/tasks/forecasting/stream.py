@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.batch import Batch
-from recurra.encoders import Steps
+from recurra.encoders import SeriesSteps
 from recurra.errors import DataError, SettingError
 from recurra.models import SeriesModel
 from recurra.states import Tree
@@ -68,7 +68,7 @@ class SeriesStream:
         self.steps = 0
 
     def read(self, values: Any) -> list[Step]:
-        """Steps that have come ``[steps, channels]``; NaN is missing.
+        """SeriesSteps that have come ``[steps, channels]``; NaN is missing.
 
         Args:
             values: of one channel also ``[steps]``.
@@ -99,11 +99,11 @@ class SeriesStream:
         mean = self._panel.scales.outward(density.mean[0].double().cpu().numpy(), self._scale)
         return mean, density.deviation[0].double().cpu().numpy() * self._scale.size
 
-    def _steps(self, values: npt.NDArray[np.float32]) -> Steps:
+    def _steps(self, values: npt.NDArray[np.float32]) -> SeriesSteps:
         read = torch.from_numpy(np.ascontiguousarray(values))[:, None]
         none = read[..., :0]
         later = none[:1, :, None]
-        return Steps(read, none, none, none.long(), later, later.long())
+        return SeriesSteps(read, none, none, none.long(), later, later.long())
 
 
 def values_of(panel: Panel, raw: Any, place: str) -> Floats:

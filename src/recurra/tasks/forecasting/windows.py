@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.batch import Batch
-from recurra.encoders import Steps
+from recurra.encoders import SeriesSteps
 from recurra.settings import check_size
 from recurra_runtime.fronts import Scale
 
@@ -38,7 +38,7 @@ Places = npt.NDArray[np.int64]
 _ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
 BEFORE = 1000
-"""Steps that are read, so that a state is carried into what is scored."""
+"""SeriesSteps that are read, so that a state is carried into what is scored."""
 _SOME = 1024  # steps of a piece, where some of many are scored
 
 
@@ -57,13 +57,13 @@ class Shape(NamedTuple):
 
     @property
     def reads(self) -> int:
-        """Steps of a row with one origin; 1 where a state is carried."""
+        """SeriesSteps of a row with one origin; 1 where a state is carried."""
         return -(-(self.look_back or 1) // self.patch) * self.patch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stretch:
-    """Steps of a series that are scored, and those before them, which are read.
+    """SeriesSteps of a series that are scored, and those before them, which are read.
 
     Args:
         values: of the series up to the last of them ``[steps, channels]``, scaled; NaN is missing.
@@ -171,7 +171,7 @@ class Shelf:
         """Places of the origins of a series, given as steps of it."""
         return self.begins[number] + np.arange(first, stop, step)
 
-    def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> Steps:
+    def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> SeriesSteps:
         """What is read before origins.
 
         Args:
@@ -184,7 +184,7 @@ class Shelf:
         place = ends[None, :] + np.arange(-time, 0)[:, None]
         return self._steps(np.maximum(place, 0), self._ends(ends, origins))
 
-    def at(self, origins: Places, said: bool = True) -> Steps:
+    def at(self, origins: Places, said: bool = True) -> SeriesSteps:
         """One step before each of some origins ``[time, rows]``, which a state is carried along."""
         return self._steps(origins - 1, origins if said else origins[:0])
 
@@ -202,13 +202,13 @@ class Shelf:
         """All origins of rows ``[origins, rows]``."""
         return ends[None, :] + (np.arange(origins)[:, None] - origins + 1) * self.shape.patch
 
-    def _steps(self, place: Places, origins: Places) -> Steps:
+    def _steps(self, place: Places, origins: Places) -> SeriesSteps:
         ahead = np.minimum(place + 1, len(self.values) - 1)
         later = origins[..., None] + np.arange(self.shape.horizon)
         later = np.minimum(later, len(self.values) - 1)
         known = self.known.shape[1] or self.codes.shape[1]
         later = later if known else later[..., :0]
-        return Steps(
+        return SeriesSteps(
             torch.from_numpy(self.values[place]),
             torch.from_numpy(self.past[place]),
             torch.from_numpy(self.known[ahead]),
@@ -243,7 +243,7 @@ class RandomWindows:
         self.symbols = int(self._rows * self.origins * size)
 
     def _span(self, number: int) -> tuple[int, int]:
-        """Steps of a series that are origins: first and one beyond the last."""
+        """SeriesSteps of a series that are origins: first and one beyond the last."""
         shape = self._shelf.shape
         size = int(self._shelf.sizes[number])
         last = max(size - shape.horizon, 0)
