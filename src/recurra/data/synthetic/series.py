@@ -135,7 +135,7 @@ class ARMA(FollowedSource):
             SettingError: numbers that are none, another number of axes, or a horizon below 1.
         """
         given, horizon = _history(history), check_size("horizon", horizon)
-        past = given.reshape(len(given), -1) - self.mean
+        past = given.reshape(len(given), math.prod(given.shape[1:])) - self.mean
         state, spread = np.zeros((past.shape[1], len(self._new))), self._law
         for values in past:
             gain = spread[0] / spread[0, 0]
