@@ -235,6 +235,16 @@ def test_a_share_is_missing_and_the_rest_is_the_truth():
     assert abs(float(with_values.mean())) < 5 * float(with_values.std()) / share.numel() ** 0.5
 
 
+def test_gaps_of_the_same_seed_do_not_tell_the_values():
+    sizes, missing = [], []
+    for seed in range(400):
+        source = RandomWalk(seed=seed, **DOUBLE)
+        sizes.append(source.take(1).abs())
+        missing.append(Gappy(source, 0.5, seed=seed).missing(0, 1).double())
+    x, m = torch.stack(sizes).flatten(), torch.stack(missing).flatten()
+    assert abs(float(torch.corrcoef(torch.stack([x, m]))[0, 1])) < 5 / 400**0.5
+
+
 def test_gaps_are_reproduced_and_are_of_every_number_of_a_vector():
     ball = BouncingBall((5, 7), radius=1, rows=2, seed=1)
     seen = Gappy(ball, 0.5, seed=2).take(400)

@@ -122,7 +122,7 @@ def test_draws_have_the_mean_the_deviation_and_the_cdf(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("size", [-1e6, -1e3, 0, 1e3, 1e6])
+@pytest.mark.parametrize("size", [-1e20, -1e3, 0, 1e3, 1e20])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_draws_are_finite(name, size, dtype):
     numbers, make = ALL[name]
