@@ -17,6 +17,7 @@ from recurra.heads.densities import (
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
+from recurra.heads.samples import Samples
 
 __all__ = [
     "CRFHead",
@@ -35,6 +36,7 @@ __all__ = [
     "Poisson",
     "Predictive",
     "Quantiles",
+    "Samples",
     "Student",
     "crps_of",
 ]
