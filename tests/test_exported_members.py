@@ -223,11 +223,7 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "heads": {
-        "log_frequencies",
-        "raw_of",
-        "scale_of",
-    },
+    "heads": {"log_frequencies"},
     "states": {"rebuild"},
     "tasks": {
         "Front",

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recurra.data import (
+    ARMA,
     AddingTask,
     Arithmetic,
     BallPictures,
@@ -26,10 +27,14 @@ from recurra.data import (
     CuedSentence,
     CuedSentences,
     Endless,
+    Gappy,
     GivingSentences,
+    Logistic,
     MarkovChain,
     OriginSentences,
     ParityTask,
+    RandomWalk,
+    SeasonalTrend,
     Sine,
     SyntheticSource,
     SyntheticTask,
@@ -39,6 +44,17 @@ from recurra.errors import SettingError
 from recurra.models import NGram
 from recurra.sequences import PaddedSequence
 
+
+class _Filled(SyntheticSource):
+    """With a number where one is missing, so that pieces can be compared."""
+
+    def __init__(self, gappy: Gappy) -> None:
+        self.gappy, self.rows = gappy, gappy.rows
+
+    def _make(self, start: int, stop: int) -> torch.Tensor:
+        return self.gappy.steps(start, stop).nan_to_num(99.0)
+
+
 SOURCES: dict[str, Callable[[Any], SyntheticSource]] = {
     "arithmetic": lambda seed: Arithmetic([0, 5], [1, -3]),
     "sine": lambda seed: Sine(0.3, phase=[0.0, 1.0], sampling_rate=7),
@@ -47,6 +63,11 @@ SOURCES: dict[str, Callable[[Any], SyntheticSource]] = {
     "pictures": lambda seed: BallPictures(BouncingBall((5, 7), radius=1, rows=2, seed=seed)),
     "markov 0": lambda seed: MarkovChain.drawn(4, 0, seed=1).source(rows=2, seed=seed),
     "markov 2": lambda seed: MarkovChain.drawn(3, 2, seed=1).source(rows=2, seed=seed),
+    "arma": lambda seed: ARMA([0.5, 0.2], [0.4], rows=2, seed=seed),
+    "walk": lambda seed: RandomWalk(0.1, rows=2, seed=seed),
+    "season": lambda seed: SeasonalTrend(7, 2, 0.1, 0.5, rows=2, seed=seed),
+    "logistic": lambda seed: Logistic(noise=0.1, rows=2, seed=seed),
+    "gappy": lambda seed: _Filled(Gappy(ARMA([0.5], rows=2, seed=seed), 0.3, seed=seed)),
 }
 SEEDED = [name for name in SOURCES if name not in ("arithmetic", "sine")]
 TASKS: dict[str, SyntheticTask] = {

@@ -1,6 +1,8 @@
 """Sequences with known answers, made from settings and a seed."""
 
 from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
+from recurra.data.synthetic.chaos import Logistic
+from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
 from recurra.data.synthetic.sentences import (
     CuedSentence,
@@ -8,10 +10,12 @@ from recurra.data.synthetic.sentences import (
     GivingSentences,
     OriginSentences,
 )
+from recurra.data.synthetic.series import ARMA, RandomWalk, SeasonalTrend
 from recurra.data.synthetic.signals import Arithmetic, BallPictures, BouncingBall, Sine
 from recurra.data.synthetic.tasks import AddingTask, BracketsTask, CopyTask, ParityTask
 
 __all__ = [
+    "ARMA",
     "AddingTask",
     "Arithmetic",
     "BallPictures",
@@ -22,11 +26,15 @@ __all__ = [
     "CuedSentence",
     "CuedSentences",
     "Endless",
+    "Gappy",
     "GivingSentences",
+    "Logistic",
     "MarkovChain",
     "MarkovSource",
     "OriginSentences",
     "ParityTask",
+    "RandomWalk",
+    "SeasonalTrend",
     "Seed",
     "Sine",
     "SyntheticSource",

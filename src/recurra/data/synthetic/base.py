@@ -18,19 +18,23 @@ from torch import Tensor
 
 from recurra.batch import Batch
 from recurra.errors import SettingError
-from recurra.settings import check_size
+from recurra.settings import check_number, check_size
 
 __all__ = [
+    "BEGINNING",
     "BLOCK",
     "Baseline",
     "Endless",
     "Floats",
+    "FollowedSource",
     "Ints",
     "Seed",
     "SyntheticSource",
     "SyntheticTask",
     "block_draws",
     "draws",
+    "finite_array",
+    "not_negative",
     "seed_number",
 ]
 
@@ -43,6 +47,10 @@ Item = TypeVar("Item")
 
 BLOCK = 1024
 """Steps whose chance comes from one generator."""
+
+
+BEGINNING = 2**32 - 1
+"""Place of the chance of what is there before the first step: no block has it."""
 
 
 class Baseline(NamedTuple):
@@ -151,6 +159,42 @@ class SyntheticSource(abc.ABC):
         return Endless(window, size, start)
 
 
+class FollowedSource(SyntheticSource):
+    """Sequences in which a step hangs on those before it.
+
+    Pieces that follow each other take the time of their own steps. A start in the middle first
+    makes all steps before it, once.
+
+    Args:
+        state: what the first step hangs on.
+    """
+
+    def __init__(self, state: Any) -> None:
+        # Before every BLOCK-th step, and before the step that came last.
+        self._blocks, self._last = [state], (0, state)
+
+    @abc.abstractmethod
+    def _walk(self, start: int, stop: int, state: Any) -> tuple[Any, Any]:
+        """Steps start to stop - 1, an array ``[stop - start, rows, ...]``, and the state behind."""
+
+    def _make(self, start: int, stop: int) -> Tensor:
+        place = min(start // BLOCK, len(self._blocks) - 1)
+        begin, state = place * BLOCK, self._blocks[place]
+        if begin < self._last[0] <= start:
+            begin, state = self._last
+        kept = [self._walk(begin, begin, state)[0]]
+        while begin < stop:
+            end = min(stop, (begin // BLOCK + 1) * BLOCK)
+            made, state = self._walk(begin, end, state)
+            kept.append(made[max(start - begin, 0) :])
+            begin = end
+            if begin == len(self._blocks) * BLOCK:
+                self._blocks.append(state)
+        if start < stop:
+            self._last = (stop, state)
+        return torch.from_numpy(np.concatenate(kept))
+
+
 class SyntheticTask(abc.ABC):
     """Batches without end, inputs with their answers; batch n is known for every n >= 0."""
 
@@ -225,3 +269,30 @@ def block_draws(
     first, last = start // BLOCK, max(stop - 1, start) // BLOCK
     blocks = [draw(draws(seed, number)) for number in range(first, last + 1)]
     return np.concatenate(blocks)[start - first * BLOCK : stop - first * BLOCK]
+
+
+def finite_array(name: str, values: Any) -> Floats:
+    """An array of finite numbers.
+
+    Raises:
+        SettingError: anything else.
+    """
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        array = np.array(np.nan)
+    if not np.isfinite(array).all():
+        raise SettingError(f"{name}: expected finite numbers, got {values!r}")
+    return array
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number of at least 0.
+
+    Raises:
+        SettingError: anything else.
+    """
+    number = check_number(name, value)
+    if number < 0:
+        raise SettingError(f"{name}: expected at least 0, got {value!r}")
+    return number

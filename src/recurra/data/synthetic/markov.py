@@ -14,9 +14,9 @@ from torch import Tensor
 from recurra.data.synthetic.base import (
     BLOCK,
     Floats,
+    FollowedSource,
     Ints,
     Seed,
-    SyntheticSource,
     block_draws,
     draws,
     seed_number,
@@ -330,12 +330,10 @@ class MarkovChain:
         return ids.astype(np.int64)
 
 
-class MarkovSource(SyntheticSource):
+class MarkovSource(FollowedSource):
     """Independent sequences of a Markov chain, without end.
 
-    Elements are symbols, int64 ids, ``[time, rows]``. Pieces that follow each other take the
-    time of their own steps. A start in the middle first makes all steps before it, once: what comes
-    there hangs on them.
+    Elements are symbols, int64 ids, ``[time, rows]``.
 
     Args:
         chain: the chain.
@@ -352,27 +350,7 @@ class MarkovSource(SyntheticSource):
         # Divided by their own end, so that no symbol of probability 0 is left to rounding.
         sums = [level.cumsum(-1) for level in chain._levels]
         self._bounds = [s / np.where(s[:, -1:] > 0, s[:, -1:], 1.0) for s in sums]
-        # Contexts before every BLOCK-th step, and before the step that came last.
-        self._blocks: list[Ints] = [np.zeros(self.rows, np.int64)]
-        self._last = (0, self._blocks[0])
-
-    def _make(self, start: int, stop: int) -> Tensor:
-        place = min(start // BLOCK, len(self._blocks) - 1)
-        begin, contexts = place * BLOCK, self._blocks[place]
-        if begin < self._last[0] <= start:
-            begin, contexts = self._last
-        kept = np.zeros((stop - start, self.rows), np.int64)
-        while begin < stop:
-            end = min(stop, (begin // BLOCK + 1) * BLOCK)
-            made, contexts = self._walk(begin, end, contexts)
-            if end > start:
-                kept[max(begin - start, 0) : end - start] = made[max(start - begin, 0) :]
-            begin = end
-            if begin == len(self._blocks) * BLOCK:
-                self._blocks.append(contexts)
-        if start < stop:
-            self._last = (stop, contexts)
-        return torch.from_numpy(kept)
+        super().__init__(np.zeros(self.rows, np.int64))  # the contexts
 
     def _walk(self, start: int, stop: int, contexts: Ints) -> tuple[Ints, Ints]:
         """Symbols of steps start to stop - 1, and the contexts behind them."""

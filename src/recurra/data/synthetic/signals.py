@@ -211,14 +211,58 @@ class BouncingBall(SyntheticSource):
         """
         start = check_size("start", start, 0)
         time = np.arange(start, check_size("stop", stop, start))[:, None, None]
+        return self._flown(self.position, self.velocity, time)
+
+    def ahead(self, element: Tensor, steps: int) -> Tensor:
+        """What follows an element so many steps later, exactly: position and velocity.
+
+        Args:
+            element: ``[..., 2 axes]``, of a ball within the box.
+            steps: at least 0.
+
+        Returns:
+            float64 of that shape.
+
+        Raises:
+            SettingError: another number of axes, or steps below 0.
+        """
+        axes, steps = len(self.box), check_size("steps", steps, 0)
+        if element.ndim == 0 or element.shape[-1] != 2 * axes:
+            raise SettingError(
+                f"element: expected [..., {2 * axes}], positions and velocities along {axes} axes, "
+                f"got {list(element.shape)}"
+            )
+        known = element.double().numpy()
+        flown = self._flown(known[..., :axes], known[..., axes:], np.array(steps))
+        return torch.from_numpy(np.concatenate(flown, -1))
+
+    def straight_errors(self, horizon: int, *, start: int = 0, stop: int = 1000) -> Tensor:
+        r"""Mean squared distance of one who knows no walls, ``[horizon]``, float64.
+
+        :math:`|x_t + k v_t - x_{t+k}|^2` for k = 1 to horizon, over steps start to stop - 1 and
+        all rows. Who knows them has 0.
+
+        Raises:
+            SettingError: a horizon below 1, or not 0 <= start < stop.
+        """
+        horizon, start = check_size("horizon", horizon), check_size("start", start, 0)
+        count = check_size("stop", stop, start + 1) - start
+        places, speeds = self.motion(start, start + count + horizon)
+        errors = [
+            np.square(places[:count] + k * speeds[:count] - places[k : k + count]).sum(-1).mean()
+            for k in range(1, horizon + 1)
+        ]
+        return torch.tensor(errors, dtype=torch.float64)
+
+    def _flown(self, position: Floats, velocity: Floats, time: Any) -> tuple[Floats, Floats]:
         span = self.box - 2 * self.radius
-        unfolded = np.mod(self.position - self.radius + self.velocity * time, 2 * span)
+        unfolded = np.mod(position - self.radius + velocity * time, 2 * span)
         # On a wall the direction hangs on where the ball goes: there it has bounced already.
         ahead = (unfolded > 0) & (unfolded <= span)
-        ahead = np.where(self.velocity >= 0, unfolded % (2 * span) < span, ahead)
+        ahead = np.where(velocity >= 0, unfolded % (2 * span) < span, ahead)
         return (
             self.radius + span - np.abs(unfolded - span),
-            np.where(ahead, self.velocity, -self.velocity),
+            np.where(ahead, velocity, -velocity),
         )
 
     def _make(self, start: int, stop: int) -> Tensor:

@@ -26,13 +26,13 @@ LEAST_DISPERSION = 1e-6
 """The smallest excess of the variance, of the squared mean: a Poisson distribution but for that."""
 
 _HALVINGS = 200  # of where a quantile may be: from any range of floats to 1
-_TIE = 1e-12  # so near to a share a cdf has reached it
+_TIE = 1e-14  # so near to a share a cdf has reached it
 _LARGEST = 1e15  # mean of a draw: torch draws whole numbers of 64 bits
 
 
 def are_counts(x: Tensor) -> Tensor:
     """Where numbers are whole and at least 0."""
-    return (x >= 0) & (x == x.floor())
+    return (x >= 0) & (x == x.floor()) & x.isfinite()
 
 
 class Poisson(NamedTuple):

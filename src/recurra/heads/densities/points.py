@@ -183,7 +183,7 @@ class Quantiles(NamedTuple):
 
 def _part(x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """How much of the way from low to high; 0 where there is none."""
-    return (x - low).clamp(min=0) / torch.where(high > low, high - low, 1)
+    return (x - low) / torch.where(high > low, high - low, 1)
 
 
 def _checked(shares: Sequence[float]) -> tuple[float, ...]:

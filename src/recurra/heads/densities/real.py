@@ -72,10 +72,7 @@ class Gaussian(NamedTuple):
 
         Source: Gneiting and Raftery, Strictly Proper Scoring Rules, 2007.
         """
-        z = (x - self.mean) / self.scale
-        height = (-0.5 * z.square()).exp() * math.sqrt(2 / math.pi)
-        inside: Tensor = z * torch.erf(z * math.sqrt(0.5)) + height - 1 / math.sqrt(math.pi)
-        return self.scale * inside
+        return _apart(x - self.mean, self.scale) - self.scale / math.sqrt(math.pi)
 
 
 class Student(NamedTuple):
@@ -133,6 +130,24 @@ class Student(NamedTuple):
         u, v = uniform_like(self.mean, generator), uniform_like(self.mean, generator)
         far = (nu * torch.expm1(-2 / nu * torch.log1p(-u))).sqrt()  # 1 - u is never 0
         return self.mean + self.scale * (far * (2 * math.pi * v).cos()).to(self.mean.dtype)
+
+    def crps(self, x: Tensor) -> Tensor:
+        r"""Continuous ranked probability score, :math:`\int (F(y) - [y \ge x])^2\, dy`.
+
+        .. math:: s \left( z\, (2 F(z) - 1) + \frac{2}{\nu - 1} \left( (\nu + z^2) f(z)
+            - \sqrt\nu\, \frac{B(1/2, \nu - 1/2)}{B(1/2, \nu/2)^2} \right) \right)
+
+        Source: Jordan, Krueger and Lerch, Evaluating Probabilistic Forecasts with scoringRules,
+        2019.
+        """
+        one = type(self)(*(part.double() for part in self))
+        nu, z = one.freedom, (x.double() - one.mean) / one.scale
+        height = (one.log_density(x.double()) + one.scale.log()).exp()
+        least = nu.sqrt() * (_log_beta_half(nu - 0.5) - 2 * _log_beta_half(nu / 2)).exp()
+        inside = z * (2 * one.cdf(x.double()) - 1) + 2 / (nu - 1) * (
+            (nu + z.square()) * height - least
+        )
+        return (one.scale * inside).to(self.mean.dtype)
 
 
 class GaussianMixture(NamedTuple):
@@ -194,6 +209,35 @@ class GaussianMixture(NamedTuple):
         chosen = chosen.view(*weights.shape[:-1], 1)
         mean, scale = self.means.gather(-1, chosen), self.scales.gather(-1, chosen)
         return (mean + scale * _normal_like(mean, generator)).squeeze(-1)
+
+    def crps(self, x: Tensor) -> Tensor:
+        r"""Continuous ranked probability score, :math:`\int (F(y) - [y \ge x])^2\, dy`.
+
+        With :math:`A(m, s)` the mean distance of a normal number from 0,
+
+        .. math:: \sum_k w_k\, A(x - m_k, s_k)
+            - \tfrac12 \sum_{k,l} w_k w_l\, A(m_k - m_l, \sqrt{s_k^2 + s_l^2})
+
+        Source: Grimit and others, The Continuous Ranked Probability Score for Circular Variables
+        and Its Application to Mesoscale Forecast Ensemble Verification, 2006.
+        """
+        weights, spread = self.log_weights.exp(), self.scales.square()
+        between = self.means.unsqueeze(-1) - self.means.unsqueeze(-2)
+        pairs = _apart(between, (spread.unsqueeze(-1) + spread.unsqueeze(-2)).sqrt())
+        inner = (weights.unsqueeze(-1) * weights.unsqueeze(-2) * pairs).sum((-2, -1))
+        return (weights * _apart(x.unsqueeze(-1) - self.means, self.scales)).sum(-1) - inner / 2
+
+
+def _apart(mean: Tensor, scale: Tensor) -> Tensor:
+    """Mean distance from 0 of a normal number."""
+    z = mean / scale
+    height = (-0.5 * z.square()).exp() * math.sqrt(2 / math.pi)
+    return mean * torch.erf(z * math.sqrt(0.5)) + scale * height
+
+
+def _log_beta_half(b: Tensor) -> Tensor:
+    """Logarithm of B(1/2, b)."""
+    return 0.5 * math.log(math.pi) + torch.lgamma(b) - torch.lgamma(b + 0.5)
 
 
 def _moved(mean: Tensor, shift: Tensor | float | None, scale: Tensor | float) -> Tensor:
