@@ -1,7 +1,7 @@
 """Forecasts of real series: how far from what came, beside models without memory.
 
-Each case is a data set, divided by time, and settings of the recipe ``forecasting``; where a look-back
-is chosen, the validation part chooses it. Three seeds. The rivals are those of each run.
+Each case is a data set, divided by time, and settings of the recipe ``forecasting``; where a
+look-back is chosen, the validation part chooses it. Three seeds. The rivals are those of each run.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ class FrameEncoder(Encoder):
             )
         self.stem, self.layer = stem, layer
         self.output_size = layer.output_size
-        # SeriesSteps that are read together may stand on both sides of a cut.
+        # Steps that are read together may stand on both sides of a cut.
         self.causal = layer.causal and getattr(stem, "stride", 1) == 1
 
     def initial_state(self, batch: int) -> Tree:

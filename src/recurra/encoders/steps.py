@@ -1,4 +1,4 @@
-"""SeriesSteps of a series with all that is known beside them, as vectors."""
+"""Steps of a series with all that is known beside them, as vectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from recurra.cells.gaps import GappedInput
 
-__all__ = ["GappedSteps", "StepVectors", "SeriesSteps", "beside_channels", "last_known"]
+__all__ = ["GappedSteps", "SeriesSteps", "StepVectors", "beside_channels", "last_known"]
 
 
 class SeriesSteps(NamedTuple):
@@ -133,7 +133,7 @@ class StepVectors(nn.Module):
 
     def future(self, steps: SeriesSteps) -> Tensor:
         """What is known of the steps that are said ``[origins, batch, horizon, future_size]``."""
-        parts = [steps.future.nan_to_num(0.0)] if self.known else []
+        parts = [steps.future.nan_to_num(0.0)]
         for number, table in enumerate(self.embeddings):
             if self.ahead[number]:
                 parts.append(table(steps.future_codes[..., number]))
@@ -158,8 +158,8 @@ class GappedSteps(nn.Module):
     def forward(self, inputs: Tensor) -> GappedInput:
         """Values, which of them are there, and time since the step before."""
         channels, past = self.channels, self.past
-        value, lost, other, absent, rest = inputs.split(
-            [channels, channels, past, past, self.rest], -1
+        value, lost, other, absent, rest = torch.split(
+            inputs, [channels, channels, past, past, self.rest], -1
         )
         there = torch.cat([1 - lost, 1 - absent, torch.ones_like(rest)], -1)
         gap = other[..., :1] if self.gaps else torch.ones_like(value[..., :1])

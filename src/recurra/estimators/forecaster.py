@@ -111,6 +111,8 @@ class Forecaster:
 
     # ---- learning --------------------------------------------------------------------------------
 
+    model_: Any
+
     def fit(self, data: Any) -> Self:
         """Train on the series of a table; the last steps of each choose and calibrate.
 

@@ -250,7 +250,7 @@ class NumbersHead(Head):
 
 
 def losses_of(distribution: str, density: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss of each number, see :class:`NumbersHead`; 0 where it is missing, and where it is not.
+    """Of each number the loss (see :class:`NumbersHead`), 0 if it is missing, and if it is not.
 
     Args:
         distribution: what is said.

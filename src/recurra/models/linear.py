@@ -69,7 +69,7 @@ class Walk(NamedTuple):
         return cls(values, filled, own, totals, np.concatenate([none, np.cumsum(there, 0)]))
 
     def before(self, origins: Places, lag: Any = 1) -> Floats:
-        """The last value that was there so many steps before ``[origins, channels]``; 0 for none."""
+        """What was there last so many steps before ``[origins, channels]``; 0 for nothing."""
         place = origins - lag
         begin = self.begins[np.minimum(origins, len(self.begins) - 1)]
         found: Floats = np.where(
@@ -84,7 +84,8 @@ class Walk(NamedTuple):
         """
         begin = self.begins[np.minimum(origins, len(self.begins) - 1)]
         place = np.maximum(origins[:, None] + np.arange(-size, 0), begin[:, None])
-        return np.nan_to_num(self.filled[np.minimum(place, len(self.filled) - 1)], nan=0.0)
+        found: Floats = np.nan_to_num(self.filled[np.minimum(place, len(self.filled) - 1)], nan=0.0)
+        return found
 
 
 class Rival(abc.ABC):
@@ -100,7 +101,7 @@ class Rival(abc.ABC):
 
     @property
     def horizon(self) -> int:
-        """SeriesSteps that it says."""
+        """Steps that it says."""
         return len(self.deviation)
 
     @abc.abstractmethod
@@ -137,7 +138,7 @@ class Rival(abc.ABC):
             count += there.sum(0)
         found = np.sqrt(total / np.maximum(count, 1))
         known = count > 0
-        # SeriesSteps that nobody saw are at least as far apart as those before them.
+        # Steps that nobody saw are at least as far apart as those before them.
         for step in range(1, len(found)):
             found[step] = np.where(known[step], found[step], found[step - 1])
         self.deviation = np.maximum(found, _NARROWEST)

@@ -38,7 +38,10 @@ class SeriesModelSettings(LayerSettings):
     Args:
         distribution: what is said of a value, see :class:`recurra.NumbersHead`.
         components: of a mixture.
-        decoding: ``"direct"`` says all steps of the horizon at once; ``"autoregressive"`` says the
+        decoding: ``"direct"`` says all steps of the horizon at once, of what the layers give;
+            ``"parallel"`` has them go one more step for each patch of the horizon, all from where
+            they are, with its number and what is known of it (Lin et al. 2023), and says the patch
+            of what they give then; ``"autoregressive"`` says the
             next one, and reads what it said to say the one after. Then a density is trained by the
             chain rule and used by drawing from it, path by path; a number alone is trained as it is
             used, on what comes of reading its own answers.
@@ -61,7 +64,7 @@ class SeriesModelSettings(LayerSettings):
     hidden_size: int = pydantic.Field(64, ge=1, le=10**6)
     distribution: Distribution = "student"
     components: int = pydantic.Field(5, ge=1, le=10**4)
-    decoding: Literal["direct", "autoregressive"] = "direct"
+    decoding: Literal["direct", "parallel", "autoregressive"] = "direct"
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
     normalize: Normalize = "none"
     around: Around = "level"
@@ -74,10 +77,9 @@ class SeriesModelSettings(LayerSettings):
     def _fits(self) -> Self:
         """What comes is to be said of what was; and what excludes what."""
         check_reads_on(self, "value")
-        if self.decoding == "autoregressive":
-            if self.distribution == "quantiles":
-                why = "no path can be drawn from quantiles (model.decoding)"
-                raise contradiction(self, "distribution", why, "a density or a single number")
+        if self.decoding == "autoregressive" and self.distribution == "quantiles":
+            why = "no path can be drawn from quantiles (model.decoding)"
+            raise contradiction(self, "distribution", why, "a density or a single number")
         if self.distribution in COUNTS:
             counts = f"model.distribution={self.distribution} says whole numbers from 0 on"
             for name in ("linear", "around"):
@@ -118,13 +120,13 @@ class SeriesModelConfig(SeriesModelSettings):
     season: int = pydantic.Field(1, ge=1, le=10**6)
     past: int = pydantic.Field(0, ge=0, le=10**6)
     known: int = pydantic.Field(0, ge=0, le=10**6)
-    categories: list[int] = []
-    ahead: list[bool] = []
+    categories: list[int] = pydantic.Field(default_factory=list)
+    ahead: list[bool] = pydantic.Field(default_factory=list)
     gaps: bool = False
 
     @property
     def rows_read(self) -> int | None:
-        """SeriesSteps of a row that has one origin: whole patches."""
+        """Steps of a row that has one origin: whole patches."""
         return None if self.look_back is None else -(-self.look_back // self.patch) * self.patch
 
 
@@ -168,7 +170,8 @@ class SeriesModel(Model):
     def __init__(self, config: SeriesModelConfig) -> None:
         together = 1 if config.apart else config.channels
         categories = [*config.categories, *([config.channels] if config.apart else [])]
-        ahead = [*config.ahead, *([False] if config.apart else [])]
+        parallel = config.decoding == "parallel"
+        ahead = [*config.ahead, *([parallel] if config.apart else [])]
         vectors = StepVectors(
             channels=together,
             past=config.past,
@@ -191,7 +194,7 @@ class SeriesModel(Model):
             )
         )
         encoder = FrameEncoder(stem, build_layers(config, stem.output_size, gapped=gapped))
-        said = config.horizon if config.decoding == "direct" else 1
+        said = {"direct": config.horizon, "parallel": config.patch}.get(config.decoding, 1)
         head = NumbersHead(
             encoder.output_size,
             (said, together),
@@ -201,13 +204,17 @@ class SeriesModel(Model):
             held=config.held,
         )
         super().__init__(encoder, head)
-        self.config, self.vectors, self.said = config, vectors, said
+        self.config, self.vectors = config, vectors
+        self.said = 1 if config.decoding == "autoregressive" else config.horizon
+        self.ahead: _Ahead | None = None
+        if parallel:
+            self.ahead = _Ahead(config.horizon, config.patch, vectors.future_size, stem.output_size)
         self.future: nn.Module | None = None
         if config.decoding == "direct" and vectors.future_size:
             self.future = _Future(encoder.output_size, vectors.future_size, together * head.each)
         self.linear: nn.Linear | None = None
         if config.linear and config.rows_read is not None:
-            self.linear = nn.Linear(config.rows_read, said)
+            self.linear = nn.Linear(config.rows_read, self.said)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
         sizes = config.horizon, config.channels
@@ -218,6 +225,13 @@ class SeriesModel(Model):
     def numbers_head(self) -> NumbersHead:
         """What gives the densities."""
         return cast(NumbersHead, self.head)
+
+    @property
+    def rolls(self) -> bool:
+        """Whether it is trained on what comes of reading its own answers."""
+        config = self.config
+        points = config.decoding == "autoregressive" and config.distribution in POINTS
+        return points and config.look_back is not None
 
     # ---- scores ----------------------------------------------------------------------------------
 
@@ -232,11 +246,10 @@ class SeriesModel(Model):
     def losses(self, batch: Batch, state: Tree = None) -> tuple[Tensor, Tensor, Tree]:
         """Of each target, 0 where it is missing; where it is not; and what is carried on."""
         wanted = batch.targets[:, :, : self.said]
-        if self.config.decoding == "autoregressive" and self.config.distribution in POINTS:
-            if self.config.look_back is not None:
-                density, state = self._roll(batch.inputs, state, resets=batch.resets)
-                losses, known = self.numbers_head.losses(density, batch.targets[-1])
-                return losses[None], known[None], state
+        if self.rolls:
+            density, state = self._roll(batch.inputs, state, resets=batch.resets)
+            losses, known = self.numbers_head.losses(density, batch.targets[-1])
+            return losses[None], known[None], state
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
         return (*self.numbers_head.losses(density, wanted), state)
 
@@ -252,10 +265,33 @@ class SeriesModel(Model):
         steps, resets = self._spread(steps, resets)
         frame = self._frame(steps.values)
         read = self.encoder(self._vectors(steps, frame), state, None, resets)
-        density = self._said(read.outputs[-origins:], steps, frame, origins)
+        if self.ahead is not None:
+            density = self._patches(steps, read.state)
+            density = self._outward(density, steps, frame, 1)
+        else:
+            density = self._said(read.outputs[-origins:], steps, frame, origins)
         return self._joined(density, rows), read.state
 
-    def _spread(self, steps: SeriesSteps, resets: Tensor | None) -> tuple[SeriesSteps, Tensor | None]:
+    def _patches(self, steps: SeriesSteps, state: Tree) -> Any:
+        """All patches of the horizon, each one step from a state ``[1, batch, steps, channels]``."""
+        assert self.ahead is not None
+        vectors = self.ahead(self.vectors.future(steps)[-1])  # [batch, patches, size]
+        rows, count = vectors.shape[:2]
+        begun = map_tree(lambda leaf: leaf.repeat_interleave(count, 0), state)
+        read = self.encoder.layer(vectors.flatten(0, 1)[None], begun)
+        density = self.numbers_head.density(self.numbers_head(read))
+
+        def joined(part: Any) -> Any:
+            if not isinstance(part, Tensor):
+                return part
+            found = torch.unflatten(part, 1, (rows, count)).flatten(2, 3)
+            return found[:, :, : self.config.horizon]
+
+        return density._make(joined(part) for part in density)
+
+    def _spread(
+        self, steps: SeriesSteps, resets: Tensor | None
+    ) -> tuple[SeriesSteps, Tensor | None]:
         """Each channel as a row of its own, where they stand apart."""
         if not self.config.apart:
             return steps, resets
@@ -271,7 +307,7 @@ class SeriesModel(Model):
         def join(part: Any) -> Any:
             if not isinstance(part, Tensor):
                 return part
-            found = part.unflatten(1, (rows, self.config.channels))
+            found = torch.unflatten(part, 1, (rows, self.config.channels))
             return found.transpose(2, 3).squeeze(4)  # [origins, batch, steps, channels, ...]
 
         return density._make(join(part) for part in density)
@@ -311,12 +347,16 @@ class SeriesModel(Model):
 
     def _said(self, outputs: Tensor, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""
-        head, config = self.numbers_head, self.config
+        head = self.numbers_head
         numbers = head(LayerOutput(outputs, outputs[-1:], None))
         if self.future is not None:
             more = self.future(outputs, self.vectors.future(steps))
             numbers = numbers + more.flatten(2)
-        density = head.density(numbers)
+        return self._outward(head.density(numbers), steps, frame, origins)
+
+    def _outward(self, density: Any, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
+        """With the level and the scale of the rows, and the linear map."""
+        config = self.config
         if frame.plain and self.linear is None and config.around == "level":
             return density
         level = surroundings(
@@ -360,7 +400,7 @@ class SeriesModel(Model):
         with evaluating(self):
             device = next(self.parameters()).device
             steps = SeriesSteps(*(part.to(device) for part in steps))
-            if self.config.decoding == "direct":
+            if self.config.decoding != "autoregressive":
                 density, state = self.densities(steps, 1, state)
                 return _pick(density, 0), state
             if self.config.distribution in POINTS:
@@ -393,7 +433,9 @@ class SeriesModel(Model):
         values = values.view(-1, paths, *values.shape[1:]).movedim(1, -1)
         return self._joined_rows(Samples(values), rows), kept
 
-    def _roll(self, steps: SeriesSteps, state: Tree, resets: Tensor | None = None) -> tuple[Any, Tree]:
+    def _roll(
+        self, steps: SeriesSteps, state: Tree, resets: Tensor | None = None
+    ) -> tuple[Any, Tree]:
         """A number alone, reading its own answers: ``[batch, horizon, channels]``."""
         rows = steps.values.shape[1]
         spread, marks = self._spread(steps, resets)
@@ -462,6 +504,27 @@ class SeriesModel(Model):
             found, state = self.densities(steps, len(steps.values), state)
             density = next_of(found)
             return Numbers(density.mean, density.deviation, density), state
+
+
+class _Ahead(nn.Module):
+    """What is read at a step for each patch of the horizon: its number, and what is known of it."""
+
+    def __init__(self, horizon: int, patch: int, future_size: int, output_size: int) -> None:
+        super().__init__()
+        self.patch, self.patches = patch, -(-horizon // patch)
+        self.numbers = nn.Parameter(torch.empty(self.patches, output_size))
+        nn.init.normal_(self.numbers, std=0.3)
+        self.known = nn.Linear(patch * future_size, output_size) if future_size else None
+
+    def forward(self, future: Tensor) -> Tensor:
+        """``[batch, horizon, future_size]`` to ``[batch, patches, output_size]``."""
+        rows = future.shape[0]
+        if self.known is None:
+            return self.numbers.expand(rows, -1, -1)
+        more = self.patches * self.patch - future.shape[1]
+        whole = nn.functional.pad(future, (0, 0, 0, more)) if more else future
+        found: Tensor = self.numbers + self.known(whole.reshape(rows, self.patches, -1))
+        return found
 
 
 class _Future(nn.Module):

@@ -100,7 +100,7 @@ class Frequency:
 
     @property
     def of_days(self) -> bool:
-        """Whether it counts days, which clocks that are put forward and back make longer or shorter."""
+        """Whether it counts days, of which clocks that are changed make some longer or shorter."""
         return self.unit != "number" and (self.unit != "time" or self.count % DAY == 0)
 
     @property

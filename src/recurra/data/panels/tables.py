@@ -73,8 +73,8 @@ def roles_of(
     """Which column is what.
 
     What is not named is told by the convention: ``unique_id`` names series, ``ds`` (or a column
-    that is called time, timestamp, date or datetime) has time stamps, ``y`` is what is forecast; all
-    others are, where there is no ``y``.
+    that is called time, timestamp, date or datetime) has time stamps, ``y`` is what is forecast;
+    all others are, where there is no ``y``.
 
     Args:
         table: the table.
@@ -117,4 +117,5 @@ def roles_of(
     channels = channels or tuple(each for each in known if each not in special)
     if past and not channels:
         raise DataError(f"{table.source}: expected a column for each channel, found none.")
-    return Roles(name, time, channels, *(others.get(k, ()) for k in beside), split)
+    kinds = {k: others.get(k, ()) for k in ("past", "known", "static")}
+    return Roles(name, time, channels, **kinds, split=split)

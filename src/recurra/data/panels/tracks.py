@@ -48,8 +48,8 @@ class _Read(NamedTuple):
 def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> Tracks:
     """The series of a table; its rows may stand in any order of series, each in that of time.
 
-    Where rows are missing between others there are steps without a value. Rows behind the last value
-    tell what is known ahead, where something is.
+    Where rows are missing between others there are steps without a value. Rows behind the last
+    value tell what is known ahead, where something is.
 
     Args:
         table: with a row for each step.
@@ -224,40 +224,38 @@ def _ascending(
     own = times[rows]
     back = np.flatnonzero(own[1:] <= own[:-1])
     if len(back):
-        row, before = int(rows[back[0] + 1]), int(rows[back[0]])
-        cells = table.columns[roles.time]
-        said = [
-            np.asarray(cells)[each] if not isinstance(cells, list) else cells[each]
-            for each in (row, before)
-        ]
-        again = own[back[0] + 1] == own[back[0]]
-        raise DataError(
-            f"{table.told(row)}: column {roles.time!r}: expected time stamps that ascend, "
-            + (
-                f"{str(said[0])!r} is there twice"
-                if again
-                else f"{str(said[0])!r} comes after {str(said[1])!r}"
-            )
-            + ("" if roles.id is None else f" in the series {_id(table, roles, row)!r}")
-            + ". "
-            + (
-                "Clocks that are put back have an hour twice: give time stamps with a zone, or in UTC. "
-                if again and own.dtype.kind == "M"
-                else ""
-            )
-            + (
-                "Sort the rows, or part what belongs to several series by data.id, the column that "
-                "says to which."
-                if roles.id is None
-                else "Sort the rows of each series by time, and leave one of each stamp."
-            )
-        )
+        raise _stands_still(table, roles, int(rows[back[0] + 1]), int(rows[back[0]]), times)
     return own
 
 
-def _id(table: Table, roles: Roles, row: int) -> str:
-    cells = table.columns[roles.id]
-    return str(cells[row] if isinstance(cells, list) else np.asarray(cells)[row])
+def _stands_still(
+    table: Table, roles: Roles, row: int, before: int, times: npt.NDArray[Any]
+) -> DataError:
+    """What is to be said of a row whose time is not after that of the one before it."""
+    again = times[row] == times[before]
+    one, other = (str(_cell(table, roles.time, each)) for each in (row, before))
+    said = [
+        f"{one!r} is there twice" if again else f"{one!r} comes after {other!r}",
+        "" if roles.id is None else f" in the series {str(_cell(table, roles.id, row))!r}",
+        ". ",
+    ]
+    if again and times.dtype.kind == "M":
+        said.append("Clocks that are put back have an hour twice: give stamps with a zone. ")
+    said.append(
+        "Sort the rows, or part what belongs to several series by data.id, the column that says to "
+        "which."
+        if roles.id is None
+        else "Sort the rows of each series by time, and leave one of each stamp."
+    )
+    column = f"column {roles.time!r}"
+    return DataError(
+        f"{table.told(row)}: {column}: expected time stamps that ascend, {''.join(said)}"
+    )
+
+
+def _cell(table: Table, column: str | None, row: int) -> Any:
+    cells = table.columns[column or ""]
+    return cells[row] if isinstance(cells, list) else np.asarray(cells)[row]
 
 
 def _frequency(
@@ -344,16 +342,16 @@ def _track(
         except ValueError as problem:
             at = _index(problem) or 0
             raise DataError(
-                f"{table.told(int(rows[at]))}: {problem}. data.gaps=true reads the time between steps "
-                "beside the values."
+                f"{table.told(int(rows[at]))}: {problem}. data.gaps=true reads the time "
+                "between steps beside the values."
             ) from None
         size = int(places[-1]) + 1
         if size > len(rows):
             if size > 50 * len(rows) + 1000:
                 raise DataError(
-                    f"{table.told(int(rows[0]))}: {size:,} steps of {frequency.name} lie between its "
-                    f"{len(rows):,} rows: nearly all would be missing. data.frequency says another "
-                    "one, data.gaps=true reads the time between steps."
+                    f"{table.told(int(rows[0]))}: {size:,} steps of {frequency.name} lie "
+                    f"between its {len(rows):,} rows: nearly all would be missing. data.frequency "
+                    "says another one, data.gaps=true reads the time between steps."
                 )
             own = frequency.after(clock[0], size - 1)
             own = np.concatenate([clock[:1], own])

@@ -18,6 +18,7 @@ from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
 from recurra.errors import ArtifactError, SettingError
 from recurra.given import ahead, inputs_of
+from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer
@@ -61,7 +62,7 @@ class ForecastingModel(Answer):
 
     @property
     def horizon(self) -> int:
-        """SeriesSteps that are forecast."""
+        """Steps that are forecast."""
         return self.panel.horizon
 
     # ---- what comes ------------------------------------------------------------------------------
@@ -194,8 +195,8 @@ class ForecastingModel(Answer):
             self._history = read_history(self.path, self.panel)
         if self._history is None:
             raise ArtifactError(
-                f"{self.path}: does not keep the series that it was trained on (history.safetensors "
-                "in the run's folder); give predict the series"
+                f"{self.path}: does not keep the series that it was trained on "
+                "(history.safetensors in the run's folder); give predict the series"
             )
         return self._history
 
@@ -222,9 +223,8 @@ class ForecastingModel(Answer):
             inputs: as of :meth:`predict`.
         """
         panel = self.panel
-        if not hasattr(
-            self._forecaster.numbers_head.density(_raw(self._forecaster)), "log_density"
-        ):
+        said = self._forecaster.config.distribution
+        if said in (*POINTS, "quantiles"):
             raise SettingError(
                 f"surprise: this model says {self._forecaster.config.distribution} errors, and no "
                 "density; train one with model.distribution=student"
@@ -335,11 +335,6 @@ class _Encoded:
     encoding: str
 
 
-def _raw(model: SeriesModel) -> Tensor:
-    head = model.numbers_head
-    return torch.zeros(1, head.projection.output_size)
-
-
 def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     """Of the steps that come."""
     if not len(track.stamps):
@@ -349,7 +344,8 @@ def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     step = int(panel.frequency.name) if panel.frequency is not None else 1
     if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
         return np.arange(1, panel.horizon + 1)
-    return track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+    return found
 
 
 def check_levels(levels: Sequence[float]) -> None:

@@ -106,8 +106,8 @@ def prepare_series(
     several = [source.tracks(data, grid)]
     for part, own in given.items():
         read = own.tracks(data, grid)
-        named = [each._replace(part=part) for each in read.each]
-        several.append(dataclasses.replace(read, each=named))
+        own_part = [each._replace(part=part) for each in read.each]
+        several.append(dataclasses.replace(read, each=own_part))
     tracks = joined(several)
     named, by_time = _divided(tracks.each, data)
     for name, some in named.items():
@@ -188,8 +188,8 @@ def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
             if apart
         )
         raise DataError(
-            f"{short.place}: expected a series of at least {least:,} steps, which can be divided by "
-            f"time, got {len(short.values):,}. data.split says how else they are divided, "
+            f"{short.place}: expected a series of at least {least:,} steps, which can be divided "
+            f"by time, got {len(short.values):,}. data.split says how else they are divided, "
             "data.test_steps and data.validation_steps how many are set apart."
         )
     return found
@@ -285,9 +285,7 @@ def _stretch(track: Track, first: int, panel: Panel, number: int) -> Stretch:
 
 
 def _codes(track: Track, panel: Panel, size: int) -> npt.NDArray[np.int64]:
-    """Categories as they are read: beside what is known of the step after, so that what is not
-    known ahead stands a step later.
-    """
+    """Categories as they are read: those that are not known ahead a step later."""
     steps = len(next(iter(track.codes.values())))
     found = np.zeros((steps + 1, len(panel.categories)), np.int64)
     found[:-1] = panel.encode_codes(track.codes, steps)

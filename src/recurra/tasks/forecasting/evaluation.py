@@ -281,8 +281,8 @@ class _Sums:
     def __init__(self, series: int, horizon: int) -> None:
         self.total = 0.0
         self.steps = np.zeros((2, horizon))  # of scaled errors, and how many
-        names = ("count", "squared", "absolute", "scaled_squared", "scaled_absolute", "smape")
-        names += ("pinball", "size", "covered", "width", "mase")
+        names = ["count", "squared", "absolute", "scaled_squared", "scaled_absolute", "smape"]
+        names += ["pinball", "size", "covered", "width", "mase"]
         self.each = {name: np.zeros(series) for name in names}
         self.losses: list[Floats] = []
         self.origins = 0
@@ -350,21 +350,23 @@ class _Sums:
 
         values = int(count.sum())
         return Evaluation(
-            name,
-            self.total,
-            values,
-            unit,
-            *(float(each[n].sum()) for n in ("squared", "absolute")),
-            *(float(each[n].sum()) for n in ("scaled_squared", "scaled_absolute")),
-            mean("mase", count, scaled),
-            mean("smape", count, seen),
-            mean("pinball", each["size"], sized),
-            float(each["covered"].sum()) / max(values, 1),
-            float(each["width"].sum()) / max(values, 1),
-            tuple((self.steps[0] / np.maximum(self.steps[1], 1)).tolist()),
-            tuple(np.where(scaled, each["mase"] / np.maximum(count, 1), np.nan).tolist()),
-            self.origins,
-            np.concatenate([np.zeros(0), *self.losses]),
+            name=name,
+            total=self.total,
+            values=values,
+            unit=unit,
+            squared=float(each["squared"].sum()),
+            absolute=float(each["absolute"].sum()),
+            scaled_squared=float(each["scaled_squared"].sum()),
+            scaled_absolute=float(each["scaled_absolute"].sum()),
+            mase=mean("mase", count, scaled),
+            smape=mean("smape", count, seen),
+            crps=mean("pinball", each["size"], sized),
+            covered=float(each["covered"].sum()) / max(values, 1),
+            width=float(each["width"].sum()) / max(values, 1),
+            by_step=tuple((self.steps[0] / np.maximum(self.steps[1], 1)).tolist()),
+            by_series=tuple(np.where(scaled, each["mase"] / np.maximum(count, 1), np.nan).tolist()),
+            origins=self.origins,
+            losses=np.concatenate([np.zeros(0), *self.losses]),
         )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ class Forecast:
 
     @property
     def horizon(self) -> int:
-        """SeriesSteps."""
+        """Steps."""
         return len(self.mean)
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def stamp_texts(stamps: npt.NDArray[Any], zone: str | None = None) -> list[str]:
     if zone is not None:
         return [each.isoformat(sep=" ") for each in zoned(stamps, zone)]
     days = (stamps == stamps.astype("datetime64[D]")).all()
-    unit = "D" if days else "s"
+    unit: Literal["D", "s", "ns"] = "D" if days else "s"
     if not days and not (stamps == stamps.astype("datetime64[s]")).all():
         unit = "ns"
     return [str(each).replace("T", " ") for each in np.datetime_as_string(stamps, unit=unit)]
@@ -181,7 +181,7 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         arrow = imported("pyarrow", "Parquet files")
         parquet = imported("pyarrow.parquet", "Parquet files")
         held = io.BytesIO()
-        parquet.write_table(arrow.table({name: each for name, each in columns.items()}), held)
+        parquet.write_table(arrow.table(dict(columns)), held)
         write_file(path, held.getvalue())
         return
     if ending not in (".csv", ".tsv"):

@@ -68,9 +68,9 @@ def _one(
         return track
     if more is None:
         raise DataError(
-            f"{track.place}: expected {', '.join(names)} of the {horizon:,} steps that are forecast, "
-            "as they are known ahead: give them as future, or as rows without a value behind the "
-            f"last{f' (series {track.name!r})' if track.name else ''}."
+            f"{track.place}: expected {', '.join(names)} of the {horizon:,} steps that are "
+            "forecast, as they are known ahead: give them as future, or as rows without a "
+            f"value behind the last{f' (series {track.name!r})' if track.name else ''}."
         )
     more = _behind(track, more, panel)
     if len(more.known) < horizon:
@@ -90,8 +90,8 @@ def _one(
     lost = np.isnan(wide[size:]).any(1)
     if lost.any():
         raise DataError(
-            f"{more.place}: expected a number in each of {', '.join(moving)}, one is missing in step "
-            f"{int(lost.argmax()) + 1} after the last."
+            f"{more.place}: expected a number in each of {', '.join(moving)}, one is missing in "
+            f"step {int(lost.argmax()) + 1} after the last."
         )
     codes = {}
     for name, cells in track.codes.items():

@@ -151,7 +151,9 @@ def grown(known: Tracks, more: Tracks) -> Tracks:
     for old in known.each:
         new = by_name.pop(old.name, None)
         each.append(old if new is None else _longer(old, new))
-    return dataclasses.replace(known, each=[*each, *by_name.values()], ids=known.ids | more.ids)
+    return dataclasses.replace(
+        known, each=[*each, *by_name.values()], ids={**known.ids, **more.ids}
+    )
 
 
 def _longer(old: Track, new: Track) -> Track:

@@ -91,7 +91,7 @@ class SeriesPart:
 
     @property
     def steps(self) -> int:
-        """SeriesSteps that are scored."""
+        """Steps that are scored."""
         return sum(len(one.scored) for one in self.stretches)
 
     @property
@@ -100,7 +100,7 @@ class SeriesPart:
         if self.shape.horizon == 1 and self.step_size == 1:
             return self.there
         channels = self.stretches[0].values.shape[1]
-        return len(self.origins()) * self.shape.horizon * channels
+        return len(self.origins()) * self.shape.horizon * int(channels)
 
     def shelf(self) -> Shelf:
         """All of them behind each other."""

@@ -74,9 +74,9 @@ class ForecastingData(DataSection):
     id: str | None = None
     time: str | None = None
     channels: list[str] | None = None
-    past: list[str] = []
-    known: list[str] = []
-    static: list[str] = []
+    past: list[str] = pydantic.Field(default_factory=list)
+    known: list[str] = pydantic.Field(default_factory=list)
+    static: list[str] = pydantic.Field(default_factory=list)
     frequency: str | None = None
     gaps: bool = False
     calendar: list[str] | None = None

@@ -68,7 +68,7 @@ class SeriesStream:
         self.steps = 0
 
     def read(self, values: Any) -> list[Step]:
-        """SeriesSteps that have come ``[steps, channels]``; NaN is missing.
+        """Steps that have come ``[steps, channels]``; NaN is missing.
 
         Args:
             values: of one channel also ``[steps]``.

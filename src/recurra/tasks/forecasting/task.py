@@ -166,6 +166,8 @@ class ForecastingTask(Task):
             if model.distribution in POINTS and data.origins > 1:
                 why = "each row is trained on as it is used, from its end on (model.decoding)"
                 raise contradiction(data, "origins", why, "1", section="data.")
+        if model.decoding == "parallel":
+            self._check_parallel(data, model)
         if model.cell == "grud" and data.patch > 1:
             raise contradiction(
                 data, "patch", "the cell grud reads step by step", "1", section="data."
@@ -175,6 +177,19 @@ class ForecastingTask(Task):
             for name in ("scale", "transform"):
                 if getattr(data, name) != "none":
                     raise contradiction(data, name, why, "'none'", section="data.")
+
+    def _check_parallel(self, data: Any, model: Any) -> None:
+        why = "the layers go on from the end of a row (model.decoding=parallel)"
+        if data.look_back is None:
+            raise contradiction(data, "look_back", why, "a number of steps", section="data.")
+        if data.origins > 1:
+            raise contradiction(data, "origins", why, "1", section="data.")
+        if model.body != "recurrent" or model.cell == "grud":
+            name = "body" if model.body != "recurrent" else "cell"
+            why = "only a recurrent state goes on by what is read for a patch"
+            raise contradiction(
+                model, name, f"{why} (model.decoding=parallel)", "another one", section="model."
+            )
 
     def idle(self, recipe: Any) -> list[tuple[str, str]]:
         """A window is of the recipe, and told by :meth:`unread`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ Places = npt.NDArray[np.int64]
 _ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
 BEFORE = 1000
-"""SeriesSteps that are read, so that a state is carried into what is scored."""
+"""Steps that are read, so that a state is carried into what is scored."""
 _SOME = 1024  # steps of a piece, where some of many are scored
 
 
@@ -57,13 +57,13 @@ class Shape(NamedTuple):
 
     @property
     def reads(self) -> int:
-        """SeriesSteps of a row with one origin; 1 where a state is carried."""
+        """Steps of a row with one origin; 1 where a state is carried."""
         return -(-(self.look_back or 1) // self.patch) * self.patch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stretch:
-    """SeriesSteps of a series that are scored, and those before them, which are read.
+    """Steps of a series that are scored, and those before them, which are read.
 
     Args:
         values: of the series up to the last of them ``[steps, channels]``, scaled; NaN is missing.
@@ -148,7 +148,7 @@ class Shelf:
         total = int(ends[-1]) if len(ends) else 0
         first = stretches[0] if stretches else Stretch(np.zeros((0, 1), np.float32))
 
-        def filled(like: npt.NDArray[np.generic] | None, empty: float, kind: type) -> npt.NDArray:
+        def filled(like: npt.NDArray[np.generic] | None, empty: float, kind: type) -> Any:
             width = 0 if like is None else like.shape[1]
             return np.full((total, width), empty, kind)
 
@@ -169,7 +169,8 @@ class Shelf:
 
     def origins(self, number: int, first: int, stop: int, step: int = 1) -> Places:
         """Places of the origins of a series, given as steps of it."""
-        return self.begins[number] + np.arange(first, stop, step)
+        found: Places = self.begins[number] + np.arange(first, stop, step)
+        return found
 
     def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> SeriesSteps:
         """What is read before origins.
@@ -206,8 +207,6 @@ class Shelf:
         ahead = np.minimum(place + 1, len(self.values) - 1)
         later = origins[..., None] + np.arange(self.shape.horizon)
         later = np.minimum(later, len(self.values) - 1)
-        known = self.known.shape[1] or self.codes.shape[1]
-        later = later if known else later[..., :0]
         return SeriesSteps(
             torch.from_numpy(self.values[place]),
             torch.from_numpy(self.past[place]),
@@ -243,7 +242,7 @@ class RandomWindows:
         self.symbols = int(self._rows * self.origins * size)
 
     def _span(self, number: int) -> tuple[int, int]:
-        """SeriesSteps of a series that are origins: first and one beyond the last."""
+        """Steps of a series that are origins: first and one beyond the last."""
         shape = self._shelf.shape
         size = int(self._shelf.sizes[number])
         last = max(size - shape.horizon, 0)
