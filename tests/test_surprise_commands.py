@@ -43,7 +43,7 @@ def run(series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train", "forecasting", "--data", series, "--out", folder, "--hidden", 8, "--epochs", 20
     )
     assert done.exit_code == 0, done.stderr
-    assert "mean absolute error" in done.stdout
+    assert "MASE" in done.stdout
     assert f"predict {folder}" in done.stdout
     return folder
 
