@@ -273,12 +273,12 @@ class SeriesModel(Model):
         return self._joined(density, rows), read.state
 
     def _patches(self, steps: SeriesSteps, state: Tree) -> Any:
-        """All patches of the horizon, each one step from a state ``[1, batch, steps, channels]``."""
+        """All patches of the horizon, each a step from a state ``[1, batch, steps, channels]``."""
         assert self.ahead is not None
         vectors = self.ahead(self.vectors.future(steps)[-1])  # [batch, patches, size]
         rows, count = vectors.shape[:2]
         begun = map_tree(lambda leaf: leaf.repeat_interleave(count, 0), state)
-        read = self.encoder.layer(vectors.flatten(0, 1)[None], begun)
+        read = cast(FrameEncoder, self.encoder).layer(vectors.flatten(0, 1)[None], begun)
         density = self.numbers_head.density(self.numbers_head(read))
 
         def joined(part: Any) -> Any:
