@@ -244,7 +244,7 @@ class Forecaster:
         for track, (_, drawn) in zip(
             tracks.each, self.model_.simulate(paths, tracks, future=future, seed=seed), strict=True
         ):
-            stamps = next_stamps(track, self.model_.panel)
+            stamps = next_stamps(track, self.model_.panel, tracks.zone)
             own: dict[str, Any] = {}
             if tracks.roles.id is not None:
                 own[tracks.roles.id] = [tracks.ids[track.name]] * (paths * len(stamps))

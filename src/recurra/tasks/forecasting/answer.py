@@ -39,7 +39,7 @@ from recurra.tasks.forecasting.sources import listed, open_source
 from recurra.tasks.forecasting.stream import SeriesStream, values_of
 from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
-from recurra_runtime.fronts import Panel
+from recurra_runtime.fronts import Panel, universal
 
 __all__ = ["LEVELS", "ForecastingModel"]
 
@@ -101,9 +101,11 @@ class ForecastingModel(Answer):
         """Of series that are read already; arguments as of :meth:`predict`."""
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
-            yield from self._some(list(some), level, paths)
+            yield from self._some(list(some), level, paths, tracks.zone)
 
-    def _some(self, tracks: list[Track], level: Sequence[float], paths: int) -> Iterator[Forecast]:
+    def _some(
+        self, tracks: list[Track], level: Sequence[float], paths: int, zone: str | None
+    ) -> Iterator[Forecast]:
         panel, model = self.panel, self._forecaster
         named = {f"{number}": track for number, track in enumerate(tracks)}
         stretches = in_numbers(((track, 0) for track in named.values()), panel)
@@ -114,7 +116,7 @@ class ForecastingModel(Answer):
             ends = [model.interval(density, each / 100) for each in level]
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
-                    tracks[number], stretches[number].scale, density, ends, level, row
+                    tracks[number], stretches[number].scale, density, ends, level, row, zone
                 )
         yield from (found[number] for number in range(len(tracks)))
 
@@ -126,6 +128,7 @@ class ForecastingModel(Answer):
         ends: Sequence[tuple[Tensor, Tensor]],
         level: Sequence[float],
         row: int,
+        zone: str | None,
     ) -> Forecast:
         panel = self.panel
 
@@ -134,19 +137,19 @@ class ForecastingModel(Answer):
 
         mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
         deviation = density.deviation[row].double().cpu().numpy() * scale.size
-        last = track.stamps[-1] if len(track.values) else None
+        last = instants(track.stamps, panel, zone)[-1] if len(track.values) else None
         if isinstance(last, np.integer):
             last = int(last)
         return Forecast(
             track.place or None,
             track.name,
             panel.channels,
-            next_stamps(track, panel),
+            next_stamps(track, panel, zone),
             out(mean),
             deviation,
             {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
             last,
-            panel.zone,
+            zone,
         )
 
     def simulate(
@@ -210,7 +213,7 @@ class ForecastingModel(Answer):
         """
         (tracks,) = self._tracks(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
-        write_forecasts(path, columns, self.panel.zone)
+        write_forecasts(path, columns, tracks.zone)
 
     # ---- what surprises --------------------------------------------------------------------------
 
@@ -335,17 +338,24 @@ class _Encoded:
     encoding: str
 
 
-def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
-    """Of the steps that come."""
+def next_stamps(track: Track, panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Of the steps that come, as :func:`instants`."""
     if not len(track.stamps):
         return np.arange(panel.horizon)
     if panel.frequency is not None and track.stamps.dtype.kind == "M":
-        return panel.frequency.after(track.stamps[-1], panel.horizon)
+        return instants(panel.frequency.after(track.stamps[-1], panel.horizon), panel, zone)
     step = int(panel.frequency.name) if panel.frequency is not None else 1
     if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
         return np.arange(1, panel.horizon + 1)
     found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
     return found
+
+
+def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Time stamps in UTC where there is a zone: steps of days are counted as clocks say them."""
+    if zone is None or panel.frequency is None or not panel.frequency.of_days:
+        return stamps
+    return universal(stamps, zone)
 
 
 def check_levels(levels: Sequence[float]) -> None:

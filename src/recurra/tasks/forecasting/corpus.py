@@ -18,7 +18,7 @@ from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, joined
 from recurra.tasks.forecasting.windows import Stretch
-from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series
+from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series, local
 
 __all__ = ["PANEL", "SeriesCorpus", "encode_series", "in_numbers", "known_grid", "prepare_series"]
 
@@ -322,7 +322,9 @@ def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     more = size - len(stamps)
     if more > 0 and panel.frequency is not None and len(stamps):
         stamps = np.concatenate([stamps, panel.frequency.after(stamps[-1], more)])
-    return stamps
+    if panel.frequency is not None and panel.frequency.of_days:
+        return stamps  # as clocks say them already
+    return local(stamps, panel.zone) if stamps.dtype.kind == "M" else stamps
 
 
 def _fingerprint(named: Named) -> str:

@@ -72,7 +72,7 @@ def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
 def _about(tracks: Tracks) -> dict[str, npt.NDArray[Any]]:
     """What its columns were called, and what names of series were in the table."""
     roles = tracks.roles
-    names = [roles.id or "", roles.time or "", tracks.like or ""]
+    names = [roles.id or "", roles.time or "", tracks.like or "", tracks.form or ""]
     kind = next((type(each).__name__ for each in tracks.ids.values()), "str")
     return {"names": _text("\0".join(names)), "ids": _text(kind)}
 
@@ -126,7 +126,7 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
             )
         )
         at, beyond = at + int(size), beyond + int(ahead)
-    column, time, like = _read(about["names"]).split("\0")
+    column, time, like, form = _read(about["names"]).split("\0")
     whole = _read(about["ids"]) == "int"
     ids = {one.name: int(one.name) if whole else one.name for one in each}
     roles = Roles(column or None, time or None, panel.channels)
@@ -141,6 +141,7 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
         panel.zone,
         ids,
         like or None,
+        form or None,
     )
 
 
