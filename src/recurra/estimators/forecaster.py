@@ -129,24 +129,24 @@ class Forecaster:
         source = task.open(Path(data) if isinstance(data, str) else data, section)
         tracks = source.tracks(section)
         chosen |= self._by_size(tracks)
-        folder = self._folder()
-        done = train(
-            "forecasting",
-            tracks,
-            out=folder,
-            report=None if self.verbose else lambda told: None,
-            **chosen,
-        )
-        self.model_ = load(done.path)
+        kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
+        try:
+            done = train(
+                "forecasting",
+                tracks,
+                out=Path(self.out or f"{kept}/run"),
+                report=None if self.verbose else lambda told: None,
+                **chosen,
+            )
+            self.model_ = load(done.path)
+        except BaseException:
+            if kept is not None:
+                shutil.rmtree(kept, ignore_errors=True)
+            raise
+        if kept is not None:  # as long as somebody has the model
+            weakref.finalize(self.model_, shutil.rmtree, kept, ignore_errors=True)
         self.verdict_ = done.verdict
         return self
-
-    def _folder(self) -> Path:
-        if self.out is not None:
-            return Path(self.out)
-        kept = tempfile.mkdtemp(prefix="recurra-")
-        weakref.finalize(self, shutil.rmtree, kept, ignore_errors=True)
-        return Path(kept) / "run"
 
     def _settings(self) -> dict[str, Any]:
         """Of the recipe, but for what hangs on the size of the data."""
@@ -221,7 +221,7 @@ class Forecaster:
         from recurra.tasks.forecasting.frames import columns_of_forecasts, frame_like
 
         check_levels(level)
-        (tracks,) = self._fitted()._tracks(data)
+        tracks = self._fitted().whole(data)
         found = self.model_.forecasts(tracks, future, level)
         return frame_like(columns_of_forecasts(found, tracks, self.name), tracks)
 
@@ -239,7 +239,7 @@ class Forecaster:
         from recurra.tasks.forecasting.answer import next_stamps
         from recurra.tasks.forecasting.frames import frame_like
 
-        (tracks,) = self._fitted()._tracks(data)
+        tracks = self._fitted().whole(data)
         columns: dict[str, list[Any]] = {}
         for track, (_, drawn) in zip(
             tracks.each, self.model_.simulate(paths, tracks, future=future, seed=seed), strict=True

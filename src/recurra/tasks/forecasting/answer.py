@@ -184,8 +184,14 @@ class ForecastingModel(Answer):
         Raises:
             DataError: as of :meth:`predict`.
         """
-        (tracks,) = self._tracks(inputs)
-        self._history = grown(self.history, tracks)
+        self._history = grown(self.history, self.whole(inputs), self._data.static)
+
+    def whole(self, inputs: Any) -> Tracks:
+        """All series of some inputs together."""
+        first, *others = self._tracks(inputs)
+        return dataclasses.replace(
+            first, each=[*first.each, *(one for tracks in others for one in tracks.each)]
+        )
 
     @property
     def history(self) -> Tracks:
@@ -211,7 +217,7 @@ class ForecastingModel(Answer):
             path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
             inputs: of what; the columns are called as there.
         """
-        (tracks,) = self._tracks(inputs)
+        tracks = self.whole(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
         write_forecasts(path, columns, tracks.zone)
 

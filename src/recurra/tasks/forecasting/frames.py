@@ -125,8 +125,11 @@ def columns_of_forecasts(
     roles = tracks.roles
     columns: dict[str, Any] = {}
     if roles.id is not None or len(tracks.each) > 1:
-        names = [tracks.ids.get(each.name, each.name) for each in every for _ in each.stamps]
-        columns[roles.id or ID] = names
+        columns[roles.id or ID] = [
+            number if roles.id is None else tracks.ids.get(each.name, each.name)
+            for number, each in enumerate(every)
+            for _ in each.stamps
+        ]
     stamps = [each.stamps for each in every]
     columns[roles.time or "ds"] = np.concatenate(stamps) if stamps else np.zeros(0)
     if cutoff:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.panels import Roles, Track, Tracks
-from recurra.errors import ArtifactError
+from recurra.errors import ArtifactError, DataError
 from recurra.pipeline.beside import read_beside, write_beside
-from recurra_runtime.fronts import Panel
+from recurra_runtime.fronts import Frequency, Panel
 
 if TYPE_CHECKING:
     from recurra.tasks.forecasting.corpus import SeriesCorpus
@@ -26,7 +26,8 @@ _BEFORE = 1000  # steps at least
 
 def tail(track: Track, panel: Panel) -> Track:
     """The end of a series, as long as is read of it."""
-    keep = max(panel.look_back or _BEFORE, panel.season, _BEFORE)
+    # One more, as of some columns the step before is read.
+    keep = max((panel.look_back or 0) + panel.patch, panel.season, _BEFORE) + 1
     begin = max(len(track.values) - keep, 0)
     return track._replace(
         stamps=track.stamps[begin:],
@@ -145,30 +146,73 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
     )
 
 
-def grown(known: Tracks, more: Tracks) -> Tracks:
-    """Series with what has come since: what both have is there once."""
-    by_name = {each.name: each for each in more.each}
+def grown(known: Tracks, more: Tracks, still: Sequence[str] = ()) -> Tracks:
+    """Series with what has come since: what both have is there once.
+
+    Args:
+        known: series.
+        more: the same, and others; where they have no names, as many in the same order.
+        still: columns that never change.
+
+    Raises:
+        DataError: another number of series without names, or steps that are not on their grid.
+    """
+    later = more.each
+    if known.roles.id is None:
+        if len(later) != len(known.each):
+            raise DataError(
+                f"update: expected {len(known.each):,} series, as these have no names, got "
+                f"{len(later):,}."
+            )
+        named = zip(known.each, later, strict=True)
+        later = [new._replace(name=old.name) for old, new in named]
+    by_name = {each.name: each for each in later}
+    fixed = [number for number, name in enumerate(known.numbers[1]) if name in still]
     each = []
     for old in known.each:
         new = by_name.pop(old.name, None)
-        each.append(old if new is None else _longer(old, new))
+        each.append(old if new is None else _longer(old, new, known, fixed, still))
     return dataclasses.replace(
         known, each=[*each, *by_name.values()], ids={**known.ids, **more.ids}
     )
 
 
-def _longer(old: Track, new: Track) -> Track:
+def _longer(
+    old: Track, new: Track, known: Tracks, fixed: Sequence[int], still: Sequence[str]
+) -> Track:
     if not len(old.stamps):
         return new
-    later = int(np.searchsorted(new.stamps, old.stamps[-1], side="right"))
-    steps = len(old.values)
+    steps, begin = len(old.values), 0
+    if known.roles.time is None and new.stamps.dtype.kind != "M":  # rows that are numbered
+        new = new._replace(stamps=old.stamps[-1] + 1 + np.arange(len(new.values)))
+    else:
+        begin = int(np.searchsorted(new.stamps, old.stamps[-1], side="right"))
+    lost = _between(old, new, begin, known.frequency)
+    apart = np.full((len(lost), 1), np.nan)
+    ahead = old.known[: steps + len(lost)]
+    gap = np.full((steps + len(lost) - len(ahead), old.known.shape[1]), np.nan)
+    gap[:, fixed] = old.known[steps - 1, fixed]
+    beside = np.concatenate([ahead, gap, new.known[begin:]])
+    codes = {}
+    for name, cells in old.codes.items():
+        own = list(cells)[: steps + len(lost)]
+        own += [own[-1] if name in still else None] * (steps + len(lost) - len(own))
+        own += list(new.codes[name])[begin:]
+        codes[name] = own + list(cells)[len(own) :]
     return old._replace(
-        stamps=np.concatenate([old.stamps, new.stamps[later:]]),
-        values=np.concatenate([old.values, new.values[later:]]),
-        past=np.concatenate([old.past, new.past[later:]]),
-        known=np.concatenate([old.known[:steps], new.known[later:]]),
-        codes={
-            name: [*list(cells)[:steps], *list(new.codes[name])[later:]]
-            for name, cells in old.codes.items()
-        },
+        stamps=np.concatenate([old.stamps, lost, new.stamps[begin:]]),
+        values=np.concatenate([old.values, apart.repeat(old.values.shape[1], 1), new.values[begin:]]),
+        past=np.concatenate([old.past, apart.repeat(old.past.shape[1], 1), new.past[begin:]]),
+        known=np.concatenate([beside, old.known[len(beside) :]]),
+        codes=codes,
     )
+
+
+def _between(old: Track, new: Track, begin: int, frequency: Frequency | None) -> npt.NDArray[Any]:
+    """Stamps of the steps that are missing between two stretches."""
+    if frequency is None or begin == len(new.stamps):
+        return old.stamps[:0]
+    try:
+        return frequency.between(old.stamps[-1], new.stamps[begin])[1:-1]
+    except ValueError as problem:
+        raise DataError(f"{new.place}: {problem}.") from None
