@@ -63,7 +63,17 @@ def test_vocabularies_export_what_their_files_offer() -> None:
 
 def test_fronts_export_what_makes_one() -> None:
     offered = {name: getattr(module, name) for module in FRONTS for name in module.__all__}
-    beside = {"Framed", "SoundStream"}  # what a front of sounds gives and takes
+    # What a front of sounds gives and takes, and what a forecaster knows of time.
+    beside = {
+        "Framed",
+        "SoundStream",
+        "Frequency",
+        "Stamps",
+        "local",
+        "stamps",
+        "universal",
+        "zoned",
+    }
     kinds_of = {name for name in offered if hasattr(offered[name], "kind")}
     assert set(fronts.__all__) == kinds_of | beside
     assert fronts.__all__ == sorted(fronts.__all__)

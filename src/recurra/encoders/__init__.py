@@ -3,6 +3,7 @@
 from recurra.encoders.base import Encoder
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
+from recurra.encoders.steps import GappedSteps, Steps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
 from recurra.encoders.words import SpelledEmbedding
 
@@ -11,10 +12,13 @@ __all__ = [
     "Encoder",
     "FrameEncoder",
     "Frames",
+    "GappedSteps",
     "PictureLines",
     "Pictures",
     "SeveralEncoder",
     "SpelledEmbedding",
     "Stem",
+    "StepVectors",
+    "Steps",
     "TokenEncoder",
 ]

@@ -1,5 +1,6 @@
-"""Models by the conventions of scikit-learn."""
+"""Models by the conventions of other libraries: scikit-learn, and those that forecast."""
 
+from recurra.estimators.forecaster import Forecaster
 from recurra.estimators.sequence import SequenceClassifier
 
-__all__ = ["SequenceClassifier"]
+__all__ = ["Forecaster", "SequenceClassifier"]

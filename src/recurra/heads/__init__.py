@@ -2,10 +2,22 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
-from recurra.heads.densities import Density, Gaussian, GaussianMixture, Student
+from recurra.heads.densities import (
+    Density,
+    Gaussian,
+    GaussianMixture,
+    NegativeBinomial,
+    Point,
+    Poisson,
+    Predictive,
+    Quantiles,
+    Student,
+    crps_of,
+)
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
+from recurra.heads.samples import Samples
 
 __all__ = [
     "CRFHead",
@@ -16,8 +28,15 @@ __all__ = [
     "Head",
     "LabelHead",
     "LabelsHead",
+    "NegativeBinomial",
     "Numbers",
     "NumbersHead",
     "Paths",
+    "Point",
+    "Poisson",
+    "Predictive",
+    "Quantiles",
+    "Samples",
     "Student",
+    "crps_of",
 ]

@@ -1,34 +1,70 @@
-"""A density of a vector at every step."""
+"""What is said of numbers at every step: a density, a set of quantiles, or one number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recurra.errors import SettingError, ShapeError, nearest
 from recurra.heads.base import Head
-from recurra.heads.densities import LEAST_FREEDOM, Gaussian, GaussianMixture, Student, raw_of
+from recurra.heads.densities import (
+    LEAST_FREEDOM,
+    Gaussian,
+    GaussianMixture,
+    NegativeBinomial,
+    Point,
+    Poisson,
+    Quantiles,
+    Student,
+    raw_of,
+)
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 
-__all__ = ["Distribution", "Numbers", "NumbersHead"]
+__all__ = ["COUNTS", "POINTS", "SHARES", "Distribution", "Numbers", "NumbersHead", "losses_of"]
 
-Distribution = Literal["student", "gaussian", "mixture"]
-"""What is said of a number: see :mod:`recurra.heads.densities`."""
+Distribution = Literal[
+    "student",
+    "gaussian",
+    "mixture",
+    "negative-binomial",
+    "poisson",
+    "quantiles",
+    "squared",
+    "absolute",
+    "huber",
+]
+"""What is said of a number: a density (see :mod:`recurra.heads.densities`), quantiles, or the
+number alone, fitted by its squared or absolute error, or by Huber's."""
+
+COUNTS = ("negative-binomial", "poisson")
+"""Densities of whole numbers from 0 on."""
+POINTS = ("squared", "absolute", "huber")
+"""Losses of a number alone."""
+SHARES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+"""Of the quantiles."""
 
 _FREEDOM = 8.0  # at the start: tails a little heavier than normal ones
-_KINDS: dict[str, Any] = {"student": Student, "gaussian": Gaussian, "mixture": GaussianMixture}
+_KINDS: dict[str, Any] = {
+    "student": Student,
+    "gaussian": Gaussian,
+    "mixture": GaussianMixture,
+    "negative-binomial": NegativeBinomial,
+    "poisson": Poisson,
+} | dict.fromkeys(POINTS, Point)
 
 
 class Numbers(NamedTuple):
-    """What is expected of the channels of a step.
+    """What is expected of the numbers of a step.
 
     Args:
-        mean: ``[time, batch, channels]``.
+        mean: ``[time, batch, *shape]``.
         deviation: the same.
         parameters: of the density, a named tuple such as :class:`recurra.heads.densities.Student`.
     """
@@ -39,18 +75,23 @@ class Numbers(NamedTuple):
 
 
 class NumbersHead(Head):
-    r"""A density of the next vector at every step, each channel by itself.
+    r"""What numbers come, said at every step: of each by itself.
 
     .. math:: \log p(x_t \mid y_t) = \sum_c \log p_c(x_{tc}; W y_t + b)
 
     It begins with about a mean of 0 and a deviation of 1. A target that is NaN is missing: it takes
-    no part.
+    no part. The loss of a density is minus its logarithm in nats; of quantiles the mean of their
+    pinball losses, twice; of a number alone :math:`(x - m)^2`, :math:`|x - m|`, or Huber's with
+    :math:`\delta = 1`.
 
     Args:
         input_size: width of a step's output.
-        channels: numbers in a vector.
+        shape: of the numbers: how many, or several axes, as ``(24, 3)`` for 24 steps ahead of 3
+            channels.
         distribution: ``"student"`` (Student-t with more than 2 degrees of freedom, learned at each
-            step), ``"gaussian"``, or ``"mixture"`` (of Gaussians).
+            step), ``"gaussian"``, ``"mixture"`` (of Gaussians), ``"negative-binomial"`` or
+            ``"poisson"`` (of counts), ``"quantiles"``, or one number: ``"squared"``,
+            ``"absolute"``, ``"huber"``.
         components: of a mixture.
         dropout: rate of dropout on what it reads, in training only.
         held: whether it leaves out the same elements at every step of a row.
@@ -62,7 +103,7 @@ class NumbersHead(Head):
     def __init__(
         self,
         input_size: int,
-        channels: int,
+        shape: int | Sequence[int],
         distribution: Distribution = "student",
         *,
         components: int = 5,
@@ -70,19 +111,30 @@ class NumbersHead(Head):
         held: bool = False,
     ) -> None:
         super().__init__()
-        if distribution not in _KINDS:
+        if distribution not in get_args(Distribution):
             known = nearest(str(distribution), get_args(Distribution))
             raise SettingError(f"distribution: {known}")
-        self.input_size, self.channels = input_size, check_size("channels", channels)
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        self.shape = tuple(check_size("shape", size) for size in sizes)
+        self.input_size = input_size
         self.distribution, self.components = distribution, check_size("components", components)
         start = self._start()
-        self._each = len(start)  # numbers that say what is said of a channel
-        self.projection = Projection(input_size, channels * len(start), dropout=dropout, held=held)
+        self.each = len(start)  # numbers that say what is said of one
+        count = math.prod(self.shape)
+        self.projection = Projection(input_size, count * self.each, dropout=dropout, held=held)
         with torch.no_grad():
-            self.projection.bias.copy_(torch.tensor(start).repeat(channels))
+            self.projection.bias.copy_(torch.tensor(start).repeat(count))
 
     def _start(self) -> list[float]:
-        """What the parameters of a channel begin with."""
+        """What the parameters of a number begin with."""
+        if self.distribution in POINTS:
+            return [0.0]
+        if self.distribution == "quantiles":
+            return Quantiles.normal(SHARES)
+        if self.distribution == "poisson":
+            return [raw_of(1.0)]
+        if self.distribution == "negative-binomial":
+            return [raw_of(1.0), raw_of(0.5)]
         if self.distribution == "gaussian":
             return [0.0, raw_of(1.0)]
         if self.distribution == "student":
@@ -94,62 +146,68 @@ class NumbersHead(Head):
         return [0.0] * count + means + [raw_of(spread**0.5)] * count
 
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
-        """Outputs to real numbers ``[time, batch, channels * n]``, from which densities are made.
+        """Outputs to real numbers ``[time, batch, n]``, from which densities are made.
 
         :meth:`predict` gives these.
         """
         return self.projection(read.outputs)
 
     def density(self, numbers: Tensor) -> Any:
-        """Densities ``[..., channels]`` of what :meth:`forward` gave, ``[..., channels * n]``."""
+        """Densities ``[..., *shape]`` of what :meth:`forward` gave, ``[..., n]``."""
         wide = numbers if numbers.dtype == torch.float64 else numbers.float()
-        shape = (*wide.shape[:-1], self.channels, self._each)
-        return _KINDS[self.distribution].of(wide.reshape(shape))
+        parts = wide.reshape(*wide.shape[:-1], *self.shape, self.each)
+        if self.distribution == "quantiles":
+            return Quantiles.of(parts, SHARES)
+        return _KINDS[self.distribution].of(parts)
+
+    def losses(self, density: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each number, 0 where it is missing, and where it is not.
+
+        Args:
+            density: as of :meth:`density`, perhaps moved.
+            targets: of its shape; NaN is missing.
+        """
+        return losses_of(self.distribution, density, targets)
 
     def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
-        """Minus the log density in nats, summed over valid steps and channels, and their number.
+        """The losses of all numbers that are there, summed, and how many these are.
 
         Args:
             predictions: what :meth:`forward` gave.
-            targets: ``[time, batch, channels]``, NaN where a value is missing; of the two, one or
+            targets: ``[time, batch, *shape]``, NaN where a value is missing; of the two, one or
                 both may be a PaddedSequence.
 
         Raises:
-            ShapeError: other steps, rows or channels.
+            ShapeError: other steps, rows or numbers.
         """
-        numbers, wanted = _beside(predictions, targets, self.channels)
-        losses, known = self._losses(_valid(numbers), _valid(wanted))
+        numbers, wanted = _beside(predictions, targets, self.shape)
+        losses, known = self.losses(self.density(_valid(numbers)), _valid(wanted))
         return losses.sum(), int(known.sum())
 
     def surprise(self, read: LayerOutput, targets: Any) -> Any:
-        """Minus the log density of each step in nats, ``[time, batch]``; NaN where all is missing.
+        """The loss of each step, ``[time, batch]``; NaN where all is missing.
 
-        Of a step of which some channels are missing it is that of the others.
+        Of a step of which some numbers are missing it is that of the others.
 
         Args:
             read: the layer's result.
             targets: as of :meth:`score`.
         """
-        numbers, wanted = _beside(self(read), targets, self.channels)
-        losses, known = self._losses(_valid(numbers), _valid(wanted))
-        found = losses.sum(-1).masked_fill(~known.any(-1), torch.nan)
+        numbers, wanted = _beside(self(read), targets, self.shape)
+        losses, known = self.losses(self.density(_valid(numbers)), _valid(wanted))
+        found = losses.flatten(1).sum(-1).masked_fill(~known.flatten(1).any(-1), torch.nan)
         if isinstance(numbers, PaddedSequence):
             return numbers.with_valid(found)
         return found.view(numbers.shape[:2])
-
-    def _losses(self, numbers: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each channel, 0 where it is missing, and where it is not; ``[steps, channels]``."""
-        density = self.density(numbers)
-        known = ~wanted.isnan()
-        x = wanted.masked_fill(~known, 0).to(density.mean.dtype)
-        return -density.log_density(x).masked_fill(~known, 0), known
 
     def predict(self, read: LayerOutput, embedding: Tensor | None = None) -> Numbers:
         """Mean, deviation and parameters of the densities, as the outputs are."""
         numbers = self(read)
         density = self.density(_valid(numbers))
 
-        def steps(part: Tensor) -> Any:
+        def steps(part: Any) -> Any:
+            if not isinstance(part, Tensor):
+                return part
             if isinstance(numbers, PaddedSequence):
                 return numbers.with_valid(part)
             return part.view(*numbers.shape[:2], *part.shape[1:])
@@ -158,7 +216,7 @@ class NumbersHead(Head):
         return Numbers(steps(density.mean), steps(density.deviation), kept)
 
     def quantile(self, read: LayerOutput, share: float) -> Any:
-        """Below which so great a share of the density lies, ``[time, batch, channels]``.
+        """Below which so great a share of the density lies, ``[time, batch, *shape]``.
 
         Raises:
             SettingError: a share that is not between 0 and 1.
@@ -166,13 +224,13 @@ class NumbersHead(Head):
         return self._of_steps(read, lambda density: density.quantile(share))
 
     def cdf(self, read: LayerOutput, x: Any) -> Any:
-        """How probable a value of at most ``x`` is, ``[time, batch, channels]``.
+        """How probable a value of at most ``x`` is, ``[time, batch, *shape]``.
 
         Args:
             read: the layer's result.
             x: numbers of that shape; of the two, one or both may be a PaddedSequence.
         """
-        numbers, wanted = _beside(self(read), x, self.channels)
+        numbers, wanted = _beside(self(read), x, self.shape)
         found = self.density(_valid(numbers)).cdf(_valid(wanted))
         if isinstance(numbers, PaddedSequence):
             return numbers.with_valid(found)
@@ -185,9 +243,33 @@ class NumbersHead(Head):
         return ask(self.density(numbers))
 
     def extra_repr(self) -> str:
-        """What is said of how many channels."""
+        """What is said of how many numbers."""
         of = f", components={self.components}" if self.distribution == "mixture" else ""
-        return f"channels={self.channels}, {self.distribution}{of}"
+        sizes = self.shape[0] if len(self.shape) == 1 else self.shape
+        return f"shape={sizes}, {self.distribution}{of}"
+
+
+def losses_of(distribution: str, density: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of each number, see :class:`NumbersHead`; 0 where it is missing, and where it is not.
+
+    Args:
+        distribution: what is said.
+        density: which says it.
+        targets: of its shape; NaN is missing.
+    """
+    known = ~targets.isnan()
+    x = targets.masked_fill(~known, 0).to(density.mean.dtype)
+    if distribution == "squared":
+        found = (x - density.mean).square()
+    elif distribution == "absolute":
+        found = (x - density.mean).abs()
+    elif distribution == "huber":
+        found = functional.huber_loss(density.mean, x, reduction="none")
+    elif distribution == "quantiles":
+        found = density.pinball(x)
+    else:
+        found = -density.log_density(x)
+    return found.masked_fill(~known, 0), known
 
 
 def _valid(values: Any) -> Tensor:
@@ -196,15 +278,15 @@ def _valid(values: Any) -> Tensor:
     return found
 
 
-def _beside(numbers: Any, targets: Any, channels: int) -> tuple[Any, Any]:
+def _beside(numbers: Any, targets: Any, sizes: Sequence[int]) -> tuple[Any, Any]:
     """Both tensors, or both with the lengths that either knows."""
-    shape = [*_shape(numbers)[:2], channels]
+    shape = [*_shape(numbers)[:2], *sizes]
     padded = [each for each in (targets, numbers) if isinstance(each, PaddedSequence)]
     same = len(padded) < 2 or torch.equal(padded[0].lengths, padded[1].lengths)
     if _shape(targets) != shape or not same:
         told = "" if same else " with other lengths"
         raise ShapeError(
-            f"NumbersHead: expected targets {shape}, [time, batch, channels], got "
+            f"NumbersHead: expected targets {shape}, [time, batch, *shape], got "
             f"{_shape(targets)}{told}."
         )
     if not padded:

@@ -119,22 +119,26 @@ def check_reads_on(settings: LayerSettings, predicted: str) -> None:
         raise contradiction(settings, "body", why, "'convolution', 'window' or 'recurrent'")
 
 
-def build_layers(settings: LayerSettings, input_size: int) -> Stack:
+def build_layers(settings: LayerSettings, input_size: int, *, gapped: bool = False) -> Stack:
     """The layers of a model, from the one that reads the input upward.
 
     Args:
         settings: what they are.
         input_size: width of the vector that is read at each step.
+        gapped: whether the lowest layer reads a :class:`recurra.cells.GappedInput`; those above it
+            are of GRU cells then.
 
     Raises:
         SettingError: an unknown cell, a setting it does not take, sizes that do not join, or a cell
-            that reads something else than a vector.
+            that reads something else than it is given.
     """
     layers: list[Layer] = []
     for _ in range(settings.layers):  # a cell may give another width than it carries
         into = layers[-1].output_size if layers else input_size
         if settings.body != "recurrent":
             layers.append(_rival(settings, len(layers), into))
+        elif gapped:
+            layers.append(Recurrent(_gapped_cell(settings, into, lowest=not layers)))
         elif settings.bidirectional:
             layers.append(Bidirectional(_cell(settings, into), _cell(settings, into)))
         else:
@@ -173,6 +177,13 @@ def _rival(settings: LayerSettings, number: int, input_size: int) -> Layer:
         centered=settings.bidirectional,
         residual=convolves,
     )
+
+
+def _gapped_cell(settings: LayerSettings, input_size: int, *, lowest: bool) -> Cell:
+    if lowest:
+        own = settings.cell_settings
+        return cell_by_name(settings.cell, input_size, settings.hidden_size, **own)
+    return cell_by_name("gru", input_size, settings.hidden_size)
 
 
 def _cell(settings: LayerSettings, input_size: int) -> Cell:

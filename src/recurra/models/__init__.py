@@ -5,17 +5,27 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
-from recurra.models.forecaster import Forecaster, ForecasterConfig, ForecasterSettings, Judged
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
     LanguageModelSettings,
     LanguageModelState,
 )
-from recurra.models.linear import Autoregression, LastValue, Rival, Unconditional
+from recurra.models.linear import (
+    Autoregression,
+    Drift,
+    LastValue,
+    LinearMap,
+    MeanValue,
+    Rival,
+    SeasonalNaive,
+    Unconditional,
+    Walk,
+)
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.models.series import Judged, SeriesModel, SeriesModelConfig, SeriesModelSettings
 from recurra.models.summaries import MeanOfSteps
 from recurra.models.tagger import Tagger, TaggerSettings
 from recurra.models.windows import MajorityOfSteps, WindowOfSteps
@@ -28,9 +38,10 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
-    "Forecaster",
-    "ForecasterConfig",
-    "ForecasterSettings",
+    "Drift",
+    "SeriesModel",
+    "SeriesModelConfig",
+    "SeriesModelSettings",
     "FrequentTags",
     "Heard",
     "Judged",
@@ -40,10 +51,12 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageModelState",
     "LastValue",
+    "LinearMap",
     "Majority",
     "MajorityOfSteps",
     "MeanOfSteps",
     "MeanOfVectors",
+    "MeanValue",
     "Mixture",
     "MixtureState",
     "Model",
@@ -56,9 +69,11 @@ __all__ = [
     "Reads",
     "Rival",
     "Scored",
+    "SeasonalNaive",
     "Tagger",
     "TaggerSettings",
     "Unconditional",
+    "Walk",
     "WindowOfSteps",
     "WindowTagger",
     "build_encoder",

@@ -368,6 +368,9 @@ class Task(abc.ABC):
         """
         raise SettingError(f"evaluate: the task {self.name} scores no other data")
 
+    def keep(self, prepared: Any, folder: Path) -> None:  # noqa: B027
+        """Keep in a run what answers need of its data, such as the ends of series, in files."""
+
     # ---- model -----------------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -103,6 +103,8 @@ def train(
         ready = _prepare(recipe, source, run, report, origin=origin)
         training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
+        if run.writes:
+            ready.task.keep(ready.prepared, run.path)
         report(Report(message=_sizes(ready, training)))
         for told in unread(recipe, ready.prepared):
             report(Report(message=told))

@@ -7,8 +7,31 @@ sounds, Pillow for pictures of another size) is imported when it is used.
 These files import nothing of ``recurra_runtime.vocabulary``, whose ``kinds`` knows them.
 """
 
+from recurra_runtime.fronts.calendar import Calendar
+from recurra_runtime.fronts.frequency import Frequency
+from recurra_runtime.fronts.panel import Panel
 from recurra_runtime.fronts.picture import Picture
+from recurra_runtime.fronts.scales import Scale, ScaleKind, Scales, Transform
 from recurra_runtime.fronts.series import Series
 from recurra_runtime.fronts.sound import Framed, Sound, SoundStream
+from recurra_runtime.fronts.times import Stamps, local, stamps, universal, zoned
 
-__all__ = ["Framed", "Picture", "Series", "Sound", "SoundStream"]
+__all__ = [
+    "Calendar",
+    "Framed",
+    "Frequency",
+    "Panel",
+    "Picture",
+    "Scale",
+    "ScaleKind",
+    "Scales",
+    "Series",
+    "Sound",
+    "SoundStream",
+    "Stamps",
+    "Transform",
+    "local",
+    "stamps",
+    "universal",
+    "zoned",
+]

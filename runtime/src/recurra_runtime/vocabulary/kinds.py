@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from recurra_runtime.fronts.calendar import Calendar
+from recurra_runtime.fronts.panel import Panel
 from recurra_runtime.fronts.picture import Picture
 from recurra_runtime.fronts.series import Series
 from recurra_runtime.fronts.sound import Sound
@@ -33,6 +35,8 @@ _KINDS: dict[str, Any] = {
         Series,
         Sound,
         Picture,
+        Panel,
+        Calendar,
     )
 }
 _T = TypeVar("_T", bound=type[Any])

@@ -4,158 +4,214 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from recurra.batch import Batch
-from recurra.data import Reading
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
-from recurra.errors import DataError
+from recurra.data.panels import Roles, Track, Tracks
+from recurra.errors import ArtifactError, SettingError
 from recurra.given import ahead, inputs_of
-from recurra.heads import Numbers
-from recurra.models import Forecaster
-from recurra.states import Tree
+from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer
-from recurra.tasks.forecasting.corpus import SERIES, listed, open_series, scaled
-from recurra.tasks.forecasting.evaluation import judged
+from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
+from recurra.tasks.forecasting.evaluation import densities_of, judged
+from recurra.tasks.forecasting.frames import (
+    Forecast,
+    columns_of_forecasts,
+    stamp_texts,
+    write_forecasts,
+)
+from recurra.tasks.forecasting.future import continued
+from recurra.tasks.forecasting.history import grown, read_history
+from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
-from recurra.tasks.forecasting.windows import Stretch, read_of
+from recurra.tasks.forecasting.sources import listed, open_source
+from recurra.tasks.forecasting.stream import SeriesStream, values_of
+from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
-from recurra_runtime.fronts import Series
+from recurra_runtime.fronts import Panel
 
-__all__ = ["Forecast", "ForecastingModel", "SeriesStream", "Step"]
+__all__ = ["LEVELS", "ForecastingModel"]
 
-_AT_ONCE = 32  # series that are read beside each other
+_AT_ONCE = 256  # series that are read beside each other
 
-Floats = npt.NDArray[np.float64]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Forecast:
-    """What is expected of the next value of a series.
-
-    Args:
-        place: the file, and the row at which the series begins; None of what is from nowhere.
-        channels: their names.
-        mean: of each, in the data's units.
-        deviation: of each.
-        after: the last step that was read: its time stamp, or its number; None if none was.
-    """
-
-    place: str | None
-    channels: tuple[str, ...]
-    mean: Floats
-    deviation: Floats
-    after: Any = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        found: dict[str, Any] = {} if self.place is None else {"input": self.place}
-        if self.after is not None:
-            found["after"] = self.after if isinstance(self.after, int) else str(self.after)
-        both = zip(self.channels, self.mean.tolist(), self.deviation.tolist(), strict=True)
-        return found | {"next": {n: {"mean": m, "deviation": d} for n, m, d in both}}
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Step:
-    """A step of a stream that has come.
-
-    Args:
-        surprise: in nats; NaN where all values are missing.
-        flagged: whether it is above the threshold.
-        mean: of each channel what was expected of it, in the data's units.
-        deviation: of each.
-    """
-
-    surprise: float
-    flagged: bool
-    mean: Floats
-    deviation: Floats
-
-
-class SeriesStream:
-    """A series that comes step by step; what was read is carried, and nothing is read twice.
-
-    Args:
-        model: reads it.
-        front: its scale.
-        threshold: above which a step is flagged.
-    """
-
-    def __init__(self, model: Forecaster, front: Series, threshold: float) -> None:
-        self._model, self._front, self.threshold = model, front, threshold
-        self._state: Tree = None
-        self._before = np.full((1, len(front.channels)), np.nan, np.float32)
-        self.steps = 0
-
-    def read(self, values: Any) -> list[Step]:
-        """Steps that have come ``[steps, channels]``; NaN is missing.
-
-        Args:
-            values: of one channel also ``[steps]``.
-
-        Raises:
-            DataError: other channels, or infinity.
-        """
-        got = scaled(self._front, values, f"step {self.steps}")
-        if not len(got):
-            return []
-        read = read_of(np.concatenate([self._before, got[:-1]]))
-        batch = Batch(torch.from_numpy(read)[:, None], torch.from_numpy(got)[:, None])
-        found = self._model.judge(batch, self._state)
-        self._state, self._before, self.steps = found.state, got[-1:], self.steps + len(got)
-        nats = found.surprise[:, 0].double().tolist()
-        means, deviations = in_units(found.expected, self._front)
-        return [
-            Step(surprise, surprise > self.threshold, mean, deviation)
-            for surprise, mean, deviation in zip(nats, means, deviations, strict=True)
-        ]
-
-    def expect(self) -> tuple[Floats, Floats]:
-        """Mean and deviation of each channel of the next step, in the data's units."""
-        read = torch.from_numpy(read_of(self._before))[:, None]
-        expected, _ = self._model.expect(read, self._state)
-        means, deviations = in_units(expected, self._front)
-        return means[0], deviations[0]
+LEVELS = (80.0,)
+"""Of the intervals that are told, in percent."""
 
 
 class ForecastingModel(Answer):
     """A forecaster that says what comes next, and how surprising each step is."""
 
+    _history: Tracks | None = None
+
     @property
-    def front(self) -> Series:
-        """The scale, and the names of the channels."""
-        found: Series = self.fronts[SERIES]
+    def panel(self) -> Panel:
+        """What series are in numbers."""
+        found: Panel = self.fronts[PANEL]
         return found
 
-    def predict(self, inputs: Any) -> Iterator[Forecast]:
-        """The next value of each series.
+    @property
+    def horizon(self) -> int:
+        """Steps that are forecast."""
+        return self.panel.horizon
+
+    # ---- what comes ------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        inputs: Any = None,
+        *,
+        future: Any = None,
+        level: Sequence[float] = LEVELS,
+        paths: int = 100,
+    ) -> Iterator[Forecast]:
+        """The next values of each series.
 
         Args:
             inputs: arrays ``[steps, channels]`` or ``[steps]`` one after another, or paths of
-                tables; one path, data frame or array holds all of them. NaN is missing.
+                tables; one path, data frame or array holds all of them. NaN is missing. None goes
+                on from what the model was trained on, and from what :meth:`update` added.
+            future: a table with what is known ahead of the steps that are forecast, of the same
+                columns but those that are not.
+            level: of the intervals, in percent.
+            paths: that are drawn where the model goes step by step.
 
         Raises:
-            DataError: other channels, infinity, or a file that cannot be read.
+            DataError: other channels, infinity, a file that cannot be read, or nothing of what is
+                known ahead.
+            SettingError: a level that is not between 0 and 100.
         """
-        for each in self._examples("predict", inputs):
-            stream = SeriesStream(self._forecaster, self.front, np.inf)
-            stream.read(self._checked(each))
-            after = each.stamps[-1] if each.stamps else len(each.input) - 1
-            yield Forecast(
-                each.place or None,
-                self.front.channels,
-                *stream.expect(),
-                after=after if len(each.input) else None,
+        check_levels(level)
+        for tracks in self._tracks(inputs):
+            yield from self.forecasts(tracks, future, level, paths)
+
+    def forecasts(
+        self, tracks: Tracks, future: Any, level: Sequence[float], paths: int = 100
+    ) -> Iterator[Forecast]:
+        """Of series that are read already; arguments as of :meth:`predict`."""
+        whole = continued(tracks, self.panel, future, self._data)
+        for some in ahead(iter(whole), _AT_ONCE):
+            yield from self._some(list(some), level, paths)
+
+    def _some(self, tracks: list[Track], level: Sequence[float], paths: int) -> Iterator[Forecast]:
+        panel, model = self.panel, self._forecaster
+        named = {f"{number}": track for number, track in enumerate(tracks)}
+        stretches = in_numbers(((track, 0) for track in named.values()), panel)
+        # A step that nobody knows yet is what comes next.
+        part = SeriesPart([longer(one) for one in stretches], panel)
+        found: dict[int, Forecast] = {}
+        for origins, density, _ in densities_of(model, part, paths=paths, before=None):
+            ends = [model.interval(density, each / 100) for each in level]
+            for row, number in enumerate(origins.numbers.tolist()):
+                found[number] = self._forecast(
+                    tracks[number], stretches[number].scale, density, ends, level, row
+                )
+        yield from (found[number] for number in range(len(tracks)))
+
+    def _forecast(
+        self,
+        track: Track,
+        scale: Any,
+        density: Any,
+        ends: Sequence[tuple[Tensor, Tensor]],
+        level: Sequence[float],
+        row: int,
+    ) -> Forecast:
+        panel = self.panel
+
+        def out(tensor: Tensor) -> npt.NDArray[np.float64]:
+            return panel.scales.outward(tensor[row].double().cpu().numpy(), scale)
+
+        mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
+        deviation = density.deviation[row].double().cpu().numpy() * scale.size
+        last = track.stamps[-1] if len(track.values) else None
+        if isinstance(last, np.integer):
+            last = int(last)
+        return Forecast(
+            track.place or None,
+            track.name,
+            panel.channels,
+            next_stamps(track, panel),
+            out(mean),
+            deviation,
+            {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
+            last,
+            panel.zone,
+        )
+
+    def simulate(
+        self, paths: int = 100, inputs: Any = None, *, future: Any = None, seed: int = 0
+    ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+        """Paths that may come, name of the series and ``[paths, horizon, channels]`` in its units.
+
+        Of a model that says all steps at once each step is drawn from what is said of it, at shares
+        that go together as those of one stretch of the part that chose.
+
+        Args:
+            paths: how many.
+            inputs: as of :meth:`predict`.
+            future: the same.
+            seed: of the draws.
+        """
+        panel = self.panel
+        chance = torch.Generator().manual_seed(seed)
+        for tracks in self._tracks(inputs):
+            for track in continued(tracks, panel, future, self._data):
+                (stretch,) = in_numbers([(track, 0)], panel)
+                drawn = draw_paths(self._forecaster, panel, stretch, paths, chance)
+                yield track.name, panel.scales.outward(drawn, stretch.scale or panel.scales.common)
+
+    def update(self, inputs: Any) -> None:
+        """Go on with what has come since; nothing is trained.
+
+        Args:
+            inputs: series as of :meth:`predict`, with rows behind those that are known. Of a series
+                that is new all is kept.
+
+        Raises:
+            DataError: as of :meth:`predict`.
+        """
+        (tracks,) = self._tracks(inputs)
+        self._history = grown(self.history, tracks)
+
+    @property
+    def history(self) -> Tracks:
+        """The ends of the series that are known.
+
+        Raises:
+            ArtifactError: the run keeps none.
+        """
+        if self._history is None:
+            self._history = read_history(self.path, self.panel)
+        if self._history is None:
+            raise ArtifactError(
+                f"{self.path}: does not keep the series that it was trained on (history.safetensors "
+                "in the run's folder); give predict the series"
             )
+        return self._history
+
+    def write(self, found: Iterable[Forecast], path: Path, inputs: Any = None) -> None:
+        """Forecasts as a table in a file.
+
+        Args:
+            found: forecasts.
+            path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
+            inputs: of what; the columns are called as there.
+        """
+        (tracks,) = self._tracks(inputs)
+        columns = columns_of_forecasts(found, tracks, self.model.name)
+        write_forecasts(path, columns, self.panel.zone)
+
+    # ---- what surprises --------------------------------------------------------------------------
 
     def surprises(self, inputs: Any) -> Iterator[Surprise]:
         """Minus the log density of each step, the first included, of all its channels.
@@ -165,81 +221,144 @@ class ForecastingModel(Answer):
         Args:
             inputs: as of :meth:`predict`.
         """
-        for some in ahead(self._examples("surprise", inputs), _AT_ONCE):
-            values = [self._checked(each) for each in some]
-            stretches = [
-                Stretch(scaled(self.front, raw, each.place))
-                for raw, each in zip(values, some, strict=True)
-            ]
-            nats = {id(got.stretch): got.nats for got in judged(self._forecaster, stretches)}
-            for each, raw, one in zip(some, values, stretches, strict=True):
+        panel = self.panel
+        if not hasattr(
+            self._forecaster.numbers_head.density(_raw(self._forecaster)), "log_density"
+        ):
+            raise SettingError(
+                f"surprise: this model says {self._forecaster.config.distribution} errors, and no "
+                "density; train one with model.distribution=student"
+            )
+        for tracks in self._tracks(inputs):
+            for track in tracks.each:
+                stretches = in_numbers([(track, 0)], panel)
+                nats = np.zeros(0)
+                for got in judged(self._forecaster, stretches, SeriesPart(stretches, panel).shape):
+                    nats = got.nats
+                steps = track.stamps
                 yield Surprise(
-                    each.place or None,
-                    nats.get(id(one), np.zeros(0)),
-                    steps=each.stamps or None,
-                    values=raw,
-                    channels=self.front.channels,
+                    track.place or None,
+                    nats,
+                    steps=None if steps.dtype.kind != "M" else stamp_texts(steps),
+                    values=track.values,
+                    channels=panel.channels,
                 )
 
-    def stream(self, false_alarms: float | None = None) -> SeriesStream:
+    def stream(self, false_alarms: float | None = None, name: str = "") -> SeriesStream:
         """A series that comes step by step.
 
         Args:
             false_alarms: as of :meth:`surprise`; nothing is flagged if None.
+            name: of the series, where it is known.
         """
         threshold = np.inf
         if false_alarms is not None:
             threshold = Quantiles.read(self.path).threshold(false_alarms)
-        return SeriesStream(self._forecaster, self.front, threshold)
+        return SeriesStream(self._forecaster, self.panel, threshold, name)
+
+    # ---- as commands ask -------------------------------------------------------------------------
 
     def opened(self, file: Path, encoding: str | None) -> Iterable[Any]:
         """The series of the file."""
-        known = {} if encoding is None else {"encoding": encoding}
-        return open_series(file, self._reading(**known))
+        return [file] if encoding is None else [_Encoded(file, encoding)]
 
     def of_line(self, line: str) -> Any:
         """A line names a file."""
         return Path(line)
 
     def show(self, answer: Forecast, top: int | None = None) -> str:
-        """Mean and deviation of each channel, with tabs between them."""
+        """A line for each step: the series, the step, mean and intervals, with tabs between."""
         self._no_top(top)
-        both = zip(answer.mean.tolist(), answer.deviation.tolist(), strict=True)
-        return "\t".join(f"{mean:.6g}\t{deviation:.4g}" for mean, deviation in both)
+        lines = []
+        for step, stamp in enumerate(answer.said):
+            cells = [answer.name] if answer.name else []
+            cells.append(stamp)
+            for channel in range(len(answer.channels)):
+                cells.append(f"{answer.mean[step, channel]:.6g}")
+                for low, high in answer.intervals.values():
+                    cells += [f"{low[step, channel]:.6g}", f"{high[step, channel]:.6g}"]
+            lines.append("\t".join(cells))
+        return "\n".join(lines)
 
     @property
-    def _forecaster(self) -> Forecaster:
-        assert isinstance(self.model, Forecaster)
+    def _forecaster(self) -> SeriesModel:
+        assert isinstance(self.model, SeriesModel)
         return self.model
 
-    def _reading(self, **more: Any) -> Reading:
+    @property
+    def _data(self) -> ForecastingData:
         """How the run read its data, but for the names of its channels where they are numbers."""
         data: ForecastingData = data_of(self.path).undivided
-        named = not all(name.isdecimal() for name in self.front.channels)
-        return data.reading(channels=self.front.channels if named else None, **more)
+        named = not all(name.isdecimal() for name in self.panel.channels)
+        return data.model_copy(
+            update={"channels": list(self.panel.channels) if named else None, "split": "auto"}
+        )
 
-    def _examples(self, door: str, inputs: Any) -> Iterator[Example]:
-        if isinstance(inputs, str | os.PathLike) or has_columns(inputs):
-            source = Path(inputs) if isinstance(inputs, str) else inputs
-            yield from open_series(source, self._reading())
-            return
-        for each in inputs_of(door, listed(inputs)):
-            if isinstance(each, Example):
-                yield each
-            elif isinstance(each, str | os.PathLike) or has_columns(each):
-                yield from self._examples(door, each)
-            else:
-                yield Example(each, None, "")
+    def _tracks(self, inputs: Any) -> Iterator[Tracks]:
+        """Tables of series."""
+        if inputs is None:
+            yield self.history
+        elif isinstance(inputs, Tracks):
+            yield inputs
+        elif isinstance(inputs, str | os.PathLike | _Encoded) or has_columns(inputs):
+            yield self._read(inputs)
+        else:
+            for each in inputs_of("predict", listed(inputs)):
+                if isinstance(each, str | os.PathLike | _Encoded) or has_columns(each):
+                    yield self._read(each)
+                else:
+                    yield self._alone(each)
 
-    def _checked(self, each: Example) -> Floats:
-        try:
-            return self.front.checked(each.input)
-        except ValueError as problem:
-            raise DataError(f"{each.place or 'input'}: {problem}.") from None
+    def _read(self, source: Any) -> Tracks:
+        data = self._data
+        if isinstance(source, _Encoded):
+            data = data.model_copy(update={"encoding": source.encoding})
+            source = source.file
+        source = Path(source) if isinstance(source, str) else source
+        return open_source(source, data).tracks(data, known_grid(self.panel))
+
+    def _alone(self, each: Any) -> Tracks:
+        """A series of Python."""
+        example = each if isinstance(each, Example) else Example(each, None, "")
+        values = values_of(self.panel, example.input, example.place or "input")
+        empty = np.zeros((len(values), 0))
+        track = Track("", example.place, np.arange(len(values)), values, empty, empty, {})
+        roles = self.history.roles if self._history is not None else None
+        return Tracks([track], roles or Roles(channels=self.panel.channels))
 
 
-def in_units(expected: Numbers, front: Series) -> tuple[Floats, Floats]:
-    """Mean and deviation of one row ``[steps, channels]``, in the data's units."""
-    mean = expected.mean[:, 0].double().cpu().numpy()
-    deviation = expected.deviation[:, 0].double().cpu().numpy()
-    return mean * front.deviation + front.mean, deviation * front.deviation
+@dataclasses.dataclass(frozen=True)
+class _Encoded:
+    """A file of characters that are stored otherwise."""
+
+    file: Path
+    encoding: str
+
+
+def _raw(model: SeriesModel) -> Tensor:
+    head = model.numbers_head
+    return torch.zeros(1, head.projection.output_size)
+
+
+def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
+    """Of the steps that come."""
+    if not len(track.stamps):
+        return np.arange(panel.horizon)
+    if panel.frequency is not None and track.stamps.dtype.kind == "M":
+        return panel.frequency.after(track.stamps[-1], panel.horizon)
+    step = int(panel.frequency.name) if panel.frequency is not None else 1
+    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
+        return np.arange(1, panel.horizon + 1)
+    return track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+
+
+def check_levels(levels: Sequence[float]) -> None:
+    """Levels in percent.
+
+    Raises:
+        SettingError: one that is not between 0 and 100.
+    """
+    for level in levels:
+        good = isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 100
+        if not good:
+            raise SettingError(f"level: expected percents between 0 and 100, got {level!r}")

@@ -4,158 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data import Batches, PartName, Reading, content_key, open_examples
-from recurra.data.examples import Example, Examples
-from recurra.data.examples.columns import columns_of, has_columns
-from recurra.data.examples.series import open_long
-from recurra.data.examples.sources import Rows
-from recurra.data.splits import PART_NAMES
+from recurra.data import PartName, content_key
+from recurra.data.panels import Grid, Track, Tracks
 from recurra.errors import DataError
-from recurra.tasks.base import Groups
 from recurra.tasks.division import divide_examples
+from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
-from recurra.tasks.forecasting.windows import SeriesWindows, Stretch, Values, groups_of
-from recurra_runtime.fronts import Series
+from recurra.tasks.forecasting.sources import Source, joined
+from recurra.tasks.forecasting.windows import Stretch
+from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series
 
-__all__ = [
-    "SERIES",
-    "SeriesCorpus",
-    "SeriesPart",
-    "encode_series",
-    "listed",
-    "open_series",
-    "prepare_series",
-    "scaled",
-]
+__all__ = ["PANEL", "SeriesCorpus", "encode_series", "in_numbers", "known_grid", "prepare_series"]
 
-SERIES = "series"
-"""The field of the scaler."""
+PANEL = "panel"
+"""The field of the front."""
 _FEW = 10  # series, from which on some are kept for each part
-_FAR = 1e6  # deviations from the mean; what is further is as far, so that its square is finite
 _USES = {"training": "to train on", "validation": "to choose by", "test": "held out"}
 
-
-# ---- from sources --------------------------------------------------------------------------------
-
-
-def open_series(source: Any, how: Reading) -> Examples:
-    """Series of files or of Python.
-
-    Args:
-        source: a path; a data frame whose rows are steps; an array ``[time]`` or ``[time,
-            channels]``, which is one series; a list of such, or an array of three axes; or any of
-            these by part.
-        how: it is read.
-
-    Raises:
-        DataError: something else.
-    """
-    if isinstance(source, Examples | str | os.PathLike):
-        return open_examples(source, how)
-    if isinstance(source, Mapping) and source and {*source} <= {*PART_NAMES}:
-        parts = [(PART_NAMES[name], open_series(own, how)) for name, own in source.items()]
-        first = parts[0][1]
-
-        def read() -> Iterator[Example | DataError]:
-            for part, own in parts:
-                for each in own.every():
-                    yield each._replace(part=part) if isinstance(each, Example) else each
-
-        return Examples("data", first.kinds, read, skip=how.skip, channels=first.channels)
-    if has_columns(source):
-        return _of_frame(source, how)
-    return open_examples(listed(source), how)
-
-
-def _of_frame(source: Any, how: Reading) -> Examples:
-    names = list(map(str, getattr(source, "columns", source)))
-    columns = columns_of(source, [("data.channels", name) for name in names])
-
-    def rows() -> Rows:
-        for number, cells in enumerate(zip(*columns, strict=True)):
-            yield f"data: row {number}", dict(zip(names, map(_cell, cells), strict=True))
-
-    return open_long("data", rows, how, None)
-
-
-def _cell(cell: Any) -> Any:
-    """A date of a frame as ISO writes it; others as they are."""
-    return cell.isoformat() if hasattr(cell, "isoformat") else cell
-
-
-def listed(source: Any) -> Any:
-    """Series one after another; what is one series alone, as a list of it."""
-    several = getattr(getattr(source, "dtype", None), "kind", "") == "O"  # arrays in an array
-    if getattr(source, "ndim", None) in (1, 2) and not several:
-        return [source]
-    if isinstance(source, list | tuple):
-        numbers = all(
-            isinstance(each, int | float) and not isinstance(each, bool) for each in source
-        )
-        return [source] if source and numbers else list(source)
-    return source
-
-
-# ---- in numbers ----------------------------------------------------------------------------------
-
-
-def scaled(front: Series, raw: Any, place: str) -> Values:
-    """A series by the scale of the training part ``[time, channels]``, NaN where it is missing.
-
-    Raises:
-        DataError: other channels, or infinity.
-    """
-    try:
-        values = front.checked(raw)
-    except ValueError as problem:
-        raise DataError(f"{place}: {problem}.") from None
-    found = np.clip((values - front.mean) / front.deviation, -_FAR, _FAR)
-    return found.astype(np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class SeriesPart:
-    """Series of one part, in memory.
-
-    Args:
-        stretches: what is scored of each, and what is read before it.
-        deviation: of each channel, in the data's units.
-    """
-
-    stretches: list[Stretch]
-    deviation: npt.NDArray[np.float64]
-
-    @property
-    def count(self) -> int:
-        """Values that are predicted: those that are not missing."""
-        return sum(one.known for one in self.stretches)
-
-    @property
-    def steps(self) -> int:
-        """Steps that are scored."""
-        return sum(len(one.scored) for one in self.stretches)
-
-    def batches(self, *, rows: int, window: int, seed: int) -> Batches:
-        """For training: windows of all series, end to end."""
-        return SeriesWindows([one.scored for one in self.stretches], rows=rows, size=window)
-
-    def some(self, limit: int | None = None) -> list[Stretch]:
-        """All, each whole; or pieces from all over them that have about so many values."""
-        if limit is None or limit >= self.count:
-            return self.stretches
-        pieces = [piece for one in self.stretches for piece in one.pieces()]
-        return pieces[:: -(-self.count // max(limit, 1))]
-
-    def groups(self, limit: int | None = None) -> Groups:
-        """Windows of those."""
-        return (windows for _, windows in groups_of(self.some(limit)))
+Named = dict[PartName, list[tuple[Track, int]]]
+"""Of each part its series up to their last step, and from which on they are scored."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,51 +37,58 @@ class SeriesCorpus:
 
     Args:
         parts: by name.
-        scaler: fitted on what is trained on.
+        panel: fitted on what is trained on.
+        tracks: as they were read, all of each.
         fingerprint: tells these series, in this order, from any others.
         by_time: whether the parts are stretches of the same series.
-        skipped: series that could not be read and were left out.
     """
 
     parts: dict[PartName, SeriesPart]
-    scaler: Series
+    panel: Panel
+    tracks: Tracks
     fingerprint: str
     by_time: bool
-    skipped: int = 0
 
     @property
     def fronts(self) -> dict[str, Any]:
         """What an artifact keeps."""
-        return {SERIES: self.scaler}
+        return {PANEL: self.panel}
 
     def sizes(self, scored: int) -> str:
         """How many steps there are."""
-        names = self.scaler.channels
+        panel = self.panel
         counts = [f"{part.steps:,} {_USES[name]}" for name, part in self.parts.items()]
         counts[0] = f"{self.parts['training'].steps:,} steps {_USES['training']}"
-        total = sum(part.steps for part in self.parts.values()) * len(names)
-        missing = total - sum(part.count for part in self.parts.values())
+        total = sum(part.steps for part in self.parts.values()) * len(panel.channels)
+        missing = total - sum(part.there for part in self.parts.values())
         held = self.parts.get("validation")
         few = f"; chooses by {scored:,} values" if held and scored < held.count else ""
         series = sum(len(part.stretches) for part in self.parts.values())
         if self.by_time:
             series = len(self.parts["training"].stretches)
-        how = "divided by time" if self.by_time else "whole series in each part"
-        left = f"; left out because they cannot be read: {self.skipped:,}" if self.skipped else ""
-        return (
-            ", ".join(counts)
-            + few
-            + f"; {series:,} series, {how}; {len(names):,} channels"
-            + (f"; missing values: {missing / max(total, 1):.1%}" if missing else "")
-            + left
-        )
+        told = [
+            ", ".join(counts) + few,
+            f"{series:,} series, "
+            + ("divided by time" if self.by_time else "whole series in each part"),
+            f"{len(panel.channels):,} channels",
+        ]
+        beside = panel.past_size + panel.known_size + len(panel.categories)
+        if beside:
+            told.append(f"{beside:,} more numbers or categories a step are read")
+        if panel.frequency is not None:
+            told.append(f"a step is {panel.frequency.name}")
+        if missing:
+            told.append(f"missing values: {missing / max(total, 1):.1%}")
+        if self.tracks.skipped:
+            told.append(f"left out because they cannot be read: {self.tracks.skipped:,}")
+        return "; ".join(told)
 
 
 def prepare_series(
-    source: Examples,
-    given: Mapping[PartName, Examples],
+    source: Source,
+    given: Mapping[PartName, Source],
     data: ForecastingData,
-    front: Series | None = None,
+    panel: Panel | None = None,
 ) -> SeriesCorpus:
     """Read, divide, and scale by what is trained on.
 
@@ -216,99 +96,256 @@ def prepare_series(
         source: series.
         given: those of parts that have files of their own.
         data: how they are divided.
-        front: the scaler of a model that is there already.
+        panel: of a model that is there already.
 
     Raises:
         DataError: no series, too few steps in one of the parts, no value to train on, or other
-            channels.
+            columns.
     """
-    examples = list(source)
+    grid = None if panel is None else known_grid(panel)
+    several = [source.tracks(data, grid)]
     for part, own in given.items():
-        examples += [each._replace(part=part) for each in own]
-    unnamed = [each for each in examples if each.part is None]
-    by_time = data.split == "time" or (data.split == "auto" and len(unnamed) < _FEW)
-    if by_time:
-        named = _by_time(examples, data)
-    else:
-        divided = divide_examples(
-            examples, data, lambda each: each.part, lambda each: content_key(each.input)
-        )
-        named = {name: [(each, 0) for each in some] for name, some in divided.items()}
+        read = own.tracks(data, grid)
+        named = [each._replace(part=part) for each in read.each]
+        several.append(dataclasses.replace(read, each=named))
+    tracks = joined(several)
+    named, by_time = _divided(tracks.each, data)
     for name, some in named.items():
-        if not any(len(each.input) > first for each, first in some):
+        if not any(len(each.values) > first for each, first in some):
             raise DataError(
                 f"data: expected series in every part, none is left for {name}. Give more of them, "
                 "or divide them otherwise with data.split."
             )
-    if front is None:
-        front = _fitted(named, source.channels)
-    parts = {name: _part(some, front) for name, some in named.items()}
-    if not parts["training"].count:
+    panel = panel or _fitted(tracks, [each for each, _ in named["training"]], data)
+    parts = {
+        name: SeriesPart.of(in_numbers(some, panel), panel, data) for name, some in named.items()
+    }
+    if not parts["training"].there:
         raise DataError(
             "data: expected values to train on, all of the training part are missing (NaN). Give "
             "series that have some there, or divide them otherwise with data.split."
         )
-    return SeriesCorpus(parts, front, _fingerprint(named), by_time, source.skipped)
+    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time)
 
 
-Named = dict[PartName, list[tuple[Example, int]]]
-"""Of each part its series up to their last step, and from which on they are scored."""
+def known_grid(panel: Panel) -> Grid:
+    """What a model knows of how series are read."""
+    return Grid(panel.frequency, panel.gaps, tuple(panel.categories))
 
 
-def _by_time(examples: Sequence[Example], data: ForecastingData) -> Named:
-    """The last tenth of each series is tested on, the one before it is chosen by."""
+# ---- divided -------------------------------------------------------------------------------------
+
+
+def _divided(tracks: Sequence[Track], data: ForecastingData) -> tuple[Named, bool]:
+    unnamed = [each for each in tracks if each.part is None]
+    few = len(unnamed) < _FEW or data.horizon > 1
+    if data.split == "time" or (data.split == "auto" and few):
+        return _by_time(tracks, data), True
+    divided = divide_examples(
+        tracks, data, lambda each: each.part, lambda each: content_key(_plain(each.values))
+    )
+    return {name: [(each, 0) for each in some] for name, some in divided.items()}, False
+
+
+def _plain(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return values.astype(np.float32)
+
+
+def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
+    """The last steps of each series are tested on, those before them are chosen by.
+
+    One that is too short for that is trained on alone.
+    """
     found: Named = {"training": [], "validation": [], "test": []}
     if data.validation is False:
         del found["validation"]
-    for each in examples:
+    short: Track | None = None
+    for each in tracks:
         if each.part is not None:
             found[each.part if each.part in found else "training"].append((each, 0))
             continue
-        steps = len(each.input)
-        tenth = max(steps // 10, 1)
-        stop = steps - (tenth if data.test is None else 0)
-        held = stop - (tenth if data.validation is True else 0)
+        steps = len(each.values)
+        tenth = max(steps // 10, data.horizon, 1)
+        stop = steps - ((data.test_steps or tenth) if data.test is None else 0)
+        held = stop - ((data.validation_steps or tenth) if data.validation is True else 0)
         if held < 1:
-            raise DataError(
-                f"{each.place}: expected a series of at least 3 steps, which can be divided by "
-                f"time, got {steps}. data.split says how else they are divided."
-            )
-        found["training"].append((each._replace(input=each.input[:held]), 0))
+            short = short or each
+            if data.horizon > 1 and steps:
+                found["training"].append((each, 0))
+            continue
+        found["training"].append((each.cut(held), 0))
         if held < stop:
-            found["validation"].append((each._replace(input=each.input[:stop]), held))
+            found["validation"].append((each.cut(stop), held))
         if stop < steps:
             found["test"].append((each, stop))
+    if short is not None and (data.horizon == 1 or not found["test"]):
+        least = 1 + sum(
+            max(data.horizon, given or 0)
+            for given, apart in (
+                (data.test_steps, data.test is None),
+                (data.validation_steps, data.validation is True),
+            )
+            if apart
+        )
+        raise DataError(
+            f"{short.place}: expected a series of at least {least:,} steps, which can be divided by "
+            f"time, got {len(short.values):,}. data.split says how else they are divided, "
+            "data.test_steps and data.validation_steps how many are set apart."
+        )
     return found
 
 
-def _fitted(named: Named, channels: Sequence[str]) -> Series:
-    """The scaler, of what is trained on; then every series is as wide as the first."""
-    front = Series(channels, mask=True)
-    for each, _ in (pair for some in named.values() for pair in some):
-        if channels:
-            scaled(front, each.input, each.place)
-    try:
-        return front.fit([each.input for each, _ in named["training"]])
-    except ValueError as problem:
-        raise DataError(f"data: {problem}.") from None
+# ---- in numbers ----------------------------------------------------------------------------------
 
 
-def _part(some: Iterable[tuple[Example, int]], front: Series) -> SeriesPart:
-    found = [Stretch(scaled(front, each.input, each.place), first) for each, first in some]
-    return SeriesPart(found, front.deviation)
+def _fitted(tracks: Tracks, training: Sequence[Track], data: ForecastingData) -> Panel:
+    """The front, of what is trained on."""
+    roles, channels = tracks.roles, tracks.roles.channels
+    by_series = data.scale_by == "series" or (data.scale_by is None and roles.id is not None)
+    scales = Scales(channels, data.scale, data.transform, each=by_series)
+    for each in tracks.each:
+        if (step := scales.check(each.values)) is not None:
+            least = "above 0" if data.transform == "log" else "above -1"
+            raise DataError(
+                f"{each.place}: data.transform={data.transform} takes values {least}, step {step} "
+                f"of the series has {each.values[step].tolist()}."
+            )
+    scales = scales.fit((each.name, each.values) for each in training)
+    season = data.season or (tracks.frequency.season if tracks.frequency is not None else 1)
+    calendar = Calendar(())
+    if data.calendar is not None:
+        calendar = Calendar(data.calendar)
+    elif tracks.frequency is not None and data.horizon > 1:
+        calendar = Calendar.of(tracks.frequency)
+    gap = _usual_gap(training) if data.gaps else 1.0
+    past, known = (
+        Series(names, mask=False).fit([rows]) if names else None
+        for names, rows in (
+            (tracks.numbers[0], _rows([each.past for each in training])),
+            (tracks.numbers[1], _rows([each.known[: len(each.values)] for each in training])),
+        )
+    )
+    return Panel(
+        scales,
+        past=past,
+        known=known,
+        categories=_categories(tracks, training),
+        ahead=tracks.ahead,
+        calendar=calendar,
+        frequency=tracks.frequency,
+        zone=tracks.zone,
+        horizon=data.horizon,
+        look_back=data.look_back,
+        patch=data.patch,
+        season=season,
+        gaps=data.gaps,
+        gap=gap,
+    )
+
+
+def _rows(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros((0, 0))
+
+
+def _categories(tracks: Tracks, training: Sequence[Track]) -> dict[str, list[str]]:
+    return {
+        name: sorted(
+            {cell for each in training for cell in each.codes[name][: len(each.values)]} - {None}
+        )
+        for name in tracks.categories
+    }
+
+
+def _usual_gap(training: Sequence[Track]) -> float:
+    gaps = [np.diff(each.stamps).astype(np.float64) for each in training if len(each.stamps) > 1]
+    found = float(np.median(np.concatenate(gaps))) if gaps else 1.0
+    return found if found > 0 else 1.0
+
+
+def in_numbers(some: Iterable[tuple[Track, int]], panel: Panel) -> list[Stretch]:
+    """Series as they are read, each with its scale and from where on it is scored."""
+    return [_stretch(each, first, panel, number) for number, (each, first) in enumerate(some)]
+
+
+def _stretch(track: Track, first: int, panel: Panel, number: int) -> Stretch:
+    seen = track.values[:first] if first else track.values  # all of what is trained on
+    scale = panel.scales.of(track.name, seen)
+    values = _encoded(panel, track, scale)
+    more = None if not panel.known_size else panel.encode_known(track.known, _stamps(track, panel))
+    codes = None
+    if panel.categories:
+        codes = _codes(track, panel, len(values))
+    past = None
+    if panel.past_size:
+        since = np.zeros(len(values))
+        if panel.gaps and len(values) > 1:
+            since[1:] = np.diff(track.stamps).astype(np.float64)
+        past = panel.encode_past(track.past, since)
+    return Stretch(values, first, past, more, codes, number, scale)
+
+
+def _codes(track: Track, panel: Panel, size: int) -> npt.NDArray[np.int64]:
+    """Categories as they are read: beside what is known of the step after, so that what is not
+    known ahead stands a step later.
+    """
+    steps = len(next(iter(track.codes.values())))
+    found = np.zeros((steps + 1, len(panel.categories)), np.int64)
+    found[:-1] = panel.encode_codes(track.codes, steps)
+    for column, ahead in enumerate(panel.are_ahead):
+        if not ahead:
+            found[1:, column] = found[:-1, column].copy()
+            found[0, column] = 0
+            found[size + 1 :, column] = 0
+    return found
+
+
+def _encoded(panel: Panel, track: Track, scale: Scale) -> npt.NDArray[np.float32]:
+    if track.values.shape[1] != len(panel.channels):
+        names = ", ".join(panel.channels)
+        raise DataError(
+            f"{track.place}: expected [time, {len(panel.channels)}], channels {names}, got shape "
+            f"{list(track.values.shape)}."
+        )
+    if np.isinf(track.values).any():
+        step, channel = (int(n) for n in np.argwhere(np.isinf(track.values))[0])
+        raise DataError(
+            f"{track.place}: expected finite numbers, channel {panel.channels[channel]!r} is "
+            f"infinite at step {step}; what is missing is NaN."
+        )
+    return panel.scales.inward(track.values, scale)
+
+
+def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
+    """Time stamps of all steps of which something is known, those to come too."""
+    size = len(track.known)
+    if not panel.calendar.shape[0]:
+        return np.arange(size)
+    stamps = track.stamps
+    more = size - len(stamps)
+    if more > 0 and panel.frequency is not None and len(stamps):
+        stamps = np.concatenate([stamps, panel.frequency.after(stamps[-1], more)])
+    return stamps
 
 
 def _fingerprint(named: Named) -> str:
     found = hashlib.blake2b(digest_size=16)
     for name, some in named.items():
         for each, first in some:
-            found.update(f"{name} {first} {content_key(each.input)}\n".encode())
+            found.update(f"{name} {first} {content_key(each.values)}\n".encode())
+            if each.past.shape[1] or each.known.shape[1] or each.codes:
+                codes = repr(sorted(each.codes.items()))
+                beside = f"{content_key(each.past)} {content_key(each.known)} {codes}\n"
+                found.update(beside.encode())
     return found.hexdigest()
 
 
-def encode_series(source: Examples, front: Series, report: Callable[[str], None]) -> SeriesPart:
+def encode_series(
+    source: Source, panel: Panel, data: ForecastingData, report: Callable[[str], None]
+) -> SeriesPart:
     """Series from outside in the numbers of a model, each whole."""
-    found = [Stretch(scaled(front, each.input, each.place)) for each in source]
-    if source.skipped:
-        report(f"left out because they cannot be read: {source.skipped:,}")
-    return SeriesPart(found, front.deviation)
+    tracks = source.tracks(data, known_grid(panel))
+    if tracks.skipped:
+        report(f"left out because they cannot be read: {tracks.skipped:,}")
+    reads = panel.look_back or 0
+    every = [(each, min(reads, max(len(each.values) - panel.horizon, 0))) for each in tracks.each]
+    return SeriesPart.of(in_numbers(every, panel), panel, data)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, Self
 
+import pydantic
+
 from recurra.data import Reading
-from recurra.sections import default
+from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
+from recurra_runtime.fronts import Frequency
 
 __all__ = ["ForecastingData"]
 
@@ -18,12 +21,33 @@ class ForecastingData(DataSection):
     How files are read is said in full by :class:`recurra.data.examples.Reading`.
 
     Args:
+        horizon: steps that are forecast.
+        look_back: steps that are read before them; all if None, where the state is carried on.
+        patch: steps that are read together as one.
+        origins: of each row that is trained on: how many places, ``patch`` steps apart, a forecast
+            begins at. The first of them has read ``look_back`` steps, the others more.
+        season: steps of one; by the frequency if None, 1 if there is none.
         rows: of a table, what a row is: one of the ``"steps"`` of a series, or one of the
             ``"sequences"``.
-        id: the column that says to which series a row belongs, where there are several.
+        id: the column that says to which series a row belongs; ``unique_id`` where that is there.
         time: the column with time stamps, which must ascend; one that is called time, timestamp,
-            date or datetime if None.
-        channels: the columns that are read; all others if None.
+            date, datetime or ds if None.
+        channels: the columns that are forecast; ``y`` where that is there, else all others.
+        past: columns that are known up to now.
+        known: columns that are known ahead.
+        static: columns that are the same in all rows of a series. Of all three, those that are no
+            numbers are categories.
+        frequency: from one time stamp to the next, as pandas writes it; told by the time stamps if
+            None.
+        gaps: whether steps may be apart as they like: then the time since the step before is read.
+        calendar: what is read of time stamps, see :class:`recurra_runtime.fronts.Calendar`; what
+            goes with the frequency if None, where more than one step is forecast.
+        scale: by what of what is trained on series are scaled, see
+            :class:`recurra_runtime.fronts.Scales`.
+        scale_by: whether each ``"series"`` has a scale of its own, or ``"all"`` the same; each of
+            those with a name if None.
+        transform: what is done to values before: ``"none"``, ``"log"`` or ``"log1p"``.
+        step_size: steps between the places at which forecasts begin that are scored.
         axes: of arrays in Python, which axis is first, ``"time"`` or ``"channels"``.
         pattern: which files of a folder are read; those with known endings if None.
         encoding: how characters are stored.
@@ -31,17 +55,35 @@ class ForecastingData(DataSection):
         header: of tables in text, whether the first row has names; told by itself if None.
         on_error: whether a series that cannot be read ends the reading (``"stop"``) or is left out
             and counted (``"skip"``).
-        split: ``"time"`` tests on the last tenth of each series and chooses on the tenth before,
+        split: ``"time"`` tests on the last steps of each series and chooses on those before,
             ``"hash"`` on tenths of the series, by what they hold; ``"given"`` on what is said to be
             a part, in the column ``split_column`` or by names of files and folders. ``"auto"`` is
-            by time where there are fewer than ten series, and by hash otherwise.
+            by time where there are fewer than ten series, or more than one step is forecast, and by
+            hash otherwise.
         split_column: the column with the part.
+        validation_steps: of each series; a tenth, and at least the horizon, if None.
+        test_steps: the same of those that are tested on.
     """
 
+    horizon: int = pydantic.Field(1, ge=1, le=10**6)
+    look_back: int | None = pydantic.Field(None, ge=1, le=10**7)
+    patch: int = pydantic.Field(1, ge=1, le=10**6)
+    origins: int = pydantic.Field(1, ge=1, le=10**6)
+    season: int | None = pydantic.Field(None, ge=1, le=10**6)
     rows: Literal["steps", "sequences"] = "steps"
     id: str | None = None
     time: str | None = None
     channels: list[str] | None = None
+    past: list[str] = []
+    known: list[str] = []
+    static: list[str] = []
+    frequency: str | None = None
+    gaps: bool = False
+    calendar: list[str] | None = None
+    scale: Literal["standard", "mean", "robust", "none"] = "standard"
+    scale_by: Literal["series", "all"] | None = None
+    transform: Literal["none", "log", "log1p"] = "none"
+    step_size: int = pydantic.Field(1, ge=1, le=10**6)
     axes: Literal["time", "channels"] = "time"
     pattern: str | None = None
     encoding: str = "utf-8"
@@ -50,11 +92,36 @@ class ForecastingData(DataSection):
     on_error: Literal["stop", "skip"] = "stop"
     split: Literal["auto", "time", "hash", "given"] = "auto"
     split_column: str = "split"
+    validation_steps: int | None = pydantic.Field(None, ge=1, le=10**9)
+    test_steps: int | None = pydantic.Field(None, ge=1, le=10**9)
+
+    @pydantic.model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.look_back is None:
+            for name in ("patch", "origins"):
+                if getattr(self, name) != 1:
+                    why = "rows of so many steps are read only with data.look_back"
+                    raise contradiction(self, name, why, "1")
+        if self.frequency is not None:
+            try:
+                Frequency.parse(self.frequency)
+            except ValueError as problem:
+                raise contradiction(self, "frequency", str(problem), "a known frequency") from None
+            if self.gaps:
+                raise contradiction(
+                    self, "frequency", "with data.gaps steps may be apart as they like", "none"
+                )
+        return self
 
     @property
     def undivided(self) -> Self:
         """Without names of parts, which a part alone has not."""
         return self.model_copy(update={"split": default(self, "split")})
+
+    @property
+    def beside(self) -> dict[str, tuple[str, ...]]:
+        """Columns that are read beside those that are forecast."""
+        return {name: tuple(getattr(self, name)) for name in ("past", "known", "static")}
 
     def reading(self, **more: Any) -> Reading:
         """How files are read."""

@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recurra import models
-from recurra.columns import number
-from recurra.data.examples import Examples
+from recurra.columns import number as shown
+from recurra.heads.numbers import POINTS, SHARES
 from recurra.models import (
     Autoregression,
-    Forecaster,
-    ForecasterConfig,
-    ForecasterSettings,
+    Drift,
     LastValue,
+    LinearMap,
+    MeanValue,
     Rival,
+    SeasonalNaive,
+    SeriesModel,
+    SeriesModelConfig,
+    SeriesModelSettings,
     Unconditional,
+    Walk,
 )
+from recurra.models.series import LEVELS, RANKS
 from recurra.pipeline.rivals import read_rivals, write_rivals
+from recurra.sections import contradiction
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
-from recurra.tasks.forecasting.corpus import (
-    SERIES,
-    SeriesCorpus,
-    SeriesPart,
-    encode_series,
-    open_series,
-    prepare_series,
+from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
+from recurra.tasks.forecasting.evaluation import (
+    Evaluation,
+    compare,
+    densities_of,
+    intervals_of,
+    judged,
 )
-from recurra.tasks.forecasting.evaluation import Evaluation, compare, judged
+from recurra.tasks.forecasting.history import write_history
+from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.paths import ranks_of
 from recurra.tasks.forecasting.settings import ForecastingData
+from recurra.tasks.forecasting.sources import Source, open_source
+from recurra_runtime.fronts import Panel
 
 __all__ = ["ForecastingTask"]
 
-_AUTOREGRESSION = "autoregression"
+_AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
+_LONGEST_MAP = 512  # steps
+_CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths of intervals
 
 
 @register_task("forecasting")
 class ForecastingTask(Task):
-    """A density of the next value of a series at every step, beside models without memory."""
+    """What the next steps of series hold, beside models without memory."""
 
     Data = ForecastingData
-    Model = ForecasterSettings
-    metric = Metric("nats", "nats/value")
+    Model = SeriesModelSettings
+    loss = Metric("loss", "loss")
+    metric = Metric("loss", "loss/value")
     unit = "values"
     verb = "predict"
 
-    def open(self, source: Any, data: ForecastingData) -> Examples:
+    def open(self, source: Any, data: ForecastingData) -> Source:
         """Series of files, arrays, data frames."""
-        return open_series(source, data.reading())
+        return open_source(source, data)
 
     def prepare(
         self, source: Any, data: ForecastingData, folder: Path, report: Callable[[str], None]
     ) -> SeriesCorpus:
         """Divide by time or by series, and scale."""
-        return prepare_series(self.open(source, data), self._given(data), data)
+        return self._prepared(source, data, None, report)
 
     def prepare_in(
         self,
@@ -70,10 +86,24 @@ class ForecastingTask(Task):
         report: Callable[[str], None],
     ) -> SeriesCorpus:
         """Divide, and scale as the model does."""
-        return prepare_series(self.open(source, data), self._given(data), data, fronts[SERIES])
+        return self._prepared(source, data, fronts[PANEL], report)
 
-    def _given(self, data: ForecastingData) -> dict[Any, Examples]:
-        return {part: self.open(place, data) for part, place in given_sources(data)}
+    def _prepared(
+        self,
+        source: Any,
+        data: ForecastingData,
+        panel: Panel | None,
+        report: Callable[[str], None],
+    ) -> SeriesCorpus:
+        given = {part: self.open(place, data) for part, place in given_sources(data)}
+        found = prepare_series(self.open(source, data), given, data, panel)
+        for note in found.tracks.notes:
+            report(note)
+        return found
+
+    def keep(self, prepared: SeriesCorpus, folder: Path) -> None:
+        """The ends of all series, so that forecasts go on from there."""
+        write_history(folder, prepared)
 
     def read(
         self,
@@ -83,70 +113,166 @@ class ForecastingTask(Task):
         report: Callable[[str], None],
     ) -> SeriesPart:
         """Series in the numbers of a model, each from its first step on."""
-        return encode_series(self.open(source, data), fronts[SERIES], report)
+        return encode_series(self.open(source, data), fronts[PANEL], data, report)
 
-    def build(self, settings: Any, fronts: Mapping[str, Any]) -> Forecaster:
-        """A model of so many channels."""
-        channels = len(fronts[SERIES].channels)
-        return Forecaster(ForecasterConfig(**settings.model_dump(), channels=channels))
+    # ---- model -----------------------------------------------------------------------------------
 
-    def restore(self, config: Any, fronts: Mapping[str, Any]) -> Forecaster:
+    def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
+        """A model of what the front says."""
+        return SeriesModel(SeriesModelConfig(**settings.model_dump(), **_sizes(fronts[PANEL])))
+
+    def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
-        known = ForecasterConfig.model_validate(config)
-        got = len(fronts[SERIES].channels) if SERIES in fronts else "none"
-        if got != known.channels:
-            raise ValueError(
-                f"expected a front {SERIES!r} of {known.channels} channels beside this model, got "
-                f"{got}. It belongs to another model"
-            )
-        return Forecaster(known)
+        known = SeriesModelConfig.model_validate(config)
+        if PANEL not in fronts:
+            raise ValueError(f"expected a front {PANEL!r} beside this model, got none")
+        for name, value in _sizes(fronts[PANEL]).items():
+            if getattr(known, name) != value:
+                raise ValueError(
+                    f"expected a front {PANEL!r} with {name} {getattr(known, name)} beside this "
+                    f"model, got {value}. It belongs to another model"
+                )
+        return SeriesModel(known)
 
-    def trial(self, recipe: Any) -> Forecaster:
+    def trial(self, recipe: Any) -> SeriesModel:
         """A model of one channel."""
-        return Forecaster(ForecasterConfig(**recipe.model.model_dump(), channels=1))
+        data = recipe.data
+        sizes = {"channels": 1, "look_back": data.look_back, "patch": data.patch}
+        if data.gaps:
+            sizes |= {"past": 1, "gaps": True}
+        return SeriesModel(SeriesModelConfig(**recipe.model.model_dump(), **sizes))
+
+    def check(self, recipe: Any) -> None:
+        """What of reading and of saying excludes each other."""
+        data, model = recipe.data, recipe.model
+        if data.look_back is None:
+            why = "it is of the steps that are read, which only data.look_back says"
+            for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
+                if getattr(model, name) != plain:
+                    raise contradiction(model, name, why, repr(plain), section="model.")
+            if model.around == "season":
+                raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
+            if model.decoding == "autoregressive" and data.horizon > 1:
+                why = "rows of so many steps are read where answers are read again (data.look_back)"
+                raise contradiction(data, "look_back", why, "a number of steps", section="data.")
+        if model.decoding == "autoregressive":
+            if data.patch > 1:
+                why = "answers are read one step at a time (model.decoding)"
+                raise contradiction(data, "patch", why, "1", section="data.")
+            if data.past or data.gaps:
+                why = "nobody knows them of the steps that are said (model.decoding=autoregressive)"
+                name = "past" if data.past else "gaps"
+                raise contradiction(data, name, why, section="data.")
+            if model.distribution in POINTS and data.origins > 1:
+                why = "each row is trained on as it is used, from its end on (model.decoding)"
+                raise contradiction(data, "origins", why, "1", section="data.")
+        if model.cell == "grud" and data.patch > 1:
+            raise contradiction(
+                data, "patch", "the cell grud reads step by step", "1", section="data."
+            )
+        if model.distribution in ("poisson", "negative-binomial"):
+            why = f"model.distribution={model.distribution} says counts as they are"
+            for name in ("scale", "transform"):
+                if getattr(data, name) != "none":
+                    raise contradiction(data, name, why, "'none'", section="data.")
+
+    def idle(self, recipe: Any) -> list[tuple[str, str]]:
+        """A window is of the recipe, and told by :meth:`unread`."""
+        return [each for each in super().idle(recipe) if each[0] != "training.window"]
+
+    def unread(self, recipe: Any, prepared: SeriesCorpus) -> list[tuple[str, str]]:
+        """What is of a state that is carried, or of seasons that are not there."""
+        found = []
+        if recipe.data.look_back is not None:
+            found.append(("training.window", "rows of data.look_back steps are read"))
+        if prepared.panel.season == 1 and recipe.model.around == "season":
+            found.append(("model.around", "there is no season (data.season)"))
+        if len(prepared.panel.channels) == 1:
+            found.append(("model.apart", "there is one channel"))
+        return found
+
+    def tune(self, model: models.Model, part: SeriesPart, limit: int | None = None) -> None:
+        """How much wider intervals must be to hold as much as they say."""
+        assert isinstance(model, SeriesModel)
+        widen(model, part)
+
+    # ---- scores ----------------------------------------------------------------------------------
 
     def surprises(
         self, model: models.Model, part: SeriesPart, limit: int | None = None
     ) -> npt.NDArray[np.float64]:
         """Of each step, of all its channels."""
-        assert isinstance(model, Forecaster)
-        return np.concatenate([each.nats for each in judged(model, part.some(limit))])
+        assert isinstance(model, SeriesModel)
+        found = judged(model, part.some(limit), part.shape)
+        return np.concatenate([np.zeros(0), *(each.nats for each in found)])
 
     def evaluate(self, compared: Mapping[str, Any], part: SeriesPart) -> list[Evaluation]:
         """Each series by itself."""
-        return compare(compared, part)
+        model = next(each for each in compared.values() if isinstance(each, SeriesModel))
+        loss = model.config.distribution
+        return compare(compared, part, loss, unit_of(loss))
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
-        """Nats a value; errors of the mean."""
+        """The loss; errors of the means; intervals."""
+        steps = len(rows[0].by_step)
+        ahead = f", {steps:,} steps ahead from {rows[0].origins:,} places" if steps > 1 else ""
+
+        def told(value: float | None, digits: int = 3) -> str:
+            return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
         return Table(
-            f"{title}: {rows[0].values:,} values",
-            ("model", "nats/value", "mean squared error", "mean absolute error"),
+            f"{title}: {rows[0].values:,} values{ahead}",
+            ("model", f"{rows[0].unit}/value", "MSE", "MAE", "MASE", "sMAPE", "scaled CRPS",
+             "80 % holds", "width"),
             [
-                (row.name, number(row.value, 4), f"{row.mean_squared:.4g}",
-                 f"{row.mean_absolute:.4g}")
+                (row.name, shown(row.value, 4), f"{row.mean_squared:.4g}",
+                 f"{row.mean_absolute:.4g}", told(row.mase), told(row.smape), told(row.crps),
+                 f"{row.covered:.1%}", f"{row.width:.4g}")
                 for row in rows
             ],
             [
-                "Nats are of values divided by their deviation; errors are of the means, in the "
-                "data's units."
+                f"{rows[0].unit.capitalize()} is of values as the model reads them; squared and "
+                "absolute errors and widths are in the data's units. MASE: 1 is the error of the "
+                "seasonal naive forecast on what was before."
             ],
         )  # fmt: skip
 
     def rivals(
         self, prepared: SeriesCorpus, data: ForecastingData, report: Callable[[str], None]
     ) -> dict[str, Rival]:
-        """The unconditional density, the last value, and a linear map of a window."""
-        series = [one.scored for one in prepared.parts["training"].stretches]
-        part = prepared.parts.get("validation", prepared.parts["training"])
-        held = [one.values for one in part.stretches]
-        begin = [one.first for one in part.stretches]
+        """What was there, and linear maps of it."""
         report("fitting rivals")
-        linear = Autoregression.fit(series, held, begin)
-        return {
-            "unconditional": Unconditional.fit(series),
-            "last value": LastValue.fit(series),
-            f"{_AUTOREGRESSION} of {linear.order}": linear,
-        }
+        training = prepared.parts["training"]
+        held = prepared.parts.get("validation", training)
+        series = [one.values for one in training.stretches if len(one.values)]
+        panel = prepared.panel
+        if data.horizon == 1 and training.carried:
+            begin = [one.first for one in held.stretches]
+            linear = Autoregression.fit(series, [one.values for one in held.stretches], begin)
+            found: dict[str, Rival] = {
+                "unconditional": Unconditional.fit(series),
+                "last value": LastValue.fit(series),
+            }
+            if panel.season > 1:
+                found["seasonal naive"] = _measured(
+                    SeasonalNaive(_ones(panel), panel.season), training
+                )
+            return found | {f"{_AUTOREGRESSION} of {linear.order}": linear}
+        ones = _ones(panel)
+        found = {"mean": MeanValue(ones), "last value": LastValue(ones), "drift": Drift(ones)}
+        if panel.season > 1:
+            found["seasonal naive"] = SeasonalNaive(ones, panel.season)
+        longest = max(map(len, series)) - panel.horizon
+        order = min(data.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
+        order = max(min(order, longest // 2), 1)
+        shelf = training.shelf()
+        walk = Walk.of(shelf.values, shelf.begins.tolist())
+        origins = _origins(training, order)
+        if len(origins):
+            found[f"{_LINEAR} of {order}"] = LinearMap.fit(
+                walk, origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
+            )
+        return {name: _measured(rival, training) for name, rival in found.items()}
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
@@ -154,17 +280,113 @@ class ForecastingTask(Task):
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
-        kinds = {
+        kinds: dict[str, Any] = {
             "unconditional": Unconditional.from_arrays,
+            "mean": MeanValue.from_arrays,
             "last value": LastValue.from_arrays,
+            "drift": Drift.from_arrays,
+            "seasonal naive": SeasonalNaive.from_arrays,
+            _LINEAR: LinearMap.from_arrays,
             _AUTOREGRESSION: Autoregression.from_arrays,
         }
         return read_rivals(folder, kinds)
 
     def reads_windows(self, data: Any) -> bool:
-        """All series end to end."""
-        return True
+        """All series end to end, where a state is carried."""
+        return data.look_back is None
 
     def answer(self, loaded: Any) -> ForecastingModel:
-        """Densities of what comes next, and surprises."""
+        """What comes next, and surprises."""
         return ForecastingModel(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+def unit_of(loss: str) -> str:
+    """What the loss of a distribution is called."""
+    named = {"squared": "squared error", "absolute": "absolute error", "huber": "Huber's loss"}
+    return named.get(loss, "pinball loss" if loss == "quantiles" else "nats")
+
+
+def _sizes(panel: Panel) -> dict[str, Any]:
+    """What a model must know of the front."""
+    return {
+        "channels": len(panel.channels),
+        "horizon": panel.horizon,
+        "look_back": panel.look_back,
+        "patch": panel.patch,
+        "season": panel.season,
+        "past": panel.past_size,
+        "known": panel.known_size,
+        "categories": panel.sizes,
+        "ahead": panel.are_ahead,
+        "gaps": panel.gaps,
+    }
+
+
+def _ones(panel: Panel) -> npt.NDArray[np.float64]:
+    return np.ones((panel.horizon, len(panel.channels)))
+
+
+def _origins(part: SeriesPart, first: int) -> npt.NDArray[np.int64]:
+    """All of a part that is trained on, from some steps on."""
+    shelf, horizon = part.shelf(), part.shape.horizon
+    found = [
+        shelf.origins(number, min(first, max(len(one.values) - horizon, 1)), len(one.values))
+        for number, one in enumerate(part.stretches)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _measured(rival: Rival, part: SeriesPart) -> Rival:
+    shelf = part.shelf()
+    walk = Walk.of(shelf.values, shelf.begins.tolist())
+    horizon = rival.horizon
+    return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))
+
+
+def widen(model: SeriesModel, part: SeriesPart) -> None:
+    r"""Fit :attr:`recurra.models.SeriesModel.widening` to what came in a part.
+
+    Of each level, step and channel the smallest number w for which the share of the origins whose
+    value lies in the interval, made wider by w on both sides, is at least the level, as
+    :math:`\lceil (n + 1)\,p \rceil` of n count for p. Where there are few origins the steps of
+    the horizon are taken together.
+    """
+    with torch.no_grad():
+        model.widening.zero_()
+        scores: list[npt.NDArray[np.float64]] = []
+        size = part.panel.horizon * len(part.panel.channels)
+        limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
+        for _, density, wanted in densities_of(model, part, limit):
+            found = []
+            for level in LEVELS:
+                low, high = model.interval(density, level)
+                found.append(torch.maximum(low - wanted, wanted - high))
+            scores.append(torch.stack(found).double().cpu().numpy())
+        if scores:
+            every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
+            model.widening.copy_(torch.from_numpy(_corrections(every)))
+        model.ranks.fill_(torch.nan)
+        ranks = []
+        for _, density, wanted in densities_of(model, part, RANKS):
+            quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
+            ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
+        kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
+        model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
+
+
+def _corrections(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    levels, origins, horizon, channels = scores.shape
+    found = np.zeros((levels, horizon, channels))
+    for step in range(horizon):
+        for channel in range(channels):
+            # As many neighbors as make some tens of scores.
+            reach = 0 if origins >= 40 else -(-40 // (2 * max(origins, 1)))
+            some = scores[:, :, max(step - reach, 0) : step + reach + 1, channel].reshape(
+                levels, -1
+            )
+            for number, level in enumerate(LEVELS):
+                own = np.sort(some[number][~np.isnan(some[number])])
+                if len(own):
+                    rank = min(math.ceil((len(own) + 1) * level), len(own)) - 1
+                    found[number, step, channel] = own[rank]
+    return found

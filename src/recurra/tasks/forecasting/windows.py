@@ -1,27 +1,64 @@
-"""Series in numbers, and the batches that are read of them: windows whose state is carried on."""
+"""Series in numbers, and the batches that are read of them.
+
+All series stand in one array behind each other, with steps without a value between them. An
+*origin* is the place of the step that comes next: what is read ends before it, and what is said
+begins with it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.sequences import PaddedSequence
+from recurra.encoders import Steps
 from recurra.settings import check_size
+from recurra_runtime.fronts import Scale
 
-__all__ = ["SeriesWindows", "Stretch", "groups_of", "read_of"]
+__all__ = [
+    "BEFORE",
+    "RandomWindows",
+    "SeriesWindows",
+    "Shape",
+    "Shelf",
+    "Stretch",
+    "groups_of",
+    "longer",
+]
 
-Values = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 
-_ROWS = 32  # that are scored beside each other
+_ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
-_BEFORE = 1000  # steps that are read, so that a state is carried into what is scored
+BEFORE = 1000
+"""Steps that are read, so that a state is carried into what is scored."""
 _SOME = 1024  # steps of a piece, where some of many are scored
+
+
+class Shape(NamedTuple):
+    """What a model reads and says.
+
+    Args:
+        horizon: steps that are forecast.
+        look_back: steps that are read; None where the state is carried on from the first.
+        patch: steps that are read together.
+    """
+
+    horizon: int = 1
+    look_back: int | None = None
+    patch: int = 1
+
+    @property
+    def reads(self) -> int:
+        """Steps of a row with one origin; 1 where a state is carried."""
+        return -(-(self.look_back or 1) // self.patch) * self.patch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,46 +68,222 @@ class Stretch:
     Args:
         values: of the series up to the last of them ``[steps, channels]``, scaled; NaN is missing.
         first: the first step that is scored.
+        past: what is known up to now ``[steps, past]``.
+        known: what is known ahead ``[steps + more, known]``.
+        codes: categories ``[steps + more, categories]``.
+        number: of the series in what was read.
+        scale: of its values; None where nobody asks for the data's units.
+        skipped: steps before the first that are not kept.
     """
 
-    values: Values
+    values: Floats
     first: int = 0
+    past: Floats | None = None
+    known: Floats | None = None
+    codes: npt.NDArray[np.int64] | None = None
+    number: int = 0
+    scale: Scale | None = None
+    skipped: int = 0
 
     @property
-    def scored(self) -> Values:
+    def scored(self) -> Floats:
         """The steps that are scored."""
         return self.values[self.first :]
 
     @property
-    def known(self) -> int:
+    def there(self) -> int:
         """How many of their values are not missing."""
         return int((~np.isnan(self.scored)).sum())
 
     def pieces(self, size: int = _SOME) -> Iterator[Stretch]:
-        """The same in parts of so many steps."""
+        """The same in parts of so many steps, of which only so much is kept as is read."""
         for first in range(self.first, len(self.values), size):
-            yield Stretch(self.values[: first + size], first)
+            stop = min(first + size, len(self.values))
+            yield dataclasses.replace(self, values=self.values[:stop], first=first)
 
-    def steps(self) -> tuple[Values, Values]:
-        """What is read before each step and what comes then; NaN where it is not scored.
+    def late(self, before: int = BEFORE) -> Stretch:
+        """The same with at most so many steps before those that are scored."""
+        begin = max(self.first - before, 0)
+        return dataclasses.replace(
+            self,
+            values=self.values[begin:],
+            first=self.first - begin,
+            skipped=self.skipped + begin,
+            past=None if self.past is None else self.past[begin:],
+            known=None if self.known is None else self.known[begin:],
+            codes=None if self.codes is None else self.codes[begin:],
+        )
 
-        Where there is much before them, some hundreds of steps are enough for the state.
-        """
-        begin = max(self.first - _BEFORE, 0)
-        before = self.values[begin - 1 : begin] if begin else np.full_like(self.values[:1], np.nan)
-        wanted = self.values[begin:].copy()
-        wanted[: self.first - begin] = np.nan
-        return np.concatenate([before, self.values[begin:-1]]), wanted
+
+def longer(one: Stretch) -> Stretch:
+    """The same with a step that nobody knows yet behind it, which alone is scored."""
+
+    def grown(values: Floats | None) -> Floats | None:
+        if values is None:
+            return None
+        return np.concatenate([values, np.full((1, values.shape[1]), np.nan, np.float32)])
+
+    values = grown(one.values)
+    assert values is not None
+    return dataclasses.replace(one, values=values, first=len(one.values), past=grown(one.past))
 
 
-def read_of(values: Values) -> Values:
-    """What a forecaster reads of scaled values: those that are missing are 0, and marked.
+class Shelf:
+    """Stretches behind each other, with steps without a value around each.
 
-    The same as :class:`recurra_runtime.fronts.Series` with ``mask=True`` gives of what lies within
-    a million deviations.
+    Args:
+        stretches: of several series.
+        shape: what is read and said.
+        left: steps without a value before each; as many as are read if None.
     """
-    missing = np.isnan(values)
-    return np.concatenate([np.where(missing, 0, values), missing], -1, dtype=np.float32)
+
+    def __init__(self, stretches: Sequence[Stretch], shape: Shape, left: int | None = None) -> None:
+        self.shape, self.stretches = shape, stretches
+        self.left = shape.reads if left is None else left
+        right = shape.horizon
+        sizes = np.array([len(one.values) for one in stretches], np.int64)
+        ends = np.cumsum(sizes + self.left + right)
+        self.begins: Places = ends - sizes - right
+        self.sizes = sizes
+        total = int(ends[-1]) if len(ends) else 0
+        first = stretches[0] if stretches else Stretch(np.zeros((0, 1), np.float32))
+
+        def filled(like: npt.NDArray[np.generic] | None, empty: float, kind: type) -> npt.NDArray:
+            width = 0 if like is None else like.shape[1]
+            return np.full((total, width), empty, kind)
+
+        self.values = filled(first.values, np.nan, np.float32)
+        self.past = filled(first.past, np.nan, np.float32)
+        self.known = filled(first.known, 0.0, np.float32)
+        self.codes = filled(first.codes, 0, np.int64)
+        for one, begin in zip(stretches, self.begins.tolist(), strict=True):
+            size = len(one.values)
+            self.values[begin : begin + size] = one.values
+            if one.past is not None:
+                self.past[begin : begin + size] = one.past
+            for mine, own in ((self.known, one.known), (self.codes, one.codes)):
+                if own is not None:
+                    some = own[: size + right]
+                    mine[begin : begin + len(some)] = np.nan_to_num(some, nan=0.0)
+        # Of what is not known ahead nothing is read before it is there.
+
+    def origins(self, number: int, first: int, stop: int, step: int = 1) -> Places:
+        """Places of the origins of a series, given as steps of it."""
+        return self.begins[number] + np.arange(first, stop, step)
+
+    def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> Steps:
+        """What is read before origins.
+
+        Args:
+            ends: the last origin of each row ``[rows]``.
+            origins: how many of each row, ``patch`` steps apart.
+            reads: steps that are read; what the shape says, and more for more origins, if None.
+        """
+        patch = self.shape.patch
+        time = reads if reads is not None else self.shape.reads + (origins - 1) * patch
+        place = ends[None, :] + np.arange(-time, 0)[:, None]
+        return self._steps(np.maximum(place, 0), self._ends(ends, origins))
+
+    def at(self, origins: Places, said: bool = True) -> Steps:
+        """One step before each of some origins ``[time, rows]``, which a state is carried along."""
+        return self._steps(origins - 1, origins if said else origins[:0])
+
+    def wanted(self, ends: Places, origins: int = 1) -> Floats:
+        """What comes ``[origins, rows, said, channels]``."""
+        return self.after(self._ends(ends, origins), self.shape.horizon)
+
+    def after(self, origins: Places, steps: int) -> Floats:
+        """What comes after origins of any shape ``[..., steps, channels]``; NaN beyond the end."""
+        place = origins[..., None] + np.arange(steps)
+        found: Floats = self.values[np.minimum(place, len(self.values) - 1)]
+        return found
+
+    def _ends(self, ends: Places, origins: int) -> Places:
+        """All origins of rows ``[origins, rows]``."""
+        return ends[None, :] + (np.arange(origins)[:, None] - origins + 1) * self.shape.patch
+
+    def _steps(self, place: Places, origins: Places) -> Steps:
+        ahead = np.minimum(place + 1, len(self.values) - 1)
+        later = origins[..., None] + np.arange(self.shape.horizon)
+        later = np.minimum(later, len(self.values) - 1)
+        known = self.known.shape[1] or self.codes.shape[1]
+        later = later if known else later[..., :0]
+        return Steps(
+            torch.from_numpy(self.values[place]),
+            torch.from_numpy(self.past[place]),
+            torch.from_numpy(self.known[ahead]),
+            torch.from_numpy(self.codes[ahead]),
+            torch.from_numpy(self.known[later]),
+            torch.from_numpy(self.codes[later]),
+        )
+
+
+class RandomWindows:
+    """Rows of all series in an order that is drawn anew in every pass.
+
+    Args:
+        shelf: of the series.
+        rows: in a batch; the last of a pass has fewer.
+        origins: of each row.
+        seed: of the draws.
+
+    Raises:
+        SettingError: rows or origins below 1.
+    """
+
+    def __init__(self, shelf: Shelf, *, rows: int, origins: int = 1, seed: int = 0) -> None:
+        self._shelf, self.rows, self._seed = shelf, check_size("rows", rows), seed
+        self.origins = check_size("origins", origins)
+        spans = [self._span(number) for number in range(len(shelf.stretches))]
+        self._first = np.array([first for first, _ in spans], np.int64)
+        self._count = np.array([max(stop - first, 0) for first, stop in spans], np.int64)
+        self._order = functools.lru_cache(maxsize=2)(self._draw)
+        self._rows = int(np.ceil(self._count / self.origins).sum())
+        size = shelf.shape.horizon * shelf.values.shape[1]
+        self.symbols = int(self._rows * self.origins * size)
+
+    def _span(self, number: int) -> tuple[int, int]:
+        """Steps of a series that are origins: first and one beyond the last."""
+        shape = self._shelf.shape
+        size = int(self._shelf.sizes[number])
+        last = max(size - shape.horizon, 0)
+        first = shape.look_back or 0
+        if first > last:  # shorter than what is read and said: some of it is missing
+            first = min((last + 1) // 2, last)
+        first = max(first, 1) if size > 1 else 0
+        return (first, max(last, first) + 1) if size > first else (0, 0)
+
+    def __len__(self) -> int:
+        """Batches in a pass."""
+        return max(-(-self._rows // self.rows), 1)
+
+    def count(self, symbols: int) -> int:
+        """How many batches have so many values."""
+        return -(-symbols * len(self) // max(self.symbols, 1))
+
+    def begins(self, step: int) -> bool:
+        """Nothing is carried."""
+        return True
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, counted through all passes."""
+        number, place = divmod(step, len(self))
+        ends = self._order(number)[place * self.rows : (place + 1) * self.rows]
+        inputs = self._shelf.row(ends, self.origins)
+        return Batch(inputs, torch.from_numpy(self._shelf.wanted(ends, self.origins)))
+
+    def _draw(self, number: int) -> Places:
+        chance = np.random.default_rng([self._seed, number])
+        patch, found = self._shelf.shape.patch, []
+        for series in np.flatnonzero(self._count).tolist():
+            begin, count = self._shelf.begins[series] + self._first[series], self._count[series]
+            row = np.arange(-(-count // self.origins))
+            # Origins of a row are patches apart: rows that begin at each step of one lie between.
+            last = (row // patch) * self.origins * patch + row % patch + (self.origins - 1) * patch
+            shift = int(chance.integers(0, self.origins)) * patch
+            found.append(begin + np.clip(last - shift, 0, count - 1))
+        order = np.concatenate(found) if found else np.zeros(0, np.int64)
+        return order[chance.permutation(len(order))]
 
 
 class SeriesWindows:
@@ -81,7 +294,7 @@ class SeriesWindows:
     that each is as long as a window.
 
     Args:
-        series: ``[steps, channels]`` each, at least one with a step.
+        shelf: of the series.
         rows: batch of the windows, at most.
         size: steps in a window.
 
@@ -89,22 +302,23 @@ class SeriesWindows:
         SettingError: rows or size below 1.
     """
 
-    def __init__(self, series: Sequence[Values], *, rows: int, size: int) -> None:
-        self.size = check_size("size", size)
-        some = [values for values in series if len(values)]
-        begin = np.full_like(some[0][:1], np.nan)
-        self._read = np.concatenate([part for one in some for part in (begin, one[:-1])])
-        self._wanted = np.concatenate(some)
-        self._starts = np.zeros(len(self._wanted), bool)
-        self._starts[np.cumsum([0, *map(len, some[:-1])])] = True
-        self.symbols = int((~np.isnan(self._wanted)).sum())
-        self.rows = max(1, min(check_size("rows", rows), len(self._wanted) // size))
-        self._places = np.arange(self.rows + 1) * len(self._wanted) // self.rows
+    def __init__(self, shelf: Shelf, *, rows: int, size: int) -> None:
+        self._shelf, self.size = shelf, check_size("size", size)
+        walks = [shelf.origins(n, 0, int(size)) for n, size in enumerate(shelf.sizes)]
+        self._walk = np.concatenate([np.zeros(0, np.int64), *walks])
+        starts = np.zeros(len(self._walk), bool)
+        firsts = np.cumsum([0, *map(len, walks)])[:-1]
+        starts[firsts[firsts < len(starts)]] = True
+        self._starts = starts
+        total = len(self._walk)
+        self.symbols = int((~np.isnan(shelf.after(self._walk, 1))).sum()) * shelf.shape.horizon
+        self.rows = max(1, min(check_size("rows", rows), total // size))
+        self._places = np.arange(self.rows + 1) * total // self.rows
         self._longest = int(np.diff(self._places).max())
 
     def __len__(self) -> int:
         """Windows in a pass."""
-        return -(-self._longest // self.size)
+        return max(-(-self._longest // self.size), 1)
 
     def count(self, symbols: int) -> int:
         """How many windows have so many values."""
@@ -115,43 +329,42 @@ class SeriesWindows:
         return step % len(self) == 0
 
     def batch(self, step: int) -> Batch:
-        """The window of a step."""
+        """The window of a step; rows that have come to their end go on without targets."""
         start = step % len(self) * self.size
-        begins = np.minimum(self._places[:-1] + start, self._places[1:])
-        ends = np.minimum(begins + self.size, self._places[1:])
-        spans = [slice(a, b) for a, b in zip(begins, ends, strict=True)]
-        firsts = _beside([self._starts[span] for span in spans])
-        resets = _plain(firsts)
-        return Batch(
-            _beside([read_of(self._read[span]) for span in spans]),
-            _beside([self._wanted[span] for span in spans]),
-            resets if bool(resets.any()) else None,
-        )
+        size = min(self.size, self._longest - start)
+        place = self._places[:-1][None, :] + start + np.arange(size)[:, None]
+        over = place >= self._places[1:][None, :]
+        origins = self._walk[np.minimum(place, len(self._walk) - 1)]
+        wanted = self._shelf.after(origins, self._shelf.shape.horizon)
+        wanted[over] = np.nan
+        firsts = self._starts[np.minimum(place, len(self._walk) - 1)] & ~over
+        resets = torch.from_numpy(firsts) if firsts.any() else None
+        return Batch(self._shelf.at(origins), torch.from_numpy(wanted), resets)
 
 
-def _plain(rows: PaddedSequence | Tensor) -> Tensor:
-    return rows.values if isinstance(rows, PaddedSequence) else rows
+def groups_of(
+    stretches: Sequence[Stretch], shape: Shape, before: int | None = BEFORE
+) -> Iterator[tuple[list[Stretch], Iterator[Batch]]]:
+    """Some stretches at a time, those of like length together, each with its windows in order.
 
-
-def _beside(rows: Sequence[npt.NDArray[np.generic]]) -> PaddedSequence | Tensor:
-    """A tensor ``[time, rows, ...]``, or rows of several lengths."""
-    if len({len(row) for row in rows}) == 1:
-        return torch.from_numpy(np.stack(rows, 1))
-    return PaddedSequence.from_list(rows)
-
-
-def groups_of(stretches: Sequence[Stretch]) -> Iterator[tuple[list[Stretch], Iterator[Batch]]]:
-    """Some stretches at a time, those of like length together, each with its windows in order."""
-    order = sorted((one for one in stretches if len(one.scored)), key=lambda s: -len(s.values))
+    A state is carried from window to window. What is read before the scored steps has no targets.
+    """
+    late = stretches if before is None else [one.late(before) for one in stretches]
+    order = sorted(late, key=lambda one: -len(one.values))
+    order = [one for one in order if len(one.scored)]
     for at in range(0, len(order), _ROWS):
         some = order[at : at + _ROWS]
-        yield some, _windows([one.steps() for one in some])
+        yield some, _windows(some, shape)
 
 
-def _windows(steps: Sequence[tuple[Values, Values]]) -> Iterator[Batch]:
-    for start in range(0, max(len(wanted) for _, wanted in steps), _SIZE):
-        span = slice(start, start + _SIZE)
-        yield Batch(
-            PaddedSequence.from_list([read_of(read[span]) for read, _ in steps]),
-            PaddedSequence.from_list([wanted[span] for _, wanted in steps]),
-        )
+def _windows(some: list[Stretch], shape: Shape) -> Iterator[Batch]:
+    shelf = Shelf(some, shape, 1)
+    longest = int(shelf.sizes.max())
+    firsts = np.array([one.first for one in some])
+    for start in range(0, longest, _SIZE):
+        step = np.arange(start, min(start + _SIZE, longest))[:, None]
+        over = step >= shelf.sizes[None, :]
+        origins = np.where(over, shelf.begins, shelf.begins + step)
+        wanted = shelf.after(origins, shape.horizon)
+        wanted[over | (step < firsts[None, :])] = np.nan
+        yield Batch(shelf.at(origins), torch.from_numpy(wanted))

@@ -1,73 +1,24 @@
-"""Densities of a number, whose parameters a linear map gives.
-
-Each is a named tuple of tensors ``[..., channels]`` (of a mixture ``[..., channels, components]``),
-made by ``of`` from ``[..., channels, numbers]`` of any real numbers. A scale is at least
-:data:`NARROWEST`: a channel that never changes has a density that is finite.
-"""
+"""Densities of real numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.errors import SettingError
+from recurra.heads.densities.base import checked_share, last_axis, scale_of, uniform_like
+from recurra.heads.densities.beta import incomplete_beta
 
-__all__ = [
-    "LEAST_FREEDOM",
-    "NARROWEST",
-    "Density",
-    "Gaussian",
-    "GaussianMixture",
-    "Student",
-    "raw_of",
-    "scale_of",
-]
+__all__ = ["LEAST_FREEDOM", "Gaussian", "GaussianMixture", "Student"]
 
-NARROWEST = 1e-3
-"""The smallest scale, where channels have a deviation of about 1."""
 LEAST_FREEDOM = 2.1
 """Degrees of freedom of a Student-t density: from 2 downward it has no deviation."""
 
 _HALVINGS = 80  # of where a quantile may be
 _DOUBLINGS = 200
-_TERMS = 300  # of a continued fraction
-_TINY = 1e-300
-
-
-class Density(Protocol):
-    """What a head may say of a number."""
-
-    @property
-    def mean(self) -> Tensor:
-        """Expected value ``[..., channels]``."""
-
-    @property
-    def deviation(self) -> Tensor:
-        """Standard deviation ``[..., channels]``."""
-
-    def log_density(self, x: Tensor) -> Tensor:
-        """Of ``x``, ``[..., channels]``."""
-
-    def cdf(self, x: Tensor) -> Tensor:
-        """How probable a value of at most ``x`` is."""
-
-    def quantile(self, share: float) -> Tensor:
-        """Below which so great a share lies."""
-
-
-def scale_of(raw: Tensor) -> Tensor:
-    """``softplus`` above the smallest scale."""
-    return functional.softplus(raw) + NARROWEST
-
-
-def raw_of(scale: float, least: float = NARROWEST) -> float:
-    """What ``softplus`` makes such a scale of."""
-    return math.log(math.expm1(scale - least))
 
 
 class Gaussian(NamedTuple):
@@ -101,9 +52,30 @@ class Gaussian(NamedTuple):
 
     def quantile(self, share: float) -> Tensor:
         """Below which so great a share lies."""
-        one = torch.tensor(_checked(share), dtype=self.mean.dtype, device=self.mean.device)
+        one = torch.tensor(checked_share(share), dtype=self.mean.dtype, device=self.mean.device)
         found: Tensor = self.mean + self.scale * torch.special.ndtri(one)
         return found
+
+    def moved(self, shift: Tensor | float | None, scale: Tensor | float) -> Self:
+        """The density of ``shift + scale * X``; scale above 0."""
+        return self._replace(mean=_moved(self.mean, shift, scale), scale=self.scale * scale)
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of each, ``[..., channels]``, without gradient."""
+        return self.mean + self.scale * _normal_like(self.mean, generator)
+
+    def crps(self, x: Tensor) -> Tensor:
+        r"""Continuous ranked probability score, :math:`\int (F(y) - [y \ge x])^2\, dy`.
+
+        .. math:: s \left( z\, (2 \Phi(z) - 1) + 2 \varphi(z) - 1 / \sqrt{\pi} \right)
+
+        Source: Gneiting and Raftery, Strictly Proper Scoring Rules, 2007.
+        """
+        z = (x - self.mean) / self.scale
+        height = (-0.5 * z.square()).exp() * math.sqrt(2 / math.pi)
+        inside: Tensor = z * torch.erf(z * math.sqrt(0.5)) + height - 1 / math.sqrt(math.pi)
+        return self.scale * inside
 
 
 class Student(NamedTuple):
@@ -137,12 +109,30 @@ class Student(NamedTuple):
     def cdf(self, x: Tensor) -> Tensor:
         """How probable a value of at most ``x`` is, by the incomplete beta function."""
         nu, z = self.freedom.double(), ((x - self.mean) / self.scale).double()
-        tail = 0.5 * _incomplete_beta(nu / 2, nu.new_full((), 0.5), nu / (nu + z.square()))
+        total = nu + z.square()
+        tail = 0.5 * incomplete_beta(nu / 2, nu.new_full((), 0.5), nu / total, z.square() / total)
         return torch.where(z > 0, 1 - tail, tail).to(self.mean.dtype)
 
     def quantile(self, share: float) -> Tensor:
         """Below which so great a share lies."""
-        return _inverse(self, _checked(share))
+        return _inverse(self, checked_share(share))
+
+    def moved(self, shift: Tensor | float | None, scale: Tensor | float) -> Self:
+        """The density of ``shift + scale * X``; scale above 0."""
+        return self._replace(mean=_moved(self.mean, shift, scale), scale=self.scale * scale)
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        r"""One draw of each, ``[..., channels]``, without gradient.
+
+        .. math:: t = \sqrt{\nu (u^{-2/\nu} - 1)}\, \cos 2 \pi v, \qquad u, v \text{ uniform}
+
+        Source: Bailey, Polar Generation of Random Variates with the t-Distribution, 1994.
+        """
+        nu = self.freedom.double()
+        u, v = uniform_like(self.mean, generator), uniform_like(self.mean, generator)
+        far = (nu * torch.expm1(-2 / nu * torch.log1p(-u))).sqrt()  # 1 - u is never 0
+        return self.mean + self.scale * (far * (2 * math.pi * v).cos()).to(self.mean.dtype)
 
 
 class GaussianMixture(NamedTuple):
@@ -188,18 +178,35 @@ class GaussianMixture(NamedTuple):
 
     def quantile(self, share: float) -> Tensor:
         """Below which so great a share lies."""
-        return _inverse(self, _checked(share))
+        return _inverse(self, checked_share(share))
+
+    def moved(self, shift: Tensor | float | None, scale: Tensor | float) -> Self:
+        """The density of ``shift + scale * X``; scale above 0."""
+        by = last_axis(scale)
+        means = _moved(self.means, None if shift is None else last_axis(shift), by)
+        return self._replace(means=means, scales=self.scales * by)
+
+    @torch.no_grad()
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of each, ``[..., channels]``, without gradient: of a component by its weight."""
+        weights = self.log_weights.exp()
+        chosen = torch.multinomial(weights.flatten(0, -2), 1, generator=generator)
+        chosen = chosen.view(*weights.shape[:-1], 1)
+        mean, scale = self.means.gather(-1, chosen), self.scales.gather(-1, chosen)
+        return (mean + scale * _normal_like(mean, generator)).squeeze(-1)
+
+
+def _moved(mean: Tensor, shift: Tensor | float | None, scale: Tensor | float) -> Tensor:
+    return mean * scale if shift is None else shift + mean * scale
+
+
+def _normal_like(like: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
 
 
 def _log_normal(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     z = (x - mean) / scale
     return -0.5 * z.square() - scale.log() - 0.5 * math.log(2 * math.pi)
-
-
-def _checked(share: float) -> float:
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
-        raise SettingError(f"quantile: expected a share between 0 and 1, got {share!r}")
-    return float(share)
 
 
 def _inverse(density: Any, share: float) -> Tensor:
@@ -218,34 +225,4 @@ def _inverse(density: Any, share: float) -> Tensor:
         below = wide.cdf(middle) < share
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     found: Tensor = ((low + high) / 2).to(density.mean.dtype)
-    return found
-
-
-def _incomplete_beta(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    """The regularized incomplete beta function, by Lentz's continued fraction (DLMF 8.17.22)."""
-    a, b = a.expand_as(x), b.expand_as(x)
-    mirrored = x > (a + 1) / (a + b + 2)  # where it converges quickly
-    one, other = torch.where(mirrored, b, a), torch.where(mirrored, a, b)
-    at = torch.where(mirrored, 1 - x, x)
-    front = (
-        torch.lgamma(a + b) - torch.lgamma(a) - torch.lgamma(b)
-        + one * at.clamp(min=_TINY).log() + other * torch.log1p(-at.clamp(max=1 - 1e-16))
-    )  # fmt: skip
-    found = front.exp() * _fraction(one, other, at) / one
-    return torch.where(mirrored, 1 - found, found)
-
-
-def _fraction(a: Tensor, b: Tensor, x: Tensor) -> Tensor:
-    nonzero: Callable[[Tensor], Tensor] = lambda v: torch.where(v.abs() < _TINY, _TINY, v)  # noqa: E731
-    c, d = torch.ones_like(x), 1 / nonzero(1 - (a + b) * x / (a + 1))
-    found = d
-    for m in range(1, _TERMS):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d, c = 1 / nonzero(1 + even * d), nonzero(1 + even / c)
-        found = found * d * c
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d, c = 1 / nonzero(1 + odd * d), nonzero(1 + odd / c)
-        found = found * d * c
-        if bool(((d * c - 1).abs() < 1e-15).all()):
-            break
     return found

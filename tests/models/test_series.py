@@ -8,16 +8,16 @@ import pytest
 import torch
 
 import recurra
-from recurra.models import Forecaster, ForecasterConfig
+from recurra.models import SeriesModel, SeriesModelConfig
 from recurra.sequences import PaddedSequence
 
 KINDS = ("student", "gaussian", "mixture")
 
 
-def made(kind: str = "student", **settings: object) -> Forecaster:
+def made(kind: str = "student", **settings: object) -> SeriesModel:
     torch.manual_seed(0)
     known = {"channels": 2, "hidden_size": 6, "layers": 2, "components": 3, "distribution": kind}
-    return Forecaster(ForecasterConfig(**known | settings)).double().eval()  # type: ignore[arg-type]
+    return SeriesModel(SeriesModelConfig(**known | settings)).double().eval()  # type: ignore[arg-type]
 
 
 def series(steps: int = 12, rows: int = 3) -> tuple[torch.Tensor, torch.Tensor]:

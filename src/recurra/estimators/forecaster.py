@@ -1,0 +1,384 @@
+"""Forecasts of series in data frames, by the conventions of forecasting libraries."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from recurra.errors import DataError, SettingError, nearest
+
+__all__ = ["Forecaster"]
+
+_SHORT = 64  # steps of the longest look-back that is chosen, if a season is shorter
+_SEASONS = 2  # that are looked back at
+
+
+class Forecaster:
+    """The task ``forecasting`` as an estimator: the next steps of many series, by one network.
+
+    A table has a row for each series and step: ``unique_id`` names the series (it may be left out
+    where there is one), ``ds`` has time stamps or whole numbers, ``y`` is what is forecast; other
+    names by argument. It is a frame of pandas or polars, a mapping of lists, or the path of a file,
+    and forecasts come as it came.
+
+    Args:
+        horizon: steps that are forecast.
+        look_back: steps that are read before them; two seasons and two horizons if None, of short
+            series fewer.
+        cell: any registered cell.
+        hidden_size: of a layer.
+        layers: above each other.
+        distribution: what is said of a value, see :class:`recurra.NumbersHead`.
+        frequency: from one time stamp to the next, as pandas writes it; told by them if None.
+        season: steps of one; by the frequency if None.
+        id: the column that says to which series a row belongs.
+        time: the column with time stamps.
+        target: the column that is forecast, or several of them.
+        past: columns that are known up to now.
+        known: columns that are known ahead.
+        static: columns that are the same in all rows of a series.
+        epochs: passes over what is trained on; as many as make 500 steps of few series if None.
+        validation_steps: of each series, that choose the best pass and correct the intervals; a
+            tenth, and at least the horizon, if None.
+        random_state: of every draw.
+        settings: others of the recipe by name, as ``{"around": "last"}``.
+        out: folder of the run, absent or empty; one that goes with the estimator if None.
+        verbose: whether it tells how it goes.
+
+    Attributes:
+        model_: what :func:`recurra.load` gives of the run.
+        verdict_: what the training says of itself beside models without memory.
+
+    Example:
+        >>> import pandas
+        >>> table = pandas.read_csv("airline-passengers.csv", names=["ds", "y"], header=0)
+        >>> forecaster = recurra.Forecaster(horizon=12).fit(table)  # doctest: +SKIP
+        >>> forecaster.predict(level=[80, 95])  # doctest: +SKIP
+
+    """
+
+    def __init__(
+        self,
+        horizon: int = 1,
+        *,
+        look_back: int | None = None,
+        cell: str = "gru",
+        hidden_size: int = 64,
+        layers: int = 1,
+        distribution: str = "student",
+        frequency: str | None = None,
+        season: int | None = None,
+        id: str | None = None,
+        time: str | None = None,
+        target: str | Sequence[str] | None = None,
+        past: Sequence[str] = (),
+        known: Sequence[str] = (),
+        static: Sequence[str] = (),
+        epochs: float | None = None,
+        validation_steps: int | None = None,
+        random_state: int = 0,
+        settings: Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        verbose: bool = True,
+    ) -> None:
+        self.horizon = horizon
+        self.look_back = look_back
+        self.cell = cell
+        self.hidden_size = hidden_size
+        self.layers = layers
+        self.distribution = distribution
+        self.frequency = frequency
+        self.season = season
+        self.id = id
+        self.time = time
+        self.target = target
+        self.past = past
+        self.known = known
+        self.static = static
+        self.epochs = epochs
+        self.validation_steps = validation_steps
+        self.random_state = random_state
+        self.settings = settings
+        self.out = out
+        self.verbose = verbose
+
+    # ---- learning --------------------------------------------------------------------------------
+
+    def fit(self, data: Any) -> Self:
+        """Train on the series of a table; the last steps of each choose and calibrate.
+
+        Raises:
+            DataError: something in the table that cannot be; the message says in which row.
+            SettingError: an argument that cannot be.
+        """
+        from recurra.doors import load, train
+        from recurra.tasks.base import task_by_name
+
+        task = task_by_name("forecasting")
+        chosen = self._settings()
+        section = task.Data.model_validate({k: v for k, v in chosen.items() if k in _of(task.Data)})
+        source = task.open(Path(data) if isinstance(data, str) else data, section)
+        tracks = source.tracks(section)
+        chosen |= self._by_size(tracks)
+        folder = self._folder()
+        done = train(
+            "forecasting",
+            tracks,
+            out=folder,
+            report=None if self.verbose else lambda told: None,
+            **chosen,
+        )
+        self.model_ = load(done.path)
+        self.verdict_ = done.verdict
+        return self
+
+    def _folder(self) -> Path:
+        if self.out is not None:
+            return Path(self.out)
+        kept = tempfile.mkdtemp(prefix="recurra-")
+        weakref.finalize(self, shutil.rmtree, kept, ignore_errors=True)
+        return Path(kept) / "run"
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the recipe, but for what hangs on the size of the data."""
+        if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or self.horizon < 1:
+            raise SettingError(f"horizon: expected a whole number above 0, got {self.horizon!r}")
+        target = [self.target] if isinstance(self.target, str) else self.target
+        found: dict[str, Any] = {
+            "horizon": self.horizon,
+            "cell": self.cell,
+            "hidden_size": self.hidden_size,
+            "layers": self.layers,
+            "distribution": self.distribution,
+            "past": list(self.past),
+            "known": list(self.known),
+            "static": list(self.static),
+            "seed": self.random_state,
+            "split": "time",
+        }
+        given = {
+            "frequency": self.frequency,
+            "season": self.season,
+            "id": self.id,
+            "time": self.time,
+            "channels": None if target is None else list(target),
+            "epochs": self.epochs,
+            "validation_steps": self.validation_steps,
+        }
+        found |= {name: value for name, value in given.items() if value is not None}
+        return found | dict(self.settings or {})
+
+    def _by_size(self, tracks: Any) -> dict[str, Any]:
+        """What few or short series leave room for."""
+        named = dict(self.settings or {})
+        longest = max((len(each.values) for each in tracks.each), default=0)
+        held = self.validation_steps or max(longest // 10, self.horizon)
+        room = longest - held - self.horizon
+        chooses = room >= max(self.horizon, 2)
+        found: dict[str, Any] = {"validation": chooses, "test_steps": min(self.horizon, longest)}
+        season = self.season or (tracks.frequency.season if tracks.frequency else 1)
+        wanted = self.look_back or max(_SEASONS * season, _SEASONS * self.horizon)
+        if self.look_back is None:
+            wanted = max(min(wanted, (room if chooses else longest - self.horizon) // 2), 1)
+        found["look_back"] = wanted
+        if season > 1 and wanted >= season:
+            found["around"] = "season"
+        elif self.distribution not in ("poisson", "negative-binomial"):
+            found["around"] = "last"
+        if self.distribution in ("poisson", "negative-binomial"):
+            found |= {"scale": "none", "normalize": "mean"}
+        else:
+            found["normalize"] = "standard"
+        return {name: value for name, value in found.items() if name not in named}
+
+    # ---- answering -------------------------------------------------------------------------------
+
+    def predict(
+        self, data: Any = None, *, future: Any = None, level: Sequence[float] = (80,)
+    ) -> Any:
+        """The next steps of each series.
+
+        Args:
+            data: a table of series, which may be others than those of :meth:`fit`; these, and what
+                :meth:`update` added, if None.
+            future: a table with the columns ``known`` of the steps that are forecast.
+            level: of the intervals, in percent.
+
+        Returns:
+            a table as the one that was given, with a column ``cutoff`` (the last step that was
+            read), one called as the model, and ``-lo-80``, ``-hi-80`` beside it.
+        """
+        from recurra.tasks.forecasting.answer import check_levels
+        from recurra.tasks.forecasting.frames import columns_of_forecasts, frame_like
+
+        check_levels(level)
+        (tracks,) = self._fitted()._tracks(data)
+        found = self.model_.forecasts(tracks, future, level)
+        return frame_like(columns_of_forecasts(found, tracks, self.name), tracks)
+
+    def simulate(
+        self, paths: int = 100, data: Any = None, *, future: Any = None, seed: int = 0
+    ) -> Any:
+        """Paths that may come, as a table with a column ``path``.
+
+        Args:
+            paths: of each series.
+            data: as of :meth:`predict`.
+            future: the same.
+            seed: of the draws.
+        """
+        from recurra.tasks.forecasting.answer import next_stamps
+        from recurra.tasks.forecasting.frames import frame_like
+
+        (tracks,) = self._fitted()._tracks(data)
+        columns: dict[str, list[Any]] = {}
+        for track, (_, drawn) in zip(
+            tracks.each, self.model_.simulate(paths, tracks, future=future, seed=seed), strict=True
+        ):
+            stamps = next_stamps(track, self.model_.panel)
+            own: dict[str, Any] = {}
+            if tracks.roles.id is not None:
+                own[tracks.roles.id] = [tracks.ids[track.name]] * (paths * len(stamps))
+            own[tracks.roles.time or "ds"] = np.tile(stamps, paths)
+            own["path"] = np.repeat(np.arange(paths), len(stamps))
+            for number, channel in enumerate(self.model_.panel.channels):
+                own[channel] = drawn[:, :, number].ravel()
+            for name, values in own.items():
+                columns.setdefault(name, []).append(values)
+        return frame_like({name: np.concatenate(parts) for name, parts in columns.items()}, tracks)
+
+    def update(self, data: Any) -> Self:
+        """Go on with what has come since; nothing is trained.
+
+        Args:
+            data: a table with rows behind those that are known, or of further series.
+        """
+        self._fitted().update(data)
+        return self
+
+    def cross_validation(
+        self,
+        data: Any,
+        *,
+        n_windows: int = 1,
+        step_size: int | None = None,
+        refit: bool | int = False,
+        level: Sequence[float] = (80,),
+    ) -> Any:
+        """Forecasts from several places, each with what came before it.
+
+        The last of them has the horizon before the end, the one before it ``step_size`` fewer.
+
+        Args:
+            data: a table, as of :meth:`fit`.
+            n_windows: places.
+            step_size: steps from one to the next; the horizon if None.
+            refit: whether the model is trained again at each place (True), at every so many (a
+                number), or at the first alone (False).
+            level: of the intervals, in percent.
+
+        Returns:
+            a table of all forecasts, with ``cutoff`` and what came, called as the column that is
+            forecast.
+        """
+        from recurra.tasks.forecasting.rolling import rolled
+
+        return rolled(self, data, n_windows, step_size or self.horizon, refit, level)
+
+    @property
+    def name(self) -> str:
+        """What its column is called: the cell, or what stands in place of recurrence."""
+        body = dict(self.settings or {}).get("body", "recurrent")
+        return str(self.cell if body == "recurrent" else body)
+
+    def _fitted(self) -> Any:
+        if not hasattr(self, "model_"):
+            raise SettingError("Forecaster: is not fitted yet; call fit(data) first")
+        return self.model_
+
+    # ---- as others do ----------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, run: str | Path) -> Self:
+        """The forecaster of a run.
+
+        Raises:
+            ArtifactError: there is none, or it is damaged.
+            SettingError: a run of another task.
+        """
+        from recurra.doors import load
+
+        model = load(run)
+        if model.kind != "forecasting":
+            raise SettingError(f"Forecaster: {run} is a run of the task {model.kind}")
+        config, panel = model.model.config, model.fronts["panel"]
+        found = cls(
+            panel.horizon,
+            look_back=panel.look_back,
+            cell=config.cell,
+            hidden_size=config.hidden_size,
+            layers=config.layers,
+            distribution=config.distribution,
+            settings={} if config.body == "recurrent" else {"body": config.body},
+            out=Path(run),
+        )
+        found.model_ = model
+        return found
+
+    def save(self, path: str | Path) -> Path:
+        """Copy the run, with which :meth:`load` begins.
+
+        Args:
+            path: a folder that is not there yet.
+
+        Raises:
+            DataError: it is there already.
+        """
+        from recurra.pipeline.beside import run_folder
+
+        if Path(path).exists():
+            raise DataError(f"{path}: is there already; expected a folder that is not.")
+        shutil.copytree(run_folder(self._fitted().path), path)
+        return Path(path)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All parameters by name."""
+        return {name: getattr(self, name) for name in _names()}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change some.
+
+        Raises:
+            SettingError: an unknown one; the nearest is told.
+        """
+        for name, value in parameters.items():
+            if name not in _names():
+                raise SettingError(f"Forecaster: no parameter {name!r}; {nearest(name, _names())}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        """With what differs from its defaults."""
+        known = inspect.signature(type(self).__init__).parameters
+        told = (
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if value != known[name].default
+        )
+        return f"Forecaster({', '.join(told)})"
+
+
+def _names() -> list[str]:
+    """Of all parameters."""
+    return list(inspect.signature(Forecaster).parameters)
+
+
+def _of(section: Any) -> set[str]:
+    return set(section.model_fields)

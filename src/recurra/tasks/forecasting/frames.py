@@ -1,0 +1,203 @@
+"""Forecasts of one series, and of many as a table like the one that was read."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.panels import ID, Tracks
+from recurra.data.rows import imported
+from recurra.errors import SettingError
+from recurra.files import write_file
+from recurra_runtime.fronts import zoned
+
+__all__ = ["Forecast", "columns_of_forecasts", "frame_like", "stamp_texts", "write_forecasts"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Forecast:
+    """What is expected of the next values of a series.
+
+    Args:
+        place: the file, and the row at which the series begins; None of what is from nowhere.
+        name: of the series; empty where there is one without a name.
+        channels: their names.
+        stamps: of the steps ``[horizon]``, or their numbers.
+        mean: ``[horizon, channels]``, in the data's units.
+        deviation: the same; 0 where no spread is said.
+        intervals: by level in percent two arrays of that shape, below and above.
+        after: the last step that was read: its time stamp, or its number; None if none was.
+        zone: where clocks say the time stamps.
+    """
+
+    place: str | None
+    name: str
+    channels: tuple[str, ...]
+    stamps: npt.NDArray[Any]
+    mean: Floats
+    deviation: Floats
+    intervals: Mapping[float, tuple[Floats, Floats]] = dataclasses.field(default_factory=dict)
+    after: Any = None
+    zone: str | None = None
+
+    @property
+    def horizon(self) -> int:
+        """Steps."""
+        return len(self.mean)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        found: dict[str, Any] = {} if self.place is None else {"input": self.place}
+        if self.name:
+            found["series"] = self.name
+        if self.after is not None:
+            found["after"] = self.after if isinstance(self.after, int) else str(self.after)
+        steps = []
+        for step, stamp in enumerate(self.stamps.tolist() if self.numbered else self.said):
+            told: dict[str, Any] = {"step": stamp}
+            for column, name in enumerate(self.channels):
+                own = {"mean": float(self.mean[step, column])}
+                own["deviation"] = float(self.deviation[step, column])
+                for level, (low, high) in self.intervals.items():
+                    own[f"lo-{level:g}"] = float(low[step, column])
+                    own[f"hi-{level:g}"] = float(high[step, column])
+                told[name] = own
+            steps.append(told)
+        return found | {"forecast": steps}
+
+    @property
+    def numbered(self) -> bool:
+        """Whether steps have numbers, and no time stamps."""
+        return self.stamps.dtype.kind != "M"
+
+    @property
+    def said(self) -> list[str]:
+        """Time stamps as texts, as short as they can be."""
+        return stamp_texts(self.stamps, self.zone)
+
+
+def stamp_texts(stamps: npt.NDArray[Any], zone: str | None = None) -> list[str]:
+    """Time stamps as ISO 8601 writes them, days alone where there is no time of the day."""
+    if stamps.dtype.kind != "M":
+        return [str(each) for each in stamps.tolist()]
+    if zone is not None:
+        return [each.isoformat(sep=" ") for each in zoned(stamps, zone)]
+    days = (stamps == stamps.astype("datetime64[D]")).all()
+    unit = "D" if days else "s"
+    if not days and not (stamps == stamps.astype("datetime64[s]")).all():
+        unit = "ns"
+    return [str(each).replace("T", " ") for each in np.datetime_as_string(stamps, unit=unit)]
+
+
+def columns_of_forecasts(
+    found: Iterable[Forecast], tracks: Tracks, model: str, *, cutoff: bool = True
+) -> dict[str, list[Any] | npt.NDArray[Any]]:
+    """A column for each thing that is said, a row for each series and step.
+
+    Args:
+        found: forecasts.
+        tracks: of which series, and what their columns were called.
+        model: what the columns of the forecasts are called; of several channels each has its name
+            behind that.
+        cutoff: whether the last step that was read is told.
+    """
+    every = list(found)
+    roles = tracks.roles
+    columns: dict[str, Any] = {}
+    if roles.id is not None or len(tracks.each) > 1:
+        names = [tracks.ids.get(each.name, each.name) for each in every for _ in each.stamps]
+        columns[roles.id or ID] = names
+    stamps = [each.stamps for each in every]
+    columns[roles.time or "ds"] = np.concatenate(stamps) if stamps else np.zeros(0)
+    if cutoff:
+        columns["cutoff"] = (
+            np.concatenate([np.repeat(_after(each), each.horizon) for each in every])
+            if every
+            else np.zeros(0)
+        )
+    for number, channel in enumerate(every[0].channels if every else ()):
+        own = model if len(every[0].channels) == 1 else f"{model}-{channel}"
+        columns[own] = np.concatenate([each.mean[:, number] for each in every])
+        for level in every[0].intervals:
+            for side, word in enumerate(("lo", "hi")):
+                values = [each.intervals[level][side][:, number] for each in every]
+                columns[f"{own}-{word}-{level:g}"] = np.concatenate(values)
+    return columns
+
+
+def _after(forecast: Forecast) -> npt.NDArray[Any]:
+    """The last step that was read, of the same kind as those that come."""
+    stamps = forecast.stamps
+    if forecast.after is None:
+        nothing = np.datetime64("NaT") if stamps.dtype.kind == "M" else -1
+        return np.array([nothing]).astype(stamps.dtype)
+    return np.array([forecast.after]).astype(stamps.dtype)
+
+
+def frame_like(columns: Mapping[str, Any], tracks: Tracks) -> Any:
+    """A data frame of pandas or polars as the table was, with its zone; else the columns."""
+    zone = tracks.zone
+    if tracks.like == "pandas":
+        pandas = imported("pandas", "data frames")
+        found = pandas.DataFrame(dict(columns))
+        for name in found.columns if zone is not None else ():
+            if found[name].dtype.kind == "M":
+                found[name] = found[name].dt.tz_localize("UTC").dt.tz_convert(zone)
+        return found
+    if tracks.like == "polars":
+        polars = imported("polars", "data frames")
+        frame = polars.DataFrame(dict(columns))
+        for name, values in columns.items():
+            if zone is not None and getattr(getattr(values, "dtype", None), "kind", "") == "M":
+                column = polars.col(name).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+                frame = frame.with_columns(column)
+        return frame
+    return dict(columns)
+
+
+def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = None) -> None:
+    """A table in a file, whole or not at all.
+
+    Args:
+        path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
+        columns: of the table.
+        zone: of its time stamps.
+
+    Raises:
+        SettingError: another ending.
+        RunError: it cannot be written.
+    """
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        arrow = imported("pyarrow", "Parquet files")
+        parquet = imported("pyarrow.parquet", "Parquet files")
+        held = io.BytesIO()
+        parquet.write_table(arrow.table({name: each for name, each in columns.items()}), held)
+        write_file(path, held.getvalue())
+        return
+    if ending not in (".csv", ".tsv"):
+        raise SettingError(
+            f"predict: expected a name that ends in .csv, .tsv or .parquet, got {path.name!r}"
+        )
+    told = io.StringIO()
+    writer = csv.writer(told, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_cells(each, zone) for each in columns.values()), strict=True))
+    write_file(path, told.getvalue().encode())
+
+
+def _cells(column: Sequence[Any] | npt.NDArray[Any], zone: str | None) -> list[Any]:
+    if isinstance(column, np.ndarray) and column.dtype.kind == "M":
+        return stamp_texts(column, zone)
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+        return [f"{each:.10g}" for each in column.tolist()]
+    return list(column)

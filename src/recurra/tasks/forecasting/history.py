@@ -1,0 +1,171 @@
+"""The ends of the series that a model was trained on, from which its forecasts go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data.panels import Roles, Track, Tracks
+from recurra.errors import ArtifactError
+from recurra.pipeline.beside import read_beside, write_beside
+from recurra_runtime.fronts import Panel
+
+if TYPE_CHECKING:
+    from recurra.tasks.forecasting.corpus import SeriesCorpus
+
+__all__ = ["grown", "read_history", "tail", "write_history"]
+
+_FILE = "history"
+_BEFORE = 1000  # steps at least
+
+
+def tail(track: Track, panel: Panel) -> Track:
+    """The end of a series, as long as is read of it."""
+    keep = max(panel.look_back or _BEFORE, panel.season, _BEFORE)
+    begin = max(len(track.values) - keep, 0)
+    return track._replace(
+        stamps=track.stamps[begin:],
+        values=track.values[begin:],
+        past=track.past[begin:],
+        known=track.known[begin:],
+        codes={name: cells[begin:] for name, cells in track.codes.items()},
+    )
+
+
+def write_history(folder: Path, prepared: SeriesCorpus) -> None:
+    """Keep the end of each series in a run.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    panel, tracks = prepared.panel, prepared.tracks
+    ends = [tail(each, panel) for each in tracks.each]
+    write_beside(folder, _FILE, {"tracks": _arrays(ends), "table": _about(tracks)})
+
+
+def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
+    def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate(parts) if parts else np.zeros((0, 0))
+
+    stamps = joined([each.stamps for each in ends])
+    found = {
+        "values": joined([each.values for each in ends]),
+        "past": joined([each.past for each in ends]),
+        "known": joined([each.known for each in ends]),
+        "sizes": np.array([len(each.values) for each in ends], np.int64),
+        "ahead": np.array([len(each.known) for each in ends], np.int64),
+        "stamps": stamps.view(np.int64) if stamps.dtype.kind == "M" else stamps,
+        "dates": np.array(stamps.dtype.kind == "M"),
+        "names": _text("\0".join(each.name for each in ends)),
+    }
+    for name in ends[0].codes if ends else ():
+        cells = [cell for each in ends for cell in each.codes[name]]
+        found[f"codes.{name}"] = _text("\0".join("\1" if c is None else c for c in cells))
+    return found
+
+
+def _about(tracks: Tracks) -> dict[str, npt.NDArray[Any]]:
+    """What its columns were called, and what names of series were in the table."""
+    roles = tracks.roles
+    names = [roles.id or "", roles.time or "", tracks.like or ""]
+    kind = next((type(each).__name__ for each in tracks.ids.values()), "str")
+    return {"names": _text("\0".join(names)), "ids": _text(kind)}
+
+
+def _text(text: str) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _read(array: npt.NDArray[Any]) -> str:
+    return array.tobytes().decode("utf-8", "surrogatepass")
+
+
+def read_history(path: str | Path, panel: Panel) -> Tracks | None:
+    """What a run keeps; None if it keeps nothing.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    kept = read_beside(path, _FILE)
+    if not kept:
+        return None
+    try:
+        return _tracks(kept["tracks"], kept["table"], panel)
+    except (KeyError, ValueError, IndexError, TypeError) as problem:
+        raise ArtifactError(f"{path}: {_FILE}.safetensors: damaged ({problem}).") from None
+
+
+def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Tracks:
+    stamps = arrays["stamps"]
+    if bool(arrays["dates"]):
+        stamps = stamps.view("datetime64[ns]")
+    names = _read(arrays["names"]).split("\0")
+    codes = {
+        name: [
+            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{name}"]).split("\0")
+        ]
+        for name in panel.categories
+    }
+    each, at, beyond = [], 0, 0
+    for name, size, ahead in zip(names, arrays["sizes"], arrays["ahead"], strict=True):
+        here, there = slice(at, at + int(size)), slice(beyond, beyond + int(ahead))
+        each.append(
+            Track(
+                name,
+                name or "the series",
+                stamps[here],
+                arrays["values"][here],
+                arrays["past"][here],
+                arrays["known"][there],
+                {key: cells[there] for key, cells in codes.items()},
+            )
+        )
+        at, beyond = at + int(size), beyond + int(ahead)
+    column, time, like = _read(about["names"]).split("\0")
+    whole = _read(about["ids"]) == "int"
+    ids = {one.name: int(one.name) if whole else one.name for one in each}
+    roles = Roles(column or None, time or None, panel.channels)
+    numbers = tuple(panel.past.channels), tuple(panel.known.channels)
+    return Tracks(
+        each,
+        roles,
+        numbers,
+        tuple(panel.categories),
+        panel.ahead,
+        panel.frequency,
+        panel.zone,
+        ids,
+        like or None,
+    )
+
+
+def grown(known: Tracks, more: Tracks) -> Tracks:
+    """Series with what has come since: what both have is there once."""
+    by_name = {each.name: each for each in more.each}
+    each = []
+    for old in known.each:
+        new = by_name.pop(old.name, None)
+        each.append(old if new is None else _longer(old, new))
+    return dataclasses.replace(known, each=[*each, *by_name.values()], ids=known.ids | more.ids)
+
+
+def _longer(old: Track, new: Track) -> Track:
+    if not len(old.stamps):
+        return new
+    later = int(np.searchsorted(new.stamps, old.stamps[-1], side="right"))
+    steps = len(old.values)
+    return old._replace(
+        stamps=np.concatenate([old.stamps, new.stamps[later:]]),
+        values=np.concatenate([old.values, new.values[later:]]),
+        past=np.concatenate([old.past, new.past[later:]]),
+        known=np.concatenate([old.known[:steps], new.known[later:]]),
+        codes={
+            name: [*list(cells)[:steps], *list(new.codes[name])[later:]]
+            for name, cells in old.codes.items()
+        },
+    )

@@ -1,0 +1,132 @@
+"""A series that comes step by step."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recurra.batch import Batch
+from recurra.encoders import Steps
+from recurra.errors import DataError, SettingError
+from recurra.models import SeriesModel
+from recurra.states import Tree
+from recurra_runtime.fronts import Panel, Scale
+
+__all__ = ["SeriesStream", "Step", "values_of"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Step:
+    """A step of a stream that has come.
+
+    Args:
+        surprise: in nats; NaN where all values are missing.
+        flagged: whether it is above the threshold.
+        mean: of each channel what was expected of it, in the data's units.
+        deviation: of each.
+    """
+
+    surprise: float
+    flagged: bool
+    mean: Floats
+    deviation: Floats
+
+
+class SeriesStream:
+    """A series that comes step by step; what was read is carried, and nothing is read twice.
+
+    Args:
+        model: reads it.
+        panel: what it is in numbers.
+        threshold: above which a step is flagged.
+        name: of the series, which may be known.
+
+    Raises:
+        SettingError: a model that reads rows of so many steps, or more than values.
+    """
+
+    def __init__(self, model: SeriesModel, panel: Panel, threshold: float, name: str = "") -> None:
+        if panel.look_back is not None:
+            raise SettingError(
+                "stream: this model reads rows of data.look_back steps and carries nothing on; "
+                "train one without, or give predict all that came"
+            )
+        if panel.past_size or panel.known_size or panel.categories:
+            raise SettingError(
+                "stream: this model reads more than values; give predict all that came, in a table"
+            )
+        self._model, self._panel, self.threshold = model, panel, threshold
+        self._scale: Scale = panel.scales.of(name, np.zeros((0, len(panel.channels))))
+        self._state: Tree = None
+        self._before = np.full((1, len(panel.channels)), np.nan, np.float32)
+        self.steps = 0
+
+    def read(self, values: Any) -> list[Step]:
+        """Steps that have come ``[steps, channels]``; NaN is missing.
+
+        Args:
+            values: of one channel also ``[steps]``.
+
+        Raises:
+            DataError: other channels, or infinity.
+        """
+        raw = values_of(self._panel, values, f"step {self.steps}")
+        got = self._panel.scales.inward(raw, self._scale)
+        if not len(got):
+            return []
+        steps = self._steps(np.concatenate([self._before, got[:-1]]))
+        batch = Batch(steps, torch.from_numpy(got)[:, None, None])
+        found = self._model.judge(batch, self._state)
+        self._state, self._before, self.steps = found.state, got[-1:], self.steps + len(got)
+        nats = found.surprise[:, 0].double().tolist()
+        mean = found.expected.mean[:, 0].double().cpu().numpy()
+        deviation = found.expected.deviation[:, 0].double().cpu().numpy() * self._scale.size
+        means = self._panel.scales.outward(mean, self._scale)
+        return [
+            Step(surprise, surprise > self.threshold, *both)
+            for surprise, *both in zip(nats, means, deviation, strict=True)
+        ]
+
+    def expect(self) -> tuple[Floats, Floats]:
+        """Mean and deviation of the next steps ``[horizon, channels]``, in the data's units."""
+        density, _ = self._model.forecast(self._steps(self._before), self._state)
+        mean = self._panel.scales.outward(density.mean[0].double().cpu().numpy(), self._scale)
+        return mean, density.deviation[0].double().cpu().numpy() * self._scale.size
+
+    def _steps(self, values: npt.NDArray[np.float32]) -> Steps:
+        read = torch.from_numpy(np.ascontiguousarray(values))[:, None]
+        none = read[..., :0]
+        later = none[:1, :, None]
+        return Steps(read, none, none, none.long(), later, later.long())
+
+
+def values_of(panel: Panel, raw: Any, place: str) -> Floats:
+    """Numbers ``[time, channels]``; NaN is missing.
+
+    Raises:
+        DataError: no numbers, other channels, or infinity.
+    """
+    try:
+        values = np.asarray(raw, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{place}: expected numbers, [time, channels].") from None
+    values = values[:, None] if values.ndim == 1 else np.atleast_2d(values)
+    size = len(panel.channels)
+    if values.ndim != 2 or values.shape[1] != size:
+        raise DataError(
+            f"{place}: expected [time, {size}], channels {', '.join(panel.channels)}, got shape "
+            f"{list(values.shape)}."
+        )
+    if np.isinf(values).any():
+        step, channel = (int(n) for n in np.argwhere(np.isinf(values))[0])
+        raise DataError(
+            f"{place}: expected finite numbers, channel {panel.channels[channel]!r} is infinite at "
+            f"step {step}; what is missing is NaN."
+        )
+    return values
