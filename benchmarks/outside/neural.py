@@ -18,7 +18,8 @@ The rate is windows of all steps behind the first few, by the time from the end 
 few to the end of the last of all: import, set-up and the first calls do not count, the way from one
 pass over the series to the next does. Where others use the machine, quartiles of single steps and
 windows by the CPU time of all threads say more, and ``OMP_WAIT_POLICY=PASSIVE`` before the command
-keeps threads from waiting for each other at full speed. Checkpoints, logs, bars and validation are off.
+keeps threads from waiting for each other at full speed. Checkpoints, logs, bars and validation
+are off.
 """
 
 from __future__ import annotations
