@@ -118,14 +118,9 @@ class Forecaster:
             SettingError: an argument that cannot be.
         """
         from recurra.doors import load, train
-        from recurra.tasks.base import task_by_name
 
-        task = task_by_name("forecasting")
-        chosen = self._settings()
-        section = task.Data.model_validate({k: v for k, v in chosen.items() if k in _of(task.Data)})
-        source = task.open(Path(data) if isinstance(data, str) else data, section)
-        tracks = source.tracks(section)
-        chosen |= self._by_size(tracks)
+        tracks = self._opened(data)
+        chosen = self._settings() | self._by_size(tracks)
         kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
         try:
             done = train(
@@ -145,20 +140,34 @@ class Forecaster:
         self.verdict_ = done.verdict
         return self
 
+    def _opened(self, data: Any) -> Any:
+        """The series of a table."""
+        from recurra.data.panels import Tracks
+        from recurra.training import load_recipe
+        from recurra.training.recipe import changed
+
+        if isinstance(data, Tracks):
+            return data
+        recipe = load_recipe("forecasting")
+        known = {*type(recipe.data).model_fields}
+        chosen = {f"data.{k}": value for k, value in self._settings().items() if k in known}
+        section = changed(recipe, chosen, "forecasting").data
+        source = Path(data) if isinstance(data, str) else data
+        return recipe.of_task.open(source, section).tracks(section)
+
     def _settings(self) -> dict[str, Any]:
         """Of the recipe, but for what hangs on the size of the data."""
         if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or self.horizon < 1:
             raise SettingError(f"horizon: expected a whole number above 0, got {self.horizon!r}")
-        target = [self.target] if isinstance(self.target, str) else self.target
         found: dict[str, Any] = {
             "horizon": self.horizon,
             "cell": self.cell,
             "hidden_size": self.hidden_size,
             "layers": self.layers,
             "distribution": self.distribution,
-            "past": list(self.past),
-            "known": list(self.known),
-            "static": list(self.static),
+            "past": _several(self.past),
+            "known": _several(self.known),
+            "static": _several(self.static),
             "seed": self.random_state,
             "split": "time",
         }
@@ -167,7 +176,7 @@ class Forecaster:
             "season": self.season,
             "id": self.id,
             "time": self.time,
-            "channels": None if target is None else list(target),
+            "channels": None if self.target is None else _several(self.target),
             "epochs": self.epochs,
             "validation_steps": self.validation_steps,
             "look_back": self.look_back,
@@ -223,9 +232,11 @@ class Forecaster:
             future: the same.
             seed: of the draws.
         """
+        from recurra.settings import check_size
         from recurra.tasks.forecasting.answer import next_stamps
         from recurra.tasks.forecasting.frames import frame_like
 
+        check_size("paths", paths)
         tracks = self._fitted().whole(data)
         columns: dict[str, list[Any]] = {}
         for track, (_, drawn) in zip(
@@ -279,7 +290,8 @@ class Forecaster:
         """
         from recurra.tasks.forecasting.rolling import rolled
 
-        return rolled(self, data, n_windows, step_size or self.horizon, refit, level)
+        step = self.horizon if step_size is None else step_size
+        return rolled(self, data, n_windows, step, refit, level)
 
     @property
     def name(self) -> str:
@@ -353,6 +365,19 @@ class Forecaster:
             setattr(self, name, value)
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is learned lies in a run.
+
+        Raises:
+            SettingError: it is fitted.
+        """
+        if hasattr(self, "model_"):
+            raise SettingError(
+                "Forecaster: a fitted one is not pickled or copied, its run is a folder; "
+                "save(folder) and Forecaster.load(folder) instead"
+            )
+        return dict(self.__dict__)
+
     def __repr__(self) -> str:
         """With what differs from its defaults."""
         known = inspect.signature(type(self).__init__).parameters
@@ -369,5 +394,5 @@ def _names() -> list[str]:
     return list(inspect.signature(Forecaster).parameters)
 
 
-def _of(section: Any) -> set[str]:
-    return set(section.model_fields)
+def _several(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

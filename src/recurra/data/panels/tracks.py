@@ -61,6 +61,8 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
         DataError: a cell that is no number, time that stands still, goes back, or is irregular; or
             mixed frequencies.
     """
+    if not table.size:
+        raise DataError(f"{table.source}: expected rows, found none.")
     order, starts, ids = _grouped(table, roles.id)
     times, zone = _times(table, roles.time)
     numeric, categories = _kinds(table, roles, grid.categories)

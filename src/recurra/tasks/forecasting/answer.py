@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
-from recurra.errors import ArtifactError, SettingError
+from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
@@ -329,6 +330,11 @@ class ForecastingModel(Answer):
     def _alone(self, each: Any) -> Tracks:
         """A series of Python."""
         example = each if isinstance(each, Example) else Example(each, None, "")
+        if self.panel.past_size or self.panel.known_size or self.panel.categories:
+            raise DataError(
+                f"{example.place or 'input'}: expected a table, as this model reads more than "
+                "values (time stamps or columns beside them), got numbers alone."
+            )
         values = values_of(self.panel, example.input, example.place or "input")
         empty = np.zeros((len(values), 0))
         track = Track("", example.place, np.arange(len(values)), values, empty, empty, {})
@@ -350,7 +356,8 @@ def next_stamps(track: Track, panel: Panel, zone: str | None) -> npt.NDArray[Any
         return np.arange(panel.horizon)
     if panel.frequency is not None and track.stamps.dtype.kind == "M":
         return instants(panel.frequency.after(track.stamps[-1], panel.horizon), panel, zone)
-    step = int(panel.frequency.name) if panel.frequency is not None else 1
+    whole = panel.frequency is not None and panel.frequency.unit == "number"
+    step = panel.frequency.count if panel.frequency is not None and whole else 1
     if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
         return np.arange(1, panel.horizon + 1)
     found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
@@ -370,7 +377,9 @@ def check_levels(levels: Sequence[float]) -> None:
     Raises:
         SettingError: one that is not between 0 and 100.
     """
+    if isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray):
+        raise SettingError(f"level: expected a list of percents, as [80, 95], got {levels!r}")
     for level in levels:
-        good = isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 100
-        if not good:
+        number = isinstance(level, numbers.Real) and not isinstance(level, bool | np.bool_)
+        if not number or not 0 < level < 100:
             raise SettingError(f"level: expected percents between 0 and 100, got {level!r}")
