@@ -128,7 +128,7 @@ class Rival(abc.ABC):
             origins: there.
             wanted: what came after some.
         """
-        some = origins[:: -(-len(origins) // _MEASURED)]
+        some = origins[:: max(-(-len(origins) // _MEASURED), 1)]
         total, count = np.zeros(self.deviation.shape), np.zeros(self.deviation.shape)
         for at in range(0, len(some), _CHUNK):
             part = some[at : at + _CHUNK]
