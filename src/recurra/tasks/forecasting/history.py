@@ -46,10 +46,10 @@ def write_history(folder: Path, prepared: SeriesCorpus) -> None:
     """
     panel, tracks = prepared.panel, prepared.tracks
     ends = [tail(each, panel) for each in tracks.each]
-    write_beside(folder, _FILE, {"tracks": _arrays(ends), "table": _about(tracks)})
+    write_beside(folder, _FILE, {"tracks": _arrays(ends, panel), "table": _about(tracks)})
 
 
-def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
+def _arrays(ends: Sequence[Track], panel: Panel) -> dict[str, npt.NDArray[Any]]:
     def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return np.concatenate(parts) if parts else np.zeros((0, 0))
 
@@ -64,9 +64,9 @@ def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
         "dates": np.array(stamps.dtype.kind == "M"),
         "names": _text("\0".join(each.name for each in ends)),
     }
-    for name in ends[0].codes if ends else ():
+    for number, name in enumerate(panel.categories):
         cells = [cell for each in ends for cell in each.codes[name]]
-        found[f"codes.{name}"] = _text("\0".join("\1" if c is None else c for c in cells))
+        found[f"codes.{number}"] = _text("\0".join("\1" if c is None else c for c in cells))
     return found
 
 
@@ -108,9 +108,10 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
     names = _read(arrays["names"]).split("\0")
     codes = {
         name: [
-            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{name}"]).split("\0")
+            None if cell == "\1" else cell
+            for cell in _read(arrays[f"codes.{number}"]).split("\0")
         ]
-        for name in panel.categories
+        for number, name in enumerate(panel.categories)
     }
     each, at, beyond = [], 0, 0
     for name, size, ahead in zip(names, arrays["sizes"], arrays["ahead"], strict=True):
