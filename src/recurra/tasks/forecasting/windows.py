@@ -280,7 +280,8 @@ class RandomWindows:
             # Origins of a row are patches apart: rows that begin at each step of one lie between.
             last = (row // patch) * self.origins * patch + row % patch + (self.origins - 1) * patch
             shift = int(chance.integers(0, self.origins)) * patch
-            found.append(begin + np.clip(last - shift, 0, count - 1))
+            least = min((self.origins - 1) * patch, count - 1)
+            found.append(begin + np.clip(last - shift, least, count - 1))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 
