@@ -49,8 +49,8 @@ class SeriesModelSettings(LayerSettings):
         normalize: by what of the steps that are read a row is shifted and scaled, and what is said
             of it is shifted and scaled back: ``"none"``, where a state is carried; else
             ``"standard"`` (of counts ``"mean"``) unless said: ``"last"`` value, not scaled;
-            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and spread of the
-            middle half (``"robust"``).
+            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and
+            spread of the middle half (``"robust"``).
         around: what forecasts are said as differences from: the ``"level"`` that the row is shifted
             by, the ``"last"`` value, or that of one ``"season"`` ago; the season where one is
             read, else the last value, unless said.
