@@ -41,6 +41,7 @@ from recurra.tasks.forecasting.evaluation import (
     densities_of,
     intervals_of,
     judged,
+    remark,
 )
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.parts import SeriesPart
@@ -228,6 +229,14 @@ class ForecastingTask(Task):
         model = next(each for each in compared.values() if isinstance(each, SeriesModel))
         loss = model.config.distribution
         return compare(compared, part, loss, unit_of(loss))
+
+    def remark(self, rows: Sequence[Evaluation]) -> str:
+        """Whether the model adds something to the best of its rivals, and how sure that is."""
+        return remark(rows)
+
+    def beaten(self, rows: Sequence[Evaluation]) -> str:
+        """Nothing: :meth:`remark` says it, and how sure it is."""
+        return ""
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """The loss; errors of the means; intervals."""
