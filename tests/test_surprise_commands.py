@@ -140,7 +140,13 @@ def test_a_picture(run: Path, series: Path, tmp_path: Path, tiny_run: Any) -> No
     done = call("chart", run, "--surprise", series, "--out", out)
     assert done.exit_code == 0, done.stderr
     drawn = out.read_text()
-    for part in ("Surprise:", "threshold", "surprise, nats", "from 2024-01-01 00:00:00 to", "00:40"):
+    for part in (
+        "Surprise:",
+        "threshold",
+        "surprise, nats",
+        "from 2024-01-01 00:00:00 to",
+        "00:40",
+    ):
         assert part in drawn
     lines = tmp_path / "lines.txt"
     lines.write_text("to be or\n")

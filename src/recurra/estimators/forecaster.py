@@ -51,6 +51,7 @@ class Forecaster:
 
     Attributes:
         model_: what :func:`recurra.load` gives of the run.
+        held_: steps at the end of the longest series that were not trained on.
         verdict_: what the training says of itself beside models without memory.
 
     Example:
@@ -121,6 +122,8 @@ class Forecaster:
 
         tracks = self._opened(data)
         chosen = self._settings() | self._by_size(tracks)
+        longest = max((len(each.values) for each in tracks.each), default=0)
+        held = self.validation_steps or max(longest // 10, self.horizon)
         kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
         try:
             done = train(
@@ -137,6 +140,7 @@ class Forecaster:
             raise
         if kept is not None:  # as long as somebody has the model
             weakref.finalize(self.model_, shutil.rmtree, kept, ignore_errors=True)
+        self.held_ = held if chosen.get("validation", True) else 0
         self.verdict_ = done.verdict
         return self
 

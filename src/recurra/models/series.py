@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
-from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
+from recurra.heads import (
+    Distribution,
+    Gaussian,
+    Numbers,
+    NumbersHead,
+    Point,
+    Quantiles,
+    Samples,
+    Student,
+)
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
@@ -49,8 +58,8 @@ class SeriesModelSettings(LayerSettings):
         normalize: by what of the steps that are read a row is shifted and scaled, and what is said
             of it is shifted and scaled back: ``"none"``, where a state is carried; else
             ``"standard"`` (of counts ``"mean"``) unless said: ``"last"`` value, not scaled;
-            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and spread of the
-            middle half (``"robust"``).
+            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and
+            spread of the middle half (``"robust"``).
         around: what forecasts are said as differences from: the ``"level"`` that the row is shifted
             by, the ``"last"`` value, or that of one ``"season"`` ago; the season where one is
             read, else the last value, unless said.
@@ -352,16 +361,16 @@ class SeriesModel(Model):
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
         """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
 
-        Quantiles of the density, and as much more (or less) as was missing on the part that chose:
-        conformal, Romano, Patterson & Candes 2019; between the levels where that was measured in a
-        straight line.
+        Quantiles of the density, and as many of its spreads more (or less) as were missing on the
+        part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
+        was measured in a straight line.
 
         Args:
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
         low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
-        more = self._more(level)
+        more = self._more(level) * spread_of(density)
         middle = (low + high) / 2
         return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
 
@@ -577,6 +586,21 @@ class _Future(nn.Module):
         joined = self.state(outputs).unsqueeze(2) + self.known(future)
         found: Tensor = self.out(joined.relu())
         return found
+
+
+def spread_of(density: Any) -> Tensor:
+    """By what the widths of intervals are measured: the scale, if a density has one.
+
+    Of quantiles it is half of the width of the outermost, of a number alone 1.
+    """
+    if isinstance(density, Point):
+        return torch.ones_like(density.value)
+    if isinstance(density, Gaussian | Student):
+        return density.scale
+    if isinstance(density, Quantiles):
+        return (density.values[..., -1] - density.values[..., 0]) / 2
+    found: Tensor = density.deviation
+    return found.clamp(min=1e-6)
 
 
 def next_of(density: Any) -> Any:

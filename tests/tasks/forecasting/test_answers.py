@@ -137,7 +137,12 @@ def test_stamps_of_pandas_keep_their_type(unit: str, zone: str | None, tmp_path:
 def test_stamps_of_polars_keep_their_type() -> None:
     polars = pytest.importorskip("polars")
     table = polars.DataFrame(columns()).with_columns(polars.col("ds").str.to_date())
-    kinds = [polars.Date, polars.Datetime("us"), polars.Datetime("ms"), polars.Datetime("ns", "UTC")]
+    kinds = [
+        polars.Date,
+        polars.Datetime("us"),
+        polars.Datetime("ms"),
+        polars.Datetime("ns", "UTC"),
+    ]
     for kind in kinds:
         given = table.with_columns(polars.col("ds").cast(kind))
         found = small().fit(given).predict()

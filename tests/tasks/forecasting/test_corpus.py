@@ -38,7 +38,9 @@ def test_a_long_series_is_divided_by_time():
     for part, span in {"training": (0, 80), "validation": (80, 90), "test": (90, 100)}.items():
         (found,) = scored(corpus, part)
         np.testing.assert_allclose(found.ravel(), np.arange(*span), atol=1e-4)
-    assert corpus.panel.scales.common.level.item() == pytest.approx(39.5)  # of what is trained on alone
+    assert corpus.panel.scales.common.level.item() == pytest.approx(
+        39.5
+    )  # of what is trained on alone
     assert [len(p.stretches[0].values) for p in corpus.parts.values()] == [80, 90, 100]
     without = prepared(series, validation=False)
     assert list(without.parts) == ["training", "test"]

@@ -36,9 +36,7 @@ def changed(table: Any, first: int, value: float) -> Any:
     values = table["y"].mask(late, value)
     if math.isnan(value):  # a series ends with its last value
         values = values.mask(last, 1.0)
-    return table.assign(
-        y=values, p=table["p"].mask(late, value), k=table["k"].mask(late, "v")
-    )
+    return table.assign(y=values, p=table["p"].mask(late, value), k=table["k"].mask(late, "v"))
 
 
 @pytest.mark.parametrize("value", LATER)

@@ -72,7 +72,9 @@ def test_constant_and_missing_and_short_series() -> None:
     table.loc[ids == "b", "y"] = 7.0
     table.loc[ids == "c", "y"] = NAN
     # Shorter than what is read; than what is said; one row alone.
-    table = table[~((ids == "d") & (step > 5) | (ids == "e") & (step > 1) | (ids == "f") & (step > 0))]
+    table = table[
+        ~((ids == "d") & (step > 5) | (ids == "e") & (step > 1) | (ids == "f") & (step > 0))
+    ]
     for settings in ({}, {"decoding": "autoregressive"}, {"origins": 4}, {"patch": 3}):
         model = small(look_back=8, settings=settings).fit(table)
         for found in (model.predict(), model.predict(table)):

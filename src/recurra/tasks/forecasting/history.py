@@ -108,8 +108,7 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
     names = _read(arrays["names"]).split("\0")
     codes = {
         name: [
-            None if cell == "\1" else cell
-            for cell in _read(arrays[f"codes.{number}"]).split("\0")
+            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{number}"]).split("\0")
         ]
         for number, name in enumerate(panel.categories)
     }
@@ -202,7 +201,9 @@ def _longer(
         codes[name] = own + list(cells)[len(own) :]
     return old._replace(
         stamps=np.concatenate([old.stamps, lost, new.stamps[begin:]]),
-        values=np.concatenate([old.values, apart.repeat(old.values.shape[1], 1), new.values[begin:]]),
+        values=np.concatenate(
+            [old.values, apart.repeat(old.values.shape[1], 1), new.values[begin:]]
+        ),
         past=np.concatenate([old.past, apart.repeat(old.past.shape[1], 1), new.past[begin:]]),
         known=np.concatenate([beside, old.known[len(beside) :]]),
         codes=codes,
