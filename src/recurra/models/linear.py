@@ -202,7 +202,7 @@ class SeasonalNaive(Rival):
 
     def __init__(self, deviation: Floats, season: Any) -> None:
         super().__init__(deviation)
-        self.season = int(season)
+        self.season = int(np.asarray(season).item())  # a file has it with an axis
 
     def expect(self, walk: Walk, origins: Places) -> Floats:
         """The last value where there was no season before."""

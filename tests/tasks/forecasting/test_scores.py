@@ -67,7 +67,7 @@ def test_all_numbers_are_those_of_utilsforecast(run: Path, table: Any) -> None:
     truth = table.set_index(["unique_id", "ds"])["y"]
     wanted = [truth[key] for key in zip(every["unique_id"], every["ds"], strict=True)]
     np.testing.assert_allclose(every["y"], wanted, rtol=1e-5)
-    found = every.dropna(subset="y").copy()
+    found = every.dropna(subset="y").drop(columns="cutoff")  # else windows are averaged first
     assert ours.values == len(found) == len(every) - HORIZON
     assert ours.origins == len(every) // HORIZON == 3 * (50 - READS - HORIZON + 1) + 30
 
