@@ -312,18 +312,23 @@ class Forecaster:
 
     @classmethod
     def load(cls, run: str | Path) -> Self:
-        """The forecaster of a run.
+        """The forecaster of a run, with its columns and sizes; other settings are its recipe's.
 
         Raises:
             ArtifactError: there is none, or it is damaged.
             SettingError: a run of another task.
         """
         from recurra.doors import load
+        from recurra.training import data_of
 
         model = load(run)
         if model.kind != "forecasting":
             raise SettingError(f"Forecaster: {run} is a run of the task {model.kind}")
         config, panel = model.model.config, model.fronts["panel"]
+        data = data_of(run)
+        settings = {} if config.body == "recurrent" else {"body": config.body}
+        if panel.look_back is None:
+            settings["look_back"] = "all"
         found = cls(
             panel.horizon,
             look_back=panel.look_back,
@@ -331,8 +336,16 @@ class Forecaster:
             hidden_size=config.hidden_size,
             layers=config.layers,
             distribution=config.distribution,
-            settings={} if config.body == "recurrent" else {"body": config.body},
-            out=Path(run),
+            frequency=data.frequency,
+            season=data.season,
+            id=data.id,
+            time=data.time,
+            target=data.channels,
+            past=data.past,
+            known=data.known,
+            static=data.static,
+            validation_steps=data.validation_steps,
+            settings=settings or None,
         )
         found.model_ = model
         return found

@@ -105,6 +105,17 @@ def test_a_checkpoint_alone_keeps_no_history(tmp_path: Path) -> None:
     assert np.array_equal(means(model.predict(framed())), means(recurra.load(done.path).predict()))
 
 
+def test_a_checkpoint_alone_knows_what_is_read_beside(tmp_path: Path) -> None:
+    table = framed().assign(p=np.arange(80.0) % 7, k=["u", "v", "w", "v"] * 20, c="here")
+    done = trained(table, tmp_path / "run", **HORIZON, past=["p", "k"], static=["c"])
+    alone = tmp_path / "alone"
+    shutil.copytree(artifact.load(done.path).path, alone)
+    found = recurra.load(alone).predict(table, future=table[["unique_id", "ds", "c"]].assign(
+        ds=table["ds"] + pandas.Timedelta(days=40)
+    ))  # fmt: skip
+    assert np.array_equal(means(found), means(recurra.load(done.path).predict(table)))
+
+
 def test_a_damaged_history_is_refused(tmp_path: Path) -> None:
     done = trained(framed(), tmp_path / "run", **HORIZON)
     file = Path(done.path) / "history.safetensors"

@@ -316,10 +316,14 @@ class ForecastingModel(Answer):
     def _data(self) -> ForecastingData:
         """How the run read its data, but for the names of its channels where they are numbers."""
         data: ForecastingData = data_of(self.path).undivided
-        named = not all(name.isdecimal() for name in self.panel.channels)
-        return data.model_copy(
-            update={"channels": list(self.panel.channels) if named else None, "split": "auto"}
-        )
+        panel = self.panel
+        named = not all(name.isdecimal() for name in panel.channels)
+        told: dict[str, Any] = {"channels": list(panel.channels) if named else None}
+        if not any(data.beside.values()):  # a checkpoint without its run
+            apart = [name for name in panel.categories if name not in panel.ahead]
+            told["past"] = [*panel.past.channels, *apart]
+            told["known"] = [*panel.known.channels, *panel.ahead]
+        return data.model_copy(update=told | {"split": "auto"})
 
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
         """Tables of series."""
