@@ -130,4 +130,6 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     expected = dict(artifact.load(whole, which="last").model.named_parameters())
     for name, value in artifact.load(run, which="last").model.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
-    assert (run / "history.safetensors").read_bytes() == (whole / "history.safetensors").read_bytes()
+    assert (run / "history.safetensors").read_bytes() == (
+        whole / "history.safetensors"
+    ).read_bytes()
