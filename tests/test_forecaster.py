@@ -193,7 +193,7 @@ def test_data_that_cannot_be(table: Any, fitted: recurra.Forecaster) -> None:
         small(past=["nope"]).fit(table)
     dates = pandas.date_range("2024-01-01", periods=40)
     mixed = table.assign(ds=[*dates, *pandas.date_range("2024-01-01", periods=40, freq="h")])
-    with pytest.raises(DataError, match="expected one frequency in all series, got 'D' .* and 'h'"):
+    with pytest.raises(DataError, match=r"one frequency in all series, got 'D' .* and 'h'"):
         small().fit(mixed)
     twice = table.assign(ds=[*table["ds"][:39], 38, *table["ds"][40:]])
     with pytest.raises(DataError, match="row 39: column 'ds': expected time stamps that ascend"):

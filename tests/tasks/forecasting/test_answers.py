@@ -1,4 +1,4 @@
-"""Tables in, tables out: the same columns, types, zones and stamps, whatever kind of table it is."""
+"""Tables in, tables out: the same columns, types, zones and stamps, whatever kind they are."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_a_density_that_is_wrong_is_put_right(run: Path, factor: float) -> None:
     assert (width > wide) == (factor == 4.0) or factor == 1.0
     (said,) = model.predict(fresh, level=[20, 50, 80, 90, 95, 99])
     ends = list(said.intervals.values())
-    for (low, high), (lower, higher) in zip(ends, ends[1:], strict=False):
+    for (low, high), (lower, higher) in itertools.pairwise(ends):
         assert ((lower <= low) & (low <= high) & (high <= higher)).all()
 
 

@@ -1,4 +1,4 @@
-"""What comes later is never read: not by forecasts, their scores, nor what is fitted before them."""
+"""What comes later is never read: by no forecast, no score, nor what is fitted before them."""
 
 from __future__ import annotations
 

@@ -392,7 +392,7 @@ def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.ND
     return universal(stamps, zone)
 
 
-def check_levels(levels: Sequence[float]) -> None:
+def check_levels(levels: Any) -> None:
     """Levels in percent.
 
     Raises:
@@ -401,6 +401,9 @@ def check_levels(levels: Sequence[float]) -> None:
     if isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray):
         raise SettingError(f"level: expected a list of percents, as [80, 95], got {levels!r}")
     for level in levels:
-        number = isinstance(level, numbers.Real) and not isinstance(level, bool | np.bool_)
-        if not number or not 0 < level < 100:
+        if isinstance(level, bool | np.bool_) or not isinstance(level, numbers.Real):
+            good = False
+        else:
+            good = 0 < float(level) < 100
+        if not good:
             raise SettingError(f"level: expected percents between 0 and 100, got {level!r}")

@@ -74,8 +74,8 @@ def _one(
     numbers = list(panel.known.channels)
     moving = [name for name in numbers if name not in still]
     if more is None and beyond >= horizon:
-        own = [numbers.index(name) for name in moving]
-        _check_there(track.known[size : size + horizon, own], moving, track.place)
+        columns = [numbers.index(name) for name in moving]
+        _check_there(track.known[size : size + horizon, columns], moving, track.place)
         return track
     if more is None:
         raise DataError(
