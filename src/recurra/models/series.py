@@ -22,7 +22,7 @@ from recurra.sections import contradiction, default
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
-__all__ = ["SeriesModel", "SeriesModelConfig", "SeriesModelSettings", "Judged", "LEVELS", "RANKS"]
+__all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel", "SeriesModelConfig", "SeriesModelSettings"]
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 """Of intervals whose width is corrected by what was seen on a part that was not trained on."""

@@ -27,7 +27,7 @@ class Grid(NamedTuple):
     Args:
         frequency: that is expected; told by the time stamps if None.
         gaps: whether steps may be apart as they like.
-        tracks: names of columns with categories, where a model knows them already; None if the
+        categories: names of columns with categories, where a model knows them already; None if the
             table tells.
     """
 
