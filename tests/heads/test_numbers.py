@@ -188,9 +188,7 @@ def test_several_axes_are_as_many_numbers(kind):
         lambda head: head.cdf(read, targets.nan_to_num(1.0).view(5, 2, *head.shape)),
     ):
         assert torch.equal(ask(wide).flatten(2), ask(flat))
-    assert torch.equal(
-        wide.surprise(read, targets.view(5, 2, 4, 3)), flat.surprise(read, targets)
-    )
+    assert torch.equal(wide.surprise(read, targets.view(5, 2, 4, 3)), flat.surprise(read, targets))
     with pytest.raises(ShapeError, match=r"expected targets \[5, 2, 4, 3\].*got \[5, 2, 3, 4\]"):
         wide.loss(read, targets.view(5, 2, 3, 4))
 
