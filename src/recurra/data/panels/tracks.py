@@ -274,13 +274,8 @@ def _frequency(
 ) -> Frequency | None:
     if grid.frequency is not None or column is None or grid.gaps:
         return grid.frequency
-    for own, places in zip(times, rows, strict=True):
-        apart = np.flatnonzero(own != np.floor(own)) if own.dtype.kind == "f" else ()
-        if len(apart):
-            raise DataError(
-                f"{table.told(int(places[apart[0]]))}: column {column!r}: expected dates or whole "
-                f"numbers, got {own[apart[0]]}. data.gaps=true reads the time between steps."
-            )
+    if times[0].dtype.kind == "f":
+        _check_whole(table, column, times, rows)
     try:
         found = _own_frequency(times, zone)
     except ValueError as problem:
@@ -301,6 +296,18 @@ def _frequency(
             "data.frequency says what is expected, as '1h' or 'MS'."
         )
     return found
+
+
+def _check_whole(
+    table: Table, column: str, times: Sequence[npt.NDArray[Any]], rows: Sequence[Ids]
+) -> None:
+    for own, places in zip(times, rows, strict=True):
+        apart = np.flatnonzero(own != np.floor(own))
+        if len(apart):
+            raise DataError(
+                f"{table.told(int(places[apart[0]]))}: column {column!r}: expected dates or whole "
+                f"numbers, got {own[apart[0]]}. data.gaps=true reads the time between steps."
+            )
 
 
 def _own_frequency(times: Sequence[npt.NDArray[Any]], zone: str | None) -> Frequency | None:
