@@ -47,12 +47,15 @@ class SeriesModelSettings(LayerSettings):
             used, on what comes of reading its own answers.
         filters: numbers that a map of them makes of a patch; None for no such map.
         normalize: by what of the steps that are read a row is shifted and scaled, and what is said
-            of it is shifted and scaled back: ``"none"``; ``"last"`` value, not scaled; ``"mean"``
-            and mean of the sizes; mean and deviation (``"standard"``); or median and spread of the
-            middle half (``"robust"``).
+            of it is shifted and scaled back: ``"none"``, where a state is carried; else
+            ``"standard"`` (of counts ``"mean"``) unless said: ``"last"`` value, not scaled;
+            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and
+            spread of the middle half (``"robust"``).
         around: what forecasts are said as differences from: the ``"level"`` that the row is shifted
-            by, the ``"last"`` value, or that of one ``"season"`` ago.
-        linear: whether a linear map of all that is read stands beside the layers (Lai et al. 2018).
+            by, the ``"last"`` value, or that of one ``"season"`` ago; the season where one is
+            read, else the last value, unless said.
+        linear: whether a linear map of all that is read stands beside the layers (Lai et al. 2018);
+            where no state is carried, unless said.
         apart: whether each channel is a series of its own, read by the same layers.
         missing: what is read where a value is missing: 0 (``"mark"``), or the last that was there
             (``"forward"``); a mark stands beside both.
@@ -66,9 +69,9 @@ class SeriesModelSettings(LayerSettings):
     components: int = pydantic.Field(5, ge=1, le=10**4)
     decoding: Literal["direct", "parallel", "autoregressive"] = "direct"
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
-    normalize: Normalize = "none"
-    around: Around = "level"
-    linear: bool = False
+    normalize: Normalize | Literal["auto"] = "auto"
+    around: Around | Literal["auto"] = "auto"
+    linear: bool | Literal["auto"] = "auto"
     apart: bool = False
     missing: Literal["mark", "forward"] = "mark"
     embedding_size: int = pydantic.Field(8, ge=1, le=10**6)
@@ -83,9 +86,9 @@ class SeriesModelSettings(LayerSettings):
         if self.distribution in COUNTS:
             counts = f"model.distribution={self.distribution} says whole numbers from 0 on"
             for name in ("linear", "around"):
-                if getattr(self, name) != default(self, name):
-                    raise contradiction(self, name, counts, "its default")
-            if self.normalize not in ("none", "mean"):
+                if getattr(self, name) not in ("auto", False, "level"):
+                    raise contradiction(self, name, counts, "it to be left out")
+            if self.normalize not in ("auto", "none", "mean"):
                 raise contradiction(self, "normalize", counts, "'mean' or 'none'")
         return self
 
@@ -123,6 +126,32 @@ class SeriesModelConfig(SeriesModelSettings):
     categories: list[int] = pydantic.Field(default_factory=list)
     ahead: list[bool] = pydantic.Field(default_factory=list)
     gaps: bool = False
+
+    normalize: Normalize = "none"
+    around: Around = "level"
+    linear: bool = False
+
+    @classmethod
+    def of(cls, settings: SeriesModelSettings, **sizes: Any) -> Self:
+        """With what is left to the data settled.
+
+        Args:
+            settings: what a person chose.
+            sizes: the rest.
+        """
+        counts = settings.distribution in COUNTS
+        reads, season = sizes.get("look_back"), sizes.get("season", 1)
+        around = "level" if counts or reads is None else "last"
+        if around == "last" and 1 < season <= reads:
+            around = "season"
+        usual = {
+            "normalize": "none" if reads is None else "mean" if counts else "standard",
+            "around": around,
+            "linear": reads is not None and not counts,
+        }
+        chosen = settings.model_dump()
+        chosen |= {name: usual[name] for name in usual if chosen[name] == "auto"}
+        return cls(**chosen, **sizes)
 
     @property
     def rows_read(self) -> int | None:

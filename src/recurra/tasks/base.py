@@ -519,6 +519,13 @@ class Task(abc.ABC):
         )
         return "" if best is None else f"{best.name} is better"
 
+    def remark(self, rows: Sequence[Any]) -> str:
+        """What the scores of a model and its rivals say, a sentence or more; empty if nothing.
+
+        It follows what the losses alone say of the model.
+        """
+        return ""
+
     # ---- settings and answers --------------------------------------------------------------------
 
     def check(self, recipe: Any) -> None:  # noqa: B027

@@ -41,6 +41,7 @@ from recurra.tasks.forecasting.evaluation import (
     densities_of,
     intervals_of,
     judged,
+    remark,
 )
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.parts import SeriesPart
@@ -53,6 +54,7 @@ __all__ = ["ForecastingTask"]
 
 _AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
 _LONGEST_MAP = 512  # steps
+_APART = 20  # stretches of a horizon by which intervals may become narrower
 _CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths of intervals
 
 
@@ -119,7 +121,7 @@ class ForecastingTask(Task):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """A model of what the front says."""
-        return SeriesModel(SeriesModelConfig(**settings.model_dump(), **_sizes(fronts[PANEL])))
+        return SeriesModel(SeriesModelConfig.of(settings, **_sizes(fronts[PANEL])))
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
@@ -137,18 +139,19 @@ class ForecastingTask(Task):
     def trial(self, recipe: Any) -> SeriesModel:
         """A model of one channel."""
         data = recipe.data
-        sizes = {"channels": 1, "look_back": data.look_back, "patch": data.patch}
+        reads = data.steps_read(1000, data.season or 1)
+        sizes = {"channels": 1, "horizon": data.horizon, "look_back": reads, "patch": data.patch}
         if data.gaps:
             sizes |= {"past": 1, "gaps": True}
-        return SeriesModel(SeriesModelConfig(**recipe.model.model_dump(), **sizes))
+        return SeriesModel(SeriesModelConfig.of(recipe.model, **sizes))
 
     def check(self, recipe: Any) -> None:
         """What of reading and of saying excludes each other."""
         data, model = recipe.data, recipe.model
-        if data.look_back is None:
+        if data.carried:
             why = "it is of the steps that are read, which only data.look_back says"
             for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
-                if getattr(model, name) != plain:
+                if getattr(model, name) not in ("auto", plain):
                     raise contradiction(model, name, why, repr(plain), section="model.")
             if model.around == "season":
                 raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
@@ -180,7 +183,7 @@ class ForecastingTask(Task):
 
     def _check_parallel(self, data: Any, model: Any) -> None:
         why = "the layers go on from the end of a row (model.decoding=parallel)"
-        if data.look_back is None:
+        if data.carried:
             raise contradiction(data, "look_back", why, "a number of steps", section="data.")
         if data.origins > 1:
             raise contradiction(data, "origins", why, "1", section="data.")
@@ -198,7 +201,7 @@ class ForecastingTask(Task):
     def unread(self, recipe: Any, prepared: SeriesCorpus) -> list[tuple[str, str]]:
         """What is of a state that is carried, or of seasons that are not there."""
         found = []
-        if recipe.data.look_back is not None:
+        if not recipe.data.carried:
             found.append(("training.window", "rows of data.look_back steps are read"))
         if prepared.panel.season == 1 and recipe.model.around == "season":
             found.append(("model.around", "there is no season (data.season)"))
@@ -226,6 +229,14 @@ class ForecastingTask(Task):
         model = next(each for each in compared.values() if isinstance(each, SeriesModel))
         loss = model.config.distribution
         return compare(compared, part, loss, unit_of(loss))
+
+    def remark(self, rows: Sequence[Evaluation]) -> str:
+        """Whether the model adds something to the best of its rivals, and how sure that is."""
+        return remark(rows)
+
+    def beaten(self, rows: Sequence[Evaluation]) -> str:
+        """Nothing: :meth:`remark` says it, and how sure it is."""
+        return ""
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """The loss; errors of the means; intervals."""
@@ -278,7 +289,7 @@ class ForecastingTask(Task):
         if panel.season > 1:
             found["seasonal naive"] = SeasonalNaive(ones, panel.season)
         longest = max(map(len, series)) - panel.horizon
-        order = min(data.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
+        order = min(panel.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
         order = max(min(order, longest // 2), 1)
         shelf = training.shelf()
         walk = Walk.of(shelf.values, shelf.begins.tolist())
@@ -308,7 +319,8 @@ class ForecastingTask(Task):
 
     def reads_windows(self, data: Any) -> bool:
         """All series end to end, where a state is carried."""
-        return data.look_back is None
+        found: bool = data.carried
+        return found
 
     def answer(self, loaded: Any) -> ForecastingModel:
         """What comes next, and surprises."""
@@ -372,14 +384,19 @@ def widen(model: SeriesModel, part: SeriesPart) -> None:
         size = part.panel.horizon * len(part.panel.channels)
         limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
         for _, density, wanted in densities_of(model, part, limit):
-            found = []
+            outside = []
             for level in LEVELS:
                 low, high = model.interval(density, level)
-                found.append(torch.maximum(low - wanted, wanted - high))
-            scores.append(torch.stack(found).double().cpu().numpy())
+                outside.append(torch.maximum(low - wanted, wanted - high))
+            scores.append(torch.stack(outside).double().cpu().numpy())
         if scores:
             every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
-            model.widening.copy_(torch.from_numpy(_corrections(every)))
+            apart = sum(-(-len(one.scored) // part.panel.horizon) for one in part.stretches)
+            found = _corrections(every)
+            # Few stretches that do not overlap say where intervals are too narrow, but not that
+            # they are too wide.
+            found = found if apart >= _APART else np.maximum(found, 0)
+            model.widening.copy_(torch.from_numpy(found))
         model.ranks.fill_(torch.nan)
         ranks = []
         for _, density, wanted in densities_of(model, part, RANKS):
