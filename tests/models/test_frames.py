@@ -71,15 +71,6 @@ def test_frames_of_no_step_are_plain() -> None:
         assert frame.scale.eq(1).all()
 
 
-@pytest.mark.parametrize("normalize", get_args(Normalize))
-def test_frames_have_gradients_that_are_finite(normalize: Any) -> None:
-    values = rows().requires_grad_()
-    frame = frame_of(values, normalize)
-    (frame.inward(values).nan_to_num(0.0).square().sum() + frame.level.sum()).backward()
-    assert values.grad is not None
-    assert values.grad[~values.isnan()].isfinite().all()
-
-
 def test_rows_repeated_stand_beside_themselves() -> None:
     frame = Frame(torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [4.0]]), False).repeated(3)
     assert frame.level.ravel().tolist() == [1, 1, 1, 2, 2, 2]

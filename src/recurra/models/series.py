@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
+from recurra.errors import ShapeError
 from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
@@ -277,9 +278,11 @@ class SeriesModel(Model):
         wanted = batch.targets[:, :, : self.said]
         if self.rolls:
             density, state = self._roll(batch.inputs, state, resets=batch.resets)
+            _check_targets(density, batch.targets[-1])
             losses, known = self.numbers_head.losses(density, batch.targets[-1])
             return losses[None], known[None], state
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
+        _check_targets(density, wanted)
         return (*self.numbers_head.losses(density, wanted), state)
 
     def densities(
@@ -577,6 +580,15 @@ class _Future(nn.Module):
         joined = self.state(outputs).unsqueeze(2) + self.known(future)
         found: Tensor = self.out(joined.relu())
         return found
+
+
+def _check_targets(density: Any, targets: Tensor) -> None:
+    said = next(part for part in density if isinstance(part, Tensor))
+    if said.shape[: targets.dim()] != targets.shape:  # they would broadcast
+        raise ShapeError(
+            f"targets: expected {list(said.shape[: targets.dim()])}, [origins, batch, steps, "
+            f"channels] as they are said, got {list(targets.shape)}."
+        )
 
 
 def next_of(density: Any) -> Any:
