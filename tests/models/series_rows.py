@@ -60,3 +60,41 @@ def targets(model: SeriesModel, batch: int = 3, origins: int = 1) -> Tensor:
 
 ALL = {"past": 2, "known": 2, "categories": [3, 6], "ahead": [False, True]}
 """Something of each kind beside the values."""
+
+
+def lstm(model: SeriesModel, vectors: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """The states of one layer after each of some vectors ``[batch, size]``."""
+    weights = dict(model.encoder.named_parameters())
+    w, u, b = (
+        weights[f"layer.layers.0.cell.{n}"] for n in ("input_weight", "recurrent_weight", "bias")
+    )
+    h = c = vectors[0].new_zeros(len(vectors[0]), u.shape[1])
+    found = []
+    for x in vectors:
+        i, f, g, o = (x @ w.T + h @ u.T + b).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * c.tanh()
+        found.append((h, c))
+    return found
+
+
+def vectors_of(model: SeriesModel, steps: SeriesSteps, inward: Tensor) -> list[Tensor]:
+    """What is read of each step, where missing values are 0 and marked."""
+    found = []
+    for step in range(len(inward)):
+        parts = []
+        for numbers in (inward[step], steps.past[step]):
+            parts += [numbers.nan_to_num(0.0), numbers.isnan().double()]
+        parts.append(steps.ahead[step].nan_to_num(0.0))
+        for place, table in enumerate(model.vectors.embeddings):
+            parts.append(table.weight[steps.codes[step, :, place]])
+        found.append(torch.cat(parts, 1))
+    return found
+
+
+def future_of(model: SeriesModel, steps: SeriesSteps) -> Tensor:
+    """What is known of the steps after the last origin ``[batch, horizon, size]``."""
+    code = steps.future_codes[-1, :, :, 1]  # the second category is known ahead
+    return torch.cat(
+        [steps.future[-1].nan_to_num(0.0), model.vectors.embeddings[1].weight[code]], -1
+    )
