@@ -210,7 +210,12 @@ def _fitted(tracks: Tracks, training: Sequence[Track], data: ForecastingData) ->
     by_series = data.scale_by == "series" or (data.scale_by is None and roles.id is not None)
     scales = Scales(channels, data.scale, data.transform, each=by_series)
     for each in tracks.each:
-        _check_transform(scales, each)
+        if (step := scales.check(each.values)) is not None:
+            least = "above 0" if data.transform == "log" else "above -1"
+            raise DataError(
+                f"{each.place}: data.transform={data.transform} takes values {least}, step {step} "
+                f"of the series has {each.values[step].tolist()}."
+            )
     scales = scales.fit((each.name, each.values) for each in training)
     season = data.season or (tracks.frequency.season if tracks.frequency is not None else 1)
     calendar = Calendar(())
@@ -244,15 +249,6 @@ def _fitted(tracks: Tracks, training: Sequence[Track], data: ForecastingData) ->
     )
 
 
-def _check_transform(scales: Scales, track: Track) -> None:
-    if (step := scales.check(track.values)) is not None:
-        least = "above 0" if scales.transform == "log" else "above -1"
-        raise DataError(
-            f"{track.place}: data.transform={scales.transform} takes values {least}, step {step} "
-            f"of the series has {track.values[step].tolist()}."
-        )
-
-
 def _rows(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return np.concatenate(parts) if parts else np.zeros((0, 0))
 
@@ -278,7 +274,6 @@ def in_numbers(some: Iterable[tuple[Track, int]], panel: Panel) -> list[Stretch]
 
 
 def _stretch(track: Track, first: int, panel: Panel, number: int) -> Stretch:
-    _check_transform(panel.scales, track)
     seen = track.values[:first] if first else track.values  # all of what is trained on
     scale = panel.scales.of(track.name, seen)
     values = _encoded(panel, track, scale)
