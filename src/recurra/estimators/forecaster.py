@@ -51,6 +51,7 @@ class Forecaster:
 
     Attributes:
         model_: what :func:`recurra.load` gives of the run.
+        held_: steps at the end of the longest series that were not trained on.
         verdict_: what the training says of itself beside models without memory.
 
     Example:
@@ -126,6 +127,9 @@ class Forecaster:
         source = task.open(Path(data) if isinstance(data, str) else data, section)
         tracks = source.tracks(section)
         chosen |= self._by_size(tracks)
+        longest = max((len(each.values) for each in tracks.each), default=0)
+        held = self.validation_steps or max(longest // 10, self.horizon)
+        held = held if chosen.get("validation", True) else 0
         folder = self._folder()
         done = train(
             "forecasting",
@@ -135,6 +139,7 @@ class Forecaster:
             **chosen,
         )
         self.model_ = load(done.path)
+        self.held_ = held
         self.verdict_ = done.verdict
         return self
 

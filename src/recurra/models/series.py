@@ -12,7 +12,16 @@ from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.errors import ShapeError
-from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
+from recurra.heads import (
+    Distribution,
+    Gaussian,
+    Numbers,
+    NumbersHead,
+    Point,
+    Quantiles,
+    Samples,
+    Student,
+)
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
@@ -355,16 +364,16 @@ class SeriesModel(Model):
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
         """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
 
-        Quantiles of the density, and as much more (or less) as was missing on the part that chose:
-        conformal, Romano, Patterson & Candes 2019; between the levels where that was measured in a
-        straight line.
+        Quantiles of the density, and as many of its spreads more (or less) as were missing on the
+        part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
+        was measured in a straight line.
 
         Args:
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
         low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
-        more = self._more(level)
+        more = self._more(level) * spread_of(density)
         middle = (low + high) / 2
         return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
 
@@ -589,6 +598,21 @@ def _check_targets(density: Any, targets: Tensor) -> None:
             f"targets: expected {list(said.shape[: targets.dim()])}, [origins, batch, steps, "
             f"channels] as they are said, got {list(targets.shape)}."
         )
+
+
+def spread_of(density: Any) -> Tensor:
+    """By what the widths of intervals are measured: the scale, if a density has one.
+
+    Of quantiles it is half of the width of the outermost, of a number alone 1.
+    """
+    if isinstance(density, Point):
+        return torch.ones_like(density.value)
+    if isinstance(density, Gaussian | Student):
+        return density.scale
+    if isinstance(density, Quantiles):
+        return (density.values[..., -1] - density.values[..., 0]) / 2
+    found: Tensor = density.deviation
+    return found.clamp(min=1e-6)
 
 
 def next_of(density: Any) -> Any:

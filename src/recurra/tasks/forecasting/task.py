@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import POINTS, SHARES
+from recurra.heads.numbers import POINTS
 from recurra.models import (
     Autoregression,
     Drift,
@@ -28,24 +27,21 @@ from recurra.models import (
     Unconditional,
     Walk,
 )
-from recurra.models.series import LEVELS, RANKS
 from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.sections import contradiction
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
+from recurra.tasks.forecasting.calibration import widen
 from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    densities_of,
-    intervals_of,
     judged,
     remark,
 )
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.parts import SeriesPart
-from recurra.tasks.forecasting.paths import ranks_of
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
 from recurra_runtime.fronts import Panel
@@ -54,8 +50,6 @@ __all__ = ["ForecastingTask"]
 
 _AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
 _LONGEST_MAP = 512  # steps
-_APART = 20  # stretches of a horizon by which intervals may become narrower
-_CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths of intervals
 
 
 @register_task("forecasting")
@@ -370,57 +364,3 @@ def _measured(rival: Rival, part: SeriesPart) -> Rival:
     walk = Walk.of(shelf.values, shelf.begins.tolist())
     horizon = rival.horizon
     return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))
-
-
-def widen(model: SeriesModel, part: SeriesPart) -> None:
-    r"""Fit :attr:`recurra.models.SeriesModel.widening` to what came in a part.
-
-    Of each level, step and channel the smallest number w for which the share of the origins whose
-    value lies in the interval, made wider by w on both sides, is at least the level, as
-    :math:`\lceil (n + 1)\,p \rceil` of n count for p. Where there are few origins the steps of
-    the horizon are taken together.
-    """
-    with torch.no_grad():
-        model.widening.zero_()
-        scores: list[npt.NDArray[np.float64]] = []
-        size = part.panel.horizon * len(part.panel.channels)
-        limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
-        for _, density, wanted in densities_of(model, part, limit):
-            outside = []
-            for level in LEVELS:
-                low, high = model.interval(density, level)
-                outside.append(torch.maximum(low - wanted, wanted - high))
-            scores.append(torch.stack(outside).double().cpu().numpy())
-        if scores:
-            every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
-            apart = sum(-(-len(one.scored) // part.panel.horizon) for one in part.stretches)
-            found = _corrections(every)
-            # Few stretches that do not overlap say where intervals are too narrow, but not that
-            # they are too wide.
-            found = found if apart >= _APART else np.maximum(found, 0)
-            model.widening.copy_(torch.from_numpy(found))
-        model.ranks.fill_(torch.nan)
-        ranks = []
-        for _, density, wanted in densities_of(model, part, RANKS):
-            quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
-            ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
-        kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
-        model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
-
-
-def _corrections(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    levels, origins, horizon, channels = scores.shape
-    found = np.zeros((levels, horizon, channels))
-    for step in range(horizon):
-        for channel in range(channels):
-            # As many neighbors as make some tens of scores.
-            reach = 0 if origins >= 40 else -(-40 // (2 * max(origins, 1)))
-            some = scores[:, :, max(step - reach, 0) : step + reach + 1, channel].reshape(
-                levels, -1
-            )
-            for number, level in enumerate(LEVELS):
-                own = np.sort(some[number][~np.isnan(some[number])])
-                if len(own):
-                    rank = min(math.ceil((len(own) + 1) * level), len(own)) - 1
-                    found[number, step, channel] = own[rank]
-    return found
