@@ -225,8 +225,8 @@ def test_intervals_are_as_much_wider_as_was_measured() -> None:
     between = (model.widening[1] + model.widening[2]) / 2  # of 0.4 and 0.6
     for level, more in ((0.8, found), (0.5, between), (0.99, beyond)):
         low, high = model.interval(said, level)
-        torch.testing.assert_close(low, plain[level][0] - more)
-        torch.testing.assert_close(high, plain[level][1] + more)
+        torch.testing.assert_close(low, plain[level][0] - more * said.scale)
+        torch.testing.assert_close(high, plain[level][1] + more * said.scale)
     model.widening.fill_(-1e6)  # never the wrong way round
     low, high = model.interval(said, 0.8)
     torch.testing.assert_close(low, high)

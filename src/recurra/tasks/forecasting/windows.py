@@ -285,7 +285,9 @@ class RandomWindows:
             last = ((block + 1) * self.origins - 1) * patch + place
             shift = int(chance.integers(0, self.origins)) * patch
             last -= np.where(block > 0, shift, 0)
-            found.append(begin + np.minimum(last, count - 1))
+            over = np.maximum(last - (count - 1), 0)
+            last -= -(-over // patch) * patch  # by whole patches, or some would never be read
+            found.append(begin + np.maximum(last, 0))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 
