@@ -291,7 +291,7 @@ class LinearMap(Rival):
         horizon, channels = shape
         size = order + 1
         square, product = np.zeros((size, size)), np.zeros((size, horizon))
-        some = origins[:: -(-len(origins) // (5 * _MEASURED))]
+        some = origins[:: max(-(-len(origins) // (5 * _MEASURED)), 1)]
         model = cls(np.ones(shape), np.zeros((size, horizon)))
         for at in range(0, len(some), _CHUNK):
             part = some[at : at + _CHUNK]
