@@ -197,6 +197,7 @@ INTERNAL = {
         "next_of",
         "ngram_name",
         "read_arpa",
+        "spread_of",
         "surroundings",
         "write_arpa",
     },
