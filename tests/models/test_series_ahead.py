@@ -99,6 +99,27 @@ def test_paths_of_a_first_order_autoregression(apart: bool) -> None:
             )
 
 
+def test_paths_of_a_row_go_on_from_its_own_state() -> None:
+    """Nearly without noise each row has the forecast that it has alone."""
+    model = made(
+        look_back=8, horizon=5, decoding="autoregressive", distribution="gaussian",
+        normalize="mean", around="last", **AHEAD,
+    )  # fmt: skip
+    with torch.no_grad():
+        projection = model.numbers_head.projection
+        assert projection.bias is not None
+        projection.weight[1::2] = 0  # of the scales
+        projection.bias[1::2] = -50
+    steps = rows(model)
+    together, _ = model.forecast(steps, paths=3)
+    for row in range(3):
+        own = SeriesSteps(*(part[:, row : row + 1] for part in steps))
+        alone, _ = model.forecast(own, paths=3)
+        torch.testing.assert_close(together.mean[row], alone.mean[0], atol=0.03, rtol=0)
+    apart = (together.mean[0] - together.mean[1]).abs().amin(0)
+    assert float(apart.max()) > 0.1
+
+
 def test_draws_are_those_of_their_seed() -> None:
     model = made(look_back=8, horizon=4, decoding="autoregressive", **AHEAD)
     steps = rows(model)
