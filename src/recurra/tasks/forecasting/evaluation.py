@@ -23,8 +23,8 @@ from recurra.twins import evaluating
 from recurra_runtime.fronts import Scales
 
 __all__ = [
-    "LEVEL",
     "CRPS_SHARES",
+    "LEVEL",
     "Evaluation",
     "Forecasts",
     "Said",

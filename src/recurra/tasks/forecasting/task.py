@@ -147,8 +147,10 @@ class ForecastingTask(Task):
             for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
                 if getattr(model, name) not in ("auto", plain):
                     raise contradiction(model, name, why, repr(plain), section="model.")
-            if model.around == "season":
-                raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
+            why = "what was last known is not carried from part to part, which data.look_back mends"
+            for name, plain in (("around", "level"), ("missing", "mark")):
+                if getattr(model, name) not in ("auto", plain):
+                    raise contradiction(model, name, why, repr(plain), section="model.")
             if model.decoding == "autoregressive" and data.horizon > 1:
                 why = "rows of so many steps are read where answers are read again (data.look_back)"
                 raise contradiction(data, "look_back", why, "a number of steps", section="data.")
