@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import POINTS
+from recurra.heads.numbers import COUNTS, POINTS
 from recurra.models import (
     Autoregression,
     Drift,
@@ -33,7 +33,13 @@ from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
 from recurra.tasks.forecasting.calibration import widen
-from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
+from recurra.tasks.forecasting.corpus import (
+    PANEL,
+    SeriesCorpus,
+    check_counts,
+    encode_series,
+    prepare_series,
+)
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
@@ -116,6 +122,12 @@ class ForecastingTask(Task):
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """A model of what the front says."""
         return SeriesModel(SeriesModelConfig.of(settings, **_sizes(fronts[PANEL])))
+
+    def begin(self, model: models.Model, prepared: SeriesCorpus) -> None:
+        """Counts are what is counted."""
+        assert isinstance(model, SeriesModel)
+        if model.config.distribution in COUNTS:
+            check_counts(prepared.tracks)
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
