@@ -23,7 +23,7 @@ from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
-from recurra.tasks.forecasting.evaluation import densities_of, judged
+from recurra.tasks.forecasting.evaluation import densities_of
 from recurra.tasks.forecasting.frames import (
     Forecast,
     columns_of_forecasts,
@@ -32,6 +32,7 @@ from recurra.tasks.forecasting.frames import (
 )
 from recurra.tasks.forecasting.future import continued
 from recurra.tasks.forecasting.history import grown, read_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData

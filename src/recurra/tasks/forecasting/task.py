@@ -40,9 +40,9 @@ from recurra.tasks.forecasting.evaluation import (
     compare,
     densities_of,
     intervals_of,
-    judged,
 )
 from recurra.tasks.forecasting.history import write_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import ranks_of
 from recurra.tasks.forecasting.settings import ForecastingData
