@@ -236,8 +236,7 @@ class Forecaster:
             future: the same.
             seed: of the draws.
         """
-        from recurra.tasks.forecasting.answer import next_stamps
-        from recurra.tasks.forecasting.frames import frame_like
+        from recurra.tasks.forecasting.frames import frame_like, next_stamps
 
         (tracks,) = self._fitted()._tracks(data)
         columns: dict[str, list[Any]] = {}

@@ -511,6 +511,15 @@ class Task(abc.ABC):
         """Those that a run keeps, made of a model of it; none if it has none."""
         return {}
 
+    def to_draw(self, compared: Mapping[str, Any], prepared: Any) -> dict[str, Any]:
+        """What pictures of a run show beside its scores, such as JSON can hold; it keeps that.
+
+        Args:
+            compared: the trained model first, then its rivals, by name.
+            prepared: what it was trained on.
+        """
+        return {}
+
     def beaten(self, rows: Sequence[Any]) -> str:
         """Who of the rivals is better than the first row, in words; empty if nobody is."""
         better = [row for row in rows[1:] if self.metric.better(row.value, rows[0].value)]

@@ -16,17 +16,20 @@ from torch import Tensor
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
+from recurra.diagnosis import Fan
 from recurra.errors import ArtifactError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
-from recurra.tasks.base import Answer
+from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of
+from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
     Forecast,
     columns_of_forecasts,
+    next_stamps,
     stamp_texts,
     write_forecasts,
 )
@@ -201,6 +204,36 @@ class ForecastingModel(Answer):
             )
         return self._history
 
+    def fans(
+        self,
+        inputs: Any = None,
+        *,
+        future: Any = None,
+        series: Sequence[str] = (),
+        came: bool = False,
+    ) -> list[Fan]:
+        """Forecasts as :func:`recurra.diagnosis.fan` draws them, the longest series first.
+
+        Args:
+            inputs: as of :meth:`predict`.
+            future: the same.
+            series: names of series or channels; at most 6 forecasts of any if empty.
+            came: forecast the last steps that are known, beside what came, instead of the next.
+
+        Raises:
+            SettingError: no series and no channel is called so.
+        """
+        panel, found = self.panel, []
+        rivals = task_by_name(self.kind).read_rivals(self.path)
+        for tracks in self._tracks(inputs):
+            some, channels = named(tracks.each, panel, series)
+            if not came:
+                some = continued(dataclasses.replace(tracks, each=some), panel, future, self._data)
+            held = [(track, 0 if came else len(track.values)) for track in some]
+            most = some_of(held, max(MOST - len(found), 0))
+            found += fans(self._forecaster, rivals, panel, most, channels)
+        return found
+
     def write(self, found: Iterable[Forecast], path: Path, inputs: Any = None) -> None:
         """Forecasts as a table in a file.
 
@@ -334,19 +367,6 @@ class _Encoded:
 
     file: Path
     encoding: str
-
-
-def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
-    """Of the steps that come."""
-    if not len(track.stamps):
-        return np.arange(panel.horizon)
-    if panel.frequency is not None and track.stamps.dtype.kind == "M":
-        return panel.frequency.after(track.stamps[-1], panel.horizon)
-    step = int(panel.frequency.name) if panel.frequency is not None else 1
-    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
-        return np.arange(1, panel.horizon + 1)
-    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
-    return found
 
 
 def check_levels(levels: Sequence[float]) -> None:

@@ -271,6 +271,7 @@ class Evaluation:
         """All numbers, given and derived."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del found["losses"]
+        found["series"] = len(self.by_series)
         found["by_series"] = list(self.by_series)[:1000]
         found["by_step"] = list(self.by_step)
         derived = {"mean_squared": self.mean_squared, "mean_absolute": self.mean_absolute}

@@ -12,13 +12,20 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.panels import ID, Tracks
+from recurra.data.panels import ID, Track, Tracks
 from recurra.data.rows import imported
 from recurra.errors import SettingError
 from recurra.files import write_file
-from recurra_runtime.fronts import zoned
+from recurra_runtime.fronts import Panel, zoned
 
-__all__ = ["Forecast", "columns_of_forecasts", "frame_like", "stamp_texts", "write_forecasts"]
+__all__ = [
+    "Forecast",
+    "columns_of_forecasts",
+    "frame_like",
+    "next_stamps",
+    "stamp_texts",
+    "write_forecasts",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -96,6 +103,19 @@ def stamp_texts(stamps: npt.NDArray[Any], zone: str | None = None) -> list[str]:
     if not days and not (stamps == stamps.astype("datetime64[s]")).all():
         unit = "ns"
     return [str(each).replace("T", " ") for each in np.datetime_as_string(stamps, unit=unit)]
+
+
+def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
+    """Of the steps that come."""
+    if not len(track.stamps):
+        return np.arange(panel.horizon)
+    if panel.frequency is not None and track.stamps.dtype.kind == "M":
+        return panel.frequency.after(track.stamps[-1], panel.horizon)
+    step = int(panel.frequency.name) if panel.frequency is not None else 1
+    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
+        return np.arange(1, panel.horizon + 1)
+    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+    return found
 
 
 def columns_of_forecasts(
