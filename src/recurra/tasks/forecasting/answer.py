@@ -223,7 +223,8 @@ class ForecastingModel(Answer):
         Raises:
             SettingError: no series and no channel is called so.
         """
-        panel, found = self.panel, []
+        panel = self.panel
+        found: list[Fan] = []
         rivals = task_by_name(self.kind).read_rivals(self.path)
         for tracks in self._tracks(inputs):
             some, channels = named(tracks.each, panel, series)
