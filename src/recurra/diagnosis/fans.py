@@ -27,7 +27,8 @@ _RIVALS = {  # by how their names begin: the line, and what its name is written 
 _MOST = 6  # panels
 _BEYOND = 1.5  # of the range of all lines: so far bands are drawn above and below
 _STRIDES = (1, 2, 3, 4, 6, 12, 24, 48, 96, 168, 336)
-_DATES = re.compile(r"\d{4}-\d\d-\d\d")
+_FIRSTS = re.compile(r"\d{4}(-\d\d)?-01")  # of months, and of years
+_MIDNIGHTS = re.compile(r"\d{4}-\d\d-\d\d 00:00")
 _CLOCKS = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:00")
 
 
@@ -42,6 +43,7 @@ class Fan(NamedTuple):
         bands: by level in percent, their lower and upper ends.
         rivals: what others expect, by name.
         came: what came then, as far as it did; empty if nobody knows.
+        one_by_one: whether each step is forecast when the one before it has come.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Fan(NamedTuple):
     bands: Mapping[float, tuple[Sequence[float], Sequence[float]]]
     rivals: Mapping[str, Sequence[float]]
     came: Sequence[float] = ()
+    one_by_one: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it; what is no finite number as None."""
@@ -62,6 +65,7 @@ class Fan(NamedTuple):
             "bands": {f"{level:g}": [*map(_told, ends)] for level, ends in self.bands.items()},
             "rivals": {name: _told(values) for name, values in self.rivals.items()},
             "came": _told(self.came),
+            "one_by_one": self.one_by_one,
         }
 
     @classmethod
@@ -79,6 +83,7 @@ class Fan(NamedTuple):
             {float(n): (_read(low), _read(high)) for n, (low, high) in told["bands"].items()},
             {str(name): _read(values) for name, values in told["rivals"].items()},
             _read(told["came"]),
+            bool(told["one_by_one"]),
         )
         if len(found.steps) != len(found.seen) + len(found.mean) or not found.mean:
             raise ValueError(f"a forecast of {len(found.mean)} steps has other names of them")
@@ -100,14 +105,28 @@ def fan(found: Sequence[Fan], name: str = "") -> Chart:
         raise SettingError("forecast: expected at least one forecast to draw, got none")
     alone = len(shown) == 1
     panels = [_panel(each, (640, 320) if alone else (310, 180), alone) for each in shown]
-    drawn = panels[0] if alone else {"concat": panels, "columns": 2, "spacing": 30}
+    drawn = panels[0] if alone else _beside(panels, shown)
     count = len(shown[0].mean)
-    steps = f"{count:,} steps" if count > 1 else "the next step"
-    what = f"forecast of {steps}" + (", and what came" if any(e.came for e in shown) else "")
+    what = f"forecast of {count:,} steps" if count > 1 else "forecast of the next step"
+    if shown[0].one_by_one and count > 1:
+        what = f"{count:,} forecasts, each of the next step"
+    what += ", and what came" if any(each.came for each in shown) else ""
     title = f"{name}: {what}" if name else what.capitalize()
     if alone and shown[0].name:
         title += f" ({_short(shown[0].name, 40)})"
     return Chart({**drawn, **heading(title, _notes(shown, len(found)))})
+
+
+def _beside(panels: Sequence[dict[str, Any]], shown: Sequence[Fan]) -> dict[str, Any]:
+    """Two in a row, as far apart as the longest name of a line needs."""
+    names = ["what came", *(_short(name) for each in shown for name in each.rivals)]
+    across = 90 + round(6.6 * max(map(len, names)))
+    return {
+        "concat": panels,
+        "columns": 2,
+        "bounds": "flush",
+        "spacing": {"row": 66, "column": across},
+    }
 
 
 def color_of(rival: str) -> tuple[str, str]:
@@ -190,9 +209,12 @@ def _axis(one: Fan, count: int) -> Axis:
     steps = _brief(one.steps)
     every = -(-len(steps) // count)
     every = next((stride for stride in _STRIDES if stride >= every), every)
-    ticks = list(range(0, len(steps), every))
+    # Where a year, a month or a day begins, if that is among them.
+    begins = [n for n in range(len(steps)) if steps[n].endswith(("-01", " 00:00"))][:1]
+    first = begins[0] % every if begins and begins[0] + every < len(steps) else 0
+    ticks = list(range(first, len(steps), every))
     room = 0.5 if len(steps) == 1 else 0.0
-    labels = [steps[tick] for tick in ticks]
+    labels = _brief([steps[tick] for tick in ticks])
     return Axis("", -room, len(steps) - 1.0 + room, ticks=ticks, labels=labels)
 
 
@@ -200,10 +222,11 @@ def _brief(steps: Sequence[str]) -> list[str]:
     """Without the seconds, days or months that all have alike."""
     if all(map(_CLOCKS.fullmatch, steps)):
         return [step[:-3] for step in steps]
+    if all(map(_MIDNIGHTS.fullmatch, steps)):
+        return [step[:-6] for step in steps]
     found = list(steps)
-    if all(map(_DATES.fullmatch, steps)):
-        while len(found) > 1 and all(step.endswith("-01") for step in found):
-            found = [step[:-3] for step in found]
+    while len(found) > 1 and all(map(_FIRSTS.fullmatch, found)):
+        found = [step[:-3] for step in found]
     return found
 
 
@@ -212,7 +235,7 @@ def _notes(shown: Sequence[Fan], every: int) -> list[str]:
     notes = []
     if levels:
         told = levels[0] if len(levels) == 1 else ", ".join(levels[:-1]) + f" and {levels[-1]}"
-        notes.append(f"Bands: with {told} % of probability.")
+        notes.append(f"The bands hold {told} % of what may come.")
     ends = {each.steps[len(each.seen) - 1] for each in shown if each.seen}
     if len(ends) == 1:
         notes[-1:] = [" ".join([*notes[-1:], f"The last step that was read: {ends.pop()}."])]

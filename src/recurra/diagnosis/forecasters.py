@@ -44,12 +44,13 @@ def errors(rows: Sequence[Row], series: Sequence[str] = (), name: str = "") -> C
         panels.append(_by_series(known, series))
     if not panels:
         panels.append(_by_model(known))
-    notes = [f"{row['name']}: {row['mase']:.3f}" for row in (known[0], *_best(known))]
+    others = "".join(f", the best other, {row['name']}: {row['mase']:.3f}" for row in _best(known))
     told = [
         "1 is the error of the seasonal naive forecast on what was before.",
-        f"Over all series: {', '.join(notes)}.",
+        f"On the whole {known[0]['name']}: {known[0]['mase']:.3f}{others}.",
     ]
-    drawn: dict[str, Any] = {"vconcat": panels, "spacing": 26}
+    apart = {"legend": {"color": "independent"}}
+    drawn: dict[str, Any] = {"vconcat": panels, "spacing": 26, "resolve": apart}
     return Chart({**drawn, **heading(_title(name, "errors of what is held out"), told)})
 
 
@@ -73,8 +74,8 @@ def coverage(rows: Sequence[Row], name: str = "") -> Chart:
         width = 2.8 if row is known[0] else 1.4
         lines.append(Line(row["name"], points, color, width, ink=ink))
     ticks = [0, 20, 40, 60, 80, 100]
-    x = Axis("probability that an interval is said to hold, %", 0, 100, ticks=ticks)
-    y = Axis("share of the values within it, %", 0, 100, ticks=ticks)
+    x = Axis("probability that an interval is said to hold, %", 0, 100, ticks=ticks, format="d")
+    y = Axis("share of the values within it, %", 0, 100, ticks=ticks, format="d")
     told = ["Below the diagonal intervals are too narrow, above it too wide."]
     head = heading(_title(name, "coverage of what is held out"), told, 80)
     return Chart({**panel(lines, x, y, size=(380, 380)), **head})
@@ -99,8 +100,8 @@ def residuals(rows: Sequence[Row], name: str = "") -> Chart:
     count = rows[0]["origins"] / max(int(rows[0].get("series", 1)), 1)
     edge = 1.96 / math.sqrt(max(count, 1))
     lags = Axis("lag, steps", 0.0, len(found) + 1.0, format=",d")
-    most = max(1.15 * max([edge, *map(abs, found)]), 0.3)
-    y = Axis("autocorrelation", max(-most, -1), min(most, 1))
+    low, high = min(-edge, *found, -0.1), max(edge, *found, 0.1)
+    y = Axis("autocorrelation", 1.15 * low, 1.15 * high)
     stems = [{"x": lag, "zero": 0.0, "y": value} for lag, value in enumerate(found, 1)]
     on_x, on_y = lags.drawn("x"), y.drawn("y")
     told = [
@@ -185,7 +186,7 @@ def _by_series(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
         ranked = sorted(float(value) for value in row["by_series"] if _finite(value))
         most = max(len(ranked) - 1, 1)
         points[row["name"]] = [(100 * n / most, value) for n, value in enumerate(ranked)]
-    x = Axis("series, the best of each model first, %", 0.0, 100.0)
+    x = Axis("series, the best of each model first, %", 0.0, 100.0, format="d")
     y = axis_over(_MASE, [value for each in points.values() for _, value in each])
     return panel(_drawn(rows, points), x, y, size=(_WIDTH, 280))
 
@@ -213,6 +214,7 @@ def _dots(
     x = axis_over(_MASE, [row["x"] for row in rows])
     colors = [MODEL, *(color_of(name)[0] for name in models[1:])]
     axis = {"title": title or None, "labelLimit": 240, "grid": True, "ticks": False}
+    axis |= {"labelPadding": 6}
     named = {"domain": list(models), "range": colors}
     legend = {"title": None, "orient": "top", "symbolSize": 90, "labelFontSize": 12}
     encoding = {

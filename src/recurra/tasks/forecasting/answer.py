@@ -56,6 +56,8 @@ LEVELS = (80.0,)
 class ForecastingModel(Answer):
     """A forecaster that says what comes next, and how surprising each step is."""
 
+    goes_on = True
+    takes = ("future", "level")
     _history: Tracks | None = None
 
     @property
@@ -235,14 +237,18 @@ class ForecastingModel(Answer):
             found += fans(self._forecaster, rivals, panel, most, channels)
         return found
 
-    def write(self, found: Iterable[Forecast], path: Path, inputs: Any = None) -> None:
+    def write(
+        self, found: Iterable[Forecast], path: Path, inputs: Any = None, top: int | None = None
+    ) -> None:
         """Forecasts as a table in a file.
 
         Args:
             found: forecasts.
             path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
             inputs: of what; the columns are called as there.
+            top: none, as nothing is ranked.
         """
+        self._no_top(top)
         (tracks,) = self._tracks(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
         write_forecasts(path, columns, self.panel.zone)

@@ -145,7 +145,7 @@ def _outward(rows: list[Floats], part: SeriesPart, panel: Panel, number: int) ->
 def _fan(track: Track, first: int, panel: Panel, channel: int, own: Mapping[str, Floats]) -> Fan:
     mean, *ends = own[""]
     steps = len(mean)
-    back = _SEEN if panel.horizon == 1 else max(_SEEN, 4 * steps, 3 * panel.season)
+    back = _SEEN if panel.horizon == 1 else max(_SEEN, 2 * steps, 2 * panel.season)
     begin = max(first - min(back, _LONGEST), 0)
     came = track.values[first : first + steps, channel]
     seen, coming = track.stamps[begin:first], next_stamps(track.cut(first), panel)
@@ -165,4 +165,5 @@ def _fan(track: Track, first: int, panel: Panel, channel: int, own: Mapping[str,
         {level: (ends[2 - n].tolist(), ends[3 + n].tolist()) for n, level in enumerate(_LEVELS)},
         {name: rows[0].tolist() for name, rows in own.items() if name},
         came.tolist(),
+        panel.horizon == 1,
     )

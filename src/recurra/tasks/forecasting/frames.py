@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from recurra.data.panels import ID, Track, Tracks
 from recurra.data.rows import imported
-from recurra.errors import SettingError
-from recurra.files import write_file
+from recurra.files import check_ending, write_file
 from recurra_runtime.fronts import Panel, zoned
 
 __all__ = [
@@ -196,7 +195,7 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         SettingError: another ending.
         RunError: it cannot be written.
     """
-    ending = path.suffix.lower()
+    ending = check_ending(path, (".csv", ".tsv", ".parquet"))
     if ending == ".parquet":
         arrow = imported("pyarrow", "Parquet files")
         parquet = imported("pyarrow.parquet", "Parquet files")
@@ -204,10 +203,6 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         parquet.write_table(arrow.table(dict(columns)), held)
         write_file(path, held.getvalue())
         return
-    if ending not in (".csv", ".tsv"):
-        raise SettingError(
-            f"predict: expected a name that ends in .csv, .tsv or .parquet, got {path.name!r}"
-        )
     told = io.StringIO()
     writer = csv.writer(told, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     writer.writerow(columns)
