@@ -295,7 +295,7 @@ class Answer:
         text = "".join(f"{line}\n" for line in told)
         write_file(
             path, text.encode("utf-8", "backslashreplace")
-        )  # half a character, as JSON has it
+        )
 
     def _no_top(self, top: int | None) -> None:
         if top is not None:
