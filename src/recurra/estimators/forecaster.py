@@ -16,9 +16,6 @@ from recurra.errors import DataError, SettingError, nearest
 
 __all__ = ["Forecaster"]
 
-_SHORT = 64  # steps of the longest look-back that is chosen, if a season is shorter
-_SEASONS = 2  # that are looked back at
-
 
 class Forecaster:
     """The task ``forecasting`` as an estimator: the next steps of many series, by one network.
@@ -54,6 +51,7 @@ class Forecaster:
 
     Attributes:
         model_: what :func:`recurra.load` gives of the run.
+        held_: steps at the end of the longest series that were not trained on.
         verdict_: what the training says of itself beside models without memory.
 
     Example:
@@ -129,6 +127,9 @@ class Forecaster:
         source = task.open(Path(data) if isinstance(data, str) else data, section)
         tracks = source.tracks(section)
         chosen |= self._by_size(tracks)
+        longest = max((len(each.values) for each in tracks.each), default=0)
+        held = self.validation_steps or max(longest // 10, self.horizon)
+        held = held if chosen.get("validation", True) else 0
         folder = self._folder()
         done = train(
             "forecasting",
@@ -138,6 +139,7 @@ class Forecaster:
             **chosen,
         )
         self.model_ = load(done.path)
+        self.held_ = held
         self.verdict_ = done.verdict
         return self
 
@@ -173,31 +175,21 @@ class Forecaster:
             "channels": None if target is None else list(target),
             "epochs": self.epochs,
             "validation_steps": self.validation_steps,
+            "look_back": self.look_back,
         }
         found |= {name: value for name, value in given.items() if value is not None}
         return found | dict(self.settings or {})
 
     def _by_size(self, tracks: Any) -> dict[str, Any]:
         """What few or short series leave room for."""
-        named = dict(self.settings or {})
         longest = max((len(each.values) for each in tracks.each), default=0)
         held = self.validation_steps or max(longest // 10, self.horizon)
-        room = longest - held - self.horizon
-        chooses = room >= max(self.horizon, 2)
-        found: dict[str, Any] = {"validation": chooses, "test_steps": min(self.horizon, longest)}
-        season = self.season or (tracks.frequency.season if tracks.frequency else 1)
-        wanted = self.look_back or max(_SEASONS * season, _SEASONS * self.horizon)
-        if self.look_back is None:
-            wanted = max(min(wanted, (room if chooses else longest - self.horizon) // 2), 1)
-        found["look_back"] = wanted
-        if season > 1 and wanted >= season:
-            found["around"] = "season"
-        elif self.distribution not in ("poisson", "negative-binomial"):
-            found["around"] = "last"
+        found: dict[str, Any] = {"test_steps": 0}
+        if longest - held <= 2 * self.horizon:
+            found["validation"] = False
         if self.distribution in ("poisson", "negative-binomial"):
-            found |= {"scale": "none", "normalize": "mean"}
-        else:
-            found["normalize"] = "standard"
+            found["scale"] = "none"
+        named = dict(self.settings or {})
         return {name: value for name, value in found.items() if name not in named}
 
     # ---- answering -------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ class SeasonalNaive(Rival):
 
     def __init__(self, deviation: Floats, season: Any) -> None:
         super().__init__(deviation)
-        self.season = int(season)
+        self.season = int(np.ravel(season)[0])  # a file keeps it as an array of one
 
     def expect(self, walk: Walk, origins: Places) -> Floats:
         """The last value where there was no season before."""

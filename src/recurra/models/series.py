@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
-from recurra.heads import Distribution, Numbers, NumbersHead, Point, Samples
+from recurra.heads import (
+    Distribution,
+    Gaussian,
+    Numbers,
+    NumbersHead,
+    Point,
+    Quantiles,
+    Samples,
+    Student,
+)
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
@@ -47,12 +56,15 @@ class SeriesModelSettings(LayerSettings):
             used, on what comes of reading its own answers.
         filters: numbers that a map of them makes of a patch; None for no such map.
         normalize: by what of the steps that are read a row is shifted and scaled, and what is said
-            of it is shifted and scaled back: ``"none"``; ``"last"`` value, not scaled; ``"mean"``
-            and mean of the sizes; mean and deviation (``"standard"``); or median and spread of the
-            middle half (``"robust"``).
+            of it is shifted and scaled back: ``"none"``, where a state is carried; else
+            ``"standard"`` (of counts ``"mean"``) unless said: ``"last"`` value, not scaled;
+            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and
+            spread of the middle half (``"robust"``).
         around: what forecasts are said as differences from: the ``"level"`` that the row is shifted
-            by, the ``"last"`` value, or that of one ``"season"`` ago.
-        linear: whether a linear map of all that is read stands beside the layers (Lai et al. 2018).
+            by, the ``"last"`` value, or that of one ``"season"`` ago; the season where one is
+            read, else the last value, unless said.
+        linear: whether a linear map of all that is read stands beside the layers (Lai et al. 2018);
+            where no state is carried, unless said.
         apart: whether each channel is a series of its own, read by the same layers.
         missing: what is read where a value is missing: 0 (``"mark"``), or the last that was there
             (``"forward"``); a mark stands beside both.
@@ -66,9 +78,9 @@ class SeriesModelSettings(LayerSettings):
     components: int = pydantic.Field(5, ge=1, le=10**4)
     decoding: Literal["direct", "parallel", "autoregressive"] = "direct"
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
-    normalize: Normalize = "none"
-    around: Around = "level"
-    linear: bool = False
+    normalize: Normalize | Literal["auto"] = "auto"
+    around: Around | Literal["auto"] = "auto"
+    linear: bool | Literal["auto"] = "auto"
     apart: bool = False
     missing: Literal["mark", "forward"] = "mark"
     embedding_size: int = pydantic.Field(8, ge=1, le=10**6)
@@ -83,9 +95,9 @@ class SeriesModelSettings(LayerSettings):
         if self.distribution in COUNTS:
             counts = f"model.distribution={self.distribution} says whole numbers from 0 on"
             for name in ("linear", "around"):
-                if getattr(self, name) != default(self, name):
-                    raise contradiction(self, name, counts, "its default")
-            if self.normalize not in ("none", "mean"):
+                if getattr(self, name) not in ("auto", False, "level"):
+                    raise contradiction(self, name, counts, "it to be left out")
+            if self.normalize not in ("auto", "none", "mean"):
                 raise contradiction(self, "normalize", counts, "'mean' or 'none'")
         return self
 
@@ -123,6 +135,32 @@ class SeriesModelConfig(SeriesModelSettings):
     categories: list[int] = pydantic.Field(default_factory=list)
     ahead: list[bool] = pydantic.Field(default_factory=list)
     gaps: bool = False
+
+    normalize: Normalize = "none"
+    around: Around = "level"
+    linear: bool = False
+
+    @classmethod
+    def of(cls, settings: SeriesModelSettings, **sizes: Any) -> Self:
+        """With what is left to the data settled.
+
+        Args:
+            settings: what a person chose.
+            sizes: the rest.
+        """
+        counts = settings.distribution in COUNTS
+        reads, season = sizes.get("look_back"), sizes.get("season", 1)
+        around = "level" if counts or reads is None else "last"
+        if around == "last" and 1 < season <= reads:
+            around = "season"
+        usual = {
+            "normalize": "none" if reads is None else "mean" if counts else "standard",
+            "around": around,
+            "linear": reads is not None and not counts,
+        }
+        chosen = settings.model_dump()
+        chosen |= {name: usual[name] for name in usual if chosen[name] == "auto"}
+        return cls(**chosen, **sizes)
 
     @property
     def rows_read(self) -> int | None:
@@ -323,16 +361,16 @@ class SeriesModel(Model):
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
         """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
 
-        Quantiles of the density, and as much more (or less) as was missing on the part that chose:
-        conformal, Romano, Patterson & Candes 2019; between the levels where that was measured in a
-        straight line.
+        Quantiles of the density, and as many of its spreads more (or less) as were missing on the
+        part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
+        was measured in a straight line.
 
         Args:
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
         low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
-        more = self._more(level)
+        more = self._more(level) * spread_of(density)
         middle = (low + high) / 2
         return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
 
@@ -548,6 +586,21 @@ class _Future(nn.Module):
         joined = self.state(outputs).unsqueeze(2) + self.known(future)
         found: Tensor = self.out(joined.relu())
         return found
+
+
+def spread_of(density: Any) -> Tensor:
+    """By what the widths of intervals are measured: the scale, if a density has one.
+
+    Of quantiles it is half of the width of the outermost, of a number alone 1.
+    """
+    if isinstance(density, Point):
+        return torch.ones_like(density.value)
+    if isinstance(density, Gaussian | Student):
+        return density.scale
+    if isinstance(density, Quantiles):
+        return (density.values[..., -1] - density.values[..., 0]) / 2
+    found: Tensor = density.deviation
+    return found.clamp(min=1e-6)
 
 
 def next_of(density: Any) -> Any:

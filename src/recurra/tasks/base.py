@@ -293,9 +293,7 @@ class Answer:
         else:
             told = [self.show(each, top) for each in found]
         text = "".join(f"{line}\n" for line in told)
-        write_file(
-            path, text.encode("utf-8", "backslashreplace")
-        )
+        write_file(path, text.encode("utf-8", "backslashreplace"))
 
     def _no_top(self, top: int | None) -> None:
         if top is not None:
@@ -559,6 +557,13 @@ class Task(abc.ABC):
             better, key=lambda row: row.value if self.metric.less else -row.value, default=None
         )
         return "" if best is None else f"{best.name} is better"
+
+    def remark(self, rows: Sequence[Any]) -> str:
+        """What the scores of a model and its rivals say, a sentence or more; empty if nothing.
+
+        It follows what the losses alone say of the model.
+        """
+        return ""
 
     # ---- settings and answers --------------------------------------------------------------------
 

@@ -308,6 +308,7 @@ class Keeper:
                 task.unit,
                 task.loss.unit,
                 longer(self._passes),
+                task.remark(rows),
             )
         )
 

@@ -32,6 +32,7 @@ class Losses(NamedTuple):
         unit: what is predicted.
         measure: the unit of a loss.
         longer: the option of a training twice as long; empty if nobody knows one.
+        remark: what the task says of the scores.
     """
 
     known: float
@@ -43,10 +44,15 @@ class Losses(NamedTuple):
     unit: str = "symbols"
     measure: str = "nats"
     longer: str = ""
+    remark: str = ""
 
 
 def verdict(losses: Losses) -> str:
     """What is to be said, the worst first: what came apart is told nothing of its size."""
+    return f"{_fit(losses)} {losses.remark}".strip()
+
+
+def _fit(losses: Losses) -> str:
     known, held, values = losses.known, losses.held, losses.validation
     one = losses.unit.removesuffix("s")
     one = f"an {one}" if one[:1] in "aeiou" else f"a {one}"
@@ -84,7 +90,8 @@ def verdict(losses: Losses) -> str:
     if losses.beaten:
         return f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or {longer}."
     if losses.reference is None:
-        return f"It has {facts}; the task has no reference that says how good that is."
+        unknown = "" if losses.remark else "; the task has no reference that says how good that is"
+        return f"It has {facts}{unknown}."
     return f"It fits well ({facts})."
 
 

@@ -23,6 +23,7 @@ from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer, task_by_name
+from recurra.tasks.forecasting.calibration import widen
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of
 from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
@@ -176,6 +177,22 @@ class ForecastingModel(Answer):
                 (stretch,) = in_numbers([(track, 0)], panel)
                 drawn = draw_paths(self._forecaster, panel, stretch, paths, chance)
                 yield track.name, panel.scales.outward(drawn, stretch.scale or panel.scales.common)
+
+    def calibrate(self, inputs: Any, steps: int) -> None:
+        """Fit the widths of intervals to how far off forecasts were; nothing else changes.
+
+        Args:
+            inputs: series as of :meth:`predict`.
+            steps: how many of the last of each tell: such as were not trained on.
+        """
+        for tracks in self._tracks(inputs):
+            some = [
+                (track, max(len(track.values) - steps, 0))
+                for track in tracks.each
+                if len(track.values) > self.horizon
+            ]
+            if some:
+                widen(self._forecaster, SeriesPart(in_numbers(some, self.panel), self.panel))
 
     def update(self, inputs: Any) -> None:
         """Go on with what has come since; nothing is trained.

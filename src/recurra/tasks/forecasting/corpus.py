@@ -170,6 +170,9 @@ def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
         tenth = max(steps // 10, data.horizon, 1)
         stop = steps - ((data.test_steps or tenth) if data.test is None else 0)
         held = stop - ((data.validation_steps or tenth) if data.validation is True else 0)
+        if data.test_steps == 0:
+            stop = steps
+            held = stop - ((data.validation_steps or tenth) if data.validation is True else 0)
         if held < 1:
             short = short or each
             if data.horizon > 1 and steps:
@@ -180,6 +183,9 @@ def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
             found["validation"].append((each.cut(stop), held))
         if stop < steps:
             found["test"].append((each, stop))
+    if data.test_steps == 0 and data.test is None:
+        last = [(each, max(len(each.values) - data.horizon, 0)) for each, _ in found["training"]]
+        found["test"] = found.get("validation") or last
     if short is not None and (data.horizon == 1 or not found["test"]):
         least = 1 + sum(
             max(data.horizon, given or 0)
@@ -237,7 +243,7 @@ def _fitted(tracks: Tracks, training: Sequence[Track], data: ForecastingData) ->
         frequency=tracks.frequency,
         zone=tracks.zone,
         horizon=data.horizon,
-        look_back=data.look_back,
+        look_back=data.steps_read(max(len(each.values) for each in training), season),
         patch=data.patch,
         season=season,
         gaps=data.gaps,

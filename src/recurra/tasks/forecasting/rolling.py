@@ -43,6 +43,7 @@ def rolled(
     every = (1 if refit else 0) if isinstance(refit, bool) else refit
     found: list[Forecast] = []
     came: list[np.ndarray[Any, Any]] = []
+    held = 0
     back = [horizon + (n_windows - 1 - window) * step_size for window in range(n_windows)]
     short = [each for each in whole.each if len(each.values) <= back[0]]
     if len(short) == len(whole.each):
@@ -56,6 +57,11 @@ def rolled(
         before = dataclasses.replace(whole, each=[_until(each, steps) for each in some])
         if not window or (every and window % every == 0):
             forecaster.fit(before)
+            held = forecaster.held_
+        else:
+            held += step_size  # what has come since tells how far off forecasts are
+            if held:
+                forecaster.model_.calibrate(before, held)
         ahead = dataclasses.replace(
             whole,
             each=[

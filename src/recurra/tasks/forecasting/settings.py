@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 
@@ -22,7 +22,9 @@ class ForecastingData(DataSection):
 
     Args:
         horizon: steps that are forecast.
-        look_back: steps that are read before them; all if None, where the state is carried on.
+        look_back: steps that are read before them; ``"all"``, where the state is carried on from
+            the first; ``"auto"`` is two seasons and two horizons, as far as the series leave room
+            for that, or all where one step is forecast.
         patch: steps that are read together as one.
         origins: of each row that is trained on: how many places, ``patch`` steps apart, a forecast
             begins at. The first of them has read ``look_back`` steps, the others more.
@@ -62,11 +64,12 @@ class ForecastingData(DataSection):
             hash otherwise.
         split_column: the column with the part.
         validation_steps: of each series; a tenth, and at least the horizon, if None.
-        test_steps: the same of those that are tested on.
+        test_steps: the same of those that are tested on; 0 if none is to be held out: then the
+            part that chooses is scored, or the last steps of all.
     """
 
     horizon: int = pydantic.Field(1, ge=1, le=10**6)
-    look_back: int | None = pydantic.Field(None, ge=1, le=10**7)
+    look_back: Annotated[int, pydantic.Field(ge=1, le=10**7)] | Literal["auto", "all"] = "auto"
     patch: int = pydantic.Field(1, ge=1, le=10**6)
     origins: int = pydantic.Field(1, ge=1, le=10**6)
     season: int | None = pydantic.Field(None, ge=1, le=10**6)
@@ -93,11 +96,11 @@ class ForecastingData(DataSection):
     split: Literal["auto", "time", "hash", "given"] = "auto"
     split_column: str = "split"
     validation_steps: int | None = pydantic.Field(None, ge=1, le=10**9)
-    test_steps: int | None = pydantic.Field(None, ge=1, le=10**9)
+    test_steps: int | None = pydantic.Field(None, ge=0, le=10**9)
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.look_back is None:
+        if self.carried:
             for name in ("patch", "origins"):
                 if getattr(self, name) != 1:
                     why = "rows of so many steps are read only with data.look_back"
@@ -112,6 +115,25 @@ class ForecastingData(DataSection):
                     self, "frequency", "with data.gaps steps may be apart as they like", "none"
                 )
         return self
+
+    @property
+    def carried(self) -> bool:
+        """Whether a state is carried along a series from its first step."""
+        return self.look_back == "all" or (self.look_back == "auto" and self.horizon == 1)
+
+    def steps_read(self, longest: int, season: int) -> int | None:
+        """How many are read before those that are forecast; None for all.
+
+        Args:
+            longest: steps of the longest series that is trained on.
+            season: steps of one.
+        """
+        if self.carried:
+            return None
+        if isinstance(self.look_back, int):
+            return self.look_back
+        room = max((longest - self.horizon) // 2, 1)
+        return max(min(2 * max(season, self.horizon), room), 1)
 
     @property
     def undivided(self) -> Self:

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import POINTS, SHARES
+from recurra.heads.numbers import POINTS
 from recurra.models import (
     Autoregression,
     Drift,
@@ -28,24 +27,22 @@ from recurra.models import (
     Unconditional,
     Walk,
 )
-from recurra.models.series import LEVELS, RANKS
 from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.sections import contradiction
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
+from recurra.tasks.forecasting.calibration import widen
 from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    densities_of,
-    intervals_of,
+    remark,
 )
 from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
-from recurra.tasks.forecasting.paths import ranks_of
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
 from recurra_runtime.fronts import Panel
@@ -54,7 +51,6 @@ __all__ = ["ForecastingTask"]
 
 _AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
 _LONGEST_MAP = 512  # steps
-_CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths of intervals
 
 
 @register_task("forecasting")
@@ -120,7 +116,7 @@ class ForecastingTask(Task):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """A model of what the front says."""
-        return SeriesModel(SeriesModelConfig(**settings.model_dump(), **_sizes(fronts[PANEL])))
+        return SeriesModel(SeriesModelConfig.of(settings, **_sizes(fronts[PANEL])))
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
@@ -138,18 +134,19 @@ class ForecastingTask(Task):
     def trial(self, recipe: Any) -> SeriesModel:
         """A model of one channel."""
         data = recipe.data
-        sizes = {"channels": 1, "look_back": data.look_back, "patch": data.patch}
+        reads = data.steps_read(1000, data.season or 1)
+        sizes = {"channels": 1, "horizon": data.horizon, "look_back": reads, "patch": data.patch}
         if data.gaps:
             sizes |= {"past": 1, "gaps": True}
-        return SeriesModel(SeriesModelConfig(**recipe.model.model_dump(), **sizes))
+        return SeriesModel(SeriesModelConfig.of(recipe.model, **sizes))
 
     def check(self, recipe: Any) -> None:
         """What of reading and of saying excludes each other."""
         data, model = recipe.data, recipe.model
-        if data.look_back is None:
+        if data.carried:
             why = "it is of the steps that are read, which only data.look_back says"
             for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
-                if getattr(model, name) != plain:
+                if getattr(model, name) not in ("auto", plain):
                     raise contradiction(model, name, why, repr(plain), section="model.")
             if model.around == "season":
                 raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
@@ -181,7 +178,7 @@ class ForecastingTask(Task):
 
     def _check_parallel(self, data: Any, model: Any) -> None:
         why = "the layers go on from the end of a row (model.decoding=parallel)"
-        if data.look_back is None:
+        if data.carried:
             raise contradiction(data, "look_back", why, "a number of steps", section="data.")
         if data.origins > 1:
             raise contradiction(data, "origins", why, "1", section="data.")
@@ -199,7 +196,7 @@ class ForecastingTask(Task):
     def unread(self, recipe: Any, prepared: SeriesCorpus) -> list[tuple[str, str]]:
         """What is of a state that is carried, or of seasons that are not there."""
         found = []
-        if recipe.data.look_back is not None:
+        if not recipe.data.carried:
             found.append(("training.window", "rows of data.look_back steps are read"))
         if prepared.panel.season == 1 and recipe.model.around == "season":
             found.append(("model.around", "there is no season (data.season)"))
@@ -227,6 +224,14 @@ class ForecastingTask(Task):
         model = next(each for each in compared.values() if isinstance(each, SeriesModel))
         loss = model.config.distribution
         return compare(compared, part, loss, unit_of(loss))
+
+    def remark(self, rows: Sequence[Evaluation]) -> str:
+        """Whether the model adds something to the best of its rivals, and how sure that is."""
+        return remark(rows)
+
+    def beaten(self, rows: Sequence[Evaluation]) -> str:
+        """Nothing: :meth:`remark` says it, and how sure it is."""
+        return ""
 
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """The loss; errors of the means; intervals."""
@@ -279,7 +284,7 @@ class ForecastingTask(Task):
         if panel.season > 1:
             found["seasonal naive"] = SeasonalNaive(ones, panel.season)
         longest = max(map(len, series)) - panel.horizon
-        order = min(data.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
+        order = min(panel.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
         order = max(min(order, longest // 2), 1)
         shelf = training.shelf()
         walk = Walk.of(shelf.values, shelf.begins.tolist())
@@ -317,7 +322,8 @@ class ForecastingTask(Task):
 
     def reads_windows(self, data: Any) -> bool:
         """All series end to end, where a state is carried."""
-        return data.look_back is None
+        found: bool = data.carried
+        return found
 
     def answer(self, loaded: Any) -> ForecastingModel:
         """What comes next, and surprises."""
@@ -365,52 +371,3 @@ def _measured(rival: Rival, part: SeriesPart) -> Rival:
     walk = Walk.of(shelf.values, shelf.begins.tolist())
     horizon = rival.horizon
     return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))
-
-
-def widen(model: SeriesModel, part: SeriesPart) -> None:
-    r"""Fit :attr:`recurra.models.SeriesModel.widening` to what came in a part.
-
-    Of each level, step and channel the smallest number w for which the share of the origins whose
-    value lies in the interval, made wider by w on both sides, is at least the level, as
-    :math:`\lceil (n + 1)\,p \rceil` of n count for p. Where there are few origins the steps of
-    the horizon are taken together.
-    """
-    with torch.no_grad():
-        model.widening.zero_()
-        scores: list[npt.NDArray[np.float64]] = []
-        size = part.panel.horizon * len(part.panel.channels)
-        limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
-        for _, density, wanted in densities_of(model, part, limit):
-            found = []
-            for level in LEVELS:
-                low, high = model.interval(density, level)
-                found.append(torch.maximum(low - wanted, wanted - high))
-            scores.append(torch.stack(found).double().cpu().numpy())
-        if scores:
-            every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
-            model.widening.copy_(torch.from_numpy(_corrections(every)))
-        model.ranks.fill_(torch.nan)
-        ranks = []
-        for _, density, wanted in densities_of(model, part, RANKS):
-            quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
-            ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
-        kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
-        model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
-
-
-def _corrections(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    levels, origins, horizon, channels = scores.shape
-    found = np.zeros((levels, horizon, channels))
-    for step in range(horizon):
-        for channel in range(channels):
-            # As many neighbors as make some tens of scores.
-            reach = 0 if origins >= 40 else -(-40 // (2 * max(origins, 1)))
-            some = scores[:, :, max(step - reach, 0) : step + reach + 1, channel].reshape(
-                levels, -1
-            )
-            for number, level in enumerate(LEVELS):
-                own = np.sort(some[number][~np.isnan(some[number])])
-                if len(own):
-                    rank = min(math.ceil((len(own) + 1) * level), len(own)) - 1
-                    found[number, step, channel] = own[rank]
-    return found
