@@ -164,8 +164,7 @@ def _panel(one: Fan, size: tuple[int, int], alone: bool) -> dict[str, Any]:
     values = [*one.seen, *one.came]
     points = [(float(step), value) for step, value in enumerate(values)]
     came = any(map(math.isfinite, one.came))
-    seen = Line("what came" if came else "", points, _SEEN, 1.5)
-    lines.append(seen if came else seen._replace(named_at=(0.0, 0.0)))
+    lines.append(Line("what came" if came else "", points, _SEEN, 1.5))
     every = [value for line in lines for _, value in line.points]
     ends = [value for pair in one.bands.values() for side in pair for value in side]
     y = linear("value" if alone else "", every, ends)

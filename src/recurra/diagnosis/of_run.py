@@ -16,7 +16,10 @@ from recurra.diagnosis.tradeoff import COMPARED, read_variants
 from recurra.errors import RunError, SettingError
 from recurra.given import path_of
 
-__all__ = ["pictures"]
+__all__ = ["AT_END", "pictures"]
+
+AT_END = ("curve", "confusion", "forecast")
+"""Those that a training draws; the others are there for who asks."""
 
 _KEPT = "pictures.json"
 

@@ -19,7 +19,7 @@ class Line(NamedTuple):
     """Points that belong together.
 
     Args:
-        name: stands where it ends.
+        name: stands where it ends; nothing does if empty.
         points: x and y, by x; a y that is no finite number is a gap.
         color: of the line, and of its name.
         width: of the line.
@@ -264,6 +264,8 @@ def _names(lines: Sequence[Line], x: Axis, y: Axis, size: tuple[int, int]) -> li
     ends: list[tuple[Line, float]] = []
     for line in lines:
         finite = [value for _, value in line.points if math.isfinite(value)]
+        if not line.name:
+            continue
         if line.named_at is not None:
             layers.append(_name(line, x.drawn("x"), y, line.named_at))
         elif finite:

@@ -17,7 +17,7 @@
         summary.json           scores of what was held out
         pictures.json          what pictures show beside that, of tasks that have such
         curve.svg              losses by step; confusion.svg beside it where there are classes,
-                               forecast.svg and others of a forecaster
+                               forecast.svg of a forecaster
 """
 
 from __future__ import annotations

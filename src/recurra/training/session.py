@@ -459,7 +459,8 @@ def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
         return
     try:
         for name, chart in of_run.pictures(run.path).items():
-            run.write(f"{name}.svg", chart.svg())
+            if name in of_run.AT_END:
+                run.write(f"{name}.svg", chart.svg())
     except Exception as problem:  # also what the library makes of a machine it does not know
         said = " ".join(str(problem).split())[:300]
         tell(f"no picture of how it learned: {said or type(problem).__name__}")
