@@ -3,7 +3,7 @@
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
 from recurra.diagnosis.fans import Fan, fan
-from recurra.diagnosis.forecasters import coverage, errors, residuals
+from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.of_run import pictures
 from recurra.diagnosis.panels import Axis
 from recurra.diagnosis.surprising import surprise
@@ -15,8 +15,8 @@ __all__ = [
     "confusion",
     "coverage",
     "curve",
-    "errors",
     "fan",
+    "forecast_errors",
     "lines",
     "pictures",
     "residuals",

@@ -12,7 +12,7 @@ from recurra.diagnosis.fans import MODEL, color_of
 from recurra.diagnosis.panels import Axis, Line, axis_over, panel
 from recurra.errors import SettingError
 
-__all__ = ["coverage", "errors", "residuals"]
+__all__ = ["coverage", "forecast_errors", "residuals"]
 
 _BAND = "#56b4e9"
 _ROWS = 30  # series that are named; of more their share is drawn
@@ -22,7 +22,7 @@ _MASE = "mean absolute scaled error"
 Row = Mapping[str, Any]
 
 
-def errors(rows: Sequence[Row], series: Sequence[str] = (), name: str = "") -> Chart:
+def forecast_errors(rows: Sequence[Row], series: Sequence[str] = (), name: str = "") -> Chart:
     """Mean absolute scaled errors by step ahead, and by series where there are several.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve
 from recurra.diagnosis.fans import Fan, fan
-from recurra.diagnosis.forecasters import coverage, errors, residuals
+from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.history import summary
 from recurra.diagnosis.tradeoff import COMPARED, read_variants
 from recurra.errors import RunError, SettingError
@@ -61,7 +61,7 @@ def _of_forecaster(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Chart]
         return found
     series = kept.get("series") if isinstance(kept.get("series"), list) else []
     kinds: dict[str, Callable[[], Chart]] = {
-        "errors": lambda: errors(rows, [*map(str, series or ())], name),
+        "errors": lambda: forecast_errors(rows, [*map(str, series or ())], name),
         "coverage": lambda: coverage(rows, name),
         "residuals": lambda: residuals(rows, name),
     }
