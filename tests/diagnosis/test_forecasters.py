@@ -94,7 +94,7 @@ def test_what_is_not_told_is_refused() -> None:
         forecast_errors([row("gru", mase=None), row("drift")])
     with pytest.raises(SettingError, match="what intervals hold"):
         coverage([row("gru", coverage=[])])
-    with pytest.raises(SettingError, match="data.step_size=1"):
+    with pytest.raises(SettingError, match=r"data\.step_size=1"):
         residuals([row("gru", residuals=[])])
 
 

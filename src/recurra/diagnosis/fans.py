@@ -90,12 +90,13 @@ class Fan(NamedTuple):
         return found
 
 
-def fan(found: Sequence[Fan], name: str = "") -> Chart:
+def fan(found: Sequence[Fan], name: str = "", total: int | None = None) -> Chart:
     """Forecasts beside what was seen before them, and what came; a panel for each, at most 6.
 
     Args:
         found: forecasts.
         name: of the run, for the heading.
+        total: how many there are; as many as were found if None.
 
     Raises:
         SettingError: there is none.
@@ -114,7 +115,7 @@ def fan(found: Sequence[Fan], name: str = "") -> Chart:
     title = f"{name}: {what}" if name else what.capitalize()
     if alone and shown[0].name:
         title += f" ({_short(shown[0].name, 40)})"
-    return Chart({**drawn, **heading(title, _notes(shown, len(found)))})
+    return Chart({**drawn, **heading(title, _notes(shown, total or len(found)))})
 
 
 def _beside(panels: Sequence[dict[str, Any]], shown: Sequence[Fan]) -> dict[str, Any]:

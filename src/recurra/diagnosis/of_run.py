@@ -56,7 +56,8 @@ def _of_forecaster(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Chart]
     name, kept = folder.resolve().name, _kept(folder)
     if kept.get("forecast"):
         some = _drawn(folder / _KEPT, lambda all_: [*map(Fan.from_json, all_)], kept["forecast"])
-        found["forecast"] = fan(some, name)
+        total = kept.get("total")
+        found["forecast"] = fan(some, name, total if isinstance(total, int) else None)
     if not rows or not {"mase", "by_step", "by_series"} <= set(rows[0]):
         return found
     series = kept.get("series") if isinstance(kept.get("series"), list) else []

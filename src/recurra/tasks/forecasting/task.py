@@ -305,7 +305,9 @@ class ForecastingTask(Task):
         rivals = {name: each for name, each in compared.items() if isinstance(each, Rival)}
         found = fans(model, rivals, prepared.panel, some_of(prepared.held, MOST))
         names = [track.name for track, _ in prepared.held]
-        return {"forecast": [each.to_json() for each in found], "series": names[:1000]}
+        total = len(names) * len(prepared.panel.channels)
+        kept = [each.to_json() for each in found[:MOST]]
+        return {"forecast": kept, "total": total, "series": names[:1000]}
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
