@@ -195,11 +195,11 @@ def _band(
     shade: float,
 ) -> dict[str, Any]:
     rows = [
-        {"x": at, "low": below, "high": above}
+        {"x": at, "low": max(below, y.low), "high": min(above, y.high)}
         for (at, below), (_, above) in zip(low, high, strict=True)
-        if math.isfinite(below) and math.isfinite(above)
+        if math.isfinite(below) and math.isfinite(above) and below < y.high and above > y.low
     ]
-    mark = {"type": "area", "aria": False, "clip": True, "color": _BAND, "opacity": shade}
+    mark = {"type": "area", "aria": False, "color": _BAND, "opacity": shade}
     encoding = {"x": x.drawn("x"), "y": y.drawn("low"), "y2": {"field": "high"}}
     return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
 

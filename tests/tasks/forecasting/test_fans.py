@@ -124,9 +124,9 @@ def test_whole_series_that_are_held_out_are_forecast_near_their_end(tmp_path: Pa
     data = [waves(110, seed)[:, 0] for seed in range(24)]
     run = Path(trained(data, tmp_path / "run", split="hash").path)
     found = kept(run)
-    ends = {tuple(np.round(each[-48:], 4).tolist()) for each in data}
     assert found
-    assert all(tuple(np.round(one.came, 4).tolist()) in ends for one in found)
+    for one in found:
+        assert any(np.allclose(one.came, each[-48:], rtol=1e-5) for each in data)
 
 
 def test_a_run_tells_coverage_and_what_is_left_in_errors(run: Path, tmp_path: Path) -> None:
