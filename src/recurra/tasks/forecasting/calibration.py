@@ -17,7 +17,7 @@ from recurra.tasks.forecasting.paths import ranks_of
 
 __all__ = ["widen"]
 
-_APART = 20  # stretches of a horizon by which intervals may become narrower
+_APART = 40  # stretches of a horizon by which intervals may become narrower
 _CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths
 
 
