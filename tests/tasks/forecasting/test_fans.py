@@ -141,3 +141,12 @@ def test_a_run_tells_coverage_and_what_is_left_in_errors(run: Path, tmp_path: Pa
     assert 0 < len(told[0]["residuals"]) <= 14
     apart = trained(waves(300), tmp_path / "run", horizon=4, look_back=8, step_size=2)
     assert apart.evaluations[0].residuals == ()
+
+
+def test_intervals_of_noise_hold_as_much_as_they_say(tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).standard_normal((5000, 2))
+    done = trained(noise, tmp_path / "run", epochs=0.1, minimum_steps=5)
+    (rival,) = [row for row in done.evaluations if row.name == "unconditional"]
+    for level, share in rival.coverage:
+        assert share == pytest.approx(level / 100, abs=0.04), level
+    assert np.abs(rival.residuals).max() < 0.15

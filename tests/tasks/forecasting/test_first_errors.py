@@ -37,6 +37,11 @@ def test_they_are_those_of_the_definition_in_any_order() -> None:
     assert of(row, order=slice(None, None, -1)) == pytest.approx(wanted)
 
 
+def test_each_channel_counts_alike_whatever_its_size() -> None:
+    row = np.concatenate([remembering(20_000, 0.8)[:, :1], 1e4 * remembering(20_000, 0.0, 1)], 1)
+    assert of(row)[0] == pytest.approx(0.8 / 3, abs=0.02)
+
+
 def test_series_do_not_go_on_in_one_another() -> None:
     """Each is its own: two that are steady apart from noise are noise."""
     chance = np.random.default_rng(1)
