@@ -56,6 +56,7 @@ def test_what_nobody_knows_is_not_named() -> None:
     told = texts(fan([some(came=[], name="shop")]))
     assert "what came" not in told
     assert "Forecast of 12 steps (shop)" in told
+    assert all(map(str.strip, told))  # no empty name takes the place of another
 
 
 def test_a_description_is_no_larger_than_its_panel() -> None:
@@ -100,6 +101,11 @@ def test_a_step_after_the_other_is_told() -> None:
 )  # fmt: skip
 def test_steps_are_called_as_briefly_as_they_can_be(steps: list[str], first: str) -> None:
     assert first in texts(fan([some(steps=steps)]))
+
+
+def test_numbers_stand_where_a_year_begins() -> None:
+    months = [f"{1958 + n // 12}-{1 + n % 12:02}-01" for n in range(5, 41)]
+    assert {"1959-01", "1960-01"} <= set(texts(fan([some(steps=months)])))
 
 
 def test_quotes_in_a_step_do_no_harm() -> None:
