@@ -242,8 +242,7 @@ class Forecaster:
             seed: of the draws.
         """
         from recurra.settings import check_size
-        from recurra.tasks.forecasting.answer import next_stamps
-        from recurra.tasks.forecasting.frames import frame_like
+        from recurra.tasks.forecasting.frames import frame_like, next_stamps
 
         check_size("paths", paths)
         tracks = self._fitted().whole(data)

@@ -43,10 +43,11 @@ from recurra.tasks.forecasting.corpus import (
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    judged,
     remark,
 )
+from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
@@ -311,6 +312,16 @@ class ForecastingTask(Task):
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
         write_rivals(folder, rivals)
+
+    def to_draw(self, compared: Mapping[str, Any], prepared: SeriesCorpus) -> dict[str, Any]:
+        """Forecasts of what is held out, beside what came; and what its series are called."""
+        model, *_ = compared.values()
+        rivals = {name: each for name, each in compared.items() if isinstance(each, Rival)}
+        found = fans(model, rivals, prepared.panel, some_of(prepared.held, MOST))
+        names = [track.name for track, _ in prepared.held]
+        total = len(names) * len(prepared.panel.channels)
+        kept = [each.to_json() for each in found[:MOST]]
+        return {"forecast": kept, "total": total, "series": names[:1000]}
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
