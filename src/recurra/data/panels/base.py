@@ -82,7 +82,6 @@ class Track(NamedTuple):
         known: numbers that are known ahead, ``[time + more, known]``: perhaps beyond the last step.
         codes: categories by name, ``[time + more]`` each, None where one is missing.
         part: to which it belongs, where that is said.
-        first: the row of a frame that its first step is, None where it has no id of its own kind.
     """
 
     name: str

@@ -17,23 +17,28 @@ from torch import Tensor
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
+from recurra.diagnosis import Fan
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
-from recurra.tasks.base import Answer
+from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.calibration import widen
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
-from recurra.tasks.forecasting.evaluation import densities_of, judged
+from recurra.tasks.forecasting.evaluation import densities_of
+from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
     Forecast,
     columns_of_forecasts,
+    instants,
+    next_stamps,
     stamp_texts,
     write_forecasts,
 )
 from recurra.tasks.forecasting.future import continued
 from recurra.tasks.forecasting.history import grown, read_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
@@ -41,7 +46,7 @@ from recurra.tasks.forecasting.sources import listed, open_source
 from recurra.tasks.forecasting.stream import SeriesStream, values_of
 from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
-from recurra_runtime.fronts import Panel, universal
+from recurra_runtime.fronts import Panel
 
 __all__ = ["LEVELS", "ForecastingModel"]
 
@@ -54,6 +59,8 @@ LEVELS = (80.0,)
 class ForecastingModel(Answer):
     """A forecaster that says what comes next, and how surprising each step is."""
 
+    goes_on = True
+    takes = ("future", "level")
     _history: Tracks | None = None
 
     @property
@@ -227,14 +234,49 @@ class ForecastingModel(Answer):
             )
         return self._history
 
-    def write(self, found: Iterable[Forecast], path: Path, inputs: Any = None) -> None:
+    def fans(
+        self,
+        inputs: Any = None,
+        *,
+        future: Any = None,
+        series: Sequence[str] = (),
+        came: bool = False,
+    ) -> list[Fan]:
+        """Forecasts as :func:`recurra.diagnosis.fan` draws them, the longest series first.
+
+        Args:
+            inputs: as of :meth:`predict`.
+            future: the same.
+            series: names of series or channels; at most 6 forecasts of any if empty.
+            came: forecast the last steps that are known, beside what came, instead of the next.
+
+        Raises:
+            SettingError: no series and no channel is called so.
+        """
+        panel = self.panel
+        found: list[Fan] = []
+        rivals = task_by_name(self.kind).read_rivals(self.path)
+        for tracks in self._tracks(inputs):
+            some, channels = named(tracks.each, panel, series)
+            if not came:
+                some = continued(dataclasses.replace(tracks, each=some), panel, future, self._data)
+            held = [(track, 0 if came else len(track.values)) for track in some]
+            most = some_of(held, max(MOST - len(found), 0))
+            found += fans(self._forecaster, rivals, panel, most, channels)
+        return found
+
+    def write(
+        self, found: Iterable[Forecast], path: Path, inputs: Any = None, top: int | None = None
+    ) -> None:
         """Forecasts as a table in a file.
 
         Args:
             found: forecasts.
             path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
             inputs: of what; the columns are called as there.
+            top: none, as nothing is ranked.
         """
+        self._no_top(top)
         tracks = self.whole(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
         write_forecasts(path, columns, tracks.zone)
@@ -369,27 +411,6 @@ class _Encoded:
 
     file: Path
     encoding: str
-
-
-def next_stamps(track: Track, panel: Panel, zone: str | None) -> npt.NDArray[Any]:
-    """Of the steps that come, as :func:`instants`."""
-    if not len(track.stamps):
-        return np.arange(panel.horizon)
-    if panel.frequency is not None and track.stamps.dtype.kind == "M":
-        return instants(panel.frequency.after(track.stamps[-1], panel.horizon), panel, zone)
-    whole = panel.frequency is not None and panel.frequency.unit == "number"
-    step = panel.frequency.count if panel.frequency is not None and whole else 1
-    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
-        return np.arange(1, panel.horizon + 1)
-    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
-    return found
-
-
-def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.NDArray[Any]:
-    """Time stamps in UTC where there is a zone: steps of days are counted as clocks say them."""
-    if zone is None or panel.frequency is None or not panel.frequency.of_days:
-        return stamps
-    return universal(stamps, zone)
 
 
 def check_levels(levels: Any) -> None:

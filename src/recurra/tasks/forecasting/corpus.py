@@ -49,6 +49,7 @@ class SeriesCorpus:
         tracks: as they were read, all of each.
         fingerprint: tells these series, in this order, from any others.
         by_time: whether the parts are stretches of the same series.
+        held: the series that are tested on, in the order of that part, and from which step on.
     """
 
     parts: dict[PartName, SeriesPart]
@@ -56,6 +57,7 @@ class SeriesCorpus:
     tracks: Tracks
     fingerprint: str
     by_time: bool
+    held: list[tuple[Track, int]] = dataclasses.field(default_factory=list)
 
     @property
     def fronts(self) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def prepare_series(
             "data: expected values to train on, all of the training part are missing (NaN). Give "
             "series that have some there, or divide them otherwise with data.split."
         )
-    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time)
+    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time, named["test"])
 
 
 def known_grid(panel: Panel) -> Grid:

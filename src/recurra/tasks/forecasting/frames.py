@@ -12,17 +12,18 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.panels import ID, Table, Tracks
+from recurra.data.panels import ID, Table, Track, Tracks
 from recurra.data.rows import imported
-from recurra.errors import SettingError
-from recurra.files import write_file
-from recurra_runtime.fronts import zoned
+from recurra.files import check_ending, write_file
+from recurra_runtime.fronts import Panel, universal, zoned
 
 __all__ = [
     "Forecast",
     "columns_of_forecasts",
     "form_of",
     "frame_like",
+    "instants",
+    "next_stamps",
     "stamp_texts",
     "write_forecasts",
 ]
@@ -107,6 +108,27 @@ def stamp_texts(stamps: npt.NDArray[Any], zone: str | None = None) -> list[str]:
     if not days and not (stamps == stamps.astype("datetime64[s]")).all():
         unit = "ns"
     return [str(each).replace("T", " ") for each in np.datetime_as_string(stamps, unit=unit)]
+
+
+def next_stamps(track: Track, panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Of the steps that come, as :func:`instants`."""
+    if not len(track.stamps):
+        return np.arange(panel.horizon)
+    if panel.frequency is not None and track.stamps.dtype.kind == "M":
+        return instants(panel.frequency.after(track.stamps[-1], panel.horizon), panel, zone)
+    whole = panel.frequency is not None and panel.frequency.unit == "number"
+    step = panel.frequency.count if panel.frequency is not None and whole else 1
+    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
+        return np.arange(1, panel.horizon + 1)
+    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+    return found
+
+
+def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Time stamps in UTC where there is a zone: steps of days are counted as clocks say them."""
+    if zone is None or panel.frequency is None or not panel.frequency.of_days:
+        return stamps
+    return universal(stamps, zone)
 
 
 def columns_of_forecasts(
@@ -212,7 +234,7 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         SettingError: another ending.
         RunError: it cannot be written.
     """
-    ending = path.suffix.lower()
+    ending = check_ending(path, (".csv", ".tsv", ".parquet"))
     if ending == ".parquet":
         arrow = imported("pyarrow", "Parquet files")
         parquet = imported("pyarrow.parquet", "Parquet files")
@@ -220,10 +242,6 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         parquet.write_table(arrow.table(dict(columns)), held)
         write_file(path, held.getvalue())
         return
-    if ending not in (".csv", ".tsv"):
-        raise SettingError(
-            f"predict: expected a name that ends in .csv, .tsv or .parquet, got {path.name!r}"
-        )
     told = io.StringIO()
     writer = csv.writer(told, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     writer.writerow(columns)

@@ -43,10 +43,11 @@ from recurra.tasks.forecasting.corpus import (
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    judged,
     remark,
 )
+from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
@@ -159,8 +160,10 @@ class ForecastingTask(Task):
             for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
                 if getattr(model, name) not in ("auto", plain):
                     raise contradiction(model, name, why, repr(plain), section="model.")
-            if model.around == "season":
-                raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
+            why = "what was last known is not carried from part to part, which data.look_back mends"
+            for name, plain in (("around", "level"), ("missing", "mark")):
+                if getattr(model, name) not in ("auto", plain):
+                    raise contradiction(model, name, why, repr(plain), section="model.")
             if model.decoding == "autoregressive" and data.horizon > 1:
                 why = "rows of so many steps are read where answers are read again (data.look_back)"
                 raise contradiction(data, "look_back", why, "a number of steps", section="data.")
@@ -309,6 +312,16 @@ class ForecastingTask(Task):
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
         write_rivals(folder, rivals)
+
+    def to_draw(self, compared: Mapping[str, Any], prepared: SeriesCorpus) -> dict[str, Any]:
+        """Forecasts of what is held out, beside what came; and what its series are called."""
+        model, *_ = compared.values()
+        rivals = {name: each for name, each in compared.items() if isinstance(each, Rival)}
+        found = fans(model, rivals, prepared.panel, some_of(prepared.held, MOST))
+        names = [track.name for track, _ in prepared.held]
+        total = len(names) * len(prepared.panel.channels)
+        kept = [each.to_json() for each in found[:MOST]]
+        return {"forecast": kept, "total": total, "series": names[:1000]}
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
