@@ -12,7 +12,7 @@ from tasks.forecasting.conftest import columns, small, trained, waves
 
 import recurra
 from recurra import artifact
-from recurra.errors import ArtifactError, DataError
+from recurra.errors import ArtifactError, DataError, SettingError
 
 pandas = pytest.importorskip("pandas")
 HORIZON = {"horizon": 3, "look_back": 7, "minimum_steps": 5, "evaluations": 1}
@@ -208,6 +208,43 @@ def test_calendars_are_of_clocks_where_the_table_is_from() -> None:
     one, other, naive = (small(4, look_back=6).fit(each).predict() for each in (table, there, wall))
     assert np.array_equal(other["gru"], naive["gru"])
     assert not np.allclose(one["gru"], other["gru"], atol=1e-6)
+
+
+def test_steps_that_are_apart_as_they_like() -> None:
+    """Nobody knows when the next ones come: they are numbered, and the last one is a time."""
+    polars = pytest.importorskip("polars")
+    table = framed()
+    apart = np.random.default_rng(0).integers(10_000, 900_000, len(table)).cumsum()
+    table["ds"] = pandas.Timestamp("2024-01-01") + pandas.to_timedelta(apart, "s")
+    table["ds"] = table["ds"].astype("datetime64[us]")
+    with pytest.raises(DataError, match=r"data\.gaps=true reads the time between steps"):
+        small().fit(table)
+    model = small(settings={"gaps": True}).fit(table)
+    found = model.predict()
+    assert found["ds"].tolist() == [1, 2, 3] * 2
+    assert found["cutoff"].dtype == table["ds"].dtype
+    assert [*found["cutoff"][::3]] == [*table.groupby("unique_id")["ds"].max()]
+    pandas.testing.assert_frame_equal(model.predict(table), found)
+    other = small(settings={"gaps": True}).fit(polars.DataFrame(table)).predict()
+    assert other["gru"].to_list() == found["gru"].tolist()
+    assert other.schema["cutoff"] == polars.Datetime("us")
+
+
+def test_calendars_are_of_dates() -> None:
+    dated = small(settings={"calendar": ["weekday"]}).fit(framed())
+    with pytest.raises(
+        DataError, match=r"expected time stamps, of which .* weekday .*got numbered"
+    ):
+        dated.predict(framed().drop(columns="ds"))
+    with pytest.raises(DataError, match="expected time stamps"):
+        small(settings={"calendar": ["weekday"]}).fit(framed(begin=0))
+    for settings, told in (
+        ({"calendar": ["weekdays"]}, "calendar: expected known cycles.*did you mean 'weekday'"),
+        ({"calendar": ["hour"], "gaps": True}, "nobody knows when the next steps come"),
+        ({"gaps": True, "decoding": "autoregressive"}, "nobody knows them of the steps"),
+    ):
+        with pytest.raises(SettingError, match=told):
+            small(settings=settings).fit(framed())
 
 
 def test_several_columns_and_one_series_without_a_name() -> None:

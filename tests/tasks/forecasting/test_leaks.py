@@ -33,10 +33,10 @@ def changed(table: Any, first: int, value: float) -> Any:
     """All that is not known ahead is otherwise from a step on."""
     late = table.groupby("unique_id").cumcount() >= first
     last = table.groupby("unique_id").cumcount(ascending=False) == 0
-    values = table["y"].mask(late, value)
+    values, other = table["y"].mask(late, value), table["k"].map({"u": "v", "v": "u"})
     if math.isnan(value):  # a series ends with its last value
         values = values.mask(last, 1.0)
-    return table.assign(y=values, p=table["p"].mask(late, value), k=table["k"].mask(late, "v"))
+    return table.assign(y=values, p=table["p"].mask(late, value), k=table["k"].mask(late, other))
 
 
 @pytest.mark.parametrize("value", LATER)

@@ -362,12 +362,17 @@ def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     if not panel.calendar.shape[0]:
         return np.arange(size)
     stamps = track.stamps
+    if stamps.dtype.kind != "M":
+        raise DataError(
+            f"{track.place or 'input'}: expected time stamps, of which this model reads "
+            f"{', '.join(panel.calendar.features)} (data.calendar), got numbered steps."
+        )
     more = size - len(stamps)
     if more > 0 and panel.frequency is not None and len(stamps):
         stamps = np.concatenate([stamps, panel.frequency.after(stamps[-1], more)])
     if panel.frequency is not None and panel.frequency.of_days:
         return stamps  # as clocks say them already
-    return local(stamps, panel.zone) if stamps.dtype.kind == "M" else stamps
+    return local(stamps, panel.zone)
 
 
 def _fingerprint(named: Named) -> str:

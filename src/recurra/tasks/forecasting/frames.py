@@ -176,34 +176,37 @@ def _after(forecast: Forecast) -> npt.NDArray[Any]:
     if forecast.after is None:
         nothing = np.datetime64("NaT") if stamps.dtype.kind == "M" else -1
         return np.array([nothing]).astype(stamps.dtype)
+    if isinstance(forecast.after, np.datetime64):  # also where steps are irregular
+        return np.array([forecast.after], "M8[ns]")
     return np.array([forecast.after]).astype(stamps.dtype)
 
 
 def frame_like(columns: Mapping[str, Any], tracks: Tracks) -> Any:
     """A data frame of pandas or polars as the table was, with its zone; else the columns."""
     zone, times = tracks.zone, [tracks.roles.time or "ds", "cutoff"]
-    times = [name for name in times if name in columns]
-    dates = any(np.asarray(columns[name]).dtype.kind == "M" for name in times)
+    dates = {name: np.asarray(columns[name]).dtype.kind == "M" for name in times if name in columns}
+    of_dates = tracks.form in ("Date", "ms", "us", "ns") or "datetime" in (tracks.form or "")
+    cast = {name: tracks.form is not None and kind == of_dates for name, kind in dates.items()}
     if tracks.like == "pandas":
         pandas = imported("pandas", "data frames")
         found = pandas.DataFrame(dict(columns))
-        for name in times:
-            if dates and zone is not None:
+        for name, kind in dates.items():
+            if kind and zone is not None:
                 found[name] = found[name].dt.tz_localize("UTC").dt.tz_convert(zone)
-            if tracks.form is not None and dates == tracks.form.startswith("datetime"):
+            if cast[name]:
                 found[name] = found[name].astype(tracks.form)
         return found
     if tracks.like == "polars":
         polars = imported("polars", "data frames")
         frame = polars.DataFrame(dict(columns))
-        for name in times:
+        for name, kind in dates.items():
             column = polars.col(name)
-            if dates and zone is not None:
+            if kind and zone is not None:
                 column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-            if tracks.form in ("ms", "us", "ns") and dates:
+            if cast[name] and tracks.form in ("ms", "us", "ns"):
                 column = column.dt.cast_time_unit(tracks.form)
-            elif tracks.form is not None and dates == (tracks.form == "Date"):
-                column = column.cast(getattr(polars, tracks.form))
+            elif cast[name]:
+                column = column.cast(getattr(polars, tracks.form or ""))
             frame = frame.with_columns(column)
         return frame
     return dict(columns)

@@ -10,7 +10,7 @@ import pydantic
 from recurra.data import Reading
 from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
-from recurra_runtime.fronts import Frequency
+from recurra_runtime.fronts import Calendar, Frequency
 
 __all__ = ["ForecastingData"]
 
@@ -114,6 +114,14 @@ class ForecastingData(DataSection):
                 raise contradiction(
                     self, "frequency", "with data.gaps steps may be apart as they like", "none"
                 )
+        if self.calendar:
+            if self.gaps:
+                why = "with data.gaps nobody knows when the next steps come"
+                raise contradiction(self, "calendar", why)
+            try:
+                Calendar(self.calendar)
+            except ValueError as problem:
+                raise contradiction(self, "calendar", str(problem), "known cycles") from None
         return self
 
     @property
