@@ -80,9 +80,9 @@ def _etth1(horizon: int, goal: float) -> Case:
         etth1,
         {
             "horizon": horizon, "patch": 48, "calendar": [], "validation_steps": 2880,
-            "test_steps": 2880, "apart": True, "normalize": "last", "distribution": "absolute",
-            "decoding": "parallel", "linear": False, "filters": 128, "hidden_size": 128,
-            "dropout": 0.5, "learning_rate": 0.001, "batch_size": 64, "epochs": 6,
+            "test_steps": 2880, "apart": True, "normalize": "last", "around": "last",
+            "linear": True, "distribution": "absolute", "filters": 128, "hidden_size": 128, "dropout": 0.3,
+            "learning_rate": 0.002, "batch_size": 64, "epochs": 4,
         },
         ({"look_back": 336}, {"look_back": 720}),
         goal,

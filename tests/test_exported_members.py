@@ -192,11 +192,16 @@ INTERNAL = {
     },
     "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
     "models": {
+        "Frame",
         "best_weight",
         "best_weights",
         "document_scores",
+        "frame_of",
+        "next_of",
         "ngram_name",
         "read_arpa",
+        "spread_of",
+        "surroundings",
         "write_arpa",
     },
     "pipeline": {
@@ -226,7 +231,8 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "heads": {"log_frequencies"},
+    "encoders": {"beside_channels", "last_known"},
+    "heads": {"log_frequencies", "losses_of", "quick_quantile"},
     "states": {"rebuild"},
     "tasks": {
         "Front",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, distributions
 
 from recurra.errors import SettingError, ShapeError
-from recurra.heads import NumbersHead
+from recurra.heads import Distribution, NumbersHead, Point, Samples
 from recurra.heads.densities import LEAST_FREEDOM, NARROWEST, Gaussian, GaussianMixture, Student
+from recurra.heads.numbers import losses_of
+from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 
@@ -167,6 +169,63 @@ def test_padding_never_enters(kind):
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.parametrize("kind", get_args(Distribution))
+def test_several_axes_are_as_many_numbers(kind):
+    """A head of [4, 3] is a head of 12, with the same numbers elsewhere."""
+    torch.manual_seed(0)
+    wide, flat = (NumbersHead(4, shape, kind, components=3).double() for shape in ((4, 3), 12))
+    wide.load_state_dict(flat.state_dict())
+    read, targets = given(draw(5, 2, 4)), draw(5, 2, 12, seed=1).abs().round()
+    targets[2, 1, 5] = NAN
+    (one, count), (other, same) = (
+        head.score(head(read), targets.view(5, 2, *head.shape)) for head in (wide, flat)
+    )
+    assert (count, same) == (119, 119)
+    assert torch.equal(one, other)
+    for ask in (
+        lambda head: head.predict(read).mean,
+        lambda head: head.quantile(read, 0.3),
+        lambda head: head.cdf(read, targets.nan_to_num(1.0).view(5, 2, *head.shape)),
+    ):
+        assert torch.equal(ask(wide).flatten(2), ask(flat))
+    assert torch.equal(wide.surprise(read, targets.view(5, 2, 4, 3)), flat.surprise(read, targets))
+    with pytest.raises(ShapeError, match=r"expected targets \[5, 2, 4, 3\].*got \[5, 2, 3, 4\]"):
+        wide.loss(read, targets.view(5, 2, 3, 4))
+
+
+def test_losses_of_a_number_alone_are_what_they_are_called():
+    density, x = Point(torch.tensor([0.0, 1.0, 2.0])), torch.tensor([0.5, 4.0, NAN])
+    for kind, wanted in (("squared", [0.25, 9, 0]), ("absolute", [0.5, 3, 0])):
+        losses, known = losses_of(kind, density, x)
+        assert losses.tolist() == wanted
+        assert known.tolist() == [True, True, False]
+    assert losses_of("huber", density, x)[0].tolist() == [0.125, 2.5, 0]
+
+
+def test_quantiles_of_many_are_quick_and_near():
+    freedom = torch.tensor([2.1, 2.5, 5.0, 30.0, 1e6], dtype=torch.float64)
+    density = Student(torch.full_like(freedom, 3.0), torch.full_like(freedom, 2.0), freedom)
+    for share in (0.01, 0.3, 0.5, 0.9, 0.99):
+        found = quick_quantile(density, share)
+        torch.testing.assert_close(found, density.quantile(share), atol=2e-5, rtol=0)
+    normal = Gaussian(torch.zeros(2), torch.ones(2))
+    assert torch.equal(quick_quantile(normal, 0.7), normal.quantile(0.7))
+
+
+def test_draws_are_a_density():
+    values = torch.tensor([[4.0, 1.0, 3.0, 2.0], [0.0, 0.0, 0.0, 8.0]])
+    samples = Samples(values)
+    assert samples.mean.tolist() == [2.5, 2]
+    assert samples.deviation.tolist() == pytest.approx([1.25**0.5, 12**0.5])
+    assert samples.quantile(0.5).tolist() == [2.5, 0]
+    assert samples.cdf(torch.tensor([2.0, -1.0])).tolist() == [0.5, 0]
+    moved = samples.moved(torch.tensor([10.0, 0.0]), torch.tensor([2.0, 3.0]))
+    assert moved.values.tolist() == [[18, 12, 16, 14], [0, 0, 0, 24]]
+    assert samples.moved(None, torch.tensor([2.0, 2.0])).values.tolist() == (2 * values).tolist()
+    path = samples.sample(torch.Generator().manual_seed(0))
+    assert any(torch.equal(path, values[:, one]) for one in range(4))
+
+
 def test_of_no_step():
     head = head_of("student")
     total, count = head.loss(given(draw(0, 2, 4)), draw(0, 2, 3))
@@ -178,8 +237,10 @@ def test_of_no_step():
 def test_refuses():
     with pytest.raises(SettingError, match="student"):
         NumbersHead(4, 3, "studnt")  # type: ignore[arg-type]
-    with pytest.raises(SettingError, match="channels"):
+    with pytest.raises(SettingError, match="shape"):
         NumbersHead(4, 0)
+    with pytest.raises(SettingError, match="shape"):
+        NumbersHead(4, (3, 0))
     with pytest.raises(SettingError, match="components"):
         NumbersHead(4, 1, "mixture", components=0)
     head = head_of("gaussian")

@@ -63,12 +63,16 @@ def test_vocabularies_export_what_their_files_offer() -> None:
 
 def test_fronts_export_what_makes_one() -> None:
     offered = {name: getattr(module, name) for module in FRONTS for name in module.__all__}
-    # What a front of sounds gives and takes, and what a forecaster knows of time.
+    # What a front of sounds gives and takes, and what a forecaster knows of time and scales.
     beside = {
         "Framed",
         "SoundStream",
         "Frequency",
+        "Scale",
+        "ScaleKind",
+        "Scales",
         "Stamps",
+        "Transform",
         "local",
         "stamps",
         "universal",

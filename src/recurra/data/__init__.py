@@ -86,6 +86,9 @@ from recurra_runtime.vocabulary import (
 
 __all__ = [
     "ARMA",
+    "END",
+    "START",
+    "UNKNOWN",
     "AddingTask",
     "Arithmetic",
     "BallPictures",
@@ -103,7 +106,6 @@ __all__ = [
     "CuedSentences",
     "Document",
     "Documents",
-    "END",
     "Endless",
     "Example",
     "ExampleRow",
@@ -122,7 +124,6 @@ __all__ = [
     "PartName",
     "RandomWalk",
     "Reading",
-    "START",
     "SeasonalTrend",
     "Seed",
     "Sine",
@@ -132,7 +133,6 @@ __all__ = [
     "StreamHeader",
     "SyntheticSource",
     "SyntheticTask",
-    "UNKNOWN",
     "Unit",
     "Vocabulary",
     "Windows",

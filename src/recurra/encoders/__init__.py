@@ -15,10 +15,10 @@ __all__ = [
     "GappedSteps",
     "PictureLines",
     "Pictures",
+    "SeriesSteps",
     "SeveralEncoder",
     "SpelledEmbedding",
     "Stem",
     "StepVectors",
-    "SeriesSteps",
     "TokenEncoder",
 ]

@@ -12,16 +12,16 @@ from recurra.layers.tokens import Projection, TokenEmbedding
 from recurra.layers.window import Window
 
 __all__ = [
-    "Bidirectional",
     "GRU",
     "LSTM",
+    "RNN",
+    "Bidirectional",
     "Layer",
     "LayerOutput",
     "Pool",
     "Pooled",
     "Pooling",
     "Projection",
-    "RNN",
     "RNNBase",
     "Recurrent",
     "SelfAttention",

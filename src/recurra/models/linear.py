@@ -46,7 +46,7 @@ class Walk(NamedTuple):
         values: ``[steps, channels]``; NaN is missing.
         filled: the same with the last value that was there before each, NaN before the first.
         begins: of each step the place where its series begins.
-        totals: sums of all values before each place, ``[steps + 1, channels]``.
+        totals: sums of the values of a series before each place, ``[steps + 1, channels]``.
         counts: how many these are.
     """
 
@@ -60,13 +60,16 @@ class Walk(NamedTuple):
     def of(cls, values: Values, begins: Sequence[int]) -> Self:
         """Series that begin at these places; what stands before the first is of none."""
         filled, own = values.astype(np.float64), np.zeros(len(values), np.int64)
+        totals, counts = np.zeros((2, len(values) + 1, values.shape[1]))
         for begin, stop in zip(begins, [*begins[1:], len(values)], strict=True):
-            filled[begin:stop] = _filled(filled[begin:stop])
+            some, there = filled[begin:stop], ~np.isnan(filled[begin:stop])
+            # Anew in each, or a series of large values would take the digits of those behind it.
+            totals[begin], counts[begin] = 0, 0
+            totals[begin + 1 : stop + 1] = np.cumsum(np.where(there, some, 0), 0)
+            counts[begin + 1 : stop + 1] = np.cumsum(there, 0)
+            filled[begin:stop] = _filled(some)
             own[begin:stop] = begin
-        there = ~np.isnan(values)
-        none = np.zeros_like(filled[:1])
-        totals = np.concatenate([none, np.cumsum(np.where(there, values, 0).astype(float), 0)])
-        return cls(values, filled, own, totals, np.concatenate([none, np.cumsum(there, 0)]))
+        return cls(values, filled, own, totals, counts)
 
     def before(self, origins: Places, lag: Any = 1) -> Floats:
         """What was there last so many steps before ``[origins, channels]``; 0 for nothing."""
@@ -128,7 +131,7 @@ class Rival(abc.ABC):
             origins: there.
             wanted: what came after some.
         """
-        some = origins[:: -(-len(origins) // _MEASURED)]
+        some = origins[:: max(-(-len(origins) // _MEASURED), 1)]
         total, count = np.zeros(self.deviation.shape), np.zeros(self.deviation.shape)
         for at in range(0, len(some), _CHUNK):
             part = some[at : at + _CHUNK]
@@ -202,7 +205,7 @@ class SeasonalNaive(Rival):
 
     def __init__(self, deviation: Floats, season: Any) -> None:
         super().__init__(deviation)
-        self.season = int(np.ravel(season)[0])  # a file keeps it as an array of one
+        self.season = int(np.asarray(season).item())  # a file has it with an axis
 
     def expect(self, walk: Walk, origins: Places) -> Floats:
         """The last value where there was no season before."""
@@ -291,7 +294,7 @@ class LinearMap(Rival):
         horizon, channels = shape
         size = order + 1
         square, product = np.zeros((size, size)), np.zeros((size, horizon))
-        some = origins[:: -(-len(origins) // (5 * _MEASURED))]
+        some = origins[:: max(-(-len(origins) // (5 * _MEASURED)), 1)]
         model = cls(np.ones(shape), np.zeros((size, horizon)))
         for at in range(0, len(some), _CHUNK):
             part = some[at : at + _CHUNK]

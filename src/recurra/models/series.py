@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
+from recurra.errors import ShapeError
 from recurra.heads import (
     Distribution,
     Gaussian,
@@ -31,7 +32,7 @@ from recurra.sections import contradiction, default
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
-__all__ = ["SeriesModel", "SeriesModelConfig", "SeriesModelSettings", "Judged", "LEVELS", "RANKS"]
+__all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel", "SeriesModelConfig", "SeriesModelSettings"]
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 """Of intervals whose width is corrected by what was seen on a part that was not trained on."""
@@ -286,9 +287,11 @@ class SeriesModel(Model):
         wanted = batch.targets[:, :, : self.said]
         if self.rolls:
             density, state = self._roll(batch.inputs, state, resets=batch.resets)
+            _check_targets(density, batch.targets[-1])
             losses, known = self.numbers_head.losses(density, batch.targets[-1])
             return losses[None], known[None], state
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
+        _check_targets(density, wanted)
         return (*self.numbers_head.losses(density, wanted), state)
 
     def densities(
@@ -586,6 +589,15 @@ class _Future(nn.Module):
         joined = self.state(outputs).unsqueeze(2) + self.known(future)
         found: Tensor = self.out(joined.relu())
         return found
+
+
+def _check_targets(density: Any, targets: Tensor) -> None:
+    said = next(part for part in density if isinstance(part, Tensor))
+    if said.shape[: targets.dim()] != targets.shape:  # they would broadcast
+        raise ShapeError(
+            f"targets: expected {list(said.shape[: targets.dim()])}, [origins, batch, steps, "
+            f"channels] as they are said, got {list(targets.shape)}."
+        )
 
 
 def spread_of(density: Any) -> Tensor:

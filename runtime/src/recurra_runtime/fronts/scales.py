@@ -39,8 +39,8 @@ class Scales:
 
     l and s are mean and deviation (``"standard"``), 0 and the mean of the sizes (``"mean"``),
     median and spread of the middle half by 1.349 (``"robust"``), or 0 and 1 (``"none"``), of what
-    was trained on; a channel that never changes has the scale 1. g is the identity, the logarithm
-    (``"log"``), or that of 1 + x (``"log1p"``).
+    was trained on; where s would be 0, as of a channel that never changes, it is 1. g is the
+    identity, the logarithm (``"log"``), or that of 1 + x (``"log1p"``).
 
     Args:
         channels: their names.

@@ -82,7 +82,6 @@ class Track(NamedTuple):
         known: numbers that are known ahead, ``[time + more, known]``: perhaps beyond the last step.
         codes: categories by name, ``[time + more]`` each, None where one is missing.
         part: to which it belongs, where that is said.
-        first: the row of a frame that its first step is, None where it has no id of its own kind.
     """
 
     name: str
@@ -115,6 +114,7 @@ class Tracks:
         zone: where clocks say the time stamps.
         ids: how a series was named in the table, by its name as a text.
         like: what kind of a frame the table was.
+        form: type of its column of time stamps, as that frame writes it.
         skipped: series that could not be read and were left out.
         notes: what else there is to be said of how they were read.
     """
@@ -128,5 +128,6 @@ class Tracks:
     zone: str | None = None
     ids: Mapping[str, Any] = field(default_factory=dict)
     like: str | None = None
+    form: str | None = None
     skipped: int = 0
     notes: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,16 +89,30 @@ def roles_of(
     known = table.columns
     name = how.id or (ID if ID in known else None)
     time = time_column(known, how)
+    if time in (how.channels or ()):
+        time = how.time
     split = how.split_column if how.split == "given" else None
     others = {setting: names for setting, names in beside.items() if names}
-    named = [("data.id", name), ("data.time", how.time), ("data.split_column", split)]
-    named += [("data.channels", each) for each in how.channels or () if past]
+    special = {name, time, split, *(each for names in others.values() for each in names)}
+    channels = how.channels or ((TARGET,) if TARGET in known else ())
+    channels = channels or tuple(each for each in known if each not in special)
+    named = [("data.id", name), ("data.time", time), ("data.split_column", split)]
+    named += [("data.channels", each) for each in channels if past]
     named += [
         (f"data.{setting}", each)
         for setting, names in others.items()
         for each in names
         if past or setting != "past"
     ]
+    _check_named(table, named)
+    if past and not channels:
+        raise DataError(f"{table.source}: expected a column for each channel, found none.")
+    kinds = {k: others.get(k, ()) for k in ("past", "known", "static")}
+    return Roles(name, time, channels, **kinds, split=split)
+
+
+def _check_named(table: Table, named: Sequence[tuple[str, str | None]]) -> None:
+    """Each column once, also one that is told by its name alone; and all of them there."""
     seen: dict[str, str] = {}
     for setting, column in named:
         if column is None:
@@ -108,14 +122,5 @@ def roles_of(
                 f"{setting}: the column {column!r} is in {seen[column]} too; expected it once"
             )
         seen[column] = setting
-        if column not in known:
-            raise no_column(table.source, column, setting, known)
-    if time in (how.channels or ()):
-        time = how.time
-    special = {name, time, split, *(each for names in others.values() for each in names)}
-    channels = how.channels or ((TARGET,) if TARGET in known else ())
-    channels = channels or tuple(each for each in known if each not in special)
-    if past and not channels:
-        raise DataError(f"{table.source}: expected a column for each channel, found none.")
-    kinds = {k: others.get(k, ()) for k in ("past", "known", "static")}
-    return Roles(name, time, channels, **kinds, split=split)
+        if column not in table.columns:
+            raise no_column(table.source, column, setting, table.columns)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.examples.labels import is_nothing
-from recurra.data.examples.numbers import MISSING, is_absent, numbers_of
+from recurra.data.examples.numbers import MISSING, MOST, is_absent, numbers_of
 from recurra.data.panels.base import Floats, Roles, Table, Track, Tracks
 from recurra.data.splits import PART_NAMES, PartName
 from recurra.errors import DataError, nearest
@@ -27,7 +27,7 @@ class Grid(NamedTuple):
     Args:
         frequency: that is expected; told by the time stamps if None.
         gaps: whether steps may be apart as they like.
-        tracks: names of columns with categories, where a model knows them already; None if the
+        categories: names of columns with categories, where a model knows them already; None if the
             table tells.
     """
 
@@ -61,6 +61,8 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
         DataError: a cell that is no number, time that stands still, goes back, or is irregular; or
             mixed frequencies.
     """
+    if not table.size:
+        raise DataError(f"{table.source}: expected rows, found none.")
     order, starts, ids = _grouped(table, roles.id)
     times, zone = _times(table, roles.time)
     numeric, categories = _kinds(table, roles, grid.categories)
@@ -82,9 +84,9 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
                 raise
             problems.append(problem)
     if not kept:
-        raise problems[0] if problems else DataError(f"{table.source}: expected rows, found none.")
+        raise problems[0]
     frequency = _frequency(
-        table, grid, [own for _, _, own in kept], [rows for _, rows, _ in kept], zone
+        table, roles.time, grid, [own for _, _, own in kept], [rows for _, rows, _ in kept], zone
     )
     parts = _parts(table, roles)
     each = []
@@ -103,7 +105,16 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
     )
     named = {str(name): name for name in ids} if roles.id is not None else {}
     return Tracks(
-        each, roles, numbers, categories, ahead, frequency, zone, named, table.like, len(problems)
+        each,
+        roles,
+        numbers,
+        categories,
+        ahead,
+        frequency,
+        zone,
+        named,
+        table.like,
+        skipped=len(problems),
     )
 
 
@@ -113,16 +124,17 @@ def _grouped(table: Table, column: str | None) -> tuple[Ids, list[int], list[Any
     if column is None:
         return np.arange(size), [0] if size else [], [None] if size else []
     cells = table.columns[column]
-    plain = np.asarray(cells)
-    if plain.dtype == object or plain.dtype.kind in "f":
+    # An array of a list of texts and NaN would have the text "nan".
+    plain = np.asarray(cells, object) if isinstance(cells, list) else np.asarray(cells)
+    if plain.dtype.kind not in "biuM":
         for row, cell in enumerate(plain.tolist()):
-            if is_absent(cell) or cell != cell or (isinstance(cell, str) and not cell.strip()):
+            if is_nothing(cell):
                 raise DataError(
                     f"{table.told(row)}: column {column!r}: expected the name of a series, got "
                     f"{cell!r}."
                 )
-        if plain.dtype == object:
-            plain = np.array([str(cell) for cell in plain.tolist()])
+    if plain.dtype == object:
+        plain = np.array([str(cell) for cell in plain.tolist()])
     names, first, place = np.unique(plain, return_index=True, return_inverse=True)
     rank = np.empty(len(names), np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(names))
@@ -164,6 +176,8 @@ def _kinds(
 
 
 def _is_numeric(column: Any) -> bool:
+    if str(getattr(column, "dtype", "")).lower().startswith(("categor", "enum")):
+        return False  # of pandas or polars, whatever the categories are called
     plain = np.asarray(column)
     if plain.dtype.kind in "biuf":
         return True
@@ -204,11 +218,12 @@ def _numbers(table: Table, name: str) -> Floats:
     plain = column if isinstance(column, list) else np.asarray(column)
     if isinstance(plain, np.ndarray) and plain.dtype.kind in "iuf":
         found = plain.astype(np.float64)
-        bad = np.isinf(found)
+        bad = np.abs(found) > MOST
         if bad.any():
+            row = int(bad.argmax())
             raise DataError(
-                f"{table.told(int(bad.argmax()))}: column {name!r}: expected a finite number, got "
-                f"{plain[int(bad.argmax())]!r}. What is missing is NaN."
+                f"{table.told(row)}: column {name!r}: expected a finite number that fits into 32 "
+                f"bits, got {found[row]}. What is missing is NaN."
             )
         return found
     cells = plain if isinstance(plain, list) else plain.tolist()
@@ -260,26 +275,26 @@ def _cell(table: Table, column: str | None, row: int) -> Any:
 
 def _frequency(
     table: Table,
+    column: str | None,
     grid: Grid,
     times: Sequence[npt.NDArray[Any]],
     rows: Sequence[Ids],
     zone: str | None,
 ) -> Frequency | None:
-    if grid.frequency is not None or not times or grid.gaps:
+    if grid.frequency is not None or column is None or grid.gaps:
         return grid.frequency
+    if times[0].dtype.kind == "f":
+        _check_whole(table, column, times, rows)
     try:
-        found = Frequency.infer(times)
-        if zone is not None and times[0].dtype.kind == "M":
-            # A day is not always 24 hours long: of days and more the clocks decide.
-            walls = Frequency.infer([local(own, zone) for own in times])
-            found = walls if walls is not None and walls.of_days else found
+        found = _own_frequency(times, zone)
     except ValueError as problem:
         raise DataError(
             f"{table.source}: {problem}. One model reads series of one frequency: part them, or "
             "say data.gaps=true, and the time between steps is read."
         ) from None
     if found is None and any(len(own) > 1 for own in times):
-        worst = max(range(len(times)), key=lambda n: len(times[n]))
+        alone = (n for n, own in enumerate(times) if len(own) > 1)
+        worst = next((n for n in alone if _own_frequency([times[n]], zone) is None), 0)
         gaps = np.diff(times[worst])
         usual = np.median(gaps.astype(np.int64)) if gaps.dtype.kind == "m" else np.median(gaps)
         apart = np.abs(gaps.astype(np.float64) - float(usual))
@@ -290,6 +305,30 @@ def _frequency(
             "data.frequency says what is expected, as '1h' or 'MS'."
         )
     return found
+
+
+def _check_whole(
+    table: Table, column: str, times: Sequence[npt.NDArray[Any]], rows: Sequence[Ids]
+) -> None:
+    for own, places in zip(times, rows, strict=True):
+        apart = np.flatnonzero(own != np.floor(own))
+        if len(apart):
+            raise DataError(
+                f"{table.told(int(places[apart[0]]))}: column {column!r}: expected dates or whole "
+                f"numbers, got {own[apart[0]]}. data.gaps=true reads the time between steps."
+            )
+
+
+def _own_frequency(times: Sequence[npt.NDArray[Any]], zone: str | None) -> Frequency | None:
+    found = Frequency.infer(times)
+    if zone is None or not (found is None or found.of_days):
+        return found  # clocks that are put back have an hour twice
+    # A day is not always 24 hours long: of days and more the clocks decide.
+    clocks = [local(own, zone) for own in times]
+    if any((own[1:] <= own[:-1]).any() for own in clocks):
+        return found
+    walls = Frequency.infer(clocks)
+    return walls if walls is not None and walls.of_days else found
 
 
 def _parts(table: Table, roles: Roles) -> list[str] | None:
@@ -356,7 +395,7 @@ def _track(
             own = frequency.after(clock[0], size - 1)
             own = np.concatenate([clock[:1], own])
             values, past, known = (_spread(each, places, size) for each in (values, past, known))
-            _constant(known, roles, read, places)
+            _constant(known, sum(name not in codes for name in roles.static))
             filled: dict[str, Any] = {}
             for key, cells in codes.items():
                 wide: list[Any] = [cells[0] if key in roles.static else None] * size
@@ -367,18 +406,39 @@ def _track(
         elif frequency.of_days:
             own = clock
     part = _part(table, roles, rows, parts)
+    _check_static(table, roles, rows, read)
     found = Track(name, table.told(int(rows[0])), own, values, past, known, codes, part)
     return _ended(found, roles)
 
 
-def _constant(known: Floats, roles: Roles, read: _Read, places: Ids) -> None:
-    """What is static is so in filled steps too."""
-    if roles.static and known.shape[1]:
-        still = len(roles.static)
-        own = known[places[0]]
-        for column in range(known.shape[1] - still, known.shape[1]):
-            if column >= 0:
-                known[np.isnan(known[:, column]), column] = own[column]
+def _check_static(table: Table, roles: Roles, rows: Ids, read: _Read) -> None:
+    """Refuse what is called static and changes."""
+    numbers = [name for name in roles.static if name not in read.codes]
+    for place, name in enumerate(numbers, read.known.shape[1] - len(numbers)):
+        own = read.known[rows, place]
+        _check_same(table, name, rows, np.flatnonzero((own != own[0]) & ~np.isnan(own + own[0])))
+    for name in roles.static:
+        if name in read.codes:
+            cells = [read.codes[name][row] for row in rows.tolist()]
+            if len({*cells} - {None}) > 1:
+                odd = [n for n, cell in enumerate(cells) if cell not in (None, cells[0])]
+                _check_same(table, name, rows, np.array(odd))
+
+
+def _check_same(table: Table, name: str, rows: Ids, odd: npt.NDArray[Any]) -> None:
+    if len(odd):
+        first, other = int(rows[0]), int(rows[odd[0]])
+        raise DataError(
+            f"{table.told(other)}: expected one value for all of a series in {name!r} "
+            f"(data.static), got {str(_cell(table, name, first))!r} and "
+            f"{str(_cell(table, name, other))!r}. What changes belongs to data.past or data.known."
+        )
+
+
+def _constant(known: Floats, still: int) -> None:
+    """What is static, the last columns, is so in filled steps too."""
+    for column in range(known.shape[1] - still, known.shape[1]):
+        known[np.isnan(known[:, column]), column] = known[0, column]
 
 
 def _spread(values: Floats, places: Ids, size: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
 from recurra.diagnosis import Fan
-from recurra.errors import ArtifactError, SettingError
+from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
@@ -30,6 +31,7 @@ from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
     Forecast,
     columns_of_forecasts,
+    instants,
     next_stamps,
     stamp_texts,
     write_forecasts,
@@ -108,9 +110,11 @@ class ForecastingModel(Answer):
         """Of series that are read already; arguments as of :meth:`predict`."""
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
-            yield from self._some(list(some), level, paths)
+            yield from self._some(list(some), level, paths, tracks.zone)
 
-    def _some(self, tracks: list[Track], level: Sequence[float], paths: int) -> Iterator[Forecast]:
+    def _some(
+        self, tracks: list[Track], level: Sequence[float], paths: int, zone: str | None
+    ) -> Iterator[Forecast]:
         panel, model = self.panel, self._forecaster
         named = {f"{number}": track for number, track in enumerate(tracks)}
         stretches = in_numbers(((track, 0) for track in named.values()), panel)
@@ -121,7 +125,7 @@ class ForecastingModel(Answer):
             ends = [model.interval(density, each / 100) for each in level]
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
-                    tracks[number], stretches[number].scale, density, ends, level, row
+                    tracks[number], stretches[number].scale, density, ends, level, row, zone
                 )
         yield from (found[number] for number in range(len(tracks)))
 
@@ -133,6 +137,7 @@ class ForecastingModel(Answer):
         ends: Sequence[tuple[Tensor, Tensor]],
         level: Sequence[float],
         row: int,
+        zone: str | None,
     ) -> Forecast:
         panel = self.panel
 
@@ -141,19 +146,19 @@ class ForecastingModel(Answer):
 
         mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
         deviation = density.deviation[row].double().cpu().numpy() * scale.size
-        last = track.stamps[-1] if len(track.values) else None
+        last = instants(track.stamps, panel, zone)[-1] if len(track.values) else None
         if isinstance(last, np.integer):
             last = int(last)
         return Forecast(
             track.place or None,
             track.name,
             panel.channels,
-            next_stamps(track, panel),
+            next_stamps(track, panel, zone),
             out(mean),
             deviation,
             {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
             last,
-            panel.zone,
+            zone,
         )
 
     def simulate(
@@ -204,8 +209,14 @@ class ForecastingModel(Answer):
         Raises:
             DataError: as of :meth:`predict`.
         """
-        (tracks,) = self._tracks(inputs)
-        self._history = grown(self.history, tracks)
+        self._history = grown(self.history, self.whole(inputs), self._data.static)
+
+    def whole(self, inputs: Any) -> Tracks:
+        """All series of some inputs together."""
+        first, *others = self._tracks(inputs)
+        return dataclasses.replace(
+            first, each=[*first.each, *(one for tracks in others for one in tracks.each)]
+        )
 
     @property
     def history(self) -> Tracks:
@@ -266,9 +277,9 @@ class ForecastingModel(Answer):
             top: none, as nothing is ranked.
         """
         self._no_top(top)
-        (tracks,) = self._tracks(inputs)
+        tracks = self.whole(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
-        write_forecasts(path, columns, self.panel.zone)
+        write_forecasts(path, columns, tracks.zone)
 
     # ---- what surprises --------------------------------------------------------------------------
 
@@ -347,10 +358,14 @@ class ForecastingModel(Answer):
     def _data(self) -> ForecastingData:
         """How the run read its data, but for the names of its channels where they are numbers."""
         data: ForecastingData = data_of(self.path).undivided
-        named = not all(name.isdecimal() for name in self.panel.channels)
-        return data.model_copy(
-            update={"channels": list(self.panel.channels) if named else None, "split": "auto"}
-        )
+        panel = self.panel
+        named = not all(name.isdecimal() for name in panel.channels)
+        told: dict[str, Any] = {"channels": list(panel.channels) if named else None}
+        if not any(data.beside.values()):  # a checkpoint without its run
+            apart = [name for name in panel.categories if name not in panel.ahead]
+            told["past"] = [*panel.past.channels, *apart]
+            told["known"] = [*panel.known.channels, *panel.ahead]
+        return data.model_copy(update=told | {"split": "auto"})
 
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
         """Tables of series."""
@@ -378,6 +393,11 @@ class ForecastingModel(Answer):
     def _alone(self, each: Any) -> Tracks:
         """A series of Python."""
         example = each if isinstance(each, Example) else Example(each, None, "")
+        if self.panel.past_size or self.panel.known_size or self.panel.categories:
+            raise DataError(
+                f"{example.place or 'input'}: expected a table, as this model reads more than "
+                "values (time stamps or columns beside them), got numbers alone."
+            )
         values = values_of(self.panel, example.input, example.place or "input")
         empty = np.zeros((len(values), 0))
         track = Track("", example.place, np.arange(len(values)), values, empty, empty, {})
@@ -393,13 +413,18 @@ class _Encoded:
     encoding: str
 
 
-def check_levels(levels: Sequence[float]) -> None:
+def check_levels(levels: Any) -> None:
     """Levels in percent.
 
     Raises:
         SettingError: one that is not between 0 and 100.
     """
+    if isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray):
+        raise SettingError(f"level: expected a list of percents, as [80, 95], got {levels!r}")
     for level in levels:
-        good = isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 100
+        if isinstance(level, bool | np.bool_) or not isinstance(level, numbers.Real):
+            good = False
+        else:
+            good = 0 < float(level) < 100
         if not good:
             raise SettingError(f"level: expected percents between 0 and 100, got {level!r}")

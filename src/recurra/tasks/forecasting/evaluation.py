@@ -22,8 +22,8 @@ from recurra.twins import evaluating
 from recurra_runtime.fronts import Scales
 
 __all__ = [
-    "LEVEL",
     "CRPS_SHARES",
+    "LEVEL",
     "Evaluation",
     "Said",
     "compare",
@@ -272,8 +272,9 @@ class Evaluation:
         """All numbers, given and derived."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del found["losses"]
+        some = self.by_series[:1000]
         found["series"] = len(self.by_series)
-        found["by_series"] = list(self.by_series)[:1000]
+        found["by_series"] = [value if np.isfinite(value) else None for value in some]
         found["by_step"] = list(self.by_step)
         derived = {"mean_squared": self.mean_squared, "mean_absolute": self.mean_absolute}
         scaled = {
@@ -290,7 +291,7 @@ class _Sums:
         self.total = 0.0
         self.steps = np.zeros((2, horizon))  # of scaled errors, and how many
         names = ["count", "squared", "absolute", "scaled_squared", "scaled_absolute", "smape"]
-        names += ["pinball", "size", "covered", "width", "mase"]
+        names += ["pinball", "size", "covered", "width", "mase", "scaled"]
         self.each = {name: np.zeros(series) for name in names}
         self.losses: list[Floats] = []
         self.held = np.zeros(len(_NESTED), np.int64)
@@ -347,16 +348,17 @@ class _Sums:
             "covered": held[_AT],
             "width": np.where(there, high - low, 0).sum(each),
             "mase": np.nansum(scaled, each),
+            "scaled": (~np.isnan(scaled)).sum(each),
         }
         for name, values in told.items():
             np.add.at(self.each[name], numbers, values)
         self.steps += np.stack([np.nansum(scaled, (0, 2)), (~np.isnan(scaled)).sum((0, 2))])
 
-    def row(self, name: str, unit: str, naive: Floats, lags: int) -> Evaluation:
+    def row(self, name: str, unit: str, lags: int) -> Evaluation:
         """All of it, with so many autocorrelations."""
         each, count = self.each, self.each["count"]
         seen = count > 0
-        scaled = seen & (naive > 0).any(1)
+        scaled = each["scaled"] > 0
         sized = seen & (each["size"] > 0)
 
         def mean(top: str, below: Floats, keep: npt.NDArray[np.bool_]) -> float | None:
@@ -373,13 +375,15 @@ class _Sums:
             absolute=float(each["absolute"].sum()),
             scaled_squared=float(each["scaled_squared"].sum()),
             scaled_absolute=float(each["scaled_absolute"].sum()),
-            mase=mean("mase", count, scaled),
+            mase=mean("mase", each["scaled"], scaled),
             smape=mean("smape", count, seen),
             crps=mean("pinball", each["size"], sized),
             covered=float(each["covered"].sum()) / max(values, 1),
             width=float(each["width"].sum()) / max(values, 1),
             by_step=tuple((self.steps[0] / np.maximum(self.steps[1], 1)).tolist()),
-            by_series=tuple(np.where(scaled, each["mase"] / np.maximum(count, 1), np.nan).tolist()),
+            by_series=tuple(
+                np.where(scaled, each["mase"] / np.maximum(each["scaled"], 1), np.nan).tolist()
+            ),
             origins=self.origins,
             coverage=tuple(
                 (level, int(held) / max(values, 1))
@@ -448,7 +452,7 @@ def compare(
         sums = _Sums(len(part.stretches), part.shape.horizon)
         for said in forecasts_of(model, part, loss):
             sums.add(said, part, scales, naive)
-        rows.append(sums.row(name, unit, naive, lags))
+        rows.append(sums.row(name, unit, lags))
     return rows
 
 

@@ -148,7 +148,7 @@ def _fan(track: Track, first: int, panel: Panel, channel: int, own: Mapping[str,
     back = _SEEN if panel.horizon == 1 else max(_SEEN, 2 * steps, 2 * panel.season)
     begin = max(first - min(back, _LONGEST), 0)
     came = track.values[first : first + steps, channel]
-    seen, coming = track.stamps[begin:first], next_stamps(track.cut(first), panel)
+    seen, coming = track.stamps[begin:first], next_stamps(track.cut(first), panel, None)
     if panel.horizon == 1 and len(came):
         coming = track.stamps[first : first + steps]
     if seen.dtype.kind == coming.dtype.kind:

@@ -138,9 +138,11 @@ class SeriesPart:
     def batches(self, *, rows: int, window: int, seed: int) -> Batches:
         """For training: windows of all series end to end, or rows in an order that is drawn."""
         stretches = [dataclasses.replace(one, first=0) for one in self.stretches]
-        shelf = Shelf(stretches, self.shape)
         if self.carried:
-            return SeriesWindows(shelf, rows=rows, size=window)
+            return SeriesWindows(Shelf(stretches, self.shape), rows=rows, size=window)
+        # What the first of several origins reads is of the same series too.
+        left = self.shape.reads + (self.origins_of_row - 1) * self.shape.patch
+        shelf = Shelf(stretches, self.shape, left)
         return RandomWindows(shelf, rows=rows, origins=self.origins_of_row, seed=seed)
 
     def some(self, limit: int | None = None) -> list[Stretch]:

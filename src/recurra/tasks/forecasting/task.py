@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import POINTS
+from recurra.heads.numbers import COUNTS, POINTS
 from recurra.models import (
     Autoregression,
     Drift,
@@ -33,7 +33,13 @@ from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
 from recurra.tasks.forecasting.calibration import widen
-from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
+from recurra.tasks.forecasting.corpus import (
+    PANEL,
+    SeriesCorpus,
+    check_counts,
+    encode_series,
+    prepare_series,
+)
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
@@ -118,6 +124,12 @@ class ForecastingTask(Task):
         """A model of what the front says."""
         return SeriesModel(SeriesModelConfig.of(settings, **_sizes(fronts[PANEL])))
 
+    def begin(self, model: models.Model, prepared: SeriesCorpus) -> None:
+        """Counts are what is counted."""
+        assert isinstance(model, SeriesModel)
+        if model.config.distribution in COUNTS:
+            check_counts(prepared.tracks)
+
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
         known = SeriesModelConfig.model_validate(config)
@@ -148,8 +160,10 @@ class ForecastingTask(Task):
             for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
                 if getattr(model, name) not in ("auto", plain):
                     raise contradiction(model, name, why, repr(plain), section="model.")
-            if model.around == "season":
-                raise contradiction(model, "around", why, "'level' or 'last'", section="model.")
+            why = "what was last known is not carried from part to part, which data.look_back mends"
+            for name, plain in (("around", "level"), ("missing", "mark")):
+                if getattr(model, name) not in ("auto", plain):
+                    raise contradiction(model, name, why, repr(plain), section="model.")
             if model.decoding == "autoregressive" and data.horizon > 1:
                 why = "rows of so many steps are read where answers are read again (data.look_back)"
                 raise contradiction(data, "look_back", why, "a number of steps", section="data.")

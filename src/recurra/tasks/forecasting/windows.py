@@ -134,7 +134,8 @@ class Shelf:
     Args:
         stretches: of several series.
         shape: what is read and said.
-        left: steps without a value before each; as many as are read if None.
+        left: steps without a value before each; as many as are read if None. Rows of several
+            origins read ``patch`` steps more for each further one.
     """
 
     def __init__(self, stretches: Sequence[Stretch], shape: Shape, left: int | None = None) -> None:
@@ -276,11 +277,18 @@ class RandomWindows:
         patch, found = self._shelf.shape.patch, []
         for series in np.flatnonzero(self._count).tolist():
             begin, count = self._shelf.begins[series] + self._first[series], self._count[series]
-            row = np.arange(-(-count // self.origins))
-            # Origins of a row are patches apart: rows that begin at each step of one lie between.
-            last = (row // patch) * self.origins * patch + row % patch + (self.origins - 1) * patch
+            # Origins of a row are patches apart: rows that begin at each step of one lie between,
+            # in an order of their own, as there may be fewer at the end.
+            block, place = np.divmod(np.arange(-(-count // self.origins)), patch)
+            if self.origins > 1:
+                place = (place + int(chance.integers(0, patch))) % patch
+            last = ((block + 1) * self.origins - 1) * patch + place
             shift = int(chance.integers(0, self.origins)) * patch
-            found.append(begin + np.clip(last - shift, 0, count - 1))
+            last -= np.where(block > 0, shift, 0)
+            over = np.maximum(last - (count - 1), 0)
+            last -= -(-over // patch) * patch  # by whole patches, or some would never be read
+            least = min((self.origins - 1) * patch, count - 1)  # no origin of another series
+            found.append(begin + np.maximum(last, least))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 
