@@ -9,21 +9,19 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from recurra.chart_command import chart
 from recurra.compare_command import compare
 from recurra.console import (
     WithSettings,
-    arriving,
     command,
     free,
     friendly,
     import_cells,
-    is_input,
     keep_memory,
     one_or_more,
     open_streams,
@@ -45,7 +43,6 @@ from recurra.options import (
     Device,
     Encoding,
     Epochs,
-    FalseAlarms,
     From,
     Hidden,
     Import,
@@ -64,7 +61,7 @@ from recurra.options import (
     path_argument,
     path_option,
 )
-from recurra.surprise_commands import draw_surprise, print_surprises, surprising
+from recurra.predict_command import predict
 from recurra.text_commands import complete, export_ngram, generate, score
 
 __all__ = ["app", "main"]
@@ -284,64 +281,7 @@ def evaluate(
         print_table(task.table(rows, ", ".join(map(str, data))))
 
 
-@app.command()
-def predict(
-    run: Run,
-    file: Annotated[
-        Path | None, path_argument(help="Lines; standard input if - or left out.")
-    ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Alternatives, the best first.", show_default=False)
-    ] = None,
-    surprise: Annotated[
-        bool,
-        typer.Option("--surprise", help="How surprising each step or symbol is, in nats."),
-    ] = False,
-    false_alarms: FalseAlarms = None,
-    json: Json = False,
-    which: Which = "best",
-    encoding: Encoding = None,
-    import_: Import = None,
-) -> None:
-    """Answer each line or series: with a label, what comes next, or what the task says."""
-    with friendly():
-        import_cells(import_)
-        if text and file is not None:
-            raise SettingError("predict: expected a file or --text, got both")
-        from recurra.doors import load
-
-        answer = load(run, which=which)
-        if surprise and top is not None:
-            raise SettingError("predict: --surprise ranks no alternatives; leave --top out")
-        if false_alarms is not None and not surprise:
-            raise SettingError("predict: --false-alarms is of --surprise; say both")
-        if surprise:
-            found = surprising(_given(answer, text, file, encoding), answer, false_alarms)
-            print_surprises(found, json=json)
-            return
-        for block in _given(answer, text, file, encoding):
-            for each in answer.predict(block):
-                print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
-            sys.stdout.flush()  # whoever waits for an answer before the next line gets it
-
-
-def _given(
-    answer: Any, text: list[str] | None, file: Path | None, encoding: str | None
-) -> Iterator[Iterable[Any]]:
-    """Inputs of the command line: some at a time, as they come."""
-    whole = None
-    if not text and file is not None and not is_input(str(file)):
-        whole = answer.opened(file, encoding)
-    if whole is not None:
-        yield whole
-        return
-    for block in [text] if text else arriving(None if file is None else str(file), encoding):
-        yield map(answer.of_line, block)
-
-
+app.command()(predict)
 app.command()(generate)
 app.command()(score)
 app.command()(complete)
@@ -385,48 +325,7 @@ def runs(
             say(f"{folder}: no run here or below.")
 
 
-@app.command()
-def chart(
-    run: Annotated[Path, path_argument(help="A run's folder, or a comparison's.")],
-    out: Annotated[
-        Path | None,
-        path_option(
-            help="A file, .svg, .png or .html; in the run if not given.",
-            show_default=False,
-        ),
-    ] = None,
-    confusion: Annotated[
-        bool, typer.Option("--confusion", help="Which class was taken for which.")
-    ] = False,
-    surprise: Annotated[
-        Path | None,
-        path_option(help="A file, of which each step is drawn with its surprise."),
-    ] = None,
-    false_alarms: FalseAlarms = None,
-    import_: Import = None,
-) -> None:
-    """Draw how a run learned, or what surprises it; of a comparison what its variants are worth."""
-    with friendly():
-        import_cells(import_)
-        from recurra.diagnosis import pictures
-
-        if surprise is not None:
-            if confusion:
-                raise SettingError("chart: expected --confusion or --surprise, got both")
-            print(draw_surprise(run, surprise, out or run / "surprise.svg", false_alarms))
-            return
-        if false_alarms is not None:
-            raise SettingError("chart: --false-alarms is of --surprise; say both")
-        found = pictures(run)
-        name = "confusion" if confusion else next(iter(found))
-        if name not in found:
-            raise SettingError(
-                f"chart: --confusion is of a finished run that tells classes apart; {run} has no "
-                "table of them in summary.json"
-            )
-        print(found[name].save(out or run / f"{name}.svg"))
-
-
+app.command()(chart)
 app.command(cls=WithSettings)(compare)
 app.command()(export_ngram)
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from recurra.errors import RunError
+from recurra.errors import RunError, SettingError
 
-__all__ = ["write_file", "write_folder"]
+__all__ = ["check_ending", "write_file", "write_folder"]
+
+
+def check_ending(path: Path, known: Sequence[str]) -> str:
+    """The ending of a file's name that says what is written, in small letters.
+
+    Raises:
+        SettingError: it is none of those known.
+    """
+    ending = path.suffix.lower()
+    if ending not in known:
+        named = f"{', '.join(known[:-1])} or {known[-1]}"
+        raise SettingError(f"out: expected a name that ends in {named}, got {path.name!r}")
+    return ending
 
 
 def write_file(path: Path, content: bytes) -> None:

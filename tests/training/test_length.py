@@ -9,7 +9,7 @@ import pytest
 
 from recurra.data import Batches, Windows
 from recurra.errors import DataError, SettingError
-from recurra.tasks.forecasting.windows import SeriesWindows
+from recurra.tasks.forecasting.windows import SeriesWindows, Shape, Shelf, Stretch
 from recurra.training import TrainingSettings, load_recipe
 from recurra.training.length import longer, passes_of, predictions_of, steps_of
 from recurra.training.recipe import changed
@@ -61,9 +61,9 @@ def test_the_recipes_of_the_package_have_it_until_somebody_says_how_long(task: s
 
 
 def test_nothing_to_train_on_is_told() -> None:
-    series = np.full((9, 1), np.nan, np.float32)
+    shelf = Shelf([Stretch(np.full((9, 1), np.nan, np.float32))], Shape())
     with pytest.raises(DataError, match="something to predict in the training part"):
-        steps_of(TrainingSettings(epochs=2), SeriesWindows([series], rows=1, size=5))
+        steps_of(TrainingSettings(epochs=2), SeriesWindows(shelf, rows=1, size=5))
 
 
 def test_a_step_of_more_batches_than_there_are_is_refused() -> None:

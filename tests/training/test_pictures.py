@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recurra.diagnosis import charts
+from recurra.diagnosis import charts, of_run
 from recurra.errors import RunError
 from recurra.training import Report, RunFolder, load_recipe, resume, train
 from recurra.training.keeper import Keeper
@@ -99,7 +99,7 @@ def test_a_picture_that_fails_stops_nothing(
     def fail(run: Path) -> None:
         raise problem
 
-    monkeypatch.setattr(charts, "pictures", fail)
+    monkeypatch.setattr(of_run, "pictures", fail)
     told: list[Report] = []
     assert trained(tmp_path / "run", text, told.append).verdict
     (said,) = [each.message for each in told if each.message and "picture" in each.message]

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from recurra.diagnosis.chart import Chart
-from recurra.diagnosis.history import History, Score, history, summary
+from recurra.diagnosis.history import History, Score, history
 from recurra.diagnosis.panels import Axis, Line, Mark, axis_over, panel
-from recurra.diagnosis.tradeoff import COMPARED, read_variants
-from recurra.errors import RunError, SettingError, ShapeError
-from recurra.given import path_of
+from recurra.errors import SettingError, ShapeError
 
-__all__ = ["SERIES_COLORS", "Axis", "Chart", "confusion", "curve", "heading", "lines", "pictures"]
+__all__ = ["SERIES_COLORS", "Axis", "Chart", "confusion", "curve", "heading", "lines"]
 
 # They differ in lightness too: for those who see few colors, and on a gray printer.
 _TRAINING, _VALIDATION, _OTHER = "#e69f00", "#0b3c6f", "#666666"
@@ -32,29 +30,6 @@ SERIES_COLORS = (  # each with what its name is written in
 _WRAP = 108  # characters of a line below the title
 _ALL_CLASSES, _WORST = 40, 30
 _LONGEST = 40  # characters of a name
-
-
-def pictures(run: str | Path) -> dict[str, Chart]:
-    """All pictures of a run, by name: its ``curve``, and ``confusion`` where classes are told.
-
-    Args:
-        run: its folder; that of a comparison has one picture, ``compare``.
-
-    Raises:
-        RunError: as for :func:`curve`, or its summary.json or compare.json is damaged.
-    """
-    if (path_of("run", run) / COMPARED).is_file():
-        return {"compare": read_variants(Path(run))}
-    found, told = {"curve": curve(run)}, summary(Path(run))
-    listed = told.get("evaluations")
-    # The run's own model is the first of them.
-    for row in (told, *(listed[:1] if isinstance(listed, list) else ())):
-        if isinstance(row, dict) and {"confusion", "classes"} <= set(row):
-            try:
-                found["confusion"] = confusion(row["confusion"], row["classes"])
-            except (TypeError, ValueError) as problem:  # a ShapeError is one of these
-                raise RunError(f"{Path(run) / 'summary.json'}: damaged ({problem}).") from None
-    return found
 
 
 def curve(run: str | Path) -> Chart:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ class Line(NamedTuple):
     """Points that belong together.
 
     Args:
-        name: stands where it ends.
+        name: stands where it ends; nothing does if empty.
         points: x and y, by x; a y that is no finite number is a gap.
         color: of the line, and of its name.
         width: of the line.
@@ -62,6 +63,7 @@ class Axis(NamedTuple):
         log: whether equal distances are equal ratios.
         ticks: where numbers stand; found by the drawing if empty.
         format: of the numbers.
+        labels: what stands at the ticks instead of their numbers.
     """
 
     title: str
@@ -70,6 +72,7 @@ class Axis(NamedTuple):
     log: bool = False
     ticks: Sequence[float] = ()
     format: str = ",~g"
+    labels: Sequence[str] = ()
 
     def share(self, value: float) -> float:
         """Which part of the way it is to a value."""
@@ -90,6 +93,9 @@ class Axis(NamedTuple):
         scale = {"type": "log" if self.log else "linear", "domain": [self.low, self.high]}
         axis: dict[str, Any] = {"format": self.format, "title": self.title or None}
         axis |= {"values": list(self.ticks)} if self.ticks else {"tickCount": 6}
+        if self.labels:
+            told = dict(zip(map("{:g}".format, self.ticks), self.labels, strict=True))
+            axis["labelExpr"] = f"{json.dumps(told)}[datum.value]"
         return {
             "field": field,
             "type": "quantitative",
@@ -258,6 +264,8 @@ def _names(lines: Sequence[Line], x: Axis, y: Axis, size: tuple[int, int]) -> li
     ends: list[tuple[Line, float]] = []
     for line in lines:
         finite = [value for _, value in line.points if math.isfinite(value)]
+        if not line.name:
+            continue
         if line.named_at is not None:
             layers.append(_name(line, x.drawn("x"), y, line.named_at))
         elif finite:

@@ -89,7 +89,7 @@ def _nats(found: Surprise, steps: Axis) -> dict[str, Any]:
     heights = [(float(step), value) for step, value in enumerate(found.nats.tolist())]
     level = found.threshold
     y = _linear("surprise, nats", [*found.nats.tolist(), level])
-    lines = [Line("", heights, _NATS, 1.6, named_at=(0.0, 0.0))]
+    lines = [Line("", heights, _NATS, 1.6)]
     if math.isfinite(level):
         ends = [(steps.low, level), (steps.high, level)]
         lines.append(Line("threshold", ends, _FLAG, 1.4, [7, 4], flat=True))

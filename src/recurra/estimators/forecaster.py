@@ -123,51 +123,59 @@ class Forecaster:
             SettingError: an argument that cannot be.
         """
         from recurra.doors import load, train
-        from recurra.tasks.base import task_by_name
 
-        task = task_by_name("forecasting")
-        chosen = self._settings()
-        section = task.Data.model_validate({k: v for k, v in chosen.items() if k in _of(task.Data)})
-        source = task.open(Path(data) if isinstance(data, str) else data, section)
-        tracks = source.tracks(section)
-        chosen |= self._by_size(tracks)
+        tracks = self._opened(data)
+        chosen = self._settings() | self._by_size(tracks)
         longest = max((len(each.values) for each in tracks.each), default=0)
         held = self.validation_steps or max(longest // 10, self.horizon)
-        held = held if chosen.get("validation", True) else 0
-        folder = self._folder()
-        done = train(
-            "forecasting",
-            tracks,
-            out=folder,
-            report=None if self.verbose else lambda told: None,
-            **chosen,
-        )
-        self.model_ = load(done.path)
-        self.held_ = held
+        kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
+        try:
+            done = train(
+                "forecasting",
+                tracks,
+                out=Path(self.out or f"{kept}/run"),
+                report=None if self.verbose else lambda told: None,
+                **chosen,
+            )
+            self.model_ = load(done.path)
+        except BaseException:
+            if kept is not None:
+                shutil.rmtree(kept, ignore_errors=True)
+            raise
+        if kept is not None:  # as long as somebody has the model
+            weakref.finalize(self.model_, shutil.rmtree, kept, ignore_errors=True)
+        self.held_ = held if chosen.get("validation", True) else 0
         self.verdict_ = done.verdict
         return self
 
-    def _folder(self) -> Path:
-        if self.out is not None:
-            return Path(self.out)
-        kept = tempfile.mkdtemp(prefix="recurra-")
-        weakref.finalize(self, shutil.rmtree, kept, ignore_errors=True)
-        return Path(kept) / "run"
+    def _opened(self, data: Any) -> Any:
+        """The series of a table."""
+        from recurra.data.panels import Tracks
+        from recurra.training import load_recipe
+        from recurra.training.recipe import changed
+
+        if isinstance(data, Tracks):
+            return data
+        recipe = load_recipe("forecasting")
+        known = {*type(recipe.data).model_fields}
+        chosen = {f"data.{k}": value for k, value in self._settings().items() if k in known}
+        section = changed(recipe, chosen, "forecasting").data
+        source = Path(data) if isinstance(data, str) else data
+        return recipe.of_task.open(source, section).tracks(section)
 
     def _settings(self) -> dict[str, Any]:
         """Of the recipe, but for what hangs on the size of the data."""
         if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or self.horizon < 1:
             raise SettingError(f"horizon: expected a whole number above 0, got {self.horizon!r}")
-        target = [self.target] if isinstance(self.target, str) else self.target
         found: dict[str, Any] = {
             "horizon": self.horizon,
             "cell": self.cell,
             "hidden_size": self.hidden_size,
             "layers": self.layers,
             "distribution": self.distribution,
-            "past": list(self.past),
-            "known": list(self.known),
-            "static": list(self.static),
+            "past": _several(self.past),
+            "known": _several(self.known),
+            "static": _several(self.static),
             "learning_rate": self.learning_rate,
             "seed": self.random_state,
             "split": "time",
@@ -177,7 +185,7 @@ class Forecaster:
             "season": self.season,
             "id": self.id,
             "time": self.time,
-            "channels": None if target is None else list(target),
+            "channels": None if self.target is None else _several(self.target),
             "epochs": self.epochs,
             "validation_steps": self.validation_steps,
             "look_back": self.look_back,
@@ -218,7 +226,7 @@ class Forecaster:
         from recurra.tasks.forecasting.frames import columns_of_forecasts, frame_like
 
         check_levels(level)
-        (tracks,) = self._fitted()._tracks(data)
+        tracks = self._fitted().whole(data)
         found = self.model_.forecasts(tracks, future, level)
         return frame_like(columns_of_forecasts(found, tracks, self.name), tracks)
 
@@ -233,15 +241,16 @@ class Forecaster:
             future: the same.
             seed: of the draws.
         """
-        from recurra.tasks.forecasting.answer import next_stamps
-        from recurra.tasks.forecasting.frames import frame_like
+        from recurra.settings import check_size
+        from recurra.tasks.forecasting.frames import frame_like, next_stamps
 
-        (tracks,) = self._fitted()._tracks(data)
+        check_size("paths", paths)
+        tracks = self._fitted().whole(data)
         columns: dict[str, list[Any]] = {}
         for track, (_, drawn) in zip(
             tracks.each, self.model_.simulate(paths, tracks, future=future, seed=seed), strict=True
         ):
-            stamps = next_stamps(track, self.model_.panel)
+            stamps = next_stamps(track, self.model_.panel, tracks.zone)
             own: dict[str, Any] = {}
             if tracks.roles.id is not None:
                 own[tracks.roles.id] = [tracks.ids[track.name]] * (paths * len(stamps))
@@ -289,7 +298,8 @@ class Forecaster:
         """
         from recurra.tasks.forecasting.rolling import rolled
 
-        return rolled(self, data, n_windows, step_size or self.horizon, refit, level)
+        step = self.horizon if step_size is None else step_size
+        return rolled(self, data, n_windows, step, refit, level)
 
     @property
     def name(self) -> str:
@@ -306,18 +316,23 @@ class Forecaster:
 
     @classmethod
     def load(cls, run: str | Path) -> Self:
-        """The forecaster of a run.
+        """The forecaster of a run, with its columns and sizes; other settings are its recipe's.
 
         Raises:
             ArtifactError: there is none, or it is damaged.
             SettingError: a run of another task.
         """
         from recurra.doors import load
+        from recurra.training import data_of
 
         model = load(run)
         if model.kind != "forecasting":
             raise SettingError(f"Forecaster: {run} is a run of the task {model.kind}")
         config, panel = model.model.config, model.fronts["panel"]
+        data = data_of(run)
+        settings = {} if config.body == "recurrent" else {"body": config.body}
+        if panel.look_back is None:
+            settings["look_back"] = "all"
         found = cls(
             panel.horizon,
             look_back=panel.look_back,
@@ -325,8 +340,16 @@ class Forecaster:
             hidden_size=config.hidden_size,
             layers=config.layers,
             distribution=config.distribution,
-            settings={} if config.body == "recurrent" else {"body": config.body},
-            out=Path(run),
+            frequency=data.frequency,
+            season=data.season,
+            id=data.id,
+            time=data.time,
+            target=data.channels,
+            past=data.past,
+            known=data.known,
+            static=data.static,
+            validation_steps=data.validation_steps,
+            settings=settings or None,
         )
         found.model_ = model
         return found
@@ -363,6 +386,19 @@ class Forecaster:
             setattr(self, name, value)
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is learned lies in a run.
+
+        Raises:
+            SettingError: it is fitted.
+        """
+        if hasattr(self, "model_"):
+            raise SettingError(
+                "Forecaster: a fitted one is not pickled or copied, its run is a folder; "
+                "save(folder) and Forecaster.load(folder) instead"
+            )
+        return dict(self.__dict__)
+
     def __repr__(self) -> str:
         """With what differs from its defaults."""
         known = inspect.signature(type(self).__init__).parameters
@@ -379,5 +415,5 @@ def _names() -> list[str]:
     return list(inspect.signature(Forecaster).parameters)
 
 
-def _of(section: Any) -> set[str]:
-    return set(section.model_fields)
+def _several(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

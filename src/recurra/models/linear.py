@@ -131,7 +131,7 @@ class Rival(abc.ABC):
             origins: there.
             wanted: what came after some.
         """
-        some = origins[:: -(-len(origins) // _MEASURED)]
+        some = origins[:: max(-(-len(origins) // _MEASURED), 1)]
         total, count = np.zeros(self.deviation.shape), np.zeros(self.deviation.shape)
         for at in range(0, len(some), _CHUNK):
             part = some[at : at + _CHUNK]
@@ -205,7 +205,7 @@ class SeasonalNaive(Rival):
 
     def __init__(self, deviation: Floats, season: Any) -> None:
         super().__init__(deviation)
-        self.season = int(season)
+        self.season = int(np.asarray(season).item())  # a file has it with an axis
 
     def expect(self, walk: Walk, origins: Places) -> Floats:
         """The last value where there was no season before."""

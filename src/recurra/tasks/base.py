@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -24,6 +25,7 @@ from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
+from recurra.files import check_ending, write_file
 from recurra.sections import Section, default
 from recurra.surprises import Quantiles, Surprise
 
@@ -186,6 +188,11 @@ class Answer:
         kind: name of its task.
     """
 
+    goes_on = False
+    """Whether :meth:`predict` of None goes on from what the model was trained on."""
+    takes: tuple[str, ...] = ()
+    """What :meth:`predict` takes beside its inputs that the command line has an option for."""
+
     def __init__(
         self, model: models.Model, fronts: Mapping[str, Any], path: Path, kind: str
     ) -> None:
@@ -264,6 +271,29 @@ class Answer:
             return found
         plain = _plain(answer)
         return plain if isinstance(plain, dict) else {"answer": plain}
+
+    def write(
+        self, found: Iterable[Any], path: Path, inputs: Any = None, top: int | None = None
+    ) -> None:
+        """Answers in a file, whole or not at all: a line each, as they are shown or as JSON.
+
+        Args:
+            found: what :meth:`predict` gave.
+            path: ends in ``.txt``, ``.tsv`` or ``.jsonl``.
+            inputs: what was answered.
+            top: as of :meth:`show`.
+
+        Raises:
+            SettingError: another ending.
+            RunError: it cannot be written.
+        """
+        ending = check_ending(path, (".txt", ".tsv", ".jsonl"))
+        if ending == ".jsonl":
+            told = [json.dumps(self.to_json(each, top), ensure_ascii=False) for each in found]
+        else:
+            told = [self.show(each, top) for each in found]
+        text = "".join(f"{line}\n" for line in told)
+        write_file(path, text.encode("utf-8", "backslashreplace"))
 
     def _no_top(self, top: int | None) -> None:
         if top is not None:
@@ -509,6 +539,15 @@ class Task(abc.ABC):
 
     def read_joined(self, folder: Path, model: models.Model) -> dict[str, Any]:
         """Those that a run keeps, made of a model of it; none if it has none."""
+        return {}
+
+    def to_draw(self, compared: Mapping[str, Any], prepared: Any) -> dict[str, Any]:
+        """What pictures of a run show beside its scores, such as JSON can hold; it keeps that.
+
+        Args:
+            compared: the trained model first, then its rivals, by name.
+            prepared: what it was trained on.
+        """
         return {}
 
     def beaten(self, rows: Sequence[Any]) -> str:

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Literal, Self
 
@@ -359,11 +359,20 @@ def checked(data: Any, name: str) -> Recipe:
     try:
         return kind.model_validate(data)
     except pydantic.ValidationError as problem:
-        raise SettingError(_message(problem.errors()[0], name, kind)) from None
+        raise SettingError(_message(problem.errors(), name, kind)) from None
 
 
-def _message(error: Any, name: str, kind: type[Recipe]) -> str:
-    place = ".".join(map(str, error["loc"]))
+_KINDS = re.compile(r"(constrained-)?(bool|int|float|str)|literal\[.*\]")
+"""What pydantic puts behind the name of a setting that may be of several kinds."""
+
+
+def _message(errors: Sequence[Any], name: str, kind: type[Recipe]) -> str:
+    error = errors[0]
+    places = [
+        ".".join(str(part) for part in each["loc"] if not _KINDS.fullmatch(str(part)))
+        for each in errors
+    ]
+    place = places[0]
     if error["type"] == "extra_forbidden":
         known = _known(kind)
         if isinstance(error["input"], dict):  # who wrote a table meant a table
@@ -379,7 +388,9 @@ def _message(error: Any, name: str, kind: type[Recipe]) -> str:
             return f"recipe {name}: {place}: expected a list; {_hint('list_type', error['input'])}"
         example = json.dumps([error["input"]])
         return f"recipe {name}: {place}: expected a list, for example {example}"
-    expected, _, _ = error["msg"].removeprefix("Input should be ").partition(" or instance of ")
+    same = [each for each, where in zip(errors, places, strict=True) if where == place]
+    told = [each["msg"].removeprefix("Input should be ") for each in same]
+    expected = " or ".join(dict.fromkeys(each.partition(" or instance of ")[0] for each in told))
     got = _short(error["input"])
     guess = ""
     if error["type"] == "literal_error" and isinstance(error["input"], str):

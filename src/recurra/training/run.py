@@ -15,7 +15,9 @@
                                of the training (training.json, training.safetensors)
         best  last             one-line files that name a checkpoint
         summary.json           scores of what was held out
-        curve.svg              losses by step; confusion.svg beside it where there are classes
+        pictures.json          what pictures show beside that, of tasks that have such
+        curve.svg              losses by step; confusion.svg beside it where there are classes,
+                               forecast.svg of a forecaster
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ __all__ = ["DATA", "RunFolder", "TrainingState"]
 
 DATA = "data"
 _RECIPE = "recipe.json"
-_END = ("summary.json", "*.svg")  # written behind the last step
+_END = ("summary.json", "pictures.json", "*.svg")  # written behind the last step
 _TENSORS, _STATE = "training.safetensors", "training.json"
 TrainingState = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 

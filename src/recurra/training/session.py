@@ -16,7 +16,7 @@ import torch
 from recurra import artifact
 from recurra.artifact import Artifact
 from recurra.data import Batches
-from recurra.diagnosis import charts
+from recurra.diagnosis import of_run
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.training.at_once import make_at_once
 from recurra.training.interrupts import interruptible
@@ -397,8 +397,10 @@ def _train(keeper: Keeper, ready: Ready, rivals: Mapping[str, Any]) -> Trained:
     joined = ready.task.joined(best, rivals, ready.prepared, keeper.tell)
     ready.task.write_joined(run.path, joined)
     test = ready.prepared.parts["test"]
-    evaluations = ready.task.evaluate({name_of(best): best, **rivals, **joined}, test)
+    compared = {name_of(best): best, **rivals, **joined}
+    evaluations = ready.task.evaluate(compared, test)
     verdict = keeper.verdict(best, evaluations)
+    _keep_drawn(run, ready, compared, keeper.tell)
     _write_end(run, evaluations, verdict, keeper.tell)
     return Trained(run.path, evaluations, False, training.seconds, verdict)
 
@@ -421,6 +423,7 @@ def _make(
     say("scoring what is held out")
     compared = {name_of(model): model, **rivals}
     evaluations = ready.task.evaluate(compared, ready.prepared.parts["test"])
+    _keep_drawn(run, ready, compared, say)
     _write_end(run, evaluations, "", say)
     return Trained(run.path, evaluations, False, seconds)
 
@@ -437,13 +440,27 @@ def _write_end(
     _draw(run, tell)
 
 
+def _keep_drawn(
+    run: RunFolder, ready: Ready, compared: Mapping[str, Any], tell: Callable[[str], None]
+) -> None:
+    """Keep what pictures show beside scores. No training fails by its pictures."""
+    try:
+        found = ready.task.to_draw(compared, ready.prepared)
+        if found:
+            run.write_json("pictures.json", found)
+    except Exception as problem:
+        said = " ".join(str(problem).split())[:300]
+        tell(f"nothing is kept for pictures: {said or type(problem).__name__}")
+
+
 def _draw(run: RunFolder, tell: Callable[[str], None]) -> None:
     """Draw how it went, if there is something to be seen. No training fails by its pictures."""
     if not run.writes or not (run.path / "log.csv").exists():
         return
     try:
-        for name, chart in charts.pictures(run.path).items():
-            run.write(f"{name}.svg", chart.svg())
+        for name, chart in of_run.pictures(run.path).items():
+            if name in of_run.AT_END:
+                run.write(f"{name}.svg", chart.svg())
     except Exception as problem:  # also what the library makes of a machine it does not know
         said = " ".join(str(problem).split())[:300]
         tell(f"no picture of how it learned: {said or type(problem).__name__}")

@@ -29,3 +29,25 @@ def trained(data: Any, out: Path, **settings: Any) -> Any:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on one series of two channels."""
     return Path(trained(waves(1500), tmp_path_factory.mktemp("forecasts") / "run").path)
+
+
+def small(horizon: int = 3, **settings: Any) -> recurra.Forecaster:
+    """An estimator that learns little in a moment."""
+    known: dict[str, Any] = {"hidden_size": 4, "epochs": 1, "verbose": False}
+    more = {"minimum_steps": 0, "evaluations": 1, **settings.pop("settings", {})}
+    return recurra.Forecaster(horizon, **known | settings, settings=more)
+
+
+def columns(
+    steps: int = 40, names: Any = ("a", "b"), begin: Any = "2024-01-01", unit: str = "D"
+) -> dict[str, list[Any]]:
+    """Waves of several series, one behind the other, by the convention of forecasting libraries."""
+    found: dict[str, list[Any]] = {"unique_id": [], "ds": [], "y": []}
+    for number, name in enumerate(names):
+        stamps = np.arange(steps)
+        if isinstance(begin, str):
+            stamps = np.datetime64(begin, unit) + stamps
+        found["unique_id"] += [name] * steps
+        found["ds"] += [str(each) if isinstance(begin, str) else int(each) for each in stamps]
+        found["y"] += waves(steps, seed=number)[:, 0].round(4).tolist()
+    return found

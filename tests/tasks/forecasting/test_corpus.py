@@ -9,20 +9,26 @@ import numpy as np
 import pytest
 
 from recurra.errors import DataError
-from recurra.tasks.forecasting.corpus import open_series, prepare_series
+from recurra.tasks.forecasting.corpus import prepare_series
 from recurra.tasks.forecasting.settings import ForecastingData
+from recurra.tasks.forecasting.sources import open_source
 
 NAN = math.nan
 
 
 def prepared(source, **settings):
     data = ForecastingData(**settings)
-    return prepare_series(open_series(source, data.reading()), {}, data)
+    return prepare_series(open_source(source, data), {}, data)
+
+
+def opened(source, **settings):
+    data = ForecastingData(**settings)
+    return open_source(source, data).tracks(data).each
 
 
 def scored(corpus, part):
-    front = corpus.scaler
-    return [one.scored * front.deviation + front.mean for one in corpus.parts[part].stretches]
+    scales = corpus.panel.scales
+    return [scales.outward(one.scored, one.scale) for one in corpus.parts[part].stretches]
 
 
 def test_a_long_series_is_divided_by_time():
@@ -32,7 +38,9 @@ def test_a_long_series_is_divided_by_time():
     for part, span in {"training": (0, 80), "validation": (80, 90), "test": (90, 100)}.items():
         (found,) = scored(corpus, part)
         np.testing.assert_allclose(found.ravel(), np.arange(*span), atol=1e-4)
-    assert corpus.scaler.mean.item() == pytest.approx(39.5)  # of what is trained on alone
+    assert corpus.panel.scales.common.level.item() == pytest.approx(
+        39.5
+    )  # of what is trained on alone
     assert [len(p.stretches[0].values) for p in corpus.parts.values()] == [80, 90, 100]
     without = prepared(series, validation=False)
     assert list(without.parts) == ["training", "test"]
@@ -74,8 +82,8 @@ def test_named_parts_are_those():
     ],
 )
 def test_one_series_of_two_channels(source):
-    (found,) = open_series(source, ForecastingData().reading())
-    np.testing.assert_array_equal(found.input, np.array([[1, 4], [NAN, 5], [3, 6]], np.float32))
+    (found,) = opened(source, channels=["x", "y"] if isinstance(source, dict) else None)
+    np.testing.assert_array_equal(found.values, np.array([[1, 4], [NAN, 5], [3, 6]]))
 
 
 def test_frames_and_files(tmp_path: Path):
@@ -84,38 +92,38 @@ def test_frames_and_files(tmp_path: Path):
     file.write_text("\n".join(rows) + "\n")
     frame = {"id": list("aabbb"), "time": [1, 2, 1, 2, 3], "x": [0.5, None, 7, 8, 9]}
     for source in (file, frame):
-        one, other = open_series(source, ForecastingData(id="id").reading())
-        assert one.input.ravel().tolist()[0] == 0.5
-        assert math.isnan(one.input[1, 0])
-        assert other.input.ravel().tolist() == [7, 8, 9]
+        one, other = opened(source, id="id")
+        assert one.values.ravel().tolist()[0] == 0.5
+        assert math.isnan(one.values[1, 0])
+        assert other.values.ravel().tolist() == [7, 8, 9]
         assert [str(stamp) for stamp in other.stamps] == ["1", "2", "3"]
     alone = tmp_path / "alone.csv"
-    alone.write_text("x,y\n1,2\n3,4\n")
-    (found,) = open_series(alone, ForecastingData().reading())
-    assert found.input.tolist() == [[1, 2], [3, 4]]
-    wide = ForecastingData(rows="sequences").reading()
-    assert [each.input.ravel().tolist() for each in open_series(alone, wide)] == [[1, 2], [3, 4]]
+    alone.write_text("x,z\n1,2\n3,4\n")
+    (found,) = opened(alone)
+    assert found.values.tolist() == [[1, 2], [3, 4]]
+    wide = opened(alone, rows="sequences")
+    assert [each.values.ravel().tolist() for each in wide] == [[1, 2], [3, 4]]
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.csv").write_text("x\n1\n2\n")
     (folder / "b.csv").write_text("x\n3\n")
-    found = list(open_series(folder, ForecastingData().reading()))
-    assert [each.input.ravel().tolist() for each in found] == [[1, 2], [3]]
+    found = list(opened(folder))
+    assert [each.values.ravel().tolist() for each in found] == [[1, 2], [3]]
 
 
 def test_a_frame_of_polars():
     polars = pytest.importorskip("polars")
     frame = polars.DataFrame({"time": [1, 2], "x": [1.5, None]})
-    (found,) = open_series(frame, ForecastingData().reading())
-    assert found.input[0, 0] == 1.5
-    assert math.isnan(found.input[1, 0])
+    (found,) = opened(frame)
+    assert found.values[0, 0] == 1.5
+    assert math.isnan(found.values[1, 0])
 
 
 def test_a_frame_of_pandas():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"time": pandas.date_range("2024-01-01", periods=2), "x": [1.5, NAN]})
-    (found,) = open_series(frame, ForecastingData().reading())
-    assert found.stamps == ("2024-01-01T00:00:00", "2024-01-02T00:00:00")
+    (found,) = opened(frame)
+    assert [str(each)[:10] for each in found.stamps] == ["2024-01-01", "2024-01-02"]
 
 
 def test_refuses():
@@ -130,7 +138,7 @@ def test_refuses():
     with pytest.raises(DataError, match="expected finite numbers"):
         prepared(np.array([*range(30), math.inf]))
     with pytest.raises(DataError, match="time stamps that ascend"):
-        list(open_series({"time": [2, 1], "x": [1, 2]}, ForecastingData().reading()))
+        opened({"time": [2, 1], "x": [1, 2]})
 
 
 @pytest.mark.parametrize("last", [160, 200])

@@ -131,7 +131,8 @@ class Panel:
             "scales": self.scales.to_json(),
             "past": self.past.to_json(),
             "known": self.known.to_json(),
-            "categories": {name: list(each) for name, each in self.categories.items()},
+            # In their order, which the model's embeddings have too; a mapping may be sorted.
+            "categories": [[name, *each] for name, each in self.categories.items()],
             "ahead": list(self.ahead),
             "calendar": self.calendar.to_json(),
             "frequency": None if self.frequency is None else self.frequency.name,
@@ -157,7 +158,7 @@ class Panel:
                 Scales.from_json(data["scales"]),
                 past=Series.from_json(data["past"]),
                 known=Series.from_json(data["known"]),
-                categories={str(name): list(map(str, e)) for name, e in data["categories"].items()},
+                categories={str(name): list(map(str, each)) for name, *each in data["categories"]},
                 ahead=[str(each) for each in data["ahead"]],
                 calendar=Calendar.from_json(data["calendar"]),
                 frequency=None if name is None else Frequency.parse(name),

@@ -114,6 +114,7 @@ class Tracks:
         zone: where clocks say the time stamps.
         ids: how a series was named in the table, by its name as a text.
         like: what kind of a frame the table was.
+        form: type of its column of time stamps, as that frame writes it.
         skipped: series that could not be read and were left out.
         notes: what else there is to be said of how they were read.
     """
@@ -127,5 +128,6 @@ class Tracks:
     zone: str | None = None
     ids: Mapping[str, Any] = field(default_factory=dict)
     like: str | None = None
+    form: str | None = None
     skipped: int = 0
     notes: tuple[str, ...] = ()

@@ -105,7 +105,16 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
     )
     named = {str(name): name for name in ids} if roles.id is not None else {}
     return Tracks(
-        each, roles, numbers, categories, ahead, frequency, zone, named, table.like, len(problems)
+        each,
+        roles,
+        numbers,
+        categories,
+        ahead,
+        frequency,
+        zone,
+        named,
+        table.like,
+        skipped=len(problems),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,23 +17,28 @@ from torch import Tensor
 from recurra.data.examples import Example
 from recurra.data.examples.columns import has_columns
 from recurra.data.panels import Roles, Track, Tracks
-from recurra.errors import ArtifactError, SettingError
+from recurra.diagnosis import Fan
+from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
 from recurra.surprises import Quantiles, Surprise
-from recurra.tasks.base import Answer
+from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.calibration import widen
 from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
-from recurra.tasks.forecasting.evaluation import densities_of, judged
+from recurra.tasks.forecasting.evaluation import densities_of
+from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
     Forecast,
     columns_of_forecasts,
+    instants,
+    next_stamps,
     stamp_texts,
     write_forecasts,
 )
 from recurra.tasks.forecasting.future import continued
 from recurra.tasks.forecasting.history import grown, read_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
@@ -53,6 +59,8 @@ LEVELS = (80.0,)
 class ForecastingModel(Answer):
     """A forecaster that says what comes next, and how surprising each step is."""
 
+    goes_on = True
+    takes = ("future", "level")
     _history: Tracks | None = None
 
     @property
@@ -102,9 +110,11 @@ class ForecastingModel(Answer):
         """Of series that are read already; arguments as of :meth:`predict`."""
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
-            yield from self._some(list(some), level, paths)
+            yield from self._some(list(some), level, paths, tracks.zone)
 
-    def _some(self, tracks: list[Track], level: Sequence[float], paths: int) -> Iterator[Forecast]:
+    def _some(
+        self, tracks: list[Track], level: Sequence[float], paths: int, zone: str | None
+    ) -> Iterator[Forecast]:
         panel, model = self.panel, self._forecaster
         named = {f"{number}": track for number, track in enumerate(tracks)}
         stretches = in_numbers(((track, 0) for track in named.values()), panel)
@@ -115,7 +125,7 @@ class ForecastingModel(Answer):
             ends = [model.interval(density, each / 100) for each in level]
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
-                    tracks[number], stretches[number].scale, density, ends, level, row
+                    tracks[number], stretches[number].scale, density, ends, level, row, zone
                 )
         yield from (found[number] for number in range(len(tracks)))
 
@@ -127,6 +137,7 @@ class ForecastingModel(Answer):
         ends: Sequence[tuple[Tensor, Tensor]],
         level: Sequence[float],
         row: int,
+        zone: str | None,
     ) -> Forecast:
         panel = self.panel
 
@@ -135,19 +146,19 @@ class ForecastingModel(Answer):
 
         mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
         deviation = density.deviation[row].double().cpu().numpy() * scale.size
-        last = track.stamps[-1] if len(track.values) else None
+        last = instants(track.stamps, panel, zone)[-1] if len(track.values) else None
         if isinstance(last, np.integer):
             last = int(last)
         return Forecast(
             track.place or None,
             track.name,
             panel.channels,
-            next_stamps(track, panel),
+            next_stamps(track, panel, zone),
             out(mean),
             deviation,
             {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
             last,
-            panel.zone,
+            zone,
         )
 
     def simulate(
@@ -198,8 +209,14 @@ class ForecastingModel(Answer):
         Raises:
             DataError: as of :meth:`predict`.
         """
-        (tracks,) = self._tracks(inputs)
-        self._history = grown(self.history, tracks)
+        self._history = grown(self.history, self.whole(inputs), self._data.static)
+
+    def whole(self, inputs: Any) -> Tracks:
+        """All series of some inputs together."""
+        first, *others = self._tracks(inputs)
+        return dataclasses.replace(
+            first, each=[*first.each, *(one for tracks in others for one in tracks.each)]
+        )
 
     @property
     def history(self) -> Tracks:
@@ -217,17 +234,52 @@ class ForecastingModel(Answer):
             )
         return self._history
 
-    def write(self, found: Iterable[Forecast], path: Path, inputs: Any = None) -> None:
+    def fans(
+        self,
+        inputs: Any = None,
+        *,
+        future: Any = None,
+        series: Sequence[str] = (),
+        came: bool = False,
+    ) -> list[Fan]:
+        """Forecasts as :func:`recurra.diagnosis.fan` draws them, the longest series first.
+
+        Args:
+            inputs: as of :meth:`predict`.
+            future: the same.
+            series: names of series or channels; at most 6 forecasts of any if empty.
+            came: forecast the last steps that are known, beside what came, instead of the next.
+
+        Raises:
+            SettingError: no series and no channel is called so.
+        """
+        panel = self.panel
+        found: list[Fan] = []
+        rivals = task_by_name(self.kind).read_rivals(self.path)
+        for tracks in self._tracks(inputs):
+            some, channels = named(tracks.each, panel, series)
+            if not came:
+                some = continued(dataclasses.replace(tracks, each=some), panel, future, self._data)
+            held = [(track, 0 if came else len(track.values)) for track in some]
+            most = some_of(held, max(MOST - len(found), 0))
+            found += fans(self._forecaster, rivals, panel, most, channels)
+        return found
+
+    def write(
+        self, found: Iterable[Forecast], path: Path, inputs: Any = None, top: int | None = None
+    ) -> None:
         """Forecasts as a table in a file.
 
         Args:
             found: forecasts.
             path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
             inputs: of what; the columns are called as there.
+            top: none, as nothing is ranked.
         """
-        (tracks,) = self._tracks(inputs)
+        self._no_top(top)
+        tracks = self.whole(inputs)
         columns = columns_of_forecasts(found, tracks, self.model.name)
-        write_forecasts(path, columns, self.panel.zone)
+        write_forecasts(path, columns, tracks.zone)
 
     # ---- what surprises --------------------------------------------------------------------------
 
@@ -306,10 +358,14 @@ class ForecastingModel(Answer):
     def _data(self) -> ForecastingData:
         """How the run read its data, but for the names of its channels where they are numbers."""
         data: ForecastingData = data_of(self.path).undivided
-        named = not all(name.isdecimal() for name in self.panel.channels)
-        return data.model_copy(
-            update={"channels": list(self.panel.channels) if named else None, "split": "auto"}
-        )
+        panel = self.panel
+        named = not all(name.isdecimal() for name in panel.channels)
+        told: dict[str, Any] = {"channels": list(panel.channels) if named else None}
+        if not any(data.beside.values()):  # a checkpoint without its run
+            apart = [name for name in panel.categories if name not in panel.ahead]
+            told["past"] = [*panel.past.channels, *apart]
+            told["known"] = [*panel.known.channels, *panel.ahead]
+        return data.model_copy(update=told | {"split": "auto"})
 
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
         """Tables of series."""
@@ -337,6 +393,11 @@ class ForecastingModel(Answer):
     def _alone(self, each: Any) -> Tracks:
         """A series of Python."""
         example = each if isinstance(each, Example) else Example(each, None, "")
+        if self.panel.past_size or self.panel.known_size or self.panel.categories:
+            raise DataError(
+                f"{example.place or 'input'}: expected a table, as this model reads more than "
+                "values (time stamps or columns beside them), got numbers alone."
+            )
         values = values_of(self.panel, example.input, example.place or "input")
         empty = np.zeros((len(values), 0))
         track = Track("", example.place, np.arange(len(values)), values, empty, empty, {})
@@ -352,26 +413,18 @@ class _Encoded:
     encoding: str
 
 
-def next_stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
-    """Of the steps that come."""
-    if not len(track.stamps):
-        return np.arange(panel.horizon)
-    if panel.frequency is not None and track.stamps.dtype.kind == "M":
-        return panel.frequency.after(track.stamps[-1], panel.horizon)
-    step = int(panel.frequency.name) if panel.frequency is not None else 1
-    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
-        return np.arange(1, panel.horizon + 1)
-    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
-    return found
-
-
-def check_levels(levels: Sequence[float]) -> None:
+def check_levels(levels: Any) -> None:
     """Levels in percent.
 
     Raises:
         SettingError: one that is not between 0 and 100.
     """
+    if isinstance(levels, str) or not isinstance(levels, Sequence | np.ndarray):
+        raise SettingError(f"level: expected a list of percents, as [80, 95], got {levels!r}")
     for level in levels:
-        good = isinstance(level, int | float) and not isinstance(level, bool) and 0 < level < 100
+        if isinstance(level, bool | np.bool_) or not isinstance(level, numbers.Real):
+            good = False
+        else:
+            good = 0 < float(level) < 100
         if not good:
             raise SettingError(f"level: expected percents between 0 and 100, got {level!r}")

@@ -18,9 +18,17 @@ from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, joined
 from recurra.tasks.forecasting.windows import Stretch
-from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series
+from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series, local
 
-__all__ = ["PANEL", "SeriesCorpus", "encode_series", "in_numbers", "known_grid", "prepare_series"]
+__all__ = [
+    "PANEL",
+    "SeriesCorpus",
+    "check_counts",
+    "encode_series",
+    "in_numbers",
+    "known_grid",
+    "prepare_series",
+]
 
 PANEL = "panel"
 """The field of the front."""
@@ -41,6 +49,7 @@ class SeriesCorpus:
         tracks: as they were read, all of each.
         fingerprint: tells these series, in this order, from any others.
         by_time: whether the parts are stretches of the same series.
+        held: the series that are tested on, in the order of that part, and from which step on.
     """
 
     parts: dict[PartName, SeriesPart]
@@ -48,6 +57,7 @@ class SeriesCorpus:
     tracks: Tracks
     fingerprint: str
     by_time: bool
+    held: list[tuple[Track, int]] = dataclasses.field(default_factory=list)
 
     @property
     def fronts(self) -> dict[str, Any]:
@@ -125,7 +135,7 @@ def prepare_series(
             "data: expected values to train on, all of the training part are missing (NaN). Give "
             "series that have some there, or divide them otherwise with data.split."
         )
-    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time)
+    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time, named["test"])
 
 
 def known_grid(panel: Panel) -> Grid:
@@ -210,12 +220,7 @@ def _fitted(tracks: Tracks, training: Sequence[Track], data: ForecastingData) ->
     by_series = data.scale_by == "series" or (data.scale_by is None and roles.id is not None)
     scales = Scales(channels, data.scale, data.transform, each=by_series)
     for each in tracks.each:
-        if (step := scales.check(each.values)) is not None:
-            least = "above 0" if data.transform == "log" else "above -1"
-            raise DataError(
-                f"{each.place}: data.transform={data.transform} takes values {least}, step {step} "
-                f"of the series has {each.values[step].tolist()}."
-            )
+        _check_transform(scales, each)
     scales = scales.fit((each.name, each.values) for each in training)
     season = data.season or (tracks.frequency.season if tracks.frequency is not None else 1)
     calendar = Calendar(())
@@ -316,7 +321,39 @@ def _encoded(panel: Panel, track: Track, scale: Scale) -> npt.NDArray[np.float32
             f"{track.place}: expected finite numbers, channel {panel.channels[channel]!r} is "
             f"infinite at step {step}; what is missing is NaN."
         )
+    _check_transform(panel.scales, track)
     return panel.scales.inward(track.values, scale)
+
+
+def _check_transform(scales: Scales, track: Track) -> None:
+    step = scales.check(track.values)
+    if step is not None:
+        least = "above 0" if scales.transform == "log" else "above -1"
+        raise DataError(
+            f"{track.place or 'input'}: data.transform={scales.transform} takes values {least}, "
+            f"step {step} of the series has {_told(track.values[step])}."
+        )
+
+
+def check_counts(tracks: Tracks) -> None:
+    """Of a model that says whole numbers from 0 on.
+
+    Raises:
+        DataError: another value.
+    """
+    for track in tracks.each:
+        bad = ~(np.isnan(track.values) | ((track.values >= 0) & (track.values % 1 == 0)))
+        if bad.any():
+            step = int(bad.any(1).argmax())
+            raise DataError(
+                f"{track.place}: expected counts, whole numbers from 0 on, step {step} of the "
+                f"series has {_told(track.values[step])}. model.distribution=student says any "
+                "number."
+            )
+
+
+def _told(values: npt.NDArray[Any]) -> str:
+    return ", ".join(f"{value:g}" for value in values.tolist())
 
 
 def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
@@ -328,7 +365,9 @@ def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     more = size - len(stamps)
     if more > 0 and panel.frequency is not None and len(stamps):
         stamps = np.concatenate([stamps, panel.frequency.after(stamps[-1], more)])
-    return stamps
+    if panel.frequency is not None and panel.frequency.of_days:
+        return stamps  # as clocks say them already
+    return local(stamps, panel.zone) if stamps.dtype.kind == "M" else stamps
 
 
 def _fingerprint(named: Named) -> str:

@@ -11,14 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.batch import Batch
 from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.numbers import SHARES, losses_of
 from recurra.heads.quick import quick_quantile
 from recurra.models import Rival, SeriesModel, Walk
-from recurra.models.series import next_of
+from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
-from recurra.tasks.forecasting.windows import BEFORE, Shape, Shelf, Stretch, groups_of
+from recurra.tasks.forecasting.windows import BEFORE, groups_of
 from recurra.twins import evaluating
 from recurra_runtime.fronts import Scales
 
@@ -26,26 +25,27 @@ __all__ = [
     "CRPS_SHARES",
     "LEVEL",
     "Evaluation",
-    "Forecasts",
     "Said",
     "compare",
     "forecasts_of",
     "intervals_of",
-    "judged",
     "naive_errors",
     "remark",
 ]
 
 Floats = npt.NDArray[np.float64]
 
-_ROWS = 256  # that are judged beside each other
-
+_LAGS, _MOST_LAGS = 40, 400  # of errors: without a season, and with one
 _LEAST = 1e-6  # of the deviation of drawn paths
 
 LEVEL = 0.8
 """Of the intervals whose coverage and width are told."""
 CRPS_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Of the quantiles whose pinball losses, summed, are a ranked probability score."""
+_SHARES = (0.025, 0.05, *CRPS_SHARES, 0.95, 0.975)
+_NESTED = tuple(round(100 * (1 - 2 * share)) for share in _SHARES[: len(_SHARES) // 2])
+_OUTER = _SHARES.index(CRPS_SHARES[0])
+_AT = _NESTED.index(round(100 * LEVEL))
 
 
 class Said(NamedTuple):
@@ -54,7 +54,8 @@ class Said(NamedTuple):
     Args:
         origins: which.
         mean: ``[origins, horizon, channels]``.
-        quantiles: ``[shares, origins, horizon, channels]``, those of :data:`CRPS_SHARES`.
+        quantiles: ``[shares, origins, horizon, channels]``, ascending: those of
+            :data:`CRPS_SHARES`, and the ends of intervals of 90 and 95 %.
         losses: 0 where nothing came.
         wanted: what came; NaN if nothing did.
     """
@@ -84,7 +85,7 @@ def forecasts_of(
         yield from _of_rival(model, part, loss, limit)
         return
     for origins, density, wanted in densities_of(model, part, limit):
-        quantiles = intervals_of(model, density, CRPS_SHARES)
+        quantiles = intervals_of(model, density, _SHARES)
         told, kind = density, loss
         if isinstance(density, Samples):  # drawn: as a density with their mean and deviation
             told, kind = Gaussian(density.mean, density.deviation + _LEAST), "gaussian"
@@ -179,7 +180,7 @@ def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> I
         mean = torch.from_numpy(np.array(model.expect(walk, origins.places)))
         spread = torch.from_numpy(np.array(model.spread(walk, origins.places))).expand_as(mean)
         density = Gaussian(mean, spread)
-        quantiles = torch.stack([density.quantile(share) for share in CRPS_SHARES])
+        quantiles = torch.stack([density.quantile(share) for share in _SHARES])
         told: Any = density
         if loss == "quantiles":
             told = Quantiles(torch.stack([density.quantile(s) for s in SHARES], -1), SHARES)
@@ -214,6 +215,9 @@ class Evaluation:
         by_step: mean absolute scaled errors of each step of the horizon.
         by_series: the same of each series, by its number.
         origins: after how many places there was a forecast.
+        coverage: of intervals of so many percent, which share of the values lies within.
+        residuals: autocorrelations of the errors of the first step ahead, from lag 1 on; empty
+            where origins are further than a step apart.
     """
 
     name: str
@@ -232,6 +236,8 @@ class Evaluation:
     by_step: tuple[float, ...]
     by_series: tuple[float, ...]
     origins: int
+    coverage: tuple[tuple[int, float], ...] = ()
+    residuals: tuple[float, ...] = ()
     losses: Floats = dataclasses.field(
         repr=False, compare=False, default_factory=lambda: np.zeros(0)
     )
@@ -266,7 +272,9 @@ class Evaluation:
         """All numbers, given and derived."""
         found = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del found["losses"]
-        found["by_series"] = list(self.by_series)[:1000]
+        some = self.by_series[:1000]
+        found["series"] = len(self.by_series)
+        found["by_series"] = [value if np.isfinite(value) else None for value in some]
         found["by_step"] = list(self.by_step)
         derived = {"mean_squared": self.mean_squared, "mean_absolute": self.mean_absolute}
         scaled = {
@@ -283,9 +291,11 @@ class _Sums:
         self.total = 0.0
         self.steps = np.zeros((2, horizon))  # of scaled errors, and how many
         names = ["count", "squared", "absolute", "scaled_squared", "scaled_absolute", "smape"]
-        names += ["pinball", "size", "covered", "width", "mase"]
+        names += ["pinball", "size", "covered", "width", "mase", "scaled"]
         self.each = {name: np.zeros(series) for name in names}
         self.losses: list[Floats] = []
+        self.held = np.zeros(len(_NESTED), np.int64)
+        self.first = FirstErrors()
         self.origins = 0
 
     def add(self, said: Said, part: SeriesPart, scales: Scales, naive: Floats) -> None:
@@ -306,19 +316,24 @@ class _Sums:
         self.total += float(own.sum())
         self.losses.append(own / np.maximum(count, 1))
         apart = np.where(there, said.wanted - said.mean, 0)
+        self.first.add(numbers, said.origins.steps, (said.wanted - said.mean)[:, 0])
         out = _outward(said, part, scales)
         wanted, mean, quantiles = out
         error = np.where(there, wanted - mean, 0)
         both = np.abs(np.where(there, wanted, 0)) + np.abs(np.where(there, mean, 0))
         ratio = np.where(there & (both > 0), np.abs(error) / np.where(both > 0, both, 1), 0)
-        low, high = quantiles[0], quantiles[-1]
-        inside = there & (wanted >= low) & (wanted <= high)
+        low, high = quantiles[_AT], quantiles[-1 - _AT]
+        held = [
+            (there & (wanted >= quantiles[n]) & (wanted <= quantiles[-1 - n])).sum(each)
+            for n in range(len(_NESTED))
+        ]
+        self.held += [int(count.sum()) for count in held]
         scale = naive[numbers][:, None, :]
         scaled = np.where(
             there & (scale > 0), np.abs(error) / np.where(scale > 0, scale, 1), np.nan
         )
         pinball = np.zeros(len(numbers))
-        for share, values in zip(CRPS_SHARES, quantiles, strict=True):
+        for share, values in zip(CRPS_SHARES, quantiles[_OUTER:-_OUTER], strict=True):
             over = np.where(there, wanted - values, 0)
             pinball += np.maximum(share * over, (share - 1) * over).sum(each)
         told = {
@@ -330,19 +345,20 @@ class _Sums:
             "smape": ratio.sum(each),
             "pinball": 2 * pinball / len(CRPS_SHARES),
             "size": np.abs(np.where(there, wanted, 0)).sum(each),
-            "covered": inside.sum(each),
+            "covered": held[_AT],
             "width": np.where(there, high - low, 0).sum(each),
             "mase": np.nansum(scaled, each),
+            "scaled": (~np.isnan(scaled)).sum(each),
         }
         for name, values in told.items():
             np.add.at(self.each[name], numbers, values)
         self.steps += np.stack([np.nansum(scaled, (0, 2)), (~np.isnan(scaled)).sum((0, 2))])
 
-    def row(self, name: str, unit: str, naive: Floats) -> Evaluation:
-        """All of it."""
+    def row(self, name: str, unit: str, lags: int) -> Evaluation:
+        """All of it, with so many autocorrelations."""
         each, count = self.each, self.each["count"]
         seen = count > 0
-        scaled = seen & (naive > 0).any(1)
+        scaled = each["scaled"] > 0
         sized = seen & (each["size"] > 0)
 
         def mean(top: str, below: Floats, keep: npt.NDArray[np.bool_]) -> float | None:
@@ -359,14 +375,21 @@ class _Sums:
             absolute=float(each["absolute"].sum()),
             scaled_squared=float(each["scaled_squared"].sum()),
             scaled_absolute=float(each["scaled_absolute"].sum()),
-            mase=mean("mase", count, scaled),
+            mase=mean("mase", each["scaled"], scaled),
             smape=mean("smape", count, seen),
             crps=mean("pinball", each["size"], sized),
             covered=float(each["covered"].sum()) / max(values, 1),
             width=float(each["width"].sum()) / max(values, 1),
             by_step=tuple((self.steps[0] / np.maximum(self.steps[1], 1)).tolist()),
-            by_series=tuple(np.where(scaled, each["mase"] / np.maximum(count, 1), np.nan).tolist()),
+            by_series=tuple(
+                np.where(scaled, each["mase"] / np.maximum(each["scaled"], 1), np.nan).tolist()
+            ),
             origins=self.origins,
+            coverage=tuple(
+                (level, int(held) / max(values, 1))
+                for level, held in sorted(zip(_NESTED, self.held, strict=True))
+            ),
+            residuals=self.first.correlations(lags),
             losses=np.concatenate([np.zeros(0), *self.losses]),
         )
 
@@ -421,12 +444,15 @@ def compare(
     """
     scales = part.panel.scales
     naive = naive_errors(part, scales, part.panel.season)
+    # Errors at places further apart say nothing of the steps between them.
+    season = part.panel.season
+    lags = 0 if part.step_size > 1 else min(2 * season, _MOST_LAGS) if season > 1 else _LAGS
     rows = []
     for name, model in compared.items():
         sums = _Sums(len(part.stretches), part.shape.horizon)
         for said in forecasts_of(model, part, loss):
             sums.add(said, part, scales, naive)
-        rows.append(sums.row(name, unit, naive))
+        rows.append(sums.row(name, unit, lags))
     return rows
 
 
@@ -468,58 +494,3 @@ def _apart(ours: Evaluation, other: Evaluation) -> tuple[float, float]:
             2 * apart.std(ddof=1) / len(apart) ** 0.5
         )
     return float(apart.mean()), float(2 * means.std(ddof=1) / len(means) ** 0.5)
-
-
-# ---- step by step --------------------------------------------------------------------------------
-
-
-class Forecasts(NamedTuple):
-    """What was expected of the scored steps of a stretch, scaled.
-
-    Args:
-        stretch: the stretch.
-        nats: of each step, of all its channels; NaN where all are missing.
-        mean: ``[steps, channels]``.
-        deviation: the same.
-    """
-
-    stretch: Stretch
-    nats: Floats
-    mean: Floats
-    deviation: Floats
-
-
-def judged(model: SeriesModel, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
-    """What a model expected of the scored steps of stretches, one ahead, in any order."""
-    if shape.look_back is not None:
-        yield from _each_anew(model, stretches, shape)
-        return
-    for some, windows in groups_of(stretches, shape):
-        state, parts = None, []
-        for batch in windows:
-            found = model.judge(Batch(batch.inputs, batch.targets), state)
-            state = found.state
-            leaves = (found.surprise, found.expected.mean, found.expected.deviation)
-            parts.append([_plain(leaf) for leaf in leaves])
-        whole = [np.concatenate([part[leaf] for part in parts]) for leaf in range(3)]
-        for row, one in enumerate(some):
-            span = slice(one.first, len(one.values))
-            yield Forecasts(one, *(leaf[span, row] for leaf in whole))
-
-
-def _each_anew(model: SeriesModel, stretches: list[Stretch], shape: Shape) -> Iterator[Forecasts]:
-    """Each step after those that are read before it."""
-    for one in stretches:
-        shelf, found = Shelf([one], shape), []
-        origins = shelf.origins(0, one.first, len(one.values))
-        for at in range(0, len(origins), _ROWS):
-            some = origins[at : at + _ROWS]
-            with evaluating(model), torch.no_grad():
-                density, _ = model.densities(shelf.row(some), 1)
-            density = next_of(density)
-            wanted = torch.from_numpy(shelf.after(some, 1))[None, :, 0]
-            losses, known = model.numbers_head.losses(density, wanted)
-            nats = losses.sum(-1).masked_fill(~known.any(-1), torch.nan)
-            found.append([_plain(leaf[0]) for leaf in (nats, density.mean, density.deviation)])
-        if found:
-            yield Forecasts(one, *(np.concatenate([part[n] for part in found]) for n in range(3)))

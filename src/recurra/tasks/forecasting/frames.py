@@ -12,13 +12,21 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.panels import ID, Tracks
+from recurra.data.panels import ID, Table, Track, Tracks
 from recurra.data.rows import imported
-from recurra.errors import SettingError
-from recurra.files import write_file
-from recurra_runtime.fronts import zoned
+from recurra.files import check_ending, write_file
+from recurra_runtime.fronts import Panel, universal, zoned
 
-__all__ = ["Forecast", "columns_of_forecasts", "frame_like", "stamp_texts", "write_forecasts"]
+__all__ = [
+    "Forecast",
+    "columns_of_forecasts",
+    "form_of",
+    "frame_like",
+    "instants",
+    "next_stamps",
+    "stamp_texts",
+    "write_forecasts",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,10 +67,14 @@ class Forecast:
         found: dict[str, Any] = {} if self.place is None else {"input": self.place}
         if self.name:
             found["series"] = self.name
+        stamps = self.stamps.tolist() if self.numbered else self.said
         if self.after is not None:
-            found["after"] = self.after if isinstance(self.after, int) else str(self.after)
+            found["after"] = self.after
+            if isinstance(self.after, np.datetime64):  # written as those that come
+                every = np.concatenate([np.array([self.after]), self.stamps])
+                found["after"], *stamps = stamp_texts(every, self.zone)
         steps = []
-        for step, stamp in enumerate(self.stamps.tolist() if self.numbered else self.said):
+        for step, stamp in enumerate(stamps):
             told: dict[str, Any] = {"step": stamp}
             for column, name in enumerate(self.channels):
                 own = {"mean": float(self.mean[step, column])}
@@ -98,6 +110,27 @@ def stamp_texts(stamps: npt.NDArray[Any], zone: str | None = None) -> list[str]:
     return [str(each).replace("T", " ") for each in np.datetime_as_string(stamps, unit=unit)]
 
 
+def next_stamps(track: Track, panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Of the steps that come, as :func:`instants`."""
+    if not len(track.stamps):
+        return np.arange(panel.horizon)
+    if panel.frequency is not None and track.stamps.dtype.kind == "M":
+        return instants(panel.frequency.after(track.stamps[-1], panel.horizon), panel, zone)
+    whole = panel.frequency is not None and panel.frequency.unit == "number"
+    step = panel.frequency.count if panel.frequency is not None and whole else 1
+    if track.stamps.dtype.kind == "M":  # of irregular steps nobody knows when the next ones come
+        return np.arange(1, panel.horizon + 1)
+    found: npt.NDArray[Any] = track.stamps[-1] + step * np.arange(1, panel.horizon + 1)
+    return found
+
+
+def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.NDArray[Any]:
+    """Time stamps in UTC where there is a zone: steps of days are counted as clocks say them."""
+    if zone is None or panel.frequency is None or not panel.frequency.of_days:
+        return stamps
+    return universal(stamps, zone)
+
+
 def columns_of_forecasts(
     found: Iterable[Forecast], tracks: Tracks, model: str, *, cutoff: bool = True
 ) -> dict[str, list[Any] | npt.NDArray[Any]]:
@@ -114,8 +147,11 @@ def columns_of_forecasts(
     roles = tracks.roles
     columns: dict[str, Any] = {}
     if roles.id is not None or len(tracks.each) > 1:
-        names = [tracks.ids.get(each.name, each.name) for each in every for _ in each.stamps]
-        columns[roles.id or ID] = names
+        columns[roles.id or ID] = [
+            number if roles.id is None else tracks.ids.get(each.name, each.name)
+            for number, each in enumerate(every)
+            for _ in each.stamps
+        ]
     stamps = [each.stamps for each in every]
     columns[roles.time or "ds"] = np.concatenate(stamps) if stamps else np.zeros(0)
     if cutoff:
@@ -145,23 +181,45 @@ def _after(forecast: Forecast) -> npt.NDArray[Any]:
 
 def frame_like(columns: Mapping[str, Any], tracks: Tracks) -> Any:
     """A data frame of pandas or polars as the table was, with its zone; else the columns."""
-    zone = tracks.zone
+    zone, times = tracks.zone, [tracks.roles.time or "ds", "cutoff"]
+    times = [name for name in times if name in columns]
+    dates = any(np.asarray(columns[name]).dtype.kind == "M" for name in times)
     if tracks.like == "pandas":
         pandas = imported("pandas", "data frames")
         found = pandas.DataFrame(dict(columns))
-        for name in found.columns if zone is not None else ():
-            if found[name].dtype.kind == "M":
+        for name in times:
+            if dates and zone is not None:
                 found[name] = found[name].dt.tz_localize("UTC").dt.tz_convert(zone)
+            if tracks.form is not None and dates == tracks.form.startswith("datetime"):
+                found[name] = found[name].astype(tracks.form)
         return found
     if tracks.like == "polars":
         polars = imported("polars", "data frames")
         frame = polars.DataFrame(dict(columns))
-        for name, values in columns.items():
-            if zone is not None and getattr(getattr(values, "dtype", None), "kind", "") == "M":
-                column = polars.col(name).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-                frame = frame.with_columns(column)
+        for name in times:
+            column = polars.col(name)
+            if dates and zone is not None:
+                column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+            if tracks.form in ("ms", "us", "ns") and dates:
+                column = column.dt.cast_time_unit(tracks.form)
+            elif tracks.form is not None and dates == (tracks.form == "Date"):
+                column = column.cast(getattr(polars, tracks.form))
+            frame = frame.with_columns(column)
         return frame
     return dict(columns)
+
+
+def form_of(table: Table, time: str | None) -> str | None:
+    """Type of a column of time stamps, as :func:`frame_like` gives it back; None of texts."""
+    kind = getattr(table.columns.get(time or ""), "dtype", None)
+    if table.like == "pandas":
+        named = str(kind)
+        return named if named.startswith(("datetime64", "int", "uint", "float")) else None
+    if table.like == "polars":
+        unit = getattr(kind, "time_unit", None)
+        numbers = getattr(kind, "is_numeric", bool)()
+        return unit or (str(kind) if numbers or str(kind) == "Date" else None)
+    return None
 
 
 def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = None) -> None:
@@ -176,7 +234,7 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         SettingError: another ending.
         RunError: it cannot be written.
     """
-    ending = path.suffix.lower()
+    ending = check_ending(path, (".csv", ".tsv", ".parquet"))
     if ending == ".parquet":
         arrow = imported("pyarrow", "Parquet files")
         parquet = imported("pyarrow.parquet", "Parquet files")
@@ -184,10 +242,6 @@ def write_forecasts(path: Path, columns: Mapping[str, Any], zone: str | None = N
         parquet.write_table(arrow.table(dict(columns)), held)
         write_file(path, held.getvalue())
         return
-    if ending not in (".csv", ".tsv"):
-        raise SettingError(
-            f"predict: expected a name that ends in .csv, .tsv or .parquet, got {path.name!r}"
-        )
     told = io.StringIO()
     writer = csv.writer(told, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     writer.writerow(columns)

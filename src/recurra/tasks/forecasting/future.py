@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from recurra.data.examples.columns import has_columns
-from recurra.data.panels import Track, Tracks, file_table, frame_table, roles_of, tracks_of
+from recurra.data.panels import (
+    Grid,
+    Track,
+    Tracks,
+    file_table,
+    frame_table,
+    roles_of,
+    tracks_of,
+)
 from recurra.errors import DataError, SettingError
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra_runtime.fronts import Panel
@@ -49,8 +58,6 @@ def _given(future: Any, tracks: Tracks, panel: Panel, data: ForecastingData) -> 
     beside = {"past": (), "known": data.beside["known"], "static": ()}
     roles = roles_of(table, how, beside, past=False)
     roles = roles.__class__(roles.id, roles.time, (), (), roles.known, (), None)
-    from recurra.data.panels import Grid
-
     grid = Grid(panel.frequency, panel.gaps, tuple(n for n in panel.categories if n in roles.known))
     found = tracks_of(table, roles, grid)
     return {each.name: each for each in found.each}
@@ -64,7 +71,11 @@ def _one(
     if not names:
         missing = max(horizon - beyond, 0)
         return _lengthened(track, missing, panel, still)
+    numbers = list(panel.known.channels)
+    moving = [name for name in numbers if name not in still]
     if more is None and beyond >= horizon:
+        columns = [numbers.index(name) for name in moving]
+        _check_there(track.known[size : size + horizon, columns], moving, track.place)
         return track
     if more is None:
         raise DataError(
@@ -80,19 +91,12 @@ def _one(
         )
     wide = np.full((size + horizon, track.known.shape[1]), np.nan)
     wide[:size] = track.known[:size]
-    numbers = list(panel.known.channels)
-    moving = [name for name in numbers if name not in still]
     for column, name in enumerate(numbers):
         if name in still:
             wide[size:, column] = track.known[size - 1, column] if size else np.nan
         else:
             wide[size:, column] = more.known[:horizon, moving.index(name)]
-    lost = np.isnan(wide[size:]).any(1)
-    if lost.any():
-        raise DataError(
-            f"{more.place}: expected a number in each of {', '.join(moving)}, one is missing in "
-            f"step {int(lost.argmax()) + 1} after the last."
-        )
+    _check_there(more.known[:horizon], moving, more.place)
     codes = {}
     for name, cells in track.codes.items():
         begun = list(cells)[:size]
@@ -102,6 +106,15 @@ def _one(
             own = list(more.codes[name])[:horizon] if name in more.codes else [None] * horizon
         codes[name] = begun + own
     return track._replace(known=wide, codes=codes)
+
+
+def _check_there(values: npt.NDArray[Any], names: list[str], place: str) -> None:
+    lost = np.isnan(values).any(1)
+    if lost.any():
+        raise DataError(
+            f"{place}: expected a number in each of {', '.join(names)}, one is missing in step "
+            f"{int(lost.argmax()) + 1} after the last."
+        )
 
 
 def _behind(track: Track, more: Track, panel: Panel) -> Track:

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.data.panels import Roles, Track, Tracks
-from recurra.errors import ArtifactError
+from recurra.errors import ArtifactError, DataError
 from recurra.pipeline.beside import read_beside, write_beside
-from recurra_runtime.fronts import Panel
+from recurra_runtime.fronts import Frequency, Panel
 
 if TYPE_CHECKING:
     from recurra.tasks.forecasting.corpus import SeriesCorpus
@@ -26,7 +26,8 @@ _BEFORE = 1000  # steps at least
 
 def tail(track: Track, panel: Panel) -> Track:
     """The end of a series, as long as is read of it."""
-    keep = max(panel.look_back or _BEFORE, panel.season, _BEFORE)
+    # One more, as of some columns the step before is read.
+    keep = max((panel.look_back or 0) + panel.patch, panel.season, _BEFORE) + 1
     begin = max(len(track.values) - keep, 0)
     return track._replace(
         stamps=track.stamps[begin:],
@@ -45,10 +46,10 @@ def write_history(folder: Path, prepared: SeriesCorpus) -> None:
     """
     panel, tracks = prepared.panel, prepared.tracks
     ends = [tail(each, panel) for each in tracks.each]
-    write_beside(folder, _FILE, {"tracks": _arrays(ends), "table": _about(tracks)})
+    write_beside(folder, _FILE, {"tracks": _arrays(ends, panel), "table": _about(tracks)})
 
 
-def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
+def _arrays(ends: Sequence[Track], panel: Panel) -> dict[str, npt.NDArray[Any]]:
     def joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         return np.concatenate(parts) if parts else np.zeros((0, 0))
 
@@ -63,16 +64,16 @@ def _arrays(ends: Sequence[Track]) -> dict[str, npt.NDArray[Any]]:
         "dates": np.array(stamps.dtype.kind == "M"),
         "names": _text("\0".join(each.name for each in ends)),
     }
-    for name in ends[0].codes if ends else ():
+    for number, name in enumerate(panel.categories):
         cells = [cell for each in ends for cell in each.codes[name]]
-        found[f"codes.{name}"] = _text("\0".join("\1" if c is None else c for c in cells))
+        found[f"codes.{number}"] = _text("\0".join("\1" if c is None else c for c in cells))
     return found
 
 
 def _about(tracks: Tracks) -> dict[str, npt.NDArray[Any]]:
     """What its columns were called, and what names of series were in the table."""
     roles = tracks.roles
-    names = [roles.id or "", roles.time or "", tracks.like or ""]
+    names = [roles.id or "", roles.time or "", tracks.like or "", tracks.form or ""]
     kind = next((type(each).__name__ for each in tracks.ids.values()), "str")
     return {"names": _text("\0".join(names)), "ids": _text(kind)}
 
@@ -107,9 +108,9 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
     names = _read(arrays["names"]).split("\0")
     codes = {
         name: [
-            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{name}"]).split("\0")
+            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{number}"]).split("\0")
         ]
-        for name in panel.categories
+        for number, name in enumerate(panel.categories)
     }
     each, at, beyond = [], 0, 0
     for name, size, ahead in zip(names, arrays["sizes"], arrays["ahead"], strict=True):
@@ -126,7 +127,7 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
             )
         )
         at, beyond = at + int(size), beyond + int(ahead)
-    column, time, like = _read(about["names"]).split("\0")
+    column, time, like, form = _read(about["names"]).split("\0")
     whole = _read(about["ids"]) == "int"
     ids = {one.name: int(one.name) if whole else one.name for one in each}
     roles = Roles(column or None, time or None, panel.channels)
@@ -141,33 +142,79 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
         panel.zone,
         ids,
         like or None,
+        form or None,
     )
 
 
-def grown(known: Tracks, more: Tracks) -> Tracks:
-    """Series with what has come since: what both have is there once."""
-    by_name = {each.name: each for each in more.each}
+def grown(known: Tracks, more: Tracks, still: Sequence[str] = ()) -> Tracks:
+    """Series with what has come since: what both have is there once.
+
+    Args:
+        known: series.
+        more: the same, and others; where they have no names, as many in the same order.
+        still: columns that never change.
+
+    Raises:
+        DataError: another number of series without names, or steps that are not on their grid.
+    """
+    later = more.each
+    if known.roles.id is None:
+        if len(later) != len(known.each):
+            raise DataError(
+                f"update: expected {len(known.each):,} series, as these have no names, got "
+                f"{len(later):,}."
+            )
+        named = zip(known.each, later, strict=True)
+        later = [new._replace(name=old.name) for old, new in named]
+    by_name = {each.name: each for each in later}
+    fixed = [number for number, name in enumerate(known.numbers[1]) if name in still]
     each = []
     for old in known.each:
         new = by_name.pop(old.name, None)
-        each.append(old if new is None else _longer(old, new))
+        each.append(old if new is None else _longer(old, new, known, fixed, still))
     return dataclasses.replace(
         known, each=[*each, *by_name.values()], ids={**known.ids, **more.ids}
     )
 
 
-def _longer(old: Track, new: Track) -> Track:
+def _longer(
+    old: Track, new: Track, known: Tracks, fixed: Sequence[int], still: Sequence[str]
+) -> Track:
     if not len(old.stamps):
         return new
-    later = int(np.searchsorted(new.stamps, old.stamps[-1], side="right"))
-    steps = len(old.values)
+    steps, begin = len(old.values), 0
+    if known.roles.time is None and new.stamps.dtype.kind != "M":  # rows that are numbered
+        new = new._replace(stamps=old.stamps[-1] + 1 + np.arange(len(new.values)))
+    else:
+        begin = int(np.searchsorted(new.stamps, old.stamps[-1], side="right"))
+    lost = _between(old, new, begin, known.frequency)
+    apart = np.full((len(lost), 1), np.nan)
+    ahead = old.known[: steps + len(lost)]
+    gap = np.full((steps + len(lost) - len(ahead), old.known.shape[1]), np.nan)
+    gap[:, fixed] = old.known[steps - 1, fixed]
+    beside = np.concatenate([ahead, gap, new.known[begin:]])
+    codes = {}
+    for name, cells in old.codes.items():
+        own = list(cells)[: steps + len(lost)]
+        own += [own[-1] if name in still else None] * (steps + len(lost) - len(own))
+        own += list(new.codes[name])[begin:]
+        codes[name] = own + list(cells)[len(own) :]
     return old._replace(
-        stamps=np.concatenate([old.stamps, new.stamps[later:]]),
-        values=np.concatenate([old.values, new.values[later:]]),
-        past=np.concatenate([old.past, new.past[later:]]),
-        known=np.concatenate([old.known[:steps], new.known[later:]]),
-        codes={
-            name: [*list(cells)[:steps], *list(new.codes[name])[later:]]
-            for name, cells in old.codes.items()
-        },
+        stamps=np.concatenate([old.stamps, lost, new.stamps[begin:]]),
+        values=np.concatenate(
+            [old.values, apart.repeat(old.values.shape[1], 1), new.values[begin:]]
+        ),
+        past=np.concatenate([old.past, apart.repeat(old.past.shape[1], 1), new.past[begin:]]),
+        known=np.concatenate([beside, old.known[len(beside) :]]),
+        codes=codes,
     )
+
+
+def _between(old: Track, new: Track, begin: int, frequency: Frequency | None) -> npt.NDArray[Any]:
+    """Stamps of the steps that are missing between two stretches."""
+    if frequency is None or begin == len(new.stamps):
+        return old.stamps[:0]
+    try:
+        return frequency.between(old.stamps[-1], new.stamps[begin])[1:-1]
+    except ValueError as problem:
+        raise DataError(f"{new.place}: {problem}.") from None

@@ -24,10 +24,10 @@ def draw_paths(
 ) -> Floats:
     """Paths behind a series, scaled, ``[paths, horizon, channels]``.
 
-    Where a model says all steps at once, path by path the shares that values had in one stretch of
-    the part that chose are looked up in what is said: the Schaake shuffle (Clark et al. 2004), by
-    which steps go together as they did there. Where it keeps no such stretch, or of one step, the
-    shares are drawn one by one.
+    Where a model says all steps at once, path by path the shares that stand where the values of one
+    stretch stood among those of all stretches of the part that chose are looked up in what is said:
+    the Schaake shuffle (Clark et al. 2004), by which steps go together as they did there. Where it
+    keeps no such stretch, or one alone, the shares are drawn one by one.
 
     Args:
         model: says what comes.
@@ -48,13 +48,14 @@ def draw_paths(
 def _shuffled(model: SeriesModel, density: Any, paths: int, chance: torch.Generator) -> Floats:
     known = model.ranks[~model.ranks.isnan().flatten(1).any(1)]
     shape = (paths, model.config.horizon, model.config.channels)
+    shares = torch.rand(shape, generator=chance)
     if len(known) > 1:
-        chosen = known[torch.randint(len(known), (paths,), generator=chance)]
-        # Of few stretches each share stands for a range.
-        apart = (torch.rand(shape, generator=chance) - 0.5) / len(known)
-        shares = (chosen.cpu() + apart).clamp(0.001, 0.999)
-    else:
-        shares = torch.rand(shape, generator=chance).clamp(0.001, 0.999)
+        # Which of the stretches had more at a step, not how much: so each step by itself is drawn
+        # as it is said, and of few stretches each stands for a range.
+        order = known.cpu().argsort(0).argsort(0)
+        shares += order[torch.randint(len(known), (paths,), generator=chance)]
+        shares /= len(known)
+    shares = shares.clamp(0.001, 0.999)
     places = torch.tensor([0.001, 0.01, *np.arange(0.025, 1, 0.025).tolist(), 0.99, 0.999])
     table = intervals_of(model, density, places.tolist())[:, 0].double().cpu()  # [places, h, c]
     at = torch.searchsorted(places, shares.float()).clamp(1, len(places) - 1)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recurra.data.panels import Track, Tracks
+from recurra.data.panels import Track
 from recurra.errors import DataError, SettingError
-from recurra.tasks.base import task_by_name
 from recurra.tasks.forecasting.answer import check_levels
 from recurra.tasks.forecasting.frames import Forecast, columns_of_forecasts, frame_like
 
@@ -37,8 +35,10 @@ def rolled(
             raise SettingError(f"{name}: expected a whole number above 0, got {value!r}")
     if not isinstance(refit, bool | int) or refit < 0:
         raise SettingError(f"refit: expected true, false or a number of windows, got {refit!r}")
+    if forecaster.out is not None and refit and n_windows > 1:
+        raise SettingError("out: one folder holds one run; leave it out where refit makes several")
     check_levels(level)
-    whole = _opened(forecaster, data)
+    whole = forecaster._opened(data)
     horizon = forecaster.horizon
     every = (1 if refit else 0) if isinstance(refit, bool) else refit
     found: list[Forecast] = []
@@ -80,18 +80,6 @@ def rolled(
     at = list(columns).index("cutoff") + 1
     items = list(columns.items())
     return frame_like(dict([*items[:at], *told.items(), *items[at:]]), whole)
-
-
-def _opened(forecaster: Any, data: Any) -> Tracks:
-    if isinstance(data, Tracks):
-        return data
-    task = task_by_name("forecasting")
-    chosen = forecaster._settings()
-    known = set(task.Data.model_fields)
-    section = task.Data.model_validate({k: v for k, v in chosen.items() if k in known})
-    source = task.open(Path(data) if isinstance(data, str) else data, section)
-    found: Tracks = source.tracks(section)
-    return found
 
 
 def _until(track: Track, steps: int) -> Track:

@@ -26,6 +26,7 @@ from recurra.data.panels import (
 from recurra.data.rows import rows_of
 from recurra.data.splits import PART_NAMES
 from recurra.errors import DataError, SettingError
+from recurra.tasks.forecasting.frames import form_of
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra_runtime.fronts import Frequency, stamps
 
@@ -98,7 +99,9 @@ def _is_long(path: Path, data: ForecastingData) -> bool:
 
 def _of_frame(source: Any, how: Reading, data: ForecastingData, grid: Grid) -> Tracks:
     table = frame_table(source)
-    return tracks_of(table, roles_of(table, how, data.beside), grid, skip=how.skip)
+    roles = roles_of(table, how, data.beside)
+    found = tracks_of(table, roles, grid, skip=how.skip)
+    return dataclasses.replace(found, form=form_of(table, roles.time))
 
 
 def _of_file(file: Path, how: Reading, data: ForecastingData, grid: Grid) -> Tracks:
@@ -125,9 +128,14 @@ def joined(several: Sequence[Tracks]) -> Tracks:
                 "data: expected the same columns in every part, got "
                 f"{', '.join(first.roles.channels)} and {', '.join(other.roles.channels)}."
             )
-        if other.frequency != first.frequency and None not in (other.frequency, first.frequency):
+        if (
+            other.frequency is not None
+            and first.frequency is not None
+            and other.frequency != first.frequency
+        ):
             raise DataError(
-                f"data: expected one frequency, got {first.frequency} and {other.frequency}."
+                "data: expected one frequency, got "
+                f"{first.frequency.name} and {other.frequency.name}."
             )
     return dataclasses.replace(
         first,

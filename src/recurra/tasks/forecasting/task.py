@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import POINTS
+from recurra.heads.numbers import COUNTS, POINTS
 from recurra.models import (
     Autoregression,
     Drift,
@@ -33,14 +33,21 @@ from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
 from recurra.tasks.forecasting.calibration import widen
-from recurra.tasks.forecasting.corpus import PANEL, SeriesCorpus, encode_series, prepare_series
+from recurra.tasks.forecasting.corpus import (
+    PANEL,
+    SeriesCorpus,
+    check_counts,
+    encode_series,
+    prepare_series,
+)
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    judged,
     remark,
 )
+from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
+from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
@@ -116,6 +123,12 @@ class ForecastingTask(Task):
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """A model of what the front says."""
         return SeriesModel(SeriesModelConfig.of(settings, **_sizes(fronts[PANEL])))
+
+    def begin(self, model: models.Model, prepared: SeriesCorpus) -> None:
+        """Counts are what is counted."""
+        assert isinstance(model, SeriesModel)
+        if model.config.distribution in COUNTS:
+            check_counts(prepared.tracks)
 
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> SeriesModel:
         """The model of a configuration that tells its sizes itself."""
@@ -299,6 +312,16 @@ class ForecastingTask(Task):
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
         write_rivals(folder, rivals)
+
+    def to_draw(self, compared: Mapping[str, Any], prepared: SeriesCorpus) -> dict[str, Any]:
+        """Forecasts of what is held out, beside what came; and what its series are called."""
+        model, *_ = compared.values()
+        rivals = {name: each for name, each in compared.items() if isinstance(each, Rival)}
+        found = fans(model, rivals, prepared.panel, some_of(prepared.held, MOST))
+        names = [track.name for track, _ in prepared.held]
+        total = len(names) * len(prepared.panel.channels)
+        kept = [each.to_json() for each in found[:MOST]]
+        return {"forecast": kept, "total": total, "series": names[:1000]}
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""

@@ -287,7 +287,8 @@ class RandomWindows:
             last -= np.where(block > 0, shift, 0)
             over = np.maximum(last - (count - 1), 0)
             last -= -(-over // patch) * patch  # by whole patches, or some would never be read
-            found.append(begin + np.maximum(last, 0))
+            least = min((self.origins - 1) * patch, count - 1)  # no origin of another series
+            found.append(begin + np.maximum(last, least))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 

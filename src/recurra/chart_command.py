@@ -1,0 +1,140 @@
+"""``recurra chart``; only what ``--help`` needs is imported here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from recurra.console import friendly, import_cells
+from recurra.errors import SettingError
+from recurra.options import FalseAlarms, Import, path_argument, path_option
+from recurra.surprise_commands import draw_surprise
+
+__all__ = ["chart"]
+
+_OF = {  # what a run must be for a picture of it to be there
+    "confusion": "a finished run that tells classes apart",
+    "forecast": "a finished run of a forecaster",
+    "errors": "a finished run of a forecaster whose series have a scale",
+    "coverage": "a finished run of a forecaster",
+    "residuals": "a finished run of a forecaster whose places are one step apart, and not few",
+}
+
+
+def chart(
+    run: Annotated[Path, path_argument(help="A run's folder, or a comparison's.")],
+    out: Annotated[
+        Path | None,
+        path_option(
+            help="A file, .svg, .png or .html; in the run if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Which class was taken for which.")
+    ] = False,
+    forecast: Annotated[
+        bool, typer.Option("--forecast", help="What a forecaster expects, and what came.")
+    ] = False,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(help="Of --forecast: a series or channel.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        path_option(
+            help="Of --forecast: a table, to go on from its end.",
+            show_default=False,
+        ),
+    ] = None,
+    future: Annotated[
+        Path | None,
+        path_option(help="Of --data: what is known ahead.", show_default=False),
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Errors by step ahead, and by series.")
+    ] = False,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="How much intervals hold, and should.")
+    ] = False,
+    residuals: Annotated[
+        bool, typer.Option("--residuals", help="Autocorrelation of the errors.")
+    ] = False,
+    surprise: Annotated[
+        Path | None,
+        path_option(help="A file, of which each step is drawn with its surprise."),
+    ] = None,
+    false_alarms: FalseAlarms = None,
+    import_: Import = None,
+) -> None:
+    """Draw how a run learned, what it says or what surprises it; or what variants are worth."""
+    with friendly():
+        import_cells(import_)
+        asked = {
+            "confusion": confusion,
+            "forecast": forecast,
+            "errors": errors,
+            "coverage": coverage,
+            "residuals": residuals,
+            "surprise": surprise is not None,
+        }
+        name = _one([each for each, wanted in asked.items() if wanted])
+        if (series or data is not None) and name != "forecast":
+            raise SettingError(
+                f"chart: --{'series' if series else 'data'} is of --forecast; say both"
+            )
+        if future is not None and data is None:
+            raise SettingError("chart: --future is of --data; say both")
+        if false_alarms is not None and surprise is None:
+            raise SettingError("chart: --false-alarms is of --surprise; say both")
+        if surprise is not None:
+            print(draw_surprise(run, surprise, out or run / "surprise.svg", false_alarms))
+            return
+        drawn = None
+        if series or data is not None:
+            drawn = _forecast(run, data, future, series or [])
+        else:
+            drawn, name = _of_run(run, name)
+        print(drawn.save(out or run / f"{name}.svg"))
+
+
+def _one(asked: list[str]) -> str:
+    """Which picture; empty for the run's first."""
+    if len(asked) > 1:
+        raise SettingError(f"chart: expected --{asked[0]} or --{asked[1]}, got both")
+    return asked[0] if asked else ""
+
+
+def _of_run(run: Path, name: str) -> tuple[Any, str]:
+    """A picture of what the run keeps, and its name.
+
+    Raises:
+        SettingError: the run has no such picture.
+    """
+    from recurra.diagnosis import pictures
+
+    found = pictures(run)
+    name = name or next(iter(found))
+    if name not in found:
+        why = " table of them" if name == "confusion" else "thing of that"
+        where = "pictures.json" if name == "forecast" else "summary.json"
+        raise SettingError(f"chart: --{name} is of {_OF[name]}; {run} has no{why} in {where}")
+    return found[name], name
+
+
+def _forecast(run: Path, data: Path | None, future: Path | None, series: list[str]) -> Any:
+    """What a model expects: of its own series beside what came, of a table behind its end.
+
+    Raises:
+        SettingError: another task.
+    """
+    from recurra.diagnosis import fan
+    from recurra.doors import load
+
+    answer: Any = load(run)
+    if not answer.goes_on:
+        raise SettingError(f"chart: --forecast is of a forecaster, {run} is a {answer.kind} model")
+    found = answer.fans(data, future=future, series=series, came=data is None)
+    return fan(found, run.resolve().name)
