@@ -287,8 +287,8 @@ class RandomWindows:
             last -= np.where(block > 0, shift, 0)
             over = np.maximum(last - (count - 1), 0)
             last -= -(-over // patch) * patch  # by whole patches, or some would never be read
-            least = min((self.origins - 1) * patch, count - 1)  # no origin of another series
-            found.append(begin + np.maximum(last, least))
+            # Origins before the first one then lie in the steps without a value before the series.
+            found.append(begin + np.maximum(last, 0))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 
