@@ -81,8 +81,8 @@ def _etth1(horizon: int, goal: float) -> Case:
         {
             "horizon": horizon, "patch": 48, "calendar": [], "validation_steps": 2880,
             "test_steps": 2880, "apart": True, "normalize": "last", "around": "last",
-            "linear": True, "distribution": "absolute", "filters": 128, "hidden_size": 128, "dropout": 0.3,
-            "learning_rate": 0.002, "batch_size": 64, "epochs": 4,
+            "linear": True, "distribution": "absolute", "filters": 128, "hidden_size": 128,
+            "dropout": 0.3, "learning_rate": 0.002, "batch_size": 64, "epochs": 4,
         },
         ({"look_back": 336}, {"look_back": 720}),
         goal,

@@ -159,4 +159,5 @@ def _words(report: Report, done: Progress) -> str:
     remaining = f"{int(left) // 60}:{int(left) % 60:02d} left" if known else "..."
     score = "" if report.validation is None else f"  validation {number(report.validation, 4)}"
     rate = f"{done.rate:,.0f} {report.unit}/s"
-    return f"loss {number(done.loss, 3)} {report.loss}{score}  {rate}  {remaining}"
+    unit = f" {report.loss}" if report.loss else ""
+    return f"loss {number(done.loss, 3)}{unit}{score}  {rate}  {remaining}"

@@ -53,10 +53,12 @@ def test_every_line_is_named_where_it_ends() -> None:
 
 
 def test_what_nobody_knows_is_not_named() -> None:
-    told = texts(fan([some(came=[], name="shop")]))
+    chart = fan([some(came=[], name="shop")])
+    told = texts(chart)
     assert "what came" not in told
     assert "Forecast of 12 steps (shop)" in told
-    assert all(map(str.strip, told))  # no empty name takes the place of another
+    names = [row for each in layers(chart.description, "text") for row in each["data"]["values"]]
+    assert [row["name"] for row in names] == ["last value", "forecast"]  # and no room for none
 
 
 def test_a_description_is_no_larger_than_its_panel() -> None:

@@ -233,3 +233,11 @@ def test_checkpoints_without_the_name_of_the_last_are_not_nothing(tmp_path: Path
     run.write("best", "000012\n")
     with pytest.raises(ArtifactError, match=r"last: is missing, .* the newest into it, 000012,"):
         run.last_training()
+
+
+def test_what_is_of_the_end_is_gone_when_a_run_goes_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    for name in ("summary.json", "pictures.json", "forecast.svg", "data.json"):
+        run.write(name, "{}\n")
+    run.rewind(-1, None)
+    assert {path.name for path in run.path.iterdir() if path.is_file()} == {"data.json"}

@@ -52,7 +52,8 @@ def curve(run: str | Path) -> Chart:
     measured = [Line("validation", told.validation, _VALIDATION, 2.8)] if told.validation else []
     loss = [training, *(measured if alone else []), *_levels(told.scores, "loss", last)]
     other = [] if alone else [*measured, *_levels(told.scores, "value", last)]
-    title, mark = f"loss, {told.loss} a {told.unit.removesuffix('s')}", _mark(told)
+    unit = "" if told.loss == "loss" else f", {told.loss}"
+    title, mark = f"loss{unit} a {told.unit.removesuffix('s')}", _mark(told)
     if not other:
         drawn = _panel(loss, steps, title, mark, 340)
     else:

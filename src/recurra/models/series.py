@@ -68,7 +68,7 @@ class SeriesModelSettings(LayerSettings):
             where no state is carried, unless said.
         apart: whether each channel is a series of its own, read by the same layers.
         missing: what is read where a value is missing: 0 (``"mark"``), or the last that was there
-            (``"forward"``); a mark stands beside both.
+            (``"forward"``, where no state is carried); a mark stands beside both.
         embedding_size: of the vector of a category, at most.
     """
 

@@ -57,10 +57,8 @@ def _fit(losses: Losses) -> str:
     one = losses.unit.removesuffix("s")
     one = f"an {one}" if one[:1] in "aeiou" else f"a {one}"
     longer = "train for longer" + (f" ({losses.longer})" if losses.longer else "")
-    facts = (
-        f"{known:.3f} {losses.measure} {one} on what it was trained on, {held:.3f} on what was "
-        "held out"
-    )
+    measure = f"{losses.measure} {one}".strip()
+    facts = f"{known:.3f} {measure} on what it was trained on, {held:.3f} on what was held out"
     if not math.isfinite(known + held):
         return f"It fits nothing ({facts}). {_CALM}."
     if apart := _came_apart(losses, facts):

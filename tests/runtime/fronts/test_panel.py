@@ -78,8 +78,9 @@ def test_json():
     for name in whole.keys() - {"kind"}:
         with pytest.raises(ValueError, match="panel"):
             Panel.from_json({key: value for key, value in whole.items() if key != name})
-    with pytest.raises(ValueError, match="panel"):
-        Panel.from_json(whole | {"categories": ["town"]})
+    for wrong in (["town"], {"town": ["X"]}, [[]], None):
+        with pytest.raises(ValueError, match="panel"):
+            Panel.from_json(whole | {"categories": wrong})
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def said(run: Path, table: Any) -> Any:
             scale = part.stretches[number].scale
             out = [
                 part.panel.scales.outward(values, scale)[:, 0]
-                for values in (each.wanted[row], each.mean[row], *each.quantiles[:, row])
+                for values in (each.wanted[row], each.mean[row], *each.quantiles[2:-2, row])
             ]
             for ahead in range(HORIZON):
                 y, mean, *quantiles = (values[ahead] for values in out)

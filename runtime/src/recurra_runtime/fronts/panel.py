@@ -154,6 +154,8 @@ class Panel:
         """
         try:
             name = data["frequency"]
+            if not all(isinstance(each, list) and each for each in data["categories"]):
+                raise TypeError("'categories': each a list of its name and its values")
             return cls(
                 Scales.from_json(data["scales"]),
                 past=Series.from_json(data["past"]),

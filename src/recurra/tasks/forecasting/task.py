@@ -65,7 +65,7 @@ class ForecastingTask(Task):
 
     Data = ForecastingData
     Model = SeriesModelSettings
-    loss = Metric("loss", "loss")
+    loss = Metric("loss", "")
     metric = Metric("loss", "loss/value")
     unit = "values"
     verb = "predict"

@@ -191,8 +191,13 @@ class Shelf:
         return self._steps(origins - 1, origins if said else origins[:0])
 
     def wanted(self, ends: Places, origins: int = 1) -> Floats:
-        """What comes ``[origins, rows, said, channels]``."""
-        return self.after(self._ends(ends, origins), self.shape.horizon)
+        """What comes ``[origins, rows, horizon, channels]``; NaN before a series begins."""
+        places = self._ends(ends, origins)
+        found = self.after(places, self.shape.horizon)
+        if origins > 1:
+            begins = self.begins[np.searchsorted(self.begins, ends, side="right") - 1]
+            found[places < begins] = np.nan
+        return found
 
     def after(self, origins: Places, steps: int) -> Floats:
         """What comes after origins of any shape ``[..., steps, channels]``; NaN beyond the end."""
@@ -287,8 +292,7 @@ class RandomWindows:
             last -= np.where(block > 0, shift, 0)
             over = np.maximum(last - (count - 1), 0)
             last -= -(-over // patch) * patch  # by whole patches, or some would never be read
-            least = min((self.origins - 1) * patch, count - 1)  # no origin of another series
-            found.append(begin + np.maximum(last, least))
+            found.append(begin + np.maximum(last, 0))
         order = np.concatenate(found) if found else np.zeros(0, np.int64)
         return order[chance.permutation(len(order))]
 
