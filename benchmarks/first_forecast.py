@@ -47,6 +47,7 @@ assert len(StatsForecast(models=models, freq=1).forecast(df=table, h=12, level=[
 MEASURED = [
     "src/recurra/estimators/forecaster.py",
     "src/recurra/models/series.py",
+    "src/recurra/models/series_settings.py",
     "src/recurra/recipes/forecasting.toml",
     "src/recurra/tasks/forecasting",
     "src/recurra/training",

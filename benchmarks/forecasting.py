@@ -31,6 +31,7 @@ MEASURED = [
     "src/recurra/layers",
     "src/recurra/models/forecaster.py",
     "src/recurra/models/frames.py",
+    "src/recurra/models/horizon.py",
     "src/recurra/models/linear.py",
     "src/recurra/recipes/forecasting.toml",
     "src/recurra/tasks/forecasting",

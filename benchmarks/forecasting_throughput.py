@@ -51,7 +51,9 @@ MEASURED = [
     "src/recurra/engine",
     "src/recurra/heads/numbers.py",
     "src/recurra/models/frames.py",
+    "src/recurra/models/horizon.py",
     "src/recurra/models/series.py",
+    "src/recurra/models/series_settings.py",
     "src/recurra/tasks/forecasting",
     "src/recurra/training/loop.py",
 ]

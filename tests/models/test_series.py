@@ -17,7 +17,8 @@ from recurra.errors import ShapeError
 from recurra.heads import Distribution
 from recurra.heads.densities import LEAST_RATE
 from recurra.models import SeriesModel, SeriesModelConfig, SeriesModelSettings
-from recurra.models.series import LEVELS, next_of
+from recurra.models.horizon import next_of
+from recurra.models.series import LEVELS
 
 KINDS = ("student", "gaussian", "mixture")
 

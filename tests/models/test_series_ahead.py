@@ -15,7 +15,7 @@ from recurra.encoders import SeriesSteps
 from recurra.heads import Samples
 from recurra.heads.densities import raw_of
 from recurra.models import SeriesModel
-from recurra.models.series import _Ahead
+from recurra.models.horizon import PatchesAhead
 
 AHEAD: dict[str, Any] = {"known": 2, "categories": [3, 6], "ahead": [True, True]}
 DECODINGS = ("direct", "parallel", "autoregressive")
@@ -51,7 +51,7 @@ def test_patches_by_hand(patch: int, known: bool) -> None:
     each = vectors_of(model, steps, (steps.values - mean) / scale)
     joined = [torch.cat(each[at : at + patch], 1) for at in range(0, 8, patch)]
     ahead: Any = model.ahead
-    assert isinstance(ahead, _Ahead)
+    assert isinstance(ahead, PatchesAhead)
     future = nn.functional.pad(future_of(model, steps), (0, 0, 0, -5 % patch)) if known else None
     for number in range(-(-5 // patch)):
         vector = ahead.numbers[number].expand(3, -1)

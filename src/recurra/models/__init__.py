@@ -25,7 +25,8 @@ from recurra.models.linear import (
 from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
-from recurra.models.series import Judged, SeriesModel, SeriesModelConfig, SeriesModelSettings
+from recurra.models.series import Judged, SeriesModel
+from recurra.models.series_settings import SeriesModelConfig, SeriesModelSettings
 from recurra.models.summaries import MeanOfSteps
 from recurra.models.tagger import Tagger, TaggerSettings
 from recurra.models.windows import MajorityOfSteps, WindowOfSteps

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, NamedTuple, cast
 
-import pydantic
 import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
-from recurra.errors import ShapeError
-from recurra.heads import (
-    Distribution,
-    Gaussian,
-    Numbers,
-    NumbersHead,
-    Point,
-    Quantiles,
-    Samples,
-    Student,
-)
+from recurra.heads import Numbers, NumbersHead, Point, Samples
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
-from recurra.layers.settings import LayerSettings, build_layers, check_reads_on
+from recurra.layers.settings import build_layers
 from recurra.models.base import Model, Scored
-from recurra.models.frames import Around, Frame, Normalize, frame_of, surroundings
-from recurra.sections import contradiction, default
+from recurra.models.frames import Frame, frame_of, surroundings
+from recurra.models.horizon import (
+    KnownAhead,
+    PatchesAhead,
+    check_targets,
+    next_of,
+    picked,
+    spread_of,
+)
+from recurra.models.series_settings import SeriesModelConfig
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
-__all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel", "SeriesModelConfig", "SeriesModelSettings"]
+__all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel"]
 
 LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 """Of intervals whose width is corrected by what was seen on a part that was not trained on."""
@@ -40,133 +37,6 @@ LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 
 RANKS = 64
 """Stretches of the part that chose of which is kept how probable what came there was."""
-
-
-class SeriesModelSettings(LayerSettings):
-    """What a person chooses about a forecaster.
-
-    Args:
-        distribution: what is said of a value, see :class:`recurra.NumbersHead`.
-        components: of a mixture.
-        decoding: ``"direct"`` says all steps of the horizon at once, of what the layers give;
-            ``"parallel"`` has them go one more step for each patch of the horizon, all from where
-            they are, with its number and what is known of it (Lin et al. 2023), and says the patch
-            of what they give then; ``"autoregressive"`` says the
-            next one, and reads what it said to say the one after. Then a density is trained by the
-            chain rule and used by drawing from it, path by path; a number alone is trained as it is
-            used, on what comes of reading its own answers.
-        filters: numbers that a map of them makes of a patch; None for no such map.
-        normalize: by what of the steps that are read a row is shifted and scaled, and what is said
-            of it is shifted and scaled back: ``"none"``, where a state is carried; else
-            ``"standard"`` (of counts ``"mean"``) unless said: ``"last"`` value, not scaled;
-            ``"mean"`` and mean of the sizes; mean and deviation (``"standard"``); or median and
-            spread of the middle half (``"robust"``).
-        around: what forecasts are said as differences from: the ``"level"`` that the row is shifted
-            by, the ``"last"`` value, or that of one ``"season"`` ago; the season where one is
-            read, else the last value, unless said.
-        linear: whether a linear map of all that is read stands beside the layers (Lai et al. 2018);
-            where no state is carried, unless said.
-        apart: whether each channel is a series of its own, read by the same layers.
-        missing: what is read where a value is missing: 0 (``"mark"``), or the last that was there
-            (``"forward"``, where no state is carried); a mark stands beside both.
-        embedding_size: of the vector of a category, at most.
-    """
-
-    cell: str = "gru"
-    layers: int = pydantic.Field(1, ge=1, le=1000)
-    hidden_size: int = pydantic.Field(64, ge=1, le=10**6)
-    distribution: Distribution = "student"
-    components: int = pydantic.Field(5, ge=1, le=10**4)
-    decoding: Literal["direct", "parallel", "autoregressive"] = "direct"
-    filters: int | None = pydantic.Field(None, ge=1, le=10**6)
-    normalize: Normalize | Literal["auto"] = "auto"
-    around: Around | Literal["auto"] = "auto"
-    linear: bool | Literal["auto"] = "auto"
-    apart: bool = False
-    missing: Literal["mark", "forward"] = "mark"
-    embedding_size: int = pydantic.Field(8, ge=1, le=10**6)
-
-    @pydantic.model_validator(mode="after")
-    def _fits(self) -> Self:
-        """What comes is to be said of what was; and what excludes what."""
-        check_reads_on(self, "value")
-        if self.decoding == "autoregressive" and self.distribution == "quantiles":
-            why = "no path can be drawn from quantiles (model.decoding)"
-            raise contradiction(self, "distribution", why, "a density or a single number")
-        if self.distribution in COUNTS:
-            counts = f"model.distribution={self.distribution} says whole numbers from 0 on"
-            for name in ("linear", "around"):
-                if getattr(self, name) not in ("auto", False, "level"):
-                    raise contradiction(self, name, counts, "it to be left out")
-            if self.normalize not in ("auto", "none", "mean"):
-                raise contradiction(self, "normalize", counts, "'mean' or 'none'")
-        return self
-
-    def idle(self) -> list[tuple[str, str]]:
-        """Also what says something about what is not there."""
-        found = super().idle()
-        if self.components != default(self, "components") and self.distribution != "mixture":
-            found.append(("components", f"distribution is {self.distribution}"))
-        return found
-
-
-class SeriesModelConfig(SeriesModelSettings):
-    """All that decides the shape of a forecaster.
-
-    Args:
-        channels: numbers of a step that are to be said.
-        horizon: steps that are said.
-        look_back: steps that are read; None where the state is carried on from the first.
-        patch: steps that are read together as one.
-        season: steps of one.
-        past: numbers of a step that are known up to now.
-        known: those that are known ahead.
-        categories: how many each of the categories has.
-        ahead: which of these are known ahead.
-        gaps: whether the first of ``past`` is the time since the step before.
-    """
-
-    channels: int = pydantic.Field(ge=1, le=10**6)
-    horizon: int = pydantic.Field(1, ge=1, le=10**6)
-    look_back: int | None = pydantic.Field(None, ge=1, le=10**7)
-    patch: int = pydantic.Field(1, ge=1, le=10**6)
-    season: int = pydantic.Field(1, ge=1, le=10**6)
-    past: int = pydantic.Field(0, ge=0, le=10**6)
-    known: int = pydantic.Field(0, ge=0, le=10**6)
-    categories: list[int] = pydantic.Field(default_factory=list)
-    ahead: list[bool] = pydantic.Field(default_factory=list)
-    gaps: bool = False
-
-    normalize: Normalize = "none"
-    around: Around = "level"
-    linear: bool = False
-
-    @classmethod
-    def of(cls, settings: SeriesModelSettings, **sizes: Any) -> Self:
-        """With what is left to the data settled.
-
-        Args:
-            settings: what a person chose.
-            sizes: the rest.
-        """
-        counts = settings.distribution in COUNTS
-        reads, season = sizes.get("look_back"), sizes.get("season", 1)
-        around = "level" if counts or reads is None else "last"
-        if around == "last" and 1 < season <= reads:
-            around = "season"
-        usual = {
-            "normalize": "none" if reads is None else "mean" if counts else "standard",
-            "around": around,
-            "linear": reads is not None and not counts,
-        }
-        chosen = settings.model_dump()
-        chosen |= {name: usual[name] for name in usual if chosen[name] == "auto"}
-        return cls(**chosen, **sizes)
-
-    @property
-    def rows_read(self) -> int | None:
-        """Steps of a row that has one origin: whole patches."""
-        return None if self.look_back is None else -(-self.look_back // self.patch) * self.patch
 
 
 class Judged(NamedTuple):
@@ -245,20 +115,22 @@ class SeriesModel(Model):
         super().__init__(encoder, head)
         self.config, self.vectors = config, vectors
         self.said = 1 if config.decoding == "autoregressive" else config.horizon
-        self.ahead: _Ahead | None = None
+        self.ahead: PatchesAhead | None = None
         if parallel:
-            self.ahead = _Ahead(config.horizon, config.patch, vectors.future_size, stem.output_size)
+            self.ahead = PatchesAhead(
+                config.horizon, config.patch, vectors.future_size, stem.output_size
+            )
         self.future: nn.Module | None = None
         if config.decoding == "direct" and vectors.future_size:
-            self.future = _Future(encoder.output_size, vectors.future_size, together * head.each)
+            self.future = KnownAhead(encoder.output_size, vectors.future_size, together * head.each)
         self.linear: nn.Linear | None = None
         if config.linear and config.rows_read is not None:
             self.linear = nn.Linear(config.rows_read, self.said)
             nn.init.zeros_(self.linear.weight)
             nn.init.zeros_(self.linear.bias)
-        sizes = config.horizon, config.channels
-        self.register_buffer("widening", torch.zeros(len(LEVELS), *sizes))
-        self.register_buffer("ranks", torch.full((RANKS, *sizes), torch.nan))
+        shape = config.horizon, config.channels
+        self.register_buffer("widening", torch.zeros(len(LEVELS), *shape))
+        self.register_buffer("ranks", torch.full((RANKS, *shape), torch.nan))
 
     @property
     def numbers_head(self) -> NumbersHead:
@@ -287,11 +159,11 @@ class SeriesModel(Model):
         wanted = batch.targets[:, :, : self.said]
         if self.rolls:
             density, state = self._roll(batch.inputs, state, resets=batch.resets)
-            _check_targets(density, batch.targets[-1])
+            check_targets(density, batch.targets[-1])
             losses, known = self.numbers_head.losses(density, batch.targets[-1])
             return losses[None], known[None], state
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
-        _check_targets(density, wanted)
+        check_targets(density, wanted)
         return (*self.numbers_head.losses(density, wanted), state)
 
     def densities(
@@ -443,17 +315,10 @@ class SeriesModel(Model):
             steps = SeriesSteps(*(part.to(device) for part in steps))
             if self.config.decoding != "autoregressive":
                 density, state = self.densities(steps, 1, state)
-                return _pick(density, 0), state
+                return picked(density, 0), state
             if self.config.distribution in POINTS:
                 return self._roll(steps, state)
             return self._drawn(steps, state, paths, generator)
-
-    def simulate(
-        self, steps: SeriesSteps, paths: int, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Paths that go step by step, ``[batch, horizon, channels, paths]``."""
-        found, _ = self.forecast(steps, paths=paths, generator=generator)
-        return cast(Tensor, found.values)
 
     def _drawn(
         self, steps: SeriesSteps, state: Tree, paths: int, generator: torch.Generator | None
@@ -463,7 +328,7 @@ class SeriesModel(Model):
         frame = self._frame(spread.values)
         read = self.encoder(self._vectors(spread, frame), state)
         kept = read.state
-        every = [_repeated(part, paths, 1) for part in spread]
+        every = [part.repeat_interleave(paths, 1) for part in spread]
         wide = SeriesSteps(*every)
         begun = map_tree(lambda leaf: leaf.repeat_interleave(paths, 0), read.state)
         outputs = read.outputs[-1:].repeat_interleave(paths, 1)
@@ -491,7 +356,7 @@ class SeriesModel(Model):
     def _joined_rows(self, density: Any, rows: int) -> Any:
         if not self.config.apart:
             return density
-        return _pick(self._joined(density._make(part[None] for part in density), rows), 0)
+        return picked(self._joined(density._make(part[None] for part in density), rows), 0)
 
     def _steps_ahead(
         self, steps: SeriesSteps, frame: Frame, outputs: Tensor, state: Tree, choose: Any
@@ -545,84 +410,3 @@ class SeriesModel(Model):
             found, state = self.densities(steps, len(steps.values), state)
             density = next_of(found)
             return Numbers(density.mean, density.deviation, density), state
-
-
-class _Ahead(nn.Module):
-    """What is read at a step for each patch of the horizon: its number, and what is known of it."""
-
-    def __init__(self, horizon: int, patch: int, future_size: int, output_size: int) -> None:
-        super().__init__()
-        self.patch, self.patches = patch, -(-horizon // patch)
-        self.numbers = nn.Parameter(torch.empty(self.patches, output_size))
-        nn.init.normal_(self.numbers, std=0.3)
-        self.known = nn.Linear(patch * future_size, output_size) if future_size else None
-
-    def forward(self, future: Tensor) -> Tensor:
-        """``[batch, horizon, future_size]`` to ``[batch, patches, output_size]``."""
-        rows = future.shape[0]
-        if self.known is None:
-            return self.numbers.expand(rows, -1, -1)
-        more = self.patches * self.patch - future.shape[1]
-        whole = nn.functional.pad(future, (0, 0, 0, more)) if more else future
-        found: Tensor = self.numbers + self.known(whole.reshape(rows, self.patches, -1))
-        return found
-
-
-class _Future(nn.Module):
-    """What is known of each step of the horizon, beside the outputs, to numbers of that step.
-
-    It begins with 0.
-    """
-
-    def __init__(
-        self, input_size: int, future_size: int, output_size: int, width: int = 32
-    ) -> None:
-        super().__init__()
-        self.state = nn.Linear(input_size, width)
-        self.known = nn.Linear(future_size, width, bias=False)
-        self.out = nn.Linear(width, output_size)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-
-    def forward(self, outputs: Tensor, future: Tensor) -> Tensor:
-        """``[k, batch, input_size]`` and ``[k, batch, steps, future_size]``."""
-        joined = self.state(outputs).unsqueeze(2) + self.known(future)
-        found: Tensor = self.out(joined.relu())
-        return found
-
-
-def _check_targets(density: Any, targets: Tensor) -> None:
-    said = next(part for part in density if isinstance(part, Tensor))
-    if said.shape[: targets.dim()] != targets.shape:  # they would broadcast
-        raise ShapeError(
-            f"targets: expected {list(said.shape[: targets.dim()])}, [origins, batch, steps, "
-            f"channels] as they are said, got {list(targets.shape)}."
-        )
-
-
-def spread_of(density: Any) -> Tensor:
-    """By what the widths of intervals are measured: the scale, if a density has one.
-
-    Of quantiles it is half of the width of the outermost, of a number alone 1.
-    """
-    if isinstance(density, Point):
-        return torch.ones_like(density.value)
-    if isinstance(density, Gaussian | Student):
-        return density.scale
-    if isinstance(density, Quantiles):
-        return (density.values[..., -1] - density.values[..., 0]) / 2
-    found: Tensor = density.deviation
-    return found.clamp(min=1e-6)
-
-
-def next_of(density: Any) -> Any:
-    """Of ``[time, batch, steps, channels]`` the first step."""
-    return density._make(part[:, :, 0] if isinstance(part, Tensor) else part for part in density)
-
-
-def _pick(density: Any, place: int) -> Any:
-    return density._make(part[place] if isinstance(part, Tensor) else part for part in density)
-
-
-def _repeated(part: Tensor, times: int, axis: int) -> Tensor:
-    return part.repeat_interleave(times, axis)

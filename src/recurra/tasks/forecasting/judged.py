@@ -11,7 +11,7 @@ import torch
 
 from recurra.batch import Batch
 from recurra.models import SeriesModel
-from recurra.models.series import next_of
+from recurra.models.horizon import next_of
 from recurra.tasks.forecasting.windows import Shape, Shelf, Stretch, groups_of
 from recurra.twins import evaluating
 
