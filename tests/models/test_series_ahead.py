@@ -83,7 +83,7 @@ def test_paths_of_a_first_order_autoregression(apart: bool) -> None:
         model.linear.weight.fill_(a)
         model.linear.bias.fill_(c)
     steps, paths = rows(model, 1, missing=0), 4000
-    drawn = model.simulate(steps, paths, torch.Generator().manual_seed(0))
+    drawn = model.forecast(steps, paths=paths, generator=torch.Generator().manual_seed(0))[0].values
     assert drawn.shape == (3, 6, 2, paths)
     for step in range(1, 7):
         mean = a**step * steps.values[0] + c * (1 - a**step) / (1 - a)
@@ -124,7 +124,8 @@ def test_draws_are_those_of_their_seed() -> None:
     model = made(look_back=8, horizon=4, decoding="autoregressive", **AHEAD)
     steps = rows(model)
     one, other, third = (
-        model.simulate(steps, 5, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+        model.forecast(steps, paths=5, generator=torch.Generator().manual_seed(seed))[0].values
+        for seed in (0, 0, 1)
     )
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
