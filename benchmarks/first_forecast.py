@@ -46,6 +46,7 @@ assert len(StatsForecast(models=models, freq=1).forecast(df=table, h=12, level=[
 )
 MEASURED = [
     "src/recurra/estimators/forecaster.py",
+    "src/recurra/models/horizon.py",
     "src/recurra/models/series.py",
     "src/recurra/models/series_settings.py",
     "src/recurra/recipes/forecasting.toml",
