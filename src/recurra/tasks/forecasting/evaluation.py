@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 _LAGS, _MOST_LAGS = 40, 400  # of errors: without a season, and with one
+_FEWEST = 3  # stretches that do not overlap, by which chance can be told
 _LEAST = 1e-6  # of the deviation of drawn paths
 
 LEVEL = 0.8
@@ -468,6 +470,11 @@ def remark(rows: Sequence[Evaluation]) -> str:
     best = min(others, key=lambda row: row.value)
     both = f"{ours.value:.4g} and {best.value:.4g} of {ours.unit} a value"
     apart, chance = _apart(ours, best)
+    if math.isinf(chance):
+        return (
+            f"Too little is held out to tell it from the best of the others, the {best.name} "
+            f"({both})."
+        )
     if apart > chance:
         return f"The {best.name} is better ({both}): the model adds nothing to it."
     if apart > -chance:
@@ -489,8 +496,6 @@ def _apart(ours: Evaluation, other: Evaluation) -> tuple[float, float]:
     apart = ours.losses - other.losses
     block = max(len(ours.by_step), 1)
     means = np.array([part.mean() for part in np.array_split(apart, max(len(apart) // block, 1))])
-    if len(means) < 3:
-        return float(apart.mean()), float("inf") if len(apart) < 3 else float(
-            2 * apart.std(ddof=1) / len(apart) ** 0.5
-        )
+    if len(means) < _FEWEST:
+        return float(apart.mean()), math.inf
     return float(apart.mean()), float(2 * means.std(ddof=1) / len(means) ** 0.5)
