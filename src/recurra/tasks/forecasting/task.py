@@ -43,12 +43,12 @@ from recurra.tasks.forecasting.corpus import (
 from recurra.tasks.forecasting.evaluation import (
     Evaluation,
     compare,
-    remark,
 )
 from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.remarks import remark
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
 from recurra_runtime.fronts import Panel
