@@ -147,8 +147,8 @@ def test_a_path_of_a_table(table: Any, fitted: recurra.Forecaster, tmp_path: Pat
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"horizon": 0}, "horizon: expected a whole number above 0, got 0"),
-        ({"horizon": 2.5}, "horizon: expected a whole number above 0, got 2.5"),
+        ({"horizon": 0}, "horizon: expected a whole number of at least 1, got 0"),
+        ({"horizon": 2.5}, "horizon: expected a whole number of at least 1, got 2.5"),
         ({"look_back": 0}, r"data\.look_back: expected greater than or equal to 1 .*got 0"),
         (
             {"look_back": "far"},
