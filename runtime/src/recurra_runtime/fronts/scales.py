@@ -15,7 +15,7 @@ __all__ = ["Scale", "ScaleKind", "Scales", "Transform"]
 ScaleKind = Literal["standard", "mean", "robust", "none"]
 Transform = Literal["none", "log", "log1p"]
 
-_FAR = 1e6  # scales from the level; what is further is as far, so that its square is finite
+_FAR = 1e15  # scales from the level; what is further is as far, so that its square is finite
 _NORMAL = 1.349  # deviations that the middle half of a normal density spans
 _MOST = 700.0  # beyond, exp is infinite
 
