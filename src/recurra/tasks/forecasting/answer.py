@@ -33,7 +33,7 @@ from recurra.tasks.forecasting.frames import (
     columns_of_forecasts,
     instants,
     next_stamps,
-    stamp_texts,
+    said_steps,
     write_forecasts,
 )
 from recurra.tasks.forecasting.future import continued
@@ -262,7 +262,7 @@ class ForecastingModel(Answer):
                 some = continued(dataclasses.replace(tracks, each=some), panel, future, self._data)
             held = [(track, 0 if came else len(track.values)) for track in some]
             most = some_of(held, max(MOST - len(found), 0))
-            found += fans(self._forecaster, rivals, panel, most, channels)
+            found += fans(self._forecaster, rivals, panel, most, channels, zone=tracks.zone)
         return found
 
     def write(
@@ -304,11 +304,11 @@ class ForecastingModel(Answer):
                 nats = np.zeros(0)
                 for got in judged(self._forecaster, stretches, SeriesPart(stretches, panel).shape):
                     nats = got.nats
-                steps = track.stamps
+                steps, dated = track.stamps, track.stamps.dtype.kind == "M"
                 yield Surprise(
                     track.place or None,
                     nats,
-                    steps=None if steps.dtype.kind != "M" else stamp_texts(steps),
+                    steps=said_steps(steps, panel, tracks.zone) if dated else None,
                     values=track.values,
                     channels=panel.channels,
                 )

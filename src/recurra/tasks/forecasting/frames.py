@@ -24,6 +24,7 @@ __all__ = [
     "frame_like",
     "instants",
     "next_stamps",
+    "said_steps",
     "stamp_texts",
     "write_forecasts",
 ]
@@ -129,6 +130,11 @@ def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.ND
     if zone is None or panel.frequency is None or not panel.frequency.of_days:
         return stamps
     return universal(stamps, zone)
+
+
+def said_steps(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> list[str]:
+    """Time stamps as a track has them, written as clocks of a zone show them."""
+    return stamp_texts(instants(stamps, panel, zone), zone)
 
 
 def columns_of_forecasts(
