@@ -115,10 +115,21 @@ def densities_of(
     if part.carried:
         yield from _carried(model, part, chosen, before)
         return
+    device = model.widening.device
     for origins, batch in part.rows(chosen):
-        own = chance or torch.Generator().manual_seed(0)
+        own = _on(device, chance)
         density, _ = model.forecast(batch.inputs, paths=paths, generator=own)
-        yield origins, density, batch.targets[-1].to(model.widening.device)
+        yield origins, density, batch.targets[-1].to(device)
+
+
+def _on(device: torch.device, chance: torch.Generator | None) -> torch.Generator:
+    """What draws on a device, which a generator of another one cannot."""
+    if chance is None:
+        return torch.Generator(device).manual_seed(0)
+    if chance.device.type == device.type:
+        return chance
+    seed = int(torch.randint(2**62, (), generator=chance))
+    return torch.Generator(device).manual_seed(seed)
 
 
 def intervals_of(model: SeriesModel, density: Any, shares: Sequence[float]) -> Tensor:
