@@ -22,6 +22,7 @@ from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
 from recurra.heads.numbers import POINTS
 from recurra.models import SeriesModel
+from recurra.models.horizon import picked
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.calibration import widen
@@ -44,6 +45,7 @@ from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import listed, open_source
 from recurra.tasks.forecasting.stream import SeriesStream, values_of
+from recurra.tasks.forecasting.units import deviation_of, middle_of
 from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
 from recurra_runtime.fronts import Panel
@@ -123,9 +125,10 @@ class ForecastingModel(Answer):
         found: dict[int, Forecast] = {}
         for origins, density, _ in densities_of(model, part, paths=paths, before=None):
             ends = [model.interval(density, each / 100) for each in level]
+            middle = middle_of(density, panel.scales)
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
-                    tracks[number], stretches[number].scale, density, ends, level, row, zone
+                    tracks[number], stretches[number].scale, density, middle, ends, level, row, zone
                 )
         yield from (found[number] for number in range(len(tracks)))
 
@@ -134,6 +137,7 @@ class ForecastingModel(Answer):
         track: Track,
         scale: Any,
         density: Any,
+        middle: Tensor,
         ends: Sequence[tuple[Tensor, Tensor]],
         level: Sequence[float],
         row: int,
@@ -144,8 +148,6 @@ class ForecastingModel(Answer):
         def out(tensor: Tensor) -> npt.NDArray[np.float64]:
             return panel.scales.outward(tensor[row].double().cpu().numpy(), scale)
 
-        mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
-        deviation = density.deviation[row].double().cpu().numpy() * scale.size
         last = instants(track.stamps, panel, zone)[-1] if len(track.values) else None
         if isinstance(last, np.integer):
             last = int(last)
@@ -154,8 +156,8 @@ class ForecastingModel(Answer):
             track.name,
             panel.channels,
             next_stamps(track, panel, zone),
-            out(mean),
-            deviation,
+            out(middle),
+            deviation_of(picked(density, row), panel.scales, scale),
             {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
             last,
             zone,

@@ -17,6 +17,7 @@ from recurra.heads.quick import quick_quantile
 from recurra.models import Rival, SeriesModel, Walk
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
+from recurra.tasks.forecasting.units import middle_of
 from recurra.tasks.forecasting.windows import BEFORE, groups_of
 from recurra.twins import evaluating
 from recurra_runtime.fronts import Scales
@@ -52,7 +53,7 @@ class Said(NamedTuple):
 
     Args:
         origins: which.
-        mean: ``[origins, horizon, channels]``.
+        mean: ``[origins, horizon, channels]``, as of :func:`middle_of`.
         quantiles: ``[shares, origins, horizon, channels]``, ascending: those of
             :data:`CRPS_SHARES`, and the ends of intervals of 90 and 95 %.
         losses: 0 where nothing came.
@@ -89,7 +90,8 @@ def forecasts_of(
         if isinstance(density, Samples):  # drawn: as a density with their mean and deviation
             told, kind = Gaussian(density.mean, density.deviation + _LEAST), "gaussian"
         losses, _ = losses_of(kind, told, wanted)
-        yield Said(origins, *map(_plain, (density.mean, quantiles, losses, wanted)))
+        middle = middle_of(density, part.panel.scales)
+        yield Said(origins, *map(_plain, (middle, quantiles, losses, wanted)))
 
 
 def densities_of(

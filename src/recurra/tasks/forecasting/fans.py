@@ -15,6 +15,7 @@ from recurra.tasks.forecasting.corpus import in_numbers
 from recurra.tasks.forecasting.evaluation import densities_of, forecasts_of, intervals_of
 from recurra.tasks.forecasting.frames import next_stamps, said_steps
 from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.units import middle_of
 from recurra.tasks.forecasting.windows import longer
 from recurra_runtime.fronts import Panel
 
@@ -114,10 +115,10 @@ def _until(track: Track, first: int, panel: Panel) -> Track:
 
 
 def _of_model(model: SeriesModel, part: SeriesPart, panel: Panel) -> list[Floats]:
-    """Of each series the mean and the quantiles ``[7, steps, channels]``, in the data's units."""
+    """Of each series the middle and the quantiles ``[7, steps, channels]``, in the data's units."""
     found: list[list[Floats]] = [[] for _ in part.stretches]
     for origins, density, _ in densities_of(model, part):
-        middle = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
+        middle = middle_of(density, panel.scales)
         told = np.concatenate(
             [
                 each.double().cpu().numpy()
