@@ -18,7 +18,8 @@ _FAR = 1e6  # scales from the level; what is further is as far, so that its squa
 
 def near(apart: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Scaled numbers as a forecaster reads them: what is far off is 1e6 off; NaN stays."""
-    return np.clip(apart, -_FAR, _FAR).astype(np.float32)
+    found: npt.NDArray[np.float32] = np.clip(apart, -_FAR, _FAR).astype(np.float32)
+    return found
 
 
 class Moments:

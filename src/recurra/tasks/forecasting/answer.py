@@ -20,13 +20,13 @@ from recurra.data.panels import Roles, Track, Tracks
 from recurra.diagnosis import Fan
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
-from recurra.heads.numbers import POINTS
+from recurra.heads.numbers import COUNTS, POINTS
 from recurra.models import SeriesModel
 from recurra.models.horizon import picked
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.calibration import widen
-from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
+from recurra.tasks.forecasting.corpus import PANEL, check_counts, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of
 from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
@@ -98,8 +98,8 @@ class ForecastingModel(Answer):
             paths: that are drawn where the model goes step by step.
 
         Raises:
-            DataError: other channels, infinity, a file that cannot be read, or nothing of what is
-                known ahead.
+            DataError: other channels, infinity, a file that cannot be read, nothing of what is
+                known ahead, or values that are no counts where the model says these.
             SettingError: a level that is not between 0 and 100.
         """
         check_levels(level)
@@ -110,6 +110,7 @@ class ForecastingModel(Answer):
         self, tracks: Tracks, future: Any, level: Sequence[float], paths: int = 100
     ) -> Iterator[Forecast]:
         """Of series that are read already; arguments as of :meth:`predict`."""
+        self._check_counts(tracks)
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
             yield from self._some(list(some), level, paths, tracks.zone)
@@ -370,7 +371,16 @@ class ForecastingModel(Answer):
         return data.model_copy(update=told | {"split": "auto"})
 
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
-        """Tables of series."""
+        """Tables of series, of counts where the model says these."""
+        for tracks in self._opened(inputs):
+            self._check_counts(tracks)
+            yield tracks
+
+    def _check_counts(self, tracks: Tracks) -> None:
+        if self._forecaster.config.distribution in COUNTS:
+            check_counts(tracks)
+
+    def _opened(self, inputs: Any) -> Iterator[Tracks]:
         if inputs is None:
             yield self.history
         elif isinstance(inputs, Tracks):

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from recurra.heads import Gaussian, Quantiles, Samples
-from recurra.heads.numbers import SHARES, losses_of
+from recurra.heads.numbers import COUNTS, SHARES, losses_of
 from recurra.heads.quick import quick_quantile
 from recurra.models import Rival, SeriesModel, Walk
+from recurra.tasks.forecasting.corpus import check_counted
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
 from recurra.tasks.forecasting.units import middle_of
@@ -453,7 +454,13 @@ def compare(
         part: of series.
         loss: the model's distribution.
         unit: what its loss is called.
+
+    Raises:
+        DataError: a value that is no count, where the model says counts.
     """
+    if loss in COUNTS:
+        for one, (place, name) in zip(part.stretches, part.called, strict=bool(part.called)):
+            check_counted(place, name, one.values)
     scales = part.panel.scales
     naive = naive_errors(part, scales, part.panel.season)
     # Errors at places further apart say nothing of the steps between them.

@@ -12,8 +12,10 @@ import torch
 from recurra.batch import Batch
 from recurra.encoders import SeriesSteps
 from recurra.errors import DataError, SettingError
+from recurra.heads.numbers import COUNTS
 from recurra.models import SeriesModel
 from recurra.states import Tree
+from recurra.tasks.forecasting.corpus import check_counted
 from recurra.tasks.forecasting.units import deviation_of, middle_of
 from recurra_runtime.fronts import Panel, Scale
 
@@ -76,9 +78,11 @@ class SeriesStream:
             values: of one channel also ``[steps]``.
 
         Raises:
-            DataError: other channels, or infinity.
+            DataError: other channels, infinity, or no counts where the model says these.
         """
         raw = values_of(self._panel, values, f"step {self.steps}")
+        if self._model.config.distribution in COUNTS:
+            check_counted(f"step {self.steps}", "", raw)
         got = self._panel.scales.inward(raw, self._scale)
         if not len(got):
             return []
