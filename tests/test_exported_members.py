@@ -206,6 +206,7 @@ INTERNAL = {
         "read_arpa",
         "spread_of",
         "surroundings",
+        "whole_patches",
         "write_arpa",
     },
     "pipeline": {

@@ -14,7 +14,7 @@ from torch import Tensor
 from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.numbers import SHARES, losses_of
 from recurra.heads.quick import quick_quantile
-from recurra.models import Rival, SeriesModel, Walk
+from recurra.models import Rival, SeriesModel
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
 from recurra.tasks.forecasting.windows import BEFORE, groups_of
@@ -173,7 +173,7 @@ def _carried(
 
 def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> Iterator[Said]:
     shelf = part.shelf()
-    walk = Walk.of(shelf.values, shelf.begins.tolist())
+    walk = shelf.walk()
     for origins, batch in part.rows(part.origins(limit)):
         wanted = batch.targets[-1].double()
         mean = torch.from_numpy(np.array(model.expect(walk, origins.places)))

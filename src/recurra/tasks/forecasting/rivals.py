@@ -17,7 +17,6 @@ from recurra.models import (
     Rival,
     SeasonalNaive,
     Unconditional,
-    Walk,
 )
 from recurra.tasks.forecasting.corpus import SeriesCorpus
 from recurra.tasks.forecasting.parts import SeriesPart
@@ -84,11 +83,10 @@ def _of_horizon(prepared: SeriesCorpus) -> dict[str, Rival]:
     order = min(panel.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
     order = max(min(order, longest // 2), 1)
     shelf = training.shelf()
-    walk = Walk.of(shelf.values, shelf.begins.tolist())
     origins = _origins(training, order)
     if len(origins):
         found[f"{_LINEAR} of {order}"] = LinearMap.fit(
-            walk, origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
+            shelf.walk(), origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
         )
     return {name: _measured(rival, training) for name, rival in found.items()}
 
@@ -113,6 +111,5 @@ def _origins(part: SeriesPart, first: int) -> npt.NDArray[np.int64]:
 
 def _measured(rival: Rival, part: SeriesPart) -> Rival:
     shelf = part.shelf()
-    walk = Walk.of(shelf.values, shelf.begins.tolist())
     horizon = rival.horizon
-    return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))
+    return rival.measured(shelf.walk(), _origins(part, 1), lambda at: shelf.after(at, horizon))

@@ -18,6 +18,8 @@ import torch
 
 from recurra.batch import Batch
 from recurra.encoders import SeriesSteps
+from recurra.models import Walk
+from recurra.models.series_settings import whole_patches
 from recurra.settings import check_size
 from recurra_runtime.fronts import Scale
 
@@ -38,7 +40,7 @@ Places = npt.NDArray[np.int64]
 _ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
 BEFORE = 1000
-"""Steps that are read, so that a state is carried into what is scored."""
+"""Steps that are read, so that a state is carried into what is scored; a run keeps as many."""
 _SOME = 1024  # steps of a piece, where some of many are scored
 
 
@@ -58,7 +60,7 @@ class Shape(NamedTuple):
     @property
     def reads(self) -> int:
         """Steps of a row with one origin; 1 where a state is carried."""
-        return -(-(self.look_back or 1) // self.patch) * self.patch
+        return whole_patches(self.look_back or 1, self.patch)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -172,6 +174,10 @@ class Shelf:
         """Places of the origins of a series, given as steps of it."""
         found: Places = self.begins[number] + np.arange(first, stop, step)
         return found
+
+    def walk(self) -> Walk:
+        """The same as rivals read them."""
+        return Walk.of(self.values, self.begins.tolist())
 
     def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> SeriesSteps:
         """What is read before origins.
