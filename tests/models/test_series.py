@@ -214,6 +214,10 @@ def test_counts_by_hand() -> None:
             SeriesModelConfig(channels=1, distribution="poisson", **wrong)  # type: ignore[arg-type]
 
 
+def test_levels_are_those_that_models_on_disk_have_widths_of() -> None:
+    assert LEVELS == (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
+
+
 def test_intervals_are_as_much_wider_as_was_measured() -> None:
     model = made(look_back=8, horizon=2, distribution="gaussian")
     said, _ = model.forecast(rows(model))

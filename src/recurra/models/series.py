@@ -11,7 +11,7 @@ from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.heads import Numbers, NumbersHead, Point, Samples
-from recurra.heads.numbers import COUNTS, POINTS
+from recurra.heads.numbers import COUNTS, POINTS, SHARES
 from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.layers.settings import build_layers
@@ -31,9 +31,9 @@ from recurra.twins import evaluating
 
 __all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel"]
 
-LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
-"""Of intervals whose width is corrected by what was seen on a part that was not trained on."""
-
+LEVELS = tuple(round(1 - 2 * share, 9) for share in reversed(SHARES[: len(SHARES) // 2]))
+"""Of the intervals between two quantiles, whose widths are corrected by what was seen on a part
+that was not trained on."""
 
 RANKS = 64
 """Stretches of the part that chose of which is kept how probable what came there was."""

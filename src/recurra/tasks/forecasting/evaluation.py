@@ -15,6 +15,7 @@ from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.numbers import SHARES, losses_of
 from recurra.heads.quick import quick_quantile
 from recurra.models import Rival, SeriesModel
+from recurra.models.series import LEVELS
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
 from recurra.tasks.forecasting.windows import BEFORE, groups_of
@@ -39,11 +40,10 @@ _LEAST = 1e-6  # of the deviation of drawn paths
 
 LEVEL = 0.8
 """Of the intervals whose coverage and width are told."""
-CRPS_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the quantiles whose pinball losses, summed, are a ranked probability score."""
-_SHARES = (0.025, 0.05, *CRPS_SHARES, 0.95, 0.975)
-_NESTED = tuple(round(100 * (1 - 2 * share)) for share in _SHARES[: len(_SHARES) // 2])
-_OUTER = _SHARES.index(CRPS_SHARES[0])
+CRPS_SHARES = SHARES[2:-2]
+"""Tenths: of the quantiles whose pinball losses, summed, are a ranked probability score."""
+_NESTED = tuple(round(100 * level) for level in reversed(LEVELS))
+_OUTER = SHARES.index(CRPS_SHARES[0])
 _AT = _NESTED.index(round(100 * LEVEL))
 
 
@@ -84,7 +84,7 @@ def forecasts_of(
         yield from _of_rival(model, part, loss, limit)
         return
     for origins, density, wanted in densities_of(model, part, limit):
-        quantiles = intervals_of(model, density, _SHARES)
+        quantiles = intervals_of(model, density, SHARES)
         told, kind = density, loss
         if isinstance(density, Samples):  # drawn: as a density with their mean and deviation
             told, kind = Gaussian(density.mean, density.deviation + _LEAST), "gaussian"
@@ -179,7 +179,7 @@ def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> I
         mean = torch.from_numpy(np.array(model.expect(walk, origins.places)))
         spread = torch.from_numpy(np.array(model.spread(walk, origins.places))).expand_as(mean)
         density = Gaussian(mean, spread)
-        quantiles = torch.stack([density.quantile(share) for share in _SHARES])
+        quantiles = torch.stack([density.quantile(share) for share in SHARES])
         told: Any = density
         if loss == "quantiles":
             told = Quantiles(torch.stack([density.quantile(s) for s in SHARES], -1), SHARES)
