@@ -204,7 +204,6 @@ INTERNAL = {
         "ngram_name",
         "picked",
         "read_arpa",
-        "spread_of",
         "surroundings",
         "whole_patches",
         "write_arpa",
@@ -237,7 +236,7 @@ INTERNAL = {
         "write_rivals",
     },
     "encoders": {"beside_channels", "last_known"},
-    "heads": {"log_frequencies", "losses_of", "quick_quantile"},
+    "heads": {"log_frequencies", "losses_of"},
     "states": {"rebuild"},
     "tasks": {
         "Front",

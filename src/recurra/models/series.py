@@ -11,8 +11,8 @@ from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.heads import Numbers, NumbersHead, Point, Samples
+from recurra.heads.densities import map_density, quick_quantile
 from recurra.heads.numbers import COUNTS, POINTS, SHARES
-from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.layers.settings import build_layers
 from recurra.models.base import Model, Scored
@@ -23,7 +23,6 @@ from recurra.models.horizon import (
     check_targets,
     next_of,
     picked,
-    spread_of,
 )
 from recurra.models.series_settings import SeriesModelConfig
 from recurra.states import Tree, map_tree
@@ -194,13 +193,11 @@ class SeriesModel(Model):
         read = cast(FrameEncoder, self.encoder).layer(vectors.flatten(0, 1)[None], begun)
         density = self.numbers_head.density(self.numbers_head(read))
 
-        def joined(part: Any) -> Any:
-            if not isinstance(part, Tensor):
-                return part
+        def joined(part: Tensor) -> Tensor:
             found = torch.unflatten(part, 1, (rows, count)).flatten(2, 3)
             return found[:, :, : self.config.horizon]
 
-        return density._make(joined(part) for part in density)
+        return map_density(joined, density)
 
     def _spread(
         self, steps: SeriesSteps, resets: Tensor | None
@@ -217,13 +214,11 @@ class SeriesModel(Model):
         if not self.config.apart:
             return density
 
-        def join(part: Any) -> Any:
-            if not isinstance(part, Tensor):
-                return part
+        def join(part: Tensor) -> Tensor:
             found = torch.unflatten(part, 1, (rows, self.config.channels))
             return found.transpose(2, 3).squeeze(4)  # [origins, batch, steps, channels, ...]
 
-        return density._make(join(part) for part in density)
+        return map_density(join, density)
 
     def _frame(self, values: Tensor) -> Frame:
         read = self.config.rows_read or 0
@@ -245,7 +240,7 @@ class SeriesModel(Model):
             level: above 0 and below 1.
         """
         low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
-        more = self._more(level) * spread_of(density)
+        more = self._more(level) * density.width_unit
         middle = (low + high) / 2
         return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
 
@@ -356,7 +351,7 @@ class SeriesModel(Model):
     def _joined_rows(self, density: Any, rows: int) -> Any:
         if not self.config.apart:
             return density
-        return picked(self._joined(density._make(part[None] for part in density), rows), 0)
+        return picked(self._joined(map_density(lambda part: part[None], density), rows), 0)
 
     def _steps_ahead(
         self, steps: SeriesSteps, frame: Frame, outputs: Tensor, state: Tree, choose: Any

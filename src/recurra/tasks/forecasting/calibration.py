@@ -10,7 +10,6 @@ import torch
 
 from recurra.heads.numbers import SHARES
 from recurra.models import SeriesModel
-from recurra.models.horizon import spread_of
 from recurra.models.series import LEVELS, RANKS
 from recurra.tasks.forecasting.evaluation import densities_of, intervals_of
 from recurra.tasks.forecasting.parts import SeriesPart
@@ -39,7 +38,7 @@ def widen(model: SeriesModel, part: SeriesPart) -> None:
             outside = []
             for level in LEVELS:
                 low, high = model.interval(density, level)
-                outside.append(torch.maximum(low - wanted, wanted - high) / spread_of(density))
+                outside.append(torch.maximum(low - wanted, wanted - high) / density.width_unit)
             scores.append(torch.stack(outside).double().cpu().numpy())
         if scores:
             every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]

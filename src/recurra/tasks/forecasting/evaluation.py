@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 from torch import Tensor
 
 from recurra.heads import Gaussian, Quantiles, Samples
+from recurra.heads.densities import map_density, quick_quantile
 from recurra.heads.numbers import SHARES, losses_of
-from recurra.heads.quick import quick_quantile
 from recurra.models import Rival, SeriesModel
 from recurra.models.series import LEVELS
 from recurra.tasks.forecasting.first_errors import FirstErrors
@@ -162,9 +163,7 @@ def _carried(
                 if not len(own):
                     continue
                 kept = torch.from_numpy(own - at).to(device)
-                picked = density._make(
-                    leaf[kept, row] if isinstance(leaf, Tensor) else leaf for leaf in density
-                )
+                picked = map_density(itemgetter((kept, row)), density)
                 count = np.full(len(own), one.number)
                 origins = Origins(np.zeros(len(own), np.int64), count, own + one.skipped)
                 yield origins, picked, moved.targets[kept, row]
