@@ -18,7 +18,7 @@ from recurra.heads import Distribution
 from recurra.heads.densities import LEAST_RATE
 from recurra.models import SeriesModel, SeriesModelConfig, SeriesModelSettings
 from recurra.models.horizon import next_of
-from recurra.models.series import LEVELS
+from recurra.models.intervals import LEVELS
 
 KINDS = ("student", "gaussian", "mixture")
 

@@ -10,7 +10,7 @@ import torch
 
 from recurra.heads.numbers import SHARES
 from recurra.models import SeriesModel
-from recurra.models.series import LEVELS, RANKS
+from recurra.models.intervals import LEVELS, RANKS
 from recurra.tasks.forecasting.evaluation import densities_of, intervals_of
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import ranks_of

@@ -16,7 +16,7 @@ from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.densities import map_density, quick_quantile
 from recurra.heads.numbers import SHARES, losses_of
 from recurra.models import Rival, SeriesModel
-from recurra.models.series import LEVELS
+from recurra.models.intervals import LEVELS
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
 from recurra.tasks.forecasting.windows import BEFORE, groups_of
