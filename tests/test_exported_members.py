@@ -202,6 +202,8 @@ INTERNAL = {
         "document_scores",
         "drawn",
         "frame_of",
+        "last_of",
+        "mean_of",
         "next_of",
         "ngram_name",
         "picked",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.models.linear import (
+from recurra.models import (
     Autoregression,
     Drift,
     LastValue,
