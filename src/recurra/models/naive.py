@@ -25,12 +25,11 @@ class Unconditional(Rival):
         self.mean = mean
 
     @classmethod
-    def fit(cls, series: Sequence[Values], horizon: int = 1) -> Self:
-        """To what is trained on."""
+    def fit(cls, series: Sequence[Values]) -> Self:
+        """To what is trained on, for one step."""
         every = np.concatenate(series).astype(np.float64)
         mean = mean_of(every)
-        deviation = np.sqrt(mean_of((every - mean) ** 2))
-        return cls(np.tile(deviation, (horizon, 1)), mean)
+        return cls(np.sqrt(mean_of((every - mean) ** 2)), mean)
 
     def expect(self, walk: Walk, origins: Places) -> Floats:
         """The same at every step."""

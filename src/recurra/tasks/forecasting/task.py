@@ -18,7 +18,7 @@ from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
-from recurra.tasks.forecasting.calibration import widen
+from recurra.tasks.forecasting.calibration import calibrate
 from recurra.tasks.forecasting.contradictions import check_recipe
 from recurra.tasks.forecasting.corpus import (
     PANEL,
@@ -156,7 +156,7 @@ class ForecastingTask(Task):
     def tune(self, model: models.Model, part: SeriesPart, limit: int | None = None) -> None:
         """How much wider intervals must be to hold as much as they say."""
         assert isinstance(model, SeriesModel)
-        widen(model, part)
+        calibrate(model, part)
 
     # ---- scores ----------------------------------------------------------------------------------
 

@@ -179,22 +179,20 @@ class Shelf:
         """The same as rivals read them."""
         return Walk.of(self.values, self.begins.tolist())
 
-    def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> SeriesSteps:
+    def row(self, ends: Places, origins: int = 1) -> SeriesSteps:
         """What is read before origins.
 
         Args:
             ends: the last origin of each row ``[rows]``.
             origins: how many of each row, ``patch`` steps apart.
-            reads: steps that are read; what the shape says, and more for more origins, if None.
         """
-        patch = self.shape.patch
-        time = reads if reads is not None else self.shape.reads + (origins - 1) * patch
+        time = self.shape.reads + (origins - 1) * self.shape.patch
         place = ends[None, :] + np.arange(-time, 0)[:, None]
         return self._steps(np.maximum(place, 0), self._ends(ends, origins))
 
-    def at(self, origins: Places, said: bool = True) -> SeriesSteps:
+    def at(self, origins: Places) -> SeriesSteps:
         """One step before each of some origins ``[time, rows]``, which a state is carried along."""
-        return self._steps(origins - 1, origins if said else origins[:0])
+        return self._steps(origins - 1, origins)
 
     def wanted(self, ends: Places, origins: int = 1) -> Floats:
         """What comes ``[origins, rows, horizon, channels]``; NaN before a series begins."""
