@@ -103,7 +103,9 @@ def gaps(seed: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as place:
             done = recurra.train(
                 "forecasting", parts, out=Path(place) / "run", seed=seed, report=quiet,
-                split="given", distribution="squared", epochs=60, batch_size=40, **settings,
+                split="given", distribution="squared", look_back=64, origins=64,
+                normalize="none", around="level", linear=False, epochs=40, batch_size=40,
+                **settings,
             )  # fmt: skip
         found[name] = done.evaluations[0].mean_squared
     return found

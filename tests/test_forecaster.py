@@ -89,8 +89,17 @@ def test_what_was_loaded_knows_its_columns(tmp_path: Path) -> None:
     for name, value in how.items():
         wanted = [value] if name == "target" else value
         assert getattr(again, name) == wanted, name
+    assert again._settings().items() >= model._settings().items()
     windows = (each.cross_validation(table) for each in (again, small(look_back=7, **how)))
     assert list(next(windows)) == list(next(windows))  # which trains anew
+
+
+def test_what_was_loaded_trains_as_before(table: Any, tmp_path: Path) -> None:
+    more = {"decoding": "parallel", "patch": 2, "normalize": "last"}
+    model = small(look_back=6, learning_rate=0.02, settings=more, out=tmp_path / "run").fit(table)
+    again = recurra.Forecaster.load(tmp_path / "run")
+    assert again.settings.items() >= more.items()
+    assert again.fit(table).predict().equals(model.predict())
 
 
 def test_the_run_is_kept_as_long_as_its_model(table: Any, tmp_path: Path) -> None:
@@ -138,8 +147,8 @@ def test_a_path_of_a_table(table: Any, fitted: recurra.Forecaster, tmp_path: Pat
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ({"horizon": 0}, "horizon: expected a whole number above 0, got 0"),
-        ({"horizon": 2.5}, "horizon: expected a whole number above 0, got 2.5"),
+        ({"horizon": 0}, "horizon: expected a whole number of at least 1, got 0"),
+        ({"horizon": 2.5}, "horizon: expected a whole number of at least 1, got 2.5"),
         ({"look_back": 0}, r"data\.look_back: expected greater than or equal to 1 .*got 0"),
         (
             {"look_back": "far"},

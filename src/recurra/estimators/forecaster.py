@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from recurra.errors import DataError, SettingError, nearest
+from recurra.settings import check_size
 
 __all__ = ["Forecaster"]
 
@@ -27,8 +28,8 @@ class Forecaster:
 
     Args:
         horizon: steps that are forecast.
-        look_back: steps that are read before them; two seasons and two horizons if None, of short
-            series fewer.
+        look_back: steps that are read before them. If None twice the season or the horizon, which
+            is longer, and of short series fewer; one step ahead a state is carried along instead.
         cell: any registered cell.
         hidden_size: of a layer.
         layers: above each other.
@@ -41,7 +42,8 @@ class Forecaster:
         past: columns that are known up to now.
         known: columns that are known ahead.
         static: columns that are the same in all rows of a series.
-        epochs: passes over what is trained on; as many as make 500 steps of few series if None.
+        epochs: passes over what is trained on; 5, and of few series as many as make 300 steps, if
+            None.
         learning_rate: at its highest. Short series are soon known by heart: a small one does least
             harm there, many long ones are learned sooner with 0.004.
         validation_steps: of each series, that choose the best pass and correct the intervals; a
@@ -165,10 +167,8 @@ class Forecaster:
 
     def _settings(self) -> dict[str, Any]:
         """Of the recipe, but for what hangs on the size of the data."""
-        if isinstance(self.horizon, bool) or not isinstance(self.horizon, int) or self.horizon < 1:
-            raise SettingError(f"horizon: expected a whole number above 0, got {self.horizon!r}")
         found: dict[str, Any] = {
-            "horizon": self.horizon,
+            "horizon": check_size("horizon", self.horizon),
             "cell": self.cell,
             "hidden_size": self.hidden_size,
             "layers": self.layers,
@@ -241,7 +241,6 @@ class Forecaster:
             future: the same.
             seed: of the draws.
         """
-        from recurra.settings import check_size
         from recurra.tasks.forecasting.frames import frame_like, next_stamps
 
         check_size("paths", paths)
@@ -316,41 +315,35 @@ class Forecaster:
 
     @classmethod
     def load(cls, run: str | Path) -> Self:
-        """The forecaster of a run, with its columns and sizes; other settings are its recipe's.
+        """The forecaster of a run, with its settings.
 
         Raises:
             ArtifactError: there is none, or it is damaged.
             SettingError: a run of another task.
         """
         from recurra.doors import load
-        from recurra.training import data_of
+        from recurra.pipeline.beside import run_folder
+        from recurra.training import load_recipe, run_source
 
         model = load(run)
         if model.kind != "forecasting":
             raise SettingError(f"Forecaster: {run} is a run of the task {model.kind}")
-        config, panel = model.model.config, model.fronts["panel"]
-        data = data_of(run)
-        settings = {} if config.body == "recurrent" else {"body": config.body}
-        if panel.look_back is None:
-            settings["look_back"] = "all"
-        found = cls(
-            panel.horizon,
-            look_back=panel.look_back,
-            cell=config.cell,
-            hidden_size=config.hidden_size,
-            layers=config.layers,
-            distribution=config.distribution,
-            frequency=data.frequency,
-            season=data.season,
-            id=data.id,
-            time=data.time,
-            target=data.channels,
-            past=data.past,
-            known=data.known,
-            static=data.static,
-            validation_steps=data.validation_steps,
-            settings=settings or None,
-        )
+        recipe, _ = run_source(run_folder(run))
+        usual = load_recipe("forecasting")
+        chosen: dict[str, Any] = {}
+        for section in ("data", "model", "training"):
+            own, other = getattr(recipe, section), getattr(usual, section)
+            for name in type(own).model_fields:
+                if getattr(own, name) != getattr(other, name):
+                    chosen[name] = getattr(own, name)
+        for name in ("split", "test_steps", "validation"):  # as a fit says them by itself
+            chosen.pop(name, None)
+        chosen |= {"random_state": chosen.pop("seed", 0), "target": chosen.pop("channels", None)}
+        chosen.setdefault("learning_rate", recipe.training.learning_rate)
+        settings = {name: chosen.pop(name) for name in [*chosen] if name not in _names()}
+        if isinstance(chosen.get("look_back"), str):
+            settings["look_back"] = chosen.pop("look_back")
+        found = cls(**chosen, settings=settings or None)
         found.model_ = model
         return found
 

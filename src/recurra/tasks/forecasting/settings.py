@@ -23,8 +23,8 @@ class ForecastingData(DataSection):
     Args:
         horizon: steps that are forecast.
         look_back: steps that are read before them; ``"all"``, where the state is carried on from
-            the first; ``"auto"`` is two seasons and two horizons, as far as the series leave room
-            for that, or all where one step is forecast.
+            the first; ``"auto"`` is twice the season or the horizon, which is longer, as far as the
+            series leave room for that, or all where one step is forecast.
         patch: steps that are read together as one.
         origins: of each row that is trained on: how many places, ``patch`` steps apart, a forecast
             begins at. The first of them has read ``look_back`` steps, the others more.
