@@ -46,7 +46,9 @@ assert len(StatsForecast(models=models, freq=1).forecast(df=table, h=12, level=[
 )
 MEASURED = [
     "src/recurra/estimators/forecaster.py",
+    "src/recurra/models/autoregressive.py",
     "src/recurra/models/horizon.py",
+    "src/recurra/models/intervals.py",
     "src/recurra/models/series.py",
     "src/recurra/models/series_settings.py",
     "src/recurra/recipes/forecasting.toml",

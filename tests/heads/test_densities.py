@@ -20,10 +20,12 @@ from recurra.heads.densities import (
     Point,
     Poisson,
     Quantiles,
+    Samples,
     Student,
     are_counts,
     crps_of,
     gamma,
+    map_density,
 )
 
 SHARES = (0.05, 0.2, 0.5, 0.9)
@@ -33,13 +35,14 @@ REAL: dict[str, tuple[int, Any]] = {
     "mixture": (9, GaussianMixture.of),
     "point": (1, Point.of),
     "quantiles": (4, lambda raw: Quantiles.of(raw, SHARES)),
+    "samples": (10, Samples),
 }
 COUNTS: dict[str, tuple[int, Any]] = {
     "poisson": (1, Poisson.of),
     "negative binomial": (2, NegativeBinomial.of),
 }
 ALL = REAL | COUNTS
-SPREAD = [name for name in ALL if name != "point"]
+SPREAD = [name for name in ALL if name not in ("point", "samples")]  # drawn each by itself
 DRAWS = 40_000
 
 
@@ -99,6 +102,33 @@ def test_draws_are_of_the_seed_and_without_gradient(name):
     torch.manual_seed(0)
     assert torch.equal(density.sample(), first)
     assert make(raw(0, 3, numbers)).sample().shape == (0, 3)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_widths_are_measured_by_what_grows_with_the_scale(name):
+    density = said(name, 5, 3)
+    unit, moved = density.width_unit, density.moved(None, 3.0).width_unit
+    assert unit.shape == (5, 3)
+    assert (unit > 0).all()
+    if name in ("gaussian", "student"):
+        assert torch.equal(unit, density.scale)
+    if name == "negative binomial":  # its dispersion stays: it grows a little less
+        assert (moved > unit).all()
+    elif name == "poisson":
+        torch.testing.assert_close(moved, 3**0.5 * unit)
+    else:
+        torch.testing.assert_close(moved, unit if name == "point" else 3 * unit)
+    still = Samples(torch.zeros(3, 4)).width_unit
+    assert (still > 0).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_tensor_is_mapped_and_shares_stay(name):
+    density = said(name, 5, 3)
+    one = map_density(lambda part: part[2], density)
+    assert type(one) is type(density)
+    assert torch.equal(one.mean, density.mean[2])
+    assert getattr(one, "shares", None) == getattr(density, "shares", None)
 
 
 @pytest.mark.parametrize("name", SPREAD)

@@ -12,8 +12,8 @@ from torch import Tensor, distributions
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Distribution, NumbersHead, Point, Samples
 from recurra.heads.densities import LEAST_FREEDOM, NARROWEST, Gaussian, GaussianMixture, Student
+from recurra.heads.densities.quick import quick_quantile
 from recurra.heads.numbers import losses_of
-from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recurra.models.linear import (
+from recurra.models import (
     Autoregression,
     Drift,
     LastValue,
@@ -131,10 +131,10 @@ def test_deviations_are_those_of_the_errors() -> None:
 
 
 def test_the_unconditional_density() -> None:
-    model = Unconditional.fit([column(1, 2, NAN), column(6)], 3)
-    assert model.horizon == 3
+    model = Unconditional.fit([column(1, 2, NAN), column(6)])
+    assert model.horizon == 1
     assert model.mean.item() == 3.0
-    assert model.deviation.ravel().tolist() == pytest.approx([math.sqrt(14 / 3)] * 3)
+    assert model.deviation.ravel().tolist() == pytest.approx([math.sqrt(14 / 3)])
     assert means(model, column(9, 9)).tolist() == [[3.0], [3.0]]
     nats = model.nats(column(3, NAN))
     assert float(nats[0, 0]) == pytest.approx(0.5 * math.log(2 * math.pi * 14 / 3))

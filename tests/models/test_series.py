@@ -18,7 +18,7 @@ from recurra.heads import Distribution
 from recurra.heads.densities import LEAST_RATE
 from recurra.models import SeriesModel, SeriesModelConfig, SeriesModelSettings
 from recurra.models.horizon import next_of
-from recurra.models.series import LEVELS
+from recurra.models.intervals import LEVELS
 
 KINDS = ("student", "gaussian", "mixture")
 
@@ -212,6 +212,10 @@ def test_counts_by_hand() -> None:
     for wrong in ({"linear": True}, {"around": "last"}, {"normalize": "standard"}):
         with pytest.raises(ValueError, match="whole numbers"):
             SeriesModelConfig(channels=1, distribution="poisson", **wrong)  # type: ignore[arg-type]
+
+
+def test_levels_are_those_that_models_on_disk_have_widths_of() -> None:
+    assert LEVELS == (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 
 
 def test_intervals_are_as_much_wider_as_was_measured() -> None:

@@ -11,13 +11,13 @@ from recurra.heads.densities import (
     Poisson,
     Predictive,
     Quantiles,
+    Samples,
     Student,
     crps_of,
 )
 from recurra.heads.label import LabelHead
 from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
-from recurra.heads.samples import Samples
 
 __all__ = [
     "CRFHead",

@@ -21,6 +21,7 @@ from recurra.heads.densities import (
     Poisson,
     Quantiles,
     Student,
+    map_density,
     raw_of,
 )
 from recurra.layers import LayerOutput, Projection
@@ -205,14 +206,12 @@ class NumbersHead(Head):
         numbers = self(read)
         density = self.density(_valid(numbers))
 
-        def steps(part: Any) -> Any:
-            if not isinstance(part, Tensor):
-                return part
+        def steps(part: Tensor) -> Any:
             if isinstance(numbers, PaddedSequence):
                 return numbers.with_valid(part)
             return part.view(*numbers.shape[:2], *part.shape[1:])
 
-        kept = density._make(steps(part) for part in density)
+        kept = map_density(steps, density)
         return Numbers(steps(density.mean), steps(density.deviation), kept)
 
     def quantile(self, read: LayerOutput, share: float) -> Any:

@@ -11,20 +11,12 @@ from recurra.models.language import (
     LanguageModelSettings,
     LanguageModelState,
 )
-from recurra.models.linear import (
-    Autoregression,
-    Drift,
-    LastValue,
-    LinearMap,
-    MeanValue,
-    Rival,
-    SeasonalNaive,
-    Unconditional,
-    Walk,
-)
+from recurra.models.linear import Autoregression, LinearMap
 from recurra.models.mixture import Mixture, MixtureState
+from recurra.models.naive import Drift, LastValue, MeanValue, SeasonalNaive, Unconditional
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.models.rivals import Rival, Walk
 from recurra.models.series import Judged, SeriesModel
 from recurra.models.series_settings import SeriesModelConfig, SeriesModelSettings
 from recurra.models.summaries import MeanOfSteps

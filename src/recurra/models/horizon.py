@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads import Gaussian, Point, Quantiles, Student
+from recurra.heads.densities import map_density
 
-__all__ = ["KnownAhead", "PatchesAhead", "check_targets", "next_of", "picked", "spread_of"]
+__all__ = ["KnownAhead", "PatchesAhead", "check_targets", "next_of", "picked"]
 
 
 class PatchesAhead(nn.Module):
@@ -71,26 +71,11 @@ def check_targets(density: Any, targets: Tensor) -> None:
         )
 
 
-def spread_of(density: Any) -> Tensor:
-    """By what the widths of intervals are measured: the scale, if a density has one.
-
-    Of quantiles it is half of the width of the outermost, of a number alone 1.
-    """
-    if isinstance(density, Point):
-        return torch.ones_like(density.value)
-    if isinstance(density, Gaussian | Student):
-        return density.scale
-    if isinstance(density, Quantiles):
-        return (density.values[..., -1] - density.values[..., 0]) / 2
-    found: Tensor = density.deviation
-    return found.clamp(min=1e-6)
-
-
 def next_of(density: Any) -> Any:
     """Of ``[time, batch, steps, channels]`` the first step."""
-    return density._make(part[:, :, 0] if isinstance(part, Tensor) else part for part in density)
+    return map_density(lambda part: part[:, :, 0], density)
 
 
 def picked(density: Any, place: int) -> Any:
     """One of those along the first axis."""
-    return density._make(part[place] if isinstance(part, Tensor) else part for part in density)
+    return map_density(lambda part: part[place], density)

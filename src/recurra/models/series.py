@@ -10,33 +10,21 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
-from recurra.heads import Numbers, NumbersHead, Point, Samples
+from recurra.heads import Numbers, NumbersHead
+from recurra.heads.densities import map_density
 from recurra.heads.numbers import COUNTS, POINTS
-from recurra.heads.quick import quick_quantile
 from recurra.layers import LayerOutput
 from recurra.layers.settings import build_layers
+from recurra.models.autoregressive import RowsRead, drawn, rolled
 from recurra.models.base import Model, Scored
 from recurra.models.frames import Frame, frame_of, surroundings
-from recurra.models.horizon import (
-    KnownAhead,
-    PatchesAhead,
-    check_targets,
-    next_of,
-    picked,
-    spread_of,
-)
+from recurra.models.horizon import KnownAhead, PatchesAhead, check_targets, next_of, picked
+from recurra.models.intervals import LEVELS, RANKS, widened
 from recurra.models.series_settings import SeriesModelConfig
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
-__all__ = ["LEVELS", "RANKS", "Judged", "SeriesModel"]
-
-LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
-"""Of intervals whose width is corrected by what was seen on a part that was not trained on."""
-
-
-RANKS = 64
-"""Stretches of the part that chose of which is kept how probable what came there was."""
+__all__ = ["Judged", "SeriesModel"]
 
 
 class Judged(NamedTuple):
@@ -158,7 +146,8 @@ class SeriesModel(Model):
         """Of each target, 0 where it is missing; where it is not; and what is carried on."""
         wanted = batch.targets[:, :, : self.said]
         if self.rolls:
-            density, state = self._roll(batch.inputs, state, resets=batch.resets)
+            read = self.read(batch.inputs, state, batch.resets)
+            density, state = rolled(self, read, batch.inputs.values.shape[1]), read.state
             check_targets(density, batch.targets[-1])
             losses, known = self.numbers_head.losses(density, batch.targets[-1])
             return losses[None], known[None], state
@@ -174,16 +163,36 @@ class SeriesModel(Model):
         Returns:
             densities ``[origins, batch, steps, channels]``.
         """
-        rows = steps.values.shape[1]
+        read = self.read(steps, state, resets)
+        if self.ahead is not None:
+            density = self._patches(read.steps, read.state)
+            density = self._outward(density, read.steps, read.frame, 1)
+        else:
+            density = self.said_after(read, origins)
+        return self.joined(density, steps.values.shape[1]), read.state
+
+    def read(
+        self, steps: SeriesSteps, state: Tree = None, resets: Tensor | None = None
+    ) -> RowsRead:
+        """Read rows, from which answers go on.
+
+        Args:
+            steps: ``[time, batch, ...]``.
+            state: what is carried on.
+            resets: where rows begin anew.
+        """
         steps, resets = self._spread(steps, resets)
         frame = self._frame(steps.values)
-        read = self.encoder(self._vectors(steps, frame), state, None, resets)
-        if self.ahead is not None:
-            density = self._patches(steps, read.state)
-            density = self._outward(density, steps, frame, 1)
-        else:
-            density = self._said(read.outputs[-origins:], steps, frame, origins)
-        return self._joined(density, rows), read.state
+        read = self.read_on(steps, frame, state, resets)
+        return RowsRead(steps, frame, read.outputs, read.state)
+
+    def read_on(
+        self, steps: SeriesSteps, frame: Frame, state: Tree, resets: Tensor | None = None
+    ) -> LayerOutput:
+        """What the layers give of further steps of rows whose frame is known."""
+        vectors = self.vectors(steps, frame.inward(steps.values))
+        found: LayerOutput = self.encoder(vectors, state, None, resets)
+        return found
 
     def _patches(self, steps: SeriesSteps, state: Tree) -> Any:
         """All patches of the horizon, each a step from a state ``[1, batch, steps, channels]``."""
@@ -194,13 +203,11 @@ class SeriesModel(Model):
         read = cast(FrameEncoder, self.encoder).layer(vectors.flatten(0, 1)[None], begun)
         density = self.numbers_head.density(self.numbers_head(read))
 
-        def joined(part: Any) -> Any:
-            if not isinstance(part, Tensor):
-                return part
+        def joined(part: Tensor) -> Tensor:
             found = torch.unflatten(part, 1, (rows, count)).flatten(2, 3)
             return found[:, :, : self.config.horizon]
 
-        return density._make(joined(part) for part in density)
+        return map_density(joined, density)
 
     def _spread(
         self, steps: SeriesSteps, resets: Tensor | None
@@ -212,60 +219,41 @@ class SeriesModel(Model):
         marks = None if resets is None else resets.repeat_interleave(channels, 1)
         return beside_channels(steps), marks
 
-    def _joined(self, density: Any, rows: int) -> Any:
+    def joined(self, density: Any, rows: int) -> Any:
         """Channels beside each other again, ``[..., batch, steps, channels]``."""
         if not self.config.apart:
             return density
 
-        def join(part: Any) -> Any:
-            if not isinstance(part, Tensor):
-                return part
+        def join(part: Tensor) -> Tensor:
             found = torch.unflatten(part, 1, (rows, self.config.channels))
             return found.transpose(2, 3).squeeze(4)  # [origins, batch, steps, channels, ...]
 
-        return density._make(join(part) for part in density)
+        return map_density(join, density)
 
     def _frame(self, values: Tensor) -> Frame:
         read = self.config.rows_read or 0
         counts = self.config.distribution in COUNTS
         return frame_of(values[:read] if read else values[:0], self.config.normalize, counts)
 
-    def _vectors(self, steps: SeriesSteps, frame: Frame) -> Any:
-        return self.vectors(steps, frame.inward(steps.values))
-
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
         """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
 
-        Quantiles of the density, and as many of its spreads more (or less) as were missing on the
-        part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
-        was measured in a straight line.
+        As wide as :attr:`widening` says, see :func:`recurra.models.intervals.widened`.
 
         Args:
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
-        low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
-        more = self._more(level) * spread_of(density)
-        middle = (low + high) / 2
-        return torch.minimum(low - more, middle), torch.maximum(high + more, middle)
+        return widened(density, self.widening, level)
 
-    def _more(self, level: float) -> Tensor:
-        places = (0.0, *LEVELS)
-        known = torch.cat([torch.zeros_like(self.widening[:1]), self.widening])
-        for place in range(1, len(places)):
-            if level <= places[place] or place == len(places) - 1:
-                share = (level - places[place - 1]) / (places[place] - places[place - 1])
-                return torch.lerp(known[place - 1], known[place], min(share, 1.0))
-        return known[-1]
-
-    def _said(self, outputs: Tensor, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
+    def said_after(self, read: RowsRead, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""
-        head = self.numbers_head
+        head, outputs = self.numbers_head, read.outputs[-origins:]
         numbers = head(LayerOutput(outputs, outputs[-1:], None))
         if self.future is not None:
-            more = self.future(outputs, self.vectors.future(steps))
+            more = self.future(outputs, self.vectors.future(read.steps))
             numbers = numbers + more.flatten(2)
-        return self._outward(head.density(numbers), steps, frame, origins)
+        return self._outward(head.density(numbers), read.steps, read.frame, origins)
 
     def _outward(self, density: Any, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
         """With the level and the scale of the rows, and the linear map."""
@@ -316,66 +304,10 @@ class SeriesModel(Model):
             if self.config.decoding != "autoregressive":
                 density, state = self.densities(steps, 1, state)
                 return picked(density, 0), state
+            read, rows = self.read(steps, state), steps.values.shape[1]
             if self.config.distribution in POINTS:
-                return self._roll(steps, state)
-            return self._drawn(steps, state, paths, generator)
-
-    def _drawn(
-        self, steps: SeriesSteps, state: Tree, paths: int, generator: torch.Generator | None
-    ) -> tuple[Any, Tree]:
-        rows = steps.values.shape[1]
-        spread, _ = self._spread(steps, None)
-        frame = self._frame(spread.values)
-        read = self.encoder(self._vectors(spread, frame), state)
-        kept = read.state
-        every = [part.repeat_interleave(paths, 1) for part in spread]
-        wide = SeriesSteps(*every)
-        begun = map_tree(lambda leaf: leaf.repeat_interleave(paths, 0), read.state)
-        outputs = read.outputs[-1:].repeat_interleave(paths, 1)
-        drawn = self._steps_ahead(
-            wide, frame.repeated(paths), outputs, begun, lambda density: density.sample(generator)
-        )
-        values = torch.cat(drawn, 0).transpose(0, 1)  # [rows * paths, horizon, channels]
-        values = values.view(-1, paths, *values.shape[1:]).movedim(1, -1)
-        return self._joined_rows(Samples(values), rows), kept
-
-    def _roll(
-        self, steps: SeriesSteps, state: Tree, resets: Tensor | None = None
-    ) -> tuple[Any, Tree]:
-        """A number alone, reading its own answers: ``[batch, horizon, channels]``."""
-        rows = steps.values.shape[1]
-        spread, marks = self._spread(steps, resets)
-        frame = self._frame(spread.values)
-        read = self.encoder(self._vectors(spread, frame), state, None, marks)
-        said = self._steps_ahead(
-            spread, frame, read.outputs[-1:], read.state, lambda density: density.value
-        )
-        found = Point(torch.cat(said, 0).transpose(0, 1))
-        return self._joined_rows(found, rows), read.state
-
-    def _joined_rows(self, density: Any, rows: int) -> Any:
-        if not self.config.apart:
-            return density
-        return picked(self._joined(density._make(part[None] for part in density), rows), 0)
-
-    def _steps_ahead(
-        self, steps: SeriesSteps, frame: Frame, outputs: Tensor, state: Tree, choose: Any
-    ) -> list[Tensor]:
-        """What is chosen at each step of the horizon ``[1, batch, channels]``, reading it."""
-        values, found = steps.values, []
-        keep = max(self.config.season, self.config.rows_read or 1)
-        for step in range(self.config.horizon):
-            own = steps._replace(values=values)
-            density = self._said(outputs, own, frame, 1)  # [1, batch, 1, channels]
-            value = choose(density)[:, :, 0]
-            found.append(value)
-            if step + 1 == self.config.horizon:
-                break
-            values = torch.cat([values[-keep:], value], 0)
-            read = steps.one_ahead(value, step + 1)
-            result = self.encoder(self._vectors(read, frame), state)
-            outputs, state = result.outputs, result.state
-        return found
+                return rolled(self, read, rows), read.state
+            return drawn(self, read, rows, paths, generator), read.state
 
     @torch.no_grad()
     def judge(self, batch: Batch, state: Tree = None) -> Judged:

@@ -12,7 +12,7 @@ from recurra.layers.settings import LayerSettings, check_reads_on
 from recurra.models.frames import Around, Normalize
 from recurra.sections import contradiction, default
 
-__all__ = ["SeriesModelConfig", "SeriesModelSettings"]
+__all__ = ["SeriesModelConfig", "SeriesModelSettings", "whole_patches"]
 
 
 class SeriesModelSettings(LayerSettings):
@@ -139,4 +139,9 @@ class SeriesModelConfig(SeriesModelSettings):
     @property
     def rows_read(self) -> int | None:
         """Steps of a row that has one origin: whole patches."""
-        return None if self.look_back is None else -(-self.look_back // self.patch) * self.patch
+        return None if self.look_back is None else whole_patches(self.look_back, self.patch)
+
+
+def whole_patches(steps: int, patch: int) -> int:
+    """Steps of as many patches as hold these."""
+    return -(-steps // patch) * patch

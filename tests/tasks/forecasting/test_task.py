@@ -14,7 +14,7 @@ from tasks.forecasting.conftest import trained, waves
 import recurra
 from recurra import artifact
 from recurra.errors import ArtifactError, DataError, SettingError
-from recurra.models.linear import Rival
+from recurra.models import Rival
 from recurra.tasks.base import task_by_name
 from recurra.training import load_recipe
 

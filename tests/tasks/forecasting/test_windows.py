@@ -115,7 +115,6 @@ def test_one_step_before_each() -> None:
     assert seen(at.values) == [[None, 10, 11, 12, 13]]
     assert seen(at.ahead) == [[10.5, 11.5, 12.5, 13.5, 14.5]]
     assert at.future[:, 0, :, 0].tolist()[0] == [10.5, 11.5]
-    assert len(shelf.at(shelf.origins(0, 0, 5)[:, None], said=False).future) == 0
 
 
 def test_a_step_that_nobody_knows_yet() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol, Self
+from collections.abc import Callable
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -17,13 +18,17 @@ __all__ = [
     "Predictive",
     "checked_share",
     "last_axis",
+    "map_density",
     "raw_of",
     "scale_of",
     "uniform_like",
+    "width_of",
 ]
 
 NARROWEST = 1e-3
 """The smallest scale, where channels have a deviation of about 1."""
+
+_LEAST_WIDTH = 1e-6
 
 
 class Predictive(Protocol):
@@ -36,6 +41,10 @@ class Predictive(Protocol):
     @property
     def deviation(self) -> Tensor:
         """Standard deviation ``[..., channels]``."""
+
+    @property
+    def width_unit(self) -> Tensor:
+        """By what the widths of intervals are measured ``[..., channels]``; above 0."""
 
     def cdf(self, x: Tensor) -> Tensor:
         """How probable a value of at most ``x`` is."""
@@ -57,6 +66,11 @@ class Density(Predictive, Protocol):
         """Of ``x``, ``[..., channels]``."""
 
 
+def map_density(f: Callable[[Tensor], Any], density: Any) -> Any:
+    """The same with what ``f`` makes of each of its tensors; what is none stays, as shares do."""
+    return density._make(f(part) if isinstance(part, Tensor) else part for part in density)
+
+
 def scale_of(raw: Tensor) -> Tensor:
     """``softplus`` above the smallest scale."""
     return functional.softplus(raw) + NARROWEST
@@ -65,6 +79,11 @@ def scale_of(raw: Tensor) -> Tensor:
 def raw_of(scale: float, least: float = NARROWEST) -> float:
     """What ``softplus`` makes such a scale of."""
     return math.log(math.expm1(scale - least))
+
+
+def width_of(deviation: Tensor) -> Tensor:
+    """A unit of widths where there is no scale: the deviation, but never 0."""
+    return deviation.clamp(min=_LEAST_WIDTH)
 
 
 def checked_share(share: float) -> float:

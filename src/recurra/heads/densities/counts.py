@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.errors import SettingError
-from recurra.heads.densities.base import checked_share
+from recurra.heads.densities.base import checked_share, width_of
 from recurra.heads.densities.beta import incomplete_beta
 from recurra.heads.densities.gamma import gamma_draws
 
@@ -57,6 +57,11 @@ class Poisson(NamedTuple):
     def deviation(self) -> Tensor:
         r""":math:`\sqrt m`."""
         return self.rate.sqrt()
+
+    @property
+    def width_unit(self) -> Tensor:
+        """The deviation."""
+        return width_of(self.deviation)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Log probability of ``x``, ``[..., channels]``; -inf where it is no count.
@@ -116,6 +121,11 @@ class NegativeBinomial(NamedTuple):
     def deviation(self) -> Tensor:
         r""":math:`\sqrt{m + \alpha m^2}`."""
         return (self.mean * (1 + self.dispersion * self.mean)).sqrt()
+
+    @property
+    def width_unit(self) -> Tensor:
+        """The deviation."""
+        return width_of(self.deviation)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Log probability of ``x``, ``[..., channels]``; -inf where it is no count.

@@ -39,6 +39,11 @@ class Point(NamedTuple):
         """0: none is said."""
         return torch.zeros_like(self.value)
 
+    @property
+    def width_unit(self) -> Tensor:
+        """1."""
+        return torch.ones_like(self.value)
+
     def cdf(self, x: Tensor) -> Tensor:
         """1 from the value upward, 0 below."""
         return (x >= self.value).to(self.value.dtype)
@@ -126,6 +131,11 @@ class Quantiles(NamedTuple):
         inside = (widths * (low.square() + low * high + high.square()) / 3).sum(-1)
         first, last = self.shares[0], 1 - self.shares[-1]
         return (inside + first * apart[..., 0].square() + last * apart[..., -1].square()).sqrt()
+
+    @property
+    def width_unit(self) -> Tensor:
+        """Half of the way between the outermost."""
+        return (self.values[..., -1] - self.values[..., 0]) / 2
 
     def cdf(self, x: Tensor) -> Tensor:
         """How probable a value of at most ``x`` is: 0 below the first, 1 from the last upward."""

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recurra.heads.densities.base import checked_share, last_axis, scale_of, uniform_like
+from recurra.heads.densities.base import (
+    checked_share,
+    last_axis,
+    map_density,
+    scale_of,
+    uniform_like,
+    width_of,
+)
 from recurra.heads.densities.beta import incomplete_beta
 
 __all__ = ["LEAST_FREEDOM", "Gaussian", "GaussianMixture", "Student"]
@@ -38,6 +45,11 @@ class Gaussian(NamedTuple):
 
     @property
     def deviation(self) -> Tensor:
+        """The scale."""
+        return self.scale
+
+    @property
+    def width_unit(self) -> Tensor:
         """The scale."""
         return self.scale
 
@@ -97,6 +109,11 @@ class Student(NamedTuple):
         r""":math:`s \sqrt{\nu / (\nu - 2)}`."""
         return self.scale * (self.freedom / (self.freedom - 2)).sqrt()
 
+    @property
+    def width_unit(self) -> Tensor:
+        """The scale."""
+        return self.scale
+
     def log_density(self, x: Tensor) -> Tensor:
         """Of ``x``, ``[..., channels]``."""
         nu, z = self.freedom, (x - self.mean) / self.scale
@@ -140,7 +157,7 @@ class Student(NamedTuple):
         Source: Jordan, Krueger and Lerch, Evaluating Probabilistic Forecasts with scoringRules,
         2019.
         """
-        one = type(self)(*(part.double() for part in self))
+        one: Self = map_density(Tensor.double, self)
         nu, z = one.freedom, (x.double() - one.mean) / one.scale
         height = (one.log_density(x.double()) + one.scale.log()).exp()
         least = nu.sqrt() * (_log_beta_half(nu - 0.5) - 2 * _log_beta_half(nu / 2)).exp()
@@ -179,6 +196,11 @@ class GaussianMixture(NamedTuple):
         """Of each about its mean, and of the means about theirs."""
         apart = (self.means - self.mean.unsqueeze(-1)).square() + self.scales.square()
         return (self.log_weights.exp() * apart).sum(-1).sqrt()
+
+    @property
+    def width_unit(self) -> Tensor:
+        """The deviation."""
+        return width_of(self.deviation)
 
     def log_density(self, x: Tensor) -> Tensor:
         """Of ``x``, ``[..., channels]``."""
@@ -255,7 +277,7 @@ def _log_normal(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
 
 def _inverse(density: Any, share: float) -> Tensor:
     """The quantile, by halving where it may be; in float64."""
-    wide = density._make(part.double() for part in density)
+    wide = map_density(Tensor.double, density)
     middle, width = wide.mean, wide.deviation
     low, high = middle - width, middle + width
     for _ in range(_DOUBLINGS):

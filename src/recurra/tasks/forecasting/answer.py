@@ -25,7 +25,7 @@ from recurra.models import SeriesModel
 from recurra.models.horizon import picked
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer, task_by_name
-from recurra.tasks.forecasting.calibration import widen
+from recurra.tasks.forecasting.calibration import calibrate
 from recurra.tasks.forecasting.corpus import PANEL, check_counts, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of
 from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
@@ -200,7 +200,7 @@ class ForecastingModel(Answer):
                 if len(track.values) > self.horizon
             ]
             if some:
-                widen(self._forecaster, SeriesPart(in_numbers(some, self.panel), self.panel))
+                calibrate(self._forecaster, SeriesPart(in_numbers(some, self.panel), self.panel))
 
     def update(self, inputs: Any) -> None:
         """Go on with what has come since; nothing is trained.

@@ -10,52 +10,67 @@ import torch
 
 from recurra.heads.numbers import SHARES
 from recurra.models import SeriesModel
-from recurra.models.horizon import spread_of
-from recurra.models.series import LEVELS, RANKS
+from recurra.models.intervals import LEVELS, RANKS
 from recurra.tasks.forecasting.evaluation import densities_of, intervals_of
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.paths import ranks_of
 
-__all__ = ["widen"]
+__all__ = ["calibrate"]
 
 _APART = 40  # stretches of a horizon by which intervals may become narrower
 _CALIBRATED, _NUMBERS = 2_000, 2_000_000  # origins and numbers that correct the widths
 
 
-def widen(model: SeriesModel, part: SeriesPart) -> None:
-    r"""Fit :attr:`recurra.models.SeriesModel.widening` to what came in a part.
+@torch.no_grad()
+def calibrate(model: SeriesModel, part: SeriesPart) -> None:
+    """Fit the widths of intervals to what came in a part, and keep how probable that was.
+
+    Args:
+        model: whose :attr:`recurra.models.SeriesModel.widening` and ``ranks`` become others.
+        part: which it was not trained on.
+    """
+    _fit_widening(model, part)
+    _fit_ranks(model, part)
+
+
+def _fit_widening(model: SeriesModel, part: SeriesPart) -> None:
+    r"""How much wider intervals must be.
 
     Of each level, step and channel the smallest number w for which the share of the origins whose
     value lies in the interval, made wider by w on both sides, is at least the level, as
     :math:`\lceil (n + 1)\,p \rceil` of n count for p. Where there are few origins the steps of
     the horizon are taken together.
     """
-    with torch.no_grad():
-        model.widening.zero_()
-        scores: list[npt.NDArray[np.float64]] = []
-        size = part.panel.horizon * len(part.panel.channels)
-        limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
-        for _, density, wanted in densities_of(model, part, limit):
-            outside = []
-            for level in LEVELS:
-                low, high = model.interval(density, level)
-                outside.append(torch.maximum(low - wanted, wanted - high) / spread_of(density))
-            scores.append(torch.stack(outside).double().cpu().numpy())
-        if scores:
-            every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
-            apart = sum(-(-len(one.scored) // part.panel.horizon) for one in part.stretches)
-            found = _corrections(every)
-            # Few stretches that do not overlap say where intervals are too narrow, but not that
-            # they are too wide.
-            found = found if apart >= _APART else np.maximum(found, 0)
-            model.widening.copy_(torch.from_numpy(found))
-        model.ranks.fill_(torch.nan)
-        ranks = []
-        for _, density, wanted in densities_of(model, part, RANKS):
-            quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
-            ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
-        kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
-        model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
+    model.widening.zero_()
+    scores: list[npt.NDArray[np.float64]] = []
+    size = part.panel.horizon * len(part.panel.channels)
+    limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
+    for _, density, wanted in densities_of(model, part, limit):
+        outside = []
+        for level in LEVELS:
+            low, high = model.interval(density, level)
+            outside.append(torch.maximum(low - wanted, wanted - high) / density.width_unit)
+        scores.append(torch.stack(outside).double().cpu().numpy())
+    if not scores:
+        return
+    every = np.concatenate(scores, 1)  # [levels, origins, horizon, channels]
+    apart = sum(-(-len(one.scored) // part.panel.horizon) for one in part.stretches)
+    found = _corrections(every)
+    # Few stretches that do not overlap say where intervals are too narrow, but not that they are
+    # too wide.
+    found = found if apart >= _APART else np.maximum(found, 0)
+    model.widening.copy_(torch.from_numpy(found))
+
+
+def _fit_ranks(model: SeriesModel, part: SeriesPart) -> None:
+    """Of some stretches, how probable what came was said to be."""
+    model.ranks.fill_(torch.nan)
+    ranks = []
+    for _, density, wanted in densities_of(model, part, RANKS):
+        quantiles = intervals_of(model, density, SHARES).double().cpu().numpy()
+        ranks.append(ranks_of(quantiles, np.array(SHARES), wanted.double().cpu().numpy()))
+    kept = np.concatenate(ranks)[:RANKS] if ranks else np.zeros((0,))
+    model.ranks[: len(kept)] = torch.from_numpy(kept).to(model.ranks)
 
 
 def _corrections(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from recurra.heads import Gaussian, Quantiles, Samples
+from recurra.heads.densities import map_density, quick_quantile
 from recurra.heads.numbers import COUNTS, SHARES, losses_of
-from recurra.heads.quick import quick_quantile
-from recurra.models import Rival, SeriesModel, Walk
+from recurra.models import Rival, SeriesModel
+from recurra.models.intervals import LEVELS
 from recurra.tasks.forecasting.corpus import check_counted
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
@@ -41,11 +43,10 @@ _LEAST = 1e-6  # of the deviation of drawn paths
 
 LEVEL = 0.8
 """Of the intervals whose coverage and width are told."""
-CRPS_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the quantiles whose pinball losses, summed, are a ranked probability score."""
-_SHARES = (0.025, 0.05, *CRPS_SHARES, 0.95, 0.975)
-_NESTED = tuple(round(100 * (1 - 2 * share)) for share in _SHARES[: len(_SHARES) // 2])
-_OUTER = _SHARES.index(CRPS_SHARES[0])
+CRPS_SHARES = SHARES[2:-2]
+"""Tenths: of the quantiles whose pinball losses, summed, are a ranked probability score."""
+_NESTED = tuple(round(100 * level) for level in reversed(LEVELS))
+_OUTER = SHARES.index(CRPS_SHARES[0])
 _AT = _NESTED.index(round(100 * LEVEL))
 
 
@@ -86,7 +87,7 @@ def forecasts_of(
         yield from _of_rival(model, part, loss, limit)
         return
     for origins, density, wanted in densities_of(model, part, limit):
-        quantiles = intervals_of(model, density, _SHARES)
+        quantiles = intervals_of(model, density, SHARES)
         told, kind = density, loss
         if isinstance(density, Samples):  # drawn: as a density with their mean and deviation
             told, kind = Gaussian(density.mean, density.deviation + _LEAST), "gaussian"
@@ -176,9 +177,7 @@ def _carried(
                 if not len(own):
                     continue
                 kept = torch.from_numpy(own - at).to(device)
-                picked = density._make(
-                    leaf[kept, row] if isinstance(leaf, Tensor) else leaf for leaf in density
-                )
+                picked = map_density(itemgetter((kept, row)), density)
                 count = np.full(len(own), one.number)
                 origins = Origins(np.zeros(len(own), np.int64), count, own + one.skipped)
                 yield origins, picked, moved.targets[kept, row]
@@ -187,13 +186,13 @@ def _carried(
 
 def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> Iterator[Said]:
     shelf = part.shelf()
-    walk = Walk.of(shelf.values, shelf.begins.tolist())
+    walk = shelf.walk()
     for origins, batch in part.rows(part.origins(limit)):
         wanted = batch.targets[-1].double()
         mean = torch.from_numpy(np.array(model.expect(walk, origins.places)))
         spread = torch.from_numpy(np.array(model.spread(walk, origins.places))).expand_as(mean)
         density = Gaussian(mean, spread)
-        quantiles = torch.stack([density.quantile(share) for share in _SHARES])
+        quantiles = torch.stack([density.quantile(share) for share in SHARES])
         told: Any = density
         if loss == "quantiles":
             told = Quantiles(torch.stack([density.quantile(s) for s in SHARES], -1), SHARES)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from recurra.data.panels import Roles, Track, Tracks
 from recurra.errors import ArtifactError, DataError
 from recurra.pipeline.beside import read_beside, write_beside
+from recurra.tasks.forecasting.windows import BEFORE
 from recurra_runtime.fronts import Frequency, Panel
 
 if TYPE_CHECKING:
@@ -23,13 +24,12 @@ __all__ = ["grown", "keep_history", "read_history", "tail", "write_history"]
 
 _FILE = "history"
 _MOST_APART = 100_000  # steps that may be missing
-_BEFORE = 1000  # steps at least
 
 
 def tail(track: Track, panel: Panel) -> Track:
     """The end of a series, as long as is read of it."""
     # One more, as of some columns the step before is read.
-    keep = max((panel.look_back or 0) + panel.patch, panel.season, _BEFORE) + 1
+    keep = max((panel.look_back or 0) + panel.patch, panel.season, BEFORE) + 1
     begin = max(len(track.values) - keep, 0)
     return track._replace(
         stamps=track.stamps[begin:],

@@ -12,27 +12,14 @@ import numpy.typing as npt
 
 from recurra import models
 from recurra.columns import number as shown
-from recurra.heads.numbers import COUNTS, POINTS
-from recurra.models import (
-    Autoregression,
-    Drift,
-    LastValue,
-    LinearMap,
-    MeanValue,
-    Rival,
-    SeasonalNaive,
-    SeriesModel,
-    SeriesModelConfig,
-    SeriesModelSettings,
-    Unconditional,
-    Walk,
-)
+from recurra.heads.numbers import COUNTS
+from recurra.models import Rival, SeriesModel, SeriesModelConfig, SeriesModelSettings
 from recurra.pipeline.rivals import read_rivals, write_rivals
-from recurra.sections import contradiction
 from recurra.tasks.base import Metric, Table, Task, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
-from recurra.tasks.forecasting.calibration import widen
+from recurra.tasks.forecasting.calibration import calibrate
+from recurra.tasks.forecasting.contradictions import check_recipe
 from recurra.tasks.forecasting.corpus import (
     PANEL,
     SeriesCorpus,
@@ -40,23 +27,18 @@ from recurra.tasks.forecasting.corpus import (
     encode_series,
     prepare_series,
 )
-from recurra.tasks.forecasting.evaluation import (
-    Evaluation,
-    compare,
-)
+from recurra.tasks.forecasting.evaluation import Evaluation, compare
 from recurra.tasks.forecasting.fans import MOST, fans, some_of
 from recurra.tasks.forecasting.history import write_history
 from recurra.tasks.forecasting.judged import judged
 from recurra.tasks.forecasting.parts import SeriesPart
 from recurra.tasks.forecasting.remarks import remark
+from recurra.tasks.forecasting.rivals import KINDS, fit_rivals
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
 from recurra_runtime.fronts import Panel
 
 __all__ = ["ForecastingTask"]
-
-_AUTOREGRESSION, _LINEAR = "autoregression", "linear map"
-_LONGEST_MAP = 512  # steps
 
 
 @register_task("forecasting")
@@ -154,54 +136,7 @@ class ForecastingTask(Task):
 
     def check(self, recipe: Any) -> None:
         """What of reading and of saying excludes each other."""
-        data, model = recipe.data, recipe.model
-        if data.carried:
-            why = "it is of the steps that are read, which only data.look_back says"
-            for name, plain in (("normalize", "none"), ("linear", False), ("apart", False)):
-                if getattr(model, name) not in ("auto", plain):
-                    raise contradiction(model, name, why, repr(plain), section="model.")
-            why = "what was last known is not carried from part to part, which data.look_back mends"
-            for name, plain in (("around", "level"), ("missing", "mark")):
-                if getattr(model, name) not in ("auto", plain):
-                    raise contradiction(model, name, why, repr(plain), section="model.")
-            if model.decoding == "autoregressive" and data.horizon > 1:
-                why = "rows of so many steps are read where answers are read again (data.look_back)"
-                raise contradiction(data, "look_back", why, "a number of steps", section="data.")
-        if model.decoding == "autoregressive":
-            if data.patch > 1:
-                why = "answers are read one step at a time (model.decoding)"
-                raise contradiction(data, "patch", why, "1", section="data.")
-            if data.past or data.gaps:
-                why = "nobody knows them of the steps that are said (model.decoding=autoregressive)"
-                name = "past" if data.past else "gaps"
-                raise contradiction(data, name, why, section="data.")
-            if model.distribution in POINTS and data.origins > 1:
-                why = "each row is trained on as it is used, from its end on (model.decoding)"
-                raise contradiction(data, "origins", why, "1", section="data.")
-        if model.decoding == "parallel":
-            self._check_parallel(data, model)
-        if model.cell == "grud" and data.patch > 1:
-            raise contradiction(
-                data, "patch", "the cell grud reads step by step", "1", section="data."
-            )
-        if model.distribution in ("poisson", "negative-binomial"):
-            why = f"model.distribution={model.distribution} says counts as they are"
-            for name in ("scale", "transform"):
-                if getattr(data, name) != "none":
-                    raise contradiction(data, name, why, "'none'", section="data.")
-
-    def _check_parallel(self, data: Any, model: Any) -> None:
-        why = "the layers go on from the end of a row (model.decoding=parallel)"
-        if data.carried:
-            raise contradiction(data, "look_back", why, "a number of steps", section="data.")
-        if data.origins > 1:
-            raise contradiction(data, "origins", why, "1", section="data.")
-        if model.body != "recurrent" or model.cell == "grud":
-            name = "body" if model.body != "recurrent" else "cell"
-            why = "only a recurrent state goes on by what is read for a patch"
-            raise contradiction(
-                model, name, f"{why} (model.decoding=parallel)", "another one", section="model."
-            )
+        check_recipe(recipe.data, recipe.model)
 
     def idle(self, recipe: Any) -> list[tuple[str, str]]:
         """A window is of the recipe, and told by :meth:`unread`."""
@@ -221,7 +156,7 @@ class ForecastingTask(Task):
     def tune(self, model: models.Model, part: SeriesPart, limit: int | None = None) -> None:
         """How much wider intervals must be to hold as much as they say."""
         assert isinstance(model, SeriesModel)
-        widen(model, part)
+        calibrate(model, part)
 
     # ---- scores ----------------------------------------------------------------------------------
 
@@ -276,38 +211,7 @@ class ForecastingTask(Task):
         self, prepared: SeriesCorpus, data: ForecastingData, report: Callable[[str], None]
     ) -> dict[str, Rival]:
         """What was there, and linear maps of it."""
-        report("fitting rivals")
-        training = prepared.parts["training"]
-        held = prepared.parts.get("validation", training)
-        series = [one.values for one in training.stretches if len(one.values)]
-        panel = prepared.panel
-        if data.horizon == 1 and training.carried:
-            begin = [one.first for one in held.stretches]
-            linear = Autoregression.fit(series, [one.values for one in held.stretches], begin)
-            found: dict[str, Rival] = {
-                "unconditional": Unconditional.fit(series),
-                "last value": LastValue.fit(series),
-            }
-            if panel.season > 1:
-                found["seasonal naive"] = _measured(
-                    SeasonalNaive(_ones(panel), panel.season), training
-                )
-            return found | {f"{_AUTOREGRESSION} of {linear.order}": linear}
-        ones = _ones(panel)
-        found = {"mean": MeanValue(ones), "last value": LastValue(ones), "drift": Drift(ones)}
-        if panel.season > 1:
-            found["seasonal naive"] = SeasonalNaive(ones, panel.season)
-        longest = max(map(len, series)) - panel.horizon
-        order = min(panel.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
-        order = max(min(order, longest // 2), 1)
-        shelf = training.shelf()
-        walk = Walk.of(shelf.values, shelf.begins.tolist())
-        origins = _origins(training, order)
-        if len(origins):
-            found[f"{_LINEAR} of {order}"] = LinearMap.fit(
-                walk, origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
-            )
-        return {name: _measured(rival, training) for name, rival in found.items()}
+        return fit_rivals(prepared, data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""
@@ -326,16 +230,7 @@ class ForecastingTask(Task):
 
     def read_rivals(self, folder: Path) -> dict[str, Rival]:
         """The simplest first."""
-        kinds: dict[str, Any] = {
-            "unconditional": Unconditional.from_arrays,
-            "mean": MeanValue.from_arrays,
-            "last value": LastValue.from_arrays,
-            "drift": Drift.from_arrays,
-            "seasonal naive": SeasonalNaive.from_arrays,
-            _LINEAR: LinearMap.from_arrays,
-            _AUTOREGRESSION: Autoregression.from_arrays,
-        }
-        return read_rivals(folder, kinds)
+        return read_rivals(folder, KINDS)
 
     def reads_windows(self, data: Any) -> bool:
         """All series end to end, where a state is carried."""
@@ -367,24 +262,3 @@ def _sizes(panel: Panel) -> dict[str, Any]:
         "ahead": panel.are_ahead,
         "gaps": panel.gaps,
     }
-
-
-def _ones(panel: Panel) -> npt.NDArray[np.float64]:
-    return np.ones((panel.horizon, len(panel.channels)))
-
-
-def _origins(part: SeriesPart, first: int) -> npt.NDArray[np.int64]:
-    """All of a part that is trained on, from some steps on."""
-    shelf, horizon = part.shelf(), part.shape.horizon
-    found = [
-        shelf.origins(number, min(first, max(len(one.values) - horizon, 1)), len(one.values))
-        for number, one in enumerate(part.stretches)
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *found])
-
-
-def _measured(rival: Rival, part: SeriesPart) -> Rival:
-    shelf = part.shelf()
-    walk = Walk.of(shelf.values, shelf.begins.tolist())
-    horizon = rival.horizon
-    return rival.measured(walk, _origins(part, 1), lambda at: shelf.after(at, horizon))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from recurra.heads.quick import quick_quantile
+from recurra.heads.densities import quick_quantile
 from recurra_runtime.fronts import Scale, Scales
 
 __all__ = ["deviation_of", "middle_of"]

@@ -18,6 +18,8 @@ import torch
 
 from recurra.batch import Batch
 from recurra.encoders import SeriesSteps
+from recurra.models import Walk
+from recurra.models.series_settings import whole_patches
 from recurra.settings import check_size
 from recurra_runtime.fronts import Scale
 
@@ -38,7 +40,7 @@ Places = npt.NDArray[np.int64]
 _ROWS = 64  # series that are scored beside each other
 _SIZE = 256  # steps in a window there
 BEFORE = 1000
-"""Steps that are read, so that a state is carried into what is scored."""
+"""Steps that are read, so that a state is carried into what is scored; a run keeps as many."""
 _SOME = 1024  # steps of a piece, where some of many are scored
 
 
@@ -58,7 +60,7 @@ class Shape(NamedTuple):
     @property
     def reads(self) -> int:
         """Steps of a row with one origin; 1 where a state is carried."""
-        return -(-(self.look_back or 1) // self.patch) * self.patch
+        return whole_patches(self.look_back or 1, self.patch)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -173,22 +175,24 @@ class Shelf:
         found: Places = self.begins[number] + np.arange(first, stop, step)
         return found
 
-    def row(self, ends: Places, origins: int = 1, *, reads: int | None = None) -> SeriesSteps:
+    def walk(self) -> Walk:
+        """The same as rivals read them."""
+        return Walk.of(self.values, self.begins.tolist())
+
+    def row(self, ends: Places, origins: int = 1) -> SeriesSteps:
         """What is read before origins.
 
         Args:
             ends: the last origin of each row ``[rows]``.
             origins: how many of each row, ``patch`` steps apart.
-            reads: steps that are read; what the shape says, and more for more origins, if None.
         """
-        patch = self.shape.patch
-        time = reads if reads is not None else self.shape.reads + (origins - 1) * patch
+        time = self.shape.reads + (origins - 1) * self.shape.patch
         place = ends[None, :] + np.arange(-time, 0)[:, None]
         return self._steps(np.maximum(place, 0), self._ends(ends, origins))
 
-    def at(self, origins: Places, said: bool = True) -> SeriesSteps:
+    def at(self, origins: Places) -> SeriesSteps:
         """One step before each of some origins ``[time, rows]``, which a state is carried along."""
-        return self._steps(origins - 1, origins if said else origins[:0])
+        return self._steps(origins - 1, origins)
 
     def wanted(self, ends: Places, origins: int = 1) -> Floats:
         """What comes ``[origins, rows, horizon, channels]``; NaN before a series begins."""

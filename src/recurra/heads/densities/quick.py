@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.heads.densities import LEAST_FREEDOM, Student
+from recurra.heads.densities.real import LEAST_FREEDOM, Student
 
 __all__ = ["quick_quantile"]
 
