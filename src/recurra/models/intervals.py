@@ -25,13 +25,22 @@ def widened(density: Any, widening: Tensor, level: float) -> tuple[Tensor, Tenso
 
     Quantiles of the density, and as many of its units of widths more (or less) as were missing on
     the part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
-    was measured in a straight line.
+    was measured in a straight line. An interval holds all of those levels that are below its own.
 
     Args:
         density: ``[batch, horizon, channels]``.
         widening: what was missing at each of :data:`LEVELS`, ``[levels, horizon, channels]``.
         level: above 0 and below 1.
     """
+    low, high = _ends(density, widening, level)
+    for lower in LEVELS:
+        if lower < level:
+            within = _ends(density, widening, lower)
+            low, high = torch.minimum(low, within[0]), torch.maximum(high, within[1])
+    return low, high
+
+
+def _ends(density: Any, widening: Tensor, level: float) -> tuple[Tensor, Tensor]:
     low, high = (quick_quantile(density, (1 + side * level) / 2) for side in (-1, 1))
     more = _at(level, widening) * density.width_unit
     middle = (low + high) / 2

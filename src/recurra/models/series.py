@@ -238,13 +238,15 @@ class SeriesModel(Model):
     def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
         """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
 
-        As wide as :attr:`widening` says, see :func:`recurra.models.intervals.widened`.
+        As wide as :attr:`widening` says, see :func:`recurra.models.intervals.widened`; counts are
+        never below 0.
 
         Args:
             density: as of :meth:`forecast`.
             level: above 0 and below 1.
         """
-        return widened(density, self.widening, level)
+        low, high = widened(density, self.widening, level)
+        return (low.clamp(min=0), high) if self.config.distribution in COUNTS else (low, high)
 
     def said_after(self, read: RowsRead, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""

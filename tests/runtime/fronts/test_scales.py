@@ -113,9 +113,6 @@ def test_what_is_far_is_finite():
     plain = Scales(["x"])
     far = [np.float32(1e15), np.float32(-1e15)]
     assert plain.inward(np.array([[1e30], [-1e30]]), scale).ravel().tolist() == far
-        np.float32(1e15),
-        np.float32(-1e15),
-    ]
 
 
 @pytest.mark.parametrize("each", [False, True])

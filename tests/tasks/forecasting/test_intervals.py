@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tasks.forecasting.conftest import trained
+from tasks.forecasting.conftest import small, trained
 
 import recurra
 from recurra.errors import SettingError
@@ -85,3 +85,20 @@ def test_levels_that_cannot_be(run: Path, level: Any, told: str) -> None:
 def test_one_level_is_a_list_of_it(run: Path, level: Any) -> None:
     with pytest.raises(SettingError, match=r"level: expected a list of percents, as \[80, 95\]"):
         next(recurra.load(run).predict(level=level))
+
+
+def test_intervals_lie_in_each_other() -> None:
+    values = np.cumsum(np.random.default_rng(0).normal(size=60))
+    model = small(5, look_back=7).fit({"ds": list(range(60)), "y": values})
+    levels = [10, 30, 50, 80, 85, 90, 92.5, 95, 97, 99]
+    found = model.predict(level=levels)
+    for inner, outer in itertools.pairwise(levels):
+        low, high = (np.array(found[f"gru-{end}-{inner:g}"]) for end in ("lo", "hi"))
+        assert (np.array(found[f"gru-lo-{outer:g}"]) <= low).all()
+        assert (np.array(found[f"gru-hi-{outer:g}"]) >= high).all()
+
+
+def test_counts_are_never_below_nothing() -> None:
+    counts = np.random.default_rng(1).poisson(0.5, 80)
+    model = small(look_back=7, distribution="poisson").fit({"ds": list(range(80)), "y": counts})
+    assert min(model.predict(level=[99])["gru-lo-99"]) >= 0

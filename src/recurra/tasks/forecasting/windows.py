@@ -242,10 +242,11 @@ class RandomWindows:
 
     def __init__(self, shelf: Shelf, *, rows: int, origins: int = 1, seed: int = 0) -> None:
         self._shelf, self.rows, self._seed = shelf, check_size("rows", rows), seed
-        self.origins = check_size("origins", origins)
         spans = [self._span(number) for number in range(len(shelf.stretches))]
         self._first = np.array([first for first, _ in spans], np.int64)
         self._count = np.array([max(stop - first, 0) for first, stop in spans], np.int64)
+        longest = -(-int(self._count.max(initial=1)) // shelf.shape.patch)
+        self.origins = min(check_size("origins", origins), max(longest, 1))
         self._order = functools.lru_cache(maxsize=2)(self._draw)
         self._rows = int(np.ceil(self._count / self.origins).sum())
         size = shelf.shape.horizon * shelf.values.shape[1]
