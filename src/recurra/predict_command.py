@@ -87,6 +87,8 @@ def predict(
             print_surprises(found, json=json)
             return
         if out is not None:
+            if file is not None and out.exists() and file.exists() and out.samefile(file):
+                raise SettingError(f"predict: --out {out} is what is read; give another name")
             _write(answer, out, _whole(answer, text, file, encoding), more, top)
             return
         if answer.goes_on and not text and file is None:

@@ -331,7 +331,8 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (polars.DataFrame({"unique_id": [1, None], "y": [1, 2]}), {}, r"row 1: .*name of a series"),
     (pandas.DataFrame({"unique_id": [1, None], "y": [1, 2]}), {}, r"row 1: .*name of a series"),
     (frame_of("aaaaaabbb", [*DAYS, *ODD]), {}, r"row 7: .*equal distances.*data\.gaps=true"),
-    (frame_of("a" * 6 + "b" * 6, [*DAYS, *HOURS]), {}, r"'D' in series 0 and 'h' in series 1"),
+    (frame_of("a" * 6 + "b" * 6, [*DAYS, *HOURS]), {},
+     r"'D' in the series 'a' \(data: row 0\) and 'h' in the series 'b' \(data: row 6\)"),
     ({"ds": [0, 0.5, 1], "y": [1, 2, 3]}, {}, r"row 1: column 'ds': .*got 0\.5\. data\.gaps=true"),
     (frame_of("aaaaaa", HOURS), {"frequency": "D"}, r"row 1: frequency 'D': expected stamps on"),
     (frame_of("aaa", [1, 2, 3]), {"frequency": "D"}, r"row 0: frequency 'D': expected dates"),
@@ -392,3 +393,32 @@ def test_the_part_of_a_series() -> None:
         read(frame_of("aa", [1, 2], split=["train", "test"]), split="given")
     with pytest.raises(DataError, match=r"row 0: column 'split': .*'training'"):
         read(frame_of("aa", [1, 2], split=["trainin", "trainin"]), split="given")
+
+
+@pytest.mark.parametrize("kind", ["pandas", "csv"])
+def test_two_frequencies_are_told_with_the_series_and_their_rows(kind: str, tmp_path: Path) -> None:
+    days = [str(np.datetime64("2024-01-01") + step) for step in range(6)]
+    hours = [f"2024-01-01 {step:02d}:00" for step in range(8)]
+    columns = {
+        "unique_id": ["north"] * 6 + ["south"] * 8,
+        "ds": days + hours,
+        "y": np.arange(14.0).tolist(),
+    }
+    frame = pandas.DataFrame(columns).sample(frac=1, random_state=0).sort_values("ds")
+    source, before, first = frame.reset_index(drop=True), "data: row ", 0
+    if kind == "csv":
+        source, before, first = written(columns, tmp_path), f"{tmp_path / 'series.csv'}: line ", 2
+    ids = columns["unique_id"] if kind == "csv" else source["unique_id"].tolist()
+    north, south = (first + ids.index(name) for name in ("north", "south"))
+    with pytest.raises(DataError) as found:
+        read(source)
+    told = str(found.value)
+    assert f"'D' in the series 'north' ({before}{north})" in told
+    assert f"'h' in the series 'south' ({before}{south})" in told
+    assert "series 0" not in told
+
+
+def test_a_name_with_digits_is_no_row() -> None:
+    columns = {"index 7": ["2024-01-01", "index 9", "2024-01-03"], "y": [1.0, 2.0, 3.0]}
+    with pytest.raises(DataError, match="data: row 1: column 'index 7'"):
+        read(pandas.DataFrame(columns), time="index 7")

@@ -65,6 +65,7 @@ def test_fronts_export_what_makes_one() -> None:
     offered = {name: getattr(module, name) for module in FRONTS for name in module.__all__}
     # What a front of sounds gives and takes, and what a forecaster knows of time and scales.
     beside = {
+        "BadStamp",
         "Framed",
         "SoundStream",
         "Frequency",

@@ -298,11 +298,17 @@ class Forecaster:
         from recurra.tasks.forecasting.rolling import rolled
 
         step = self.horizon if step_size is None else step_size
-        return rolled(self, data, n_windows, step, refit, level)
+        other = type(self)(**self.get_params() | {"out": None})  # this one stays as it is
+        found = rolled(other, data, n_windows, step, refit, level)
+        if not hasattr(self, "model_"):
+            self.verdict_ = other.verdict_
+        return found
 
     @property
     def name(self) -> str:
         """What its column is called: the cell, or what stands in place of recurrence."""
+        if hasattr(self, "model_"):
+            return str(self.model_.model.name)
         body = dict(self.settings or {}).get("body", "recurrent")
         return str(self.cell if body == "recurrent" else body)
 
@@ -348,7 +354,7 @@ class Forecaster:
         return found
 
     def save(self, path: str | Path) -> Path:
-        """Copy the run, with which :meth:`load` begins.
+        """Copy the run, and what came since, with which :meth:`load` begins.
 
         Args:
             path: a folder that is not there yet.
@@ -357,10 +363,13 @@ class Forecaster:
             DataError: it is there already.
         """
         from recurra.pipeline.beside import run_folder
+        from recurra.tasks.forecasting.history import keep_history
 
         if Path(path).exists():
             raise DataError(f"{path}: is there already; expected a folder that is not.")
-        shutil.copytree(run_folder(self._fitted().path), path)
+        model = self._fitted()
+        shutil.copytree(run_folder(model.path), path)
+        keep_history(Path(path), model.history, model.panel)  # with what came since
         return Path(path)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recurra_runtime.fronts import Frequency, stamps
+from recurra_runtime.fronts import BadStamp, Frequency, stamps
 
 SEASONS = {
     **dict.fromkeys(("us", "7min", "36h", "2D", "7D", "2B", "3W-SAT", "5ME"), 1),
@@ -224,8 +224,9 @@ def test_two_frequencies_are_named(many: list[str], said: str) -> None:
 
 def test_a_witness_is_of_the_frequency_that_is_named() -> None:
     grids = [pandas_range(name, "2024-01-01", 40) for name in ("B", "h", "h")]
-    with pytest.raises(ValueError, match="'B' in series 0 and 'h' in series 1"):
+    with pytest.raises(BadStamp, match="'B' in series 0 and 'h' in series 1") as found:
         Frequency.infer(grids)
+    assert (found.value.index, found.value.series) == (None, (0, 1))
 
 
 @pytest.mark.parametrize(
@@ -268,9 +269,10 @@ def test_what_no_frequency_is_inferred_of(many: list[np.ndarray], said: str) -> 
 def test_what_is_not_on_the_grid_is_told(name: str, cells: list[Any], index: int) -> None:
     values = stamps(cells).values
     with pytest.raises(
-        ValueError, match=rf"frequency '{name}': .* got {values[index]} at index {index}"
-    ):
+        BadStamp, match=rf"frequency '{name}': .* got {values[index]} at index {index}"
+    ) as found:
         Frequency.parse(name).positions(values)
+    assert (found.value.index, found.value.series) == (index, ())
 
 
 def test_a_grid_is_refused_where_it_cannot_be() -> None:

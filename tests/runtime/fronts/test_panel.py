@@ -55,6 +55,17 @@ def test_numbers_beside():
     assert alone.shape == (3, 0)
 
 
+def test_numbers_beside_that_are_far_are_as_far_as_values_can_be():
+    rows = np.array([[1e30, -1e30], [NAN, 1]])
+    found = made(gaps=True).encode_past(rows, np.array([0.0, 1e30]))
+    np.testing.assert_array_equal(found, np.float32([[0, 1e15, -1e15], [1e15, NAN, -1.8]]))
+    stamps = np.array(["2024-01-01T00", "2024-01-01T06"], "M8[ns]")
+    found = made().encode_known(np.array([[1e30], [-1e300]]), stamps)
+    assert found[:, 0].tolist() == [np.float32(1e15), np.float32(-1e15)]
+    plain = Scales(["x"])
+    assert plain.inward(np.array([[1e30]]), plain.common).tolist() == [[np.float32(1e15)]]
+
+
 def test_categories():
     panel = made()
     cells = {"day": ["no", "yes", None], "town": ["Y", "Z", "X"], "other": [1, 2, 3]}

@@ -109,9 +109,9 @@ def test_what_is_far_is_finite():
     scales = Scales(["x"], transform="log")
     scale = Scale(np.zeros(1), np.ones(1))
     assert scales.inward(np.array([[1e-300]]), scale).tolist() == [[pytest.approx(-690.8, 1e-3)]]
-    assert np.isfinite(scales.outward(np.array([[1e6], [-1e6]]), scale)).all()
+    assert np.isfinite(scales.outward(np.array([[1e15], [-1e15]]), scale)).all()
     plain = Scales(["x"])
-    assert plain.inward(np.array([[1e30], [-1e30]]), scale).ravel().tolist() == [1e6, -1e6]
+    assert plain.inward(np.array([[1e30], [-1e30]]), scale).ravel().tolist() == [np.float32(1e15), np.float32(-1e15)]
 
 
 @pytest.mark.parametrize("each", [False, True])

@@ -150,3 +150,23 @@ def test_intervals_of_noise_hold_as_much_as_they_say(tmp_path: Path) -> None:
     for level, share in rival.coverage:
         assert share == pytest.approx(level / 100, abs=0.04), level
     assert np.abs(rival.residuals).max() < 0.15
+
+
+@pytest.mark.parametrize("frequency", ["D", "h"])
+def test_steps_are_said_as_clocks_of_the_zone_show_them(frequency: str, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    begin = "2024-02-10" if frequency == "D" else "2024-03-29 22:00"
+    stamps = pandas.date_range(begin, periods=60, freq=frequency, tz="Europe/Berlin")
+    frame = pandas.DataFrame({"ds": stamps[:56], "y": waves(56)[:, 0]})
+    run = Path(trained(frame, tmp_path / "run", horizon=4, look_back=8).path)
+    called = [str(each) for each in stamps]
+    model: Any = recurra.load(run)
+    for inputs in (None, frame):
+        (after,) = model.fans(inputs)
+        assert after.steps == called[-len(after.steps) :]
+        (said,) = model.predict(inputs)
+        assert said.said == called[56:]
+    (one,) = kept(run)
+    assert one.steps == called[51 + 4 - len(one.steps) : 51 + 4]  # the last tenth is held out
+    (surprise,) = model.surprises(frame)
+    assert surprise.steps == called[:56]

@@ -96,10 +96,14 @@ def test_numbers_that_cannot_be(tmp_path: Path) -> None:
     for value in ("yes", -1, 0.5):
         with pytest.raises(SettingError, match="refit: expected true, false or a number"):
             model.cross_validation(table, refit=value)
-    kept = small(look_back=7, out=tmp_path / "run")
-    with pytest.raises(SettingError, match="out: one folder holds one run"):
-        kept.cross_validation(table, n_windows=2, refit=True)
-    assert len(kept.cross_validation(table, n_windows=2)) == 12
+
+
+def test_a_forecaster_stays_as_it_is(tmp_path: Path) -> None:
+    table = framed()
+    kept = small(look_back=7, out=tmp_path / "run").fit(table)
+    before = kept.predict()
+    assert len(kept.cross_validation(table, n_windows=2, refit=True)) == 12
+    assert kept.predict().equals(before)
     assert (tmp_path / "run" / "best").exists()
 
 

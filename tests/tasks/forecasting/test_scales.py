@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tasks.forecasting.conftest import columns, small
+from tasks.forecasting.conftest import columns, small, trained
 
+import recurra
 from recurra.errors import DataError
 
 pandas = pytest.importorskip("pandas")
@@ -119,7 +121,8 @@ def test_counts(distribution: str) -> None:
     table = framed()
     table["y"] = np.random.default_rng(0).poisson(3, len(table)).astype(float)
     table.loc[5, "y"] = NAN
-    found = small(look_back=8, distribution=distribution).fit(table).predict()
+    model = small(look_back=8, distribution=distribution).fit(table)
+    found = model.predict()
     assert (found["gru-lo-80"] >= 0).all()
     assert found["gru"].between(0.5, 9).all()
     for bad, told in ((-1.0, "-1"), (2.5, "2.5")):
@@ -127,6 +130,36 @@ def test_counts(distribution: str) -> None:
         wrong.loc[75, "y"] = bad
         with pytest.raises(DataError, match=f"row 60: expected counts.*step 15 .* has {told}"):
             small(look_back=8, distribution=distribution).fit(wrong)
+        with pytest.raises(DataError, match=f"row 60: .*step 15 of the series 'b' has {told}"):
+            model.predict(wrong)
+
+
+@pytest.mark.parametrize("how", [{"horizon": 3, "look_back": 8}, {}])
+def test_a_model_of_counts_answers_and_is_scored_on_counts_alone(
+    how: dict[str, Any], tmp_path: Path
+) -> None:
+    table = framed()
+    table["y"] = np.random.default_rng(0).poisson(3, len(table)).astype(float)
+    told: dict[str, Any] = {"distribution": "poisson", "scale": "none", "normalize": "none"}
+    done = trained(table, tmp_path / "run", **told, **how)
+    wrong = table.copy()
+    wrong.loc[75, "y"] = 2.5
+    model: Any = recurra.load(done.path)
+    said = "row 60: expected counts.*step 15 of the series 'b' has 2.5"
+    for ask in (
+        lambda: recurra.evaluate(done.path, wrong),
+        lambda: list(model.predict(wrong)),
+        lambda: list(model.surprises(wrong)),
+        lambda: model.update(wrong),
+    ):
+        with pytest.raises(DataError, match=said):
+            ask()
+    assert np.isfinite(recurra.evaluate(done.path, table)[0].value)
+    if not how:
+        stream = model.stream()
+        stream.read([1.0, 2.0])
+        with pytest.raises(DataError, match=r"step 2: expected counts.*step 1 .* has 2\.5"):
+            stream.read([1.0, 2.5])
 
 
 def test_a_series_that_is_new_has_the_scale_of_its_own_values() -> None:

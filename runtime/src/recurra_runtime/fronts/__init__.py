@@ -9,6 +9,7 @@ These files import nothing of ``recurra_runtime.vocabulary``, whose ``kinds`` kn
 
 from recurra_runtime.fronts.calendar import Calendar
 from recurra_runtime.fronts.frequency import Frequency
+from recurra_runtime.fronts.grid import BadStamp
 from recurra_runtime.fronts.panel import Panel
 from recurra_runtime.fronts.picture import Picture
 from recurra_runtime.fronts.scales import Scale, ScaleKind, Scales, Transform
@@ -17,6 +18,7 @@ from recurra_runtime.fronts.sound import Framed, Sound, SoundStream
 from recurra_runtime.fronts.times import Stamps, local, stamps, universal, zoned
 
 __all__ = [
+    "BadStamp",
     "Calendar",
     "Framed",
     "Frequency",

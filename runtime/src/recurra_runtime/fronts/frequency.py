@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from recurra_runtime.fronts.grid import (
     DAY,
+    BadStamp,
     Whole,
     ascending,
     checked,
@@ -175,7 +176,9 @@ class Frequency:
             None where no series has two stamps, or one is not on the grid of its steps.
 
         Raises:
-            ValueError: series of different frequencies, or stamps that do not ascend.
+            BadStamp: series of different frequencies (``series`` tells which), or stamps that do
+                not ascend.
+            ValueError: dates in one series and numbers in another.
         """
         rows = ascending(many)
         if not rows:
@@ -216,10 +219,11 @@ class Frequency:
                 continue
             if one is not None and one != best:
                 pair = sorted([(witness, best.name), (index, one.name)])
-                raise ValueError(
+                raise BadStamp(
                     "frequency: expected one frequency in all series, got "
                     + " and ".join(f"{name!r} in series {place}" for place, name in pair)
-                    + "; train them apart, or name the frequency whose grid holds all of them"
+                    + "; train them apart, or name the frequency whose grid holds all of them",
+                    series=[place for place, _ in pair],
                 )
             if not best._places(rows[index], rows[index][:1])[1].all():
                 return None
@@ -288,7 +292,7 @@ class Frequency:
         """The place of each on the grid, int64, counted from the first.
 
         Raises:
-            ValueError: the index of the first that is not on the grid.
+            BadStamp: the index of the first that is not on the grid.
         """
         values = self._on_grid(stamps)
         return self._places(values, values[:1])[0]
@@ -303,9 +307,10 @@ class Frequency:
             )
         off = np.flatnonzero(~self._places(values, values[:1])[1])
         if len(off):
-            raise ValueError(
+            raise BadStamp(
                 f"frequency {self.name!r}: expected stamps on its grid from {values[0]}, got "
-                f"{values[off[0]]} at index {off[0]}"
+                f"{values[off[0]]} at index {off[0]}",
+                int(off[0]),
             )
         return values
 

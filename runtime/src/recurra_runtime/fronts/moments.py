@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Given", "Moments", "numbers", "scale_of", "scaled"]
+__all__ = ["Array", "Given", "Moments", "near", "numbers", "scale_of", "scaled"]
 
 Array = npt.NDArray[np.float64]
 Given = Sequence[float] | npt.NDArray[Any] | None
+
+_FAR = 1e15  # scales from the level; what is further is as far, so that its square is finite
+
+
+def near(apart: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Scaled numbers as a forecaster reads them: what is far off is 1e15 off; NaN stays."""
+    found: npt.NDArray[np.float32] = np.clip(apart, -_FAR, _FAR).astype(np.float32)
+    return found
 
 
 class Moments:

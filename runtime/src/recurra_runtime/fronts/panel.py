@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recurra_runtime.fronts.calendar import Calendar
 from recurra_runtime.fronts.frequency import Frequency
+from recurra_runtime.fronts.moments import near
 from recurra_runtime.fronts.scales import Scales
 from recurra_runtime.fronts.series import Series
 
@@ -101,15 +102,21 @@ class Panel:
         return [name in self.ahead for name in self.categories]
 
     def encode_past(self, values: npt.NDArray[Any], since: npt.NDArray[Any]) -> Floats:
-        """``[time, past]``, and times since the step before ``[time]``; NaN is missing."""
+        """``[time, past]``, and times since the step before ``[time]``; NaN is missing.
+
+        What is far off is as far as values that are forecast can be (:meth:`Scales.inward`).
+        """
         scaled = (values - self.past.mean) / self.past.deviation
         parts = [(since / self.gap)[:, None]] if self.gaps else []
-        return np.concatenate([*parts, scaled], 1).astype(np.float32)
+        return near(np.concatenate([*parts, scaled], 1))
 
     def encode_known(self, values: npt.NDArray[Any], stamps: npt.NDArray[Any]) -> Floats:
-        """``[time, known]``, and time stamps ``[time]``; NaN is missing."""
+        """``[time, known]``, and time stamps ``[time]``; NaN is missing.
+
+        What is far off is as far as in :meth:`encode_past`.
+        """
         scaled = (values - self.known.mean) / self.known.deviation
-        parts = [scaled.astype(np.float32)]
+        parts = [near(scaled)]
         if self.calendar.shape[0]:
             parts.append(self.calendar.encode(stamps))
         return np.concatenate(parts, 1)

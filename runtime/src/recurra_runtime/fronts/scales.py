@@ -8,14 +8,13 @@ from typing import Any, Literal, NamedTuple, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from recurra_runtime.fronts.moments import Array, Moments, numbers
+from recurra_runtime.fronts.moments import Array, Moments, near, numbers
 
 __all__ = ["Scale", "ScaleKind", "Scales", "Transform"]
 
 ScaleKind = Literal["standard", "mean", "robust", "none"]
 Transform = Literal["none", "log", "log1p"]
 
-_FAR = 1e6  # scales from the level; what is further is as far, so that its square is finite
 _NORMAL = 1.349  # deviations that the middle half of a normal density spans
 _MOST = 700.0  # beyond, exp is infinite
 
@@ -93,7 +92,7 @@ class Scales:
     def inward(self, values: npt.NDArray[Any], scale: Scale) -> npt.NDArray[np.float32]:
         """Values ``[..., channels]`` as they are read; NaN stays."""
         apart = (self._through(values) - scale.level) / scale.size
-        return np.clip(apart, -_FAR, _FAR).astype(np.float32)
+        return near(apart)
 
     def outward(self, values: npt.NDArray[Any], scale: Scale) -> Array:
         """Back to the data's units."""

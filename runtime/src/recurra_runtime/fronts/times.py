@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra_runtime.fronts.dates import Unreadable, dates_of
-from recurra_runtime.fronts.grid import DAY, LEAST, MOST
+from recurra_runtime.fronts.grid import DAY, LEAST, MOST, BadStamp
 
 __all__ = ["Stamps", "local", "stamps", "universal", "zoned"]
 
@@ -45,7 +45,8 @@ def stamps(cells: Any) -> Stamps:
             of a data frame of pandas or polars.
 
     Raises:
-        ValueError: the index of the first cell that is missing or unreadable.
+        BadStamp: the index of the first cell that is missing or unreadable.
+        ValueError: no column of one axis, or of another type than dates, texts and numbers.
     """
     kind = getattr(cells, "dtype", None)
     zone = getattr(kind, "tz", None) or getattr(kind, "time_zone", None)
@@ -155,11 +156,12 @@ def _texts(cells: npt.NDArray[Any]) -> Stamps:
     return Stamps(values, "UTC" if aware else None)
 
 
-def _unread(index: Any, cell: Any, why: str = "") -> ValueError:
+def _unread(index: Any, cell: Any, why: str = "") -> BadStamp:
     absent = cell is None or not str(cell).strip() or str(cell) in ("nan", "NaN", "NaT", "<NA>")
     got = "none, it is missing" if absent else repr(cell)
     end = f": {why}" if why and not absent else ""
-    return ValueError(f"time stamps: expected {_FORMS}, got {got}, at index {index}{end}")
+    told = f"time stamps: expected {_FORMS}, got {got}, at index {index}{end}"
+    return BadStamp(told, int(index))
 
 
 def _zone(name: str) -> tzinfo:

@@ -171,6 +171,8 @@ def series_of(value: Any, place: str, axes: Literal["time", "channels"] = "time"
     if hasattr(value, "detach"):  # a tensor
         value = value.detach().cpu()
         value = (value.float() if value.is_floating_point() else value).numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        value = np.ma.filled(value.astype(np.float64), np.nan)
     try:
         plain = np.asarray(value)
         if plain.dtype.kind in "cmM":

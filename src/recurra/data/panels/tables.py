@@ -26,10 +26,12 @@ def frame_table(source: Any) -> Table:
     Raises:
         DataError: columns of several lengths, one twice, or none that can be read.
     """
+    kind = type(source).__module__.partition(".")[0]
+    if kind == "pandas":
+        source = _with_index(source)
     names = names_of(source)
     if not names:
         raise DataError("data: expected columns, found none.")
-    kind = type(source).__module__.partition(".")[0]
     like = kind if kind in ("pandas", "polars") else None
     if like is not None:  # of one length, and fast as they are
         columns: dict[str, Any] = {name: source[own] for name, own in names.items()}
@@ -37,6 +39,16 @@ def frame_table(source: Any) -> Table:
         wanted = [("data.channels", name) for name in names]
         columns = dict(zip(names, columns_of(source, wanted), strict=True))
     return Table(columns, "data", like=like)
+
+
+def _with_index(source: Any) -> Any:
+    """A frame of pandas whose index, where it has names or is of time, is columns like others."""
+    index = source.index
+    if any(name is not None for name in index.names):
+        return source.reset_index()
+    if getattr(getattr(index, "dtype", None), "kind", "") == "M" or hasattr(index, "to_timestamp"):
+        return source.rename_axis("ds").reset_index()
+    return source
 
 
 def file_table(file: Path, how: Reading) -> tuple[Table, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from recurra.data.examples.numbers import MISSING, MOST, is_absent, numbers_of
 from recurra.data.panels.base import Floats, Roles, Table, Track, Tracks
 from recurra.data.splits import PART_NAMES, PartName
 from recurra.errors import DataError, nearest
-from recurra_runtime.fronts import Frequency, local, stamps
+from recurra_runtime.fronts import BadStamp, Frequency, local, stamps
 
 __all__ = ["Grid", "tracks_of"]
 
@@ -85,9 +84,7 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
             problems.append(problem)
     if not kept:
         raise problems[0]
-    frequency = _frequency(
-        table, roles.time, grid, [own for _, _, own in kept], [rows for _, rows, _ in kept], zone
-    )
+    frequency = _frequency(table, roles.time, grid, kept, zone)
     parts = _parts(table, roles)
     each = []
     for name, rows, own in kept:
@@ -152,16 +149,10 @@ def _times(table: Table, column: str | None) -> tuple[npt.NDArray[Any] | None, s
     try:
         found = stamps(table.columns[column])
     except ValueError as problem:
-        place = _index(problem)
+        place = problem.index if isinstance(problem, BadStamp) else None
         at = table.source if place is None else table.told(place)
         raise DataError(f"{at}: column {column!r}: {problem}.") from None
     return found.values, found.zone
-
-
-def _index(problem: ValueError) -> int | None:
-    """Which of the time stamps it is that cannot be."""
-    found = re.search(r"index (\d+)", str(problem))
-    return None if found is None else int(found[1])
 
 
 def _kinds(
@@ -277,21 +268,18 @@ def _frequency(
     table: Table,
     column: str | None,
     grid: Grid,
-    times: Sequence[npt.NDArray[Any]],
-    rows: Sequence[Ids],
+    kept: Sequence[tuple[str, Ids, npt.NDArray[Any]]],
     zone: str | None,
 ) -> Frequency | None:
     if grid.frequency is not None or column is None or grid.gaps:
         return grid.frequency
+    rows, times = [rows for _, rows, _ in kept], [own for _, _, own in kept]
     if times[0].dtype.kind == "f":
         _check_whole(table, column, times, rows)
     try:
         found = _own_frequency(times, zone)
-    except ValueError as problem:
-        raise DataError(
-            f"{table.source}: {problem}. One model reads series of one frequency: part them, or "
-            "say data.gaps=true, and the time between steps is read."
-        ) from None
+    except BadStamp as problem:
+        raise _mixed(table, kept, problem, zone) from None
     if found is None and any(len(own) > 1 for own in times):
         alone = (n for n, own in enumerate(times) if len(own) > 1)
         worst = next((n for n in alone if _own_frequency([times[n]], zone) is None), 0)
@@ -305,6 +293,28 @@ def _frequency(
             "data.frequency says what is expected, as '1h' or 'MS'."
         )
     return found
+
+
+def _mixed(
+    table: Table,
+    kept: Sequence[tuple[str, Ids, npt.NDArray[Any]]],
+    problem: BadStamp,
+    zone: str | None,
+) -> DataError:
+    """What is to be said of two series of different frequencies, or of a stamp of one."""
+    if len(problem.series) == 1:
+        rows = kept[problem.series[0]][1]
+        return DataError(f"{table.told(int(rows[problem.index or 0]))}: {problem}.")
+    told = []
+    for name, rows, own in (kept[place] for place in problem.series):
+        found = _own_frequency([own], zone)
+        step = "none" if found is None else repr(found.name)
+        told.append(f"{step} in the series {name!r} ({table.told(int(rows[0]))})")
+    return DataError(
+        f"{table.source}: expected one frequency in all series, got {' and '.join(told)}. One "
+        "model reads series of one frequency: part them, name the frequency whose grid holds all "
+        "of them by data.frequency, or say data.gaps=true, and the time between steps is read."
+    )
 
 
 def _check_whole(
@@ -379,7 +389,7 @@ def _track(
         try:
             places = frequency.positions(clock)
         except ValueError as problem:
-            at = _index(problem) or 0
+            at = (problem.index or 0) if isinstance(problem, BadStamp) else 0
             raise DataError(
                 f"{table.told(int(rows[at]))}: {problem}. data.gaps=true reads the time "
                 "between steps beside the values."

@@ -20,12 +20,13 @@ from recurra.data.panels import Roles, Track, Tracks
 from recurra.diagnosis import Fan
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.given import ahead, inputs_of
-from recurra.heads.numbers import POINTS
+from recurra.heads.numbers import COUNTS, POINTS
 from recurra.models import SeriesModel
+from recurra.models.horizon import picked
 from recurra.surprises import Quantiles, Surprise
 from recurra.tasks.base import Answer, task_by_name
 from recurra.tasks.forecasting.calibration import calibrate
-from recurra.tasks.forecasting.corpus import PANEL, in_numbers, known_grid
+from recurra.tasks.forecasting.corpus import PANEL, check_counts, in_numbers, known_grid
 from recurra.tasks.forecasting.evaluation import densities_of
 from recurra.tasks.forecasting.fans import MOST, fans, named, some_of
 from recurra.tasks.forecasting.frames import (
@@ -33,7 +34,7 @@ from recurra.tasks.forecasting.frames import (
     columns_of_forecasts,
     instants,
     next_stamps,
-    stamp_texts,
+    said_steps,
     write_forecasts,
 )
 from recurra.tasks.forecasting.future import continued
@@ -44,6 +45,7 @@ from recurra.tasks.forecasting.paths import draw_paths
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import listed, open_source
 from recurra.tasks.forecasting.stream import SeriesStream, values_of
+from recurra.tasks.forecasting.units import deviation_of, middle_of
 from recurra.tasks.forecasting.windows import longer
 from recurra.training import data_of
 from recurra_runtime.fronts import Panel
@@ -96,8 +98,8 @@ class ForecastingModel(Answer):
             paths: that are drawn where the model goes step by step.
 
         Raises:
-            DataError: other channels, infinity, a file that cannot be read, or nothing of what is
-                known ahead.
+            DataError: other channels, infinity, a file that cannot be read, nothing of what is
+                known ahead, or values that are no counts where the model says these.
             SettingError: a level that is not between 0 and 100.
         """
         check_levels(level)
@@ -108,6 +110,7 @@ class ForecastingModel(Answer):
         self, tracks: Tracks, future: Any, level: Sequence[float], paths: int = 100
     ) -> Iterator[Forecast]:
         """Of series that are read already; arguments as of :meth:`predict`."""
+        self._check_counts(tracks)
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
             yield from self._some(list(some), level, paths, tracks.zone)
@@ -123,9 +126,10 @@ class ForecastingModel(Answer):
         found: dict[int, Forecast] = {}
         for origins, density, _ in densities_of(model, part, paths=paths, before=None):
             ends = [model.interval(density, each / 100) for each in level]
+            middle = middle_of(density, panel.scales)
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
-                    tracks[number], stretches[number].scale, density, ends, level, row, zone
+                    tracks[number], stretches[number].scale, density, middle, ends, level, row, zone
                 )
         yield from (found[number] for number in range(len(tracks)))
 
@@ -134,6 +138,7 @@ class ForecastingModel(Answer):
         track: Track,
         scale: Any,
         density: Any,
+        middle: Tensor,
         ends: Sequence[tuple[Tensor, Tensor]],
         level: Sequence[float],
         row: int,
@@ -144,8 +149,6 @@ class ForecastingModel(Answer):
         def out(tensor: Tensor) -> npt.NDArray[np.float64]:
             return panel.scales.outward(tensor[row].double().cpu().numpy(), scale)
 
-        mean = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
-        deviation = density.deviation[row].double().cpu().numpy() * scale.size
         last = instants(track.stamps, panel, zone)[-1] if len(track.values) else None
         if isinstance(last, np.integer):
             last = int(last)
@@ -154,8 +157,8 @@ class ForecastingModel(Answer):
             track.name,
             panel.channels,
             next_stamps(track, panel, zone),
-            out(mean),
-            deviation,
+            out(middle),
+            deviation_of(picked(density, row), panel.scales, scale),
             {each: (out(low), out(high)) for each, (low, high) in zip(level, ends, strict=True)},
             last,
             zone,
@@ -262,7 +265,7 @@ class ForecastingModel(Answer):
                 some = continued(dataclasses.replace(tracks, each=some), panel, future, self._data)
             held = [(track, 0 if came else len(track.values)) for track in some]
             most = some_of(held, max(MOST - len(found), 0))
-            found += fans(self._forecaster, rivals, panel, most, channels)
+            found += fans(self._forecaster, rivals, panel, most, channels, zone=tracks.zone)
         return found
 
     def write(
@@ -304,11 +307,11 @@ class ForecastingModel(Answer):
                 nats = np.zeros(0)
                 for got in judged(self._forecaster, stretches, SeriesPart(stretches, panel).shape):
                     nats = got.nats
-                steps = track.stamps
+                steps, dated = track.stamps, track.stamps.dtype.kind == "M"
                 yield Surprise(
                     track.place or None,
                     nats,
-                    steps=None if steps.dtype.kind != "M" else stamp_texts(steps),
+                    steps=said_steps(steps, panel, tracks.zone) if dated else None,
                     values=track.values,
                     channels=panel.channels,
                 )
@@ -368,7 +371,16 @@ class ForecastingModel(Answer):
         return data.model_copy(update=told | {"split": "auto"})
 
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
-        """Tables of series."""
+        """Tables of series, of counts where the model says these."""
+        for tracks in self._opened(inputs):
+            self._check_counts(tracks)
+            yield tracks
+
+    def _check_counts(self, tracks: Tracks) -> None:
+        if self._forecaster.config.distribution in COUNTS:
+            check_counts(tracks)
+
+    def _opened(self, inputs: Any) -> Iterator[Tracks]:
         if inputs is None:
             yield self.history
         elif isinstance(inputs, Tracks):

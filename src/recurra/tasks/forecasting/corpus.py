@@ -23,6 +23,7 @@ from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series, local
 __all__ = [
     "PANEL",
     "SeriesCorpus",
+    "check_counted",
     "check_counts",
     "encode_series",
     "in_numbers",
@@ -342,14 +343,23 @@ def check_counts(tracks: Tracks) -> None:
         DataError: another value.
     """
     for track in tracks.each:
-        bad = ~(np.isnan(track.values) | ((track.values >= 0) & (track.values % 1 == 0)))
-        if bad.any():
-            step = int(bad.any(1).argmax())
-            raise DataError(
-                f"{track.place}: expected counts, whole numbers from 0 on, step {step} of the "
-                f"series has {_told(track.values[step])}. model.distribution=student says any "
-                "number."
-            )
+        check_counted(track.place, track.name, track.values)
+
+
+def check_counted(place: str, name: str, values: npt.NDArray[Any]) -> None:
+    """Of one series ``[time, channels]``; NaN is missing.
+
+    Raises:
+        DataError: a value that is no whole number from 0 on.
+    """
+    bad = ~(np.isnan(values) | ((values >= 0) & (values % 1 == 0)))
+    if bad.any():
+        step = int(bad.any(1).argmax())
+        series = f"the series {name!r}" if name else "the series"
+        raise DataError(
+            f"{place or 'input'}: expected counts, whole numbers from 0 on, step {step} of "
+            f"{series} has {_told(values[step])}. model.distribution=student says any number."
+        )
 
 
 def _told(values: npt.NDArray[Any]) -> str:
@@ -396,4 +406,5 @@ def encode_series(
         report(f"left out because they cannot be read: {tracks.skipped:,}")
     reads = panel.look_back or 0
     every = [(each, min(reads, max(len(each.values) - panel.horizon, 0))) for each in tracks.each]
-    return SeriesPart.of(in_numbers(every, panel), panel, data)
+    called = [(each.place, each.name) for each in tracks.each]
+    return SeriesPart.of(in_numbers(every, panel), panel, data, called)

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.densities import map_density, quick_quantile
-from recurra.heads.numbers import SHARES, losses_of
+from recurra.heads.numbers import COUNTS, SHARES, losses_of
 from recurra.models import Rival, SeriesModel
 from recurra.models.intervals import LEVELS
+from recurra.tasks.forecasting.corpus import check_counted
 from recurra.tasks.forecasting.first_errors import FirstErrors
 from recurra.tasks.forecasting.parts import Origins, SeriesPart
+from recurra.tasks.forecasting.units import middle_of
 from recurra.tasks.forecasting.windows import BEFORE, groups_of
 from recurra.twins import evaluating
 from recurra_runtime.fronts import Scales
@@ -53,7 +55,7 @@ class Said(NamedTuple):
 
     Args:
         origins: which.
-        mean: ``[origins, horizon, channels]``.
+        mean: ``[origins, horizon, channels]``, as of :func:`middle_of`.
         quantiles: ``[shares, origins, horizon, channels]``, ascending: those of
             :data:`CRPS_SHARES`, and the ends of intervals of 90 and 95 %.
         losses: 0 where nothing came.
@@ -90,7 +92,8 @@ def forecasts_of(
         if isinstance(density, Samples):  # drawn: as a density with their mean and deviation
             told, kind = Gaussian(density.mean, density.deviation + _LEAST), "gaussian"
         losses, _ = losses_of(kind, told, wanted)
-        yield Said(origins, *map(_plain, (density.mean, quantiles, losses, wanted)))
+        middle = middle_of(density, part.panel.scales)
+        yield Said(origins, *map(_plain, (middle, quantiles, losses, wanted)))
 
 
 def densities_of(
@@ -116,10 +119,21 @@ def densities_of(
     if part.carried:
         yield from _carried(model, part, chosen, before)
         return
+    device = model.widening.device
     for origins, batch in part.rows(chosen):
-        own = chance or torch.Generator().manual_seed(0)
+        own = _on(device, chance)
         density, _ = model.forecast(batch.inputs, paths=paths, generator=own)
-        yield origins, density, batch.targets[-1].to(model.widening.device)
+        yield origins, density, batch.targets[-1].to(device)
+
+
+def _on(device: torch.device, chance: torch.Generator | None) -> torch.Generator:
+    """What draws on a device, which a generator of another one cannot."""
+    if chance is None:
+        return torch.Generator(device).manual_seed(0)
+    if chance.device.type == device.type:
+        return chance
+    seed = int(torch.randint(2**62, (), generator=chance))
+    return torch.Generator(device).manual_seed(seed)
 
 
 def intervals_of(model: SeriesModel, density: Any, shares: Sequence[float]) -> Tensor:
@@ -439,7 +453,13 @@ def compare(
         part: of series.
         loss: the model's distribution.
         unit: what its loss is called.
+
+    Raises:
+        DataError: a value that is no count, where the model says counts.
     """
+    if loss in COUNTS:
+        for one, (place, name) in zip(part.stretches, part.called, strict=bool(part.called)):
+            check_counted(place, name, one.values)
     scales = part.panel.scales
     naive = naive_errors(part, scales, part.panel.season)
     # Errors at places further apart say nothing of the steps between them.

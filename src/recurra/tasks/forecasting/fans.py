@@ -13,8 +13,9 @@ from recurra.errors import SettingError, nearest
 from recurra.models import Rival, SeriesModel
 from recurra.tasks.forecasting.corpus import in_numbers
 from recurra.tasks.forecasting.evaluation import densities_of, forecasts_of, intervals_of
-from recurra.tasks.forecasting.frames import next_stamps, stamp_texts
+from recurra.tasks.forecasting.frames import next_stamps, said_steps
 from recurra.tasks.forecasting.parts import SeriesPart
+from recurra.tasks.forecasting.units import middle_of
 from recurra.tasks.forecasting.windows import longer
 from recurra_runtime.fronts import Panel
 
@@ -67,6 +68,8 @@ def fans(
     panel: Panel,
     held: Sequence[tuple[Track, int]],
     channels: Sequence[int] | None = None,
+    *,
+    zone: str | None,
 ) -> list[Fan]:
     """A forecast for each channel of each series.
 
@@ -77,6 +80,7 @@ def fans(
         held: series, and the step at which a forecast begins: their end, or one before it; 0 is as
             late as what came lets see all of it.
         channels: numbers of those that are drawn; all if None.
+        zone: where clocks say the time stamps.
     """
     begun = [(track, first or _late(track, panel)) for track, first in held]
     begun = [(track, first) for track, first in begun if first]
@@ -96,7 +100,7 @@ def fans(
     for number, (track, first) in enumerate(cuts):
         for channel in range(len(panel.channels)) if channels is None else channels:
             own = {name: rows[number][..., channel] for name, rows in told.items()}
-            found.append(_fan(track, first, panel, channel, own))
+            found.append(_fan(track, first, panel, channel, own, zone))
     return found
 
 
@@ -111,10 +115,10 @@ def _until(track: Track, first: int, panel: Panel) -> Track:
 
 
 def _of_model(model: SeriesModel, part: SeriesPart, panel: Panel) -> list[Floats]:
-    """Of each series the mean and the quantiles ``[7, steps, channels]``, in the data's units."""
+    """Of each series the middle and the quantiles ``[7, steps, channels]``, in the data's units."""
     found: list[list[Floats]] = [[] for _ in part.stretches]
     for origins, density, _ in densities_of(model, part):
-        middle = density.mean if panel.scales.transform == "none" else density.quantile(0.5)
+        middle = middle_of(density, panel.scales)
         told = np.concatenate(
             [
                 each.double().cpu().numpy()
@@ -142,7 +146,14 @@ def _outward(rows: list[Floats], part: SeriesPart, panel: Panel, number: int) ->
     return found
 
 
-def _fan(track: Track, first: int, panel: Panel, channel: int, own: Mapping[str, Floats]) -> Fan:
+def _fan(
+    track: Track,
+    first: int,
+    panel: Panel,
+    channel: int,
+    own: Mapping[str, Floats],
+    zone: str | None,
+) -> Fan:
     mean, *ends = own[""]
     steps = len(mean)
     back = _SEEN if panel.horizon == 1 else max(_SEEN, 2 * steps, 2 * panel.season)
@@ -152,9 +163,9 @@ def _fan(track: Track, first: int, panel: Panel, channel: int, own: Mapping[str,
     if panel.horizon == 1 and len(came):
         coming = track.stamps[first : first + steps]
     if seen.dtype.kind == coming.dtype.kind:
-        called = stamp_texts(np.concatenate([seen, coming[:steps]]), panel.zone)
+        called = said_steps(np.concatenate([seen, coming[:steps]]), panel, zone)
     else:  # nobody knows when steps come that are apart as they like
-        called = [*stamp_texts(seen, panel.zone), *(f"+{each}" for each in coming[:steps])]
+        called = [*said_steps(seen, panel, zone), *(f"+{each}" for each in coming[:steps])]
     names = [track.name] if track.name else []
     names += [panel.channels[channel]] if len(panel.channels) > 1 else []
     return Fan(

@@ -24,6 +24,7 @@ __all__ = [
     "frame_like",
     "instants",
     "next_stamps",
+    "said_steps",
     "stamp_texts",
     "write_forecasts",
 ]
@@ -40,8 +41,10 @@ class Forecast:
         name: of the series; empty where there is one without a name.
         channels: their names.
         stamps: of the steps ``[horizon]``, or their numbers.
-        mean: ``[horizon, channels]``, in the data's units.
-        deviation: the same; 0 where no spread is said.
+        mean: ``[horizon, channels]``, in the data's units; where values are transformed
+            (``data.transform``) the median.
+        deviation: the same; 0 where no spread is said; where values are transformed half the
+            distance between the quantiles of 15.87 % and 84.13 %.
         intervals: by level in percent two arrays of that shape, below and above.
         after: the last step that was read: its time stamp, or its number; None if none was.
         zone: where clocks say the time stamps.
@@ -129,6 +132,11 @@ def instants(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> npt.ND
     if zone is None or panel.frequency is None or not panel.frequency.of_days:
         return stamps
     return universal(stamps, zone)
+
+
+def said_steps(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> list[str]:
+    """Time stamps as a track has them, written as clocks of a zone show them."""
+    return stamp_texts(instants(stamps, panel, zone), zone)
 
 
 def columns_of_forecasts(

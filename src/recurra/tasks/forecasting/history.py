@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,10 @@ from recurra_runtime.fronts import Frequency, Panel
 if TYPE_CHECKING:
     from recurra.tasks.forecasting.corpus import SeriesCorpus
 
-__all__ = ["grown", "read_history", "tail", "write_history"]
+__all__ = ["grown", "keep_history", "read_history", "tail", "write_history"]
 
 _FILE = "history"
+_MOST_APART = 100_000  # steps that may be missing
 
 
 def tail(track: Track, panel: Panel) -> Track:
@@ -44,7 +46,15 @@ def write_history(folder: Path, prepared: SeriesCorpus) -> None:
     Raises:
         RunError: it cannot be written.
     """
-    panel, tracks = prepared.panel, prepared.tracks
+    keep_history(folder, prepared.tracks, prepared.panel)
+
+
+def keep_history(folder: Path, tracks: Tracks, panel: Panel) -> None:
+    """Keep the end of each of some series in a run; those that it has are replaced.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     ends = [tail(each, panel) for each in tracks.each]
     write_beside(folder, _FILE, {"tracks": _arrays(ends, panel), "table": _about(tracks)})
 
@@ -62,28 +72,31 @@ def _arrays(ends: Sequence[Track], panel: Panel) -> dict[str, npt.NDArray[Any]]:
         "ahead": np.array([len(each.known) for each in ends], np.int64),
         "stamps": stamps.view(np.int64) if stamps.dtype.kind == "M" else stamps,
         "dates": np.array(stamps.dtype.kind == "M"),
-        "names": _text("\0".join(each.name for each in ends)),
+        "names": _text([each.name for each in ends]),
     }
     for number, name in enumerate(panel.categories):
         cells = [cell for each in ends for cell in each.codes[name]]
-        found[f"codes.{number}"] = _text("\0".join("\1" if c is None else c for c in cells))
+        found[f"codes.{number}"] = _text(cells)
     return found
 
 
 def _about(tracks: Tracks) -> dict[str, npt.NDArray[Any]]:
     """What its columns were called, and what names of series were in the table."""
     roles = tracks.roles
-    names = [roles.id or "", roles.time or "", tracks.like or "", tracks.form or ""]
-    kind = next((type(each).__name__ for each in tracks.ids.values()), "str")
-    return {"names": _text("\0".join(names)), "ids": _text(kind)}
+    plain = {
+        name: each if isinstance(each, str | int | float) else str(each)
+        for name, each in tracks.ids.items()
+    }
+    names = [roles.id, roles.time, tracks.like, tracks.form]
+    return {"names": _text(names), "ids": _text(plain)}
 
 
-def _text(text: str) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+def _text(value: Any) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
-def _read(array: npt.NDArray[Any]) -> str:
-    return array.tobytes().decode("utf-8", "surrogatepass")
+def _read(array: npt.NDArray[Any]) -> Any:
+    return json.loads(array.tobytes())
 
 
 def read_history(path: str | Path, panel: Panel) -> Tracks | None:
@@ -105,13 +118,8 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
     stamps = arrays["stamps"]
     if bool(arrays["dates"]):
         stamps = stamps.view("datetime64[ns]")
-    names = _read(arrays["names"]).split("\0")
-    codes = {
-        name: [
-            None if cell == "\1" else cell for cell in _read(arrays[f"codes.{number}"]).split("\0")
-        ]
-        for number, name in enumerate(panel.categories)
-    }
+    names = _read(arrays["names"])
+    codes = {name: _read(arrays[f"codes.{number}"]) for number, name in enumerate(panel.categories)}
     each, at, beyond = [], 0, 0
     for name, size, ahead in zip(names, arrays["sizes"], arrays["ahead"], strict=True):
         here, there = slice(at, at + int(size)), slice(beyond, beyond + int(ahead))
@@ -127,10 +135,8 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
             )
         )
         at, beyond = at + int(size), beyond + int(ahead)
-    column, time, like, form = _read(about["names"]).split("\0")
-    whole = _read(about["ids"]) == "int"
-    ids = {one.name: int(one.name) if whole else one.name for one in each}
-    roles = Roles(column or None, time or None, panel.channels)
+    column, time, like, form = _read(about["names"])
+    roles = Roles(column, time, panel.channels)
     numbers = tuple(panel.past.channels), tuple(panel.known.channels)
     return Tracks(
         each,
@@ -140,9 +146,9 @@ def _tracks(arrays: dict[str, Any], about: dict[str, Any], panel: Panel) -> Trac
         panel.ahead,
         panel.frequency,
         panel.zone,
-        ids,
-        like or None,
-        form or None,
+        _read(about["ids"]),
+        like,
+        form,
     )
 
 
@@ -215,6 +221,15 @@ def _between(old: Track, new: Track, begin: int, frequency: Frequency | None) ->
     if frequency is None or begin == len(new.stamps):
         return old.stamps[:0]
     try:
+        apart = int(frequency.positions(np.array([old.stamps[-1], new.stamps[begin]]))[1])
+        if apart > _MOST_APART + 50 * len(new.stamps):
+            raise DataError(
+                f"{new.place}: {apart:,} steps of {frequency.name} lie between "
+                f"{old.stamps[-1]}, the last that is known, and {new.stamps[begin]}. Give what "
+                "lies between, or train anew."
+            )
         return frequency.between(old.stamps[-1], new.stamps[begin])[1:-1]
+    except DataError:
+        raise
     except ValueError as problem:
         raise DataError(f"{new.place}: {problem}.") from None

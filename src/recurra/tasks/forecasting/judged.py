@@ -63,11 +63,12 @@ def _each_anew(model: SeriesModel, stretches: list[Stretch], shape: Shape) -> It
         origins = shelf.origins(0, one.first, len(one.values))
         for at in range(0, len(origins), _ROWS):
             some = origins[at : at + _ROWS]
-            with evaluating(model), torch.no_grad():
-                density, _ = model.densities(shelf.row(some), 1)
-            density = next_of(density)
             wanted = torch.from_numpy(shelf.after(some, 1))[None, :, 0]
-            losses, known = model.numbers_head.losses(density, wanted)
+            batch = Batch(shelf.row(some), wanted).to(model.widening.device)
+            with evaluating(model), torch.no_grad():
+                density, _ = model.densities(batch.inputs, 1)
+            density = next_of(density)
+            losses, known = model.numbers_head.losses(density, batch.targets)
             nats = losses.sum(-1).masked_fill(~known.any(-1), torch.nan)
             found.append(
                 [leaf[0].double().cpu().numpy() for leaf in (nats, density.mean, density.deviation)]

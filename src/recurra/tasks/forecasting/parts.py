@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import numpy as np
@@ -62,17 +62,25 @@ class SeriesPart:
         panel: what they are in numbers.
         origins_of_row: of each row that is trained on.
         step_size: steps between two origins that are scored.
+        called: place and name of each series in what was read; empty where nobody asks.
     """
 
     stretches: list[Stretch]
     panel: Panel
     origins_of_row: int = 1
     step_size: int = 1
+    called: Sequence[tuple[str, str]] = ()
 
     @classmethod
-    def of(cls, stretches: list[Stretch], panel: Panel, data: ForecastingData) -> Self:
+    def of(
+        cls,
+        stretches: list[Stretch],
+        panel: Panel,
+        data: ForecastingData,
+        called: Sequence[tuple[str, str]] = (),
+    ) -> Self:
         """Scored as the settings say."""
-        return cls(stretches, panel, data.origins, data.step_size)
+        return cls(stretches, panel, data.origins, data.step_size, called)
 
     @property
     def shape(self) -> Shape:

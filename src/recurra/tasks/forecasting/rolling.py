@@ -35,8 +35,6 @@ def rolled(
             raise SettingError(f"{name}: expected a whole number above 0, got {value!r}")
     if not isinstance(refit, bool | int) or refit < 0:
         raise SettingError(f"refit: expected true, false or a number of windows, got {refit!r}")
-    if forecaster.out is not None and refit and n_windows > 1:
-        raise SettingError("out: one folder holds one run; leave it out where refit makes several")
     check_levels(level)
     whole = forecaster._opened(data)
     horizon = forecaster.horizon

@@ -77,6 +77,8 @@ def open_source(source: Any, data: ForecastingData) -> Source:
     if isinstance(source, Mapping) and source and {*source} <= {*PART_NAMES}:
         parts = [(PART_NAMES[name], open_source(own, data)) for name, own in source.items()]
         return Source(lambda grid: joined([_of_part(own._read(grid), n) for n, own in parts]))
+    if hasattr(source, "to_frame") and hasattr(source, "index"):  # a column of pandas
+        source = source.to_frame("y" if source.name is None else source.name)
     if has_columns(source):
         return Source(lambda grid: _of_frame(source, how, data, grid))
     if isinstance(source, str | os.PathLike) and _is_long(Path(source), data):

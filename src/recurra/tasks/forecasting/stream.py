@@ -12,8 +12,11 @@ import torch
 from recurra.batch import Batch
 from recurra.encoders import SeriesSteps
 from recurra.errors import DataError, SettingError
+from recurra.heads.numbers import COUNTS
 from recurra.models import SeriesModel
 from recurra.states import Tree
+from recurra.tasks.forecasting.corpus import check_counted
+from recurra.tasks.forecasting.units import deviation_of, middle_of
 from recurra_runtime.fronts import Panel, Scale
 
 __all__ = ["SeriesStream", "Step", "values_of"]
@@ -28,8 +31,9 @@ class Step:
     Args:
         surprise: in nats; NaN where all values are missing.
         flagged: whether it is above the threshold.
-        mean: of each channel what was expected of it, in the data's units.
-        deviation: of each.
+        mean: of each channel what was expected of it, in the data's units; the median where values
+            are transformed.
+        deviation: of each, as of :class:`recurra.tasks.forecasting.frames.Forecast`.
     """
 
     surprise: float
@@ -74,9 +78,11 @@ class SeriesStream:
             values: of one channel also ``[steps]``.
 
         Raises:
-            DataError: other channels, or infinity.
+            DataError: other channels, infinity, or no counts where the model says these.
         """
         raw = values_of(self._panel, values, f"step {self.steps}")
+        if self._model.config.distribution in COUNTS:
+            check_counted(f"step {self.steps}", "", raw)
         got = self._panel.scales.inward(raw, self._scale)
         if not len(got):
             return []
@@ -85,19 +91,23 @@ class SeriesStream:
         found = self._model.judge(batch, self._state)
         self._state, self._before, self.steps = found.state, got[-1:], self.steps + len(got)
         nats = found.surprise[:, 0].double().tolist()
-        mean = found.expected.mean[:, 0].double().cpu().numpy()
-        deviation = found.expected.deviation[:, 0].double().cpu().numpy() * self._scale.size
-        means = self._panel.scales.outward(mean, self._scale)
+        means, deviation = self._told(found.expected.parameters)
         return [
             Step(surprise, surprise > self.threshold, *both)
-            for surprise, *both in zip(nats, means, deviation, strict=True)
+            for surprise, *both in zip(nats, means[:, 0], deviation[:, 0], strict=True)
         ]
 
     def expect(self) -> tuple[Floats, Floats]:
-        """Mean and deviation of the next steps ``[horizon, channels]``, in the data's units."""
+        """Mean and deviation of the next steps ``[horizon, channels]``, as of a step that came."""
         density, _ = self._model.forecast(self._steps(self._before), self._state)
-        mean = self._panel.scales.outward(density.mean[0].double().cpu().numpy(), self._scale)
-        return mean, density.deviation[0].double().cpu().numpy() * self._scale.size
+        mean, deviation = self._told(density)
+        return mean[0], deviation[0]
+
+    def _told(self, density: Any) -> tuple[Floats, Floats]:
+        """What stands for a density, and how far off that is, in the data's units."""
+        scales = self._panel.scales
+        middle = middle_of(density, scales).double().cpu().numpy()
+        return scales.outward(middle, self._scale), deviation_of(density, scales, self._scale)
 
     def _steps(self, values: npt.NDArray[np.float32]) -> SeriesSteps:
         read = torch.from_numpy(np.ascontiguousarray(values))[:, None]

@@ -221,7 +221,8 @@ class ForecastingTask(Task):
         """Forecasts of what is held out, beside what came; and what its series are called."""
         model, *_ = compared.values()
         rivals = {name: each for name, each in compared.items() if isinstance(each, Rival)}
-        found = fans(model, rivals, prepared.panel, some_of(prepared.held, MOST))
+        held, zone = some_of(prepared.held, MOST), prepared.tracks.zone
+        found = fans(model, rivals, prepared.panel, held, zone=zone)
         names = [track.name for track, _ in prepared.held]
         total = len(names) * len(prepared.panel.channels)
         kept = [each.to_json() for each in found[:MOST]]
