@@ -176,6 +176,9 @@ def test_a_path_of_a_table(table: Any, fitted: recurra.Forecaster, tmp_path: Pat
         ),
         ({"distribution": "normal"}, "distribution: expected"),
         ({"epochs": -1}, "epochs: expected greater than 0, got -1"),
+        ({"past": 5}, "past: expected names of columns, got 5"),
+        ({"settings": 5}, "settings: expected a dictionary by name, got 5"),
+        ({"settings": {3: 4}}, "settings: expected a dictionary by name"),
         ({"past": ["x"], "known": ["x"]}, "the column 'x' is in data.past too"),
     ],
 )

@@ -6,7 +6,7 @@ import inspect
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -173,9 +173,9 @@ class Forecaster:
             "hidden_size": self.hidden_size,
             "layers": self.layers,
             "distribution": self.distribution,
-            "past": _several(self.past),
-            "known": _several(self.known),
-            "static": _several(self.static),
+            "past": _several("past", self.past),
+            "known": _several("known", self.known),
+            "static": _several("static", self.static),
             "learning_rate": self.learning_rate,
             "seed": self.random_state,
             "split": "time",
@@ -185,13 +185,24 @@ class Forecaster:
             "season": self.season,
             "id": self.id,
             "time": self.time,
-            "channels": None if self.target is None else _several(self.target),
+            "channels": None if self.target is None else _several("target", self.target),
             "epochs": self.epochs,
             "validation_steps": self.validation_steps,
             "look_back": self.look_back,
         }
         found |= {name: value for name, value in given.items() if value is not None}
-        return found | dict(self.settings or {})
+        return found | self._named()
+
+    def _named(self) -> dict[str, Any]:
+        """The settings that have no argument of their own.
+
+        Raises:
+            SettingError: no mapping of names.
+        """
+        named = {} if self.settings is None else self.settings
+        if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
+            raise SettingError(f"settings: expected a dictionary by name, got {self.settings!r}")
+        return dict(named)
 
     def _by_size(self, tracks: Any) -> dict[str, Any]:
         """What few or short series leave room for."""
@@ -202,7 +213,7 @@ class Forecaster:
             found["validation"] = False
         if self.distribution in ("poisson", "negative-binomial"):
             found["scale"] = "none"
-        named = dict(self.settings or {})
+        named = self._named()
         return {name: value for name, value in found.items() if name not in named}
 
     # ---- answering -------------------------------------------------------------------------------
@@ -244,6 +255,7 @@ class Forecaster:
         from recurra.tasks.forecasting.frames import frame_like, next_stamps
 
         check_size("paths", paths)
+        check_size("seed", seed, 0)
         tracks = self._fitted().whole(data)
         columns: dict[str, list[Any]] = {}
         for track, (_, drawn) in zip(
@@ -309,7 +321,7 @@ class Forecaster:
         """What its column is called: the cell, or what stands in place of recurrence."""
         if hasattr(self, "model_"):
             return str(self.model_.model.name)
-        body = dict(self.settings or {}).get("body", "recurrent")
+        body = self._named().get("body", "recurrent")
         return str(self.cell if body == "recurrent" else body)
 
     def _fitted(self) -> Any:
@@ -417,5 +429,14 @@ def _names() -> list[str]:
     return list(inspect.signature(Forecaster).parameters)
 
 
-def _several(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
+def _several(setting: str, names: Any) -> list[str]:
+    """Names of columns.
+
+    Raises:
+        SettingError: something else.
+    """
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, Iterable):
+        raise SettingError(f"{setting}: expected names of columns, got {names!r}")
+    return list(names)
