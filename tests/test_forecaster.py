@@ -177,8 +177,6 @@ def test_a_path_of_a_table(table: Any, fitted: recurra.Forecaster, tmp_path: Pat
         ({"distribution": "normal"}, "distribution: expected"),
         ({"epochs": -1}, "epochs: expected greater than 0, got -1"),
         ({"past": 5}, "past: expected names of columns, got 5"),
-        ({"settings": 5}, "settings: expected a dictionary by name, got 5"),
-        ({"settings": {3: 4}}, "settings: expected a dictionary by name"),
         ({"past": ["x"], "known": ["x"]}, "the column 'x' is in data.past too"),
     ],
 )
@@ -221,3 +219,9 @@ def test_a_run_of_another_task_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(SettingError, match="is a run of the task classification"):
         recurra.Forecaster.load(done.path)
+
+
+@pytest.mark.parametrize("settings", [5, {3: 4}])
+def test_settings_are_a_dictionary(table: Any, settings: Any) -> None:
+    with pytest.raises(SettingError, match="settings: expected a dictionary by name, got"):
+        recurra.Forecaster(2, settings=settings).fit(table)

@@ -347,7 +347,8 @@ def print_table(scores: Table) -> None:
     print(scores.title, flush=True)
     table = Drawn(box=box.SIMPLE_HEAD)
     for number, name in enumerate(scores.header):
-        table.add_column(name, justify="right" if number else "left")
+        widest = max((len(row[number]) for row in scores.rows), default=0) if number else None
+        table.add_column(name, justify="right" if number else "left", min_width=widest)
     for row in scores.rows:
         table.add_row(*map(Text, row))  # not str, in which rich would read [x] as markup
     console = Console()

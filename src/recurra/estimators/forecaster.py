@@ -6,7 +6,8 @@ import inspect
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,8 @@ from recurra.errors import DataError, SettingError, nearest
 from recurra.settings import check_size
 
 __all__ = ["Forecaster"]
+
+_SMALL = 64  # numbers of a layer that one thread computes as fast as several
 
 
 class Forecaster:
@@ -132,13 +135,14 @@ class Forecaster:
         held = self.validation_steps or max(longest // 10, self.horizon)
         kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
         try:
-            done = train(
-                "forecasting",
-                tracks,
-                out=Path(self.out or f"{kept}/run"),
-                report=None if self.verbose else lambda told: None,
-                **chosen,
-            )
+            with _few_threads(self.hidden_size):
+                done = train(
+                    "forecasting",
+                    tracks,
+                    out=Path(self.out or f"{kept}/run"),
+                    report=None if self.verbose else lambda told: None,
+                    **chosen,
+                )
             self.model_ = load(done.path)
         except BaseException:
             if kept is not None:
@@ -422,6 +426,20 @@ class Forecaster:
             if value != known[name].default
         )
         return f"Forecaster({', '.join(told)})"
+
+
+@contextmanager
+def _few_threads(size: int) -> Iterator[None]:
+    """One thread while a small network is trained: several would wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    if size <= _SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _names() -> list[str]:

@@ -90,7 +90,7 @@ def _number(cell: Any, told: Callable[[int], str], place: int) -> float:
 
 def _is_date(cell: Any) -> bool:
     if isinstance(cell, str):
-        return re.match(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}\b", cell) is not None
+        return re.match(r"\s*(\d{1,4}([-/.])\d{1,2}\2\d{1,4}|\d{4}-\d\d)\b", cell) is not None
     return isinstance(cell, datetime.date | np.datetime64)
 
 

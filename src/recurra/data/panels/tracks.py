@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -197,11 +197,24 @@ def _read(table: Table, roles: Roles, numeric: set[str], categories: Sequence[st
     past = [name for name in roles.past if name in numeric]
     known = [name for name in (*roles.known, *roles.static) if name in numeric]
     return _Read(
-        together(roles.channels),
+        _forecast_ones(roles, together),
         together(past),
         together(known),
         {name: cells(name) for name in categories},
     )
+
+
+def _forecast_ones(roles: Roles, together: Callable[[Sequence[str]], Floats]) -> Floats:
+    """The channels; where one is no numbers it is said what names the others."""
+    try:
+        return together(roles.channels)
+    except DataError as problem:
+        if "expected a number" not in str(problem):
+            raise
+        raise DataError(
+            f"{problem} data.channels says which columns are forecast, data.time which has time "
+            "stamps, data.id which names series, data.past and data.known which are read beside."
+        ) from None
 
 
 def _numbers(table: Table, name: str) -> Floats:

@@ -14,6 +14,10 @@ __all__ = ["remark"]
 _FEWEST = 3  # stretches that do not overlap, by which chance can be told
 
 
+_KNOW_LITTLE = ("unconditional", "mean", "last value", "drift")
+_UNKNOWN = ": perhaps what comes cannot be known from what was"
+
+
 def remark(rows: Sequence[Evaluation]) -> str:
     """Whether the first row is better than the best of the others, by more than chance.
 
@@ -25,6 +29,9 @@ def remark(rows: Sequence[Evaluation]) -> str:
         return ""
     best = min(others, key=lambda row: row.value)
     both = f"{ours.value:.4g} and {best.value:.4g} of {ours.unit} a value"
+    if ours.mase is not None and best.mase is not None:
+        both += f"; MASE {ours.mase:.3f} and {best.mase:.3f}"
+    known = _UNKNOWN if best.name in _KNOW_LITTLE else ""
     apart, chance = _apart(ours, best)
     if math.isinf(chance):
         return (
@@ -32,18 +39,11 @@ def remark(rows: Sequence[Evaluation]) -> str:
             f"({both})."
         )
     if apart > chance:
-        return f"The {best.name} is better ({both}): the model adds nothing to it."
+        return f"The {best.name} is better ({both}): the model adds nothing to it{known}."
     if apart > -chance:
-        return (
-            f"The model adds nothing to the {best.name} that chance would not give ({both}): "
-            "perhaps what comes cannot be known from what was."
-        )
-    scaled = ""
-    if ours.mase is not None and best.mase is not None:
-        scaled = f"; MASE {ours.mase:.3f} and {best.mase:.3f}"
+        return f"It is as good as the {best.name}, by all that chance lets tell ({both}){known}."
     return (
-        f"It is better than all models without memory, of which the {best.name} is best "
-        f"({both}{scaled})."
+        f"It is better than all models without memory, of which the {best.name} is best ({both})."
     )
 
 

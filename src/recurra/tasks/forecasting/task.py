@@ -193,16 +193,16 @@ class ForecastingTask(Task):
         return Table(
             f"{title}: {rows[0].values:,} values{ahead}",
             ("model", f"{rows[0].unit}/value", "MSE", "MAE", "MASE", "sMAPE", "scaled CRPS",
-             "80 % holds", "width"),
+             "80 % holds"),
             [
-                (row.name, shown(row.value, 4), f"{row.mean_squared:.4g}",
-                 f"{row.mean_absolute:.4g}", told(row.mase), told(row.smape), told(row.crps),
-                 f"{row.covered:.1%}", f"{row.width:.4g}")
+                (row.name, shown(row.value, 4), f"{row.mean_squared:.3g}",
+                 f"{row.mean_absolute:.3g}", told(row.mase), told(row.smape), told(row.crps),
+                 f"{row.covered:.1%}")
                 for row in rows
             ],
             [
                 f"{rows[0].unit.capitalize()} is of values as the model reads them; squared and "
-                "absolute errors and widths are in the data's units. MASE: 1 is the error of the "
+                "absolute errors are in the data's units. MASE: 1 is the error of the "
                 "seasonal naive forecast on what was before."
             ],
         )  # fmt: skip
