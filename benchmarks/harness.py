@@ -363,6 +363,7 @@ def _command() -> str:
     words = sys.argv[1:]
     if "--out" in words:  # where a run lies changes nothing
         del words[words.index("--out") : words.index("--out") + 2]
+    words = ["PYTHON" if Path(word).is_absolute() else word for word in words]  # of this machine
     return " ".join([*settings, "python", shown, *words])
 
 

@@ -241,7 +241,7 @@ def test_predict(run: Path, tmp_path: Path) -> None:
     one = call("predict", run, "--json", "--top=1", "--text=fine").stdout
     assert len(json.loads(one)["ranked"]) == 1
     for wrong, said in (
-        (["--text=a", str(file)], "expected a file or --text, got both"),
+        (["--text=a", str(file)], "expected a file or --text, got FILE and --text"),
         ([str(file)], "line 1, byte 3"),
         ([str(tmp_path / "absent")], "absent"),
     ):
