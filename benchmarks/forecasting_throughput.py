@@ -159,13 +159,13 @@ def main() -> None:
             rates.setdefault(way, []).append(alone("rate", way)["windows a second"])
         if given.neuralforecast:
             found = rival(given.neuralforecast, max_steps=120)
-            rates.setdefault("neuralforecast", []).append(found["windows_per_second"])
+            rates.setdefault("neuralforecast", []).append(found["windows_a_second"])
         print({name: [round(each) for each in own] for name, own in rates.items()}, flush=True)
     scores = {way: alone("learned", way) for way in WAYS}
     if given.neuralforecast:
         found = rival(given.neuralforecast, **LEARNS)
         scores["neuralforecast"] = {"mae": found["mae"], "mse": found["mse"],
-                                    "seconds": found["seconds"]}  # fmt: skip
+                                    "seconds": found["fit_seconds"]}  # fmt: skip
     parts = []
     for name, own in rates.items():
         middle, score = statistics.median(own), scores[name]
