@@ -242,6 +242,7 @@ INTERNAL = {
         "write_rivals",
     },
     "encoders": {"beside_channels", "last_known"},
+    "estimators": {"Estimator"},
     "heads": {"log_frequencies", "losses_of"},
     "states": {"rebuild"},
     "tasks": {

@@ -81,18 +81,13 @@ def chart(
             "surprise": surprise is not None,
         }
         name = _one([each for each, wanted in asked.items() if wanted])
-        if (series or data is not None) and name != "forecast":
-            raise SettingError(
-                f"chart: --{'series' if series else 'data'} is of --forecast; say both"
-            )
-        if future is not None and data is None:
-            raise SettingError("chart: --future is of --data; say both")
-        if false_alarms is not None and surprise is None:
-            raise SettingError("chart: --false-alarms is of --surprise; say both")
+        _check("series", bool(series), "forecast", name == "forecast")
+        _check("data", data is not None, "forecast", name == "forecast")
+        _check("future", future is not None, "data", data is not None)
+        _check("false-alarms", false_alarms is not None, "surprise", surprise is not None)
         if surprise is not None:
             print(draw_surprise(run, surprise, out or run / "surprise.svg", false_alarms))
             return
-        drawn = None
         if series or data is not None:
             drawn = _forecast(run, data, future, series or [])
         else:
@@ -105,6 +100,12 @@ def _one(asked: list[str]) -> str:
     if len(asked) > 1:
         raise SettingError(f"chart: expected --{asked[0]} or --{asked[1]}, got both")
     return asked[0] if asked else ""
+
+
+def _check(name: str, given: bool, other: str, there: bool) -> None:
+    """Refuse an option that is of another one, which is not given."""
+    if given and not there:
+        raise SettingError(f"chart: --{name} is of --{other}; say both")
 
 
 def _of_run(run: Path, name: str) -> tuple[Any, str]:

@@ -72,11 +72,7 @@ def predict(
     """
     with friendly():
         import_cells(import_)
-        given = [name for name, value in (("FILE", file), ("--data", data)) if value is not None]
-        given += ["--text"] if text else []
-        if len(given) > 1:
-            raise SettingError(f"predict: expected a file or --text, got {' and '.join(given)}")
-        file = file if data is None else data
+        file = _file(file, data, text)
         from recurra.doors import load
 
         answer = load(run, which=which)
@@ -87,8 +83,7 @@ def predict(
             print_surprises(found, json=json)
             return
         if out is not None:
-            if file is not None and out.exists() and file.exists() and out.samefile(file):
-                raise SettingError(f"predict: --out {out} is what is read; give another name")
+            _check_apart(out, file)
             _write(answer, out, _whole(answer, text, file, encoding), more, top)
             return
         if answer.goes_on and not text and file is None:
@@ -99,6 +94,25 @@ def predict(
             for each in answer.predict(block, **more):
                 print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
             sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+
+
+def _file(file: Path | None, data: Path | None, text: list[str] | None) -> Path | None:
+    """The one file that is read.
+
+    Raises:
+        SettingError: several are, or one and lines.
+    """
+    named = (("FILE", file), ("--data", data), ("--text", text or None))
+    given = [name for name, value in named if value is not None]
+    if len(given) > 1:
+        raise SettingError(f"predict: expected a file or --text, got {' and '.join(given)}")
+    return file if data is None else data
+
+
+def _check_apart(out: Path, file: Path | None) -> None:
+    """Refuse to write over what is read."""
+    if file is not None and out.exists() and file.exists() and out.samefile(file):
+        raise SettingError(f"predict: --out {out} is what is read; give another name")
 
 
 def _more(answer: Any, options: dict[str, Any]) -> dict[str, Any]:

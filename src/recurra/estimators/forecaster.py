@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
 import tempfile
 import weakref
@@ -13,7 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from recurra.errors import DataError, SettingError, nearest
+from recurra.errors import DataError, SettingError
+from recurra.estimators.base import Estimator
 from recurra.settings import check_size
 
 __all__ = ["Forecaster"]
@@ -21,7 +21,7 @@ __all__ = ["Forecaster"]
 _SMALL = 64  # numbers of a layer that one thread computes as fast as several
 
 
-class Forecaster:
+class Forecaster(Estimator):
     """The task ``forecasting`` as an estimator: the next steps of many series, by one network.
 
     A table has a row for each series and step: ``unique_id`` names the series (it may be left out
@@ -128,11 +128,12 @@ class Forecaster:
             SettingError: an argument that cannot be.
         """
         from recurra.doors import load, train
+        from recurra.tasks.forecasting.settings import steps_apart
 
         tracks = self._opened(data)
-        chosen = self._settings() | self._by_size(tracks)
         longest = max((len(each.values) for each in tracks.each), default=0)
-        held = self.validation_steps or max(longest // 10, self.horizon)
+        held = steps_apart(longest, self.horizon, self.validation_steps)
+        chosen = self._settings() | self._by_size(longest, held)
         kept = None if self.out is not None else tempfile.mkdtemp(prefix="recurra-")
         try:
             with _few_threads(self.hidden_size):
@@ -208,14 +209,14 @@ class Forecaster:
             raise SettingError(f"settings: expected a dictionary by name, got {self.settings!r}")
         return dict(named)
 
-    def _by_size(self, tracks: Any) -> dict[str, Any]:
-        """What few or short series leave room for."""
-        longest = max((len(each.values) for each in tracks.each), default=0)
-        held = self.validation_steps or max(longest // 10, self.horizon)
+    def _by_size(self, longest: int, held: int) -> dict[str, Any]:
+        """What few or short series leave room for, of which the longest has ``held`` set apart."""
+        from recurra.heads.numbers import COUNTS
+
         found: dict[str, Any] = {"test_steps": 0}
         if longest - held <= 2 * self.horizon:
             found["validation"] = False
-        if self.distribution in ("poisson", "negative-binomial"):
+        if self.distribution in COUNTS:
             found["scale"] = "none"
         named = self._named()
         return {name: value for name, value in found.items() if name not in named}
@@ -362,7 +363,7 @@ class Forecaster:
             chosen.pop(name, None)
         chosen |= {"random_state": chosen.pop("seed", 0), "target": chosen.pop("channels", None)}
         chosen.setdefault("learning_rate", recipe.training.learning_rate)
-        settings = {name: chosen.pop(name) for name in [*chosen] if name not in _names()}
+        settings = {name: chosen.pop(name) for name in [*chosen] if name not in cls._parameters()}
         if isinstance(chosen.get("look_back"), str):
             settings["look_back"] = chosen.pop("look_back")
         found = cls(**chosen, settings=settings or None)
@@ -388,22 +389,6 @@ class Forecaster:
         keep_history(Path(path), model.history, model.panel)  # with what came since
         return Path(path)
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All parameters by name."""
-        return {name: getattr(self, name) for name in _names()}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Change some.
-
-        Raises:
-            SettingError: an unknown one; the nearest is told.
-        """
-        for name, value in parameters.items():
-            if name not in _names():
-                raise SettingError(f"Forecaster: no parameter {name!r}; {nearest(name, _names())}")
-            setattr(self, name, value)
-        return self
-
     def __getstate__(self) -> dict[str, Any]:
         """What is learned lies in a run.
 
@@ -416,16 +401,6 @@ class Forecaster:
                 "save(folder) and Forecaster.load(folder) instead"
             )
         return dict(self.__dict__)
-
-    def __repr__(self) -> str:
-        """With what differs from its defaults."""
-        known = inspect.signature(type(self).__init__).parameters
-        told = (
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if value != known[name].default
-        )
-        return f"Forecaster({', '.join(told)})"
 
 
 @contextmanager
@@ -440,11 +415,6 @@ def _few_threads(size: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _names() -> list[str]:
-    """Of all parameters."""
-    return list(inspect.signature(Forecaster).parameters)
 
 
 def _several(setting: str, names: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from recurra.errors import DataError, SettingError, ShapeError, nearest
+from recurra.errors import DataError, SettingError, ShapeError
+from recurra.estimators.base import Estimator
 
 __all__ = ["SequenceClassifier"]
 
 _LEAST = 2  # examples of a class, one of which may be set apart
 
 
-class SequenceClassifier:
+class SequenceClassifier(Estimator):
     """The task ``classification`` as an estimator: which of some classes a sequence is of.
 
     It stands in pipelines, ``GridSearchCV``, ``cross_val_score`` and ``clone`` as any other, and is
@@ -166,24 +166,6 @@ class SequenceClassifier:
             )
         return float((said == wanted).mean()) if len(said) else 0.0
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All parameters by name."""
-        return {name: getattr(self, name) for name in _names()}
-
-    def set_params(self, **parameters: Any) -> Self:
-        """Change some.
-
-        Raises:
-            SettingError: an unknown one; the nearest is told.
-        """
-        for name, value in parameters.items():
-            if name not in _names():
-                raise SettingError(
-                    f"SequenceClassifier: no parameter {name!r}; {nearest(name, _names())}"
-                )
-            setattr(self, name, value)
-        return self
-
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of an estimator; only it does."""
         from sklearn.utils import (  # type: ignore[import-untyped]
@@ -205,16 +187,6 @@ class SequenceClassifier:
     def __sklearn_is_fitted__(self) -> bool:
         """Whether :meth:`fit` was called."""
         return hasattr(self, "model_")
-
-    def __repr__(self) -> str:
-        """With what differs from its defaults."""
-        known = inspect.signature(type(self).__init__).parameters
-        told = (
-            f"{name}={value!r}"
-            for name, value in self.get_params().items()
-            if value != known[name].default
-        )
-        return f"SequenceClassifier({', '.join(told)})"
 
     def _settings(self, seed: int, chooses: bool) -> dict[str, Any]:
         names = ["cell", "hidden_size", "layers", "bidirectional", "body", "pool", "dropout"]
@@ -268,11 +240,6 @@ class SequenceClassifier:
         if self.axes not in ("time", "channels"):
             raise SettingError(f"axes: expected 'time' or 'channels', got {self.axes!r}")
         return array if self.axes == "time" else np.ascontiguousarray(array.T)
-
-
-def _names() -> list[str]:
-    """Of all parameters."""
-    return list(inspect.signature(SequenceClassifier).parameters)
 
 
 def _plain(value: Any) -> Any:

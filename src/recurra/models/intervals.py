@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,8 +21,8 @@ RANKS = 64
 """Stretches of the part that chose of which is kept how probable what came there was."""
 
 
-def widened(density: Any, widening: Tensor, level: float) -> tuple[Tensor, Tensor]:
-    """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
+def widened(density: Any, widening: Tensor, levels: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+    """Between what a value lies with such probabilities, ``[batch, horizon, channels]`` each.
 
     Quantiles of the density, and as many of its units of widths more (or less) as were missing on
     the part that chose: conformal (Romano, Patterson & Candes 2019), between the levels where that
@@ -30,14 +31,18 @@ def widened(density: Any, widening: Tensor, level: float) -> tuple[Tensor, Tenso
     Args:
         density: ``[batch, horizon, channels]``.
         widening: what was missing at each of :data:`LEVELS`, ``[levels, horizon, channels]``.
-        level: above 0 and below 1.
+        levels: above 0 and below 1.
     """
-    low, high = _ends(density, widening, level)
-    for lower in LEVELS:
-        if lower < level:
-            within = _ends(density, widening, lower)
+    found: dict[float, tuple[Tensor, Tensor]] = {}
+    within: tuple[Tensor, Tensor] | None = None  # the widest of the known levels so far
+    for level in sorted({*levels, *(each for each in LEVELS if each < max(levels, default=0))}):
+        low, high = _ends(density, widening, level)
+        if within is not None:
             low, high = torch.minimum(low, within[0]), torch.maximum(high, within[1])
-    return low, high
+        found[level] = low, high
+        if level in LEVELS:
+            within = low, high
+    return [found[level] for level in levels]
 
 
 def _ends(density: Any, widening: Tensor, level: float) -> tuple[Tensor, Tensor]:

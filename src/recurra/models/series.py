@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -235,18 +236,24 @@ class SeriesModel(Model):
         counts = self.config.distribution in COUNTS
         return frame_of(values[:read] if read else values[:0], self.config.normalize, counts)
 
-    def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
-        """Between what a value lies with such a probability, ``[batch, horizon, channels]``.
+    def intervals(self, density: Any, levels: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+        """Between what a value lies with such probabilities, ``[batch, horizon, channels]`` each.
 
         As wide as :attr:`widening` says, see :func:`recurra.models.intervals.widened`; counts are
         never below 0.
 
         Args:
             density: as of :meth:`forecast`.
-            level: above 0 and below 1.
+            levels: above 0 and below 1.
         """
-        low, high = widened(density, self.widening, level)
-        return (low.clamp(min=0), high) if self.config.distribution in COUNTS else (low, high)
+        found = widened(density, self.widening, levels)
+        if self.config.distribution in COUNTS:
+            return [(low.clamp(min=0), high) for low, high in found]
+        return found
+
+    def interval(self, density: Any, level: float) -> tuple[Tensor, Tensor]:
+        """The one of :meth:`intervals`."""
+        return self.intervals(density, [level])[0]
 
     def said_after(self, read: RowsRead, origins: int) -> Any:
         """Densities after the last steps, in the units of what is read."""

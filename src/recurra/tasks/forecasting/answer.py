@@ -109,8 +109,7 @@ class ForecastingModel(Answer):
     def forecasts(
         self, tracks: Tracks, future: Any, level: Sequence[float], paths: int = 100
     ) -> Iterator[Forecast]:
-        """Of series that are read already; arguments as of :meth:`predict`."""
-        self._check_counts(tracks)
+        """Of series that :meth:`whole` has read; arguments as of :meth:`predict`."""
         whole = continued(tracks, self.panel, future, self._data)
         for some in ahead(iter(whole), _AT_ONCE):
             yield from self._some(list(some), level, paths, tracks.zone)
@@ -119,13 +118,12 @@ class ForecastingModel(Answer):
         self, tracks: list[Track], level: Sequence[float], paths: int, zone: str | None
     ) -> Iterator[Forecast]:
         panel, model = self.panel, self._forecaster
-        named = {f"{number}": track for number, track in enumerate(tracks)}
-        stretches = in_numbers(((track, 0) for track in named.values()), panel)
+        stretches = in_numbers(((track, 0) for track in tracks), panel)
         # A step that nobody knows yet is what comes next.
         part = SeriesPart([longer(one) for one in stretches], panel)
         found: dict[int, Forecast] = {}
         for origins, density, _ in densities_of(model, part, paths=paths, before=None):
-            ends = [model.interval(density, each / 100) for each in level]
+            ends = model.intervals(density, [each / 100 for each in level])
             middle = middle_of(density, panel.scales)
             for row, number in enumerate(origins.numbers.tolist()):
                 found[number] = self._forecast(
@@ -289,7 +287,7 @@ class ForecastingModel(Answer):
     def surprises(self, inputs: Any) -> Iterator[Surprise]:
         """Minus the log density of each step, the first included, of all its channels.
 
-        They are those of values divided by their deviation over the training part.
+        They are those of values as the model reads them, by their scale.
 
         Args:
             inputs: as of :meth:`predict`.
@@ -298,8 +296,8 @@ class ForecastingModel(Answer):
         said = self._forecaster.config.distribution
         if said in (*POINTS, "quantiles"):
             raise SettingError(
-                f"surprise: this model says {self._forecaster.config.distribution} errors, and no "
-                "density; train one with model.distribution=student"
+                f"surprise: this model says {said} errors, and no density; train one with "
+                "model.distribution=student"
             )
         for tracks in self._tracks(inputs):
             for track in tracks.each:
@@ -373,12 +371,9 @@ class ForecastingModel(Answer):
     def _tracks(self, inputs: Any) -> Iterator[Tracks]:
         """Tables of series, of counts where the model says these."""
         for tracks in self._opened(inputs):
-            self._check_counts(tracks)
+            if self._forecaster.config.distribution in COUNTS:
+                check_counts(tracks)
             yield tracks
-
-    def _check_counts(self, tracks: Tracks) -> None:
-        if self._forecaster.config.distribution in COUNTS:
-            check_counts(tracks)
 
     def _opened(self, inputs: Any) -> Iterator[Tracks]:
         if inputs is None:

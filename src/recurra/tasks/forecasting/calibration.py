@@ -46,10 +46,10 @@ def _fit_widening(model: SeriesModel, part: SeriesPart) -> None:
     size = part.panel.horizon * len(part.panel.channels)
     limit = min(_CALIBRATED, max(_NUMBERS // size, 100))
     for _, density, wanted in densities_of(model, part, limit):
-        outside = []
-        for level in LEVELS:
-            low, high = model.interval(density, level)
-            outside.append(torch.maximum(low - wanted, wanted - high) / density.width_unit)
+        outside = [
+            torch.maximum(low - wanted, wanted - high) / density.width_unit
+            for low, high in model.intervals(density, LEVELS)
+        ]
         scores.append(torch.stack(outside).double().cpu().numpy())
     if not scores:
         return

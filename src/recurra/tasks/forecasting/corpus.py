@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from recurra.data.panels import Grid, Track, Tracks
 from recurra.errors import DataError
 from recurra.tasks.division import divide_examples
 from recurra.tasks.forecasting.parts import SeriesPart
-from recurra.tasks.forecasting.settings import ForecastingData
+from recurra.tasks.forecasting.settings import ForecastingData, steps_apart
 from recurra.tasks.forecasting.sources import Source, joined
 from recurra.tasks.forecasting.windows import Stretch
 from recurra_runtime.fronts import Calendar, Panel, Scale, Scales, Series, local
@@ -176,12 +177,9 @@ def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
             found[each.part if each.part in found else "training"].append((each, 0))
             continue
         steps = len(each.values)
-        tenth = max(steps // 10, data.horizon, 1)
-        stop = steps - ((data.test_steps or tenth) if data.test is None else 0)
-        held = stop - ((data.validation_steps or tenth) if data.validation is True else 0)
-        if data.test_steps == 0:
-            stop = steps
-            held = stop - ((data.validation_steps or tenth) if data.validation is True else 0)
+        last = functools.partial(steps_apart, steps, data.horizon)
+        stop = steps - (last(data.test_steps) if data.test is None else 0)
+        held = stop - (last(data.validation_steps) if data.validation is True else 0)
         if held < 1:
             short = short or each
             if data.horizon > 1 and steps:
@@ -193,8 +191,8 @@ def _by_time(tracks: Sequence[Track], data: ForecastingData) -> Named:
         if stop < steps:
             found["test"].append((each, stop))
     if data.test_steps == 0 and data.test is None:
-        last = [(each, max(len(each.values) - data.horizon, 0)) for each, _ in found["training"]]
-        found["test"] = found.get("validation") or last
+        ends = [(each, max(len(each.values) - data.horizon, 0)) for each, _ in found["training"]]
+        found["test"] = found.get("validation") or ends
     if short is not None and (data.horizon == 1 or not found["test"]):
         least = 1 + sum(
             max(data.horizon, given or 0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recurra.heads import Gaussian, Quantiles, Samples
 from recurra.heads.densities import map_density, quick_quantile
-from recurra.heads.numbers import COUNTS, SHARES, losses_of
+from recurra.heads.numbers import COUNTS, POINTS, SHARES, losses_of
 from recurra.models import Rival, SeriesModel
 from recurra.models.intervals import LEVELS
 from recurra.tasks.forecasting.corpus import check_counted
@@ -144,15 +144,12 @@ def intervals_of(model: SeriesModel, density: Any, shares: Sequence[float]) -> T
         density: as :meth:`recurra.models.SeriesModel.forecast` gives it.
         shares: ascending.
     """
-    found: dict[float, Tensor] = {}
-    for share in (round(each, 9) for each in shares):
-        level = round(abs(1 - 2 * share), 9)
-        if level == 0:
-            found[share] = quick_quantile(density, 0.5)
-        elif share not in found:
-            places = (round((1 - level) / 2, 9), round((1 + level) / 2, 9))
-            found |= dict(zip(places, model.interval(density, level), strict=True))
-    return torch.stack([found[round(share, 9)] for share in shares]).sort(0).values
+    levels = [round(abs(1 - 2 * share), 9) for share in shares]
+    wanted = sorted({*levels} - {0.0})
+    ends = dict(zip(wanted, model.intervals(density, wanted), strict=True))
+    ends[0.0] = (quick_quantile(density, 0.5),) * 2
+    found = [ends[level][share > 0.5] for share, level in zip(shares, levels, strict=True)]
+    return torch.stack(found).sort(0).values
 
 
 def _plain(tensor: Tensor) -> Floats:
@@ -185,8 +182,7 @@ def _carried(
 
 
 def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> Iterator[Said]:
-    shelf = part.shelf()
-    walk = shelf.walk()
+    walk = part.shelf.walk
     for origins, batch in part.rows(part.origins(limit)):
         wanted = batch.targets[-1].double()
         mean = torch.from_numpy(np.array(model.expect(walk, origins.places)))
@@ -196,7 +192,7 @@ def _of_rival(model: Rival, part: SeriesPart, loss: str, limit: int | None) -> I
         told: Any = density
         if loss == "quantiles":
             told = Quantiles(torch.stack([density.quantile(s) for s in SHARES], -1), SHARES)
-        kind = "gaussian" if loss not in ("squared", "absolute", "huber", "quantiles") else loss
+        kind = loss if loss in (*POINTS, "quantiles") else "gaussian"
         losses, _ = losses_of(kind, told, wanted)
         yield Said(origins, *map(_plain, (mean, quantiles, losses, wanted)))
 

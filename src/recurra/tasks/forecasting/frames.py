@@ -140,16 +140,15 @@ def said_steps(stamps: npt.NDArray[Any], panel: Panel, zone: str | None) -> list
 
 
 def columns_of_forecasts(
-    found: Iterable[Forecast], tracks: Tracks, model: str, *, cutoff: bool = True
+    found: Iterable[Forecast], tracks: Tracks, model: str
 ) -> dict[str, list[Any] | npt.NDArray[Any]]:
-    """A column for each thing that is said, a row for each series and step.
+    """A column for each thing that is said, and the last step read; a row for each step.
 
     Args:
         found: forecasts.
         tracks: of which series, and what their columns were called.
         model: what the columns of the forecasts are called; of several channels each has its name
             behind that.
-        cutoff: whether the last step that was read is told.
     """
     every = list(found)
     roles = tracks.roles
@@ -162,12 +161,11 @@ def columns_of_forecasts(
         ]
     stamps = [each.stamps for each in every]
     columns[roles.time or "ds"] = np.concatenate(stamps) if stamps else np.zeros(0)
-    if cutoff:
-        columns["cutoff"] = (
-            np.concatenate([np.repeat(_after(each), each.horizon) for each in every])
-            if every
-            else np.zeros(0)
-        )
+    columns["cutoff"] = (
+        np.concatenate([np.repeat(_after(each), each.horizon) for each in every])
+        if every
+        else np.zeros(0)
+    )
     for number, channel in enumerate(every[0].channels if every else ()):
         own = model if len(every[0].channels) == 1 else f"{model}-{channel}"
         columns[own] = np.concatenate([each.mean[:, number] for each in every])

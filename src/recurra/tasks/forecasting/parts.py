@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -110,6 +111,7 @@ class SeriesPart:
         channels = self.stretches[0].values.shape[1]
         return len(self.origins()) * self.shape.horizon * int(channels)
 
+    @functools.cached_property
     def shelf(self) -> Shelf:
         """All of them behind each other."""
         return Shelf(self.stretches, self.shape)
@@ -122,7 +124,7 @@ class SeriesPart:
         Args:
             limit: about so many.
         """
-        shelf = self.shelf()
+        shelf = self.shelf
         places, numbers, steps = [], [], []
         horizon, reads = self.shape.horizon, self.shape.look_back or 0
         for number, one in enumerate(self.stretches):
@@ -162,7 +164,7 @@ class SeriesPart:
 
     def rows(self, origins: Origins) -> Iterator[tuple[Origins, Batch]]:
         """Rows of origins, some at a time."""
-        shelf = self.shelf()
+        shelf = self.shelf
         each = self.shape.horizon * shelf.values.shape[1]
         size = max(1, min(_MOST, _AT_ONCE // each))
         for at in range(0, len(origins), size):

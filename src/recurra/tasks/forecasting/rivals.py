@@ -82,11 +82,11 @@ def _of_horizon(prepared: SeriesCorpus) -> dict[str, Rival]:
     longest = max(map(len, _series(training))) - panel.horizon
     order = min(panel.look_back or 2 * max(panel.season, panel.horizon), _LONGEST_MAP)
     order = max(min(order, longest // 2), 1)
-    shelf = training.shelf()
+    shelf = training.shelf
     origins = _origins(training, order)
     if len(origins):
         found[f"{_LINEAR} of {order}"] = LinearMap.fit(
-            shelf.walk(), origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
+            shelf.walk, origins, lambda at: shelf.after(at, panel.horizon), ones.shape, order
         )
     return {name: _measured(rival, training) for name, rival in found.items()}
 
@@ -101,7 +101,7 @@ def _ones(panel: Panel) -> npt.NDArray[np.float64]:
 
 def _origins(part: SeriesPart, first: int) -> npt.NDArray[np.int64]:
     """All of a part that is trained on, from some steps on."""
-    shelf, horizon = part.shelf(), part.shape.horizon
+    shelf, horizon = part.shelf, part.shape.horizon
     found = [
         shelf.origins(number, min(first, max(len(one.values) - horizon, 1)), len(one.values))
         for number, one in enumerate(part.stretches)
@@ -110,6 +110,6 @@ def _origins(part: SeriesPart, first: int) -> npt.NDArray[np.int64]:
 
 
 def _measured(rival: Rival, part: SeriesPart) -> Rival:
-    shelf = part.shelf()
+    shelf = part.shelf
     horizon = rival.horizon
-    return rival.measured(shelf.walk(), _origins(part, 1), lambda at: shelf.after(at, horizon))
+    return rival.measured(shelf.walk, _origins(part, 1), lambda at: shelf.after(at, horizon))

@@ -66,7 +66,8 @@ def rolled(
                 _until(each, steps)._replace(known=each.known, codes=each.codes) for each in some
             ],
         )
-        found += forecaster.model_.forecasts(ahead, None, level)
+        model = forecaster.model_
+        found += model.forecasts(model.whole(ahead), None, level)
         came += [
             each.values[len(each.values) - steps : len(each.values) - steps + horizon]
             for each in some

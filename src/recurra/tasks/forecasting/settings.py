@@ -12,7 +12,7 @@ from recurra.sections import contradiction, default
 from recurra.tasks.base import DataSection
 from recurra_runtime.fronts import Calendar, Frequency
 
-__all__ = ["ForecastingData"]
+__all__ = ["ForecastingData", "steps_apart"]
 
 
 class ForecastingData(DataSection):
@@ -161,3 +161,14 @@ class ForecastingData(DataSection):
         known["channels"] = None if self.channels is None else tuple(self.channels)
         known["split"] = "given" if self.split == "given" else "hash"
         return Reading(**known | more)
+
+
+def steps_apart(steps: int, horizon: int, given: int | None = None) -> int:
+    """How many of a series' last steps are set apart: a tenth, and at least the horizon.
+
+    Args:
+        steps: of the series.
+        horizon: steps that are forecast.
+        given: what somebody said instead.
+    """
+    return max(steps // 10, horizon) if given is None else given

@@ -175,6 +175,7 @@ class Shelf:
         found: Places = self.begins[number] + np.arange(first, stop, step)
         return found
 
+    @functools.cached_property
     def walk(self) -> Walk:
         """The same as rivals read them."""
         return Walk.of(self.values, self.begins.tolist())
