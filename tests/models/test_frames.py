@@ -10,7 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from recurra.models.frames import Around, Frame, Normalize, frame_of, surroundings
+from recurra.models.frames import (
+    Around,
+    Frame,
+    Normalize,
+    frame_of,
+    spread_of,
+    surroundings,
+)
 
 NAN = math.nan
 
@@ -112,3 +119,10 @@ def test_surroundings_know_nothing_of_what_comes(around: Any) -> None:
     after = surroundings(later, frame, around, 4, 3, 2, 4)
     assert torch.equal(before[:2], after[:2])
     assert around == "level" or not torch.equal(before[2:], after[2:])
+
+
+def test_a_spread_counts_by_how_much_was_seen() -> None:
+    nan = math.nan
+    values = torch.tensor([[3.0, nan, nan, 7.0], [5.0, 2.0, nan, 7.0], [7.0, nan, nan, 7.0]])
+    by_hand = [math.sqrt((8 + 4) / 7), math.sqrt(4 / 5), 1.0, math.sqrt(4 / 7)]
+    assert spread_of(values[:, None])[0].tolist() == pytest.approx(by_hand)

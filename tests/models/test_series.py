@@ -17,6 +17,7 @@ from recurra.errors import ShapeError
 from recurra.heads import Distribution
 from recurra.heads.densities import LEAST_RATE
 from recurra.models import SeriesModel, SeriesModelConfig, SeriesModelSettings
+from recurra.models.frames import spread_of
 from recurra.models.horizon import next_of
 from recurra.models.intervals import LEVELS
 
@@ -235,6 +236,17 @@ def test_intervals_are_as_much_wider_as_was_measured() -> None:
     model.widening.fill_(-1e6)  # never the wrong way round
     low, high = model.interval(said, 0.8)
     torch.testing.assert_close(low, high)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_intervals_of_points_go_by_how_far_their_rows_have_moved(apart: bool) -> None:
+    model = made(look_back=8, horizon=2, distribution="squared", normalize="last", apart=apart)
+    model.widening.fill_(1.0)
+    steps = rows(model)
+    said, _ = model.forecast(steps)
+    low, high = model.interval(said, 0.8)
+    spread = spread_of(steps.values[-8:])[:, None].expand_as(low)
+    torch.testing.assert_close(high - low, 2 * spread)
 
 
 # ---- copies and refusals -------------------------------------------------------------------------

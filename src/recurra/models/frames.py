@@ -9,12 +9,13 @@ from torch import Tensor
 
 from recurra.encoders.steps import last_known
 
-__all__ = ["Around", "Frame", "Normalize", "frame_of", "surroundings"]
+__all__ = ["Around", "Frame", "Normalize", "frame_of", "spread_of", "surroundings"]
 
 Normalize = Literal["none", "last", "mean", "standard", "robust"]
 Around = Literal["level", "last", "season"]
 
 _LEAST = 1e-3  # of a scale: a row that never changes is not blown up
+_PRIOR = 4  # steps of deviation 1 that every row is thought to have shown before
 _NORMAL = 1.349  # deviations that the middle half of a normal density spans
 
 
@@ -74,6 +75,23 @@ def frame_of(values: Tensor, normalize: Normalize, counts: bool = False) -> Fram
 def _floored(scale: Tensor) -> Tensor:
     known = scale.nan_to_num(1.0)
     return torch.where(known > _LEAST, known, torch.ones_like(known))
+
+
+def spread_of(values: Tensor) -> Tensor:
+    r"""How far the values of rows are from their means ``[batch, channels]``; NaN is missing.
+
+    .. math::
+        \sqrt{\frac{n s^2 + 4}{n + 4}}
+
+    of n values of deviation s, in units of the deviation of the whole series: what a row has shown
+    counts by how much it has shown.
+
+    Args:
+        values: ``[time, batch, channels]``, of the steps that are read.
+    """
+    known = (~values.isnan()).sum(0)
+    squares = (values - values.nanmean(0)).square().nansum(0)
+    return ((squares + _PRIOR) / (known + _PRIOR)).sqrt()
 
 
 def surroundings(

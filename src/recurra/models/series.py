@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
-from recurra.heads import Numbers, NumbersHead
+from recurra.heads import Numbers, NumbersHead, Point
 from recurra.heads.densities import map_density
 from recurra.heads.numbers import COUNTS, POINTS
 from recurra.layers import LayerOutput
 from recurra.layers.settings import build_layers
 from recurra.models.autoregressive import RowsRead, drawn, rolled
 from recurra.models.base import Model, Scored
-from recurra.models.frames import Frame, frame_of, surroundings
+from recurra.models.frames import Frame, frame_of, spread_of, surroundings
 from recurra.models.horizon import KnownAhead, PatchesAhead, check_targets, next_of, picked
 from recurra.models.intervals import LEVELS, RANKS, widened
 from recurra.models.series_settings import SeriesModelConfig
@@ -265,7 +265,14 @@ class SeriesModel(Model):
         return self._outward(head.density(numbers), read.steps, read.frame, origins)
 
     def _outward(self, density: Any, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
-        """With the level and the scale of the rows, and the linear map."""
+        """With the level and the scale of the rows, the linear map, and what widths go by."""
+        moved = self._moved(density, steps, frame, origins)
+        if isinstance(moved, Point) and self.config.rows_read is not None and not self.training:
+            spread = spread_of(steps.values[: self.config.rows_read])
+            return moved._replace(unit=spread[None, :, None].expand_as(moved.value))
+        return moved
+
+    def _moved(self, density: Any, steps: SeriesSteps, frame: Frame, origins: int) -> Any:
         config = self.config
         if frame.plain and self.linear is None and config.around == "level":
             return density

@@ -20,9 +20,15 @@ __all__ = ["Point", "Quantiles"]
 
 
 class Point(NamedTuple):
-    """A value that is said without a spread."""
+    """A value that is said without a spread.
+
+    Args:
+        value: ``[..., channels]``.
+        unit: by what the widths of intervals are measured, the same shape; 1 where absent.
+    """
 
     value: Tensor
+    unit: Tensor | None = None
 
     @classmethod
     def of(cls, raw: Tensor) -> Self:
@@ -41,8 +47,8 @@ class Point(NamedTuple):
 
     @property
     def width_unit(self) -> Tensor:
-        """1."""
-        return torch.ones_like(self.value)
+        """The unit."""
+        return torch.ones_like(self.value) if self.unit is None else self.unit
 
     def cdf(self, x: Tensor) -> Tensor:
         """1 from the value upward, 0 below."""
@@ -56,7 +62,8 @@ class Point(NamedTuple):
     def moved(self, shift: Tensor | float | None, scale: Tensor | float) -> Self:
         """``shift + scale * value``."""
         moved = self.value * scale
-        return type(self)(moved if shift is None else shift + moved)
+        unit = None if self.unit is None else self.unit * scale
+        return type(self)(moved if shift is None else shift + moved, unit)
 
     @torch.no_grad()
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
