@@ -8,6 +8,7 @@ SHIPPED = {
     "language-model": "recurra.tasks.language_model",
     "ngram": "recurra.tasks.language_model.ngram",
     "tagging": "recurra.tasks.tagging",
+    "transduction": "recurra.tasks.transduction",
 }
 DEFAULT = "language-model"
 """The task of a recipe that names none."""

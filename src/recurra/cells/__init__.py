@@ -1,6 +1,7 @@
 """What one step is: the contract, the cells, the wrappers, and how weights start."""
 
 from recurra.cells.affine import AffineCell, ForgettingCell, GatedCell
+from recurra.cells.attention import Attending, AttentionCell, Memory
 from recurra.cells.base import (
     Cell,
     HiddenState,
@@ -42,6 +43,9 @@ from recurra.cells.wrappers import (
 )
 
 __all__ = [
+    "Attending",
+    "AttentionCell",
+    "Memory",
     "AffineCell",
     "Cell",
     "CoRNNCell",

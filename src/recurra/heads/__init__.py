@@ -2,6 +2,7 @@
 
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
+from recurra.heads.decoder import DecoderHead, Decoding
 from recurra.heads.densities import (
     Density,
     Gaussian,
@@ -27,6 +28,8 @@ __all__ = [
     "GaussianMixture",
     "Head",
     "LabelHead",
+    "DecoderHead",
+    "Decoding",
     "LabelsHead",
     "NegativeBinomial",
     "Numbers",

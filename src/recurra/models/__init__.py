@@ -5,6 +5,11 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
+from recurra.models.encoder_decoder import (
+    EncoderDecoder,
+    EncoderDecoderConfig,
+    EncoderDecoderSettings,
+)
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -31,6 +36,9 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierSettings",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
+    "EncoderDecoderSettings",
     "Drift",
     "FrequentTags",
     "Heard",
