@@ -1,5 +1,6 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
+from recurra.heads.alignment import AlignmentHead, least_steps
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
 from recurra.heads.densities import (
@@ -20,6 +21,7 @@ from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
+    "AlignmentHead",
     "CRFHead",
     "Density",
     "Distribution",
@@ -39,4 +41,5 @@ __all__ = [
     "Samples",
     "Student",
     "crps_of",
+    "least_steps",
 ]
