@@ -76,9 +76,6 @@ def _best(
         ways[0] = best
         ways[1, 1:] = best[:-1]
         ways[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
-        if not number:
-            ways[1, 1:] = np.where(np.arange(1, len(states)) == 1, 0.0, -np.inf)
-            ways[2] = -np.inf
         came[number] = ways.argmax(0)
         best = ways.max(0) + step[states]
     end = len(states) - 1

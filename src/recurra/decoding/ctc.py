@@ -215,7 +215,7 @@ class PrefixSearch:
         if self._size is None:
             self._size = steps.shape[1]
             symbols = np.arange(self._size)
-            self._symbols = symbols[symbols != self._blank]
+            self._symbols: Wholes = symbols[symbols != self._blank]
             if self._language is not None:
                 self._language.begin(self._symbols)
             if self._hot is not None:
@@ -280,9 +280,8 @@ class PrefixSearch:
 
     def _tokens(self, step: Floats) -> Wholes:
         """Symbols that may begin at a step."""
-        if self._least is None:
-            return self._symbols
-        return self._symbols[step[self._symbols] >= self._least]
+        symbols: Wholes = self._symbols
+        return symbols if self._least is None else symbols[step[symbols] >= self._least]
 
     def _families(self, beam: _Beam) -> tuple[Wholes, Wholes]:
         """Rows of texts whose text without the last symbol is open too, and its rows."""

@@ -41,9 +41,10 @@ class AlignmentHead(Head):
     leaves the blanks out. All alignments of the steps with the text are summed. Symbols are
     numbered from 0, the blank behind the last.
 
-    A text that needs more steps than there are (:func:`least_steps`) has the probability 0: such
-    rows are in no loss, and :meth:`fits` tells which they are. A row of no step has no text but the
-    empty one; an empty text is scored by its blanks and counts no symbol.
+    A text that needs more steps than there are (:func:`least_steps`) has the probability 0, as has
+    one with a negative number, a symbol that nobody has a name for: such rows are in no loss, and
+    :meth:`fits` tells which they are. A row of no step has no text but the empty one; an empty text
+    is scored by its blanks and counts no symbol.
 
     Args:
         input_size: width of a step's output.
@@ -102,8 +103,9 @@ class AlignmentHead(Head):
         return scores.log_softmax(-1)
 
     def fits(self, predictions: Any, targets: PaddedSequence) -> Tensor:
-        """Which rows have the steps that their texts need, bool ``[batch]``."""
-        return least_steps(targets) <= _steps(predictions)
+        """Which rows have the symbols and the steps that their texts need, bool ``[batch]``."""
+        known = (targets.masked().values >= 0).all(0)
+        return known & (least_steps(targets) <= _steps(predictions))
 
     def score(self, predictions: Any, targets: PaddedSequence) -> tuple[Tensor, int]:
         """Sum of -log p of all texts that fit in nats, and the number of their symbols.
@@ -118,8 +120,7 @@ class AlignmentHead(Head):
         """
         self._check(predictions, targets)
         steps = _steps(predictions)
-        fits = (least_steps(targets) <= steps) & (steps > 0)
-        chosen = fits.nonzero()[:, 0]
+        chosen = (self.fits(predictions, targets) & (steps > 0)).nonzero()[:, 0]
         if not len(chosen):
             values = predictions.values if _padded(predictions) else predictions
             return values[:0].sum(), 0
@@ -148,10 +149,10 @@ class AlignmentHead(Head):
                 f"beside them, got {list(values.shape)}."
             )
         known = targets.valid()
-        if known.numel() and not 0 <= int(known.min()) <= int(known.max()) < self.blank:
+        if known.numel() and int(known.max()) >= self.blank:
             raise ShapeError(
-                f"targets: expected symbols from 0 to {self.blank - 1}, the blank is {self.blank}; "
-                f"got {int(known.min())} to {int(known.max())}."
+                f"targets: expected symbols below {self.blank}, which is the blank, got "
+                f"{int(known.max())}."
             )
 
 
