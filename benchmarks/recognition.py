@@ -33,7 +33,7 @@ from recurra.tasks.recognition.evaluation import errors_of
 from recurra.training import load_recipe, train
 from recurra_runtime.vocabulary import RESERVED
 
-DIGITS = "zero one two three four five six seven eight nine".split()
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPEAKERS = ("jackson", "nicolas", "theo", "yweweler")
 MEASURED = [
     "src/recurra/cells",
@@ -170,9 +170,7 @@ def _tell(report: Any) -> None:
 def fused(recipe: Any, source: Path, run: Path) -> dict[str, Any]:
     """Error rates of the search alone and with a character n-gram, its weight chosen apart."""
     loaded, task = recurra.load(run), task_by_name("recognition")
-    parts = task.prepare(
-        task.open(source, recipe.data), recipe.data, run, lambda said: None
-    ).parts
+    parts = task.prepare(task.open(source, recipe.data), recipe.data, run, lambda said: None).parts
     vocabulary = loaded.fronts["text"]
     texts = sorted({*parts["training"].texts})  # each name once
     language = NGram.fit(

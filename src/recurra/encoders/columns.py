@@ -90,8 +90,8 @@ def distorted(pictures: Tensor, amount: float) -> Tensor:
         amount: at most, as a share of the height.
     """
     height, width = pictures.shape[2:]
-    slant, wide, high, right, down, turn = (
-        amount * (2 * torch.rand(6, len(pictures), device=pictures.device) - 1)
+    slant, wide, high, right, down, turn = amount * (
+        2 * torch.rand(6, len(pictures), device=pictures.device) - 1
     )
     ratio = height / width
     rows = [
@@ -101,6 +101,4 @@ def distorted(pictures: Tensor, amount: float) -> Tensor:
     grid = nn.functional.affine_grid(
         torch.stack(rows, 1).to(pictures.dtype), list(pictures.shape), align_corners=False
     )
-    return nn.functional.grid_sample(
-        pictures, grid, padding_mode="border", align_corners=False
-    )
+    return nn.functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)

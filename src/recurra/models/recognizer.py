@@ -9,7 +9,6 @@ import pydantic
 import torch
 from torch import Tensor
 
-from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, PictureColumns, PictureLines, Stem
 from recurra.errors import ShapeError
 from recurra.heads import AlignmentHead
@@ -104,7 +103,11 @@ class Recognizer(Model):
 
     def steps(self, frames: int) -> int:
         """Of how many steps a row of so many frames or columns becomes one."""
-        return frames_to_steps(self.encoder.stem, frames)  # type: ignore[arg-type]
+        return frames_to_steps(cast(Any, self._read_by.stem), frames)
+
+    @property
+    def _read_by(self) -> FrameEncoder:
+        return cast(FrameEncoder, self.encoder)
 
     @torch.no_grad()
     def listen(self, frames: Tensor, heard: Heard | None = None) -> tuple[Tensor, Heard]:
@@ -123,8 +126,8 @@ class Recognizer(Model):
         Raises:
             ShapeError: it reads both ways, or pictures.
         """
-        stem, layer = self.encoder.stem, self.encoder.layer  # type: ignore[union-attr]
-        if not isinstance(stem, Frames) or not layer.causal:  # type: ignore[union-attr]
+        stem = self._read_by.stem
+        if not isinstance(stem, Frames) or not self._read_by.layer.causal:
             raise ShapeError(
                 "listen: this model reads both ways, or pictures, so it says something of whole "
                 "examples alone. Train one of sound with model.bidirectional=false."
@@ -139,12 +142,10 @@ class Recognizer(Model):
         """What it says of the frames that waited, with zeros behind them, as of a whole one."""
         return self._heard(heard.rest, heard.rest[:0], heard)[0]
 
-    def _heard(
-        self, frames: Tensor, rest: Tensor, heard: Heard | None
-    ) -> tuple[Tensor, Heard]:
-        stem, layer = cast(Any, self.encoder).stem, cast(Any, self.encoder).layer
+    def _heard(self, frames: Tensor, rest: Tensor, heard: Heard | None) -> tuple[Tensor, Heard]:
         with evaluating(self):
-            read = layer(stem(frames), None if heard is None else heard.layers)
+            vectors = self._read_by.stem(frames)
+            read = self._read_by.layer(vectors, None if heard is None else heard.layers)
             said = self.alignment(read)
         return said, Heard(read.state, rest)
 

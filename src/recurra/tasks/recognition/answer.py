@@ -2,92 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.data.examples import Example
-from recurra.decoding import Fusion, HotWords, Transcript, align, best_path, prefix_search
+from recurra.decoding import Fusion, HotWords, Transcript, best_path, prefix_search
 from recurra.given import ahead, inputs_of
 from recurra.models import Recognizer
 from recurra.tasks.base import Answer
 from recurra.tasks.inputs import encode_inputs, raw_of
-from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of, text_of_symbols
+from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of
+from recurra.tasks.recognition.listening import EndRules, Listener
+from recurra.tasks.recognition.recognized import Recognized, recognized
 from recurra.tasks.recognition.settings import RecognitionData
 from recurra.tasks.rows import collate_rows
-from recurra_runtime.fronts import Sound
 from recurra_runtime.vocabulary import RESERVED
 
-__all__ = ["Candidate", "Recognized", "RecognizingModel", "Symbol"]
+__all__ = ["RecognizingModel"]
 
 _BLOCK, _ROWS = 256, 16  # examples read ahead; beside each other
 _WIDTH, _THRESHOLD = 32, 20.0  # of the search for other texts
-
-
-class Symbol(NamedTuple):
-    """A symbol of a text, and where it stands.
-
-    Args:
-        text: of the symbol.
-        first: the step of the model that says it first, from 0.
-        peak: the one where it is most probable.
-        time: when that step begins, in seconds; None of what has no rate.
-        confidence: how probable it is there, 0 to 1.
-    """
-
-    text: str
-    first: int
-    peak: int
-    time: float | None
-    confidence: float
-
-
-class Candidate(NamedTuple):
-    """A text that may be the one.
-
-    Args:
-        text: that one.
-        score: by which they are ranked.
-        log_prob: of the text given the input, in nats, without a language model.
-    """
-
-    text: str
-    score: float
-    log_prob: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Recognized:
-    """The text of a recording or picture.
-
-    Args:
-        read: where it is from; None of numbers that are from nowhere.
-        ranked: texts, the best first, at least one.
-        symbols: of the best one.
-    """
-
-    read: str | None
-    ranked: tuple[Candidate, ...]
-    symbols: tuple[Symbol, ...]
-
-    @property
-    def text(self) -> str:
-        """The best one."""
-        return self.ranked[0].text
-
-    def to_json(self, top: int | None = None) -> dict[str, Any]:
-        """All of it, or of the ranks the first so many."""
-        found: dict[str, Any] = {} if self.read is None else {"file": self.read}
-        found["text"] = self.text
-        found["ranked"] = [each._asdict() for each in self.ranked[:top]]
-        found["symbols"] = [each._asdict() for each in self.symbols]
-        return found
 
 
 class RecognizingModel(Answer):
@@ -122,10 +62,7 @@ class RecognizingModel(Answer):
         """
         if isinstance(inputs, os.PathLike):
             inputs = [inputs]
-        if not isinstance(hot, HotWords):
-            hot_words = self.hot_words(hot) if hot else None
-        else:
-            hot_words = hot
+        hot_words = self._hot(hot)
         raw = map(self._raw, inputs_of("predict", inputs))
 
         def searched(logs: npt.NDArray[np.float64]) -> list[Transcript]:
@@ -144,6 +81,27 @@ class RecognizingModel(Answer):
 
         blocks = ahead(raw, _BLOCK)
         return itertools.chain.from_iterable(self._block(block, searched) for block in blocks)
+
+    def listen(
+        self, *, hot: HotWords | Sequence[str] = (), ends: EndRules | None = None, **how: Any
+    ) -> Listener:
+        """What answers while a recording or a series comes, for a model that reads one way.
+
+        Args:
+            hot: as of :meth:`predict`.
+            ends: where an utterance ends; by the rules of :class:`EndRules` unless given.
+            how: width, keep, threshold and language, as of :meth:`predict`.
+
+        Raises:
+            SettingError: a model of pictures.
+            ShapeError: it reads both ways.
+        """
+        return Listener(self.model, self.fronts, hot=self._hot(hot), ends=ends, **how)
+
+    def _hot(self, hot: HotWords | Sequence[str]) -> HotWords | None:
+        if isinstance(hot, HotWords):
+            return hot
+        return self.hot_words(hot) if hot else None
 
     def hot_words(self, words: Iterable[str], bonus: float = 2.0) -> HotWords:
         """Words that are expected, in symbols of the model; those that it cannot say are left out.
@@ -221,30 +179,4 @@ class RecognizingModel(Answer):
     def _block(self, block: list[tuple[Any, str | None]], searched: Any) -> Iterator[Recognized]:
         rows = [self._encoded(raw) for raw, _ in block]
         for (_, called), logs in zip(block, self._logs(rows), strict=True):
-            found = searched(logs)
-            ranked = [
-                Candidate(text_of_symbols(each.symbols, self.fronts[TEXT]), each.score, each.log_prob)
-                for each in found
-            ]
-            yield Recognized(called, tuple(ranked), self._symbols(logs, found[0].symbols))
-
-    def _symbols(
-        self, logs: npt.NDArray[np.float64], symbols: tuple[int, ...]
-    ) -> tuple[Symbol, ...]:
-        where = align(logs, symbols, blank=self.model.alignment.blank)
-        _, front = input_of(self.fronts)
-        vocabulary, seconds = self.fronts[TEXT], None
-        if isinstance(front, Sound):
-            seconds = front.shift / 1000 * self.model.config.stride
-        return tuple(
-            Symbol(
-                vocabulary.symbol(symbol + len(RESERVED)),
-                first,
-                peak,
-                None if seconds is None else round(peak * seconds, 6),
-                confidence,
-            )
-            for symbol, first, peak, confidence in zip(
-                symbols, where.first, where.peak, where.confidence, strict=True
-            )
-        )
+            yield recognized(self.model, self.fronts, logs, searched(logs), called)

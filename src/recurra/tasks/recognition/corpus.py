@@ -148,10 +148,11 @@ def said_of(
 ) -> Iterator[tuple[int, str]]:
     """The text of each example's best path, with its number; those of like length together."""
     for numbers in part.order(limit):
-        if not isinstance(model, Recognizer):
+        if not isinstance(model, Model):
             rows = [part.inputs[n] for n in numbers]
-            yield from zip(numbers, model.texts(rows, part.vocabulary), strict=True)  # type: ignore[union-attr]
+            yield from zip(numbers, model.texts(rows, part.vocabulary), strict=True)
             continue
+        assert isinstance(model, Recognizer)
         for number, logs in zip(numbers, logs_of(model, part, numbers), strict=True):
             found = best_path(logs, blank=model.alignment.blank)
             yield number, text_of_symbols(found.symbols, part.vocabulary)

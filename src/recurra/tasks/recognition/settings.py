@@ -27,9 +27,9 @@ class RecognitionData(InputSection):
             0 there are none.
     """
 
-    input: Literal["auto", "series", "sound", "picture"] = "auto"  # type: ignore[assignment]
+    input: Literal["auto", "series", "sound", "picture"] = "auto"
     label: str = "text"
-    vocabulary: Literal["characters", "words"] = "characters"  # type: ignore[assignment]
+    vocabulary: Literal["characters", "words"] = "characters"
     form: Literal["NFC", "NFD", "NFKC", "NFKD", "none"] = "NFC"
     rival_examples: int = pydantic.Field(1000, ge=0)
 

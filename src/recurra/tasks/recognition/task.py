@@ -38,7 +38,7 @@ from recurra.tasks.recognition.evaluation import (
 from recurra.tasks.recognition.rivals import KINDS, fit_rivals
 from recurra.tasks.recognition.settings import RecognitionData
 from recurra.tasks.texts import check_vocabulary, vocabulary_of, vocabulary_settings
-from recurra_runtime.vocabulary import RESERVED, CharacterVocabulary
+from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["RecognitionTask"]
 
