@@ -26,8 +26,8 @@ class RecognizerSettings(LayerSettings):
     """What a person chooses about a recognizer, beside its layers.
 
     Args:
-        stride: steps of a recording, or columns of a picture, that become one; those of a network
-            of pictures are four columns already.
+        stride: steps of a recording, or columns of a picture, that become one; if None 2, and 1
+            where a network sees a picture, whose steps are four columns already.
         filters: numbers that a linear map makes of these; of a network of pictures channels of its
             first block (16 if None).
         picture_as: whether the columns of a picture are read as they are (``"columns"``), or what a
@@ -49,7 +49,7 @@ class RecognizerSettings(LayerSettings):
     layers: int = pydantic.Field(2, ge=1, le=1000)
     hidden_size: int = pydantic.Field(128, ge=1, le=10**6)
     bidirectional: bool = True
-    stride: int = pydantic.Field(2, ge=1, le=10**6)
+    stride: int | None = pydantic.Field(None, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
     picture_as: Literal["convolved", "columns"] = "convolved"
     mask_steps: int = pydantic.Field(0, ge=0, le=10**6)
@@ -106,6 +106,11 @@ class Recognizer(Model):
         return frames_to_steps(cast(Any, self._read_by.stem), frames)
 
     @property
+    def stride(self) -> int:
+        """Frames that become a step."""
+        return _stride(cast(Any, self._read_by.stem))
+
+    @property
     def _read_by(self) -> FrameEncoder:
         return cast(FrameEncoder, self.encoder)
 
@@ -153,30 +158,33 @@ class Recognizer(Model):
 def frames_to_steps(stem: Frames | PictureLines | PictureColumns, frames: int) -> int:
     """Steps that so many frames or columns become."""
     if isinstance(stem, PictureColumns):
-        frames, stem = frames // 4, stem.frames
-    stride = stem.stride if isinstance(stem, Frames) else stem.frames.stride
-    return -(-frames // stride)
+        frames = stem.steps
+    return -(-frames // _stride(stem))
+
+
+def _stride(stem: Frames | PictureLines | PictureColumns) -> int:
+    return stem.stride if isinstance(stem, Frames) else stem.frames.stride
 
 
 def _stem(config: RecognizerSettings, reads: Sequence[int]) -> Stem:
     if len(reads) == 1:
-        return _frames(config, reads[0], config.filters)
+        return _frames(config, reads[0], config.filters, 2)
     height, width, channels = reads
     if config.picture_as == "columns":
-        line = _frames(config, height * channels, config.filters)
+        line = _frames(config, height * channels, config.filters, 2)
         return PictureLines((height, width, channels), line)
     return PictureColumns(
         (height, width, channels),
-        lambda size: _frames(config, size, None),
+        lambda size: _frames(config, size, None, 1),
         filters=config.filters or _FILTERS,
         distort=config.distort,
     )
 
 
-def _frames(config: RecognizerSettings, size: int, filters: int | None) -> Frames:
+def _frames(config: RecognizerSettings, size: int, filters: int | None, stride: int) -> Frames:
     return Frames(
         size,
-        stride=config.stride,
+        stride=config.stride or stride,
         filters=filters,
         dropout=config.dropout_input or 0.0,
         held=config.held,

@@ -81,7 +81,7 @@ class Recognized:
 def seconds_of(model: Recognizer, fronts: Mapping[str, Any]) -> float | None:
     """From one step of the model to the next, where the front knows a rate."""
     _, front = input_of(fronts)
-    return front.shift / 1000 * model.config.stride if isinstance(front, Sound) else None
+    return front.shift / 1000 * model.stride if isinstance(front, Sound) else None
 
 
 def recognized(
