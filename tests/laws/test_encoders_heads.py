@@ -9,6 +9,7 @@ from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
 from recurra import (
+    AlignmentHead,
     CRFHead,
     LabelHead,
     LabelsHead,
@@ -57,6 +58,11 @@ def crf_head():
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     return head
+
+
+def alignment_head():
+    torch.manual_seed(0)
+    return AlignmentHead(4, SYMBOLS).double().eval()
 
 
 def label_head(pool):
@@ -134,6 +140,9 @@ TUPLES = {
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
 HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
+# As many symbols as steps fit where none stands beside itself.
+DISTINCT = (torch.arange(TIME)[:, None] + torch.arange(BATCH)) % SYMBOLS
+HEADS |= {"alignment": (alignment_head, DISTINCT)}
 HEADS |= {
     f"numbers, {kind}": (partial(numbers_head, kind), numbers(2, seed=6))
     for kind in ("student", "gaussian", "mixture")

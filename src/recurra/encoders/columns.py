@@ -77,12 +77,12 @@ class PictureColumns(nn.Module):
 
     def _seen(self, pictures: Tensor) -> Tensor:
         if self.training and self.distort:
-            pictures = distorted(pictures, self.distort)
+            pictures = _distorted(pictures, self.distort)
         seen: Tensor = self.blocks(pictures)
         return seen
 
 
-def distorted(pictures: Tensor, amount: float) -> Tensor:
+def _distorted(pictures: Tensor, amount: float) -> Tensor:
     """Pictures ``[batch, channels, height, width]``, each slanted, stretched and moved.
 
     Args:

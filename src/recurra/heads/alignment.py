@@ -102,30 +102,28 @@ class AlignmentHead(Head):
             return scores.map(lambda some: some.log_softmax(-1))
         return scores.log_softmax(-1)
 
-    def fits(self, predictions: Any, targets: PaddedSequence) -> Tensor:
+    def fits(self, predictions: Any, targets: Any) -> Tensor:
         """Which rows have the symbols and the steps that their texts need, bool ``[batch]``."""
-        known = (targets.masked().values >= 0).all(0)
-        return known & (least_steps(targets) <= _steps(predictions))
+        said, texts = _rows(predictions), _rows(targets)
+        known = (texts.masked().values >= 0).all(0)
+        return known & (least_steps(texts) <= said.lengths)
 
-    def score(self, predictions: Any, targets: PaddedSequence) -> tuple[Tensor, int]:
+    def score(self, predictions: Any, targets: Any) -> tuple[Tensor, int]:
         """Sum of -log p of all texts that fit in nats, and the number of their symbols.
 
         Args:
-            predictions: log-probabilities ``[time, batch, labels + 1]``, of which padding is not
-                read.
-            targets: symbols ``[symbols, batch]``.
+            predictions: log-probabilities ``[time, batch, labels + 1]``.
+            targets: symbols ``[symbols, batch]``; of the two, one or both may be a PaddedSequence.
 
         Raises:
             ShapeError: a target that is the blank or none of the symbols, or none of these shapes.
         """
-        self._check(predictions, targets)
-        steps = _steps(predictions)
-        chosen = (self.fits(predictions, targets) & (steps > 0)).nonzero()[:, 0]
+        said, texts = _rows(predictions), _rows(targets)
+        self._check(said.values, texts)
+        chosen = (self.fits(said, texts) & (said.lengths > 0)).nonzero()[:, 0]
         if not len(chosen):
-            values = predictions.values if _padded(predictions) else predictions
-            return values[:0].sum(), 0
-        padded = predictions if _padded(predictions) else PaddedSequence(predictions, steps)
-        said, texts = padded.select_rows(chosen), targets.select_rows(chosen)
+            return said.values[:0].sum(), 0
+        said, texts = said.select_rows(chosen), texts.select_rows(chosen)
         losses = nn.functional.ctc_loss(
             said.masked().values,
             texts.masked().values.T.long(),
@@ -136,17 +134,12 @@ class AlignmentHead(Head):
         )
         return losses.sum(), int(texts.lengths.sum())
 
-    def _check(self, predictions: Any, targets: Any) -> None:
-        values = predictions.values if _padded(predictions) else predictions
-        if not _padded(targets) or targets.values.dim() != 2:
+    def _check(self, values: Tensor, targets: PaddedSequence) -> None:
+        if targets.values.dim() != 2 or values.shape[1:] != (targets.batch, self.output_size):
             raise ShapeError(
-                "targets: expected a PaddedSequence of symbols [symbols, batch], got "
-                f"{type(targets).__name__}."
-            )
-        if values.shape[1] != targets.batch or values.shape[2] != self.output_size:
-            raise ShapeError(
-                f"targets: expected log-probabilities [time, {targets.batch}, {self.output_size}] "
-                f"beside them, got {list(values.shape)}."
+                "targets: expected symbols [symbols, batch] beside log-probabilities [time, batch, "
+                f"{self.output_size}], got {list(targets.values.shape)} beside "
+                f"{list(values.shape)}."
             )
         known = targets.valid()
         if known.numel() and int(known.max()) >= self.blank:
@@ -156,13 +149,8 @@ class AlignmentHead(Head):
             )
 
 
-def _padded(values: Any) -> bool:
-    return isinstance(values, PaddedSequence)
-
-
-def _steps(predictions: Any) -> Tensor:
-    """Valid steps of each row."""
-    if isinstance(predictions, PaddedSequence):
-        return predictions.lengths
-    time, batch = predictions.shape[:2]
-    return torch.full((batch,), time, dtype=torch.int64, device=predictions.device)
+def _rows(values: Any) -> PaddedSequence:
+    """A tensor as rows that are all of its length."""
+    if isinstance(values, PaddedSequence):
+        return values
+    return PaddedSequence(values, torch.full((values.shape[1],), len(values), dtype=torch.int64))

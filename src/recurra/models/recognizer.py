@@ -103,7 +103,7 @@ class Recognizer(Model):
 
     def steps(self, frames: int) -> int:
         """Of how many steps a row of so many frames or columns becomes one."""
-        return frames_to_steps(cast(Any, self._read_by.stem), frames)
+        return _steps_of(cast(Any, self._read_by.stem), frames)
 
     @property
     def stride(self) -> int:
@@ -155,7 +155,7 @@ class Recognizer(Model):
         return said, Heard(read.state, rest)
 
 
-def frames_to_steps(stem: Frames | PictureLines | PictureColumns, frames: int) -> int:
+def _steps_of(stem: Frames | PictureLines | PictureColumns, frames: int) -> int:
     """Steps that so many frames or columns become."""
     if isinstance(stem, PictureColumns):
         frames = stem.steps

@@ -22,6 +22,7 @@ __all__ = [
     "RecognitionPart",
     "Rival",
     "input_of",
+    "logs_of",
     "numbers_of",
     "said_of",
     "text_of_symbols",

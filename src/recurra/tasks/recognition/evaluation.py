@@ -12,7 +12,7 @@ from recurra.data.rows import imported
 from recurra.models import Model
 from recurra.tasks.recognition.corpus import RecognitionPart, Rival, said_of
 
-__all__ = ["Errors", "Evaluation", "compare_recognizers", "errors_of", "example_lines"]
+__all__ = ["Errors", "Evaluation", "compare_recognizers", "errors_of", "example_lines", "library"]
 
 _SHOWN = 3  # examples with mistakes
 _CONFUSED = 8  # characters taken for others
