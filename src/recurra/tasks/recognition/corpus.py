@@ -105,10 +105,12 @@ class RecognitionExamples(Examples):
         fronts: what made the numbers.
         unit: what is counted.
         skipped: how many were left out that could not be read.
+        told: what a model has found odd about them.
     """
 
     parts: Mapping[PartName, RecognitionPart]
     skipped: int = 0
+    told: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
     def of(cls, found: Examples, source: Any) -> Self:

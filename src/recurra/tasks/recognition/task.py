@@ -168,11 +168,17 @@ class RecognitionTask(ExamplesTask):
         assert isinstance(model, Recognizer)
         training: RecognitionPart = prepared.parts["training"]
         steps = [model.steps(training.frames(n)) for n in range(len(training.inputs))]
-        if training.short(model) == len(steps):
+        short = training.short(model)
+        if short == len(steps):
             raise DataError(
                 f"data: expected examples that are longer than their texts, all {len(steps):,} are "
                 f"too short: of {training.raw[0].place} {steps[0]:,} steps are left for "
                 f"{len(training.targets[0]):,} symbols. Take a smaller model.stride or data.shift."
+            )
+        if short:
+            prepared.told.append(
+                f"{short:,} of {len(steps):,} examples to train on are too short for their texts "
+                "and in no loss"
             )
         symbols = np.concatenate(training.targets)
         counts = np.bincount(symbols[symbols >= 0], minlength=model.alignment.blank)
@@ -229,6 +235,8 @@ class RecognitionTask(ExamplesTask):
         self, prepared: Any, data: RecognitionData, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :func:`recurra.tasks.recognition.rivals.fit_rivals`."""
+        for told in prepared.told:
+            report(told)
         return fit_rivals(prepared, data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
