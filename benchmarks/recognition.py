@@ -14,7 +14,6 @@ import csv
 import itertools
 import json
 import tempfile
-import time
 import wave
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -148,23 +147,25 @@ CASES = {
 # ---- measuring -----------------------------------------------------------------------------------
 
 
-def measured(case: Case, place: Path, changes: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Train once; scores of what is held out, and seconds."""
+def measured(
+    case: Case, place: Path, changes: Mapping[str, Any], seed: int, done: Path | None
+) -> dict[str, Any]:
+    """Train once, unless a run is there; scores of what is held out, and seconds."""
     settings = {**case.settings, **changes, "training.seed": seed}
     recipe = load_recipe("recognition", [f"{n}={json.dumps(v)}" for n, v in settings.items()])
-    source = case.source(place)
-    began = time.perf_counter()
-    done = train(recipe, source, place / "run", report=_tell)
-    seconds = time.perf_counter() - began
-    print(task_by_name("recognition").table(done.evaluations, "held out"), flush=True)
-    found = {"seconds": seconds, "rows": [row.to_json() for row in done.evaluations]}
+    source, run = case.source(place), done or place / "run"
+    if done is None:
+        train(recipe, source, run, report=_tell)
+    summary = json.loads((run / "summary.json").read_text())
+    found = {"seconds": summary.get("seconds"), "rows": summary["evaluations"]}
     if case.fused:
-        found["fused"] = fused(recipe, source, place / "run")
+        found["fused"] = fused(recipe, source, run)
     return found
 
 
 def _tell(report: Any) -> None:
-    print(report.message if report.message else report, flush=True)
+    if report.message:
+        print(report.message, flush=True)
 
 
 def fused(recipe: Any, source: Path, run: Path) -> dict[str, Any]:
@@ -208,14 +209,15 @@ def _logs(model: Any, part: RecognitionPart) -> list[np.ndarray]:
     return [found[number] for number in range(len(part.inputs))]
 
 
-def run(name: str, seeds: int, changes: Mapping[str, Any]) -> None:
+def run(name: str, seeds: int, changes: Mapping[str, Any], done: Path | None) -> None:
     """Print a case, and keep it."""
     case, found = CASES[name], []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as place:
-            found.append(measured(case, Path(place), changes, seed))
-    print(json.dumps(found[-1].get("fused", {})))
-    keep(f"recognition_{name}", _figures(case, found, changes), MEASURED, seed=0)
+            found.append(measured(case, Path(place), changes, seed, done))
+    figures = _figures(case, found, changes)
+    print(figures["figure"])
+    keep(f"recognition_{name}", figures, MEASURED, seed=0)
 
 
 def _figures(case: Case, found: list[dict[str, Any]], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,10 +258,11 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=["fsdd", "fsdd-theo", "dhsd"], help="which")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--set", action="append", default=[], help="a setting of the recipe")
+    parser.add_argument("--out", type=Path, help="a finished run of the case, in place of training")
     given = parser.parse_args()
     print(machine_in_words())
     for name in given.cases:
-        run(name, given.seeds, dict(_changes(given.set)))
+        run(name, given.seeds, dict(_changes(given.set)), given.out)
 
 
 if __name__ == "__main__":

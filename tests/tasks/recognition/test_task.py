@@ -39,19 +39,22 @@ def prepared(source: Any, **settings: Any) -> Any:
 # ---- training ------------------------------------------------------------------------------------
 
 
-def test_letters_are_read_and_scored_beside_a_rival(run: Path) -> None:
+def test_letters_are_read_and_scored_beside_rivals(run: Path) -> None:
     rows = json.loads((run / "summary.json").read_text())["evaluations"]
-    assert [row["name"] for row in rows] == ["gru", "most frequent text"]
+    names = ["gru", "most frequent text", "window of frames"]
+    assert [row["name"] for row in rows] == names
     assert rows[0]["cer"] < 0.1
     assert rows[0]["nats_per_symbol"] < 0.3
     assert rows[1]["cer"] > 0.5
     assert rows[0]["characters"]["total"] == rows[1]["characters"]["total"] == rows[0]["scored"]
     assert rows[0]["short"] == rows[0]["strange"] == 0
+    assert rows[1]["nats_per_symbol"] is None
+    assert rows[2]["scored"] == rows[0]["scored"]
 
 
 def test_the_loss_is_that_of_the_head_and_the_rates_those_of_the_answers(run: Path) -> None:
     some = bumps(12, seed=7)
-    row, _ = evaluate(run, some)
+    row, *_ = evaluate(run, some)
     model = recurra.load(run)
     said = [found.text for found in model.predict([one for one, _ in some], width=1)]
     wrong = sum(distance(one, other) for (_, one), other in zip(some, said, strict=True))
@@ -71,6 +74,12 @@ def test_the_loss_is_that_of_the_head_and_the_rates_those_of_the_answers(run: Pa
             )
         )
     assert row.loss == pytest.approx(nats / sum(len(text) for _, text in some), rel=1e-4)
+
+
+def test_rivals_come_back_as_they_were(run: Path, rows: Bumps) -> None:
+    kept = json.loads((run / "summary.json").read_text())["evaluations"][1:]
+    found = evaluate(run, rows[9::10])[1:]  # the part that was held out
+    assert [json.loads(json.dumps(row.to_json())) for row in found] == kept
 
 
 def distance(one: str, other: str) -> int:
@@ -193,7 +202,7 @@ def test_a_group_is_held_out(tmp_path: Path) -> None:
 
 def test_symbols_that_nobody_trained_on_are_in_no_loss_and_told(run: Path) -> None:
     strange = [*bumps(6, seed=3), (bumps(1)[0][0], "q")]
-    row, rival = evaluate(run, strange)
+    row, rival, _ = evaluate(run, strange)
     assert row.strange == rival.strange == 1
     assert row.scored == sum(len(text) for _, text in strange[:-1])
     assert row.characters.total == row.scored + 1  # and it counts as a mistake
@@ -203,7 +212,7 @@ def test_symbols_that_nobody_trained_on_are_in_no_loss_and_told(run: Path) -> No
 
 def test_texts_that_are_too_long_for_their_steps_are_in_no_loss_and_told(run: Path) -> None:
     short = [*bumps(6, seed=3), (np.zeros((3, 3), np.float32), "abab")]
-    row, _ = evaluate(run, short)
+    row, *_ = evaluate(run, short)
     assert row.short == 1
     assert row.scored == sum(len(text) for _, text in short[:-1])
     notes = task_by_name("recognition").table([row], "x").notes
