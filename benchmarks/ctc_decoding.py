@@ -3,8 +3,9 @@
 The steps are drawn: texts of 40 letters over 200 steps of 30 symbols and the blank, as sure as a
 trained recognizer mostly is, and unsure at one step in five. All search the same steps with the
 same width, all symbols at every step and no threshold, and again as their users run them, with a
-threshold and without symbols below exp(-5). ``--flashlight PYTHON`` and ``--pyctcdecode PYTHON``
-name interpreters that have the rivals, which run there, one process each, and take their own time.
+threshold and few symbols: those above exp(-5), of flashlight-text the best ten. ``--flashlight
+PYTHON`` and ``--pyctcdecode PYTHON`` name interpreters that have the rivals, which run there, one
+process each, and take their own time.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ from flashlight.lib.text.decoder import CriterionType, LexiconFreeDecoder, ZeroL
 from flashlight.lib.text.decoder import LexiconFreeDecoderOptions
 path, texts, steps, size, width, threshold = sys.argv[1], *map(int, sys.argv[2:6]), sys.argv[6]
 logs = array.array("f", open(path, "rb").read())
+tokens = size if float(threshold) > 100 else 10
 options = LexiconFreeDecoderOptions(
-    beam_size=width, beam_size_token=size, beam_threshold=float(threshold), lm_weight=0.0,
+    beam_size=width, beam_size_token=tokens, beam_threshold=float(threshold), lm_weight=0.0,
     sil_score=0.0, log_add=True, criterion_type=CriterionType.CTC)
 decoder = LexiconFreeDecoder(options, ZeroLM(), -1, size - 1, [])
 where, each = logs.buffer_info()[0], steps * size * 4
