@@ -9,6 +9,7 @@ SHIPPED = {
     "ngram": "recurra.tasks.language_model.ngram",
     "recognition": "recurra.tasks.recognition",
     "tagging": "recurra.tasks.tagging",
+    "transduction": "recurra.tasks.transduction",
 }
 DEFAULT = "language-model"
 """The task of a recipe that names none."""

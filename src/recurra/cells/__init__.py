@@ -1,6 +1,7 @@
 """What one step is: the contract, the cells, the wrappers, and how weights start."""
 
 from recurra.cells.affine import AffineCell, ForgettingCell, GatedCell
+from recurra.cells.attention import Attending, AttentionCell, Memory
 from recurra.cells.base import (
     Cell,
     HiddenState,
@@ -43,6 +44,8 @@ from recurra.cells.wrappers import (
 
 __all__ = [
     "AffineCell",
+    "Attending",
+    "AttentionCell",
     "Cell",
     "CoRNNCell",
     "CoRNNState",
@@ -66,6 +69,7 @@ __all__ = [
     "LSTMCell",
     "LSTMState",
     "MGUCell",
+    "Memory",
     "MinGRUCell",
     "MinLSTMCell",
     "MultiplicativeLSTMCell",

@@ -3,6 +3,7 @@
 from recurra.heads.alignment import AlignmentHead, least_steps
 from recurra.heads.base import Head
 from recurra.heads.crf import CRFHead, Paths
+from recurra.heads.decoder import DecoderHead, Decoding
 from recurra.heads.densities import (
     Density,
     Gaussian,
@@ -23,6 +24,8 @@ from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 __all__ = [
     "AlignmentHead",
     "CRFHead",
+    "DecoderHead",
+    "Decoding",
     "Density",
     "Distribution",
     "Gaussian",

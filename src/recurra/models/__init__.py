@@ -5,6 +5,11 @@ from recurra.models.base import Model, Scored
 from recurra.models.bayes import NGramOfClasses
 from recurra.models.classifier import Classifier, ClassifierConfig, ClassifierSettings, Heard
 from recurra.models.counted import NGramConfig, NGramModel, NGramSettings
+from recurra.models.encoder_decoder import (
+    EncoderDecoder,
+    EncoderDecoderConfig,
+    EncoderDecoderSettings,
+)
 from recurra.models.language import (
     LanguageModel,
     LanguageModelConfig,
@@ -33,6 +38,9 @@ __all__ = [
     "ClassifierConfig",
     "ClassifierSettings",
     "Drift",
+    "EncoderDecoder",
+    "EncoderDecoderConfig",
+    "EncoderDecoderSettings",
     "FrequentTags",
     "Heard",
     "Judged",

@@ -1,0 +1,266 @@
+"""A sequence with steps of its own: what is said symbol by symbol, of what was read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recurra.cells.attention import AttentionCell, Memory
+from recurra.errors import SettingError, ShapeError
+from recurra.heads.base import Head, log_frequencies
+from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
+from recurra.losses import cross_entropy, projected_cross_entropy
+from recurra.sequences import PaddedSequence
+from recurra.settings import check_rate, check_size
+from recurra.states import Tree, leaves, with_leaves
+from recurra_runtime.vocabulary import START
+
+__all__ = [
+    "DecoderHead",
+    "Decoding",
+]
+
+
+class Decoding(NamedTuple):
+    """What a decoder goes on from; rows of it can be selected.
+
+    Args:
+        carried: the states of its layers.
+        memory: what it looks at, which never changes; None without attention.
+    """
+
+    carried: Tree
+    memory: Memory | None
+
+
+class DecoderHead(Head):
+    r"""Says a sequence of symbols, each after those before it (Sutskever et al. 2014).
+
+    .. math::
+
+        s_0 = \tanh(B\,r), \qquad
+        p(y_1 \dots y_n \mid x) = \prod_t \mathrm{softmax}(z_t)_{y_t}, \qquad
+        z_t = W\,\mathrm{layers}(E y_{t-1}, s_{t-1}, m) + b
+
+    r is what the encoder's outputs are pooled to, m the memory of all of them. Trained
+    with the true :math:`y_{t-1}` (teacher forcing). With ``sampling`` some of them are what the
+    model itself finds most probable there, read off a first pass over the true ones (Bengio et al.
+    2015, in the parallel form of Mihaylova & Martins 2019). With ``smoothing`` :math:`\epsilon` the
+    loss in training is :math:`(1 - \epsilon)` of the true symbol's and :math:`\epsilon` of the mean
+    of all symbols' (Szegedy et al. 2016); scores are never smoothed.
+
+    It follows the decoding protocol: ``head(read)`` is the state to begin from, :meth:`step` reads
+    a symbol of each row. A sequence begins after the start symbol, 1, and its last symbol ends it.
+
+    Args:
+        input_size: width of what the encoder gives.
+        symbols: number of symbols v.
+        layers: which read vectors of symbols; their cells may be :class:`recurra.AttentionCell`.
+        embedding_size: width of these vectors.
+        pool: how the encoder's outputs become r, see :class:`recurra.Pooling`.
+        tied: whether the projection shares the embedding's weights.
+        smoothing: :math:`\epsilon`, at least 0 and below 1.
+        sampling: rate at which true symbols give way to the model's own in training.
+        dropout: rate of dropout on what the projection reads, in training only.
+        dropout_input: rate of dropout on the vectors.
+        deviation: of the normal numbers that the vectors start with.
+
+    Raises:
+        SettingError: a rate or size out of range, or layers that read another width.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        symbols: int,
+        layers: Layer,
+        *,
+        embedding_size: int,
+        pool: Pool = "last",
+        tied: bool = False,
+        smoothing: float = 0.0,
+        sampling: float = 0.0,
+        dropout: float = 0.0,
+        dropout_input: float = 0.0,
+        deviation: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.output_size = check_size("input_size", input_size), symbols
+        if layers.input_size not in (None, embedding_size):
+            raise SettingError(
+                f"DecoderHead: vectors of symbols have {embedding_size} numbers, the layers read "
+                f"{layers.input_size}"
+            )
+        self.smoothing = check_rate("smoothing", smoothing)
+        self.sampling = check_rate("sampling", sampling)
+        self.embedding = TokenEmbedding(
+            symbols, embedding_size, dropout=dropout_input, deviation=deviation
+        )
+        self.layers = layers
+        self.projection = Projection(
+            layers.output_size,
+            symbols,
+            tied_size=embedding_size if tied else None,
+            dropout=dropout,
+        )
+        begun = sum(leaf.numel() for leaf in self._begun(layers.initial_state(1)))
+        self.pool, self.bridge = Pooling(input_size, pool), nn.Linear(input_size, begun)
+
+    @property
+    def reference(self) -> float:
+        """The logarithm of the number of symbols."""
+        return math.log(self.output_size)
+
+    @property
+    def attention(self) -> AttentionCell | None:
+        """The cell that looks back, or None."""
+        return next((m for m in self.layers.modules() if isinstance(m, AttentionCell)), None)
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Set the bias to what the symbols' frequencies alone say of them.
+
+        Args:
+            counts: how often each symbol is said in what is trained on.
+
+        Raises:
+            ShapeError: counts of more or fewer symbols.
+        """
+        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
+
+    # ---- training --------------------------------------------------------------------------------
+
+    def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Decoding:
+        """What the decoder begins from.
+
+        Args:
+            read: of the encoder; its outputs are the memory.
+            embedding: not used: the decoder has a table of its own.
+        """
+        initial = self.layers.initial_state(read.last.shape[0])
+        begun = torch.tanh(self.bridge(self.pool(read)))
+        sizes = [leaf[0].numel() for leaf in self._begun(initial)]
+        parts = iter(torch.split(begun, sizes, 1))
+        carried = with_leaves(
+            initial,
+            [
+                next(parts).reshape(leaf.shape) if self._is_begun(leaf) else leaf
+                for leaf in leaves(initial)
+            ],
+        )
+        cell = self.attention
+        memory = None if cell is None else cell.memory(_padded(read.outputs))
+        return Decoding(carried, memory)
+
+    def _begun(self, state: Tree) -> list[Tensor]:
+        return [leaf for leaf in leaves(state) if self._is_begun(leaf)]
+
+    def _is_begun(self, leaf: Tensor) -> bool:
+        """Whether the bridge says what it begins with: not where it counts places of a memory."""
+        cell = self.attention
+        counted = cell is not None and cell.places is not None and leaf.shape[1:] == (cell.places,)
+        return leaf.is_floating_point() and leaf.dim() == 2 and not counted
+
+    def score(self, predictions: Decoding, targets: Any) -> tuple[Tensor, int]:
+        """Cross-entropy in nats of what is said from there, and the number of its symbols.
+
+        In training it is smoothed, and some symbols that are read are the model's own.
+
+        Args:
+            predictions: as :meth:`forward` gives it.
+            targets: PaddedSequence ``[time, batch]`` of ids, the end symbol of each included.
+        """
+        wanted = _padded(targets)
+        if not wanted.count:
+            return self.projection.bias.sum() * 0, 0
+        before = wanted.shift(1, START)
+        if self.sampling and self.training:
+            before = self._own(before, wanted, predictions)
+        outputs = self._outputs(before, predictions)
+        features, weight = self.projection.parts(outputs, self._table)
+        total = projected_cross_entropy(features, weight, self.projection.bias, wanted)
+        if self.smoothing and self.training:
+            total = total + self.smoothing * self._smoothed(features, weight, wanted)
+        return total, wanted.count
+
+    def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
+        """Minus the log-probability of each target ``[time, batch]`` in nats.
+
+        Args:
+            begun: as :meth:`forward` gives it.
+            targets: as of :meth:`score`.
+        """
+        outputs = self._outputs(targets.shift(1, START), begun)
+        nats: PaddedSequence = cross_entropy(
+            self.projection(outputs, self._table), targets, reduction="none"
+        )
+        return nats
+
+    def _outputs(self, before: PaddedSequence, begun: Decoding) -> PaddedSequence:
+        found = self.layers(self.embedding(before), begun.carried, begun.memory)
+        outputs: PaddedSequence = found.outputs
+        return outputs
+
+    def _smoothed(self, features: PaddedSequence, weight: Tensor, wanted: PaddedSequence) -> Tensor:
+        """By how much the true symbols' scores are above the mean of all symbols'."""
+        x, y = features.valid(), wanted.valid()
+        bias = self.projection.bias
+        own = (x * functional.embedding(y, weight)).sum(-1) + bias[y]
+        return (own - (x @ weight.mean(0) + bias.mean())).sum()
+
+    @torch.no_grad()
+    def _own(
+        self, before: PaddedSequence, wanted: PaddedSequence, begun: Decoding
+    ) -> PaddedSequence:
+        """Symbols that are read, some of which are what the model says itself."""
+        outputs = self._outputs(before, begun)
+        scores = self.projection(outputs, self._table)
+        said = outputs.with_valid(scores.valid().argmax(-1)).shift(1, START).values
+        swapped = torch.rand(said.shape, device=said.device) < self.sampling
+        return PaddedSequence(torch.where(swapped, said, before.values), before.lengths)
+
+    @property
+    def _table(self) -> Tensor | None:
+        return None if self.projection.tied_size is None else self.embedding.weight
+
+    # ---- decoding --------------------------------------------------------------------------------
+
+    def start(self, batch: int) -> Decoding:
+        """None without something that was read.
+
+        Raises:
+            ShapeError: always; ``head(read)`` is where a decoder begins.
+        """
+        raise ShapeError("start: a decoder begins from what was read: state=head(read).")
+
+    def step(self, token: Tensor, state: Decoding) -> tuple[Tensor, Decoding]:
+        """Read one symbol a row: log-probabilities of the next ``[batch, v]``, and the state.
+
+        Args:
+            token: ids ``[batch]``.
+            state: as :meth:`forward` or an earlier step gave it.
+        """
+        log_probs, state = self.steps(token.unsqueeze(0), state)
+        return log_probs[0], state
+
+    def steps(self, tokens: Tensor, state: Decoding) -> tuple[Tensor, Decoding]:
+        """Several calls of :meth:`step` at once.
+
+        Args:
+            tokens: ids ``[time, batch]``.
+            state: as :meth:`forward` or an earlier step gave it.
+        """
+        found = self.layers(self.embedding(tokens), state.carried, state.memory)
+        scores = self.projection(found.outputs, self._table)
+        return functional.log_softmax(scores, -1), Decoding(found.state, state.memory)
+
+
+def _padded(values: Any) -> PaddedSequence:
+    if isinstance(values, PaddedSequence):
+        return values
+    return PaddedSequence.from_padded(values)

@@ -1,0 +1,194 @@
+"""The encoder-decoder: something in, a sequence with steps of its own out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self, cast
+
+import pydantic
+import torch
+from torch import Tensor
+
+from recurra.batch import Batch
+from recurra.cells import cell_by_name
+from recurra.cells.attention import AttentionCell, Score
+from recurra.heads.decoder import DecoderHead, Decoding
+from recurra.layers import Layer, Recurrent, Stack
+from recurra.models.base import Model
+from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.sections import contradiction, default
+from recurra.twins import evaluating
+
+__all__ = ["EncoderDecoder", "EncoderDecoderConfig", "EncoderDecoderSettings"]
+
+
+class EncoderDecoderSettings(ReadingSettings):
+    """What a person chooses about an encoder-decoder, beside how it reads.
+
+    The decoder has the encoder's cell, and its rates of dropout.
+
+    Args:
+        attention: how the decoder looks back, see :class:`recurra.AttentionCell`; ``"none"`` leaves
+            it what the encoder has read at its end alone.
+        attention_size: width of keys and queries of the additive score; ``decoder_size`` if None.
+        feeding: whether what was said with the help of an attention is read at the next step.
+        aware: of where it has looked before, ``"coverage"`` or ``"location"``.
+        places: how many steps of the encoder there may be at most, where ``aware`` is given.
+        decoder_layers: how many; the lowest looks back.
+        decoder_size: width of each; ``hidden_size`` if None.
+        decoder_embedding: width of the vector of a symbol that was said; ``embedding_size`` or
+            ``decoder_size`` if None.
+        tied: whether scores are made of these vectors.
+        smoothing: of labels in training, see :class:`recurra.DecoderHead`.
+        sampling: rate at which the decoder reads its own symbols in training, see there.
+    """
+
+    LOOSE: ClassVar[frozenset[str]] = ReadingSettings.LOOSE | {"smoothing", "sampling"}
+
+    cell: str = "lstm"
+    layers: int = pydantic.Field(1, ge=1, le=1000)
+    hidden_size: int = pydantic.Field(256, ge=1, le=10**6)
+    bidirectional: bool = True
+    pool: Any = "last"
+    attention: Literal["additive", "general", "dot", "none"] = "additive"
+    attention_size: int | None = pydantic.Field(None, ge=1, le=10**6)
+    feeding: bool = True
+    aware: Literal["coverage", "location"] | None = None
+    places: int = pydantic.Field(128, ge=1, le=10**5)
+    decoder_layers: int = pydantic.Field(1, ge=1, le=1000)
+    decoder_size: int | None = pydantic.Field(None, ge=1, le=10**6)
+    decoder_embedding: int | None = pydantic.Field(None, ge=1, le=10**6)
+    tied: bool = False
+    smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
+    sampling: float = pydantic.Field(0.0, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _attention_agrees(self) -> Self:
+        if self.aware is not None and self.attention != "additive":
+            why = f"an attention of the score {self.attention!r} knows nothing of it"
+            raise contradiction(self, "aware", why, "model.attention='additive'")
+        return self
+
+    def idle(self) -> list[tuple[str, str]]:
+        """Also what is said of an attention that is not there, or does not need it."""
+        none = self.attention == "none"
+        own = (
+            ("attention_size", none or self.attention != "additive", f"attention={self.attention}"),
+            ("feeding", none, "nothing is looked at"),
+            ("places", self.aware is None, "it does not know where it has looked"),
+        )
+        chosen = [
+            (name, why)
+            for name, idle, why in own
+            if idle and getattr(self, name) != default(self, name)
+        ]
+        return [*super().idle(), *chosen]
+
+
+class EncoderDecoderConfig(EncoderDecoderSettings):
+    """All that decides the shape of an encoder-decoder.
+
+    Args:
+        reads: what each input is, by name.
+        symbols: that can be said.
+    """
+
+    reads: dict[str, Reads]
+    symbols: int = pydantic.Field(ge=1, le=10**9)
+
+
+class EncoderDecoder(Model):
+    r"""A recurrent encoder-decoder (Cho et al. 2014, Sutskever et al. 2014, Bahdanau et al. 2015).
+
+    .. math:: p(y_1 \dots y_n \mid x) = \prod_t p(y_t \mid y_1 \dots y_{t-1}, \mathrm{encoder}(x))
+
+    See :class:`recurra.DecoderHead`.
+
+    Args:
+        config: sizes and settings.
+
+    Raises:
+        SettingError: an unknown cell, a setting it does not take, or sizes that do not join.
+    """
+
+    config: EncoderDecoderConfig
+
+    def __init__(self, config: EncoderDecoderConfig) -> None:
+        encoder = build_encoder(config, config.reads)
+        size = config.decoder_size or config.hidden_size
+        width = config.decoder_embedding or config.embedding_size or size
+        head = DecoderHead(
+            encoder.output_size,
+            config.symbols,
+            _decoder(config, encoder.output_size, width, size),
+            embedding_size=width,
+            pool=config.pool,
+            tied=config.tied,
+            smoothing=config.smoothing,
+            sampling=config.sampling,
+            dropout=config.rate("output"),
+            dropout_input=config.rate("input"),
+            deviation=config.embedding_spread,
+        )
+        super().__init__(encoder, head)
+        self.config = config
+
+    @property
+    def decoder(self) -> DecoderHead:
+        """What says the sequence; it follows the decoding protocol."""
+        return cast(DecoderHead, self.head)
+
+    @property
+    def name(self) -> str:
+        """What reads and says it, and whether it looks back."""
+        body = self.config.reader(self.config.reads)
+        return body if self.config.attention == "none" else f"{body} with attention"
+
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Begin with what the symbols' frequencies alone say.
+
+        Args:
+            counts: how often each is said in what is trained on.
+        """
+        self.decoder.starts_at(counts)
+
+    @torch.no_grad()
+    def begin(self, inputs: Any) -> Decoding:
+        """What the decoder goes on from after inputs, in evaluation mode.
+
+        Args:
+            inputs: as of :class:`recurra.Batch`.
+        """
+        found: Decoding = self.predict(Batch(inputs, None))
+        return found
+
+    @torch.no_grad()
+    def score_rows(self, batch: Batch) -> Tensor:
+        """Nats of the targets of each row ``[batch]``, float64, in evaluation mode."""
+        with evaluating(self):
+            batch = batch.to(next(self.parameters()).device)
+            begun, _ = self._predictions(batch, None)
+            nats: Tensor = self.decoder.surprise(begun, batch.targets).to_padded()
+            return nats.double().sum(0).cpu()
+
+
+def _decoder(config: EncoderDecoderConfig, memory: int, width: int, size: int) -> Layer:
+    layers: list[Layer] = []
+    for number in range(config.decoder_layers):
+        into = layers[-1].output_size if layers else width
+        looks = not number and config.attention != "none"
+        fed = size if looks and config.feeding else 0
+        cell = cell_by_name(config.cell, into + fed, size, **config.cell_settings)
+        if looks:
+            score: Score = config.attention  # type: ignore[assignment]  # "none" is none of them
+            cell = AttentionCell(
+                cell,
+                memory,
+                attention_size=config.attention_size,
+                score=score,
+                feeding=config.feeding,
+                aware=config.aware,
+                places=config.places if config.aware else None,
+            )
+        layers.append(Recurrent(cell))
+    return Stack(layers, dropout=config.rate("between"), residual=config.residual)

@@ -1,0 +1,250 @@
+"""What a trained encoder-decoder answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recurra.batch import Batch
+from recurra.data import ExampleRow
+from recurra.decoding import Hypothesis, LengthRule, beam_search_batch
+from recurra.engine.probe import named_values
+from recurra.errors import SettingError
+from recurra.given import ahead, inputs_of
+from recurra.models import EncoderDecoder, Model
+from recurra.tasks.base import Answer
+from recurra.tasks.examples import ExamplesTask
+from recurra.tasks.inputs import raw_of
+from recurra.tasks.rows import steps_of
+from recurra_runtime.vocabulary import END, START, UNKNOWN
+
+__all__ = ["TARGET", "Said", "TransducingModel", "searched"]
+
+TARGET = "target"
+"""The field of what is said; every other field is an input."""
+
+_MEAN = LengthRule(1.0)  # of log-probabilities
+_BLOCK, _ROWS = 512, 64  # inputs that are read ahead; beside each other
+
+
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What was said of an input, and how probable that is.
+
+    Args:
+        text: what was said.
+        log_prob: of it, in nats, its end included.
+        score: by which it was chosen, see :class:`recurra.LengthRule`.
+        finished: whether it came to its end; else it was cut off.
+        symbols: its ids.
+        others: further answers, the best first.
+    """
+
+    text: str
+    log_prob: float
+    score: float
+    finished: bool
+    symbols: tuple[int, ...]
+    others: tuple[Said, ...] = ()
+
+    def ranked(self, top: int | None = None) -> list[Said]:
+        """It and the others, so many or all, the best first."""
+        return [self, *self.others][:top]
+
+    def to_json(self, top: int | None = None) -> dict[str, Any]:
+        """All of it, but ids."""
+        told = [
+            {name: getattr(each, name) for name in ("text", "log_prob", "score", "finished")}
+            for each in self.ranked(top)
+        ]
+        return {**told[0], "others": told[1:]}
+
+
+class TransducingModel(Answer):
+    """An encoder-decoder with what it reads and says.
+
+    Args:
+        model: in evaluation mode.
+        fronts: of what is read, and of what is said.
+        path: the folder it was loaded from.
+        task: which encodes.
+    """
+
+    model: EncoderDecoder
+
+    def __init__(
+        self, model: Model, fronts: Mapping[str, Any], path: Path, task: ExamplesTask
+    ) -> None:
+        super().__init__(model, fronts, path, task.name)
+        self._task = task
+
+    def predict(
+        self,
+        inputs: Iterable[Any],
+        *,
+        width: int = 5,
+        keep: int | None = None,
+        length_penalty: float = 1.0,
+        limit: int = 200,
+    ) -> Iterator[Said]:
+        """What is said of each input, in their order; some are read ahead.
+
+        Args:
+            inputs: texts; or whatever the model reads, perhaps names of files.
+            width: open texts of the search; 1 takes the most probable symbol every time.
+            keep: how many answers, the best first; all that are open if None.
+            length_penalty: see :class:`recurra.LengthRule`.
+            limit: symbols after which an answer is cut off.
+
+        Raises:
+            DataError: something else.
+            SettingError: a number out of its range.
+        """
+        how = {"width": width, "keep": keep or width, "limit": limit}
+        rule = LengthRule(length_penalty)
+
+        def said(block: list[Any]) -> Iterator[Said]:
+            rows = [self._task.encode(each, self.fronts) for each in block]
+            found = searched(self.model, self._task.collate, rows, rule=rule, **how)
+            return map(self._said, found)
+
+        return chain.from_iterable(
+            map(said, ahead(map(self._raw, inputs_of("predict", inputs)), _BLOCK))
+        )
+
+    def score(self, inputs: Iterable[Any], targets: Iterable[str]) -> Iterator[float]:
+        """The log-probability of each target after its input, in nats, its end included.
+
+        Args:
+            inputs: as of :meth:`predict`.
+            targets: a text for each.
+        """
+        for one, target in zip(inputs, targets, strict=True):
+            batch = self._batch(one, target)
+            yield -float(self.model.score_rows(batch)[0])
+
+    def choose(self, value: Any, candidates: Sequence[str]) -> list[tuple[str, float]]:
+        """Candidates by how probable they are after an input, the most probable first.
+
+        Probabilities are among the candidates. One idea serves a caption, a topic, an answer of
+        several: p(s | c) of each s.
+
+        Args:
+            value: an input, as of :meth:`predict`.
+            candidates: texts.
+        """
+        nats = np.array(list(self.score([value] * len(candidates), candidates)))
+        shares = np.exp(nats - nats.max())
+        shares /= shares.sum()
+        order = np.argsort(-shares, kind="stable").tolist()
+        return [(candidates[n], float(shares[n])) for n in order]
+
+    def alignment(self, value: Any, target: str) -> npt.NDArray[np.float32]:
+        """Where the decoder looks at each symbol that it says, ``[said, read]``.
+
+        The last symbol is the end.
+
+        Args:
+            value: an input, as of :meth:`predict`.
+            target: what is said of it.
+
+        Raises:
+            SettingError: a model without attention.
+        """
+        if self.model.decoder.attention is None:
+            raise SettingError("alignment: this model looks at nothing (model.attention='none')")
+        batch = self._batch(value, target)
+        seen = named_values(self.model.score_rows, batch)
+        read = self.model.encoder(batch.inputs).outputs
+        places = int(read.lengths[0])
+        weights = seen["attention"][: int(batch.targets.lengths[0]), 0, :places]
+        found: npt.NDArray[np.float32] = weights.detach().float().cpu().numpy()
+        return found
+
+    def symbols(self, target: str) -> list[str]:
+        """The symbols of a text that is said, as a picture names them; the end is the last."""
+        front = self.fronts[TARGET]
+        return [*(front.decode([number]) for number in front.encode(target).tolist()), "</s>"]
+
+    def show(self, answer: Said, top: int | None = None) -> str:
+        """The text; of several each with its log-probability."""
+        if top is None:
+            return answer.text
+        return "\t".join(f"{each.text}\t{each.log_prob:.4f}" for each in answer.ranked(top))
+
+    def to_json(self, answer: Said, top: int | None = None) -> dict[str, Any]:
+        """All of it."""
+        return answer.to_json(top)
+
+    def _batch(self, value: Any, target: str) -> Batch:
+        row = self._task.encode(self._raw(value), self.fronts)
+        return self._task.collate([row], [np.asarray(self._task.target(target, self.fronts))])
+
+    def _raw(self, value: Any) -> Any:
+        read = [name for name in self.fronts if name != TARGET]
+        if len(read) == 1:
+            return raw_of(self.fronts[read[0]], value, "predict")
+        return {name: raw_of(self.fronts[name], value[name], f"predict, {name}") for name in read}
+
+    def _said(self, found: list[Hypothesis]) -> Said:
+        front = self.fronts[TARGET]
+        told = [
+            Said(
+                front.decode(list(each.symbols)),
+                each.log_prob,
+                each.score,
+                each.finished,
+                each.symbols,
+            )
+            for each in found
+        ]
+        return dataclasses.replace(told[0], others=tuple(told[1:]))
+
+
+@torch.no_grad()
+def searched(
+    model: EncoderDecoder,
+    collate: Any,
+    rows: Sequence[ExampleRow],
+    *,
+    width: int,
+    keep: int,
+    limit: int,
+    rule: LengthRule = _MEAN,
+) -> list[list[Hypothesis]]:
+    """The best answers to each of some rows, those of like length beside each other.
+
+    Args:
+        model: says them.
+        collate: makes a batch of some rows.
+        rows: in numbers.
+        width: of the search.
+        keep: answers of each.
+        limit: symbols of one.
+        rule: how they compare.
+    """
+    order = sorted(range(len(rows)), key=lambda n: steps_of(rows[n]))
+    found: dict[int, list[Hypothesis]] = {}
+    for at in range(0, len(order), _ROWS):
+        some = order[at : at + _ROWS]
+        inputs = collate([rows[n] for n in some]).inputs
+        said = beam_search_batch(
+            model.decoder,
+            [[START]] * len(some),
+            width=width,
+            keep=keep,
+            end=END,
+            never=(START, UNKNOWN),
+            limit=limit,
+            length_rule=rule,
+            state=model.begin(inputs),
+        )
+        found.update(zip(some, said, strict=True))
+    return [found[n] for n in range(len(rows))]

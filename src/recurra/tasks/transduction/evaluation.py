@@ -1,0 +1,99 @@
+"""How good answers are that are texts: by symbol, by likeness, and whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["Evaluation", "exact", "likeness", "rouge_l"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """One model's score.
+
+    Args:
+        name: the model.
+        loss: nats of a symbol; None where none was said to be probable.
+        count: symbols that were scored.
+        decoded: answers that were held against what should be said.
+        exact: share of these that are right to the letter.
+        rouge: mean ROUGE-L of words, see :func:`rouge_l`.
+        bleu: of all together, as sacrebleu says it; None where it is not installed.
+        chrf: the same.
+        signature: of how BLEU was computed.
+    """
+
+    name: str
+    loss: float | None
+    count: int
+    decoded: int
+    exact: float
+    rouge: float
+    bleu: float | None = None
+    chrf: float | None = None
+    signature: str = ""
+
+    @property
+    def value(self) -> float:
+        """What checkpoints are chosen by: nats."""
+        return float("nan") if self.loss is None else self.loss
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers."""
+        return dataclasses.asdict(self)
+
+
+def exact(said: Sequence[str], wanted: Sequence[str]) -> float:
+    """Share of texts that are the same, white space aside."""
+    right = sum(one.split() == other.split() for one, other in zip(said, wanted, strict=True))
+    return right / max(len(said), 1)
+
+
+def rouge_l(said: Sequence[str], wanted: Sequence[str]) -> float:
+    r"""Mean of :math:`F = 2PR / (P + R)` of the longest common subsequence of words (Lin 2004).
+
+    P and R are its length by that of what was said, and of what should be; words are what stands
+    between blanks, in lower case. 0 where one of the two is empty.
+    """
+    scores = []
+    for one, other in zip(said, wanted, strict=True):
+        a, b = one.lower().split(), other.lower().split()
+        scores.append(2 * _common(a, b) / (len(a) + len(b)) if a or b else 0.0)
+    return sum(scores) / max(len(scores), 1)
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    row = [0] * (len(b) + 1)
+    for one in a:
+        before = row
+        row = [0]
+        for place, other in enumerate(b):
+            row.append(before[place] + 1 if one == other else max(before[place + 1], row[-1]))
+    return row[-1]
+
+
+def likeness(
+    said: Sequence[str], wanted: Sequence[str], *, lower: bool = False, tokenize: str = "13a"
+) -> tuple[float | None, float | None, str]:
+    """BLEU (Papineni et al. 2002) and chrF (Popovic 2015) of all texts together, in percent.
+
+    Args:
+        said: by the model.
+        wanted: one for each.
+        lower: whether letters are held against each other in lower case.
+        tokenize: of sacrebleu.
+
+    Returns:
+        both, and sacrebleu's signature of the first; None and "" where it is not installed.
+    """
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError:
+        return None, None, ""
+    bleu, chrf = BLEU(lowercase=lower, tokenize=tokenize), CHRF(lowercase=lower)
+    found = bleu.corpus_score(list(said), [list(wanted)]).score
+    likes = chrf.corpus_score(list(said), [list(wanted)]).score
+    return float(found), float(likes), str(bleu.get_signature())

@@ -1,0 +1,303 @@
+"""What training, artifacts and commands ask of encoder-decoders."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recurra import models
+from recurra.batch import Batch
+from recurra.columns import shown
+from recurra.data.examples import Examples as RawExamples
+from recurra.data.examples import open_examples
+from recurra.data.examples.parallel import open_parallel, parallel_files
+from recurra.errors import DataError, kind_of
+from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
+from recurra.pipeline.rivals import read_rivals, write_rivals
+from recurra.states import map_tree
+from recurra.tasks.base import Metric, Table, register_task
+from recurra.tasks.division import Pair
+from recurra.tasks.examples import Examples, ExamplesTask
+from recurra.tasks.inputs import encode_inputs, fit_inputs, reads_of
+from recurra.tasks.texts import vocabulary_of, vocabulary_settings
+from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
+from recurra.tasks.transduction.evaluation import Evaluation, exact, likeness, rouge_l
+from recurra.tasks.transduction.rivals import KINDS, fit_rivals
+from recurra.tasks.transduction.settings import TransductionData
+from recurra_runtime.vocabulary import END
+
+__all__ = ["TransductionTask"]
+
+_DECODED, _LIMIT = 2000, 200  # answers that are held against others; symbols of one
+
+
+@register_task("transduction")
+class TransductionTask(ExamplesTask):
+    """A text with steps of its own for what is read: a translation, a summary, a caption."""
+
+    Data = TransductionData
+    Model = EncoderDecoderSettings
+    target_kind = "sequence"
+    loss = Metric("nats", "nats/symbol")
+    unit = "symbols"
+
+    # ---- data ------------------------------------------------------------------------------------
+
+    def open(self, source: Any, data: TransductionData) -> RawExamples:
+        """Texts with what is said of each: of a table, of files side by side, of Python."""
+        if isinstance(source, RawExamples):
+            return source
+        how = data.reading()
+        if isinstance(source, str | Path) and parallel_files(Path(source), how):
+            return open_parallel(Path(source), how)
+        return open_examples(source, how)
+
+    def checked(self, pair: Pair) -> Pair:
+        """Whose target is a text."""
+        if not isinstance(pair.target, str):
+            raise DataError(
+                f"{pair.place}: expected a text that is to be said, got {kind_of(pair.target)}."
+            )
+        return pair
+
+    def fit_by(
+        self,
+        source: Any,
+        data: TransductionData,
+        inputs: Sequence[Any],
+        targets: Sequence[Any],
+    ) -> dict[str, Any]:
+        """What reads the inputs, and the vocabulary of what is said."""
+        kinds = dict(getattr(source, "kinds", {}))
+        if {*kinds.values()} <= {"text"} and len(kinds) == 1 and data.joint:
+            both = vocabulary_of([*inputs, *targets], data)
+            return {next(iter(kinds)): both, TARGET: both}
+        fronts = fit_inputs(kinds, inputs, data, getattr(source, "channels", ()))
+        return {**fronts, TARGET: vocabulary_of(targets, data)}
+
+    def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
+        """What is read in numbers."""
+        return encode_inputs(_read(fronts), example, "data", self.Data())[0]
+
+    def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
+        """Symbols that are said, and the end."""
+        return np.append(fronts[TARGET].encode(target), END).astype(np.int64)
+
+    def collate(self, inputs: Sequence[Any], targets: Sequence[Any] | None = None) -> Batch:
+        """Examples beside each other; ids, which are kept small, in full."""
+        return super().collate([map_tree(_wide, row) for row in inputs], targets)
+
+    def prepare(
+        self,
+        source: Any,
+        data: TransductionData,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Examples:
+        """Divide, fit, encode; of what is too long see :class:`TransductionData`."""
+        return self._short(super().prepare(source, data, folder, report), data, report)
+
+    def prepare_in(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: TransductionData,
+        folder: Path,
+        report: Callable[[str], None],
+    ) -> Examples:
+        """Divide and encode, as :meth:`prepare`."""
+        return self._short(super().prepare_in(source, fronts, data, folder, report), data, report)
+
+    def _short(
+        self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
+    ) -> Examples:
+        """Texts that are read cut to their length, and no longer answers trained on."""
+        parts = {}
+        for name, part in prepared.parts.items():
+            most = data.maximum_target + 1 if name == "training" else math.inf
+            kept = [n for n, row in enumerate(part.targets) if len(row) <= most]
+            if not kept:
+                raise DataError(
+                    f"data: expected answers of at most {data.maximum_target} symbols to train on, "
+                    "all are longer. Say data.maximum_target."
+                )
+            if len(kept) < len(part.targets):
+                left = len(part.targets) - len(kept)
+                report(f"longer than {data.maximum_target} symbols, and not trained on: {left:,}")
+            parts[name] = self.Part(
+                [_cut(part.inputs[n], data) for n in kept],
+                [part.targets[n] for n in kept],
+                kind=self.target_kind,
+                collate=self.collate,
+                raw=[part.raw[n] for n in kept],
+                fronts=part.fronts,
+            )
+        return dataclasses.replace(prepared, parts=parts)
+
+    # ---- model -----------------------------------------------------------------------------------
+
+    def build(self, settings: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
+        """A model of what these fronts give, and of so many symbols."""
+        reads = reads_of(_read(fronts))
+        known = settings.model_dump()
+        return EncoderDecoder(
+            EncoderDecoderConfig(**known, reads=reads, symbols=len(fronts[TARGET]))
+        )
+
+    def restore(self, config: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
+        """The model of a configuration that tells its sizes itself."""
+        known = EncoderDecoderConfig.model_validate(config)
+        got = len(fronts[TARGET]) if TARGET in fronts else "none"
+        if got != known.symbols:
+            raise ValueError(
+                f"expected a front {TARGET!r} of {known.symbols} beside this model, got {got}. It "
+                "belongs to another model"
+            )
+        if (found := reads_of(_read(fronts))) != known.reads:
+            raise ValueError(
+                f"expected fronts of {known.reads} beside this model, got {found}. They belong to "
+                "another model"
+            )
+        return EncoderDecoder(known)
+
+    def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
+        """What the kinds of the inputs leave unread."""
+        reads = reads_of(_read(prepared.fronts))
+        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+
+    def settled(self, loaded: Any) -> dict[str, Any]:
+        """Also how texts fall into symbols."""
+        return super().settled(loaded) | vocabulary_settings(loaded.fronts[TARGET], self.Data)
+
+    def trial(self, recipe: Any) -> EncoderDecoder:
+        """A model of four symbols."""
+        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4])
+        return EncoderDecoder(EncoderDecoderConfig(**settings, reads={"text": reads}, symbols=4))
+
+    def begin(self, model: models.Model, prepared: Examples) -> None:
+        """Each symbol as likely as it is among those that are trained on."""
+        assert isinstance(model, EncoderDecoder)
+        said = np.concatenate(prepared.parts["training"].targets)
+        counts = np.bincount(said, minlength=len(prepared.fronts[TARGET]))
+        model.starts_at(torch.from_numpy(counts))
+
+    # ---- scores ----------------------------------------------------------------------------------
+
+    def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
+        """Nats of what should be said of each example."""
+        assert isinstance(model, EncoderDecoder)
+        found = np.zeros(len(part.inputs))
+        for numbers in part.order(None):
+            found[numbers] = model.score_rows(part.batch(numbers)).numpy()
+        return {self.loss.name: found / np.array([len(row) for row in part.targets])}
+
+    def evaluate(  # type: ignore[override]  # rows of its own
+        self, compared: Mapping[str, Any], part: Any
+    ) -> list[Evaluation]:
+        """Nats of all, and whole answers to some, each symbol the most probable one."""
+        every = -(-len(part.inputs) // _DECODED)
+        some = range(0, len(part.inputs), every)
+        wanted = [part.raw[n].target for n in some]
+        rows = []
+        for name, model in compared.items():
+            loss, count = None, part.count
+            if isinstance(model, EncoderDecoder):
+                total, count = model.score(part.groups())
+                loss = total / max(count, 1)
+                said = self.said(model, part, some)
+            else:
+                said = model.say([part.raw[n].example for n in some])
+            bleu, chrf, signature = likeness(said, wanted)
+            right, alike = exact(said, wanted), rouge_l(said, wanted)
+            rows.append(
+                Evaluation(name, loss, count, len(said), right, alike, bleu, chrf, signature)
+            )
+        return rows
+
+    def said(self, model: EncoderDecoder, part: Any, numbers: Sequence[int]) -> list[str]:
+        """The answer to some examples of a part.
+
+        Args:
+            model: says them.
+            part: of the data.
+            numbers: of the examples.
+        """
+        rows = [part.inputs[n] for n in numbers]
+        found = searched(model, self.collate, rows, width=1, keep=1, limit=_LIMIT)
+        return [part.fronts[TARGET].decode(list(best[0].symbols)) for best in found]
+
+    def table(self, rows: Sequence[Any], title: str) -> Table:
+        """Likeness of whole answers, and nats."""
+        first: Evaluation = rows[0]
+        with_bleu = first.bleu is not None
+        notes = [f"Answers to {first.decoded:,} examples were held against what should be said."]
+        if with_bleu:
+            notes.append(f"BLEU: {first.signature}.")
+        else:
+            notes.append("BLEU and chrF need sacrebleu: pip install 'recurra[transduction]'.")
+        return Table(
+            f"{title}: {first.count:,} {self.unit}",
+            ("model", *(["BLEU", "chrF"] if with_bleu else []), "ROUGE-L", "exact", "nats/symbol"),
+            [
+                (
+                    row.name,
+                    *([shown(row.bleu, 2), shown(row.chrf, 2)] if with_bleu else []),
+                    f"{row.rouge:.4f}",
+                    f"{row.exact:.4f}",
+                    shown(row.loss, 4),
+                )
+                for row in rows
+            ],
+            notes,
+        )
+
+    def beaten(self, rows: Sequence[Evaluation]) -> str:
+        """Who says what is more like what should be said."""
+        best = max(rows[1:], key=lambda row: row.rouge, default=None)
+        if best is None or best.rouge <= rows[0].rouge:
+            return ""
+        return f"{best.name} says what is more like it"
+
+    # ---- rivals and answers ----------------------------------------------------------------------
+
+    def rivals(
+        self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
+    ) -> dict[str, Any]:
+        """See :mod:`recurra.tasks.transduction.rivals`."""
+        raw = prepared.parts["training"].raw
+        return fit_rivals([(pair.example, pair.target) for pair in raw])
+
+    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
+        """In files of their own."""
+        write_rivals(folder, rivals)
+
+    def read_rivals(self, folder: Path) -> dict[str, Any]:
+        """The simplest first."""
+        return read_rivals(folder, KINDS)
+
+    def answer(self, loaded: Any) -> TransducingModel:
+        """What is said of an input."""
+        return TransducingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _wide(array: Any) -> Any:
+    return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
+
+
+def _cut(row: Any, data: TransductionData) -> Any:
+    """Ids that are read, at most so many."""
+    most = data.maximum_length
+    if most is None or not isinstance(row, np.ndarray) or row.ndim != 1 or len(row) <= most:
+        return row
+    return row[:most] if data.truncate == "right" else row[-most:]
+
+
+def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of what is read."""
+    return {name: front for name, front in fronts.items() if name != TARGET}
