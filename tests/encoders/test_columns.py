@@ -64,3 +64,5 @@ def test_runs_of_steps_and_numbers_are_hidden_in_training_alone() -> None:
     assert len({tuple(row.tolist()) for row in steps.T}) > 20  # each row has runs of its own
     assert steps[-3:].any()  # also at its end
     assert torch.equal(frames.eval()(values), values)
+    few = Frames(3, mask_steps=9, mask_numbers=9).train()(torch.ones(3, 40, 3))
+    assert few.all()  # a quarter of three is none

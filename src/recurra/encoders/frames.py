@@ -43,8 +43,8 @@ class Frames(nn.Module):
         filters: numbers that the map W makes of them; None for no such map.
         dropout: rate of dropout on v, in training only.
         held: whether it leaves out the same elements at every step of a row.
-        mask_steps: in training runs of x of so many steps at most are 0, two in each row (Park et
-            al. 2019).
+        mask_steps: in training runs of x of so many steps at most are 0, two in each row, none of
+            them longer than a quarter of it (Park et al. 2019).
         mask_numbers: the same of numbers beside each other, such as frequencies.
 
     Raises:
@@ -112,12 +112,13 @@ def _hidden(inputs: Any, steps: int, numbers: int) -> Any:
 
 
 def _runs(size: int, ends: Tensor, longest: int) -> Tensor:
-    """Two runs of places below each row's end, bool ``[size, batch]``."""
+    """Two runs of places below each row's end, a quarter of it at most; bool ``[size, batch]``."""
+    limit = (ends / 4).floor().clamp(max=longest)
     places = torch.arange(size, device=ends.device)[:, None]
     found = torch.zeros(size, len(ends), dtype=torch.bool, device=ends.device)
     for _ in range(2):
-        length = (torch.rand_like(ends) * (longest + 1)).floor()
-        begin = (torch.rand_like(ends) * (ends - length).clamp(min=0)).floor()
+        length = (torch.rand_like(ends) * (limit + 1)).floor()
+        begin = (torch.rand_like(ends) * (ends - length + 1)).floor()
         found |= (places >= begin) & (places < begin + length)
     return found
 

@@ -63,7 +63,8 @@ class Listener:
         hot: see there.
 
     Raises:
-        SettingError: it reads pictures, or a number out of range.
+        SettingError: it reads pictures, or recordings that are each scaled whole, or a number out
+            of range.
         ShapeError: it reads both ways.
     """
 
@@ -85,7 +86,10 @@ class Listener:
         if threshold is not None:
             check_number("listen: threshold", threshold)
         self._model, self._fronts, self._front = model, fronts, front
-        self._sound = front.stream() if isinstance(front, Sound) else None
+        try:
+            self._sound = front.stream() if isinstance(front, Sound) else None
+        except ValueError as problem:
+            raise SettingError(f"listen: {problem}") from None
         self._ends, self._keep = (ends or EndRules()).checked(), check_size("listen: keep", keep)
         self._search = functools.partial(
             PrefixSearch,
