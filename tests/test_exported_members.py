@@ -155,6 +155,7 @@ INTERNAL = {
     "diagnosis": {
         "History",
         "Line",
+        "Looked",
         "Mark",
         "Score",
         "Variant",

@@ -11,10 +11,10 @@ import torch
 from recurra.cells import AttentionCell, GRUCell
 from recurra.decoding import beam_search_batch
 from recurra.errors import SettingError, ShapeError
-from recurra.heads import DecoderHead, Decoding
+from recurra.heads import DecoderHead
 from recurra.layers import LayerOutput, Recurrent, Stack
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, map_tree
+from recurra.states import leaves, select_rows
 from recurra_runtime.vocabulary import END, START
 
 WIDTH, SIZE, SYMBOLS, ROWS = 4, 5, 7, 3
@@ -91,7 +91,9 @@ def test_smoothing_is_of_training_alone() -> None:
     assert model.score(begun, targets())[0].item() == plain.item()
     model.train()
     found = model.score(begun, targets())[0].item()
-    outputs = model.layers(model.embedding(targets().shift(1, START)), begun.carried, begun.memory)
+    outputs = model.layers(
+        model.embedding(targets().shift(1, START)), begun.carried, begun.memory.tree
+    )
     log_probs = model.projection(outputs.outputs, None).valid().log_softmax(-1)
     wanted = -0.3 * log_probs.mean(1).sum()
     own = -log_probs.gather(1, targets().valid()[:, None]).sum()
@@ -146,10 +148,7 @@ def test_it_is_searched() -> None:
     for row, hypotheses in enumerate(found):
         for each in hypotheses:
             ids = [*each.symbols, END] if each.finished else [*each.symbols]
-            one = Decoding(
-                map_tree(lambda leaf, n=row: leaf[n : n + 1], begun.carried),
-                type(begun.memory)(*(leaf[row : row + 1] for leaf in begun.memory)),
-            )
+            one = select_rows(begun, torch.tensor([row]))
             total, _ = model.score(one, PaddedSequence(torch.tensor(ids)[:, None], [len(ids)]))
             assert each.log_prob == pytest.approx(-total.item(), rel=1e-9)
 

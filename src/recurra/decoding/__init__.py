@@ -7,7 +7,7 @@ from recurra.decoding.ctc import Fusion, PrefixSearch, Transcript, best_path, pr
 from recurra.decoding.frozen import Frozen
 from recurra.decoding.generate import generate, generate_batch
 from recurra.decoding.hot_words import HotWords
-from recurra.decoding.protocol import Read, Steps, read
+from recurra.decoding.protocol import Kept, Read, Steps, read
 
 __all__ = [
     "Aligned",
@@ -16,6 +16,7 @@ __all__ = [
     "Fusion",
     "HotWords",
     "Hypothesis",
+    "Kept",
     "LengthRule",
     "PrefixSearch",
     "Read",

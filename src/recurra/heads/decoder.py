@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells.attention import AttentionCell, Memory
+from recurra.cells.attention import AttentionCell
+from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
@@ -31,11 +32,11 @@ class Decoding(NamedTuple):
 
     Args:
         carried: the states of its layers.
-        memory: what it looks at, which never changes; None without attention.
+        memory: the :class:`recurra.Memory` that it looks at; None without attention.
     """
 
     carried: Tree
-    memory: Memory | None
+    memory: Kept | None
 
 
 class DecoderHead(Head):
@@ -154,7 +155,7 @@ class DecoderHead(Head):
             ],
         )
         cell = self.attention
-        memory = None if cell is None else cell.memory(_padded(read.outputs))
+        memory = None if cell is None else Kept(cell.memory(_padded(read.outputs)))
         return Decoding(carried, memory)
 
     def _begun(self, state: Tree) -> list[Tensor]:
@@ -202,7 +203,7 @@ class DecoderHead(Head):
         return nats
 
     def _outputs(self, before: PaddedSequence, begun: Decoding) -> PaddedSequence:
-        found = self.layers(self.embedding(before), begun.carried, begun.memory)
+        found = self.layers(self.embedding(before), begun.carried, _context(begun))
         outputs: PaddedSequence = found.outputs
         return outputs
 
@@ -255,9 +256,13 @@ class DecoderHead(Head):
             tokens: ids ``[time, batch]``.
             state: as :meth:`forward` or an earlier step gave it.
         """
-        found = self.layers(self.embedding(tokens), state.carried, state.memory)
+        found = self.layers(self.embedding(tokens), state.carried, _context(state))
         scores = self.projection(found.outputs, self._table)
         return functional.log_softmax(scores, -1), Decoding(found.state, state.memory)
+
+
+def _context(state: Decoding) -> Tree:
+    return None if state.memory is None else state.memory.tree
 
 
 def _padded(values: Any) -> PaddedSequence:

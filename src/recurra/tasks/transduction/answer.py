@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,11 @@ from recurra.given import ahead, inputs_of
 from recurra.models import EncoderDecoder, Model
 from recurra.tasks.base import Answer
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import raw_of
+from recurra.tasks.inputs import is_text, raw_of
 from recurra.tasks.rows import steps_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
-__all__ = ["TARGET", "Said", "TransducingModel", "searched"]
+__all__ = ["TARGET", "Looked", "Said", "TransducingModel", "searched"]
 
 TARGET = "target"
 """The field of what is said; every other field is an input."""
@@ -65,6 +65,22 @@ class Said:
             for each in self.ranked(top)
         ]
         return {**told[0], "others": told[1:]}
+
+
+class Looked(NamedTuple):
+    """Where a decoder looked at each symbol that it said.
+
+    Args:
+        title: what was read, and said.
+        weights: ``[said, read]``, from 0 to 1.
+        read: names of the places.
+        said: the symbols.
+    """
+
+    title: str
+    weights: npt.NDArray[np.float32]
+    read: list[str]
+    said: list[str]
 
 
 class TransducingModel(Answer):
@@ -168,10 +184,29 @@ class TransducingModel(Answer):
         found: npt.NDArray[np.float32] = weights.detach().float().cpu().numpy()
         return found
 
+    def looked(self, value: Any) -> Looked:
+        """Where it looked when it said its best answer to an input; arguments as of alignment."""
+        (said,) = self.predict([value])
+        weights = self.alignment(value, said.text)
+        title = f"{value} → {said.text}" if isinstance(value, str) else said.text
+        return Looked(title, weights, self.places(value), self.symbols(said.text))
+
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""
-        front = self.fronts[TARGET]
-        return [*(front.decode([number]) for number in front.encode(target).tolist()), "</s>"]
+        return [*_names(self.fronts[TARGET], target), "</s>"]
+
+    def places(self, value: Any) -> list[str]:
+        """What is read, as a picture names it: symbols of a text, else the numbers of steps.
+
+        Args:
+            value: an input, as of :meth:`predict`.
+        """
+        read = [front for name, front in self.fronts.items() if name != TARGET]
+        if len(read) == 1 and is_text(read[0]):
+            return _names(read[0], value)
+        batch = Batch(self._batch(value, "").inputs, None)
+        count = int(self.model.encoder(batch.inputs).outputs.lengths[0])
+        return [str(number) for number in range(count)]
 
     def show(self, answer: Said, top: int | None = None) -> str:
         """The text; of several each with its log-probability."""
@@ -206,6 +241,10 @@ class TransducingModel(Answer):
             for each in found
         ]
         return dataclasses.replace(told[0], others=tuple(told[1:]))
+
+
+def _names(front: Any, text: str) -> list[str]:
+    return [front.decode([number]) for number in front.encode(text).tolist()]
 
 
 @torch.no_grad()
