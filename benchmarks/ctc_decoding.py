@@ -3,7 +3,8 @@
 The steps are drawn: texts of 40 letters over 200 steps of 30 symbols and the blank, as sure as a
 trained recognizer mostly is, and unsure at one step in five. All search the same steps with the
 same width, all symbols at every step and no threshold, and again as their users run them, with a
-threshold and few symbols: those above exp(-5), of flashlight-text the best ten. ``--flashlight
+threshold and few symbols: those above exp(-5), of flashlight-text the best ten. pyctcdecode, which
+takes seconds a text without one, has a threshold always. ``--flashlight
 PYTHON`` and ``--pyctcdecode PYTHON`` name interpreters that have the rivals, which run there, one
 process each, and take their own time.
 """
@@ -151,7 +152,7 @@ def main() -> None:
                     rivals["flashlight-text"] = Rival(
                         given.flashlight, _FLASHLIGHT, file, width, limit
                     )
-                if given.pyctcdecode:
+                if given.pyctcdecode and threshold is not None:  # seconds a text without one
                     rivals["pyctcdecode"] = Rival(
                         given.pyctcdecode, _PYCTCDECODE, file, width, limit
                     )
