@@ -4,9 +4,9 @@ The steps are drawn: texts of 40 letters over 200 steps of 30 symbols and the bl
 trained recognizer mostly is, and unsure at one step in five. All search the same steps with the
 same width, all symbols at every step and no threshold, and again as their users run them, with a
 threshold and few symbols: those above exp(-5), of flashlight-text the best ten. pyctcdecode, which
-takes seconds a text without one, has a threshold always. ``--flashlight
-PYTHON`` and ``--pyctcdecode PYTHON`` name interpreters that have the rivals, which run there, one
-process each, and take their own time.
+takes seconds a text without one, has a threshold always. ``--flashlight PYTHON`` and
+``--pyctcdecode PYTHON`` name interpreters that have the rivals, which run there, one process each,
+and take their own time.
 """
 
 from __future__ import annotations
