@@ -192,9 +192,9 @@ class RecognitionTask(ExamplesTask):
 
     def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
         """Character error rate of each text."""
-        rates = np.zeros(len(part.targets))
+        texts, rates = part.texts, np.zeros(len(part.targets))
         for number, said in said_of(model, part):
-            rates[number] = errors_of([part.texts[number]], [said]).rate
+            rates[number] = errors_of([texts[number]], [said]).rate
         return {self.metric.name: rates}
 
     def evaluate(  # type: ignore[override]  # rows of its own
