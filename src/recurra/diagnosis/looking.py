@@ -92,7 +92,7 @@ def _panel(looked: Looked) -> dict[str, Any]:
             "color": shade,
             "tooltip": told,
         },
-        **heading(looked.title, [about], max(60, round(edge * columns) // 7)),
+        **heading("Where it looked", [looked.title, about], max(60, round(edge * columns) // 7)),
     }
 
 
