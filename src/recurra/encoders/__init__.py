@@ -1,6 +1,7 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
+from recurra.encoders.columns import PictureColumns
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
@@ -13,6 +14,7 @@ __all__ = [
     "FrameEncoder",
     "Frames",
     "GappedSteps",
+    "PictureColumns",
     "PictureLines",
     "Pictures",
     "SeriesSteps",

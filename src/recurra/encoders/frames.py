@@ -43,6 +43,9 @@ class Frames(nn.Module):
         filters: numbers that the map W makes of them; None for no such map.
         dropout: rate of dropout on v, in training only.
         held: whether it leaves out the same elements at every step of a row.
+        mask_steps: in training runs of x of so many steps at most are 0, two in each row, none of
+            them longer than a quarter of it (Park et al. 2019).
+        mask_numbers: the same of numbers beside each other, such as frequencies.
 
     Raises:
         SettingError: a size below 1, or a rate out of range.
@@ -56,6 +59,8 @@ class Frames(nn.Module):
         filters: int | None = None,
         dropout: float = 0.0,
         held: bool = False,
+        mask_steps: int = 0,
+        mask_numbers: int = 0,
     ) -> None:
         super().__init__()
         self.input_size, self.stride = (
@@ -63,6 +68,10 @@ class Frames(nn.Module):
             check_size("stride", stride),
         )
         self.dropout, self.held = check_rate("dropout", dropout), check_flag("held", held)
+        self.masks = (
+            check_size("mask_steps", mask_steps, 0),
+            check_size("mask_numbers", mask_numbers, 0),
+        )
         together = input_size * stride
         self.map = None if filters is None else nn.Linear(together, check_size("filters", filters))
         self.output_size = together if filters is None else filters
@@ -75,6 +84,8 @@ class Frames(nn.Module):
                 f"inputs: expected {self.input_size} numbers a step, [time, batch, "
                 f"{self.input_size}], got {list(values.shape)}."
             )
+        if self.training and any(self.masks):
+            inputs = _hidden(inputs, *self.masks)
         vectors = self._beside(inputs) if self.stride > 1 else inputs
         if self.map is not None:
             mapped = self.map
@@ -87,6 +98,29 @@ class Frames(nn.Module):
         values = _joined(mask_padding(inputs.values, inputs.lengths), self.stride)
         lengths = (inputs.lengths + self.stride - 1) // self.stride
         return PaddedSequence(values, lengths)
+
+
+def _hidden(inputs: Any, steps: int, numbers: int) -> Any:
+    """Two runs of steps, and two of numbers, are 0 in each row; runs are of any length up to it."""
+    values = _values(inputs)
+    time, batch, size = values.shape
+    lengths = getattr(inputs, "lengths", None)
+    ends = values.new_full((batch,), time) if lengths is None else lengths.to(values.dtype)
+    gone = _runs(time, ends, steps)[:, :, None] | _runs(size, 0 * ends + size, numbers).T[None]
+    hidden = values.masked_fill(gone, 0)
+    return hidden if lengths is None else PaddedSequence(hidden, lengths)
+
+
+def _runs(size: int, ends: Tensor, longest: int) -> Tensor:
+    """Two runs of places below each row's end, a quarter of it at most; bool ``[size, batch]``."""
+    limit = (ends / 4).floor().clamp(max=longest)
+    places = torch.arange(size, device=ends.device)[:, None]
+    found = torch.zeros(size, len(ends), dtype=torch.bool, device=ends.device)
+    for _ in range(2):
+        length = (torch.rand_like(ends) * (limit + 1)).floor()
+        begin = (torch.rand_like(ends) * (ends - length + 1)).floor()
+        found |= (places >= begin) & (places < begin + length)
+    return found
 
 
 def _values(inputs: Any) -> Tensor:
