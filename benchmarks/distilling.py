@@ -3,9 +3,9 @@
 ``digits``: spoken digits, as ``classifying.py fsdd`` reads them, takes 0 to 4 held out. Teachers
 are the recipe ``classification``; a student has 8 units each way and no dropout. ``reviews``:
 sentences of film reviews, as ``sentiment.py`` reads them; a student has 16 units and vectors of 15
-numbers, less than a quarter of the parameters. A student is trained for the same steps on hard labels alone,
-beside those of the teacher of its own seed at some temperatures, and beside all three teachers.
-Every setting stands in the figure.
+numbers, less than a quarter of the parameters. A student is trained for the same steps on hard
+labels alone, beside those of the teacher of its own seed at some temperatures, and beside all three
+teachers. Every setting stands in the figure.
 """
 
 from __future__ import annotations
