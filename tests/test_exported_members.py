@@ -190,6 +190,7 @@ INTERNAL = {
         "unpacked",
         "warn_of_dropout",
         "word_dropout",
+        "past_of",
     },
     "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
     "models": {
