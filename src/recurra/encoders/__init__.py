@@ -1,7 +1,7 @@
 """What is read."""
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
@@ -15,6 +15,7 @@ __all__ = [
     "GappedSteps",
     "PictureLines",
     "Pictures",
+    "Regions",
     "SeriesSteps",
     "SeveralEncoder",
     "SpelledEmbedding",

@@ -14,6 +14,7 @@ from recurra.encoders import (
     Frames,
     PictureLines,
     Pictures,
+    Regions,
     SeveralEncoder,
     Stem,
     TokenEncoder,
@@ -57,8 +58,10 @@ class ReadingSettings(LayerSettings):
         stride: steps of a series or a recording that become one.
         filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
             first block of the network that sees them (16 if None).
-        picture_as: whether a picture is seen ``"whole"``, or read step by step: ``"columns"`` from
-            left to right, or ``"rows"`` from the top.
+        picture_as: whether a picture is seen ``"whole"``; as ``"regions"``, a grid of places side by
+            side, each with what is seen there and where it is, so that a decoder can look at one
+            after the other; or read step by step: ``"columns"`` from left to right, or ``"rows"``
+            from the top.
         pool: how the outputs of all steps become one vector, see :class:`recurra.Pooling`.
         fuse: of several inputs, whether each is read by layers of its own (``"late"``) or, where
             they have like steps, all by the same (``"early"``).
@@ -72,29 +75,30 @@ class ReadingSettings(LayerSettings):
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     stride: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
-    picture_as: Literal["whole", "columns", "rows"] = "whole"
+    picture_as: Literal["whole", "regions", "columns", "rows"] = "whole"
     pool: Pool = "max"
     fuse: Literal["late", "early"] = "late"
     dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
 
     def reader(self, reads: Mapping[str, Reads]) -> str:
         """What reads such inputs: a cell, what stands in its place, or a network of pictures."""
-        if all(self.whole(one) for one in reads.values()):
+        if all(self.unordered(one) for one in reads.values()):
             return "network of pictures"
         return self.cell if self.body == "recurrent" else self.body
 
-    def whole(self, reads: Reads) -> bool:
-        """Whether there is one step of it, and nothing to remember."""
-        return not reads.steps and self.picture_as == "whole"
+    def unordered(self, reads: Reads) -> bool:
+        """Whether it is seen at once, and there is nothing to remember."""
+        return not reads.steps and self.picture_as in ("whole", "regions")
 
     def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
         """Settings that such inputs leave without effect, each with why."""
         forms = {one.form for one in reads.values()}
-        if all(self.whole(one) for one in reads.values()):
+        if all(self.unordered(one) for one in reads.values()):
             names = ["body", "cell", "cell_settings", "layers", "kernel_size", "dropout_between"]
-            names += ["dropout_recurrent", "residual", "held", "pool"]
-            yield from ((name, "pictures are seen whole") for name in names)
-        if "frames" not in forms and self.picture_as == "whole":
+            names += ["dropout_recurrent", "residual", "held"]
+            names += ["pool"] if self.picture_as == "whole" else []
+            yield from ((name, "pictures are seen at once") for name in names)
+        if "frames" not in forms and self.picture_as in ("whole", "regions"):
             yield "stride", "no input has a vector a step"
         if forms == {"tokens"}:
             yield "filters", "symbols are not filtered"
@@ -132,7 +136,7 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
 
 def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
     stem = _stem(settings, reads)
-    if settings.whole(reads):
+    if settings.unordered(reads):
         width = settings.hidden_size * (2 if settings.bidirectional else 1)
         return FrameEncoder(stem, Stack([Window(stem.output_size, width)]))
     layers = build_layers(settings, stem.output_size)
@@ -155,13 +159,16 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
     if reads.form == "frames":
         return _frames(settings, sizes[0])
     height, width, channels = sizes
+    filters = settings.filters or _FILTERS
+    rate = settings.dropout_input or 0.0
+    size = settings.hidden_size
+    if settings.picture_as == "regions" and not reads.steps:
+        return Regions((height, width, channels), size, filters=filters, dropout=rate)
     if settings.picture_as != "whole" and not reads.steps:
         rows = settings.picture_as == "rows"
         line = _frames(settings, (width if rows else height) * channels)
         return PictureLines((height, width, channels), line, rows=rows)
-    filters = settings.filters or _FILTERS
-    rate = settings.dropout_input or 0.0
-    return Pictures(height, width, channels, settings.hidden_size, filters=filters, dropout=rate)
+    return Pictures(height, width, channels, size, filters=filters, dropout=rate)
 
 
 def _frames(settings: ReadingSettings, size: int) -> Frames:

@@ -4,6 +4,7 @@ from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource
 from recurra.data.synthetic.chaos import Logistic
 from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
+from recurra.data.synthetic.scenes import Scene, Scenes, Thing
 from recurra.data.synthetic.sentences import (
     CuedSentence,
     CuedSentences,
@@ -34,9 +35,12 @@ __all__ = [
     "OriginSentences",
     "ParityTask",
     "RandomWalk",
+    "Scene",
+    "Scenes",
     "SeasonalTrend",
     "Seed",
     "Sine",
     "SyntheticSource",
     "SyntheticTask",
+    "Thing",
 ]
