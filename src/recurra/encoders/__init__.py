@@ -1,5 +1,6 @@
 """What is read."""
 
+from recurra.encoders.asking import AskingEncoder
 from recurra.encoders.base import Encoder
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
@@ -9,6 +10,7 @@ from recurra.encoders.words import SpelledEmbedding
 
 __all__ = [
     "AlignedEncoder",
+    "AskingEncoder",
     "Encoder",
     "FrameEncoder",
     "Frames",

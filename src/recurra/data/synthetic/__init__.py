@@ -2,6 +2,7 @@
 
 from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
 from recurra.data.synthetic.chaos import Logistic
+from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions
 from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
 from recurra.data.synthetic.scenes import Scene, Scenes, Thing
@@ -23,10 +24,13 @@ __all__ = [
     "Baseline",
     "BouncingBall",
     "BracketsTask",
+    "Clips",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",
     "Endless",
+    "FilmQuestion",
+    "FilmQuestions",
     "Gappy",
     "GivingSentences",
     "Logistic",

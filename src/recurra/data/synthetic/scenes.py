@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ COLORS = {
 }
 SHAPES = ("circle", "square", "triangle")
 _RADII = {"small": (3.0, 4.0), "large": (6.5, 7.5)}  # pixels
+_SMALL_WORDS = ("a", "left", "right", "of", "above", "below")
 _CLEAR = 1.5  # how much farther apart along one axis than along the other
 _ROOM = 2.0  # pixels between two shapes, at least
 _TRIES = 200  # places that are drawn for the same shapes
@@ -118,7 +119,7 @@ class Scenes:
     @property
     def words(self) -> tuple[str, ...]:
         """All words that occur, sorted."""
-        return tuple(sorted({*COLORS, *SHAPES, *_RADII, *"a left right of above below".split()}))
+        return tuple(sorted({*COLORS, *SHAPES, *_RADII, *_SMALL_WORDS}))
 
     def scenes(self, number: int, *, seed: Seed = 0, unseen: bool = False) -> list[Scene]:
         """Draw pictures with their captions.
@@ -189,26 +190,33 @@ class Scenes:
         return np.clip(light, 0, 255).round().astype(np.uint8)
 
 
-def drawn(shape: str, place: tuple[float, float], radius: float, size: int) -> Floats:
-    """How much of each pixel a shape covers, 0 to 1, ``[size, size]``.
+def drawn(shape: str, place: Any, radius: float, size: int, *, wrapped: bool = False) -> Floats:
+    """How much of each pixel a shape covers, 0 to 1, ``[..., size, size]``.
 
     Its edge is one pixel wide, as of :class:`BallPictures`; the three shapes have areas alike.
 
     Args:
         shape: of :data:`SHAPES`.
-        place: its center, line and column; the pixel in line i has its center at i + 1/2.
+        place: its center, line and column ``[..., 2]``; the pixel in line i has its center at
+            i + 1/2.
         radius: of the circle.
         size: height and width.
+        wrapped: whether what leaves on one side comes back on the other.
     """
-    down = np.arange(size)[:, None] + 0.5 - place[0]
-    right = np.arange(size)[None, :] + 0.5 - place[1]
+    steps = np.arange(size) + 0.5
+    place = np.asarray(place, np.float64)
+    down = steps[:, None] - place[..., 0, None, None]
+    right = steps[None, :] - place[..., 1, None, None]
+    if wrapped:
+        down, right = ((one + size / 2) % size - size / 2 for one in (down, right))
     if shape == "circle":
         beyond = np.hypot(down, right) - radius
     elif shape == "square":
         beyond = np.maximum(np.abs(down), np.abs(right)) - 0.886 * radius
     else:  # of equal sides, standing on one
         beyond = np.maximum(down, 0.866 * np.abs(right) - 0.5 * down) - 0.777 * radius
-    return np.clip(0.5 - beyond, 0.0, 1.0)
+    covered: Floats = np.clip(0.5 - beyond, 0.0, 1.0)
+    return covered
 
 
 def _apart(things: tuple[Thing, ...]) -> bool:
