@@ -65,6 +65,7 @@ from recurra.data.synthetic import (
     SyntheticSource,
     SyntheticTask,
     Thing,
+    write_video,
 )
 from recurra.data.texts import (
     Documents,
@@ -177,4 +178,5 @@ __all__ = [
     "stream",
     "tenth_part",
     "whole",
+    "write_video",
 ]

@@ -93,7 +93,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     said = r"jump/y: expected frames of one size .* 0.png has \[2, 3\] and 11.png \[3, 3\]"
     with pytest.raises(DataError, match=said):
         read(tmp_path, input="video")
-    with pytest.raises(DataError, match="this is a file"):
+    with pytest.raises(DataError, match="this is another file"):
         read(tmp_path / "jump" / "y" / "11.png", input="video")
     with pytest.raises(DataError, match="no such file or folder"):
         read(tmp_path / "more", input="video")
@@ -106,7 +106,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     assert len(list(examples)) == 1
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.txt").write_text("a")
-    with pytest.raises(DataError, match="expected folders with the frames"):
+    with pytest.raises(DataError, match=r"expected videos .*or folders with the frames"):
         read(tmp_path / "none", input="video")
 
 

@@ -2,7 +2,7 @@
 
 from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
 from recurra.data.synthetic.chaos import Logistic
-from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions
+from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions, write_video
 from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
 from recurra.data.synthetic.scenes import Scene, Scenes, Thing
@@ -47,4 +47,5 @@ __all__ = [
     "SyntheticSource",
     "SyntheticTask",
     "Thing",
+    "write_video",
 ]

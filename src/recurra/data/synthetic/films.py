@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.batch import Batch
+from recurra.data.rows import imported
 from recurra.data.synthetic.base import (
     Baseline,
     Floats,
@@ -23,7 +25,7 @@ from recurra.data.synthetic.scenes import SHAPES, drawn
 from recurra.errors import SettingError
 from recurra.settings import check_number, check_size
 
-__all__ = ["BALLS", "MOTIONS", "Clips", "FilmQuestion", "FilmQuestions"]
+__all__ = ["BALLS", "MOTIONS", "Clips", "FilmQuestion", "FilmQuestions", "write_video"]
 
 MOTIONS = ("circle", "down", "left", "right", "up")
 BALLS = ("red", "green", "blue")  # one for each color channel: none hides another
@@ -233,6 +235,31 @@ class FilmQuestions:
         light = np.stack(covered, -1) * 200.0
         light[self.frames - self.dark :] = 0
         return _grainy(light, chance)
+
+
+def write_video(file: Path, frames: Pixels, *, rate: int = 8) -> None:
+    """Write a film as H.264, which loses a little of it.
+
+    Args:
+        file: whose ending says the container, such as .mp4.
+        frames: uint8 ``[time, height, width(, 3)]`` of an even height and width.
+        rate: frames a second.
+
+    Raises:
+        DataError: the library av, which ``recurra[video]`` brings, is missing.
+        SettingError: an odd height or width.
+    """
+    library = imported("av", "Videos in one file", "video")
+    height, width = frames.shape[1:3]
+    if height % 2 or width % 2:
+        raise SettingError(f"frames: expected an even height and width, got {height} x {width}")
+    colors = frames if frames.ndim == 4 else np.repeat(frames[..., None], 3, -1)
+    with library.open(str(file), "w") as opened:
+        stream = opened.add_stream("libx264", rate=rate, options={"crf": "12"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in colors:
+            opened.mux(stream.encode(library.VideoFrame.from_ndarray(frame, format="rgb24")))
+        opened.mux(stream.encode())
 
 
 def _grainy(light: Floats, chance: np.random.Generator) -> Pixels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,18 @@ from recurra.settings import check_size
 __all__ = ["COLORS", "SHAPES", "Scene", "Scenes", "Thing", "drawn"]
 
 COLORS = {
-    "blue": (60, 90, 255),
-    "green": (40, 190, 60),
-    "red": (240, 50, 40),
+    "blue": (50, 70, 255),
+    "cyan": (40, 220, 230),
+    "green": (40, 180, 60),
+    "pink": (250, 120, 220),
+    "red": (235, 45, 35),
     "white": (245, 245, 245),
-    "yellow": (250, 220, 40),
+    "yellow": (245, 225, 40),
 }
 SHAPES = ("circle", "square", "triangle")
+_KINDS = sorted(itertools.product(COLORS, SHAPES))
+_RARE = {("red", "circle"), ("green", "square"), ("blue", "triangle")}
+_FIFTH = 5
 _RADII = {"small": (3.0, 4.0), "large": (6.5, 7.5)}  # pixels
 _SMALL_WORDS = ("a", "left", "right", "of", "above", "below")
 _CLEAR = 1.5  # how much farther apart along one axis than along the other
@@ -77,44 +82,36 @@ class Scenes:
     of, above or below, along the axis on which their centers are clearly farther apart. So each
     picture has one right caption. Sizes, places and a grain of the ground are drawn.
 
-    Colors with shapes in ``held`` occur in no picture but those that are asked for as ``unseen``,
-    each of which has one or more of them: every word of their captions is known, not so what
-    stands beside it.
+    Some combinations occur in no picture but those that are asked for as ``unseen``, each of which
+    has one or more of them. Every word of these captions is known, not so what stands beside it:
+
+    =============  =============================================================================
+    ``"pairs"``    a fifth of all pairs of a color with a shape and another: a red circle and a
+                   white square are both known, and never in one picture
+    ``"kinds"``    three colors with a shape: red circles, green squares and blue triangles
+    =============  =============================================================================
 
     Args:
         size: height and width in pixels, at least 40.
         most: shapes in a picture, 1 to 3.
-        held: pairs (color, shape) that are unseen.
+        held: what is held out.
 
     Raises:
-        SettingError: a setting outside its range, or a color or shape without a pair that is seen.
+        SettingError: a setting outside its range, or pairs of pictures with one shape.
     """
 
     size: int = 48
     most: int = 3
-    held: tuple[tuple[str, str], ...] = (
-        ("red", "circle"),
-        ("green", "square"),
-        ("blue", "triangle"),
-    )
+    held: Literal["pairs", "kinds"] = "pairs"
 
     def __post_init__(self) -> None:
         check_size("size", self.size, 40)
         if check_size("most", self.most) > len(SHAPES):
             raise SettingError(f"most: expected 1 to {len(SHAPES)} shapes, got {self.most}")
-        known = {*itertools.product(COLORS, SHAPES)}
-        if unknown := [pair for pair in self.held if pair not in known]:
-            raise SettingError(
-                f"held: expected pairs of {', '.join(COLORS)} and {', '.join(SHAPES)}, got "
-                f"{unknown[0]!r}"
-            )
-        seen = known - {*self.held}
-        for at, words in enumerate((COLORS, SHAPES)):
-            if never := {*words} - {pair[at] for pair in seen}:
-                raise SettingError(
-                    f"held: expected pairs that leave every color and shape some that is seen, got "
-                    f"all of {min(never)!r}"
-                )
+        if self.held not in ("pairs", "kinds"):
+            raise SettingError(f"held: expected 'pairs' or 'kinds', got {self.held!r}")
+        if self.held == "pairs" and self.most == 1:
+            raise SettingError("held: expected 'kinds' where a picture has one shape, got 'pairs'")
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -127,14 +124,12 @@ class Scenes:
         Args:
             number: of pictures.
             seed: a number of at least 0, or a generator.
-            unseen: whether each has a color with a shape that is held out; else none has.
+            unseen: whether each has something that is held out; else none has.
 
         Raises:
-            SettingError: a number below 1, no seed, or nothing that is held out.
+            SettingError: a number below 1, or no seed.
         """
         number, seed = check_size("number", number), seed_number(seed)
-        if unseen and not self.held:
-            raise SettingError("unseen: expected pairs that are held out, got held=()")
         return [self._scene(draws(seed, place), unseen) for place in range(number)]
 
     def examples(
@@ -160,18 +155,19 @@ class Scenes:
 
     def _kinds(self, chance: np.random.Generator, unseen: bool) -> list[tuple[str, str]]:
         """Colors with shapes, in the order of their names."""
-        seen = sorted({*itertools.product(COLORS, SHAPES)} - {*self.held})
         count = int(chance.integers(1, self.most + 1))
         while True:
-            found = [seen[n] for n in chance.integers(len(seen), size=count)]
-            if unseen:
-                found[0] = self.held[chance.integers(len(self.held))]
-                found[1:] = [
-                    self.held[chance.integers(len(self.held))] if chance.random() < 0.2 else kind
-                    for kind in found[1:]
-                ]
-            if len({color for color, _ in found}) == count:
-                return sorted(found)
+            found = sorted(_KINDS[n] for n in chance.integers(len(_KINDS), size=count))
+            if len({color for color, _ in found}) == count and self._is_held(found) == unseen:
+                return found
+            if unseen and self.held == "pairs":
+                count = max(count, 2)
+
+    def _is_held(self, kinds: list[tuple[str, str]]) -> bool:
+        if self.held == "kinds":
+            return any(kind in _RARE for kind in kinds)
+        numbers = map(_KINDS.index, kinds)
+        return any((i + 2 * j) % _FIFTH == 0 for i, j in itertools.combinations(numbers, 2))
 
     def _placed(self, kind: tuple[str, str], chance: np.random.Generator) -> Thing:
         size = ("small", "large")[chance.integers(2)]
