@@ -140,8 +140,8 @@ class FilmQuestions:
     nothing is seen. So what was seen must be kept, and at a place taken further.
 
     Args:
-        frames: of a film, at least 12.
-        size: height and width in pixels, at least 32.
+        frames: of a film, at least 10.
+        size: height and width in pixels, at least 24.
         dark: frames without light at the end, at least 1 and at most half of them.
 
     Raises:
@@ -153,8 +153,8 @@ class FilmQuestions:
     dark: int = 4
 
     def __post_init__(self) -> None:
-        check_size("frames", self.frames, 12)
-        check_size("size", self.size, 32)
+        check_size("frames", self.frames, 10)
+        check_size("size", self.size, 24)
         if check_size("dark", self.dark) > self.frames // 2:
             raise SettingError(
                 f"dark: expected at most half of {self.frames} frames, got {self.dark}"
