@@ -173,7 +173,7 @@ def answered(film: np.ndarray, question: str, dark: int) -> str:
 
 
 def test_answers_are_found_in_the_pixels() -> None:
-    made = FilmQuestions().questions(120, seed=5)
+    made = FilmQuestions().questions(80, seed=5)
     assert len({one.question for one in made}) == 5
     for film, question, answer in made:
         assert answered(film, question, 4) == answer
@@ -181,12 +181,12 @@ def test_answers_are_found_in_the_pixels() -> None:
 
 
 def test_answers_are_drawn_alike() -> None:
-    made = FilmQuestions(12, 24, 3).questions(600, seed=0)
+    made = FilmQuestions(12, 16, 3).questions(600, seed=0)
     by_kind: dict[str, Counter[str]] = {}
     for _, question, answer in made:
         by_kind.setdefault(question.split()[0], Counter())[answer] += 1
     best = sum(max(counts.values()) for counts in by_kind.values()) / len(made)
-    chance = FilmQuestions(12, 24, 3).baseline.accuracy
+    chance = FilmQuestions(12, 16, 3).baseline.accuracy
     assert chance == pytest.approx((1 / 3 + 1 / 3 + 1 / 4) / 3)
     assert best == pytest.approx(chance, abs=0.05)
 
@@ -195,7 +195,7 @@ def test_films_refuse() -> None:
     for make, said in (
         (lambda: Clips(frames=1), "frames"),
         (lambda: Clips(speed=0), "speed: expected above 0"),
-        (lambda: FilmQuestions(size=16), "size"),
+        (lambda: FilmQuestions(size=8), "size"),
         (lambda: FilmQuestions(dark=9), "dark: expected at most half of 16 frames, got 9"),
     ):
         with pytest.raises(SettingError, match=said):

@@ -31,8 +31,8 @@ MOTIONS = ("circle", "down", "left", "right", "up")
 BALLS = ("red", "green", "blue")  # one for each color channel: none hides another
 _STEPS = {"down": (1.0, 0.0), "left": (0.0, -1.0), "right": (0.0, 1.0), "up": (-1.0, 0.0)}
 _COUNTS = ("one", "two", "three")
-_BALL = 3.0  # its radius, in pixels
-_CLEAR = 2.0  # pixels between a ball that is asked for and the middle
+_BALL = 3 / 32  # its radius, of the height
+_CLEAR = 1 / 8  # of the height, between a ball at the end and the middle
 _GRAIN, _DARK = 8.0, 30.0  # deviation and light of the ground
 
 Pixels = npt.NDArray[np.uint8]
@@ -141,7 +141,7 @@ class FilmQuestions:
 
     Args:
         frames: of a film, at least 10.
-        size: height and width in pixels, at least 24.
+        size: height and width in pixels, at least 16.
         dark: frames without light at the end, at least 1 and at most half of them.
 
     Raises:
@@ -154,7 +154,7 @@ class FilmQuestions:
 
     def __post_init__(self) -> None:
         check_size("frames", self.frames, 10)
-        check_size("size", self.size, 24)
+        check_size("size", self.size, 16)
         if check_size("dark", self.dark) > self.frames // 2:
             raise SettingError(
                 f"dark: expected at most half of {self.frames} frames, got {self.dark}"
@@ -222,16 +222,16 @@ class FilmQuestions:
         steps = np.zeros(self.frames)
         if begins is not None:
             steps = np.maximum(np.arange(self.frames) - begins + 1, 0)
-        radius = _BALL
+        radius = _BALL * self.size
         while True:
             way = np.array(list(_STEPS.values())[chance.integers(len(_STEPS))])
             path: Floats = chance.uniform(radius, self.size - radius, 2) + steps[:, None] * way
             inside = radius <= path[-1].min() and path[-1].max() <= self.size - radius
-            if inside and np.abs(path[-1] - self.size / 2).min() >= _CLEAR:
+            if inside and np.abs(path[-1] - self.size / 2).min() >= _CLEAR * self.size:
                 return path
 
     def _film(self, paths: list[Floats], chance: np.random.Generator) -> Pixels:
-        covered = [drawn("circle", path, _BALL, self.size) for path in paths]
+        covered = [drawn("circle", path, _BALL * self.size, self.size) for path in paths]
         light = np.stack(covered, -1) * 200.0
         light[self.frames - self.dark :] = 0
         return _grainy(light, chance)
