@@ -209,6 +209,7 @@ INTERNAL = {
         "picked",
         "read_arpa",
         "rolled",
+        "spread_of",
         "surroundings",
         "whole_patches",
         "widened",

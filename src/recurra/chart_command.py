@@ -62,6 +62,12 @@ def chart(
     residuals: Annotated[
         bool, typer.Option("--residuals", help="Autocorrelation of the errors.")
     ] = False,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            help="A text: where the model looked when it answered that.", show_default=False
+        ),
+    ] = None,
     surprise: Annotated[
         Path | None,
         path_option(help="A file, of which each step is drawn with its surprise."),
@@ -78,6 +84,7 @@ def chart(
             "errors": errors,
             "coverage": coverage,
             "residuals": residuals,
+            "attention": attention is not None,
             "surprise": surprise is not None,
         }
         name = _one([each for each, wanted in asked.items() if wanted])
@@ -88,7 +95,9 @@ def chart(
         if surprise is not None:
             print(draw_surprise(run, surprise, out or run / "surprise.svg", false_alarms))
             return
-        if series or data is not None:
+        if attention is not None:
+            drawn = _looked(run, attention)
+        elif series or data is not None:
             drawn = _forecast(run, data, future, series or [])
         else:
             drawn, name = _of_run(run, name)
@@ -123,6 +132,28 @@ def _of_run(run: Path, name: str) -> tuple[Any, str]:
         where = "pictures.json" if name == "forecast" else "summary.json"
         raise SettingError(f"chart: --{name} is of {_OF[name]}; {run} has no{why} in {where}")
     return found[name], name
+
+
+def _looked(run: Path, text: str) -> Any:
+    """Where a decoder looked when it said its best answer.
+
+    Raises:
+        SettingError: another task, or a model that looks at nothing.
+    """
+    from recurra.diagnosis import attention
+    from recurra.doors import load
+
+    answer: Any = load(run)
+    if not hasattr(answer, "alignment"):
+        raise SettingError(
+            f"chart: --attention is of a model that says what it read in other words, {run} is a "
+            f"{answer.kind} model"
+        )
+    (said,) = answer.predict([text])
+    weights = answer.alignment(text, said.text)
+    return attention(
+        weights, answer.places(text), answer.symbols(said.text), f"{text} → {said.text}"
+    )
 
 
 def _forecast(run: Path, data: Path | None, future: Path | None, series: list[str]) -> Any:

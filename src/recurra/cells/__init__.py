@@ -43,10 +43,9 @@ from recurra.cells.wrappers import (
 )
 
 __all__ = [
+    "AffineCell",
     "Attending",
     "AttentionCell",
-    "Memory",
-    "AffineCell",
     "Cell",
     "CoRNNCell",
     "CoRNNState",
@@ -70,6 +69,7 @@ __all__ = [
     "LSTMCell",
     "LSTMState",
     "MGUCell",
+    "Memory",
     "MinGRUCell",
     "MinLSTMCell",
     "MultiplicativeLSTMCell",

@@ -18,7 +18,13 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
-__all__ = ["Attending", "AttentionCell", "Aware", "Memory", "Score"]
+__all__ = [
+    "Attending",
+    "AttentionCell",
+    "Aware",
+    "Memory",
+    "Score",
+]
 
 Score = Literal["additive", "general", "dot"]
 """How much a place of the memory is looked at."""
@@ -104,7 +110,7 @@ class AttentionCell(Wrapper):
         SettingError: sizes that do not fit, or an unknown score.
     """
 
-    takes_context = True  # type: ignore[assignment]
+    takes_context = True
 
     @checks_call
     def __init__(
@@ -199,7 +205,7 @@ class AttentionCell(Wrapper):
         self,
         x: Tensor,
         state: Attending,
-        context: Memory | None = None,  # type: ignore[override]
+        context: Memory | None = None,
         noise: Noise | None = None,
     ) -> tuple[Tensor, Attending]:
         """The equations of the class."""

@@ -22,14 +22,14 @@ from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
     "CRFHead",
+    "DecoderHead",
+    "Decoding",
     "Density",
     "Distribution",
     "Gaussian",
     "GaussianMixture",
     "Head",
     "LabelHead",
-    "DecoderHead",
-    "Decoding",
     "LabelsHead",
     "NegativeBinomial",
     "Numbers",

@@ -20,7 +20,10 @@ from recurra.settings import check_rate, check_size
 from recurra.states import Tree, leaves, with_leaves
 from recurra_runtime.vocabulary import START
 
-__all__ = ["Decoding", "DecoderHead"]
+__all__ = [
+    "DecoderHead",
+    "Decoding",
+]
 
 
 class Decoding(NamedTuple):

@@ -21,7 +21,7 @@ from recurra.given import ahead, inputs_of
 from recurra.models import EncoderDecoder, Model
 from recurra.tasks.base import Answer
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import raw_of
+from recurra.tasks.inputs import is_text, raw_of
 from recurra.tasks.rows import steps_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
@@ -170,8 +170,20 @@ class TransducingModel(Answer):
 
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""
-        front = self.fronts[TARGET]
-        return [*(front.decode([number]) for number in front.encode(target).tolist()), "</s>"]
+        return [*_names(self.fronts[TARGET], target), "</s>"]
+
+    def places(self, value: Any) -> list[str]:
+        """What is read, as a picture names it: symbols of a text, else the numbers of steps.
+
+        Args:
+            value: an input, as of :meth:`predict`.
+        """
+        read = [front for name, front in self.fronts.items() if name != TARGET]
+        if len(read) == 1 and is_text(read[0]):
+            return _names(read[0], value)
+        batch = Batch(self._batch(value, "").inputs, None)
+        count = int(self.model.encoder(batch.inputs).outputs.lengths[0])
+        return [str(number) for number in range(count)]
 
     def show(self, answer: Said, top: int | None = None) -> str:
         """The text; of several each with its log-probability."""
@@ -206,6 +218,10 @@ class TransducingModel(Answer):
             for each in found
         ]
         return dataclasses.replace(told[0], others=tuple(told[1:]))
+
+
+def _names(front: Any, text: str) -> list[str]:
+    return [front.decode([number]) for number in front.encode(text).tolist()]
 
 
 @torch.no_grad()

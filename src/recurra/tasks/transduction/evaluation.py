@@ -89,7 +89,8 @@ def likeness(
         both, and sacrebleu's signature of the first; None and "" where it is not installed.
     """
     try:
-        from sacrebleu.metrics import BLEU, CHRF
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         return None, None, ""
     bleu, chrf = BLEU(lowercase=lower, tokenize=tokenize), CHRF(lowercase=lower)

@@ -232,9 +232,9 @@ class TransductionTask(ExamplesTask):
         found = searched(model, self.collate, rows, width=1, keep=1, limit=_LIMIT)
         return [part.fronts[TARGET].decode(list(best[0].symbols)) for best in found]
 
-    def table(self, rows: Sequence[Evaluation], title: str) -> Table:
+    def table(self, rows: Sequence[Any], title: str) -> Table:
         """Likeness of whole answers, and nats."""
-        first = rows[0]
+        first: Evaluation = rows[0]
         with_bleu = first.bleu is not None
         notes = [f"Answers to {first.decoded:,} examples were held against what should be said."]
         if with_bleu:

@@ -1,0 +1,60 @@
+"""Files side by side whose lines belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recurra.data.examples import Reading
+from recurra.data.examples.parallel import open_parallel, parallel_files
+from recurra.errors import DataError
+
+HOW = Reading(column="en", label="de", split="given")
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_bytes(text.encode())
+    return folder
+
+
+def test_lines_belong_together_and_names_say_the_part(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        train_lc_en="a dog\r\n\nthe \x0c end \n",
+        train_lc_de="ein hund\nleer\ndas ende",
+        val_en="one",
+        val_de="eins",
+        readme_md="nothing",
+        lonely_en="nobody",
+    )
+    (tmp_path / "test-2016.en").write_text("x\n")
+    (tmp_path / "test-2016.de").write_text("y\n")
+    found = open_parallel(tmp_path, HOW)
+    told = [(each.input, each.target, each.part) for each in found]
+    assert told == [
+        ("x", "y", "test"),
+        ("a dog", "ein hund", "training"),
+        ("the \x0c end", "das ende", "training"),
+        ("one", "eins", "validation"),
+    ]
+    assert found.blank == 1
+    assert [each.place.rpartition("/")[2] for each in found][1:3] == [
+        "train.lc.en:1",
+        "train.lc.en:3",
+    ]
+    undivided = open_parallel(tmp_path, Reading(column="en", label="de"))
+    assert {each.part for each in undivided} == {None}
+
+
+def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"such as train\.en and train\.de, found none"):
+        open_parallel(tmp_path, HOW)
+    assert parallel_files(tmp_path, Reading(label="de")) == []
+    write(tmp_path, train_en="a\nb\nc\n", train_de="a\nb\n")
+    with pytest.raises(DataError, match=r"train\.de: expected as many lines as .*train\.en has"):
+        list(open_parallel(tmp_path, HOW))
+    (tmp_path / "train.de").write_bytes(b"a\n\xff\nc\n")
+    with pytest.raises(DataError, match="expected utf-8, byte 2 is none"):
+        list(open_parallel(tmp_path, HOW))

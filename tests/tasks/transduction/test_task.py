@@ -1,0 +1,147 @@
+"""From pairs of texts to answers, by both doors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tasks.transduction.conftest import SETTINGS, pairs
+from typer.testing import CliRunner
+
+import recurra
+from recurra.cli import app
+from recurra.errors import DataError, SettingError
+from recurra.models import EncoderDecoder
+from recurra.sections import Section
+from recurra.tasks.transduction import TransductionData, TransductionTask
+from recurra.training import load_recipe
+
+
+def prepared(source: Any, **data: Any) -> Any:
+    settings = TransductionData(vocabulary="characters", **data)
+    task = TransductionTask()
+    told: list[str] = []
+    found = task.prepare(task.open(source, settings), settings, Path(), told.append)
+    return found, told
+
+
+def test_it_learns_to_spell_backward(run: Path) -> None:
+    model = recurra.load(run)
+    words = ["abcd", "ea", "c", "deb"]
+    said = list(model.predict(words))
+    assert [each.text for each in said] == [word[::-1] for word in words]
+    assert all(each.finished for each in said)
+    assert model.show(said[0]) == "dcba"
+    rows = json.loads((run / "summary.json").read_text())["evaluations"]
+    assert [row["name"] for row in rows] == [
+        "lstm with attention",
+        "the most frequent",
+        "copy",
+        "nearest",
+    ]
+    assert rows[0]["exact"] > 0.8
+    assert rows[0]["exact"] > max(row["exact"] for row in rows[1:])
+    assert rows[1]["loss"] is None
+
+
+def test_scores_are_those_of_the_search(run: Path) -> None:
+    model = recurra.load(run)
+    (said,) = model.predict(["abca"], width=4, keep=3)
+    ranked = said.ranked()
+    assert len(ranked) == 3
+    assert [each.score for each in ranked] == sorted((e.score for e in ranked), reverse=True)
+    nats = list(model.score(["abca"] * 3, [each.text for each in ranked]))
+    assert nats == pytest.approx([each.log_prob for each in ranked], rel=1e-4)
+    told = model.to_json(said)
+    assert json.loads(json.dumps(told)) == told
+    assert [told["text"], *(each["text"] for each in told["others"])] == [e.text for e in ranked]
+    assert model.show(said, top=2).count("\t") == 3
+    (greedy,) = model.predict(["abca"], width=1)
+    assert greedy.text == "acba"
+
+
+def test_candidates_are_ranked(run: Path) -> None:
+    ranked = recurra.load(run).choose("abc", ["abc", "cba", "b"])
+    assert ranked[0][0] == "cba"
+    assert sum(share for _, share in ranked) == pytest.approx(1)
+
+
+def test_where_it_looks(run: Path) -> None:
+    model = recurra.load(run)
+    weights = model.alignment("abcd", "dcba")
+    assert weights.shape == (5, 4)
+    assert weights.sum(1) == pytest.approx(np.ones(5), abs=1e-5)
+    assert weights[:4].argmax(1).tolist() in ([3, 2, 1, 0], [2, 1, 0, 0], [3, 2, 1, 1])
+    assert model.symbols("dcba") == ["d", "c", "b", "a", "</s>"]
+
+
+def test_mates_and_order_change_no_answer(run: Path) -> None:
+    model = recurra.load(run)
+    words = [source for source, _ in pairs(40, seed=7)]
+    together = [each.text for each in model.predict(words)]
+    alone = [next(iter(model.predict([word]))).text for word in words]
+    assert together == alone
+
+
+def test_the_command_line(run: Path, tmp_path: Path) -> None:
+    lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
+    assert lines.stdout.splitlines() == ["cba", "ed"]
+    top = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--top", "2", "--json"])
+    assert json.loads(top.stdout)["text"] == "cba"
+
+
+def test_without_attention(tmp_path: Path) -> None:
+    quick = SETTINGS | {"epochs": 1, "attention": "none"}
+    done = recurra.train(
+        "transduction", pairs(60), out=tmp_path / "run", report=lambda _: None, **quick
+    )
+    model = recurra.load(done.path)
+    assert next(iter(model.predict(["abc"]))).text is not None
+    with pytest.raises(SettingError, match="this model looks at nothing"):
+        model.alignment("abc", "cba")
+
+
+def test_one_vocabulary_for_both(tmp_path: Path) -> None:
+    found, _ = prepared(pairs(40), joint=True)
+    assert found.fronts["input"] is found.fronts["target"]
+    found, _ = prepared([(one, other + "xyz") for one, other in pairs(40)])
+    assert len(found.fronts["target"]) == len(found.fronts["input"]) + 3
+
+
+def test_what_is_too_long() -> None:
+    some = [("ab", "a" * n) for n in range(1, 41)]
+    found, told = prepared(some, maximum_target=27)
+    assert max(map(len, found.parts["training"].targets)) == 28
+    assert any("longer than 27 symbols, and not trained on" in each for each in told)
+    long = [("abcdef" * n, "a") for n in range(1, 41)]
+    found, _ = prepared(long, maximum_length=10)
+    assert {len(row) for row in found.parts["training"].inputs} == {6, 10}
+    with pytest.raises(DataError, match="expected answers of at most 1 symbols"):
+        prepared([("ab", "aaa")] * 30, maximum_target=1)
+
+
+def test_what_cannot_be_said() -> None:
+    with pytest.raises(DataError, match="expected a text that is to be said, got tuple"):
+        prepared([("a", ["b", "c"])] * 20)
+    model: Section = load_recipe("transduction", ["data.vocabulary=characters"]).model
+    assert isinstance(
+        TransductionTask().build(model, prepared(pairs(40))[0].fronts), EncoderDecoder
+    )
+    with pytest.raises(SettingError, match=r"model\.aware: .*knows nothing of it"):
+        load_recipe("transduction", ["model.aware=coverage", "model.attention=dot"])
+
+
+def test_settings_without_effect_are_said() -> None:
+    recipe = load_recipe("transduction", ["model.attention=none", "model.feeding=false"])
+    assert ("model.feeding", "nothing is looked at") in recipe.of_task.idle(recipe)
+
+
+def test_symbols_that_are_unknown_are_never_said(run: Path) -> None:
+    model = recurra.load(run)
+    (said,) = model.predict(["zzz"])  # no letter of it was trained on
+    assert "<unk>" not in said.text
+    with pytest.raises(DataError, match="expected a text, got 5"):
+        list(model.predict([5]))
