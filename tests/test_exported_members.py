@@ -242,7 +242,7 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "encoders": {"beside_channels", "last_known"},
+    "encoders": {"beside_channels", "check_inputs", "last_known", "left_out"},
     "estimators": {"Estimator"},
     "heads": {"log_frequencies", "losses_of"},
     "states": {"rebuild"},
