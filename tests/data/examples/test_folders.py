@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from example_files import noise, picture, pixels, sound, table
 
+from recurra.data import Clips, write_video
 from recurra.data.examples import Example, Reading, open_examples
 from recurra.errors import DataError, SettingError
 
@@ -220,3 +221,21 @@ def test_without_the_library(
         read(tmp_path)
     with pytest.raises(DataError, match=rf"need the library {name}"):
         read(tmp_path, on_error="skip")
+
+
+@pytest.mark.parametrize("kind", ["auto", "video"])
+def test_videos_in_files(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("av", reason="the extra video is not installed")
+    films, motions = Clips(frames=3).examples(2)
+    for number, (film, motion) in enumerate(zip(films, motions, strict=True)):
+        (tmp_path / motion).mkdir(exist_ok=True)
+        write_video(tmp_path / motion / f"{number}.mp4", film)
+    how = Reading(input=kind)  # type: ignore[arg-type]
+    examples = open_examples(tmp_path, how)
+    assert examples.kinds == {"input": "video"}
+    found = [(each.target, each.input.shape) for each in examples]
+    assert sorted(found) == sorted((motion, (3, 32, 32, 3)) for motion in motions)
+    listed = tmp_path / "films.csv"
+    listed.write_text(f"video,label\n{motions[0]}/0.mp4,here\n")
+    (one,) = open_examples(listed, how)
+    assert (one.target, one.input.shape) == ("here", (3, 32, 32, 3))
