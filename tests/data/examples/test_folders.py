@@ -236,6 +236,6 @@ def test_videos_in_files(tmp_path: Path, kind: str) -> None:
     found = [(each.target, each.input.shape) for each in examples]
     assert sorted(found) == sorted((motion, (3, 32, 32, 3)) for motion in motions)
     listed = tmp_path / "films.csv"
-    listed.write_text(f"video,label\n{motions[0]}/0.mp4,here\n")
+    listed.write_text(f"file,label\n{motions[0]}/0.mp4,here\n")
     (one,) = open_examples(listed, how)
     assert (one.target, one.input.shape) == ("here", (3, 32, 32, 3))
