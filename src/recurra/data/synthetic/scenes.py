@@ -85,11 +85,12 @@ class Scenes:
     Some combinations occur in no picture but those that are asked for as ``unseen``, each of which
     has one or more of them. Every word of these captions is known, not so what stands beside it:
 
-    =============  =============================================================================
-    ``"pairs"``    a fifth of all pairs of a color with a shape and another: a red circle and a
-                   white square are both known, and never in one picture
-    ``"kinds"``    three colors with a shape: red circles, green squares and blue triangles
-    =============  =============================================================================
+    =============  ===================================================================
+    ``"pairs"``    a fifth of all pairs of things that differ in color, or color and shape
+    ``"kinds"``    three colors with a shape: red circles, green squares, blue triangles
+    =============  ===================================================================
+
+    Of ``"pairs"`` both things are known, each from other pictures.
 
     Args:
         size: height and width in pixels, at least 40.
