@@ -6,13 +6,15 @@ with input feeding, starting from the same weights, on the same batches of Multi
 Adam. Losses after 50 steps are held against each other. The search is of width 5 on the 1,000
 sentences of the test of 2016, beside a batched search in plain PyTorch of the same weights: all
 open texts of 64 sentences are one batch, and the best 5 of each stay. Scores are held against each
-other too.
+other too. With ``--run`` the weights of the search are trained ones, which end sentences in time.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from harness import data, keep, machine_in_words
 from torch import Tensor, nn
 from torch.nn import functional
 
+import recurra
 from recurra.batch import Batch
 from recurra.decoding import LengthRule, beam_search_batch
 from recurra.models import EncoderDecoder, EncoderDecoderConfig
@@ -224,6 +227,9 @@ def searching(some: list[tuple[Any, Any]], ours: EncoderDecoder, plain: Plain) -
 
 def main() -> None:
     """Print and keep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, help="that of translation.py, whose weights search")
+    run = parser.parse_args().run
     print(machine_in_words())
     torch.manual_seed(0)
     folder = data("multi30k-en-de/train.lc.norm.tok.en").parent
@@ -252,6 +258,10 @@ def main() -> None:
         f"{ratio:.2f} x; losses after {len(batches)} steps {found['loss']}",
         flush=True,
     )
+    if run is not None:
+        loaded = recurra.load(run)
+        ours, vocabulary = loaded.model, loaded.fronts["target"]
+        plain = Plain(len(vocabulary))
     plain.take(ours)
     plain.eval()
     search = searching(pairs("test_2016_flickr", vocabulary), ours, plain)

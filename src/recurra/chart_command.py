@@ -143,17 +143,13 @@ def _looked(run: Path, text: str) -> Any:
     from recurra.diagnosis import attention
     from recurra.doors import load
 
-    answer: Any = load(run)
-    if not hasattr(answer, "alignment"):
+    looked = getattr(answer := load(run), "looked", None)
+    if looked is None:
         raise SettingError(
-            f"chart: --attention is of a model that says what it read in other words, {run} is a "
+            f"chart: --attention is of a model that says a text of what it reads, {run} is a "
             f"{answer.kind} model"
         )
-    (said,) = answer.predict([text])
-    weights = answer.alignment(text, said.text)
-    return attention(
-        weights, answer.places(text), answer.symbols(said.text), f"{text} → {said.text}"
-    )
+    return attention([looked(text)])
 
 
 def _forecast(run: Path, data: Path | None, future: Path | None, series: list[str]) -> Any:

@@ -55,6 +55,7 @@ from recurra.options import (
     Run,
     Seed,
     Source,
+    Teacher,
     Test,
     Validation,
     Which,
@@ -124,6 +125,7 @@ def train(
     test: Test = None,
     resume: Resume = None,
     from_: From = None,
+    teacher: Teacher = None,
     set_: Changes = None,
     epochs: Epochs = None,
     lr: Rate = None,
@@ -146,7 +148,9 @@ def train(
 
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
         files = {"validation": validation, "test": test}
-        named = short | {"seed": seed, "device": device}
+        taught = [str(place.absolute()) for place in teacher or []]
+        teachers = taught[0] if len(taught) == 1 else taught or None
+        named = {**short, "seed": seed, "device": device, "teacher": teachers}
         changes = option_changes(set_, named, encoding, files, on_error)
         chosen, folder, source, begun = _planned(recipe, out, resume, from_, changes)
         given = one_or_more("train: --data", data or [], several=chosen.of_task.several) or source

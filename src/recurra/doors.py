@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,7 @@ def train(
     ['yes']
     """
     origin = None if from_run is None else artifact.load(from_run)
-    chosen = load_recipe(recipe, origin=origin)
-    if settings:
-        chosen = changed(chosen, _placed("train", chosen, settings), recipe)
+    chosen = _chosen("train", recipe, settings, origin)
     source = _source(data)
     place = place_of(source)
     with nullcontext(report) if report is not None else _lines() as told:
@@ -246,9 +244,13 @@ def search(
     )
 
 
-def _chosen(door: str, recipe: str, settings: Mapping[str, Any]) -> Any:
-    chosen = load_recipe(recipe)
-    return changed(chosen, _placed(door, chosen, settings), recipe) if settings else chosen
+def _chosen(
+    door: str, recipe: str, settings: Mapping[str, Any], origin: artifact.Artifact | None = None
+) -> Any:
+    chosen = load_recipe(recipe, origin=origin)
+    if not settings:
+        return chosen
+    return load_recipe(recipe, _placed(door, chosen, settings), origin=origin)
 
 
 def _source(data: Any) -> Any:
@@ -264,10 +266,10 @@ def _lines() -> Any:
 
 def _placed(door: str, recipe: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by section, a point and their name."""
-    sections = {part: getattr(recipe, part) for part in ("data", "model", "training")}
+    sections = {part: getattr(recipe, part) for part in ("data", "model", "training", "distil")}
     names = {part: set(type(own).model_fields) for part, own in sections.items()}
     placed = {}
-    for name, value in settings.items():
+    for name, value in _by_name(settings, names).items():
         section, point, rest = name.partition(".")
         found = [part for part, own in names.items() if (rest if point else name) in own]
         if point:
@@ -280,9 +282,26 @@ def _placed(door: str, recipe: Any, settings: Mapping[str, Any]) -> dict[str, An
             known = [f"{part}.{each}" for part, own in names.items() for each in own]
             near = nearest(name, sorted(known) if point else plain)
             raise SettingError(f"{door}: {recipe.task} has no setting {name!r}; {near}")
-        value = str(value.absolute()) if isinstance(value, Path) else value
-        placed[name if point else f"{found[0]}.{name}"] = value
+        placed[name if point else f"{found[0]}.{name}"] = _plain(value)
     return placed
+
+
+def _plain(value: Any) -> Any:
+    """Paths as texts, wherever they lead from."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return str(value.absolute()) if isinstance(value, Path) else value
+
+
+def _by_name(settings: Mapping[str, Any], sections: Iterable[str]) -> dict[str, Any]:
+    """With what a section is given as a whole, ``distil={"teacher": ...}``, one by one."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in sections and isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": one for inner, one in value.items()}
+        else:
+            found[name] = value
+    return found
 
 
 def load(path: str | Path, *, which: str = "best") -> Answer:

@@ -14,7 +14,7 @@ reduction     result
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -29,6 +29,7 @@ __all__ = [
     "Reduction",
     "absolute_error",
     "cross_entropy",
+    "divergence",
     "projected_cross_entropy",
     "reduce",
     "squared_error",
@@ -126,6 +127,43 @@ def projected_cross_entropy(
         return fused_cross_entropy(x, weight, bias, y)
     scores = functional.linear(x, weight, bias)
     return functional.cross_entropy(scores, y, ignore_index=_NEVER_IGNORED, reduction="sum")
+
+
+def divergence(scores: Tensor, taught: Sequence[Tensor], temperature: float = 1.0) -> Tensor:
+    r"""How far labels are from those of teachers, summed over all rows, in nats.
+
+    .. math::
+
+        T^2\,\mathrm{KL}(p \,\|\, \mathrm{softmax}(z / T)), \qquad
+        p = \frac1n \sum_i \mathrm{softmax}(z_i / T)
+
+    T² keeps its gradient as large as that of a cross-entropy (Hinton, Vinyals & Dean 2015). None
+    reaches the teachers.
+
+    Args:
+        scores: z, ``[..., labels]``.
+        taught: the scores of each teacher, of the same shape.
+        temperature: T.
+
+    Raises:
+        ShapeError: a teacher has other rows or labels.
+    """
+    for other in taught:
+        if other.shape != scores.shape:
+            raise ShapeError(
+                f"distil.teacher: expected scores {list(scores.shape)}, as the student's, got "
+                f"{list(other.shape)}."
+            )
+    with torch.no_grad():
+        every = [(_wide(other) / temperature).softmax(-1) for other in taught]
+        wanted = every[0] if len(every) == 1 else torch.stack(every).mean(0)
+    said = (_wide(scores) / temperature).log_softmax(-1)
+    return temperature**2 * functional.kl_div(said, wanted, reduction="sum")
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """At least float32: a softmax of bfloat16 is coarse."""
+    return scores if scores.dtype == torch.float64 else scores.float()
 
 
 def _check_projection(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:

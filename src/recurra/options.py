@@ -85,6 +85,10 @@ From = Annotated[
     Path | None,
     path_option("--from", help="Begin with the model of this run.", show_default=False),
 ]
+Teacher = Annotated[
+    list[Path] | None,
+    path_option(help="Learn from this run too; or from several.", show_default=False),
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")
 ]

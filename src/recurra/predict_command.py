@@ -25,6 +25,8 @@ from recurra.surprise_commands import print_surprises, surprising
 
 __all__ = ["predict"]
 
+_DRAWN = 20  # inputs in a picture
+
 
 def predict(
     run: Run,
@@ -54,7 +56,17 @@ def predict(
         ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="Alternatives, the best first.", show_default=False)
+        int | None,
+        typer.Option(
+            "--top", "--n-best", min=1, help="Alternatives, the best first.", show_default=False
+        ),
+    ] = None,
+    attention: Annotated[
+        Path | None,
+        path_option(
+            help="A picture (.html, .svg, .png) of where the model looked, beside its answers.",
+            show_default=False,
+        ),
     ] = None,
     surprise: Annotated[
         bool,
@@ -90,10 +102,30 @@ def predict(
             blocks: Iterable[Any] = [None]
         else:
             blocks = _given(answer, text, file, encoding)
+        if attention is not None:
+            blocks = [_drawn(answer, [each for block in blocks for each in block], attention)]
         for block in blocks:
             for each in answer.predict(block, **more):
                 print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
             sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+
+
+def _drawn(answer: Any, inputs: list[Any], out: Path) -> list[Any]:
+    """Draw where a decoder looked at the first of some inputs; the inputs.
+
+    Raises:
+        SettingError: another task, or a model that looks at nothing.
+    """
+    from recurra.diagnosis import attention
+
+    looked = getattr(answer, "looked", None)
+    if looked is None:
+        raise SettingError(
+            f"predict: a {answer.kind} model looks at nothing; leave --attention out"
+        )
+    some = inputs[:_DRAWN]
+    print(attention([looked(each) for each in some]).save(out), file=sys.stderr)
+    return inputs
 
 
 def _file(file: Path | None, data: Path | None, text: list[str] | None) -> Path | None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from decoding.tiny import Recurrence, Told, after
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from recurra.decoding import Hypothesis, LengthRule, beam_search, beam_search_batch, generate
+from recurra.decoding import Hypothesis, Kept, LengthRule, beam_search, beam_search_batch, generate
 from recurra.errors import SettingError
 
 RULES = [LengthRule(), LengthRule(1), LengthRule(0.5), LengthRule(0.6, 5), LengthRule(2, 5)]
@@ -185,6 +187,51 @@ def test_a_batch_is_each_prompt_alone(rule: LengthRule) -> None:
     for one, other in zip(together, alone, strict=True):
         same(one, other)
     assert alone[0] != alone[1] != alone[2]
+
+
+class Fitted:
+    """What is said hangs on a number of each row, which never changes."""
+
+    def __init__(self, keep: Any) -> None:
+        self.keep, self.given = keep, list[Any]()
+
+    def begin(self, rows: int) -> Any:
+        return torch.zeros(rows, 1), self.keep(torch.arange(rows * 2.0).view(rows, 2))
+
+    def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any]:
+        h, memory = state
+        own = memory.tree if isinstance(memory, Kept) else memory
+        self.given.append(own)
+        h = 0.5 * h + token[:, None]
+        scores = torch.outer(own.sum(1) + h[:, 0], torch.tensor([0.4, 1.0, 3.0, 1.7])).sin()
+        return scores.log_softmax(1), (h, memory)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("end", [END, None])
+def test_what_no_step_changes_stays_with_its_prompt(end: int | None, seed: int) -> None:
+    found, given = {}, {}
+    for name, keep in {"moved": lambda tree: tree, "kept": Kept}.items():
+        model = Fitted(keep)
+        how: dict[str, Any] = {"width": 3, "end": end, "limit": 6, "keep": 2}
+        found[name] = beam_search_batch(
+            model, [[1 + (n + seed) % 3] for n in range(4)], state=model.begin(4), **how
+        )
+        given[name] = model.given
+    assert found["moved"] == found["kept"]
+    for one, other in zip(*given.values(), strict=True):
+        assert torch.equal(one, other)
+    places = [id(each) for each in given["kept"]]
+    assert end == END or len({*places}) == 2  # of one text a prompt, and of three
+
+
+def test_many_symbols_that_are_never_written() -> None:
+    model = Recurrence(40, 3)
+    for never in ([1, 2], list(range(1, 30))):
+        (found,) = beam_search(model, [1], width=3, end=END, limit=2, never=never)
+        assert found == ranked(model, [1], 2, never, LengthRule())[0]._replace(
+            log_prob=found.log_prob, score=found.score
+        )
 
 
 def test_prompts_that_are_done_cost_nothing() -> None:

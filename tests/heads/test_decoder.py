@@ -11,10 +11,10 @@ import torch
 from recurra.cells import AttentionCell, GRUCell
 from recurra.decoding import beam_search_batch
 from recurra.errors import SettingError, ShapeError
-from recurra.heads import DecoderHead, Decoding
+from recurra.heads import CopyingHead, DecoderHead, ReadSymbols
 from recurra.layers import LayerOutput, Recurrent, Stack
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, map_tree
+from recurra.states import leaves, select_rows
 from recurra_runtime.vocabulary import END, START
 
 WIDTH, SIZE, SYMBOLS, ROWS = 4, 5, 7, 3
@@ -91,7 +91,9 @@ def test_smoothing_is_of_training_alone() -> None:
     assert model.score(begun, targets())[0].item() == plain.item()
     model.train()
     found = model.score(begun, targets())[0].item()
-    outputs = model.layers(model.embedding(targets().shift(1, START)), begun.carried, begun.memory)
+    outputs = model.layers(
+        model.embedding(targets().shift(1, START)), begun.carried, begun.memory.tree
+    )
     log_probs = model.projection(outputs.outputs, None).valid().log_softmax(-1)
     wanted = -0.3 * log_probs.mean(1).sum()
     own = -log_probs.gather(1, targets().valid()[:, None]).sum()
@@ -146,10 +148,7 @@ def test_it_is_searched() -> None:
     for row, hypotheses in enumerate(found):
         for each in hypotheses:
             ids = [*each.symbols, END] if each.finished else [*each.symbols]
-            one = Decoding(
-                map_tree(lambda leaf, n=row: leaf[n : n + 1], begun.carried),
-                type(begun.memory)(*(leaf[row : row + 1] for leaf in begun.memory)),
-            )
+            one = select_rows(begun, torch.tensor([row]))
             total, _ = model.score(one, PaddedSequence(torch.tensor(ids)[:, None], [len(ids)]))
             assert each.log_prob == pytest.approx(-total.item(), rel=1e-9)
 
@@ -164,3 +163,86 @@ def test_what_is_refused() -> None:
         head().start(2)
     with pytest.raises(ShapeError, match="expected counts of 7 labels"):
         head().starts_at([1, 2])
+
+
+# ---- copies --------------------------------------------------------------------------------------
+
+
+def copying(seed: int = 0, **settings: Any) -> tuple[CopyingHead, ReadSymbols]:
+    """A head that copies, and what it reads; one row has the same symbol twice."""
+    torch.manual_seed(seed)
+    layers = Recurrent(AttentionCell(GRUCell(6 + SIZE, SIZE), WIDTH))
+    made = CopyingHead(WIDTH, SYMBOLS, layers, embedding_size=6, deviation=0.5, **settings)
+    torch.nn.init.normal_(made.projection.bias)
+    ids = torch.tensor([[5, 4, 3], [4, 10**6, 3], [5, 10**6, 10**6]])
+    return made.double().eval(), ReadSymbols(*read(), PaddedSequence(ids, READ))
+
+
+def test_copies_by_hand() -> None:
+    model, given = copying()
+    begun = model(given)
+    start = torch.full((1, ROWS), START)
+    log_probs, _ = model.step(start[0], begun)
+    outputs = model.layers(model.embedding(start), begun.carried, begun.memory.tree).outputs[0]
+    for row, length in enumerate(READ):
+        said = model.projection(outputs[row]).exp()
+        for place in range(length):
+            key = model.copying.weight @ given.outputs.values[place, row]
+            said = said.clone()
+            said[given.symbols.values[place, row]] += (outputs[row] @ key).exp()
+        torch.testing.assert_close(log_probs[row], (said / said.sum()).log())
+    plain = -sum(
+        model.log_probs(model._outputs(targets().shift(1, START), begun).values, begun)[
+            t, row, targets().values[t, row]
+        ].item()
+        for row, length in enumerate(SAID)
+        for t in range(length)
+    )
+    total, count = model.score(begun, targets())
+    assert count == sum(SAID)
+    assert total.item() == pytest.approx(plain, rel=1e-12)
+
+
+def test_smoothed_copies() -> None:
+    model, given = copying(smoothing=0.2)
+    begun = model(given)
+    plain = model.score(begun, targets())[0].item()
+    model.train()
+    outputs = model._outputs(targets().shift(1, START), begun)
+    said = model.projection(outputs).valid()
+    own = [
+        (outputs.values[t, row] @ (model.copying.weight @ given.outputs.values[p, row])).item()
+        for row, length in enumerate(SAID)
+        for t in range(length)
+        for p in range(READ[row])
+    ]
+    assert len(own) == sum(SAID[row] * READ[row] for row in range(ROWS))
+    log_probs = model.log_probs(outputs.values, begun)
+    norm = said[:, 0] - _share_of_saying(model, outputs, begun, targets())
+    assert log_probs.isfinite().all()
+    wanted = 0.8 * plain + 0.2 * (norm - said.mean(1)).sum().item()
+    assert model.score(begun, targets())[0].item() == pytest.approx(wanted, rel=1e-10)
+
+
+def _share_of_saying(model: Any, outputs: Any, begun: Any, said: PaddedSequence) -> Any:
+    """The log-probability of saying symbol 0, which nobody can copy."""
+    return PaddedSequence(model.log_probs(outputs.values, begun)[..., 0], said.lengths).valid()
+
+
+def test_copies_have_gradients_and_no_padding() -> None:
+    model, given = copying()
+    values = given.outputs.values.requires_grad_()
+    total, _ = model.score(model(given), targets())
+    total.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert model.copying.weight.grad.any()
+    for row, length in enumerate(READ):
+        assert not values.grad[length:, row].any()
+
+
+def test_what_is_copied_must_have_been_read() -> None:
+    model, given = copying()
+    with pytest.raises(ShapeError, match="a symbol for each place that was read"):
+        model(read())
+    with pytest.raises(ShapeError, match="a symbol for each place that was read"):
+        model(given._replace(symbols=PaddedSequence(given.symbols.values, [2, 1, 2])))

@@ -20,7 +20,7 @@ from recurra.cli import app
 from recurra.errors import DataError, SettingError
 from recurra.pipeline.ngrams import read_ngrams
 from recurra.training import Report, about, load_recipe, resume, train
-from recurra.training.origin import check_origin
+from recurra.training.origin import check_settled
 
 if TYPE_CHECKING:
     from tests.conftest import TinyRun
@@ -215,7 +215,7 @@ def test_dropout_may_be_another(tiny_run: TinyRun) -> None:
     origin = artifact.load(tiny_run.path)
     assert load_recipe("language-model", origin=origin).model.dropout == 0.0
     chosen = load_recipe("language-model", ["model.dropout=0.3"], origin=origin)
-    check_origin(chosen, origin)
+    check_settled(chosen, origin, "from")
     assert chosen.model.dropout == 0.3
 
 
@@ -226,7 +226,7 @@ def test_a_recipe_of_ones_own_is_asked_and_not_changed(tiny_run: TinyRun, tmp_pa
     chosen = load_recipe(str(own), origin=origin)
     assert (chosen.model.hidden_size, chosen.model.layers) == (24, 1)
     with pytest.raises(SettingError, match=r"model.hidden_size: .* has 16"):
-        check_origin(chosen, origin)
+        check_settled(chosen, origin, "from")
 
 
 def test_a_run_that_goes_on_needs_no_from(tiny_run: TinyRun) -> None:

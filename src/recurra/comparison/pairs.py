@@ -15,7 +15,6 @@ from recurra import artifact
 from recurra.columns import aligned, number
 from recurra.errors import DataError, RunError, SettingError
 from recurra.tasks.base import Metric, Table, Task
-from recurra.training.origin import ORIGIN
 from recurra.training.run import RunFolder
 from recurra.training.runs import opened, run_recipe, run_source, source_of
 
@@ -153,7 +152,8 @@ def compare_pair(
     recipe = run_recipe(runs[0])
     with tempfile.TemporaryDirectory() as folder:
         examples = opened(task, source, recipe.data, recipe.data.given)
-        fronts = _begun(runs[0])
+        others = {"from", "teachers"} & set(source_of(runs[0]))  # whose fronts it has
+        fronts = loaded[0].fronts if others else None
         prepared = (
             task.prepare(examples, recipe.data, Path(folder), _silent)
             if fronts is None
@@ -174,13 +174,6 @@ def _task(runs: list[RunFolder]) -> Task:
             f"{other.task} ({runs[1].path})"
         )
     return one.of_task
-
-
-def _begun(run: RunFolder) -> Mapping[str, Any] | None:
-    """Fronts of the model that a run began with."""
-    if "from" not in source_of(run):
-        return None
-    return artifact.load(run.path / ORIGIN).fronts
 
 
 def _silent(message: str) -> None:

@@ -4,12 +4,13 @@ from recurra.decoding.beam import Hypothesis, LengthRule, beam_search, beam_sear
 from recurra.decoding.continuations import Continuation, continuations
 from recurra.decoding.frozen import Frozen
 from recurra.decoding.generate import generate, generate_batch
-from recurra.decoding.protocol import Read, Steps, read
+from recurra.decoding.protocol import Kept, Read, Steps, read
 
 __all__ = [
     "Continuation",
     "Frozen",
     "Hypothesis",
+    "Kept",
     "LengthRule",
     "Read",
     "Steps",

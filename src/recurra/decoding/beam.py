@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.decoding.protocol import (
     Floats,
+    Kept,
     Read,
     Steps,
     Wholes,
@@ -24,9 +25,11 @@ from recurra.decoding.protocol import (
 )
 from recurra.errors import SettingError
 from recurra.settings import check_number, check_size
-from recurra.states import Tree, select_rows
+from recurra.states import Tree, rebuild, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]
+
+_FEW = 16  # symbols that are never written; more of them are masked
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,8 @@ def _search(
     found: list[list[Hypothesis]] = [[] for _ in beams]
     for length in range(1, how.limit + 1):
         # No more than `width` of a prompt's next texts can continue the same one.
-        best = now.log_probs.masked_fill(never, -torch.inf).topk(min(how.width, size))
-        log_probs, symbols = best.values.cpu().double().numpy(), best.indices.cpu().numpy()
-        first = 0
+        log_probs, symbols = _best(now.log_probs, never, how.width)
+        first, before = 0, [len(beam) for beam in beams]
         for number, beam in enumerate(beams):
             rows = slice(first, first + len(beam))
             ranked = _ranked(beam, first, log_probs[rows], symbols[rows], how.width)
@@ -222,9 +224,31 @@ def _search(
         flat = [text for beam in beams for text in beam]
         if not flat:
             break
-        chosen = select_rows(now.state, torch.tensor([text.row for text in flat]))
-        now = _ask(model, [text.symbols[-1:] for text in flat], chosen)
+        as_before = [len(beam) for beam in beams] == before  # each row keeps its prompt
+        chosen = torch.tensor([text.row for text in flat])
+        now = _ask(
+            model, [text.symbols[-1:] for text in flat], _moved(now.state, chosen, as_before)
+        )
     return found
+
+
+def _best(log_probs: Tensor, never: Tensor, width: int) -> tuple[Floats, Wholes]:
+    """The largest of each row and their symbols, so many at most; none that is never written."""
+    size, more = log_probs.shape[1], int(never.sum())
+    if more > _FEW:
+        log_probs, more = log_probs.masked_fill(never, -torch.inf), 0
+    best = log_probs.topk(min(width + more, size))
+    values = best.values.masked_fill(never[best.indices], -torch.inf)
+    return values.cpu().double().numpy(), best.indices.cpu().numpy()
+
+
+def _moved(state: Tree, rows: Tensor, as_before: bool) -> Tree:
+    """Rows of a state; what is kept stays where each row has the prompt that it had."""
+    if isinstance(state, Kept) and as_before:
+        return state
+    if isinstance(state, tuple):
+        return rebuild(state, [_moved(part, rows, as_before) for part in state])
+    return select_rows(state, rows)
 
 
 def _ranked(

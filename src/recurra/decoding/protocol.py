@@ -16,7 +16,7 @@ from recurra.errors import RunError, SettingError, ShapeError, kind_of
 from recurra.states import Tree, leaves, map_tree, select_rows
 from recurra.twins import evaluating
 
-__all__ = ["Read", "Steps", "read"]
+__all__ = ["Kept", "Read", "Steps", "read"]
 
 Floats = NDArray[np.floating[Any]]
 Wholes = NDArray[np.integer[Any]]
@@ -37,6 +37,18 @@ class Steps(Protocol):
 
     def step(self, token: Tensor, state: Tree) -> tuple[Tensor, Tree]:
         """Read ``token`` ``[batch]``; give the next symbol's log-probabilities ``[batch, v]``."""
+
+
+class Kept(NamedTuple):
+    """A part of a state that no step changes, and that all texts of a prompt have alike.
+
+    A search that moves texts about leaves it where it is as far as each row keeps its prompt.
+
+    Args:
+        tree: of tensors that lead with rows.
+    """
+
+    tree: Tree
 
 
 class Read(NamedTuple):

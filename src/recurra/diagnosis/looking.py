@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import heading
@@ -14,21 +14,47 @@ __all__ = ["attention"]
 _MOST = 120  # places, or symbols, that are drawn
 
 
-def attention(
-    weights: Any, read: Sequence[str], said: Sequence[str], title: str = "Where it looked"
-) -> Chart:
+class Looked(Protocol):
+    """Where a decoder looked at each symbol that it said."""
+
+    @property
+    def title(self) -> str:
+        """What was read, and said."""
+
+    @property
+    def weights(self) -> Any:
+        """``[said, read]``, from 0 to 1; each row sums to 1."""
+
+    @property
+    def read(self) -> Sequence[str]:
+        """Names of the places."""
+
+    @property
+    def said(self) -> Sequence[str]:
+        """The symbols."""
+
+
+def attention(looked: Sequence[Looked]) -> Chart:
     """A row for each symbol that was said, a column for each place that was read.
 
     Args:
-        weights: ``[said, read]``, from 0 to 1; each row sums to 1.
-        read: names of the places.
-        said: the symbols.
-        title: above it.
+        looked: for each panel, from the top, where a decoder looked.
 
     Raises:
-        ShapeError: weights of another shape.
+        ShapeError: none of them, or weights of another shape.
     """
-    table = [[float(value) for value in row] for row in weights]
+    if not looked:
+        raise ShapeError("attention: expected at least one input, got none")
+    panels = [_panel(each) for each in looked]
+    if len(panels) == 1:
+        return Chart(panels[0])
+    told = {"description": "Where a decoder looked at each symbol that it said."}
+    return Chart({"vconcat": panels, "spacing": 40, **told})
+
+
+def _panel(looked: Looked) -> dict[str, Any]:
+    table = [[float(value) for value in row] for row in looked.weights]
+    read, said = looked.read, looked.said
     if len(table) != len(said) or any(len(row) != len(read) for row in table):
         raise ShapeError(
             f"attention: expected weights [{len(said)}, {len(read)}], of {len(said)} symbols and "
@@ -55,21 +81,19 @@ def attention(
         {"field": "place", "title": "read"},
         {"field": "weight", "type": "quantitative", "format": ".1%", "title": "share"},
     ]
-    return Chart(
-        {
-            "data": {"values": cells},
-            "width": round(edge * columns),
-            "height": round(max(edge, 16) * rows),
-            "mark": {"type": "rect", "aria": False, "stroke": "#ddd", "strokeWidth": 0.5},
-            "encoding": {
-                "x": _axis("read", "what was read", read[:columns], "top", edge),
-                "y": _axis("said", "what was said", said[:rows], "left", 90),
-                "color": shade,
-                "tooltip": told,
-            },
-            **heading(title, [about], max(60, round(edge * columns) // 7)),
-        }
-    )
+    return {
+        "data": {"values": cells},
+        "width": round(edge * columns),
+        "height": round(max(edge, 16) * rows),
+        "mark": {"type": "rect", "aria": False, "stroke": "#ddd", "strokeWidth": 0.5},
+        "encoding": {
+            "x": _axis("read", "what was read", read[:columns], "top", edge),
+            "y": _axis("said", "what was said", said[:rows], "left", 90),
+            "color": shade,
+            "tooltip": told,
+        },
+        **heading("Where it looked", [looked.title, about], max(60, round(edge * columns) // 7)),
+    }
 
 
 def _axis(field: str, title: str, names: Sequence[str], orient: str, room: float) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
 from recurra.heads.base import Head
+from recurra.heads.copying import Copies, CopyingHead, ReadSymbols
 from recurra.heads.crf import CRFHead, Paths
 from recurra.heads.decoder import DecoderHead, Decoding
 from recurra.heads.densities import (
@@ -22,6 +23,8 @@ from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
     "CRFHead",
+    "Copies",
+    "CopyingHead",
     "DecoderHead",
     "Decoding",
     "Density",
@@ -39,6 +42,7 @@ __all__ = [
     "Poisson",
     "Predictive",
     "Quantiles",
+    "ReadSymbols",
     "Samples",
     "Student",
     "crps_of",

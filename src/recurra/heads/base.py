@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import ShapeError
+from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput
 
 __all__ = ["Head", "log_frequencies"]
@@ -63,6 +63,32 @@ class Head(nn.Module, abc.ABC):
             embedding: as of :meth:`forward`.
         """
         return self(read, embedding)
+
+    def teach(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
+        """What a student is held against, see :meth:`distilled`; as of :meth:`forward`."""
+        return self(read, embedding)
+
+    def distilled(
+        self, predictions: Any, taught: Sequence[Any], targets: Any, temperature: float
+    ) -> Tensor:
+        """How far predictions are from those of teachers, summed as :meth:`score` sums losses.
+
+        Of labels T² KL(teachers ‖ student), both softened by T (Hinton et al. 2015).
+
+        Args:
+            predictions: what :meth:`forward` gave.
+            taught: what :meth:`teach` of each teacher gave, of the same batch.
+            targets: as of :meth:`score`; what has none takes no part.
+            temperature: T.
+
+        Raises:
+            SettingError: this head does not say how; the message names it.
+            ShapeError: a teacher says something of another shape.
+        """
+        raise SettingError(
+            f"distil.teacher: {type(self).__name__} does not say how far it is from a teacher (by "
+            "a `distilled` of its own); train without one, or with another head"
+        )
 
 
 def log_frequencies(counts: Sequence[int] | Tensor, labels: int) -> Tensor:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells.attention import AttentionCell, Memory
+from recurra.cells.attention import AttentionCell
+from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
-from recurra.losses import cross_entropy, projected_cross_entropy
+from recurra.losses import projected_cross_entropy
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
 from recurra.states import Tree, leaves, with_leaves
@@ -31,11 +32,13 @@ class Decoding(NamedTuple):
 
     Args:
         carried: the states of its layers.
-        memory: what it looks at, which never changes; None without attention.
+        memory: the :class:`recurra.Memory` that it looks at; None without attention.
+        copies: the symbols that it may copy, of a :class:`recurra.CopyingHead`.
     """
 
     carried: Tree
-    memory: Memory | None
+    memory: Kept | None
+    copies: Kept | None = None
 
 
 class DecoderHead(Head):
@@ -154,7 +157,7 @@ class DecoderHead(Head):
             ],
         )
         cell = self.attention
-        memory = None if cell is None else cell.memory(_padded(read.outputs))
+        memory = None if cell is None else Kept(cell.memory(_padded(read.outputs)))
         return Decoding(carried, memory)
 
     def _begun(self, state: Tree) -> list[Tensor]:
@@ -181,12 +184,30 @@ class DecoderHead(Head):
         before = wanted.shift(1, START)
         if self.sampling and self.training:
             before = self._own(before, wanted, predictions)
-        outputs = self._outputs(before, predictions)
+        return self.total(self._outputs(before, predictions), wanted, predictions), wanted.count
+
+    def total(self, outputs: PaddedSequence, wanted: PaddedSequence, begun: Decoding) -> Tensor:
+        """Sum of the nats of targets, of what the layers gave for each.
+
+        Args:
+            outputs: ``[time, batch, size]``.
+            wanted: ``[time, batch]``.
+            begun: what the decoder began with.
+        """
         features, weight = self.projection.parts(outputs, self._table)
         total = projected_cross_entropy(features, weight, self.projection.bias, wanted)
         if self.smoothing and self.training:
             total = total + self.smoothing * self._smoothed(features, weight, wanted)
-        return total, wanted.count
+        return total
+
+    def log_probs(self, outputs: Tensor, state: Decoding) -> Tensor:
+        """Of every symbol, ``[time, batch, v]``, of what the layers gave.
+
+        Args:
+            outputs: ``[time, batch, size]``.
+            state: of the decoder.
+        """
+        return functional.log_softmax(self.projection(outputs, self._table), -1)
 
     def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
         """Minus the log-probability of each target ``[time, batch]`` in nats.
@@ -196,13 +217,12 @@ class DecoderHead(Head):
             targets: as of :meth:`score`.
         """
         outputs = self._outputs(targets.shift(1, START), begun)
-        nats: PaddedSequence = cross_entropy(
-            self.projection(outputs, self._table), targets, reduction="none"
-        )
-        return nats
+        log_probs = self.log_probs(outputs.values, begun)
+        places = targets.masked().values.unsqueeze(-1)
+        return PaddedSequence(-log_probs.gather(-1, places).squeeze(-1), targets.lengths).masked()
 
     def _outputs(self, before: PaddedSequence, begun: Decoding) -> PaddedSequence:
-        found = self.layers(self.embedding(before), begun.carried, begun.memory)
+        found = self.layers(self.embedding(before), begun.carried, _context(begun))
         outputs: PaddedSequence = found.outputs
         return outputs
 
@@ -219,8 +239,8 @@ class DecoderHead(Head):
     ) -> PaddedSequence:
         """Symbols that are read, some of which are what the model says itself."""
         outputs = self._outputs(before, begun)
-        scores = self.projection(outputs, self._table)
-        said = outputs.with_valid(scores.valid().argmax(-1)).shift(1, START).values
+        best = self.log_probs(outputs.values, begun).argmax(-1)
+        said = PaddedSequence(best, before.lengths).shift(1, START).values
         swapped = torch.rand(said.shape, device=said.device) < self.sampling
         return PaddedSequence(torch.where(swapped, said, before.values), before.lengths)
 
@@ -255,9 +275,12 @@ class DecoderHead(Head):
             tokens: ids ``[time, batch]``.
             state: as :meth:`forward` or an earlier step gave it.
         """
-        found = self.layers(self.embedding(tokens), state.carried, state.memory)
-        scores = self.projection(found.outputs, self._table)
-        return functional.log_softmax(scores, -1), Decoding(found.state, state.memory)
+        found = self.layers(self.embedding(tokens), state.carried, _context(state))
+        return self.log_probs(found.outputs, state), state._replace(carried=found.state)
+
+
+def _context(state: Decoding) -> Tree:
+    return None if state.memory is None else state.memory.tree
 
 
 def _padded(values: Any) -> PaddedSequence:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recurra.errors import ShapeError
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
+from recurra.losses import divergence
 
 __all__ = ["LabelHead"]
 
@@ -171,6 +172,25 @@ class LabelHead(Head):
             ignore_index=UNKNOWN,
         )
         return total, int((targets != UNKNOWN).sum())
+
+    def distilled(
+        self, predictions: Tensor, taught: Sequence[Tensor], targets: Tensor, temperature: float
+    ) -> Tensor:
+        """T² KL(teachers ‖ student), summed over rows; of several labels over these too.
+
+        Args:
+            predictions: ``[batch, classes]``, as those of teachers; as they are trained, before
+                they are calibrated.
+            taught: of each teacher.
+            targets: as of :meth:`score`.
+            temperature: T.
+        """
+        if self.several:  # sigmoid(z) is the softmax of z and 0
+            predictions, *taught = (torch.stack([z, z * 0], -1) for z in (predictions, *taught))
+        else:
+            known = targets != UNKNOWN
+            predictions, *taught = (z[known] for z in (predictions, *taught))
+        return divergence(predictions, taught, temperature)
 
     def _check(self, predictions: Tensor, targets: Tensor) -> None:
         wanted = predictions.shape if self.several else predictions.shape[:1]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import LayerOutput, Projection
-from recurra.losses import cross_entropy, projected_cross_entropy
+from recurra.losses import cross_entropy, divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
 
 __all__ = ["LabelsHead"]
@@ -95,6 +95,29 @@ class LabelsHead(Head):
         features, weight = self.projection.parts(read.outputs, embedding)
         total = projected_cross_entropy(features, weight, self.projection.bias, targets)
         return total, _count(read.outputs, targets)
+
+    def distilled(
+        self, predictions: Any, taught: Sequence[Any], targets: Any, temperature: float
+    ) -> Tensor:
+        """T² KL(teachers ‖ student), summed over valid steps (of words: Kim & Rush 2016).
+
+        Args:
+            predictions: ``[time, batch, labels]``, as those of teachers.
+            taught: of each teacher.
+            targets: as of :meth:`score`.
+            temperature: T.
+        """
+        said = predictions if isinstance(predictions, PaddedSequence) else targets
+        valid = [_valid(scores, said) for scores in (predictions, *taught)]
+        return divergence(valid[0], valid[1:], temperature)
+
+
+def _valid(scores: Any, beside: Any) -> Tensor:
+    """Scores of valid steps, which they know or what is beside them, ``[steps, labels]``."""
+    if isinstance(beside, PaddedSequence) and not isinstance(scores, PaddedSequence):
+        scores = PaddedSequence(scores, beside.lengths)
+    found: Tensor = scores.valid() if isinstance(scores, PaddedSequence) else scores.flatten(0, 1)
+    return found
 
 
 def _count(values: Any, targets: Any) -> int:

@@ -28,7 +28,16 @@ from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 
-__all__ = ["COUNTS", "POINTS", "SHARES", "Distribution", "Numbers", "NumbersHead", "losses_of"]
+__all__ = [
+    "COUNTS",
+    "POINTS",
+    "SHARES",
+    "Distribution",
+    "Numbers",
+    "NumbersHead",
+    "between_means",
+    "losses_of",
+]
 
 Distribution = Literal[
     "student",
@@ -214,6 +223,25 @@ class NumbersHead(Head):
         kept = map_density(steps, density)
         return Numbers(steps(density.mean), steps(density.deviation), kept)
 
+    def teach(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
+        """Means, ``[time, batch, *shape]``: of a density of any kind."""
+        return self.predict(read, embedding).mean
+
+    def distilled(
+        self, predictions: Any, taught: Sequence[Any], targets: Any, temperature: float
+    ) -> Tensor:
+        """Squares of what lies between means, summed over numbers that are there; T is not used.
+
+        Args:
+            predictions: what :meth:`forward` gave.
+            taught: means of each teacher, of which the mean is taken.
+            targets: as of :meth:`score`.
+            temperature: of labels.
+        """
+        numbers, wanted = _beside(predictions, targets, self.shape)
+        means = [_valid(_beside(numbers, mean, self.shape)[1]) for mean in taught]
+        return between_means(self.density(_valid(numbers)).mean, means, _valid(wanted))
+
     def quantile(self, read: LayerOutput, share: float) -> Any:
         """Below which so great a share of the density lies, ``[time, batch, *shape]``.
 
@@ -269,6 +297,23 @@ def losses_of(distribution: str, density: Any, targets: Tensor) -> tuple[Tensor,
     else:
         found = -density.log_density(x)
     return found.masked_fill(~known, 0), known
+
+
+def between_means(mean: Tensor, taught: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Squared distance to the mean of what teachers expect, summed where a target is no NaN.
+
+    Raises:
+        ShapeError: a teacher expects numbers of another shape.
+    """
+    for other in taught:
+        if other.shape != mean.shape:
+            raise ShapeError(
+                f"distil.teacher: expected means {list(mean.shape)}, as the student's, got "
+                f"{list(other.shape)}."
+            )
+    known = ~targets.isnan()
+    wanted = torch.stack([other[known] for other in taught]).mean(0)
+    return (mean[known] - wanted).square().sum()
 
 
 def _valid(values: Any) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -132,6 +132,59 @@ class Model(nn.Module):
             batch = batch.to(next(self.parameters()).device)
             read, shared, _ = self._read(batch, None)
             return self.head.predict(read, shared)
+
+    # ---- teachers --------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def teach(self, batch: Batch, state: Tree = None) -> tuple[Any, Tree]:
+        """What a student is held against, and what to carry on to the next window.
+
+        In evaluation mode and without gradients.
+
+        Args:
+            batch: as of :meth:`forward`, like the other.
+            state: what an earlier call gave.
+        """
+        with evaluating(self):
+            read, shared, state = self._read(batch, state)
+            return self.head.teach(read, shared), state
+
+    def check_teacher(self, teacher: Model) -> None:
+        """Whether this model can learn from another one of its task, over the same fronts.
+
+        Raises:
+            SettingError: it cannot; the message says why.
+        """
+        if type(self.head).distilled is Head.distilled:
+            raise SettingError(
+                f"distil.teacher: {type(self.head).__name__} has no `distilled`, which would say "
+                "how far it is from a teacher; train without a teacher, or with another head"
+            )
+        if type(teacher.head) is not type(self.head):
+            raise SettingError(
+                f"distil.teacher: expected a teacher with a {type(self.head).__name__}, as the "
+                f"student has, got {type(teacher.head).__name__}"
+            )
+
+    def distilled(
+        self, batch: Batch, state: Tree, taught: Sequence[Any], temperature: float
+    ) -> tuple[Scored, Tensor]:
+        """Score the targets, and how far this model is from teachers.
+
+        Args:
+            batch: as of :meth:`forward`, like the other.
+            state: what an earlier call gave.
+            taught: what :meth:`teach` of each teacher gave of this batch.
+            temperature: see :meth:`recurra.heads.Head.distilled`.
+
+        Returns:
+            as :meth:`forward`, and the sum that :meth:`recurra.heads.Head.distilled` gives.
+        """
+        read, shared, state = self._read(batch, state)
+        said = self.head(read, shared)
+        total, count = self.head.score(said, batch.targets)
+        soft = self.head.distilled(said, taught, batch.targets, temperature)
+        return Scored(total, count, state), soft
 
     def _predictions(self, batch: Batch, state: Tree) -> tuple[Any, Tree]:
         read, shared, state = self._read(batch, state)

@@ -12,11 +12,12 @@ from torch import Tensor
 from recurra.batch import Batch
 from recurra.cells import cell_by_name
 from recurra.cells.attention import AttentionCell, Score
-from recurra.heads.decoder import DecoderHead, Decoding
+from recurra.heads import CopyingHead, DecoderHead, Decoding, ReadSymbols
 from recurra.layers import Layer, Recurrent, Stack
 from recurra.models.base import Model
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
 from recurra.sections import contradiction, default
+from recurra.states import Tree
 from recurra.twins import evaluating
 
 __all__ = ["EncoderDecoder", "EncoderDecoderConfig", "EncoderDecoderSettings"]
@@ -39,6 +40,8 @@ class EncoderDecoderSettings(ReadingSettings):
         decoder_embedding: width of the vector of a symbol that was said; ``embedding_size`` or
             ``decoder_size`` if None.
         tied: whether scores are made of these vectors.
+        copying: whether symbols may be copied from the text that is read, see
+            :class:`recurra.CopyingHead`; what is read and said shares a vocabulary then.
         smoothing: of labels in training, see :class:`recurra.DecoderHead`.
         sampling: rate at which the decoder reads its own symbols in training, see there.
     """
@@ -59,6 +62,7 @@ class EncoderDecoderSettings(ReadingSettings):
     decoder_size: int | None = pydantic.Field(None, ge=1, le=10**6)
     decoder_embedding: int | None = pydantic.Field(None, ge=1, le=10**6)
     tied: bool = False
+    copying: bool = False
     smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
     sampling: float = pydantic.Field(0.0, ge=0, lt=1)
 
@@ -101,6 +105,14 @@ class EncoderDecoderConfig(EncoderDecoderSettings):
     reads: dict[str, Reads]
     symbols: int = pydantic.Field(ge=1, le=10**9)
 
+    @pydantic.model_validator(mode="after")
+    def _copies_agree(self) -> Self:
+        read = [(one.form, one.sizes) for one in self.reads.values()]
+        if self.copying and read != [("tokens", [self.symbols])]:
+            why = "what is read and said has no vocabulary in common"
+            raise contradiction(self, "copying", why, "data.joint=true, and one text that is read")
+        return self
+
 
 class EncoderDecoder(Model):
     r"""A recurrent encoder-decoder (Cho et al. 2014, Sutskever et al. 2014, Bahdanau et al. 2015).
@@ -122,7 +134,8 @@ class EncoderDecoder(Model):
         encoder = build_encoder(config, config.reads)
         size = config.decoder_size or config.hidden_size
         width = config.decoder_embedding or config.embedding_size or size
-        head = DecoderHead(
+        kind = CopyingHead if config.copying else DecoderHead
+        head = kind(
             encoder.output_size,
             config.symbols,
             _decoder(config, encoder.output_size, width, size),
@@ -156,6 +169,10 @@ class EncoderDecoder(Model):
             counts: how often each is said in what is trained on.
         """
         self.decoder.starts_at(counts)
+
+    def _read(self, batch: Batch, state: Tree) -> tuple[Any, Tensor | None, Tree]:
+        read, shared, state = super()._read(batch, state)
+        return (ReadSymbols(*read, batch.inputs) if self.config.copying else read), shared, state
 
     @torch.no_grad()
     def begin(self, inputs: Any) -> Decoding:

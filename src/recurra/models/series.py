@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
+from recurra.errors import SettingError
 from recurra.heads import Numbers, NumbersHead, Point
 from recurra.heads.densities import map_density
-from recurra.heads.numbers import COUNTS, POINTS
+from recurra.heads.numbers import COUNTS, POINTS, between_means
 from recurra.layers import LayerOutput
 from recurra.layers.settings import build_layers
 from recurra.models.autoregressive import RowsRead, drawn, rolled
@@ -155,6 +156,35 @@ class SeriesModel(Model):
         density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
         check_targets(density, wanted)
         return (*self.numbers_head.losses(density, wanted), state)
+
+    @torch.no_grad()
+    def teach(self, batch: Batch, state: Tree = None) -> tuple[Tensor, Tree]:
+        """Means ``[origins, batch, steps, channels]``, in the units of what is read."""
+        with evaluating(self):
+            density, state = self.densities(batch.inputs, len(batch.targets), state, batch.resets)
+            return density.mean, state
+
+    def check_teacher(self, teacher: Model) -> None:
+        """Also whether both say as many steps at a time, from what came alone."""
+        super().check_teacher(teacher)
+        assert isinstance(teacher, SeriesModel)
+        if self.rolls or self.said != teacher.said:
+            raise SettingError(
+                f"distil.teacher: expected student and teacher to say {self.said} steps at a time, "
+                f"and not to be trained on their own answers, got model.decoding "
+                f"{self.config.decoding!r} and {teacher.config.decoding!r}"
+            )
+
+    def distilled(
+        self, batch: Batch, state: Tree, taught: Sequence[Any], temperature: float
+    ) -> tuple[Scored, Tensor]:
+        """As of :class:`recurra.models.Model`: squared distance of means; T is not used."""
+        wanted = batch.targets[:, :, : self.said]
+        density, state = self.densities(batch.inputs, len(wanted), state, batch.resets)
+        check_targets(density, wanted)
+        losses, known = self.numbers_head.losses(density, wanted)
+        soft = between_means(density.mean, taught, wanted)
+        return Scored(losses.sum(), int(known.sum()), state), soft
 
     def densities(
         self, steps: SeriesSteps, origins: int, state: Tree = None, resets: Tensor | None = None

@@ -238,8 +238,11 @@ class Task(abc.ABC):
         folder: Path,
         report: Callable[[str], None],
     ) -> Prepared:
-        """As :meth:`prepare`, in the numbers of the fronts of the model that a run begins with."""
-        raise SettingError(f"from: the task {self.name} begins with no other run's model")
+        """As :meth:`prepare`, in the numbers of a model that a run begins with or learns from."""
+        raise SettingError(
+            f"from, distil.teacher: the task {self.name} reads nothing in the numbers of another "
+            "run's model"
+        )
 
     def read(
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]

@@ -127,8 +127,8 @@ def check_vocabulary(
     if data.vocabulary_size is not None and len(vocabulary) > data.vocabulary_size:
         raise SettingError(
             f"data.vocabulary_size: the vocabulary of the model has {len(vocabulary):,} ids, which "
-            f"a run that begins with it keeps; got {data.vocabulary_size:,}. Leave it out, or "
-            "train without --from."
+            f"a run that begins with it or learns from it keeps; got {data.vocabulary_size:,}. "
+            "Leave it out, or train without --from or a teacher."
         )
     if data.minimum_count != default(data, "minimum_count"):
         report("data.minimum_count has no effect: the vocabulary is that of the model")

@@ -11,7 +11,6 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 
-from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.errors import RunError, SettingError
 from recurra.models import Model
@@ -19,6 +18,7 @@ from recurra.surprises import FILE, Quantiles
 from recurra.tasks.base import Prepared, Task
 from recurra.training.length import longer, passes_of
 from recurra.training.loop import Progress, Training
+from recurra.training.origin import Others
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
 from recurra.training.verdict import Losses, verdict
@@ -62,7 +62,7 @@ class Ready:
         batches: of the training part.
         scored: how many predictions of the validation part are scored at a time.
         about: what artifacts tell of the data.
-        origin: the model that the run begins with, where it is another run's.
+        others: models of other runs that this one learns from.
     """
 
     task: Task
@@ -70,7 +70,7 @@ class Ready:
     batches: Batches
     scored: int = 0
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    origin: Artifact | None = None
+    others: Others = dataclasses.field(default_factory=Others)
 
 
 class Keeper:
@@ -124,7 +124,7 @@ class Keeper:
 
     def begin(self) -> None:
         """Score and keep what another run has learned, before the first step changes it."""
-        if self.ready.origin is None or self.chosen is not None:
+        if self.ready.others.origin is None or self.chosen is not None:
             return
         value = self._score(Progress(0, self.training.steps, 0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
         if value is not None:

@@ -16,7 +16,8 @@ from recurra import states
 from recurra.batch import Batch
 from recurra.data import Batches
 from recurra.errors import RunError
-from recurra.models import Model
+from recurra.models import Model, Scored
+from recurra.training.distil import DistilSettings, Lesson
 from recurra.training.length import steps_of
 from recurra.training.not_finite import where_it_began
 from recurra.training.optimizers import check_device, optimizer_of, precision, rate_at
@@ -69,13 +70,22 @@ class Training:
         model: is changed in place, and moved to ``settings.device``.
         batches: of the training part.
         settings: how weights are fitted.
+        teachers: models that it is held against.
+        distil: how.
 
     Raises:
-        SettingError: there is no such device, an argument that the optimizer does not take, or more
-            batches in a step than there are.
+        SettingError: there is no such device, an argument that the optimizer does not take, more
+            batches in a step than there are, or a teacher that it cannot learn from.
     """
 
-    def __init__(self, model: Model, batches: Batches, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        model: Model,
+        batches: Batches,
+        settings: TrainingSettings,
+        teachers: Sequence[Model] = (),
+        distil: DistilSettings | None = None,
+    ) -> None:
         self.model, self.batches, self.settings = model, batches, settings
         self.steps = steps_of(settings, batches)
         self.step = self.symbols = self.clipped = 0
@@ -83,6 +93,10 @@ class Training:
         self._carried: states.Tree = None
         check_device(settings.device)
         model.to(settings.device)
+        distil = distil or DistilSettings()
+        # Who gives a teacher no weight trains as if there was none, bit for bit.
+        taught = bool(teachers) and distil.weight > 0
+        self._lesson = Lesson(model, teachers, distil) if taught else None
         self._optimizer = optimizer_of(model, settings)
         self._average = None
         if settings.average:
@@ -108,12 +122,13 @@ class Training:
                 group["lr"] = rate
             some = self.settings.accumulate
             batches = _Some(self.batches, self.step * some, some, self.settings.device)
-            done = train_step(self.model, batches, self._carried, self._optimizer, self.settings)
+            learn = self._lesson or self.model
+            done = train_step(learn, batches, self._carried, self._optimizer, self.settings)
             if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
                 raise RunError(
                     f"training: the loss is {done.loss}, its gradient {done.norm}, at step "
                     f"{self.step + 1} of {self.steps}; "
-                    f"{where_it_began(self.model, batches, self._carried, self.settings)}. "
+                    f"{where_it_began(self.model, batches, self._own, self.settings)}. "
                     "Checkpoints that were saved are kept. A smaller training.learning_rate or "
                     "training.clip usually helps."
                 )
@@ -137,6 +152,11 @@ class Training:
                 seconds=self.seconds,
                 rate=read / max(worked, 1e-9),
             )
+
+    @property
+    def _own(self) -> states.Tree:
+        """What the model itself carries."""
+        return self._carried[0] if self._lesson and self._carried else self._carried
 
     @property
     def kept(self) -> Model:
@@ -189,7 +209,7 @@ class Training:
         carried = _numbered(tensors, "carried")
         self._carried = None
         if carried:
-            like = self.model.initial_state(self.batches.rows)
+            like = (self._lesson or self.model).initial_state(self.batches.rows)
             if len(carried) != len(states.leaves(like)):
                 raise ValueError("the carried state is of another model")
             rows = processes().rows(self.batches.rows)
@@ -264,7 +284,7 @@ class Stepped(NamedTuple):
 
 
 def train_step(
-    model: Model,
+    learn: Model | Lesson,
     batches: Sequence[tuple[Batch, bool]],
     state: states.Tree,
     optimizer: torch.optim.Optimizer,
@@ -273,25 +293,24 @@ def train_step(
     """One step on one batch or several; if a number is not finite the weights stay as they are.
 
     Args:
-        model: is changed in place.
+        learn: a model, or one with its teachers; is changed in place.
         batches: each with whether nothing is carried into it. Their gradients are those of the mean
             over all of their symbols.
         state: carried from the batch before, or None.
         optimizer: of the model's parameters.
         settings: clipping and precision.
     """
-    group = processes()
+    group, model = processes(), learn.student if isinstance(learn, Lesson) else learn
     optimizer.zero_grad(set_to_none=True)
     total, count = 0.0, 0
     alone = len(batches) == 1 and group.world_size == 1
     for batch, begins in batches:
         with precision(settings):
-            scored = model(batch, None if begins else state)
-        one: Tensor = scored.total
-        if alone:  # the mean at once saves a division of every gradient
-            one = one / max(scored.count, 1)
-        one.backward()  # type: ignore[no-untyped-call]
-        total, count = total + one.item(), count + scored.count
+            scored, minimized = _learned(learn, batch, None if begins else state)
+        # The mean at once saves a division of every gradient.
+        share = max(scored.count, 1) if alone else 1
+        (minimized / share).backward()  # type: ignore[no-untyped-call]
+        total, count = total + (scored.total / share).item(), count + scored.count
         state = states.detach(scored.state)
     if not alone:
         for parameter in model.parameters():  # a process without rows has none
@@ -311,6 +330,14 @@ def train_step(
     if math.isfinite(total) and math.isfinite(norm):
         optimizer.step()
     return Stepped(total, norm, clipped, count, state)
+
+
+def _learned(learn: Model | Lesson, batch: Batch, state: states.Tree) -> tuple[Scored, Tensor]:
+    """What a model makes of a batch, and the sum that is minimized."""
+    if isinstance(learn, Lesson):
+        return learn(batch, state)
+    scored: Scored = learn(batch, state)
+    return scored, scored.total
 
 
 def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[float, bool]:

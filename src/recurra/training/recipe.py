@@ -19,6 +19,7 @@ from recurra.given import path_of
 from recurra.sections import Section, contradiction, default
 from recurra.synonyms import SYNONYMS
 from recurra.tasks.base import Task, task_by_name, task_names
+from recurra.training.distil import DistilSettings, load_teachers
 from recurra.training.origin import with_settled
 
 __all__ = [
@@ -111,6 +112,7 @@ class Recipe(Section):
     data: Any = None
     model: Any = None
     training: TrainingSettings = TrainingSettings()
+    distil: DistilSettings = DistilSettings()
 
     @property
     def of_task(self) -> Task:
@@ -145,6 +147,11 @@ class Recipe(Section):
             raise contradiction(
                 self.training, "epochs", "training.symbols says how long", section="training."
             )
+        if self.distil.teachers and not self.of_task.by_steps:
+            why = (
+                f"the task {self.task} makes its model at once, without steps that could be taught"
+            )
+            raise contradiction(self.distil, "teacher", why, section="distil.")
         self.of_task.check(self)
         return self
 
@@ -222,24 +229,45 @@ def _toml(value: Any) -> str | None:
 
 
 def load_recipe(
-    name: str, changes: Iterable[str] = (), *, origin: Artifact | None = None
+    name: str,
+    changes: Iterable[str] | Mapping[str, Any] = (),
+    *,
+    origin: Artifact | None = None,
 ) -> Recipe:
     """Read a recipe and change single settings.
 
     Args:
         name: a recipe of the package, a task, or a TOML file.
-        changes: like ``model.cell=gru``; a value is TOML, and text may stand without quotes.
-        origin: the model that a run begins with; what it has settled stands where nobody chose.
+        changes: like ``model.cell=gru``; a value is TOML, and text may stand without quotes. Or
+            values by name.
+        origin: the model that a run begins with; what it has settled stands where nobody chose,
+            and so does how the data of teachers are read (``distil.teacher``).
 
     Raises:
         SettingError: no such recipe, not TOML, an unknown setting (the nearest is named), a value
             of a wrong type, or a model of another task.
+        ArtifactError: a teacher is not there or damaged.
     """
-    data = _read(name)
+    data, given = _read(name), _given(changes)
+    task, shipped = data.get("task", DEFAULT), name in recipe_names() or name in task_names()
     if origin is not None:
-        shipped = name in recipe_names() or name in task_names()
-        with_settled(data, origin, data.get("task", DEFAULT), shipped=shipped)
-    return _changed(data, changes, name)
+        with_settled(data, origin, task, shipped=shipped)
+    for teacher in load_teachers(_teachers(data, given)):
+        with_settled(data, teacher, task, shipped=shipped, role="distil.teacher")
+    return _changed(data, given, name)
+
+
+def _given(changes: Iterable[str] | Mapping[str, Any]) -> Mapping[str, Any]:
+    return changes if isinstance(changes, Mapping) else dict(map(_parsed, changes))
+
+
+def _teachers(data: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Those of settings that were not checked yet; what is no name of a run is refused later."""
+    section = data.get("distil")
+    own = section.get("teacher") if isinstance(section, dict) else None
+    found = given.get("distil.teacher", own)
+    every = found if isinstance(found, list) else [found]
+    return [place for place in every if isinstance(place, str)]
 
 
 def changed(recipe: Recipe, changes: Iterable[str] | Mapping[str, Any], name: str) -> Recipe:
@@ -257,7 +285,7 @@ def changed(recipe: Recipe, changes: Iterable[str] | Mapping[str, Any], name: st
 
 
 def _changed(data: dict[str, Any], changes: Iterable[str] | Mapping[str, Any], name: str) -> Recipe:
-    given = changes if isinstance(changes, Mapping) else dict(map(_parsed, changes))
+    given = _given(changes)
     for path, value in given.items():
         place = data
         *sections, last = path.split(".")
@@ -295,6 +323,7 @@ def short_changes(options: Mapping[str, Any], changes: Iterable[str] = ()) -> li
             continue
         name, *_ = SYNONYMS.get(option, (option,))
         section = "training" if name in TrainingSettings.model_fields else "model"
+        section = "distil" if name in DistilSettings.model_fields else section
         path = f"{section}.{name}"
         if path in named:
             raise SettingError(f"--{option} and --set {path} are the same setting; leave one out")

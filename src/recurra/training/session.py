@@ -18,13 +18,15 @@ from recurra.artifact import Artifact
 from recurra.data import Batches
 from recurra.diagnosis import of_run
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
+from recurra.models import Model
 from recurra.training.at_once import make_at_once
+from recurra.training.distil import load_teachers, teachers_again
 from recurra.training.interrupts import interruptible
 from recurra.training.keeper import Keeper, Ready, Report, tensorboard_writer
 from recurra.training.length import longer, passes_of, predictions_of
 from recurra.training.loop import Training
 from recurra.training.optimizers import check_device, optimizer_of
-from recurra.training.origin import ORIGIN, begin_with, check_origin, told_of
+from recurra.training.origin import ORIGIN, Others, begin_with
 from recurra.training.processes import processes
 from recurra.training.recipe import Recipe, TrainingSettings, unread, without_effect
 from recurra.training.rehearsal import rehearse
@@ -35,6 +37,7 @@ __all__ = ["Report", "Trained", "resume", "train", "try_settings"]
 
 _VALIDATED = 0.5  # predictions that all evaluations score, as a share of those that are trained on
 _LEAST_SCORED = 1000  # by an evaluation: fewer say too little
+_OTHERS = ("from", "teachers")  # models of other runs, as data.json and each artifact tell them
 _MAY_CHANGE = ("training.symbols", "training.epochs", "training.minimum_steps", "training.device")
 
 
@@ -82,9 +85,10 @@ def train(
         DataError: too little data, or something wrong in it.
         RunError: the folder cannot be written, or the loss is no longer finite.
         SettingError: a setting that the model does not take, or that is not that of the origin.
+        ArtifactError: a teacher is not there or damaged.
     """
-    if origin is not None:
-        check_origin(recipe, origin)
+    others = Others(origin, load_teachers(recipe.distil.teachers))
+    others.check(recipe)
     source = _open(recipe, source)  # what is not there makes no folder
     try_settings(recipe)
     report = report if processes().main else _silent
@@ -94,13 +98,12 @@ def train(
     try:
         run.claim()
         # Killed while the data are read, it can go on as any other run.
-        kept: dict[str, Any] = {"source": place, "blake2b": None, "versions": _versions()}
+        kept = {"source": place, "blake2b": None, "versions": _versions(), **others.told()}
         if origin is not None:
-            kept["from"] = told_of(origin)
             run.write_origin(origin.path)
         run.write_json("data.json", kept)
         run.write_recipe(recipe.model_dump())
-        ready = _prepare(recipe, source, run, report, origin=origin)
+        ready = _prepare(recipe, source, run, report, others)
         training = _begin(recipe, ready) if ready.task.by_steps else None
         run.write_json("data.json", kept | {"blake2b": ready.prepared.fingerprint})
         if run.writes:
@@ -175,8 +178,9 @@ def _resume(
 ) -> Trained:
     told = source_of(run)
     begun = artifact.load(run.path / ORIGIN) if "from" in told else None
+    others = Others(begun, teachers_again(told.get("teachers", [])))
     scored = last and last[1][1].get("scored")
-    ready = _prepare(recipe, source, run, report, scored, origin=begun)
+    ready = _prepare(recipe, source, run, report, others, scored)
     if told.get("blake2b") is None and last is None:  # it was killed before its data were read
         told["blake2b"] = ready.prepared.fingerprint
         run.write_json("data.json", told)
@@ -280,8 +284,8 @@ def _prepare(
     source: Any,
     run: RunFolder,
     report: Callable[[Report], None],
+    others: Others,
     scored_before: int | None = None,
-    origin: Artifact | None = None,
 ) -> Ready:
     """The data of a training; one that goes on scores as much of the validation part as before."""
     folder, task, settings = run.path / DATA, recipe.of_task, recipe.training
@@ -291,10 +295,10 @@ def _prepare(
     def say(message: str) -> None:
         report(Report(message=message))
 
-    if origin is None:
+    if others.fronts is None:
         prepared = task.prepare(source, recipe.data, folder, say)
     else:
-        prepared = task.prepare_in(source, origin.fronts, recipe.data, folder, say)
+        prepared = task.prepare_in(source, others.fronts, recipe.data, folder, say)
     batches: Any = None
     part = prepared.parts.get("validation")
     scored = 0 if part is None else part.count
@@ -307,9 +311,9 @@ def _prepare(
         "data": {"blake2b": prepared.fingerprint, "licence": recipe.data.licence},
         "command": _command(),
     }
-    if origin is not None and run.writes:
-        about["from"] = source_of(run)["from"]
-    return Ready(task, prepared, batches, scored, about, origin)
+    if run.writes:
+        about |= {name: told for name, told in source_of(run).items() if name in _OTHERS}
+    return Ready(task, prepared, batches, scored, about, others)
 
 
 def _command() -> str | None:
@@ -333,11 +337,12 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
     """The training before its first step; the same one each time."""
     torch.manual_seed(recipe.training.seed)
     model = ready.task.build(recipe.model, ready.prepared.fronts)
-    if ready.origin is None:
+    if ready.others.origin is None:
         ready.task.begin(model, ready.prepared)
     else:
-        begin_with(model, ready.origin)
-    return Training(model, ready.batches, recipe.training)
+        begin_with(model, ready.others.origin)
+    teachers = [teacher.model for teacher in ready.others.teachers]
+    return Training(model, ready.batches, recipe.training, teachers, recipe.distil)
 
 
 def _rivals(
@@ -471,8 +476,14 @@ def _sizes(ready: Ready, training: Training | None) -> str:
     if padding := getattr(ready.batches, "padding", 0.0):
         said.append(f"{padding:.1%} of the batches is padding")
     if training is not None:
-        said.append(f"{sum(p.numel() for p in training.model.parameters()):,} parameters")
+        said.append(f"{_parameters(training.model):,} parameters")
+        for teacher in ready.others.teachers:
+            said.append(f"a teacher of {_parameters(teacher.model):,}")
         passes = passes_of(training.settings, ready.batches)
         one = "pass" if passes == 1 else "passes"
         said.append(f"{training.steps:,} steps, {passes:,.4g} {one}")
     return "; ".join(said)
+
+
+def _parameters(model: Model) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())

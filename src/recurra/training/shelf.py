@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,7 @@ class About:
         versions: of the libraries that trained it; of an older run nothing is known.
         origin: checkpoint and fingerprint of the model that it began with; empty for one that
             began anew.
+        teachers: the same of each model that it learned from.
     """
 
     task: str
@@ -76,6 +77,7 @@ class About:
     verdict: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     origin: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    teachers: Sequence[Mapping[str, str]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -91,8 +93,8 @@ class About:
             changed = (f"{name}={json.dumps(value)}" for name, value in self.settings.items())
             rows.append(("settings", " ".join(changed) or "those of the recipe"))
         if self.origin:
-            place, digest = self.origin["path"], self.origin["sha256"]
-            rows.append(("began with", f"{place} (sha256 {digest[:12]}...)"))
+            rows.append(("began with", _place(self.origin)))
+        rows += [("learned from", _place(teacher)) for teacher in self.teachers]
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
         rows += [("held out", str(each)) for each in self.scores]
@@ -171,6 +173,7 @@ def about(path: str | Path, *, which: str = "best") -> About:
         str(parts),
         parts.parameters,
         origin=loaded.about.get("from", {}),
+        teachers=loaded.about.get("teachers", ()),
     )
     folder = Path(path).absolute()
     if folder.parent.name == "checkpoints":
@@ -306,6 +309,10 @@ def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
         value = loss if task.metric.name == task.loss.name else None
         found.append(HeldOut(each["name"], value, loss, task.metric.unit))
     return tuple(found)
+
+
+def _place(told: Mapping[str, str]) -> str:
+    return f"{told['path']} (sha256 {told['sha256'][:12]}...)"
 
 
 def _trained(told: Mapping[str, Any]) -> str:

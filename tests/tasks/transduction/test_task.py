@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 import recurra
 from recurra.cli import app
-from recurra.errors import DataError, SettingError
+from recurra.diagnosis import attention
+from recurra.errors import DataError, SettingError, ShapeError
 from recurra.models import EncoderDecoder
 from recurra.sections import Section
 from recurra.tasks.transduction import TransductionData, TransductionTask
@@ -76,6 +77,28 @@ def test_where_it_looks(run: Path) -> None:
     assert weights.sum(1) == pytest.approx(np.ones(5), abs=1e-5)
     assert weights[:4].argmax(1).tolist() in ([3, 2, 1, 0], [2, 1, 0, 0], [3, 2, 1, 1])
     assert model.symbols("dcba") == ["d", "c", "b", "a", "</s>"]
+
+
+def test_where_it_looks_is_drawn(run: Path, tmp_path: Path) -> None:
+    looked = recurra.load(run).looked("abc")
+    assert (looked.title, looked.read) == ("abc → cba", ["a", "b", "c"])
+    chart = attention([looked, looked._replace(read=["\n", "'", "\\"])])
+    expression = chart.description["vconcat"][1]["encoding"]["x"]["axis"]["labelExpr"]
+    assert expression == r"['⏎', '\'', '\\'][datum.value]"
+    out = tmp_path / "looked.svg"
+    said = CliRunner().invoke(app, ["chart", str(run), "--attention", "abc", "--out", str(out)])
+    assert said.exit_code == 0, said.output
+    assert "abc → cba" in out.read_text()
+    page = tmp_path / "looked.html"
+    said = CliRunner().invoke(
+        app, ["predict", str(run), "--text", "ab", "--text", "c", "--attention", str(page)]
+    )
+    assert said.stdout.splitlines() == ["ba", "c"]
+    assert "ab → ba" in page.read_text()
+    with pytest.raises(ShapeError, match="expected weights \\[4, 2\\]"):
+        attention([looked._replace(read=["a", "b"])])
+    with pytest.raises(ShapeError, match="at least one input"):
+        attention([])
 
 
 def test_mates_and_order_change_no_answer(run: Path) -> None:

@@ -335,9 +335,10 @@ def _check_named(examples: Iterable[Example], classes: ClassNames) -> None:
         some = ", ".join(f"{name!r} ({count:,})" for name, count in list(missing.items())[:5])
         known = ", ".join(map(repr, classes.names[:20])) + (", ..." if len(classes) > 20 else "")
         raise DataError(
-            f"data: expected classes of the model that the run begins with ({known}), got {some}"
-            f"{', ...' if len(missing) > 5 else ''}; the number is that of its examples. Leave "
-            "them out, name them as the model does, or train without --from."
+            "data: expected classes of the model that the run begins with or learns from "
+            f"({known}), got {some}{', ...' if len(missing) > 5 else ''}; the number is that of "
+            "its examples. Leave them out, name them as the model does, or train without --from "
+            "or a teacher."
         )
 
 

@@ -145,7 +145,7 @@ class TaggingTask(ExamplesTask):
                 raise DataError(
                     f"{pair.place}: expected tags that the model can say, each known and in an "
                     f"order that may be, got {' '.join(pair.target[:20])}. Leave the sentence out, "
-                    "or train without --from."
+                    "or train without --from or a teacher."
                 )
         return found
 

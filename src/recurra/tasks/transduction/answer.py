@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from recurra.tasks.inputs import is_text, raw_of
 from recurra.tasks.rows import steps_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
-__all__ = ["TARGET", "Said", "TransducingModel", "searched"]
+__all__ = ["TARGET", "Looked", "Said", "TransducingModel", "searched"]
 
 TARGET = "target"
 """The field of what is said; every other field is an input."""
@@ -65,6 +65,22 @@ class Said:
             for each in self.ranked(top)
         ]
         return {**told[0], "others": told[1:]}
+
+
+class Looked(NamedTuple):
+    """Where a decoder looked at each symbol that it said.
+
+    Args:
+        title: what was read, and said.
+        weights: ``[said, read]``, from 0 to 1.
+        read: names of the places.
+        said: the symbols.
+    """
+
+    title: str
+    weights: npt.NDArray[np.float32]
+    read: list[str]
+    said: list[str]
 
 
 class TransducingModel(Answer):
@@ -167,6 +183,13 @@ class TransducingModel(Answer):
         weights = seen["attention"][: int(batch.targets.lengths[0]), 0, :places]
         found: npt.NDArray[np.float32] = weights.detach().float().cpu().numpy()
         return found
+
+    def looked(self, value: Any) -> Looked:
+        """Where it looked when it said its best answer to an input; arguments as of alignment."""
+        (said,) = self.predict([value])
+        weights = self.alignment(value, said.text)
+        title = f"{value} → {said.text}" if isinstance(value, str) else said.text
+        return Looked(title, weights, self.places(value), self.symbols(said.text))
 
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""

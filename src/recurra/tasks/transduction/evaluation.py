@@ -93,7 +93,7 @@ def likeness(
         from sacrebleu.metrics.chrf import CHRF
     except ImportError:
         return None, None, ""
-    bleu, chrf = BLEU(lowercase=lower, tokenize=tokenize), CHRF(lowercase=lower)
+    bleu, chrf = BLEU(lowercase=lower, tokenize=tokenize, force=True), CHRF(lowercase=lower)
     found = bleu.corpus_score(list(said), [list(wanted)]).score
     likes = chrf.corpus_score(list(said), [list(wanted)]).score
     return float(found), float(likes), str(bleu.get_signature())
