@@ -173,6 +173,7 @@ INTERNAL = {
     },
     "layers": {
         "Ends",
+        "Looked",
         "LayerSettings",  # of recurra.tasks: layers alone need no pydantic
         "Past",
         "Reader",
@@ -244,7 +245,7 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "encoders": {"beside_channels", "last_known"},
+    "encoders": {"beside_channels", "check_inputs", "last_known", "left_out"},
     "estimators": {"Estimator"},
     "heads": {"between_means", "log_frequencies", "losses_of"},
     "states": {"rebuild"},

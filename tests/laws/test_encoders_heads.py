@@ -20,6 +20,7 @@ from recurra import (
 )
 from recurra.encoders import (
     AlignedEncoder,
+    AskingEncoder,
     Encoder,
     FrameEncoder,
     Frames,
@@ -103,6 +104,14 @@ def aligned_encoder():
     return AlignedEncoder(stems, layer).double().eval()
 
 
+def asking_encoder():
+    torch.manual_seed(0)
+    layer = recurra.Recurrent(recurra.LSTMCell(3 + 4 + 1, 4))
+    names = ("frames", "symbols")
+    read = (token_encoder(), Frames(3), layer)
+    return AskingEncoder(names, "symbols", *read, "mean").double().eval()
+
+
 def words():
     torch.manual_seed(0)
     sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
@@ -136,6 +145,7 @@ ENCODERS = {
 TUPLES = {
     "several": (several_encoder, (numbers(3), SEEN, IDS), (NAN, NAN, IDS_FILLS)),
     "aligned": (aligned_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
+    "asking": (asking_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
 }
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.

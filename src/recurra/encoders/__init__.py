@@ -1,8 +1,9 @@
 """What is read."""
 
+from recurra.encoders.asking import AskingEncoder
 from recurra.encoders.base import Encoder
 from recurra.encoders.columns import PictureColumns
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
@@ -10,6 +11,7 @@ from recurra.encoders.words import SpelledEmbedding
 
 __all__ = [
     "AlignedEncoder",
+    "AskingEncoder",
     "Encoder",
     "FrameEncoder",
     "Frames",
@@ -17,6 +19,7 @@ __all__ = [
     "PictureColumns",
     "PictureLines",
     "Pictures",
+    "Regions",
     "SeriesSteps",
     "SeveralEncoder",
     "SpelledEmbedding",

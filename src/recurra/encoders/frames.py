@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_rate, check_size
 from recurra.states import Tree
 
-__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Stem"]
+__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Regions", "Stem"]
 
 
 class Stem(Protocol):
@@ -182,15 +183,8 @@ class Pictures(nn.Module):
         )
         self.output_size = check_size("output_size", output_size)
         self.dropout = check_rate("dropout", dropout)
-        layers: list[nn.Module] = []
-        into, out = channels, check_size("filters", filters)
-        for _ in range(check_size("blocks", blocks, 0)):
-            if min(height, width) < 4:
-                break
-            layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-            height, width, into, out = height // 2, width // 2, out, 2 * out
-        self.blocks = nn.Sequential(*layers)
-        self.map = nn.Linear(into * height * width, output_size)
+        self.blocks, left = _blocks(self.shape, filters, blocks)
+        self.map = nn.Linear(math.prod(left), output_size)
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, height, width, channels]`` to ``[time, batch, output_size]``."""
@@ -207,6 +201,80 @@ class Pictures(nn.Module):
         seen = self.blocks(pictures.permute(0, 3, 1, 2))
         vectors: Tensor = self.map(seen.flatten(1)).relu()
         return vectors
+
+
+def _blocks(
+    shape: tuple[int, int, int], filters: int, blocks: int
+) -> tuple[nn.Sequential, tuple[int, int, int]]:
+    """Convolutions, and height, width and channels of what they leave of a picture."""
+    height, width, into = shape
+    layers: list[nn.Module] = []
+    out = check_size("filters", filters)
+    for _ in range(check_size("blocks", blocks, 0)):
+        if min(height, width) < 4:
+            break
+        layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        height, width, into, out = height // 2, width // 2, out, 2 * out
+    return nn.Sequential(*layers), (height, width, into)
+
+
+class Regions(nn.Module):
+    r"""A picture as places beside each other, each with what is seen there, and where it is.
+
+    .. math:: v_{ij} = \max(0, W [f_{ij}; i; j] + b)
+
+    f is what the blocks of :class:`Pictures` leave of the picture, i and j run from -1 to 1. Places
+    are told line by line; that is an order to walk over them, no more.
+
+    Args:
+        shape: height, width and channels of a picture.
+        output_size: numbers of a place.
+        filters: channels of the first block.
+        blocks: at most; fewer where a picture would become smaller than 2 x 2.
+        dropout: rate of dropout on the vectors, in training only.
+
+    Raises:
+        SettingError: a size below 1, or a rate out of range.
+    """
+
+    where: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        output_size: int,
+        *,
+        filters: int = 16,
+        blocks: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shape, self.dropout = shape, check_rate("dropout", dropout)
+        self.output_size = check_size("output_size", output_size)
+        self.blocks, (height, width, channels) = _blocks(shape, filters, blocks)
+        self.steps = height * width
+        self.map = nn.Linear(channels + 2, output_size)
+        lines, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+        where = torch.cartesian_prod(lines, columns).view(self.steps, 1, 2)
+        self.register_buffer("where", where, persistent=False)
+
+    def forward(self, inputs: PaddedSequence) -> PaddedSequence:
+        """One picture a row or none, ``[1, batch, height, width, channels]``, to its places."""
+        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
+        seen = self.blocks(values.permute(0, 3, 1, 2)).flatten(2).permute(2, 0, 1)
+        told = torch.cat([seen, self.where.expand(-1, seen.shape[1], -1)], -1)
+        vectors = dropout(self.map(told).relu(), self.dropout, self.training)
+        return PaddedSequence(vectors, inputs.lengths * self.steps)
+
+
+def _one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
+    """Of each row its picture, of one without zeros."""
+    if inputs.time > 1 or tuple(inputs.values.shape[2:]) != shape:
+        raise ShapeError(
+            "inputs: expected a picture a row, [1, batch, height, width, channels] of "
+            f"{list(shape)}, got {list(inputs.values.shape)}."
+        )
+    return inputs.to_padded(1)[0]
 
 
 class PictureLines(nn.Module):
@@ -235,12 +303,7 @@ class PictureLines(nn.Module):
 
     def forward(self, inputs: PaddedSequence) -> Any:
         """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines."""
-        if inputs.time > 1 or tuple(inputs.values.shape[2:]) != self.shape:
-            raise ShapeError(
-                "inputs: expected a picture a row, [1, batch, height, width, channels] of "
-                f"{list(self.shape)}, got {list(inputs.values.shape)}."
-            )
-        values = inputs.to_padded(1)[0]  # [batch, height, width, channels]
+        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
         lines = values if self.rows else values.transpose(1, 2)
         joined = lines.flatten(2).transpose(0, 1)
         return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import pydantic
@@ -72,6 +72,11 @@ class EncoderDecoderSettings(ReadingSettings):
             why = f"an attention of the score {self.attention!r} knows nothing of it"
             raise contradiction(self, "aware", why, "model.attention='additive'")
         return self
+
+    def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
+        """But what the decoder has of it: cell and pooling."""
+        own = {"cell", "cell_settings", "dropout_between", "dropout_recurrent", "residual", "pool"}
+        yield from ((name, why) for name, why in super().unread(reads) if name not in own)
 
     def idle(self) -> list[tuple[str, str]]:
         """Also what is said of an attention that is not there, or does not need it."""
