@@ -196,7 +196,7 @@ class AttentionCell(Wrapper):
         if self.places is not None and read.time > self.places:
             raise ShapeError(
                 f"memory: expected at most {self.places} places, got {read.time}. Shorten what is "
-                "read, or allow more places."
+                "read, or allow more places (model.places)."
             )
         return self.places or _rounded(read.time)
 

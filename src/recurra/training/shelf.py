@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ class About:
         rows += [("learned from", _place(teacher)) for teacher in self.teachers]
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
-        rows += [("held out", str(each)) for each in self.scores]
+        rows += [("held out", str(each)) for each in self.scores if not math.isnan(each.value)]
         if self.verdict:
             rows.append(("verdict", self.verdict))
         if self.versions:
