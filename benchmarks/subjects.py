@@ -97,9 +97,10 @@ def main() -> None:
         for name in found["with"][0]
     }
     told = ", ".join(f"{name} {value:.3f}" for name, value in rouge.items())
+    one, other = (statistics.mean(values) for values in nats.values())
     figure = (
-        f"{statistics.mean(nats['with']):.3f} with the body, {statistics.mean(nats['without']):.3f} "
-        f"without: {statistics.mean(apart):.3f} ± {statistics.pstdev(apart):.3f}; ROUGE-L {told}"
+        f"{one:.3f} with the body, {other:.3f} without: {statistics.mean(apart):.3f} ± "
+        f"{statistics.pstdev(apart):.3f}; ROUGE-L {told}"
     )
     print(figure)
     question = "nats a symbol of the subject of an e-mail, with its body less without; goal -0.2"
