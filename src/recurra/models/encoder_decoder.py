@@ -175,6 +175,22 @@ class EncoderDecoder(Model):
         return (ReadSymbols(*read, batch.inputs) if self.config.copying else read), shared, state
 
     @torch.no_grad()
+    def teach(self, batch: Batch, state: Tree = None) -> tuple[Any, Tree]:
+        """What it says after each true symbol, see :meth:`recurra.models.Model.teach`."""
+        with evaluating(self):
+            begun, state = self._predictions(batch, state)
+            return self.decoder.forced(begun, batch.targets), state
+
+    def check_teacher(self, teacher: Model) -> None:
+        """A teacher may copy where a student does not, and the other way round.
+
+        Raises:
+            SettingError: it is no encoder-decoder.
+        """
+        if not isinstance(teacher, EncoderDecoder):
+            super().check_teacher(teacher)
+
+    @torch.no_grad()
     def begin(self, inputs: Any) -> Decoding:
         """What the decoder goes on from after inputs, in evaluation mode.
 
