@@ -24,7 +24,7 @@ model = EncoderDecoder(
     EncoderDecoderConfig(reads=reads, symbols=len(vocabulary), cell="gru", hidden_size=32)
 )
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-for step in range(300):
+for _ in range(300):
     some = draw.sample(words, 32)
     batch = recurra.Batch(rows(some), rows([word[::-1] for word in some], [END]))
     scored = model(batch)  # teacher forcing
@@ -33,24 +33,25 @@ for step in range(300):
     optimizer.zero_grad()
 print(f"{scored.total.item() / scored.count:.4f} nats per symbol")
 
-seen = recurra.named_values(
-    model.score_rows, recurra.Batch(rows(["abcde"]), rows(["edcba"], [END]))
-)
+asked = recurra.Batch(rows(["abcde"]), rows(["edcba"], [END]))
+seen = recurra.named_values(model.score_rows, asked)
 print("  " + "".join(f"{letter:>5}" for letter in "abcde"))
 for letter, looks in zip("edcba.", seen["attention"][:, 0, :5].tolist(), strict=True):
     print(letter, "".join(f"{look:5.2f}" for look in looks))
 
 
-class Told:
-    """Two ways on: the one that begins better ends worse. Symbol 0 is the end."""
+# Two ways on: the one that begins better ends worse. Symbol 0 is the end.
+AFTER = {1: [0.0, 0.0, 0.6, 0.4], 2: [0.3, 0.35, 0.35, 0.0], 3: [0.9, 0.1, 0.0, 0.0]}
 
-    after = {1: [0.0, 0.0, 0.6, 0.4], 2: [0.3, 0.35, 0.35, 0.0], 3: [0.9, 0.1, 0.0, 0.0]}
+
+class Told:
+    """Anything with these two methods can be decoded."""
 
     def start(self, batch):
         return ()
 
     def step(self, token, state):
-        return torch.tensor([self.after[int(one)] for one in token]).log(), state
+        return torch.tensor([AFTER[int(one)] for one in token]).log(), state
 
 
 for width in (1, 2):
