@@ -41,6 +41,7 @@ from recurra.training import (
 from recurra.training import keeper as keeper_module
 from recurra.training import session as session_module
 from recurra.training.keeper import Keeper, Ready
+from recurra.training.origin import Others
 from recurra.training.verdict import Losses
 
 TASK = "recurra.tasks.language_model.task"
@@ -406,7 +407,7 @@ def test_validation_takes_no_more_than_its_share(
     recipe, said = load_recipe("language-model", [*changes, "data.split=tail"]), []
     run = RunFolder(tmp_path / "run")
     run.claim()
-    ready = session_module._prepare(recipe, texts, run, said.append)
+    ready = session_module._prepare(recipe, texts, run, said.append, Others())
     part = ready.prepared.parts["validation"]
     limit = min(scored, part.count)
     assert ready.scored == limit
