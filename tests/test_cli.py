@@ -399,7 +399,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path, text_file: Path, quick: list[st
     ("change", "said"),
     [
         ("model.hiden_size=3", ["no setting 'model.hiden_size'", "mean 'model.hidden_size'"]),
-        ("modell.layers=3", ["no setting 'modell'", "'model'?", "Known: data, distil, model, training"]),
+        ("modell.layers=3", ["no setting 'modell'", "'model'?", "Known: data, distil, model, tr"]),
         ("model.cell=lstmm", ["no 'lstmm'", "did you mean 'lstm'", "@recurra.register"]),
         ("model.hidden_size=big", ["model.hidden_size: expected a valid integer, got 'big'"]),
         ("model.layers=true", ["model.layers: expected a valid integer, got True"]),

@@ -407,6 +407,7 @@ def test_validation_takes_no_more_than_its_share(
     recipe, said = load_recipe("language-model", [*changes, "data.split=tail"]), []
     run = RunFolder(tmp_path / "run")
     run.claim()
+    run.write_json("data.json", {"source": None, "blake2b": None})
     ready = session_module._prepare(recipe, texts, run, said.append, Others())
     part = ready.prepared.parts["validation"]
     limit = min(scored, part.count)
