@@ -1,0 +1,172 @@
+"""Small edits of an English sentence: what learners confuse, word forms, and spelling."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator
+
+from recurra.pipeline.inflections import Inflections
+from recurra.pipeline.misspelling import Speller
+
+__all__ = ["Change", "Confusions"]
+
+_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|['’](?:s|m|re|ve|ll|d|t)\b")
+_APART = re.compile(r"(?:^|\s)[.,!?;:](?:\s|$)")  # marks are words of their own
+_ARTICLES = ("a", "an", "the")
+_PREPOSITIONS = ("in", "on", "at", "of", "for", "to", "with", "by", "from", "about", "into")
+_ADDED = ("to", "of", "in", "for")  # prepositions that are left out most
+_SETS = [
+    _PREPOSITIONS,
+    ("is", "are", "was", "were", "be", "been", "being"),
+    ("has", "have", "had"),
+    ("do", "does", "did"),
+    ("this", "these"),
+    ("that", "those"),
+    ("that", "which", "who", "what", "where"),
+    ("much", "many", "lot of"),
+    ("few", "little", "less"),
+    ("other", "another", "others"),
+    ("their", "there", "they"),
+    ("they", "them"),
+    ("then", "than"),
+    ("to", "too"),
+    ("its", "it", "it 's"),
+    ("your", "you", "you 're"),
+    ("can", "could", "will", "would", "should", "may"),
+    ("and", "but", "or"),
+    ("some", "any"),
+    ("no", "not"),
+    ("very", "really"),
+    ("because", "because of"),
+    ("people", "peoples", "person"),
+    ("every", "all", "each"),
+]
+_WRITTEN = {  # what no list of words need know to be wrong
+    "i": ["I"], "im": ["I 'm"], "ive": ["I 've"], "dont": ["do n't"], "doesnt": ["does n't"],
+    "didnt": ["did n't"], "isnt": ["is n't"], "arent": ["are n't"], "wasnt": ["was n't"],
+    "cant": ["can n't", "ca n't", "can not"], "wont": ["wo n't"], "couldnt": ["could n't"],
+    "wouldnt": ["would n't"], "havent": ["have n't"], "hasnt": ["has n't"], "thats": ["that 's"],
+    "lets": ["let 's"], "theyre": ["they 're"], "youre": ["you 're"], "alot": ["a lot"],
+    "infact": ["in fact"], "eachother": ["each other"], "u": ["you"], "ur": ["your"],
+    "n't": ["not"], "wheather": ["whether", "weather"], "english": ["English"],
+}  # fmt: skip
+_SHARED = {word: {*group} - {word} for group in _SETS for word in group}
+for _group in _SETS:
+    for _word in _group:
+        _SHARED[_word] |= {*_group} - {_word}
+_DELETED = {*_ARTICLES, *_PREPOSITIONS, "that", "being", "very", "so", "also"}
+# Before these no article stands, or after these.
+_NO_ARTICLE = {
+    *_ARTICLES, *_PREPOSITIONS, *(word for group in _SETS[1:4] for word in group),
+    *"my your his her its our their this that these those some any no every each and or but not "
+    "i you he she it we they me him us them who which what where when why how if because as than "
+    "then there here will would can could should may might must n't to".split(),
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A small edit of a text.
+
+    Args:
+        start: where it begins, in characters.
+        end: where what is replaced ends.
+        new: what stands there instead.
+    """
+
+    start: int
+    end: int
+    new: str
+
+    def of(self, text: str) -> str:
+        """The text with it."""
+        return text[: self.start] + self.new + text[self.end :]
+
+
+class Confusions:
+    """All small edits of a sentence that a model chooses among.
+
+    Args:
+        words: in small letters, the most frequent first; what is among them is spelled well.
+    """
+
+    def __init__(self, words: Iterable[str]) -> None:
+        listed = list(dict.fromkeys(words))
+        self._known = frozenset(listed)
+        self._forms, self._speller = Inflections(listed), Speller(listed)
+
+    def changes(self, text: str) -> list[Change]:
+        """Changes of one word, mark or gap, by place."""
+        apart = _APART.search(text) is not None
+        words = list(_WORD.finditer(text))
+        found: dict[Change, None] = {}
+        for number, word in enumerate(words):
+            before = words[number - 1] if number else None
+            for new in self._instead(word.group(), first=before is None):
+                found[_put(text, word.start(), word.end(), new, apart)] = None
+            for change in self._around(text, before, word, apart):
+                found[change] = None
+        return [change for change in found if change.of(text) != text]
+
+    def _instead(self, word: str, *, first: bool) -> Iterator[str]:
+        """Other words for one, with its capital letters."""
+        small = word.lower()
+        yield from _WRITTEN.get(small, ()) if word != "I" else ()
+        others = [*sorted(_SHARED.get(small, ())), *self._forms.of(small)]
+        if small in _ARTICLES:
+            others = [each for each in _ARTICLES if each != small]
+        elif self._misspelled(word, small, first):
+            others += self._speller.near(small)
+        for other in others:
+            yield _cased(other, word)
+        if first and word[0].islower():
+            yield word[0].upper() + word[1:]
+
+    def _misspelled(self, word: str, small: str, first: bool) -> bool:
+        name = word[0].isupper() and not first
+        return not name and small not in self._known and "'" not in word and "-" not in word
+
+    def _around(
+        self, text: str, before: re.Match[str] | None, word: re.Match[str], apart: bool
+    ) -> Iterator[Change]:
+        """A word left out, and a word or comma put in before it."""
+        small, start = word.group().lower(), word.start()
+        if small in _DELETED:
+            yield _without(text, word)
+        gap = text[before.end() : start] if before else ""
+        if before is not None and gap == " ":
+            comma = " , " if apart else ", "
+            yield Change(before.end(), start, comma)
+            if small not in _NO_ARTICLE and before.group().lower() not in _PREPOSITIONS:
+                for added in _ADDED:
+                    yield Change(start, start, f"{added} ")
+        if before is not None and gap.strip() == ",":
+            yield Change(before.end(), start, " ")
+        if small not in _NO_ARTICLE and (before is None or before.group().lower() not in _ARTICLES):
+            for article in ("a", "an", "the") if before else ("The", "A"):
+                if article.lower() != ("a" if small[0] in "aeio" else "an"):
+                    begun = word.group() if before else word.group()[0].lower() + word.group()[1:]
+                    yield Change(start, word.end(), f"{article} {begun}")
+
+
+def _put(text: str, start: int, end: int, new: str, apart: bool) -> Change:
+    """A word instead of another; a clitic stands apart only where marks do."""
+    if not apart:
+        new = new.replace(" n't", "n't").replace(" '", "'")
+    return Change(start, end, new)
+
+
+def _without(text: str, word: re.Match[str]) -> Change:
+    """Left out with the space behind it; what then comes first gets its capital letter."""
+    end = word.end() + (text[word.end() : word.end() + 1] == " ")
+    if word.group()[0].isupper() and text[end : end + 1].islower():
+        return Change(word.start(), end + 1, text[end].upper())
+    return Change(word.start(), end, "")
+
+
+def _cased(word: str, like: str) -> str:
+    """A word with the capital letters of another."""
+    if len(like) > 1 and like.isupper():
+        return word.upper()
+    return word[0].upper() + word[1:] if like[0].isupper() else word
