@@ -13,6 +13,8 @@ __all__ = ["Change", "Confusions"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|['’](?:s|m|re|ve|ll|d|t)\b")
 _APART = re.compile(r"(?:^|\s)[.,!?;:](?:\s|$)")  # marks are words of their own
+_FARTHER = 3.0  # nats of each change of a letter beyond the first
+_LEFT_OUT = 3.0  # nats of a word too much: without it, a sentence is more probable anyway
 _ARTICLES = ("a", "an", "the")
 _PREPOSITIONS = ("in", "on", "at", "of", "for", "to", "with", "by", "from", "about", "into")
 _ADDED = ("to", "of", "in", "for")  # prepositions that are left out most
@@ -73,11 +75,13 @@ class Change:
         start: where it begins, in characters.
         end: where what is replaced ends.
         new: what stands there instead.
+        cost: how much rarer this mistake is than others, in nats.
     """
 
     start: int
     end: int
     new: str
+    cost: float = 0.0
 
     def of(self, text: str) -> str:
         """The text with it."""
@@ -103,25 +107,28 @@ class Confusions:
         found: dict[Change, None] = {}
         for number, word in enumerate(words):
             before = words[number - 1] if number else None
-            for new in self._instead(word.group(), first=before is None):
-                found[_put(text, word.start(), word.end(), new, apart)] = None
+            for new, cost in self._instead(word.group(), first=before is None):
+                found[_put(word, new, cost, apart)] = None
             for change in self._around(text, before, word, apart):
                 found[change] = None
         return [change for change in found if change.of(text) != text]
 
-    def _instead(self, word: str, *, first: bool) -> Iterator[str]:
-        """Other words for one, with its capital letters."""
+    def _instead(self, word: str, *, first: bool) -> Iterator[tuple[str, float]]:
+        """Other words for one, with its capital letters, and what each costs."""
         small = word.lower()
-        yield from _WRITTEN.get(small, ()) if word != "I" else ()
-        others = [*sorted(_SHARED.get(small, ())), *self._forms.of(small)]
+        if word != "I":
+            yield from ((other, 0.0) for other in _WRITTEN.get(small, ()))
         if small in _ARTICLES:
-            others = [each for each in _ARTICLES if each != small]
+            others = [(each, 0.0) for each in _ARTICLES if each != small]
         elif self._misspelled(word, small, first):
-            others += self._speller.near(small)
-        for other in others:
-            yield _cased(other, word)
+            others = [(each, _FARTHER * (far - 1)) for each, far in self._speller.near(small)]
+        else:
+            same = [*sorted(_SHARED.get(small, ())), *self._forms.of(small)]
+            others = [(each, 0.0) for each in same]
+        for other, cost in others:
+            yield _cased(other, word), cost
         if first and word[0].islower():
-            yield word[0].upper() + word[1:]
+            yield word[0].upper() + word[1:], 0.0
 
     def _misspelled(self, word: str, small: str, first: bool) -> bool:
         name = word[0].isupper() and not first
@@ -150,19 +157,19 @@ class Confusions:
                     yield Change(start, word.end(), f"{article} {begun}")
 
 
-def _put(text: str, start: int, end: int, new: str, apart: bool) -> Change:
+def _put(word: re.Match[str], new: str, cost: float, apart: bool) -> Change:
     """A word instead of another; a clitic stands apart only where marks do."""
     if not apart:
         new = new.replace(" n't", "n't").replace(" '", "'")
-    return Change(start, end, new)
+    return Change(word.start(), word.end(), new, cost)
 
 
 def _without(text: str, word: re.Match[str]) -> Change:
     """Left out with the space behind it; what then comes first gets its capital letter."""
     end = word.end() + (text[word.end() : word.end() + 1] == " ")
     if word.group()[0].isupper() and text[end : end + 1].islower():
-        return Change(word.start(), end + 1, text[end].upper())
-    return Change(word.start(), end, "")
+        return Change(word.start(), end + 1, text[end].upper(), _LEFT_OUT)
+    return Change(word.start(), end, "", _LEFT_OUT)
 
 
 def _cased(word: str, like: str) -> str:

@@ -162,12 +162,13 @@ class _Sentence:
 
     def choose(self, values: Sequence[float], margin: float, confusions: Confusions) -> bool:
         """Make the best of the changes, if it is good enough; whether it was."""
-        ranked = sorted(zip(values, self.changes, strict=True), key=lambda each: -each[0])
-        if not ranked or ranked[0][0] - self.value <= max(margin * self.words, _LEAST):
+        gains = [v - self.value - c.cost for v, c in zip(values, self.changes, strict=True)]
+        place = max(range(len(gains)), key=gains.__getitem__, default=None)
+        if place is None or gains[place] <= max(margin * self.words, _LEAST):
             return False
-        best = ranked[0][1]
-        hopeful = [each for value, each in ranked[1:] if value > self.value]
-        self.take(best, ranked[0][0])
+        best = self.changes[place]
+        hopeful = [each for gain, each in zip(gains, self.changes, strict=True) if gain > 0]
+        self.take(best, values[place])
         moved = len(best.new) - (best.end - best.start)
         last = best.start + len(best.new)
         again = [
@@ -185,7 +186,7 @@ def _moved(change: Change, made: Change, by: int) -> Change | None:
     if change.end < made.start:
         return change
     if change.start > made.end:
-        return Change(change.start + by, change.end + by, change.new)
+        return dataclasses.replace(change, start=change.start + by, end=change.end + by)
     return None
 
 
@@ -203,12 +204,12 @@ def _corrected(
         each.value = value
     while going:
         tried = [change.of(each.text) for each in going for change in each.changes]
-        values, at, left = _values(model, tried, given), 0, []
-        for each in going:
-            own, at = values[at : at + len(each.changes)], at + len(each.changes)
-            if each.choose(own, margin, confusions):
-                left.append(each)
-        going = left
+        values = iter(_values(model, tried, given))
+        going = [
+            each
+            for each in going
+            if each.choose([next(values) for _ in each.changes], margin, confusions)
+        ]
     for each in sentences:
         yield Correction(each.given, each.text, tuple(each.edits))
 

@@ -44,18 +44,19 @@ class Speller:
         self._letters = np.zeros((len(self._words), 26), np.int8)
         for row, word in zip(self._letters, self._words, strict=True):
             row[:] = _letters(word)
-        self._found: dict[str, list[str]] = {}
+        self._found: dict[str, list[tuple[str, int]]] = {}
 
-    def near(self, word: str) -> list[str]:
-        """Words near one in small letters, the nearest first, of those the most frequent.
+    def near(self, word: str) -> list[tuple[str, int]]:
+        """Words near one in small letters with their distance, the nearest and most frequent first.
 
-        Two words written as one ("alot") are among them.
+        Two words written as one ("alot") are among them; another first letter, which is rare,
+        counts as one change more.
         """
         if word not in self._found:
             self._found[word] = [*self._close(word), *self._parts(word)]
         return self._found[word]
 
-    def _close(self, word: str) -> list[str]:
+    def _close(self, word: str) -> list[tuple[str, int]]:
         if not (_plain(word) and len(word) > 1):
             return []
         farthest = _FARTHEST if len(word) > _SHORT else 1
@@ -63,18 +64,17 @@ class Speller:
         apart = np.abs(self._letters - _letters(word)).sum(1, dtype=np.int16)
         places = np.flatnonzero(apart <= 2 * farthest).tolist()
         ranked = [(damerau_levenshtein(word, self._words[place]), place) for place in places]
-        # A mistake in the first letter is rare.
         ranked = [
             (distance + (self._words[place][0] != word[0]), place)
             for distance, place in ranked
             if 0 < distance <= farthest
         ]
-        return [self._words[place] for _, place in sorted(ranked)[: self._most]]
+        return [(self._words[place], far) for far, place in sorted(ranked)[: self._most]]
 
-    def _parts(self, word: str) -> list[str]:
+    def _parts(self, word: str) -> list[tuple[str, int]]:
         cuts = ((word[:at], word[at:]) for at in range(1, len(word)))
         return [
-            f"{left} {right}"
+            (f"{left} {right}", 1)
             for left, right in cuts
             if left in self._known
             and right in self._known
