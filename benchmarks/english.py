@@ -8,10 +8,13 @@ import random
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from harness import data
 
-__all__ = ["references", "written"]
+__all__ = ["references", "sources", "written"]
+
+T = TypeVar("T")
 
 _LONGEST = 80  # words of a sentence
 _CLITICS = r"(?i)\b(ca|wo|do|does|did|is|are|was|were|have|has|had|could|would|should|need)(n't)\b"
@@ -73,8 +76,20 @@ def references(part: str, half: int | None = None) -> list[list[str]]:
         part: ``"dev"`` or ``"test"``.
         half: of its sentences, the first (0) or the second (1); all if None.
     """
-    files = [data(f"jfleg/{part}.ref{n}").read_text().splitlines() for n in range(4)]
-    rows = [[line.strip() for line in row] for row in zip(*files, strict=True)]
+    files = [_lines(f"{part}.ref{n}") for n in range(4)]
+    return _half([list(row) for row in zip(*files, strict=True)], half)
+
+
+def sources(part: str, half: int | None = None) -> list[str]:
+    """The sentences of JFLEG as learners wrote them; arguments as of :func:`references`."""
+    return _half(_lines(f"{part}.src"), half)
+
+
+def _lines(name: str) -> list[str]:
+    return [line.strip() for line in data(f"jfleg/{name}").read_text().split("\n")[:-1]]
+
+
+def _half(rows: list[T], half: int | None) -> list[T]:
     middle = len(rows) // 2
     return rows if half is None else rows[:middle] if half == 0 else rows[middle:]
 
@@ -100,9 +115,9 @@ def written(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     learner = (line for row in references("dev", 0) for line in row)
     web = gzip.open(data("ud-english-ewt/en_ewt-ud-train.conllu.gz"), "rt").read()  # noqa: SIM115
-    sources = (_wikipedia(), _web(web), _mail(), _captions(), _novel(), learner)
+    kinds = (_wikipedia(), _web(web), _mail(), _captions(), _novel(), learner)
     held = {line for row in references("dev", 1) for line in row}
-    lines = [line for source in sources for line in _kept(source) if line not in held]
+    lines = [line for kind in kinds for line in _kept(kind) if line not in held]
     random.Random(0).shuffle(lines)
     (folder / "training.txt").write_text("\n".join(lines) + "\n")
     (folder / "validation.txt").write_text("\n".join(sorted(held)) + "\n")

@@ -268,7 +268,7 @@ def correct(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(help="Least gain of an edit, in nats a word of its line.", show_default=False),
+        typer.Option(help="Least gain of an edit, in nats; 4 if not given.", show_default=False),
     ] = None,
     words: Annotated[
         Path | None,

@@ -13,8 +13,8 @@ __all__ = ["Change", "Confusions"]
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|['’](?:s|m|re|ve|ll|d|t)\b")
 _APART = re.compile(r"(?:^|\s)[.,!?;:](?:\s|$)")  # marks are words of their own
-_FARTHER = 3.0  # nats of each change of a letter beyond the first
-_LEFT_OUT = 3.0  # nats of a word too much: without it, a sentence is more probable anyway
+_FARTHER = 2.0  # nats of each change of a letter beyond the first
+_LEFT_OUT = 2.0  # nats of a word too much: without it, a sentence is more probable anyway
 _ARTICLES = ("a", "an", "the")
 _PREPOSITIONS = ("in", "on", "at", "of", "for", "to", "with", "by", "from", "about", "into")
 _ADDED = ("to", "of", "in", "for")  # prepositions that are left out most
