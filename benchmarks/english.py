@@ -1,4 +1,4 @@
-"""English sentences of several kinds, one a line and all tokenized alike, for one language model."""
+"""English sentences of several kinds, one a line and all tokenized alike."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _captions() -> Iterator[str]:
 
 def _novel() -> Iterator[str]:
     text = data("warandpeace/warandpeace.txt").read_text()
-    text = text.translate(str.maketrans("“”‘’", "\"\"''"))
+    text = text.translate(str.maketrans("\u201c\u201d\u2018\u2019", "\"\"''"))
     body = text[text.index("CHAPTER I\n") : text.index("*** END")]
     for paragraph in body.split("\n\n"):
         yield from _sentences(tokenized(" ".join(paragraph.split())))

@@ -20,7 +20,9 @@ from recurra.pipeline import TextModel, correct_lines, known_words, score_lines
 from recurra.pipeline.confusions import Confusions
 from recurra_runtime.vocabulary import BytePairVocabulary, CharacterVocabulary
 
-WORDS = "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits".split()
+WORDS = (
+    "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits".split()
+)
 WRONG = ["a dog see mat", "the cats sat at a amt", "Teh cat sat", "the cat sat on the mat."]
 
 
@@ -108,7 +110,9 @@ def test_words_are_those_of_the_vocabulary_or_of_a_text(tmp_path: Path) -> None:
     path = tmp_path / "right.txt"
     path.write_text("Dogs see dogs see dogs see cats a 42 42 42 cats\n")
     assert known_words(ngram(kinds["characters"]), path) == ["dogs", "see"]
-    with pytest.raises(SettingError, match="the symbols of this model are characters.*--words FILE"):
+    with pytest.raises(
+        SettingError, match="the symbols of this model are characters.*--words FILE"
+    ):
         known_words(ngram(kinds["characters"]))
     path.write_text("each word once\n")
     with pytest.raises(DataError, match="right.txt: expected words that stand 3 times"):

@@ -6,65 +6,28 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 
+from recurra.pipeline.confused import (
+    ADDED,
+    ARTICLES,
+    DELETED,
+    NO_ARTICLE,
+    PREPOSITIONS,
+    SETS,
+    WRITTEN,
+)
 from recurra.pipeline.inflections import Inflections
 from recurra.pipeline.misspelling import Speller
 
 __all__ = ["Change", "Confusions"]
 
-_WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|['’](?:s|m|re|ve|ll|d|t)\b")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'\u2019][^\W\d_]+)*|['\u2019](?:s|m|re|ve|ll|d|t)\b")
 _APART = re.compile(r"(?:^|\s)[.,!?;:](?:\s|$)")  # marks are words of their own
 _FARTHER = 2.0  # nats of each change of a letter beyond the first
 _LEFT_OUT = 2.0  # nats of a word too much: without it, a sentence is more probable anyway
-_ARTICLES = ("a", "an", "the")
-_PREPOSITIONS = ("in", "on", "at", "of", "for", "to", "with", "by", "from", "about", "into")
-_ADDED = ("to", "of", "in", "for")  # prepositions that are left out most
-_SETS = [
-    _PREPOSITIONS,
-    ("is", "are", "was", "were", "be", "been", "being"),
-    ("has", "have", "had"),
-    ("do", "does", "did"),
-    ("this", "these"),
-    ("that", "those"),
-    ("that", "which", "who", "what", "where"),
-    ("much", "many", "lot of"),
-    ("few", "little", "less"),
-    ("other", "another", "others"),
-    ("their", "there", "they"),
-    ("they", "them"),
-    ("then", "than"),
-    ("to", "too"),
-    ("its", "it", "it 's"),
-    ("your", "you", "you 're"),
-    ("can", "could", "will", "would", "should", "may"),
-    ("and", "but", "or"),
-    ("some", "any"),
-    ("no", "not"),
-    ("very", "really"),
-    ("because", "because of"),
-    ("people", "peoples", "person"),
-    ("every", "all", "each"),
-]
-_WRITTEN = {  # what no list of words need know to be wrong
-    "i": ["I"], "im": ["I 'm"], "ive": ["I 've"], "dont": ["do n't"], "doesnt": ["does n't"],
-    "didnt": ["did n't"], "isnt": ["is n't"], "arent": ["are n't"], "wasnt": ["was n't"],
-    "cant": ["can n't", "ca n't", "can not"], "wont": ["wo n't"], "couldnt": ["could n't"],
-    "wouldnt": ["would n't"], "havent": ["have n't"], "hasnt": ["has n't"], "thats": ["that 's"],
-    "lets": ["let 's"], "theyre": ["they 're"], "youre": ["you 're"], "alot": ["a lot"],
-    "infact": ["in fact"], "eachother": ["each other"], "u": ["you"], "ur": ["your"],
-    "n't": ["not"], "wheather": ["whether", "weather"], "english": ["English"],
-}  # fmt: skip
-_SHARED = {word: {*group} - {word} for group in _SETS for word in group}
-for _group in _SETS:
+_SHARED: dict[str, set[str]] = {}
+for _group in SETS:
     for _word in _group:
-        _SHARED[_word] |= {*_group} - {_word}
-_DELETED = {*_ARTICLES, *_PREPOSITIONS, "that", "being", "very", "so", "also"}
-# Before these no article stands, or after these.
-_NO_ARTICLE = {
-    *_ARTICLES, *_PREPOSITIONS, *(word for group in _SETS[1:4] for word in group),
-    *"my your his her its our their this that these those some any no every each and or but not "
-    "i you he she it we they me him us them who which what where when why how if because as than "
-    "then there here will would can could should may might must n't to".split(),
-}  # fmt: skip
+        _SHARED.setdefault(_word, set()).update({*_group} - {_word})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,9 +80,9 @@ class Confusions:
         """Other words for one, with its capital letters, and what each costs."""
         small = word.lower()
         if word != "I":
-            yield from ((other, 0.0) for other in _WRITTEN.get(small, ()))
-        if small in _ARTICLES:
-            others = [(each, 0.0) for each in _ARTICLES if each != small]
+            yield from ((other, 0.0) for other in WRITTEN.get(small, ()))
+        if small in ARTICLES:
+            others = [(each, 0.0) for each in ARTICLES if each != small]
         elif self._misspelled(word, small, first):
             others = [(each, _FARTHER * (far - 1)) for each, far in self._speller.near(small)]
         else:
@@ -139,18 +102,18 @@ class Confusions:
     ) -> Iterator[Change]:
         """A word left out, and a word or comma put in before it."""
         small, start = word.group().lower(), word.start()
-        if small in _DELETED:
+        if small in DELETED:
             yield _without(text, word)
         gap = text[before.end() : start] if before else ""
         if before is not None and gap == " ":
             comma = " , " if apart else ", "
             yield Change(before.end(), start, comma)
-            if small not in _NO_ARTICLE and before.group().lower() not in _PREPOSITIONS:
-                for added in _ADDED:
+            if small not in NO_ARTICLE and before.group().lower() not in PREPOSITIONS:
+                for added in ADDED:
                     yield Change(start, start, f"{added} ")
         if before is not None and gap.strip() == ",":
             yield Change(before.end(), start, " ")
-        if small not in _NO_ARTICLE and (before is None or before.group().lower() not in _ARTICLES):
+        if small not in NO_ARTICLE and (before is None or before.group().lower() not in ARTICLES):
             for article in ("a", "an", "the") if before else ("The", "A"):
                 if article.lower() != ("a" if small[0] in "aeio" else "an"):
                     begun = word.group() if before else word.group()[0].lower() + word.group()[1:]

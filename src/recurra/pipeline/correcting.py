@@ -107,7 +107,9 @@ def correct_lines(
     confusions = Confusions(known_words(model) if words is None else words)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
     blocks = line_blocks(inputs_of("correct", lines), _BLOCK, "correct")
-    return (each for block in blocks for each in _corrected(model, block, confusions, margin, given))
+    return (
+        each for block in blocks for each in _corrected(model, block, confusions, margin, given)
+    )
 
 
 def known_words(model: TextModel, text: str | Path | None = None) -> list[str]:
@@ -215,9 +217,7 @@ def _corrected(
         yield Correction(each.given, each.text, tuple(each.edits))
 
 
-def _values(
-    model: TextModel, texts: Sequence[str], given: Mapping[str, str] | None
-) -> list[float]:
+def _values(model: TextModel, texts: Sequence[str], given: Mapping[str, str] | None) -> list[float]:
     """Log-probabilities; each unknown word is one of as many as there are symbols."""
     one = math.log(len(model.vocabulary))
 

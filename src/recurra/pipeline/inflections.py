@@ -4,34 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from recurra.pipeline.confused import CLOSED, IRREGULAR
+
 __all__ = ["Inflections"]
 
-_SHORTEST = 3  # letters of a word that rules inflect; shorter ones are little words, or in the table
-_VOWELS = "aeiou"
-_IRREGULAR = """
-be is are was were been being am; have has had having; do does did done doing
-go goes went gone going; say said; make made making; take took taken taking; come came coming
-see saw seen seeing; know knew known; get got gotten getting; give gave given giving
-find found; think thought; tell told; become became becoming; leave left leaving; feel felt
-bring brought; begin began begun beginning; keep kept; hold held; write wrote written writing
-stand stood; hear heard; mean meant; meet met meeting; run ran running; pay paid; sit sat sitting
-speak spoke spoken; lead led; grow grew grown; lose lost losing; fall fell fallen; send sent
-build built; understand understood; draw drew drawn; break broke broken; spend spent
-rise rose risen rising; drive drove driven driving; buy bought; wear wore worn
-choose chose chosen choosing; teach taught; eat ate eaten; fly flew flown flies; sell sold
-win won winning; catch caught; fight fought; forget forgot forgotten; sing sang sung; sleep slept
-throw threw thrown; swim swam swum; drink drank drunk; seek sought; lie lay lain lying
-man men; woman women; child children; person people; foot feet; tooth teeth; mouse mice
-life lives; wife wives; leaf leaves; half halves; knife knives; shelf shelves; thief thieves
-good better best well; bad worse worst badly; far further; easy easily; true truly; possible possibly
-"""
-_CLOSED = frozenset(
-    """a an the in on at of for to with by from as is are was were this that these those there here
-    their his her its our your my they them then than when where what which who how why and but or
-    not no so if all any can may will would could should must might shall we you he she it one her
-    some such very into over under once other others thing things nothing something does during
-    per less many much more most only even ever every each both own same too also just""".split()
+_SHORTEST = (
+    3  # letters of a word that rules inflect; shorter ones are little words, or in the table
 )
+_VOWELS = "aeiou"
 
 
 class Inflections:
@@ -44,10 +24,10 @@ class Inflections:
     def __init__(self, words: Iterable[str]) -> None:
         self._words = frozenset(words)
         self._families: dict[str, set[str]] = {}
-        for line in _IRREGULAR.replace("\n", ";").split(";"):
+        for line in IRREGULAR.replace("\n", ";").split(";"):
             for lemma in line.split()[:1]:
                 self._join(lemma, [*line.split()[1:], *_regular(lemma)])
-        for lemma in self._words - _CLOSED:
+        for lemma in self._words - CLOSED:
             if len(lemma) >= _SHORTEST and lemma.isalpha():
                 self._join(lemma, _regular(lemma))
 
