@@ -20,9 +20,7 @@ from recurra.pipeline import TextModel, correct_lines, known_words, score_lines
 from recurra.pipeline.confusions import Confusions
 from recurra_runtime.vocabulary import BytePairVocabulary, CharacterVocabulary
 
-WORDS = (
-    "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits".split()
-)
+WORDS = "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits"
 WRONG = ["a dog see mat", "the cats sat at a amt", "Teh cat sat", "the cat sat on the mat."]
 
 
@@ -45,7 +43,7 @@ def value(model: TextModel, text: str) -> float:
 
 def by_definition(model: TextModel, text: str, margin: float) -> str:
     """All changes are scored again after each that is made."""
-    confusions, now = Confusions(WORDS), value(model, text)
+    confusions, now = Confusions(WORDS.split()), value(model, text)
     while changes := confusions.changes(text):
         values = [value(model, change.of(text)) for change in changes]
         gains = [v - now - change.cost for v, change in zip(values, changes, strict=True)]
@@ -60,7 +58,7 @@ def by_definition(model: TextModel, text: str, margin: float) -> str:
 @pytest.mark.parametrize("made", [ngram, recurrent])
 def test_short_sentences_become_what_the_definition_says(kind: str, made: Any) -> None:
     model = made(vocabularies()[kind])
-    found = list(correct_lines(model, WRONG, margin=2.0, words=WORDS))
+    found = list(correct_lines(model, WRONG, margin=2.0, words=WORDS.split()))
     assert [each.corrected for each in found] == [by_definition(model, t, 2.0) for t in WRONG]
     assert [each.text for each in found] == WRONG
     assert sum(len(each.edits) for each in found) >= 3  # there is something to compare
@@ -68,8 +66,10 @@ def test_short_sentences_become_what_the_definition_says(kind: str, made: Any) -
 
 def test_gains_add_up_and_edits_stand_in_the_text() -> None:
     model = ngram(BytePairVocabulary.of([TEXT], 300))
-    text = "a dog that see the catt 's mat sat tehre : the cattle can wiat there and the cats see a mat"
-    (found,) = correct_lines(model, [text], margin=1.0, words=[*WORDS, "can", "and", "that"])
+    text = "a dog that see the catt 's mat sat tehre : the cattle can wiat and the cats see a mat"
+    (found,) = correct_lines(
+        model, [text], margin=1.0, words=[*WORDS.split(), "can", "and", "that"]
+    )
     assert len(found.edits) >= 3
     gained = value(model, found.corrected) - value(model, text)
     assert sum(edit.gain for edit in found.edits) == pytest.approx(gained, abs=1e-4)
@@ -87,17 +87,19 @@ def test_gains_add_up_and_edits_stand_in_the_text() -> None:
 def test_a_large_margin_changes_nothing_and_blank_lines_stay() -> None:
     model = ngram(BytePairVocabulary.of([TEXT], 300))
     texts = ["", WRONG[0], "   ", WRONG[1], "\t"]
-    found = list(correct_lines(model, texts, margin=1e6, words=WORDS))
+    found = list(correct_lines(model, texts, margin=1e6, words=WORDS.split()))
     assert [each.corrected for each in found] == texts
     assert not any(each.edits for each in found)
-    assert list(correct_lines(model, [], words=WORDS)) == []
+    assert list(correct_lines(model, [], words=WORDS.split())) == []
 
 
 def test_many_sentences_are_as_each_alone() -> None:
     model = ngram(BytePairVocabulary.of([TEXT], 300))
     texts = WRONG * 20
-    alone = [next(correct_lines(model, [t], margin=1.0, words=WORDS)).corrected for t in WRONG]
-    found = correct_lines(model, iter(texts), margin=1.0, words=WORDS)
+    alone = [
+        next(correct_lines(model, [t], margin=1.0, words=WORDS.split())).corrected for t in WRONG
+    ]
+    found = correct_lines(model, iter(texts), margin=1.0, words=WORDS.split())
     assert [each.corrected for each in found] == alone * 20
 
 
@@ -111,22 +113,22 @@ def test_words_are_those_of_the_vocabulary_or_of_a_text(tmp_path: Path) -> None:
     path.write_text("Dogs see dogs see dogs see cats a 42 42 42 cats\n")
     assert known_words(ngram(kinds["characters"]), path) == ["dogs", "see"]
     with pytest.raises(
-        SettingError, match="the symbols of this model are characters.*--words FILE"
+        SettingError, match=r"the symbols of this model are characters.*--words FILE"
     ):
         known_words(ngram(kinds["characters"]))
     path.write_text("each word once\n")
-    with pytest.raises(DataError, match="right.txt: expected words that stand 3 times"):
+    with pytest.raises(DataError, match=r"right\.txt: expected words that stand 3 times"):
         known_words(ngram(kinds["characters"]), path)
 
 
 @pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf])
 def test_wrong_margins_are_refused_at_once(margin: float) -> None:
     with pytest.raises(SettingError, match="margin: expected nats, 0 or more, got"):
-        correct_lines(ngram(CharacterVocabulary.of([TEXT])), [], margin=margin, words=WORDS)
+        correct_lines(ngram(CharacterVocabulary.of([TEXT])), [], margin=margin, words=WORDS.split())
 
 
 def test_what_is_no_text_is_named() -> None:
-    found = correct_lines(ngram(CharacterVocabulary.of([TEXT])), ["a", 7], words=WORDS)  # type: ignore[list-item]
+    found = correct_lines(ngram(CharacterVocabulary.of([TEXT])), ["a", 7], words=WORDS.split())  # type: ignore[list-item]
     with pytest.raises(DataError, match="correct: expected a text, got 7"):
         list(found)
 
