@@ -46,13 +46,13 @@ MEASURED = [
 class Plain(nn.Module):
     """The same model in torch.nn."""
 
-    def __init__(self, symbols: int) -> None:
+    def __init__(self, symbols: int, said: int = SIZES["embedding_size"]) -> None:
         super().__init__()
         e, h, d = SIZES["embedding_size"], SIZES["hidden_size"], SIZES["decoder_size"]
-        self.read, self.said = nn.Embedding(symbols, e), nn.Embedding(symbols, e)
+        self.read, self.said = nn.Embedding(symbols, e), nn.Embedding(symbols, said)
         self.encoder = nn.LSTM(e, h, bidirectional=True)
         self.bridge = nn.Linear(2 * h, 3 * d)
-        self.cell = nn.LSTMCell(e + d, d)
+        self.cell = nn.LSTMCell(said + d, d)
         self.keys, self.query = nn.Linear(2 * h, d, bias=False), nn.Linear(d, d, bias=False)
         self.scores, self.mix = nn.Linear(d, 1, bias=False), nn.Linear(d + 2 * h, d, bias=False)
         self.projection = nn.Linear(d, symbols)
@@ -261,7 +261,7 @@ def main() -> None:
     if run is not None:
         loaded = recurra.load(run)
         ours, vocabulary = loaded.model, loaded.fronts["target"]
-        plain = Plain(len(vocabulary))
+        plain = Plain(len(vocabulary), ours.decoder.embedding.output_size)
     plain.take(ours)
     plain.eval()
     search = searching(pairs("test_2016_flickr", vocabulary), ours, plain)

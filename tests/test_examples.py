@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
+    "another_order": r"e ( 0\.[0-4]\d){4} +[01]\.(?s:.)*width 2: \(3,\) with probability 0\.36",
     "language_model": r"epoch 6: 0\.\d+ nats per symbol",
     "one_label": r"good with probability 0\.[89]\d|good with probability 1\.00",
     "own_cell": r"Zoneout runs on 'native'",

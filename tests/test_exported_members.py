@@ -173,6 +173,7 @@ INTERNAL = {
     },
     "layers": {
         "Ends",
+        "Looked",
         "LayerSettings",  # of recurra.tasks: layers alone need no pydantic
         "Past",
         "Reader",
@@ -190,6 +191,7 @@ INTERNAL = {
         "unpacked",
         "warn_of_dropout",
         "word_dropout",
+        "past_of",
     },
     "labels": {"collecting", "numbered", "of_rows", "of_thread", "stacked"},
     "models": {
@@ -243,7 +245,7 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "encoders": {"beside_channels", "last_known"},
+    "encoders": {"beside_channels", "check_inputs", "last_known", "left_out"},
     "estimators": {"Estimator"},
     "heads": {"between_means", "log_frequencies", "losses_of"},
     "states": {"rebuild"},

@@ -7,6 +7,7 @@ SHIPPED = {
     "forecasting": "recurra.tasks.forecasting",
     "language-model": "recurra.tasks.language_model",
     "ngram": "recurra.tasks.language_model.ngram",
+    "recognition": "recurra.tasks.recognition",
     "tagging": "recurra.tasks.tagging",
     "transduction": "recurra.tasks.transduction",
 }

@@ -160,6 +160,13 @@ def test_weights_have_a_name_and_sum_to_1() -> None:
 def test_a_memory_has_a_round_number_of_places() -> None:
     cell = made("additive")
     assert cell.memory(rows()).values.shape == (BATCH, 8, MEMORY)
+    room = [
+        cell.memory(PaddedSequence(torch.zeros(n, 1, MEMORY).double(), [n])) for n in range(300)
+    ]
+    sizes = [len(memory.values[0]) for memory in room]
+    assert all(n <= size <= max(1.25 * n, n + 3, 4) for n, size in enumerate(sizes))
+    assert sorted({*sizes})[:8] == [4, 8, 12, 16, 20, 24, 28, 32]
+    assert sorted({*sizes})[8:16] == [40, 48, 56, 64, 80, 96, 112, 128]
     empty = PaddedSequence(torch.zeros(0, 2, MEMORY, dtype=torch.float64), [0, 0])
     memory = cell.memory(empty)
     assert memory.values.shape == (2, 4, MEMORY)

@@ -131,6 +131,17 @@ def test_gradients_reach_all_that_it_has() -> None:
         assert not values.grad[length:, row].any()
 
 
+def test_a_student_is_held_against_what_its_teachers_say() -> None:
+    student, teachers = head(), [head(seed=1), head(attends=False, seed=2)]
+    taught = [teacher.forced(teacher(read()), targets()) for teacher in teachers]
+    found = student.distilled(student(read()), taught, targets(), 2.0)
+    own = (student.forced(student(read()), targets()).valid() / 2).log_softmax(1)
+    shares = torch.stack([(each.valid() / 2).softmax(1) for each in taught]).mean(0)
+    assert found.item() == pytest.approx(4 * (shares * (shares.log() - own)).sum().item())
+    same = student.forced(student(read()), targets())
+    assert student.distilled(student(read()), [same], targets(), 3.0).item() == pytest.approx(0)
+
+
 def test_nothing_to_say_costs_nothing() -> None:
     model = head()
     none = PaddedSequence(torch.zeros(0, ROWS, dtype=torch.int64), [0] * ROWS)

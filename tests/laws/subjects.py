@@ -250,6 +250,20 @@ def _rivals() -> dict[str, Callable[[], recurra.Layer]]:
             [window(INPUT, HIDDEN, 2), window(HIDDEN, HIDDEN, 2, dilation=2, residual=True)]
         ),
         "attention": lambda: attention(INPUT, 4, 2),
+        "attention to a window": lambda: recurra.WindowAttention(INPUT, 4, 2, window=3),
+        "attention to more than rows have": lambda: recurra.Stack(
+            [
+                recurra.WindowAttention(INPUT, 4, 2, window=9),
+                recurra.WindowAttention(4, 4, window=1),
+            ]
+        ),
+        "attention between": lambda: recurra.Stack(
+            [
+                recurra.Recurrent(recurra.GRUCell(INPUT, 4)),
+                recurra.WindowAttention(4, 4, 2, window=4),
+                recurra.Recurrent(recurra.LSTMCell(4, HIDDEN)),
+            ]
+        ),
         "attention behind": lambda: recurra.Stack(
             [attention(INPUT, 4, 2, ahead=False), attention(4, 4, 2, ahead=False, positions=False)]
         ),

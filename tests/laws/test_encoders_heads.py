@@ -9,6 +9,7 @@ from laws.subjects import BATCH, LENGTHS, TIME
 
 import recurra
 from recurra import (
+    AlignmentHead,
     CRFHead,
     LabelHead,
     LabelsHead,
@@ -19,6 +20,7 @@ from recurra import (
 )
 from recurra.encoders import (
     AlignedEncoder,
+    AskingEncoder,
     Encoder,
     FrameEncoder,
     Frames,
@@ -26,7 +28,7 @@ from recurra.encoders import (
     SeveralEncoder,
     SpelledEmbedding,
 )
-from recurra.heads import Head
+from recurra.heads import DecoderHead, Head
 from recurra.layers import LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
@@ -57,6 +59,11 @@ def crf_head():
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter)
     return head
+
+
+def alignment_head():
+    torch.manual_seed(0)
+    return AlignmentHead(4, SYMBOLS).double().eval()
 
 
 def label_head(pool):
@@ -97,6 +104,14 @@ def aligned_encoder():
     return AlignedEncoder(stems, layer).double().eval()
 
 
+def asking_encoder():
+    torch.manual_seed(0)
+    layer = recurra.Recurrent(recurra.LSTMCell(3 + 4 + 1, 4))
+    names = ("frames", "symbols")
+    read = (token_encoder(), Frames(3), layer)
+    return AskingEncoder(names, "symbols", *read, "mean").double().eval()
+
+
 def words():
     torch.manual_seed(0)
     sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
@@ -130,10 +145,14 @@ ENCODERS = {
 TUPLES = {
     "several": (several_encoder, (numbers(3), SEEN, IDS), (NAN, NAN, IDS_FILLS)),
     "aligned": (aligned_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
+    "asking": (asking_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
 }
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
 HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
+# As many symbols as steps fit where none stands beside itself.
+DISTINCT = (torch.arange(TIME)[:, None] + torch.arange(BATCH)) % SYMBOLS
+HEADS |= {"alignment": (alignment_head, DISTINCT)}
 HEADS |= {
     f"numbers, {kind}": (partial(numbers_head, kind), numbers(2, seed=6))
     for kind in ("student", "gaussian", "mixture")
@@ -145,7 +164,8 @@ def test_every_encoder_and_head_is_here():
     ours = {each for each in Encoder.__subclasses__() if each.__module__.startswith("recurra.")}
     assert ours == {type(make()) for make, *_ in (*ENCODERS.values(), *TUPLES.values())}
     ours = {each for each in Head.__subclasses__() if each.__module__.startswith("recurra.")}
-    assert ours == {type(make()) for make, _ in HEADS.values()}
+    # What a decoder says has steps of its own: tests/heads/test_decoder.py holds its laws.
+    assert ours == {DecoderHead, *(type(make()) for make, _ in HEADS.values())}
 
 
 def layer_output(outputs):

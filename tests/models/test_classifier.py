@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recurra import Batch, Classifier, ClassifierConfig, PaddedSequence
-from recurra.errors import ShapeError
+from recurra.errors import SettingError, ShapeError
 from recurra.models import Reads
 
 IDS = torch.tensor([[3, 4, 5], [6, 0, 99], [7, 0, 99]])
@@ -172,8 +172,9 @@ def test_a_temperature_makes_what_is_known_most_probable() -> None:
 
 def test_inputs_beside_each_other_may_be_missing() -> None:
     reads = FRAMES | {"y": Reads(form="pictures", sizes=[4, 4, 1], steps=False)}
-    for fuse in ("late", "early"):
-        model = of_frames(reads=reads, fuse=fuse, bidirectional=False, pool="mean").eval()
+    for fuse in ("late", "early", "ask"):
+        asks = {"asks": "y"} if fuse == "ask" else {}
+        model = of_frames(reads=reads, fuse=fuse, pool="mean", **ONE_WAY, **asks).eval()
         series = PaddedSequence(steps(2).values[:1], torch.tensor([1, 1]))
         pictures = PaddedSequence(torch.rand(1, 2, 4, 4, 1).double(), torch.tensor([1, 0]))
         said = model.predict(Batch((series, pictures), None))
@@ -181,6 +182,42 @@ def test_inputs_beside_each_other_may_be_missing() -> None:
         again = model.predict(Batch((series, other), None))
         torch.testing.assert_close(said[1], again[1])
         assert not torch.allclose(said[0], again[0])
+
+
+def test_what_a_question_asks_of_steps_hangs_on_both() -> None:
+    """The difference that a step makes to the scores is another one for another question."""
+    reads = FRAMES | {"y": Reads(form="tokens", sizes=[5])}
+    model = of_frames(reads=reads, fuse="ask", pool="mean").eval()
+    read = steps(1)
+    asked = PaddedSequence(torch.tensor([[1], [2]]), torch.tensor([2]))
+    other = PaddedSequence(torch.tensor([[3], [4]]), torch.tensor([2]))
+    changed = PaddedSequence(read.values + 1, read.lengths)
+
+    def says(frames: PaddedSequence, question: PaddedSequence) -> torch.Tensor:
+        found: torch.Tensor = model.predict(Batch((frames, question), None))
+        return found
+
+    one = says(changed, asked) - says(read, asked)
+    two = says(changed, other) - says(read, other)
+    assert not torch.allclose(one, two)
+    late = of_frames(reads=reads, pool="mean").eval()  # beside each other: the same for both
+    model = late
+    one = says(changed, asked) - says(read, asked)
+    torch.testing.assert_close(one, says(changed, other) - says(read, other))
+
+
+def test_which_input_asks() -> None:
+    frames = {"x": Reads(form="frames", sizes=[3])}
+    text = Reads(form="tokens", sizes=[5])
+    settings = of_frames(fuse="ask").config
+    assert settings.asking(frames | {"q": text}) == "q"
+    for reads in (frames, frames | {"y": frames["x"]}, {"p": text, "q": text}):
+        with pytest.raises(SettingError, match=r"fuse: 'ask' expected two inputs.*model\.asks"):
+            settings.asking(reads)
+    chosen = of_frames(fuse="ask", asks="p").config
+    assert chosen.asking({"p": text, "q": text}) == "p"
+    with pytest.raises(ValueError, match="fuse='late' has none"):
+        of_frames(asks="q")
 
 
 def test_some_inputs_are_left_out_in_training_and_never_all() -> None:

@@ -534,7 +534,7 @@ def test_short_options_are_changes() -> None:
 
 
 def test_a_short_option_that_a_task_lacks_is_told_as_any_other() -> None:
-    with pytest.raises(SettingError, match=r"no setting 'model\.depth_'; Known: model\.bi"):
+    with pytest.raises(SettingError, match=r"no setting 'model\.depth_'; Known: model\.at"):
         load_recipe("language-model", short_changes({"depth_": 3}))
     with pytest.raises(SettingError, match=r"--hidden and --set model[.]hidden_size are"):
         short_changes({"hidden": 3}, [" model.hidden_size =4"])

@@ -32,7 +32,6 @@ Aware = Literal["coverage", "location"]
 """What an attention knows of where it has looked before."""
 
 _NEVER = -1e30  # the score of a place that is not there; finite, as a row may have none at all
-_ROUND = 4  # places of a memory, of which one number more is another program
 _KERNEL, _FILTERS = 7, 8  # of the convolution over the last weights
 
 
@@ -197,9 +196,9 @@ class AttentionCell(Wrapper):
         if self.places is not None and read.time > self.places:
             raise ShapeError(
                 f"memory: expected at most {self.places} places, got {read.time}. Shorten what is "
-                "read, or allow more places."
+                "read, or allow more places (model.places)."
             )
-        return self.places or max(-(-read.time // _ROUND), 1) * _ROUND
+        return self.places or _rounded(read.time)
 
     def step(
         self,
@@ -247,6 +246,12 @@ class AttentionCell(Wrapper):
     def parameter_formula(self) -> None:
         """Not stated: it hangs on the cell inside."""
         return
+
+
+def _rounded(places: int) -> int:
+    """Upward to one of four numbers between powers of 2: each is a program of its own."""
+    step = max(4, 1 << max(places - 1, 0).bit_length() - 3) if places > 4 else 4
+    return max(-(-places // step), 1) * step
 
 
 def _weight(rows: int, columns: int) -> nn.Parameter:

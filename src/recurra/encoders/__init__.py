@@ -1,7 +1,9 @@
 """What is read."""
 
+from recurra.encoders.asking import AskingEncoder
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Stem
+from recurra.encoders.columns import PictureColumns
+from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
@@ -9,12 +11,15 @@ from recurra.encoders.words import SpelledEmbedding
 
 __all__ = [
     "AlignedEncoder",
+    "AskingEncoder",
     "Encoder",
     "FrameEncoder",
     "Frames",
     "GappedSteps",
+    "PictureColumns",
     "PictureLines",
     "Pictures",
+    "Regions",
     "SeriesSteps",
     "SeveralEncoder",
     "SpelledEmbedding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,7 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_rate, check_size
 from recurra.states import Tree
 
-__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Stem"]
+__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Regions", "Stem"]
 
 
 class Stem(Protocol):
@@ -43,6 +44,9 @@ class Frames(nn.Module):
         filters: numbers that the map W makes of them; None for no such map.
         dropout: rate of dropout on v, in training only.
         held: whether it leaves out the same elements at every step of a row.
+        mask_steps: in training runs of x of so many steps at most are 0, two in each row, none of
+            them longer than a quarter of it (Park et al. 2019).
+        mask_numbers: the same of numbers beside each other, such as frequencies.
 
     Raises:
         SettingError: a size below 1, or a rate out of range.
@@ -56,6 +60,8 @@ class Frames(nn.Module):
         filters: int | None = None,
         dropout: float = 0.0,
         held: bool = False,
+        mask_steps: int = 0,
+        mask_numbers: int = 0,
     ) -> None:
         super().__init__()
         self.input_size, self.stride = (
@@ -63,6 +69,10 @@ class Frames(nn.Module):
             check_size("stride", stride),
         )
         self.dropout, self.held = check_rate("dropout", dropout), check_flag("held", held)
+        self.masks = (
+            check_size("mask_steps", mask_steps, 0),
+            check_size("mask_numbers", mask_numbers, 0),
+        )
         together = input_size * stride
         self.map = None if filters is None else nn.Linear(together, check_size("filters", filters))
         self.output_size = together if filters is None else filters
@@ -75,6 +85,8 @@ class Frames(nn.Module):
                 f"inputs: expected {self.input_size} numbers a step, [time, batch, "
                 f"{self.input_size}], got {list(values.shape)}."
             )
+        if self.training and any(self.masks):
+            inputs = _hidden(inputs, *self.masks)
         vectors = self._beside(inputs) if self.stride > 1 else inputs
         if self.map is not None:
             mapped = self.map
@@ -87,6 +99,29 @@ class Frames(nn.Module):
         values = _joined(mask_padding(inputs.values, inputs.lengths), self.stride)
         lengths = (inputs.lengths + self.stride - 1) // self.stride
         return PaddedSequence(values, lengths)
+
+
+def _hidden(inputs: Any, steps: int, numbers: int) -> Any:
+    """Two runs of steps, and two of numbers, are 0 in each row; runs are of any length up to it."""
+    values = _values(inputs)
+    time, batch, size = values.shape
+    lengths = getattr(inputs, "lengths", None)
+    ends = values.new_full((batch,), time) if lengths is None else lengths.to(values.dtype)
+    gone = _runs(time, ends, steps)[:, :, None] | _runs(size, 0 * ends + size, numbers).T[None]
+    hidden = values.masked_fill(gone, 0)
+    return hidden if lengths is None else PaddedSequence(hidden, lengths)
+
+
+def _runs(size: int, ends: Tensor, longest: int) -> Tensor:
+    """Two runs of places below each row's end, a quarter of it at most; bool ``[size, batch]``."""
+    limit = (ends / 4).floor().clamp(max=longest)
+    places = torch.arange(size, device=ends.device)[:, None]
+    found = torch.zeros(size, len(ends), dtype=torch.bool, device=ends.device)
+    for _ in range(2):
+        length = (torch.rand_like(ends) * (limit + 1)).floor()
+        begin = (torch.rand_like(ends) * (ends - length + 1)).floor()
+        found |= (places >= begin) & (places < begin + length)
+    return found
 
 
 def _values(inputs: Any) -> Tensor:
@@ -148,15 +183,8 @@ class Pictures(nn.Module):
         )
         self.output_size = check_size("output_size", output_size)
         self.dropout = check_rate("dropout", dropout)
-        layers: list[nn.Module] = []
-        into, out = channels, check_size("filters", filters)
-        for _ in range(check_size("blocks", blocks, 0)):
-            if min(height, width) < 4:
-                break
-            layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-            height, width, into, out = height // 2, width // 2, out, 2 * out
-        self.blocks = nn.Sequential(*layers)
-        self.map = nn.Linear(into * height * width, output_size)
+        self.blocks, left = _blocks(self.shape, filters, blocks)
+        self.map = nn.Linear(math.prod(left), output_size)
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, height, width, channels]`` to ``[time, batch, output_size]``."""
@@ -173,6 +201,80 @@ class Pictures(nn.Module):
         seen = self.blocks(pictures.permute(0, 3, 1, 2))
         vectors: Tensor = self.map(seen.flatten(1)).relu()
         return vectors
+
+
+def _blocks(
+    shape: tuple[int, int, int], filters: int, blocks: int
+) -> tuple[nn.Sequential, tuple[int, int, int]]:
+    """Convolutions, and height, width and channels of what they leave of a picture."""
+    height, width, into = shape
+    layers: list[nn.Module] = []
+    out = check_size("filters", filters)
+    for _ in range(check_size("blocks", blocks, 0)):
+        if min(height, width) < 4:
+            break
+        layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        height, width, into, out = height // 2, width // 2, out, 2 * out
+    return nn.Sequential(*layers), (height, width, into)
+
+
+class Regions(nn.Module):
+    r"""A picture as places beside each other, each with what is seen there, and where it is.
+
+    .. math:: v_{ij} = \max(0, W [f_{ij}; i; j] + b)
+
+    f is what the blocks of :class:`Pictures` leave of the picture, i and j run from -1 to 1. Places
+    are told line by line; that is an order to walk over them, no more.
+
+    Args:
+        shape: height, width and channels of a picture.
+        output_size: numbers of a place.
+        filters: channels of the first block.
+        blocks: at most; fewer where a picture would become smaller than 2 x 2.
+        dropout: rate of dropout on the vectors, in training only.
+
+    Raises:
+        SettingError: a size below 1, or a rate out of range.
+    """
+
+    where: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        output_size: int,
+        *,
+        filters: int = 16,
+        blocks: int = 3,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.shape, self.dropout = shape, check_rate("dropout", dropout)
+        self.output_size = check_size("output_size", output_size)
+        self.blocks, (height, width, channels) = _blocks(shape, filters, blocks)
+        self.steps = height * width
+        self.map = nn.Linear(channels + 2, output_size)
+        lines, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+        where = torch.cartesian_prod(lines, columns).view(self.steps, 1, 2)
+        self.register_buffer("where", where, persistent=False)
+
+    def forward(self, inputs: PaddedSequence) -> PaddedSequence:
+        """One picture a row or none, ``[1, batch, height, width, channels]``, to its places."""
+        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
+        seen = self.blocks(values.permute(0, 3, 1, 2)).flatten(2).permute(2, 0, 1)
+        told = torch.cat([seen, self.where.expand(-1, seen.shape[1], -1)], -1)
+        vectors = dropout(self.map(told).relu(), self.dropout, self.training)
+        return PaddedSequence(vectors, inputs.lengths * self.steps)
+
+
+def _one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
+    """Of each row its picture, of one without zeros."""
+    if inputs.time > 1 or tuple(inputs.values.shape[2:]) != shape:
+        raise ShapeError(
+            "inputs: expected a picture a row, [1, batch, height, width, channels] of "
+            f"{list(shape)}, got {list(inputs.values.shape)}."
+        )
+    return inputs.to_padded(1)[0]
 
 
 class PictureLines(nn.Module):
@@ -201,12 +303,7 @@ class PictureLines(nn.Module):
 
     def forward(self, inputs: PaddedSequence) -> Any:
         """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines."""
-        if inputs.time > 1 or tuple(inputs.values.shape[2:]) != self.shape:
-            raise ShapeError(
-                "inputs: expected a picture a row, [1, batch, height, width, channels] of "
-                f"{list(self.shape)}, got {list(inputs.values.shape)}."
-            )
-        values = inputs.to_padded(1)[0]  # [batch, height, width, channels]
+        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
         lines = values if self.rows else values.transpose(1, 2)
         joined = lines.flatten(2).transpose(0, 1)
         return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))

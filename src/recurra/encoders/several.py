@@ -66,7 +66,7 @@ class SeveralEncoder(Encoder):
         """
         if state is not None:
             raise ShapeError("state: several inputs are read whole; leave it out.")
-        given = _left_out(_checked(inputs, list(self.encoders)), self._rate)
+        given = left_out(check_inputs(inputs, list(self.encoders)), self._rate)
         parts = []
         for name, one in zip(self.encoders, given, strict=True):
             read = self.encoders[name](one, None, context)
@@ -120,7 +120,7 @@ class AlignedEncoder(Encoder):
             ShapeError: inputs of one row that differ in length.
         """
         rate = self.missing if self.training else 0.0
-        given = _left_out(_checked(inputs, list(self.stems)), rate)
+        given = left_out(check_inputs(inputs, list(self.stems)), rate)
         found = [self.stems[name](one) for name, one in zip(self.stems, given, strict=True)]
         lengths = torch.stack([one.lengths for one in found]).amax(0)
         time = max(one.time for one in found)
@@ -140,7 +140,7 @@ class AlignedEncoder(Encoder):
         return result
 
 
-def _checked(inputs: Any, names: Sequence[str]) -> list[PaddedSequence]:
+def check_inputs(inputs: Any, names: Sequence[str]) -> list[PaddedSequence]:
     kinds = [type(one).__name__ for one in inputs] if isinstance(inputs, tuple) else []
     if kinds != ["PaddedSequence"] * len(names):
         got = kinds or type(inputs).__name__
@@ -151,7 +151,7 @@ def _checked(inputs: Any, names: Sequence[str]) -> list[PaddedSequence]:
     return list(inputs)
 
 
-def _left_out(inputs: list[PaddedSequence], rate: float) -> list[PaddedSequence]:
+def left_out(inputs: list[PaddedSequence], rate: float) -> list[PaddedSequence]:
     """Some of them as rows of no steps; rows that would have nothing keep what they have."""
     if not rate or len(inputs) < 2:
         return inputs

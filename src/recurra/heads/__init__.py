@@ -1,5 +1,6 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
+from recurra.heads.alignment import AlignmentHead, least_steps
 from recurra.heads.base import Head
 from recurra.heads.copying import Copies, CopyingHead, ReadSymbols
 from recurra.heads.crf import CRFHead, Paths
@@ -22,6 +23,7 @@ from recurra.heads.labels import LabelsHead
 from recurra.heads.numbers import Distribution, Numbers, NumbersHead
 
 __all__ = [
+    "AlignmentHead",
     "CRFHead",
     "Copies",
     "CopyingHead",
@@ -46,4 +48,5 @@ __all__ = [
     "Samples",
     "Student",
     "crps_of",
+    "least_steps",
 ]

@@ -15,7 +15,7 @@ from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
 from recurra.heads.base import Head, log_frequencies
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
-from recurra.losses import projected_cross_entropy
+from recurra.losses import divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
 from recurra.states import Tree, leaves, with_leaves
@@ -209,6 +209,30 @@ class DecoderHead(Head):
         """
         return functional.log_softmax(self.projection(outputs, self._table), -1)
 
+    def forced(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
+        """Log-probabilities of all symbols after each true one, ``[time, batch, v]``.
+
+        Args:
+            begun: as :meth:`forward` gives it.
+            targets: as of :meth:`score`.
+        """
+        outputs = self._outputs(targets.shift(1, START), begun)
+        return PaddedSequence(self.log_probs(outputs.values, begun), targets.lengths)
+
+    def distilled(
+        self, predictions: Decoding, taught: Sequence[Any], targets: Any, temperature: float
+    ) -> Tensor:
+        """T² KL(teachers ‖ student), summed over symbols (Kim & Rush 2016).
+
+        Args:
+            predictions: as :meth:`forward` gives it.
+            taught: of each teacher what :meth:`forced` gave.
+            targets: as of :meth:`score`.
+            temperature: T.
+        """
+        said = self.forced(predictions, _padded(targets)).valid()
+        return divergence(said, [other.valid() for other in taught], temperature)
+
     def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
         """Minus the log-probability of each target ``[time, batch]`` in nats.
 
@@ -216,8 +240,7 @@ class DecoderHead(Head):
             begun: as :meth:`forward` gives it.
             targets: as of :meth:`score`.
         """
-        outputs = self._outputs(targets.shift(1, START), begun)
-        log_probs = self.log_probs(outputs.values, begun)
+        log_probs = self.forced(begun, targets).values
         places = targets.masked().values.unsqueeze(-1)
         return PaddedSequence(-log_probs.gather(-1, places).squeeze(-1), targets.lengths).masked()
 

@@ -10,6 +10,7 @@ from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.tokens import Projection, TokenEmbedding
 from recurra.layers.window import Window
+from recurra.layers.window_attention import WindowAttention
 
 __all__ = [
     "GRU",
@@ -28,4 +29,5 @@ __all__ = [
     "Stack",
     "TokenEmbedding",
     "Window",
+    "WindowAttention",
 ]

@@ -15,11 +15,12 @@ from recurra.layers.bidirectional import Bidirectional
 from recurra.layers.recurrent import Recurrent
 from recurra.layers.stack import Stack
 from recurra.layers.window import Window
+from recurra.layers.window_attention import WindowAttention
 from recurra.sections import Section, contradiction, default
 
 __all__ = ["Body", "LayerSettings", "build_layers", "check_reads_on"]
 
-Body = Literal["recurrent", "feed-forward", "window", "convolution", "transformer"]
+Body = Literal["recurrent", "hybrid", "feed-forward", "window", "convolution", "transformer"]
 """What reads a sequence of vectors: a recurrence, or a rival of it."""
 
 _HEADS = 4  # that attend beside each other
@@ -29,12 +30,16 @@ class LayerSettings(Section):
     """What a person chooses about the layers that read a sequence of vectors.
 
     Args:
-        body: what they are: ``"recurrent"``; or, to see what memory buys, ``"feed-forward"`` (each
-            step alone), ``"window"`` (some steps beside each other, see :class:`recurra.Window`),
+        body: what they are: ``"recurrent"``; ``"hybrid"``, every second layer an attention to the
+            last steps (:class:`recurra.WindowAttention`), the lowest recurrent; or, to see what
+            memory buys, ``"feed-forward"`` (each step alone), ``"window"`` (some steps beside each
+            other, see :class:`recurra.Window`),
             ``"convolution"`` (such windows above each other, each with twice the dilation of the
-            one below) or ``"transformer"`` (:class:`recurra.SelfAttention`). These are as wide as
+            one below) or ``"transformer"`` (:class:`recurra.SelfAttention` where it is
+            ``bidirectional``, else :class:`recurra.WindowAttention`). These are as wide as
             recurrent layers would be, and see what comes too where ``bidirectional`` says so.
         kernel_size: steps that a window or a convolution sees.
+        attention_window: steps that an attention which goes on from step to step looks at.
         cell: name of a registered cell.
         cell_settings: further arguments of that cell.
         layers: number of layers, each reading the one below.
@@ -58,6 +63,7 @@ class LayerSettings(Section):
 
     body: Body = "recurrent"
     kernel_size: int = pydantic.Field(5, ge=1, le=10**4)
+    attention_window: int = pydantic.Field(128, ge=1, le=10**5)
     cell: str = "lstm"
     cell_settings: dict[str, Any] = pydantic.Field(default_factory=dict)
     layers: int = pydantic.Field(2, ge=1, le=1000)
@@ -78,7 +84,12 @@ class LayerSettings(Section):
 
     @property
     def _unused_recurrent(self) -> bool:
-        return self.body != "recurrent" and bool(self.dropout_recurrent)
+        return not self.remembers and bool(self.dropout_recurrent)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some layer is recurrent."""
+        return self.body in ("recurrent", "hybrid")
 
     def idle(self) -> list[tuple[str, str]]:
         """Settings that somebody chose and that change nothing beside the others, each with why."""
@@ -88,10 +99,13 @@ class LayerSettings(Section):
             rates.append(self.rate("between"))
         one = "there is one layer"
         windows = self.body in ("window", "convolution")
+        attends = self.body in ("hybrid", "transformer") and not self.bidirectional
+        own_window = self.attention_window != default(self, "attention_window")
         own_size = self.kernel_size != default(self, "kernel_size")
         places = "at the input, between layers and at the output"
         found = (
             ("kernel_size", own_size and not windows, f"body is {self.body}"),
+            ("attention_window", own_window and not attends, f"body is {self.body}"),
             ("dropout_recurrent", self._unused_recurrent, "there is no recurrence"),
             ("residual", self.residual and self.layers == 1, one),
             ("dropout_between", bool(own[1]) and self.layers == 1, one),
@@ -114,9 +128,6 @@ def check_reads_on(settings: LayerSettings, predicted: str) -> None:
     if settings.bidirectional:
         why = f"what reads from the end has seen the {predicted} it predicts"
         raise contradiction(settings, "bidirectional", why)
-    if settings.body == "transformer":
-        why = "it carries nothing on from one window to the next"
-        raise contradiction(settings, "body", why, "'convolution', 'window' or 'recurrent'")
 
 
 def build_layers(settings: LayerSettings, input_size: int, *, gapped: bool = False) -> Stack:
@@ -135,7 +146,7 @@ def build_layers(settings: LayerSettings, input_size: int, *, gapped: bool = Fal
     layers: list[Layer] = []
     for _ in range(settings.layers):  # a cell may give another width than it carries
         into = layers[-1].output_size if layers else input_size
-        if settings.body != "recurrent":
+        if not settings.remembers or (settings.body == "hybrid" and len(layers) % 2):
             layers.append(_rival(settings, len(layers), into))
         elif gapped:
             layers.append(Recurrent(_gapped_cell(settings, into, lowest=not layers)))
@@ -149,7 +160,7 @@ def build_layers(settings: LayerSettings, input_size: int, *, gapped: bool = Fal
         residual=settings.residual,
         held=settings.held,
     )
-    if settings.dropout_recurrent and settings.body == "recurrent":
+    if settings.dropout_recurrent and settings.remembers:
         weight_drop(stack, settings.dropout_recurrent)
     return stack
 
@@ -157,16 +168,14 @@ def build_layers(settings: LayerSettings, input_size: int, *, gapped: bool = Fal
 def _rival(settings: LayerSettings, number: int, input_size: int) -> Layer:
     """A layer without memory, the lowest has the number 0."""
     width = settings.hidden_size * (2 if settings.bidirectional else 1)
-    if settings.body == "transformer":
+    if settings.body in ("transformer", "hybrid"):
         heads = next(heads for heads in range(_HEADS, 0, -1) if not width % heads)
-        return SelfAttention(
-            input_size,
-            width,
-            heads,
-            ahead=settings.bidirectional,
-            positions=number == 0,
-            dropout=settings.rate("between"),
-        )
+        rate = settings.rate("between")
+        if settings.bidirectional:
+            first = settings.body == "transformer" and number == 0
+            return SelfAttention(input_size, width, heads, positions=first, dropout=rate)
+        window = settings.attention_window
+        return WindowAttention(input_size, width, heads, window=window, dropout=rate)
     convolves = settings.body == "convolution"
     sees = settings.kernel_size if convolves or (settings.body == "window" and not number) else 1
     return Window(

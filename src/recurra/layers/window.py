@@ -12,7 +12,7 @@ from recurra.lengths import Marks, last_step, mask_padding, spread, valid_mask
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
 
-__all__ = ["Window"]
+__all__ = ["Window", "past_of"]
 
 
 class Past(NamedTuple):
@@ -108,7 +108,7 @@ class Window(Layer):
             outputs = outputs + read
         if lengths is not None:
             outputs = outputs * spread(valid_mask(lengths, time), outputs)
-        past = _past(joined[: behind + time], behind, lengths, segments)
+        past = past_of(joined[: behind + time], behind, lengths, segments)
         return LayerOutput(outputs, self.read_last(outputs, lengths), Past(past))
 
     def read_last(self, outputs: Tensor, lengths: Tensor | None) -> Tensor:
@@ -121,8 +121,10 @@ class Window(Layer):
         return told + (", centered=True" if self.centered else "")
 
 
-def _past(joined: Tensor, size: int, lengths: Tensor | None, segments: Tensor | None) -> Tensor:
+def past_of(joined: Tensor, size: int, lengths: Tensor | None, segments: Tensor | None) -> Tensor:
     """The last so many inputs of each row, those of an earlier sequence as zeros."""
+    if lengths is None and segments is None:
+        return joined[joined.shape[0] - size :].transpose(0, 1)
     batch = joined.shape[1]
     steps = torch.arange(size, device=joined.device).unsqueeze(1)
     whole = torch.full((batch,), joined.shape[0] - size, device=joined.device)

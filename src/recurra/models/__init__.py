@@ -21,6 +21,7 @@ from recurra.models.mixture import Mixture, MixtureState
 from recurra.models.naive import Drift, LastValue, MeanValue, SeasonalNaive, Unconditional
 from recurra.models.ngram import AddK, KneserNey, NGram
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.models.recognizer import Recognizer, RecognizerSettings
 from recurra.models.rivals import Rival, Walk
 from recurra.models.series import Judged, SeriesModel
 from recurra.models.series_settings import SeriesModelConfig, SeriesModelSettings
@@ -65,6 +66,8 @@ __all__ = [
     "NGramSettings",
     "ReadingSettings",
     "Reads",
+    "Recognizer",
+    "RecognizerSettings",
     "Rival",
     "Scored",
     "SeasonalNaive",

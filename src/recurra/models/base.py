@@ -73,7 +73,7 @@ class Model(nn.Module):
     @property
     def origins(self) -> dict[str, str]:
         """Where the cells it names were defined: an artifact keeps this, to say what is missing."""
-        recurrent = getattr(self.config, "body", "recurrent") == "recurrent"
+        recurrent = getattr(self.config, "body", "recurrent") in ("recurrent", "hybrid")
         cell = getattr(self.config, "cell", None) if recurrent else None
         return {} if cell is None else {cell: cell_origin(cell)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self, cast
 
 import pydantic
@@ -72,6 +72,11 @@ class EncoderDecoderSettings(ReadingSettings):
             why = f"an attention of the score {self.attention!r} knows nothing of it"
             raise contradiction(self, "aware", why, "model.attention='additive'")
         return self
+
+    def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
+        """But what the decoder has of it: cell and pooling."""
+        own = {"cell", "cell_settings", "dropout_between", "dropout_recurrent", "residual", "pool"}
+        yield from ((name, why) for name, why in super().unread(reads) if name not in own)
 
     def idle(self) -> list[tuple[str, str]]:
         """Also what is said of an attention that is not there, or does not need it."""
@@ -168,6 +173,22 @@ class EncoderDecoder(Model):
     def _read(self, batch: Batch, state: Tree) -> tuple[Any, Tensor | None, Tree]:
         read, shared, state = super()._read(batch, state)
         return (ReadSymbols(*read, batch.inputs) if self.config.copying else read), shared, state
+
+    @torch.no_grad()
+    def teach(self, batch: Batch, state: Tree = None) -> tuple[Any, Tree]:
+        """What it says after each true symbol, see :meth:`recurra.models.Model.teach`."""
+        with evaluating(self):
+            begun, state = self._predictions(batch, state)
+            return self.decoder.forced(begun, batch.targets), state
+
+    def check_teacher(self, teacher: Model) -> None:
+        """A teacher may copy where a student does not, and the other way round.
+
+        Raises:
+            SettingError: it is no encoder-decoder.
+        """
+        if not isinstance(teacher, EncoderDecoder):
+            super().check_teacher(teacher)
 
     @torch.no_grad()
     def begin(self, inputs: Any) -> Decoding:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import pydantic
 
 from recurra.encoders import (
     AlignedEncoder,
+    AskingEncoder,
     Encoder,
     FrameEncoder,
     Frames,
     PictureLines,
     Pictures,
+    Regions,
     SeveralEncoder,
     Stem,
     TokenEncoder,
 )
-from recurra.layers import Pool, Stack, TokenEmbedding, Window
+from recurra.errors import SettingError
+from recurra.layers import Layer, Pool, Stack, TokenEmbedding, Window
 from recurra.layers.settings import LayerSettings, build_layers
-from recurra.sections import Section
+from recurra.sections import Section, contradiction
 
 __all__ = ["ReadingSettings", "Reads", "build_encoder"]
 
@@ -57,11 +60,15 @@ class ReadingSettings(LayerSettings):
         stride: steps of a series or a recording that become one.
         filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
             first block of the network that sees them (16 if None).
-        picture_as: whether a picture is seen ``"whole"``, or read step by step: ``"columns"`` from
-            left to right, or ``"rows"`` from the top.
+        picture_as: whether a picture is seen ``"whole"``; as ``"regions"``, a grid of places, each
+            with what is seen there and where it is, so that a decoder can look at one after the
+            other; or read step by step: ``"columns"`` from left to right, or ``"rows"``
+            from the top.
         pool: how the outputs of all steps become one vector, see :class:`recurra.Pooling`.
-        fuse: of several inputs, whether each is read by layers of its own (``"late"``) or, where
-            they have like steps, all by the same (``"early"``).
+        fuse: of several inputs, whether each is read by layers of its own (``"late"``); where they
+            have like steps, all by the same (``"early"``); or, of two, one asks and stands beside
+            every step of the other (``"ask"``), see :class:`recurra.encoders.AskingEncoder`.
+        asks: with ``"ask"`` the name of the input that asks; the only text if None.
         dropout_missing: rate at which one of several inputs is left out in training.
     """
 
@@ -72,29 +79,53 @@ class ReadingSettings(LayerSettings):
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     stride: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
-    picture_as: Literal["whole", "columns", "rows"] = "whole"
+    picture_as: Literal["whole", "regions", "columns", "rows"] = "whole"
     pool: Pool = "max"
-    fuse: Literal["late", "early"] = "late"
+    fuse: Literal["late", "early", "ask"] = "late"
+    asks: str | None = None
     dropout_missing: float = pydantic.Field(0.0, ge=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _questions_agree(self) -> Self:
+        if self.asks is not None and self.fuse != "ask":
+            raise contradiction(self, "asks", f"fuse={self.fuse!r} has none", "model.fuse='ask'")
+        return self
+
+    def asking(self, reads: Mapping[str, Reads]) -> str:
+        """Name of the input that asks.
+
+        Raises:
+            SettingError: there are not two inputs, or it is not known which of them asks.
+        """
+        texts = [name for name, one in reads.items() if one.form == "tokens"]
+        asks = self.asks or (texts[0] if len(texts) == 1 else None)
+        if asks is None or len(reads) != 2 or asks not in reads:
+            told = ", ".join(f"{name!r} ({one.form})" for name, one in reads.items())
+            raise SettingError(
+                "model.fuse: 'ask' expected two inputs, a question and what it is about, got "
+                f"{told}; say by model.asks which of two asks, here {asks!r}"
+            )
+        return asks
 
     def reader(self, reads: Mapping[str, Reads]) -> str:
         """What reads such inputs: a cell, what stands in its place, or a network of pictures."""
-        if all(self.whole(one) for one in reads.values()):
+        if all(self.unordered(one) for one in reads.values()):
             return "network of pictures"
         return self.cell if self.body == "recurrent" else self.body
 
-    def whole(self, reads: Reads) -> bool:
-        """Whether there is one step of it, and nothing to remember."""
-        return not reads.steps and self.picture_as == "whole"
+    def unordered(self, reads: Reads) -> bool:
+        """Whether it is seen at once, and there is nothing to remember."""
+        return not reads.steps and self.picture_as in ("whole", "regions")
 
     def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
         """Settings that such inputs leave without effect, each with why."""
         forms = {one.form for one in reads.values()}
-        if all(self.whole(one) for one in reads.values()):
+        if all(self.unordered(one) for one in reads.values()):
             names = ["body", "cell", "cell_settings", "layers", "kernel_size", "dropout_between"]
-            names += ["dropout_recurrent", "residual", "held", "pool"]
-            yield from ((name, "pictures are seen whole") for name in names)
-        if "frames" not in forms and self.picture_as == "whole":
+            names += ["dropout_recurrent", "residual", "held"]
+            names += ["pool"] if self.picture_as == "whole" else []
+            yield from ((name, "pictures are seen at once") for name in names)
+        if "frames" not in forms and self.picture_as in ("whole", "regions"):
             yield "stride", "no input has a vector a step"
         if forms == {"tokens"}:
             yield "filters", "symbols are not filtered"
@@ -105,6 +136,7 @@ class ReadingSettings(LayerSettings):
             yield "picture_as", "no input is a picture"
         if len(reads) == 1:
             yield "fuse", "there is one input"
+            yield "asks", "there is one input"
             yield "dropout_missing", "there is one input"
 
 
@@ -126,19 +158,42 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
         width = sum(stem.output_size + 1 for stem in stems.values())
         layers = build_layers(settings, width)
         return AlignedEncoder(stems, layers, missing=settings.dropout_missing)
+    if settings.fuse == "ask":
+        return _asking(settings, reads)
     encoders = {name: _encoder(settings, one) for name, one in reads.items()}
     return SeveralEncoder(encoders, settings.pool, missing=settings.dropout_missing)
 
 
+def _asking(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Encoder:
+    asks = settings.asking(reads)
+    (other,) = (one for name, one in reads.items() if name != asks)
+    question, stem = _encoder(settings, reads[asks]), _stem(settings, other)
+    first, second = reads
+    return AskingEncoder(
+        (first, second),
+        asks,
+        question,
+        stem,
+        _layers(settings, other, stem.output_size + question.output_size + 1),
+        settings.pool,
+        missing=settings.dropout_missing,
+    )
+
+
 def _encoder(settings: ReadingSettings, reads: Reads) -> Encoder:
     stem = _stem(settings, reads)
-    if settings.whole(reads):
-        width = settings.hidden_size * (2 if settings.bidirectional else 1)
-        return FrameEncoder(stem, Stack([Window(stem.output_size, width)]))
-    layers = build_layers(settings, stem.output_size)
+    layers = _layers(settings, reads, stem.output_size)
     if isinstance(stem, TokenEmbedding):
         return TokenEncoder(stem, layers)
     return FrameEncoder(stem, layers)
+
+
+def _layers(settings: ReadingSettings, reads: Reads, width: int) -> Layer:
+    """What reads vectors of this width: of what is seen at once each by itself."""
+    if settings.unordered(reads):
+        size = settings.hidden_size * (2 if settings.bidirectional else 1)
+        return Stack([Window(width, size)])
+    return build_layers(settings, width)
 
 
 def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
@@ -155,13 +210,16 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
     if reads.form == "frames":
         return _frames(settings, sizes[0])
     height, width, channels = sizes
+    filters = settings.filters or _FILTERS
+    rate = settings.dropout_input or 0.0
+    size = settings.hidden_size
+    if settings.picture_as == "regions" and not reads.steps:
+        return Regions((height, width, channels), size, filters=filters, dropout=rate)
     if settings.picture_as != "whole" and not reads.steps:
         rows = settings.picture_as == "rows"
         line = _frames(settings, (width if rows else height) * channels)
         return PictureLines((height, width, channels), line, rows=rows)
-    filters = settings.filters or _FILTERS
-    rate = settings.dropout_input or 0.0
-    return Pictures(height, width, channels, settings.hidden_size, filters=filters, dropout=rate)
+    return Pictures(height, width, channels, size, filters=filters, dropout=rate)
 
 
 def _frames(settings: ReadingSettings, size: int) -> Frames:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -97,13 +98,18 @@ class About:
         rows += [("learned from", _place(teacher)) for teacher in self.teachers]
         if self.trained:
             rows.append(("trained", _trained(self.trained)))
-        rows += [("held out", str(each)) for each in self.scores]
+        rows += [("held out", str(each)) for each in self.scores if _is_told(each)]
         if self.verdict:
             rows.append(("verdict", self.verdict))
         if self.versions:
             with_ = ", ".join(f"{name} {version}" for name, version in self.versions.items())
             rows.append(("made with", with_))
         return f"{self.task} in {self.path}\n{self.parts}\n\n{aligned(rows, right=())}"
+
+
+def _is_told(score: Any) -> bool:
+    """Whether there is a number: a model that says a text alone has no loss."""
+    return score.value is None or not math.isnan(score.value)
 
 
 @dataclasses.dataclass(frozen=True)

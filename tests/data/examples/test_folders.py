@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from example_files import noise, picture, pixels, sound, table
 
+from recurra.data import Clips, write_video
 from recurra.data.examples import Example, Reading, open_examples
 from recurra.errors import DataError, SettingError
 
@@ -93,7 +94,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     said = r"jump/y: expected frames of one size .* 0.png has \[2, 3\] and 11.png \[3, 3\]"
     with pytest.raises(DataError, match=said):
         read(tmp_path, input="video")
-    with pytest.raises(DataError, match="this is a file"):
+    with pytest.raises(DataError, match="this is another file"):
         read(tmp_path / "jump" / "y" / "11.png", input="video")
     with pytest.raises(DataError, match="no such file or folder"):
         read(tmp_path / "more", input="video")
@@ -106,7 +107,7 @@ def test_folders_of_frames(tmp_path: Path) -> None:
     assert len(list(examples)) == 1
     (tmp_path / "none").mkdir()
     (tmp_path / "none" / "a.txt").write_text("a")
-    with pytest.raises(DataError, match="expected folders with the frames"):
+    with pytest.raises(DataError, match=r"expected videos .*or folders with the frames"):
         read(tmp_path / "none", input="video")
 
 
@@ -220,3 +221,21 @@ def test_without_the_library(
         read(tmp_path)
     with pytest.raises(DataError, match=rf"need the library {name}"):
         read(tmp_path, on_error="skip")
+
+
+@pytest.mark.parametrize("kind", ["auto", "video"])
+def test_videos_in_files(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("av", reason="the extra video is not installed")
+    films, motions = Clips(frames=3).examples(2)
+    for number, (film, motion) in enumerate(zip(films, motions, strict=True)):
+        (tmp_path / motion).mkdir(exist_ok=True)
+        write_video(tmp_path / motion / f"{number}.mp4", film)
+    how = Reading(input=kind)  # type: ignore[arg-type]
+    examples = open_examples(tmp_path, how)
+    assert examples.kinds == {"input": "video"}
+    found = [(each.target, each.input.shape) for each in examples]
+    assert sorted(found) == sorted((motion, (3, 32, 32, 3)) for motion in motions)
+    listed = tmp_path / "films.csv"
+    listed.write_text(f"file,label\n{motions[0]}/0.mp4,here\n")
+    (one,) = open_examples(listed, how)
+    assert (one.target, one.input.shape) == ("here", (3, 32, 32, 3))

@@ -52,7 +52,10 @@ def test_another_class_is_refused(
     with pytest.raises(DataError) as problem:
         recurra.train("classification", data, out=tmp_path / "new", from_run=run, **QUICK)
     said = str(problem.value)
-    assert "expected classes of the model that the run begins with ('bad', 'good')" in said
+    assert (
+        "expected classes of the model that the run begins with or learns from ('bad', 'good')"
+        in said
+    )
     assert "got 'mixed' (6); " in said
     assert not (tmp_path / "new").exists()
 

@@ -45,12 +45,15 @@ def test_rivals_say_what_is_there() -> None:
     wanted = {
         "the most frequent": ["blau"] * 3,
         "copy": new,
+        "lead": ["one", "nothing", "blue"],
         "nearest": ["ein hund", "ein hund", "blau"],
     }
     for name, rival in rivals.items():
         assert rival.say(new) == wanted[name]
         again = KINDS[name](rival.arrays())
         assert again.say(new) == wanted[name]
+    alike = [("one two three", "a b")] * 3
+    assert list(fit_rivals(alike)) == ["the most frequent", "copy", "nearest"]
     assert list(fit_rivals([(object(), "a")])) == ["the most frequent"]
     assert MostFrequent.fit(["b", "a"]).text == "b"
     assert Copy().say(["x"]) == ["x"]

@@ -127,6 +127,16 @@ def test_without_attention(tmp_path: Path) -> None:
         model.alignment("abc", "cba")
 
 
+def test_it_learns_from_a_teacher(run: Path, tmp_path: Path) -> None:
+    quick = SETTINGS | {"epochs": 2, "hidden_size": 8, "teacher": str(run)}
+    done = recurra.train(
+        "transduction", pairs(60), out=tmp_path / "run", report=lambda _: None, **quick
+    )
+    assert done.evaluations[0].loss > 0
+    assert recurra.load(done.path).model.config.hidden_size == 8
+    assert len(recurra.load(done.path).fronts["target"]) == len(recurra.load(run).fronts["target"])
+
+
 def test_one_vocabulary_for_both(tmp_path: Path) -> None:
     found, _ = prepared(pairs(40), joint=True)
     assert found.fronts["input"] is found.fronts["target"]

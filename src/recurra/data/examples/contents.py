@@ -21,6 +21,7 @@ __all__ = [
     "ENDINGS",
     "check_sound",
     "is_frame",
+    "is_video",
     "kind_of_file",
     "read_picture",
     "read_sound",
@@ -28,17 +29,23 @@ __all__ = [
 ]
 
 ENDINGS: dict[str, Kind] = {
+    ".avi": "video",
     ".bmp": "picture",
     ".conll": "words",
     ".conllu": "words",
     ".flac": "sound",
     ".jpeg": "picture",
     ".jpg": "picture",
+    ".m4v": "video",
+    ".mkv": "video",
+    ".mov": "video",
+    ".mp4": "video",
     ".ogg": "sound",
     ".png": "picture",
     ".ts": "series",
     ".txt": "text",
     ".wav": "sound",
+    ".webm": "video",
 }
 """Endings of files -> what is in them. Tables are whatever their columns say."""
 
@@ -152,15 +159,32 @@ def is_frame(file: Path) -> bool:
     return kind_of_file(file) == "picture" and not file.name.startswith(".")
 
 
-def read_video(folder: Path, place: str) -> npt.NDArray[np.uint8]:
-    """The frames of a folder, by the numbers in their names, ``[time, height, width(, channels)]``.
+def is_video(file: Path) -> bool:
+    """Whether it is one file with a whole video."""
+    return kind_of_file(file) == "video" and not file.name.startswith(".")
+
+
+def read_video(source: Path, place: str) -> npt.NDArray[np.uint8]:
+    """The frames of a file, or of a folder, ``[time, height, width(, channels)]``.
+
+    Those of a folder are sorted by the numbers in their names; those of a file are all of its first
+    video stream, of gray ``[time, height, width]``.
+
+    Args:
+        source: a file (.mp4, .mkv, .webm, .avi, .mov), or a folder with pictures.
+        place: what errors call it.
 
     Raises:
-        DataError: no frame, one that cannot be read, or frames of several sizes.
+        DataError: no frame, one that cannot be read, frames of several sizes, or a library is
+            missing.
     """
-    if not folder.is_dir():
-        raise DataError(f"{place}: expected a folder with the frames of a video, found none.")
-    files = sorted(filter(is_frame, folder.iterdir()), key=_numbered)
+    if source.is_file():
+        return _decoded(source, place)
+    if not source.is_dir():
+        raise DataError(
+            f"{place}: expected a video, or a folder with the frames of one, found none."
+        )
+    files = sorted(filter(is_frame, source.iterdir()), key=_numbered)
     if not files:
         raise DataError(f"{place}: expected frames (.png, .jpg) in this folder, found none.")
     frames = []
@@ -171,6 +195,24 @@ def read_video(folder: Path, place: str) -> npt.NDArray[np.uint8]:
                 f"{place}: expected frames of one size and mode, {files[0].name} has "
                 f"{list(frames[0].shape)} and {file.name} {list(frames[-1].shape)}."
             )
+    return np.stack(frames)
+
+
+def _decoded(file: Path, place: str) -> npt.NDArray[np.uint8]:
+    library = imported("av", "Videos in one file", "video")
+    try:
+        with library.open(str(file)) as opened:
+            if not opened.streams.video:
+                raise DataError(f"{place}: expected a video, this has no stream with pictures.")
+            frames = [
+                frame.to_ndarray(format="gray" if frame.format.name.startswith("gray") else "rgb24")
+                for frame in opened.decode(video=0)
+            ]
+    except (library.error.FFmpegError, OSError) as problem:
+        told = getattr(problem, "strerror", None) or type(problem).__name__
+        raise DataError(f"{place}: cannot be read as a video ({told}).") from None
+    if not frames:
+        raise DataError(f"{place}: expected frames in this video, found none.")
     return np.stack(frames)
 
 

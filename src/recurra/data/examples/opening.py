@@ -9,7 +9,7 @@ from typing import Any
 
 from recurra.data.examples.base import Example, Examples, Found, Kind
 from recurra.data.examples.conll import open_conll
-from recurra.data.examples.contents import ENDINGS, is_frame, kind_of_file
+from recurra.data.examples.contents import ENDINGS, is_frame, is_video, kind_of_file
 from recurra.data.examples.folders import open_files, open_texts
 from recurra.data.examples.labels import of_path
 from recurra.data.examples.python import open_given
@@ -191,11 +191,14 @@ def _is_one(file: Path, kind: Kind, how: Reading) -> bool:
 
 
 def _frames(path: Path) -> list[Path]:
-    """The folders with pictures right inside them."""
-    folders = sorted({f.parent for f in path.rglob("*") if is_frame(f)})
-    if not folders:
-        raise DataError(f"{path}: expected folders with the frames of a video (.png), found none.")
-    return folders
+    """Files with a video, and folders with pictures right inside them."""
+    files = [file for file in path.rglob("*") if file.is_file()]
+    found = sorted({f if is_video(f) else f.parent for f in files if is_video(f) or is_frame(f)})
+    if not found:
+        raise DataError(
+            f"{path}: expected videos (.mp4), or folders with the frames of one (.png), found none."
+        )
+    return found
 
 
 def _file(file: Path, root: Path, how: Reading) -> Examples:
@@ -209,7 +212,7 @@ def _file(file: Path, root: Path, how: Reading) -> Examples:
         return open_ts(file, how, _part(file, root, how))
     if kind == "words":
         return open_conll(file, how, _part(file, root, how))
-    if kind in ("sound", "picture", "series"):
+    if kind in ("sound", "picture", "series") or (kind == "video" and is_video(file)):
         return open_files([file], root, kind, how)
     if kind == "text" or kind is None:
         if how.label is not None and alone:
@@ -219,7 +222,10 @@ def _file(file: Path, root: Path, how: Reading) -> Examples:
                 "this is text without labels."
             )
         return open_texts([file], root, how)
-    raise DataError(f"{file}: expected a folder with the frames of a video, this is a file.")
+    raise DataError(
+        f"{file}: expected a video (.mp4), or a folder with the frames of one, this is another "
+        "file."
+    )
 
 
 def _part(file: Path, root: Path, how: Reading, *, table: bool = False) -> PartName | None:

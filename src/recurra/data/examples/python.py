@@ -93,7 +93,7 @@ def _frame(source: Any, how: Reading, place: str, part: PartName | None) -> Exam
     """Of anything that has columns by name."""
     names = list(names_of(source, place))
     numbers = how.id is not None or (how.input == "series" and how.column is None)
-    if how.column is None and not how.inputs and _guess(names) not in names:
+    if how.column is None and not how.inputs and _guess(names, how) not in names:
         numbers = numbers or "id" in map(str.lower, names)  # errors tell what all of them are
     wanted = [("", name) for name in names] if numbers else _wanted(names, how, part)
     columns = columns_of(source, wanted, place)
@@ -111,7 +111,7 @@ def _wanted(names: list[str], how: Reading, part: PartName | None) -> list[tuple
     if how.inputs:
         wanted = [("data.inputs", column) for column in how.inputs.values()]
     else:
-        wanted = [("data.column", how.column or _guess(names))]
+        wanted = [("data.column", how.column or _guess(names, how))]
     wanted += [("data.label", label) for label in how.label_columns]
     if how.group is not None:
         wanted.append(("data.group", how.group))
@@ -120,9 +120,10 @@ def _wanted(names: list[str], how: Reading, part: PartName | None) -> list[tuple
     return list({name: (setting, name) for setting, name in reversed(wanted)}.values())[::-1]
 
 
-def _guess(names: list[str]) -> str:
+def _guess(names: list[str], how: Reading) -> str:
+    """The column of the input; that of the label is none."""
     known = ("text", "input", "words", "series", "sound", "audio", "picture", "image", "video")
-    return next((name for name in known if name in names), "text")
+    return next((n for n in known if n in names and n not in how.label_columns), "text")
 
 
 def _lists(source: Any, how: Reading, place: str) -> tuple[Any, Any]:

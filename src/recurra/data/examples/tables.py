@@ -163,7 +163,8 @@ def inputs_of_columns(source: str, root: Path, sample: list[Row], how: Reading) 
     if how.inputs:
         named = dict(how.inputs)
     else:
-        column = how.column or next((n for n in ("text", *FILE_COLUMNS) if n in known), "text")
+        names = [n for n in ("text", *FILE_COLUMNS) if n not in how.label_columns]
+        column = how.column or next((n for n in names if n in known), names[0])
         named = {"input": column}
     found = []
     for name, column in named.items():

@@ -2,8 +2,10 @@
 
 from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
 from recurra.data.synthetic.chaos import Logistic
+from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions, write_video
 from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
+from recurra.data.synthetic.scenes import Scene, Scenes, Thing
 from recurra.data.synthetic.sentences import (
     CuedSentence,
     CuedSentences,
@@ -22,10 +24,13 @@ __all__ = [
     "Baseline",
     "BouncingBall",
     "BracketsTask",
+    "Clips",
     "CopyTask",
     "CuedSentence",
     "CuedSentences",
     "Endless",
+    "FilmQuestion",
+    "FilmQuestions",
     "Gappy",
     "GivingSentences",
     "Logistic",
@@ -34,9 +39,13 @@ __all__ = [
     "OriginSentences",
     "ParityTask",
     "RandomWalk",
+    "Scene",
+    "Scenes",
     "SeasonalTrend",
     "Seed",
     "Sine",
     "SyntheticSource",
     "SyntheticTask",
+    "Thing",
+    "write_video",
 ]

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["KINDS", "Copy", "MostFrequent", "Nearest", "fit_rivals"]
+__all__ = ["KINDS", "Copy", "Lead", "MostFrequent", "Nearest", "fit_rivals"]
 
 
 class Copy:
@@ -28,6 +28,35 @@ class Copy:
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
         """Of what :meth:`arrays` gave."""
         return cls()
+
+
+class Lead:
+    """Says the first words of what it has read.
+
+    Args:
+        words: how many.
+    """
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+
+    @classmethod
+    def fit(cls, targets: Sequence[str]) -> Self:
+        """As many as answers have in the mean."""
+        return cls(round(sum(len(text.split()) for text in targets) / len(targets)))
+
+    def say(self, sources: Sequence[Any]) -> list[str]:
+        """Of each its beginning."""
+        return [" ".join(str(source).split()[: self.words]) for source in sources]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """How many words."""
+        return {"words": np.array([self.words])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
+        """Of what :meth:`arrays` gave."""
+        return cls(int(arrays["words"][0]))
 
 
 class MostFrequent:
@@ -104,6 +133,7 @@ class Nearest:
 KINDS: dict[str, Any] = {
     "the most frequent": MostFrequent.from_arrays,
     "copy": Copy.from_arrays,
+    "lead": Lead.from_arrays,
     "nearest": Nearest.from_arrays,
 }
 """By name, the simplest first."""
@@ -121,6 +151,9 @@ def fit_rivals(pairs: Sequence[tuple[Any, str]]) -> dict[str, Any]:
     if all(isinstance(read, str) for read, _ in pairs):
         some = pairs[:_MOST]
         rivals["copy"] = Copy()
+        lead = Lead.fit([said for _, said in pairs])
+        if lead.words < sum(len(read.split()) for read, _ in pairs) / len(pairs) / 2:
+            rivals["lead"] = lead
         rivals["nearest"] = Nearest([read for read, _ in some], [said for _, said in some])
     return rivals
 

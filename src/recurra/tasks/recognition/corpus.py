@@ -1,0 +1,161 @@
+"""Recordings and pictures of one part with their texts, and what a model says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from recurra.data import PartName
+from recurra.decoding import best_path
+from recurra.models import Model, Recognizer
+from recurra.sequences import PaddedSequence
+from recurra.tasks.examples import Examples, ExamplesPart
+from recurra_runtime.vocabulary import RESERVED, Vocabulary
+
+__all__ = [
+    "TEXT",
+    "RecognitionExamples",
+    "RecognitionPart",
+    "Rival",
+    "input_of",
+    "logs_of",
+    "numbers_of",
+    "said_of",
+    "text_of_symbols",
+]
+
+TEXT = "text"
+"""The front of what is said; the other one is of what is read."""
+
+Logs = npt.NDArray[np.float64]
+
+
+class Rival(Protocol):
+    """What says a text of each input in numbers, and the sum of its losses."""
+
+    def texts(self, rows: list[Any], vocabulary: Vocabulary) -> list[str]:
+        """One for each."""
+
+    def nats(self, part: RecognitionPart) -> tuple[float, int] | None:
+        """Sum of the losses and number of symbols; None where it gives no probabilities."""
+
+
+def input_of(fronts: Mapping[str, Any]) -> tuple[str, Any]:
+    """What is read, and its front."""
+    return next((name, front) for name, front in fronts.items() if name != TEXT)
+
+
+def numbers_of(text: str, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+    """A text in symbols, numbered from 0; -1 where the vocabulary has none.
+
+    A vocabulary begins with ids that no text has: they are no symbols here.
+    """
+    ids = vocabulary.encode(text) - len(RESERVED)
+    return np.where(ids < 0, -1, ids).astype(np.int64)
+
+
+def text_of_symbols(symbols: tuple[int, ...], vocabulary: Vocabulary) -> str:
+    """The text of symbols."""
+    return vocabulary.decode(symbol + len(RESERVED) for symbol in symbols)
+
+
+class RecognitionPart(ExamplesPart):
+    """Recordings or pictures with their texts; a model's loss leaves out those it cannot say."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of the texts."""
+        found: Vocabulary = self.fronts[TEXT]
+        return found
+
+    @property
+    def texts(self) -> list[str]:
+        """What is said of each, as it was read."""
+        return [pair.target for pair in self.raw]
+
+    @property
+    def strange(self) -> int:
+        """How many have a symbol that the vocabulary lacks."""
+        return sum(bool((target < 0).any()) for target in self.targets)
+
+    def frames(self, number: int) -> int:
+        """Steps that an example has before a model joins some: of a picture its columns."""
+        row = self.inputs[number]
+        return int(row.shape[2] if row.ndim == 4 else len(row))
+
+    def short(self, model: Recognizer) -> int:
+        """How many texts need more steps than the model has for them."""
+        found = 0
+        for number, target in enumerate(self.targets):
+            least = len(target) + int((target[1:] == target[:-1]).sum())
+            found += least > model.steps(self.frames(number))
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class RecognitionExamples(Examples):
+    """Recordings or pictures of all parts.
+
+    Args:
+        parts: by name.
+        fronts: what made the numbers.
+        unit: what is counted.
+        skipped: how many were left out that could not be read.
+        told: what a model has found odd about them.
+    """
+
+    parts: Mapping[PartName, RecognitionPart]
+    skipped: int = 0
+    told: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, found: Examples, source: Any) -> Self:
+        """The same, with more to say of itself and of its source."""
+        skipped = getattr(source, "skipped", 0)
+        return cls(found.parts, found.fronts, found.unit, skipped)  # type: ignore[arg-type]
+
+    def sizes(self, scored: int) -> str:
+        """How much is read and said, and what is odd about it."""
+        kind, front = input_of(self.fronts)
+        vocabulary, training = self.fronts[TEXT], self.parts["training"]
+        steps = sum(map(training.frames, range(len(training.inputs))))
+        examples = sum(len(part.inputs) for part in self.parts.values())
+        strange = sum(part.strange for part in self.parts.values())
+        odd = (
+            ("texts with symbols that no text to train on has", strange),
+            ("left out because they cannot be read", self.skipped),
+        )
+        shape = " x ".join(map(str, front.shape))
+        each = "columns" if kind == "picture" else "steps"
+        return (
+            super().sizes(scored)
+            + f"; {examples:,} examples; {len(vocabulary) - len(RESERVED):,} {vocabulary.kind}"
+            + f"; {kind}: {shape} numbers, {steps / len(training.inputs):,.1f} {each} an example"
+            + "".join(f"; {what}: {number:,}" for what, number in odd if number)
+        )
+
+
+def logs_of(model: Recognizer, part: RecognitionPart, numbers: list[int]) -> list[Logs]:
+    """Log-probabilities ``[steps, symbols + 1]`` of some examples."""
+    said = model.predict(part.batch(numbers))
+    assert isinstance(said, PaddedSequence)
+    return [row.double().cpu().numpy() for row in said.to_list()]
+
+
+def said_of(
+    model: Model | Rival, part: RecognitionPart, limit: int | None = None
+) -> Iterator[tuple[int, str]]:
+    """The text of each example's best path, with its number; those of like length together."""
+    for numbers in part.order(limit):
+        if not isinstance(model, Model):
+            rows = [part.inputs[n] for n in numbers]
+            yield from zip(numbers, model.texts(rows, part.vocabulary), strict=True)
+            continue
+        assert isinstance(model, Recognizer)
+        for number, logs in zip(numbers, logs_of(model, part, numbers), strict=True):
+            found = best_path(logs, blank=model.alignment.blank)
+            yield number, text_of_symbols(found.symbols, part.vocabulary)

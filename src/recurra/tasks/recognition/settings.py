@@ -1,0 +1,48 @@
+"""The section ``[data]`` of a recognizer's recipe."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Literal, Self
+
+import pydantic
+
+from recurra.sections import contradiction, default
+from recurra.tasks.inputs import InputSection
+
+__all__ = ["RecognitionData"]
+
+_UNREAD = ("inputs", "unit", "maximum_length", "truncate")  # of texts, or of several inputs
+
+
+class RecognitionData(InputSection):
+    """What is read, and the texts that it says.
+
+    Args:
+        label: the column with the text, in logical order, whatever direction it is written in.
+        vocabulary: the symbols that a text is made of, ``"characters"`` or ``"words"``.
+        form: of Unicode, to which texts are brought, ``"NFC"``, ``"NFD"``, ``"NFKC"`` or
+            ``"NFKD"``; ``"none"`` leaves them as they are.
+        rival_examples: on how many examples of the training part the rivals are fitted at most; of
+            0 there are none.
+    """
+
+    input: Literal["auto", "series", "sound", "picture"] = "auto"
+    label: str = "text"
+    vocabulary: Literal["characters", "words"] = "characters"
+    form: Literal["NFC", "NFD", "NFKC", "NFKD", "none"] = "NFC"
+    rival_examples: int = pydantic.Field(1000, ge=0)
+
+    @pydantic.model_validator(mode="after")
+    def _inputs_agree(self) -> Self:
+        """Settings that contradict each other are refused, not ignored."""
+        if self.label == self.column:
+            raise contradiction(self, "label", "that column is what is read", "another column")
+        for name in _UNREAD:
+            if getattr(self, name) != default(self, name):
+                raise contradiction(self, name, "there is one input, and it is no text")
+        return self
+
+    def formed(self, text: str) -> str:
+        """A text in the form that was chosen."""
+        return text if self.form == "none" else unicodedata.normalize(self.form, text)

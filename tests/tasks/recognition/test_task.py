@@ -1,0 +1,273 @@
+"""A recognizer from both doors, its scores, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import recurra
+from recurra import artifact
+from recurra.cli import app
+from recurra.errors import DataError, SettingError
+from recurra.tasks import task_by_name
+from recurra.tasks.recognition import RecognitionData, RecognizingModel
+from recurra.tasks.recognition.corpus import numbers_of
+from recurra.training import evaluate, load_recipe, train
+from recurra_runtime.vocabulary import CharacterVocabulary
+
+from .conftest import Bumps, bumps
+
+
+def quiet(told: Any) -> None:
+    """Nobody listens."""
+
+
+def prepared(source: Any, **settings: Any) -> Any:
+    task, data = task_by_name("recognition"), RecognitionData(**settings)
+    return task.prepare(task.open(source, data), data, Path(), quiet)
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+def test_letters_are_read_and_scored_beside_rivals(run: Path) -> None:
+    rows = json.loads((run / "summary.json").read_text())["evaluations"]
+    names = ["gru", "most frequent text", "window of frames"]
+    assert [row["name"] for row in rows] == names
+    assert rows[0]["cer"] < 0.1
+    assert rows[0]["nats_per_symbol"] < 0.3
+    assert rows[1]["cer"] > 0.5
+    assert rows[0]["characters"]["total"] == rows[1]["characters"]["total"] == rows[0]["scored"]
+    assert rows[0]["short"] == rows[0]["strange"] == 0
+    assert rows[1]["nats_per_symbol"] is None
+    assert rows[2]["scored"] == rows[0]["scored"]
+
+
+def test_the_loss_is_that_of_the_head_and_the_rates_those_of_the_answers(run: Path) -> None:
+    some = bumps(12, seed=7)
+    row, *_ = evaluate(run, some)
+    model = recurra.load(run)
+    said = [found.text for found in model.predict([one for one, _ in some], width=1)]
+    wrong = sum(distance(one, other) for (_, one), other in zip(some, said, strict=True))
+    assert row.characters.rate == pytest.approx(wrong / sum(len(text) for _, text in some))
+    assert row.whole == sum(one == other for (_, one), other in zip(some, said, strict=True))
+    nats = 0.0
+    for logs, (_, text) in zip(model.log_probabilities([o for o, _ in some]), some, strict=True):
+        symbols = torch.from_numpy(numbers_of(text, model.fronts["text"]))
+        nats += float(
+            torch.nn.functional.ctc_loss(
+                torch.from_numpy(logs),
+                symbols,
+                torch.tensor(len(logs)),
+                torch.tensor(len(symbols)),
+                blank=logs.shape[1] - 1,
+                reduction="sum",
+            )
+        )
+    assert row.loss == pytest.approx(nats / sum(len(text) for _, text in some), rel=1e-4)
+
+
+def test_rivals_come_back_as_they_were(run: Path, rows: Bumps) -> None:
+    kept = json.loads((run / "summary.json").read_text())["evaluations"][1:]
+    found = evaluate(run, rows[9::10])[1:]  # the part that was held out
+    assert [json.loads(json.dumps(row.to_json())) for row in found] == kept
+
+
+def distance(one: str, other: str) -> int:
+    """Levenshtein's."""
+    row = list(range(len(other) + 1))
+    for n, a in enumerate(one, 1):
+        last, row[0] = row[0], n
+        for m, b in enumerate(other, 1):
+            last, row[m] = row[m], min(row[m] + 1, row[m - 1] + 1, last + (a != b))
+    return row[-1]
+
+
+def test_both_doors_give_the_same(rows: Bumps, changes: list[str], tmp_path: Path) -> None:
+    own = [*changes, "training.epochs=1"]
+    recurra.train(
+        "recognition",
+        rows,
+        out=tmp_path / "one",
+        report=quiet,
+        **{n.partition(".")[2]: json.loads(v) for n, v in (change.split("=") for change in own)},
+    )
+    train(load_recipe("recognition", own), rows, tmp_path / "two")
+    one, two = (
+        (artifact.resolve(tmp_path / name, "last") / "model.safetensors").read_bytes()
+        for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_another_run_goes_on_with_its_model(run: Path, rows: Bumps, tmp_path: Path) -> None:
+    def further(examples: Bumps) -> Any:
+        given = {"from_run": run, "epochs": 1, "minimum_steps": 0, "report": quiet}
+        return recurra.train("recognition", examples, out=tmp_path / "on", **given)
+
+    strange = bumps(20, "xyz")
+    with pytest.raises(DataError, match=r"expected symbols that the model has, got '[xyz]+'"):
+        further(strange)
+    assert further(rows[:40]).evaluations[0].value < 0.2
+
+
+# ---- what is read --------------------------------------------------------------------------------
+
+
+def write(folder: Path, kind: str, texts: list[str]) -> Path:
+    """A table of files and texts."""
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    with open(folder / "lines.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["file", "text"])
+        for number, text in enumerate(texts):
+            if kind == "picture":
+                name, pixels = f"{number}.png", draw.integers(0, 255, (8, 40), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / name)
+            else:
+                import soundfile
+
+                name = f"{number}.wav"
+                soundfile.write(folder / name, draw.normal(0, 0.1, 4000), 8000)
+            table.writerow([name, text])
+    return folder / "lines.csv"
+
+
+@pytest.mark.parametrize(("kind", "shape"), [("picture", [8, 40, 1]), ("sound", [40])])
+def test_a_table_of_files_and_texts_is_read(kind: str, shape: list[int], tmp_path: Path) -> None:
+    changes = ["training.epochs=1", "training.minimum_steps=0", "model.hidden_size=4"]
+    done = train(
+        load_recipe("recognition", changes),
+        write(tmp_path, kind, ["an ox", "a bee"] * 10),
+        tmp_path / "run",
+    )
+    assert done.evaluations[0].characters.total == 10
+    model = recurra.load(tmp_path / "run")
+    assert list(model.fronts[kind].shape) == shape
+    ending = "png" if kind == "picture" else "wav"
+    (found,) = model.predict([tmp_path / f"0.{ending}"])
+    times = [symbol.time for symbol in found.symbols]
+    assert all((time is None) == (kind == "picture") for time in times)
+    ran = CliRunner().invoke(
+        app, ["predict", str(tmp_path / "run"), str(tmp_path / f"0.{ending}"), "--top", "2"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert len(ran.stdout.strip("\n").split("\t")) == 4
+
+
+def test_texts_are_brought_to_one_form(rows: Bumps) -> None:
+    apart = [(one, unicodedata.normalize("NFD", text)) for one, text in rows]
+    joined = prepared(apart).fronts["text"]
+    assert joined.characters == ("a", "b", "ä")
+    assert prepared(apart, form="none").fronts["text"].characters == ("a", "b", "\u0308")
+    assert prepared(rows, form="NFD").fronts["text"].characters == ("a", "b", "\u0308")
+
+
+def test_words_may_be_the_symbols(rows: Bumps) -> None:
+    spelled = [
+        (one, " ".join({"a": "one", "b": "two"}.get(c, "three") for c in text))
+        for one, text in rows
+    ]
+    found = prepared(spelled, vocabulary="words")
+    assert sorted(found.fronts["text"].words) == ["one", "three", "two"]
+    texts = found.parts["test"].texts
+    assert [len(t) for t in found.parts["test"].targets] == [len(t.split()) for t in texts]
+    assert "3 words" in found.sizes(0)
+
+
+def test_a_group_is_held_out(tmp_path: Path) -> None:
+    table = write(tmp_path, "picture", ["ab", "ba"] * 10)
+    lines = table.read_text().splitlines()
+    said = ["speaker", *["ann", "bob"] * 10]
+    table.write_text("\n".join(f"{a},{b}" for a, b in zip(lines, said, strict=True)))
+    found = prepared(table, group="speaker", test_group="bob")
+    assert {*found.parts["test"].texts} == {"ba"}
+    assert len(found.parts["test"].inputs) == 10
+    assert {*found.parts["training"].texts} | {*found.parts["validation"].texts} == {"ab"}
+
+
+# ---- what is odd ---------------------------------------------------------------------------------
+
+
+def test_symbols_that_nobody_trained_on_are_in_no_loss_and_told(run: Path) -> None:
+    strange = [*bumps(6, seed=3), (bumps(1)[0][0], "q")]
+    row, rival, _ = evaluate(run, strange)
+    assert row.strange == rival.strange == 1
+    assert row.scored == sum(len(text) for _, text in strange[:-1])
+    assert row.characters.total == row.scored + 1  # and it counts as a mistake
+    notes = task_by_name("recognition").table([row, rival], "x").notes
+    assert "1 texts have symbols that the model lacks: they are in no nats." in notes
+
+
+def test_texts_that_are_too_long_for_their_steps_are_in_no_loss_and_told(run: Path) -> None:
+    short = [*bumps(6, seed=3), (np.zeros((3, 3), np.float32), "abab")]
+    row, *_ = evaluate(run, short)
+    assert row.short == 1
+    assert row.scored == sum(len(text) for _, text in short[:-1])
+    notes = task_by_name("recognition").table([row], "x").notes
+    assert "1 texts need more steps than there are: they are in no nats." in notes
+
+
+def test_some_that_are_too_short_are_told_and_all_are_refused(
+    rows: Bumps, changes: list[str], tmp_path: Path
+) -> None:
+    said: list[str] = []
+
+    def listen(told: Any) -> None:
+        said.append(told.message or "")
+
+    cut = [(one[:4], text) if n % 2 else (one, text) for n, (one, text) in enumerate(rows)]
+    recipe = load_recipe("recognition", [*changes, "training.epochs=0.1"])
+    train(recipe, cut, tmp_path / "one", listen)
+    told = next(one for one in said if "too short" in one)
+    assert told.endswith("to train on are too short for their texts and in no loss")
+    with pytest.raises(DataError, match=r"all 80 are too short: .* 1 steps are left for 3 symbols"):
+        train(recipe, [(one[:1], "aba") for one, _ in rows], tmp_path / "two")
+
+
+def bad() -> Iterator[tuple[Any, dict[str, Any], str]]:
+    """Sources, settings, and what is said of them."""
+    rows = bumps(20)
+    array = rows[0][0]
+    yield [*rows, (array, "")], {}, "example 20: expected a label in its place, got nothing"
+    yield [*rows, (array, "  ")], {}, "example 20: expected a label in its place, got nothing"
+    yield [*rows, (array, ["a", "b"])], {}, "example 20: expected the text that is said .* tuple"
+    yield [("a text", "a")] * 20, {}, "expected recordings, pictures or series .* got text"
+    yield rows, {"test_group": "ann"}, "example 0: expected a group"
+
+
+@pytest.mark.parametrize(("source", "settings", "told"), [*bad()])
+def test_bad_examples_are_told_with_their_places(
+    source: Any, settings: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(DataError, match=told):
+        prepared(source, **settings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["data.inputs={a='b'}", "data.unit='line'", "data.maximum_length=3", "data.column='text'"],
+)
+def test_settings_that_nothing_reads_are_refused(change: str) -> None:
+    with pytest.raises(SettingError, match=change.split("=")[0].replace("column", "label")):
+        load_recipe("recognition", [change])
+
+
+def test_numbers_of_symbols_begin_behind_the_reserved_ones() -> None:
+    vocabulary = CharacterVocabulary("ab")
+    assert numbers_of("abz", vocabulary).tolist() == [0, 1, -1]
+
+
+def test_the_answer_is_of_its_kind(run: Path) -> None:
+    assert isinstance(recurra.load(run), RecognizingModel)
