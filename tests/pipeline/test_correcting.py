@@ -84,6 +84,15 @@ def test_gains_add_up_and_edits_stand_in_the_text() -> None:
     assert "".join([*pieces, text[at:]]) == found.corrected
 
 
+def test_mistakes_far_from_each_other_are_all_mended() -> None:
+    model = ngram(BytePairVocabulary.of([TEXT], 300))
+    mended = "the cat sat on the mat"
+    text = ", and the dogs ".join(["the cat sat on teh mat"] * 3)
+    (found,) = correct_lines(model, [text], margin=4.0, words=[*WORDS.split(), "and"])
+    assert found.corrected.count(mended) == 3
+    assert "teh" not in found.corrected
+
+
 def test_a_large_margin_changes_nothing_and_blank_lines_stay() -> None:
     model = ngram(BytePairVocabulary.of([TEXT], 300))
     texts = ["", WRONG[0], "   ", WRONG[1], "\t"]
@@ -108,7 +117,10 @@ def test_words_are_those_of_the_vocabulary_or_of_a_text(tmp_path: Path) -> None:
     assert {"the", "cat", "dog"} <= set(known_words(ngram(kinds["words"])))
     begun = known_words(ngram(kinds["byte-pairs"]))
     assert "the" in begun
-    assert "attle" not in begun, "what follows other letters is no word"
+    symbols = {kinds["byte-pairs"].symbol(number) for number in range(len(kinds["byte-pairs"]))}
+    inside = {each for each in symbols if each.isalpha() and f" {each}" not in symbols}
+    assert inside, "there are symbols that follow other letters"
+    assert not inside & set(begun)
     path = tmp_path / "right.txt"
     path.write_text("Dogs see dogs see dogs see cats a 42 42 42 cats\n")
     assert known_words(ngram(kinds["characters"]), path) == ["dogs", "see"]
