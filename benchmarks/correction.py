@@ -92,7 +92,7 @@ def main() -> None:
     print(machine_in_words())
     before = {part: unchanged(part) for part in ("dev", "test")}
     print(f"unchanged: GLEU dev {before['dev']:.2f}, test {before['test']:.2f}")
-    text = written(out.with_name(out.name + "-text"))
+    text = written(out.with_name("text"))
     run = trained(NAME, text / "training.txt", out, parts=text)
     figures: dict[str, Any] = {"unchanged": before}
     for name, chosen in MODELS.items():
