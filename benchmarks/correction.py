@@ -48,9 +48,9 @@ MEASURED = measured(
 )
 
 
-def preference(model: TextModel, part: str) -> dict[str, Any]:
+def preference(model: TextModel, part: str, half: int | None = None) -> dict[str, Any]:
     """How often a reference that differs from its source is the more probable."""
-    rows = zip(sources(part), references(part), strict=True)
+    rows = zip(sources(part, half), references(part, half), strict=True)
     pairs = [Pair(right, wrong) for wrong, row in rows for right in row if right != wrong]
     found = pair_accuracy(score_pairs(model, pairs))[0]
     return {"accuracy": found.accuracy, "pairs": found.count}
@@ -81,7 +81,8 @@ def scored(model: TextModel, words: list[str]) -> dict[str, Any]:
         print(f"  margin {row['margin']}: {row['gleu']:.2f} ({row['edits']} edits)", flush=True)
     best = max(tried, key=lambda row: row["gleu"])
     test = corrected(model, words, "test", best["margin"])
-    return {"preference": preference(model, "test"), "dev": tried, "test": test}
+    preferred = {"dev": preference(model, "dev", half=1), "test": preference(model, "test")}
+    return {"preference": preferred, "dev": tried, "test": test}
 
 
 def main() -> None:
@@ -101,7 +102,8 @@ def main() -> None:
         figures[name] = scored(model, known_words(model, text / "training.txt"))
     said = [
         f"{name} GLEU {figures[name]['test']['gleu']:.2f}, prefers the corrected sentence in "
-        f"{figures[name]['preference']['accuracy']:.1%}"
+        f"{figures[name]['preference']['test']['accuracy']:.1%} (of dev pairs in "
+        f"{figures[name]['preference']['dev']['accuracy']:.1%})"
         for name in MODELS
     ]
     figure = f"{'; '.join(said)}; unchanged source GLEU {before['test']:.2f}"
