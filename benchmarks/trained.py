@@ -49,7 +49,9 @@ def measured(name: str, *more: str) -> list[str]:
     return [*_CODE, *more, str(recipe(name).relative_to(ROOT))]
 
 
-def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Path:
+def trained(
+    name: str, data: Path, out: Path | None = None, seed: int = 0, parts: Path | None = None
+) -> Path:
     """The folder of a finished run of a recipe, trained now as far as it is not there yet.
 
     Args:
@@ -57,9 +59,12 @@ def trained(name: str, data: Path, out: Path | None = None, seed: int = 0) -> Pa
         data: text.
         out: folder of the run; ``runs/benchmarks/NAME`` if None.
         seed: of every draw.
+        parts: a folder with ``validation.txt`` and ``test.txt``; else parts of the text.
     """
     out = out or ROOT / "runs" / "benchmarks" / name
     changes = [f"training.seed={seed}"]
+    if parts is not None:
+        changes += [f"data.{each}={parts / each}.txt" for each in ("validation", "test")]
     options = [f"--data={data}", *(word for change in changes for word in ("--set", change))]
     if not (out / "recipe.json").exists():
         began = [str(recipe(name)), f"--out={out}"]

@@ -63,7 +63,7 @@ from recurra.options import (
     path_option,
 )
 from recurra.predict_command import predict
-from recurra.text_commands import complete, export_ngram, generate, score
+from recurra.text_commands import complete, correct, export_ngram, generate, score
 
 __all__ = ["app", "main"]
 
@@ -289,6 +289,7 @@ app.command()(predict)
 app.command()(generate)
 app.command()(score)
 app.command()(complete)
+app.command()(correct)
 
 
 @app.command()

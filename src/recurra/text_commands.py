@@ -1,4 +1,4 @@
-"""The commands of texts alone: ``generate``, ``score``, ``complete``, ``export-ngram``."""
+"""The commands of texts alone: ``generate``, ``score``, ``complete``, ``correct``, and others."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from recurra.options import (
 if TYPE_CHECKING:
     from recurra.pipeline import ClozeAnswer, Completion, LineScore, PairScore, SymbolScores
 
-__all__ = ["complete", "export_ngram", "generate", "score"]
+__all__ = ["complete", "correct", "export_ngram", "generate", "score"]
 
 Lines = Annotated[
     list[Path] | None,
@@ -255,6 +255,51 @@ def complete(
                 say(f"line {number}: {told}" if files else f"prompt: {told}")
             print_json(each.to_json()) if json else _print_completion(each, heading=bool(files))
             if _live(files):
+                sys.stdout.flush()
+
+
+def correct(
+    run: Run,
+    file: Annotated[
+        Path | None, path_argument(help="Lines; standard input if - or left out.")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A line; may be repeated.", show_default=False)
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="Least gain of an edit, in nats; 4 if not given.", show_default=False),
+    ] = None,
+    words: Annotated[
+        Path | None,
+        path_option(
+            help="A text spelled well, such as what was trained on; else the model's own words.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+    given: Given = None,
+    model: NGramName = None,
+    mix: Mix = False,
+    which: Which = "best",
+    encoding: Encoding = None,
+    import_: Import = None,
+) -> None:
+    """English lines with the small edits that make them much more probable, a line for each."""
+    with friendly():
+        import_cells(import_)
+        if file is not None and text:
+            raise SettingError("correct: expected a file or --text, got both")
+        from recurra.pipeline import correct_lines, given_conditions, known_words, open_text_model
+
+        opened = open_text_model(run, which=which, model=model, mix=mix)
+        how: Any = {} if margin is None else {"margin": margin}
+        how |= {"words": known_words(opened, words), "given": given_conditions(given or ())}
+        nul = opened.vocabulary.kind == "bytes"
+        source = text or _lines([file or Path("-")], encoding or "utf-8", nul=nul)
+        for each in correct_lines(opened, source, **how):
+            print_json(each.to_json()) if json else print(each.corrected)
+            if not text and (file is None or is_input(file)):
                 sys.stdout.flush()
 
 

@@ -1,6 +1,7 @@
 """Raw text in, answer out: what the command line and a user's script call."""
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
+from recurra.pipeline.correcting import Correction, Edit, correct_lines, known_words
 from recurra.pipeline.exporting import export_ngram
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
 from recurra.pipeline.pairs import (
@@ -27,6 +28,8 @@ __all__ = [
     "Cloze",
     "ClozeAnswer",
     "Completion",
+    "Correction",
+    "Edit",
     "FilledLines",
     "KeystrokeSavings",
     "LineScore",
@@ -41,9 +44,11 @@ __all__ = [
     "Written",
     "answer_cloze",
     "complete_lines",
+    "correct_lines",
     "export_ngram",
     "given_conditions",
     "keystrokes_saved",
+    "known_words",
     "open_text_model",
     "pair_accuracy",
     "rank_lines",

@@ -26,6 +26,7 @@ __all__ = [
     "FilledLines",
     "LineScore",
     "SymbolScores",
+    "line_blocks",
     "rank_lines",
     "score_lines",
     "score_symbols",
@@ -125,7 +126,7 @@ class FilledLines:
             DataError: as above.
         """
         self.blank, empty, number = 0, True, 0
-        for block in _blocks(self._lines, most):
+        for block in line_blocks(self._lines, most):
             filled = [(n, line) for n, line in enumerate(block, number + 1) if line.strip()]
             number += len(block)
             self.blank += len(block) - len(filled)
@@ -223,16 +224,23 @@ def _numbered(lines: Iterable[str], most: int) -> Iterator[list[tuple[int, str]]
         yield from lines.numbered(most)
         return
     number = 1
-    for block in _blocks(lines, most):
+    for block in line_blocks(lines, most):
         yield list(enumerate(block, number))
         number += len(block)
 
 
-def _blocks(lines: Iterable[str], most: int) -> Iterator[list[str]]:
+def line_blocks(lines: Iterable[str], most: int, door: str = "score") -> Iterator[list[str]]:
+    """So many lines at a time, of :class:`recurra.data.ComingLines` those that have come.
+
+    Args:
+        lines: read as they are asked for.
+        most: how many together.
+        door: what an error begins with.
+    """
     if isinstance(lines, ComingLines):  # to wait for more would keep a person waiting
         yield from lines.blocks()
         return
-    checked = (text_of("score", line) for line in lines)
+    checked = (text_of(door, line) for line in lines)
     yield from ahead(checked, most, len, _LONG)
 
 

@@ -25,11 +25,14 @@ from recurra.models import (
     NGramModel,
 )
 from recurra.pipeline import (
+    Correction,
     LineScore,
     PredictiveText,
     Suggestion,
     TextModel,
     Writer,
+    correct_lines,
+    known_words,
     score_lines,
     score_symbols,
 )
@@ -119,6 +122,18 @@ class WritingModel(Answer):
         entry.type(prompt)
         entry.model.warn_unknown(entry.unknown())
         return entry.suggestions(count)
+
+    def correct(
+        self, texts: Iterable[str], *, words: str | Path | None = None, **how: Any
+    ) -> Iterator[Correction]:
+        """English sentences with the small edits that make them much more probable.
+
+        Args:
+            texts: sentences.
+            words: a file whose words are spelled well; those of the vocabulary if None.
+            how: ``margin`` and ``given`` of :func:`recurra.correct_lines`.
+        """
+        return correct_lines(self.text, texts, words=known_words(self.text, words), **how)
 
     def generate(self, prompt: str = "", **how: Any) -> str:
         """What the model writes after a prompt; arguments as of :meth:`recurra.Writer.write`."""
