@@ -155,7 +155,6 @@ INTERNAL = {
     "diagnosis": {
         "History",
         "Line",
-        "Looked",
         "Mark",
         "Score",
         "Variant",
@@ -217,6 +216,8 @@ INTERNAL = {
         "whole_patches",
         "widened",
         "write_arpa",
+        "packed_texts",
+        "unpacked_texts",
     },
     "pipeline": {
         "Bounded",
@@ -279,6 +280,8 @@ INTERNAL = {
         "unknown_of",
         "vocabulary_of",
         "vocabulary_settings",
+        "cut",
+        "Incoming",
     },
     "training": {
         "DistilSettings",

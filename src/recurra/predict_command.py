@@ -90,6 +90,10 @@ def predict(
         answer = load(run, which=which)
         more = _more(answer, {"future": future, "level": level or None})
         _check(surprise, top, false_alarms, out, json, more)
+        if attention is not None and (surprise or out is not None):
+            raise SettingError("predict: --attention stands beside answers that are printed alone")
+        if top is not None and "keep" in answer.takes:
+            more["keep"] = top
         if surprise:
             found = surprising(_given(answer, text, file, encoding), answer, false_alarms)
             print_surprises(found, json=json)

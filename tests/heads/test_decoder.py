@@ -85,6 +85,18 @@ def test_it_begins_with_what_was_read() -> None:
     torch.testing.assert_close(torch.cat(leaves(begun.carried), 1), wanted)
 
 
+@pytest.mark.parametrize("places", [SIZE, 9])
+def test_looks_that_are_counted_begin_at_zero(places: int) -> None:
+    """Also where a memory has as many places as the state has numbers."""
+    torch.manual_seed(0)
+    cell = AttentionCell(GRUCell(6 + SIZE, SIZE), WIDTH, aware="coverage", places=places)
+    model = DecoderHead(WIDTH, SYMBOLS, Recurrent(cell), embedding_size=6).double().eval()
+    begun = model(read()).carried
+    assert not begun.looked.any()
+    found = torch.cat([begun.y, *leaves(begun.inner)], 1)
+    torch.testing.assert_close(found, torch.tanh(model.bridge(read().last)))
+
+
 def test_smoothing_is_of_training_alone() -> None:
     model, begun = head(smoothing=0.3), head(smoothing=0.3)(read())
     plain = head().score(begun, targets())[0]

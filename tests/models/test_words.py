@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from recurra.models.words import FrequentTags, WindowTagger, _bytes, _shape, _texts
+from recurra.models.packed_texts import packed_texts, unpacked_texts
+from recurra.models.words import FrequentTags, WindowTagger, _shape
 from recurra_runtime.vocabulary import Ids
 
 Data = tuple[list[list[str]], list[Ids]]
@@ -121,7 +122,7 @@ def test_kept_in_arrays(kind: type[FrequentTags] | type[WindowTagger]) -> None:
 
 def test_texts_in_bytes() -> None:
     for texts in ([], [""], ["a", "", "ß\n\0", "\ud800", "x" * 300]):
-        assert _texts(_bytes(texts)) == texts
+        assert unpacked_texts(packed_texts(texts)) == texts
 
 
 @pytest.mark.parametrize(

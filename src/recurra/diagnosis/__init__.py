@@ -4,7 +4,7 @@ from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
 from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
-from recurra.diagnosis.looking import attention
+from recurra.diagnosis.looking import Looked, attention
 from recurra.diagnosis.of_run import pictures
 from recurra.diagnosis.panels import Axis
 from recurra.diagnosis.surprising import surprise
@@ -13,6 +13,7 @@ __all__ = [
     "Axis",
     "Chart",
     "Fan",
+    "Looked",
     "attention",
     "confusion",
     "coverage",

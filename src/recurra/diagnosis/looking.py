@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import heading
 from recurra.errors import ShapeError
 
-__all__ = ["attention"]
+__all__ = ["Looked", "attention"]
 
 _MOST = 120  # places, or symbols, that are drawn
 
 
-class Looked(Protocol):
-    """Where a decoder looked at each symbol that it said."""
+class Looked(NamedTuple):
+    """Where a decoder looked at each symbol that it said.
 
-    @property
-    def title(self) -> str:
-        """What was read, and said."""
+    Args:
+        title: what was read, and said.
+        weights: ``[said, read]``, from 0 to 1; each row sums to 1.
+        read: names of the places.
+        said: the symbols.
+    """
 
-    @property
-    def weights(self) -> Any:
-        """``[said, read]``, from 0 to 1; each row sums to 1."""
-
-    @property
-    def read(self) -> Sequence[str]:
-        """Names of the places."""
-
-    @property
-    def said(self) -> Sequence[str]:
-        """The symbols."""
+    title: str
+    weights: Any
+    read: Sequence[str]
+    said: Sequence[str]
 
 
 def attention(looked: Sequence[Looked]) -> Chart:

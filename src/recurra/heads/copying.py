@@ -95,8 +95,7 @@ class CopyingHead(DecoderHead):
         """Sum of the nats of targets; arguments as of :class:`DecoderHead`."""
         copies = _copies(begun)
         said = self.projection(outputs, self._table).valid()
-        copied = outputs.with_valid(outputs.valid()).values
-        scores = PaddedSequence(_scores(copied, copies), outputs.lengths).valid()
+        scores = PaddedSequence(_scores(outputs.masked().values, copies), outputs.lengths).valid()
         y = wanted.valid()
         norm = torch.cat([said, scores], 1).logsumexp(1)
         ids = copies.ids.expand(outputs.time, -1, -1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recurra.cells.attention import AttentionCell
+from recurra.cells.attention import Attending, AttentionCell
 from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
 from recurra.heads.base import Head, log_frequencies
@@ -18,7 +18,7 @@ from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenE
 from recurra.losses import divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
-from recurra.states import Tree, leaves, with_leaves
+from recurra.states import Tree, map_tree
 from recurra_runtime.vocabulary import START
 
 __all__ = [
@@ -111,7 +111,7 @@ class DecoderHead(Head):
             tied_size=embedding_size if tied else None,
             dropout=dropout,
         )
-        begun = sum(leaf.numel() for leaf in self._begun(layers.initial_state(1)))
+        begun = sum(leaf.numel() for leaf in _begun(layers.initial_state(1)))
         self.pool, self.bridge = Pooling(input_size, pool), nn.Linear(input_size, begun)
 
     @property
@@ -147,27 +147,13 @@ class DecoderHead(Head):
         """
         initial = self.layers.initial_state(read.last.shape[0])
         begun = torch.tanh(self.bridge(self.pool(read)))
-        sizes = [leaf[0].numel() for leaf in self._begun(initial)]
-        parts = iter(torch.split(begun, sizes, 1))
-        carried = with_leaves(
-            initial,
-            [
-                next(parts).reshape(leaf.shape) if self._is_begun(leaf) else leaf
-                for leaf in leaves(initial)
-            ],
-        )
+        own = _begun(initial)
+        parts = iter(torch.split(begun, [leaf[0].numel() for leaf in own], 1))
+        places = {id(leaf) for leaf in own}
+        carried = map_tree(lambda leaf: next(parts) if id(leaf) in places else leaf, initial)
         cell = self.attention
         memory = None if cell is None else Kept(cell.memory(_padded(read.outputs)))
         return Decoding(carried, memory)
-
-    def _begun(self, state: Tree) -> list[Tensor]:
-        return [leaf for leaf in leaves(state) if self._is_begun(leaf)]
-
-    def _is_begun(self, leaf: Tensor) -> bool:
-        """Whether the bridge says what it begins with: not where it counts places of a memory."""
-        cell = self.attention
-        counted = cell is not None and cell.places is not None and leaf.shape[1:] == (cell.places,)
-        return leaf.is_floating_point() and leaf.dim() == 2 and not counted
 
     def score(self, predictions: Decoding, targets: Any) -> tuple[Tensor, int]:
         """Cross-entropy in nats of what is said from there, and the number of its symbols.
@@ -300,6 +286,15 @@ class DecoderHead(Head):
         """
         found = self.layers(self.embedding(tokens), state.carried, _context(state))
         return self.log_probs(found.outputs, state), state._replace(carried=found.state)
+
+
+def _begun(state: Tree) -> list[Tensor]:
+    """What the bridge says the start of: vectors, but not what counts looks at places."""
+    if isinstance(state, Attending):
+        state = state._replace(looked=None)
+    if isinstance(state, tuple):
+        return [leaf for part in state for leaf in _begun(part)]
+    return [state] if state is not None and state.dim() == 2 and state.is_floating_point() else []
 
 
 def _context(state: Decoding) -> Tree:

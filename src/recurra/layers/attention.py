@@ -96,12 +96,17 @@ class SelfAttention(Layer):
         if self.read is not None:
             read = self.read(read) + _positions(time, self.output_size, read).unsqueeze(1)
         seen = self._seen(time, batch, lengths, resets, read.device)
-        values = read + self._dropped(self._attention(self.norms[0](read), seen))
+        outputs = self._around(read, self._attention(self.norms[0](read), seen), lengths)
+        return LayerOutput(outputs, self.read_last(outputs, lengths), ())
+
+    def _around(self, read: Tensor, looked: Tensor, lengths: Tensor | None) -> Tensor:
+        """What was found, added to what was read, and the layer inside; zero at padded steps."""
+        values = read + self._dropped(looked)
         inside = self.wide(self.norms[1](values)).relu()
         outputs = values + self._dropped(self.narrow(self._dropped(inside)))
-        if lengths is not None:
-            outputs = outputs * spread(valid_mask(lengths, time), outputs)
-        return LayerOutput(outputs, self.read_last(outputs, lengths), ())
+        if lengths is None:
+            return outputs
+        return outputs * spread(valid_mask(lengths, len(outputs)), outputs)
 
     def _attention(self, values: Tensor, seen: Tensor | None) -> Tensor:
         time, batch, width = values.shape

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recurra.layers.attention import SelfAttention
 from recurra.layers.base import LayerOutput
 from recurra.layers.window import past_of
-from recurra.lengths import Marks, mask_padding, spread, valid_mask
+from recurra.lengths import Marks, mask_padding, valid_mask
 from recurra.settings import check_size
 from recurra.states import Tree
 
@@ -107,11 +107,7 @@ class WindowAttention(SelfAttention):
             number = resets.cumsum(0)
             segments = torch.cat([number.new_zeros(self.window - 1, batch), number])
         looked = self.joined(self._seen_by(query, keys, values, there, segments))
-        seen = read + self._dropped(looked)
-        inside = self.wide(self.norms[1](seen)).relu()
-        outputs = seen + self._dropped(self.narrow(self._dropped(inside)))
-        if lengths is not None:
-            outputs = outputs * spread(valid_mask(lengths, time), outputs)
+        outputs = self._around(read, looked, lengths)
         size = self.window - 1
         past = Looked(
             past_of(keys, size, lengths, segments),

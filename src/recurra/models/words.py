@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recurra.models.packed_texts import packed_texts, unpacked_texts
 from recurra_runtime.vocabulary import Ids
 
 __all__ = ["FrequentTags", "WindowTagger"]
@@ -77,14 +78,14 @@ class FrequentTags:
         """All that it is."""
         found = {}
         for name, table in (("words", self.words), ("ends", self.ends)):
-            found[name], found[f"{name}_counts"] = _bytes(table), np.array([*table.values()])
+            found[name], found[f"{name}_counts"] = packed_texts(table), np.array([*table.values()])
         return found
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """What :meth:`arrays` gave."""
         tables = (
-            dict(zip(_texts(arrays[name]), arrays[f"{name}_counts"], strict=True))
+            dict(zip(unpacked_texts(arrays[name]), arrays[f"{name}_counts"], strict=True))
             for name in ("words", "ends")
         )
         return cls(*tables)
@@ -156,7 +157,7 @@ class WindowTagger:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All that it is."""
         return {
-            "names": _bytes(self.names),
+            "names": packed_texts(self.names),
             "weight": self.weight.numpy(),
             "bias": self.bias.numpy(),
         }
@@ -165,7 +166,7 @@ class WindowTagger:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """What :meth:`arrays` gave."""
         weight, bias = (torch.from_numpy(arrays[name].copy()) for name in ("weight", "bias"))
-        return cls(_texts(arrays["names"]), weight, bias)
+        return cls(unpacked_texts(arrays["names"]), weight, bias)
 
     def _read(self, sentences: Sentences) -> tuple[Tensor, Tensor]:
         """Numbers of the features of all words, and where each word's begin."""
@@ -262,20 +263,3 @@ def _one_pass(
 def _share_right(model: WindowTagger, sentences: Sentences, tags: Sequence[Ids]) -> float:
     said = np.concatenate([logs.argmax(1) for logs in model.log_probabilities(sentences)])
     return float((said == np.concatenate([*tags])).mean())
-
-
-def _bytes(texts: Iterable[str]) -> npt.NDArray[np.uint8]:
-    """Texts as bytes, each behind its length."""
-    raw = [text.encode("utf-8", "surrogatepass") for text in texts]
-    sizes = np.array([len(raw), *map(len, raw)], "<i8").tobytes()
-    return np.frombuffer(sizes + b"".join(raw), np.uint8)
-
-
-def _texts(stored: npt.NDArray[np.uint8]) -> list[str]:
-    """What :func:`_bytes` stored."""
-    raw = stored.tobytes()
-    count = int(np.frombuffer(raw[:8], "<i8")[0])
-    sizes = np.frombuffer(raw[8 : 8 * (count + 1)], "<i8")
-    ends = 8 * (count + 1) + np.cumsum(sizes)
-    parts = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
-    return [raw[start:end].decode("utf-8", "surrogatepass") for start, end in parts]

@@ -31,8 +31,10 @@ from recurra_runtime.fronts import Framed, Picture, Series, Sound
 from recurra_runtime.vocabulary import UNKNOWN, MissingLibraryError
 
 __all__ = [
+    "Incoming",
     "InputSection",
     "check_fronts",
+    "cut",
     "encode_inputs",
     "fit_inputs",
     "heard",
@@ -318,12 +320,18 @@ def encode_inputs(
             raise DataError(f"data: {problem}.") from None
         except ValueError as problem:
             raise DataError(f"{place}: {problem}.") from None
-        limit = data.maximum_length
-        if is_text(front) and limit is not None and len(array) > limit:
-            array = array[:limit] if data.truncate == "right" else array[-limit:]
-            truncated = 1
-        found.append(array)
+        kept = cut(array, data) if is_text(front) else array
+        truncated |= len(kept) < len(array)
+        found.append(kept)
     return joined_row(found), truncated
+
+
+def cut(ids: npt.NDArray[Any], data: InputSection) -> npt.NDArray[Any]:
+    """Symbols of a text, at most so many as are read."""
+    limit = data.maximum_length
+    if limit is None or len(ids) <= limit:
+        return ids
+    return ids[:limit] if data.truncate == "right" else ids[-limit:]
 
 
 def raw_of(front: Any, value: Any, place: str, how: Reading | None = None) -> Any:
@@ -361,6 +369,42 @@ _READ: dict[str, Callable[[Path, str], Any]] = {
     "picture": read_picture,
     "video": read_video,
 }
+
+
+class Incoming:
+    """A series or a sound that comes in parts, as frames.
+
+    Args:
+        front: of what comes.
+
+    Raises:
+        ValueError: recordings that are each scaled whole.
+    """
+
+    def __init__(self, front: Series | Sound) -> None:
+        self._front = front
+        self._sound = front.stream() if isinstance(front, Sound) else None
+
+    def push(self, part: Any) -> npt.NDArray[np.float32]:
+        """Frames ``[time, ...]`` that a part makes whole.
+
+        Args:
+            part: steps ``[time, channels]`` of a series; of a sound samples ``[samples]``, of the
+                rate of the model's recordings.
+
+        Raises:
+            DataError: something else.
+        """
+        try:
+            return self._front.encode(part) if self._sound is None else self._sound.push(part)
+        except ValueError as problem:
+            raise DataError(f"push: {problem}.") from None
+
+    def finish(self) -> npt.NDArray[np.float32]:
+        """Frames that waited for those after them."""
+        if self._sound is None:
+            return np.zeros((0, *self._front.shape), np.float32)
+        return self._sound.finish()
 
 
 def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> ExampleRow:

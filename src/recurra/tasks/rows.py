@@ -74,7 +74,9 @@ def _axis(row: Any) -> Any:
 
 
 def arrays_of(value: Any, place: str) -> Any:
-    """An array, or a named tuple of them."""
+    """An array, or a tuple of them: several inputs, by name or in their order."""
+    if type(value) is tuple and value and all(isinstance(part, np.ndarray) for part in value):
+        return tuple(arrays_of(part, f"{place}, {n}") for n, part in enumerate(value))
     if hasattr(value, "_fields"):
         return value._make(
             arrays_of(part, f"{place}.{name}")

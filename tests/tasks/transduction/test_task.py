@@ -112,6 +112,12 @@ def test_mates_and_order_change_no_answer(run: Path) -> None:
 def test_the_command_line(run: Path, tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
     assert lines.stdout.splitlines() == ["cba", "ed"]
+    many = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--n-best", "7"])
+    assert many.stdout.count("\t") == 13
+    both = ["--attention", str(tmp_path / "a.html"), "--out", str(tmp_path / "a.txt")]
+    refused = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", *both])
+    assert "--attention stands beside answers that are printed alone" in refused.output
+    assert not list(tmp_path.iterdir())
     top = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--top", "2", "--json"])
     assert json.loads(top.stdout)["text"] == "cba"
 
@@ -154,6 +160,14 @@ def test_what_is_too_long() -> None:
     assert {len(row) for row in found.parts["training"].inputs} == {6, 10}
     with pytest.raises(DataError, match="expected answers of at most 1 symbols"):
         prepared([("ab", "aaa")] * 30, maximum_target=1)
+
+
+def test_a_question_beside_something_else_is_cut_too() -> None:
+    some = [({"a": "abcdef", "b": "ab" * n}, "x") for n in range(1, 31)]
+    inputs, targets = zip(*some, strict=True)
+    columns = {name: [one[name] for one in inputs] for name in "ab"}
+    found, _ = prepared((columns, list(targets)), maximum_length=4)
+    assert {tuple(map(len, row)) for row in found.parts["training"].inputs} == {(4, 2), (4, 4)}
 
 
 def test_what_cannot_be_said() -> None:

@@ -23,7 +23,7 @@ from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
-from recurra.tasks.inputs import encode_inputs, is_text, raw_of, unknown_of
+from recurra.tasks.inputs import Incoming, encode_inputs, is_text, raw_of, unknown_of
 from recurra.training import data_of
 from recurra_runtime.fronts import Series, Sound
 
@@ -265,8 +265,7 @@ class Listener:
 
     def __init__(self, answering: ClassifyingModel, front: Series | Sound) -> None:
         self._answering = answering
-        self._sound = front.stream() if isinstance(front, Sound) else None
-        self._front = front
+        self._incoming = Incoming(front)
         self._heard: Any = None
         self._last: Label | None = None
         self.push_encoded(np.zeros((0, 1, *front.shape), np.float32))  # whether it can listen
@@ -281,17 +280,11 @@ class Listener:
         Raises:
             DataError: something else.
         """
-        try:
-            frames = self._front.encode(part) if self._sound is None else self._sound.push(part)
-        except ValueError as problem:
-            raise DataError(f"push: {problem}.") from None
-        return self.push_encoded(frames[:, None])
+        return self.push_encoded(self._incoming.push(part)[:, None])
 
     def finish(self) -> Label | None:
         """What it says of all of it: the frames of a sound that waited are read."""
-        if self._sound is None:
-            return self._last
-        return self.push_encoded(self._sound.finish()[:, None])
+        return self.push_encoded(self._incoming.finish()[:, None])
 
     def push_encoded(self, frames: npt.NDArray[np.float32]) -> Label | None:
         """As :meth:`push`, of what the front made: ``[time, 1, ...]``."""

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 
 from recurra.decoding import Fusion, HotWords, PrefixSearch
-from recurra.errors import DataError, SettingError
+from recurra.errors import SettingError
 from recurra.models import Recognizer
 from recurra.settings import check_number, check_size
+from recurra.tasks.inputs import Incoming
 from recurra.tasks.recognition.corpus import TEXT, input_of, text_of_symbols
 from recurra.tasks.recognition.recognized import Recognized, recognized
 from recurra_runtime.fronts import Series, Sound
@@ -85,9 +86,9 @@ class Listener:
             raise SettingError("listen: expected a model of series or of sounds")
         if threshold is not None:
             check_number("listen: threshold", threshold)
-        self._model, self._fronts, self._front = model, fronts, front
+        self._model, self._fronts = model, fronts
         try:
-            self._sound = front.stream() if isinstance(front, Sound) else None
+            self._incoming = Incoming(front)
         except ValueError as problem:
             raise SettingError(f"listen: {problem}") from None
         self._ends, self._keep = (ends or EndRules()).checked(), check_size("listen: keep", keep)
@@ -124,15 +125,11 @@ class Listener:
         Raises:
             DataError: something else.
         """
-        try:
-            frames = self._front.encode(part) if self._sound is None else self._sound.push(part)
-        except ValueError as problem:
-            raise DataError(f"push: {problem}.") from None
-        return self._read(frames)
+        return self._read(self._incoming.push(part))
 
     def finish(self) -> list[Recognized]:
         """Utterances that end in what waited, and the one that is open, if it has a text."""
-        found = [] if self._sound is None else self._read(self._sound.finish())
+        found = self._read(self._incoming.finish())
         found += self._steps_of(self._model.finish(self._heard))
         if self._said:
             found.append(self._ended())

@@ -13,6 +13,7 @@ import torch
 
 from recurra.decoding import best_path
 from recurra.models import Recognizer, RecognizerSettings
+from recurra.models.packed_texts import packed_texts, unpacked_texts
 from recurra.tasks.recognition.corpus import (
     RecognitionExamples,
     RecognitionPart,
@@ -47,13 +48,13 @@ class FrequentText:
         """It gives no probabilities."""
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Its text as UTF-8."""
-        return {"text": _bytes(self.text)}
+        """Its text."""
+        return {"text": packed_texts([self.text])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """What :meth:`arrays` gave."""
-        return cls(_text(arrays["text"]))
+        return cls(unpacked_texts(arrays["text"])[0])
 
 
 class WindowOfFrames:
@@ -114,7 +115,7 @@ class WindowOfFrames:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Settings, sizes and weights."""
         sizes = np.array([self.model.alignment.blank, *self.reads], np.int64)
-        settings = _bytes(self.model.config.model_dump_json())
+        settings = packed_texts([self.model.config.model_dump_json()])
         weights = {name: p.numpy() for name, p in self.model.state_dict().items()}
         return {"settings": settings, "sizes": sizes, **weights}
 
@@ -122,7 +123,7 @@ class WindowOfFrames:
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
         """What :meth:`arrays` gave."""
         weights = {name: torch.from_numpy(one.copy()) for name, one in arrays.items()}
-        settings = RecognizerSettings(**json.loads(_text(arrays["settings"])))
+        settings = RecognizerSettings(**json.loads(unpacked_texts(arrays["settings"])[0]))
         symbols, *reads = weights.pop("sizes").tolist()
         del weights["settings"]
         model = Recognizer(settings, reads=reads, symbols=symbols)
@@ -157,11 +158,3 @@ def fit_rivals(
         "most frequent text": FrequentText(Counter(training.texts).most_common(1)[0][0]),
         "window of frames": WindowOfFrames.fit(training, symbols, data.rival_examples),
     }
-
-
-def _bytes(text: str) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-
-
-def _text(raw: npt.NDArray[Any]) -> str:
-    return raw.tobytes().decode("utf-8", "surrogatepass")

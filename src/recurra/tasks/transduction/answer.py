@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import torch
 from recurra.batch import Batch
 from recurra.data import ExampleRow
 from recurra.decoding import Hypothesis, LengthRule, beam_search_batch
+from recurra.diagnosis import Looked
 from recurra.engine.probe import named_values
 from recurra.errors import SettingError
 from recurra.given import ahead, inputs_of
@@ -25,7 +26,7 @@ from recurra.tasks.inputs import is_text, raw_of
 from recurra.tasks.rows import steps_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
-__all__ = ["TARGET", "Looked", "Said", "TransducingModel", "searched"]
+__all__ = ["TARGET", "Said", "TransducingModel", "searched"]
 
 TARGET = "target"
 """The field of what is said; every other field is an input."""
@@ -67,22 +68,6 @@ class Said:
         return {**told[0], "others": told[1:]}
 
 
-class Looked(NamedTuple):
-    """Where a decoder looked at each symbol that it said.
-
-    Args:
-        title: what was read, and said.
-        weights: ``[said, read]``, from 0 to 1.
-        read: names of the places.
-        said: the symbols.
-    """
-
-    title: str
-    weights: npt.NDArray[np.float32]
-    read: list[str]
-    said: list[str]
-
-
 class TransducingModel(Answer):
     """An encoder-decoder with what it reads and says.
 
@@ -93,6 +78,7 @@ class TransducingModel(Answer):
         task: which encodes.
     """
 
+    takes = ("keep",)
     model: EncoderDecoder
 
     def __init__(
@@ -115,7 +101,8 @@ class TransducingModel(Answer):
         Args:
             inputs: texts; or whatever the model reads, perhaps names of files.
             width: open texts of the search; 1 takes the most probable symbol every time.
-            keep: how many answers, the best first; all that are open if None.
+            keep: how many answers, the best first, and as many open texts at least; ``width`` if
+                None.
             length_penalty: see :class:`recurra.LengthRule`.
             limit: symbols after which an answer is cut off.
 
@@ -123,7 +110,8 @@ class TransducingModel(Answer):
             DataError: something else.
             SettingError: a number out of its range.
         """
-        how = {"width": width, "keep": keep or width, "limit": limit}
+        keep = width if keep is None else keep
+        how = {"width": max(width, keep), "keep": keep, "limit": limit}
         rule = LengthRule(length_penalty)
 
         def said(block: list[Any]) -> Iterator[Said]:

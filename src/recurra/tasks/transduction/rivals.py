@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from recurra.models.packed_texts import packed_texts, unpacked_texts
+
 __all__ = ["KINDS", "Copy", "Lead", "MostFrequent", "Nearest", "fit_rivals"]
 
 
@@ -76,12 +78,12 @@ class MostFrequent:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The text."""
-        return {"text": _bytes([self.text])}
+        return {"text": packed_texts([self.text])}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
         """Of what :meth:`arrays` gave."""
-        return cls(_texts(arrays["text"])[0])
+        return cls(unpacked_texts(arrays["text"])[0])
 
 
 class Nearest:
@@ -122,12 +124,15 @@ class Nearest:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """All texts."""
-        return {"sources": _bytes(self.sources), "targets": _bytes(self.targets)}
+        return {
+            "sources": packed_texts(self.sources),
+            "targets": packed_texts(self.targets),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
         """Of what :meth:`arrays` gave."""
-        return cls(_texts(arrays["sources"]), _texts(arrays["targets"]))
+        return cls(unpacked_texts(arrays["sources"]), unpacked_texts(arrays["targets"]))
 
 
 KINDS: dict[str, Any] = {
@@ -156,14 +161,3 @@ def fit_rivals(pairs: Sequence[tuple[Any, str]]) -> dict[str, Any]:
             rivals["lead"] = lead
         rivals["nearest"] = Nearest([read for read, _ in some], [said for _, said in some])
     return rivals
-
-
-def _bytes(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
-    """Texts end to end, a zero behind each."""
-    joined = "".join(text.replace("\0", "") + "\0" for text in texts)
-    return np.frombuffer(joined.encode("utf-8", "surrogatepass"), np.uint8)
-
-
-def _texts(array: npt.NDArray[np.uint8]) -> list[str]:
-    text = np.asarray(array, np.uint8).tobytes().decode("utf-8", "surrogatepass")
-    return text.split("\0")[:-1]

@@ -14,6 +14,7 @@ import torch
 from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
+from recurra.data import ExampleRow
 from recurra.data.examples import Examples as RawExamples
 from recurra.data.examples import open_examples
 from recurra.data.examples.parallel import open_parallel, parallel_files
@@ -24,7 +25,14 @@ from recurra.states import map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
-from recurra.tasks.inputs import encode_inputs, fit_inputs, reads_of
+from recurra.tasks.inputs import (
+    cut,
+    encode_inputs,
+    fit_inputs,
+    is_text,
+    joined_row,
+    reads_of,
+)
 from recurra.tasks.texts import vocabulary_of, vocabulary_settings
 from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
 from recurra.tasks.transduction.evaluation import Evaluation, exact, likeness, rouge_l
@@ -118,7 +126,7 @@ class TransductionTask(ExamplesTask):
         self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
     ) -> Examples:
         """Texts that are read cut to their length, and no longer answers trained on."""
-        parts = {}
+        parts, read = {}, _read(prepared.fronts)
         for name, part in prepared.parts.items():
             most = data.maximum_target + 1 if name == "training" else math.inf
             kept = [n for n, row in enumerate(part.targets) if len(row) <= most]
@@ -131,7 +139,7 @@ class TransductionTask(ExamplesTask):
                 left = len(part.targets) - len(kept)
                 report(f"longer than {data.maximum_target} symbols, and not trained on: {left:,}")
             parts[name] = self.Part(
-                [_cut(part.inputs[n], data) for n in kept],
+                [_cut(part.inputs[n], read, data) for n in kept],
                 [part.targets[n] for n in kept],
                 kind=self.target_kind,
                 collate=self.collate,
@@ -290,12 +298,11 @@ def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
 
 
-def _cut(row: Any, data: TransductionData) -> Any:
-    """Ids that are read, at most so many."""
-    most = data.maximum_length
-    if most is None or not isinstance(row, np.ndarray) or row.ndim != 1 or len(row) <= most:
-        return row
-    return row[:most] if data.truncate == "right" else row[-most:]
+def _cut(row: ExampleRow, fronts: Mapping[str, Any], data: TransductionData) -> ExampleRow:
+    """An example whose texts have at most so many symbols as are read."""
+    arrays = row if isinstance(row, tuple) else (row,)
+    pairs = zip(arrays, fronts.values(), strict=True)
+    return joined_row([cut(array, data) if is_text(front) else array for array, front in pairs])
 
 
 def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
