@@ -34,7 +34,14 @@ MEASURED = [
 ]
 READ = {"split": "given", "minimum_steps": 0, "filters": 8, "dropout_word": 0.0}
 MOTIONS = {**READ, "input": "video", "dropout": 0.2}
-QUESTIONS = {**READ, "picture_mode": "RGB", "hidden_size": 96, "dropout": 0.1}
+QUESTIONS = {
+    **READ,
+    "picture_mode": "RGB",
+    "deltas": 1,
+    "blocks": 1,
+    "hidden_size": 96,
+    "dropout": 0.1,
+}
 
 
 def motions(last: bool, examples: int) -> dict[str, Any]:

@@ -19,14 +19,22 @@ from recurra.errors import DataError, RunError, SettingError
 from recurra.tasks.base import Task, task_by_name
 from recurra.tasks.classification.corpus import ClassPart
 from recurra.tasks.classification.evaluation import compare_classifiers
+from recurra.tasks.sums import Sums, ratio
 from recurra.training import evaluate, load_recipe, train
 from recurra_runtime.vocabulary import ClassNames
+
+
+def interval(values: Any, *, less: bool, **how: Any) -> tuple[float, float, float]:
+    """Of the mean of differences."""
+    ones = np.ones(len(values))
+    one, other = (Sums(np.stack([each, ones], 1), ratio, less) for each in (0 * values, values))
+    return bootstrap(one, other, **how)
 
 
 def test_the_interval_is_that_of_the_mean() -> None:
     """Of many examples means are normal: m ± 1.96 s / sqrt(n)."""
     values = np.random.default_rng(1).normal(0.05, 1.0, 800)
-    low, high, better = bootstrap(values, less=False)
+    low, high, better = interval(values, less=False)
     error = values.std() / np.sqrt(800)
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.1 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.1 * error)
@@ -34,22 +42,35 @@ def test_the_interval_is_that_of_the_mean() -> None:
 
     share = NormalDist().cdf(values.mean() / error)
     assert better == pytest.approx(share, abs=0.02)
-    assert bootstrap(values, less=True)[2] == pytest.approx(1 - better)
+    assert interval(values, less=True)[2] == pytest.approx(1 - better)
 
 
 def test_a_resample_of_two_is_worked_out_by_hand() -> None:
     """Means of two draws from (-1, 3): -1, 1, 1, 3, each one in four."""
-    _, _, better = bootstrap(np.array([-1.0, 3.0]), less=False, resamples=40_000)
+    _, _, better = interval(np.array([-1.0, 3.0]), less=False, resamples=40_000)
     assert better == pytest.approx(0.75, abs=0.01)
 
 
 def test_ties_count_half_and_draws_are_seeded() -> None:
-    assert bootstrap(np.zeros(5), less=True) == (0.0, 0.0, 0.5)
-    tiny = np.array([0.1 + 0.2 - 0.3, 0.0])  # 5e-17, which is a difference like any other
-    assert bootstrap(tiny, less=False)[2] > 0.5
+    assert interval(np.zeros(5), less=True) == (0.0, 0.0, 0.5)
+    tiny = np.array([5e-17, 0.0])  # which is a difference like any other
+    assert interval(tiny, less=False)[2] > 0.5
     values = np.arange(10.0) - 4
-    assert bootstrap(values, less=True, seed=3) == bootstrap(values, less=True, seed=3)
-    assert bootstrap(values, less=True, seed=3) != bootstrap(values, less=True, seed=4)
+    assert interval(values, less=True, seed=3) == interval(values, less=True, seed=3)
+    assert interval(values, less=True, seed=3) != interval(values, less=True, seed=4)
+
+
+def test_a_rate_is_drawn_with_its_parts() -> None:
+    """One text of ten words with one mistake, one of a word with one: draws give 1/10, 2/11 and 1.
+
+    A mean of each text's rate would be 0.55 where the whole has 2/11.
+    """
+    one = Sums(np.array([[1.0, 10.0], [1.0, 1.0]]), ratio)
+    none = Sums(np.array([[0.0, 10.0], [0.0, 1.0]]), ratio)
+    low, high, better = bootstrap(none, one, resamples=20_000)
+    assert (low, high, better) == (0.1, 1.0, 0.0)
+    assert bootstrap(one, none, resamples=100)[2] == 1.0
+    assert ratio(np.zeros((3, 2))).tolist() == [0, 0, 0]
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from recurra import artifact
 from recurra.columns import aligned, number
 from recurra.errors import DataError, RunError, SettingError
 from recurra.tasks.base import Metric, Table, Task
+from recurra.tasks.sums import Sums, ratio
 from recurra.training.run import RunFolder
 from recurra.training.runs import opened, run_recipe, run_source, source_of
 
@@ -34,8 +35,8 @@ class PairedRow:
     Args:
         name: what is counted, as ``accuracy`` or ``nats``.
         less: whether less is better.
-        one: mean of the first run.
-        other: mean of the second.
+        one: that of the first run, of all examples.
+        other: that of the second.
         difference: second minus first.
         low: of the 95 % interval of the difference.
         high: of it.
@@ -190,47 +191,60 @@ def _paired(
     metrics = {each.name: each for each in (task.metric, task.loss)}
     rows, size = [], 0
     for name, first in found[0].items():
-        one, other = (np.asarray(values, np.float64) for values in (first, found[1][name]))
-        size = max(size, len(one))  # of some examples a score may be unknown
-        if len(one) < 2:
+        less = metrics.get(name, Metric(name, name)).less
+        one, other = (_sums(values, less) for values in (first, found[1][name]))
+        less, size = one.less, max(size, len(one.values))  # of some a score may be unknown
+        if len(one.values) < 2:
             raise DataError(
                 f"compare: expected at least 2 held-out {task.examples}, from which to draw, got "
-                f"{len(one)}."
+                f"{len(one.values)}."
             )
-        if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        if not (np.isfinite(one.values).all() and np.isfinite(other.values).all()):
             raise RunError(f"compare: the {name} of some examples is no finite number.")
-        less = metrics.get(name, Metric(name, name)).less
-        low, high, better = bootstrap(other - one, less=less, resamples=resamples, seed=seed)
-        means = float(one.mean()), float(other.mean())
-        rows.append(PairedRow(name, less, *means, float((other - one).mean()), low, high, better))
+        low, high, better = bootstrap(one, other, resamples=resamples, seed=seed)
+        whole = [float(each.of(each.values.sum(0))) for each in (one, other)]
+        rows.append(PairedRow(name, less, *whole, whole[1] - whole[0], low, high, better))
     return Paired(paths, size, task.examples, resamples, tuple(rows))
 
 
+def _sums(values: Any, less: bool) -> Sums:
+    """What adds up; of a number of each example that itself, and how many there are."""
+    if isinstance(values, Sums):
+        return values._replace(values=np.asarray(values.values, np.float64))
+    known = np.asarray(values, np.float64)
+    return Sums(np.stack([known, np.ones_like(known)], 1), ratio, less)
+
+
 def bootstrap(
-    differences: Values, *, less: bool, resamples: int = _RESAMPLES, seed: int = 0
+    one: Sums, other: Sums, *, resamples: int = _RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
-    """The 95 % interval of a mean difference, and how often it is an improvement (Efron 1979).
+    """The 95 % interval of a difference, and how often it is an improvement (Efron 1979).
 
     Examples are drawn with replacement, as many as there are; both runs' scores of an example stay
     together, as in Koehn (2004).
 
     Args:
-        differences: of each example, ``[examples]``.
-        less: whether a negative one is an improvement.
-        resamples: how many means.
-        seed: of the draws.
+        one: what the first run has of each example.
+        other: what the second has of the same ones.
+        resamples: how many draws.
+        seed: of these.
 
     Returns:
-        2.5 and 97.5 % points of the means, and the share of them that improve; zero counts half.
+        2.5 and 97.5 % points of second minus first, and the share of the draws in which the second
+        is better; where both are alike counts half.
     """
-    draw, size = np.random.default_rng(seed), len(differences)
-    means = np.empty(resamples)
+    whole = np.array([each.of(each.values.sum(0)) for each in (one, other)])
+    draw, size = np.random.default_rng(seed), len(one.values)
+    both, width = np.concatenate([one.values, other.values], 1), one.values.shape[1]
+    found = np.empty(resamples)
     step = max(1, _AT_ONCE // size)
     for first in range(0, resamples, step):
-        some = means[first : first + step]
-        some[:] = differences[draw.integers(0, size, (len(some), size))].mean(1)
-    # Means of equal numbers differ in their last bits: what is 0 but for these is a tie.
-    means[np.abs(means) <= 1e-15 * np.abs(differences).max(initial=0.0)] = 0.0
-    low, high = np.quantile(means, [1 - _SURE, _SURE])
-    better = (means < 0) if less else (means > 0)
-    return float(low), float(high), float((better + 0.5 * (means == 0)).mean())
+        some = found[first : first + step]
+        drawn = draw.integers(0, size, (len(some), size))
+        sums = np.stack([column[drawn].sum(1) for column in both.T], 1)
+        some[:] = other.of(sums[:, width:]) - one.of(sums[:, :width])
+    # Sums of equal numbers differ in their last bits: what is 0 but for these is a tie.
+    found[np.abs(found) <= 1e-15 * np.abs(whole).max()] = 0.0
+    low, high = np.quantile(found, [1 - _SURE, _SURE])
+    better = (found < 0) if one.less else (found > 0)
+    return float(low), float(high), float((better + 0.5 * (found == 0)).mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 
@@ -60,6 +60,7 @@ class ReadingSettings(LayerSettings):
         stride: steps of a series or a recording that become one.
         filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
             first block of the network that sees them (16 if None).
+        blocks: of pictures, blocks of that network at most; each halves height and width.
         picture_as: whether a picture is seen ``"whole"``; as ``"regions"``, a grid of places, each
             with what is seen there and where it is, so that a decoder can look at one after the
             other; or read step by step: ``"columns"`` from left to right, or ``"rows"``
@@ -79,6 +80,7 @@ class ReadingSettings(LayerSettings):
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
     stride: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
+    blocks: int = pydantic.Field(3, ge=0, le=100)
     picture_as: Literal["whole", "regions", "columns", "rows"] = "whole"
     pool: Pool = "max"
     fuse: Literal["late", "early", "ask"] = "late"
@@ -129,6 +131,8 @@ class ReadingSettings(LayerSettings):
             yield "stride", "no input has a vector a step"
         if forms == {"tokens"}:
             yield "filters", "symbols are not filtered"
+        if "pictures" not in forms or self.picture_as in ("columns", "rows"):
+            yield "blocks", "no picture is seen whole or by regions"
         if "tokens" not in forms:
             for name in ("embedding_size", "embedding_spread", "dropout_word"):
                 yield name, "no input has symbols"
@@ -210,16 +214,19 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
     if reads.form == "frames":
         return _frames(settings, sizes[0])
     height, width, channels = sizes
-    filters = settings.filters or _FILTERS
-    rate = settings.dropout_input or 0.0
+    network: dict[str, Any] = {
+        "filters": settings.filters or _FILTERS,
+        "blocks": settings.blocks,
+        "dropout": settings.dropout_input or 0.0,
+    }
     size = settings.hidden_size
     if settings.picture_as == "regions" and not reads.steps:
-        return Regions((height, width, channels), size, filters=filters, dropout=rate)
+        return Regions((height, width, channels), size, **network)
     if settings.picture_as != "whole" and not reads.steps:
         rows = settings.picture_as == "rows"
         line = _frames(settings, (width if rows else height) * channels)
         return PictureLines((height, width, channels), line, rows=rows)
-    return Pictures(height, width, channels, size, filters=filters, dropout=rate)
+    return Pictures(height, width, channels, size, **network)
 
 
 def _frames(settings: ReadingSettings, size: int) -> Frames:

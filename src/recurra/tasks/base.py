@@ -356,7 +356,7 @@ class Task(abc.ABC):
         """Scores of each example of a part, so that two models can be compared in pairs.
 
         Of arrays ``[examples]`` by the name of :attr:`metric` or :attr:`loss`, in an order that
-        does not hang on the model.
+        does not hang on the model; or :class:`recurra.tasks.sums.Sums`, by any name.
 
         Raises:
             SettingError: this task scores no examples one by one.

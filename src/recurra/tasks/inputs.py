@@ -84,7 +84,8 @@ class InputSection(TextSection):
         coefficients: of mfcc, how many.
         frame: of sounds, length of a frame in ms.
         shift: from frame to frame in ms.
-        deltas: of sounds, how many times the slope is set beside the features, 0 to 2.
+        deltas: of sounds, how many times the slope is set beside the features, 0 to 2; of videos,
+            how many times the difference from the frame before beside the pixels.
         normalization: of sounds, by mean and deviation of the training part (``"global"``), or of
             each ``"recording"``, which cannot be done while it comes.
         picture_size: height and width to which pictures are brought; those of the first if None.
@@ -245,7 +246,8 @@ def _unfitted(first: Any, data: InputSection) -> Sound:
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
     size = data.picture_size or np.shape(values[0])[1 if video else 0 :][:2]
-    return Picture(tuple(size), data.picture_mode, video=video).fit(values)
+    deltas = data.deltas if video else 0
+    return Picture(tuple(size), data.picture_mode, video=video, deltas=deltas).fit(values)
 
 
 def _text(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Any:

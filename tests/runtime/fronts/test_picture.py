@@ -70,6 +70,43 @@ def test_another_size_and_mode_is_brought_to_this_one_and_counted() -> None:
     assert (both.resized, both.converted) == (1, 1)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_what_changed_since_the_frame_before(mode: str) -> None:
+    film = drawn(5, 3, 4, 3)
+    plain = Picture((3, 4), mode, video=True).fit([film])
+    front = Picture((3, 4), mode, video=True, deltas=2).fit([film])
+    assert front.shape == (3, 4, 3 * plain.shape[2])
+    seen, encoded = plain.encode(film), front.encode(film)
+    pixels, once, twice = np.split(encoded, 3, axis=-1)
+    assert np.array_equal(pixels, seen)
+    assert not once[0].any()
+    assert not twice[0].any()
+    np.testing.assert_allclose(once[1:], seen[1:] - seen[:-1], atol=1e-6)
+    np.testing.assert_allclose(twice[2:], seen[2:] - 2 * seen[1:-1] + seen[:-2], atol=1e-5)
+    # What has been seen says it all: frames to come change nothing.
+    assert np.array_equal(front.encode(film[:3]), encoded[:3])
+    for frames in (0, 1):
+        assert front.encode(film[:frames]).shape == (frames, *front.shape)
+    again = vocabulary_from_json(json.loads(json.dumps(front.to_json())))
+    assert np.array_equal(again.encode(film), encoded)
+    assert front.encode(drawn(2, 6, 8)).shape == (2, *front.shape)  # another size, and gray
+
+
+def test_a_front_that_was_written_before_there_were_differences() -> None:
+    front = Picture((3, 4), video=True)
+    written = front.to_json()
+    del written["deltas"]
+    assert vocabulary_from_json(written).to_json() == front.to_json()
+
+
+@pytest.mark.parametrize("deltas", [-1, 3, 1.0, True, "1", None])
+def test_differences_that_cannot_be(deltas: Any) -> None:
+    with pytest.raises(ValueError, match=r"picture: expected deltas 0, 1 or 2, got "):
+        Picture((3, 4), video=True, deltas=deltas)
+    with pytest.raises(ValueError, match=r"deltas 0, as a picture has no frame before it, got 1"):
+        Picture((3, 4), deltas=1)
+
+
 def test_frames_of_a_video_are_pictures() -> None:
     video, picture = Picture((3, 4), video=True), Picture((3, 4))
     frames = drawn(5, 6, 8, 3)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import recurra
 from recurra import artifact
 from recurra.cli import app
+from recurra.comparison.pairs import compare_pair
 from recurra.errors import DataError, SettingError
 from recurra.tasks import task_by_name
 from recurra.tasks.recognition import RecognitionData, RecognizingModel
@@ -74,6 +75,13 @@ def test_the_loss_is_that_of_the_head_and_the_rates_those_of_the_answers(run: Pa
             )
         )
     assert row.loss == pytest.approx(nats / sum(len(text) for _, text in some), rel=1e-4)
+
+
+def test_rates_of_a_pair_are_those_of_the_table(run: Path, rows: Bumps) -> None:
+    held = json.loads((run / "summary.json").read_text())["evaluations"][0]
+    found = {row.name: row for row in compare_pair(run, run, rows).rows}
+    assert found["cer"].one == pytest.approx(held["cer"])
+    assert found["wer"].one == pytest.approx(held["wer"])
 
 
 def test_rivals_come_back_as_they_were(run: Path, rows: Bumps) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recurra.tasks.transduction.evaluation import exact, likeness, rouge_l
+from recurra.tasks.transduction.evaluation import bleu_sums, exact, likeness, rouge_l
 from recurra.tasks.transduction.rivals import KINDS, Copy, MostFrequent, Nearest, fit_rivals
 
 
@@ -34,6 +34,20 @@ def test_bleu_is_that_of_sacrebleu() -> None:
     upper, _, signature = likeness([s.upper() for s in said], wanted, lower=True, tokenize="none")
     assert upper == pytest.approx(bleu)
     assert "case:lc" in signature
+
+
+def test_bleu_of_some_is_that_of_what_adds_up() -> None:
+    pytest.importorskip("sacrebleu")
+    said = ["the cat is on the mat", "there is a cat", "", "no like word"]
+    wanted = ["the cat sat on the mat", "there is a cat here", "a b", "something else entirely"]
+    sums = bleu_sums(said, wanted)
+    assert sums is not None
+    assert not sums.less
+    draws = [[0, 1, 2, 3], [0, 0, 1, 2], [3, 3, 3, 3], [2, 2, 2, 2]]
+    found = sums.of(sums.values[draws].sum(1))
+    expected = [likeness([said[n] for n in d], [wanted[n] for n in d])[0] for d in draws]
+    assert found == pytest.approx(expected)
+    assert sums.of(sums.values.sum(0)) == pytest.approx(expected[0])
 
 
 def test_rivals_say_what_is_there() -> None:

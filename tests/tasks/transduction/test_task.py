@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 
 import recurra
 from recurra.cli import app
+from recurra.comparison.pairs import compare_pair
 from recurra.diagnosis import attention
 from recurra.errors import DataError, SettingError, ShapeError
 from recurra.models import EncoderDecoder
 from recurra.sections import Section
 from recurra.tasks.transduction import TransductionData, TransductionTask
-from recurra.training import load_recipe
+from recurra.training import evaluate, load_recipe
 
 
 def prepared(source: Any, **data: Any) -> Any:
@@ -141,6 +142,45 @@ def test_it_learns_from_a_teacher(run: Path, tmp_path: Path) -> None:
     assert done.evaluations[0].loss > 0
     assert recurra.load(done.path).model.config.hidden_size == 8
     assert len(recurra.load(done.path).fronts["target"]) == len(recurra.load(run).fronts["target"])
+
+
+def test_two_runs_are_compared_in_pairs(run: Path, tmp_path: Path) -> None:
+    """Numbers of all are those of the table, and the better run is told from the worse."""
+    quick = SETTINGS | {"epochs": 1, "hidden_size": 4}
+    worse = recurra.train(
+        "transduction", pairs(300), out=tmp_path / "worse", report=lambda _: None, **quick
+    )
+    found = {row.name: row for row in compare_pair(run, worse.path, pairs(300)).rows}
+    assert list(found) == ["nats", "BLEU", "ROUGE-L", "exact"]
+    (scored, *_), (other, *_) = evaluate(run, pairs(300)), worse.evaluations
+    held = json.loads((run / "summary.json").read_text())["evaluations"][0]
+    for name, key in (("nats", "loss"), ("BLEU", "bleu"), ("ROUGE-L", "rouge"), ("exact", "exact")):
+        assert found[name].one == pytest.approx(held[key], rel=1e-5)
+        assert found[name].other == pytest.approx(other.to_json()[key], rel=1e-5)
+    assert scored.gleu is None
+    assert found["nats"].less
+    assert not found["BLEU"].less
+    assert found["exact"].better == 0.0
+
+
+def test_corrections_have_a_gleu(tmp_path: Path) -> None:
+    """Where most words are said again: what is as it was scores less than what is right."""
+    texts = [
+        (f"{one} b c d e h i j k l m f", f"{one} b c d e h i j k l m g") for one, _ in pairs(80)
+    ]
+    quick = SETTINGS | {"vocabulary": "words", "epochs": 1}
+    done = recurra.train(
+        "transduction", texts, out=tmp_path / "run", report=lambda _: None, **quick
+    )
+    rows = {row.name: row for row in done.evaluations}
+    assert 0 < rows["copy"].gleu < 1
+    table = TransductionTask().table(done.evaluations, "held out")
+    assert table.header[:2] == ("model", "GLEU")
+    assert float(table.rows[1][1]) == pytest.approx(100 * done.evaluations[1].gleu, abs=0.01)
+    pair = compare_pair(done.path, done.path, texts)
+    (row,) = (row for row in pair.rows if row.name == "GLEU")
+    assert row.one == pytest.approx(100 * done.evaluations[0].gleu)
+    assert (row.low, row.high, row.better) == (0, 0, 0.5)
 
 
 def test_one_vocabulary_for_both(tmp_path: Path) -> None:

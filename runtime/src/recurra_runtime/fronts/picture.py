@@ -30,6 +30,8 @@ class Picture:
         mean: of each color channel; 0 if None, until it is fitted.
         deviation: of each color channel; 1 if None.
         video: whether an example is a video, ``[time, height, width(, channels)]``.
+        deltas: of a video, 0, or how many times the difference from the frame before is set beside
+            the channels, 1 or 2; that of the first frame is 0.
 
     Raises:
         ValueError: a size, a mode or numbers that cannot be.
@@ -45,13 +47,17 @@ class Picture:
         deviation: Given = None,
         *,
         video: bool = False,
+        deltas: int = 0,
     ) -> None:
         self.size = tuple(int(side) for side in size)
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"picture: expected a size (height, width) of pixels, got {size}")
         if mode not in _CHANNELS:
             raise ValueError(f"picture: expected a mode 'L' or 'RGB', got {mode!r}")
-        self.mode, self.video = mode, video
+        if type(deltas) is not int or not 0 <= deltas <= 2 * video:
+            known = "0, 1 or 2" if video else "0, as a picture has no frame before it"
+            raise ValueError(f"picture: expected deltas {known}, got {deltas!r}")
+        self.mode, self.video, self.deltas = mode, video, deltas
         self.mean, self.deviation = scale_of("picture", _CHANNELS[mode], mean, deviation)
         light = np.arange(256)[:, None] / 255
         self._light = ((light - self.mean) / self.deviation).astype(np.float32)
@@ -59,8 +65,8 @@ class Picture:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and color channels of what is encoded."""
-        return (self.size[0], self.size[1], _CHANNELS[self.mode])
+        """Height, width and channels of what is encoded."""
+        return (*self.size, _CHANNELS[self.mode] * (1 + self.deltas))
 
     def fit(self, rows: Iterable[Any]) -> Self:
         """This front with the scale of some pictures or videos.
@@ -81,7 +87,9 @@ class Picture:
         deviation = np.sqrt((counts * (light - mean[:, None]) ** 2).sum(1) / total)
         constant = (counts > 0).sum(1) == 1
         scale = np.where(constant, 1.0, deviation)
-        return type(self)(self.size, self.mode, mean, scale, video=self.video)
+        return type(self)(
+            self.size, self.mode, mean, scale, video=self.video, deltas=self.deltas
+        )
 
     def encode(self, raw: Any) -> npt.NDArray[np.float32]:
         """A picture to ``[height, width, channels]``; a video to ``[time, height, ...]``.
@@ -97,9 +105,11 @@ class Picture:
         pixels, resized, converted = self._pixels(raw)
         self.resized += resized
         self.converted += converted
-        if _CHANNELS[self.mode] == 1:
-            return self._light[pixels[..., 0]]
-        return np.stack([self._light[pixels[..., c], c] for c in range(3)], -1)
+        channels = [self._light[pixels[..., c], c] for c in range(_CHANNELS[self.mode])]
+        found = [np.stack(channels, -1)]
+        for _ in range(self.deltas):
+            found.append(np.diff(found[-1], axis=0, prepend=found[-1][:1]))
+        return np.concatenate(found, -1)
 
     def _pixels(self, raw: Any) -> tuple[npt.NDArray[np.uint8], bool, bool]:
         """Those of the front's size and mode, and whether size and mode were others."""
@@ -118,7 +128,7 @@ class Picture:
         converted = pixels.shape[-1] != _CHANNELS[self.mode]
         if resized or converted:
             frames = pixels if self.video else pixels[None]
-            made = np.empty((len(frames), *self.shape), np.uint8)
+            made = np.empty((len(frames), *self.size, _CHANNELS[self.mode]), np.uint8)
             for number, frame in enumerate(frames):
                 made[number] = self._drawn(frame)
             pixels = made if self.video else made[0]
@@ -130,7 +140,7 @@ class Picture:
         drawn = drawn.convert(self.mode)  # of L and RGB to themselves: nothing
         if pixels.shape[:2] != self.size:
             drawn = drawn.resize(self.size[::-1], library.Resampling.BILINEAR)
-        return np.asarray(drawn, np.uint8).reshape(self.shape)
+        return np.asarray(drawn, np.uint8).reshape(*self.size, _CHANNELS[self.mode])
 
     def to_json(self) -> dict[str, Any]:
         """Kind, size, mode and scale."""
@@ -141,6 +151,7 @@ class Picture:
             "mean": self.mean.tolist(),
             "deviation": self.deviation.tolist(),
             "video": self.video,
+            "deltas": self.deltas,
         }
 
     @classmethod
@@ -156,4 +167,4 @@ class Picture:
         if not isinstance(mode, str) or mode not in _CHANNELS or not isinstance(video, bool):
             raise ValueError("picture: expected 'mode' to be L or RGB, and 'video' true or false")
         found = (numbers(data, n, _CHANNELS[mode], "picture") for n in ("mean", "deviation"))
-        return cls(size, mode, *found, video=video)
+        return cls(size, mode, *found, video=video, deltas=data.get("deltas", 0))

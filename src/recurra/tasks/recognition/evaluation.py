@@ -37,9 +37,14 @@ class Errors:
     insertions: int
 
     @property
+    def mistakes(self) -> int:
+        """All of them."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
     def rate(self) -> float:
         """Mistakes by symbols that are there; may be above 1."""
-        return (self.substitutions + self.deletions + self.insertions) / max(self.total, 1)
+        return self.mistakes / max(self.total, 1)
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, given and derived."""

@@ -37,6 +37,7 @@ from recurra.tasks.recognition.evaluation import (
 )
 from recurra.tasks.recognition.rivals import KINDS, fit_rivals
 from recurra.tasks.recognition.settings import RecognitionData
+from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import check_vocabulary, vocabulary_of, vocabulary_settings
 from recurra_runtime.vocabulary import RESERVED
 
@@ -191,11 +192,14 @@ class RecognitionTask(ExamplesTask):
         return errors_of([texts[n] for n in found], [*found.values()]).rate
 
     def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
-        """Character error rate of each text."""
-        texts, rates = part.texts, np.zeros(len(part.targets))
+        """Mistakes in the characters and in the words of each text."""
+        found = {self.metric.name: False, "wer": True}
+        counts = {name: np.zeros((len(part.targets), 2)) for name in found}
         for number, said in said_of(model, part):
-            rates[number] = errors_of([texts[number]], [said]).rate
-        return {self.metric.name: rates}
+            for name, words in found.items():
+                errors = errors_of([part.texts[number]], [said], words=words)
+                counts[name][number] = errors.mistakes, errors.total
+        return {name: Sums(values, ratio) for name, values in counts.items()}
 
     def evaluate(  # type: ignore[override]  # rows of its own
         self, compared: Mapping[str, Any], part: Any

@@ -33,9 +33,19 @@ from recurra.tasks.inputs import (
     joined_row,
     reads_of,
 )
+from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import vocabulary_of, vocabulary_settings
 from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
-from recurra.tasks.transduction.evaluation import Evaluation, exact, likeness, rouge_l
+from recurra.tasks.transduction.evaluation import (
+    Evaluation,
+    bleu_sums,
+    exact,
+    exact_each,
+    likeness,
+    rouge_each,
+    rouge_l,
+)
+from recurra.tasks.transduction.gleu import gleu, gleu_counts, gleu_of
 from recurra.tasks.transduction.rivals import KINDS, fit_rivals
 from recurra.tasks.transduction.settings import TransductionData
 from recurra_runtime.vocabulary import END
@@ -43,6 +53,7 @@ from recurra_runtime.vocabulary import END
 __all__ = ["TransductionTask"]
 
 _DECODED, _LIMIT = 2000, 200  # answers that are held against others; symbols of one
+_CORRECTED = 0.5  # likeness from which what should be said is a correction of what is read
 
 
 @register_task("transduction")
@@ -198,20 +209,30 @@ class TransductionTask(ExamplesTask):
     # ---- scores ----------------------------------------------------------------------------------
 
     def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
-        """Nats of what should be said of each example."""
+        """Nats of what should be said of each example; likeness of whole answers to some."""
         assert isinstance(model, EncoderDecoder)
-        found = np.zeros(len(part.inputs))
+        nats = np.zeros((len(part.inputs), 2))
+        nats[:, 1] = [len(row) for row in part.targets]
         for numbers in part.order(None):
-            found[numbers] = model.score_rows(part.batch(numbers)).numpy()
-        return {self.loss.name: found / np.array([len(row) for row in part.targets])}
+            nats[numbers, 0] = model.score_rows(part.batch(numbers)).numpy()
+        some = _some(part)
+        said, wanted = self.said(model, part, some), [part.raw[n].target for n in some]
+        found = {self.loss.name: Sums(nats, ratio), "BLEU": bleu_sums(said, wanted)}
+        if (read := _corrected(part, some, wanted)) is not None:
+            counts = gleu_counts(read, wanted, said)
+            found["GLEU"] = Sums(counts, lambda sums: 100 * gleu_of(sums), less=False)
+        for name, each in (("ROUGE-L", rouge_each), ("exact", exact_each)):
+            values = np.stack([each(said, wanted), np.ones(len(some))], 1)
+            found[name] = Sums(values, ratio, less=False)
+        return {name: sums for name, sums in found.items() if sums is not None}
 
     def evaluate(  # type: ignore[override]  # rows of its own
         self, compared: Mapping[str, Any], part: Any
     ) -> list[Evaluation]:
         """Nats of all, and whole answers to some, each symbol the most probable one."""
-        every = -(-len(part.inputs) // _DECODED)
-        some = range(0, len(part.inputs), every)
+        some = _some(part)
         wanted = [part.raw[n].target for n in some]
+        read = _corrected(part, some, wanted)
         rows = []
         for name, model in compared.items():
             loss, count = None, part.count
@@ -223,8 +244,11 @@ class TransductionTask(ExamplesTask):
                 said = model.say([part.raw[n].example for n in some])
             bleu, chrf, signature = likeness(said, wanted)
             right, alike = exact(said, wanted), rouge_l(said, wanted)
+            better = None if read is None else gleu(read, [[one] for one in wanted], said)
             rows.append(
-                Evaluation(name, loss, count, len(said), right, alike, bleu, chrf, signature)
+                Evaluation(
+                    name, loss, count, len(said), right, alike, bleu, chrf, signature, better
+                )
             )
         return rows
 
@@ -243,7 +267,7 @@ class TransductionTask(ExamplesTask):
     def table(self, rows: Sequence[Any], title: str) -> Table:
         """Likeness of whole answers, and nats."""
         first: Evaluation = rows[0]
-        with_bleu = first.bleu is not None
+        with_bleu, with_gleu = first.bleu is not None, first.gleu is not None
         notes = [f"Answers to {first.decoded:,} examples were held against what should be said."]
         if with_bleu:
             notes.append(f"BLEU: {first.signature}.")
@@ -251,10 +275,16 @@ class TransductionTask(ExamplesTask):
             notes.append("BLEU and chrF need sacrebleu: pip install 'recurra[transduction]'.")
         return Table(
             f"{title}: {first.count:,} {self.unit}",
-            ("model", *(["BLEU", "chrF"] if with_bleu else []), "ROUGE-L", "exact", "nats/symbol"),
+            (
+                "model",
+                *(["GLEU"] if with_gleu else []),
+                *(["BLEU", "chrF"] if with_bleu else []),
+                *("ROUGE-L", "exact", "nats/symbol"),
+            ),
             [
                 (
                     row.name,
+                    *([f"{100 * row.gleu:.2f}"] if row.gleu is not None else []),
                     *([shown(row.bleu, 2), shown(row.chrf, 2)] if with_bleu else []),
                     f"{row.rouge:.4f}",
                     f"{row.exact:.4f}",
@@ -292,6 +322,19 @@ class TransductionTask(ExamplesTask):
     def answer(self, loaded: Any) -> TransducingModel:
         """What is said of an input."""
         return TransducingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _some(part: Any) -> range:
+    """Numbers of the examples whose answers are searched."""
+    return range(0, len(part.inputs), max(1, -(-len(part.inputs) // _DECODED)))
+
+
+def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[str] | None:
+    """Texts that are read, where most of their words should be said again; else None."""
+    read = [part.raw[n].example for n in some]
+    if not all(isinstance(text, str) for text in read) or rouge_l(read, wanted) < _CORRECTED:
+        return None
+    return read
 
 
 def _wide(array: Any) -> Any:

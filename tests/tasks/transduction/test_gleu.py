@@ -1,29 +1,19 @@
-"""The measure of corrections that the benchmarks have: by hand, and as it is published."""
+"""The measure of corrections: by hand, and as it is published."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
-JFLEG = ROOT.parent / "shared" / "data" / "jfleg"
+from recurra.tasks.transduction.gleu import gleu, gleu_counts, gleu_of
+
+JFLEG = Path(__file__).parents[4] / "shared" / "data" / "jfleg"
 
 
-@pytest.fixture(scope="module")
-def gleu() -> Any:
-    spec = importlib.util.spec_from_file_location("gleu", ROOT / "benchmarks" / "gleu.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.gleu
-
-
-def test_by_hand(gleu: Any) -> None:
+def test_by_hand() -> None:
     source, right = "a b c d e f", "a b x d e f"
     assert gleu([source], [[right]], [right]) == pytest.approx(1.0)
     # Of 9, 8, 7, 6 n-grams those with the first word are wrong: subtracted, and no match either.
@@ -36,14 +26,33 @@ def test_by_hand(gleu: Any) -> None:
     assert gleu([wrong], [["x" + wrong[1:]]], [other]) == pytest.approx(math.prod(shares) ** 0.25)
 
 
-def test_what_is_short_is_worth_less(gleu: Any) -> None:
+def test_what_is_short_is_worth_less() -> None:
     right = "a b c d e f g h"
     assert gleu([right], [[right]], ["a b c d e f"]) == pytest.approx(math.exp(1 - 8 / 6))
     assert gleu([right], [[right]], [right + " i"]) < 1
 
 
+def test_nothing_and_nothing_right() -> None:
+    assert gleu([], [], []) == 0
+    assert gleu(["a b c d"], [["a b c d"]], [""]) == 0
+    assert gleu(["a b c d"], [["a b c d"]], ["e f g h"]) == 0
+    assert gleu([""], [[""]], [""]) == 0
+
+
+def test_what_adds_up_says_the_same() -> None:
+    texts = ["a b c d e", "x a b c d", "a b q d e f"]
+    rights = ["a b c d e", "y a b c d e", "a b c d e f"]
+    said = ["a b c d", "y a b c d e", "a b c d e g"]
+    found = gleu_counts(texts, rights, said)
+    assert found.shape == (3, 10)
+    whole = gleu(texts, [[right] for right in rights], said)
+    assert gleu_of(found.sum(0)) == pytest.approx(whole)
+    several = gleu_of(np.stack([found.sum(0), found[1], 0 * found[0]]))
+    assert several == pytest.approx([whole, 1.0, 0.0])
+
+
 @pytest.mark.parametrize(("part", "published"), [("dev", 38.21), ("test", 40.54)])
-def test_sources_as_they_are_score_as_published(gleu: Any, part: str, published: float) -> None:
+def test_sources_as_they_are_score_as_published(part: str, published: float) -> None:
     if not JFLEG.is_dir():
         pytest.skip("shared/data/jfleg is not here")
     kinds = ["src", *(f"ref{n}" for n in range(4))]
