@@ -58,7 +58,7 @@ def trained(out: Path, name: str, rate: float, symbols: int) -> Any:
 def validated(out: Path) -> float:
     """The best score of the validation part, in nats."""
     rows = list(csv.DictReader((out / "log.csv").read_text().splitlines()))
-    return min(float(row["validation"]) for row in rows if row["validation"])
+    return min(float(row["validation_nats"]) for row in rows if row["validation_nats"])
 
 
 def measured(place: Path, name: str) -> dict[str, Any]:
