@@ -80,6 +80,28 @@ def test_where_it_looks(run: Path) -> None:
     assert model.symbols("dcba") == ["d", "c", "b", "a", "</s>"]
 
 
+def test_what_nobody_looked_at_costs(run: Path) -> None:
+    """Ranks of what the search has found, by hand of each answer's own alignment."""
+    model = recurra.load(run)
+    words = ["abca", "deb"]
+    plain = list(model.predict(words, width=4))
+    for word, found, said in zip(
+        words, plain, model.predict(words, width=4, coverage_penalty=3.0), strict=True
+    ):
+        wanted = {
+            each.text: each.score
+            + 3 * np.log(model.alignment(word, each.text).sum(0).clip(1e-10, 1)).sum()
+            for each in found.ranked()
+        }
+        assert {each.text: each.score for each in said.ranked()} == pytest.approx(wanted, abs=1e-3)
+        scores = [each.score for each in said.ranked()]
+        assert scores == sorted(scores, reverse=True)
+        (best,) = model.predict([word], width=4, keep=1, coverage_penalty=3.0)
+        assert (best.text, best.others) == (said.text, ())
+    with pytest.raises(SettingError, match="expected a coverage_penalty of 0 or more, got -1"):
+        model.predict(words, coverage_penalty=-1)
+
+
 def test_where_it_looks_is_drawn(run: Path, tmp_path: Path) -> None:
     looked = recurra.load(run).looked("abc")
     assert (looked.title, looked.read) == ("abc → cba", ["a", "b", "c"])
@@ -132,6 +154,8 @@ def test_without_attention(tmp_path: Path) -> None:
     assert next(iter(model.predict(["abc"]))).text is not None
     with pytest.raises(SettingError, match="this model looks at nothing"):
         model.alignment("abc", "cba")
+    with pytest.raises(SettingError, match="coverage_penalty: this model looks at nothing"):
+        model.predict(["abc"], coverage_penalty=1.0)
 
 
 def test_it_learns_from_a_teacher(run: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from recurra.engine.probe import named_values
 from recurra.errors import SettingError
 from recurra.given import ahead, inputs_of
 from recurra.models import EncoderDecoder, Model
+from recurra.settings import check_number
 from recurra.tasks.base import Answer
 from recurra.tasks.examples import ExamplesTask
 from recurra.tasks.inputs import is_text, raw_of
@@ -32,6 +33,7 @@ TARGET = "target"
 """The field of what is said; every other field is an input."""
 
 _MEAN = LengthRule(1.0)  # of log-probabilities
+_UNSEEN = 1e-10  # weight of a place at least, whose logarithm is taken
 _BLOCK, _ROWS = 512, 64  # inputs that are read ahead; beside each other
 
 
@@ -94,9 +96,10 @@ class TransducingModel(Answer):
         width: int = 5,
         keep: int | None = None,
         length_penalty: float = 1.0,
+        coverage_penalty: float = 0.0,
         limit: int = 200,
     ) -> Iterator[Said]:
-        """What is said of each input, in their order; some are read ahead.
+        r"""What is said of each input, in their order; some are read ahead.
 
         Args:
             inputs: texts; or whatever the model reads, perhaps names of files.
@@ -104,6 +107,10 @@ class TransducingModel(Answer):
             keep: how many answers, the best first, and as many open texts at least; ``width`` if
                 None.
             length_penalty: see :class:`recurra.LengthRule`.
+            coverage_penalty: beta, by which the answers that the search has found are ranked anew:
+                their scores gain :math:`\beta \sum_i \log \min(\sum_t a_{ti}, 1)` of the weight
+                a of place i at symbol t: what was not looked at costs (Wu et al. 2016, who also
+                prune by it). 0: not.
             limit: symbols after which an answer is cut off.
 
         Raises:
@@ -111,12 +118,21 @@ class TransducingModel(Answer):
             SettingError: a number out of its range.
         """
         keep = width if keep is None else keep
-        how = {"width": max(width, keep), "keep": keep, "limit": limit}
+        if check_number("predict: coverage_penalty", coverage_penalty) < 0:
+            raise SettingError(
+                f"predict: expected a coverage_penalty of 0 or more, got {coverage_penalty}"
+            )
+        if coverage_penalty:
+            self._check_looks("predict: coverage_penalty")
+        width = max(width, keep)
+        how = {"width": width, "keep": width if coverage_penalty else keep, "limit": limit}
         rule = LengthRule(length_penalty)
 
         def said(block: list[Any]) -> Iterator[Said]:
             rows = [self._task.encode(each, self.fronts) for each in block]
             found = searched(self.model, self._task.collate, rows, rule=rule, **how)
+            if coverage_penalty:
+                found = self._covering(rows, found, coverage_penalty, keep)
             return map(self._said, found)
 
         return chain.from_iterable(
@@ -162,15 +178,41 @@ class TransducingModel(Answer):
         Raises:
             SettingError: a model without attention.
         """
+        self._check_looks("alignment")
+        return self._looks(self._batch(value, target))[0]
+
+    def _check_looks(self, what: str) -> None:
         if self.model.decoder.attention is None:
-            raise SettingError("alignment: this model looks at nothing (model.attention='none')")
-        batch = self._batch(value, target)
-        seen = named_values(self.model.score_rows, batch)
-        read = self.model.encoder(batch.inputs).outputs
-        places = int(read.lengths[0])
-        weights = seen["attention"][: int(batch.targets.lengths[0]), 0, :places]
-        found: npt.NDArray[np.float32] = weights.detach().float().cpu().numpy()
-        return found
+            raise SettingError(f"{what}: this model looks at nothing (model.attention='none')")
+
+    def _looks(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
+        """The weights of each row ``[said, read]``."""
+        seen = named_values(self.model.score_rows, batch)["attention"].detach().float().cpu()
+        read = self.model.encoder(batch.inputs).outputs.lengths.tolist()
+        said = batch.targets.lengths.tolist()
+        return [
+            seen[:t, row, :m].numpy() for row, (t, m) in enumerate(zip(said, read, strict=True))
+        ]
+
+    def _covering(
+        self,
+        rows: Sequence[ExampleRow],
+        found: list[list[Hypothesis]],
+        penalty: float,
+        keep: int,
+    ) -> list[list[Hypothesis]]:
+        """The best of what was found, by scores that gain from what was looked at."""
+        ranked = []
+        for row, texts in zip(rows, found, strict=True):
+            said = [np.array([*text.symbols, *([END] * text.finished)]) for text in texts]
+            looks = self._looks(self._task.collate([row] * len(texts), said))
+            gains = (np.log(np.clip(look.sum(0), _UNSEEN, 1)).sum() for look in looks)
+            scored = [
+                text._replace(score=text.score + penalty * float(gain))
+                for text, gain in zip(texts, gains, strict=True)
+            ]
+            ranked.append(sorted(scored, key=lambda text: -text.score)[:keep])
+        return ranked
 
     def looked(self, value: Any) -> Looked:
         """Where it looked when it said its best answer to an input; arguments as of alignment."""
