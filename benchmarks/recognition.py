@@ -2,9 +2,9 @@
 
 ``fsdd`` joins spoken digits of one speaker into strings of three to seven, with silences between
 them; takes 0 to 4 of each speaker and digit are in test strings alone. ``fsdd-SPEAKER`` leaves all
-of a speaker out. ``dhsd`` are German place names that ten people wrote. Names are read with and
-without an n-gram of the characters of the training texts, whose weight and bonus are chosen on the
-validation part.
+of a speaker out. ``dhsd`` are German place names that ten people wrote; ``dhsd-writers`` leaves
+three of them out. Names are read with and without an n-gram of the characters of the training
+texts, whose weight and bonus are chosen on the validation part.
 """
 
 from __future__ import annotations
@@ -128,6 +128,19 @@ def names(place: Path) -> Path:
     return data("dhsd/labels.csv")
 
 
+def by_writers(place: Path) -> Path:
+    """The same with parts of other people: one to choose by, three to test."""
+    source = data("dhsd/labels.csv")
+    with open(source, newline="") as read, open(place / "names.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "text", "split"])
+        for row in csv.DictReader(read):
+            part = {"8": "test", "9": "test", "10": "test", "7": "validation"}
+            path = source.parent / row["file_name"]
+            rows.writerow([path, row["text"], part.get(row["writer_id"], "train")])
+    return place / "names.csv"
+
+
 GIVEN = {"data.split": "given"}
 SPOKEN = {**GIVEN, "data.vocabulary": "words"}
 CASES = {
@@ -141,6 +154,12 @@ CASES = {
         for speaker in SPEAKERS
     },
     "dhsd": Case(names, GIVEN, "character error rate of handwritten German place names", True),
+    "dhsd-writers": Case(
+        by_writers,
+        GIVEN,
+        "character error rate of German place names of three people who are not trained on",
+        True,
+    ),
 }
 
 

@@ -202,8 +202,8 @@ def _paired(
         if not (np.isfinite(one.values).all() and np.isfinite(other.values).all()):
             raise RunError(f"compare: the {name} of some examples is no finite number.")
         low, high, better = bootstrap(one, other, resamples=resamples, seed=seed)
-        whole = [float(each.of(each.values.sum(0))) for each in (one, other)]
-        rows.append(PairedRow(name, less, *whole, whole[1] - whole[0], low, high, better))
+        a, b = (float(each.of(each.values.sum(0))) for each in (one, other))
+        rows.append(PairedRow(name, less, a, b, b - a, low, high, better))
     return Paired(paths, size, task.examples, resamples, tuple(rows))
 
 

@@ -66,7 +66,7 @@ class Picture:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of what is encoded."""
-        return (*self.size, _CHANNELS[self.mode] * (1 + self.deltas))
+        return (self.size[0], self.size[1], _CHANNELS[self.mode] * (1 + self.deltas))
 
     def fit(self, rows: Iterable[Any]) -> Self:
         """This front with the scale of some pictures or videos.

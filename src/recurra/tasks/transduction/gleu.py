@@ -65,7 +65,7 @@ def gleu_counts(
 
 def gleu_of(sums: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """GLEU ``[...]`` of sums ``[..., 10]`` of what :func:`gleu_counts` counts."""
-    some = (sums > 0).all(-1)
+    some = np.asarray((sums > 0).all(-1))
     known = np.where(some[..., None], sums, 1.0)
     short = np.minimum(0.0, 1 - known[..., 1] / known[..., 0])
     shares = np.log(known[..., 2::2] / known[..., 3::2]).mean(-1)
