@@ -107,29 +107,31 @@ def predict(
         else:
             blocks = _given(answer, text, file, encoding)
         if attention is not None:
-            blocks = [_drawn(answer, [each for block in blocks for each in block], attention)]
+            _check_looks(answer)
+            blocks = [[each for block in blocks for each in block]]
+        first: list[Any] = []
         for block in blocks:
             for each in answer.predict(block, **more):
                 print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
+                first += [each] if len(first) < _DRAWN else []
             sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+        if attention is not None and first:
+            _draw(answer, zip(*blocks, first, strict=False), attention)
 
 
-def _drawn(answer: Any, inputs: list[Any], out: Path) -> list[Any]:
-    """Draw where a decoder looked at the first of some inputs; the inputs.
+def _check_looks(answer: Any) -> None:
+    """Refuse to draw where nobody looked, before anything is searched."""
+    if not getattr(answer, "looks", False):
+        raise SettingError(
+            f"predict: this {answer.kind} model looks at nothing; leave --attention out"
+        )
 
-    Raises:
-        SettingError: another task, or a model that looks at nothing.
-    """
+
+def _draw(answer: Any, said: Iterable[tuple[Any, Any]], out: Path) -> None:
+    """Draw where a decoder looked when it said these answers to some inputs."""
     from recurra.diagnosis import attention
 
-    looked = getattr(answer, "looked", None)
-    if looked is None:
-        raise SettingError(
-            f"predict: a {answer.kind} model looks at nothing; leave --attention out"
-        )
-    some = inputs[:_DRAWN]
-    print(attention([looked(each) for each in some]).save(out), file=sys.stderr)
-    return inputs
+    print(attention([answer.looked(*each) for each in said]).save(out), file=sys.stderr)
 
 
 def _file(file: Path | None, data: Path | None, text: list[str] | None) -> Path | None:

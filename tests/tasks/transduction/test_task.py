@@ -156,6 +156,13 @@ def test_without_attention(tmp_path: Path) -> None:
         model.alignment("abc", "cba")
     with pytest.raises(SettingError, match="coverage_penalty: this model looks at nothing"):
         model.predict(["abc"], coverage_penalty=1.0)
+    out = tmp_path / "looked.svg"
+    found = CliRunner().invoke(
+        app, ["predict", str(done.path), "--text", "abc", "--attention", str(out)]
+    )
+    assert found.exit_code == 1
+    assert found.stdout == ""
+    assert "looks at nothing; leave --attention out" in found.stderr
 
 
 def test_it_learns_from_a_teacher(run: Path, tmp_path: Path) -> None:

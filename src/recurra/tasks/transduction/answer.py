@@ -182,7 +182,7 @@ class TransducingModel(Answer):
         return self._looks(self._batch(value, target))[0]
 
     def _check_looks(self, what: str) -> None:
-        if self.model.decoder.attention is None:
+        if not self.looks:
             raise SettingError(f"{what}: this model looks at nothing (model.attention='none')")
 
     def _looks(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
@@ -214,9 +214,22 @@ class TransducingModel(Answer):
             ranked.append(sorted(scored, key=lambda text: -text.score)[:keep])
         return ranked
 
-    def looked(self, value: Any) -> Looked:
-        """Where it looked when it said its best answer to an input; arguments as of alignment."""
-        (said,) = self.predict([value])
+    @property
+    def looks(self) -> bool:
+        """Whether its decoder looks at what was read."""
+        return self.model.decoder.attention is not None
+
+    def looked(self, value: Any, said: Said | None = None) -> Looked:
+        """Where it looked when it said an answer.
+
+        Args:
+            value: an input, as of :meth:`predict`.
+            said: the answer; the best one if None.
+
+        Raises:
+            SettingError: a model without attention.
+        """
+        said = next(iter(self.predict([value]))) if said is None else said
         weights = self.alignment(value, said.text)
         title = f"{value} → {said.text}" if isinstance(value, str) else said.text
         return Looked(title, weights, self.places(value), self.symbols(said.text))
