@@ -160,7 +160,7 @@ def test_without_attention(tmp_path: Path) -> None:
     found = CliRunner().invoke(
         app, ["predict", str(done.path), "--text", "abc", "--attention", str(out)]
     )
-    assert found.exit_code == 1
+    assert found.exit_code == 2
     assert found.stdout == ""
     assert "looks at nothing; leave --attention out" in found.stderr
 
