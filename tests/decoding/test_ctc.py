@@ -22,10 +22,20 @@ from recurra import (
     best_path,
     prefix_search,
 )
+from recurra.decoding import ctc
+from recurra_runtime.backend import core
 
 Logs = NDArray[np.float64]
 ALL = 10_000  # texts, more than there are
 GRAM = NGram.fit([[0, 1, 1, 0], [1, 0, 0]], order=2, vocabulary_size=4, start=2, end=3)
+
+
+@pytest.fixture(autouse=True, params=["native", "arrays"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "arrays":
+        monkeypatch.setattr(ctc, "core", lambda: None)
+    elif core() is None:
+        pytest.skip("the native module is off")
 
 
 def logs_of(time: int, symbols: int = 2, seed: int = 0) -> Logs:
@@ -240,5 +250,15 @@ def test_what_are_no_log_probabilities_is_refused() -> None:
         prefix_search(np.zeros(3), blank=0, width=4)
     with pytest.raises(ShapeError, match="the blank 3 among them"):
         best_path(np.zeros((2, 3)), blank=3)
+    for blank in (0, 3):
+        with pytest.raises(ShapeError, match=f"the blank {blank} among them"):
+            prefix_search(np.zeros((2, 3 * (blank > 0))), blank=blank, width=4)
     with pytest.raises(RunError, match="NaN"):
         prefix_search(np.full((2, 3), np.nan), blank=2, width=4)
+    logs = logs_of(4)
+    search = PrefixSearch(blank=2, width=4)
+    search.push(logs)
+    before = search.texts(4)
+    with pytest.raises(RunError, match="NaN"):
+        search.push(np.append(logs, np.full((1, 3), np.nan), 0))
+    assert search.texts(4) == before

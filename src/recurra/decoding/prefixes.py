@@ -210,13 +210,16 @@ class Prefixes:
 
 def _best(scores: Floats, width: int, threshold: float) -> Wholes:
     """Places of the best, in their order; of equal scores the first ones stay. NaN is none."""
-    lowest = np.fmax.reduce(scores, initial=-np.inf) - threshold
-    places = np.flatnonzero(scores >= lowest if lowest > -np.inf else scores > -np.inf)
+    lowest = -np.inf
+    if threshold < np.inf:
+        lowest = np.fmax.reduce(scores, initial=-np.inf) - threshold
+    places: Wholes = np.flatnonzero(scores >= lowest if lowest > -np.inf else scores > -np.inf)
     if len(places) <= width:
         return places
     of = scores[places]
     last = np.partition(of, len(of) - width)[len(of) - width]
-    stays = of > last
-    equal = np.flatnonzero(of == last)
-    stays[equal[: width - np.count_nonzero(stays)]] = True
-    return places[stays]
+    found: Wholes = places[of >= last]
+    if len(found) > width:
+        equal = np.flatnonzero(scores[found] == last)
+        found = np.delete(found, equal[width - len(found) :])
+    return found
