@@ -12,6 +12,7 @@ constexpr double kNothing = -std::numeric_limits<double>::infinity();
 constexpr double kLogOfTwo = 0.693147180559945309417232121458176568;
 constexpr std::int64_t kBlock = 16;
 constexpr std::size_t kFewest = 16;
+constexpr std::size_t kAtFirst = 32;  // room for texts, so that a short search asks for memory rarely
 
 std::size_t at(std::int64_t number) { return static_cast<std::size_t>(number); }
 
@@ -25,11 +26,9 @@ double log_add(double a, double b) {
 
 }  // namespace
 
-TextTree::TextTree(std::int64_t size) : size_(size), slots_(64, -1) { add(-1, -1); }
-
-std::int64_t TextTree::add(std::int64_t parent, std::int64_t symbol) {
-    parent_.push_back(parent), last_.push_back(symbol), rows.push_back(-1);
-    return static_cast<std::int64_t>(parent_.size()) - 1;
+TextTree::TextTree(std::int64_t size) : size_(size), slots_(2 * kAtFirst, -1) {
+    texts_.reserve(kAtFirst);
+    texts_.push_back({-1, -1, -1});
 }
 
 std::size_t TextTree::place(std::int64_t text, std::int64_t symbol) const {
@@ -38,36 +37,47 @@ std::size_t TextTree::place(std::int64_t text, std::int64_t symbol) const {
     key *= 0x9E3779B97F4A7C15u;  // spreads neighbors
     for (std::size_t slot = (key >> 32) & mask;; slot = (slot + 1) & mask) {
         const std::int64_t held = slots_[slot];
-        if (held < 0 || (parent_[at(held)] == text && last_[at(held)] == symbol)) return slot;
+        if (held < 0 || (texts_[at(held)].parent == text && texts_[at(held)].last == symbol)) return slot;
     }
 }
 
 std::int64_t TextTree::longer(std::int64_t text, std::int64_t symbol) {
     const std::size_t slot = place(text, symbol);
     if (slots_[slot] >= 0) return slots_[slot];
-    const std::int64_t made = add(text, symbol);
+    const auto made = static_cast<std::int64_t>(texts_.size());
+    texts_.push_back({text, symbol, -1});
     slots_[slot] = made;
-    if (2 * parent_.size() > slots_.size()) rehash();
+    if (2 * texts_.size() > slots_.size()) rehash();
     return made;
 }
 
 void TextTree::rehash() {
     slots_.assign(2 * slots_.size(), -1);
-    for (std::size_t text = 1; text < parent_.size(); ++text)
-        slots_[place(parent_[text], last_[text])] = static_cast<std::int64_t>(text);
+    for (std::size_t text = 1; text < texts_.size(); ++text)
+        slots_[place(texts_[text].parent, texts_[text].last)] = static_cast<std::int64_t>(text);
 }
 
 std::vector<std::int64_t> TextTree::symbols(std::int64_t text) const {
     std::vector<std::int64_t> found;
-    for (; text > 0; text = parent_[at(text)]) found.push_back(last_[at(text)]);
+    for (; text > 0; text = texts_[at(text)].parent) found.push_back(texts_[at(text)].last);
     std::reverse(found.begin(), found.end());
     return found;
+}
+
+Best::Best(std::size_t width) : width_(width), full_(width + std::max(width, kFewest)) {
+    found_.reserve(std::min(full_, kAtFirst));
 }
 
 void Best::clear() {
     found_.clear();
     cut_ = kNothing;
-    full_ = width_ + std::max(width_, kFewest);
+}
+
+void Best::settle(double threshold) {
+    double least = std::numeric_limits<double>::infinity(), most = kNothing;
+    for (const Candidate& one : found_) least = std::min(least, one.score), most = std::max(most, one.score);
+    if (found_.size() >= width_) cut_ = std::max(cut_, least);
+    cut_ = std::max(cut_, std::nextafter(most - threshold, kNothing));  // what is as far behind as that stays
 }
 
 void Best::shrink() {
@@ -101,6 +111,7 @@ PrefixSearch::PrefixSearch(std::int64_t size, std::int64_t blank, std::int64_t w
         throw std::invalid_argument("prefix search: expected hot words of all symbols");
     open_.push_back({0, -1, -1, 0.0, kNothing, 0.0, 0.0, 0});
     places_.resize(at(size));
+    symbols_.reserve(at(size)), offered_.reserve(at(size));
 }
 
 bool PrefixSearch::push(const double* steps, std::int64_t time) {
@@ -129,6 +140,7 @@ void PrefixSearch::advance(const double* step) {
     best_.clear();
     const auto rows = static_cast<std::int64_t>(open_.size());
     for (std::int64_t row = 0; row < rows; ++row) best_.offer(stays_[at(row)].total + open_[at(row)].more, row);
+    best_.settle(threshold_);
     for (std::int64_t row = 0; row < rows; ++row) grow(row);
     choose(step);
 }
@@ -155,13 +167,13 @@ void PrefixSearch::stay(const double* step) {
     stays_.resize(open_.size());
     for (std::size_t row = 0; row < open_.size(); ++row) {
         const Open& one = open_[row];
-        tree_.rows[at(one.text)] = static_cast<std::int64_t>(row);
+        tree_.row(one.text) = static_cast<std::int64_t>(row);
         const double of_last = one.last >= 0 ? step[one.last] : kNothing;
         stays_[row] = {one.total + step[blank_], one.symbol + of_last, 0.0, -1, -1};
     }
     for (std::size_t row = 0; row < open_.size(); ++row) {
         const Open& one = open_[row];
-        const std::int64_t above = one.parent >= 0 ? tree_.rows[at(one.parent)] : -1;
+        const std::int64_t above = one.parent >= 0 ? tree_.row(one.parent) : -1;
         Stays& own = stays_[row];
         if (above >= 0) {
             const Open& from = open_[at(above)];
@@ -233,7 +245,7 @@ void PrefixSearch::choose(const double* step) {
         next_.push_back(open_[at(one.number)]);
         next_.back().blank = now.blank, next_.back().symbol = now.symbol, next_.back().total = now.total;
     }
-    for (const Open& one : open_) tree_.rows[at(one.text)] = -1;
+    for (const Open& one : open_) tree_.row(one.text) = -1;
     open_.swap(next_);
 }
 

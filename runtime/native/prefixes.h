@@ -29,18 +29,20 @@ public:
     explicit TextTree(std::int64_t size);
     // The text that is this one with one symbol more.
     std::int64_t longer(std::int64_t text, std::int64_t symbol);
-    std::int64_t parent(std::int64_t text) const { return parent_[static_cast<std::size_t>(text)]; }
     std::vector<std::int64_t> symbols(std::int64_t text) const;
-
-    std::vector<std::int64_t> rows;  // of each text where it stands among the open ones; -1 if it does not
+    // Where a text stands among the open ones; -1 if it does not.
+    std::int64_t& row(std::int64_t text) { return texts_[static_cast<std::size_t>(text)].row; }
 
 private:
+    struct Text {
+        std::int64_t parent, last, row;
+    };
+
     std::size_t place(std::int64_t text, std::int64_t symbol) const;
-    std::int64_t add(std::int64_t parent, std::int64_t symbol);
     void rehash();
 
     std::int64_t size_;
-    std::vector<std::int64_t> parent_, last_;
+    std::vector<Text> texts_;
     std::vector<std::int64_t> slots_;  // open addressing, a power of two, -1 is free
 };
 
@@ -52,7 +54,7 @@ public:
         std::int64_t number;
     };
 
-    explicit Best(std::size_t width) : width_(width) {}
+    explicit Best(std::size_t width);
     void clear();
     // Numbers must grow. What is not above `cut()` would not stay.
     void offer(double score, std::int64_t number) {
@@ -61,14 +63,15 @@ public:
         if (found_.size() >= full_) shrink();
     }
     double cut() const { return cut_; }
+    // Of what follows, what is above none so far or further behind than `threshold` need not be looked at.
+    void settle(double threshold);
     // In the order of their numbers; without those that are further than `threshold` behind the best.
     const std::vector<Candidate>& finish(double threshold);
 
 private:
     void shrink();
 
-    std::size_t width_;
-    std::size_t full_ = 0;
+    std::size_t width_, full_;
     double cut_ = -std::numeric_limits<double>::infinity();
     std::vector<Candidate> found_;
 };

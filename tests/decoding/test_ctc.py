@@ -144,7 +144,17 @@ def worth(text: tuple[int, ...], words: list[list[int]]) -> int:
     return sum(ends)
 
 
-@pytest.mark.parametrize("words", [[[0, 1]], [[0, 1], [1, 1, 0]], [[0], [0, 1, 0]], [[1, 0, 1, 0]]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [[0, 1]],
+        [[0, 1], [1, 1, 0]],
+        [[0], [0, 1, 0]],
+        [[1, 0, 1, 0]],
+        [[0, 1, 0], [1]],
+        [[0, 1, 1, 0], [1, 1]],
+    ],
+)
 def test_hot_words_add_their_bonus_and_what_breaks_off_takes_it_back(
     words: list[list[int]],
 ) -> None:
@@ -162,6 +172,8 @@ def test_hot_words_of_other_symbols_are_refused() -> None:
             HotWords(words, 2)
     with pytest.raises(SettingError, match="words of 3 symbols"):
         prefix_search(logs_of(3, 3), blank=3, width=4, hot=HotWords([[0]], 2))
+    with pytest.raises(SettingError, match="words of 2 symbols"):  # the numbers behind the blank
+        prefix_search(logs_of(3), blank=0, width=4, hot=HotWords([[0]], 2))
 
 
 def test_parts_give_what_the_whole_gives() -> None:
@@ -172,6 +184,7 @@ def test_parts_give_what_the_whole_gives() -> None:
     for part in np.split(logs, [0, 1, 7, 7, 20]):
         search.push(part)
     assert search.texts(8) == whole
+    assert search.texts() == whole[:1]
     with pytest.raises(ShapeError, match="steps of 5 log-probabilities as before, got 6"):
         search.push(np.zeros((1, 6)))
 
@@ -227,8 +240,9 @@ def test_what_steps_cannot_say_is_not_aligned() -> None:
         align(logs_of(2), [0, 0], blank=2)
     with pytest.raises(SettingError, match="0 steps cannot say"):
         align(logs_of(0), [0], blank=2)
-    with pytest.raises(SettingError, match="symbols beside the blank 2, got 2"):
-        align(logs_of(3), [2], blank=2)
+    for symbol in (2, 3, 4, -1):
+        with pytest.raises(SettingError, match=f"symbols beside the blank 2, got {symbol}"):
+            align(logs_of(3), [symbol], blank=2)
     assert align(logs_of(0), [], blank=2).log_prob == 0.0
 
 
@@ -237,6 +251,8 @@ def test_what_steps_cannot_say_is_not_aligned() -> None:
     [
         ({"width": 0}, "width"),
         ({"threshold": -1.0}, "threshold of at least 0"),
+        ({"threshold": np.inf}, "threshold: expected a finite number"),
+        ({"least": np.nan}, "least: expected a finite number"),
         ({"language": Fusion(GRAM, -1.0)}, "alpha of at least 0"),
     ],
 )

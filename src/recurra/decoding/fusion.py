@@ -60,7 +60,6 @@ class Scorer:
             SettingError: ids that the model does not have.
         """
         fusion = self._fusion
-        self._symbols = symbols
         ids = symbols if fusion.ids is None else np.asarray(fusion.ids, np.int64)
         if ids.shape != symbols.shape:
             raise SettingError(
