@@ -41,7 +41,7 @@ MEASURED = [
 WIDTHS = (16, 64)
 _THRESHOLD, _LEAST = 15.0, -5.0
 _LONGEST, _OF_ONE = 0.3, 6e-8  # seconds a round, and of one symbol after one text at one step
-_STEPS_TIMED = 4000  # at least, so that a clock can tell
+_STEPS_TIMED, _SYMBOLS_TIMED = 4000, 100_000  # of a round, so that a clock can tell
 
 
 class Size(NamedTuple):
@@ -158,7 +158,8 @@ class Rival:
 
 def times(size: Size) -> int:
     """How often a round searches."""
-    return max(1, _STEPS_TIMED // (size.steps * size.texts))
+    steps = size.steps * size.texts
+    return max(1, min(_STEPS_TIMED // steps, _SYMBOLS_TIMED // (steps * size.letters)))
 
 
 def ours(logs: Logs, size: Size, width: int, threshold: float | None) -> tuple[float, list[str]]:
