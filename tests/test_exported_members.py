@@ -152,6 +152,7 @@ INTERNAL = {
         "told_by",
     },
     "description": {"evaluate"},
+    "decoding": {"Prefixes", "Scorer"},
     "diagnosis": {
         "History",
         "Line",

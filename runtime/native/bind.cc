@@ -1,6 +1,7 @@
 // The Python module recurra_runtime._native. The only file that sees Python.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -8,12 +9,15 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "isa.h"
 #include "ops.h"
+#include "prefixes.h"
 #include "program.h"
 #include "threads.h"
 #include "workspace.h"
@@ -266,6 +270,67 @@ private:
     std::unique_ptr<recurra::Stepper> stepper_;
 };
 
+// A search from Python, which several threads may ask: one after the other.
+class PythonPrefixSearch {
+public:
+    using Steps = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+    using States = nb::ndarray<const std::int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+    using Begun = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+    // A state's next and bonus and what it has begun: all of them, or none.
+    PythonPrefixSearch(std::int64_t size, std::int64_t blank, std::int64_t width, double threshold, double least,
+                       std::optional<States> next, std::optional<Steps> bonus, std::optional<Begun> begun)
+        : next_(std::move(next)),
+          bonus_(std::move(bonus)),
+          begun_(std::move(begun)),
+          size_(size),
+          search_(size, blank, width, threshold, least, favored()) {}
+    PythonPrefixSearch(const PythonPrefixSearch& other) : PythonPrefixSearch(other, std::lock_guard(other.busy_)) {}
+
+    bool push(const Steps& steps) {
+        if (static_cast<std::int64_t>(steps.shape(1)) != size_)
+            throw std::invalid_argument("prefix search: steps of another size");
+        nb::gil_scoped_release release;
+        const std::lock_guard lock(busy_);
+        return search_.push(steps.data(), static_cast<std::int64_t>(steps.shape(0)));
+    }
+
+    // (symbols, log-probability, score) of each.
+    nb::list best(std::int64_t keep) {
+        std::vector<recurra::FoundText> found;
+        {
+            nb::gil_scoped_release release;
+            const std::lock_guard lock(busy_);
+            found = search_.best(keep);
+        }
+        nb::list all;
+        for (const recurra::FoundText& one : found)
+            all.append(nb::make_tuple(nb::tuple(nb::cast(one.symbols)), one.log_prob, one.score));
+        return all;
+    }
+
+private:
+    PythonPrefixSearch(const PythonPrefixSearch& other, const std::lock_guard<std::mutex>&)
+        : next_(other.next_), bonus_(other.bonus_), begun_(other.begun_), size_(other.size_), search_(other.search_) {}
+
+    recurra::Favored favored() const {
+        if (!next_) return {};
+        const std::size_t states = next_->shape(0), size = next_->shape(1);
+        if (!bonus_ || !begun_ || states == 0 || bonus_->shape(0) != states || bonus_->shape(1) != size ||
+            begun_->shape(0) != states)
+            throw std::invalid_argument("prefix search: hot words of different sizes");
+        return {next_->data(), bonus_->data(), begun_->data(), static_cast<std::int64_t>(states),
+                static_cast<std::int64_t>(size)};
+    }
+
+    std::optional<States> next_;
+    std::optional<Steps> bonus_;
+    std::optional<Begun> begun_;
+    std::int64_t size_;
+    mutable std::mutex busy_;
+    recurra::PrefixSearch search_;
+};
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -291,6 +356,13 @@ NB_MODULE(_native, module) {
         .def("begin", &PythonStepper::begin, "What each row holds has changed.")
         .def("place", &PythonStepper::place, "Other rows, in memory of their own.")
         .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");
+    nb::class_<PythonPrefixSearch>(module, "PrefixSearch", "The open texts of a prefix beam search.")
+        .def(nb::init<std::int64_t, std::int64_t, std::int64_t, double, double, std::optional<PythonPrefixSearch::States>,
+                      std::optional<PythonPrefixSearch::Steps>, std::optional<PythonPrefixSearch::Begun>>(),
+             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(), nb::arg().none())
+        .def("__deepcopy__", [](const PythonPrefixSearch& own, nb::handle) { return PythonPrefixSearch(own); })
+        .def("push", &PythonPrefixSearch::push, nb::arg().noconvert(), "Read further steps; false if one holds NaN.")
+        .def("best", &PythonPrefixSearch::best, "The best texts so far.");
     module.def("keep", &keep, "So many bytes of the workspace, as an array.");
     module.def("use_threads_of",
                [](std::uintptr_t parallel) { recurra::use_threads_of(reinterpret_cast<recurra::Parallel>(parallel)); },

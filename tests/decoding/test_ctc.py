@@ -22,10 +22,20 @@ from recurra import (
     best_path,
     prefix_search,
 )
+from recurra.decoding import ctc
+from recurra_runtime.backend import core
 
 Logs = NDArray[np.float64]
 ALL = 10_000  # texts, more than there are
 GRAM = NGram.fit([[0, 1, 1, 0], [1, 0, 0]], order=2, vocabulary_size=4, start=2, end=3)
+
+
+@pytest.fixture(autouse=True, params=["native", "arrays"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "arrays":
+        monkeypatch.setattr(ctc, "core", lambda: None)
+    elif core() is None:
+        pytest.skip("the native module is off")
 
 
 def logs_of(time: int, symbols: int = 2, seed: int = 0) -> Logs:
@@ -134,7 +144,17 @@ def worth(text: tuple[int, ...], words: list[list[int]]) -> int:
     return sum(ends)
 
 
-@pytest.mark.parametrize("words", [[[0, 1]], [[0, 1], [1, 1, 0]], [[0], [0, 1, 0]], [[1, 0, 1, 0]]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [[0, 1]],
+        [[0, 1], [1, 1, 0]],
+        [[0], [0, 1, 0]],
+        [[1, 0, 1, 0]],
+        [[0, 1, 0], [1]],
+        [[0, 1, 1, 0], [1, 1]],
+    ],
+)
 def test_hot_words_add_their_bonus_and_what_breaks_off_takes_it_back(
     words: list[list[int]],
 ) -> None:
@@ -152,6 +172,8 @@ def test_hot_words_of_other_symbols_are_refused() -> None:
             HotWords(words, 2)
     with pytest.raises(SettingError, match="words of 3 symbols"):
         prefix_search(logs_of(3, 3), blank=3, width=4, hot=HotWords([[0]], 2))
+    with pytest.raises(SettingError, match="words of 2 symbols"):  # the numbers behind the blank
+        prefix_search(logs_of(3), blank=0, width=4, hot=HotWords([[0]], 2))
 
 
 def test_parts_give_what_the_whole_gives() -> None:
@@ -162,6 +184,7 @@ def test_parts_give_what_the_whole_gives() -> None:
     for part in np.split(logs, [0, 1, 7, 7, 20]):
         search.push(part)
     assert search.texts(8) == whole
+    assert search.texts() == whole[:1]
     with pytest.raises(ShapeError, match="steps of 5 log-probabilities as before, got 6"):
         search.push(np.zeros((1, 6)))
 
@@ -217,8 +240,9 @@ def test_what_steps_cannot_say_is_not_aligned() -> None:
         align(logs_of(2), [0, 0], blank=2)
     with pytest.raises(SettingError, match="0 steps cannot say"):
         align(logs_of(0), [0], blank=2)
-    with pytest.raises(SettingError, match="symbols beside the blank 2, got 2"):
-        align(logs_of(3), [2], blank=2)
+    for symbol in (2, 3, 4, -1):
+        with pytest.raises(SettingError, match=f"symbols beside the blank 2, got {symbol}"):
+            align(logs_of(3), [symbol], blank=2)
     assert align(logs_of(0), [], blank=2).log_prob == 0.0
 
 
@@ -227,6 +251,8 @@ def test_what_steps_cannot_say_is_not_aligned() -> None:
     [
         ({"width": 0}, "width"),
         ({"threshold": -1.0}, "threshold of at least 0"),
+        ({"threshold": np.inf}, "threshold: expected a finite number"),
+        ({"least": np.nan}, "least: expected a finite number"),
         ({"language": Fusion(GRAM, -1.0)}, "alpha of at least 0"),
     ],
 )
@@ -240,5 +266,15 @@ def test_what_are_no_log_probabilities_is_refused() -> None:
         prefix_search(np.zeros(3), blank=0, width=4)
     with pytest.raises(ShapeError, match="the blank 3 among them"):
         best_path(np.zeros((2, 3)), blank=3)
+    for blank in (0, 3):
+        with pytest.raises(ShapeError, match=f"the blank {blank} among them"):
+            prefix_search(np.zeros((2, 3 * (blank > 0))), blank=blank, width=4)
     with pytest.raises(RunError, match="NaN"):
         prefix_search(np.full((2, 3), np.nan), blank=2, width=4)
+    logs = logs_of(4)
+    search = PrefixSearch(blank=2, width=4)
+    search.push(logs)
+    before = search.texts(4)
+    with pytest.raises(RunError, match="NaN"):
+        search.push(np.append(logs, np.full((1, 3), np.nan), 0))
+    assert search.texts(4) == before

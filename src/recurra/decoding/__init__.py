@@ -3,8 +3,9 @@
 from recurra.decoding.aligned import Aligned, align
 from recurra.decoding.beam import Hypothesis, LengthRule, beam_search, beam_search_batch
 from recurra.decoding.continuations import Continuation, continuations
-from recurra.decoding.ctc import Fusion, PrefixSearch, Transcript, best_path, prefix_search
+from recurra.decoding.ctc import PrefixSearch, Transcript, best_path, prefix_search
 from recurra.decoding.frozen import Frozen
+from recurra.decoding.fusion import Fusion
 from recurra.decoding.generate import generate, generate_batch
 from recurra.decoding.hot_words import HotWords
 from recurra.decoding.protocol import Kept, Read, Steps, read
