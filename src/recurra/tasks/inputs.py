@@ -128,6 +128,11 @@ class InputSection(TextSection):
         """Without names of parts, which a part alone has not."""
         return self.model_copy(update={"split": default(self, "split"), "test_group": None})
 
+    @property
+    def brought_to(self) -> list[int] | None:
+        """The size of pictures; that of the first if None, of a width of 0 that of each."""
+        return self.picture_size
+
     @pydantic.model_validator(mode="after")
     def _inputs_agree(self) -> Self:
         """Settings that contradict each other are refused, not ignored."""
@@ -244,7 +249,7 @@ def _unfitted(first: Any, data: InputSection) -> Sound:
 
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
-    size = data.picture_size or np.shape(values[0])[1 if video else 0 :][:2]
+    size = data.brought_to or np.shape(values[0])[1 if video else 0 :][:2]
     return Picture(tuple(size), data.picture_mode, video=video).fit(values)
 
 
@@ -417,7 +422,9 @@ def _encoded(front: Any, value: Any) -> npt.NDArray[Any]:
         ids: npt.NDArray[Any] = front.encode(_joined(value))
         return ids.astype(np.min_scalar_type(len(front) - 1))
     array: npt.NDArray[Any] = front.encode(value)
-    return array[None] if isinstance(front, Picture) and not front.video else array
+    if not isinstance(front, Picture) or front.video:
+        return array
+    return array[None] if front.size[1] else array.transpose(1, 0, 2)  # or columns are its steps
 
 
 def _empty(front: Any) -> npt.NDArray[Any]:

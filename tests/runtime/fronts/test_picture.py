@@ -113,7 +113,9 @@ def test_nothing_to_fit_on() -> None:
     ("change", "said"),
     [
         ({"size": [4]}, "size (height, width)"),
-        ({"size": [4, 0]}, "size (height, width)"),
+        ({"size": [4, -1]}, "size (height, width)"),
+        ({"size": [0, 4]}, "size (height, width)"),
+        ({"size": [4, 0], "video": True}, "size (height, width)"),
         ({"size": [4, 5.0]}, "'size'"),
         ({"mode": "CMYK"}, "L or RGB"),
         ({"video": None}, "'video'"),

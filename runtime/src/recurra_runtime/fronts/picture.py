@@ -25,7 +25,8 @@ class Picture:
     ``resized`` and ``converted`` count these.
 
     Args:
-        size: height and width, in pixels.
+        size: height and width, in pixels; of a width of 0 each picture keeps its ratio, as lines of
+            text need it.
         mode: ``"L"`` (shades of gray) or ``"RGB"``.
         mean: of each color channel; 0 if None, until it is fitted.
         deviation: of each color channel; 1 if None.
@@ -47,7 +48,8 @@ class Picture:
         video: bool = False,
     ) -> None:
         self.size = tuple(int(side) for side in size)
-        if len(self.size) != 2 or min(self.size) < 1:
+        free = self.size[1:] == (0,) and not video
+        if len(self.size) != 2 or self.size[0] < 1 or (self.size[1] < 1 and not free):
             raise ValueError(f"picture: expected a size (height, width) of pixels, got {size}")
         if mode not in _CHANNELS:
             raise ValueError(f"picture: expected a mode 'L' or 'RGB', got {mode!r}")
@@ -59,7 +61,7 @@ class Picture:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and color channels of what is encoded."""
+        """Height, width (0 if each picture has its own) and color channels of what is encoded."""
         return (self.size[0], self.size[1], _CHANNELS[self.mode])
 
     def fit(self, rows: Iterable[Any]) -> Self:
@@ -114,23 +116,31 @@ class Picture:
             )
         if pixels.ndim == least:
             pixels = pixels[..., None]
-        resized = pixels.shape[least - 2 : least] != self.size
+        size = self._size_of(*pixels.shape[least - 2 : least])
+        resized = pixels.shape[least - 2 : least] != size
         converted = pixels.shape[-1] != _CHANNELS[self.mode]
         if resized or converted:
             frames = pixels if self.video else pixels[None]
-            made = np.empty((len(frames), *self.shape), np.uint8)
+            made = np.empty((len(frames), *size, self.shape[2]), np.uint8)
             for number, frame in enumerate(frames):
-                made[number] = self._drawn(frame)
+                made[number] = self._drawn(frame, size)
             pixels = made if self.video else made[0]
         return pixels, resized, converted
 
-    def _drawn(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _size_of(self, height: int, width: int) -> tuple[int, int]:
+        """To which size a picture of this one is brought."""
+        to, wide = self.size
+        return to, wide or max(1, round(width * to / height))
+
+    def _drawn(
+        self, pixels: npt.NDArray[np.uint8], size: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
         library = imported("PIL.Image", "picture: another size or mode needs", "pictures")
         drawn = library.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         drawn = drawn.convert(self.mode)  # of L and RGB to themselves: nothing
-        if pixels.shape[:2] != self.size:
-            drawn = drawn.resize(self.size[::-1], library.Resampling.BILINEAR)
-        return np.asarray(drawn, np.uint8).reshape(self.shape)
+        if pixels.shape[:2] != size:
+            drawn = drawn.resize(size[::-1], library.Resampling.BILINEAR)
+        return np.asarray(drawn, np.uint8).reshape(*size, self.shape[2])
 
     def to_json(self) -> dict[str, Any]:
         """Kind, size, mode and scale."""

@@ -23,6 +23,8 @@ class RecognitionData(InputSection):
         vocabulary: the symbols that a text is made of, ``"characters"`` or ``"words"``.
         form: of Unicode, to which texts are brought, ``"NFC"``, ``"NFD"``, ``"NFKC"`` or
             ``"NFKD"``; ``"none"`` leaves them as they are.
+        picture_height: height to which pictures of lines are brought, each as wide as its ratio
+            makes it; in place of ``picture_size``.
         rival_examples: on how many examples of the training part the rivals are fitted at most; of
             0 there are none.
     """
@@ -31,13 +33,21 @@ class RecognitionData(InputSection):
     label: str = "text"
     vocabulary: Literal["characters", "words"] = "characters"
     form: Literal["NFC", "NFD", "NFKC", "NFKD", "none"] = "NFC"
+    picture_height: int | None = pydantic.Field(None, ge=1, le=10**4)
     rival_examples: int = pydantic.Field(1000, ge=0)
+
+    @property
+    def brought_to(self) -> list[int] | None:
+        """The size of pictures; that of the first if None, of a width of 0 that of each."""
+        return self.picture_size if self.picture_height is None else [self.picture_height, 0]
 
     @pydantic.model_validator(mode="after")
     def _inputs_agree(self) -> Self:
         """Settings that contradict each other are refused, not ignored."""
         if self.label == self.column:
             raise contradiction(self, "label", "that column is what is read", "another column")
+        if self.picture_height is not None and self.picture_size is not None:
+            raise contradiction(self, "picture_size", "picture_height says how high pictures are")
         for name in _UNREAD:
             if getattr(self, name) != default(self, name):
                 raise contradiction(self, name, "there is one input, and it is no text")

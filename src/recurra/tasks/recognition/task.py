@@ -149,7 +149,7 @@ class RecognitionTask(ExamplesTask):
         kind, _ = input_of(prepared.fronts)
         if kind == "picture":
             return []
-        return [(f"model.{name}", "no picture is read") for name in ("picture_as", "distort")]
+        return [(f"model.{name}", "no picture is read") for name in ("picture_as", "across", "distort")]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also the symbols that texts are made of."""
