@@ -66,7 +66,7 @@ class PictureColumns(nn.Module):
         into, out = channels, check_size("filters", filters)
         for each in _POOLED[across]:
             pool = nn.MaxPool2d((2, each))
-            layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), pool]
+            layers += [nn.Conv2d(into, out, 3, padding=1), pool, nn.ReLU()]  # of fewer pixels
             into, out = out, 2 * out
         self.blocks = nn.Sequential(*layers)
         self.frames = frames(into * (height // 8))
