@@ -1,10 +1,10 @@
 """How well print is read in fonts that were never seen: lines of text, drawn.
 
-Lines of three books' texts are drawn (``recurra.data.TextLines``) in the fonts of some families.
-Trained on the first eight tenths of each text in :data:`TRAINED` families; settings and checkpoint
-were chosen on the ninth tenth in :data:`CHOSEN_BY`; the last tenth is read in :data:`TESTED`, in the
-further families of :data:`OTHERS`, and in the families that were trained on. No family of the one
-list is in another, nor one that was made from it.
+Lines of Shakespeare, War and Peace and Wikipedia are drawn (``recurra.data.TextLines``). The first
+eight tenths of each are trained on, in :data:`TRAINED` families of fonts; settings and checkpoint
+are chosen on the ninth tenth in :data:`CHOSEN_BY`; the last tenth is read in :data:`TESTED`, in the
+further families of :data:`OTHERS`, and in those that were trained on. No family is in two of these
+lists, nor one that was made from another's letters.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ MEASURED = [
     "src/recurra/training/loop.py",
     "src/recurra/training/optimizers.py",
 ]
-PLAIN = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": "--", "–": "-"})
+PLAIN = {0x201C: '"', 0x201D: '"', 0x2018: "'", 0x2019: "'", 0x2014: "--", 0x2013: "-"}
 HEIGHT = 24
 SETTINGS: dict[str, Any] = {
     "picture_height": HEIGHT,

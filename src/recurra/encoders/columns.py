@@ -105,12 +105,13 @@ class PictureColumns(nn.Module):
         if self.training and self.distort:
             pictures = _distorted(pictures, self.distort, widths)
         for layer in self.blocks:
+            before = pictures.shape[3]
             if isinstance(layer, nn.Conv2d):
-                behind = torch.arange(pictures.shape[3], device=widths.device) >= widths[:, None]
+                behind = torch.arange(before, device=widths.device) >= widths[:, None]
                 pictures = pictures.masked_fill(behind[:, None, None], 0)
             pictures = layer(pictures)
-            if isinstance(layer, nn.MaxPool2d):
-                widths = (widths + layer.kernel_size[1] - 1) // layer.kernel_size[1]
+            across = before // pictures.shape[3]
+            widths = (widths + across - 1) // across
         return PaddedSequence(pictures.flatten(1, 2).permute(2, 0, 1), widths)
 
     def _seen(self, pictures: Tensor) -> Tensor:

@@ -325,8 +325,8 @@ class PictureLines(nn.Module):
         Of any width: ``[columns, batch, height, channels]``.
         """
         if not self.shape[1]:
-            lines = lines_of_any_width(inputs, self.shape)
-            return self.frames(PaddedSequence(lines.values.flatten(2), lines.lengths))
+            read = lines_of_any_width(inputs, self.shape)
+            return self.frames(PaddedSequence(read.values.flatten(2), read.lengths))
         values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
         lines = values if self.rows else values.transpose(1, 2)
         joined = lines.flatten(2).transpose(0, 1)

@@ -128,10 +128,9 @@ class InputSection(TextSection):
         """Without names of parts, which a part alone has not."""
         return self.model_copy(update={"split": default(self, "split"), "test_group": None})
 
-    @property
-    def brought_to(self) -> list[int] | None:
-        """The size of pictures; that of the first if None, of a width of 0 that of each."""
-        return self.picture_size
+    def picture_front(self, first: Sequence[int], video: bool) -> Picture:
+        """An unfitted front of pictures, of which the first has this size."""
+        return Picture(self.picture_size or first, self.picture_mode, video=video)
 
     @pydantic.model_validator(mode="after")
     def _inputs_agree(self) -> Self:
@@ -249,8 +248,8 @@ def _unfitted(first: Any, data: InputSection) -> Sound:
 
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
-    size = data.brought_to or np.shape(values[0])[1 if video else 0 :][:2]
-    return Picture(tuple(size), data.picture_mode, video=video).fit(values)
+    first = np.shape(values[0])[1 if video else 0 :][:2]
+    return data.picture_front(first, video).fit(values)
 
 
 def _text(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Any:

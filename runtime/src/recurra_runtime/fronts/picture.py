@@ -31,6 +31,7 @@ class Picture:
         mean: of each color channel; 0 if None, until it is fitted.
         deviation: of each color channel; 1 if None.
         video: whether an example is a video, ``[time, height, width(, channels)]``.
+        mirrored: whether left and right change places, so that the right column comes first.
 
     Raises:
         ValueError: a size, a mode or numbers that cannot be.
@@ -46,6 +47,7 @@ class Picture:
         deviation: Given = None,
         *,
         video: bool = False,
+        mirrored: bool = False,
     ) -> None:
         self.size = tuple(int(side) for side in size)
         free = self.size[1:] == (0,) and not video
@@ -53,7 +55,7 @@ class Picture:
             raise ValueError(f"picture: expected a size (height, width) of pixels, got {size}")
         if mode not in _CHANNELS:
             raise ValueError(f"picture: expected a mode 'L' or 'RGB', got {mode!r}")
-        self.mode, self.video = mode, video
+        self.mode, self.video, self.mirrored = mode, video, mirrored
         self.mean, self.deviation = scale_of("picture", _CHANNELS[mode], mean, deviation)
         light = np.arange(256)[:, None] / 255
         self._light = ((light - self.mean) / self.deviation).astype(np.float32)
@@ -83,7 +85,8 @@ class Picture:
         deviation = np.sqrt((counts * (light - mean[:, None]) ** 2).sum(1) / total)
         constant = (counts > 0).sum(1) == 1
         scale = np.where(constant, 1.0, deviation)
-        return type(self)(self.size, self.mode, mean, scale, video=self.video)
+        how = {"video": self.video, "mirrored": self.mirrored}
+        return type(self)(self.size, self.mode, mean, scale, **how)
 
     def encode(self, raw: Any) -> npt.NDArray[np.float32]:
         """A picture to ``[height, width, channels]``; a video to ``[time, height, ...]``.
@@ -99,6 +102,8 @@ class Picture:
         pixels, resized, converted = self._pixels(raw)
         self.resized += resized
         self.converted += converted
+        if self.mirrored:
+            pixels = pixels[..., ::-1, :]
         if _CHANNELS[self.mode] == 1:
             return self._light[pixels[..., 0]]
         return np.stack([self._light[pixels[..., c], c] for c in range(3)], -1)
@@ -132,9 +137,7 @@ class Picture:
         to, wide = self.size
         return to, wide or max(1, round(width * to / height))
 
-    def _drawn(
-        self, pixels: npt.NDArray[np.uint8], size: tuple[int, int]
-    ) -> npt.NDArray[np.uint8]:
+    def _drawn(self, pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         library = imported("PIL.Image", "picture: another size or mode needs", "pictures")
         drawn = library.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         drawn = drawn.convert(self.mode)  # of L and RGB to themselves: nothing
@@ -143,7 +146,7 @@ class Picture:
         return np.asarray(drawn, np.uint8).reshape(*size, self.shape[2])
 
     def to_json(self) -> dict[str, Any]:
-        """Kind, size, mode and scale."""
+        """Kind, size, mode and scale; and whether it is mirrored, if it is."""
         return {
             "kind": self.kind,
             "size": list(self.size),
@@ -151,6 +154,7 @@ class Picture:
             "mean": self.mean.tolist(),
             "deviation": self.deviation.tolist(),
             "video": self.video,
+            **({"mirrored": True} if self.mirrored else {}),
         }
 
     @classmethod
@@ -165,5 +169,8 @@ class Picture:
             raise ValueError("picture: expected a list 'size' of height and width")
         if not isinstance(mode, str) or mode not in _CHANNELS or not isinstance(video, bool):
             raise ValueError("picture: expected 'mode' to be L or RGB, and 'video' true or false")
+        mirrored = data.get("mirrored", False)  # since there are such
+        if not isinstance(mirrored, bool):
+            raise ValueError("picture: expected 'mirrored' to be true or false")
         found = (numbers(data, n, _CHANNELS[mode], "picture") for n in ("mean", "deviation"))
-        return cls(size, mode, *found, video=video)
+        return cls(size, mode, *found, video=video, mirrored=mirrored)

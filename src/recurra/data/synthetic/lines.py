@@ -68,9 +68,7 @@ class TextLines:
         for file in self.fonts:
             _font(file, self.height)
 
-    def examples(
-        self, texts: Sequence[str], *, seed: Seed = 0
-    ) -> tuple[list[Pixels], list[str]]:
+    def examples(self, texts: Sequence[str], *, seed: Seed = 0) -> tuple[list[Pixels], list[str]]:
         """A picture ``[height, width]`` of each text, and the texts.
 
         A picture hangs on its text, on its number and on the seed alone.
@@ -92,7 +90,7 @@ class TextLines:
     def _line(self, text: str, chance: np.random.Generator) -> Pixels:
         between = functools.partial(_between, chance, self.varied)
         high = round(between(0.82, 0.7, 1.0) * self.height * _LARGE)
-        file = self.fonts[chance.integers(len(self.fonts))]
+        file = self.fonts[int(chance.integers(len(self.fonts)))]
         font = _font(file, high)
         _check_text(text, file)
         covered = self._covered(text, font, between)
@@ -101,7 +99,8 @@ class TextLines:
         shade = between(0, -20, 20) * np.linspace(-1, 1, covered.shape[1])
         light = paper + shade + (ink - paper) * covered ** (1 / thick)
         light += chance.normal(0, 1, covered.shape) * between(0, 0, 0.07) * (paper - ink)
-        return np.clip(light, 0, 255).round().astype(np.uint8)
+        pixels: Pixels = np.clip(light, 0, 255).round().astype(np.uint8)
+        return pixels
 
     def _covered(self, text: str, font: Any, between: Callable[..., float]) -> npt.NDArray[Any]:
         """How much of each pixel ink covers, 0 to 1."""
@@ -178,7 +177,7 @@ def _drawn(words: Sequence[str], number: int | None, chance: np.random.Generator
     if number is None or not words:
         raise SettingError("lines_of: expected words, and the number of lines to draw of them")
     for _ in range(number * _TRIES):
-        yield words[chance.integers(len(words))]
+        yield words[int(chance.integers(len(words)))]
 
 
 # ---- fonts ---------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal, Self
 
 import pydantic
 
 from recurra.sections import contradiction, default
 from recurra.tasks.inputs import InputSection
+from recurra_runtime.fronts import Picture
 
 __all__ = ["RecognitionData"]
 
@@ -25,6 +27,8 @@ class RecognitionData(InputSection):
             ``"NFKD"``; ``"none"`` leaves them as they are.
         picture_height: height to which pictures of lines are brought, each as wide as its ratio
             makes it; in place of ``picture_size``.
+        right_to_left: whether pictures are read from their right side, as a text needs it whose
+            first symbol stands there.
         rival_examples: on how many examples of the training part the rivals are fitted at most; of
             0 there are none.
     """
@@ -34,12 +38,15 @@ class RecognitionData(InputSection):
     vocabulary: Literal["characters", "words"] = "characters"
     form: Literal["NFC", "NFD", "NFKC", "NFKD", "none"] = "NFC"
     picture_height: int | None = pydantic.Field(None, ge=1, le=10**4)
+    right_to_left: bool = False
     rival_examples: int = pydantic.Field(1000, ge=0)
 
-    @property
-    def brought_to(self) -> list[int] | None:
-        """The size of pictures; that of the first if None, of a width of 0 that of each."""
-        return self.picture_size if self.picture_height is None else [self.picture_height, 0]
+    def picture_front(self, first: Sequence[int], video: bool) -> Picture:
+        """An unfitted front of pictures, of which the first has this size."""
+        size = self.picture_size or first
+        if self.picture_height is not None:
+            size = (self.picture_height, 0)
+        return Picture(size, self.picture_mode, video=video, mirrored=self.right_to_left)
 
     @pydantic.model_validator(mode="after")
     def _inputs_agree(self) -> Self:
