@@ -44,7 +44,7 @@ class TextLines:
     Args:
         fonts: files of fonts, .ttf or .otf; see :func:`fonts_of`.
         height: of a picture in pixels, at least 12.
-        varied: how far lines differ, from 0 (in font alone) to 2.
+        varied: how far lines differ, from 0 (in font alone) to 1.
 
     Raises:
         SettingError: a setting outside its range, or no font.
@@ -58,8 +58,8 @@ class TextLines:
 
     def __post_init__(self) -> None:
         check_size("height", self.height, 12)
-        if not 0 <= check_number("varied", self.varied) <= 2:
-            raise SettingError(f"varied: expected 0 to 2, got {self.varied!r}")
+        if not 0 <= check_number("varied", self.varied) <= 1:
+            raise SettingError(f"varied: expected 0 to 1, got {self.varied!r}")
         if isinstance(self.fonts, str | Path) or not self.fonts:
             raise SettingError(
                 f"fonts: expected a list of files, got {self.fonts!r}; recurra.data.fonts_of finds "
