@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from recurra import Frames, PaddedSequence, PictureColumns
-from recurra.errors import ShapeError
+from recurra import Frames, PaddedSequence, PictureColumns, PictureLines
+from recurra.errors import SettingError, ShapeError
 
 
 def columns(width: int = 16, **more: float) -> PictureColumns:
@@ -37,6 +37,53 @@ def test_what_stands_at_the_left_comes_first() -> None:
     assert changed.nonzero()[:, 0].tolist() == [3, 4, 5, 6, 7]
 
 
+WIDTHS = [13, 0, 1, 8, 22]
+
+
+def lines(height: int = 8) -> PaddedSequence:
+    """Pictures of several widths, behind which stand numbers that are none."""
+    torch.manual_seed(1)
+    rows = PaddedSequence(torch.randn(25, 5, height, 1).double(), torch.tensor(WIDTHS))
+    rows.values[~rows.mask] = math.nan
+    return rows
+
+
+def stems() -> dict[str, PictureColumns | PictureLines]:
+    """What reads pictures of any width."""
+    found: dict[str, PictureColumns | PictureLines] = {
+        f"{across} columns": columns(0, across=across).double().eval() for across in (4, 2)
+    }
+    return found | {"lines": PictureLines((8, 0, 1), Frames(8, stride=2, filters=3)).double()}
+
+
+@pytest.mark.parametrize("name", ["4 columns", "2 columns", "lines"])
+def test_each_line_has_its_own_width_and_is_read_as_if_alone(name: str) -> None:
+    stem, rows = stems()[name], lines()
+    each = 4 if name == "4 columns" else 2
+    read = stem(rows)
+    assert read.lengths.tolist() == [-(-width // each) for width in WIDTHS]
+    assert read.valid().isfinite().all()
+    for row, width in enumerate(WIDTHS):
+        alone = stem(PaddedSequence(rows.values[:width, row : row + 1], torch.tensor([width])))
+        torch.testing.assert_close(alone.to_list()[0], read.to_list()[row])
+    read.valid().square().sum().backward()
+    assert all(weight.grad.isfinite().all() for weight in stem.parameters())
+
+
+def test_lines_are_distorted_each_within_its_own_width() -> None:
+    stem, rows = columns(0, distort=0.3).double(), lines()
+    torch.manual_seed(2)
+    one = stem.train()(rows)
+    assert one.valid().isfinite().all()
+    torch.manual_seed(2)
+    again = stem(PaddedSequence(torch.cat([rows.values, rows.values]), rows.lengths))
+    torch.testing.assert_close(again.valid(), one.valid())
+    assert not torch.allclose(stem.eval()(rows).valid(), one.valid())
+    even = PaddedSequence(torch.ones(25, 5, 8, 1).double(), rows.lengths)
+    # What stands beyond the edges of each is what stands there: of one light nothing changes.
+    torch.testing.assert_close(stem.train()(even).valid(), stem.eval()(even).valid())
+
+
 def test_pictures_are_distorted_in_training_alone() -> None:
     stem = columns(distort=0.2)
     rows = PaddedSequence(torch.randn(1, 2, 8, 16, 1), torch.tensor([1, 1]))
@@ -51,6 +98,15 @@ def test_pictures_that_are_too_small_or_others_are_refused() -> None:
         columns(3)
     with pytest.raises(ShapeError, match=r"of \[8, 16, 1\], got \[1, 1, 8, 12, 1\]"):
         columns()(PaddedSequence(torch.zeros(1, 1, 8, 12, 1), torch.tensor([1])))
+    with pytest.raises(ShapeError, match=r"at least 8 x 4 pixels, got 7 x 0"):
+        PictureColumns((7, 0, 1), lambda size: Frames(size))
+    with pytest.raises(SettingError, match="across: expected 4 or 2 columns, got 3"):
+        columns(across=3)
+    with pytest.raises(SettingError, match="one width to read their rows"):
+        PictureLines((8, 0, 1), Frames(1), rows=True)
+    for stem in stems().values():
+        with pytest.raises(ShapeError, match=r"\[columns, batch, height, channels\] of \[8, 1\]"):
+            stem(lines(9))
 
 
 def test_runs_of_steps_and_numbers_are_hidden_in_training_alone() -> None:

@@ -38,13 +38,17 @@ def test_rows_stand_alone(more: dict[str, Any]) -> None:
         ((8, 16, 1), {}, 16, 4),
         ((8, 16, 1), {"stride": 2}, 16, 2),
         ((8, 16, 1), {"picture_as": "columns"}, 16, 8),
+        ((8, 16, 1), {"across": 2}, 16, 8),
+        ((8, 0, 1), {}, 18, 5),
+        ((8, 0, 1), {"across": 2, "stride": 2}, 18, 5),
+        ((8, 0, 1), {"picture_as": "columns"}, 18, 9),
     ],
 )
 def test_steps_are_those_that_it_says(
     reads: tuple[int, ...], settings: dict[str, Any], frames: int, steps: int
 ) -> None:
     model = make(reads, **settings)
-    shape = (frames, 1, 3) if len(reads) == 1 else (1, 1, *reads)
+    shape = (1, 1, *reads) if len(reads) == 3 and reads[1] else (frames, 1, reads[0], *reads[2:])
     rows = torch.zeros(shape, dtype=torch.float64)
     said = model.predict(Batch(PaddedSequence(rows, torch.tensor([len(rows)])), None))
     assert said.lengths.tolist() == [steps]

@@ -267,6 +267,21 @@ class Regions(nn.Module):
         return PaddedSequence(vectors, inputs.lengths * self.steps)
 
 
+def lines_of_any_width(inputs: PaddedSequence, shape: tuple[int, int, int]) -> PaddedSequence:
+    """Rows of columns, if they are such.
+
+    Raises:
+        ShapeError: others.
+    """
+    height, _, channels = shape
+    if tuple(inputs.values.shape[2:]) != (height, channels):
+        raise ShapeError(
+            "inputs: expected pictures of any width, [columns, batch, height, channels] of "
+            f"{[height, channels]}, got {list(inputs.values.shape)}."
+        )
+    return inputs
+
+
 def _one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
     """Of each row its picture, of one without zeros."""
     if inputs.time > 1 or tuple(inputs.values.shape[2:]) != shape:
@@ -281,18 +296,21 @@ class PictureLines(nn.Module):
     """A picture as a sequence: its columns from left to right, or its rows from the top.
 
     Args:
-        shape: height, width and channels.
+        shape: height, width and channels; of a width of 0 each row is a picture as wide as it has
+            columns.
         frames: reads the pixels of a line as a step.
         rows: whether lines are rows.
 
     Raises:
-        SettingError: frames of another width than a line has.
+        SettingError: frames of another width than a line has, or rows of any width.
     """
 
     def __init__(self, shape: tuple[int, int, int], frames: Frames, *, rows: bool = False) -> None:
         super().__init__()
         self.shape, self.rows = shape, check_flag("rows", rows)
         height, width, channels = shape
+        if rows and not width:
+            raise SettingError("PictureLines: expected pictures of one width to read their rows")
         self.steps, line = (height, width) if rows else (width, height)
         if frames.input_size != line * channels:
             raise SettingError(
@@ -302,7 +320,13 @@ class PictureLines(nn.Module):
         self.frames, self.output_size = frames, frames.output_size
 
     def forward(self, inputs: PaddedSequence) -> Any:
-        """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines."""
+        """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines.
+
+        Of any width: ``[columns, batch, height, channels]``.
+        """
+        if not self.shape[1]:
+            read = lines_of_any_width(inputs, self.shape)
+            return self.frames(PaddedSequence(read.values.flatten(2), read.lengths))
         values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
         lines = values if self.rows else values.transpose(1, 2)
         joined = lines.flatten(2).transpose(0, 1)

@@ -27,9 +27,11 @@ class RecognizerSettings(LayerSettings):
 
     Args:
         stride: steps of a recording, or columns of a picture, that become one; if None 2, and 1
-            where a network sees a picture, whose steps are four columns already.
+            where a network sees a picture, whose steps are some columns already.
         filters: numbers that a linear map makes of these; of a network of pictures channels of its
             first block (16 if None).
+        across: columns of a picture that become one step where a network sees it, 4 or 2; narrow
+            letters of print need 2.
         picture_as: whether the columns of a picture are read as they are (``"columns"``), or what a
             network of convolutions sees around them (``"convolved"``).
         mask_steps: longest run of steps that training hides, of which each row gets two (Park et
@@ -52,6 +54,7 @@ class RecognizerSettings(LayerSettings):
     stride: int | None = pydantic.Field(None, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
     picture_as: Literal["convolved", "columns"] = "convolved"
+    across: Literal[4, 2] = 4
     mask_steps: int = pydantic.Field(0, ge=0, le=10**6)
     mask_numbers: int = pydantic.Field(0, ge=0, le=10**6)
     distort: float = pydantic.Field(0.0, ge=0, le=0.5)
@@ -79,7 +82,7 @@ class Recognizer(Model):
 
     Args:
         config: settings.
-        reads: numbers of a step; or height, width and channels of a picture.
+        reads: numbers of a step; or height, width (0: any) and channels of a picture.
         symbols: how many there are, the blank not counted.
 
     Raises:
@@ -158,7 +161,7 @@ class Recognizer(Model):
 def _steps_of(stem: Frames | PictureLines | PictureColumns, frames: int) -> int:
     """Steps that so many frames or columns become."""
     if isinstance(stem, PictureColumns):
-        frames = stem.steps
+        frames = stem.steps_of(frames)
     return -(-frames // _stride(stem))
 
 
@@ -177,6 +180,7 @@ def _stem(config: RecognizerSettings, reads: Sequence[int]) -> Stem:
         (height, width, channels),
         lambda size: _frames(config, size, None, 1),
         filters=config.filters or _FILTERS,
+        across=config.across,
         distort=config.distort,
     )
 

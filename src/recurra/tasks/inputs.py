@@ -129,6 +129,11 @@ class InputSection(TextSection):
         """Without names of parts, which a part alone has not."""
         return self.model_copy(update={"split": default(self, "split"), "test_group": None})
 
+    def picture_front(self, first: Sequence[int], video: bool) -> Picture:
+        """An unfitted front of pictures, of which the first has this size."""
+        deltas = self.deltas if video else 0
+        return Picture(self.picture_size or first, self.picture_mode, video=video, deltas=deltas)
+
     @pydantic.model_validator(mode="after")
     def _inputs_agree(self) -> Self:
         """Settings that contradict each other are refused, not ignored."""
@@ -245,9 +250,8 @@ def _unfitted(first: Any, data: InputSection) -> Sound:
 
 
 def _picture(values: Sequence[Any], data: InputSection, video: bool) -> Picture:
-    size = data.picture_size or np.shape(values[0])[1 if video else 0 :][:2]
-    deltas = data.deltas if video else 0
-    return Picture(tuple(size), data.picture_mode, video=video, deltas=deltas).fit(values)
+    first = np.shape(values[0])[1 if video else 0 :][:2]
+    return data.picture_front(first, video).fit(values)
 
 
 def _text(values: Sequence[Any], data: InputSection, channels: Sequence[str]) -> Any:
@@ -419,7 +423,9 @@ def _encoded(front: Any, value: Any) -> npt.NDArray[Any]:
         ids: npt.NDArray[Any] = front.encode(_joined(value))
         return ids.astype(np.min_scalar_type(len(front) - 1))
     array: npt.NDArray[Any] = front.encode(value)
-    return array[None] if isinstance(front, Picture) and not front.video else array
+    if not isinstance(front, Picture) or front.video:
+        return array
+    return array[None] if front.size[1] else array.transpose(1, 0, 2)  # or columns are its steps
 
 
 def _empty(front: Any) -> npt.NDArray[Any]:

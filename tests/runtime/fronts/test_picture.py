@@ -92,19 +92,38 @@ def test_what_changed_since_the_frame_before(mode: str) -> None:
     assert front.encode(drawn(2, 6, 8)).shape == (2, *front.shape)  # another size, and gray
 
 
-def test_a_front_that_was_written_before_there_were_differences() -> None:
-    front = Picture((3, 4), video=True)
-    written = front.to_json()
-    del written["deltas"]
-    assert vocabulary_from_json(written).to_json() == front.to_json()
-
-
 @pytest.mark.parametrize("deltas", [-1, 3, 1.0, True, "1", None])
 def test_differences_that_cannot_be(deltas: Any) -> None:
     with pytest.raises(ValueError, match=r"picture: expected deltas 0, 1 or 2, got "):
         Picture((3, 4), video=True, deltas=deltas)
     with pytest.raises(ValueError, match=r"deltas 0, as a picture has no frame before it, got 1"):
         Picture((3, 4), deltas=1)
+
+
+def test_a_line_keeps_its_ratio() -> None:
+    front = Picture((4, 0)).fit([drawn(8, 30), drawn(4, 9)])
+    assert front.shape == (4, 0, 1)
+    assert [front.encode(drawn(*size)).shape for size in ((8, 30), (4, 9), (400, 3))] == [
+        (4, 15, 1),
+        (4, 9, 1),
+        (4, 1, 1),  # at least one column
+    ]
+    assert front.resized == 2
+    one = Picture((4, 15)).encode(drawn(8, 30))
+    same = Picture((4, 0)).encode(drawn(8, 30))
+    assert np.array_equal(one, same)
+    read = vocabulary_from_json(json.loads(json.dumps(front.to_json())))
+    assert read.to_json() == front.to_json()
+
+
+def test_the_right_side_may_come_first() -> None:
+    for picture, video in ((drawn(4, 6), False), (drawn(2, 4, 6, 3), True)):
+        front = Picture((4, 6), video=video, mirrored=True).fit([picture])
+        plain = Picture((4, 6), video=video).fit([picture])
+        assert np.array_equal(front.encode(picture), plain.encode(picture)[..., ::-1, :])
+        read = vocabulary_from_json(json.loads(json.dumps(front.to_json())))
+        assert np.array_equal(read.encode(picture), front.encode(picture))
+    assert "mirrored" not in plain.to_json()
 
 
 def test_frames_of_a_video_are_pictures() -> None:
@@ -150,10 +169,13 @@ def test_nothing_to_fit_on() -> None:
     ("change", "said"),
     [
         ({"size": [4]}, "size (height, width)"),
-        ({"size": [4, 0]}, "size (height, width)"),
+        ({"size": [4, -1]}, "size (height, width)"),
+        ({"size": [0, 4]}, "size (height, width)"),
+        ({"size": [4, 0], "video": True}, "size (height, width)"),
         ({"size": [4, 5.0]}, "'size'"),
         ({"mode": "CMYK"}, "L or RGB"),
         ({"video": None}, "'video'"),
+        ({"mirrored": 1}, "'mirrored'"),
         ({"mean": [0.0, 1.0]}, "'mean' of 1"),
         ({"deviation": [-1.0]}, "above 0"),
     ],

@@ -21,9 +21,9 @@ from recurra.comparison.pairs import compare_pair
 from recurra.errors import DataError, SettingError
 from recurra.tasks import task_by_name
 from recurra.tasks.recognition import RecognitionData, RecognizingModel
-from recurra.tasks.recognition.corpus import numbers_of
+from recurra.tasks.recognition.corpus import numbers_of, text_of_symbols
 from recurra.training import evaluate, load_recipe, train
-from recurra_runtime.vocabulary import CharacterVocabulary
+from recurra_runtime.vocabulary import RESERVED, CharacterVocabulary
 
 from .conftest import Bumps, bumps
 
@@ -174,6 +174,60 @@ def test_a_table_of_files_and_texts_is_read(kind: str, shape: list[int], tmp_pat
     assert len(ran.stdout.strip("\n").split("\t")) == 4
 
 
+def printed(number: int, height: int = 12) -> list[tuple[np.ndarray, str]]:
+    """Lines of squares, high ones for a and low ones for b, of several widths and heights."""
+    draw, found = np.random.default_rng(0), []
+    for _ in range(number):
+        text = "".join("ab"[n] for n in draw.integers(0, 2, draw.integers(1, 5)))
+        high = height * int(draw.integers(1, 3))
+        page = np.full((high, high // 2 * (len(text) + 1), 1), 255, np.uint8)
+        for place, letter in enumerate(text):
+            left, top = high // 2 * place + high // 4, 0 if letter == "a" else high // 2
+            page[top : top + high // 2, left : left + high // 3] = 0
+        found.append((page, text))
+    return found
+
+
+def test_lines_are_as_wide_as_they_are(tmp_path: Path, changes: list[str]) -> None:
+    rows = printed(120)
+    found = prepared(rows, picture_height=12)
+    assert found.fronts["picture"].shape == (12, 0, 1)
+    training = found.parts["training"]
+    shapes = {
+        (row.shape, len(text)) for row, text in zip(training.inputs, training.texts, strict=True)
+    }
+    assert shapes == {((6 * (n + 1), 12, 1), n) for n in range(1, 5)}
+    assert [training.frames(n) for n in range(3)] == [len(row) for row in training.inputs[:3]]
+    assert "picture: 12 x any x 1 numbers" in found.sizes(0)
+    kept = [c for c in changes if "stride" not in c]
+    recipe = load_recipe(
+        "recognition",
+        [*kept, "data.picture_height=12", "model.across=2", "model.distort=0", "model.filters=4"],
+    )
+    done = train(recipe, rows, tmp_path / "run")
+    assert done.evaluations[0].characters.rate < 0.1
+    model = recurra.load(tmp_path / "run")
+    together = [one.text for one in model.predict([page for page, _ in rows[:9]], width=1)]
+    assert together == [next(model.predict([page], width=1)).text for page, _ in rows[:9]]
+
+
+def test_a_right_to_left_text_stays_in_logical_order() -> None:
+    texts = ["שלום עולם", "مرحبا 12", "אבג"]
+    pictures = [np.full((8, 60), 255, np.uint8) for _ in texts]
+    pictures[0][:, 50:] = 0  # the first letter stands at the right
+    found = prepared(
+        [*zip(pictures, texts, strict=True)] * 10, picture_height=8, right_to_left=True
+    )
+    dark = found.parts["training"].inputs[0][:10]
+    assert dark.max() < found.parts["training"].inputs[0][10:].min()
+    vocabulary = found.fronts["text"]
+    for part in found.parts.values():
+        for pair, target in zip(part.raw, part.targets, strict=True):
+            assert pair.target in texts
+            assert [vocabulary.symbol(n + len(RESERVED)) for n in target] == [*pair.target]
+            assert text_of_symbols(tuple(target), vocabulary) == pair.target
+
+
 def test_texts_are_brought_to_one_form(rows: Bumps) -> None:
     apart = [(one, unicodedata.normalize("NFD", text)) for one, text in rows]
     joined = prepared(apart).fronts["text"]
@@ -270,6 +324,11 @@ def test_bad_examples_are_told_with_their_places(
 def test_settings_that_nothing_reads_are_refused(change: str) -> None:
     with pytest.raises(SettingError, match=change.split("=")[0].replace("column", "label")):
         load_recipe("recognition", [change])
+
+
+def test_a_height_alone_contradicts_a_size() -> None:
+    with pytest.raises(SettingError, match=r"picture_size.*picture_height says how high"):
+        load_recipe("recognition", ["data.picture_size=[8, 40]", "data.picture_height=8"])
 
 
 def test_numbers_of_symbols_begin_behind_the_reserved_ones() -> None:

@@ -25,13 +25,15 @@ class Picture:
     ``resized`` and ``converted`` count these.
 
     Args:
-        size: height and width, in pixels.
+        size: height and width, in pixels; of a width of 0 each picture keeps its ratio, as lines of
+            text need it.
         mode: ``"L"`` (shades of gray) or ``"RGB"``.
         mean: of each color channel; 0 if None, until it is fitted.
         deviation: of each color channel; 1 if None.
         video: whether an example is a video, ``[time, height, width(, channels)]``.
         deltas: of a video, 0, or how many times the difference from the frame before is set beside
             the channels, 1 or 2; that of the first frame is 0.
+        mirrored: whether left and right change places, so that the right column comes first.
 
     Raises:
         ValueError: a size, a mode or numbers that cannot be.
@@ -48,16 +50,18 @@ class Picture:
         *,
         video: bool = False,
         deltas: int = 0,
+        mirrored: bool = False,
     ) -> None:
         self.size = tuple(int(side) for side in size)
-        if len(self.size) != 2 or min(self.size) < 1:
+        free = self.size[1:] == (0,) and not video
+        if len(self.size) != 2 or self.size[0] < 1 or (self.size[1] < 1 and not free):
             raise ValueError(f"picture: expected a size (height, width) of pixels, got {size}")
         if mode not in _CHANNELS:
             raise ValueError(f"picture: expected a mode 'L' or 'RGB', got {mode!r}")
         if type(deltas) is not int or not 0 <= deltas <= 2 * video:
             known = "0, 1 or 2" if video else "0, as a picture has no frame before it"
             raise ValueError(f"picture: expected deltas {known}, got {deltas!r}")
-        self.mode, self.video, self.deltas = mode, video, deltas
+        self.mode, self.video, self.deltas, self.mirrored = mode, video, deltas, mirrored
         self.mean, self.deviation = scale_of("picture", _CHANNELS[mode], mean, deviation)
         light = np.arange(256)[:, None] / 255
         self._light = ((light - self.mean) / self.deviation).astype(np.float32)
@@ -65,7 +69,7 @@ class Picture:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of what is encoded."""
+        """Height, width (0 if each picture has its own) and channels of what is encoded."""
         return (self.size[0], self.size[1], _CHANNELS[self.mode] * (1 + self.deltas))
 
     def fit(self, rows: Iterable[Any]) -> Self:
@@ -87,9 +91,12 @@ class Picture:
         deviation = np.sqrt((counts * (light - mean[:, None]) ** 2).sum(1) / total)
         constant = (counts > 0).sum(1) == 1
         scale = np.where(constant, 1.0, deviation)
-        return type(self)(
-            self.size, self.mode, mean, scale, video=self.video, deltas=self.deltas
-        )
+        how: dict[str, Any] = {
+            "video": self.video,
+            "deltas": self.deltas,
+            "mirrored": self.mirrored,
+        }
+        return type(self)(self.size, self.mode, mean, scale, **how)
 
     def encode(self, raw: Any) -> npt.NDArray[np.float32]:
         """A picture to ``[height, width, channels]``; a video to ``[time, height, ...]``.
@@ -105,6 +112,8 @@ class Picture:
         pixels, resized, converted = self._pixels(raw)
         self.resized += resized
         self.converted += converted
+        if self.mirrored:
+            pixels = pixels[..., ::-1, :]
         channels = [self._light[pixels[..., c], c] for c in range(_CHANNELS[self.mode])]
         found = [np.stack(channels, -1)]
         for _ in range(self.deltas):
@@ -124,26 +133,32 @@ class Picture:
             )
         if pixels.ndim == least:
             pixels = pixels[..., None]
-        resized = pixels.shape[least - 2 : least] != self.size
+        size = self._size_of(*pixels.shape[least - 2 : least])
+        resized = pixels.shape[least - 2 : least] != size
         converted = pixels.shape[-1] != _CHANNELS[self.mode]
         if resized or converted:
             frames = pixels if self.video else pixels[None]
-            made = np.empty((len(frames), *self.size, _CHANNELS[self.mode]), np.uint8)
+            made = np.empty((len(frames), *size, _CHANNELS[self.mode]), np.uint8)
             for number, frame in enumerate(frames):
-                made[number] = self._drawn(frame)
+                made[number] = self._drawn(frame, size)
             pixels = made if self.video else made[0]
         return pixels, resized, converted
 
-    def _drawn(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _size_of(self, height: int, width: int) -> tuple[int, int]:
+        """To which size a picture of this one is brought."""
+        to, wide = self.size
+        return to, wide or max(1, round(width * to / height))
+
+    def _drawn(self, pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
         library = imported("PIL.Image", "picture: another size or mode needs", "pictures")
         drawn = library.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         drawn = drawn.convert(self.mode)  # of L and RGB to themselves: nothing
-        if pixels.shape[:2] != self.size:
-            drawn = drawn.resize(self.size[::-1], library.Resampling.BILINEAR)
-        return np.asarray(drawn, np.uint8).reshape(*self.size, _CHANNELS[self.mode])
+        if pixels.shape[:2] != size:
+            drawn = drawn.resize(size[::-1], library.Resampling.BILINEAR)
+        return np.asarray(drawn, np.uint8).reshape(*size, _CHANNELS[self.mode])
 
     def to_json(self) -> dict[str, Any]:
-        """Kind, size, mode and scale."""
+        """Kind, size, mode and scale; differences and mirrored, where they are."""
         return {
             "kind": self.kind,
             "size": list(self.size),
@@ -151,7 +166,8 @@ class Picture:
             "mean": self.mean.tolist(),
             "deviation": self.deviation.tolist(),
             "video": self.video,
-            "deltas": self.deltas,
+            **({"deltas": self.deltas} if self.deltas else {}),
+            **({"mirrored": True} if self.mirrored else {}),
         }
 
     @classmethod
@@ -166,5 +182,8 @@ class Picture:
             raise ValueError("picture: expected a list 'size' of height and width")
         if not isinstance(mode, str) or mode not in _CHANNELS or not isinstance(video, bool):
             raise ValueError("picture: expected 'mode' to be L or RGB, and 'video' true or false")
+        mirrored = data.get("mirrored", False)  # since there are such
+        if not isinstance(mirrored, bool):
+            raise ValueError("picture: expected 'mirrored' to be true or false")
         found = (numbers(data, n, _CHANNELS[mode], "picture") for n in ("mean", "deviation"))
-        return cls(size, mode, *found, video=video, deltas=data.get("deltas", 0))
+        return cls(size, mode, *found, video=video, deltas=data.get("deltas", 0), mirrored=mirrored)

@@ -4,6 +4,7 @@ from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource
 from recurra.data.synthetic.chaos import Logistic
 from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions, write_video
 from recurra.data.synthetic.gaps import Gappy
+from recurra.data.synthetic.lines import TextLines, fonts_of, installed_fonts, lines_of
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
 from recurra.data.synthetic.scenes import Scene, Scenes, Thing
 from recurra.data.synthetic.sentences import (
@@ -46,6 +47,10 @@ __all__ = [
     "Sine",
     "SyntheticSource",
     "SyntheticTask",
+    "TextLines",
     "Thing",
+    "fonts_of",
+    "installed_fonts",
+    "lines_of",
     "write_video",
 ]

@@ -84,7 +84,7 @@ class RecognitionPart(ExamplesPart):
 
     def frames(self, number: int) -> int:
         """Steps that an example has before a model joins some: of a picture its columns."""
-        row = self.inputs[number]
+        row = self.inputs[number]  # [columns, height, channels] where each has a width of its own
         return int(row.shape[2] if row.ndim == 4 else len(row))
 
     def short(self, model: Recognizer) -> int:
@@ -129,7 +129,7 @@ class RecognitionExamples(Examples):
             ("texts with symbols that no text to train on has", strange),
             ("left out because they cannot be read", self.skipped),
         )
-        shape = " x ".join(map(str, front.shape))
+        shape = " x ".join(str(side or "any") for side in front.shape)
         each = "columns" if kind == "picture" else "steps"
         return (
             super().sizes(scored)

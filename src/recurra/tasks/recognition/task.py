@@ -150,7 +150,9 @@ class RecognitionTask(ExamplesTask):
         kind, _ = input_of(prepared.fronts)
         if kind == "picture":
             return []
-        return [(f"model.{name}", "no picture is read") for name in ("picture_as", "distort")]
+        data, model = ("picture_height", "right_to_left"), ("picture_as", "across", "distort")
+        names = [*(f"data.{name}" for name in data), *(f"model.{name}" for name in model)]
+        return [(name, "no picture is read") for name in names]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also the symbols that texts are made of."""
