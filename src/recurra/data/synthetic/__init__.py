@@ -14,6 +14,7 @@ from recurra.data.synthetic.sentences import (
 )
 from recurra.data.synthetic.series import ARMA, RandomWalk, SeasonalTrend
 from recurra.data.synthetic.signals import Arithmetic, BallPictures, BouncingBall, Sine
+from recurra.data.synthetic.stories import Stories, Story
 from recurra.data.synthetic.tasks import AddingTask, BracketsTask, CopyTask, ParityTask
 
 __all__ = [
@@ -44,6 +45,8 @@ __all__ = [
     "SeasonalTrend",
     "Seed",
     "Sine",
+    "Stories",
+    "Story",
     "SyntheticSource",
     "SyntheticTask",
     "Thing",
