@@ -15,9 +15,9 @@ from recurra.settings import check_size
 
 __all__ = ["Stories", "Story"]
 
-_PERSONS = tuple("mary john emma paul anna david laura peter".split())
-_PLACES = tuple("kitchen garden office hall bedroom cellar attic library".split())
-_THINGS = tuple("ball book lamp apple key cup".split())
+_PERSONS = ("mary", "john", "emma", "paul", "anna", "david", "laura", "peter")
+_PLACES = ("kitchen", "garden", "office", "hall", "bedroom", "cellar", "attic", "library")
+_THINGS = ("ball", "book", "lamp", "apple", "key", "cup")
 _SAID = {
     "move": ("went to", "moved to", "walked to"),
     "take": ("took", "lifted"),
