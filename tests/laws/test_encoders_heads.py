@@ -25,6 +25,7 @@ from recurra.encoders import (
     FrameEncoder,
     Frames,
     Pictures,
+    Sentences,
     SeveralEncoder,
     SpelledEmbedding,
 )
@@ -112,6 +113,15 @@ def asking_encoder():
     return AskingEncoder(names, "symbols", *read, "mean").double().eval()
 
 
+def sentences_encoder():
+    """Reads sentences beside a question, of the same symbols."""
+    torch.manual_seed(0)
+    stem = Sentences(TokenEmbedding(SYMBOLS, 3), [1, 4])
+    layer = recurra.Recurrent(recurra.LSTMCell(3 + 4 + 1, 4))
+    names = ("story", "question")
+    return AskingEncoder(names, "question", token_encoder(), stem, layer, "mean").double().eval()
+
+
 def words():
     torch.manual_seed(0)
     sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
@@ -146,6 +156,7 @@ TUPLES = {
     "several": (several_encoder, (numbers(3), SEEN, IDS), (NAN, NAN, IDS_FILLS)),
     "aligned": (aligned_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
     "asking": (asking_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
+    "sentences": (sentences_encoder, (IDS, IDS), (IDS_FILLS, IDS_FILLS)),
 }
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.

@@ -148,7 +148,8 @@ class Classifier(Model):
             raise ShapeError(
                 "listen: this model reads both ways, or several steps at once, or all steps beside "
                 "each other, so it says something of whole examples alone. Train one with "
-                "model.bidirectional=false, without model.stride, and no Transformer."
+                "model.bidirectional=false, without model.stride and model.sentences, and no "
+                "Transformer."
             )
         with evaluating(self):
             batch = Batch(inputs, None).to(next(self.parameters()).device)
