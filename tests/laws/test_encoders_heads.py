@@ -67,9 +67,9 @@ def alignment_head():
     return AlignmentHead(4, SYMBOLS).double().eval()
 
 
-def label_head(pool):
+def label_head(pool, hops=1):
     torch.manual_seed(0)
-    head = LabelHead(4, SYMBOLS, pool).double().eval()
+    head = LabelHead(4, SYMBOLS, pool, hops=hops).double().eval()
     head.starts_at(range(SYMBOLS))  # what an empty row is given
     return head
 
@@ -169,6 +169,7 @@ HEADS |= {
     for kind in ("student", "gaussian", "mixture")
 }
 HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
+HEADS |= {"label, two hops": (partial(label_head, "attention", hops=2), TARGETS[0])}
 
 
 def test_every_encoder_and_head_is_here():

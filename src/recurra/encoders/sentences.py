@@ -50,7 +50,7 @@ class Sentences(nn.Module):
         if not isinstance(inputs, PaddedSequence):
             raise ShapeError(
                 "inputs: rows have each so many sentences as they have; expected a "
-                f"PaddedSequence, got {type(inputs).__name__}. PaddedSequence.from_padded makes one."
+                f"PaddedSequence, got {type(inputs).__name__}; its from_padded makes one."
             )
         vectors, mask = self.embedding(inputs).to_padded(), inputs.mask
         sentence, place, size = _places(inputs, self.ends)
