@@ -47,11 +47,14 @@ READ = {
     "asks": "question",
     "sentences": True,
     "dropout_word": 0.0,
+    "embedding_spread": 1.0,
+    "batch_size": 50,
+    "learning_rate": 0.003,
 }
-ATTENDING = {**READ, "pool": "attention"}
+ATTENDING = {**READ, "pool": "attention", "dropout": 0.1}
 SETTINGS = {
-    1: {**ATTENDING, "hidden_size": 32, "dropout": 0.1, "epochs": 8},
-    2: {**ATTENDING, "hidden_size": 32, "dropout": 0.1, "epochs": 12},
+    1: {**ATTENDING, "epochs": 6},
+    2: {**ATTENDING, "hops": 2, "epochs": 8},
 }
 REMEMBERING = {**READ, "pool": "last", "bidirectional": False, "dropout": 0.0, "epochs": 10}
 CELLS = {"LSTM": "lstm", "GRU": "gru", "Elman": "elman"}
