@@ -54,7 +54,7 @@ READ = {
 ATTENDING = {**READ, "pool": "attention", "dropout": 0.1}
 SETTINGS = {
     1: {**ATTENDING, "epochs": 6},
-    2: {**ATTENDING, "hops": 2, "epochs": 8},
+    2: {**ATTENDING, "hops": 2, "epochs": 10},
 }
 REMEMBERING = {**READ, "pool": "last", "bidirectional": False, "dropout": 0.0, "epochs": 10}
 CELLS = {"LSTM": "lstm", "GRU": "gru", "Elman": "elman"}
