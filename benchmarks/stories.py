@@ -3,7 +3,8 @@
 ``one`` and ``two`` facts (``recurra.data.Stories``) are read sentence by sentence beside the
 question, and what is read is looked at by attention. For ``distance`` a cell reads the story once
 from its beginning, and answers by what it holds at its end: by how many sentences lie between
-the fact and the question. Every setting was chosen on the validation part of seed 0.
+the fact and the question. Settings of two facts were chosen on the validation part with seed 0;
+none was searched for the cells, which are all trained alike.
 """
 
 from __future__ import annotations
