@@ -428,16 +428,27 @@ def test_every_benchmark_is_told_in_the_docs():
             assert f"| `{script.name}` |" in docs, script.name
 
 
-def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported):
-    kept = json.loads((ROOT / "benchmarks" / "results" / "word_back.json").read_text())
+@pytest.mark.parametrize(
+    ("script", "result"), [("word_back", "word_back"), ("stories", "stories_distance")]
+)
+def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported, script, result):
+    kept = json.loads((ROOT / "benchmarks" / "results" / f"{result}.json").read_text())
     found = {
-        name: {int(d): share for d, share in shares.items()}
+        name: {float(d): share for d, share in shares.items()}
         for name, shares in kept["accuracy"].items()
     }
-    drawn = imported("word_back").chart(found, kept["chance"]).svg()
-    picture = (ROOT / "benchmarks" / "results" / "word_back.svg").read_text()
+    drawn = imported(script).chart(found, kept["chance"]).svg()
+    picture = (ROOT / "benchmarks" / "results" / f"{result}.svg").read_text()
     for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
         assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+def test_distances_fall_into_buckets_that_leave_none_out(imported):
+    stories = imported("stories")
+    found = stories.in_buckets({n: float(n) for n in range(stories.LONG)})
+    assert found == {(low + high) / 2: (low + high) / 2 for low, high in stories.BUCKETS}
+    covered = [n for low, high in stories.BUCKETS for n in range(low, high + 1)]
+    assert covered == list(range(stories.LONG))
 
 
 def test_decoding_rivals_say_the_same(imported, monkeypatch, tmp_path):

@@ -253,7 +253,7 @@ INTERNAL = {
         "write_ngrams",
         "write_rivals",
     },
-    "encoders": {"beside_channels", "check_inputs", "last_known", "left_out"},
+    "encoders": {"beside_channels", "check_inputs", "last_known", "left_out", "together"},
     "estimators": {"Estimator"},
     "heads": {"between_means", "log_frequencies", "losses_of"},
     "states": {"rebuild"},

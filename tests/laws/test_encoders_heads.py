@@ -25,6 +25,7 @@ from recurra.encoders import (
     FrameEncoder,
     Frames,
     Pictures,
+    Sentences,
     SeveralEncoder,
     SpelledEmbedding,
 )
@@ -66,9 +67,9 @@ def alignment_head():
     return AlignmentHead(4, SYMBOLS).double().eval()
 
 
-def label_head(pool):
+def label_head(pool, hops=1):
     torch.manual_seed(0)
-    head = LabelHead(4, SYMBOLS, pool).double().eval()
+    head = LabelHead(4, SYMBOLS, pool, hops=hops).double().eval()
     head.starts_at(range(SYMBOLS))  # what an empty row is given
     return head
 
@@ -112,6 +113,15 @@ def asking_encoder():
     return AskingEncoder(names, "symbols", *read, "mean").double().eval()
 
 
+def sentences_encoder():
+    """Reads sentences beside a question, of the same symbols."""
+    torch.manual_seed(0)
+    stem = Sentences(TokenEmbedding(SYMBOLS, 3), [1, 4])
+    layer = recurra.Recurrent(recurra.LSTMCell(3 + 4 + 1, 4))
+    names = ("story", "question")
+    return AskingEncoder(names, "question", token_encoder(), stem, layer, "mean").double().eval()
+
+
 def words():
     torch.manual_seed(0)
     sizes = {"word_size": 2, "letter_size": 3, "spelling_size": 1}
@@ -146,6 +156,7 @@ TUPLES = {
     "several": (several_encoder, (numbers(3), SEEN, IDS), (NAN, NAN, IDS_FILLS)),
     "aligned": (aligned_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
     "asking": (asking_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
+    "sentences": (sentences_encoder, (IDS, IDS), (IDS_FILLS, IDS_FILLS)),
 }
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
@@ -158,6 +169,7 @@ HEADS |= {
     for kind in ("student", "gaussian", "mixture")
 }
 HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in POOLS}
+HEADS |= {"label, two hops": (partial(label_head, "attention", hops=2), TARGETS[0])}
 
 
 def test_every_encoder_and_head_is_here():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from recurra import PaddedSequence
+from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput, Pooling
 from recurra.lengths import last_step
 
@@ -85,3 +86,57 @@ def test_gradients_at_padding_that_is_no_number_are_finite() -> None:
         found.square().sum().backward()
         assert steps.values.grad is not None
         assert steps.values.grad.isfinite().all()
+
+
+# ---- hops ----------------------------------------------------------------------------------------
+
+
+def several(hops: int) -> Pooling:
+    torch.manual_seed(0)
+    return Pooling(WIDTH, "attention", hops).double()
+
+
+def by_hand(made: Pooling, row: torch.Tensor) -> torch.Tensor:
+    """The equation, of one row ``[time, size]``."""
+    assert made.attention is not None
+    first, _, score = made.attention
+    found = torch.zeros(WIDTH, dtype=torch.float64)
+    weights = [(torch.zeros(WIDTH, WIDTH, dtype=torch.float64), score.weight[0])]
+    weights += [(hop.query.weight, hop.score.weight[0]) for hop in made.more]  # type: ignore[union-attr,index,misc]
+    for query, u in weights:
+        scores = torch.tanh(row @ first.weight.T + first.bias + query @ found) @ u
+        found = scores.softmax(0) @ row
+    return found
+
+
+def test_each_hop_looks_with_what_was_found_before_in_mind() -> None:
+    made = several(3)
+    found = made(output(rows(float("nan"))))
+    for row, length in enumerate(LENGTHS):
+        if length:
+            torch.testing.assert_close(found[row], by_hand(made, values()[:length, row]))
+        else:
+            assert not found[row].any()
+    once = several(1)
+    once.load_state_dict(made.state_dict(), strict=False)
+    assert not torch.allclose(once(output(rows())), found)
+
+
+def test_padding_that_is_no_number_reaches_no_hop() -> None:
+    results = []
+    for fill in (0.0, float("nan"), float("inf")):
+        made, steps = several(2), rows(fill)
+        steps.values.requires_grad_()
+        found = made(output(steps))
+        found.square().sum().backward()
+        assert steps.values.grad is not None
+        results.append([found, steps.values.grad, *(each.grad for each in made.parameters())])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))  # type: ignore[arg-type]
+
+
+def test_a_stream_and_what_does_not_look_have_one_hop() -> None:
+    with pytest.raises(ShapeError, match=r"looks 2 times.*hops=1"):
+        several(2).running(output(rows()))
+    with pytest.raises(SettingError, match=r"hops: an attention alone .* pool is 'max'"):
+        Pooling(WIDTH, "max", 2)

@@ -229,3 +229,16 @@ def test_some_inputs_are_left_out_in_training_and_never_all() -> None:
         for _ in range(60)
     }
     assert len(totals) == 3  # both, and each of the two
+
+
+def test_an_attention_that_looks_several_times_answers_whole_rows() -> None:
+    model = of_frames(pool="attention", hops=2, **ONE_WAY)
+    assert model.label_head.pooling.hops == 2
+    with pytest.raises(ShapeError, match="hops=1 for a stream"):
+        model.listen(steps(2))
+    with pytest.raises(ValueError, match=r"pool='max' looks at nothing"):
+        of_frames(hops=2)
+    late = of_frames(reads=FRAMES | {"y": FRAMES["x"]}, pool="attention", hops=2)
+    assert late.label_head.pooling.hops == 1
+    told = dict(late.config.unread(late.config.reads))
+    assert told["hops"] == "inputs are pooled each by itself"

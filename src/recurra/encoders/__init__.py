@@ -4,6 +4,7 @@ from recurra.encoders.asking import AskingEncoder
 from recurra.encoders.base import Encoder
 from recurra.encoders.columns import PictureColumns
 from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
+from recurra.encoders.sentences import Sentences
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors
 from recurra.encoders.tokens import TokenEncoder
@@ -20,6 +21,7 @@ __all__ = [
     "PictureLines",
     "Pictures",
     "Regions",
+    "Sentences",
     "SeriesSteps",
     "SeveralEncoder",
     "SpelledEmbedding",

@@ -29,6 +29,11 @@ class Stem(Protocol):
         """``[time, batch, ...]``, a tensor or a PaddedSequence, to ``[time, batch, size]``."""
 
 
+def together(stem: Stem) -> bool:
+    """Whether a stem makes one step of several, which may stand on both sides of a cut."""
+    return bool(getattr(stem, "together", False))
+
+
 class Frames(nn.Module):
     r"""Vectors of numbers as they are, or some of them made into one.
 
@@ -76,6 +81,11 @@ class Frames(nn.Module):
         together = input_size * stride
         self.map = None if filters is None else nn.Linear(together, check_size("filters", filters))
         self.output_size = together if filters is None else filters
+
+    @property
+    def together(self) -> bool:
+        """Whether several steps become one."""
+        return self.stride > 1
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, input_size]`` to ``[time / stride, batch, output_size]``."""
@@ -354,7 +364,7 @@ class FrameEncoder(Encoder):
         self.stem, self.layer = stem, layer
         self.output_size = layer.output_size
         # Steps that are read together may stand on both sides of a cut.
-        self.causal = layer.causal and getattr(stem, "stride", 1) == 1
+        self.causal = layer.causal and not together(stem)
 
     def initial_state(self, batch: int) -> Tree:
         """The layer's."""
@@ -368,11 +378,10 @@ class FrameEncoder(Encoder):
         Raises:
             ShapeError: a state to go on from, or resets, where several steps are read together.
         """
-        together = getattr(self.stem, "stride", 1) > 1
-        if together and (state is not None or resets is not None):
+        if together(self.stem) and (state is not None or resets is not None):
             raise ShapeError(
-                "inputs: several steps are read together (stride), so rows are read whole: leave "
-                "state and resets out."
+                "inputs: several steps are read together (stride, sentences), so rows are read "
+                "whole: leave state and resets out."
             )
         result: LayerOutput = self.layer(self.stem(inputs), state, context, resets=resets)
         return result

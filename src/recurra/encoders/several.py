@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.encoders.base import Encoder
-from recurra.encoders.frames import Stem
+from recurra.encoders.frames import Stem, together
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import Layer, LayerOutput, Pool, Pooling
 from recurra.sequences import PaddedSequence
@@ -105,7 +105,8 @@ class AlignedEncoder(Encoder):
                 f"AlignedEncoder: the stems give {width} numbers with the marks of what is "
                 f"missing, the layer reads {layer.input_size}"
             )
-        self.output_size, self.causal = layer.output_size, layer.causal
+        self.output_size = layer.output_size
+        self.causal = layer.causal and not any(map(together, stems.values()))
 
     def initial_state(self, batch: int) -> Tree:
         """The layer's."""

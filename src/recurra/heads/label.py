@@ -37,6 +37,7 @@ class LabelHead(Head):
         input_size: width of a step's output.
         classes: number of labels.
         pool: how steps become one vector.
+        hops: how often an attention looks at them, see :class:`recurra.Pooling`.
         dropout: rate of dropout on p, in training only.
         several: whether a row may have any number of labels, none too.
         weighted: whether labels count for the loss in training as :meth:`weigh` says, for classes
@@ -56,13 +57,14 @@ class LabelHead(Head):
         classes: int,
         pool: Pool = "last",
         *,
+        hops: int = 1,
         dropout: float = 0.0,
         several: bool = False,
         weighted: bool = False,
         calibrated: bool = False,
     ) -> None:
         super().__init__()
-        self.pooling = Pooling(input_size, pool)
+        self.pooling = Pooling(input_size, pool, hops)
         self.input_size, self.output_size, self.several = input_size, classes, several
         self.projection = Projection(input_size, classes, dropout=dropout)
         self.register_buffer("temperature", torch.ones(()), persistent=calibrated)

@@ -7,10 +7,11 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from recurra.errors import SettingError, nearest
+from recurra.errors import SettingError, ShapeError, nearest
 from recurra.layers.base import LayerOutput
 from recurra.lengths import last_step
 from recurra.sequences import PaddedSequence
+from recurra.settings import check_size
 
 __all__ = ["Pool", "Pooled", "Pooling"]
 
@@ -45,20 +46,33 @@ class Pooling(nn.Module):
     with :math:`a = \mathrm{softmax}_t(u^\top \tanh(V y_t + c))`, u, V and c learned. Of an empty
     row p is zero.
 
+    An attention may look several times (hops; Sukhbaatar et al. 2015), each time with what it has
+    found before in mind, so that one step may tell which other one to look at:
+
+    .. math:: a^{(k)} = \mathrm{softmax}_t(u_k^\top \tanh(V y_t + Q_k p^{(k - 1)} + c)), \qquad
+        p^{(k)} = \sum_t a^{(k)}_t y_t, \qquad p^{(0)} = 0
+
+    p is the last of these; V and c are the same for all. (In the paper what was found is added to
+    the question; here y is all there is, and a question stands beside what is read.)
+
     Args:
         size: width of y.
         pool: which of them.
+        hops: how often an attention looks.
 
     Raises:
-        SettingError: an unknown one.
+        SettingError: an unknown one, or several hops of what is no attention.
     """
 
-    def __init__(self, size: int, pool: Pool = "last") -> None:
+    def __init__(self, size: int, pool: Pool = "last", hops: int = 1) -> None:
         super().__init__()
         if pool not in get_args(Pool):
             raise SettingError(f"pool: {nearest(str(pool), get_args(Pool))}")
-        self.size, self.pool = size, pool
+        self.size, self.pool, self.hops = size, pool, check_size("hops", hops)
+        if hops > 1 and pool != "attention":
+            raise SettingError(f"hops: an attention alone looks {hops} times, pool is {pool!r}")
         self.attention = None
+        self.more = nn.ModuleList(_Hop(size) for _ in range(hops - 1))
         if pool == "attention":
             self.attention = nn.Sequential(
                 nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1, bias=False)
@@ -73,7 +87,12 @@ class Pooling(nn.Module):
             return outputs.mean()
         if self.attention is not None:
             shares = self._looked(outputs).softmax(0)  # of an empty row all alike, of zeros
-            return (shares * outputs.to_padded()).sum(0)
+            values = outputs.to_padded()
+            found = (shares * values).sum(0)
+            keys = outputs.map(self.attention[0]) if self.hops > 1 else outputs
+            for hop in self.more:
+                found = (hop(keys, found).softmax(0) * values).sum(0)
+            return found
         highest = outputs.to_padded(fill=-torch.inf).amax(0)
         return highest.masked_fill((outputs.lengths == 0).unsqueeze(-1), 0)
 
@@ -91,7 +110,15 @@ class Pooling(nn.Module):
 
         Returns:
             the vectors, zero in the padding, and what to go on from.
+
+        Raises:
+            ShapeError: an attention of several hops, which looks back at all steps.
         """
+        if self.hops > 1:
+            raise ShapeError(
+                f"pool: an attention that looks {self.hops} times needs all steps again each time, "
+                "so it pools whole rows alone. Take hops=1 for a stream."
+            )
         outputs = _padded(read.outputs)
         before = self._nothing(outputs) if before is None else before
         if self.pool == "last":
@@ -136,7 +163,24 @@ class Pooling(nn.Module):
 
     def extra_repr(self) -> str:
         """Which."""
-        return f"{self.size}, {self.pool!r}"
+        often = f", hops={self.hops}" if self.hops > 1 else ""
+        return f"{self.size}, {self.pool!r}{often}"
+
+
+class _Hop(nn.Module):
+    """One more look of an attention, with what was found before in mind."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(size, size, bias=False)
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def forward(self, keys: PaddedSequence, found: Tensor) -> Tensor:
+        """Scores ``[time, batch, 1]``, the lowest number there is in the padding."""
+        asked = self.query(found).expand(keys.time, -1, -1)
+        beside = PaddedSequence(asked, keys.lengths).valid()
+        scores = self.score(torch.tanh(keys.valid() + beside))
+        return keys.with_valid(scores, torch.finfo(scores.dtype).min).values
 
 
 def _padded(outputs: Tensor | PaddedSequence) -> PaddedSequence:

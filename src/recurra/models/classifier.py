@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self, cast
 
 import pydantic
 import torch
@@ -15,6 +15,7 @@ from recurra.heads import LabelHead
 from recurra.layers import Pooled
 from recurra.models.base import Model
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
+from recurra.sections import contradiction
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
 from recurra.twins import evaluating
@@ -26,6 +27,8 @@ class ClassifierSettings(ReadingSettings):
     """What a person chooses about a classifier, beside how it reads.
 
     Args:
+        hops: how often an attention that pools looks at what was read, each time with what it has
+            found before in mind, see :class:`recurra.Pooling`.
         balanced: whether all classes count alike in training, however many examples of each there
             are; see :meth:`recurra.LabelHead.weigh`.
         calibrate: whether probabilities are fitted to the validation part by one number (Guo et
@@ -36,8 +39,22 @@ class ClassifierSettings(ReadingSettings):
     layers: int = pydantic.Field(1, ge=1, le=1000)
     hidden_size: int = pydantic.Field(64, ge=1, le=10**6)
     bidirectional: bool = True
+    hops: int = pydantic.Field(1, ge=1, le=100)
     balanced: bool = False
     calibrate: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _hops_agree(self) -> Self:
+        if self.hops > 1 and self.pool != "attention":
+            why = f"pool={self.pool!r} looks at nothing"
+            raise contradiction(self, "hops", why, "model.pool='attention'")
+        return self
+
+    def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
+        """Also hops, where inputs are pooled each by itself."""
+        yield from super().unread(reads)
+        if len(reads) > 1 and self.fuse == "late":
+            yield "hops", "inputs are pooled each by itself"
 
 
 class ClassifierConfig(ClassifierSettings):
@@ -99,6 +116,7 @@ class Classifier(Model):
             encoder.output_size,
             config.classes,
             "last" if late else config.pool,  # such inputs were pooled each by itself
+            hops=1 if late else config.hops,
             dropout=config.rate("output"),
             several=config.several,
             weighted=config.balanced,
@@ -148,7 +166,8 @@ class Classifier(Model):
             raise ShapeError(
                 "listen: this model reads both ways, or several steps at once, or all steps beside "
                 "each other, so it says something of whole examples alone. Train one with "
-                "model.bidirectional=false, without model.stride, and no Transformer."
+                "model.bidirectional=false, without model.stride and model.sentences, and no "
+                "Transformer."
             )
         with evaluating(self):
             batch = Batch(inputs, None).to(next(self.parameters()).device)

@@ -111,6 +111,9 @@ class EncoderDecoderConfig(EncoderDecoderSettings):
         if self.copying and read != [("tokens", [self.symbols])]:
             why = "what is read and said has no vocabulary in common"
             raise contradiction(self, "copying", why, "data.joint=true, and one text that is read")
+        if self.copying and self.sentences:
+            why = "a sentence that is one step is no symbol"
+            raise contradiction(self, "copying", why, "model.sentences=false")
         return self
 
 

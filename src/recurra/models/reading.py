@@ -16,6 +16,7 @@ from recurra.encoders import (
     PictureLines,
     Pictures,
     Regions,
+    Sentences,
     SeveralEncoder,
     Stem,
     TokenEncoder,
@@ -38,11 +39,13 @@ class Reads(Section):
         form: ``"tokens"`` (ids), ``"frames"`` (a vector a step) or ``"pictures"``.
         sizes: how many ids there are; how many numbers a step has; height, width and channels.
         steps: whether there may be more than one, as of a film.
+        ends: of ids, those that end a sentence.
     """
 
     form: Form
     sizes: list[int]
     steps: bool = True
+    ends: list[int] = pydantic.Field(default_factory=list)
 
 
 class ReadingSettings(LayerSettings):
@@ -57,6 +60,8 @@ class ReadingSettings(LayerSettings):
             that are seen a few times the start is most of what is ever read: large ones are noise
             by which texts are learned by heart.
         dropout_word: rate at which symbols have no vector at all, the same ones in all of a batch.
+        sentences: whether the symbols of a sentence become one step, see
+            :class:`recurra.encoders.Sentences`; of a text in which nothing ends one all of them.
         stride: steps of a series or a recording that become one.
         filters: of a series, numbers that a linear map makes of these; of pictures, channels of the
             first block of the network that sees them (16 if None).
@@ -78,6 +83,7 @@ class ReadingSettings(LayerSettings):
     embedding_size: int | None = pydantic.Field(None, ge=1, le=10**6)
     embedding_spread: float = pydantic.Field(0.1, gt=0, allow_inf_nan=False)
     dropout_word: float = pydantic.Field(0.0, ge=0, lt=1)
+    sentences: bool = False
     stride: int = pydantic.Field(1, ge=1, le=10**6)
     filters: int | None = pydantic.Field(None, ge=1, le=10**6)
     blocks: int = pydantic.Field(3, ge=0, le=100)
@@ -134,7 +140,7 @@ class ReadingSettings(LayerSettings):
         if "pictures" not in forms or self.picture_as in ("columns", "rows"):
             yield "blocks", "no picture is seen whole or by regions"
         if "tokens" not in forms:
-            for name in ("embedding_size", "embedding_spread", "dropout_word"):
+            for name in ("embedding_size", "embedding_spread", "dropout_word", "sentences"):
                 yield name, "no input has symbols"
         if all(one.steps for one in reads.values()):
             yield "picture_as", "no input is a picture"
@@ -152,8 +158,15 @@ def build_encoder(settings: ReadingSettings, reads: Mapping[str, Reads]) -> Enco
         reads: by name; inputs are given in the order of these names.
 
     Raises:
-        SettingError: an unknown cell, a setting that it does not take, or sizes that do not join.
+        SettingError: an unknown cell, a setting that it does not take, sizes that do not join, or
+            sentences that nothing ends.
     """
+    texts = [one for one in reads.values() if one.form == "tokens"]
+    if settings.sentences and texts and not any(one.ends for one in texts):
+        raise SettingError(
+            "model.sentences: no symbol that is read ends a sentence (. ! ?), so that each text "
+            "would be one step. With data.punctuation=true such marks are words of their own"
+        )
     reads = dict(sorted(reads.items()))  # as an artifact keeps them
     if len(reads) == 1:
         return _encoder(settings, next(iter(reads.values())))
@@ -203,7 +216,7 @@ def _layers(settings: ReadingSettings, reads: Reads, width: int) -> Layer:
 def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
     sizes = reads.sizes
     if reads.form == "tokens":
-        return TokenEmbedding(
+        embedding = TokenEmbedding(
             sizes[0],
             settings.embedding_size or settings.hidden_size,
             dropout=settings.rate("input"),
@@ -211,6 +224,7 @@ def _stem(settings: ReadingSettings, reads: Reads) -> Stem:
             held=settings.held,
             deviation=settings.embedding_spread,
         )
+        return Sentences(embedding, reads.ends) if settings.sentences else embedding
     if reads.form == "frames":
         return _frames(settings, sizes[0])
     height, width, channels = sizes

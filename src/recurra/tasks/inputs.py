@@ -297,10 +297,16 @@ def reads_of(fronts: Mapping[str, Any]) -> dict[str, Reads]:
 
 def _reads(front: Any) -> Reads:
     if is_text(front):
-        return Reads(form="tokens", sizes=[len(front)])
+        return Reads(form="tokens", sizes=[len(front)], ends=_ends(front))
     if isinstance(front, Picture):
         return Reads(form="pictures", sizes=list(front.shape), steps=front.video)
     return Reads(form="frames", sizes=list(front.shape))
+
+
+def _ends(front: Any) -> list[int]:
+    """Ids of the marks that end a sentence, where such a mark is a symbol."""
+    found = {tuple(np.asarray(front.encode(mark)).tolist()) for mark in ".!?"}
+    return sorted(ids[0] for ids in found if len(ids) == 1 and ids[0] != UNKNOWN)
 
 
 def encode_inputs(

@@ -15,6 +15,7 @@ from recurra.data.synthetic.sentences import (
 )
 from recurra.data.synthetic.series import ARMA, RandomWalk, SeasonalTrend
 from recurra.data.synthetic.signals import Arithmetic, BallPictures, BouncingBall, Sine
+from recurra.data.synthetic.stories import Stories, Story
 from recurra.data.synthetic.tasks import AddingTask, BracketsTask, CopyTask, ParityTask
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "SeasonalTrend",
     "Seed",
     "Sine",
+    "Stories",
+    "Story",
     "SyntheticSource",
     "SyntheticTask",
     "TextLines",

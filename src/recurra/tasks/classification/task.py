@@ -138,7 +138,7 @@ class ClassificationTask(Task):
 
     def trial(self, recipe: Any) -> Classifier:
         """A model of four symbols and two classes."""
-        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4])
+        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4], ends=[3])
         return Classifier(ClassifierConfig(**settings, reads={"text": reads}, classes=2))
 
     def begin(self, model: models.Model, prepared: ClassCorpus) -> None:

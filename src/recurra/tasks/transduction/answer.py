@@ -239,13 +239,13 @@ class TransducingModel(Answer):
         return [*_names(self.fronts[TARGET], target), "</s>"]
 
     def places(self, value: Any) -> list[str]:
-        """What is read, as a picture names it: symbols of a text, else the numbers of steps.
+        """What is read, as a picture names it: symbols of a text, else numbers of steps.
 
         Args:
             value: an input, as of :meth:`predict`.
         """
         read = [front for name, front in self.fronts.items() if name != TARGET]
-        if len(read) == 1 and is_text(read[0]):
+        if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
             return _names(read[0], value)
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(self.model.encoder(batch.inputs).outputs.lengths[0])

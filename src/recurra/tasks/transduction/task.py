@@ -196,7 +196,7 @@ class TransductionTask(ExamplesTask):
 
     def trial(self, recipe: Any) -> EncoderDecoder:
         """A model of four symbols."""
-        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4])
+        settings, reads = recipe.model.model_dump(), Reads(form="tokens", sizes=[4], ends=[3])
         return EncoderDecoder(EncoderDecoderConfig(**settings, reads={"text": reads}, symbols=4))
 
     def begin(self, model: models.Model, prepared: Examples) -> None:
