@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.encoders.frames import Frames, lines_of_any_width
+from recurra.encoders.frames import Frames, lines_of_any_width, one_picture
 from recurra.errors import SettingError, ShapeError
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
@@ -84,13 +84,7 @@ class PictureColumns(nn.Module):
         """
         if not self.shape[1]:
             return self.frames(self._seen_free(lines_of_any_width(inputs, self.shape)))
-        if inputs.time > 1 or tuple(inputs.values.shape[2:]) != self.shape:
-            raise ShapeError(
-                "inputs: expected a picture a row, [1, batch, height, width, channels] of "
-                f"{list(self.shape)}, got {list(inputs.values.shape)}."
-            )
-        padded = inputs.masked()
-        seen = self._seen(padded.to_padded(1)[0].permute(0, 3, 1, 2))
+        seen = self._seen(one_picture(inputs, self.shape).permute(0, 3, 1, 2))
         joined = seen.flatten(1, 2).permute(2, 0, 1)  # [steps, batch, channels * height]
         return self.frames(PaddedSequence(joined, inputs.lengths * self.steps_of(0)))
 

@@ -270,7 +270,7 @@ class Regions(nn.Module):
 
     def forward(self, inputs: PaddedSequence) -> PaddedSequence:
         """One picture a row or none, ``[1, batch, height, width, channels]``, to its places."""
-        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
+        values = one_picture(inputs, self.shape)  # [batch, height, width, channels]
         seen = self.blocks(values.permute(0, 3, 1, 2)).flatten(2).permute(2, 0, 1)
         told = torch.cat([seen, self.where.expand(-1, seen.shape[1], -1)], -1)
         vectors = dropout(self.map(told).relu(), self.dropout, self.training)
@@ -292,7 +292,7 @@ def lines_of_any_width(inputs: PaddedSequence, shape: tuple[int, int, int]) -> P
     return inputs
 
 
-def _one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
+def one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
     """Of each row its picture, of one without zeros."""
     if inputs.time > 1 or tuple(inputs.values.shape[2:]) != shape:
         raise ShapeError(
@@ -337,7 +337,7 @@ class PictureLines(nn.Module):
         if not self.shape[1]:
             read = lines_of_any_width(inputs, self.shape)
             return self.frames(PaddedSequence(read.values.flatten(2), read.lengths))
-        values = _one_picture(inputs, self.shape)  # [batch, height, width, channels]
+        values = one_picture(inputs, self.shape)  # [batch, height, width, channels]
         lines = values if self.rows else values.transpose(1, 2)
         joined = lines.flatten(2).transpose(0, 1)
         return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads.base import Head
+from recurra.heads.base import Head, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 
@@ -104,7 +104,7 @@ class AlignmentHead(Head):
 
     def fits(self, predictions: Any, targets: Any) -> Tensor:
         """Which rows have the symbols and the steps that their texts need, bool ``[batch]``."""
-        said, texts = _rows(predictions), _rows(targets)
+        said, texts = whole_rows(predictions), whole_rows(targets)
         known = (texts.masked().values >= 0).all(0)
         return known & (least_steps(texts) <= said.lengths)
 
@@ -118,7 +118,7 @@ class AlignmentHead(Head):
         Raises:
             ShapeError: a target that is the blank or none of the symbols, or none of these shapes.
         """
-        said, texts = _rows(predictions), _rows(targets)
+        said, texts = whole_rows(predictions), whole_rows(targets)
         self._check(said.values, texts)
         chosen = (self.fits(said, texts) & (said.lengths > 0)).nonzero()[:, 0]
         if not len(chosen):
@@ -147,10 +147,3 @@ class AlignmentHead(Head):
                 f"targets: expected symbols below {self.blank}, which is the blank, got "
                 f"{int(known.max())}."
             )
-
-
-def _rows(values: Any) -> PaddedSequence:
-    """A tensor as rows that are all of its length."""
-    if isinstance(values, PaddedSequence):
-        return values
-    return PaddedSequence(values, torch.full((values.shape[1],), len(values), dtype=torch.int64))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput
+from recurra.sequences import PaddedSequence
 
-__all__ = ["Head", "log_frequencies"]
+__all__ = ["Head", "log_frequencies", "whole_rows"]
 
 
 class Head(nn.Module, abc.ABC):
@@ -89,6 +90,11 @@ class Head(nn.Module, abc.ABC):
             f"distil.teacher: {type(self).__name__} does not say how far it is from a teacher (by "
             "a `distilled` of its own); train without one, or with another head"
         )
+
+
+def whole_rows(values: Any) -> PaddedSequence:
+    """Padded rows as they are; a tensor as rows that are all of its length."""
+    return values if isinstance(values, PaddedSequence) else PaddedSequence.from_padded(values)
 
 
 def log_frequencies(counts: Sequence[int] | Tensor, labels: int) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from recurra.cells.attention import Attending, AttentionCell
 from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
-from recurra.heads.base import Head, log_frequencies
+from recurra.heads.base import Head, log_frequencies, whole_rows
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
 from recurra.losses import divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -152,7 +152,7 @@ class DecoderHead(Head):
         places = {id(leaf) for leaf in own}
         carried = map_tree(lambda leaf: next(parts) if id(leaf) in places else leaf, initial)
         cell = self.attention
-        memory = None if cell is None else Kept(cell.memory(_padded(read.outputs)))
+        memory = None if cell is None else Kept(cell.memory(whole_rows(read.outputs)))
         return Decoding(carried, memory)
 
     def score(self, predictions: Decoding, targets: Any) -> tuple[Tensor, int]:
@@ -164,7 +164,7 @@ class DecoderHead(Head):
             predictions: as :meth:`forward` gives it.
             targets: PaddedSequence ``[time, batch]`` of ids, the end symbol of each included.
         """
-        wanted = _padded(targets)
+        wanted = whole_rows(targets)
         if not wanted.count:
             return self.projection.bias.sum() * 0, 0
         before = wanted.shift(1, START)
@@ -216,7 +216,7 @@ class DecoderHead(Head):
             targets: as of :meth:`score`.
             temperature: T.
         """
-        said = self.forced(predictions, _padded(targets)).valid()
+        said = self.forced(predictions, whole_rows(targets)).valid()
         return divergence(said, [other.valid() for other in taught], temperature)
 
     def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
@@ -260,7 +260,7 @@ class DecoderHead(Head):
     # ---- decoding --------------------------------------------------------------------------------
 
     def start(self, batch: int) -> Decoding:
-        """None without something that was read.
+        """Refused: there is none without something that was read.
 
         Raises:
             ShapeError: always; ``head(read)`` is where a decoder begins.
@@ -299,9 +299,3 @@ def _begun(state: Tree) -> list[Tensor]:
 
 def _context(state: Decoding) -> Tree:
     return None if state.memory is None else state.memory.tree
-
-
-def _padded(values: Any) -> PaddedSequence:
-    if isinstance(values, PaddedSequence):
-        return values
-    return PaddedSequence.from_padded(values)

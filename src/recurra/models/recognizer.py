@@ -105,12 +105,12 @@ class Recognizer(Model):
         return cast(AlignmentHead, self.head)
 
     def steps(self, frames: int) -> int:
-        """Of how many steps a row of so many frames or columns becomes one."""
+        """How many steps so many frames of a recording, or columns of a picture, become."""
         return _steps_of(cast(Any, self._read_by.stem), frames)
 
     @property
     def stride(self) -> int:
-        """Frames that become a step."""
+        """Frames that become a step; of pictures of what stands around their columns."""
         return _stride(cast(Any, self._read_by.stem))
 
     @property

@@ -8,9 +8,11 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recurra.data import PartName
 from recurra.decoding import best_path
+from recurra.heads import least_steps
 from recurra.models import Model, Recognizer
 from recurra.sequences import PaddedSequence
 from recurra.tasks.examples import Examples, ExamplesPart
@@ -89,11 +91,9 @@ class RecognitionPart(ExamplesPart):
 
     def short(self, model: Recognizer) -> int:
         """How many texts need more steps than the model has for them."""
-        found = 0
-        for number, target in enumerate(self.targets):
-            least = len(target) + int((target[1:] == target[:-1]).sum())
-            found += least > model.steps(self.frames(number))
-        return found
+        texts = PaddedSequence.from_list([torch.from_numpy(target) for target in self.targets])
+        steps = [model.steps(self.frames(number)) for number in range(len(self.inputs))]
+        return int((least_steps(texts) > torch.tensor(steps)).sum())
 
 
 @dataclasses.dataclass(frozen=True)
