@@ -268,7 +268,10 @@ INTERNAL = {
     "tasks": {
         "Front",
         "InputSection",
+        "ReadingTask",
         "Sums",
+        "changed_examples",
+        "grouped",
         "ratio",
         "Pair",
         "TextSection",

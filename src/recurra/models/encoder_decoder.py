@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.cells import cell_by_name
+from recurra.cells import cell_by_name, cell_origin
 from recurra.cells.attention import AttentionCell, Score
 from recurra.heads import CopyingHead, DecoderHead, Decoding, ReadSymbols
 from recurra.layers import Layer, Recurrent, Stack
@@ -26,7 +26,8 @@ __all__ = ["EncoderDecoder", "EncoderDecoderConfig", "EncoderDecoderSettings"]
 class EncoderDecoderSettings(ReadingSettings):
     """What a person chooses about an encoder-decoder, beside how it reads.
 
-    The decoder has the encoder's cell, and its rates of dropout.
+    The decoder has the encoder's cell, and its rates of dropout at the input, between layers and
+    at the output; what is ``held``, and ``dropout_recurrent``, are the encoder's alone.
 
     Args:
         attention: how the decoder looks back, see :class:`recurra.AttentionCell`; ``"none"`` leaves
@@ -75,8 +76,11 @@ class EncoderDecoderSettings(ReadingSettings):
 
     def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
         """But what the decoder has of it: cell and pooling."""
-        own = {"cell", "cell_settings", "dropout_between", "dropout_recurrent", "residual", "pool"}
+        own = {"cell", "cell_settings", "dropout_between", "residual", "pool"}
         yield from ((name, why) for name, why in super().unread(reads) if name not in own)
+        if len(reads) > 1 and self.fuse == "late":
+            for name in ("attention", "attention_size", "aware"):
+                yield name, "inputs that are fused late are one step, at which it looks always"
 
     def idle(self) -> list[tuple[str, str]]:
         """Also what is said of an attention that is not there, or does not need it."""
@@ -91,7 +95,8 @@ class EncoderDecoderSettings(ReadingSettings):
             for name, idle, why in own
             if idle and getattr(self, name) != default(self, name)
         ]
-        return [*super().idle(), *chosen]
+        several = {"residual", "dropout_between"} if self.decoder_layers > 1 else set()
+        return [*(each for each in super().idle() if each[0] not in several), *chosen]
 
 
 class EncoderDecoderConfig(EncoderDecoderSettings):
@@ -158,6 +163,11 @@ class EncoderDecoder(Model):
     def decoder(self) -> DecoderHead:
         """What says the sequence; it follows the decoding protocol."""
         return cast(DecoderHead, self.head)
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Also of the decoder's cell, where something else reads."""
+        return {self.config.cell: cell_origin(self.config.cell)}
 
     @property
     def name(self) -> str:

@@ -142,11 +142,13 @@ class Examples:
         parts: by name.
         fronts: what made the numbers.
         unit: what is counted.
+        skipped: how many were left out as they could not be read.
     """
 
     parts: Mapping[PartName, ExamplesPart]
     fronts: Mapping[str, Any]
     unit: str
+    skipped: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -162,7 +164,8 @@ class Examples:
         """Predictions of each part."""
         counts = [f"{part.count:,} {self.unit} {_USES[n]}" for n, part in self.parts.items()]
         few = scored and scored < self.parts["validation"].count
-        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "")
+        left = f"; left out because they cannot be read: {self.skipped:,}" if self.skipped else ""
+        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "") + left
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +245,28 @@ class ExamplesTask(Task):
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
         """An example in numbers, ``[time, ...]``, or several such arrays in a named tuple."""
 
+    def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: Any) -> Any:
+        """As :meth:`encode`, for a task that needs to know more of an example, or how it is read.
+
+        Args:
+            pair: the example.
+            fronts: of the model.
+            data: the section ``[data]``.
+        """
+        return self.encode(pair.example, fronts)
+
+    def held(self, pairs: Sequence[Pair], data: Any) -> list[str] | None:
+        """What each example holds, by which examples are divided; None where its place decides."""
+        return None
+
+    def part_of(self, pair: Pair, data: Any) -> PartName | None:
+        """The part that an example belongs to, where that is said."""
+        return pair.part
+
+    def ready(self, source: Any, data: Any, pairs: list[Pair]) -> list[Pair]:
+        """Examples before anything is fitted on them; as they are unless a task says otherwise."""
+        return pairs
+
     def target(self, target: Any, fronts: Mapping[str, Any]) -> Any:
         """What is to be said in numbers, see :attr:`target_kind`; as it is unless said."""
         return target
@@ -292,31 +317,51 @@ class ExamplesTask(Task):
         for name, place in given_sources(data):
             pairs += read_pairs(self.open(place, data), f"{place}, ", name)
         pairs = [self.checked(pair) for pair in pairs]
-        named = divide_examples(pairs, data, lambda pair: pair.part)
-        apart = sum(pair.part is None for pair in pairs)  # of which tenths are
-        for name, some in named.items():
-            if not some and apart and name not in data.given:
-                raise DataError(f"data: expected at least 10 examples, got {apart}.")
-            if not some:
-                place = data.given.get(name, "data")
-                raise DataError(f"{place}: expected examples for {name}, there are none.")
+        named = self._divided(source, data, pairs, fronts is None)
         training = named["training"]
         if fronts is None:
             examples = tuple(pair.example for pair in training)
             fronts = self.fit_by(source, data, examples, tuple(pair.target for pair in training))
         return Examples(
-            {name: self._part(some, fronts) for name, some in named.items()}, fronts, self.unit
+            {name: self._part(some, fronts, data) for name, some in named.items()},
+            fronts,
+            self.unit,
         )
+
+    def _divided(
+        self, source: Any, data: Any, pairs: list[Pair], fits: bool
+    ) -> dict[PartName, list[Pair]]:
+        """Examples by part, of which none is empty."""
+        parts, held = [self.part_of(pair, data) for pair in pairs], self.held(pairs, data)
+        text = None if held is None else held.__getitem__
+        places = divide_examples(range(len(pairs)), data, parts.__getitem__, text)
+        apart = [number for number, part in enumerate(parts) if part is None]
+        for name, some in places.items():
+            if some:
+                continue
+            if not apart or name in data.given:
+                place = data.given.get(name, "data")
+                raise DataError(f"{place}: expected examples for {name}, there are none.")
+            if held is None:
+                raise DataError(f"data: expected at least 10 examples, got {len(apart)}.")
+            distinct = len({held[number] for number in apart})
+            raise DataError(
+                f"data: expected examples in every part, none of {len(apart):,} ({distinct:,} "
+                f"distinct) is left for {name}. Give more (some 30 usually do), or a part of its "
+                f"own by data.{name}."
+            )
+        ready = self.ready(source, data, pairs) if fits else pairs
+        return {name: [ready[number] for number in some] for name, some in places.items()}
 
     def read(
         self, source: Any, fronts: Mapping[str, Any], data: Any, report: Callable[[str], None]
     ) -> ExamplesPart:
         """All of the examples, in numbers of the model."""
-        return self._part([self.checked(pair) for pair in pairs_of(source)], fronts)
+        return self._part([self.checked(pair) for pair in pairs_of(source)], fronts, data)
 
-    def _part(self, pairs: Sequence[Pair], fronts: Mapping[str, Any]) -> ExamplesPart:
+    def _part(self, pairs: Sequence[Pair], fronts: Mapping[str, Any], data: Any) -> ExamplesPart:
         return self.Part(
-            [self.encode(pair.example, fronts) for pair in pairs],
+            [self.encode_pair(pair, fronts, data) for pair in pairs],
             [self.target(pair.target, fronts) for pair in pairs],
             kind=self.target_kind,
             collate=self.collate,

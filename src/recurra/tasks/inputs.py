@@ -184,12 +184,15 @@ def fit_inputs(
     return fronts
 
 
-def heard(kinds: Mapping[str, str], examples: list[Any], data: InputSection) -> list[Any]:
-    """Examples whose sounds are frames by now, unscaled: what is costly is computed once.
+def heard(
+    kinds: Mapping[str, str], values: list[Any], places: Sequence[str], data: InputSection
+) -> list[Any]:
+    """Inputs whose sounds are frames by now, unscaled: what is costly is computed once.
 
     Args:
         kinds: of the inputs by name.
-        examples: with what is read of each as ``input``.
+        values: what is read of each example, as of :func:`fit_inputs`.
+        places: where each is from.
         data: how.
 
     Raises:
@@ -197,27 +200,27 @@ def heard(kinds: Mapping[str, str], examples: list[Any], data: InputSection) -> 
     """
     names = [name for name, kind in kinds.items() if kind == "sound"]
     for name in names:
-        known = (_of(each.input, name, kinds) for each in examples)
+        known = (_of(each, name, kinds) for each in values)
         first = next((one for one in known if one is not None), None)
         if first is None:
             continue
         front = _fitted(name, functools.partial(_unfitted, first, data))
-        examples = [_framed(front, name, each, kinds) for each in examples]
-    return examples
+        pairs = zip(values, places, strict=True)
+        values = [_framed(front, name, each, place, kinds) for each, place in pairs]
+    return values
 
 
-def _framed(front: Sound, name: str, example: Any, kinds: Mapping[str, str]) -> Any:
-    value = _of(example.input, name, kinds)
+def _framed(front: Sound, name: str, whole: Any, place: str, kinds: Mapping[str, str]) -> Any:
+    value = _of(whole, name, kinds)
     if value is None:
-        return example
+        return whole
     try:
         frames = Framed(front.frames(value), front.rate)
     except MissingLibraryError as problem:
         raise DataError(f"data: {problem}.") from None
     except ValueError as problem:
-        raise DataError(f"{example.place}: {problem}.") from None
-    alone = len(kinds) == 1
-    return example._replace(input=frames if alone else {**example.input, name: frames})
+        raise DataError(f"{place}: {problem}.") from None
+    return frames if len(kinds) == 1 else {**whole, name: frames}
 
 
 def _of(example: Any, name: str, kinds: Mapping[str, str]) -> Any:

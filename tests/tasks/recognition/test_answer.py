@@ -57,6 +57,11 @@ def test_the_order_and_the_mates_of_inputs_change_nothing(model: RecognizingMode
         assert next(model.predict([inputs[place]])).text == together[place]
 
 
+def test_as_many_texts_as_are_asked_for(model: RecognizingModel) -> None:
+    (found,) = model.predict([bumps(1, seed=3)[0][0]], width=2, keep=9, threshold=None)
+    assert len(found.ranked) == 9
+
+
 def test_a_width_of_1_takes_the_best_symbols(model: RecognizingModel) -> None:
     (found,) = model.predict([series("ba")], width=1)
     assert [each.text for each in found.ranked] == ["ba"]

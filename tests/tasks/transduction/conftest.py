@@ -15,7 +15,7 @@ SETTINGS = {
     "embedding_size": 12,
     "dropout": 0.0,
     "smoothing": 0.0,
-    "epochs": 25,
+    "epochs": 40,
     "minimum_steps": 0,
     "batch_size": 16,
     "learning_rate": 0.02,

@@ -16,7 +16,7 @@ from recurra.cli import app
 from recurra.comparison.pairs import compare_pair
 from recurra.diagnosis import attention
 from recurra.errors import DataError, SettingError, ShapeError
-from recurra.models import EncoderDecoder
+from recurra.models import EncoderDecoder, EncoderDecoderSettings
 from recurra.sections import Section
 from recurra.tasks.transduction import TransductionData, TransductionTask
 from recurra.training import evaluate, load_recipe
@@ -222,7 +222,7 @@ def test_one_vocabulary_for_both(tmp_path: Path) -> None:
 
 
 def test_what_is_too_long() -> None:
-    some = [("ab", "a" * n) for n in range(1, 41)]
+    some = [(f"{n} {k}", "a" * n) for n in range(1, 41) for k in range(5)]
     found, told = prepared(some, maximum_target=27)
     assert max(map(len, found.parts["training"].targets)) == 28
     assert any("longer than 27 symbols, and not trained on" in each for each in told)
@@ -230,7 +230,73 @@ def test_what_is_too_long() -> None:
     found, _ = prepared(long, maximum_length=10)
     assert {len(row) for row in found.parts["training"].inputs} == {6, 10}
     with pytest.raises(DataError, match="expected answers of at most 1 symbols"):
-        prepared([("ab", "aaa")] * 30, maximum_target=1)
+        prepared([(f"ab{n}", "aaa") for n in range(40)], maximum_target=1)
+
+
+def test_what_is_the_same_stands_in_one_part() -> None:
+    found, _ = prepared([(f"ab{n % 30}", f"{n}") for n in range(300)])
+    held = {name: {pair.example for pair in part.raw} for name, part in found.parts.items()}
+    assert sum(map(len, held.values())) == 30
+    with pytest.raises(DataError, match=r"none of 50 \(1 distinct\) is left for validation"):
+        prepared([("ab", "ba")] * 50)
+
+
+def test_a_group_is_held_out(tmp_path: Path) -> None:
+    table = tmp_path / "said.csv"
+    rows = [
+        f"{word}{n},{word},{'anna' if n % 4 else 'bert'}" for n in range(40) for word in ("a", "b")
+    ]
+    table.write_text("text,target,who\n" + "\n".join(rows))
+    how = {"vocabulary": "characters", "group": "who"}
+    settings = TransductionData(**how, test_group="bert")
+    task = TransductionTask()
+    found = task.prepare(task.open(table, settings), settings, tmp_path, print)
+    assert {int(p.example[1:]) % 4 for p in found.parts["test"].raw} == {0}
+    assert {int(p.example[1:]) % 4 for p in found.parts["training"].raw} == {1, 2, 3}
+    alone = TransductionData(vocabulary="characters", test_group="bert")
+    with pytest.raises(
+        DataError, match=r"line 2: expected a group, of which data\.test_group='bert'"
+    ):
+        task.prepare(task.open(table, alone), alone, tmp_path, print)
+
+
+def test_texts_are_cut_wherever_they_are_read(tmp_path: Path) -> None:
+    """In training, in an evaluation and in an answer."""
+    quick = SETTINGS | {"epochs": 1, "hidden_size": 4, "maximum_length": 2}
+    done = recurra.train(
+        "transduction", pairs(100), out=tmp_path / "run", report=lambda _: None, **quick
+    )
+    model = recurra.load(done.path)
+    assert model.alignment("abcd", "a").shape == (2, 2)
+    assert list(model.score(["abcd"], ["dc"])) == pytest.approx(list(model.score("ab", "dc")))
+    task = TransductionTask()
+    part = task.read(task.open(pairs(9), model._data), model.fronts, model._data, print)
+    assert max(len(row) for row in part.inputs) == 2
+
+
+def test_an_example_that_cannot_be_read_is_named_and_counted(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("kaldi_native_fbank")
+    draw = np.random.default_rng(0)
+    rows = ["file,target"]
+    for n in range(40):
+        soundfile.write(tmp_path / f"{n}.wav", draw.normal(0, 0.1, 2000), 8000)
+        rows.append(f"{n}.wav,{n}")
+    rows.append("gone.wav,41")
+    table = tmp_path / "said.csv"
+    table.write_text("\n".join(rows))
+    settings = TransductionData(column="file", vocabulary="characters", on_error="skip")
+    task = TransductionTask()
+    found = task.prepare(task.open(table, settings), settings, tmp_path, print)
+    assert "left out because they cannot be read: 1" in found.sizes(0)
+    soundfile.write(tmp_path / "7.wav", draw.normal(0, 0.1, 2000), 16000)
+    with pytest.raises(DataError, match=r"said.csv.*line 9.*16,000"):
+        task.prepare(task.open(table, settings), settings, tmp_path, print)
+
+
+def test_candidates_there_must_be(run: Path) -> None:
+    with pytest.raises(SettingError, match="choose: expected at least one candidate, got none"):
+        recurra.load(run).choose("abc", [])
 
 
 def test_a_question_beside_something_else_is_cut_too() -> None:
@@ -250,6 +316,13 @@ def test_what_cannot_be_said() -> None:
     )
     with pytest.raises(SettingError, match=r"model\.aware: .*knows nothing of it"):
         load_recipe("transduction", ["model.aware=coverage", "model.attention=dot"])
+
+
+def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:
+    settings = EncoderDecoderSettings(layers=1, residual=True, dropout_between=0.2)
+    assert {"residual", "dropout_between"} <= {name for name, _ in settings.idle()}
+    deeper = settings.model_copy(update={"decoder_layers": 2})
+    assert not {"residual", "dropout_between"} & {name for name, _ in deeper.idle()}
 
 
 def test_settings_without_effect_are_said() -> None:

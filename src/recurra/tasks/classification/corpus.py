@@ -26,6 +26,7 @@ from recurra.tasks.inputs import (
     is_text,
     unknown_of,
 )
+from recurra.tasks.reading import grouped
 from recurra_runtime.vocabulary import ClassNames
 
 __all__ = ["LABEL", "ClassCorpus", "ClassPart", "encode", "prepare_classes", "read_fronts"]
@@ -192,7 +193,7 @@ def prepare_classes(
     chosen = list(examples)
     for name, more in given.items():
         chosen += (example._replace(part=name) for example in more)
-    chosen = [_grouped(example, data) for example in chosen]
+    chosen = [grouped(example, data) for example in chosen]
     held = [content_key(example.input) for example in chosen]
     if data.distinct:  # the first of those that hold the same
         first = dict(zip(reversed(held), reversed(range(len(held))), strict=True))
@@ -204,7 +205,9 @@ def prepare_classes(
         check_fronts(inputs, data, report)
     else:
         kinds = _named_kinds(examples.kinds)
-        chosen = heard(kinds, chosen, data)  # once, for the fit and for what is read
+        # Once, for the fit and for what is read.
+        values = heard(kinds, [e.input for e in chosen], [e.place for e in chosen], data)
+        chosen = [e._replace(input=one) for e, one in zip(chosen, values, strict=True)]
     divided = {name: [chosen[n] for n in places] for name, places in places_of.items()}
     if fronts is not None:
         classes = fronts[LABEL]
@@ -238,19 +241,6 @@ def _named_kinds(kinds: Mapping[str, str]) -> dict[str, str]:
         if len(kinds) == 1
         else {**kinds}
     )
-
-
-def _grouped(example: Example, data: ClassificationData) -> Example:
-    """Its part by its group, where one is held out."""
-    if data.test_group is None:
-        return example
-    if example.group is None:
-        raise DataError(
-            f"{example.place}: expected a group, of which data.test_group={data.test_group!r} is "
-            "one. data.group names the column, or label_from has a group called `group`."
-        )
-    own = example.group == data.test_group
-    return example._replace(part="test" if own else "training")
 
 
 def _divide(

@@ -33,6 +33,7 @@ _WIDTH, _THRESHOLD = 32, 20.0  # of the search for other texts
 class RecognizingModel(Answer):
     """A recognizer of recordings, pictures of lines, or series."""
 
+    takes = ("keep",)
     model: Recognizer
 
     def predict(
@@ -51,7 +52,7 @@ class RecognizingModel(Answer):
             inputs: sounds, pairs of samples and their rate; pictures, uint8 arrays; series, arrays
                 ``[time, channels]``; or files of any of these.
             width: texts that are open at each step, see :func:`recurra.prefix_search`; of 1 the
-                best symbol of each step is taken.
+                best symbol of each step is taken; else as many as are kept at least.
             keep: texts that are given.
             threshold: how far behind the best a text may fall, in nats; None: any.
             language: scores the texts too; :meth:`fused` makes one of a language model.
@@ -63,6 +64,7 @@ class RecognizingModel(Answer):
         if isinstance(inputs, os.PathLike):
             inputs = [inputs]
         hot_words = self._hot(hot)
+        width = width if width == 1 else max(width, keep)
         raw = map(self._raw, inputs_of("predict", inputs))
 
         def searched(logs: npt.NDArray[np.float64]) -> list[Transcript]:

@@ -104,19 +104,16 @@ class RecognitionExamples(Examples):
         parts: by name.
         fronts: what made the numbers.
         unit: what is counted.
-        skipped: how many were left out that could not be read.
         told: what a model has found odd about them.
     """
 
     parts: Mapping[PartName, RecognitionPart]
-    skipped: int = 0
     told: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def of(cls, found: Examples, source: Any) -> Self:
-        """The same, with more to say of itself and of its source."""
-        skipped = getattr(source, "skipped", 0)
-        return cls(found.parts, found.fronts, found.unit, skipped)  # type: ignore[arg-type]
+    def of(cls, found: Examples) -> Self:
+        """The same, with more to say of itself."""
+        return cls(found.parts, found.fronts, found.unit, found.skipped)  # type: ignore[arg-type]
 
     def sizes(self, scored: int) -> str:
         """How much is read and said, and what is odd about it."""
@@ -125,17 +122,14 @@ class RecognitionExamples(Examples):
         steps = sum(map(training.frames, range(len(training.inputs))))
         examples = sum(len(part.inputs) for part in self.parts.values())
         strange = sum(part.strange for part in self.parts.values())
-        odd = (
-            ("texts with symbols that no text to train on has", strange),
-            ("left out because they cannot be read", self.skipped),
-        )
+        odd = f"; texts with symbols that no text to train on has: {strange:,}" if strange else ""
         shape = " x ".join(str(side or "any") for side in front.shape)
         each = "columns" if kind == "picture" else "steps"
         return (
             super().sizes(scored)
             + f"; {examples:,} examples; {len(vocabulary) - len(RESERVED):,} {vocabulary.kind}"
             + f"; {kind}: {shape} numbers, {steps / len(training.inputs):,.1f} {each} an example"
-            + "".join(f"; {what}: {number:,}" for what, number in odd if number)
+            + odd
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from recurra.models import Recognizer, RecognizerSettings
 from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
-from recurra.tasks.examples import Examples, ExamplesTask
+from recurra.tasks.examples import Examples
 from recurra.tasks.inputs import encode_inputs, fit_inputs
+from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.recognition.answer import RecognizingModel
 from recurra.tasks.recognition.corpus import (
     TEXT,
@@ -47,7 +48,7 @@ _KINDS = ("sound", "picture", "series")
 
 
 @register_task("recognition")
-class RecognitionTask(ExamplesTask):
+class RecognitionTask(ReadingTask):
     """A text for each recording or picture of a line; nobody says which step says which symbol."""
 
     Data = RecognitionData
@@ -70,14 +71,7 @@ class RecognitionTask(ExamplesTask):
                 f"{', '.join(kinds)}. data.column names the column of the files, data.label that "
                 "of the texts."
             )
-
-        def read() -> Iterator[data_examples.Example | DataError]:
-            for each in found.every():
-                yield each if isinstance(each, DataError) else _formed(each, data)
-
-        return data_examples.Examples(
-            found.source, found.kinds, read, skip=found.skip, channels=found.channels
-        )
+        return changed_examples(found, lambda each: _formed(each, data))
 
     def checked(self, pair: Pair) -> Pair:
         """Something to read, and a text."""
@@ -101,8 +95,12 @@ class RecognitionTask(ExamplesTask):
 
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
         """Frames, pixels or numbers."""
+        return self.encode_pair(Pair(example, None, "data", None), fronts, RecognitionData())
+
+    def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: RecognitionData) -> Any:
+        """As :meth:`encode`; errors begin with the example's place."""
         name, front = input_of(fronts)
-        return encode_inputs({name: front}, example, "data", RecognitionData())[0]
+        return encode_inputs({name: front}, pair.example, pair.place, data)[0]
 
     def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
         """Symbols in numbers; -1 where the model has no such symbol."""
@@ -112,7 +110,7 @@ class RecognitionTask(ExamplesTask):
         self, source: Any, data: RecognitionData, folder: Path, report: Callable[[str], None]
     ) -> Examples:
         """Divide, fit the fronts, and encode."""
-        return RecognitionExamples.of(super().prepare(source, data, folder, report), source)
+        return RecognitionExamples.of(super().prepare(source, data, folder, report))
 
     def prepare_in(
         self,
@@ -129,7 +127,7 @@ class RecognitionTask(ExamplesTask):
         """
         check_vocabulary(fronts[TEXT], data, report)
         inside = super().prepare_in(source, fronts, data, folder, report)
-        found = RecognitionExamples.of(inside, source)
+        found = RecognitionExamples.of(inside)
         training = found.parts["training"]
         for pair, target in zip(training.raw, training.targets, strict=True):
             if (target < 0).any():
@@ -262,12 +260,4 @@ def _formed(example: data_examples.Example, data: RecognitionData) -> data_examp
     """Its text in the form, and its part by its group, where one is held out."""
     if isinstance(example.target, str):
         example = example._replace(target=data.formed(example.target))
-    if data.test_group is None:
-        return example
-    if example.group is None:
-        raise DataError(
-            f"{example.place}: expected a group, of which data.test_group={data.test_group!r} is "
-            "one. data.group names its column."
-        )
-    own = example.group == data.test_group
-    return example._replace(part="test" if own else "training")
+    return grouped(example, data)

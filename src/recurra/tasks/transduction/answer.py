@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,12 +20,16 @@ from recurra.diagnosis import Looked
 from recurra.engine.probe import named_values
 from recurra.errors import SettingError
 from recurra.given import ahead, inputs_of
+from recurra.heads.base import whole_rows
 from recurra.models import EncoderDecoder, Model
 from recurra.settings import check_number
 from recurra.tasks.base import Answer
+from recurra.tasks.division import Pair
 from recurra.tasks.examples import ExamplesTask
 from recurra.tasks.inputs import is_text, raw_of
 from recurra.tasks.rows import steps_of
+from recurra.tasks.transduction.settings import TransductionData
+from recurra.training import data_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
 __all__ = ["TARGET", "Said", "TransducingModel", "searched"]
@@ -129,7 +134,7 @@ class TransducingModel(Answer):
         rule = LengthRule(length_penalty)
 
         def said(block: list[Any]) -> Iterator[Said]:
-            rows = [self._task.encode(each, self.fronts) for each in block]
+            rows = [self._encoded(each) for each in block]
             found = searched(self.model, self._task.collate, rows, rule=rule, **how)
             if coverage_penalty:
                 found = self._covering(rows, found, coverage_penalty, keep)
@@ -146,7 +151,9 @@ class TransducingModel(Answer):
             inputs: as of :meth:`predict`.
             targets: a text for each.
         """
-        for one, target in zip(inputs, targets, strict=True):
+        for one, target in zip(
+            inputs_of("score", inputs), inputs_of("score", targets), strict=True
+        ):
             batch = self._batch(one, target)
             yield -float(self.model.score_rows(batch)[0])
 
@@ -158,8 +165,13 @@ class TransducingModel(Answer):
 
         Args:
             value: an input, as of :meth:`predict`.
-            candidates: texts.
+            candidates: texts, at least one.
+
+        Raises:
+            SettingError: none.
         """
+        if not candidates:
+            raise SettingError("choose: expected at least one candidate, got none")
         nats = np.array(list(self.score([value] * len(candidates), candidates)))
         shares = np.exp(nats - nats.max())
         shares /= shares.sum()
@@ -188,7 +200,7 @@ class TransducingModel(Answer):
     def _looks(self, batch: Batch) -> list[npt.NDArray[np.float32]]:
         """The weights of each row ``[said, read]``."""
         seen = named_values(self.model.score_rows, batch)["attention"].detach().float().cpu()
-        read = self.model.encoder(batch.inputs).outputs.lengths.tolist()
+        read = whole_rows(self.model.encoder(batch.inputs).outputs).lengths.tolist()
         said = batch.targets.lengths.tolist()
         return [
             seen[:t, row, :m].numpy() for row, (t, m) in enumerate(zip(said, read, strict=True))
@@ -248,7 +260,7 @@ class TransducingModel(Answer):
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
             return _names(read[0], value)
         batch = Batch(self._batch(value, "").inputs, None)
-        count = int(self.model.encoder(batch.inputs).outputs.lengths[0])
+        count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
 
     def show(self, answer: Said, top: int | None = None) -> str:
@@ -262,8 +274,18 @@ class TransducingModel(Answer):
         return answer.to_json(top)
 
     def _batch(self, value: Any, target: str) -> Batch:
-        row = self._task.encode(self._raw(value), self.fronts)
+        row = self._encoded(self._raw(value))
         return self._task.collate([row], [np.asarray(self._task.target(target, self.fronts))])
+
+    @functools.cached_property
+    def _data(self) -> TransductionData:
+        """How the run read its data."""
+        found: TransductionData = data_of(self.path).undivided
+        return found
+
+    def _encoded(self, raw: Any) -> Any:
+        """An input in numbers, cut as those were that the model was trained on."""
+        return self._task.encode_pair(Pair(raw, None, "predict", None), self.fronts, self._data)
 
     def _raw(self, value: Any) -> Any:
         read = [name for name in self.fronts if name != TARGET]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import torch
 from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
-from recurra.data import ExampleRow
 from recurra.data.examples import Examples as RawExamples
 from recurra.data.examples import open_examples
 from recurra.data.examples.parallel import open_parallel, parallel_files
@@ -24,15 +22,13 @@ from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.states import map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
-from recurra.tasks.examples import Examples, ExamplesTask
+from recurra.tasks.examples import Examples
 from recurra.tasks.inputs import (
-    cut,
     encode_inputs,
     fit_inputs,
-    is_text,
-    joined_row,
     reads_of,
 )
+from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import vocabulary_of, vocabulary_settings
 from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
@@ -57,7 +53,7 @@ _CORRECTED = 0.5  # likeness from which what should be said is a correction of w
 
 
 @register_task("transduction")
-class TransductionTask(ExamplesTask):
+class TransductionTask(ReadingTask):
     """A text with steps of its own for what is read: a translation, a summary, a caption."""
 
     Data = TransductionData
@@ -74,8 +70,10 @@ class TransductionTask(ExamplesTask):
             return source
         how = data.reading()
         if isinstance(source, str | Path) and parallel_files(Path(source), how):
-            return open_parallel(Path(source), how)
-        return open_examples(source, how)
+            found = open_parallel(Path(source), how)
+        else:
+            found = open_examples(source, how)
+        return changed_examples(found, lambda each: grouped(each, data))
 
     def checked(self, pair: Pair) -> Pair:
         """Whose target is a text."""
@@ -102,7 +100,11 @@ class TransductionTask(ExamplesTask):
 
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
         """What is read in numbers."""
-        return encode_inputs(_read(fronts), example, "data", self.Data())[0]
+        return self.encode_pair(Pair(example, None, "data", None), fronts, self.Data())
+
+    def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: TransductionData) -> Any:
+        """As :meth:`encode`; texts are cut to their length, errors begin with the place."""
+        return encode_inputs(_read(fronts), pair.example, pair.place, data)[0]
 
     def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
         """Symbols that are said, and the end."""
@@ -136,28 +138,28 @@ class TransductionTask(ExamplesTask):
     def _short(
         self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
     ) -> Examples:
-        """Texts that are read cut to their length, and no longer answers trained on."""
-        parts, read = {}, _read(prepared.fronts)
-        for name, part in prepared.parts.items():
-            most = data.maximum_target + 1 if name == "training" else math.inf
-            kept = [n for n, row in enumerate(part.targets) if len(row) <= most]
-            if not kept:
-                raise DataError(
-                    f"data: expected answers of at most {data.maximum_target} symbols to train on, "
-                    "all are longer. Say data.maximum_target."
-                )
-            if len(kept) < len(part.targets):
-                left = len(part.targets) - len(kept)
-                report(f"longer than {data.maximum_target} symbols, and not trained on: {left:,}")
-            parts[name] = self.Part(
-                [_cut(part.inputs[n], read, data) for n in kept],
-                [part.targets[n] for n in kept],
-                kind=self.target_kind,
-                collate=self.collate,
-                raw=[part.raw[n] for n in kept],
-                fronts=part.fronts,
+        """No longer answers are trained on."""
+        part, most = prepared.parts["training"], data.maximum_target
+        kept = [n for n, row in enumerate(part.targets) if len(row) <= most + 1]
+        if not kept:
+            raise DataError(
+                f"data: expected answers of at most {most} symbols to train on, all are longer. "
+                "Say data.maximum_target."
             )
-        return dataclasses.replace(prepared, parts=parts)
+        left = len(part.targets) - len(kept)
+        if not left:
+            return prepared
+        report(f"longer than {most} symbols, and not trained on: {left:,}")
+        training = self.Part(
+            [part.inputs[n] for n in kept],
+            [part.targets[n] for n in kept],
+            kind=self.target_kind,
+            collate=self.collate,
+            places=[part.raw[n].place for n in kept],
+            raw=[part.raw[n] for n in kept],
+            fronts=part.fronts,
+        )
+        return dataclasses.replace(prepared, parts={**prepared.parts, "training": training})
 
     # ---- model -----------------------------------------------------------------------------------
 
@@ -339,13 +341,6 @@ def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[st
 
 def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
-
-
-def _cut(row: ExampleRow, fronts: Mapping[str, Any], data: TransductionData) -> ExampleRow:
-    """An example whose texts have at most so many symbols as are read."""
-    arrays = row if isinstance(row, tuple) else (row,)
-    pairs = zip(arrays, fronts.values(), strict=True)
-    return joined_row([cut(array, data) if is_text(front) else array for array, front in pairs])
 
 
 def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
