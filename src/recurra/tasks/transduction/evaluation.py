@@ -23,7 +23,7 @@ class Evaluation:
         loss: nats of a symbol; None where none was said to be probable.
         count: symbols that were scored.
         decoded: answers that were held against what should be said.
-        exact: share of these that are right to the letter.
+        exact: share of these that are right, white space aside.
         rouge: mean ROUGE-L of words, see :func:`rouge_l`.
         bleu: of all together, as sacrebleu says it; None where it is not installed.
         chrf: the same.
