@@ -51,6 +51,16 @@ def test_the_equation(window: int, into: int) -> None:
         torch.testing.assert_close(outputs[:, row], by_hand(layer, x[:, row]))
 
 
+@pytest.mark.parametrize("small", [1.0, 0.05])
+def test_it_begins_as_what_it_reads(small: float) -> None:
+    """What a layer adds does not drown what it reads, also where that is small; but it adds some."""
+    torch.manual_seed(0)
+    layer = recurra.WindowAttention(32, 32, window=8).eval()
+    x = small * torch.randn(20, 4, 32)
+    added = layer(x).outputs - x
+    assert 0 < added.norm() < (2 if small < 1 else 0.1) * x.norm()
+
+
 def test_a_stream_costs_the_same_at_every_step() -> None:
     layer = recurra.Stack(
         [recurra.Recurrent(recurra.GRUCell(3, 6)), made(4).float(), made(3, 6, 4).float()]

@@ -18,6 +18,9 @@ __all__ = ["SelfAttention"]
 
 _WAVE = 10_000.0  # the longest, of Vaswani et al.
 _WIDER = 4  # how much wider than y the layer inside is
+# What is added begins at this share of torch's start: outputs of a recurrent layer are small then,
+# and would drown in it. With 1, a hybrid of characters is 0.2 nats behind after a million of them.
+_BEGINS = 0.1
 
 
 class SelfAttention(Layer):
@@ -31,8 +34,9 @@ class SelfAttention(Layer):
 
     V and the sines p of the step's number are there in the first of several alone
     (``positions=True``); a row's steps look at each other, at none of another sequence, and at none
-    of the padding. Nothing can be carried on, so that it is not causal, whether or not each step
-    looks at those behind it too.
+    of the padding. What is added begins small (as in Radford et al. 2019, there by depth), so that
+    the layer begins as what it reads. Nothing can be carried on, so that it is not causal, whether
+    or not each step looks at those behind it too.
 
     Args:
         input_size: width of x.
@@ -76,6 +80,10 @@ class SelfAttention(Layer):
         self.joined = nn.Linear(output_size, output_size)
         self.wide = nn.Linear(output_size, _WIDER * output_size)
         self.narrow = nn.Linear(_WIDER * output_size, output_size)
+        with torch.no_grad():
+            for added in (self.joined, self.narrow):
+                for parameter in added.parameters():
+                    parameter.mul_(_BEGINS)
 
     @property
     def causal(self) -> bool:
