@@ -25,7 +25,7 @@ from recurra import artifact
 from recurra.states import leaves
 
 NAME = "hybrids"
-SYMBOLS, TRIED = 5_000_000, 1_000_000
+SYMBOLS, TRIED = 2_000_000, 400_000
 RATES = (0.001, 0.002, 0.004)
 COMMON: dict[str, Any] = {"attention_window": 64, "dropout": 0.2}
 BODIES: dict[str, dict[str, Any]] = {
