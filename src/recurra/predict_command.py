@@ -107,7 +107,7 @@ def predict(
         else:
             blocks = _given(answer, text, file, encoding)
         if attention is not None:
-            _check_looks(answer)
+            _check_looks(answer, attention)
             blocks = [[each for block in blocks for each in block]]
         first: list[Any] = []
         for block in blocks:
@@ -119,8 +119,11 @@ def predict(
             _draw(answer, zip(*blocks, first, strict=False), attention)
 
 
-def _check_looks(answer: Any) -> None:
-    """Refuse to draw where nobody looked, before anything is searched."""
+def _check_looks(answer: Any, out: Path) -> None:
+    """Refuse to draw where nobody looked, or into no picture, before anything is searched."""
+    from recurra.diagnosis.chart import check_ending
+
+    check_ending(out)
     if not getattr(answer, "looks", False):
         raise SettingError(
             f"predict: this {answer.kind} model looks at nothing; leave --attention out"

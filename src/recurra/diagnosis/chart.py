@@ -14,7 +14,7 @@ from typing import Any
 from recurra.errors import SettingError
 from recurra.files import write_file
 
-__all__ = ["FONT", "Chart"]
+__all__ = ["FONT", "Chart", "check_ending"]
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Text stays text: a machine takes the first of these that it has.
@@ -115,16 +115,26 @@ class Chart:
         path = Path(path)
         kinds: dict[str, Callable[[], str | bytes]]
         kinds = {".svg": self.svg, ".png": self.png, ".html": self.html}
-        if path.suffix.lower() not in kinds:
-            raise SettingError(
-                f"chart: expected a name that ends in .svg, .png or .html, got {path.name!r}"
-            )
-        drawn = kinds[path.suffix.lower()]()
+        drawn = kinds[check_ending(path)]()
         write_file(path, drawn.encode() if isinstance(drawn, str) else drawn)
         return path
 
     def _repr_svg_(self) -> str:  # what a notebook shows
         return self.svg()
+
+
+def check_ending(path: Path) -> str:
+    """The ending of a picture's name.
+
+    Raises:
+        SettingError: it says no kind of picture.
+    """
+    ending = path.suffix.lower()
+    if ending not in (".svg", ".png", ".html"):
+        raise SettingError(
+            f"chart: expected a name that ends in .svg, .png or .html, got {path.name!r}"
+        )
+    return ending
 
 
 def _library() -> Any:

@@ -102,10 +102,13 @@ class LayerSettings(Section):
         attends = self.body in ("hybrid", "transformer") and not self.bidirectional
         own_window = self.attention_window != default(self, "attention_window")
         own_size = self.kernel_size != default(self, "kernel_size")
+        attending = self.body in ("hybrid", "transformer")
+        whole = "it reads both ways, and so the whole" if attending else f"body is {self.body}"
         places = "at the input, between layers and at the output"
         found = (
             ("kernel_size", own_size and not windows, f"body is {self.body}"),
-            ("attention_window", own_window and not attends, f"body is {self.body}"),
+            ("attention_window", own_window and not attends, whole),
+            ("body", self.body == "hybrid" and self.layers == 1, f"{one}, a recurrent one"),
             ("dropout_recurrent", self._unused_recurrent, "there is no recurrence"),
             ("residual", self.residual and self.layers == 1, one),
             ("dropout_between", bool(own[1]) and self.layers == 1, one),

@@ -163,6 +163,10 @@ def test_without_attention(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert found.stdout == ""
     assert "looks at nothing; leave --attention out" in found.stderr
+    strange = ["predict", str(done.path), "--text", "abc", "--attention", str(tmp_path / "a.docx")]
+    found = CliRunner().invoke(app, strange)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert "ends in .svg, .png or .html, got 'a.docx'" in found.stderr
 
 
 def test_it_learns_from_a_teacher(run: Path, tmp_path: Path) -> None:
