@@ -53,7 +53,7 @@ def test_the_equation(window: int, into: int) -> None:
 
 @pytest.mark.parametrize("small", [1.0, 0.05])
 def test_it_begins_as_what_it_reads(small: float) -> None:
-    """What a layer adds does not drown what it reads, also where that is small; but it adds some."""
+    """What a layer adds does not drown what it reads, even if that is small; but it adds some."""
     torch.manual_seed(0)
     layer = recurra.WindowAttention(32, 32, window=8).eval()
     x = small * torch.randn(20, 4, 32)

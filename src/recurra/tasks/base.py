@@ -317,6 +317,10 @@ class Task(abc.ABC):
         total, count = model.score(part.groups(limit))
         return total / max(count, 1)
 
+    def kept_loss(self, model: models.Model, part: Any, limit: int | None = None) -> float:
+        """As :meth:`mean_loss`, of a kept model, as :meth:`evaluate` scores it."""
+        return self.mean_loss(model, part, limit)
+
     def tune(self, model: models.Model, part: Any, limit: int | None = None) -> None:  # noqa: B027
         """Fit what a model that is kept has beside its weights, such as a temperature.
 

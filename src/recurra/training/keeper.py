@@ -296,7 +296,7 @@ class Keeper:
         if rows[0].loss is None:
             return "Nothing of what is held out tells how well it fits."
         part = prepared.parts["training"]
-        known = task.mean_loss(best, part, prepared.parts["test"].count)
+        known = task.kept_loss(best, part, prepared.parts["test"].count)
         return verdict(
             Losses(
                 known,

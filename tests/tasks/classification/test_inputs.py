@@ -12,11 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 import recurra
+from recurra import artifact
 from recurra.cli import app
 from recurra.columns import aligned
 from recurra.errors import DataError, SettingError, ShapeError
 from recurra.tasks import task_by_name
-from recurra.training import evaluate
+from recurra.training import evaluate, load_recipe
 
 QUICK = {"hidden_size": 8, "minimum_steps": 60, "report": lambda told: None}
 
@@ -78,6 +79,14 @@ def test_series_in_python_and_as_they_come(tmp_path: Path) -> None:
     assert "calibration error" in table(done.evaluations)
     rows = evaluate(done.path, (cases, labels))
     assert rows[0].accuracy > 0.8
+    # What it was trained on is told with the same temperature as what was held out.
+    loaded, task = artifact.load(done.path), task_by_name("classification")
+    loaded.model.label_head.temperature.fill_(0.3)
+    data = load_recipe("classification", []).data
+    part = task.read(task.open((cases, labels), data), loaded.fronts, data, print)
+    (row,) = task.evaluate({"one": loaded.model}, part)
+    assert task.kept_loss(loaded.model, part) == pytest.approx(row.loss)
+    assert task.mean_loss(loaded.model, part) != pytest.approx(row.loss, rel=0.01)
     model = recurra.load(done.path)
     whole = list(model.predict(cases[:6]))
     for case, wanted in zip(cases, whole, strict=False):

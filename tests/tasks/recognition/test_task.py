@@ -202,7 +202,6 @@ def test_lines_are_as_wide_as_they_are(tmp_path: Path, changes: list[str]) -> No
     assert [training.frames(n) for n in range(3)] == [len(row) for row in training.inputs[:3]]
     assert "picture: 12 x any x 1 numbers" in found.sizes(0)
     kept = [c for c in changes if "stride" not in c]
-    how = ["data.picture_height=12", "model.across=2", "model.distort=0", "model.filters=4"]
     recipe = load_recipe(
         "recognition",
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,12 @@ class ClassificationTask(Task):
                 hit = hit.all(1) if part.several else hit
                 right, count = right + int(hit.sum()), count + len(said)
         return right / max(count, 1)
+
+    def kept_loss(self, model: models.Model, part: ClassPart, limit: int | None = None) -> float:
+        """Of calibrated probabilities."""
+        some = slice(None, None, -(-part.count // (limit or part.count)))
+        few = dataclasses.replace(part, rows=part.rows[some], labels=part.labels[some])
+        return float(each_example(model, few)[1].mean())
 
     def tune(self, model: models.Model, part: ClassPart, limit: int | None = None) -> None:
         """Fit the temperature, where the model keeps one."""
