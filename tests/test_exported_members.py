@@ -160,6 +160,7 @@ INTERNAL = {
         "Score",
         "Variant",
         "axis_over",
+        "check_ending",
         "color_of",
         "heading",
         "history",
