@@ -35,6 +35,7 @@ __all__ = [
     "InputSection",
     "check_fronts",
     "cut",
+    "cut_row",
     "encode_inputs",
     "fit_inputs",
     "heard",
@@ -344,6 +345,19 @@ def cut(ids: npt.NDArray[Any], data: InputSection) -> npt.NDArray[Any]:
     if limit is None or len(ids) <= limit:
         return ids
     return ids[:limit] if data.truncate == "right" else ids[-limit:]
+
+
+def cut_row(row: ExampleRow, fronts: Mapping[str, Any], data: InputSection) -> ExampleRow:
+    """An example whose texts have at most so many symbols as are read.
+
+    Args:
+        row: an array of each input, or the array of the only one.
+        fronts: of the inputs, by name.
+        data: how they are read.
+    """
+    arrays = row if isinstance(row, tuple) else (row,)
+    pairs = zip(arrays, fronts.values(), strict=True)
+    return joined_row([cut(array, data) if is_text(front) else array for array, front in pairs])
 
 
 def raw_of(front: Any, value: Any, place: str, how: Reading | None = None) -> Any:

@@ -233,8 +233,7 @@ class ClassifyingModel(Answer):
         }
 
     def _block(self, block: list[tuple[Any, str | None]]) -> Iterator[Label]:
-        data = ClassificationData()
-        rows = [encode_inputs(self._inputs, raw, "predict", data)[0] for raw, _ in block]
+        rows = [encode_inputs(self._inputs, raw, "predict", self._data)[0] for raw, _ in block]
         shares = log_probabilities(self.model, rows).exp()
         several = bool(self.model.config.several)
         for (_, called), row, said in zip(block, rows, shares.tolist(), strict=True):

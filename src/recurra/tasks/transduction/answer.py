@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -23,8 +24,10 @@ from recurra.models import EncoderDecoder, Model
 from recurra.settings import check_number
 from recurra.tasks.base import Answer
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import is_text, raw_of
+from recurra.tasks.inputs import cut, cut_row, is_text, raw_of
 from recurra.tasks.rows import steps_of
+from recurra.tasks.transduction.settings import TransductionData
+from recurra.training import data_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN
 
 __all__ = ["TARGET", "Said", "TransducingModel", "searched"]
@@ -129,7 +132,7 @@ class TransducingModel(Answer):
         rule = LengthRule(length_penalty)
 
         def said(block: list[Any]) -> Iterator[Said]:
-            rows = [self._task.encode(each, self.fronts) for each in block]
+            rows = [self._encoded(each) for each in block]
             found = searched(self.model, self._task.collate, rows, rule=rule, **how)
             if coverage_penalty:
                 found = self._covering(rows, found, coverage_penalty, keep)
@@ -194,6 +197,17 @@ class TransducingModel(Answer):
             seen[:t, row, :m].numpy() for row, (t, m) in enumerate(zip(said, read, strict=True))
         ]
 
+    def _said_looks(
+        self, row: ExampleRow, said: Sequence[Hypothesis | Said]
+    ) -> list[npt.NDArray[np.float32]]:
+        """The weights ``[said, read]`` of the very symbols that were said, which spell a text."""
+        targets = [np.array([*each.symbols, *([END] * each.finished)]) for each in said]
+        return self._looks(self._task.collate([row] * len(targets), targets))
+
+    def _names_of(self, said: Said) -> list[str]:
+        """The symbols that were said, as a picture names them."""
+        return [*_names(self.fronts[TARGET], said.symbols), *(["</s>"] * said.finished)]
+
     def _covering(
         self,
         rows: Sequence[ExampleRow],
@@ -204,8 +218,7 @@ class TransducingModel(Answer):
         """The best of what was found, by scores that gain from what was looked at."""
         ranked = []
         for row, texts in zip(rows, found, strict=True):
-            said = [np.array([*text.symbols, *([END] * text.finished)]) for text in texts]
-            looks = self._looks(self._task.collate([row] * len(texts), said))
+            looks = self._said_looks(row, texts)
             gains = (np.log(np.clip(look.sum(0), _UNSEEN, 1)).sum() for look in looks)
             scored = [
                 text._replace(score=text.score + penalty * float(gain))
@@ -230,13 +243,14 @@ class TransducingModel(Answer):
             SettingError: a model without attention.
         """
         said = next(iter(self.predict([value]))) if said is None else said
-        weights = self.alignment(value, said.text)
+        weights = self._said_looks(self._encoded(self._raw(value)), [said])[0]
         title = f"{value} → {said.text}" if isinstance(value, str) else said.text
-        return Looked(title, weights, self.places(value), self.symbols(said.text))
+        return Looked(title, weights, self.places(value), self._names_of(said))
 
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""
-        return [*_names(self.fronts[TARGET], target), "</s>"]
+        front = self.fronts[TARGET]
+        return [*_names(front, front.encode(target)), "</s>"]
 
     def places(self, value: Any) -> list[str]:
         """What is read, as a picture names it: symbols of a text, else numbers of steps.
@@ -246,7 +260,7 @@ class TransducingModel(Answer):
         """
         read = [front for name, front in self.fronts.items() if name != TARGET]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], value)
+            return _names(read[0], cut(read[0].encode(value), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(self.model.encoder(batch.inputs).outputs.lengths[0])
         return [str(number) for number in range(count)]
@@ -262,8 +276,19 @@ class TransducingModel(Answer):
         return answer.to_json(top)
 
     def _batch(self, value: Any, target: str) -> Batch:
-        row = self._task.encode(self._raw(value), self.fronts)
+        row = self._encoded(self._raw(value))
         return self._task.collate([row], [np.asarray(self._task.target(target, self.fronts))])
+
+    @functools.cached_property
+    def _data(self) -> TransductionData:
+        """How the run read its data."""
+        found: TransductionData = data_of(self.path).undivided
+        return found
+
+    def _encoded(self, raw: Any) -> ExampleRow:
+        """What is read, in numbers; its texts as long as those that were trained on."""
+        read = {name: front for name, front in self.fronts.items() if name != TARGET}
+        return cut_row(self._task.encode(raw, self.fronts), read, self._data)
 
     def _raw(self, value: Any) -> Any:
         read = [name for name in self.fronts if name != TARGET]
@@ -286,8 +311,8 @@ class TransducingModel(Answer):
         return dataclasses.replace(told[0], others=tuple(told[1:]))
 
 
-def _names(front: Any, text: str) -> list[str]:
-    return [front.decode([number]) for number in front.encode(text).tolist()]
+def _names(front: Any, ids: Iterable[int]) -> list[str]:
+    return [front.decode([int(number)]) for number in ids]
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import torch
 from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
-from recurra.data import ExampleRow
 from recurra.data.examples import Examples as RawExamples
 from recurra.data.examples import open_examples
 from recurra.data.examples.parallel import open_parallel, parallel_files
@@ -24,13 +23,11 @@ from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.states import map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
-from recurra.tasks.examples import Examples, ExamplesTask
+from recurra.tasks.examples import Examples, ExamplesPart, ExamplesTask
 from recurra.tasks.inputs import (
-    cut,
+    cut_row,
     encode_inputs,
     fit_inputs,
-    is_text,
-    joined_row,
     reads_of,
 )
 from recurra.tasks.sums import Sums, ratio
@@ -137,7 +134,7 @@ class TransductionTask(ExamplesTask):
         self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
     ) -> Examples:
         """Texts that are read cut to their length, and no longer answers trained on."""
-        parts, read = {}, _read(prepared.fronts)
+        parts = {}
         for name, part in prepared.parts.items():
             most = data.maximum_target + 1 if name == "training" else math.inf
             kept = [n for n, row in enumerate(part.targets) if len(row) <= most]
@@ -149,15 +146,33 @@ class TransductionTask(ExamplesTask):
             if len(kept) < len(part.targets):
                 left = len(part.targets) - len(kept)
                 report(f"longer than {data.maximum_target} symbols, and not trained on: {left:,}")
-            parts[name] = self.Part(
-                [_cut(part.inputs[n], read, data) for n in kept],
-                [part.targets[n] for n in kept],
-                kind=self.target_kind,
-                collate=self.collate,
-                raw=[part.raw[n] for n in kept],
-                fronts=part.fronts,
-            )
+            parts[name] = self._some_of(part, kept, data)
         return dataclasses.replace(prepared, parts=parts)
+
+    def read(
+        self,
+        source: Any,
+        fronts: Mapping[str, Any],
+        data: TransductionData,
+        report: Callable[[str], None],
+    ) -> ExamplesPart:
+        """All of the examples, in numbers of the model; texts cut as those that are trained on."""
+        part = super().read(source, fronts, data, report)
+        return self._some_of(part, range(len(part.inputs)), data)
+
+    def _some_of(
+        self, part: ExamplesPart, numbers: Iterable[int], data: TransductionData
+    ) -> ExamplesPart:
+        """Some examples of a part, their texts that are read cut to their length."""
+        kept, read = list(numbers), _read(part.fronts)
+        return self.Part(
+            [cut_row(part.inputs[n], read, data) for n in kept],
+            [part.targets[n] for n in kept],
+            kind=self.target_kind,
+            collate=self.collate,
+            raw=[part.raw[n] for n in kept],
+            fronts=part.fronts,
+        )
 
     # ---- model -----------------------------------------------------------------------------------
 
@@ -339,13 +354,6 @@ def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[st
 
 def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
-
-
-def _cut(row: ExampleRow, fronts: Mapping[str, Any], data: TransductionData) -> ExampleRow:
-    """An example whose texts have at most so many symbols as are read."""
-    arrays = row if isinstance(row, tuple) else (row,)
-    pairs = zip(arrays, fronts.values(), strict=True)
-    return joined_row([cut(array, data) if is_text(front) else array for array, front in pairs])
 
 
 def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
