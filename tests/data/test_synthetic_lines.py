@@ -159,7 +159,7 @@ def test_lines_of_words_are_drawn() -> None:
 @drawing
 @pytest.mark.parametrize("strange", ["\t", "\r", "\x0b", "\x85", "\u2028"])
 def test_what_has_no_shape_is_not_drawn(strange: str) -> None:
-    with pytest.raises(DataError, match="of words with spaces between"):
+    with pytest.raises(DataError, match="in it; put a space there"):
         TextLines(FONTS).examples([f"a{strange}b"])
 
 

@@ -38,7 +38,6 @@ from recurra.tasks.classification.rivals import fit_rivals
 from recurra.training import Report, evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import ClassNames
 
-
 Reviews = tuple[list[str], list[str]]
 
 

@@ -201,11 +201,8 @@ def _font(file: str | Path, high: int) -> Any:
 def _check_text(text: str, file: str | Path) -> None:
     strange = {each for each in text if each.isspace() and unicodedata.category(each) != "Zs"}
     if not text.strip() or strange:  # tabs and separators of lines have no shape in a font
-        told = f", with {min(strange)!r} in it" if strange else ""
-        raise DataError(
-            f"texts: expected lines that are not blank, of words with spaces between, got "
-            f"{text!r:.80}{told}."
-        )
+        told = f", with {min(strange)!r} in it; put a space there" if strange else ""
+        raise DataError(f"texts: expected lines that are not blank, got {text!r:.80}{told}.")
     lacking = sorted({each for each in text if not _has(file, each)})
     if lacking:
         raise DataError(
