@@ -192,3 +192,10 @@ def test_scores_of_examples_add_up_to_those_of_all(several: bool) -> None:
     assert found["nats"].sum() == pytest.approx(row.nats)
     wanted = -np.log(0.9 * 0.9) if several else -np.log(0.9)
     assert found["nats"][0] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.5])
+def test_a_bootstrap_draws_at_least_once(number: Any) -> None:
+    some = Sums(np.ones((5, 2)), ratio)
+    with pytest.raises(SettingError, match="resamples: expected a whole number of at least 1"):
+        bootstrap(some, some, resamples=number)

@@ -154,3 +154,16 @@ def test_lines_of_words_are_drawn() -> None:
         lines_of(["alpha"])
     with pytest.raises(SettingError, match="longest"):
         lines_of("some text", shortest=9, longest=8)
+
+
+@drawing
+@pytest.mark.parametrize("strange", ["\t", "\r", "\x0b", "\x85", "\u2028"])
+def test_what_has_no_shape_is_not_drawn(strange: str) -> None:
+    with pytest.raises(DataError, match="in it; put a space there"):
+        TextLines(FONTS).examples([f"a{strange}b"])
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5])
+def test_as_many_lines_as_can_be_counted(number: Any) -> None:
+    with pytest.raises(SettingError, match="number: expected a whole number of at least 1"):
+        lines_of("many words that are a line and more " * 9, number)

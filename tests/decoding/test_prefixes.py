@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from recurra import HotWords, PrefixSearch, Transcript
+from recurra import HotWords, PrefixSearch, Transcript, best_path, prefix_search
 from recurra.decoding import ctc
 from recurra_runtime.backend import core
 
@@ -189,3 +190,10 @@ def test_what_would_leave_memory_is_refused() -> None:
     changed = make(3, 2, *rest, states + 2, bonus, begun)
     with pytest.raises(IndexError, match="hot words were changed"):
         changed.push(np.zeros((1, 3)))
+
+
+def test_log_probabilities_in_bfloat16() -> None:
+    steps = torch.randn(5, 4).log_softmax(1).bfloat16()
+    found = prefix_search(steps, blank=3, width=8)
+    assert found == prefix_search(steps.float(), blank=3, width=8)
+    assert best_path(steps, blank=3) == best_path(steps.float(), blank=3)

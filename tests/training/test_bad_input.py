@@ -18,8 +18,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import recurra
 from recurra import artifact
 from recurra.cli import app
+from recurra.errors import RunError
 from recurra.models import Scored
 from recurra.tasks.language_model import task as task_module
 from recurra.training import RunFolder, run_source
@@ -481,3 +483,13 @@ def test_nothing_is_expected_of_the_start_symbol(run: Path) -> None:
     with torch.no_grad():
         log_probs, _ = model.step(torch.tensor([START]), state)
     assert float(log_probs[0, START].exp()) < 1e-12
+
+
+def test_a_run_that_another_process_just_makes_is_left_to_it(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    other = RunFolder(out)
+    other.claim()
+    with pytest.raises(RunError, match="another process is training this run"):
+        recurra.train("transduction", [("a", "b")] * 40, out=out, report=lambda _: None)
+    assert (out / "checkpoints").is_dir()
+    other.release()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from recurra import artifact
 from recurra.columns import aligned, number
 from recurra.errors import DataError, RunError, SettingError
+from recurra.settings import check_size
 from recurra.tasks.base import Metric, Table, Task
 from recurra.tasks.sums import Sums, ratio
 from recurra.training.run import RunFolder
@@ -232,7 +233,11 @@ def bootstrap(
     Returns:
         2.5 and 97.5 % points of second minus first, and the share of the draws in which the second
         is better; where both are alike counts half.
+
+    Raises:
+        SettingError: fewer than one draw.
     """
+    check_size("resamples", resamples)
     whole = np.array([each.of(each.values.sum(0)) for each in (one, other)])
     draw, size = np.random.default_rng(seed), len(one.values)
     both, width = np.concatenate([one.values, other.values], 1), one.values.shape[1]

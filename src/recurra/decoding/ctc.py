@@ -214,7 +214,7 @@ def _checked(log_probs: Any, blank: int) -> Floats:
 def _shaped(log_probs: Any, blank: int) -> Floats:
     """``[time, symbols + 1]`` as float64."""
     if isinstance(log_probs, torch.Tensor):
-        log_probs = log_probs.detach().cpu().numpy()
+        log_probs = log_probs.detach().cpu().double().numpy()  # NumPy has no bfloat16
     steps = np.asarray(log_probs, np.float64, order="C")
     if steps.ndim != 2 or not 0 <= blank < (steps.shape[1] or not len(steps)):
         raise ShapeError(

@@ -416,10 +416,17 @@ class Incoming:
             raise DataError(f"push: {problem}.") from None
 
     def finish(self) -> npt.NDArray[np.float32]:
-        """Frames that waited for those after them."""
+        """Frames that waited for those after them.
+
+        Raises:
+            DataError: it has finished before.
+        """
         if self._sound is None:
             return np.zeros((0, *self._front.shape), np.float32)
-        return self._sound.finish()
+        try:
+            return self._sound.finish()
+        except ValueError as problem:
+            raise DataError(f"finish: {problem}.") from None
 
 
 def joined_row(arrays: Sequence[npt.NDArray[Any]]) -> ExampleRow:

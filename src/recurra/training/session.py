@@ -95,8 +95,8 @@ def train(
     for told in without_effect(recipe):
         report(Report(message=told))
     run = RunFolder(out)
+    run.claim()  # before anything is taken away: another process may be making the same run
     try:
-        run.claim()
         # Killed while the data are read, it can go on as any other run.
         kept = {"source": place, "blake2b": None, "versions": _versions(), **others.told()}
         if origin is not None:

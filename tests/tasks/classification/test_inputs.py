@@ -382,3 +382,23 @@ def test_a_sound_with_slopes_is_answered_at_its_end(tmp_path: Path) -> None:
             stream.push(part)
         (whole,) = model.predict([file])
         assert dict(stream.finish().ranked) == pytest.approx(dict(whole.ranked), abs=1e-5)
+
+
+def test_a_recording_that_cannot_be_heard_as_it_comes(tmp_path: Path) -> None:
+    sounds = tones(tmp_path / "tones")
+    settings: dict[str, Any] = {"label_from": "name", "bidirectional": False, "epochs": 1}
+    whole = recurra.train(
+        "classification",
+        sounds,
+        out=tmp_path / "whole",
+        **QUICK,
+        **settings,
+        normalization="recording",
+    )
+    with pytest.raises(SettingError, match="listen: sound: normalization 'recording' needs all"):
+        recurra.load(whole.path).listen()
+    done = recurra.train("classification", sounds, out=tmp_path / "run", **QUICK, **settings)
+    stream = recurra.load(done.path).listen()
+    stream.finish()
+    with pytest.raises(DataError, match="finish: sound: this recording has finished"):
+        stream.finish()

@@ -366,3 +366,14 @@ def test_other_fronts_do_not_fit(run: Path, tmp_path: Path) -> None:
 def test_too_few_settings() -> None:
     with pytest.raises(SettingError, match="classification has no setting 'hiden_size'"):
         recurra.train("classification", ([], []), out="x", hiden_size=3)
+
+
+def test_answers_read_as_much_of_a_text_as_was_trained_on(
+    reviews: tuple[list[str], list[str]], changes: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    train(load_recipe("classification", [*changes, "data.maximum_length=2"]), reviews, path)
+    model = recurra.load(path)
+    long, short = model.predict(["great film it was dull poor awful", "great film"])
+    assert long.symbols == short.symbols == 2
+    assert long.ranked == short.ranked

@@ -148,3 +148,10 @@ def test_what_reads_both_ways_does_not_listen(model: RecognizingModel) -> None:
         answer.listen()
     with pytest.raises(DataError, match=r"push: series: expected \[time, 3\]"):
         model.listen().push(np.zeros((2, 2), np.float32))
+
+
+def test_one_hot_word_is_not_its_letters(model: RecognizingModel) -> None:
+    one, some = (list(model.predict([series("ab")], hot=hot)) for hot in ("ab", ["ab"]))
+    assert one == some
+    with pytest.raises(DataError, match="hot: expected a text, got 3"):
+        list(model.predict([series("ab")], hot=[3]))

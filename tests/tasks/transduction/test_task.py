@@ -340,3 +340,38 @@ def test_symbols_that_are_unknown_are_never_said(run: Path) -> None:
     assert "<unk>" not in said.text
     with pytest.raises(DataError, match="expected a text, got 5"):
         list(model.predict([5]))
+
+
+def test_what_is_read_later_is_cut_as_what_was_trained_on(tmp_path: Path) -> None:
+    some = [(one + "ede" * 9, other) for one, other in pairs(40)]
+    settings = SETTINGS | {"epochs": 1, "maximum_length": 3}
+    parts = {"train": some, "validation": some[:5], "test": some[5:15]}
+    done = recurra.train(
+        "transduction", parts, out=tmp_path / "run", report=lambda _: None, **settings
+    )
+    again = recurra.training.evaluate(done.path, some[5:15])[0]
+    assert again.loss == pytest.approx(done.evaluations[0].loss)
+    model = recurra.load(done.path)
+    (long,), (short,) = (
+        [each.score for each in model.predict([text], keep=1)] for text in ("abcde", "abc")
+    )
+    assert long == pytest.approx(short)
+    assert model.looked("abcde").read == ["a", "b", "c"]
+
+
+def test_where_it_looked_is_of_the_symbols_that_it_said(tmp_path: Path) -> None:
+    some = [(one, other) for one, other in pairs(60)]
+    settings = SETTINGS | {"epochs": 1, "vocabulary": "byte-pairs", "vocabulary_size": 290}
+    done = recurra.train(
+        "transduction", some, out=tmp_path / "run", report=lambda _: None, **settings
+    )
+    model = recurra.load(done.path)
+    front = model.fronts["target"]
+    pair = front.encode("aaaa").tolist()
+    single = front.encode("a").tolist() * 4
+    assert len(single) > len(pair)  # a text that may be said in other symbols than are encoded
+    said = next(iter(model.predict(["abc"]))).__class__(
+        "aaaa", -1.0, -1.0, finished=False, symbols=tuple(single)
+    )
+    looked = model.looked("abc", said)
+    assert looked.weights.shape[0] == len(looked.said) == len(single)

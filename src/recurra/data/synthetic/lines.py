@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,7 @@ def lines_of(
     Raises:
         SettingError: not 1 <= shortest <= longest, or no seed.
     """
+    number = None if number is None else check_size("number", number)
     shortest = check_size("shortest", shortest)
     longest, chance = check_size("longest", longest, shortest), draws(seed_number(seed), 0)
     words: Iterable[str] = text.split() if isinstance(text, str) else _drawn(text, number, chance)
@@ -197,8 +199,10 @@ def _font(file: str | Path, high: int) -> Any:
 
 
 def _check_text(text: str, file: str | Path) -> None:
-    if not text.strip() or "\n" in text:
-        raise DataError(f"texts: expected lines that are not blank, got {text!r:.80}.")
+    strange = {each for each in text if each.isspace() and unicodedata.category(each) != "Zs"}
+    if not text.strip() or strange:  # tabs and separators of lines have no shape in a font
+        told = f", with {min(strange)!r} in it; put a space there" if strange else ""
+        raise DataError(f"texts: expected lines that are not blank, got {text!r:.80}{told}.")
     lacking = sorted({each for each in text if not _has(file, each)})
     if lacking:
         raise DataError(

@@ -233,8 +233,7 @@ class ClassifyingModel(Answer):
         }
 
     def _block(self, block: list[tuple[Any, str | None]]) -> Iterator[Label]:
-        data = ClassificationData()
-        rows = [encode_inputs(self._inputs, raw, "predict", data)[0] for raw, _ in block]
+        rows = [encode_inputs(self._inputs, raw, "predict", self._data)[0] for raw, _ in block]
         shares = log_probabilities(self.model, rows).exp()
         several = bool(self.model.config.several)
         for (_, called), row, said in zip(block, rows, shares.tolist(), strict=True):
@@ -260,12 +259,16 @@ class Listener:
         front: of what it reads.
 
     Raises:
+        SettingError: of recordings that are each scaled whole.
         ShapeError: it reads both ways.
     """
 
     def __init__(self, answering: ClassifyingModel, front: Series | Sound) -> None:
         self._answering = answering
-        self._incoming = Incoming(front)
+        try:
+            self._incoming = Incoming(front)
+        except ValueError as problem:
+            raise SettingError(f"listen: {problem}") from None
         self._heard: Any = None
         self._last: Label | None = None
         self.push_encoded(np.zeros((0, 1, *front.shape), np.float32))  # whether it can listen

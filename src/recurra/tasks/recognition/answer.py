@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recurra.data.examples import Example
 from recurra.decoding import Fusion, HotWords, Transcript, best_path, prefix_search
-from recurra.given import ahead, inputs_of
+from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
 from recurra.tasks.base import Answer
 from recurra.tasks.inputs import encode_inputs, raw_of
@@ -103,7 +103,8 @@ class RecognizingModel(Answer):
     def _hot(self, hot: HotWords | Sequence[str]) -> HotWords | None:
         if isinstance(hot, HotWords):
             return hot
-        return self.hot_words(hot) if hot else None
+        words = [hot] if isinstance(hot, str) else hot  # a text is one of them, not its letters
+        return self.hot_words(words) if words else None
 
     def hot_words(self, words: Iterable[str], bonus: float = 2.0) -> HotWords:
         """Words that are expected, in symbols of the model; those that it cannot say are left out.
@@ -112,7 +113,7 @@ class RecognizingModel(Answer):
             words: texts.
             bonus: of each symbol, in nats.
         """
-        found = [numbers_of(word, self.fronts[TEXT]) for word in words]
+        found = [numbers_of(text_of("hot", word), self.fronts[TEXT]) for word in words]
         own = [each.tolist() for each in found if len(each) and (each >= 0).all()]
         return HotWords(own, self.model.alignment.blank, bonus)
 

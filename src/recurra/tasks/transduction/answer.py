@@ -26,7 +26,7 @@ from recurra.settings import check_number
 from recurra.tasks.base import Answer
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import is_text, raw_of
+from recurra.tasks.inputs import cut, is_text, raw_of
 from recurra.tasks.rows import steps_of
 from recurra.tasks.transduction.settings import TransductionData
 from recurra.training import data_of
@@ -206,6 +206,17 @@ class TransducingModel(Answer):
             seen[:t, row, :m].numpy() for row, (t, m) in enumerate(zip(said, read, strict=True))
         ]
 
+    def _said_looks(
+        self, row: ExampleRow, said: Sequence[Hypothesis | Said]
+    ) -> list[npt.NDArray[np.float32]]:
+        """The weights ``[said, read]`` of the very symbols that were said, which spell a text."""
+        targets = [np.array([*each.symbols, *([END] * each.finished)]) for each in said]
+        return self._looks(self._task.collate([row] * len(targets), targets))
+
+    def _names_of(self, said: Said) -> list[str]:
+        """The symbols that were said, as a picture names them."""
+        return [*_names(self.fronts[TARGET], said.symbols), *(["</s>"] * said.finished)]
+
     def _covering(
         self,
         rows: Sequence[ExampleRow],
@@ -216,8 +227,7 @@ class TransducingModel(Answer):
         """The best of what was found, by scores that gain from what was looked at."""
         ranked = []
         for row, texts in zip(rows, found, strict=True):
-            said = [np.array([*text.symbols, *([END] * text.finished)]) for text in texts]
-            looks = self._looks(self._task.collate([row] * len(texts), said))
+            looks = self._said_looks(row, texts)
             gains = (np.log(np.clip(look.sum(0), _UNSEEN, 1)).sum() for look in looks)
             scored = [
                 text._replace(score=text.score + penalty * float(gain))
@@ -242,13 +252,14 @@ class TransducingModel(Answer):
             SettingError: a model without attention.
         """
         said = next(iter(self.predict([value]))) if said is None else said
-        weights = self.alignment(value, said.text)
+        weights = self._said_looks(self._encoded(self._raw(value)), [said])[0]
         title = f"{value} → {said.text}" if isinstance(value, str) else said.text
-        return Looked(title, weights, self.places(value), self.symbols(said.text))
+        return Looked(title, weights, self.places(value), self._names_of(said))
 
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""
-        return [*_names(self.fronts[TARGET], target), "</s>"]
+        front = self.fronts[TARGET]
+        return [*_names(front, front.encode(target)), "</s>"]
 
     def places(self, value: Any) -> list[str]:
         """What is read, as a picture names it: symbols of a text, else numbers of steps.
@@ -258,7 +269,7 @@ class TransducingModel(Answer):
         """
         read = [front for name, front in self.fronts.items() if name != TARGET]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], value)
+            return _names(read[0], cut(read[0].encode(value), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
@@ -308,8 +319,8 @@ class TransducingModel(Answer):
         return dataclasses.replace(told[0], others=tuple(told[1:]))
 
 
-def _names(front: Any, text: str) -> list[str]:
-    return [front.decode([number]) for number in front.encode(text).tolist()]
+def _names(front: Any, ids: Iterable[int]) -> list[str]:
+    return [front.decode([int(number)]) for number in ids]
 
 
 @torch.no_grad()
