@@ -110,17 +110,15 @@ class TaggingExamples(Examples):
         fronts: what made the numbers.
         unit: what is counted.
         blank: how many with nothing in them were left out.
-        skipped: how many that could not be read.
     """
 
     parts: Mapping[PartName, TaggingPart]
     blank: int = 0
-    skipped: int = 0
 
     @classmethod
     def of(cls, found: Examples, source: Any) -> Self:
         """The same, with more to say of itself and of its source."""
-        odd = (getattr(source, name, 0) for name in ("blank", "skipped"))
+        odd = (getattr(source, name, 0) for name in ("skipped", "blank"))
         return cls(found.parts, found.fronts, found.unit, *odd)  # type: ignore[arg-type]
 
     def sizes(self, scored: int) -> str:
@@ -133,7 +131,6 @@ class TaggingExamples(Examples):
         odd = (
             (f"{read} with tags that no model can say", strange),
             ("left out because they are blank", self.blank),
-            ("left out because they cannot be read", self.skipped),
         )
         return (
             super().sizes(scored)
