@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from recurra.data import ExampleRow
 from recurra.data.examples import Example, open_examples
 from recurra.errors import DataError, SettingError
 from recurra.given import ahead, inputs_of, text_of
-from recurra.models import Classifier
+from recurra.models import Classifier, Model
 from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
@@ -92,6 +91,11 @@ class Label:
 class ClassifyingModel(Answer):
     """A classifier that names the classes of texts, series, sounds, pictures."""
 
+    def __init__(self, model: Model, fronts: Mapping[str, Any], path: Path, kind: str) -> None:
+        super().__init__(model, fronts, path, kind)
+        # How the run read its data, asked now: an estimator's run is gone when it predicts.
+        self._data: ClassificationData = data_of(path).undivided
+
     @property
     def classes(self) -> tuple[str, ...]:
         """Their names."""
@@ -157,12 +161,6 @@ class ClassifyingModel(Answer):
             else:
                 return examples
         return [file]
-
-    @functools.cached_property
-    def _data(self) -> ClassificationData:
-        """How the run read its data."""
-        found: ClassificationData = data_of(self.path).undivided
-        return found
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""

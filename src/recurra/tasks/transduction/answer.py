@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -93,6 +92,7 @@ class TransducingModel(Answer):
     ) -> None:
         super().__init__(model, fronts, path, task.name)
         self._task = task
+        self._data: TransductionData = data_of(path).undivided  # as the run read its data
 
     def predict(
         self,
@@ -287,12 +287,6 @@ class TransducingModel(Answer):
     def _batch(self, value: Any, target: str) -> Batch:
         row = self._encoded(self._raw(value))
         return self._task.collate([row], [np.asarray(self._task.target(target, self.fronts))])
-
-    @functools.cached_property
-    def _data(self) -> TransductionData:
-        """How the run read its data."""
-        found: TransductionData = data_of(self.path).undivided
-        return found
 
     def _encoded(self, raw: Any) -> Any:
         """An input in numbers, cut as those were that the model was trained on."""
