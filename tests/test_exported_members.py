@@ -273,6 +273,7 @@ INTERNAL = {
         "Sums",
         "changed_examples",
         "grouped",
+        "said_part",
         "ratio",
         "Pair",
         "TextSection",

@@ -15,7 +15,7 @@ from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
 from recurra.tasks.inputs import InputSection, heard
 
-__all__ = ["ReadingTask", "changed_examples", "grouped"]
+__all__ = ["ReadingTask", "changed_examples", "grouped", "said_part"]
 
 
 class ReadingTask(ExamplesTask):
@@ -31,12 +31,7 @@ class ReadingTask(ExamplesTask):
         Raises:
             DataError: nothing, where all are said to be given.
         """
-        if data.split == "given" and pair.part is None:
-            raise DataError(
-                f"{pair.place}: belongs to no part, as data.split=given has it. Give files or "
-                "folders named train, validation and test, or take data.split=hash."
-            )
-        return pair.part
+        return said_part(pair, data)
 
     def ready(self, source: Any, data: InputSection, pairs: list[Pair]) -> list[Pair]:
         """Sounds are frames from here on: what is costly is computed once."""
@@ -57,6 +52,20 @@ def changed_examples(found: RawExamples, change: Callable[[Example], Example]) -
             yield each if isinstance(each, DataError) else change(each)
 
     return RawExamples(found.source, found.kinds, read, skip=found.skip, channels=found.channels)
+
+
+def said_part(example: Pair | Example, data: InputSection) -> PartName | None:
+    """The part that an example is said to belong to.
+
+    Raises:
+        DataError: none, where all are said to be given.
+    """
+    if data.split == "given" and example.part is None:
+        raise DataError(
+            f"{example.place}: belongs to no part, as data.split=given has it. Give files or "
+            "folders named train, validation and test, or take data.split=hash."
+        )
+    return example.part
 
 
 def grouped(example: Example, data: InputSection) -> Example:

@@ -26,7 +26,7 @@ from recurra.tasks.inputs import (
     is_text,
     unknown_of,
 )
-from recurra.tasks.reading import grouped
+from recurra.tasks.reading import grouped, said_part
 from recurra_runtime.vocabulary import ClassNames
 
 __all__ = ["LABEL", "ClassCorpus", "ClassPart", "encode", "prepare_classes", "read_fronts"]
@@ -249,13 +249,7 @@ def _divide(
     """Numbers of the examples of each part; ``held`` is what each holds."""
 
     def named(number: int) -> PartName | None:
-        example = examples[number]
-        if data.split == "given" and example.part is None:
-            raise DataError(
-                f"{example.place}: belongs to no part, as data.split=given has it. Give files "
-                "or folders named train, validation and test, or take data.split=hash."
-            )
-        return example.part
+        return said_part(examples[number], data)
 
     parts = divide_examples(range(len(examples)), data, named, held.__getitem__)
     for name, some in parts.items():
