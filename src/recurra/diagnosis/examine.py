@@ -25,6 +25,8 @@ from recurra.twins import evaluating
 
 __all__ = ["Examination", "examine"]
 
+_DRAWN = 1e-6
+
 
 @dataclasses.dataclass(frozen=True)
 class Examination:
@@ -91,7 +93,8 @@ class Examination:
 
 
 def _drawn(points: dict[float, float]) -> dict[float, float]:
-    return {at: max(value, 1e-12) for at, value in points.items() if math.isfinite(value)}
+    """What is no rounding of a float32, and can be drawn."""
+    return {at: value for at, value in points.items() if math.isfinite(value) and value > _DRAWN}
 
 
 def examine(

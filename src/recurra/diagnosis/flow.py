@@ -214,5 +214,12 @@ def _by_distance(
     for distance, some in enumerate(rows):
         if some:
             norms = np.concatenate(some)
-            out[:, distance] = np.quantile(norms, (0.5, 0.1, 0.9))
+            # Between two that are infinite nothing can be drawn through.
+            exact = np.isfinite(norms).all()
+            asked = (0.5, 0.1, 0.9)
+            out[:, distance] = (
+                np.quantile(norms, asked)
+                if exact
+                else np.quantile(norms, asked, method="inverted_cdf")
+            )
     return out[0], out[1], out[2]

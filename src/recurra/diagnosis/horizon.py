@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,9 +19,11 @@ from recurra.diagnosis.subject import (
     other_step,
     rows_of,
     steps_of,
+    valid_steps,
     values_of,
 )
-from recurra.states import leaves
+from recurra.sequences import PaddedSequence
+from recurra.states import leaves, with_leaves
 from recurra.twins import evaluating
 
 __all__ = ["Ignored", "Response", "distances", "ignored", "response"]
@@ -148,37 +151,60 @@ def _differ(one: Any, other: Any, rows: int) -> Tensor:
 def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
     """Steps and features whose change moves no output at all, not by a bit.
 
+    Of numbers those are looked at that have no gradient; of symbols some steps, evenly.
+
     Args:
         subject: a model at work.
-        most: steps that are looked at, evenly over the longest row.
+        most: steps that are looked at, where there is no gradient to ask.
         seed: of who gives to whom.
     """
     batch = subject.batch
     lengths = steps_of(batch)[1]
     longest = int(lengths.max()) if len(lengths) else 0
-    looked = np.unique(np.linspace(0, max(longest - 1, 0), min(most, longest)).astype(int))
-    still, kept = [], []
+    looked = list(range(longest))
+    steps, features = _without_gradient(subject)
+    if steps is None:
+        steps = np.unique(np.linspace(0, max(longest - 1, 0), min(most, longest)).astype(int))
+        looked = list(steps)
     with evaluating(subject.module), torch.no_grad():
         plain = subject.run(batch)
 
-        def moves(changed: Batch) -> bool | None:
-            """None where the change is none."""
+        def still(changed: Batch) -> bool:
+            """Where the change is none nothing can be said."""
             if not bool(_differ(batch.inputs, changed.inputs, len(lengths)).any()):
-                return None
+                return False
             ran = subject.run(changed)
-            return not (torch.equal(ran.outputs, plain.outputs) and ran.total == plain.total)
+            return torch.equal(ran.outputs, plain.outputs) and bool(ran.total == plain.total)
 
-        for step in looked:
-            if moves(other_step(batch, torch.full_like(lengths.cpu(), int(step)), seed)) is False:
-                still.append(int(step))
-        width = _width(batch.inputs)
-        for feature in range(width if width <= most else 0):
-            if moves(other_feature(batch, feature, seed)) is False:
-                kept.append(feature)
-    return Ignored(still, kept, len(looked))
+        unheard = [int(s) for s in steps if still(_all_at(batch, int(s), seed))]
+        unread = [int(f) for f in features if still(other_feature(batch, int(f), seed))]
+    return Ignored(unheard, unread, len(looked))
 
 
-def _width(inputs: Any) -> int:
-    """Features of the vectors that are read; 0 where something else is."""
-    values = values_of(leaves(inputs)[0])
-    return values.shape[2] if values.dim() == 3 and values.is_floating_point() else 0
+def _all_at(batch: Batch, step: int, seed: int) -> Batch:
+    return other_step(batch, torch.full_like(steps_of(batch)[1].cpu(), step), seed)
+
+
+def _without_gradient(subject: Subject) -> tuple[Any, Any]:
+    """Steps and features by which no output has a slope; None and none where symbols are read."""
+    batch = subject.batch
+    given: list[Any] = leaves(batch.inputs)
+    values = values_of(given[0])
+    if not values.is_floating_point() or values.dim() < 3:
+        return None, []
+    leaf = values.detach().clone().requires_grad_()
+    padded = isinstance(given[0], PaddedSequence)
+    new: Any = PaddedSequence(leaf, given[0].lengths) if padded else leaf
+    inputs = with_leaves(batch.inputs, [new, *given[1:]])
+    with evaluating(subject.module), torch.enable_grad():
+        ran = subject.run(dataclasses.replace(batch, inputs=inputs))
+        weights = torch.randn(ran.outputs.shape, generator=torch.Generator().manual_seed(0))
+        weighed = (ran.outputs * weights.to(ran.outputs)).sum()
+        slopes: Any = torch.autograd.grad(weighed, leaf, allow_unused=True)[0]
+    if slopes is None:
+        return range(values.shape[0]), range(values.shape[-1])
+    own = valid_steps(batch).to(slopes.device)
+    some = (slopes != 0).flatten(2) & own.unsqueeze(2)
+    steps = (~some.flatten(1).any(1) & own.any(1)).nonzero().flatten().tolist()
+    vectors = values.dim() == 3
+    return steps, (~some.flatten(0, 1).any(0)).nonzero().flatten().tolist() if vectors else []
