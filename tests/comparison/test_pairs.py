@@ -131,6 +131,20 @@ def test_pairs_need_the_same_data(runs: list[Path], tiny_run: Any, tmp_path: Pat
         compare_pair(runs[0], tmp_path, TEXTS)
 
 
+def test_pairs_need_the_same_vocabulary(tmp_path: Path) -> None:
+    """Letters that stand for others are the same numbers, and other texts."""
+    texts = [["ab", "ba"][n % 2] * (1 + n % 3) for n in range(40)]
+    runs = []
+    for name, letters in (("one", "ab"), ("other", "xy")):
+        changed = str.maketrans("ab", letters)
+        pairs = [(text.translate(changed), text[::-1].translate(changed)) for text in texts]
+        parts = {"train": pairs, "valid": pairs, "test": pairs}
+        changes = ["data.vocabulary=characters", "model.hidden_size=4", "training.symbols=200"]
+        runs.append(train(load_recipe("transduction", changes), parts, tmp_path / name).path)
+    with pytest.raises(DataError, match=r"a vocabulary or a scale: input, target\. There are no"):
+        compare_pair(*runs, parts)
+
+
 def test_documents_of_a_language_model(tmp_path: Path) -> None:
     """Nats of each document are those of the model that reads it alone, and add up to the score."""
     draw = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from recurra import artifact
 from recurra.columns import aligned, number
 from recurra.errors import DataError, RunError, SettingError
 from recurra.settings import check_size
-from recurra.tasks.base import Metric, Table, Task
+from recurra.tasks.base import Metric, Table, Task, front_told
 from recurra.tasks.sums import Sums, ratio
 from recurra.training.run import RunFolder
 from recurra.training.runs import opened, run_recipe, run_source, source_of
@@ -142,10 +142,7 @@ def compare_pair(
     runs = [RunFolder.open(path) for path in paths]
     task, prints = _task(runs), [source_of(run).get("blake2b") for run in runs]
     if prints[0] is None or prints[0] != prints[1]:
-        raise DataError(
-            f"{paths[1]}: was trained on other data than {paths[0]} (their fingerprints differ): "
-            "there are no pairs. Train both on the same data, divided the same way."
-        )
+        raise DataError(_apart(paths, which))
     loaded = [artifact.load(path, which=which) for path in paths]
     _, source = run_source(paths[0])
     source = source if data is None else data
@@ -166,6 +163,29 @@ def compare_pair(
         part = prepared.parts["test"]
         found = [task.by_example(each.model, part) for each in loaded]
     return _paired(paths, task, found, resamples, seed)
+
+
+def _apart(paths: tuple[Path, Path], which: str) -> str:
+    """What to say of two runs that have no examples in common."""
+    told = [source_of(RunFolder.open(path)).get("blake2b") for path in paths]
+    known = [artifact.load(path, which=which).fronts for path in paths] if all(told) else [{}, {}]
+    one, other = known
+    names = [
+        name
+        for name in sorted({*one, *other})
+        if front_told(one.get(name)) != front_told(other.get(name))
+    ]
+    if not names:
+        return (
+            f"{paths[1]}: was trained on other data than {paths[0]} (their fingerprints differ): "
+            "there are no pairs. Train both on the same data, divided the same way."
+        )
+    return (
+        f"{paths[1]}: was trained on other data than {paths[0]}, or on the same with other "
+        f"settings. What makes numbers of them differs, a vocabulary or a scale: "
+        f"{', '.join(names)}. There are no pairs. Train both on the same data, divided the same "
+        "way, with the same settings of the section [data]."
+    )
 
 
 def _task(runs: list[RunFolder]) -> Task:

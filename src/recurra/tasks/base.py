@@ -37,6 +37,7 @@ __all__ = [
     "Row",
     "Table",
     "Task",
+    "front_told",
     "register_task",
     "task_by_name",
     "task_names",
@@ -61,6 +62,12 @@ class Front(Protocol):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The front that :meth:`to_json` wrote."""
+
+
+def front_told(front: Any) -> dict[str, Any]:
+    """All that tells a front from any other, as JSON can hold it; nothing of one without a kind."""
+    kind = getattr(front, "kind", None)
+    return {} if kind is None else {**front.to_json(), "kind": kind}
 
 
 class Part(Protocol):
