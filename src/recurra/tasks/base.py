@@ -310,6 +310,13 @@ class Task(abc.ABC):
     def begin(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
         """What is known before the first step, such as frequencies, put into the model."""
 
+    def check_data(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
+        """Refuse, before the first step, data of which the model cannot read some.
+
+        Raises:
+            SettingError: there are such examples; the message names one.
+        """
+
     # ---- scores ----------------------------------------------------------------------------------
 
     def score(self, model: models.Model, part: Any, limit: int | None = None) -> float:

@@ -322,6 +322,38 @@ def test_what_cannot_be_said() -> None:
         load_recipe("transduction", ["model.aware=coverage", "model.attention=dot"])
 
 
+def aware(source: Any, out: Path, **settings: Any) -> Any:
+    how = {"epochs": 1, "hidden_size": 4, "vocabulary": "characters", "report": lambda _: None}
+    given = {"aware": "coverage", "minimum_steps": 0, **how, **settings}
+    return recurra.train("transduction", source, out=out, **given)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_too_few_places_are_told_before_the_first_step(part: str, tmp_path: Path) -> None:
+    """Of whichever part the longest text is."""
+    parts = {name: pairs(20) for name in ("train", "valid", "test")}
+    parts[part] = [*parts[part], ("a" * 11, "a")]
+    steps: list[Any] = []
+    with pytest.raises(SettingError, match=r"model\.places: expected at least 11, .*places=11"):
+        aware(parts, tmp_path / "few", places=10, report=lambda told: steps.append(told.progress))
+    assert not any(steps)
+    assert not (tmp_path / "few").exists()
+    done = aware(parts, tmp_path / "enough", places=11)
+    with pytest.raises(SettingError, match=r"places: expected at least 12"):
+        longer = {**parts, "test": [("b" * 12, "b")]}
+        recurra.train("transduction", longer, out=tmp_path / "new", from_run=done.path)
+
+
+def test_places_may_be_sentences(tmp_path: Path) -> None:
+    """The most of them are not in the longest text."""
+    texts = [("a b c . a b .", "a"), ("b . a . c", "b"), ("c . a .", "c")]
+    parts = {name: texts for name in ("train", "valid", "test")}
+    how = {"vocabulary": "words", "sentences": True}
+    with pytest.raises(SettingError, match=r"expected at least 3, as train, example 1 "):
+        aware(parts, tmp_path / "few", places=2, **how)
+    aware(parts, tmp_path / "enough", places=3, **how)
+
+
 def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:
     settings = EncoderDecoderSettings(layers=1, residual=True, dropout_between=0.2)
     assert {"residual", "dropout_between"} <= {name for name, _ in settings.idle()}
