@@ -339,15 +339,15 @@ def test_too_few_places_are_told_before_the_first_step(part: str, tmp_path: Path
     assert not any(steps)
     assert not (tmp_path / "few").exists()
     done = aware(parts, tmp_path / "enough", places=11)
+    longer = {**parts, "test": [("b" * 12, "b")]}
     with pytest.raises(SettingError, match=r"places: expected at least 12"):
-        longer = {**parts, "test": [("b" * 12, "b")]}
         recurra.train("transduction", longer, out=tmp_path / "new", from_run=done.path)
 
 
 def test_places_may_be_sentences(tmp_path: Path) -> None:
     """The most of them are not in the longest text."""
     texts = [("a b c . a b .", "a"), ("b . a . c", "b"), ("c . a .", "c")]
-    parts = {name: texts for name in ("train", "valid", "test")}
+    parts = dict.fromkeys(("train", "valid", "test"), texts)
     how = {"vocabulary": "words", "sentences": True}
     with pytest.raises(SettingError, match=r"expected at least 3, as train, example 1 "):
         aware(parts, tmp_path / "few", places=2, **how)
