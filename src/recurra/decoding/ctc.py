@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, NamedTuple
 
@@ -185,6 +186,39 @@ class PrefixSearch:
         if self._open is None:
             return [Transcript((), 0.0, 0.0)]
         return [Transcript(*found) for found in self._open.best(keep)]
+
+    def __copy__(self) -> PrefixSearch:
+        """A search that goes on from here by itself; models and hot words are shared."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        if isinstance(self._open, Prefixes):
+            twin._open = copy.copy(self._open)
+            twin._language = twin._open.language
+        else:  # the native module has one copy only, which is whole
+            twin._open = copy.deepcopy(self._open)
+            twin._language = copy.copy(self._language)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a search is before its first step.
+
+        Raises:
+            SettingError: it has begun, and its open texts lie in the native module.
+        """
+        if self._open is None or isinstance(self._open, Prefixes):
+            return dict(self.__dict__)
+        raise SettingError(
+            "PrefixSearch: one that has begun is not pickled, as its texts lie in native memory. "
+            "Pickle it before its first step, or keep the steps and push them again; copy.copy and "
+            "copy.deepcopy go on from here."
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrefixSearch:
+        """As :meth:`__copy__`, with models and hot words of its own."""
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
 
     def _begin(self, size: int) -> None:
         hot, language = self._hot, self._language
