@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from recurra import artifact
 from recurra.columns import aligned, number
-from recurra.errors import DataError, RunError, SettingError
+from recurra.errors import DataError, InputTypeError, RunError, SettingError, kind_of
 from recurra.settings import check_size
 from recurra.tasks.base import Metric, Table, Task, front_told
 from recurra.tasks.sums import Sums, ratio
@@ -236,6 +236,32 @@ def _sums(values: Any, less: bool) -> Sums:
     return Sums(np.stack([known, np.ones_like(known)], 1), ratio, less)
 
 
+def _numbers(name: str, given: Any) -> Sums:
+    """Sums whose values are finite, ``[examples, numbers]``."""
+    if not isinstance(given, Sums):
+        raise InputTypeError(
+            f"bootstrap: {name}: expected recurra.tasks.sums.Sums, got {kind_of(given)}."
+        )
+    try:
+        values = np.asarray(given.values, np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(
+            f"bootstrap: {name}: expected numbers [examples, numbers], got {problem}."
+        ) from None
+    if values.ndim != 2 or not values.size:
+        raise DataError(
+            f"bootstrap: {name}: expected numbers of at least one example, [examples, numbers], "
+            f"got shape {list(values.shape)}."
+        )
+    bad = np.flatnonzero(~np.isfinite(values).all(1))
+    if len(bad):
+        raise DataError(
+            f"bootstrap: {name}: expected finite numbers, got {values[bad[0]].tolist()} of example "
+            f"{bad[0]} (and {len(bad) - 1:,} more). Leave them out of both, or mend their scores."
+        )
+    return given._replace(values=values)
+
+
 def bootstrap(
     one: Sums, other: Sums, *, resamples: int = _RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -256,8 +282,17 @@ def bootstrap(
 
     Raises:
         SettingError: fewer than one draw.
+        InputTypeError: something else than :class:`Sums`.
+        DataError: no examples, not as many of both, or something that is no finite number.
     """
     check_size("resamples", resamples)
+    one, other = _numbers("one", one), _numbers("other", other)
+    if len(one.values) != len(other.values) or one.less != other.less:
+        raise DataError(
+            "bootstrap: expected one number of the same examples, got "
+            f"{len(one.values):,} (less={one.less}) and {len(other.values):,} (less={other.less}). "
+            "Score both on the same ones, in the same order."
+        )
     whole = np.array([each.of(each.values.sum(0)) for each in (one, other)])
     draw, size = np.random.default_rng(seed), len(one.values)
     both, width = np.concatenate([one.values, other.values], 1), one.values.shape[1]
