@@ -23,7 +23,7 @@ from recurra.decoding import (
     beam_search_batch,
     generate,
 )
-from recurra.errors import SettingError
+from recurra.errors import RecurraError, SettingError
 
 RULES = [LengthRule(), LengthRule(1), LengthRule(0.5), LengthRule(0.6, 5), LengthRule(2, 5)]
 END = 0
@@ -302,3 +302,22 @@ def test_long_texts_are_those_of_every_step() -> None:
     found = beam_search(model, [1], width=3, end=None, limit=10_000, keep=3)
     assert found[0].symbols == (1,) * 10_000
     assert len(found[2].symbols) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"length_rule": 1.0}, "length_rule: expected a LengthRule, got float"),
+        ({"length_rule": None}, "length_rule: expected a LengthRule, got NoneType"),
+        ({"width": None}, "width.*, got None"),
+        ({"limit": -1}, "limit.*, got -1"),
+        ({"state": 5}, "state: expected what the model's `start` gives, got int"),
+        ({"prompts": 5}, "prompts: expected lists of ids, got int"),
+        ({"model": 5}, "expected a model with `start` and `step`, got int"),
+    ],
+)
+def test_what_is_of_another_type_is_told(given: dict[str, Any], told: str) -> None:
+    how: dict[str, Any] = {"model": Recurrence(5), "prompts": [[1]], "width": 2, "end": END}
+    how |= given
+    with pytest.raises(RecurraError, match=told):
+        beam_search_batch(how.pop("model"), how.pop("prompts"), **how)

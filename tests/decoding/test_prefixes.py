@@ -189,7 +189,7 @@ def test_what_has_begun_is_pickled_or_refused(monkeypatch: pytest.MonkeyPatch) -
     search = PrefixSearch(blank=4, width=6)
     back = pickle.loads(pickle.dumps(search))
     search.push(first)
-    with pytest.raises(SettingError, match="one that has begun is not pickled.*push them again"):
+    with pytest.raises(SettingError, match=r"one that has begun is not pickled.*push them again"):
         pickle.dumps(search)
     monkeypatch.setattr(ctc, "core", lambda: None)
     back.push(first)

@@ -24,7 +24,7 @@ from recurra.decoding.protocol import (
     read,
 )
 from recurra.errors import SettingError
-from recurra.settings import check_number, check_size
+from recurra.settings import check_kind, check_number, check_size
 from recurra.states import Tree, rebuild, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]
@@ -167,8 +167,10 @@ def beam_search_batch(
         RunError: the model gives NaN.
     """
     how = _Search("beam_search_batch", width, end, never, limit, length_rule, keep).checked()
-    if not isinstance(prompts, Read) and len(prompts) == 0:
-        return []
+    if not isinstance(prompts, Read):
+        check_kind(f"{how.what}: prompts", prompts, (Sequence, Tensor, np.ndarray), "lists of ids")
+        if len(prompts) == 0:
+            return []
     return _search(model, _prompts(how.what, prompts, state), state, how)
 
 
@@ -186,6 +188,7 @@ class _Search(NamedTuple):
     def checked(self) -> _Search:
         check_size(f"{self.what}: limit", self.limit)
         check_size(f"{self.what}: keep", self.keep)
+        check_kind(f"{self.what}: length_rule", self.rule, LengthRule, "a LengthRule")
         check_size(f"{self.what}: width (keep is at most as large)", self.width, self.keep)
         return self
 

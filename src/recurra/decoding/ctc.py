@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from recurra.decoding.fusion import Fusion, Scorer
 from recurra.decoding.hot_words import HotWords
 from recurra.decoding.prefixes import Prefixes
-from recurra.errors import RunError, SettingError, ShapeError
-from recurra.settings import check_number, check_size
+from recurra.errors import InputTypeError, RunError, SettingError, ShapeError, kind_of
+from recurra.settings import check_kind, check_number, check_size
 from recurra_runtime.backend import core
 
 __all__ = ["PrefixSearch", "Transcript", "best_path", "prefix_search"]
@@ -45,8 +45,13 @@ def best_path(log_probs: ArrayLike, *, blank: int) -> Transcript:
     Args:
         log_probs: ``[time, symbols + 1]``.
         blank: number of the one that says nothing.
+
+    Raises:
+        SettingError: a blank that is no number from 0 on.
+        ShapeError: no such log-probabilities.
+        RunError: they hold NaN.
     """
-    steps = _checked(log_probs, blank)
+    steps = _checked(log_probs, check_size("best_path: blank", blank, 0))
     said = steps.argmax(1)
     kept = said[np.append(True, said[1:] != said[:-1])[: len(said)]]
     total = float(steps.max(1).sum()) if len(steps) else 0.0
@@ -151,6 +156,12 @@ class PrefixSearch:
             raise SettingError(
                 f"prefix_search: expected a threshold of at least 0, got {threshold}"
             )
+        if language is not None:
+            check_kind(
+                "prefix_search: language", language, Fusion, "a recurra.decoding.Fusion or None"
+            )
+        if hot is not None:
+            check_kind("prefix_search: hot", hot, HotWords, "recurra.HotWords or None")
         self._threshold = math.inf if threshold is None else float(threshold)
         self._least = -math.inf if least is None else float(least)
         self._hot = hot
@@ -249,7 +260,12 @@ def _shaped(log_probs: Any, blank: int) -> Floats:
     """``[time, symbols + 1]`` as float64."""
     if isinstance(log_probs, torch.Tensor):
         log_probs = log_probs.detach().cpu().double().numpy()  # NumPy has no bfloat16
-    steps = np.asarray(log_probs, np.float64, order="C")
+    try:
+        steps = np.asarray(log_probs, np.float64, order="C")
+    except (TypeError, ValueError) as problem:
+        raise InputTypeError(
+            f"log_probs: expected numbers [time, symbols + 1], got {kind_of(log_probs)} ({problem})"
+        ) from None
     if steps.ndim != 2 or not 0 <= blank < (steps.shape[1] or not len(steps)):
         raise ShapeError(
             f"log_probs: expected [time, symbols + 1] with the blank {blank} among them, got "

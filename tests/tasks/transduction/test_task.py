@@ -71,6 +71,45 @@ def test_candidates_are_ranked(run: Path) -> None:
     assert sum(share for _, share in ranked) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda model: model.predict(["a"], keep="3"), r"predict: keep: .*, got '3'"),
+        (lambda model: model.predict(["a"], keep=0), r"predict: keep: .*, got 0"),
+        (lambda model: model.predict(["a"], width=None), r"predict: width: .*, got None"),
+        (lambda model: model.predict(["a"], width=-2), r"predict: width: .*, got -2"),
+        (lambda model: model.predict(["a"], limit=-1), r"predict: limit: .*, got -1"),
+        (lambda model: list(model.score(["a", "b"], ["a"])), "got 1 targets and more inputs"),
+        (lambda model: list(model.score(["a"], ["a", "b"])), "got 1 inputs and more targets"),
+        (lambda model: list(model.score(["a"], [5])), "target: expected a text, got 5"),
+        (lambda model: model.choose("a", 5), "choose: expected a list"),
+        (lambda model: model.alignment("a", None), "target: expected a text, got None"),
+        (lambda model: model.looked("a", "b"), "looked: said: expected an answer of predict"),
+        (lambda model: model.symbols(5), "target: expected a text, got 5"),
+        (lambda model: model.places(5), "input: expected a text, got 5"),
+    ],
+)
+def test_what_no_door_takes(ask: Any, said: str, run: Path) -> None:
+    with pytest.raises((SettingError, DataError), match=said):
+        ask(recurra.load(run))
+    with pytest.raises(StopIteration):  # at the same end
+        next(recurra.load(run).score([], []))
+    ranked = recurra.load(run).choose("abc", iter(["abc", "cba"]))  # whatever gives them
+    assert [text for text, _ in ranked] == ["cba", "abc"]
+
+
+def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
+    texts = [text for text, _ in pairs(40)]
+    source = ({"a": texts, "b": texts[::-1]}, texts)
+    how = {"vocabulary": "characters", "hidden_size": 4, "symbols": 100}
+    run = recurra.train("transduction", source, out=tmp_path, report=lambda _: None, **how).path
+    model = recurra.load(run)
+    assert len(list(model.predict([{"a": "x", "b": "y"}]))) == 1
+    for value, got in (("a", "str"), ({"a": "x"}, "'a'")):
+        with pytest.raises(DataError, match=rf"all inputs of an example by name.*got {got}\."):
+            list(model.predict([value]))
+
+
 def test_where_it_looks(run: Path) -> None:
     model = recurra.load(run)
     weights = model.alignment("abcd", "dcba")
