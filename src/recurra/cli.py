@@ -36,6 +36,7 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
+from recurra.inspect_command import inspect
 from recurra.options import (
     BatchSize,
     Changes,
@@ -331,6 +332,7 @@ def runs(
 
 
 app.command()(chart)
+app.command()(inspect)
 app.command(cls=WithSettings)(compare)
 app.command()(export_ngram)
 

@@ -33,6 +33,7 @@ class UnitsOf(NamedTuple):
         stuck: units that are at an end of their range at 95 % of all steps.
         still: units that have the same value at every step of every row.
         units: how many there are.
+        means: of each unit.
     """
 
     key: str
@@ -43,6 +44,7 @@ class UnitsOf(NamedTuple):
     stuck: tuple[int, ...]
     still: tuple[int, ...]
     units: int
+    means: tuple[float, ...] = ()
 
 
 class Gates(NamedTuple):
@@ -120,4 +122,5 @@ def _of(key: str, kind: str, own: Tensor) -> UnitsOf:
         tuple(stuck.tolist()),
         tuple(still.tolist()),
         own.shape[1],
+        tuple(own.mean(0).tolist()),
     )

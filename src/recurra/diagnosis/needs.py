@@ -35,7 +35,7 @@ def needs(subject: Subject, loss: float, number: int = 12) -> Needs | None:
     """Score the model on windows: its state is set to zero every k steps, for rising k.
 
     Of a row that is scored at its end the last k steps are read, and none before. Where every step
-    is scored, those behind a cut have read less than k.
+    is scored, they have read 1 to k: what is told is the mean of that.
 
     Args:
         subject: a model at work.
@@ -59,7 +59,8 @@ def needs(subject: Subject, loss: float, number: int = 12) -> Needs | None:
             changes = {key: Change(scale=_wide(kept, seen[key])) for key in states}
             with changing(subject.module, changes):
                 ran = subject.run(subject.batch)
-            found = Needs(int(window), float(ran.total) / max(ran.count, 1))
+            read = int(window) if ran.count <= len(lengths) else (int(window) + 1) // 2
+            found = Needs(read, float(ran.total) / max(ran.count, 1))
             if found.loss - loss <= _AS_GOOD * gain:
                 return found
     return found._replace(steps=None)

@@ -13,6 +13,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
 
@@ -383,6 +384,37 @@ class Task(abc.ABC):
             f"compare: the task {self.name} scores no examples one by one, which pairs need; a "
             "`by_example` of its own makes it do so"
         )
+
+    # ---- what is looked into ---------------------------------------------------------------------
+
+    def sample(self, part: Any, rows: int, steps: int) -> Batch:
+        """A few rows of a part that diagnosis looks into.
+
+        Args:
+            part: as :meth:`read` gave it.
+            rows: at most so many.
+            steps: about so many each, where a part can be cut; rows are whole otherwise.
+
+        Raises:
+            SettingError: there are none.
+        """
+        batch: Batch | None = next(chain.from_iterable(part.groups(rows * steps)), None)
+        if batch is None:
+            raise SettingError("inspect: expected data with examples, got none")
+        return batch.part(lambda number: slice(min(rows, number)))
+
+    def spelled(self, batch: Batch, fronts: Mapping[str, Any]) -> list[list[str]] | None:
+        """What a person sees of each step of each row, as characters or words; None if nothing.
+
+        Args:
+            batch: as :meth:`sample` gave it.
+            fronts: of the model.
+        """
+        return None
+
+    def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64] | None:
+        """How surprising what follows each step is, ``[time, batch]`` in nats; None if unknown."""
+        return None
 
     # ---- rivals ----------------------------------------------------------------------------------
 
