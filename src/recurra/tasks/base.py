@@ -372,8 +372,14 @@ class Task(abc.ABC):
 
     # ---- rivals ----------------------------------------------------------------------------------
 
-    def rivals(self, prepared: Any, data: Any, report: Callable[[str], None]) -> dict[str, Any]:
-        """Models without memory on the same data, by name."""
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
+        """Models without memory on the same data, by name.
+
+        Args:
+            prepared: what the model is trained on.
+            recipe: of the model.
+            report: is told what takes long.
+        """
         return {}
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:  # noqa: B027

@@ -218,10 +218,10 @@ class ClassificationTask(Task):
         )
 
     def rivals(
-        self, prepared: ClassCorpus, data: ClassificationData, report: Callable[[str], None]
+        self, prepared: ClassCorpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :func:`recurra.tasks.classification.rivals.fit_rivals`."""
-        return fit_rivals(prepared, data, report)
+        return fit_rivals(prepared, recipe.data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
         """In files of their own."""

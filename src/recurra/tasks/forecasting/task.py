@@ -208,10 +208,10 @@ class ForecastingTask(Task):
         )  # fmt: skip
 
     def rivals(
-        self, prepared: SeriesCorpus, data: ForecastingData, report: Callable[[str], None]
+        self, prepared: SeriesCorpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Rival]:
         """What was there, and linear maps of it."""
-        return fit_rivals(prepared, data, report)
+        return fit_rivals(prepared, recipe.data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
         """In a file of their own."""

@@ -235,13 +235,11 @@ class RecognitionTask(ReadingTask):
             notes,
         )
 
-    def rivals(
-        self, prepared: Any, data: RecognitionData, report: Callable[[str], None]
-    ) -> dict[str, Any]:
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
         """See :func:`recurra.tasks.recognition.rivals.fit_rivals`."""
         for told in prepared.told:
             report(told)
-        return fit_rivals(prepared, data, report)
+        return fit_rivals(prepared, recipe.data, recipe.model, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
         """In files of their own."""

@@ -239,11 +239,9 @@ class TaggingTask(ExamplesTask):
             notes,
         )
 
-    def rivals(
-        self, prepared: Any, data: TaggingData, report: Callable[[str], None]
-    ) -> dict[str, Any]:
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
         """The most frequent tag of a word, and a window of words."""
-        return fit_rivals(prepared, data, report)
+        return fit_rivals(prepared, recipe.data, report)
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
         """In files of their own."""

@@ -307,7 +307,7 @@ class TransductionTask(ReadingTask):
     # ---- rivals and answers ----------------------------------------------------------------------
 
     def rivals(
-        self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
+        self, prepared: Examples, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :mod:`recurra.tasks.transduction.rivals`."""
         raw = prepared.parts["training"].raw
