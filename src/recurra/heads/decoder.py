@@ -202,8 +202,7 @@ class DecoderHead(Head):
             begun: as :meth:`forward` gives it.
             targets: as of :meth:`score`.
         """
-        outputs = self._outputs(targets.shift(1, START), begun)
-        return PaddedSequence(self.log_probs(outputs.values, begun), targets.lengths)
+        return targets.with_valid(self._forced(begun, targets))
 
     def distilled(
         self, predictions: Decoding, taught: Sequence[Any], targets: Any, temperature: float
@@ -216,7 +215,7 @@ class DecoderHead(Head):
             targets: as of :meth:`score`.
             temperature: T.
         """
-        said = self.forced(predictions, whole_rows(targets)).valid()
+        said = self._forced(predictions, whole_rows(targets))
         return divergence(said, [other.valid() for other in taught], temperature)
 
     def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
@@ -226,9 +225,21 @@ class DecoderHead(Head):
             begun: as :meth:`forward` gives it.
             targets: as of :meth:`score`.
         """
-        log_probs = self.forced(begun, targets).values
-        places = targets.masked().values.unsqueeze(-1)
-        return PaddedSequence(-log_probs.gather(-1, places).squeeze(-1), targets.lengths).masked()
+        own = self._forced(begun, targets).gather(1, targets.valid().unsqueeze(1))
+        return targets.with_valid(-own.squeeze(1))
+
+    def _forced(self, begun: Decoding, targets: PaddedSequence) -> Tensor:
+        """As :meth:`forced`, of valid steps alone ``[count, v]``."""
+        return self._said(self._outputs(targets.shift(1, START), begun), begun)
+
+    def _said(self, outputs: PaddedSequence, begun: Decoding) -> Tensor:
+        """As :meth:`log_probs`, of valid steps alone ``[count, v]``; no other enters a product."""
+        return functional.log_softmax(self._of_symbols(outputs), -1)
+
+    def _of_symbols(self, outputs: PaddedSequence) -> Tensor:
+        """Of every symbol at valid steps ``[count, v]``."""
+        features, weight = self.projection.parts(outputs, self._table)
+        return functional.linear(features.valid(), weight, self.projection.bias)
 
     def _outputs(self, before: PaddedSequence, begun: Decoding) -> PaddedSequence:
         found = self.layers(self.embedding(before), begun.carried, _context(begun))
@@ -247,9 +258,8 @@ class DecoderHead(Head):
         self, before: PaddedSequence, wanted: PaddedSequence, begun: Decoding
     ) -> PaddedSequence:
         """Symbols that are read, some of which are what the model says itself."""
-        outputs = self._outputs(before, begun)
-        best = self.log_probs(outputs.values, begun).argmax(-1)
-        said = PaddedSequence(best, before.lengths).shift(1, START).values
+        best = self._said(self._outputs(before, begun), begun).argmax(-1)
+        said = before.with_valid(best).shift(1, START).values
         swapped = torch.rand(said.shape, device=said.device) < self.sampling
         return PaddedSequence(torch.where(swapped, said, before.values), before.lengths)
 
