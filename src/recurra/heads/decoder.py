@@ -71,6 +71,7 @@ class DecoderHead(Head):
         sampling: rate at which true symbols give way to the model's own in training.
         dropout: rate of dropout on what the projection reads, in training only.
         dropout_input: rate of dropout on the vectors.
+        held: whether dropout leaves out the same elements at every step of a row.
         deviation: of the normal numbers that the vectors start with.
 
     Raises:
@@ -90,6 +91,7 @@ class DecoderHead(Head):
         sampling: float = 0.0,
         dropout: float = 0.0,
         dropout_input: float = 0.0,
+        held: bool = False,
         deviation: float = 0.1,
     ) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ class DecoderHead(Head):
         self.smoothing = check_rate("smoothing", smoothing)
         self.sampling = check_rate("sampling", sampling)
         self.embedding = TokenEmbedding(
-            symbols, embedding_size, dropout=dropout_input, deviation=deviation
+            symbols, embedding_size, dropout=dropout_input, held=held, deviation=deviation
         )
         self.layers = layers
         self.projection = Projection(
@@ -110,6 +112,7 @@ class DecoderHead(Head):
             symbols,
             tied_size=embedding_size if tied else None,
             dropout=dropout,
+            held=held,
         )
         begun = sum(leaf.numel() for leaf in _begun(layers.initial_state(1)))
         self.pool, self.bridge = Pooling(input_size, pool), nn.Linear(input_size, begun)
