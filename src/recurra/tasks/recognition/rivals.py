@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -22,29 +21,23 @@ from recurra.tasks.recognition.corpus import (
     text_of_symbols,
 )
 from recurra.tasks.recognition.settings import RecognitionData
+from recurra.tasks.rivals import FrequentText
 from recurra.tasks.rows import collate_rows
 from recurra_runtime.vocabulary import RESERVED, Vocabulary
 
-__all__ = ["KINDS", "FrequentText", "WindowOfFrames", "fit_rivals"]
+__all__ = ["KINDS", "FrequentReading", "WindowOfFrames", "fit_rivals"]
 
 _PASSES, _RATE, _ROWS = 8, 0.003, 16
 _SETTINGS: dict[str, Any] = {"body": "window", "kernel_size": 9, "layers": 2, "hidden_size": 128}
 _OF_STEPS = {*RecognizerSettings.model_fields} - {*LayerSettings.model_fields}
 
 
-class FrequentText:
-    """Says of everything the most frequent text, of equally frequent ones the first.
-
-    Args:
-        text: that one.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+class FrequentReading(FrequentText):
+    """The most frequent text, whatever is read."""
 
     def texts(self, rows: list[Any], vocabulary: Vocabulary) -> list[str]:
         """The same for each."""
-        return [self.text for _ in rows]
+        return self.say(rows)
 
     def nats(self, part: RecognitionPart) -> None:
         """It gives no probabilities."""
@@ -52,15 +45,6 @@ class FrequentText:
     def short(self, part: RecognitionPart) -> int:
         """None: it needs no steps."""
         return 0
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Its text."""
-        return {"text": packed_texts([self.text])}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """What :meth:`arrays` gave."""
-        return cls(unpacked_texts(arrays["text"])[0])
 
 
 class WindowOfFrames:
@@ -147,7 +131,7 @@ class WindowOfFrames:
 
 
 KINDS: dict[str, Any] = {
-    "most frequent text": FrequentText.from_arrays,
+    "most frequent text": FrequentReading.from_arrays,
     "window of frames": WindowOfFrames.from_arrays,
 }
 """By name, the simplest first."""
@@ -174,6 +158,6 @@ def fit_rivals(
     report(f"fitting rivals on {fitted:,} examples")
     symbols = len(training.vocabulary) - len(RESERVED)
     return {
-        "most frequent text": FrequentText(Counter(training.texts).most_common(1)[0][0]),
+        "most frequent text": FrequentReading.fit(training.texts),
         "window of frames": WindowOfFrames.fit(training, beside, symbols, data.rival_examples),
     }
