@@ -43,6 +43,8 @@ class PictureColumns(nn.Module):
         ShapeError: smaller pictures.
     """
 
+    together = True  # it sees what stands on both sides of a column
+
     def __init__(
         self,
         shape: tuple[int, int, int],

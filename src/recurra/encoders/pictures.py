@@ -110,6 +110,7 @@ class Regions(nn.Module):
     """
 
     where: Tensor
+    together = True  # all places are of one picture
 
     def __init__(
         self,
@@ -190,6 +191,11 @@ class PictureLines(nn.Module):
                 f"{frames.input_size}"
             )
         self.frames, self.output_size = frames, frames.output_size
+
+    @property
+    def together(self) -> bool:
+        """Whether it reads several lines at once: those of one picture, or some as one step."""
+        return bool(self.shape[1]) or self.frames.together
 
     def forward(self, inputs: PaddedSequence) -> Any:
         """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines.
