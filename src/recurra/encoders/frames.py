@@ -193,8 +193,8 @@ class FrameEncoder(Encoder):
         """
         if together(self.stem) and (state is not None or resets is not None):
             raise ShapeError(
-                "inputs: several steps are read together (stride, sentences, pictures), so rows are "
-                "read whole: leave state and resets out."
+                "inputs: several steps are read together (stride, sentences, pictures), so rows "
+                "are read whole: leave state and resets out."
             )
         result: LayerOutput = self.layer(self.stem(inputs), state, context, resets=resets)
         return result
