@@ -282,6 +282,7 @@ INTERNAL = {
         "cut",
         "encode_inputs",
         "fit_inputs",
+        "front_told",
         "grouped",
         "heard",
         "is_text",

@@ -31,6 +31,7 @@ from recurra.tasks.contracts import (
     Prepared,
     Row,
     Table,
+    front_told,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Row",
     "Table",
     "Task",
+    "front_told",
     "register_task",
     "task_by_name",
     "task_names",
@@ -177,6 +179,13 @@ class Task(abc.ABC):
 
     def begin(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
         """What is known before the first step, such as frequencies, put into the model."""
+
+    def check_data(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
+        """Refuse, before the first step, data of which the model cannot read some.
+
+        Raises:
+            SettingError: there are such examples; the message names one.
+        """
 
     # ---- scores ----------------------------------------------------------------------------------
 

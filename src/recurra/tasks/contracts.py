@@ -20,6 +20,7 @@ __all__ = [
     "Prepared",
     "Row",
     "Table",
+    "front_told",
 ]
 
 Groups = Iterable[Iterable[Batch]]
@@ -40,6 +41,12 @@ class Front(Protocol):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The front that :meth:`to_json` wrote."""
+
+
+def front_told(front: Any) -> dict[str, Any]:
+    """All that tells a front from any other, as JSON can hold it; nothing of one without a kind."""
+    kind = getattr(front, "kind", None)
+    return {} if kind is None else {**front.to_json(), "kind": kind}
 
 
 class Part(Protocol):
