@@ -52,7 +52,8 @@ HIDDEN = {
 
 def room_of(module):
     parts = module.split(".")
-    if parts[1:3] in (["tasks", "base"], ["tasks", "answers"]):  # families stand above these
+    # Families stand above these.
+    if parts[1:3] in (["tasks", "base"], ["tasks", "answers"], ["tasks", "contracts"]):
         return "tasks.base"
     return parts[1] if len(parts) > 1 else "__init__"
 

@@ -34,6 +34,7 @@ __all__ = [
     "Incoming",
     "InputSection",
     "check_fronts",
+    "check_restored",
     "cut",
     "encode_inputs",
     "fit_inputs",
@@ -296,6 +297,32 @@ def is_text(front: Any) -> bool:
 def reads_of(fronts: Mapping[str, Any]) -> dict[str, Reads]:
     """What a model reads of what these fronts give."""
     return {name: _reads(front) for name, front in fronts.items()}
+
+
+def check_restored(
+    known: Mapping[str, Reads], said: str, size: int, fronts: Mapping[str, Any]
+) -> None:
+    """Hold fronts against what a kept model tells of itself.
+
+    Args:
+        known: what it reads.
+        said: the front of what it says.
+        size: how many classes or symbols that has.
+        fronts: which lie beside the model.
+
+    Raises:
+        ValueError: they are not its own.
+    """
+    wanted: dict[str, Any] = {**known, said: size}
+    got: dict[str, Any] = reads_of({name: fronts[name] for name in fronts if name != said})
+    if said in fronts:
+        got[said] = len(fronts[said])
+    for name in sorted({*wanted, *got}):
+        if got.get(name) != wanted.get(name):
+            raise ValueError(
+                f"expected a front {name!r} of {wanted.get(name, 'nothing')} beside this model, "
+                f"got {got.get(name, 'none')}. It belongs to another model"
+            )
 
 
 def _reads(front: Any) -> Reads:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tasks.transduction.conftest import SETTINGS, pairs
 from typer.testing import CliRunner
 
 import recurra
+from recurra.cells.weight_drop import WeightDrop
 from recurra.cli import app
 from recurra.comparison.pairs import compare_pair
 from recurra.diagnosis import attention
@@ -398,6 +400,30 @@ def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:
     assert {"residual", "dropout_between"} <= {name for name, _ in settings.idle()}
     deeper = settings.model_copy(update={"decoder_layers": 2})
     assert not {"residual", "dropout_between"} & {name for name, _ in deeper.idle()}
+
+
+def test_the_decoder_has_dropout_of_every_kind() -> None:
+    settings = {"hidden_size": 8, "dropout": 0.5, "held": True, "dropout_recurrent": 0.25}
+    fronts = prepared(pairs(40))[0].fronts
+    settings |= {"decoder_layers": 2, "copying": False}
+    model = TransductionTask().build(EncoderDecoderSettings(**settings), fronts)
+    decoder = model.decoder
+    assert all(p.held for p in (decoder.embedding, decoder.layers, decoder.projection))
+    dropped = [part for part in decoder.modules() if isinstance(part, WeightDrop)]
+    assert [part.rate for part in dropped] == [0.25, 0.25]
+    inner = decoder.attention.cell
+    (name,) = inner.recurrent_parameters
+    torch.manual_seed(0)
+    assert 0.15 < float((getattr(inner, name) == 0).float().mean()) < 0.35
+    assert (getattr(inner.eval(), name) != 0).all()
+
+
+def test_a_decoder_drops_where_what_reads_is_not_recurrent() -> None:
+    settings = EncoderDecoderSettings(body="feed-forward", dropout_recurrent=0.2)
+    assert not settings.idle()
+    deeper = {"layers": 1, "decoder_layers": 2, "dropout_between": 0.2}
+    assert not EncoderDecoderSettings(held=True, **deeper).idle()
+    assert "held" in dict(EncoderDecoderSettings(held=True).idle())
 
 
 def test_settings_without_effect_are_said() -> None:

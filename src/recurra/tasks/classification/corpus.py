@@ -195,9 +195,8 @@ def prepare_classes(
         chosen += (example._replace(part=name) for example in more)
     chosen = [grouped(example, data) for example in chosen]
     held = [content_key(example.input) for example in chosen]
-    if data.distinct:  # the first of those that hold the same
-        first = dict(zip(reversed(held), reversed(range(len(held))), strict=True))
-        places = sorted(first.values())
+    if data.distinct:
+        places = _first_of_each(held)
         chosen, held = [chosen[n] for n in places], [held[n] for n in places]
     places_of = _divide(chosen, held, data)
     if fronts is not None:
@@ -218,10 +217,6 @@ def prepare_classes(
         inputs = fit_inputs(kinds, raw, data, examples.channels)
     parts = {name: encode(some, inputs, classes, data) for name, some in divided.items()}
     keys = {name: [held[n] for n in places] for name, places in places_of.items()}
-    trained = set(keys["training"])
-    known: dict[PartName, int] = {
-        name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
-    }
     sources = [examples, *given.values()]
     return ClassCorpus(
         parts,
@@ -230,8 +225,22 @@ def prepare_classes(
         _fingerprint(divided, keys),
         sum(each.blank for each in sources),
         sum(each.skipped for each in sources),
-        known,
+        _known_before(keys),
     )
+
+
+def _first_of_each(keys: Sequence[str]) -> list[int]:
+    """Places of those that no earlier one is like."""
+    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+    return sorted(first.values())
+
+
+def _known_before(keys: Mapping[PartName, Sequence[str]]) -> dict[PartName, int]:
+    """Of each other part how many examples hold what one that is trained on does."""
+    trained = set(keys["training"])
+    return {
+        name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
+    }
 
 
 def _named_kinds(kinds: Mapping[str, str]) -> dict[str, str]:

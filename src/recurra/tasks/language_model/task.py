@@ -336,9 +336,10 @@ class LanguageModelTask(Task):
         )
 
     def rivals(
-        self, prepared: Corpus, data: DataSettings, report: Callable[[str], None]
+        self, prepared: Corpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, NGram]:
         """Kneser-Ney n-grams of the training text."""
+        data: DataSettings = recipe.data
         if not data.ngram_orders:
             return {}
         part, limit = prepared.parts["training"], data.ngram_symbols

@@ -45,6 +45,9 @@ class Rival(Protocol):
     def nats(self, part: RecognitionPart) -> tuple[float, int] | None:
         """Sum of the losses and number of symbols; None where it gives no probabilities."""
 
+    def short(self, part: RecognitionPart) -> int:
+        """How many texts need more steps than it has for them."""
+
 
 def input_of(fronts: Mapping[str, Any]) -> tuple[str, Any]:
     """What is read, and its front."""

@@ -14,7 +14,6 @@ from recurra.columns import shown
 from recurra.data import examples as data_examples
 from recurra.errors import DataError, kind_of
 from recurra.models import Recognizer, RecognizerSettings
-from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
@@ -38,6 +37,7 @@ from recurra.tasks.recognition.evaluation import (
 )
 from recurra.tasks.recognition.rivals import KINDS, fit_rivals
 from recurra.tasks.recognition.settings import RecognitionData
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import check_vocabulary, vocabulary_of, vocabulary_settings
 from recurra_runtime.vocabulary import RESERVED
@@ -48,11 +48,12 @@ _KINDS = ("sound", "picture", "series")
 
 
 @register_task("recognition")
-class RecognitionTask(ReadingTask):
+class RecognitionTask(ReadingTask, RivalsTask):
     """A text for each recording or picture of a line; nobody says which step says which symbol."""
 
     Data = RecognitionData
     Model = RecognizerSettings
+    kinds_of_rivals = KINDS
     Part = RecognitionPart
     target_kind = "sequence"
     metric = Metric("cer", "character error rate")
@@ -235,21 +236,11 @@ class RecognitionTask(ReadingTask):
             notes,
         )
 
-    def rivals(
-        self, prepared: Any, data: RecognitionData, report: Callable[[str], None]
-    ) -> dict[str, Any]:
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
         """See :func:`recurra.tasks.recognition.rivals.fit_rivals`."""
         for told in prepared.told:
             report(told)
-        return fit_rivals(prepared, data, report)
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
+        return fit_rivals(prepared, recipe.data, recipe.model, report)
 
     def answer(self, loaded: Any) -> RecognizingModel:
         """Texts with their rivals, symbols and times."""

@@ -18,17 +18,18 @@ from recurra.data.examples import open_examples
 from recurra.data.examples.parallel import open_parallel, parallel_files
 from recurra.errors import DataError, SettingError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
-from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.states import leaves, map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
 from recurra.tasks.inputs import (
+    check_restored,
     encode_inputs,
     fit_inputs,
     reads_of,
 )
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import vocabulary_of, vocabulary_settings
 from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
@@ -53,11 +54,12 @@ _CORRECTED = 0.5  # likeness from which what should be said is a correction of w
 
 
 @register_task("transduction")
-class TransductionTask(ReadingTask):
+class TransductionTask(ReadingTask, RivalsTask):
     """A text with steps of its own for what is read: a translation, a summary, a caption."""
 
     Data = TransductionData
     Model = EncoderDecoderSettings
+    kinds_of_rivals = KINDS
     target_kind = "sequence"
     loss = Metric("nats", "nats/symbol")
     unit = "symbols"
@@ -174,17 +176,7 @@ class TransductionTask(ReadingTask):
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
         """The model of a configuration that tells its sizes itself."""
         known = EncoderDecoderConfig.model_validate(config)
-        got = len(fronts[TARGET]) if TARGET in fronts else "none"
-        if got != known.symbols:
-            raise ValueError(
-                f"expected a front {TARGET!r} of {known.symbols} beside this model, got {got}. It "
-                "belongs to another model"
-            )
-        if (found := reads_of(_read(fronts))) != known.reads:
-            raise ValueError(
-                f"expected fronts of {known.reads} beside this model, got {found}. They belong to "
-                "another model"
-            )
+        check_restored(known.reads, TARGET, known.symbols, fronts)
         return EncoderDecoder(known)
 
     def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
@@ -329,19 +321,11 @@ class TransductionTask(ReadingTask):
     # ---- rivals and answers ----------------------------------------------------------------------
 
     def rivals(
-        self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
+        self, prepared: Examples, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :mod:`recurra.tasks.transduction.rivals`."""
         raw = prepared.parts["training"].raw
         return fit_rivals([(pair.example, pair.target) for pair in raw])
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
 
     def answer(self, loaded: Any) -> TransducingModel:
         """What is said of an input."""
