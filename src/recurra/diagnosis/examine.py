@@ -19,7 +19,7 @@ from recurra.diagnosis.gates import gates
 from recurra.diagnosis.horizon import ignored, response
 from recurra.diagnosis.needs import needs
 from recurra.diagnosis.panels import Axis, axis_over
-from recurra.diagnosis.subject import steps_of, subject_of
+from recurra.diagnosis.subject import short, steps_of, subject_of
 from recurra.diagnosis.verdicts import LEFT, Verdict, verdicts
 from recurra.twins import evaluating
 
@@ -69,7 +69,7 @@ class Examination:
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
             shares = {float(k): float(norm / first) for k, norm in enumerate(norms)}
-            series[f"gradient, {place}" if place else "gradient"] = _drawn(shares)
+            series[f"gradient, {short(place)}" if short(place) else "gradient"] = _drawn(shares)
         series["output"] = _drawn(
             dict(
                 zip(

@@ -22,6 +22,7 @@ __all__ = [
     "other_feature",
     "other_step",
     "rows_of",
+    "short",
     "steps_of",
     "subject_of",
     "valid_steps",
@@ -115,6 +116,19 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
     outputs = said[0] if isinstance(said, tuple) else said
     values = outputs.values if isinstance(outputs, PaddedSequence) else outputs
     return Ran(values, loss(outputs, batch.targets), 1)
+
+
+def short(key: str) -> str:
+    """A place or key without what all have.
+
+    >>> short("encoder.layer.layers.1.cell: forget gate")
+    '1: forget gate'
+    """
+    place, colon, label = key.rpartition(": ")
+    shown = (place if colon else label).split(".")
+    kept = [part for part in shown if part not in ("encoder", "layer", "layers", "cell")]
+    left = ".".join(part.removesuffix("_layer") for part in kept)
+    return f"{left}: {label}" if colon and left else label if colon else left
 
 
 # ---- steps of a batch ----------------------------------------------------------------------------

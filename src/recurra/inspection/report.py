@@ -13,7 +13,9 @@ import numpy as np
 
 from recurra import artifact
 from recurra.diagnosis import Axis, Chart, Examination, examine, lines, pictures
+from recurra.diagnosis.charts import SERIES_COLORS
 from recurra.diagnosis.evidence import Evidence
+from recurra.diagnosis.subject import short
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
@@ -25,7 +27,6 @@ from recurra.training.runs import opened
 __all__ = ["Picture", "Report", "inspect"]
 
 _ROWS, _STEPS, _SHOWN = 16, 128, 2000
-_BINS = 20
 
 
 class Picture(NamedTuple):
@@ -213,8 +214,9 @@ def inspect(
             found["gates"] = Picture(
                 gates,
                 "What gates do",
-                "Units by how open their gate is on the average: to the left shut, to the right "
-                "open. A forget or update gate far to the right remembers for long.",
+                "Each line has the units of one gate, sorted by how open it is on the average. A "
+                "forget or update gate near the top remembers for long; one of 90 % has lost two "
+                "thirds after ten steps.",
             )
     if read is not None and np.isfinite(read.surprises).any():
         found["surprise"] = Picture(
@@ -276,22 +278,22 @@ def _read(task: Any, loaded: Any, part: Any, batch: Any) -> Read | None:
 
 
 def _gates(seen: Evidence) -> Chart | None:
-    """How many units have which mean openness."""
+    """Units in the order of how open their gates are."""
     series: dict[str, dict[float, float]] = {}
     for row in seen.gates.rows:
-        if row.kind == "gate" and len(series) < 6:
-            counts, edges = np.histogram(row.means, bins=_BINS, range=(0.0, 1.0))
-            middles = (edges[1:] + edges[:-1]) / 2
-            share = counts / max(counts.sum(), 1)
-            series[row.key] = dict(zip(map(float, middles), map(float, share), strict=True))
+        if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
+            ranks = np.linspace(0.0, 1.0, row.units)
+            heights = np.sort(row.means)
+            series[short(row.key)] = dict(zip(map(float, ranks), map(float, heights), strict=True))
     if not series:
         return None
-    top = max(max(points.values()) for points in series.values())
     return lines(
         series,
         title="What gates do",
-        x=Axis("mean openness of a unit's gate", 0.0, 1.0, format=".0%"),
-        y=Axis("share of the units", 0.0, top * 1.05, format=".0%"),
+        x=Axis(
+            "units, from the one whose gate is most shut to the most open", 0.0, 1.0, format=".0%"
+        ),
+        y=Axis("mean openness", 0.0, 1.0, format=".0%"),
     )
 
 

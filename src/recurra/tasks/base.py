@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra import models
+from recurra.batch import Batch
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section, default
