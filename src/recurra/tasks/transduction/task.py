@@ -59,7 +59,7 @@ class TransductionTask(ReadingTask):
     Data = TransductionData
     Model = EncoderDecoderSettings
     target_kind = "sequence"
-    loss = Metric("nats", "nats/symbol")
+    metric = Metric("nats", "nats/symbol")
     unit = "symbols"
 
     # ---- data ------------------------------------------------------------------------------------
