@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -375,3 +376,15 @@ def test_where_it_looked_is_of_the_symbols_that_it_said(tmp_path: Path) -> None:
     )
     looked = model.looked("abc", said)
     assert looked.weights.shape[0] == len(looked.said) == len(single)
+
+
+def test_an_attention_of_other_widths_says_what_to_type(tmp_path: Path) -> None:
+    how = {"attention": "dot", "hidden_size": 4, "epochs": 1, "vocabulary": "characters"}
+    with pytest.raises(SettingError, match="'dot' expected an encoder and a decoder") as refused:
+        recurra.train("transduction", pairs(20), out=tmp_path / "run", **how)
+    ways = re.findall(r"--set model\.(\w+)=(\w+)", str(refused.value))
+    assert [name for name, _ in ways] == ["decoder_size", "bidirectional", "attention"]
+    for name, value in ways:  # each of them can be built
+        chosen = ["model.hidden_size=4", "model.attention=dot", f"model.{name}={value}"]
+        model = TransductionTask().trial(load_recipe("transduction", chosen))
+        assert model.decoder.attention is not None
