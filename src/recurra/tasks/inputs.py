@@ -40,6 +40,7 @@ __all__ = [
     "heard",
     "is_text",
     "joined_row",
+    "kind_of_front",
     "raw_of",
     "reads_of",
     "unknown_of",
@@ -293,6 +294,15 @@ def is_text(front: Any) -> bool:
     return hasattr(front, "decode")
 
 
+def kind_of_front(front: Any) -> Kind:
+    """What it makes numbers of."""
+    if is_text(front):
+        return "text"
+    if isinstance(front, Picture):
+        return "video" if front.video else "picture"
+    return "sound" if isinstance(front, Sound) else "series"
+
+
 def reads_of(fronts: Mapping[str, Any]) -> dict[str, Reads]:
     """What a model reads of what these fronts give."""
     return {name: _reads(front) for name, front in fronts.items()}
@@ -363,9 +373,7 @@ def raw_of(front: Any, value: Any, place: str, how: Reading | None = None) -> An
     """
     if is_text(front):
         return text_of(place, value)
-    kind: Kind = "sound" if isinstance(front, Sound) else "series"
-    if isinstance(front, Picture):
-        kind = "video" if front.video else "picture"
+    kind = kind_of_front(front)
     if not isinstance(value, str | os.PathLike):
         return value_of(value, kind, Reading(), place)
     path = Path(value)

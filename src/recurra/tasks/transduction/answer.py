@@ -25,7 +25,8 @@ from recurra.settings import check_number
 from recurra.tasks.base import Answer
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import cut, is_text, raw_of
+from recurra.tasks.inputs import cut, is_text
+from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.tasks.rows import steps_of
 from recurra.tasks.transduction.settings import TransductionData
 from recurra.training import data_of
@@ -267,12 +268,20 @@ class TransducingModel(Answer):
         Args:
             value: an input, as of :meth:`predict`.
         """
-        read = [front for name, front in self.fronts.items() if name != TARGET]
+        read = [*self._inputs.values()]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], cut(read[0].encode(value), self._data))
+            return _names(read[0], cut(read[0].encode(self._raw(value)), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
+
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, self._data, encoding)
+
+    def of_line(self, line: str) -> Any:
+        """A text; where something else is read the file of that name, of several a JSON object."""
+        return value_of_line(self._inputs, line)
 
     def show(self, answer: Said, top: int | None = None) -> str:
         """The text; of several each with its log-probability."""
@@ -293,10 +302,11 @@ class TransducingModel(Answer):
         return self._task.encode_pair(Pair(raw, None, "predict", None), self.fronts, self._data)
 
     def _raw(self, value: Any) -> Any:
-        read = [name for name in self.fronts if name != TARGET]
-        if len(read) == 1:
-            return raw_of(self.fronts[read[0]], value, "predict")
-        return {name: raw_of(self.fronts[name], value[name], f"predict, {name}") for name in read}
+        return raw_input(self._inputs, value)[0]
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return {name: front for name, front in self.fronts.items() if name != TARGET}
 
     def _said(self, found: list[Hypothesis]) -> Said:
         front = self.fronts[TARGET]

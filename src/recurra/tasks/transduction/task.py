@@ -14,8 +14,8 @@ from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
 from recurra.data.examples import Examples as RawExamples
-from recurra.data.examples import open_examples
-from recurra.data.examples.parallel import open_parallel, parallel_files
+from recurra.data.examples import Reading, open_examples
+from recurra.data.examples.parallel import open_parallel, parallel_files, what_to_say
 from recurra.errors import DataError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
 from recurra.pipeline.rivals import read_rivals, write_rivals
@@ -69,10 +69,11 @@ class TransductionTask(ReadingTask):
         if isinstance(source, RawExamples):
             return source
         how = data.reading()
-        if isinstance(source, str | Path) and parallel_files(Path(source), how):
-            found = open_parallel(Path(source), how)
+        folder = Path(source) if isinstance(source, str | Path) else None
+        if folder is not None and parallel_files(folder, how):
+            found = open_parallel(folder, how)
         else:
-            found = open_examples(source, how)
+            found = _opened(source, how, folder)
         return changed_examples(found, lambda each: grouped(each, data))
 
     def checked(self, pair: Pair) -> Pair:
@@ -324,6 +325,16 @@ class TransductionTask(ReadingTask):
     def answer(self, loaded: Any) -> TransducingModel:
         """What is said of an input."""
         return TransducingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _opened(source: Any, how: Reading, folder: Path | None) -> RawExamples:
+    """Examples; of files side by side that nobody named it is said how to name them."""
+    try:
+        return open_examples(source, how)
+    except DataError:
+        if folder is not None and (told := what_to_say(folder)):
+            raise DataError(told) from None
+        raise
 
 
 def _some(part: Any) -> range:
