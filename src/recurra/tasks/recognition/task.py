@@ -73,6 +73,10 @@ class RecognitionTask(ReadingTask):
             )
         return changed_examples(found, lambda each: _formed(each, data))
 
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """The one input."""
+        return dict([input_of(fronts)])
+
     def checked(self, pair: Pair) -> Pair:
         """Something to read, and a text."""
         if not isinstance(pair.target, str) or not pair.target:

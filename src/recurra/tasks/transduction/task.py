@@ -76,6 +76,10 @@ class TransductionTask(ReadingTask):
             found = _opened(source, how, folder)
         return changed_examples(found, lambda each: grouped(each, data))
 
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """All but that of what is said."""
+        return {name: front for name, front in fronts.items() if name != TARGET}
+
     def checked(self, pair: Pair) -> Pair:
         """Whose target is a text."""
         if not isinstance(pair.target, str):
@@ -105,7 +109,7 @@ class TransductionTask(ReadingTask):
 
     def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: TransductionData) -> Any:
         """As :meth:`encode`; texts are cut to their length, errors begin with the place."""
-        return encode_inputs(_read(fronts), pair.example, pair.place, data)[0]
+        return encode_inputs(self.read_fronts(fronts), pair.example, pair.place, data)[0]
 
     def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
         """Symbols that are said, and the end."""
@@ -166,7 +170,7 @@ class TransductionTask(ReadingTask):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
         """A model of what these fronts give, and of so many symbols."""
-        reads = reads_of(_read(fronts))
+        reads = reads_of(self.read_fronts(fronts))
         known = settings.model_dump()
         return EncoderDecoder(
             EncoderDecoderConfig(**known, reads=reads, symbols=len(fronts[TARGET]))
@@ -181,7 +185,7 @@ class TransductionTask(ReadingTask):
                 f"expected a front {TARGET!r} of {known.symbols} beside this model, got {got}. It "
                 "belongs to another model"
             )
-        if (found := reads_of(_read(fronts))) != known.reads:
+        if (found := reads_of(self.read_fronts(fronts))) != known.reads:
             raise ValueError(
                 f"expected fronts of {known.reads} beside this model, got {found}. They belong to "
                 "another model"
@@ -190,7 +194,7 @@ class TransductionTask(ReadingTask):
 
     def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(_read(prepared.fronts))
+        reads = reads_of(self.read_fronts(prepared.fronts))
         return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
@@ -352,8 +356,3 @@ def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[st
 
 def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
-
-
-def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of what is read."""
-    return {name: front for name, front in fronts.items() if name != TARGET}
