@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from recurra.console import arriving, friendly, import_cells, is_input, print_json
+from recurra.console import arriving, friendly, import_cells, is_input, print_json, say
 from recurra.errors import DataError, SettingError
 from recurra.options import (
     Encoding,
@@ -109,6 +109,8 @@ def predict(
         if attention is not None:
             _check_looks(answer, attention)
             blocks = [[each for block in blocks for each in block]]
+        if top is not None and not json and answer.beside:
+            say(f"Behind each answer: {answer.beside}.")
         first: list[Any] = []
         for block in blocks:
             for each in answer.predict(block, **more):

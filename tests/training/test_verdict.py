@@ -176,3 +176,9 @@ def test_few_steps_are_told_and_nothing_of_the_model(
     assert "1 step only" in verdict(losses._replace(steps=1))
     for enough in (300, None):  # the least of the recipes; made at once
         assert "larger model" in verdict(losses._replace(steps=enough))
+
+
+def test_of_few_steps_only_a_validation_says_that_it_fits_too_much() -> None:
+    losses = Losses(1.0, 2.1, "", UNIFORM, 1.0, [2.1], steps=20)
+    assert verdict(losses).startswith("It was trained for 20 steps only")
+    assert verdict(losses._replace(validation=[2.0, 2.1])).startswith("It fits too much")

@@ -85,6 +85,8 @@ def _fit(losses: Losses) -> str:
         if far or gain - kept > _LOST * gain:
             # Only a validation that was better before says that there is too much of the model.
             smaller = bool(values) and not values[-1] <= min(values)
+            if few and not smaller:
+                return few
             helps = (
                 "more data, more dropout or a smaller model" if smaller else "more data or dropout"
             )

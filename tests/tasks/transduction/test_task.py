@@ -61,7 +61,11 @@ def test_scores_are_those_of_the_search(run: Path) -> None:
     told = model.to_json(said)
     assert json.loads(json.dumps(told)) == told
     assert [told["text"], *(each["text"] for each in told["others"])] == [e.text for e in ranked]
-    assert model.show(said, top=2).count("\t") == 3
+    shown = model.show(said, top=3).split("\t")
+    assert shown[::3] == [each.text for each in ranked]
+    scores = [float(each) for each in shown[1::3]]  # what is printed first orders them
+    assert scores == sorted(scores, reverse=True)
+    assert shown[2::3] == [f"{each.log_prob:.4f}" for each in ranked]
     (greedy,) = model.predict(["abca"], width=1)
     assert greedy.text == "acba"
 
@@ -137,7 +141,8 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
     assert lines.stdout.splitlines() == ["cba", "ed"]
     many = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--n-best", "7"])
-    assert many.stdout.count("\t") == 13
+    assert many.stdout.count("\t") == 20
+    assert many.stderr.count("Behind each answer: score, by which they are ranked (mean") == 1
     both = ["--attention", str(tmp_path / "a.html"), "--out", str(tmp_path / "a.txt")]
     refused = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", *both])
     assert "--attention stands beside answers that are printed alone" in refused.output

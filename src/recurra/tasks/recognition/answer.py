@@ -35,6 +35,7 @@ class RecognizingModel(Answer):
     """A recognizer of recordings, pictures of lines, or series."""
 
     takes = ("keep",)
+    beside = "score, by which they are ranked (log-probability of all of it, in nats)"
     model: Recognizer
 
     def predict(

@@ -86,6 +86,10 @@ class TransducingModel(Answer):
     """
 
     takes = ("keep",)
+    beside = (
+        "score, by which they are ranked (mean log-probability of a symbol), and log-probability "
+        "of all of it, in nats"
+    )
     model: EncoderDecoder
 
     def __init__(
@@ -284,10 +288,11 @@ class TransducingModel(Answer):
         return value_of_line(self._inputs, line)
 
     def show(self, answer: Said, top: int | None = None) -> str:
-        """The text; of several each with its log-probability."""
+        """The text; of several each with its score, which ranks them, and its log-probability."""
         if top is None:
             return answer.text
-        return "\t".join(f"{each.text}\t{each.log_prob:.4f}" for each in answer.ranked(top))
+        told = (f"{e.text}\t{e.score:.4f}\t{e.log_prob:.4f}" for e in answer.ranked(top))
+        return "\t".join(told)
 
     def to_json(self, answer: Said, top: int | None = None) -> dict[str, Any]:
         """All of it."""
