@@ -298,6 +298,12 @@ INTERNAL = {
         "vocabulary_settings",
         "cut",
         "Incoming",
+        "grayed_of",
+        "kind_of_front",
+        "opened_inputs",
+        "raw_input",
+        "unread_data",
+        "value_of_line",
     },
     "training": {
         "DistilSettings",

@@ -92,3 +92,20 @@ def test_a_table_of_texts_is_read_by_its_column(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text("said\ngood 1\n")
     done = call("predict", out, tmp_path / "odd.csv")
     assert "expected a table with the column 'text' or" in done.stderr
+
+
+def test_series_are_read_as_a_tagger_reads_its_own(tmp_path: Path) -> None:
+    """A long table: those of a column of ids, with their tags or without."""
+    draw = np.random.default_rng(0)
+    rows = [(f"c{n}", *draw.normal(size=2), "AB"[step % 2]) for n in range(30) for step in range(5)]
+    (known := tmp_path / "known.csv").write_text(
+        "case,x,y,label\n" + "".join(f"{c},{x},{y},{tag}\n" for c, x, y, tag in rows)
+    )
+    (plain := tmp_path / "plain.csv").write_text(
+        "case,x,y\n" + "".join(f"{c},{x},{y}\n" for c, x, y, _ in rows)
+    )
+    how = {"input": "series", "id": "case", "hidden_size": 4, "epochs": 1}
+    recurra.train("tagging", known, out=tmp_path / "run", report=lambda told: None, **how)
+    said = call("predict", tmp_path / "run", plain).stdout
+    assert [len(line.split()) for line in said.splitlines()] == [5] * 30
+    assert call("predict", tmp_path / "run", known).stdout == said

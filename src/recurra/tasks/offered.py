@@ -24,7 +24,7 @@ _LISTS = (".jsonl", ".ndjson")  # of several inputs each line is one by the name
 
 
 def opened_inputs(
-    fronts: Mapping[str, Any], file: Path, data: InputSection, encoding: str | None = None
+    fronts: Mapping[str, Any], file: Path, data: Any, encoding: str | None = None
 ) -> Iterable[Any] | None:
     """What a file or a folder holds, read as the run read its own data, but for the labels.
 
@@ -34,7 +34,7 @@ def opened_inputs(
     Args:
         fronts: of what the model reads, by name.
         file: a file or a folder.
-        data: how the run read its own.
+        data: how the run read its own; its ``reading()`` is asked.
         encoding: how characters are stored; as the run's own if None.
 
     Returns:
@@ -60,8 +60,14 @@ def opened_inputs(
     if encoding is not None:
         data = data.model_copy(update={"encoding": encoding})
     kind = kind_of_front(front) if len(fronts) == 1 else "auto"
-    how = data.reading(input=kind, on_error="stop", split="hash", unknown=True)
-    how = dataclasses.replace(how, label_from=None, labels=None, group=None, pattern=None)
+    how = dataclasses.replace(
+        data.reading(),
+        input=kind,
+        on_error="stop",
+        split="hash",
+        unknown=True,
+        **dict.fromkeys(("label_from", "labels", "group", "pattern")),
+    )
     if len(fronts) == 1 and isinstance(front, Series):
         return _series(file, how)
     if table:

@@ -49,7 +49,7 @@ class ReadingTask(ExamplesTask):
         skipped = getattr(source, "skipped", 0)
         read = self.read_fronts(found.fronts)
         raw = (pair.example for part in found.parts.values() for pair in part.raw)
-        return dataclasses.replace(found, skipped=skipped, odd=grayed_of(read, raw))
+        return dataclasses.replace(found, skipped=skipped, remarks=grayed_of(read, raw))
 
 
 def changed_examples(found: RawExamples, change: Callable[[Example], Example]) -> RawExamples:

@@ -26,6 +26,7 @@ from recurra.tasks.examples import Examples
 from recurra.tasks.inputs import (
     encode_inputs,
     fit_inputs,
+    kind_of_front,
     reads_of,
 )
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
@@ -44,6 +45,7 @@ from recurra.tasks.transduction.evaluation import (
 from recurra.tasks.transduction.gleu import gleu, gleu_counts, gleu_of
 from recurra.tasks.transduction.rivals import KINDS, fit_rivals
 from recurra.tasks.transduction.settings import TransductionData
+from recurra.tasks.unread import SYMBOLS, unread_data
 from recurra_runtime.vocabulary import END
 
 __all__ = ["TransductionTask"]
@@ -194,8 +196,13 @@ class TransductionTask(ReadingTask):
 
     def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(self.read_fronts(prepared.fronts))
-        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+        fronts = self.read_fronts(prepared.fronts)
+        kinds = [kind_of_front(front) for front in fronts.values()]
+        found = list(unread_data(recipe.data, kinds, said=SYMBOLS))
+        if kinds != ["text"]:
+            found.append(("data.joint", "what is read is no text alone"))
+        model = recipe.model.unread(reads_of(fronts))
+        return [*found, *((f"model.{name}", why) for name, why in model)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
