@@ -15,8 +15,30 @@ __all__ = ["named"]
 
 T = TypeVar("T")
 
+
+class Collected(list[tuple[str, Tensor]]):
+    """Labels and values in the order in which they were named.
+
+    Args:
+        change: gives another value in place of the one that is named, of its label (a second one
+            of a step is called ``label (2)``) and the value; None leaves it.
+    """
+
+    def __init__(self, change: Callable[[str, Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        self.change = change
+
+    def take(self, label: str, value: Tensor) -> Tensor:
+        """What the step goes on with."""
+        if self.change is not None:
+            number = 1 + sum(label == before for before, _ in self)
+            value = self.change(label if number == 1 else f"{label} ({number})", value)
+        self.append((label, value))
+        return value
+
+
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
-_COLLECTING: dict[int, list[tuple[str, Tensor]]] = {}
+_COLLECTING: dict[int, Collected] = {}
 
 
 def named(label: str, value: Tensor) -> Tensor:
@@ -26,39 +48,46 @@ def named(label: str, value: Tensor) -> Tensor:
 
         f = named("forget gate", torch.sigmoid(before))
 
-    :func:`recurra.named_values` reads the values of a whole run, charts and reports show them.
+    :func:`recurra.named_values` reads the values of a whole run, :func:`recurra.changing` moves
+    them, charts and reports show them.
 
     Args:
         label: what the value is called; a label used twice in one step gets a number.
         value: ``[batch, ...]``.
 
     Returns:
-        ``value`` itself.
+        ``value`` itself, unless somebody changes it.
     """
     if _COLLECTING:
         found = _COLLECTING.get(get_ident())
         if found is not None:
-            found.append((label, value))
+            return found.take(label, value)
     return value
 
 
-def collecting() -> AbstractContextManager[list[tuple[str, Tensor]]]:
-    """Collect what this thread names meanwhile, in order; what was collected before waits."""
-    return of_thread(_COLLECTING)
+def collecting(
+    change: Callable[[str, Tensor], Tensor] | None = None,
+) -> AbstractContextManager[Collected]:
+    """Collect what this thread names meanwhile, in order; what was collected before waits.
+
+    Args:
+        change: see :class:`Collected`.
+    """
+    return of_thread(_COLLECTING, Collected(change))
 
 
 @contextmanager
-def of_thread(lists: dict[int, list[T]]) -> Iterator[list[T]]:
-    """A new list of this thread's among those of all; the one it had before waits."""
-    thread, before = get_ident(), lists.get(get_ident())
-    found = lists[thread] = []
+def of_thread(things: dict[int, T], new: T) -> Iterator[T]:
+    """A new thing of this thread's among those of all; the one it had before waits."""
+    thread, before = get_ident(), things.get(get_ident())
+    things[thread] = new
     try:
-        yield found
+        yield new
     finally:
         if before is None:
-            del lists[thread]
+            del things[thread]
         else:
-            lists[thread] = before
+            things[thread] = before
 
 
 def numbered(found: list[tuple[str, Tensor]]) -> dict[str, Tensor]:
@@ -84,22 +113,3 @@ def of_rows(found: list[tuple[str, Tensor]], rows: int) -> dict[str, Tensor]:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ShapeError(f"named {label!r}: expected a tensor [batch={rows}, ...], got {got}.")
     return numbered(found)
-
-
-def stacked(
-    parts: list[dict[str, Tensor]], join: Callable[[list[Tensor]], Tensor]
-) -> dict[str, Tensor]:
-    """Label by label the parts joined.
-
-    Raises:
-        ShapeError: a label is missing in some parts.
-    """
-    labels = list(parts[0]) if parts else []
-    for part in parts:
-        if set(part) != set(labels):
-            odd = sorted(set(part) ^ set(labels))
-            raise ShapeError(
-                f"named {odd[0]!r}: expected at every step or at none, got at some. A step names "
-                "the same values whenever it runs."
-            )
-    return {label: join([part[label] for part in parts]) for label in labels}

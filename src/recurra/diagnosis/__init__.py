@@ -1,7 +1,12 @@
-"""What can be looked at: pictures of runs and of results, as SVG, PNG or a page of HTML."""
+"""What can be looked at: models at work, and pictures of runs and of results.
+
+``examine`` looks into a model and says what is wrong with it; pictures are drawn as SVG, PNG or a
+page of HTML.
+"""
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
+from recurra.diagnosis.examine import Examination, examine
 from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.looking import Looked, attention
@@ -12,12 +17,14 @@ from recurra.diagnosis.surprising import surprise
 __all__ = [
     "Axis",
     "Chart",
+    "Examination",
     "Fan",
     "Looked",
     "attention",
     "confusion",
     "coverage",
     "curve",
+    "examine",
     "fan",
     "forecast_errors",
     "lines",

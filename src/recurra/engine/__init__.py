@@ -1,7 +1,8 @@
 """How a step is run through time.
 
-Doors: ``run`` (a cell through a sequence), ``explain`` (which backend, and why), ``probe`` (the
-values that a step named), ``freeze`` (one step as a program), ``projected_loss`` (a head's loss).
+Doors: ``run`` (a cell through a sequence), ``explain`` (which backend, and why), ``probe`` (values
+that a step named, read or moved by ``changes`` of an ``opened`` cell), ``freeze`` (one step as a
+program), ``projected_loss`` (a head's loss).
 ``call`` is what backends are asked about, ``prepare`` checks it once, ``kept`` keeps recordings
 with their cells.
 
@@ -13,16 +14,19 @@ them). Beneath them is ``graph`` (values, laws, gradients, what they mean), abov
 """
 
 from recurra.engine.call import Run
+from recurra.engine.changes import Change
 from recurra.engine.explain import Choice, Explanation, explain
-from recurra.engine.probe import NamedValues, named_values
+from recurra.engine.probe import NamedValues, changing, named_values
 from recurra.engine.run import BackendName, run
 
 __all__ = [
     "BackendName",
+    "Change",
     "Choice",
     "Explanation",
     "NamedValues",
     "Run",
+    "changing",
     "explain",
     "named_values",
     "run",

@@ -11,7 +11,7 @@ from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.states import Tree, map_tree
 
-__all__ = ["Backend", "Call", "Result", "Run", "rows_in_order"]
+__all__ = ["Backend", "Call", "Run", "rows_in_order"]
 
 
 class Run(NamedTuple):
@@ -29,22 +29,6 @@ class Run(NamedTuple):
     states: Tree = None
 
 
-class Result(NamedTuple):
-    """What a backend gives: a :class:`Run`, and what the step named.
-
-    Args:
-        outputs: as in :class:`Run`.
-        state: as in :class:`Run`.
-        states: as in :class:`Run`.
-        named: values by label, ``[time, batch, ...]``, zero at padded steps; None unless wanted.
-    """
-
-    outputs: Tensor
-    state: Tree
-    states: Tree = None
-    named: dict[str, Tensor] | None = None
-
-
 class Call(NamedTuple):
     """One call: as it is given, then checked by :func:`recurra.engine.prepare.prepare`.
 
@@ -58,12 +42,12 @@ class Call(NamedTuple):
         resets: ``[time, batch]`` bool, False behind each row's end, or None if nothing is reset.
         reverse: whether steps run from each row's last to its first.
         return_states: whether every step's state is wanted.
-        return_named: whether named values are wanted.
         source: the cell that is asked for, where a twin of it over other tensors is what runs.
         checkpoint_every: steps between the states that are kept for the gradient, or None.
         time: number of steps, the first axis of inputs; counted when it is checked.
         batch: number of rows, the second one.
         initial: the cell's initial state, to which rows are reset.
+        opened: of an opened cell what comes out and what is moved; a recording is of both.
     """
 
     inputs: Tree
@@ -74,12 +58,12 @@ class Call(NamedTuple):
     resets: Any = None
     reverse: bool = False
     return_states: bool = False
-    return_named: bool = False
     source: Cell | None = None
     checkpoint_every: int | None = None
     time: int = 0
     batch: int = 0
     initial: Tree = None
+    opened: tuple[tuple[str, ...], ...] | None = None
 
     @property
     def one_step(self) -> bool:
@@ -98,7 +82,7 @@ class Backend(NamedTuple):
     """
 
     name: str
-    offer: Callable[[Cell, Call], Callable[[], Result]]
+    offer: Callable[[Cell, Call], Callable[[], Run]]
     checkpoints: bool = False
     one_step: bool = True
 

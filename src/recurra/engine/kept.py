@@ -59,7 +59,7 @@ class _Kept:
         if call.context is not None or type(call.inputs) is not Tensor:
             kinds += tuple(_kinds((call.inputs, call.context)))
         printed = fingerprint(call.source or cell, cell, self.reach, kinds, look)
-        return torch.get_default_dtype(), call.noise is None, printed
+        return torch.get_default_dtype(), call.noise is None, call.opened, printed
 
 
 _KEPT: WeakKeyDictionary[Cell, _Kept] = WeakKeyDictionary()

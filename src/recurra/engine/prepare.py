@@ -53,7 +53,7 @@ def prepare(cell: Cell, call: Call) -> Call:
         _check_noise(noise, time, batch, name)
     if not cell.takes_context:
         context = None
-    more = call[6:11]  # how it runs, as it is given
+    more = call[6:10]  # how it runs, as it is given
     return Call(inputs, state, lengths, context, noise, resets, *more, time, batch, initial)
 
 

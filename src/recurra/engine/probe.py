@@ -1,8 +1,10 @@
-"""Named values of a whole run, read with one call."""
+"""The doors into a run: its named values read with one call, or moved on their way."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import get_ident
 from typing import Any
 
@@ -10,18 +12,80 @@ from torch import Tensor, nn
 
 from recurra.cells.base import Cell
 from recurra.columns import aligned
+from recurra.engine.call import Call, Run
+from recurra.engine.changes import Change, joined
+from recurra.engine.opened import Moved, named_in_example, opened_call, taken_apart
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.labels import collecting, numbered, of_thread
 
-__all__ = ["NamedValues", "named_values"]
-
-Watch = list[tuple[Cell, dict[str, Tensor]]]
-_WATCHING: dict[int, Watch] = {}  # by thread
+__all__ = ["NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
 
 
-def watching() -> Watch | None:
-    """Where this thread's runs leave their named values, or None if nobody looks."""
-    return _WATCHING.get(get_ident()) if _WATCHING else None
+@dataclasses.dataclass
+class _Look:
+    """What somebody wants of the runs of a thread.
+
+    Args:
+        found: where values go, with their cells; None where nobody reads.
+        changes: by place and label, or by label alone.
+        places: where the cells stand that are changed.
+        met: keys that could have been meant.
+        used: keys that were.
+    """
+
+    found: list[tuple[Cell, dict[str, Tensor]]] | None = None
+    changes: Mapping[str, Change] = dataclasses.field(default_factory=dict)
+    places: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    met: set[str] = dataclasses.field(default_factory=set)
+    used: set[str] = dataclasses.field(default_factory=set)
+
+    def of(self, cell: Cell, labels: Mapping[str, Tensor]) -> dict[str, Change]:
+        """The changes of a cell, by label."""
+        if not self.changes or id(cell) not in self.places:
+            return {}
+        chosen = {}
+        for label in labels:
+            key = _key(self.places[id(cell)], label)
+            self.met.add(key)
+            for name in (label, key):  # what says more wins
+                if name in self.changes:
+                    chosen[label] = self.changes[name]
+                    self.used.add(name)
+        return chosen
+
+
+_LOOKS: dict[int, tuple[_Look, ...]] = {}  # by thread, the outermost first
+
+
+def looking() -> bool:
+    """Whether somebody looks into this thread's runs."""
+    return bool(_LOOKS) and bool(_LOOKS.get(get_ident()))
+
+
+def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, bool], Run]) -> Run:
+    """A run that somebody looks into.
+
+    Args:
+        cell: that was asked for.
+        running: itself, or a twin of it over other tensors.
+        call: checked.
+        run: runs it by the backend that fits, or, if its last argument is True, by ``loop``: in
+            it are runs inside of a step, which a recording does not have.
+    """
+    looks = _LOOKS[get_ident()]
+    with of_thread(_LOOKS, (_Look([]),)) as (inside,):
+        labels, parts = named_in_example(running, call)
+    moves: dict[str, Moved] = {}
+    for look in looks:
+        for label, change in look.of(cell, parts).items():
+            move = change.of(call.time, call.batch, parts[label], f"changing {label!r}")
+            moves[label] = joined(moves.get(label), move)
+    result = run(*opened_call(running, call, labels, moves), bool(inside.found))
+    result, named = taken_apart(result, call, labels)
+    reading = next((look.found for look in reversed(looks) if look.found is not None), None)
+    if reading is not None:
+        reading.append((cell, named))
+    return result
 
 
 class NamedValues(Mapping[str, Tensor]):
@@ -91,8 +155,8 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
         seen["forget gate"]  # [time, batch, hidden_size], zero at padded steps
         print(seen)
 
-    Every cell runs on ``loop`` meanwhile, also where another backend is forced: torch's kernels
-    give none of these values. What is computed is the same up to rounding.
+    The state after every step is there too (``"state.h"``). What is computed is the same up to
+    rounding; a backend that is forced stays so, but torch's own kernels, which give no such values.
 
     Args:
         call: a module, a method of one, or any function that runs cells.
@@ -105,19 +169,81 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     if not callable(call):
         raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
-    with of_thread(_WATCHING) as found, collecting() as loose:
+    with reading(owner) as values:
         result = call(*args, **kwargs)
-    places = _places(owner) if isinstance(owner, nn.Module) else {}
+    return NamedValues(values, result)
+
+
+@contextmanager
+def reading(module: object) -> Iterator[dict[str, Tensor]]:
+    """As :func:`named_values`, of all that runs meanwhile.
+
+    Args:
+        module: where cells are looked for, to say where they stand.
+
+    Yields:
+        values by key, there at the end.
+    """
+    found: list[tuple[Cell, dict[str, Tensor]]] = []
+    values: dict[str, Tensor] = {}
+    with _looks(_Look(found)), collecting() as loose:
+        yield values
+    places = _places(module) if isinstance(module, nn.Module) else {}
     times: dict[str, int] = {}
-    values = numbered(loose)  # what was named outside of any run
+    values |= numbered(loose)  # what was named outside of any run
     for cell, labels in found:
         place = places.get(id(cell), type(cell).__name__)
         times[place] = times.get(place, 0) + 1
         if times[place] > 1:
             place = f"{place} ({times[place]})"
-        for label, value in labels.items():
-            values[f"{place}: {label}" if place else label] = value
-    return NamedValues(values, result)
+        values |= {_key(place, label): value for label, value in labels.items()}
+
+
+@contextmanager
+def changing(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]:
+    """Move values inside a layer or model, in all of this thread's calls meanwhile.
+
+    ::
+
+        with recurra.changing(model, {"layers.0.cell: forget gate": Change(scale=0, since=10)}):
+            changed = model.loss(batch)
+
+    What can be moved is all that :func:`recurra.named_values` shows: gates, candidates,
+    pre-activations, the state behind a step (``"state.h"``); and what a cell reads (``"input"``). A
+    label alone moves it in every cell that has it. One change inside another comes after it.
+
+    Args:
+        module: a layer or model; a cell that it does not hold goes on as it is.
+        changes: by the keys of :func:`recurra.named_values`, without the number of a second run.
+
+    Raises:
+        SettingError: something that is no change; or, at the end, a key that none of the cells
+            that ran meanwhile has.
+        ShapeError: a change that does not fit the value.
+    """
+    if not isinstance(module, nn.Module):
+        raise SettingError(f"changing: expected a layer or model, got {kind_of(module)}.")
+    for key, change in dict(changes).items():
+        if not isinstance(change, Change):
+            raise SettingError(
+                f"changing: {key!r}: expected a recurra.Change, got {kind_of(change)}."
+            )
+    look = _Look(changes=dict(changes), places=_places(module))
+    with _looks(look):
+        yield
+    for key in look.changes:
+        if look.met and key not in look.used:
+            raise SettingError(f"changing: no {key!r}; {nearest(key, look.met)}")
+
+
+@contextmanager
+def _looks(look: _Look) -> Iterator[None]:
+    with of_thread(_LOOKS, (*_LOOKS.get(get_ident(), ()), look)):
+        yield
+
+
+def _key(place: str, label: str) -> str:
+    return f"{place}: {label}" if place else label
 
 
 def _places(module: nn.Module) -> dict[int, str]:

@@ -12,7 +12,7 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.choose import choose
 from recurra.engine.call import Call, Run
 from recurra.engine.prepare import prepare
-from recurra.engine.probe import watching
+from recurra.engine.probe import looked_at, looking
 from recurra.engine.torch_internals import outside_graphs, tracing
 from recurra.errors import BackendError, ShapeError, kind_of, nearest
 from recurra.settings import check_flag, check_size
@@ -82,19 +82,19 @@ def run(
     every = None
     if checkpoint_every is not None:
         every = check_size("checkpoint_every", checkpoint_every)
-    watch = watching()
-    if watch is not None:
-        backend = None  # the one that gives named values is the one to choose
     running = running_of(cell, parameters)
-    named = watch is not None
     given = Call(
-        inputs, state, lengths, context, noise, resets, reverse, return_states, named, cell, every
+        inputs, state, lengths, context, noise, resets, reverse, return_states, cell, every
     )
     call = prepare(running, given)
-    result = choose(running, call, backend).run()
-    if watch is not None:
-        watch.append((cell, result.named or {}))
-    return Run(result.outputs, result.state, result.states)
+    if not looking():
+        return choose(running, call, backend).run()
+    forced = None if backend == "aten" else backend  # torch's kernels show nothing
+
+    def run_opened(opened: Cell, call: Call, by_loop: bool) -> Run:
+        return choose(opened, call, "loop" if by_loop else forced).run()
+
+    return looked_at(cell, running, call, run_opened)
 
 
 outside_graphs(

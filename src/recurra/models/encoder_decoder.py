@@ -14,6 +14,7 @@ from recurra.cells import cell_by_name, cell_origin
 from recurra.cells.attention import AttentionCell, Score
 from recurra.errors import SettingError
 from recurra.heads import CopyingHead, DecoderHead, Decoding, ReadSymbols
+from recurra.heads.base import whole_rows
 from recurra.layers import Layer, Recurrent, Stack
 from recurra.models.base import Model
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
@@ -213,6 +214,17 @@ class EncoderDecoder(Model):
         """
         found: Decoding = self.predict(Batch(inputs, None))
         return found
+
+    @torch.no_grad()
+    def places(self, inputs: Any) -> int:
+        """How many places the decoder has to look at, of the longest row.
+
+        Args:
+            inputs: as of :class:`recurra.Batch`.
+        """
+        with evaluating(self):
+            read, _, _ = self._read(Batch(inputs, None), None)
+            return whole_rows(read.outputs).time
 
     @torch.no_grad()
     def score_rows(self, batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -102,8 +103,10 @@ def correct_lines(
         SettingError: a margin below 0, no words, or a condition that is missing or not known.
         DataError: a label that the model does not know.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise SettingError(f"margin: expected nats, 0 or more, got {margin}")
+    least: Any = margin
+    known = isinstance(least, numbers.Real) and not isinstance(least, bool)
+    if not (known and math.isfinite(margin) and margin >= 0):
+        raise SettingError(f"margin: expected nats, 0 or more, got {margin!r}")
     confusions = Confusions(known_words(model) if words is None else words)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
     blocks = line_blocks(inputs_of("correct", lines), _BLOCK, "correct")

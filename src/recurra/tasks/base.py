@@ -37,6 +37,7 @@ __all__ = [
     "Row",
     "Table",
     "Task",
+    "front_told",
     "register_task",
     "task_by_name",
     "task_names",
@@ -61,6 +62,12 @@ class Front(Protocol):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The front that :meth:`to_json` wrote."""
+
+
+def front_told(front: Any) -> dict[str, Any]:
+    """All that tells a front from any other, as JSON can hold it; nothing of one without a kind."""
+    kind = getattr(front, "kind", None)
+    return {} if kind is None else {**front.to_json(), "kind": kind}
 
 
 class Part(Protocol):
@@ -302,6 +309,13 @@ class Task(abc.ABC):
 
     def begin(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
         """What is known before the first step, such as frequencies, put into the model."""
+
+    def check_data(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
+        """Refuse, before the first step, data of which the model cannot read some.
+
+        Raises:
+            SettingError: there are such examples; the message names one.
+        """
 
     # ---- scores ----------------------------------------------------------------------------------
 

@@ -341,6 +341,7 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
         ready.task.begin(model, ready.prepared)
     else:
         begin_with(model, ready.others.origin)
+    ready.task.check_data(model, ready.prepared)
     teachers = [teacher.model for teacher in ready.others.teachers]
     return Training(model, ready.batches, recipe.training, teachers, recipe.distil)
 

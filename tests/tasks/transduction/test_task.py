@@ -76,6 +76,45 @@ def test_candidates_are_ranked(run: Path) -> None:
     assert sum(share for _, share in ranked) == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda model: model.predict(["a"], keep="3"), r"predict: keep: .*, got '3'"),
+        (lambda model: model.predict(["a"], keep=0), r"predict: keep: .*, got 0"),
+        (lambda model: model.predict(["a"], width=None), r"predict: width: .*, got None"),
+        (lambda model: model.predict(["a"], width=-2), r"predict: width: .*, got -2"),
+        (lambda model: model.predict(["a"], limit=-1), r"predict: limit: .*, got -1"),
+        (lambda model: list(model.score(["a", "b"], ["a"])), "got 1 targets and more inputs"),
+        (lambda model: list(model.score(["a"], ["a", "b"])), "got 1 inputs and more targets"),
+        (lambda model: list(model.score(["a"], [5])), "target: expected a text, got 5"),
+        (lambda model: model.choose("a", 5), "choose: expected a list"),
+        (lambda model: model.alignment("a", None), "target: expected a text, got None"),
+        (lambda model: model.looked("a", "b"), "looked: said: expected an answer of predict"),
+        (lambda model: model.symbols(5), "target: expected a text, got 5"),
+        (lambda model: model.places(5), "input: expected a text, got 5"),
+    ],
+)
+def test_what_no_door_takes(ask: Any, said: str, run: Path) -> None:
+    with pytest.raises((SettingError, DataError), match=said):
+        ask(recurra.load(run))
+    with pytest.raises(StopIteration):  # at the same end
+        next(recurra.load(run).score([], []))
+    ranked = recurra.load(run).choose("abc", iter(["abc", "cba"]))  # whatever gives them
+    assert [text for text, _ in ranked] == ["cba", "abc"]
+
+
+def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
+    texts = [text for text, _ in pairs(40)]
+    source = ({"a": texts, "b": texts[::-1]}, texts)
+    how = {"vocabulary": "characters", "hidden_size": 4, "symbols": 100}
+    run = recurra.train("transduction", source, out=tmp_path, report=lambda _: None, **how).path
+    model = recurra.load(run)
+    assert len(list(model.predict([{"a": "x", "b": "y"}]))) == 1
+    for value, got in (("a", "str"), ({"a": "x"}, "'a'")):
+        with pytest.raises(DataError, match=rf"all inputs of an example by name.*got {got}\."):
+            list(model.predict([value]))
+
+
 def test_where_it_looks(run: Path) -> None:
     model = recurra.load(run)
     weights = model.alignment("abcd", "dcba")
@@ -326,6 +365,38 @@ def test_what_cannot_be_said() -> None:
     )
     with pytest.raises(SettingError, match=r"model\.aware: .*knows nothing of it"):
         load_recipe("transduction", ["model.aware=coverage", "model.attention=dot"])
+
+
+def aware(source: Any, out: Path, **settings: Any) -> Any:
+    how = {"epochs": 1, "hidden_size": 4, "vocabulary": "characters", "report": lambda _: None}
+    given = {"aware": "coverage", "minimum_steps": 0, **how, **settings}
+    return recurra.train("transduction", source, out=out, **given)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_too_few_places_are_told_before_the_first_step(part: str, tmp_path: Path) -> None:
+    """Of whichever part the longest text is."""
+    parts = {name: pairs(20) for name in ("train", "valid", "test")}
+    parts[part] = [*parts[part], ("a" * 11, "a")]
+    steps: list[Any] = []
+    with pytest.raises(SettingError, match=r"model\.places: expected at least 11, .*places=11"):
+        aware(parts, tmp_path / "few", places=10, report=lambda told: steps.append(told.progress))
+    assert not any(steps)
+    assert not (tmp_path / "few").exists()
+    done = aware(parts, tmp_path / "enough", places=11)
+    longer = {**parts, "test": [("b" * 12, "b")]}
+    with pytest.raises(SettingError, match=r"places: expected at least 12"):
+        recurra.train("transduction", longer, out=tmp_path / "new", from_run=done.path)
+
+
+def test_places_may_be_sentences(tmp_path: Path) -> None:
+    """The most of them are not in the longest text."""
+    texts = [("a b c . a b .", "a"), ("b . a . c", "b"), ("c . a .", "c")]
+    parts = dict.fromkeys(("train", "valid", "test"), texts)
+    how = {"vocabulary": "words", "sentences": True}
+    with pytest.raises(SettingError, match=r"expected at least 3, as train, example 1 "):
+        aware(parts, tmp_path / "few", places=2, **how)
+    aware(parts, tmp_path / "enough", places=3, **how)
 
 
 def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:

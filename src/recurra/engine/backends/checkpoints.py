@@ -13,14 +13,14 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from recurra.engine.backends.segments import Segment, parts_of
-from recurra.engine.call import Call, Result
+from recurra.engine.call import Call, Run
 from recurra.lengths import within
 from recurra.states import map_tree
 
 __all__ = ["in_windows", "windows"]
 
 
-def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
+def in_windows(call: Call, run: Callable[[Call], Run]) -> Run:
     """Run a call window by window, each again when its gradient is due.
 
     Args:
@@ -32,7 +32,7 @@ def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
     for window in reversed(found) if call.reverse else found:
         # Noise was drawn for the whole call, so no random numbers come again.
         result = cast(
-            Result,
+            Run,
             checkpoint(
                 run,
                 window._replace(state=state),
@@ -48,7 +48,7 @@ def in_windows(call: Call, run: Callable[[Call], Result]) -> Result:
     every = None
     if call.return_states:
         every = map_tree(lambda *leaf: torch.cat(leaf), *(part.states for part in parts))
-    return Result(outputs, state, every)
+    return Run(outputs, state, every)
 
 
 def windows(call: Call) -> Iterator[Call]:

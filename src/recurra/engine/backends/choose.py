@@ -13,7 +13,7 @@ from recurra.engine.backends.loop import LOOP
 from recurra.engine.backends.native import NATIVE
 from recurra.engine.backends.slower import warning_first
 from recurra.engine.backends.torch_kernels import ATEN
-from recurra.engine.call import Backend, Call, Result
+from recurra.engine.call import Backend, Call, Run
 from recurra.engine.record.unrecordable import Refused
 from recurra.errors import BackendError, nearest
 
@@ -30,7 +30,7 @@ class Chosen(NamedTuple):
     """
 
     name: str
-    run: Callable[[], Result]
+    run: Callable[[], Run]
     obstacles: dict[str, str]
 
 
@@ -70,7 +70,7 @@ def refusal(forced: str, why: str) -> BackendError:
     return BackendError(f"backend {forced!r} cannot run this call: {why}. Leave backend out.")
 
 
-def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callable[[], Result]:
+def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callable[[], Run]:
     """What a backend says to a call, or to its windows if it does not keep states between them."""
     offer = backend.offer(cell, call)
     if not (forced or backend.one_step) and call.one_step:
@@ -83,8 +83,6 @@ def _offer(backend: Backend, cell: Cell, call: Call, *, forced: bool) -> Callabl
 def _whole(call: Call) -> bool:
     """Is nothing to be kept between windows?"""
     every = call.checkpoint_every
-    if call.return_named:
-        return True  # what is named is wanted of all steps at once
     return every is None or every >= call.time or call.batch == 0 or not torch.is_grad_enabled()
 
 

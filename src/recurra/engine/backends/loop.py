@@ -11,10 +11,9 @@ from torch import Tensor
 from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Result
+from recurra.engine.call import Backend, Call, Run
 from recurra.engine.record.contract import check_step
 from recurra.errors import ShapeError
-from recurra.labels import collecting, of_rows, stacked
 from recurra.states import Tree
 
 __all__ = ["LOOP", "steps_of"]
@@ -23,23 +22,17 @@ __all__ = ["LOOP", "steps_of"]
 def steps_of(cell: Cell) -> RunRows:
     """How ``cell`` runs whole rows, one call of its step after another."""
 
-    def run_rows(call: Call) -> Result:
+    def run_rows(call: Call) -> Run:
         xs = states.unstack(call.inputs)
         state, noise, rows = call.state, call.noise, call.batch
         # A tree of noise may be empty, as of a wrapper whose rates are all 0.
         draws = (noise and states.unstack(noise.step)) or [noise and noise.step] * len(xs)
         outputs: list[Tensor] = []
         every: list[Tree] = []
-        labeled: list[dict[str, Tensor]] = []
         step = _reading(cell) if isinstance(call.inputs, tuple) else cell.step
         for t in reversed(range(len(xs))) if call.reverse else range(len(xs)):
             now = noise and Noise(draws[t], noise.held)
-            if call.return_named:
-                with collecting() as found:
-                    result = step(xs[t], state, call.context, now)
-                labeled.append(of_rows(found, rows))
-            else:
-                result = step(xs[t], state, call.context, now)
+            result = step(xs[t], state, call.context, now)
             if not outputs:
                 check_step(cell, result, state, rows)
             y, state = result
@@ -49,12 +42,10 @@ def steps_of(cell: Cell) -> RunRows:
         if call.reverse:
             outputs.reverse()
             every.reverse()
-            labeled.reverse()
-        return Result(
+        return Run(
             torch.stack(outputs),
             state,
             states.stack(every) if call.return_states else None,
-            stacked(labeled, torch.stack) if call.return_named else None,
         )
 
     return run_rows
@@ -77,7 +68,7 @@ def _reading(cell: Cell) -> Callable[..., Any]:
     return step
 
 
-def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
+def _offer(cell: Cell, call: Call) -> Callable[[], Run]:
     step = steps_of(cell)
     return lambda: run_segments(call, step, step)
 

@@ -12,7 +12,7 @@ import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.call import Backend, Call, Result
+from recurra.engine.call import Backend, Call, Run
 from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
 from recurra.engine.machine.autograd import run_through
@@ -51,7 +51,7 @@ class Compiled(NamedTuple):
     kinds: tuple[torch.dtype, ...]
 
 
-def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
+def _offer(cell: Cell, call: Call) -> Callable[[], Run]:
     """How the machine would run a call."""
     if _empty(call):
         return LOOP.offer(cell, call)  # a step of no rows says what an empty result looks like
@@ -75,8 +75,6 @@ def compile_for(cell: Cell, call: Call) -> Compiled:
     reason = recurra_runtime.native_reason()
     if reason is not None:
         raise Refused(f"recurra-runtime has no native module. {reason}")
-    if call.return_named:
-        raise Refused("named values are asked for, which are read from the step itself")
     given = given_of(call)
     if (why := other_modes()) is not None:
         raise Refused(why)
@@ -142,7 +140,7 @@ def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
     return -_EXACT[dtype] < low.item() and high.item() < _EXACT[dtype]
 
 
-def _run(cell: Cell, call: Call, compiled: Compiled) -> Result:
+def _run(cell: Cell, call: Call, compiled: Compiled) -> Run:
     try:
         result = _through(call, compiled)
     except IndexError as problem:
@@ -150,7 +148,7 @@ def _run(cell: Cell, call: Call, compiled: Compiled) -> Result:
     return LOOP.offer(cell, call)() if result is None else result
 
 
-def _through(call: Call, compiled: Compiled) -> Result | None:
+def _through(call: Call, compiled: Compiled) -> Run | None:
     """Run a call; None if a count grew beyond what floats can tell apart."""
     machine, given, shared, kinds = compiled
     dtype, count = machine.dtype, len(machine.plan.states)
@@ -187,7 +185,7 @@ def _through(call: Call, compiled: Compiled) -> Result | None:
         y = y.to(kinds[0])
         ends = [leaf.to(kind) for leaf, kind in zip(ends, kinds[1:], strict=True)]
         every = [leaf.to(kind) for leaf, kind in zip(every, kinds[1:], strict=False)]
-    return Result(
+    return Run(
         y,
         states.with_leaves(call.state, ends),
         states.with_leaves(call.state, every) if call.return_states else None,

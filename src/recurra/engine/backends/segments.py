@@ -17,9 +17,8 @@ from torch import Tensor
 
 from recurra import states
 from recurra.cells.base import Noise
-from recurra.engine.call import Call, Result, rows_in_order
+from recurra.engine.call import Call, Run, rows_in_order
 from recurra.engine.torch_internals import apart, dispatch_modes, tracing, transformed
-from recurra.labels import stacked
 from recurra.states import Tree, map_tree
 
 __all__ = ["RunRows", "Segment", "parts_of", "run_segments", "segments"]
@@ -33,11 +32,11 @@ class Segment(NamedTuple):
     rows: int
 
 
-RunRows = Callable[[Call], Result]
+RunRows = Callable[[Call], Run]
 """Runs a call of at least one step, whose rows are whole and reset nowhere."""
 
 
-def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
+def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Run:
     """Run a call segment by segment.
 
     Args:
@@ -52,11 +51,10 @@ def run_segments(call: Call, run_rows: RunRows, step: RunRows) -> Result:
         return _run_sorted(call, run_rows, step)
     run = _run_sorted(rows_in_order(call, order), run_rows, step)
     back = torch.argsort(order)
-    return Result(
+    return Run(
         run.outputs.index_select(1, back),
         states.select_rows(run.state, back),
         map_tree(lambda leaf: leaf.index_select(1, back), run.states),
-        run.named and {label: v.index_select(1, back) for label, v in run.named.items()},
     )
 
 
@@ -87,7 +85,7 @@ def _order(lengths: Tensor | None) -> Tensor | None:
     return torch.argsort(lengths, descending=True, stable=True)
 
 
-def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
+def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Run:
     plan = list(segments(call))
     if not plan:
         run = step(_no_rows(call))
@@ -106,7 +104,7 @@ def _run_sorted(call: Call, run_rows: RunRows, step: RunRows) -> Result:
     return _kept_apart(_joined(call, runs[::-1] if call.reverse else runs, state))
 
 
-def _kept_apart(result: Result) -> Result:
+def _kept_apart(result: Run) -> Run:
     """A result that may be changed: a kernel or a step may read for the gradient what it gave."""
     if not torch.is_grad_enabled() or tracing() or transformed() or dispatch_modes() != 0:
         return result
@@ -183,7 +181,7 @@ def _reset(call: Call, state: Tree, time: int) -> Tree:
     return states.where(call.resets[time], call.initial, state)
 
 
-def _joined(call: Call, runs: list[Result], state: Tree) -> Result:
+def _joined(call: Call, runs: list[Run], state: Tree) -> Run:
     """Outputs and states of all segments as ``[time, batch, ...]``, zero where nothing ran."""
 
     def joined(parts: list[Tensor]) -> Tensor:
@@ -193,12 +191,10 @@ def _joined(call: Call, runs: list[Result], state: Tree) -> Result:
         return _first(_grown(whole, 0, call.time), 0, call.time)
 
     outputs = joined([run.outputs for run in runs])
-    every = named = None
+    every = None
     if call.return_states:
         every = map_tree(lambda *parts: joined(list(parts)), *(run.states for run in runs))
-    if call.return_named:
-        named = stacked([run.named or {} for run in runs], joined)
-    return Result(outputs, state, every, named)
+    return Run(outputs, state, every)
 
 
 def _grown(part: Tensor, axis: int, size: int) -> Tensor:

@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from recurra.cells.base import Cell
 from recurra.engine.backends.native import NATIVE
-from recurra.engine.call import Call, Result
+from recurra.engine.call import Call, Run
 from recurra.engine.kept import is_refused
 from recurra.errors import SlowerWarning, callers_level
 
@@ -18,8 +18,8 @@ _TOLD: WeakSet[type] = WeakSet()
 
 
 def warning_first(
-    run: Callable[[], Result], cell: Cell, call: Call, obstacles: Mapping[str, str]
-) -> Callable[[], Result]:
+    run: Callable[[], Run], cell: Cell, call: Call, obstacles: Mapping[str, str]
+) -> Callable[[], Run]:
     """How ``loop`` runs a call that no faster backend takes; the first time of a class with a word.
 
     Nothing is said where the step is not to blame: of a type or a device that only torch knows, of
@@ -32,7 +32,7 @@ def warning_first(
     if not is_refused(call.source or cell, reason):
         return run
 
-    def told() -> Result:
+    def told() -> Run:
         result = run()  # a step that does not work says that, and nothing of its speed
         first, *inner = [kind.__name__ for kind in kinds]
         name = f"{first}({', '.join(inner)})" if inner else first

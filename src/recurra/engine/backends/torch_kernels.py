@@ -16,7 +16,7 @@ from torch import Tensor
 from recurra.cells.base import Cell, TorchForm
 from recurra.engine.backends.loop import steps_of
 from recurra.engine.backends.segments import RunRows, run_segments
-from recurra.engine.call import Backend, Call, Result
+from recurra.engine.call import Backend, Call, Run
 from recurra.engine.record.unrecordable import Refused
 from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
@@ -59,8 +59,6 @@ def _check_call(call: Call, form: TorchForm) -> None:
         raise Refused("the input is not one tensor [time, batch, features]")
     if call.noise is not None:
         raise Refused("there is noise, which torch's kernels do not take")
-    if call.return_named:
-        raise Refused("named values are asked for, and torch's kernels give none")
     if call.return_states and form.kind == "lstm":
         raise Refused(
             "all-step states are asked for, and torch's LSTM kernel keeps only the last c"
@@ -89,7 +87,7 @@ def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
         weights.append(form.projection)
         _said_once()
 
-    def run_rows(call: Call) -> Result:
+    def run_rows(call: Call) -> Run:
         x = call.inputs.flip(0) if call.reverse else call.inputs
         # Contiguous, because cuDNN refuses a learnt initial state that was expanded over rows.
         carried = [leaf.unsqueeze(0).contiguous() for leaf in call.state]
@@ -111,7 +109,7 @@ def _rows_of(cell: Cell, form: TorchForm) -> RunRows:
         end = rebuild(call.state, [leaf.squeeze(0) for leaf in ends])
         # A copy: who changes the outputs in place must not change the states.
         every = rebuild(call.state, [outputs.clone()]) if call.return_states else None
-        return Result(outputs, end, every)
+        return Run(outputs, end, every)
 
     return run_rows
 
@@ -151,7 +149,7 @@ def _check_weights(cell: Cell, form: TorchForm) -> None:
             )
 
 
-def _offer(cell: Cell, call: Call) -> Callable[[], Result]:
+def _offer(cell: Cell, call: Call) -> Callable[[], Run]:
     form = form_of(cell)
     _check_call(call, form)
     return lambda: run_segments(call, _rows_of(cell, form), steps_of(cell))

@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.decoding import Fusion, HotWords, Transcript, best_path, prefix_search
+from recurra.decoding import (
+    Fusion,
+    HotWords,
+    PrefixSearch,
+    Transcript,
+    best_path,
+    prefix_search,
+)
+from recurra.errors import SettingTypeError, kind_of
 from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
+from recurra.settings import check_size
 from recurra.tasks.base import Answer
 from recurra.tasks.inputs import encode_inputs
 from recurra.tasks.offered import opened_inputs, raw_input
@@ -66,7 +75,9 @@ class RecognizingModel(Answer):
         if isinstance(inputs, os.PathLike):
             inputs = [inputs]
         hot_words = self._hot(hot)
+        width, keep = check_size("predict: width", width), check_size("predict: keep", keep)
         width = width if width == 1 else max(width, keep)
+        PrefixSearch(blank=0, width=width, threshold=threshold, language=language)  # told at once
         raw = map(self._raw, inputs_of("predict", inputs))
 
         def searched(logs: npt.NDArray[np.float64]) -> list[Transcript]:
@@ -105,8 +116,7 @@ class RecognizingModel(Answer):
     def _hot(self, hot: HotWords | Sequence[str]) -> HotWords | None:
         if isinstance(hot, HotWords):
             return hot
-        words = [hot] if isinstance(hot, str) else hot  # a text is one of them, not its letters
-        return self.hot_words(words) if words else None
+        return self.hot_words(hot) if hot else None
 
     def hot_words(self, words: Iterable[str], bonus: float = 2.0) -> HotWords:
         """Words that are expected, in symbols of the model; those that it cannot say are left out.
@@ -115,7 +125,8 @@ class RecognizingModel(Answer):
             words: texts.
             bonus: of each symbol, in nats.
         """
-        found = [numbers_of(text_of("hot", word), self.fronts[TEXT]) for word in words]
+        given = inputs_of("hot", words)  # a text is one of them, not its letters
+        found = [numbers_of(text_of("hot", word), self.fronts[TEXT]) for word in given]
         own = [each.tolist() for each in found if len(each) and (each >= 0).all()]
         return HotWords(own, self.model.alignment.blank, bonus)
 
@@ -127,6 +138,9 @@ class RecognizingModel(Answer):
                 :func:`recurra.load` gives of a run of a language model.
             alpha: its weight.
             beta: bonus of each symbol.
+
+        Raises:
+            SettingError: it gives no log-probabilities of symbols.
         """
         own = self.fronts[TEXT]
         ids = list(range(len(RESERVED), len(own)))
@@ -135,6 +149,11 @@ class RecognizingModel(Answer):
             known = {vocabulary.symbol(n): n for n in range(len(vocabulary))}
             ids = [known.get(own.symbol(n), 0) for n in ids]  # <unk> is 0
         model = getattr(language, "model", language)
+        if not all(hasattr(model, name) for name in ("start", "step")):
+            raise SettingTypeError(
+                "fused: expected a language model, as recurra.load gives of its run, or an n-gram, "
+                f"got {kind_of(language)}"
+            )
         return Fusion(model, alpha, beta, ids=ids)
 
     def log_probabilities(self, inputs: Iterable[Any]) -> list[npt.NDArray[np.float64]]:

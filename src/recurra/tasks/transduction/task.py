@@ -16,10 +16,10 @@ from recurra.columns import shown
 from recurra.data.examples import Examples as RawExamples
 from recurra.data.examples import Reading, open_examples
 from recurra.data.examples.parallel import open_parallel, parallel_files, what_to_say
-from recurra.errors import DataError, kind_of
+from recurra.errors import DataError, SettingError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
 from recurra.pipeline.rivals import read_rivals, write_rivals
-from recurra.states import map_tree
+from recurra.states import leaves, map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
@@ -220,6 +220,28 @@ class TransductionTask(ReadingTask):
         counts = np.bincount(said, minlength=len(prepared.fronts[TARGET]))
         model.starts_at(torch.from_numpy(counts))
 
+    def check_data(self, model: models.Model, prepared: Examples) -> None:
+        """An attention that is aware of where it has looked has so many places and no more.
+
+        Raises:
+            SettingError: something is longer, of any part.
+        """
+        assert isinstance(model, EncoderDecoder)
+        if model.config.aware is None:
+            return
+        found = [
+            (model.places(part.batch([number]).inputs), part.raw[number].place, name)
+            for name, part in prepared.parts.items()
+            for number in _longest(part.inputs, model.config)
+        ]
+        most, place, name = max(found, key=lambda one: one[0])
+        if most > model.config.places:
+            raise SettingError(
+                f"model.places: expected at least {most:,}, as {place} ({name}) is read in so many "
+                f"places, got {model.config.places:,}. Say model.places={most}, cut texts by "
+                "data.maximum_length, or leave model.aware out."
+            )
+
     # ---- scores ----------------------------------------------------------------------------------
 
     def by_example(self, model: models.Model, part: Any) -> dict[str, Any]:
@@ -346,6 +368,19 @@ def _opened(source: Any, how: Reading, folder: Path | None) -> RawExamples:
         if folder is not None and (told := what_to_say(folder)):
             raise DataError(told) from None
         raise
+
+
+def _longest(rows: Sequence[Any], config: EncoderDecoderConfig) -> set[int]:
+    """Numbers of the rows among which that with the most places is: of each input the longest."""
+    found = set()
+    for at, reads in enumerate(config.reads[name] for name in sorted(config.reads)):
+        own = [leaves(row)[at] for row in rows]
+        found.add(int(np.argmax([len(one) for one in own])))
+        if config.sentences and reads.form == "tokens":
+            ends = [np.isin(row, reads.ends) for row in own]
+            counts = [int(last.sum()) + (not last[-1:].all()) for last in ends]  # and the rest
+            found.add(int(np.argmax(counts)))
+    return found
 
 
 def _some(part: Any) -> range:

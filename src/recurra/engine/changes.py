@@ -1,0 +1,116 @@
+"""How values of a run are moved."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recurra.engine.opened import Moved
+from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
+
+__all__ = ["Change", "joined"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Change:
+    r"""How a value is moved: :math:`v_t \leftarrow a_t \odot v_t + b_t`.
+
+    Clamped, scaled, removed or patched, all are of this kind; and the gradient of ``shift`` is that
+    of the value itself.
+
+    Args:
+        scale: a, a number or a tensor that spreads over ``[time, batch, ...]``.
+        shift: b, the same.
+        units: of the value's last axis that are moved, a number or several; all if None.
+        since: the first step that is moved, counted from 0 in every run of the cell.
+        until: the first one that is not; to the end if None.
+        rows: of the batch, the same way as ``units``.
+
+    Raises:
+        SettingError: a step that is no whole number.
+
+    Example:
+        >>> shut = Change(scale=0)  # a gate that lets nothing through
+        >>> stuck = Change(scale=0, shift=1.0, units=3, since=10)  # one unit, from a step on
+    """
+
+    scale: Any = 1.0
+    shift: Any = 0.0
+    units: int | Sequence[int] | None = None
+    since: int = 0
+    until: int | None = None
+    rows: int | Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        for name, step in (("since", self.since), ("until", self.until)):
+            whole = isinstance(step, int) and not isinstance(step, bool)
+            if not whole and not (step is None and name == "until"):
+                raise SettingError(f"Change: {name}: expected a step such as 10, got {step!r}")
+
+    def of(self, time: int, batch: int, like: Tensor, what: str) -> Moved:
+        """Scale and shift ``[time, batch, ...]`` of a value.
+
+        Args:
+            time: steps.
+            batch: rows.
+            like: an example of the value, ``[batch, ...]``.
+            what: is moved, for messages.
+
+        Raises:
+            ShapeError: no floats, numbers that do not spread over it, or units or rows that it has
+                not.
+        """
+        if not like.is_floating_point():
+            raise ShapeError(
+                f"{what}: expected floats, which alone can be moved, got {dtype_name(like.dtype)}"
+            )
+        shape = (time, batch, *like.shape[1:])
+        scale, shift = (_wide(part, shape, like, what) for part in (self.scale, self.shift))
+        if self.units is None and self.rows is None and not self.since and self.until is None:
+            return scale, shift
+        where = torch.zeros(shape, dtype=torch.bool, device=like.device)
+        steps = torch.arange(time)[self.since : self.until]
+        rows = _numbers(self.rows, batch, f"{what}: rows")
+        if len(shape) == 2:
+            if self.units is not None:
+                raise ShapeError(f"{what}: units: expected none, as it has no axis of units")
+            where[steps.unsqueeze(1), rows] = True
+        else:
+            units = _numbers(self.units, shape[-1], f"{what}: units")
+            where[steps.reshape(-1, 1, 1), rows.unsqueeze(1), ..., units] = True
+        return torch.where(where, scale, 1.0), torch.where(where, shift, 0.0)
+
+
+def _wide(part: Any, shape: tuple[int, ...], like: Tensor, what: str) -> Tensor:
+    try:
+        return torch.as_tensor(part, dtype=like.dtype, device=like.device).expand(shape)
+    except (RuntimeError, TypeError, ValueError):
+        got = list(part.shape) if isinstance(part, Tensor) else kind_of(part)
+        raise ShapeError(
+            f"{what}: expected a number, or a tensor that spreads over {list(shape)} (time, batch, "
+            f"and so on), got {got}"
+        ) from None
+
+
+def _numbers(chosen: int | Sequence[int] | None, size: int, what: str) -> Tensor:
+    if chosen is None:
+        return torch.arange(size)
+    try:
+        numbers = torch.as_tensor(chosen).reshape(-1)
+    except (RuntimeError, TypeError, ValueError):
+        numbers = torch.zeros(1)
+    whole = numbers.dtype in (torch.int64, torch.int32)
+    if not whole or bool(((numbers < -size) | (numbers >= size)).any()):
+        raise ShapeError(f"{what}: expected whole numbers of 0 to {size - 1}, got {chosen!r}")
+    return numbers % size
+
+
+def joined(first: Moved | None, then: Moved) -> Moved:
+    """Two moves, one after the other, as one."""
+    if first is None:
+        return then
+    return first[0] * then[0], first[1] * then[0] + then[1]
