@@ -292,7 +292,8 @@ class TransducingModel(Answer):
         """
         read = [*self._inputs.values()]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], cut(read[0].encode(self._raw(value)), self._data))
+            text = text_of("input", value.input if isinstance(value, Example) else value)
+            return _names(read[0], cut(read[0].encode(text), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
