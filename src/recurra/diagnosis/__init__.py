@@ -1,4 +1,11 @@
-"""What can be looked at: pictures of runs and of results, as SVG, PNG or a page of HTML."""
+"""What can be looked at: pictures of runs and of results, and how a state moves.
+
+Pictures are SVG, PNG or a page of HTML, and need no torch; what runs a cell loads with its first
+use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
@@ -9,19 +16,53 @@ from recurra.diagnosis.of_run import pictures
 from recurra.diagnosis.panels import Axis
 from recurra.diagnosis.surprising import surprise
 
+if TYPE_CHECKING:
+    from recurra.diagnosis.dynamics import (
+        FixedPoints,
+        Jacobians,
+        Lyapunov,
+        Products,
+        Visited,
+        fixed_points,
+        jacobians,
+        lyapunov,
+        phase_plane,
+        visited_states,
+    )
+
 __all__ = [
     "Axis",
     "Chart",
     "Fan",
+    "FixedPoints",
+    "Jacobians",
     "Looked",
+    "Lyapunov",
+    "Products",
+    "Visited",
     "attention",
     "confusion",
     "coverage",
     "curve",
     "fan",
+    "fixed_points",
     "forecast_errors",
+    "jacobians",
     "lines",
+    "lyapunov",
+    "phase_plane",
     "pictures",
     "residuals",
     "surprise",
+    "visited_states",
 ]
+
+_LATER = set(__all__) - set(globals())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module("recurra.diagnosis.dynamics"), name)
+    globals()[name] = value
+    return value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.dynamics.jacobians import MEMORY
+from recurra.diagnosis.dynamics.derivatives import MEMORY
 from recurra.diagnosis.dynamics.steps import Path, StepMap, check_memory, mapping
 from recurra.settings import check_size
 from recurra.states import Tree
@@ -94,7 +94,7 @@ def lyapunov(
 
 
 def _growth(step: StepMap, path: Path, count: int, seed: int, memory: int) -> Tensor:
-    """ln of R's diagonal at every step."""
+    """Logarithms of R's diagonal at every step."""
     (time, batch), size = path.valid.shape, step.size
     one = max(batch, 1) * size**2 * path.units.element_size()
     check_memory(
@@ -103,7 +103,7 @@ def _growth(step: StepMap, path: Path, count: int, seed: int, memory: int) -> Te
     chance = torch.Generator().manual_seed(seed)
     drawn = torch.randn(batch, size, count, generator=chance, dtype=torch.float64)
     directions = torch.linalg.qr(drawn)[0].to(path.units.device)
-    growth = directions.new_full((time, batch, count), math.nan)
+    growth: Tensor = directions.new_full((time, batch, count), math.nan)
     ends = [0, *path.valid.sum(1).cumsum(0).tolist()]
     block = max(1, _BLOCK // one)
     for start in range(0, time, block):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra import states
 from recurra.columns import aligned
-from recurra.diagnosis.dynamics.jacobians import MEMORY, Visited, sorted_eigenvalues
+from recurra.diagnosis.dynamics.derivatives import MEMORY, Visited, sorted_eigenvalues
 from recurra.diagnosis.dynamics.search import Ended, lowest, search
 from recurra.diagnosis.dynamics.steps import Rows, StepMap, check_memory, mapping
 from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
@@ -40,8 +40,8 @@ class FixedPoints(NamedTuple):
         eigenvalues: complex ``[points, units]``, largest modulus first.
         jacobians: ``[points, units, units]``.
         counts: how many searches ended there, int64 ``[points]``.
-        distances: to the nearest visited state, ``[points]``: what is far from all is of no use
-            for what the cell does.
+        distances: to the nearest visited state, ``[points]``.
+        far: searches that ended farther than ``reach`` from every visited state.
         unsettled: searches that ended nowhere, within the steps that they had.
         tolerance: the residual of a fixed point by 1 + \|x\|, at most.
         units: what each unit is, as ``"h[3]"``.
@@ -55,6 +55,7 @@ class FixedPoints(NamedTuple):
     jacobians: Tensor
     counts: Tensor
     distances: Tensor
+    far: int
     unsettled: int
     tolerance: float
     units: tuple[str, ...]
@@ -96,7 +97,7 @@ class FixedPoints(NamedTuple):
         ]
         told = [aligned([head, *rows], right=range(1, 6))]
         told += ["no fixed and no slow point was found"] * (not rows)
-        told.append(f"searches that ended nowhere: {self.unsettled:,}")
+        told.append(f"searches that ended far away: {self.far:,}, nowhere: {self.unsettled:,}")
         told.append(f"computed in {dtype_name(self.points.dtype)}")
         if self.left_out:
             told.append(f"held, being whole numbers: {', '.join(self.left_out)}")
@@ -114,6 +115,7 @@ def fixed_points(
     seed: int = 0,
     tolerance: float | None = None,
     apart: float = 1e-3,
+    reach: float = 1.0,
     steps: int = 200,
     dtype: torch.dtype = torch.float64,
     memory: int = MEMORY,
@@ -139,7 +141,10 @@ def fixed_points(
         seed: of the choice of visited states, and of the noise.
         tolerance: largest residual of a fixed point by 1 + \|x\|; 1e-9 in float64, 1e-5 in float32
             if None.
-        apart: points nearer than this share of the spread of the visited states are one.
+        apart: points nearer than this share of the spread of the visited states (the root of the
+            sum of their variances) are one.
+        reach: points farther than so many spreads from every visited state are left out: the cell
+            never comes there. Where a saturated gate copies the state all points are fixed.
         steps: most steps of a search.
         dtype: the precision to compute in, whatever that of the weights is.
         memory: bytes that the Jacobians of the points may take.
@@ -154,7 +159,7 @@ def fixed_points(
     a time by a general method.
     """
     check_size("starts", starts), check_size("steps", steps), check_size("seed", seed, 0)
-    for name, value in (("noise", noise), ("apart", apart), ("tolerance", tolerance or 0.0)):
+    for name, value in _numbers(noise, apart, reach, tolerance):
         if check_number(name, value) < 0:
             raise SettingError(f"{name}: expected at least 0, got {value!r}")
     limit = _REACHED.get(dtype, _ROUGH) if tolerance is None else tolerance
@@ -167,8 +172,15 @@ def fixed_points(
         begin, own = _begin(seen, starts, noise, seed)
         rows = _spread(rows, own)
         ended = search(step, begin, rows, steps)
-        spread = float(seen.std(0, correction=0).norm()) or 1.0
-        return _told(step, ended, rows, seen, limit, apart * spread, memory)
+        spread = float(seen.std(0, correction=0).norm()) or 1.0  # all starts are one
+        return _told(step, ended, rows, seen, limit, apart * spread, reach * spread, memory)
+
+
+def _numbers(
+    noise: float, apart: float, reach: float, tolerance: float | None
+) -> list[tuple[str, float]]:
+    found = [("noise", noise), ("apart", apart), ("reach", reach)]
+    return found + ([] if tolerance is None else [("tolerance", tolerance)])
 
 
 def _seen(step: StepMap, visited: Any) -> tuple[Tensor, Tree]:
@@ -237,38 +249,50 @@ def _told(
     seen: Tensor,
     limit: float,
     apart: float,
+    reach: float,
     memory: int,
 ) -> FixedPoints:
     """What searches found: merged, told apart and sorted."""
-    near = ended.residuals <= limit * (1 + ended.points.norm(dim=1))
-    fixed, fixed_counts = _merged(ended, near, apart)
-    slow, slow_counts = _merged(ended, ~near & ended.flat, apart)
-    rests = lowest(step, ended.points[slow], rows.at(slow))
-    unsettled = int((~near & ~ended.flat).sum()) + int(slow_counts[~rests].sum())
-    index = torch.cat([fixed, slow[rests]])
-    counts = torch.cat([fixed_counts, slow_counts[rests]])
-    points = ended.points[index]
-    needed = len(index) * step.size**2 * points.element_size()
-    what = f"fixed_points: Jacobians of {len(index)} points of {step.size} units"
-    check_memory(needed, memory, what, "Set apart= larger, so that more of them are one.")
-    jacobian = step.jacobian(points, rows.at(index))[1]
-    values = sorted_eigenvalues(jacobian)
-    kinds = [_kind(own) for own in values[: len(fixed)]] + ["slow"] * int(rests.sum())
+    rests = ended.residuals <= limit * (1 + ended.points.norm(dim=1))
+    fixed, counts = _merged(ended, rests, apart)
+    slow, slow_counts = _merged(ended, ~rests & ended.flat, apart)
+    least = lowest(step, ended.points[slow], rows.at(slow))
+    unsettled = int((~rests & ~ended.flat).sum()) + int(slow_counts[~least].sum())
+    index = torch.cat([fixed, slow[least]])
+    counts = torch.cat([counts, slow_counts[least]])
+    distances = _distances(ended.points[index], seen)
+    near = (distances <= reach).nonzero()[:, 0]
+    far = int(counts.sum() - counts[near].sum())
+    slow_from = int((near < len(fixed)).sum())
+    index, counts, distances = index[near], counts[near], distances[near]
+    jacobian, values = _linear(step, ended.points[index], rows.at(index), memory)
+    kinds = [_kind(own) for own in values[:slow_from]] + ["slow"] * (len(index) - slow_from)
     order = sorted(range(len(kinds)), key=lambda at: (KINDS.index(kinds[at]), -int(counts[at])))
-    place = torch.tensor(order, dtype=torch.int64, device=points.device)
+    place = torch.tensor(order, dtype=torch.int64, device=seen.device)
     return FixedPoints(
-        points[place],
-        ended.residuals[index][place],
-        tuple(kinds[at] for at in order),
-        values[place],
-        jacobian[place],
-        counts[place],
-        _distances(points[place], seen),
-        unsettled,
-        limit,
-        step.units,
-        step.left_out,
+        points=ended.points[index[place]],
+        residuals=ended.residuals[index[place]],
+        kinds=tuple(kinds[at] for at in order),
+        eigenvalues=values[place],
+        jacobians=jacobian[place],
+        counts=counts[place],
+        distances=distances[place],
+        far=far,
+        unsettled=unsettled,
+        tolerance=limit,
+        units=step.units,
+        left_out=step.left_out,
     )
+
+
+def _linear(step: StepMap, points: Tensor, rows: Rows, memory: int) -> tuple[Tensor, Tensor]:
+    """Jacobians at points, and their eigenvalues."""
+    count, size = points.shape
+    what = f"fixed_points: Jacobians of {count} points of {size} units"
+    advice = "Set apart= larger, so that more of them are one."
+    check_memory(count * size**2 * points.element_size(), memory, what, advice)
+    found = step.jacobian(points, rows)[1]
+    return found, sorted_eigenvalues(found)
 
 
 def _merged(ended: Ended, chosen: Tensor, apart: float) -> tuple[Tensor, Tensor]:

@@ -106,7 +106,8 @@ def _gradient(walk: _Walk) -> Tensor:
 
 def _flat(walk: _Walk, share: float) -> Tensor:
     scale = walk.gaps.norm(dim=1) * torch.linalg.matrix_norm(walk.slopes)
-    return _gradient(walk).norm(dim=1) <= share * scale
+    found: Tensor = _gradient(walk).norm(dim=1) <= share * scale
+    return found
 
 
 def _moving(walk: _Walk) -> Tensor:
@@ -115,7 +116,8 @@ def _moving(walk: _Walk) -> Tensor:
     still = walk.gaps.norm(dim=1) <= rounding * (1 + walk.points.norm(dim=1))
     # Flatter than is asked for in the end, as far as the precision goes.
     level = _flat(walk, max(_FLAT / 100, 10 * rounding))
-    return ~still & ~level & (walk.damping < _MOST) & walk.gaps.isfinite().all(1)
+    found: Tensor = ~still & ~level & (walk.damping < _MOST) & walk.gaps.isfinite().all(1)
+    return found
 
 
 def _direction(walk: _Walk) -> Tensor:
@@ -123,7 +125,8 @@ def _direction(walk: _Walk) -> Tensor:
     mean = square.diagonal(dim1=1, dim2=2).mean(1).clamp(min=torch.finfo(square.dtype).tiny)
     one = torch.eye(square.shape[1], dtype=square.dtype, device=square.device)
     damped = square + (walk.damping * mean)[:, None, None] * one
-    return torch.linalg.solve_ex(damped, -_gradient(walk))[0]
+    step: Tensor = torch.linalg.solve_ex(damped, -_gradient(walk))[0]
+    return step
 
 
 def lowest(step: StepMap, points: Tensor, rows: Rows) -> Tensor:

@@ -136,7 +136,7 @@ class StepMap:
 
     def tree(self, units: Tensor, like: Tree) -> Tree:
         """Units ``[rows, units]`` as a state tree; what is left out is taken from ``like``."""
-        parts = iter(units.split([shape.numel() for shape in self._shapes], -1))
+        parts = iter(torch.split(units, [shape.numel() for shape in self._shapes], -1))
         shapes = iter(self._shapes)
         found = [
             next(parts).reshape(-1, *next(shapes)) if real else leaf
@@ -279,10 +279,7 @@ def _mapped(part: nn.Module, dtype: torch.dtype | None, device: torch.device | N
     name = type(part).__name__
     part = part.cell if isinstance(part, Recurrent) else part
     if isinstance(part, Cell | RNNBase):
-        if isinstance(part, Cell):
-            cells = [running_of(part, None)]
-        else:
-            cells = part.running_cells()
+        cells = [running_of(part, None)] if isinstance(part, Cell) else part.running_cells()
         if len(cells) == 1:
             (cell,) = cells
             name = type(cell).__name__

@@ -68,7 +68,8 @@ class Jacobians(NamedTuple):
 
     def singular_values(self) -> Tensor:
         """How far each step stretches: ``[time, batch, units]``, largest first; 0 at padding."""
-        return torch.linalg.svdvals(self.matrices)
+        found: Tensor = torch.linalg.svdvals(self.matrices)
+        return found
 
     def eigenvalues(self) -> Tensor:
         """Complex ``[time, batch, units]``, largest modulus first; 0 at padding."""
@@ -147,7 +148,7 @@ class Jacobians(NamedTuple):
 
 def sorted_eigenvalues(matrices: Tensor) -> Tensor:
     """Complex ``[..., units]``, largest modulus first."""
-    values = torch.linalg.eigvals(matrices)
+    values: Tensor = torch.linalg.eigvals(matrices)
     order = values.abs().argsort(dim=-1, descending=True, stable=True)
     return values.gather(-1, order)
 
@@ -216,7 +217,12 @@ def visited_states(
     """The states of a cell or layer after every step, flattened: where a search may begin.
 
     Args:
-        cell: as of :func:`jacobians`, and so are the other arguments.
+        cell: as of :func:`jacobians`, and so are the others.
+        inputs: ``[time, batch, ...]``, or a named tuple of such tensors.
+        state: before the first step; the initial state if None.
+        lengths: whole numbers ``[batch]``; every row is whole if None.
+        context: a named tuple of ``[batch, ...]`` tensors, for a cell that reads one.
+        dtype: the precision to compute in; that of the weights if None.
 
     Raises:
         SettingError: no recurrence that runs forward, or several.
