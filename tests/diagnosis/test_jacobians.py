@@ -285,11 +285,17 @@ def test_precision_is_the_cells_unless_another_is_asked_for() -> None:
     assert 1e-9 < error < 1e-5
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wide", [1, 5, 30, 2048])
+@pytest.mark.parametrize("rows", [1, 5, 100])
+def test_chunks_change_nothing(rows: int, wide: int, monkeypatch: pytest.MonkeyPatch) -> None:
     cell, inputs = recurra.LSTMCell(3, 4).double(), torch.randn(TIME, 2, 3, dtype=torch.float64)
+    stack = recurra.Stack([recurra.Recurrent(cell)])
     whole = jacobians(cell, inputs).matrices
-    monkeypatch.setattr(steps, "_CHUNK", 8 * 32 * 8 * 5)  # five copies of a row of eight units
-    torch.testing.assert_close(jacobians(cell, inputs).matrices, whole, rtol=1e-12, atol=1e-14)
+    monkeypatch.setattr(steps, "_CHUNK", 8 * 32 * 8 * rows)  # rows of eight units
+    monkeypatch.setattr(steps, "_WIDE", wide)
+    for module in (cell, stack):
+        found = jacobians(module, inputs).matrices
+        torch.testing.assert_close(found, whole, rtol=1e-12, atol=1e-14)
 
 
 def test_too_much_memory_is_refused_before_it_is_taken() -> None:
