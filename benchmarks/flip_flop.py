@@ -161,7 +161,7 @@ def jacobian_seconds() -> dict[str, float]:
     for name, way in ways.items():
         error = float((way() - at.matrices.flatten(0, 1)).abs().max())
         assert error < 1e-5, (name, error)
-    return {name: statistics.median(all_) for name, all_ in in_turn(ways, 15).items()}
+    return {name: statistics.median(all_) for name, all_ in in_turn(ways, 5).items()}
 
 
 def main() -> None:

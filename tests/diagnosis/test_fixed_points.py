@@ -230,6 +230,9 @@ def test_a_context_is_held() -> None:
     for x in (torch.tensor([0.1]), torch.tensor([[0.1]])):
         found = fixed_points(Topical(), x, cloud(2), context=topic, starts=9)
         assert found.points.tolist() == [pytest.approx([0.5, 0.0], abs=1e-7)]
+    for wrong in (None, Topic(torch.zeros(2, 2))):
+        with pytest.raises(ShapeError, match="context of Topical: expected tensors of one row"):
+            fixed_points(Topical(), torch.zeros(1), cloud(2), context=wrong)
 
 
 def test_a_stack_rests_as_a_whole() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 import recurra
 from recurra import Cell, HiddenState, states
 from recurra.cells import cell_by_name, cell_names
-from recurra.diagnosis import jacobians, visited_states
+from recurra.cells.gaps import GappedInput
+from recurra.diagnosis import fixed_points, jacobians, visited_states
 from recurra.diagnosis.dynamics import steps
 from recurra.errors import SettingError, ShapeError
 
@@ -214,6 +215,53 @@ def test_each_row_has_its_context() -> None:
         jacobians(cell, inputs)
 
 
+def test_inputs_of_several_fields() -> None:
+    cell = recurra.GRUDCell(3, 4).double()
+    shown = torch.rand(TIME, 2, 3) < 0.5
+    values = torch.randn(TIME, 2, 3, dtype=torch.float64).masked_fill(~shown, math.nan)
+    inputs = GappedInput(values, shown, torch.rand(TIME, 2, 1, dtype=torch.float64))
+    found = jacobians(cell, inputs, lengths=[6, 4])
+    assert found.units[4:8] == ("last[0]", "last[1]", "last[2]", "unseen[0]")
+    assert found.matrices.isfinite().all()
+    state = cell.initial_state(1)
+    for t in range(4):
+        x = states.map_tree(lambda leaf, t=t: leaf[t, 1:], inputs)
+        wanted = torch.func.jacrev(map_of(cell, x, state))(found.states[t, 1])
+        assert relative(found.matrices[t, 1], wanted) <= 1e-10
+        state = states.detach(cell.step(x, state)[1])
+
+
+def test_an_attention_looks_at_the_memory_of_its_row() -> None:
+    cell = recurra.AttentionCell(recurra.GRUCell(3 + 4, 4), 2).double()
+    read = recurra.PaddedSequence(torch.randn(5, 2, 2, dtype=torch.float64), torch.tensor([5, 3]))
+    memory = cell.memory(read)
+    inputs = torch.randn(TIME, 2, 3, dtype=torch.float64)
+    found = jacobians(cell, inputs, context=memory)
+    own = states.select_rows(memory, torch.tensor([1]))
+    state = states.map_tree(lambda leaf: leaf[1:], cell.initial_state(2))
+    for t in range(TIME):
+        wanted = torch.func.jacrev(map_of(cell, inputs[t, 1:], state, own))(found.states[t, 1])
+        assert relative(found.matrices[t, 1], wanted) <= 1e-10
+        state = states.detach(cell.step(inputs[t, 1:], state, own)[1])
+    begin = visited_states(cell, inputs, context=memory)
+    points = fixed_points(cell, torch.zeros(3), begin, context=own, starts=5)
+    assert points.units == found.units
+
+
+def test_a_cell_without_weights_computes_as_its_inputs() -> None:
+    class Sum(Cell):
+        def initial_state(self, batch: int) -> HiddenState:
+            return HiddenState(self.zeros(batch))
+
+        def step(self, x: Any, state: Any, context: Any = None, noise: Any = None) -> Any:
+            return x, HiddenState(0.5 * state.h + x)
+
+    for dtype in (torch.float32, torch.float64):
+        found = jacobians(Sum(2, 2), torch.ones(3, 1, 2, dtype=dtype))
+        assert found.matrices.dtype == found.states.dtype == dtype
+        assert torch.equal(found.matrices[2, 0], 0.5 * torch.eye(2, dtype=dtype))
+
+
 def test_layers_are_as_their_cells() -> None:
     inputs = torch.randn(TIME, BATCH, 3)
     below, above = recurra.GRUCell(3, 4), recurra.LSTMCell(4, 2)
@@ -283,6 +331,9 @@ def test_precision_is_the_cells_unless_another_is_asked_for() -> None:
     assert all(parameter.dtype == torch.float32 for parameter in cell.parameters())
     error = relative(single.matrices.double(), double.matrices)
     assert 1e-9 < error < 1e-5
+    two = recurra.LSTM(3, 4, num_layers=2)
+    assert jacobians(two, inputs, dtype=torch.float64).matrices.dtype == torch.float64
+    assert two.weight_hh_l1.dtype == torch.float32
 
 
 @pytest.mark.parametrize("wide", [1, 5, 30, 2048])

@@ -168,9 +168,9 @@ def fixed_points(
         one = step.size**2 * torch.finfo(step.dtype).bits // 8
         check_memory(4 * one, memory, f"fixed_points of {step.size} units", advice)
         seen, like = _seen(step, visited)
-        rows = Rows(_one_row(step, x), like, step.cast(context))
         begin, own = _begin(seen, starts, noise, seed)
-        rows = _spread(rows, own)
+        x, like = _spread(_one_row(step, x), own), _spread(like, own)
+        rows = Rows(x, like, _one_context(step, context), torch.zeros_like(own))
         ended = search(step, begin, rows, steps)
         spread = float(seen.std(0, correction=0).norm()) or 1.0  # all starts are one
         return _told(step, ended, rows, seen, limit, apart * spread, reach * spread, memory)
@@ -224,6 +224,19 @@ def _one_row(step: StepMap, x: Tree) -> Tree:
     return states.with_leaves(example, states.leaves(given))
 
 
+def _one_context(step: StepMap, context: Tree) -> Tree:
+    if not step.takes_context:
+        return None
+    rows = [leaf.shape[0] if leaf.dim() else None for leaf in states.leaves(context)]
+    if set(rows) != {1}:
+        got = f"leaves of {sorted(set(map(str, rows)))} rows" if rows else "none"
+        raise ShapeError(
+            f"context of {step.name}: expected tensors of one row, [1, ...], got {got}. To hold "
+            "another context, search again."
+        )
+    return step.cast(context)
+
+
 def _begin(seen: Tensor, starts: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:
     """Where searches begin, and at which visited state each."""
     chance = torch.Generator().manual_seed(seed)
@@ -232,14 +245,14 @@ def _begin(seen: Tensor, starts: int, noise: float, seed: int) -> tuple[Tensor, 
     return seen[own] + noise * seen.std(0, correction=0) * drawn, own
 
 
-def _spread(rows: Rows, own: Tensor) -> Rows:
+def _spread(tree: Tree, own: Tensor) -> Tree:
     """A row for each start: of a single row all are the same, without being copied."""
 
     def each(leaf: Tensor) -> Tensor:
         one = leaf.shape[0] == 1
         return leaf.expand(len(own), *leaf.shape[1:]) if one else leaf.index_select(0, own)
 
-    return Rows(*(map_tree(each, tree) for tree in rows))
+    return map_tree(each, tree)
 
 
 def _told(

@@ -38,21 +38,33 @@ _WIDE = (
 
 
 class Rows(NamedTuple):
-    """What a step reads beside the units, each leaf ``[rows, ...]``.
+    """What a step reads beside the units.
 
     Args:
-        x: the input.
-        state: whole, of which the fields that are left out are read.
-        context: as the cell takes it, or None.
+        x: the input, leaves ``[rows, ...]``.
+        state: whole, of which the fields that are left out are read; leaves ``[rows, ...]``.
+        context: as the cell takes it, leaves ``[batch, ...]``, or None.
+        place: which row of the context each reads, ``[rows]``: it may be large, and is copied for
+            those rows alone that run at a time.
     """
 
     x: Tree
     state: Tree
     context: Tree
+    place: Tensor
 
     def at(self, index: Tensor) -> Rows:
         """These rows, or one of them several times."""
-        return Rows(*(states.select_rows(tree, index) for tree in self))
+        x, state = (states.select_rows(tree, index) for tree in (self.x, self.state))
+        return Rows(x, state, self.context, self.place[index])
+
+    @property
+    def bytes(self) -> int:
+        """What one row takes."""
+        parts = [
+            leaf for tree in (self.x, self.state, self.context) for leaf in states.leaves(tree)
+        ]
+        return sum(leaf[:1].numel() * leaf.element_size() for leaf in parts)
 
 
 class Path(NamedTuple):
@@ -79,6 +91,7 @@ class StepMap:
         initial: the initial state of so many rows.
         example: one step's x of one row, or None if that is not known.
         cell: that the engine can run through time; None for a layer of several.
+        takes_context: whether a cell in it reads one.
         name: for messages.
         dtype: in which it computes; None where it has no weights, and takes that of its inputs.
         device: of its weights, or None.
@@ -90,13 +103,15 @@ class StepMap:
         initial: Callable[[int], Tree],
         example: Tree,
         cell: Cell | None,
+        takes_context: bool,
         name: str,
         dtype: torch.dtype | None,
         device: torch.device | None,
     ) -> None:
         self._step, self._initial, self.example = step, initial, example
         self.cell, self.name, self._device = cell, name, device
-        self.dtype = dtype or torch.get_default_dtype()
+        self.takes_context = takes_context
+        self._given, self.dtype = dtype, dtype or torch.get_default_dtype()
         paths = list(states.paths(initial(1)))
         if odd := [path for path, leaf in paths if leaf.is_complex()]:
             raise SettingError(f"state of {name}{odd[0]}: expected real numbers, got complex ones.")
@@ -149,7 +164,8 @@ class StepMap:
 
     def next(self, units: Tensor, rows: Rows) -> Tensor:
         """F, ``[rows, units]`` to ``[rows, units]``."""
-        return self.flat(self._step(rows.x, self.tree(units, rows.state), rows.context))
+        context = states.select_rows(rows.context, rows.place)
+        return self.flat(self._step(rows.x, self.tree(units, rows.state), context))
 
     def jacobian(self, units: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
         """F and dF/ds: ``[rows, units]``, and ``[rows, units, units]`` with F's unit first.
@@ -161,7 +177,8 @@ class StepMap:
         """
         count, size = units.shape
         found, jacobian = torch.empty_like(units), units.new_empty(count, size, size)
-        most = max(1, _CHUNK // (units.element_size() * _PER_UNIT * max(size, 1)))
+        each = units.element_size() * _PER_UNIT * max(size, 1) + 2 * rows.bytes
+        most = max(1, _CHUNK // each)
         for start in range(0, count, most):
             part = torch.arange(start, min(start + most, count), device=units.device)
             copies = max(1, min(size, most // len(part), _WIDE // len(part)))
@@ -183,6 +200,9 @@ class StepMap:
             ShapeError: something does not fit; the message names it.
         """
         time, batch = common_sizes(inputs, f"inputs of {self.name}")
+        if self._given is None:
+            real = [leaf.dtype for leaf in states.leaves(inputs) if leaf.is_floating_point()]
+            self.dtype = real[0] if real else self.dtype
         inputs, context = self.cast(inputs), self.cast(context)
         valid = torch.ones(time, batch, dtype=torch.bool, device=states.first(inputs).device)
         if lengths is not None:
@@ -194,13 +214,9 @@ class StepMap:
             begin = states.with_leaves(begin, states.leaves(self.cast(state)))
         with torch.no_grad():
             before = self._through(inputs, begin, lengths, context, valid)
-        steps = Rows(
-            map_tree(lambda leaf: leaf[valid], inputs),
-            map_tree(lambda leaf: leaf[valid], before),
-            None,
-        )
+        x, at = (map_tree(lambda leaf: leaf[valid], tree) for tree in (inputs, before))
         place = torch.arange(batch, device=valid.device).expand(time, batch)[valid]
-        return Path(self.flat(steps.state), steps._replace(context=_rows(context, place)), valid)
+        return Path(self.flat(at), Rows(x, at, context, place), valid)
 
     def _through(
         self, inputs: Tree, begin: Tree, lengths: Any, context: Tree, valid: Tensor
@@ -219,7 +235,7 @@ class StepMap:
             index = alive.nonzero()[:, 0]
             if len(index):
                 x = map_tree(lambda leaf, t=step: leaf[t], inputs)
-                some = Rows(x, now, context).at(index)
+                some = (states.select_rows(tree, index) for tree in (x, now, context))
                 new = self._step(*some)
                 now = map_tree(lambda old, part, at=index: old.index_copy(0, at, part), now, new)
         return states.stack(before)
@@ -234,10 +250,6 @@ def _of_units(after: Tensor, at: Tensor, first: int, copies: int) -> Tensor:
     one = torch.zeros_like(after).scatter_(1, asked.repeat(len(at) // copies)[:, None], 1.0)
     (grad,) = torch.autograd.grad(after, at, one, retain_graph=True, allow_unused=True)
     return torch.zeros_like(at) if grad is None else grad
-
-
-def _rows(tree: Tree, index: Tensor) -> Tree:
-    return states.select_rows(tree, index)
 
 
 @contextmanager
@@ -291,43 +303,64 @@ def _recurrence(module: nn.Module) -> nn.Module:
 
 
 def _mapped(part: nn.Module, dtype: torch.dtype | None, device: torch.device | None) -> StepMap:
-    name = type(part).__name__
     part = part.cell if isinstance(part, Recurrent) else part
-    if isinstance(part, Cell | RNNBase):
-        cells = [running_of(part, None)] if isinstance(part, Cell) else part.running_cells()
-        if len(cells) == 1:
-            (cell,) = cells
-            name = type(cell).__name__
-            step = _step_of(cell)
-            return StepMap(
-                step, cell.initial_state, cell.example_input(1), cell, name, dtype, device
-            )
-
-        def above(x: Tree, state: Tree, context: Tree) -> Tree:
-            ends = []
-            for cell, own in zip(cells, state, strict=True):
-                x, end = cell.step(x, own)
-                ends.append(end)
-            return tuple(ends)
+    cells = _cells(part)
+    initial: Callable[[int], Tree]
+    if len(cells) == 1:
+        (cell,) = cells
+        step, initial, example = _of_cell(cell), cell.initial_state, cell.example_input(1)
+    elif cells:
+        step, example = _of_cells(cells), cells[0].example_input(1)
 
         def initial(batch: int) -> Tree:
             return tuple(cell.initial_state(batch) for cell in cells)
 
-        return StepMap(above, initial, cells[0].example_input(1), None, name, dtype, device)
-    layer = cast(Layer, part)
+    else:
+        layer = cast(Layer, part)
+        step, initial = _of_layer(layer), layer.initial_state
+        bottom = next((cell for cell in layer.modules() if isinstance(cell, Cell)), None)
+        example = None if bottom is None else bottom.example_input(1)
+    return StepMap(
+        step,
+        initial,
+        example,
+        cells[0] if len(cells) == 1 else None,
+        any(isinstance(own, Cell) and own.takes_context for own in part.modules()),
+        type(cells[0] if len(cells) == 1 else part).__name__,
+        dtype,
+        device,
+    )
 
-    def through(x: Tree, state: Tree, context: Tree) -> Tree:
-        one = map_tree(lambda leaf: leaf.unsqueeze(0), x)
-        return layer.through_time(one, None, state, context).state
 
-    bottom = next((cell for cell in layer.modules() if isinstance(cell, Cell)), None)
-    example = None if bottom is None else bottom.example_input(1)
-    return StepMap(through, layer.initial_state, example, None, name, dtype, device)
+def _cells(part: nn.Module) -> list[Cell]:
+    """Cells above each other, whose steps are called; none of a layer that knows its own way."""
+    if isinstance(part, Cell):
+        return [running_of(part, None)]
+    return part.running_cells() if isinstance(part, RNNBase) else []
 
 
-def _step_of(cell: Cell) -> Step:
+def _of_cell(cell: Cell) -> Step:
     def step(x: Tree, state: Tree, context: Tree) -> Tree:
         return cell.step(x, state, context if cell.takes_context else None)[1]
+
+    return step
+
+
+def _of_cells(cells: list[Cell]) -> Step:
+    def step(x: Tree, state: Tree, context: Tree) -> Tree:
+        ends = []
+        for cell, own in zip(cells, state, strict=True):
+            x, end = cell.step(x, own)
+            ends.append(end)
+        return tuple(ends)
+
+    return step
+
+
+def _of_layer(layer: Layer) -> Step:
+    def step(x: Tree, state: Tree, context: Tree) -> Tree:
+        one = map_tree(lambda leaf: leaf.unsqueeze(0), x)
+        return layer.through_time(one, None, state, context).state
 
     return step
 
