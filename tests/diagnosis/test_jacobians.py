@@ -322,6 +322,22 @@ def test_what_is_no_single_forward_recurrence_is_refused() -> None:
         jacobians(recurra.GRUCell(3, 4), x, HiddenState(torch.zeros(1, 5)))
 
 
+def test_a_change_that_would_not_be_seen_is_refused() -> None:
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4))
+    with (
+        recurra.changing(layer, {"state.h": recurra.Change(scale=0.0)}),
+        pytest.raises(SettingError, match="outside of them"),
+    ):
+        jacobians(layer, torch.zeros(2, 1, 3))
+
+
+def test_inference_mode_is_left() -> None:
+    cell, inputs = recurra.GRUCell(3, 4), torch.randn(2, 1, 3)
+    wanted = jacobians(cell, inputs).matrices
+    with torch.inference_mode():
+        assert torch.equal(jacobians(cell, inputs * 1).matrices, wanted)
+
+
 def test_precision_is_the_cells_unless_another_is_asked_for() -> None:
     cell, inputs = recurra.LSTMCell(3, 8), torch.randn(20, 2, 3)
     single = jacobians(cell, inputs)
@@ -331,6 +347,8 @@ def test_precision_is_the_cells_unless_another_is_asked_for() -> None:
     assert all(parameter.dtype == torch.float32 for parameter in cell.parameters())
     error = relative(single.matrices.double(), double.matrices)
     assert 1e-9 < error < 1e-5
+    with pytest.raises(SettingError, match=r"got bfloat16.*dtype=torch\.float32 is given"):
+        jacobians(recurra.GRUCell(3, 8).bfloat16(), inputs.bfloat16())
     two = recurra.LSTM(3, 4, num_layers=2)
     assert jacobians(two, inputs, dtype=torch.float64).matrices.dtype == torch.float64
     assert two.weight_hh_l1.dtype == torch.float32

@@ -22,7 +22,6 @@ KINDS = ("stable", "marginal", "saddle", "unstable", "slow")
 """Kinds of points, in the order in which they are given."""
 _MARGIN = 1e-5  # a modulus so near 1 is 1: nothing changes within 100,000 steps
 _REACHED = {torch.float64: 1e-9, torch.float32: 1e-5}
-_ROUGH = 1e-2  # for shorter types
 
 
 class FixedPoints(NamedTuple):
@@ -162,8 +161,8 @@ def fixed_points(
     for name, value in _numbers(noise, apart, reach, tolerance):
         if check_number(name, value) < 0:
             raise SettingError(f"{name}: expected at least 0, got {value!r}")
-    limit = _REACHED.get(dtype, _ROUGH) if tolerance is None else tolerance
     with mapping(cell, dtype) as step, torch.no_grad():
+        limit = _REACHED[step.dtype] if tolerance is None else tolerance
         advice = "A cell of so many units can be looked at with lyapunov(leading=...) alone."
         one = step.size**2 * torch.finfo(step.dtype).bits // 8
         check_memory(4 * one, memory, f"fixed_points of {step.size} units", advice)

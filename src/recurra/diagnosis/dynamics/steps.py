@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from recurra import states
 from recurra.cells.base import Cell
 from recurra.engine import run
+from recurra.engine.probe import looking
 from recurra.engine.run import running_of
 from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
 from recurra.layers import Layer, Recurrent
@@ -139,7 +140,8 @@ class StepMap:
         """A tree in the precision, and on the device, of the step."""
 
         def change(leaf: Tensor) -> Tensor:
-            return leaf.detach().to(self._device, self.dtype if leaf.is_floating_point() else None)
+            leaf = leaf.clone() if leaf.is_inference() else leaf.detach()
+            return leaf.to(self._device, self.dtype if leaf.is_floating_point() else None)
 
         return map_tree(change, tree)
 
@@ -261,18 +263,27 @@ def mapping(module: Any, dtype: torch.dtype | None = None) -> Iterator[StepMap]:
         dtype: the precision to compute in, for which the module is copied; its own if None.
 
     Raises:
-        SettingError: none of these, or a layer that reads from the end.
+        SettingError: none of these, a layer that reads from the end, a precision of less than
+            float32, or a call inside of :func:`recurra.changing`.
     """
     if not isinstance(module, nn.Module):
         raise SettingError(f"expected a cell, a layer or a model, got {kind_of(module)}.")
+    if looking():
+        raise SettingError(
+            "dynamics: a step is called by itself here, which recurra.changing and named_values do "
+            "not reach. Call this outside of them; what is to be changed belongs into the cell."
+        )
     part = _recurrence(module)
     like = next((p for p in part.parameters() if p.is_floating_point()), None)
-    if dtype is not None and not dtype.is_floating_point:
-        raise SettingError(f"dtype: expected a floating type, got {dtype_name(dtype)}.")
-    if dtype is not None and like is not None and like.dtype != dtype:
-        part = copy.deepcopy(part).to(dtype)
-    with evaluating(part), torch.no_grad():
-        kind = dtype if like is None else dtype or like.dtype
+    kind = dtype if like is None else dtype or like.dtype
+    if kind not in (None, torch.float32, torch.float64):
+        raise SettingError(
+            f"dtype: expected float32 or float64, got {dtype_name(kind)}. A cell of shorter "
+            "numbers is copied if dtype=torch.float32 is given."
+        )
+    if like is not None and like.dtype != kind:
+        part = copy.deepcopy(part).to(kind)
+    with torch.inference_mode(False), evaluating(part), torch.no_grad():
         yield _mapped(part, kind, None if like is None else like.device)
 
 
