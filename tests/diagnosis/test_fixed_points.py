@@ -140,6 +140,19 @@ def test_around_a_limit_cycle_nothing_is_stable() -> None:
     assert 0.5 < float(state.h.norm()) < 1
 
 
+def test_where_there_is_no_derivative_nothing_rests() -> None:
+    """h' = sqrt |h| rests at 0, where its slope is infinite, and at 1, which is stable."""
+    found = of(lambda h: h.abs().sqrt(), 1)
+    assert found.points.tolist() == [[pytest.approx(1.0)]]
+    assert found.kinds == ("stable",)
+    at_it = fixed_points(
+        Map(1, lambda h: h.abs().sqrt()), torch.zeros(1),
+        HiddenState(torch.zeros(1, 1).double()), starts=3,
+    )  # fmt: skip
+    assert at_it.kinds == ()
+    assert at_it.unsettled == 3
+
+
 def test_what_is_far_from_all_visited_states_is_left_out() -> None:
     far = fixed_points(
         Map(1, lambda h: 0.5 * h + 50), torch.zeros(1), cloud(1), starts=10

@@ -405,6 +405,21 @@ def test_products_are_derivatives_over_several_steps() -> None:
     assert found.products(7).matrices.shape == (0, 2, 4, 4)
 
 
+def test_a_row_that_diverges_spoils_no_other() -> None:
+    cell = recurra.ElmanCell(1, 2, activation=None)
+    with torch.no_grad():
+        cell.recurrent_weight.copy_(0.5 * torch.eye(2))
+    found = jacobians(cell, torch.zeros(3, 2, 1))
+    found.matrices[1, 0, 0, 0] = math.inf
+    assert found.spectral_radius().isnan().sum() == 1
+    assert found.singular_values().isnan().all(-1).tolist() == [
+        [False] * 2,
+        [True, False],
+        [False] * 2,
+    ]
+    assert found.spectral_radius()[:, 1].tolist() == [0.5] * 3
+
+
 @pytest.mark.parametrize("factor", [30.0, 1 / 30, 0.0])
 def test_products_neither_overflow_nor_vanish(factor: float) -> None:
     cell = recurra.ElmanCell(1, 3, activation=None)

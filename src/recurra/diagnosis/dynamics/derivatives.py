@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -68,8 +69,7 @@ class Jacobians(NamedTuple):
 
     def singular_values(self) -> Tensor:
         """How far each step stretches: ``[time, batch, units]``, largest first; 0 at padding."""
-        found: Tensor = torch.linalg.svdvals(self.matrices)
-        return found
+        return _of_finite(torch.linalg.svdvals, self.matrices)
 
     def eigenvalues(self) -> Tensor:
         """Complex ``[time, batch, units]``, largest modulus first; 0 at padding."""
@@ -148,9 +148,16 @@ class Jacobians(NamedTuple):
 
 def sorted_eigenvalues(matrices: Tensor) -> Tensor:
     """Complex ``[..., units]``, largest modulus first."""
-    values: Tensor = torch.linalg.eigvals(matrices)
+    values = _of_finite(torch.linalg.eigvals, matrices)
     order = values.abs().argsort(dim=-1, descending=True, stable=True)
     return values.gather(-1, order)
+
+
+def _of_finite(function: Callable[[Tensor], Tensor], matrices: Tensor) -> Tensor:
+    """What LAPACK says of each matrix; NaN of one that is not finite, at which it would stop."""
+    finite = matrices.isfinite().flatten(-2).all(-1)
+    values = function(torch.where(finite[..., None, None], matrices, 0.0))
+    return torch.where(finite.unsqueeze(-1), values, math.nan)
 
 
 def jacobians(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -91,7 +92,10 @@ def _walk(step: StepMap, starts: Tensor, rows: Rows, steps: int) -> Ended:
         if len(taken):
             damping = (walk.damping[taken] / 10).clamp(min=_LEAST)
             walk.put(taken, _opened(step, points[better], rows.at(taken), damping))
-    return Ended(walk.points, walk.gaps.norm(dim=1), _flat(walk, _FLAT))
+    # Where the map has no derivative, as a root at 0, nothing can be said of rest.
+    smooth = walk.slopes.isfinite().flatten(1).all(1)
+    residuals = torch.where(smooth, walk.gaps.norm(dim=1), math.inf)
+    return Ended(walk.points, residuals, _flat(walk, _FLAT) & smooth)
 
 
 def _opened(step: StepMap, points: Tensor, rows: Rows, damping: Tensor) -> _Walk:
