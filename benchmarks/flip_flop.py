@@ -1,8 +1,8 @@
 """The 3-bit flip-flop: are all eight memories of a trained network found, and how fast?
 
 A GRU of 16 units learns which sign the last pulse of each bit had. Under no input each of the eight
-memories is to be a stable fixed point. Whether it is hangs on the network, too: so it is also left
-alone for 10,000 steps from visited states, and the memories that it keeps are counted. Beside it are
+memories is to be a stable fixed point. Whether it is hangs on the network, too: so that is also
+left alone for 10,000 steps, and the memories that it keeps are counted. Beside it are
 
 * Adam on the same speed from the same starts, the way of the older tools, for as long as they have
   it by default (5,000 steps), and
