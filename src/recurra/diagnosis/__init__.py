@@ -1,7 +1,8 @@
-"""What can be looked at: pictures of runs and of results, and how a state moves.
+"""What can be looked at: models at work, how a state moves, and pictures of runs and of results.
 
-Pictures are SVG, PNG or a page of HTML, and need no torch; what runs a cell loads with its first
-use.
+``examine`` looks into a model and says what is wrong with it, ``dynamics`` where its state goes and
+rests; pictures are drawn as SVG, PNG or a page of HTML. Pictures need no torch: what runs a cell by
+itself loads with its first use.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
+from recurra.diagnosis.examine import Examination, examine
 from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.looking import Looked, attention
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Axis",
     "Chart",
+    "Examination",
     "Fan",
     "FixedPoints",
     "Jacobians",
@@ -44,6 +47,7 @@ __all__ = [
     "confusion",
     "coverage",
     "curve",
+    "examine",
     "fan",
     "fixed_points",
     "forecast_errors",
