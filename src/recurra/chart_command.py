@@ -16,6 +16,8 @@ __all__ = ["chart"]
 
 _OF = {  # what a run must be for a picture of it to be there
     "confusion": "a finished run that tells classes apart",
+    "gradients": "a run with monitors (training.monitors), some evaluations of which are 50 steps "
+    "apart",
     "forecast": "a finished run of a forecaster",
     "errors": "a finished run of a forecaster whose series have a scale",
     "coverage": "a finished run of a forecaster",
@@ -62,6 +64,9 @@ def chart(
     residuals: Annotated[
         bool, typer.Option("--residuals", help="Autocorrelation of the errors.")
     ] = False,
+    gradients: Annotated[
+        bool, typer.Option("--gradients", help="Gradients and updates of each layer by step.")
+    ] = False,
     attention: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +89,7 @@ def chart(
             "errors": errors,
             "coverage": coverage,
             "residuals": residuals,
+            "gradients": gradients,
             "attention": attention is not None,
             "surprise": surprise is not None,
         }
@@ -129,7 +135,8 @@ def _of_run(run: Path, name: str) -> tuple[Any, str]:
     name = name or next(iter(found))
     if name not in found:
         why = " table of them" if name == "confusion" else "thing of that"
-        where = "pictures.json" if name == "forecast" else "summary.json"
+        files = {"forecast": "pictures.json", "gradients": "monitors.csv"}
+        where = files.get(name, "summary.json")
         raise SettingError(f"chart: --{name} is of {_OF[name]}; {run} has no{why} in {where}")
     return found[name], name
 

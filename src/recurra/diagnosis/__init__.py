@@ -4,6 +4,7 @@
 page of HTML.
 """
 
+from recurra.diagnosis.border import border_share
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
 from recurra.diagnosis.examine import Examination, examine
@@ -13,6 +14,7 @@ from recurra.diagnosis.looking import Looked, attention
 from recurra.diagnosis.of_run import pictures
 from recurra.diagnosis.panels import Axis
 from recurra.diagnosis.surprising import surprise
+from recurra.diagnosis.watched import gradients, watched
 
 __all__ = [
     "Axis",
@@ -21,14 +23,17 @@ __all__ = [
     "Fan",
     "Looked",
     "attention",
+    "border_share",
     "confusion",
     "coverage",
     "curve",
     "examine",
     "fan",
     "forecast_errors",
+    "gradients",
     "lines",
     "pictures",
     "residuals",
     "surprise",
+    "watched",
 ]
