@@ -5,6 +5,7 @@ page of HTML.
 """
 
 from recurra.diagnosis.border import border_share
+from recurra.diagnosis.card import Card, card
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
 from recurra.diagnosis.examine import Examination, examine
@@ -18,12 +19,14 @@ from recurra.diagnosis.watched import gradients, watched
 
 __all__ = [
     "Axis",
+    "Card",
     "Chart",
     "Examination",
     "Fan",
     "Looked",
     "attention",
     "border_share",
+    "card",
     "confusion",
     "coverage",
     "curve",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -65,14 +66,14 @@ def _leaf(value: Tensor) -> Tensor:
 
 def _norm(gradients: tuple[Tensor | None, ...]) -> float:
     squares = [float(g.cpu().double().pow(2).sum()) for g in gradients if g is not None]
-    return float(sum(squares)) ** 0.5
+    return math.sqrt(sum(squares))
 
 
 def _halves(batch: Batch) -> tuple[Batch, Batch] | None:
     """The steps before the middle and those behind it; None where not all of it has steps."""
     if batch.input_axis != 1 or batch.target_axis != 1:
         return None
-    parts = leaves(batch.inputs) + leaves(batch.targets)
+    parts: list[Any] = leaves(batch.inputs) + leaves(batch.targets)
     if batch.resets is not None:
         parts.append(batch.resets)
     if any(isinstance(part, PaddedSequence) or part.dim() < 2 for part in parts):

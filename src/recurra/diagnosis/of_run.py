@@ -28,8 +28,9 @@ _KEPT = "pictures.json"
 def pictures(run: str | Path) -> dict[str, Chart]:
     """All pictures of a run, by name.
 
-    Its ``curve``; ``gradients`` where the monitors wrote something; ``confusion`` where classes are told; of a forecaster ``forecast``, ``errors``,
-    ``coverage`` and ``residuals`` of what is held out, as far as the run tells them.
+    Its ``curve``; ``gradients`` where monitors wrote; ``confusion`` where classes are told; of a
+    forecaster ``forecast``, ``errors``, ``coverage`` and ``residuals`` of what is held out, as
+    far as the run tells them.
 
     Args:
         run: its folder; that of a comparison has one picture, ``compare``.

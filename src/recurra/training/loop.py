@@ -199,7 +199,7 @@ class Training:
         if self._average is not None:
             for number, parameter in enumerate(self.model.parameters()):
                 tensors[f"weights/{number}"] = parameter.detach().cpu().clone()
-        facts = {
+        facts: dict[str, Any] = {
             "step": self.step,
             "symbols": self.symbols,
             "clipped": self.clipped,

@@ -288,9 +288,7 @@ class Monitors:
                 raise ValueError("the monitors are of another model")
 
 
-def _looked(
-    model: Model, batch: Batch, state: Tree
-) -> tuple[tuple[UnitsOf, ...], list[Watched]]:
+def _looked(model: Model, batch: Batch, state: Tree) -> tuple[tuple[UnitsOf, ...], list[Watched]]:
     """Gates and the border, of a few rows."""
     told = []
     some = batch.part(lambda rows: slice(0, _ROWS))
