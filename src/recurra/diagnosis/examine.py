@@ -19,7 +19,7 @@ from recurra.diagnosis.gates import gates
 from recurra.diagnosis.horizon import ignored, response
 from recurra.diagnosis.needs import needs
 from recurra.diagnosis.panels import Axis, axis_over
-from recurra.diagnosis.subject import steps_of, subject_of
+from recurra.diagnosis.subject import short, steps_of, subject_of
 from recurra.diagnosis.verdicts import LEFT, Verdict, verdicts
 from recurra.twins import evaluating
 
@@ -52,6 +52,8 @@ class Examination:
     def _gradient(self) -> str:
         flow = self.evidence.flow
         kept, far = flow.kept, flow.furthest
+        if not far:
+            return "there is one step alone"
         shares = ", ".join(f"{kept[k]:.2g} at {k}" for k in sorted({min(10, far), far // 2, far}))
         return f"each step back multiplies it by {flow.factor:.3f}; what is left: {shares}"
 
@@ -69,7 +71,7 @@ class Examination:
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
             shares = {float(k): float(norm / first) for k, norm in enumerate(norms)}
-            series[f"gradient, {place}" if place else "gradient"] = _drawn(shares)
+            series[f"gradient, {short(place)}" if short(place) else "gradient"] = _drawn(shares)
         series["output"] = _drawn(
             dict(
                 zip(

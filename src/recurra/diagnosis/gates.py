@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned
-from recurra.diagnosis.subject import Subject, valid_steps
+from recurra.diagnosis.subject import Subject
 from recurra.engine.probe import reading
 from recurra.twins import evaluating
 
@@ -33,6 +33,7 @@ class UnitsOf(NamedTuple):
         stuck: units that are at an end of their range at 95 % of all steps.
         still: units that have the same value at every step of every row.
         units: how many there are.
+        means: of each unit.
     """
 
     key: str
@@ -43,6 +44,7 @@ class UnitsOf(NamedTuple):
     stuck: tuple[int, ...]
     still: tuple[int, ...]
     units: int
+    means: tuple[float, ...] = ()
 
 
 class Gates(NamedTuple):
@@ -70,8 +72,8 @@ def gates(subject: Subject) -> Gates:
         subject: a model at work.
     """
     with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
-        subject.run(subject.batch)
-    return Gates(tuple(_rows(seen, valid_steps(subject.batch))))
+        ran = subject.run(subject.batch)
+    return Gates(tuple(_rows(seen, ran.valid)))
 
 
 def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:
@@ -120,4 +122,5 @@ def _of(key: str, kind: str, own: Tensor) -> UnitsOf:
         tuple(stuck.tolist()),
         tuple(still.tolist()),
         own.shape[1],
+        tuple(own.mean(0).tolist()),
     )

@@ -352,9 +352,7 @@ def _rivals(
     """Fit models without memory and keep them."""
     if not run.writes:
         return {}
-    found = ready.task.rivals(
-        ready.prepared, recipe.data, lambda said: report(Report(message=said))
-    )
+    found = ready.task.rivals(ready.prepared, recipe, lambda said: report(Report(message=said)))
     if found:
         ready.task.write_rivals(run.path, found)
     return found

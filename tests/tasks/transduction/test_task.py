@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tasks.transduction.conftest import SETTINGS, pairs
 from typer.testing import CliRunner
 
 import recurra
+from recurra.cells.weight_drop import WeightDrop
 from recurra.cli import app
 from recurra.comparison.pairs import compare_pair
 from recurra.diagnosis import attention
@@ -60,7 +63,11 @@ def test_scores_are_those_of_the_search(run: Path) -> None:
     told = model.to_json(said)
     assert json.loads(json.dumps(told)) == told
     assert [told["text"], *(each["text"] for each in told["others"])] == [e.text for e in ranked]
-    assert model.show(said, top=2).count("\t") == 3
+    shown = model.show(said, top=3).split("\t")
+    assert shown[::3] == [each.text for each in ranked]
+    scores = [float(each) for each in shown[1::3]]  # what is printed first orders them
+    assert scores == sorted(scores, reverse=True)
+    assert shown[2::3] == [f"{each.log_prob:.4f}" for each in ranked]
     (greedy,) = model.predict(["abca"], width=1)
     assert greedy.text == "acba"
 
@@ -175,7 +182,8 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
     assert lines.stdout.splitlines() == ["cba", "ed"]
     many = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--n-best", "7"])
-    assert many.stdout.count("\t") == 13
+    assert many.stdout.count("\t") == 20
+    assert many.stderr.count("Behind each answer: score, by which they are ranked (mean") == 1
     both = ["--attention", str(tmp_path / "a.html"), "--out", str(tmp_path / "a.txt")]
     refused = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", *both])
     assert "--attention stands beside answers that are printed alone" in refused.output
@@ -400,6 +408,30 @@ def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:
     assert not {"residual", "dropout_between"} & {name for name, _ in deeper.idle()}
 
 
+def test_the_decoder_has_dropout_of_every_kind() -> None:
+    settings = {"hidden_size": 8, "dropout": 0.5, "held": True, "dropout_recurrent": 0.25}
+    fronts = prepared(pairs(40))[0].fronts
+    settings |= {"decoder_layers": 2, "copying": False}
+    model = TransductionTask().build(EncoderDecoderSettings(**settings), fronts)
+    decoder = model.decoder
+    assert all(p.held for p in (decoder.embedding, decoder.layers, decoder.projection))
+    dropped = [part for part in decoder.modules() if isinstance(part, WeightDrop)]
+    assert [part.rate for part in dropped] == [0.25, 0.25]
+    inner = decoder.attention.cell
+    (name,) = inner.recurrent_parameters
+    torch.manual_seed(0)
+    assert 0.15 < float((getattr(inner, name) == 0).float().mean()) < 0.35
+    assert (getattr(inner.eval(), name) != 0).all()
+
+
+def test_a_decoder_drops_where_what_reads_is_not_recurrent() -> None:
+    settings = EncoderDecoderSettings(body="feed-forward", dropout_recurrent=0.2)
+    assert not settings.idle()
+    deeper = {"layers": 1, "decoder_layers": 2, "dropout_between": 0.2}
+    assert not EncoderDecoderSettings(held=True, **deeper).idle()
+    assert "held" in dict(EncoderDecoderSettings(held=True).idle())
+
+
 def test_settings_without_effect_are_said() -> None:
     recipe = load_recipe("transduction", ["model.attention=none", "model.feeding=false"])
     assert ("model.feeding", "nothing is looked at") in recipe.of_task.idle(recipe)
@@ -446,3 +478,15 @@ def test_where_it_looked_is_of_the_symbols_that_it_said(tmp_path: Path) -> None:
     )
     looked = model.looked("abc", said)
     assert looked.weights.shape[0] == len(looked.said) == len(single)
+
+
+def test_an_attention_of_other_widths_says_what_to_type(tmp_path: Path) -> None:
+    how = {"attention": "dot", "hidden_size": 4, "epochs": 1, "vocabulary": "characters"}
+    with pytest.raises(SettingError, match="'dot' expected an encoder and a decoder") as refused:
+        recurra.train("transduction", pairs(20), out=tmp_path / "run", **how)
+    ways = re.findall(r"--set model\.(\w+)=(\w+)", str(refused.value))
+    assert [name for name, _ in ways] == ["decoder_size", "bidirectional", "attention"]
+    for name, value in ways:  # each of them can be built
+        chosen = ["model.hidden_size=4", "model.attention=dot", f"model.{name}={value}"]
+        model = TransductionTask().trial(load_recipe("transduction", chosen))
+        assert model.decoder.attention is not None

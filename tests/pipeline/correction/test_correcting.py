@@ -17,7 +17,7 @@ from pipeline.toys import TEXT, ngram, recurrent, vocabularies
 import recurra
 from recurra.errors import DataError, SettingError
 from recurra.pipeline import TextModel, correct_lines, known_words, score_lines
-from recurra.pipeline.confusions import Confusions
+from recurra.pipeline.correction.confusions import Confusions
 from recurra_runtime.vocabulary import BytePairVocabulary, CharacterVocabulary
 
 WORDS = "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits"
