@@ -40,7 +40,7 @@ MODELS = {
     "small": ["hidden_size=64", "layers=1"],
     "medium": ["hidden_size=128", "layers=2"],
 }
-READ = {"small": ["batch_size=16", "window=32"], "medium": ["batch_size=32", "window=64"]}
+READ = {"small": ["batch_size=16", "window=32"], "medium": ["batch_size=16", "window=64"]}
 RUNS = 15
 
 

@@ -276,7 +276,11 @@ def run(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_run_keeps_them(run: Path) -> None:
     found = watched(run)
     assert set(found) == {"gradient", "update", "clipped", "saturated", "border"}
-    evaluated = [int(row[0]) for row in csv.reader((run / "log.csv").open()) if row[0] != "step"]
+    evaluated = [
+        int(row[0])
+        for row in csv.reader((run / "log.csv").read_text().splitlines())
+        if row[0] != "step"
+    ]
     assert list(found["gradient"][LOWEST]) == evaluated
     assert evaluated[0] >= LEAST
 
