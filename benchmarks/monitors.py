@@ -86,7 +86,7 @@ def measured(size: str, runs: int) -> dict[str, object]:
             began = perf_counter()
             monitors = both["watched"].monitors
             assert monitors is not None
-            seen = monitors.report(both["watched"].model, *both["watched"].ahead())
+            seen = monitors.report(both["watched"].model, *both["watched"].looked_at())
             took["watched"] += perf_counter() - began
             assert seen.of("border")
             assert seen.of("saturated")

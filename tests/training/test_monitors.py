@@ -103,7 +103,7 @@ def test_gradients_and_updates_are_those_of_the_steps() -> None:
                     changes.setdefault("update", []).append(moved)
                     changes.setdefault("weight", []).append(float(p.detach().double().pow(2).sum()))
     assert monitors.due
-    seen = monitors.report(model, *training.ahead())
+    seen = monitors.report(model, *training.looked_at())
     for own in (place, "encoder.embedding", "head.projection"):
         assert seen.of("gradient")[own] == pytest.approx(math.sqrt(squares[own] / LEAST), rel=1e-5)
     wanted = math.sqrt(sum(changes["update"]) / sum(changes["weight"]))
@@ -124,7 +124,7 @@ def test_a_training_with_monitors_is_the_same_one() -> None:
         ours = next(one)
         monitors = watched_one.monitors
         if monitors is not None and monitors.due:
-            monitors.report(watched_one.model, *watched_one.ahead())
+            monitors.report(watched_one.model, *watched_one.looked_at())
         random = torch.get_rng_state(), random[1]
         torch.set_rng_state(random[1])
         theirs = next(other)

@@ -199,7 +199,7 @@ class Keeper:
         if monitors is None or not monitors.due:
             return
         rate = done.learning_rate / training.settings.learning_rate
-        seen = monitors.report(training.model, *training.ahead(), rate=rate)
+        seen = monitors.report(training.model, *training.looked_at(), rate=rate)
         for row in seen.rows:
             told = row._asdict() | {"value": f"{row.value:.6g}"}
             self.run.log({"step": done.step, **told}, MONITORS)

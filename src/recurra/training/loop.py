@@ -94,6 +94,7 @@ class Training:
         self.step = self.symbols = self.clipped = 0
         self.seconds = 0.0
         self._carried: states.Tree = None
+        self._into: states.Tree = None  # what was carried into the last step
         check_device(settings.device)
         model.to(settings.device)
         distil = distil or DistilSettings()
@@ -127,6 +128,7 @@ class Training:
             some = self.settings.accumulate
             batches = _Some(self.batches, self.step * some, some, self.settings.device)
             learn = self._lesson or self.model
+            self._into = self._own
             done = train_step(
                 learn, batches, self._carried, self._optimizer, self.settings, self.monitors
             )
@@ -164,11 +166,19 @@ class Training:
         """What the model itself carries."""
         return self._carried[0] if self._lesson and self._carried else self._carried
 
-    def ahead(self) -> tuple[Batch, states.Tree]:
-        """What the next step will read first, and what the model carries into it, or None."""
-        some = self.settings.accumulate
-        batch, begins = _Some(self.batches, self.step * some, 1, self.settings.device)[0]
-        return batch, None if begins else self._own
+    def looked_at(self) -> tuple[Batch, states.Tree]:
+        """What the next step will read first, and what the model carries into it.
+
+        Where a pass begins, so that nothing is carried, it is what the last step read instead; the
+        state is None if nothing was carried into that either.
+        """
+        step = self.step
+        begins = self.batches.begins(step * self.settings.accumulate)
+        if begins and self._into is not None:
+            step -= 1
+        first = step * self.settings.accumulate
+        batch, _ = _Some(self.batches, first, 1, self.settings.device)[0]
+        return batch, self._into if begins else self._own
 
     @property
     def kept(self) -> Model:

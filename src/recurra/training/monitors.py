@@ -185,7 +185,7 @@ class Monitors:
 
         Args:
             model: that is trained.
-            batch: what it reads next, of which a few rows are looked at.
+            batch: what it reads, of which a few rows are looked at.
             state: what is carried into that, or None.
             rate: the learning rate, as a share of its highest.
         """
