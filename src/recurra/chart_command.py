@@ -16,7 +16,7 @@ __all__ = ["chart"]
 
 _OF = {  # what a run must be for a picture of it to be there
     "confusion": "a finished run that tells classes apart",
-    "gradients": "a run with monitors (training.monitors), some evaluations of which are 100 steps "
+    "gradients": "a run with monitors (training.monitors), some evaluations of which are 150 steps "
     "apart",
     "forecast": "a finished run of a forecaster",
     "errors": "a finished run of a forecaster whose series have a scale",

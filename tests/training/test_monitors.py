@@ -24,7 +24,7 @@ from recurra.training.monitors import LEAST, Monitored, Monitors, Watched, parts
 SETTINGS = [
     "model.hidden_size=8",
     "model.layers=2",
-    "training.symbols=13000",
+    "training.symbols=20000",
     "training.batch_size=4",
     "training.window=16",
     "training.evaluations=2",
@@ -42,7 +42,7 @@ def window(time: int = 16, rows: int = 4) -> Batch:
     return Batch(ids[:-1], ids[1:])
 
 
-def training_of(monitors: bool = True, steps: int = 120, **settings: Any) -> Training:
+def training_of(monitors: bool = True, steps: int = 170, **settings: Any) -> Training:
     vocabulary = CharacterVocabulary.of(["abcab"])
     documents = [vocabulary.encode("abcabbcacab" * 60)]
     chosen = TrainingSettings(
@@ -80,7 +80,7 @@ def test_frozen_ones_are_left_out_and_a_drop_in_stands_as_a_layer() -> None:
 
 def test_gradients_and_updates_are_those_of_the_steps() -> None:
     """Against sums that are made here, step by step, from the gradients themselves."""
-    training = training_of(steps=120, optimizer="sgd", clip=1e9)
+    training = training_of(steps=170, optimizer="sgd", clip=1e9)
     model, monitors = training.model, training.monitors
     assert monitors is not None
     squares: dict[str, float] = {}
@@ -205,7 +205,7 @@ def test_nothing_is_said_of_a_healthy_training() -> None:
     ("case", "words"),
     [
         ({"norms": {LOWEST: 1e-8}}, f"the gradient of {LOWEST} is"),
-        ({"norms": {}, "clipped": True}, "100% of the last 100 gradients were clipped"),
+        ({"norms": {}, "clipped": True}, "100% of the last 150 gradients were clipped"),
         ({"norms": {}, "update": 0.5}, "Try a smaller training.learning_rate, or a longer"),
         ({"norms": {}, "update": 0.0}, "Try a larger training.learning_rate"),
     ],
@@ -300,7 +300,7 @@ def test_a_resumed_run_keeps_the_same(
     from recurra.training.keeper import Keeper
 
     whole, plain = (run / "monitors.csv").read_text(), Keeper.__call__
-    stops = [75, 150]
+    stops = [75, 200]
 
     def call(keeper: Keeper, done: Any, asked: bool) -> Any:
         stop = bool(stops) and done.step == stops[0]
@@ -329,7 +329,7 @@ def test_the_picture_of_gradients(run: Path, tmp_path: Path) -> None:
 
 
 def test_monitors_go_on_from_what_they_kept() -> None:
-    first = training_of(steps=120)
+    first = training_of(steps=170)
     steps = iter(first)
     for _ in range(20):
         next(steps)

@@ -35,7 +35,7 @@ def watched(run: str | Path) -> dict[str, dict[str, Points]]:
     except FileNotFoundError:
         raise RunError(
             f"{path}: expected what the monitors wrote (training.monitors=true), at evaluations "
-            "that are 100 steps apart or more; there is nothing."
+            "that are 150 steps apart or more; there is nothing."
         ) from None
     except (OSError, ValueError) as problem:
         raise RunError(f"{path}: cannot be read ({problem}).") from None

@@ -25,7 +25,7 @@ from recurra.states import Tree, map_tree
 
 __all__ = ["Monitored", "Monitors", "Watched", "parts_of"]
 
-LEAST = 100
+LEAST = 150
 """Steps between two reports. A look at gates and border costs as much as half a step to two."""
 _EVERY, _FIRST = 16, 8  # steps between two updates that are measured, and where the first one is
 _ROWS = 8  # of a batch that are looked at
