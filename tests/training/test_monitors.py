@@ -206,7 +206,7 @@ def test_nothing_is_said_of_a_healthy_training() -> None:
     [
         ({"norms": {LOWEST: 1e-8}}, f"the gradient of {LOWEST} is"),
         ({"norms": {}, "clipped": True}, "100% of the last 150 gradients were clipped"),
-        ({"norms": {}, "update": 0.5}, "Try a smaller training.learning_rate, or a longer"),
+        ({"norms": {}, "update": 0.15}, "Try a smaller training.learning_rate, or a longer"),
         ({"norms": {}, "update": 0.0}, "Try a larger training.learning_rate"),
     ],
 )
