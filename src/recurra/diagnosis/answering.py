@@ -206,7 +206,8 @@ def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice 
 
     Args:
         asked: a model and a batch.
-        output: a function of the answer that gives ``[rows]``; ``"loss"``; or None: see
+        output: a function of the answer that gives ``[rows]``, or ``[rows, labels]`` of which one
+            is picked; ``"loss"``; or None: see
             :func:`recurra.diagnosis.attribute`.
         step: of the answer, counted from the end where it is below 0.
         label: of the answer, or number that is said.
@@ -215,8 +216,9 @@ def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice 
         SettingError: nothing that is known suggests itself.
     """
     if callable(output):
-        function = output
-        return lambda rows, leaves: _number(function(asked.answer(rows, leaves)), len(rows))
+        if step is not None:
+            raise SettingError("step: expected none beside a function, which says what is meant.")
+        return _picked(asked, output, None, label)
     if output not in (None, "loss"):
         raise SettingError(f"output: expected a function, 'loss' or None, got {output!r}")
     head = None if asked.model is None else asked.model.head
@@ -230,13 +232,18 @@ def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice 
                 f"{type(head).__name__}; output= may be a function of the answer."
             )
         return asked.losses
-    return _picked(asked, head, step, label)
+    return _picked(asked, None, step, label)
 
 
-def _picked(asked: Asked, head: Any, step: Choice, label: Choice) -> Numbers:
-    """The chosen number of an answer's table; what was not chosen is what is highest in all."""
+def _picked(
+    asked: Asked, function: Callable[[Any], Tensor] | None, step: Choice, label: Choice
+) -> Numbers:
+    """The chosen number of a table; unless told the highest, of expected numbers their mean."""
+    expected = asked.model is not None and isinstance(asked.model.head, NumbersHead)
 
     def table(rows: Tensor, leaves: Leaves | None) -> Tensor:
+        if function is not None:
+            return _each_row(function(asked.answer(rows, leaves)), len(rows))
         found = _table(asked, asked.answer(rows, leaves), len(rows))
         if not isinstance(found, PaddedSequence):
             if step is not None:
@@ -247,7 +254,7 @@ def _picked(asked: Asked, head: Any, step: Choice, label: Choice) -> Numbers:
             return found.mean()
         return _at_step(found, None if step is None else _of(step, rows))
 
-    if label is None and not isinstance(head, NumbersHead):
+    if label is None and (function is not None or not expected):
         with torch.no_grad():
             whole = table(asked.every, None)
         label = whole.argmax(1) if whole.dim() > 1 else None
@@ -314,20 +321,11 @@ def _at_step(table: PaddedSequence, step: Tensor | None) -> Tensor:
     return table.values[at, torch.arange(table.batch, device=at.device)]
 
 
-def _number(found: Any, rows: int) -> Tensor:
-    one = _each_row(found, rows)
-    if one.dim() != 1:
-        raise ShapeError(
-            f"output: expected one number of each row, [{rows}], got {list(one.shape)}."
-        )
-    return one
-
-
 def _each_row(found: Any, rows: int) -> Tensor:
-    if not isinstance(found, Tensor) or not found.dim() or len(found) != rows:
+    if not isinstance(found, Tensor) or found.dim() not in (1, 2) or len(found) != rows:
         got = list(found.shape) if isinstance(found, Tensor) else kind_of(found)
         raise ShapeError(
-            f"output: expected one number of each of {rows} rows, got {got}. A function that "
+            f"output: expected [{rows}] or [{rows}, labels], numbers of each row, got {got}. What "
             "is explained is asked about rows again and again, so it takes any number of them."
         )
     return found

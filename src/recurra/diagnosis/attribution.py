@@ -142,11 +142,13 @@ def attribute(
             about any number of rows.
         batch: a :class:`recurra.Batch`; of what is no model also a tensor or a PaddedSequence.
         method: one of those above.
-        output: f: a function of the answer that gives ``[rows]``, or ``"loss"``.
+        output: f: a function of the answer that gives ``[rows]``, or ``[rows, labels]`` of which
+            ``label`` is meant; or ``"loss"``.
         step: of the answer, one or ``[batch]``; below 0 counted from the end.
         label: one or ``[batch]``; that with the highest score if None.
         baseline: x': a number, a tensor that spreads over ``[time, batch, ...]``, ``"mean"`` of
-            each row, or a dictionary of these by place.
+            each row, or a dictionary of these by place; of a list of them the mean of what each
+            gives (expected gradients, Erion et al. 2021, where they are other inputs).
         at: names of modules whose outputs are meant, in place of numbers and embeddings.
         lengths: ``[batch]``, which what is no model is called with.
         batch_first: whether tensors are ``[batch, time, ...]``, of what is no model.
@@ -169,25 +171,34 @@ def attribute(
     for name, size in sizes.items():
         check_size(name, size)
     asked = Asked(model, batch, lengths=lengths, batch_first=batch_first)
+    several = list(baseline) if isinstance(baseline, list | tuple) else [baseline]
+    if not several:
+        raise SettingError("baseline: expected at least one, got none")
+    found = []
     with asked.asking():
-        work = _Work(asked, numbers_of(asked, output, step, label), at, baseline, steps_at_once)
-        if method == "integrated gradients":
-            return work.integrated(alphas, max(alphas, most))
-        if method == "occlusion":
-            return work.told(method, work.occluded(window))
-        if method == "rescaling":
-            return work.told(method, work.rescaled())
-        return work.told(method, work.products())
+        entrance = Entrance(asked, numbers_of(asked, output, step, label), at)
+        for one in several:
+            work = _Work(entrance, one, steps_at_once)
+            if method == "integrated gradients":
+                found.append(work.integrated(alphas, max(alphas, most)))
+            elif method == "occlusion":
+                found.append(work.told(method, work.occluded(window)))
+            elif method == "rescaling":
+                found.append(work.told(method, work.rescaled()))
+            else:
+                found.append(work.told(method, work.products()))
+        result = found[0] if len(found) == 1 else _mean(found)
+        if result.gap is not None:
+            _warn(result.gap, max(alphas, most))
+    return result
 
 
 class _Work:
     """What all methods share: x, x', f of both, and calls of bounded size."""
 
-    def __init__(
-        self, asked: Asked, scores: Any, at: Sequence[str] | None, baseline: Any, budget: int
-    ) -> None:
-        self.entrance = Entrance(asked, scores, at)
-        self.places, self.every = self.entrance.places, asked.every
+    def __init__(self, entrance: Entrance, baseline: Any, budget: int) -> None:
+        self.entrance = entrance
+        self.places, self.every = entrance.places, entrance.asked.every
         longest = max(place.time for place in self.places)
         self.chunk = max(1, budget // max(longest, 1))
         self.x = [place.values for place in self.places]
@@ -255,11 +266,12 @@ class _Work:
             for whole, some in zip(found, self._integral(rows, count), strict=True):
                 whole[:, rows] = some
             used[rows] = count
-            gap[rows] = self._gap(found, rows)
-            rows, count = rows[gap[rows] > ALLOWED_GAP], min(2 * count, most)
-            if bool((used[rows] == most).any()):
-                _warn(gap, rows, most)
+            near = [one[:, rows] for one in found]
+            gap[rows] = _gap(near, self.output[rows], self.at_baseline[rows])
+            rows = rows[gap[rows] > ALLOWED_GAP]
+            if count >= most:
                 break
+            count = min(2 * count, most)
         return self.told("integrated gradients", found, gap=gap, alphas=used)
 
     def _integral(self, rows: Tensor, count: int) -> list[Tensor]:
@@ -281,17 +293,6 @@ class _Work:
                 total.index_add_(1, which, found.double() * _wide(weight[number], found))
         way = self._way(x, rows)
         return [(t * d.double()).to(d.dtype) for t, d in zip(totals, way, strict=True)]
-
-    def _gap(self, found: Sequence[Tensor], rows: Tensor) -> Tensor:
-        sums = [one[:, rows].double().transpose(0, 1).flatten(1) for one in found]
-        total = sum((one.sum(1) for one in sums), torch.zeros(()).double())
-        size = sum((one.abs().sum(1) for one in sums), torch.zeros(()).double())
-        output, at_baseline = self.output[rows].double(), self.at_baseline[rows].double()
-        change = output - at_baseline
-        off = (total - change).abs()
-        largest = torch.stack([size, output.abs(), at_baseline.abs()]).amax(0)
-        nothing = off <= _ROUNDING * torch.finfo(self.output.dtype).eps * largest
-        return torch.where(nothing, 0.0, off / change.abs()).to(self.output.dtype)
 
     # ---- steps that are left out -----------------------------------------------------------------
 
@@ -379,11 +380,41 @@ def _wide(number: Tensor, like: Tensor) -> Tensor:
     return number.view(1, -1, *[1] * (like.dim() - 2))
 
 
-def _warn(gap: Tensor, rows: Tensor, most: int) -> None:
-    worst = rows[gap[rows].argmax()]
+def _gap(found: Sequence[Tensor], output: Tensor, at_baseline: Tensor) -> Tensor:
+    """How far sums of rows are from the change, as a share of it; what rounding makes is none."""
+    sums = [one.double().transpose(0, 1).flatten(1) for one in found]
+    total = torch.stack([one.sum(1) for one in sums]).sum(0)
+    size = torch.stack([one.abs().sum(1) for one in sums]).sum(0)
+    after, before = output.double(), at_baseline.double()
+    off = (total - (after - before)).abs()
+    largest = torch.stack([size, after.abs(), before.abs()]).amax(0)
+    nothing = off <= _ROUNDING * torch.finfo(output.dtype).eps * largest
+    return torch.where(nothing, 0.0, off / (after - before).abs()).to(output.dtype)
+
+
+def _mean(found: Sequence[Attribution]) -> Attribution:
+    """Of several baselines."""
+    first = found[0]
+    parts = {name: torch.stack([one.parts[name] for one in found]).mean(0) for name in first.parts}
+    at_baseline = torch.stack([one.at_baseline for one in found]).mean(0)
+    used = [one.alphas for one in found if one.alphas is not None]
+    return dataclasses.replace(
+        first,
+        parts=parts,
+        at_baseline=at_baseline,
+        gap=None if first.gap is None else _gap([*parts.values()], first.output, at_baseline),
+        alphas=torch.stack(used).sum(0) if used else None,
+    )
+
+
+def _warn(gap: Tensor, most: int) -> None:
+    rows = (gap > ALLOWED_GAP).nonzero().flatten()
+    if not len(rows):
+        return
+    worst = int(rows[gap[rows].argmax()])
     warnings.warn(
         f"integrated gradients: with {most} points the sums of {len(rows)} rows are more than "
         f"{ALLOWED_GAP:.0%} from the change that they explain, {float(gap[worst]):.1%} in row "
-        f"{int(worst)}. Give more (most=), or a baseline from which the answer changes smoothly.",
+        f"{worst}. Give more (most=), or a baseline from which the answer changes smoothly.",
         stacklevel=callers_level(),
     )
