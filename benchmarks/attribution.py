@@ -28,8 +28,8 @@ from recurra.diagnosis import attribute
 from recurra.diagnosis.attribution import METHODS
 
 SEEDS = (0, 1, 2)
-ROWS, OTHERS = 100, 8  # rows that are explained, and other rows that are a baseline together
-SHARES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+ROWS, OTHERS = 200, 8  # rows that are explained, and other rows that are a baseline together
+SHARES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 ADDING, COPYING = AddingTask(40), CopyTask(8, 5, 20)
 MEASURED = [
     "benchmarks/attribution.py",
@@ -64,6 +64,7 @@ class Adder(nn.Module):
         self.layer, self.head = recurra.Recurrent(recurra.GRUCell(2, 32)), nn.Linear(32, 1)
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """``[time, rows, 2]`` to ``[rows, 1]``."""
         return self.head(self.layer(inputs).last)
 
 
@@ -76,6 +77,7 @@ class Copier(nn.Module):
         self.layer, self.head = recurra.Recurrent(recurra.GRUCell(16, 64)), nn.Linear(64, 10)
 
     def forward(self, ids: Tensor) -> Tensor:
+        """``[time, rows]`` to ``[time, rows, symbols]``."""
         return self.head(self.layer(self.embedding(ids)).outputs)
 
 

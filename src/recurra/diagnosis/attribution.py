@@ -299,7 +299,11 @@ class _Work:
     def _without(self, number: int, window: int) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
         """Windows of a place as the baseline: first steps, rows, and the numbers of all places."""
         place = self.places[number]
-        for pair in _parts(place.mask.nonzero(), self.chunk):
+        chosen = place.mask
+        if window == 1:  # what is the baseline already changes nothing
+            moves = self._moves(number)
+            chosen = chosen & (moves.flatten(2).any(2) if moves.dim() > 2 else moves)
+        for pair in _parts(chosen.nonzero(), self.chunk):
             begin, row = pair.unbind(1)
             points = _rows(self.x, row)
             step = torch.arange(place.time, device=row.device).unsqueeze(1)
@@ -310,6 +314,10 @@ class _Work:
                 points[number],
             )
             yield begin, row, points
+
+    def _moves(self, number: int) -> Tensor:
+        """Which numbers of a place are not the baseline ``[time, batch, ...]``."""
+        return self._way(self.x, self.every)[number] != 0
 
     @torch.no_grad()
     def occluded(self, window: int) -> list[Tensor]:
@@ -353,7 +361,7 @@ class _Work:
                 wide[begin, at, one] = blank[:, one]
                 points[number] = wide.view(whole.shape)
                 flat[begin, row, one] = self._change(saliency, points, row)
-        return flat.view(self.x[number].shape)
+        return torch.where(self._moves(number), flat.view(self.x[number].shape), 0.0)
 
     def _change(self, saliency: Sequence[Tensor], points: Sequence[Tensor], rows: Tensor) -> Tensor:
         """How much all gradients of rows differ from those at x ``[rows]``."""

@@ -186,7 +186,7 @@ def _numbers(asked: Asked) -> Iterator[Place]:
         later = isinstance(asked.batch.inputs, SeriesSteps) and leaf.name in _LATER
         if not isinstance(value, Tensor) or not value.is_floating_point() or later:
             continue
-        if value.dim() >= 2 and value.numel():
+        if value.dim() >= 2 and 0 not in value.shape[2:]:
             axis = 1 if isinstance(leaf.value, PaddedSequence) else asked.axis
             yield Place(leaf.name, leaf.value, asked.lengths, number, axis)
 
