@@ -1,6 +1,7 @@
 """What can be looked at: pictures of runs and of results, as SVG, PNG or a page of HTML."""
 
 from recurra.diagnosis.ablating import Ablated, Ablations, ablations
+from recurra.diagnosis.attributed import attributed, attributed_html
 from recurra.diagnosis.attribution import Attribution, attribute
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
@@ -32,6 +33,8 @@ __all__ = [
     "ablations",
     "attention",
     "attribute",
+    "attributed",
+    "attributed_html",
     "clamp",
     "confusion",
     "coverage",

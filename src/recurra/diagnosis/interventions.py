@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 Units = int | Sequence[int] | None
-Loss = Callable[[Any], Tensor] | None
-"""Of an answer, a number of each row; None: what a model says of its targets."""
+Loss = Callable[[Any, Tensor], Tensor] | None
+"""Of an answer, and the numbers of its rows; None: what a model says of its targets."""
 _MOST = 12  # lines of a table
 
 
@@ -174,8 +174,8 @@ def intervene(
         batch: a :class:`recurra.Batch`; of what is no model also its inputs alone.
         changes: as of :func:`recurra.changing`, by the keys of :func:`recurra.named_values`.
         of: whose cells are moved; the model itself if None.
-        loss: of an answer, a number of each row ``[batch]``; that of a model and its targets if
-            None.
+        loss: a function of an answer and the numbers of its rows in the batch, which gives each
+            row a number; that of a model and its targets if None.
         lengths: ``[batch]``, which what is no model is called with.
         batch_first: whether tensors are ``[batch, time, ...]``, of what is no model.
 
@@ -228,7 +228,7 @@ def losses_of(asked: Asked, rows: Tensor, loss: Loss, answer: Any = None) -> Ten
         ShapeError: another number of losses.
     """
     if loss is not None:
-        found = loss(asked.answer(rows) if answer is None else answer)
+        found = loss(asked.answer(rows) if answer is None else answer, rows)
         if not isinstance(found, Tensor) or found.shape != rows.shape:
             got = list(found.shape) if isinstance(found, Tensor) else kind_of(found)
             raise ShapeError(f"loss: expected a number of each of {len(rows)} rows, got {got}.")
