@@ -215,8 +215,8 @@ CASES: dict[str, tuple[str, Callable[[int], Any]]] = {
         adding,
     ),
     "copying": (
-        "precision and recall of the one step of 30 whose symbol is said again; goal: at least 0.95 "
-        "of integrated gradients",
+        "precision and recall of the one step of 30 whose symbol is said again; goal: at least "
+        "0.95 of integrated gradients",
         copying,
     ),
 }

@@ -117,7 +117,7 @@ def test_layers_and_functions(batch_first):
 
 def test_what_does_not_fit_is_said():
     model = classifier()
-    with pytest.raises(SettingError, match="no 'state[.]q'"):
+    with pytest.raises(SettingError, match=r"no 'state\.q'"):
         intervene(model, BATCH, {"state.q": ablate()})
     with pytest.raises(ShapeError, match="units"):
         intervene(model, BATCH, {"state.h": ablate(units=6)})
@@ -207,7 +207,7 @@ def test_gates_too_and_numbers_at_every_step():
 
 def test_what_cannot_be_ablated_is_said():
     model = classifier()
-    with pytest.raises(SettingError, match="ablations: no 'state[.]q'"):
+    with pytest.raises(SettingError, match=r"ablations: no 'state\.q'"):
         ablations(model, BATCH, "state.q")
     with pytest.raises(SettingError, match="loss: expected a Model and a batch with targets"):
         ablations(recurra.LSTM(2, 3), torch.randn(4, 2, 2))
