@@ -29,7 +29,7 @@ from recurra.diagnosis import attribute
 from recurra.diagnosis.attribution import METHODS
 
 SEEDS = (0, 1, 2)
-ROWS, OTHERS = 200, 8  # rows that are explained, and other rows that are a baseline together
+ROWS, OTHERS = 60, 8  # rows that are explained, and other rows that are a baseline together
 SHARES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 ADDING, COPYING = AddingTask(40), CopyTask(8, 5, 20)
 MEASURED = [
@@ -152,7 +152,7 @@ def copying(seed: int) -> tuple[float, Callable[[int], Case]]:
                     output=lambda said, at=place: said[at, :, : COPYING.symbols].log_softmax(-1),
                     label=batch.targets[place],
                     baseline=base,
-                    most=64,
+                    most=32,
                 )
                 found.append(told.steps())
             return torch.cat(found, 1)

@@ -134,6 +134,22 @@ def test_a_forecaster_is_explained_by_what_it_read(distribution):
     assert first.output == pytest.approx(model.answer(batch).mean[:, 0, 1].detach())
 
 
+def test_an_answer_is_what_is_predicted_with_gradients():
+    for model, batch in [
+        forecaster("student"),
+        *((model, batch) for _, model, batch, _ in models()),
+    ]:
+        with torch.no_grad():
+            model.eval()
+            said, predicted = (
+                recurra.states.leaves(f(batch)) for f in (model.answer, model.predict)
+            )
+        assert len(said) == len(predicted)
+        for one, other in zip(said, predicted, strict=True):
+            values = [part.values if hasattr(part, "lengths") else part for part in (one, other)]
+            torch.testing.assert_close(*values)
+
+
 def forecaster(distribution):
     from recurra.encoders import SeriesSteps
     from recurra.models import SeriesModel, SeriesModelConfig

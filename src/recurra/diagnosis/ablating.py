@@ -108,7 +108,7 @@ def ablations(
     in copies of the rows.
 
     Args:
-        model: as of :func:`intervene`, like all that is not told here.
+        model: as of :func:`recurra.diagnosis.intervene`, like all that is not told here.
         batch: as there.
         value: a key or label of :func:`recurra.named_values`; a label of several cells is taken of
             each.
