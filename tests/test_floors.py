@@ -26,14 +26,14 @@ FLOORS = [
     ["tasks.base"],
     ["artifact", "diagnosis"],
     ["training", "pipeline"],
-    ["tasks", "streaming", "interop", "inspect"],
+    ["tasks", "streaming", "interop", "inspection"],
     ["progress"],
     ["comparison"],
     ["doors"],
     ["estimators"],
     ["console", "options"],
     ["text_commands", "compare_command", "surprise_commands", "worker"],
-    ["chart_command", "predict_command"],
+    ["chart_command", "inspect_command", "predict_command"],
     ["cli"],
     ["__init__"],
     ["__main__"],
@@ -52,7 +52,8 @@ HIDDEN = {
 
 def room_of(module):
     parts = module.split(".")
-    if parts[1:3] in (["tasks", "base"], ["tasks", "answers"]):  # families stand above these
+    # Families stand above these.
+    if parts[1:3] in (["tasks", "base"], ["tasks", "answers"], ["tasks", "contracts"]):
         return "tasks.base"
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -102,7 +103,7 @@ def test_imports_go_down(path):
 # they made, ways to run a call, and the doors.
 STAGES = ["graph", "record", "lower", "plan", "assemble", "machine"]
 ENGINE = ["torch_internals", *STAGES, "pipeline", "call", "prepare", "kept", "backends"]
-ENGINE += ["probe", "run", "explain", "freeze", "projected_loss"]
+ENGINE += ["opened", "changes", "probe", "run", "explain", "freeze", "projected_loss"]
 
 
 def later_parts(part, imported):

@@ -22,56 +22,59 @@ _OF = {  # what a run must be for a picture of it to be there
     "residuals": "a finished run of a forecaster whose places are one step apart, and not few",
 }
 
+Run = Annotated[Path, path_argument(help="A run's folder, or a comparison's.")]
+Out = Annotated[
+    Path | None,
+    path_option(
+        help="A file, .svg, .png or .html; in the run if not given.",
+        show_default=False,
+    ),
+]
+Confusion = Annotated[bool, typer.Option("--confusion", help="Which class was taken for which.")]
+Forecast = Annotated[
+    bool, typer.Option("--forecast", help="What a forecaster expects, and what came.")
+]
+OfSeries = Annotated[
+    list[str] | None,
+    typer.Option(help="Of --forecast: a series or channel.", show_default=False),
+]
+Data = Annotated[
+    Path | None,
+    path_option(
+        help="Of --forecast: a table, to go on from its end.",
+        show_default=False,
+    ),
+]
+Future = Annotated[
+    Path | None,
+    path_option(help="Of --data: what is known ahead.", show_default=False),
+]
+Errors = Annotated[bool, typer.Option("--errors", help="Errors by step ahead, and by series.")]
+Coverage = Annotated[bool, typer.Option("--coverage", help="How much intervals hold, and should.")]
+Residuals = Annotated[bool, typer.Option("--residuals", help="Autocorrelation of the errors.")]
+Attention = Annotated[
+    str | None,
+    typer.Option(help="A text: where the model looked when it answered that.", show_default=False),
+]
+Surprise = Annotated[
+    Path | None,
+    path_option(help="A file, of which each step is drawn with its surprise."),
+]
+
 
 def chart(
-    run: Annotated[Path, path_argument(help="A run's folder, or a comparison's.")],
-    out: Annotated[
-        Path | None,
-        path_option(
-            help="A file, .svg, .png or .html; in the run if not given.",
-            show_default=False,
-        ),
-    ] = None,
-    confusion: Annotated[
-        bool, typer.Option("--confusion", help="Which class was taken for which.")
-    ] = False,
-    forecast: Annotated[
-        bool, typer.Option("--forecast", help="What a forecaster expects, and what came.")
-    ] = False,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(help="Of --forecast: a series or channel.", show_default=False),
-    ] = None,
-    data: Annotated[
-        Path | None,
-        path_option(
-            help="Of --forecast: a table, to go on from its end.",
-            show_default=False,
-        ),
-    ] = None,
-    future: Annotated[
-        Path | None,
-        path_option(help="Of --data: what is known ahead.", show_default=False),
-    ] = None,
-    errors: Annotated[
-        bool, typer.Option("--errors", help="Errors by step ahead, and by series.")
-    ] = False,
-    coverage: Annotated[
-        bool, typer.Option("--coverage", help="How much intervals hold, and should.")
-    ] = False,
-    residuals: Annotated[
-        bool, typer.Option("--residuals", help="Autocorrelation of the errors.")
-    ] = False,
-    attention: Annotated[
-        str | None,
-        typer.Option(
-            help="A text: where the model looked when it answered that.", show_default=False
-        ),
-    ] = None,
-    surprise: Annotated[
-        Path | None,
-        path_option(help="A file, of which each step is drawn with its surprise."),
-    ] = None,
+    run: Run,
+    out: Out = None,
+    confusion: Confusion = False,
+    forecast: Forecast = False,
+    series: OfSeries = None,
+    data: Data = None,
+    future: Future = None,
+    errors: Errors = False,
+    coverage: Coverage = False,
+    residuals: Residuals = False,
+    attention: Attention = None,
+    surprise: Surprise = None,
     false_alarms: FalseAlarms = None,
     import_: Import = None,
 ) -> None:

@@ -17,6 +17,7 @@ import typer
 from recurra.chart_command import chart
 from recurra.compare_command import compare
 from recurra.console import (
+    Commands,
     WithSettings,
     command,
     free,
@@ -36,6 +37,7 @@ from recurra.console import (
 )
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
+from recurra.inspect_command import inspect
 from recurra.options import (
     BatchSize,
     Changes,
@@ -77,6 +79,7 @@ if not {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"} & set(os.environ
 TASKS = ", ".join(SHIPPED)
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -331,6 +334,7 @@ def runs(
 
 
 app.command()(chart)
+app.command()(inspect)
 app.command(cls=WithSettings)(compare)
 app.command()(export_ngram)
 

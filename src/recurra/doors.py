@@ -26,6 +26,7 @@ from recurra.comparison.display import Board
 from recurra.comparison.display import Lines as ManyLines
 from recurra.errors import SettingError, nearest
 from recurra.given import path_of
+from recurra.inspection import inspect
 from recurra.tasks.base import Answer, register_task
 from recurra.training import Report, Trained, data_of, load_recipe, place_of, run_source
 from recurra.training import evaluate as evaluate_run
@@ -38,6 +39,7 @@ __all__ = [
     "compare",
     "compare_pair",
     "evaluate",
+    "inspect",
     "load",
     "register_front",
     "register_task",

@@ -13,9 +13,10 @@ from recurra.errors import (
     SettingError,
     SettingTypeError,
     ShapeError,
+    kind_of,
 )
 
-__all__ = ["check_flag", "check_number", "check_rate", "check_side", "check_size"]
+__all__ = ["check_flag", "check_kind", "check_number", "check_rate", "check_side", "check_size"]
 
 
 def check_size(
@@ -90,6 +91,16 @@ def check_flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise SettingTypeError(f"{name}: expected true or false, got {value!r}")
     return value
+
+
+def check_kind(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> None:
+    """An object of a class, which ``told`` names, with how one is made where that helps.
+
+    Raises:
+        SettingTypeError: anything else.
+    """
+    if not isinstance(value, kind):
+        raise SettingTypeError(f"{name}: expected {told}, got {kind_of(value)}")
 
 
 def check_side(side: Any) -> None:

@@ -15,7 +15,7 @@ from comparison.fakes import TEXTS
 import recurra
 from recurra import artifact
 from recurra.comparison.pairs import bootstrap, compare_pair
-from recurra.errors import DataError, RunError, SettingError
+from recurra.errors import DataError, InputTypeError, RunError, SettingError
 from recurra.tasks.base import Task, task_by_name
 from recurra.tasks.classification.corpus import ClassPart
 from recurra.tasks.classification.evaluation import compare_classifiers
@@ -71,6 +71,27 @@ def test_a_rate_is_drawn_with_its_parts() -> None:
     assert (low, high, better) == (0.1, 1.0, 0.0)
     assert bootstrap(one, none, resamples=100)[2] == 1.0
     assert ratio(np.zeros((3, 2))).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        ([[1.0, 1.0], [np.nan, 1.0], [2.0, 1.0]], r"one: expected finite .* of example 1 \(and 0"),
+        (np.zeros((0, 2)), r"one: expected numbers of at least one example.*shape \[0, 2\]"),
+        ([1.0, 2.0, 3.0], r"one: expected numbers of at least one example.*shape \[3\]"),
+        ([[1.0, 1.0]] * 2, r"of the same examples, got 2 \(less=True\) and 3 "),
+        ([[1.0], [1.0, 2.0]], r"one: expected numbers \[examples, numbers\], got "),
+        ([["a", "b"]] * 3, r"one: expected numbers \[examples, numbers\], got "),
+    ],
+)
+def test_scores_that_cannot_be_drawn(one: Any, said: str) -> None:
+    other = Sums(np.ones((3, 2)), ratio)
+    with pytest.raises(DataError, match=said):
+        bootstrap(Sums(one, ratio), other)
+    with pytest.raises(DataError, match="of the same examples"):
+        bootstrap(other._replace(less=False), other)
+    with pytest.raises(InputTypeError, match=r"other: expected .*Sums, got list"):
+        bootstrap(other, [1.0])  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +150,20 @@ def test_pairs_need_the_same_data(runs: list[Path], tiny_run: Any, tmp_path: Pat
         compare_pair(runs[0], tiny_run.path, TEXTS)
     with pytest.raises(RunError, match="expected the folder of a run"):
         compare_pair(runs[0], tmp_path, TEXTS)
+
+
+def test_pairs_need_the_same_vocabulary(tmp_path: Path) -> None:
+    """Letters that stand for others are the same numbers, and other texts."""
+    texts = [["ab", "ba"][n % 2] * (1 + n % 3) for n in range(40)]
+    runs = []
+    for name, letters in (("one", "ab"), ("other", "xy")):
+        changed = str.maketrans("ab", letters)
+        pairs = [(text.translate(changed), text[::-1].translate(changed)) for text in texts]
+        parts = {"train": pairs, "valid": pairs, "test": pairs}
+        changes = ["data.vocabulary=characters", "model.hidden_size=4", "training.symbols=200"]
+        runs.append(train(load_recipe("transduction", changes), parts, tmp_path / name).path)
+    with pytest.raises(DataError, match=r"a vocabulary or a scale: input, target\. There are no"):
+        compare_pair(*runs, parts)
 
 
 def test_documents_of_a_language_model(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from decoding.tiny import Recurrence, Told, after
@@ -13,8 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from recurra.decoding import Hypothesis, Kept, LengthRule, beam_search, beam_search_batch, generate
-from recurra.errors import SettingError
+from recurra.decoding import (
+    Hypothesis,
+    Kept,
+    LengthRule,
+    beam,
+    beam_search,
+    beam_search_batch,
+    generate,
+)
+from recurra.errors import RecurraError, SettingError
 
 RULES = [LengthRule(), LengthRule(1), LengthRule(0.5), LengthRule(0.6, 5), LengthRule(2, 5)]
 END = 0
@@ -271,3 +280,44 @@ def test_wrong_rules(alpha: Any) -> None:
         LengthRule(alpha)
     with pytest.raises(SettingError, match=r"^LengthRule: .*k of at least 0, got -1"):
         LengthRule(1, -1)
+
+
+def test_a_text_shares_what_was_written_before_with_those_it_came_from() -> None:
+    """A copy of it at each step would make time and memory grow with the square of its length."""
+    before = None
+    for symbol in range(1000):
+        before = (before, symbol)
+    log_probs, symbols = np.log([[0.6, 0.3]]), np.array([[1, 2]])
+    ranked = beam._ranked([beam._Open(before, 0.0, 0)], 0, log_probs, symbols, 2)
+    assert len(ranked) == 2
+    assert all(text.written[0] is before for text in ranked)
+    for text, last in zip(ranked, (1, 2), strict=True):
+        found = beam._Found(text.written, text.log_prob, 0.0, False).spelled()
+        assert found.symbols == (*range(1000), last)
+
+
+def test_long_texts_are_those_of_every_step() -> None:
+    """Thousands of symbols, which are let go of without running out of the stack."""
+    model = Told([0.4, 0.6], [0.3, 0.7])
+    found = beam_search(model, [1], width=3, end=None, limit=10_000, keep=3)
+    assert found[0].symbols == (1,) * 10_000
+    assert len(found[2].symbols) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"length_rule": 1.0}, "length_rule: expected a LengthRule, got float"),
+        ({"length_rule": None}, "length_rule: expected a LengthRule, got NoneType"),
+        ({"width": None}, "width.*, got None"),
+        ({"limit": -1}, "limit.*, got -1"),
+        ({"state": 5}, "state: expected what the model's `start` gives, got int"),
+        ({"prompts": 5}, "prompts: expected lists of ids, got int"),
+        ({"model": 5}, "expected a model with `start` and `step`, got int"),
+    ],
+)
+def test_what_is_of_another_type_is_told(given: dict[str, Any], told: str) -> None:
+    how: dict[str, Any] = {"model": Recurrence(5), "prompts": [[1]], "width": 2, "end": END}
+    how |= given
+    with pytest.raises(RecurraError, match=told):
+        beam_search_batch(how.pop("model"), how.pop("prompts"), **how)

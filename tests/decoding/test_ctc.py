@@ -23,6 +23,7 @@ from recurra import (
     prefix_search,
 )
 from recurra.decoding import ctc
+from recurra.errors import InputTypeError
 from recurra_runtime.backend import core
 
 Logs = NDArray[np.float64]
@@ -254,11 +255,42 @@ def test_what_steps_cannot_say_is_not_aligned() -> None:
         ({"threshold": np.inf}, "threshold: expected a finite number"),
         ({"least": np.nan}, "least: expected a finite number"),
         ({"language": Fusion(GRAM, -1.0)}, "alpha of at least 0"),
+        ({"language": GRAM}, r"language: expected a recurra\.decoding\.Fusion or None, got "),
+        ({"hot": ["a"]}, r"hot: expected recurra\.HotWords or None, got list"),
+        ({"width": None}, "width: .*, got None"),
+        ({"keep": "2"}, "keep: .*, got '2'"),
     ],
 )
 def test_numbers_out_of_range_are_refused(how: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingError, match=told):
         prefix_search(logs_of(3), blank=2, **{"width": 4, **how})
+
+
+@pytest.mark.parametrize("what", ["ab", [["a"]], [[0.1], [0.1, 0.2]], [[1j, 2]], {"a": 1}])
+def test_what_are_no_numbers_is_refused(what: Any) -> None:
+    told = r"log_probs: expected numbers \[time, symbols \+ 1\], got "
+    with pytest.raises(InputTypeError, match=told):
+        prefix_search(what, blank=0, width=3)
+    with pytest.raises(InputTypeError, match=told):
+        PrefixSearch(blank=0, width=3).push(what)
+    with pytest.raises(InputTypeError, match=told):
+        best_path(what, blank=0)
+    with pytest.raises(SettingError, match=r"best_path: blank: .*, got '0'"):
+        best_path(logs_of(2), blank="0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "told"),
+    [
+        (["ab"], 3, r"expected runs of symbols, whole numbers, got \['ab'\]"),
+        (5, 3, "expected runs of symbols, whole numbers, got 5"),
+        ([5], 3, r"expected runs of symbols, whole numbers, got \[5\]"),
+        ([[0]], "3", "HotWords: size: .*, got '3'"),
+    ],
+)
+def test_what_are_no_hot_words_is_refused(words: Any, size: Any, told: str) -> None:
+    with pytest.raises(SettingError, match=told):
+        HotWords(words, size)
 
 
 def test_what_are_no_log_probabilities_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from recurra import HotWords, PrefixSearch, Transcript, best_path, prefix_search
-from recurra.decoding import ctc
+from recurra import HotWords, NGram, PrefixSearch, Transcript, best_path, prefix_search
+from recurra.decoding import Fusion, ctc
+from recurra.errors import SettingError
 from recurra_runtime.backend import core
 
 Logs = NDArray[np.float64]
@@ -149,6 +151,53 @@ def test_a_copy_goes_its_own_way() -> None:
     assert search.texts(6) == before
     search.push(logs[10:])
     assert search.texts(6) == other.texts(6) != before
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("way", ["native", "arrays", "language"])
+def test_copies_of_what_has_begun_share_no_texts(
+    copied: Callable[[Any], Any], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "arrays":
+        monkeypatch.setattr(ctc, "core", lambda: None)
+    gram = NGram.fit([[0, 1, 1, 0]], order=2, vocabulary_size=6, start=4, end=5)
+    how = {"language": Fusion(gram, start=4, end=5)} if way == "language" else {}
+    draw = np.random.default_rng(1)
+    first, one, two = draw.normal(size=(3, 10, 5))
+
+    def begun(*more: Logs) -> PrefixSearch:
+        search = PrefixSearch(blank=4, width=6, hot=HotWords([[0, 1]], 4), **how)
+        for steps in (first, *more):
+            search.push(steps)
+        return search
+
+    search = begun()
+    other, before = copied(search), search.texts(6)
+    other.push(one)
+    assert search.texts(6) == before
+    search.push(two)
+    assert other.texts(6) == begun(one).texts(6)
+    assert search.texts(6) == begun(two).texts(6)
+    unread = PrefixSearch(blank=4, width=6, **how)
+    begins = copied(unread)
+    begins.push(first)
+    assert unread.texts() == [Transcript((), 0.0, 0.0)]
+
+
+def test_what_has_begun_is_pickled_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, more = np.random.default_rng(1).normal(size=(2, 10, 5))
+    search = PrefixSearch(blank=4, width=6)
+    back = pickle.loads(pickle.dumps(search))
+    search.push(first)
+    with pytest.raises(SettingError, match=r"one that has begun is not pickled.*push them again"):
+        pickle.dumps(search)
+    monkeypatch.setattr(ctc, "core", lambda: None)
+    back.push(first)
+    again = pickle.loads(pickle.dumps(back))
+    again.push(more)
+    assert back.texts(6) == search.texts(6)
+    search.push(more)
+    assert again.texts(6) == search.texts(6)
 
 
 def test_threads_wait_for_each_other() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from recurra.cells import AttentionCell, GRUCell
 from recurra.decoding import beam_search_batch
@@ -110,6 +111,21 @@ def test_smoothing_is_of_training_alone() -> None:
     wanted = -0.3 * log_probs.mean(1).sum()
     own = -log_probs.gather(1, targets().valid()[:, None]).sum()
     assert found == pytest.approx((0.7 * own + wanted).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("call", ["forced", "surprise", "score"])
+def test_padding_costs_nothing(call: str) -> None:
+    """Steps behind the longest target enter no product: all are as many multiplications."""
+    model = head(attends=False, sampling=0.5).train()
+    costs = []
+    for time in (4, 40):
+        said = targets()
+        ids = torch.full((time, ROWS), 10**6)
+        ids[: said.time] = said.values
+        with FlopCounterMode(display=False) as counter:
+            getattr(model, call)(model(read()), PaddedSequence(ids, SAID))
+        costs.append(counter.get_total_flops())
+    assert costs[0] == costs[1] > 0
 
 
 def test_sampling_reads_what_the_model_says() -> None:

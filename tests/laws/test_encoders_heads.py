@@ -1,11 +1,14 @@
 """Laws of encoders, heads and models: padding, batch mates, chunks, saving."""
 
+import pkgutil
 from functools import partial
+from importlib import import_module
 
 import pytest
 import torch
 from laws.means import close, close_trees
-from laws.subjects import BATCH, LENGTHS, TIME
+from laws.subjects import BATCH, LENGTHS, PLAIN, RIVALS, TIME, layers
+from torch import nn
 
 import recurra
 from recurra import (
@@ -24,13 +27,18 @@ from recurra.encoders import (
     Encoder,
     FrameEncoder,
     Frames,
+    GappedSteps,
+    PictureColumns,
+    PictureLines,
     Pictures,
+    Regions,
     Sentences,
     SeveralEncoder,
     SpelledEmbedding,
+    StepVectors,
 )
-from recurra.heads import DecoderHead, Head
-from recurra.layers import LayerOutput
+from recurra.heads import CopyingHead, DecoderHead, Head
+from recurra.layers import Layer, LayerOutput
 from recurra.lengths import last_step
 from recurra.states import map_tree, select_rows
 from recurra_runtime.vocabulary import Spelled
@@ -39,6 +47,7 @@ SYMBOLS = 9
 IDS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(3))
 TARGETS = torch.randint(0, SYMBOLS, (TIME, BATCH), generator=torch.Generator().manual_seed(4))
 BEHIND = torch.arange(TIME).unsqueeze(1) >= torch.tensor(LENGTHS)
+ROOMS = (recurra.encoders, recurra.heads, recurra.layers)
 
 
 def token_encoder():
@@ -134,6 +143,16 @@ def letters():
     return found * (torch.arange(3) < (IDS % 4).unsqueeze(-1))
 
 
+def lines(shape, *, rows=False, stride=1):
+    height, width, channels = shape
+    read = Frames((width if rows else height) * channels, stride=stride)
+    return PictureLines(shape, read, rows=rows)
+
+
+def columns(shape, **how):
+    return PictureColumns(shape, Frames, filters=3, **how)
+
+
 def numbers(*shape, seed=5):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(TIME, BATCH, *shape, generator=generator, dtype=torch.float64)
@@ -158,6 +177,26 @@ TUPLES = {
     "asking": (asking_encoder, (numbers(3), IDS), (NAN, IDS_FILLS)),
     "sentences": (sentences_encoder, (IDS, IDS), (IDS_FILLS, IDS_FILLS)),
 }
+# So do these: a picture a row or none, or one as wide as the row is long.
+PICTURES = {
+    "regions": (partial(of_stem, partial(Regions, (4, 6, 2), 5, filters=3), 5), SEEN[:1], NAN),
+    "rows": (partial(of_stem, partial(lines, (4, 6, 2), rows=True), 12), SEEN[:1], NAN),
+    "lines": (partial(of_stem, partial(lines, (4, 6, 2)), 8), SEEN[:1], NAN),
+    "lines of any width": (partial(of_stem, partial(lines, (4, 0, 2)), 8), numbers(4, 2), NAN),
+    "two lines at once": (
+        partial(of_stem, partial(lines, (4, 0, 2), stride=2), 16),
+        numbers(4, 2),
+        NAN,
+    ),
+    "columns": (partial(of_stem, partial(columns, (8, 6, 2)), 12), numbers(8, 6, 2)[:1], NAN),
+    "columns of any width": (
+        partial(of_stem, partial(columns, (8, 0, 2), across=2), 12),
+        numbers(8, 2),
+        NAN,
+    ),
+}
+PADDED = TUPLES | PICTURES
+EVERY = ENCODERS | PADDED
 POOLS = ("last", "mean", "max", "attention")
 # How to make one, and the targets of steps or of rows.
 HEADS = {"labels": (labels_head, TARGETS), "crf": (crf_head, TARGETS)}
@@ -172,12 +211,50 @@ HEADS |= {f"label, {pool}": (partial(label_head, pool), TARGETS[0]) for pool in 
 HEADS |= {"label, two hops": (partial(label_head, "attention", hops=2), TARGETS[0])}
 
 
+def made_here(kind):
+    """Subclasses of a class, and theirs, in all files of the package's rooms."""
+    for room in ROOMS:
+        for file in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+            import_module(file.name)
+    found, left = set(), [kind]
+    while left:
+        below = left.pop().__subclasses__()
+        left += below
+        found |= {each for each in below if each.__module__.startswith("recurra.")}
+    return found
+
+
 def test_every_encoder_and_head_is_here():
-    ours = {each for each in Encoder.__subclasses__() if each.__module__.startswith("recurra.")}
-    assert ours == {type(make()) for make, *_ in (*ENCODERS.values(), *TUPLES.values())}
-    ours = {each for each in Head.__subclasses__() if each.__module__.startswith("recurra.")}
+    made = [make() for make, *_ in EVERY.values()]
+    assert made_here(Encoder) == {type(one) for one in made}
     # What a decoder says has steps of its own: tests/heads/test_decoder.py holds its laws.
-    assert ours == {DecoderHead, *(type(make()) for make, _ in HEADS.values())}
+    assert made_here(Head) == {
+        DecoderHead,
+        CopyingHead,
+        *(type(make()) for make, _ in HEADS.values()),
+    }
+
+
+def test_every_stem_is_here():
+    """Whatever else has weights in the room of encoders."""
+    room = recurra.encoders.__name__
+    known = {each for each in made_here(nn.Module) if each.__module__.startswith(f"{room}.")}
+    parts = {type(part) for make, *_ in EVERY.values() for part in make().modules()}
+    # These read windows of series, which have no padding: tests/encoders/test_steps.py.
+    assert known - parts == {Encoder, StepVectors, GappedSteps}
+
+
+def test_every_layer_is_here():
+    """Those that tests/laws/test_laws.py holds to the laws of layers."""
+    made = [make() for make in (RIVALS | layers(PLAIN["lstm"])).values()]
+    assert made_here(Layer) <= {type(part) for one in made for part in one.modules()}
+
+
+def test_what_is_below_a_subclass_is_found_too():
+    class Below(CopyingHead):
+        __module__ = "recurra.heads.below"
+
+    assert Below in made_here(Head)
 
 
 def layer_output(outputs):
@@ -188,8 +265,10 @@ def layer_output(outputs):
 
 
 def padded(values, fill):
-    mask = BEHIND.view(*BEHIND.shape, *(1,) * (values.dim() - 2))
-    return PaddedSequence(values.masked_fill(mask, fill), torch.tensor(LENGTHS))
+    mask = BEHIND[: len(values)]
+    mask = mask.view(*mask.shape, *(1,) * (values.dim() - 2))
+    lengths = torch.tensor(LENGTHS).clamp(max=len(values))
+    return PaddedSequence(values.masked_fill(mask, fill), lengths)
 
 
 def cut(read, *places):
@@ -203,9 +282,7 @@ def rows_of(read, fills, number):
     return padded(read, fills[number])
 
 
-@pytest.mark.parametrize(
-    ("make", "read", "fills"), [*ENCODERS.values(), *TUPLES.values()], ids=[*ENCODERS, *TUPLES]
-)
+@pytest.mark.parametrize(("make", "read", "fills"), EVERY.values(), ids=EVERY)
 def test_encoder_padding(make, read, fills):
     """Whatever stands in the padding, NaN or ids that no vocabulary has, changes nothing."""
     results = []
@@ -276,31 +353,50 @@ def test_head_padding_and_sum(make, targets):
     assert abs(float(every.detach()) - by_rows) > 1e-3
 
 
-@pytest.mark.parametrize(("make", "read", "fills"), TUPLES.values(), ids=TUPLES)
-def test_encoder_of_several_rows(make, read, fills):
-    """Each row of several inputs is as it is alone, also the one that is empty."""
+def rows_alone(read, begin, stop, row=None):
+    """Some steps of what is read, of one row or of all."""
+    rows = slice(None) if row is None else slice(row, row + 1)
+    return map_tree(lambda one: PaddedSequence.from_padded(one[begin:stop, rows]), read)
+
+
+@pytest.mark.parametrize(("make", "read", "fills"), PADDED.values(), ids=PADDED)
+def test_encoder_of_padded_rows(make, read, fills):
+    """Each row, of several inputs too, is as it is alone, also the one that is empty."""
     encoder = make()
-    whole = encoder(tuple(padded(one, 0) for one in read))
+    whole = encoder(rows_of(read, fills, 0))
     for row, length in enumerate(LENGTHS):
-        alone = encoder(
-            tuple(PaddedSequence.from_padded(one[:length, row : row + 1]) for one in read)
-        )
+        alone = encoder(rows_alone(read, 0, length, row))
         close(whole.last[row], alone.last[0])
 
 
+@pytest.mark.parametrize(("make", "read", "fills"), PICTURES.values(), ids=PICTURES)
+def test_encoder_of_pictures_and_chunks(make, read, fills):
+    """One that says it is causal goes on from part to part; another one refuses to."""
+    encoder = make()
+    whole = encoder(rows_alone(read, 0, TIME))
+    if not encoder.causal:
+        with pytest.raises(recurra.errors.ShapeError, match="read together"):
+            encoder(rows_alone(read, 0, TIME), whole.state)
+        return
+    first = encoder(rows_alone(read, 0, 4))
+    second = encoder(rows_alone(read, 4, TIME), first.state)
+    close(torch.cat([first.outputs.values, second.outputs.values]), whole.outputs.values)
+    close_trees(second.state, whole.state)
+
+
 @pytest.mark.parametrize(
-    ("make", "targets"), [(m, r) for m, r, _ in ENCODERS.values()] + [*HEADS.values()]
+    ("make", "targets"), [(m, r) for m, r, _ in (ENCODERS | PICTURES).values()] + [*HEADS.values()]
 )
 def test_saved(make, targets):
     one, other = make(), make()
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.mul_(1.5)
-    read = targets if isinstance(one, Encoder) else torch.randn(TIME, BATCH, 4, dtype=torch.float64)
+    read = torch.randn(TIME, BATCH, 4, dtype=torch.float64)
 
     def result(module):
         if isinstance(module, Encoder):
-            return module(read).outputs
+            return module(map_tree(PaddedSequence.from_padded, targets)).outputs.values
         return module(layer_output(read))
 
     assert not torch.equal(result(one), result(other))

@@ -203,6 +203,30 @@ def test_fingerprints_tell_examples_apart() -> None:
     assert len({Examples(part, {}, "").fingerprint for part in parts}) == len(cuts)
 
 
+def test_fingerprints_tell_other_words_of_the_same_numbers() -> None:
+    pairs = [("ab", "ba"), ("b", "a")]
+    turned = [tuple(text.translate(str.maketrans("ab", "xy")) for text in pair) for pair in pairs]
+    task = base.task_by_name("transduction")
+    data = task.Data(vocabulary="characters")
+
+    def read(training: Any, test: Any) -> Examples:
+        parts = {"train": training, "valid": training, "test": test}
+        found: Examples = task.prepare(task.open(parts, data), data, Path(), print)
+        return found
+
+    unknown = [[("b", letter)] for letter in "xy"]  # which no text to train on has
+    some = [(pairs, pairs), (turned, turned), *((pairs, test) for test in unknown)]
+    found = [read(*each) for each in some]
+    numbers = [
+        [row.tolist() for part in each.parts.values() for row in (*part.inputs, *part.targets)]
+        for each in found
+    ]
+    assert numbers[0] == numbers[1]
+    assert numbers[2] == numbers[3]
+    assert len({each.fingerprint for each in found}) == 4
+    assert read(*some[0]).fingerprint == found[0].fingerprint
+
+
 def test_too_few_examples() -> None:
     with pytest.raises(DataError, match="at least 10 examples, got 9"):
         divided(PAIRS[:9])

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from recurra import artifact
 from recurra.columns import aligned, number
-from recurra.errors import DataError, RunError, SettingError
+from recurra.errors import DataError, InputTypeError, RunError, SettingError, kind_of
 from recurra.settings import check_size
-from recurra.tasks.base import Metric, Table, Task
+from recurra.tasks.base import Metric, Table, Task, front_told
 from recurra.tasks.sums import Sums, ratio
 from recurra.training.run import RunFolder
 from recurra.training.runs import opened, run_recipe, run_source, source_of
@@ -142,10 +142,7 @@ def compare_pair(
     runs = [RunFolder.open(path) for path in paths]
     task, prints = _task(runs), [source_of(run).get("blake2b") for run in runs]
     if prints[0] is None or prints[0] != prints[1]:
-        raise DataError(
-            f"{paths[1]}: was trained on other data than {paths[0]} (their fingerprints differ): "
-            "there are no pairs. Train both on the same data, divided the same way."
-        )
+        raise DataError(_apart(paths, which))
     loaded = [artifact.load(path, which=which) for path in paths]
     _, source = run_source(paths[0])
     source = source if data is None else data
@@ -166,6 +163,29 @@ def compare_pair(
         part = prepared.parts["test"]
         found = [task.by_example(each.model, part) for each in loaded]
     return _paired(paths, task, found, resamples, seed)
+
+
+def _apart(paths: tuple[Path, Path], which: str) -> str:
+    """What to say of two runs that have no examples in common."""
+    told = [source_of(RunFolder.open(path)).get("blake2b") for path in paths]
+    known = [artifact.load(path, which=which).fronts for path in paths] if all(told) else [{}, {}]
+    one, other = known
+    names = [
+        name
+        for name in sorted({*one, *other})
+        if front_told(one.get(name)) != front_told(other.get(name))
+    ]
+    if not names:
+        return (
+            f"{paths[1]}: was trained on other data than {paths[0]} (their fingerprints differ): "
+            "there are no pairs. Train both on the same data, divided the same way."
+        )
+    return (
+        f"{paths[1]}: was trained on other data than {paths[0]}, or on the same with other "
+        f"settings. What makes numbers of them differs, a vocabulary or a scale: "
+        f"{', '.join(names)}. There are no pairs. Train both on the same data, divided the same "
+        "way, with the same settings of the section [data]."
+    )
 
 
 def _task(runs: list[RunFolder]) -> Task:
@@ -216,6 +236,32 @@ def _sums(values: Any, less: bool) -> Sums:
     return Sums(np.stack([known, np.ones_like(known)], 1), ratio, less)
 
 
+def _numbers(name: str, given: Any) -> Sums:
+    """Sums whose values are finite, ``[examples, numbers]``."""
+    if not isinstance(given, Sums):
+        raise InputTypeError(
+            f"bootstrap: {name}: expected recurra.tasks.sums.Sums, got {kind_of(given)}."
+        )
+    try:
+        values = np.asarray(given.values, np.float64)
+    except (TypeError, ValueError) as problem:
+        raise DataError(
+            f"bootstrap: {name}: expected numbers [examples, numbers], got {problem}."
+        ) from None
+    if values.ndim != 2 or not values.size:
+        raise DataError(
+            f"bootstrap: {name}: expected numbers of at least one example, [examples, numbers], "
+            f"got shape {list(values.shape)}."
+        )
+    bad = np.flatnonzero(~np.isfinite(values).all(1))
+    if len(bad):
+        raise DataError(
+            f"bootstrap: {name}: expected finite numbers, got {values[bad[0]].tolist()} of example "
+            f"{bad[0]} (and {len(bad) - 1:,} more). Leave them out of both, or mend their scores."
+        )
+    return given._replace(values=values)
+
+
 def bootstrap(
     one: Sums, other: Sums, *, resamples: int = _RESAMPLES, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -236,8 +282,17 @@ def bootstrap(
 
     Raises:
         SettingError: fewer than one draw.
+        InputTypeError: something else than :class:`Sums`.
+        DataError: no examples, not as many of both, or something that is no finite number.
     """
     check_size("resamples", resamples)
+    one, other = _numbers("one", one), _numbers("other", other)
+    if len(one.values) != len(other.values) or one.less != other.less:
+        raise DataError(
+            "bootstrap: expected one number of the same examples, got "
+            f"{len(one.values):,} (less={one.less}) and {len(other.values):,} (less={other.less}). "
+            "Score both on the same ones, in the same order."
+        )
     whole = np.array([each.of(each.values.sum(0)) for each in (one, other)])
     draw, size = np.random.default_rng(seed), len(one.values)
     both, width = np.concatenate([one.values, other.values], 1), one.values.shape[1]

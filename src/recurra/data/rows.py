@@ -308,7 +308,6 @@ def _parquet_rows(file: Path, how: How) -> _Rows:
     if is_packed(file):
         raise DataError(f"{file}: Parquet inside gzip cannot be read; unpack it first.")
     library = imported("pyarrow.parquet", "Parquet files")
-    failures = (imported("pyarrow", "Parquet files").ArrowException, OSError)
     try:
         with library.ParquetFile(file) as table:
             known = table.schema_arrow.names
@@ -321,7 +320,9 @@ def _parquet_rows(file: Path, how: How) -> _Rows:
                 for cells in zip(*columns, strict=True):
                     number += 1
                     yield f"row {number}", dict(zip(wanted, cells, strict=True))
-    except failures as problem:
+    except DataError:
+        raise
+    except Exception as problem:  # of texts that are none, of sizes beyond all memory
         raise DataError(f"{file}: cannot be read as Parquet ({problem}).") from None
 
 

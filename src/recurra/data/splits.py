@@ -89,10 +89,8 @@ def divide(
         text, start = document.text, 0
         while start < len(text):
             tenth = int((seen + start) // size)
-            stop = min(len(text), max(start + 1, -int(-((tenth + 1) * size) // 1) - seen))
-            if whole_words and stop < len(text):
-                space = _SPACE.search(text, stop)
-                stop = space.start() if space else len(text)
+            stop = max(start + 1, -int(-((tenth + 1) * size) // 1) - seen)
+            stop = _word_end(text, stop) if whole_words else min(stop, len(text))
             tenth = tenth % 10 if kind == "blocks" else tenth
             name = tenth_part(tenth, validation=validation, test=test)
             # Nothing was cut out between: one document goes on.
@@ -106,6 +104,12 @@ def divide(
 
 # Where white space begins: no word, no break and no byte pair reaches across it.
 _SPACE = re.compile(r"(?<!\s)[^\S\x1c-\x1f]|\Z")
+
+
+def _word_end(text: str, place: int) -> int:
+    """Where the word ends in which a place is."""
+    space = _SPACE.search(text, place) if place < len(text) else None
+    return space.start() if space else len(text)
 
 
 def _check(kind: SplitKind, block: int, total: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from recurra.decoding.protocol import (
     read,
 )
 from recurra.errors import SettingError
-from recurra.settings import check_number, check_size
+from recurra.settings import check_kind, check_number, check_size
 from recurra.states import Tree, rebuild, select_rows
 
 __all__ = ["Hypothesis", "LengthRule", "beam_search", "beam_search_batch"]
@@ -167,8 +167,10 @@ def beam_search_batch(
         RunError: the model gives NaN.
     """
     how = _Search("beam_search_batch", width, end, never, limit, length_rule, keep).checked()
-    if not isinstance(prompts, Read) and len(prompts) == 0:
-        return []
+    if not isinstance(prompts, Read):
+        check_kind(f"{how.what}: prompts", prompts, (Sequence, Tensor, np.ndarray), "lists of ids")
+        if len(prompts) == 0:
+            return []
     return _search(model, _prompts(how.what, prompts, state), state, how)
 
 
@@ -186,6 +188,7 @@ class _Search(NamedTuple):
     def checked(self) -> _Search:
         check_size(f"{self.what}: limit", self.limit)
         check_size(f"{self.what}: keep", self.keep)
+        check_kind(f"{self.what}: length_rule", self.rule, LengthRule, "a LengthRule")
         check_size(f"{self.what}: width (keep is at most as large)", self.width, self.keep)
         return self
 
@@ -194,12 +197,33 @@ class _Search(NamedTuple):
         return self.rule.score(log_prob, self.limit)
 
 
+_Written = tuple[Any, int] | None
+"""The symbols of a text: those before, which other texts have too, and the last; None of none."""
+
+
 class _Open(NamedTuple):
     """A text that goes on, and the row that its last symbol was written after."""
 
-    symbols: tuple[int, ...]
+    written: _Written
     log_prob: float
     row: int
+
+
+class _Found(NamedTuple):
+    """A text that is at its end, as of :class:`Hypothesis`."""
+
+    written: _Written
+    log_prob: float
+    score: float
+    finished: bool
+
+    def spelled(self) -> Hypothesis:
+        """With its symbols beside each other."""
+        symbols, at = [], self.written
+        while at is not None:
+            at, symbol = at
+            symbols.append(symbol)
+        return Hypothesis(tuple(reversed(symbols)), *self[1:])
 
 
 @torch.no_grad()
@@ -210,8 +234,8 @@ def _search(
     size = now.log_probs.shape[1]
     never = _mask(f"{how.what}: never", how.never, size).to(now.log_probs.device)
     _mask(f"{how.what}: end", () if how.end is None else (how.end,), size)
-    beams = [[_Open((), 0.0, row)] for row in range(len(now.log_probs))]
-    found: list[list[Hypothesis]] = [[] for _ in beams]
+    beams = [[_Open(None, 0.0, row)] for row in range(len(now.log_probs))]
+    found: list[list[_Found]] = [[] for _ in beams]
     for length in range(1, how.limit + 1):
         # No more than `width` of a prompt's next texts can continue the same one.
         log_probs, symbols = _best(now.log_probs, never, how.width)
@@ -226,10 +250,9 @@ def _search(
             break
         as_before = [len(beam) for beam in beams] == before  # each row keeps its prompt
         chosen = torch.tensor([text.row for text in flat])
-        now = _ask(
-            model, [text.symbols[-1:] for text in flat], _moved(now.state, chosen, as_before)
-        )
-    return found
+        last = [text.written[1:] for text in flat if text.written is not None]  # all have one
+        now = _ask(model, last, _moved(now.state, chosen, as_before))
+    return [[text.spelled() for text in some] for some in found]
 
 
 def _best(log_probs: Tensor, never: Tensor, width: int) -> tuple[Floats, Wholes]:
@@ -266,22 +289,22 @@ def _ranked(
         log_prob = float(totals[place])
         if log_prob > -np.inf:
             row, column = divmod(place, symbols.shape[1])
-            written = (*beam[row].symbols, int(symbols[row, column]))
+            written = (beam[row].written, int(symbols[row, column]))
             ranked.append(_Open(written, log_prob, first + row))
     return ranked
 
 
-def _sort_out(
-    ranked: list[_Open], found: list[Hypothesis], length: int, how: _Search
-) -> list[_Open]:
+def _sort_out(ranked: list[_Open], found: list[_Found], length: int, how: _Search) -> list[_Open]:
     """Move the texts that end here to the best that were ``found``; give those worth going on."""
     still = []
     for text in ranked:
-        finished = text.symbols[-1] == how.end
+        assert text.written is not None
+        before, last = text.written
+        finished = last == how.end
         if finished or length == how.limit:
-            symbols = text.symbols[:-1] if finished else text.symbols
+            written = before if finished else text.written
             score = how.rule.score(text.log_prob, length)
-            found.append(Hypothesis(symbols, text.log_prob, score, finished))
+            found.append(_Found(written, text.log_prob, score, finished))
         else:
             still.append(text)
     found.sort(key=lambda text: -text.score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, NamedTuple
 
@@ -12,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from recurra.decoding.fusion import Fusion, Scorer
 from recurra.decoding.hot_words import HotWords
 from recurra.decoding.prefixes import Prefixes
-from recurra.errors import RunError, SettingError, ShapeError
-from recurra.settings import check_number, check_size
+from recurra.errors import InputTypeError, RunError, SettingError, ShapeError, kind_of
+from recurra.settings import check_kind, check_number, check_size
 from recurra_runtime.backend import core
 
 __all__ = ["PrefixSearch", "Transcript", "best_path", "prefix_search"]
@@ -44,8 +45,13 @@ def best_path(log_probs: ArrayLike, *, blank: int) -> Transcript:
     Args:
         log_probs: ``[time, symbols + 1]``.
         blank: number of the one that says nothing.
+
+    Raises:
+        SettingError: a blank that is no number from 0 on.
+        ShapeError: no such log-probabilities.
+        RunError: they hold NaN.
     """
-    steps = _checked(log_probs, blank)
+    steps = _checked(log_probs, check_size("best_path: blank", blank, 0))
     said = steps.argmax(1)
     kept = said[np.append(True, said[1:] != said[:-1])[: len(said)]]
     total = float(steps.max(1).sum()) if len(steps) else 0.0
@@ -150,6 +156,12 @@ class PrefixSearch:
             raise SettingError(
                 f"prefix_search: expected a threshold of at least 0, got {threshold}"
             )
+        if language is not None:
+            check_kind(
+                "prefix_search: language", language, Fusion, "a recurra.decoding.Fusion or None"
+            )
+        if hot is not None:
+            check_kind("prefix_search: hot", hot, HotWords, "recurra.HotWords or None")
         self._threshold = math.inf if threshold is None else float(threshold)
         self._least = -math.inf if least is None else float(least)
         self._hot = hot
@@ -186,6 +198,39 @@ class PrefixSearch:
             return [Transcript((), 0.0, 0.0)]
         return [Transcript(*found) for found in self._open.best(keep)]
 
+    def __copy__(self) -> PrefixSearch:
+        """A search that goes on from here by itself; models and hot words are shared."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        if isinstance(self._open, Prefixes):
+            twin._open = copy.copy(self._open)
+            twin._language = twin._open.language
+        else:  # the native module has one copy only, which is whole
+            twin._open = copy.deepcopy(self._open)
+            twin._language = copy.copy(self._language)
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a search is before its first step.
+
+        Raises:
+            SettingError: it has begun, and its open texts lie in the native module.
+        """
+        if self._open is None or isinstance(self._open, Prefixes):
+            return dict(self.__dict__)
+        raise SettingError(
+            "PrefixSearch: one that has begun is not pickled, as its texts lie in native memory. "
+            "Pickle it before its first step, or keep the steps and push them again; copy.copy and "
+            "copy.deepcopy go on from here."
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PrefixSearch:
+        """As :meth:`__copy__`, with models and hot words of its own."""
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return twin
+
     def _begin(self, size: int) -> None:
         hot, language = self._hot, self._language
         if language is not None:
@@ -215,7 +260,12 @@ def _shaped(log_probs: Any, blank: int) -> Floats:
     """``[time, symbols + 1]`` as float64."""
     if isinstance(log_probs, torch.Tensor):
         log_probs = log_probs.detach().cpu().double().numpy()  # NumPy has no bfloat16
-    steps = np.asarray(log_probs, np.float64, order="C")
+    try:
+        steps = np.asarray(log_probs, np.float64, order="C")
+    except (TypeError, ValueError) as problem:
+        raise InputTypeError(
+            f"log_probs: expected numbers [time, symbols + 1], got {kind_of(log_probs)} ({problem})"
+        ) from None
     if steps.ndim != 2 or not 0 <= blank < (steps.shape[1] or not len(steps)):
         raise ShapeError(
             f"log_probs: expected [time, symbols + 1] with the blank {blank} among them, got "

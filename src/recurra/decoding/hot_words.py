@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.errors import SettingError
-from recurra.settings import check_number
+from recurra.errors import SettingError, SettingTypeError
+from recurra.settings import check_number, check_size
 
 __all__ = ["HotWords"]
 
@@ -38,7 +39,14 @@ class HotWords:
     """
 
     def __init__(self, words: Iterable[Sequence[int]], size: int, bonus: float = 2.0) -> None:
-        runs = [tuple(map(int, word)) for word in words]
+        try:
+            runs = [tuple(map(operator.index, word)) for word in words]
+        except TypeError:
+            raise SettingTypeError(
+                f"HotWords: expected runs of symbols, whole numbers, got {words!r:.60}. "
+                "RecognizingModel.hot_words makes them of texts."
+            ) from None
+        check_size("HotWords: size", size, 0)
         check_number("HotWords: bonus", bonus)
         for run in runs or [()]:
             if not run or not all(0 <= symbol < size for symbol in run):

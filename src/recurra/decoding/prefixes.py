@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class Prefixes:
         threshold: infinity gives up nothing.
         least: minus infinity leaves none out.
         hot: see there.
-        language: has begun.
+        language: has begun; it is read on.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Prefixes:
     ) -> None:
         self._size, self._blank, self._width = size, blank, width
         self._threshold, self._least = threshold, least
-        self._hot, self._language = hot, language
+        self._hot, self.language = hot, language
         symbols = np.arange(size)
         self._symbols: Wholes = symbols[symbols != blank]
         self._nodes: dict[int, int] = {}  # text and symbol -> the longer text
@@ -78,6 +79,17 @@ class Prefixes:
         empty = np.full(1, _ROOT, np.int64)
         start = np.zeros(1, np.int64)
         self._beam = _Beam(start, empty, empty, zero, none, zero, start)
+
+    def __copy__(self) -> Prefixes:
+        """The same texts; what either reads further the other does not. Arrays are never changed.
+
+        Only these are: which texts there are, where they stand, and what a language model has read.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._nodes, twin._said = dict(self._nodes), list(self._said)
+        twin._slots, twin.language = self._slots.copy(), copy.copy(self.language)
+        return twin
 
     def push(self, steps: Floats) -> bool:
         """Read further steps ``[time, size]``; False, and nothing is read, if one holds NaN."""
@@ -92,8 +104,8 @@ class Prefixes:
         beam = self._beam
         log_probs = np.logaddexp(beam.blank, beam.symbol)
         scores = log_probs + beam.more
-        if self._language is not None:
-            scores = scores + self._language.ends()
+        if self.language is not None:
+            scores = scores + self.language.ends()
         if self._hot is not None:
             scores = scores - self._hot.begun[beam.hot]
         order = np.argsort(-scores, kind="stable")[:keep]
@@ -167,8 +179,8 @@ class Prefixes:
         if added is not None:
             more = more + added[row, column]
         hot = beam.hot[row] if self._hot is None else self._hot.next[beam.hot[row], token]
-        if self._language is not None:
-            self._language.advance(stays, row, token)
+        if self.language is not None:
+            self.language.advance(stays, row, token)
         made = _Beam(
             self._named(beam.node[row], token),
             beam.node[row],
@@ -186,8 +198,8 @@ class Prefixes:
     def _added(self, beam: _Beam, tokens: Wholes) -> Floats | None:
         """What language model, bonus and hot words say of each symbol after each text."""
         found: Floats | None = None
-        if self._language is not None:
-            found = self._language.scores[:, tokens]
+        if self.language is not None:
+            found = self.language.scores[:, tokens]
         if self._hot is not None:
             bonus = self._hot.bonus[beam.hot[:, None], tokens]
             found = bonus if found is None else found + bonus

@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from recurra.errors import RunError, SettingError, ShapeError, kind_of
+from recurra.errors import (
+    InputTypeError,
+    RunError,
+    SettingError,
+    SettingTypeError,
+    ShapeError,
+    kind_of,
+)
 from recurra.states import Tree, leaves, map_tree, select_rows
 from recurra.twins import evaluating
 
@@ -77,13 +84,17 @@ def read(model: Steps, prompts: Sequence[Sequence[int]] | Read, state: Tree = No
         state: to begin from, a row a prompt; ``model.start(...)`` if None.
 
     Raises:
-        SettingError: no prompts, an empty one, or a state beside a ``Read``.
+        SettingError: no model, no prompts, an empty one, or a state beside a ``Read``.
         ShapeError: a state of another number of rows.
         RunError: the model gives NaN.
     """
     rows = _prompts("read", prompts, state)
     if isinstance(rows, Read):
         return rows
+    if not hasattr(model, "step") or (state is None and not hasattr(model, "start")):
+        raise SettingTypeError(
+            f"read: expected a model with `start` and `step`, got {kind_of(model)}"
+        )
     # Longest first: the rows that go on are always the first ones.
     order = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
     moved = order != sorted(order)
@@ -147,6 +158,10 @@ def _prompts(
     if not all(rows):
         raise SettingError(f"{what}: expected a prompt of at least the start symbol, got none")
     for leaf in leaves(state)[:1]:
+        if not isinstance(leaf, Tensor):
+            raise InputTypeError(
+                f"{what}: state: expected what the model's `start` gives, got {kind_of(leaf)}"
+            )
         if len(leaf) != len(rows):
             raise ShapeError(
                 f"{what}: expected a state of {len(rows)} rows, one a prompt, got {len(leaf)}"

@@ -1,10 +1,15 @@
-"""What can be looked at: pictures of runs and of results, as SVG, PNG or a page of HTML."""
+"""What can be looked at: models at work, and pictures of runs and of results.
+
+``examine`` looks into a model and says what is wrong with it; pictures are drawn as SVG, PNG or a
+page of HTML.
+"""
 
 from recurra.diagnosis.ablating import Ablated, Ablations, ablations
 from recurra.diagnosis.attributed import attributed, attributed_html
 from recurra.diagnosis.attribution import Attribution, attribute
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
+from recurra.diagnosis.examine import Examination, examine
 from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.interventions import (
@@ -26,6 +31,7 @@ __all__ = [
     "Attribution",
     "Axis",
     "Chart",
+    "Examination",
     "Fan",
     "Intervened",
     "Looked",
@@ -39,6 +45,7 @@ __all__ = [
     "confusion",
     "coverage",
     "curve",
+    "examine",
     "fan",
     "forecast_errors",
     "intervene",

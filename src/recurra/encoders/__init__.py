@@ -3,7 +3,8 @@
 from recurra.encoders.asking import AskingEncoder
 from recurra.encoders.base import Encoder
 from recurra.encoders.columns import PictureColumns
-from recurra.encoders.frames import FrameEncoder, Frames, PictureLines, Pictures, Regions, Stem
+from recurra.encoders.frames import FrameEncoder, Frames, Stem
+from recurra.encoders.pictures import PictureLines, Pictures, Regions
 from recurra.encoders.sentences import Sentences
 from recurra.encoders.several import AlignedEncoder, SeveralEncoder
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors

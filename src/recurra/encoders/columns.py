@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.encoders.frames import Frames, lines_of_any_width, one_picture
+from recurra.encoders.frames import Frames
+from recurra.encoders.pictures import lines_of_any_width, one_picture
 from recurra.errors import SettingError, ShapeError
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
@@ -41,6 +42,8 @@ class PictureColumns(nn.Module):
         SettingError: a size below 1, another number of columns, or a rate out of range.
         ShapeError: smaller pictures.
     """
+
+    together = True  # it sees what stands on both sides of a column
 
     def __init__(
         self,

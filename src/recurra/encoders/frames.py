@@ -1,8 +1,7 @@
-"""Numbers that are read step by step: series, sound, pictures one after another."""
+"""Numbers that are read step by step: series, sound; and what reads any vectors of steps."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, Protocol
 
 import torch
@@ -17,7 +16,7 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_rate, check_size
 from recurra.states import Tree
 
-__all__ = ["FrameEncoder", "Frames", "PictureLines", "Pictures", "Regions", "Stem"]
+__all__ = ["FrameEncoder", "Frames", "Stem"]
 
 
 class Stem(Protocol):
@@ -89,7 +88,7 @@ class Frames(nn.Module):
 
     def forward(self, inputs: Any) -> Any:
         """``[time, batch, input_size]`` to ``[time / stride, batch, output_size]``."""
-        values = _values(inputs)
+        values = values_of(inputs)
         if values.dim() != 3 or values.shape[2] != self.input_size:
             raise ShapeError(
                 f"inputs: expected {self.input_size} numbers a step, [time, batch, "
@@ -100,7 +99,7 @@ class Frames(nn.Module):
         vectors = self._beside(inputs) if self.stride > 1 else inputs
         if self.map is not None:
             mapped = self.map
-            vectors = _each(vectors, lambda one: mapped(one).relu())
+            vectors = map_steps(vectors, lambda one: mapped(one).relu())
         return dropout(vectors, self.dropout, self.training, held=self.held)
 
     def _beside(self, inputs: Any) -> Any:
@@ -113,7 +112,7 @@ class Frames(nn.Module):
 
 def _hidden(inputs: Any, steps: int, numbers: int) -> Any:
     """Two runs of steps, and two of numbers, are 0 in each row; runs are of any length up to it."""
-    values = _values(inputs)
+    values = values_of(inputs)
     time, batch, size = values.shape
     lengths = getattr(inputs, "lengths", None)
     ends = values.new_full((batch,), time) if lengths is None else lengths.to(values.dtype)
@@ -134,7 +133,8 @@ def _runs(size: int, ends: Tensor, longest: int) -> Tensor:
     return found
 
 
-def _values(inputs: Any) -> Tensor:
+def values_of(inputs: Any) -> Tensor:
+    """A tensor as it is, or the one of padded rows."""
     values: Tensor = inputs.values if isinstance(inputs, PaddedSequence) else inputs
     return values
 
@@ -148,199 +148,12 @@ def _joined(values: Tensor, stride: int) -> Tensor:
     return parts.transpose(1, 2).flatten(2)
 
 
-def _each(vectors: Any, function: Any) -> Any:
+def map_steps(vectors: Any, function: Any) -> Any:
+    """A function of ``[count, ...]`` over all steps, or the valid ones of padded rows."""
     if isinstance(vectors, PaddedSequence):
         return vectors.map(function)
     made = function(vectors.flatten(0, 1))
     return made.view(*vectors.shape[:2], made.shape[1])
-
-
-class Pictures(nn.Module):
-    r"""A vector for each picture, by a small convolutional network.
-
-    Blocks of a 3 x 3 convolution, :math:`\max(0, x)` and the highest of each 2 x 2 pixels, with
-    twice the channels of the block before, then a linear map of all that is left.
-
-    Args:
-        height: of a picture.
-        width: of it.
-        channels: of it.
-        output_size: numbers of its vector.
-        filters: channels of the first block.
-        blocks: at most; fewer where a picture would become smaller than 2 x 2.
-        dropout: rate of dropout on the vector, in training only.
-
-    Raises:
-        SettingError: a size below 1, or a rate out of range.
-    """
-
-    def __init__(
-        self,
-        height: int,
-        width: int,
-        channels: int,
-        output_size: int,
-        *,
-        filters: int = 16,
-        blocks: int = 3,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.shape = (
-            check_size("height", height),
-            check_size("width", width),
-            check_size("channels", channels),
-        )
-        self.output_size = check_size("output_size", output_size)
-        self.dropout = check_rate("dropout", dropout)
-        self.blocks, left = _blocks(self.shape, filters, blocks)
-        self.map = nn.Linear(math.prod(left), output_size)
-
-    def forward(self, inputs: Any) -> Any:
-        """``[time, batch, height, width, channels]`` to ``[time, batch, output_size]``."""
-        values = _values(inputs)
-        if tuple(values.shape[2:]) != self.shape:
-            raise ShapeError(
-                "inputs: expected pictures [time, batch, height, width, channels] of "
-                f"{list(self.shape)}, got {list(values.shape)}."
-            )
-        vectors = _each(inputs, self._one)
-        return dropout(vectors, self.dropout, self.training)
-
-    def _one(self, pictures: Tensor) -> Tensor:
-        seen = self.blocks(pictures.permute(0, 3, 1, 2))
-        vectors: Tensor = self.map(seen.flatten(1)).relu()
-        return vectors
-
-
-def _blocks(
-    shape: tuple[int, int, int], filters: int, blocks: int
-) -> tuple[nn.Sequential, tuple[int, int, int]]:
-    """Convolutions, and height, width and channels of what they leave of a picture."""
-    height, width, into = shape
-    layers: list[nn.Module] = []
-    out = check_size("filters", filters)
-    for _ in range(check_size("blocks", blocks, 0)):
-        if min(height, width) < 4:
-            break
-        layers += [nn.Conv2d(into, out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        height, width, into, out = height // 2, width // 2, out, 2 * out
-    return nn.Sequential(*layers), (height, width, into)
-
-
-class Regions(nn.Module):
-    r"""A picture as places beside each other, each with what is seen there, and where it is.
-
-    .. math:: v_{ij} = \max(0, W [f_{ij}; i; j] + b)
-
-    f is what the blocks of :class:`Pictures` leave of the picture, i and j run from -1 to 1. Places
-    are told line by line; that is an order to walk over them, no more.
-
-    Args:
-        shape: height, width and channels of a picture.
-        output_size: numbers of a place.
-        filters: channels of the first block.
-        blocks: at most; fewer where a picture would become smaller than 2 x 2.
-        dropout: rate of dropout on the vectors, in training only.
-
-    Raises:
-        SettingError: a size below 1, or a rate out of range.
-    """
-
-    where: Tensor
-
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        output_size: int,
-        *,
-        filters: int = 16,
-        blocks: int = 3,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.shape, self.dropout = shape, check_rate("dropout", dropout)
-        self.output_size = check_size("output_size", output_size)
-        self.blocks, (height, width, channels) = _blocks(shape, filters, blocks)
-        self.steps = height * width
-        self.map = nn.Linear(channels + 2, output_size)
-        lines, columns = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
-        where = torch.cartesian_prod(lines, columns).view(self.steps, 1, 2)
-        self.register_buffer("where", where, persistent=False)
-
-    def forward(self, inputs: PaddedSequence) -> PaddedSequence:
-        """One picture a row or none, ``[1, batch, height, width, channels]``, to its places."""
-        values = one_picture(inputs, self.shape)  # [batch, height, width, channels]
-        seen = self.blocks(values.permute(0, 3, 1, 2)).flatten(2).permute(2, 0, 1)
-        told = torch.cat([seen, self.where.expand(-1, seen.shape[1], -1)], -1)
-        vectors = dropout(self.map(told).relu(), self.dropout, self.training)
-        return PaddedSequence(vectors, inputs.lengths * self.steps)
-
-
-def lines_of_any_width(inputs: PaddedSequence, shape: tuple[int, int, int]) -> PaddedSequence:
-    """Rows of columns, if they are such.
-
-    Raises:
-        ShapeError: others.
-    """
-    height, _, channels = shape
-    if tuple(inputs.values.shape[2:]) != (height, channels):
-        raise ShapeError(
-            "inputs: expected pictures of any width, [columns, batch, height, channels] of "
-            f"{[height, channels]}, got {list(inputs.values.shape)}."
-        )
-    return inputs
-
-
-def one_picture(inputs: PaddedSequence, shape: tuple[int, int, int]) -> Tensor:
-    """Of each row its picture, of one without zeros."""
-    if inputs.time > 1 or tuple(inputs.values.shape[2:]) != shape:
-        raise ShapeError(
-            "inputs: expected a picture a row, [1, batch, height, width, channels] of "
-            f"{list(shape)}, got {list(inputs.values.shape)}."
-        )
-    return inputs.to_padded(1)[0]
-
-
-class PictureLines(nn.Module):
-    """A picture as a sequence: its columns from left to right, or its rows from the top.
-
-    Args:
-        shape: height, width and channels; of a width of 0 each row is a picture as wide as it has
-            columns.
-        frames: reads the pixels of a line as a step.
-        rows: whether lines are rows.
-
-    Raises:
-        SettingError: frames of another width than a line has, or rows of any width.
-    """
-
-    def __init__(self, shape: tuple[int, int, int], frames: Frames, *, rows: bool = False) -> None:
-        super().__init__()
-        self.shape, self.rows = shape, check_flag("rows", rows)
-        height, width, channels = shape
-        if rows and not width:
-            raise SettingError("PictureLines: expected pictures of one width to read their rows")
-        self.steps, line = (height, width) if rows else (width, height)
-        if frames.input_size != line * channels:
-            raise SettingError(
-                f"PictureLines: a line has {line * channels} numbers, the frames read "
-                f"{frames.input_size}"
-            )
-        self.frames, self.output_size = frames, frames.output_size
-
-    def forward(self, inputs: PaddedSequence) -> Any:
-        """One picture a row or none, ``[1, batch, height, width, channels]``, to its lines.
-
-        Of any width: ``[columns, batch, height, channels]``.
-        """
-        if not self.shape[1]:
-            read = lines_of_any_width(inputs, self.shape)
-            return self.frames(PaddedSequence(read.values.flatten(2), read.lengths))
-        values = one_picture(inputs, self.shape)  # [batch, height, width, channels]
-        lines = values if self.rows else values.transpose(1, 2)
-        joined = lines.flatten(2).transpose(0, 1)
-        return self.frames(PaddedSequence(joined, inputs.lengths * self.steps))
 
 
 class FrameEncoder(Encoder):
@@ -380,8 +193,8 @@ class FrameEncoder(Encoder):
         """
         if together(self.stem) and (state is not None or resets is not None):
             raise ShapeError(
-                "inputs: several steps are read together (stride, sentences), so rows are read "
-                "whole: leave state and resets out."
+                "inputs: several steps are read together (stride, sentences, pictures), so rows "
+                "are read whole: leave state and resets out."
             )
         result: LayerOutput = self.layer(self.stem(inputs), state, context, resets=resets)
         return result

@@ -18,7 +18,7 @@ from recurra.engine.opened import Moved, named_in_example, opened_call, taken_ap
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.labels import collecting, numbered, of_thread
 
-__all__ = ["NamedValues", "changing", "looked_at", "looking", "named_values"]
+__all__ = ["NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
 
 
 @dataclasses.dataclass
@@ -169,19 +169,34 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     if not callable(call):
         raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
-    found: list[tuple[Cell, dict[str, Tensor]]] = []
-    with _looks(_Look(found)), collecting() as loose:
+    with reading(owner) as values:
         result = call(*args, **kwargs)
-    places = _places(owner) if isinstance(owner, nn.Module) else {}
+    return NamedValues(values, result)
+
+
+@contextmanager
+def reading(module: object) -> Iterator[dict[str, Tensor]]:
+    """As :func:`named_values`, of all that runs meanwhile.
+
+    Args:
+        module: where cells are looked for, to say where they stand.
+
+    Yields:
+        values by key, there at the end.
+    """
+    found: list[tuple[Cell, dict[str, Tensor]]] = []
+    values: dict[str, Tensor] = {}
+    with _looks(_Look(found)), collecting() as loose:
+        yield values
+    places = _places(module) if isinstance(module, nn.Module) else {}
     times: dict[str, int] = {}
-    values = numbered(loose)  # what was named outside of any run
+    values |= numbered(loose)  # what was named outside of any run
     for cell, labels in found:
         place = places.get(id(cell), type(cell).__name__)
         times[place] = times.get(place, 0) + 1
         if times[place] > 1:
             place = f"{place} ({times[place]})"
         values |= {_key(place, label): value for label, value in labels.items()}
-    return NamedValues(values, result)
 
 
 @contextmanager

@@ -93,13 +93,10 @@ class CopyingHead(DecoderHead):
 
     def total(self, outputs: PaddedSequence, wanted: PaddedSequence, begun: Decoding) -> Tensor:
         """Sum of the nats of targets; arguments as of :class:`DecoderHead`."""
-        copies = _copies(begun)
-        said = self.projection(outputs, self._table).valid()
-        scores = PaddedSequence(_scores(outputs.masked().values, copies), outputs.lengths).valid()
+        said, (scores, ids) = self._of_symbols(outputs), _of_valid(outputs, _copies(begun))
         y = wanted.valid()
         norm = torch.cat([said, scores], 1).logsumexp(1)
-        ids = copies.ids.expand(outputs.time, -1, -1)
-        others = PaddedSequence(ids, outputs.lengths).valid() != y.unsqueeze(1)
+        others = ids != y.unsqueeze(1)
         own = torch.cat(
             [said.gather(1, y.unsqueeze(1)), scores.masked_fill(others, -torch.inf)], 1
         ).logsumexp(1)
@@ -112,18 +109,32 @@ class CopyingHead(DecoderHead):
     def log_probs(self, outputs: Tensor, state: Decoding) -> Tensor:
         """Of every symbol, said or copied; arguments as of :class:`DecoderHead`."""
         copies = _copies(state)
-        said = self.projection(outputs, self._table)
-        shares = torch.cat([said, _scores(outputs, copies)], -1).softmax(-1)
-        symbols = said.shape[-1]
-        ids = copies.ids.expand(len(outputs), -1, -1)
-        together = shares[..., :symbols].scatter_add(-1, ids, shares[..., symbols:])
-        return together.log()
+        said, scores = self.projection(outputs, self._table), _scores(outputs, copies)
+        return _together(said, scores, copies.ids.expand(len(outputs), -1, -1))
+
+    def _said(self, outputs: PaddedSequence, begun: Decoding) -> Tensor:
+        return _together(self._of_symbols(outputs), *_of_valid(outputs, _copies(begun)))
 
 
 def _copies(state: Decoding) -> Copies:
     assert state.copies is not None
     copies: Copies = state.copies.tree
     return copies
+
+
+def _together(said: Tensor, scores: Tensor, ids: Tensor) -> Tensor:
+    """Log-probabilities of symbols ``[..., v]``, of which places ``[..., places]`` have some."""
+    shares = torch.cat([said, scores], -1).softmax(-1)
+    symbols = said.shape[-1]
+    together: Tensor = shares[..., :symbols].scatter_add(-1, ids, shares[..., symbols:])
+    return together.log()
+
+
+def _of_valid(outputs: PaddedSequence, copies: Copies) -> tuple[Tensor, Tensor]:
+    """Scores and symbols of places at valid steps, both ``[count, places]``."""
+    scores = PaddedSequence(_scores(outputs.masked().values, copies), outputs.lengths)
+    ids = PaddedSequence(copies.ids.expand(outputs.time, -1, -1), outputs.lengths)
+    return scores.valid(), ids.valid()
 
 
 def _scores(outputs: Tensor, copies: Copies) -> Tensor:

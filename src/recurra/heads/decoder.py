@@ -71,6 +71,7 @@ class DecoderHead(Head):
         sampling: rate at which true symbols give way to the model's own in training.
         dropout: rate of dropout on what the projection reads, in training only.
         dropout_input: rate of dropout on the vectors.
+        held: whether dropout leaves out the same elements at every step of a row.
         deviation: of the normal numbers that the vectors start with.
 
     Raises:
@@ -90,6 +91,7 @@ class DecoderHead(Head):
         sampling: float = 0.0,
         dropout: float = 0.0,
         dropout_input: float = 0.0,
+        held: bool = False,
         deviation: float = 0.1,
     ) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ class DecoderHead(Head):
         self.smoothing = check_rate("smoothing", smoothing)
         self.sampling = check_rate("sampling", sampling)
         self.embedding = TokenEmbedding(
-            symbols, embedding_size, dropout=dropout_input, deviation=deviation
+            symbols, embedding_size, dropout=dropout_input, held=held, deviation=deviation
         )
         self.layers = layers
         self.projection = Projection(
@@ -110,6 +112,7 @@ class DecoderHead(Head):
             symbols,
             tied_size=embedding_size if tied else None,
             dropout=dropout,
+            held=held,
         )
         begun = sum(leaf.numel() for leaf in _begun(layers.initial_state(1)))
         self.pool, self.bridge = Pooling(input_size, pool), nn.Linear(input_size, begun)
@@ -202,8 +205,7 @@ class DecoderHead(Head):
             begun: as :meth:`forward` gives it.
             targets: as of :meth:`score`.
         """
-        outputs = self._outputs(targets.shift(1, START), begun)
-        return PaddedSequence(self.log_probs(outputs.values, begun), targets.lengths)
+        return targets.with_valid(self._forced(begun, targets))
 
     def distilled(
         self, predictions: Decoding, taught: Sequence[Any], targets: Any, temperature: float
@@ -216,7 +218,7 @@ class DecoderHead(Head):
             targets: as of :meth:`score`.
             temperature: T.
         """
-        said = self.forced(predictions, whole_rows(targets)).valid()
+        said = self._forced(predictions, whole_rows(targets))
         return divergence(said, [other.valid() for other in taught], temperature)
 
     def surprise(self, begun: Decoding, targets: PaddedSequence) -> PaddedSequence:
@@ -226,9 +228,21 @@ class DecoderHead(Head):
             begun: as :meth:`forward` gives it.
             targets: as of :meth:`score`.
         """
-        log_probs = self.forced(begun, targets).values
-        places = targets.masked().values.unsqueeze(-1)
-        return PaddedSequence(-log_probs.gather(-1, places).squeeze(-1), targets.lengths).masked()
+        own = self._forced(begun, targets).gather(1, targets.valid().unsqueeze(1))
+        return targets.with_valid(-own.squeeze(1))
+
+    def _forced(self, begun: Decoding, targets: PaddedSequence) -> Tensor:
+        """As :meth:`forced`, of valid steps alone ``[count, v]``."""
+        return self._said(self._outputs(targets.shift(1, START), begun), begun)
+
+    def _said(self, outputs: PaddedSequence, begun: Decoding) -> Tensor:
+        """As :meth:`log_probs`, of valid steps alone ``[count, v]``; no other enters a product."""
+        return functional.log_softmax(self._of_symbols(outputs), -1)
+
+    def _of_symbols(self, outputs: PaddedSequence) -> Tensor:
+        """Of every symbol at valid steps ``[count, v]``."""
+        features, weight = self.projection.parts(outputs, self._table)
+        return functional.linear(features.valid(), weight, self.projection.bias)
 
     def _outputs(self, before: PaddedSequence, begun: Decoding) -> PaddedSequence:
         found = self.layers(self.embedding(before), begun.carried, _context(begun))
@@ -247,9 +261,8 @@ class DecoderHead(Head):
         self, before: PaddedSequence, wanted: PaddedSequence, begun: Decoding
     ) -> PaddedSequence:
         """Symbols that are read, some of which are what the model says itself."""
-        outputs = self._outputs(before, begun)
-        best = self.log_probs(outputs.values, begun).argmax(-1)
-        said = PaddedSequence(best, before.lengths).shift(1, START).values
+        best = self._said(self._outputs(before, begun), begun).argmax(-1)
+        said = before.with_valid(best).shift(1, START).values
         swapped = torch.rand(said.shape, device=said.device) < self.sampling
         return PaddedSequence(torch.where(swapped, said, before.values), before.lengths)
 

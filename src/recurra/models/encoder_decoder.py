@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.cells import cell_by_name, cell_origin
+from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.cells.attention import AttentionCell, Score
+from recurra.errors import SettingError
 from recurra.heads import CopyingHead, DecoderHead, Decoding, ReadSymbols
+from recurra.heads.base import whole_rows
 from recurra.layers import Layer, Recurrent, Stack
 from recurra.models.base import Model
 from recurra.models.reading import ReadingSettings, Reads, build_encoder
@@ -26,8 +28,7 @@ __all__ = ["EncoderDecoder", "EncoderDecoderConfig", "EncoderDecoderSettings"]
 class EncoderDecoderSettings(ReadingSettings):
     """What a person chooses about an encoder-decoder, beside how it reads.
 
-    The decoder has the encoder's cell, and its rates of dropout at the input, between layers and
-    at the output; what is ``held``, and ``dropout_recurrent``, are the encoder's alone.
+    The decoder has the encoder's cell, and its dropout of every kind.
 
     Args:
         attention: how the decoder looks back, see :class:`recurra.AttentionCell`; ``"none"`` leaves
@@ -76,7 +77,8 @@ class EncoderDecoderSettings(ReadingSettings):
 
     def unread(self, reads: Mapping[str, Reads]) -> Iterator[tuple[str, str]]:
         """But what the decoder has of it: cell and pooling."""
-        own = {"cell", "cell_settings", "dropout_between", "residual", "pool"}
+        own = {"cell", "cell_settings", "dropout_between", "dropout_recurrent", "held"}
+        own |= {"residual", "pool"}
         yield from ((name, why) for name, why in super().unread(reads) if name not in own)
         if len(reads) > 1 and self.fuse == "late":
             for name in ("attention", "attention_size", "aware"):
@@ -95,8 +97,10 @@ class EncoderDecoderSettings(ReadingSettings):
             for name, idle, why in own
             if idle and getattr(self, name) != default(self, name)
         ]
-        several = {"residual", "dropout_between"} if self.decoder_layers > 1 else set()
-        return [*(each for each in super().idle() if each[0] not in several), *chosen]
+        used = {"dropout_recurrent"}  # what says is always recurrent
+        if self.decoder_layers > 1:
+            used |= {"residual", "dropout_between"} | ({"held"} if self.rate("between") else set())
+        return [*(each for each in super().idle() if each[0] not in used), *chosen]
 
 
 class EncoderDecoderConfig(EncoderDecoderSettings):
@@ -154,6 +158,7 @@ class EncoderDecoder(Model):
             sampling=config.sampling,
             dropout=config.rate("output"),
             dropout_input=config.rate("input"),
+            held=config.held,
             deviation=config.embedding_spread,
         )
         super().__init__(encoder, head)
@@ -214,6 +219,17 @@ class EncoderDecoder(Model):
         return found
 
     @torch.no_grad()
+    def places(self, inputs: Any) -> int:
+        """How many places the decoder has to look at, of the longest row.
+
+        Args:
+            inputs: as of :class:`recurra.Batch`.
+        """
+        with evaluating(self):
+            read, _, _ = self._read(Batch(inputs, None), None)
+            return whole_rows(read.outputs).time
+
+    @torch.no_grad()
     def score_rows(self, batch: Batch) -> Tensor:
         """Nats of the targets of each row ``[batch]``, float64, in evaluation mode."""
         with evaluating(self):
@@ -231,6 +247,7 @@ def _decoder(config: EncoderDecoderConfig, memory: int, width: int, size: int) -
         fed = size if looks and config.feeding else 0
         cell = cell_by_name(config.cell, into + fed, size, **config.cell_settings)
         if looks:
+            _check_widths(config, memory, cell.output_size)
             score: Score = config.attention  # type: ignore[assignment]  # "none" is none of them
             cell = AttentionCell(
                 cell,
@@ -242,4 +259,30 @@ def _decoder(config: EncoderDecoderConfig, memory: int, width: int, size: int) -
                 places=config.places if config.aware else None,
             )
         layers.append(Recurrent(cell))
-    return Stack(layers, dropout=config.rate("between"), residual=config.residual)
+    stack = Stack(
+        layers, dropout=config.rate("between"), residual=config.residual, held=config.held
+    )
+    if config.dropout_recurrent:
+        weight_drop(stack, config.dropout_recurrent)
+    return stack
+
+
+def _check_widths(config: EncoderDecoderConfig, memory: int, width: int) -> None:
+    """An attention without weights of its own multiplies what is as wide.
+
+    Raises:
+        SettingError: it is not; the settings that would make it so are told.
+    """
+    if config.attention != "dot" or memory == width:
+        return
+    ways = []
+    if width == (config.decoder_size or config.hidden_size):
+        ways.append(f"--set model.decoder_size={memory}")
+    if config.bidirectional and memory == 2 * width:
+        ways.append("--set model.bidirectional=false")
+    ways.append("--set model.attention=general")
+    raise SettingError(
+        "model.attention: 'dot' expected an encoder and a decoder that are as wide, got an encoder "
+        f"of {memory} numbers{' (both directions)' if config.bidirectional else ''} and a decoder "
+        f"of {width}; {' or '.join(ways)}"
+    )

@@ -1,7 +1,7 @@
 """Raw text in, answer out: what the command line and a user's script call."""
 
 from recurra.pipeline.cloze import Cloze, ClozeAnswer, answer_cloze, read_cloze
-from recurra.pipeline.correcting import Correction, Edit, correct_lines, known_words
+from recurra.pipeline.correction import Correction, Edit, correct_lines, known_words
 from recurra.pipeline.exporting import export_ngram
 from recurra.pipeline.keystrokes import KeystrokeSavings, keystrokes_saved
 from recurra.pipeline.pairs import (

@@ -9,171 +9,52 @@ answers. One file is a task: :func:`register_task` makes it known by name, and e
 from __future__ import annotations
 
 import abc
-import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra import models
 from recurra.batch import Batch
-from recurra.data import Batches, PartName
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section, default
+from recurra.sequences import PaddedSequence
+from recurra.states import leaves
 from recurra.tasks.answers import Answer
+from recurra.tasks.contracts import (
+    DataSection,
+    Front,
+    Groups,
+    Metric,
+    Part,
+    Prepared,
+    Row,
+    Table,
+    front_told,
+)
 
 __all__ = [
     "Answer",
     "DataSection",
     "Front",
+    "Groups",
     "Metric",
     "Part",
     "Prepared",
     "Row",
     "Table",
     "Task",
+    "front_told",
     "register_task",
     "task_by_name",
     "task_names",
     "task_origin",
 ]
-
-Groups = Iterable[Iterable[Batch]]
-"""For each group of sequences its windows in order, whose state is carried on."""
-
-
-class Front(Protocol):
-    """What turns something raw into numbers, or numbers into an answer; it travels with a model.
-
-    One of your own gets its ``kind`` by :func:`recurra.register_front`.
-    """
-
-    kind: ClassVar[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """All that it is."""
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Self:
-        """The front that :meth:`to_json` wrote."""
-
-
-class Part(Protocol):
-    """Examples in numbers: those that are trained on, chosen by or scored."""
-
-    @property
-    def count(self) -> int:
-        """What is predicted of them: symbols, labels."""
-
-    def batches(self, *, rows: int, window: int, seed: int) -> Batches:
-        """For training."""
-
-    def groups(self, limit: int | None = None) -> Groups:
-        """For scores: of all of them, or of about so many predictions from all over them."""
-
-
-class Prepared(Protocol):
-    """Data of a training, cut into parts and numbered."""
-
-    @property
-    def parts(self) -> Mapping[PartName, Part]:
-        """By name; "training" and "test" are always there."""
-
-    @property
-    def fronts(self) -> Mapping[str, Any]:
-        """What turns raw examples into these numbers, fitted on the training part alone."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells these examples, in this order, from any others."""
-
-    def sizes(self, scored: int) -> str:
-        """How much there is, in words; ``scored`` predictions of the validation part are scored."""
-
-
-class Metric(NamedTuple):
-    """The number by which a checkpoint is chosen.
-
-    Args:
-        name: what logs call it.
-        unit: what stands behind it where a person reads it.
-        less: whether less is better.
-    """
-
-    name: str
-    unit: str
-    less: bool = True
-
-    def better(self, one: float, other: float) -> bool:
-        """Whether the first is better; nothing is worse than NaN."""
-        if math.isnan(one) or math.isnan(other):
-            return math.isnan(other) and not math.isnan(one)
-        return one < other if self.less else one > other
-
-
-class Row(Protocol):
-    """One model's score, in a table beside others."""
-
-    name: str
-
-    @property
-    def value(self) -> float:
-        """What the task's metric says of it."""
-
-    @property
-    def loss(self) -> float | None:
-        """The mean of a prediction; None where none could be judged."""
-
-    def to_json(self) -> dict[str, Any]:
-        """All numbers, given and derived."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Scores side by side, as they are shown.
-
-    Args:
-        title: above it.
-        header: of the columns.
-        rows: one a model.
-        notes: lines below it.
-    """
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
-
-
-class DataSection(Section):
-    """What the section ``[data]`` of every recipe has.
-
-    Args:
-        validation: whether a tenth is set apart to choose the best checkpoint; or a file or folder
-            with what it is chosen on.
-        test: a file or folder with what is held out; a tenth is set apart if None.
-        licence: of the data, which the artifact tells; nothing hangs on it.
-    """
-
-    validation: bool | str = True
-    test: str | None = None
-    licence: str | None = None
-
-    @property
-    def given(self) -> dict[PartName, str]:
-        """Where the parts are that have files of their own."""
-        named: dict[PartName, Any] = {"validation": self.validation, "test": self.test}
-        return {name: place for name, place in named.items() if isinstance(place, str)}
-
-    @property
-    def undivided(self) -> Self:
-        """How examples are read that are no parts of a training, as in an evaluation."""
-        return self
 
 
 class Task(abc.ABC):
@@ -303,6 +184,13 @@ class Task(abc.ABC):
     def begin(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
         """What is known before the first step, such as frequencies, put into the model."""
 
+    def check_data(self, model: models.Model, prepared: Any) -> None:  # noqa: B027
+        """Refuse, before the first step, data of which the model cannot read some.
+
+        Raises:
+            SettingError: there are such examples; the message names one.
+        """
+
     # ---- scores ----------------------------------------------------------------------------------
 
     def score(self, model: models.Model, part: Any, limit: int | None = None) -> float:
@@ -370,10 +258,54 @@ class Task(abc.ABC):
             "`by_example` of its own makes it do so"
         )
 
+    # ---- what is looked into ---------------------------------------------------------------------
+
+    def sample(self, part: Any, rows: int, steps: int) -> Batch:
+        """A few rows of a part that diagnosis looks into.
+
+        Args:
+            part: as :meth:`read` gave it.
+            rows: at most so many.
+            steps: about so many each, where a part can be cut; rows are whole otherwise.
+
+        Raises:
+            SettingError: there are none.
+        """
+        batch: Batch | None = next(chain.from_iterable(part.groups(rows * steps)), None)
+        if batch is None:
+            raise SettingError("inspect: expected data with examples, got none")
+        return batch.part(lambda number: slice(min(rows, number)))
+
+    def spelled(self, batch: Batch, fronts: Mapping[str, Any]) -> list[list[str]] | None:
+        """What a person sees of each step of each row, as characters or words; None if nothing.
+
+        Args:
+            batch: as :meth:`sample` gave it.
+            fronts: of the model.
+        """
+        read = next((fronts[name] for name in ("text", "input", "words") if name in fronts), None)
+        ids: Any = leaves(batch.inputs)[0]
+        symbols = ids.values if isinstance(ids, PaddedSequence) else ids
+        if not hasattr(read, "decode") or symbols.is_floating_point() or symbols.dim() != 2:
+            return None
+        rows = ids.to_list() if isinstance(ids, PaddedSequence) else list(ids.unbind(1))
+        spell: Any = read.decode  # type: ignore[union-attr]
+        return [[_beside(spell([symbol])) for symbol in row.tolist()] for row in rows]
+
+    def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64] | None:
+        """How surprising what follows each step is, ``[time, batch]`` in nats; None if unknown."""
+        return None
+
     # ---- rivals ----------------------------------------------------------------------------------
 
-    def rivals(self, prepared: Any, data: Any, report: Callable[[str], None]) -> dict[str, Any]:
-        """Models without memory on the same data, by name."""
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
+        """Models without memory on the same data, by name.
+
+        Args:
+            prepared: what the model is trained on.
+            recipe: of the model.
+            report: is told what takes long.
+        """
         return {}
 
     def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:  # noqa: B027
@@ -467,6 +399,11 @@ class Task(abc.ABC):
             loaded: the artifact.
         """
         return Answer(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+def _beside(word: str) -> str:
+    """A word with the blank that stands behind it, unless it is a single sign."""
+    return word if len(word) < 2 or word[-1:].isspace() or word[:1].isspace() else f"{word} "
 
 
 # ---- by name -------------------------------------------------------------------------------------

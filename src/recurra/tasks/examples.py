@@ -10,6 +10,7 @@ import abc
 import dataclasses
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -24,7 +25,7 @@ from recurra.errors import DataError
 from recurra.given import ahead, inputs_of
 from recurra.models import Model
 from recurra.states import leaves
-from recurra.tasks.base import Answer, Groups, Table, Task
+from recurra.tasks.base import Answer, Groups, Table, Task, front_told
 from recurra.tasks.division import Pair, divide_examples, given_sources, pairs_of, read_pairs
 from recurra.tasks.rows import (
     Collate,
@@ -143,21 +144,29 @@ class Examples:
         fronts: what made the numbers.
         unit: what is counted.
         skipped: how many were left out as they could not be read.
+        remarks: what else is to be said of them.
     """
 
     parts: Mapping[PartName, ExamplesPart]
     fronts: Mapping[str, Any]
     unit: str
     skipped: int = 0
+    remarks: Sequence[str] = ()
 
     @property
     def fingerprint(self) -> str:
-        """Of all numbers, in their order."""
-        found = hashlib.blake2b(digest_size=16)
+        """Of all numbers in their order, of what made them, and of the texts that are to be said.
+
+        Other words may be the same numbers: those of a front, and those that it does not know.
+        """
+        fronts = {name: front_told(front) for name, front in self.fronts.items()}
+        found = hashlib.blake2b(json.dumps(fronts, sort_keys=True).encode(), digest_size=16)
         for name, part in self.parts.items():
             arrays: list[Any] = leaves((*part.inputs, *part.targets))
             for array in arrays:
                 found.update(f"{name} {array.dtype} {array.shape} ".encode() + array.tobytes())
+            for text in _texts_in([pair.target for pair in part.raw]):
+                found.update(text.encode("utf-8", "surrogatepass") + b"\xff")
         return found.hexdigest()
 
     def sizes(self, scored: int) -> str:
@@ -165,7 +174,17 @@ class Examples:
         counts = [f"{part.count:,} {self.unit} {_USES[n]}" for n, part in self.parts.items()]
         few = scored and scored < self.parts["validation"].count
         left = f"; left out because they cannot be read: {self.skipped:,}" if self.skipped else ""
-        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "") + left
+        odd = "".join(f"; {told}" for told in self.remarks)
+        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "") + left + odd
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Texts in lists of lists, in their order; of what is no text, none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts_in(one)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -341,6 +341,7 @@ def _begin(recipe: Recipe, ready: Ready) -> Training:
         ready.task.begin(model, ready.prepared)
     else:
         begin_with(model, ready.others.origin)
+    ready.task.check_data(model, ready.prepared)
     teachers = [teacher.model for teacher in ready.others.teachers]
     return Training(model, ready.batches, recipe.training, teachers, recipe.distil)
 
@@ -351,9 +352,7 @@ def _rivals(
     """Fit models without memory and keep them."""
     if not run.writes:
         return {}
-    found = ready.task.rivals(
-        ready.prepared, recipe.data, lambda said: report(Report(message=said))
-    )
+    found = ready.task.rivals(ready.prepared, recipe, lambda said: report(Report(message=said)))
     if found:
         ready.task.write_rivals(run.path, found)
     return found

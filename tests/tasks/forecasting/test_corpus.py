@@ -64,6 +64,20 @@ def test_many_series_are_divided_by_what_they_hold():
     assert corpus.fingerprint != turned.fingerprint
 
 
+def test_fingerprints_tell_other_times_and_names():
+    steps = np.arange("2024-01-01", "2024-04-10", dtype="M8[D]")
+
+    def table(first=0, column="load", **settings):
+        source = {"time": steps + first, column: np.arange(100.0)}
+        return prepared(source, time="time", **settings)
+
+    found = [table(), table(1), table(column="price")]
+    values = [[scored(each, part)[0].tolist() for part in each.parts] for each in found]
+    assert values[0] == values[1] == values[2]
+    assert len({each.fingerprint for each in found}) == 3
+    assert table(calendar=[]).fingerprint == table().fingerprint
+
+
 def test_named_parts_are_those():
     parts = {"train": [np.arange(9.0)], "valid": [np.arange(4.0)], "test": [np.arange(3.0)] * 2}
     corpus = prepared(parts)

@@ -141,6 +141,36 @@ def test_the_longest_ends_an_utterance_too(model: RecognizingModel) -> None:
         model.listen(ends=EndRules(longest=0))
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"keep": "3"}, "keep: .*, got '3'"),
+        ({"keep": 0}, "keep: .*, got 0"),
+        ({"width": None}, "width: .*, got None"),
+        ({"width": -1}, "width: .*, got -1"),
+        ({"threshold": "1"}, "threshold: expected a number, got '1'"),
+        ({"language": 5}, r"language: expected a recurra\.decoding\.Fusion or None, got int"),
+        ({"hot": 5}, "hot: expected a list of inputs, or one text, got int"),
+    ],
+)
+def test_what_no_door_takes(model: RecognizingModel, how: dict[str, Any], said: str) -> None:
+    """Before anything is read."""
+    for door in (lambda: model.predict([], **how), lambda: model.listen(**how)):
+        with pytest.raises((SettingError, DataError), match=said):
+            door()
+
+
+def test_what_else_no_door_takes(model: RecognizingModel) -> None:
+    with pytest.raises(SettingError, match="listen: ends: expected EndRules or None, got tuple"):
+        model.listen(ends=(1, 2, 3))  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"fused: expected a language model.* got int"):
+        model.fused(5)
+    with pytest.raises(DataError, match="hot: expected a list of inputs"):
+        model.hot_words(5)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="predict: "):
+        list(model.predict([None]))
+
+
 def test_what_reads_both_ways_does_not_listen(model: RecognizingModel) -> None:
     both = Recognizer(RecognizerSettings(hidden_size=4), reads=[3], symbols=3)
     answer = RecognizingModel(both, model.fronts, model.path, "recognition")

@@ -91,6 +91,34 @@ def test_rivals_come_back_as_they_were(run: Path, rows: Bumps) -> None:
     assert [json.loads(json.dumps(row.to_json())) for row in found] == kept
 
 
+def test_the_window_reads_the_steps_that_the_model_does(rows: Bumps) -> None:
+    """As many frames become one, also where texts are too long for them; training is its own."""
+    own = {"model.stride": 5, "model.filters": 7, "model.mask_steps": 3, "data.rival_examples": 8}
+    recipe, task = load_recipe("recognition", own), task_by_name("recognition")
+    found = prepared(rows)
+    rivals = task.rivals(found, recipe, quiet)
+    window = rivals["window of frames"].model
+    assert (window.stride, window.encoder.stem.output_size) == (5, 7)
+    assert window.config.mask_steps == 0
+    model = task.build(recipe.model, found.fronts)
+    first, frequent, last = task.evaluate({"gru": model, **rivals}, found.parts["test"])
+    assert first.short == last.short > 0
+    assert first.scored == last.scored
+    assert frequent.short == 0
+
+
+@pytest.mark.parametrize("across", [4, 2])
+def test_the_window_sees_pictures_as_the_model_does(across: int, tmp_path: Path) -> None:
+    found = prepared(write(tmp_path, "picture", ["ab", "ba"] * 10))
+    task, recipe = (
+        task_by_name("recognition"),
+        load_recipe("recognition", [f"model.across={across}"]),
+    )
+    window = task.rivals(found, recipe, quiet)["window of frames"].model
+    assert window.steps(40) == task.build(recipe.model, found.fronts).steps(40)
+    assert (window.config.across, window.config.distort) == (across, 0)
+
+
 def distance(one: str, other: str) -> int:
     """Levenshtein's."""
     row = list(range(len(other) + 1))

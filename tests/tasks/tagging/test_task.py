@@ -408,6 +408,6 @@ def test_rivals_choose_by_sentences_with_unknown_tags_too(read: str, sentences: 
         parts[name][1].append(("new",) * len(tags) if name == "validation" else tags)
     found = prepared(parts, split="given")
     assert not found.parts["validation"].sayable
-    rivals = task_by_name("tagging").rivals(found, TaggingData(), lambda told: None)
+    rivals = task_by_name("tagging").rivals(found, load_recipe("tagging"), lambda told: None)
     said = [*rivals.values()][-1].log_probabilities(found.parts["test"].plain([0]))
     assert np.isfinite(said[0]).all()

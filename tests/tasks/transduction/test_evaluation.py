@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recurra.tasks.rivals import FrequentText
 from recurra.tasks.transduction.evaluation import bleu_sums, exact, likeness, rouge_l
-from recurra.tasks.transduction.rivals import KINDS, Copy, MostFrequent, Nearest, fit_rivals
+from recurra.tasks.transduction.rivals import KINDS, Copy, Nearest, fit_rivals
 
 
 def test_rouge_by_hand() -> None:
@@ -69,6 +70,6 @@ def test_rivals_say_what_is_there() -> None:
     alike = [("one two three", "a b")] * 3
     assert list(fit_rivals(alike)) == ["the most frequent", "copy", "nearest"]
     assert list(fit_rivals([(object(), "a")])) == ["the most frequent"]
-    assert MostFrequent.fit(["b", "a"]).text == "b"
+    assert FrequentText.fit(["b", "a"]).text == "b"
     assert Copy().say(["x"]) == ["x"]
     assert Nearest(["a"], ["b"]).say([""]) == ["b"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tasks.transduction.conftest import SETTINGS, pairs
 from typer.testing import CliRunner
 
 import recurra
+from recurra.cells.weight_drop import WeightDrop
 from recurra.cli import app
 from recurra.comparison.pairs import compare_pair
 from recurra.diagnosis import attention
@@ -60,7 +63,11 @@ def test_scores_are_those_of_the_search(run: Path) -> None:
     told = model.to_json(said)
     assert json.loads(json.dumps(told)) == told
     assert [told["text"], *(each["text"] for each in told["others"])] == [e.text for e in ranked]
-    assert model.show(said, top=2).count("\t") == 3
+    shown = model.show(said, top=3).split("\t")
+    assert shown[::3] == [each.text for each in ranked]
+    scores = [float(each) for each in shown[1::3]]  # what is printed first orders them
+    assert scores == sorted(scores, reverse=True)
+    assert shown[2::3] == [f"{each.log_prob:.4f}" for each in ranked]
     (greedy,) = model.predict(["abca"], width=1)
     assert greedy.text == "acba"
 
@@ -69,6 +76,45 @@ def test_candidates_are_ranked(run: Path) -> None:
     ranked = recurra.load(run).choose("abc", ["abc", "cba", "b"])
     assert ranked[0][0] == "cba"
     assert sum(share for _, share in ranked) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda model: model.predict(["a"], keep="3"), r"predict: keep: .*, got '3'"),
+        (lambda model: model.predict(["a"], keep=0), r"predict: keep: .*, got 0"),
+        (lambda model: model.predict(["a"], width=None), r"predict: width: .*, got None"),
+        (lambda model: model.predict(["a"], width=-2), r"predict: width: .*, got -2"),
+        (lambda model: model.predict(["a"], limit=-1), r"predict: limit: .*, got -1"),
+        (lambda model: list(model.score(["a", "b"], ["a"])), "got 1 targets and more inputs"),
+        (lambda model: list(model.score(["a"], ["a", "b"])), "got 1 inputs and more targets"),
+        (lambda model: list(model.score(["a"], [5])), "target: expected a text, got 5"),
+        (lambda model: model.choose("a", 5), "choose: expected a list"),
+        (lambda model: model.alignment("a", None), "target: expected a text, got None"),
+        (lambda model: model.looked("a", "b"), "looked: said: expected an answer of predict"),
+        (lambda model: model.symbols(5), "target: expected a text, got 5"),
+        (lambda model: model.places(5), "input: expected a text, got 5"),
+    ],
+)
+def test_what_no_door_takes(ask: Any, said: str, run: Path) -> None:
+    with pytest.raises((SettingError, DataError), match=said):
+        ask(recurra.load(run))
+    with pytest.raises(StopIteration):  # at the same end
+        next(recurra.load(run).score([], []))
+    ranked = recurra.load(run).choose("abc", iter(["abc", "cba"]))  # whatever gives them
+    assert [text for text, _ in ranked] == ["cba", "abc"]
+
+
+def test_several_inputs_are_given_by_name(tmp_path: Path) -> None:
+    texts = [text for text, _ in pairs(40)]
+    source = ({"a": texts, "b": texts[::-1]}, texts)
+    how = {"vocabulary": "characters", "hidden_size": 4, "symbols": 100}
+    run = recurra.train("transduction", source, out=tmp_path, report=lambda _: None, **how).path
+    model = recurra.load(run)
+    assert len(list(model.predict([{"a": "x", "b": "y"}]))) == 1
+    for value, got in (("a", "str"), ({"a": "x"}, "'a'")):
+        with pytest.raises(DataError, match=rf"all inputs of an example by name.*got {got}\."):
+            list(model.predict([value]))
 
 
 def test_where_it_looks(run: Path) -> None:
@@ -136,7 +182,8 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
     assert lines.stdout.splitlines() == ["cba", "ed"]
     many = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--n-best", "7"])
-    assert many.stdout.count("\t") == 13
+    assert many.stdout.count("\t") == 20
+    assert many.stderr.count("Behind each answer: score, by which they are ranked (mean") == 1
     both = ["--attention", str(tmp_path / "a.html"), "--out", str(tmp_path / "a.txt")]
     refused = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", *both])
     assert "--attention stands beside answers that are printed alone" in refused.output
@@ -322,11 +369,67 @@ def test_what_cannot_be_said() -> None:
         load_recipe("transduction", ["model.aware=coverage", "model.attention=dot"])
 
 
+def aware(source: Any, out: Path, **settings: Any) -> Any:
+    how = {"epochs": 1, "hidden_size": 4, "vocabulary": "characters", "report": lambda _: None}
+    given = {"aware": "coverage", "minimum_steps": 0, **how, **settings}
+    return recurra.train("transduction", source, out=out, **given)
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_too_few_places_are_told_before_the_first_step(part: str, tmp_path: Path) -> None:
+    """Of whichever part the longest text is."""
+    parts = {name: pairs(20) for name in ("train", "valid", "test")}
+    parts[part] = [*parts[part], ("a" * 11, "a")]
+    steps: list[Any] = []
+    with pytest.raises(SettingError, match=r"model\.places: expected at least 11, .*places=11"):
+        aware(parts, tmp_path / "few", places=10, report=lambda told: steps.append(told.progress))
+    assert not any(steps)
+    assert not (tmp_path / "few").exists()
+    done = aware(parts, tmp_path / "enough", places=11)
+    longer = {**parts, "test": [("b" * 12, "b")]}
+    with pytest.raises(SettingError, match=r"places: expected at least 12"):
+        recurra.train("transduction", longer, out=tmp_path / "new", from_run=done.path)
+
+
+def test_places_may_be_sentences(tmp_path: Path) -> None:
+    """The most of them are not in the longest text."""
+    texts = [("a b c . a b .", "a"), ("b . a . c", "b"), ("c . a .", "c")]
+    parts = dict.fromkeys(("train", "valid", "test"), texts)
+    how = {"vocabulary": "words", "sentences": True}
+    with pytest.raises(SettingError, match=r"expected at least 3, as train, example 1 "):
+        aware(parts, tmp_path / "few", places=2, **how)
+    aware(parts, tmp_path / "enough", places=3, **how)
+
+
 def test_a_decoder_of_layers_uses_what_one_layer_of_an_encoder_leaves() -> None:
     settings = EncoderDecoderSettings(layers=1, residual=True, dropout_between=0.2)
     assert {"residual", "dropout_between"} <= {name for name, _ in settings.idle()}
     deeper = settings.model_copy(update={"decoder_layers": 2})
     assert not {"residual", "dropout_between"} & {name for name, _ in deeper.idle()}
+
+
+def test_the_decoder_has_dropout_of_every_kind() -> None:
+    settings = {"hidden_size": 8, "dropout": 0.5, "held": True, "dropout_recurrent": 0.25}
+    fronts = prepared(pairs(40))[0].fronts
+    settings |= {"decoder_layers": 2, "copying": False}
+    model = TransductionTask().build(EncoderDecoderSettings(**settings), fronts)
+    decoder = model.decoder
+    assert all(p.held for p in (decoder.embedding, decoder.layers, decoder.projection))
+    dropped = [part for part in decoder.modules() if isinstance(part, WeightDrop)]
+    assert [part.rate for part in dropped] == [0.25, 0.25]
+    inner = decoder.attention.cell
+    (name,) = inner.recurrent_parameters
+    torch.manual_seed(0)
+    assert 0.15 < float((getattr(inner, name) == 0).float().mean()) < 0.35
+    assert (getattr(inner.eval(), name) != 0).all()
+
+
+def test_a_decoder_drops_where_what_reads_is_not_recurrent() -> None:
+    settings = EncoderDecoderSettings(body="feed-forward", dropout_recurrent=0.2)
+    assert not settings.idle()
+    deeper = {"layers": 1, "decoder_layers": 2, "dropout_between": 0.2}
+    assert not EncoderDecoderSettings(held=True, **deeper).idle()
+    assert "held" in dict(EncoderDecoderSettings(held=True).idle())
 
 
 def test_settings_without_effect_are_said() -> None:
@@ -375,3 +478,15 @@ def test_where_it_looked_is_of_the_symbols_that_it_said(tmp_path: Path) -> None:
     )
     looked = model.looked("abc", said)
     assert looked.weights.shape[0] == len(looked.said) == len(single)
+
+
+def test_an_attention_of_other_widths_says_what_to_type(tmp_path: Path) -> None:
+    how = {"attention": "dot", "hidden_size": 4, "epochs": 1, "vocabulary": "characters"}
+    with pytest.raises(SettingError, match="'dot' expected an encoder and a decoder") as refused:
+        recurra.train("transduction", pairs(20), out=tmp_path / "run", **how)
+    ways = re.findall(r"--set model\.(\w+)=(\w+)", str(refused.value))
+    assert [name for name, _ in ways] == ["decoder_size", "bidirectional", "attention"]
+    for name, value in ways:  # each of them can be built
+        chosen = ["model.hidden_size=4", "model.attention=dot", f"model.{name}={value}"]
+        model = TransductionTask().trial(load_recipe("transduction", chosen))
+        assert model.decoder.attention is not None

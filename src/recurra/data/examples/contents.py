@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +75,8 @@ def read_sound(source: Path | bytes, place: str, rate: int | None = None) -> Sou
     """
     library = imported("soundfile", "Sounds", "sound")
     opened = _opened(source, place)
-    failures = (library.SoundFileError, TypeError, ValueError)
-    try:
+    with _decoding("a sound", place):
         samples, found = library.read(opened, dtype="float32", always_2d=True)
-    except failures as problem:
-        told = str(problem).rpartition(": ")[2].strip().rstrip(".") or type(problem).__name__
-        raise DataError(f"{place}: cannot be read as a sound ({told}).") from None
     if samples.shape[1] != 1:
         raise DataError(
             f"{place}: expected a recording of one channel, this has {samples.shape[1]}. Mix or "
@@ -125,33 +123,27 @@ def read_picture(source: Path | bytes, place: str) -> npt.NDArray[np.uint8]:
     library = imported("PIL.Image", "Pictures", "pictures")
     operations = imported("PIL.ImageOps", "Pictures", "pictures")
     opened = _opened(source, place)
-    failures = (OSError, ValueError, SyntaxError, library.DecompressionBombError)
-    try:
-        with library.open(opened) as picture:
-            return as_pixels(operations.exif_transpose(picture), place)
-    except DataError:
-        raise
-    except failures as problem:
-        told = re.sub(r"'[^']*'|<[^>]*>", "it", str(problem)).strip().rstrip(".")
-        raise DataError(f"{place}: cannot be read as a picture ({told}).") from None
+    with _decoding("a picture", place), library.open(opened) as picture:
+        return as_pixels(operations.exif_transpose(picture), place)
 
 
 def as_pixels(picture: Any, place: str) -> npt.NDArray[np.uint8]:
     """Those of a picture of Pillow.
 
     Raises:
-        DataError: more than 8 bits for a color.
+        DataError: it cannot be read, or has more than 8 bits for a color.
     """
     if picture.mode.startswith(("I", "F")):
         raise DataError(
             f"{place}: expected 8 bits for a color, this picture has mode {picture.mode}. Convert "
             "it first."
         )
-    if picture.mode not in ("L", "LA", "RGB", "RGBA"):
-        clear = picture.mode in ("P", "PA") and "transparency" in picture.info
-        gray = picture.mode == "1"
-        picture = picture.convert("RGBA" if clear else "L" if gray else "RGB")
-    return np.array(picture, np.uint8)
+    with _decoding("a picture", place):  # Pillow reads pixels when they are asked for
+        if picture.mode not in ("L", "LA", "RGB", "RGBA"):
+            clear = picture.mode in ("P", "PA") and "transparency" in picture.info
+            gray = picture.mode == "1"
+            picture = picture.convert("RGBA" if clear else "L" if gray else "RGB")
+        return np.array(picture, np.uint8)
 
 
 def is_frame(file: Path) -> bool:
@@ -200,20 +192,36 @@ def read_video(source: Path, place: str) -> npt.NDArray[np.uint8]:
 
 def _decoded(file: Path, place: str) -> npt.NDArray[np.uint8]:
     library = imported("av", "Videos in one file", "video")
+    how = {"metadata_errors": "replace"}  # a title may be in any encoding
+    with _decoding("a video", place), library.open(str(file), **how) as opened:
+        if not opened.streams.video:
+            raise DataError(f"{place}: expected a video, this has no stream with pictures.")
+        frames = [
+            frame.to_ndarray(format="gray" if frame.format.name.startswith("gray") else "rgb24")
+            for frame in opened.decode(video=0)
+        ]
+        if not frames:
+            raise DataError(f"{place}: expected frames in this video, found none.")
+        return np.stack(frames)
+
+
+@contextlib.contextmanager
+def _decoding(what: str, place: str) -> Iterator[None]:
+    """Whatever a library raises of what a file holds becomes an error that names the file.
+
+    A few damaged bytes are a length beyond all memory, a type that is none, an index out of range.
+    """
     try:
-        with library.open(str(file)) as opened:
-            if not opened.streams.video:
-                raise DataError(f"{place}: expected a video, this has no stream with pictures.")
-            frames = [
-                frame.to_ndarray(format="gray" if frame.format.name.startswith("gray") else "rgb24")
-                for frame in opened.decode(video=0)
-            ]
-    except (library.error.FFmpegError, OSError) as problem:
-        told = getattr(problem, "strerror", None) or type(problem).__name__
-        raise DataError(f"{place}: cannot be read as a video ({told}).") from None
-    if not frames:
-        raise DataError(f"{place}: expected frames in this video, found none.")
-    return np.stack(frames)
+        yield
+    except DataError:
+        raise
+    except Exception as problem:
+        said = getattr(problem, "strerror", None) or str(problem)
+        told = re.sub(r"^Error (opening .*)?: ", "", said)  # its name is there already
+        told = re.sub(r"'[^']*[/.][^']*'|<[^>]*>", "it", told).strip().rstrip(".")
+        if told in ("", "it"):
+            told = type(problem).__name__
+        raise DataError(f"{place}: cannot be read as {what} ({told}).") from None
 
 
 def _numbered(file: Path) -> list[Any]:

@@ -178,7 +178,7 @@ def series_of(value: Any, place: str, axes: Literal["time", "channels"] = "time"
         if plain.dtype.kind in "cmM":
             raise TypeError
         if plain.dtype == object:
-            plain = np.where(np.frompyfunc(is_absent, 1, 1)(plain).astype(bool), np.nan, plain)
+            plain = np.where(np.asarray(np.frompyfunc(is_absent, 1, 1)(plain), bool), np.nan, plain)
         wide = plain.astype(np.float64)
     except (TypeError, ValueError):
         raise DataError(

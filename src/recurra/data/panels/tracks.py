@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from recurra_runtime.fronts import BadStamp, Frequency, local, stamps
 __all__ = ["Grid", "tracks_of"]
 
 Ids = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 class Grid(NamedTuple):
@@ -68,34 +69,19 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
     read = _read(table, roles, numeric, categories)
     ahead = tuple(name for name in categories if name not in roles.past)
     spans = [order[a:b] for a, b in zip(starts, [*starts[1:], len(order)], strict=True)]
-    kept, problems = [], []
-    for rows, name in zip(spans, ids, strict=True):
-        try:
-            kept.append(
-                (
-                    str(name) if roles.id is not None else "",
-                    rows,
-                    _ascending(table, roles, times, rows),
-                )
-            )
-        except DataError as problem:
-            if not skip:
-                raise
-            problems.append(problem)
-    if not kept:
-        raise problems[0]
+
+    def ascending(rows: Ids, name: Any) -> tuple[str, Ids, Any]:
+        called = str(name) if roles.id is not None else ""
+        return called, rows, _ascending(table, roles, times, rows)
+
+    kept = _readable(zip(spans, ids, strict=True), ascending, skip)
     frequency = _frequency(table, roles.time, grid, kept, zone)
     parts = _parts(table, roles)
-    each = []
-    for name, rows, own in kept:
-        try:
-            each.append(_track(table, roles, name, rows, own, read, frequency, grid, zone, parts))
-        except DataError as problem:
-            if not skip:
-                raise
-            problems.append(problem)
-    if not each:
-        raise problems[0]
+
+    def track(name: str, rows: Ids, own: Any) -> Track:
+        return _track(table, roles, name, rows, own, read, frequency, grid, zone, parts)
+
+    each = _readable(kept, track, skip)
     numbers = (
         tuple(n for n in roles.past if n in numeric),
         tuple(n for n in (*roles.known, *roles.static) if n in numeric),
@@ -111,8 +97,27 @@ def tracks_of(table: Table, roles: Roles, grid: Grid, *, skip: bool = False) -> 
         zone,
         named,
         table.like,
-        skipped=len(problems),
+        skipped=len(spans) - len(each),
     )
+
+
+def _readable(given: Iterable[Any], make: Callable[..., T], skip: bool) -> list[T]:
+    """What is made of each; of what cannot be read nothing, where that is left out.
+
+    Raises:
+        DataError: one cannot be read and is not left out, or all of them.
+    """
+    made, problems = [], []
+    for parts in given:
+        try:
+            made.append(make(*parts))
+        except DataError as problem:
+            if not skip:
+                raise
+            problems.append(problem)
+    if not made:
+        raise problems[0]
+    return made
 
 
 def _grouped(table: Table, column: str | None) -> tuple[Ids, list[int], list[Any]]:

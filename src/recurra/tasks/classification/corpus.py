@@ -22,6 +22,7 @@ from recurra.tasks.inputs import (
     check_fronts,
     encode_inputs,
     fit_inputs,
+    grayed_of,
     heard,
     is_text,
     unknown_of,
@@ -109,6 +110,7 @@ class ClassCorpus:
         blank: examples with nothing in them, which were left out.
         skipped: those that could not be read and were left out.
         known: of each part how many examples are among those that are trained on too.
+        odd: what else is to be said of the examples.
     """
 
     parts: dict[PartName, ClassPart]
@@ -118,6 +120,7 @@ class ClassCorpus:
     blank: int = 0
     skipped: int = 0
     known: Mapping[PartName, int] = dataclasses.field(default_factory=dict)
+    odd: Sequence[str] = ()
 
     @property
     def fronts(self) -> dict[str, Any]:
@@ -145,6 +148,7 @@ class ClassCorpus:
             + f"; {len(self.classes):,} classes{' that may come together' * training.several}"
             + "".join(f"; {told}" for told in _told(self.inputs, training.rows))
             + "".join(f"; {what}: {number:,}" for what, number in odd if number)
+            + "".join(f"; {told}" for told in self.odd)
         )
 
 
@@ -195,9 +199,8 @@ def prepare_classes(
         chosen += (example._replace(part=name) for example in more)
     chosen = [grouped(example, data) for example in chosen]
     held = [content_key(example.input) for example in chosen]
-    if data.distinct:  # the first of those that hold the same
-        first = dict(zip(reversed(held), reversed(range(len(held))), strict=True))
-        places = sorted(first.values())
+    if data.distinct:
+        places = _first_of_each(held)
         chosen, held = [chosen[n] for n in places], [held[n] for n in places]
     places_of = _divide(chosen, held, data)
     if fronts is not None:
@@ -218,10 +221,6 @@ def prepare_classes(
         inputs = fit_inputs(kinds, raw, data, examples.channels)
     parts = {name: encode(some, inputs, classes, data) for name, some in divided.items()}
     keys = {name: [held[n] for n in places] for name, places in places_of.items()}
-    trained = set(keys["training"])
-    known: dict[PartName, int] = {
-        name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
-    }
     sources = [examples, *given.values()]
     return ClassCorpus(
         parts,
@@ -230,8 +229,23 @@ def prepare_classes(
         _fingerprint(divided, keys),
         sum(each.blank for each in sources),
         sum(each.skipped for each in sources),
-        known,
+        _known_before(keys),
+        grayed_of(inputs, (example.input for example in chosen)),
     )
+
+
+def _first_of_each(keys: Sequence[str]) -> list[int]:
+    """Places of those that no earlier one is like."""
+    first = dict(zip(reversed(keys), reversed(range(len(keys))), strict=True))
+    return sorted(first.values())
+
+
+def _known_before(keys: Mapping[PartName, Sequence[str]]) -> dict[PartName, int]:
+    """Of each other part how many examples hold what one that is trained on does."""
+    trained = set(keys["training"])
+    return {
+        name: sum(key in trained for key in own) for name, own in keys.items() if name != "training"
+    }
 
 
 def _named_kinds(kinds: Mapping[str, str]) -> dict[str, str]:

@@ -14,8 +14,7 @@ from recurra.columns import shown
 from recurra.data import PartName
 from recurra.data.examples import Examples, open_examples
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings, Reads
-from recurra.pipeline.rivals import read_rivals, write_rivals
-from recurra.tasks.base import Metric, Table, Task, register_task
+from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
 from recurra.tasks.classification.corpus import (
     LABEL,
@@ -34,18 +33,21 @@ from recurra.tasks.classification.evaluation import (
 from recurra.tasks.classification.rivals import KINDS, fit_rivals
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
-from recurra.tasks.inputs import is_text, reads_of
+from recurra.tasks.inputs import check_restored, is_text, kind_of_front, reads_of
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.texts import vocabulary_settings
+from recurra.tasks.unread import unread_data
 
 __all__ = ["ClassificationTask"]
 
 
 @register_task("classification")
-class ClassificationTask(Task):
+class ClassificationTask(RivalsTask):
     """One class for a whole example, or several, beside models that forget its order."""
 
     Data = ClassificationData
     Model = ClassifierSettings
+    kinds_of_rivals = KINDS
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "examples"
     verb = "predict"
@@ -108,26 +110,14 @@ class ClassificationTask(Task):
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> Classifier:
         """The model of a configuration that tells its sizes itself."""
         known = ClassifierConfig.model_validate(config)
-        found = reads_of(read_fronts(fronts))
-        if LABEL not in fronts or len(fronts[LABEL]) != known.classes:
-            got = len(fronts[LABEL]) if LABEL in fronts else "none"
-            raise ValueError(
-                f"expected a front {LABEL!r} of {known.classes} beside this model, got {got}. It "
-                "belongs to another model"
-            )
-        for field, reads in known.reads.items():
-            if found.get(field) != reads:
-                sizes = found[field].sizes if field in found else None
-                raise ValueError(
-                    f"expected a front {field!r} of {reads.sizes} beside this model, got "
-                    f"{sizes or 'none'}. It belongs to another model"
-                )
+        check_restored(known.reads, LABEL, known.classes, fronts)
         return Classifier(known)
 
     def unread(self, recipe: Any, prepared: ClassCorpus) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(prepared.inputs)
-        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+        kinds = [kind_of_front(front) for front in prepared.inputs.values()]
+        model = recipe.model.unread(reads_of(prepared.inputs))
+        return [*unread_data(recipe.data, kinds), *((f"model.{name}", why) for name, why in model)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
@@ -218,18 +208,10 @@ class ClassificationTask(Task):
         )
 
     def rivals(
-        self, prepared: ClassCorpus, data: ClassificationData, report: Callable[[str], None]
+        self, prepared: ClassCorpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :func:`recurra.tasks.classification.rivals.fit_rivals`."""
-        return fit_rivals(prepared, data, report)
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
+        return fit_rivals(prepared, recipe.data, report)
 
     def answer(self, loaded: Any) -> ClassifyingModel:
         """Labels and their probabilities."""

@@ -137,7 +137,7 @@ def prepare_series(
             "data: expected values to train on, all of the training part are missing (NaN). Give "
             "series that have some there, or divide them otherwise with data.split."
         )
-    return SeriesCorpus(parts, panel, tracks, _fingerprint(named), by_time, named["test"])
+    return SeriesCorpus(parts, panel, tracks, _fingerprint(named, tracks), by_time, named["test"])
 
 
 def known_grid(panel: Panel) -> Grid:
@@ -383,11 +383,15 @@ def _stamps(track: Track, panel: Panel) -> npt.NDArray[Any]:
     return local(stamps, panel.zone)
 
 
-def _fingerprint(named: Named) -> str:
-    found = hashlib.blake2b(digest_size=16)
+def _fingerprint(named: Named, tracks: Tracks) -> str:
+    """Of all values, when they were measured, and how their columns are called."""
+    columns = (tracks.roles.channels, tracks.numbers, tracks.zone)
+    found = hashlib.blake2b(repr(columns).encode(), digest_size=16)
     for name, some in named.items():
         for each, first in some:
             found.update(f"{name} {first} {content_key(each.values)}\n".encode())
+            stamps = each.stamps.view(np.int64) if each.stamps.dtype.kind == "M" else each.stamps
+            found.update(f"{each.name} {content_key(stamps)}\n".encode())
             if each.past.shape[1] or each.known.shape[1] or each.codes:
                 codes = repr(sorted(each.codes.items()))
                 beside = f"{content_key(each.past)} {content_key(each.known)} {codes}\n"

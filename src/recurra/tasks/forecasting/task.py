@@ -14,8 +14,7 @@ from recurra import models
 from recurra.columns import number as shown
 from recurra.heads.numbers import COUNTS
 from recurra.models import Rival, SeriesModel, SeriesModelConfig, SeriesModelSettings
-from recurra.pipeline.rivals import read_rivals, write_rivals
-from recurra.tasks.base import Metric, Table, Task, register_task
+from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import given_sources
 from recurra.tasks.forecasting.answer import ForecastingModel
 from recurra.tasks.forecasting.calibration import calibrate
@@ -36,17 +35,19 @@ from recurra.tasks.forecasting.remarks import remark
 from recurra.tasks.forecasting.rivals import KINDS, fit_rivals
 from recurra.tasks.forecasting.settings import ForecastingData
 from recurra.tasks.forecasting.sources import Source, open_source
+from recurra.tasks.rivals import RivalsTask
 from recurra_runtime.fronts import Panel
 
 __all__ = ["ForecastingTask"]
 
 
 @register_task("forecasting")
-class ForecastingTask(Task):
+class ForecastingTask(RivalsTask):
     """What the next steps of series hold, beside models without memory."""
 
     Data = ForecastingData
     Model = SeriesModelSettings
+    kinds_of_rivals = KINDS
     loss = Metric("loss", "")
     metric = Metric("loss", "loss/value")
     unit = "values"
@@ -208,14 +209,10 @@ class ForecastingTask(Task):
         )  # fmt: skip
 
     def rivals(
-        self, prepared: SeriesCorpus, data: ForecastingData, report: Callable[[str], None]
+        self, prepared: SeriesCorpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Rival]:
         """What was there, and linear maps of it."""
-        return fit_rivals(prepared, data, report)
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Rival]) -> None:
-        """In a file of their own."""
-        write_rivals(folder, rivals)
+        return fit_rivals(prepared, recipe.data, report)
 
     def to_draw(self, compared: Mapping[str, Any], prepared: SeriesCorpus) -> dict[str, Any]:
         """Forecasts of what is held out, beside what came; and what its series are called."""
@@ -227,10 +224,6 @@ class ForecastingTask(Task):
         total = len(names) * len(prepared.panel.channels)
         kept = [each.to_json() for each in found[:MOST]]
         return {"forecast": kept, "total": total, "series": names[:1000]}
-
-    def read_rivals(self, folder: Path) -> dict[str, Rival]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
 
     def reads_windows(self, data: Any) -> bool:
         """All series end to end, where a state is carried."""

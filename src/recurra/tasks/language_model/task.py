@@ -13,8 +13,10 @@ import numpy.typing as npt
 import torch
 
 from recurra import models
+from recurra.batch import Batch, Tokens
 from recurra.columns import number
 from recurra.data import Documents, document_batches, is_hub, joined
+from recurra.errors import SettingError
 from recurra.given import inputs_of
 from recurra.models import (
     LanguageModel,
@@ -58,7 +60,8 @@ from recurra.tasks.language_model.evaluation import (
 )
 from recurra.tasks.language_model.settings import DataSettings
 from recurra.tasks.texts import has_columns, vocabulary_settings
-from recurra_runtime.vocabulary import Ids, Vocabulary
+from recurra.twins import evaluating
+from recurra_runtime.vocabulary import START, Ids, Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
 
@@ -268,6 +271,41 @@ class LanguageModelTask(Task):
         given = _given(part, next(iter(compared.values())))
         return compare_encoded(compared, part.documents(), part.characters, given)
 
+    def sample(self, part: CorpusPart | Held, rows: int, steps: int) -> Batch:
+        """Pieces of documents beside each other, from the first on; each as if a document began."""
+        documents, given = part.documents(), getattr(part, "given", None)
+        if isinstance(part, Held) and part.labels:
+            given = part.ordered(list(part.labels))
+        pieces = [
+            (number, ids[start : start + steps])
+            for number, ids in enumerate(documents)
+            for start in range(0, len(ids), steps)
+        ]
+        # The shortest of a few would be padded: the longest come first where there are enough.
+        some = sorted(pieces[: 4 * rows], key=lambda piece: -len(piece[1]))[:rows]
+        if not some:
+            raise SettingError("inspect: expected data with text, got none")
+        labels = None if given is None else given[[number for number, _ in some]]
+        windows = document_batches([ids for _, ids in some], rows=rows, size=steps, given=labels)
+        return next(iter(next(iter(windows))))
+
+    def spelled(self, batch: Batch, fronts: Mapping[str, Any]) -> list[list[str]]:
+        """Each symbol alone; a start is empty."""
+        inputs = batch.inputs.ids if isinstance(batch.inputs, Tokens) else batch.inputs
+        vocabulary = fronts["text"]
+        return [
+            ["" if symbol == START else vocabulary.decode([symbol]) for symbol in row.tolist()]
+            for row in inputs.to_list()
+        ]
+
+    def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64]:
+        """Of the symbol that follows."""
+        assert isinstance(model, LanguageModel)
+        with torch.no_grad(), evaluating(model):
+            nats, _ = model.surprise(batch)
+        found: npt.NDArray[np.float64] = nats.to_padded().double().numpy()
+        return found
+
     def by_example(self, model: models.Model, part: CorpusPart | Held) -> dict[str, Any]:
         """Nats of each document."""
         read = getattr(model, "ngram", model)
@@ -298,9 +336,10 @@ class LanguageModelTask(Task):
         )
 
     def rivals(
-        self, prepared: Corpus, data: DataSettings, report: Callable[[str], None]
+        self, prepared: Corpus, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, NGram]:
         """Kneser-Ney n-grams of the training text."""
+        data: DataSettings = recipe.data
         if not data.ngram_orders:
             return {}
         part, limit = prepared.parts["training"], data.ngram_symbols

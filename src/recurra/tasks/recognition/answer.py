@@ -11,17 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.examples import Example
-from recurra.decoding import Fusion, HotWords, Transcript, best_path, prefix_search
+from recurra.decoding import (
+    Fusion,
+    HotWords,
+    PrefixSearch,
+    Transcript,
+    best_path,
+    prefix_search,
+)
+from recurra.errors import SettingTypeError, kind_of
 from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
+from recurra.settings import check_size
 from recurra.tasks.base import Answer
-from recurra.tasks.inputs import encode_inputs, raw_of
+from recurra.tasks.inputs import encode_inputs
+from recurra.tasks.offered import opened_inputs, raw_input
 from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of
 from recurra.tasks.recognition.listening import EndRules, Listener
 from recurra.tasks.recognition.recognized import Recognized, recognized
 from recurra.tasks.recognition.settings import RecognitionData
 from recurra.tasks.rows import collate_rows
+from recurra.training import data_of
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["RecognizingModel"]
@@ -34,6 +44,7 @@ class RecognizingModel(Answer):
     """A recognizer of recordings, pictures of lines, or series."""
 
     takes = ("keep",)
+    beside = "score, by which they are ranked (log-probability of all of it, in nats)"
     model: Recognizer
 
     def predict(
@@ -64,7 +75,9 @@ class RecognizingModel(Answer):
         if isinstance(inputs, os.PathLike):
             inputs = [inputs]
         hot_words = self._hot(hot)
+        width, keep = check_size("predict: width", width), check_size("predict: keep", keep)
         width = width if width == 1 else max(width, keep)
+        PrefixSearch(blank=0, width=width, threshold=threshold, language=language)  # told at once
         raw = map(self._raw, inputs_of("predict", inputs))
 
         def searched(logs: npt.NDArray[np.float64]) -> list[Transcript]:
@@ -103,8 +116,7 @@ class RecognizingModel(Answer):
     def _hot(self, hot: HotWords | Sequence[str]) -> HotWords | None:
         if isinstance(hot, HotWords):
             return hot
-        words = [hot] if isinstance(hot, str) else hot  # a text is one of them, not its letters
-        return self.hot_words(words) if words else None
+        return self.hot_words(hot) if hot else None
 
     def hot_words(self, words: Iterable[str], bonus: float = 2.0) -> HotWords:
         """Words that are expected, in symbols of the model; those that it cannot say are left out.
@@ -113,7 +125,8 @@ class RecognizingModel(Answer):
             words: texts.
             bonus: of each symbol, in nats.
         """
-        found = [numbers_of(text_of("hot", word), self.fronts[TEXT]) for word in words]
+        given = inputs_of("hot", words)  # a text is one of them, not its letters
+        found = [numbers_of(text_of("hot", word), self.fronts[TEXT]) for word in given]
         own = [each.tolist() for each in found if len(each) and (each >= 0).all()]
         return HotWords(own, self.model.alignment.blank, bonus)
 
@@ -125,6 +138,9 @@ class RecognizingModel(Answer):
                 :func:`recurra.load` gives of a run of a language model.
             alpha: its weight.
             beta: bonus of each symbol.
+
+        Raises:
+            SettingError: it gives no log-probabilities of symbols.
         """
         own = self.fronts[TEXT]
         ids = list(range(len(RESERVED), len(own)))
@@ -133,6 +149,11 @@ class RecognizingModel(Answer):
             known = {vocabulary.symbol(n): n for n in range(len(vocabulary))}
             ids = [known.get(own.symbol(n), 0) for n in ids]  # <unk> is 0
         model = getattr(language, "model", language)
+        if not all(hasattr(model, name) for name in ("start", "step")):
+            raise SettingTypeError(
+                "fused: expected a language model, as recurra.load gives of its run, or an n-gram, "
+                f"got {kind_of(language)}"
+            )
         return Fusion(model, alpha, beta, ids=ids)
 
     def log_probabilities(self, inputs: Iterable[Any]) -> list[npt.NDArray[np.float64]]:
@@ -141,8 +162,8 @@ class RecognizingModel(Answer):
         return self._logs(rows)
 
     def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
-        """A recording or a picture; each line of a text names one."""
-        return None if file.suffix == ".txt" else [file]
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, data_of(self.path).undivided, encoding)
 
     def of_line(self, line: str) -> Any:
         """The file of that name."""
@@ -160,10 +181,11 @@ class RecognizingModel(Answer):
 
     def _raw(self, one: Any) -> tuple[Any, str | None]:
         """What can be encoded, and what it is called."""
-        if isinstance(one, Example):
-            return one.input, one.place
-        named = isinstance(one, str | os.PathLike)
-        return raw_of(input_of(self.fronts)[1], one, "predict"), os.fspath(one) if named else None
+        return raw_input(self._inputs, one)
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return dict([input_of(self.fronts)])
 
     def _encoded(self, raw: Any) -> Any:
         name, front = input_of(self.fronts)

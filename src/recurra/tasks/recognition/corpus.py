@@ -45,6 +45,9 @@ class Rival(Protocol):
     def nats(self, part: RecognitionPart) -> tuple[float, int] | None:
         """Sum of the losses and number of symbols; None where it gives no probabilities."""
 
+    def short(self, part: RecognitionPart) -> int:
+        """How many texts need more steps than it has for them."""
+
 
 def input_of(fronts: Mapping[str, Any]) -> tuple[str, Any]:
     """What is read, and its front."""
@@ -113,7 +116,8 @@ class RecognitionExamples(Examples):
     @classmethod
     def of(cls, found: Examples) -> Self:
         """The same, with more to say of itself."""
-        return cls(found.parts, found.fronts, found.unit, found.skipped)  # type: ignore[arg-type]
+        known = {each.name: getattr(found, each.name) for each in dataclasses.fields(Examples)}
+        return cls(**known)
 
     def sizes(self, scored: int) -> str:
         """How much is read and said, and what is odd about it."""

@@ -147,7 +147,7 @@ def _evaluation(name: str, model: Any, part: RecognitionPart) -> Evaluation:
         nats: tuple[float, int] | None = model.score(part.groups())
         short = part.short(model)  # type: ignore[arg-type]
     else:
-        nats, short = model.nats(part), 0
+        nats, short = model.nats(part), model.short(part)
     return Evaluation(
         name,
         errors_of(wanted, said),

@@ -13,7 +13,7 @@ import torch
 from recurra.decoding import Fusion, HotWords, PrefixSearch
 from recurra.errors import SettingError
 from recurra.models import Recognizer
-from recurra.settings import check_number, check_size
+from recurra.settings import check_kind, check_number, check_size
 from recurra.tasks.inputs import Incoming
 from recurra.tasks.recognition.corpus import TEXT, input_of, text_of_symbols
 from recurra.tasks.recognition.recognized import Recognized, recognized
@@ -86,6 +86,7 @@ class Listener:
             raise SettingError("listen: expected a model of series or of sounds")
         if threshold is not None:
             check_number("listen: threshold", threshold)
+        check_kind("listen: ends", ends or EndRules(), EndRules, "EndRules or None")
         self._model, self._fronts = model, fronts
         try:
             self._incoming = Incoming(front)

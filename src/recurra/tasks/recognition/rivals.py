@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.decoding import best_path
+from recurra.layers.settings import LayerSettings
 from recurra.models import Recognizer, RecognizerSettings
 from recurra.models.packed_texts import packed_texts, unpacked_texts
 from recurra.tasks.recognition.corpus import (
@@ -21,46 +21,37 @@ from recurra.tasks.recognition.corpus import (
     text_of_symbols,
 )
 from recurra.tasks.recognition.settings import RecognitionData
+from recurra.tasks.rivals import FrequentText
 from recurra.tasks.rows import collate_rows
 from recurra_runtime.vocabulary import RESERVED, Vocabulary
 
-__all__ = ["KINDS", "FrequentText", "WindowOfFrames", "fit_rivals"]
+__all__ = ["KINDS", "FrequentReading", "WindowOfFrames", "fit_rivals"]
 
 _PASSES, _RATE, _ROWS = 8, 0.003, 16
 _SETTINGS: dict[str, Any] = {"body": "window", "kernel_size": 9, "layers": 2, "hidden_size": 128}
+_OF_STEPS = {*RecognizerSettings.model_fields} - {*LayerSettings.model_fields}
 
 
-class FrequentText:
-    """Says of everything the most frequent text, of equally frequent ones the first.
-
-    Args:
-        text: that one.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.text = text
+class FrequentReading(FrequentText):
+    """The most frequent text, whatever is read."""
 
     def texts(self, rows: list[Any], vocabulary: Vocabulary) -> list[str]:
         """The same for each."""
-        return [self.text for _ in rows]
+        return self.say(rows)
 
     def nats(self, part: RecognitionPart) -> None:
         """It gives no probabilities."""
 
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Its text."""
-        return {"text": packed_texts([self.text])}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
-        """What :meth:`arrays` gave."""
-        return cls(unpacked_texts(arrays["text"])[0])
+    def short(self, part: RecognitionPart) -> int:
+        """None: it needs no steps."""
+        return 0
 
 
 class WindowOfFrames:
     """A feed-forward net on nine steps around each, trained by the same loss as the model.
 
-    Of pictures it sees what the same network of convolutions does.
+    Steps are what they are to the model beside it: as many frames of a recording, the same network
+    of convolutions over a picture.
 
     Args:
         model: that one.
@@ -71,25 +62,29 @@ class WindowOfFrames:
         self.model, self.reads = model.eval(), reads
 
     @classmethod
-    def fit(cls, part: RecognitionPart, symbols: int, examples: int) -> Self:
+    def fit(
+        cls, part: RecognitionPart, beside: RecognizerSettings, symbols: int, examples: int
+    ) -> Self:
         """Eight passes over some of the examples, in the same order each time.
 
         Args:
             part: that is trained on.
+            beside: of the model; it says what a step is, how it is trained is its own affair.
             symbols: how many there are.
             examples: at most; every second, third, ... of them.
         """
         reads = tuple(input_of(part.fronts)[1].shape)
+        steps = beside.model_dump(include=_OF_STEPS - beside.LOOSE)
+        settings = RecognizerSettings(**_SETTINGS, **steps)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            model = Recognizer(RecognizerSettings(**_SETTINGS), reads=reads, symbols=symbols)
+            model = Recognizer(settings, reads=reads, symbols=symbols)
         every = -(-len(part.inputs) // examples)
         some = range(0, len(part.inputs), every)
         order = sorted(some, key=part.frames)
         batches = [order[at : at + _ROWS] for at in range(0, len(order), _ROWS)]
-        steps = _PASSES * len(batches)
         optimizer = torch.optim.AdamW(model.parameters(), _RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _PASSES * len(batches))
         draw = np.random.default_rng(0)
         for _ in range(_PASSES):
             for number in draw.permutation(len(batches)):
@@ -112,6 +107,10 @@ class WindowOfFrames:
         """Sum of the losses of the texts that it can say, and number of their symbols."""
         return self.model.score(part.groups())
 
+    def short(self, part: RecognitionPart) -> int:
+        """Texts that need more steps than the model makes of an example."""
+        return part.short(self.model)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Settings, sizes and weights."""
         sizes = np.array([self.model.alignment.blank, *self.reads], np.int64)
@@ -132,20 +131,24 @@ class WindowOfFrames:
 
 
 KINDS: dict[str, Any] = {
-    "most frequent text": FrequentText.from_arrays,
+    "most frequent text": FrequentReading.from_arrays,
     "window of frames": WindowOfFrames.from_arrays,
 }
 """By name, the simplest first."""
 
 
 def fit_rivals(
-    prepared: RecognitionExamples, data: RecognitionData, report: Callable[[str], None]
+    prepared: RecognitionExamples,
+    data: RecognitionData,
+    beside: RecognizerSettings,
+    report: Callable[[str], None],
 ) -> dict[str, Any]:
     """The most frequent text, and a window of frames; its passes are not chosen.
 
     Args:
         prepared: the examples.
         data: on how many of them the window is fitted.
+        beside: of the model; of the window steps are the same.
         report: is told what takes long.
     """
     training = prepared.parts["training"]
@@ -155,6 +158,6 @@ def fit_rivals(
     report(f"fitting rivals on {fitted:,} examples")
     symbols = len(training.vocabulary) - len(RESERVED)
     return {
-        "most frequent text": FrequentText(Counter(training.texts).most_common(1)[0][0]),
-        "window of frames": WindowOfFrames.fit(training, symbols, data.rival_examples),
+        "most frequent text": FrequentReading.fit(training.texts),
+        "window of frames": WindowOfFrames.fit(training, beside, symbols, data.rival_examples),
     }

@@ -14,11 +14,10 @@ from recurra.columns import shown
 from recurra.data import examples as data_examples
 from recurra.errors import DataError, kind_of
 from recurra.models import Recognizer, RecognizerSettings
-from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import encode_inputs, fit_inputs
+from recurra.tasks.inputs import encode_inputs, fit_inputs, kind_of_front
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.recognition.answer import RecognizingModel
 from recurra.tasks.recognition.corpus import (
@@ -38,8 +37,10 @@ from recurra.tasks.recognition.evaluation import (
 )
 from recurra.tasks.recognition.rivals import KINDS, fit_rivals
 from recurra.tasks.recognition.settings import RecognitionData
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import check_vocabulary, vocabulary_of, vocabulary_settings
+from recurra.tasks.unread import SYMBOLS, unread_data
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["RecognitionTask"]
@@ -48,11 +49,12 @@ _KINDS = ("sound", "picture", "series")
 
 
 @register_task("recognition")
-class RecognitionTask(ReadingTask):
+class RecognitionTask(ReadingTask, RivalsTask):
     """A text for each recording or picture of a line; nobody says which step says which symbol."""
 
     Data = RecognitionData
     Model = RecognizerSettings
+    kinds_of_rivals = KINDS
     Part = RecognitionPart
     target_kind = "sequence"
     metric = Metric("cer", "character error rate")
@@ -72,6 +74,10 @@ class RecognitionTask(ReadingTask):
                 "of the texts."
             )
         return changed_examples(found, lambda each: _formed(each, data))
+
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """The one input."""
+        return dict([input_of(fronts)])
 
     def checked(self, pair: Pair) -> Pair:
         """Something to read, and a text."""
@@ -145,12 +151,9 @@ class RecognitionTask(ReadingTask):
 
     def unread(self, recipe: Any, prepared: Any) -> list[tuple[str, str]]:
         """What the kind of the input leaves unread."""
-        kind, _ = input_of(prepared.fronts)
-        if kind == "picture":
-            return []
-        data, model = ("picture_height", "right_to_left"), ("picture_as", "across", "distort")
-        names = [*(f"data.{name}" for name in data), *(f"model.{name}" for name in model)]
-        return [(name, "no picture is read") for name in names]
+        kind = kind_of_front(input_of(prepared.fronts)[1])
+        model = ((f"model.{name}", why) for name, why in recipe.model.unread(kind == "picture"))
+        return [*unread_data(recipe.data, [kind], said=SYMBOLS), *model]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also the symbols that texts are made of."""
@@ -235,21 +238,11 @@ class RecognitionTask(ReadingTask):
             notes,
         )
 
-    def rivals(
-        self, prepared: Any, data: RecognitionData, report: Callable[[str], None]
-    ) -> dict[str, Any]:
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
         """See :func:`recurra.tasks.recognition.rivals.fit_rivals`."""
         for told in prepared.told:
             report(told)
-        return fit_rivals(prepared, data, report)
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
+        return fit_rivals(prepared, recipe.data, recipe.model, report)
 
     def answer(self, loaded: Any) -> RecognizingModel:
         """Texts with their rivals, symbols and times."""

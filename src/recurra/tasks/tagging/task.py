@@ -18,11 +18,11 @@ from recurra.data.examples.contents import kind_of_file
 from recurra.data.rows import rows_of
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
-from recurra.pipeline.rivals import read_rivals, write_rivals
 from recurra.sections import default
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.tagging.answer import TaggingModel
 from recurra.tasks.tagging.corpus import (
     SERIES,
@@ -42,6 +42,7 @@ from recurra.tasks.tagging.evaluation import (
 from recurra.tasks.tagging.rivals import KINDS, fit_rivals
 from recurra.tasks.tagging.sentences import checked
 from recurra.tasks.tagging.settings import TaggingData
+from recurra.tasks.unread import unread_data
 from recurra_runtime.fronts import Series
 from recurra_runtime.vocabulary import CharacterVocabulary, Spelled, SpelledWords, TagNames
 
@@ -49,11 +50,12 @@ __all__ = ["TaggingTask"]
 
 
 @register_task("tagging")
-class TaggingTask(ExamplesTask):
+class TaggingTask(ExamplesTask, RivalsTask):
     """A tag for each word or step, beside models that look at it and its neighbors alone."""
 
     Data = TaggingData
     Model = TaggerSettings
+    kinds_of_rivals = KINDS
     Part = TaggingPart
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "tags"
@@ -88,6 +90,12 @@ class TaggingTask(ExamplesTask):
             punctuation=data.punctuation,
         )
         return {WORDS: words, **tags}
+
+    def unread(self, recipe: Any, prepared: Any) -> list[tuple[str, str]]:
+        """What words or series leave unread."""
+        kind = "words" if WORDS in prepared.fronts else "series"
+        model = recipe.model.unread(kind == "words")
+        return [*unread_data(recipe.data, [kind]), *((f"model.{name}", why) for name, why in model)]
 
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
         """Words in numbers, or a series by its scale."""
@@ -239,19 +247,9 @@ class TaggingTask(ExamplesTask):
             notes,
         )
 
-    def rivals(
-        self, prepared: Any, data: TaggingData, report: Callable[[str], None]
-    ) -> dict[str, Any]:
+    def rivals(self, prepared: Any, recipe: Any, report: Callable[[str], None]) -> dict[str, Any]:
         """The most frequent tag of a word, and a window of words."""
-        return fit_rivals(prepared, data, report)
-
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
+        return fit_rivals(prepared, recipe.data, report)
 
     def answer(self, loaded: Any) -> TaggingModel:
         """Words with their tags."""

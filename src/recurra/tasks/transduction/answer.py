@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -14,18 +15,20 @@ import torch
 
 from recurra.batch import Batch
 from recurra.data import ExampleRow
+from recurra.data.examples import Example
 from recurra.decoding import Hypothesis, LengthRule, beam_search_batch
 from recurra.diagnosis import Looked
 from recurra.engine.probe import named_values
-from recurra.errors import SettingError
-from recurra.given import ahead, inputs_of
+from recurra.errors import DataError, SettingError, kind_of
+from recurra.given import ahead, inputs_of, text_of
 from recurra.heads.base import whole_rows
 from recurra.models import EncoderDecoder, Model
-from recurra.settings import check_number
+from recurra.settings import check_kind, check_number, check_size
 from recurra.tasks.base import Answer
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import cut, is_text, raw_of
+from recurra.tasks.inputs import cut, is_text
+from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.tasks.rows import steps_of
 from recurra.tasks.transduction.settings import TransductionData
 from recurra.training import data_of
@@ -38,6 +41,7 @@ TARGET = "target"
 
 _MEAN = LengthRule(1.0)  # of log-probabilities
 _UNSEEN = 1e-10  # weight of a place at least, whose logarithm is taken
+_NONE: Any = object()  # in place of an input or a target that is missing
 _BLOCK, _ROWS = 512, 64  # inputs that are read ahead; beside each other
 
 
@@ -85,6 +89,10 @@ class TransducingModel(Answer):
     """
 
     takes = ("keep",)
+    beside = (
+        "score, by which they are ranked (mean log-probability of a symbol), and log-probability "
+        "of all of it, in nats"
+    )
     model: EncoderDecoder
 
     def __init__(
@@ -122,7 +130,9 @@ class TransducingModel(Answer):
             DataError: something else.
             SettingError: a number out of its range.
         """
-        keep = width if keep is None else keep
+        width = check_size("predict: width", width)
+        keep = width if keep is None else check_size("predict: keep", keep)
+        check_size("predict: limit", limit)
         if check_number("predict: coverage_penalty", coverage_penalty) < 0:
             raise SettingError(
                 f"predict: expected a coverage_penalty of 0 or more, got {coverage_penalty}"
@@ -150,10 +160,20 @@ class TransducingModel(Answer):
         Args:
             inputs: as of :meth:`predict`.
             targets: a text for each.
+
+        Raises:
+            DataError: more of one than of the other, or something else.
         """
-        for one, target in zip(
-            inputs_of("score", inputs), inputs_of("score", targets), strict=True
-        ):
+        pairs = itertools.zip_longest(
+            inputs_of("score", inputs), inputs_of("score", targets), fillvalue=_NONE
+        )
+        for number, (one, target) in enumerate(pairs):
+            if one is _NONE or target is _NONE:
+                more, fewer = ("targets", "inputs") if one is _NONE else ("inputs", "targets")
+                raise DataError(
+                    f"score: expected a target for each input, got {number:,} {fewer} and more "
+                    f"{more}."
+                )
             batch = self._batch(one, target)
             yield -float(self.model.score_rows(batch)[0])
 
@@ -169,7 +189,9 @@ class TransducingModel(Answer):
 
         Raises:
             SettingError: none.
+            DataError: something else than texts.
         """
+        candidates = list(inputs_of("choose", candidates))
         if not candidates:
             raise SettingError("choose: expected at least one candidate, got none")
         nats = np.array(list(self.score([value] * len(candidates), candidates)))
@@ -252,6 +274,7 @@ class TransducingModel(Answer):
             SettingError: a model without attention.
         """
         said = next(iter(self.predict([value]))) if said is None else said
+        check_kind("looked: said", said, Said, "an answer of predict, or None")
         weights = self._said_looks(self._encoded(self._raw(value)), [said])[0]
         title = f"{value} → {said.text}" if isinstance(value, str) else said.text
         return Looked(title, weights, self.places(value), self._names_of(said))
@@ -259,7 +282,7 @@ class TransducingModel(Answer):
     def symbols(self, target: str) -> list[str]:
         """The symbols of a text that is said, as a picture names them; the end is the last."""
         front = self.fronts[TARGET]
-        return [*_names(front, front.encode(target)), "</s>"]
+        return [*_names(front, front.encode(text_of("target", target))), "</s>"]
 
     def places(self, value: Any) -> list[str]:
         """What is read, as a picture names it: symbols of a text, else numbers of steps.
@@ -267,18 +290,28 @@ class TransducingModel(Answer):
         Args:
             value: an input, as of :meth:`predict`.
         """
-        read = [front for name, front in self.fronts.items() if name != TARGET]
+        read = [*self._inputs.values()]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], cut(read[0].encode(value), self._data))
+            text = text_of("input", value.input if isinstance(value, Example) else value)
+            return _names(read[0], cut(read[0].encode(text), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
 
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, self._data, encoding)
+
+    def of_line(self, line: str) -> Any:
+        """A text; where something else is read the file of that name, of several a JSON object."""
+        return value_of_line(self._inputs, line)
+
     def show(self, answer: Said, top: int | None = None) -> str:
-        """The text; of several each with its log-probability."""
+        """The text; of several each with its score, which ranks them, and its log-probability."""
         if top is None:
             return answer.text
-        return "\t".join(f"{each.text}\t{each.log_prob:.4f}" for each in answer.ranked(top))
+        told = (f"{e.text}\t{e.score:.4f}\t{e.log_prob:.4f}" for e in answer.ranked(top))
+        return "\t".join(told)
 
     def to_json(self, answer: Said, top: int | None = None) -> dict[str, Any]:
         """All of it."""
@@ -286,17 +319,28 @@ class TransducingModel(Answer):
 
     def _batch(self, value: Any, target: str) -> Batch:
         row = self._encoded(self._raw(value))
-        return self._task.collate([row], [np.asarray(self._task.target(target, self.fronts))])
+        said = self._task.target(text_of("target", target), self.fronts)
+        return self._task.collate([row], [np.asarray(said)])
 
     def _encoded(self, raw: Any) -> Any:
         """An input in numbers, cut as those were that the model was trained on."""
         return self._task.encode_pair(Pair(raw, None, "predict", None), self.fronts, self._data)
 
     def _raw(self, value: Any) -> Any:
-        read = [name for name in self.fronts if name != TARGET]
-        if len(read) == 1:
-            return raw_of(self.fronts[read[0]], value, "predict")
-        return {name: raw_of(self.fronts[name], value[name], f"predict, {name}") for name in read}
+        read = self._inputs
+        if len(read) == 1 or isinstance(value, Example):
+            return raw_input(read, value)[0]
+        if not isinstance(value, Mapping) or not {*read} <= {*value}:
+            got = ", ".join(map(repr, value)) if isinstance(value, Mapping) else kind_of(value)
+            raise DataError(
+                f"predict: expected all inputs of an example by name, {{{', '.join(read)}}}, got "
+                f"{got}."
+            )
+        return raw_input(read, {name: value[name] for name in read})[0]
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return {name: front for name, front in self.fronts.items() if name != TARGET}
 
     def _said(self, found: list[Hypothesis]) -> Said:
         front = self.fronts[TARGET]

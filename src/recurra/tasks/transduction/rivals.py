@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from recurra.models.packed_texts import packed_texts, unpacked_texts
+from recurra.tasks.rivals import FrequentText
 
-__all__ = ["KINDS", "Copy", "Lead", "MostFrequent", "Nearest", "fit_rivals"]
+__all__ = ["KINDS", "Copy", "Lead", "Nearest", "fit_rivals"]
 
 
 class Copy:
@@ -59,31 +60,6 @@ class Lead:
     def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
         """Of what :meth:`arrays` gave."""
         return cls(int(arrays["words"][0]))
-
-
-class MostFrequent:
-    """Says the same of everything: what was said most often in training."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @classmethod
-    def fit(cls, targets: Sequence[str]) -> Self:
-        """Of what is trained on; of several that are as frequent the first."""
-        return cls(Counter(targets).most_common(1)[0][0])
-
-    def say(self, sources: Sequence[Any]) -> list[str]:
-        """The same for each."""
-        return [self.text] * len(sources)
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The text."""
-        return {"text": packed_texts([self.text])}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, Any]) -> Self:
-        """Of what :meth:`arrays` gave."""
-        return cls(unpacked_texts(arrays["text"])[0])
 
 
 class Nearest:
@@ -136,7 +112,7 @@ class Nearest:
 
 
 KINDS: dict[str, Any] = {
-    "the most frequent": MostFrequent.from_arrays,
+    "the most frequent": FrequentText.from_arrays,
     "copy": Copy.from_arrays,
     "lead": Lead.from_arrays,
     "nearest": Nearest.from_arrays,
@@ -152,7 +128,7 @@ def fit_rivals(pairs: Sequence[tuple[Any, str]]) -> dict[str, Any]:
     Args:
         pairs: what is read, and what is said of it.
     """
-    rivals: dict[str, Any] = {"the most frequent": MostFrequent.fit([said for _, said in pairs])}
+    rivals: dict[str, Any] = {"the most frequent": FrequentText.fit([said for _, said in pairs])}
     if all(isinstance(read, str) for read, _ in pairs):
         some = pairs[:_MOST]
         rivals["copy"] = Copy()

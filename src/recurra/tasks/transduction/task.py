@@ -14,21 +14,23 @@ from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
 from recurra.data.examples import Examples as RawExamples
-from recurra.data.examples import open_examples
-from recurra.data.examples.parallel import open_parallel, parallel_files
-from recurra.errors import DataError, kind_of
+from recurra.data.examples import Reading, open_examples
+from recurra.data.examples.parallel import open_parallel, parallel_files, what_to_say
+from recurra.errors import DataError, SettingError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
-from recurra.pipeline.rivals import read_rivals, write_rivals
-from recurra.states import map_tree
+from recurra.states import leaves, map_tree
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
 from recurra.tasks.inputs import (
+    check_restored,
     encode_inputs,
     fit_inputs,
+    kind_of_front,
     reads_of,
 )
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
+from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import vocabulary_of, vocabulary_settings
 from recurra.tasks.transduction.answer import TARGET, TransducingModel, searched
@@ -44,6 +46,7 @@ from recurra.tasks.transduction.evaluation import (
 from recurra.tasks.transduction.gleu import gleu, gleu_counts, gleu_of
 from recurra.tasks.transduction.rivals import KINDS, fit_rivals
 from recurra.tasks.transduction.settings import TransductionData
+from recurra.tasks.unread import SYMBOLS, unread_data
 from recurra_runtime.vocabulary import END
 
 __all__ = ["TransductionTask"]
@@ -53,13 +56,14 @@ _CORRECTED = 0.5  # likeness from which what should be said is a correction of w
 
 
 @register_task("transduction")
-class TransductionTask(ReadingTask):
+class TransductionTask(ReadingTask, RivalsTask):
     """A text with steps of its own for what is read: a translation, a summary, a caption."""
 
     Data = TransductionData
     Model = EncoderDecoderSettings
+    kinds_of_rivals = KINDS
     target_kind = "sequence"
-    loss = Metric("nats", "nats/symbol")
+    metric = Metric("nats", "nats/symbol")
     unit = "symbols"
 
     # ---- data ------------------------------------------------------------------------------------
@@ -69,11 +73,16 @@ class TransductionTask(ReadingTask):
         if isinstance(source, RawExamples):
             return source
         how = data.reading()
-        if isinstance(source, str | Path) and parallel_files(Path(source), how):
-            found = open_parallel(Path(source), how)
+        folder = Path(source) if isinstance(source, str | Path) else None
+        if folder is not None and parallel_files(folder, how):
+            found = open_parallel(folder, how)
         else:
-            found = open_examples(source, how)
+            found = _opened(source, how, folder)
         return changed_examples(found, lambda each: grouped(each, data))
+
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """All but that of what is said."""
+        return {name: front for name, front in fronts.items() if name != TARGET}
 
     def checked(self, pair: Pair) -> Pair:
         """Whose target is a text."""
@@ -104,7 +113,7 @@ class TransductionTask(ReadingTask):
 
     def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: TransductionData) -> Any:
         """As :meth:`encode`; texts are cut to their length, errors begin with the place."""
-        return encode_inputs(_read(fronts), pair.example, pair.place, data)[0]
+        return encode_inputs(self.read_fronts(fronts), pair.example, pair.place, data)[0]
 
     def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
         """Symbols that are said, and the end."""
@@ -165,7 +174,7 @@ class TransductionTask(ReadingTask):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
         """A model of what these fronts give, and of so many symbols."""
-        reads = reads_of(_read(fronts))
+        reads = reads_of(self.read_fronts(fronts))
         known = settings.model_dump()
         return EncoderDecoder(
             EncoderDecoderConfig(**known, reads=reads, symbols=len(fronts[TARGET]))
@@ -174,23 +183,18 @@ class TransductionTask(ReadingTask):
     def restore(self, config: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
         """The model of a configuration that tells its sizes itself."""
         known = EncoderDecoderConfig.model_validate(config)
-        got = len(fronts[TARGET]) if TARGET in fronts else "none"
-        if got != known.symbols:
-            raise ValueError(
-                f"expected a front {TARGET!r} of {known.symbols} beside this model, got {got}. It "
-                "belongs to another model"
-            )
-        if (found := reads_of(_read(fronts))) != known.reads:
-            raise ValueError(
-                f"expected fronts of {known.reads} beside this model, got {found}. They belong to "
-                "another model"
-            )
+        check_restored(known.reads, TARGET, known.symbols, fronts)
         return EncoderDecoder(known)
 
     def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(_read(prepared.fronts))
-        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+        fronts = self.read_fronts(prepared.fronts)
+        kinds = [kind_of_front(front) for front in fronts.values()]
+        found = list(unread_data(recipe.data, kinds, said=SYMBOLS))
+        if kinds != ["text"]:
+            found.append(("data.joint", "what is read is no text alone"))
+        model = recipe.model.unread(reads_of(fronts))
+        return [*found, *((f"model.{name}", why) for name, why in model)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
@@ -207,6 +211,28 @@ class TransductionTask(ReadingTask):
         said = np.concatenate(prepared.parts["training"].targets)
         counts = np.bincount(said, minlength=len(prepared.fronts[TARGET]))
         model.starts_at(torch.from_numpy(counts))
+
+    def check_data(self, model: models.Model, prepared: Examples) -> None:
+        """An attention that is aware of where it has looked has so many places and no more.
+
+        Raises:
+            SettingError: something is longer, of any part.
+        """
+        assert isinstance(model, EncoderDecoder)
+        if model.config.aware is None:
+            return
+        found = [
+            (model.places(part.batch([number]).inputs), part.raw[number].place, name)
+            for name, part in prepared.parts.items()
+            for number in _longest(part.inputs, model.config)
+        ]
+        most, place, name = max(found, key=lambda one: one[0])
+        if most > model.config.places:
+            raise SettingError(
+                f"model.places: expected at least {most:,}, as {place} ({name}) is read in so many "
+                f"places, got {model.config.places:,}. Say model.places={most}, cut texts by "
+                "data.maximum_length, or leave model.aware out."
+            )
 
     # ---- scores ----------------------------------------------------------------------------------
 
@@ -307,23 +333,38 @@ class TransductionTask(ReadingTask):
     # ---- rivals and answers ----------------------------------------------------------------------
 
     def rivals(
-        self, prepared: Examples, data: TransductionData, report: Callable[[str], None]
+        self, prepared: Examples, recipe: Any, report: Callable[[str], None]
     ) -> dict[str, Any]:
         """See :mod:`recurra.tasks.transduction.rivals`."""
         raw = prepared.parts["training"].raw
         return fit_rivals([(pair.example, pair.target) for pair in raw])
 
-    def write_rivals(self, folder: Path, rivals: Mapping[str, Any]) -> None:
-        """In files of their own."""
-        write_rivals(folder, rivals)
-
-    def read_rivals(self, folder: Path) -> dict[str, Any]:
-        """The simplest first."""
-        return read_rivals(folder, KINDS)
-
     def answer(self, loaded: Any) -> TransducingModel:
         """What is said of an input."""
         return TransducingModel(loaded.model, loaded.fronts, loaded.path, self)
+
+
+def _opened(source: Any, how: Reading, folder: Path | None) -> RawExamples:
+    """Examples; of files side by side that nobody named it is said how to name them."""
+    try:
+        return open_examples(source, how)
+    except DataError:
+        if folder is not None and (told := what_to_say(folder)):
+            raise DataError(told) from None
+        raise
+
+
+def _longest(rows: Sequence[Any], config: EncoderDecoderConfig) -> set[int]:
+    """Numbers of the rows among which that with the most places is: of each input the longest."""
+    found = set()
+    for at, reads in enumerate(config.reads[name] for name in sorted(config.reads)):
+        own = [leaves(row)[at] for row in rows]
+        found.add(int(np.argmax([len(one) for one in own])))
+        if config.sentences and reads.form == "tokens":
+            ends = [np.isin(row, reads.ends) for row in own]
+            counts = [int(last.sum()) + (not last[-1:].all()) for last in ends]  # and the rest
+            found.add(int(np.argmax(counts)))
+    return found
 
 
 def _some(part: Any) -> range:
@@ -341,8 +382,3 @@ def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[st
 
 def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
-
-
-def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of what is read."""
-    return {name: front for name, front in fronts.items() if name != TARGET}

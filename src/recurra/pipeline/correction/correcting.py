@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 from recurra.data import read_lines
 from recurra.errors import DataError, SettingError
 from recurra.given import inputs_of, path_of
-from recurra.pipeline.confusions import Change, Confusions
+from recurra.pipeline.correction.confusions import Change, Confusions
 from recurra.pipeline.scoring import LineScore, line_blocks, score_lines
 from recurra.pipeline.text_model import TextModel
 
@@ -82,10 +83,10 @@ def correct_lines(
     and so on with what came of it, until none does (Bryant and Briscoe 2018, Language Model Based
     Grammatical Error Correction without Annotated Training Data). Other than there, the margin does
     not grow with the sentence, whose other words say nothing about how rare a mistake is; rarer
-    ones cost c more, as :class:`recurra.pipeline.confusions.Change` has it; and once all edits are
-    scored, only those that gained are scored again, and those beside an edit that was made. A word
-    that the vocabulary does not know counts as ``<unk>``, of which there are taken to be as many as
-    there are symbols.
+    ones cost c more, as :class:`recurra.pipeline.correction.confusions.Change` has it; and once all
+    edits are scored, only those that gained are scored again, and those beside an edit that was
+    made. A word that the vocabulary does not know counts as ``<unk>``, of which there are taken to
+    be as many as there are symbols.
 
     Args:
         model: what gives the probabilities.
@@ -102,8 +103,10 @@ def correct_lines(
         SettingError: a margin below 0, no words, or a condition that is missing or not known.
         DataError: a label that the model does not know.
     """
-    if not (math.isfinite(margin) and margin >= 0):
-        raise SettingError(f"margin: expected nats, 0 or more, got {margin}")
+    least: Any = margin
+    known = isinstance(least, numbers.Real) and not isinstance(least, bool)
+    if not (known and math.isfinite(margin) and margin >= 0):
+        raise SettingError(f"margin: expected nats, 0 or more, got {margin!r}")
     confusions = Confusions(known_words(model) if words is None else words)
     model.start(1, given)  # what is wrong with them is said now, and not at the first line
     blocks = line_blocks(inputs_of("correct", lines), _BLOCK, "correct")

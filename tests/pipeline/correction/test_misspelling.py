@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from recurra.pipeline.misspelling import Speller, damerau_levenshtein
+from recurra.pipeline.correction.misspelling import Speller, damerau_levenshtein
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 
-from recurra.pipeline.confused import (
+from recurra.pipeline.correction.confused import (
     ADDED,
     ARTICLES,
     DELETED,
@@ -15,8 +15,8 @@ from recurra.pipeline.confused import (
     SETS,
     WRITTEN,
 )
-from recurra.pipeline.inflections import Inflections
-from recurra.pipeline.misspelling import Speller
+from recurra.pipeline.correction.inflections import Inflections
+from recurra.pipeline.correction.misspelling import Speller
 
 __all__ = ["Change", "Confusions"]
 

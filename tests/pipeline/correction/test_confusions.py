@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recurra.pipeline.confusions import Change, Confusions
+from recurra.pipeline.correction.confusions import Change, Confusions
 
 WORDS = (
     "the a of in to for on he she is was information lot like likes walk walked walking "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recurra.pipeline.inflections import Inflections
+from recurra.pipeline.correction.inflections import Inflections
 
 WORDS = (
     "stop stops stopped stopping stoped study studies studied studying studyes make makes "

@@ -17,7 +17,7 @@ from pipeline.toys import TEXT, ngram, recurrent, vocabularies
 import recurra
 from recurra.errors import DataError, SettingError
 from recurra.pipeline import TextModel, correct_lines, known_words, score_lines
-from recurra.pipeline.confusions import Confusions
+from recurra.pipeline.correction.confusions import Confusions
 from recurra_runtime.vocabulary import BytePairVocabulary, CharacterVocabulary
 
 WORDS = "the a an cat cats cattle sat sits on in mat dog dogs sees see there bone wait waits"
@@ -133,8 +133,8 @@ def test_words_are_those_of_the_vocabulary_or_of_a_text(tmp_path: Path) -> None:
         known_words(ngram(kinds["characters"]), path)
 
 
-@pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf])
-def test_wrong_margins_are_refused_at_once(margin: float) -> None:
+@pytest.mark.parametrize("margin", [-1.0, math.nan, math.inf, "4", None, True])
+def test_wrong_margins_are_refused_at_once(margin: Any) -> None:
     with pytest.raises(SettingError, match="margin: expected nats, 0 or more, got"):
         correct_lines(ngram(CharacterVocabulary.of([TEXT])), [], margin=margin, words=WORDS.split())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from recurra.pipeline.confused import CLOSED, IRREGULAR
+from recurra.pipeline.correction.confused import CLOSED, IRREGULAR
 
 __all__ = ["Inflections"]
 

@@ -1,0 +1,47 @@
+"""What was measured of a model at work, by which it is judged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from recurra.diagnosis.flow import Flow
+from recurra.diagnosis.gates import Gates
+from recurra.diagnosis.horizon import Ignored, Response
+from recurra.diagnosis.needs import Needs
+
+__all__ = ["Evidence"]
+
+_LITTLE = 0.05  # of what knowing nothing costs: a gain that may be none
+
+
+class Evidence(NamedTuple):
+    """All that was measured.
+
+    Args:
+        flow: of the gradient of the loss.
+        response: of the outputs to changes of the inputs.
+        ignored: inputs that change nothing.
+        gates: and units.
+        loss: mean of a prediction on this batch.
+        reference: that of one that knows nothing, or None.
+        needs: how many steps must be read, or None where nothing is known of it.
+        steps: of the longest row.
+        window: steps that a gradient of training crosses; None if all.
+    """
+
+    flow: Flow
+    response: Response
+    ignored: Ignored
+    gates: Gates
+    loss: float
+    reference: float | None
+    needs: Needs | None
+    steps: int
+    window: int | None = None
+
+    @property
+    def learned(self) -> bool | None:
+        """Whether it predicts better than one that knows nothing; None if nobody knows."""
+        if self.reference is None:
+            return None
+        return self.reference - self.loss > _LITTLE * abs(self.reference)

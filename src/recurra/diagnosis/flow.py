@@ -1,0 +1,220 @@
+"""How far a gradient flows back: that of the loss at a step, by the distance in time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recurra.diagnosis.subject import Ran, Subject, is_state
+from recurra.engine import Change, changing
+from recurra.engine.probe import reading
+from recurra.errors import ShapeError
+from recurra.twins import evaluating
+
+__all__ = ["Flow", "gradient_flow"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Flow(NamedTuple):
+    r"""Gradient norms by distance in time.
+
+    .. math::
+
+        n_k = \operatorname{median}
+            \Bigl\lVert \frac{\partial \mathcal L_t}{\partial s_{t-k}} \Bigr\rVert
+
+    over rows and over the steps t that were looked at. s is all that a cell carries. Of a
+    layer that runs in reverse, :math:`s_{t+k}`.
+
+    Args:
+        norms: by the cell's place in the model, ``[distances]``; NaN where no row is that
+            long.
+        low: the tenth part of them that is smallest lies below.
+        high: the tenth part that is largest lies above.
+        finite: whether all were.
+    """
+
+    norms: Mapping[str, Floats]
+    low: Mapping[str, Floats]
+    high: Mapping[str, Floats]
+    finite: bool = True
+
+    @property
+    def kept(self) -> Floats:
+        """What is kept of the gradient, of the cell that keeps most at a distance; 1 at first."""
+        shares = [norm / first for norm in self.norms.values() if (first := _first(norm)) > 0]
+        if not shares:
+            return np.zeros(max((len(norm) for norm in self.norms.values()), default=0))
+        rows: Floats = np.stack(shares)
+        empty = np.isnan(rows).all(0)
+        most: Floats = np.where(empty, np.nan, np.where(np.isnan(rows), -np.inf, rows).max(0))
+        return most
+
+    @property
+    def furthest(self) -> int:
+        """The largest distance that was looked at."""
+        (places,) = np.nonzero(~np.isnan(self.kept))
+        return int(places[-1]) if len(places) else 0
+
+    def within(self, share: float = 1e-3) -> int:
+        """The largest distance at which so large a share is kept."""
+        (places,) = np.nonzero(self.kept >= share)
+        return int(places[-1]) if len(places) else 0
+
+    @property
+    def factor(self) -> float:
+        """By what a step back multiplies the gradient: a straight line through log n over k."""
+        kept = self.kept[: self.furthest + 1]
+        at = np.arange(len(kept))
+        seen = np.isfinite(kept) & (kept > 1e-30)
+        if seen.sum() < 2:
+            return 0.0
+        return math.exp(float(np.polyfit(at[seen], np.log(kept[seen]), 1)[0]))
+
+
+def _first(norm: Floats) -> float:
+    """The largest at the smallest distances: at the very first, a field may not be used yet."""
+    some = norm[:3]
+    return float(np.nanmax(some)) if len(some) and not np.isnan(some).all() else 0.0
+
+
+def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
+    """Gradients of the loss at some steps, by distance.
+
+    One forward pass, and a backward pass for each anchor; in evaluation mode.
+
+    Args:
+        subject: a model at work, see :func:`recurra.diagnosis.subject.subject_of`.
+        anchors: at how many steps of each row the loss is looked at; the last one and others
+            evenly before it, among those that have a loss.
+
+    Raises:
+        ShapeError: no cell ran, or the loss hangs on none of their outputs.
+    """
+    shifts, valid = _shifts(subject)
+    if not shifts:
+        raise ShapeError("flow: no cell ran through time, so that there is nothing to look at.")
+    changes = {key: Change(shift=leaf) for key, leaf in shifts.items()}
+    with evaluating(subject.module), torch.enable_grad(), changing(subject.module, changes):
+        ran = subject.run(subject.batch)
+    found: dict[str, list[tuple[Floats, Floats]]] = {}
+    finite = True
+    for given, at in _anchors(ran, anchors):
+        gradients = torch.autograd.grad(
+            given, list(shifts.values()), allow_unused=True, retain_graph=True
+        )
+        for place, norms in _norms(shifts, gradients).items():
+            finite = finite and bool(np.isfinite(norms).all())
+            found.setdefault(place, []).append((norms, at))
+    every = {place: _by_distance(parts, valid) for place, parts in found.items()}
+    middle, low, high = ({place: rows[n] for place, rows in every.items()} for n in range(3))
+    return Flow(middle, low, high, finite)
+
+
+def _shifts(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
+    """Zeros that are added to every state after every step, by key; and which steps are there."""
+    with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
+        ran = subject.run(subject.batch)
+    again = {key.rpartition(" (")[0] for key in seen if _again(key)}
+    shifts = {
+        key: torch.zeros_like(value).requires_grad_()
+        for key, value in seen.items()
+        if is_state(key, value, ran) and not _again(key) and _place(key) not in again
+    }
+    return shifts, ran.valid
+
+
+def _place(key: str) -> str:
+    """Where the cell of a key stands."""
+    return key.rpartition(": ")[0]
+
+
+def _again(key: str) -> bool:
+    """Is it of a second run of a cell, whose steps are others?"""
+    return _place(key).endswith(")")
+
+
+def _anchors(ran: Ran, number: int) -> Iterator[tuple[Tensor, Floats]]:
+    """Of each anchor what flows back from it, and at which step of each row it is; NaN for none.
+
+    What flows back from a step is the gradient of the whole loss by its output.
+    """
+    parts = [ran.outputs] if ran.last is None else [ran.outputs, ran.last]
+    slopes = torch.autograd.grad(ran.total, parts, allow_unused=True, retain_graph=True)
+    if slopes[0] is not None:
+        steps = slopes[0].detach().flatten(2).norm(dim=2)
+        lossy = (steps > 0).cpu().numpy() & ran.valid.numpy()
+        for chosen in _chosen(lossy, number):
+            rows = np.flatnonzero(chosen >= 0)
+            here = torch.from_numpy(chosen[rows]), torch.from_numpy(rows)
+            given = (ran.outputs[here] * slopes[0].detach()[here]).sum()
+            yield given, np.where(chosen >= 0, chosen, np.nan)
+    if ran.last is not None and slopes[1] is not None:
+        lengths = ran.ends.numpy()
+        at = np.where(lengths > 0, lengths - 1.0, np.nan)
+        yield (ran.last * slopes[1].detach()).sum(), at
+
+
+def _chosen(lossy: npt.NDArray[np.bool_], number: int) -> list[npt.NDArray[np.int64]]:
+    """A step of each row for every anchor, the last ones first; -1 where a row has no more."""
+    found = np.full((number, lossy.shape[1]), -1)
+    for row in range(lossy.shape[1]):
+        (steps,) = np.nonzero(lossy[:, row])
+        last = max(len(steps) - 1, 0)
+        few = list(dict.fromkeys(np.linspace(last, 0, number + 1)[:number].round().astype(int)))
+        few = few if len(steps) else []
+        found[: len(few), row] = steps[few]
+    return [each for each in found if (each >= 0).any()]
+
+
+def _norms(shifts: Mapping[str, Tensor], gradients: Sequence[Tensor | None]) -> dict[str, Floats]:
+    """Of each cell the norm over all fields of its state, ``[time, batch]``."""
+    squares: dict[str, Tensor] = {}
+    for (key, leaf), gradient in zip(shifts.items(), gradients, strict=True):
+        value = torch.zeros_like(leaf) if gradient is None else gradient
+        square = value.double().flatten(2).pow(2).sum(2)
+        squares[_place(key)] = squares.get(_place(key), torch.zeros_like(square)) + square
+    return {place: square.sqrt().cpu().numpy() for place, square in squares.items()}
+
+
+def _by_distance(
+    parts: Sequence[tuple[Floats, Floats]], valid: Tensor
+) -> tuple[Floats, Floats, Floats]:
+    """Median, and quantiles, of norms by distance from their anchors."""
+    time = valid.shape[0]
+    steps = np.arange(time)[:, None]
+    ahead = sum(float(np.nansum(norms[(steps > at) & np.isfinite(norms)])) for norms, at in parts)
+    back = sum(float(np.nansum(norms[(steps < at) & np.isfinite(norms)])) for norms, at in parts)
+    reverse = ahead > back
+    own = valid.numpy()
+    rows: list[list[Floats]] = [[] for _ in range(time)]
+    for norms, at in parts:
+        if reverse and not (norms[np.maximum(np.nan_to_num(at), 0).astype(int), 0] > 0).any():
+            at = np.zeros_like(at)  # what a row says at its end, a reversed cell says at its first
+        for distance in range(time):
+            step = at + distance if reverse else at - distance
+            here = (step >= 0) & (step < time)
+            columns = np.flatnonzero(here)
+            columns = columns[own[step[columns].astype(int), columns]]
+            if len(columns):
+                rows[distance].append(norms[step[columns].astype(int), columns])
+    out = np.full((3, time), np.nan)
+    for distance, some in enumerate(rows):
+        if some:
+            norms = np.concatenate(some)
+            # Between two that are infinite nothing can be drawn through.
+            exact = np.isfinite(norms).all()
+            asked = (0.5, 0.1, 0.9)
+            out[:, distance] = (
+                np.quantile(norms, asked)
+                if exact
+                else np.quantile(norms, asked, method="inverted_cdf")
+            )
+    return out[0], out[1], out[2]

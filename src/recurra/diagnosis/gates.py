@@ -1,0 +1,126 @@
+"""What gates and units do on a batch: open, shut, at their ends, or never moving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recurra.columns import aligned
+from recurra.diagnosis.subject import Subject
+from recurra.engine.probe import reading
+from recurra.twins import evaluating
+
+__all__ = ["Gates", "UnitsOf", "gates"]
+
+_OPEN, _SHUT = 0.9, 0.1
+_END = 0.97  # of the range of tanh: its slope is below 0.06
+_STUCK = 0.95  # of the steps
+_SMALL = 1e-6  # of what is typical: a unit that moves less is still
+
+
+class UnitsOf(NamedTuple):
+    """What the units of one value do.
+
+    Args:
+        key: of the value, as :func:`recurra.named_values` calls it.
+        kind: ``"gate"``, ``"state"`` or ``"candidate"``.
+        mean: over steps, rows and units.
+        open: share of a gate's values above 0.9; of others the share near the end of their range.
+        shut: share of a gate's values below 0.1; of others 0.
+        stuck: units that are at an end of their range at 95 % of all steps.
+        still: units that have the same value at every step of every row.
+        units: how many there are.
+        means: of each unit.
+    """
+
+    key: str
+    kind: str
+    mean: float
+    open: float
+    shut: float
+    stuck: tuple[int, ...]
+    still: tuple[int, ...]
+    units: int
+    means: tuple[float, ...] = ()
+
+
+class Gates(NamedTuple):
+    """Of every cell what its gates, candidates and states do; ``print`` shows a table.
+
+    Args:
+        rows: one a value.
+    """
+
+    rows: tuple[UnitsOf, ...]
+
+    def __str__(self) -> str:
+        shown = [("value", "mean", "open or at its end", "shut", "stuck", "still", "units")]
+        for row in self.rows:
+            shut = f"{row.shut:.0%}" if row.kind == "gate" else ""
+            counts = (f"{len(row.stuck)}", f"{len(row.still)}", f"{row.units}")
+            shown.append((row.key, f"{row.mean:.3f}", f"{row.open:.0%}", shut, *counts))
+        return aligned(shown, right=(1, 2, 3, 4, 5, 6))
+
+
+def gates(subject: Subject) -> Gates:
+    """Read them, in evaluation mode and without gradients.
+
+    Args:
+        subject: a model at work.
+    """
+    with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
+        ran = subject.run(subject.batch)
+    return Gates(tuple(_rows(seen, ran.valid)))
+
+
+def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:
+    found = []
+    for key, value in seen.items():
+        kind, vectors = _kind(key), value.dim() == 3 and value.shape[:2] == valid.shape
+        if kind and vectors and value.is_floating_point():
+            own = value[valid.to(value.device)].double()
+            if own.numel():
+                found.append(_of(key, kind, own))
+    return found
+
+
+def _kind(key: str) -> str:
+    label = key.rpartition(": ")[2]
+    label = label.rpartition(" (")[0] or label if label.endswith(")") else label
+    if label.endswith(" gate"):
+        return "gate"
+    if label.startswith("state."):
+        return "state"
+    return "candidate" if label == "candidate" else ""
+
+
+def _of(key: str, kind: str, own: Tensor) -> UnitsOf:
+    """Of values ``[steps, units]``."""
+    low, high = float(own.min()), float(own.max())
+    size = own.abs()
+    # What stays within -1 and 1 and comes near them is the value of a tanh.
+    bounded = kind == "gate" or (low >= -1.0 and high <= 1.0)
+    if kind == "gate":
+        ends = (own > 1 - (1 - _END) / 2) | (own < (1 - _END) / 2)
+        opened, shut = float((own > _OPEN).double().mean()), float((own < _SHUT).double().mean())
+    else:
+        ends = (size > _END) if bounded else torch.zeros_like(own, dtype=torch.bool)
+        opened, shut = float(ends.double().mean()), 0.0
+    stuck = (ends.double().mean(0) >= _STUCK).nonzero().flatten()
+    typical = float(own.pow(2).mean().sqrt())
+    moved = own.max(0).values - own.min(0).values
+    still = (moved <= _SMALL * typical).nonzero().flatten()
+    return UnitsOf(
+        key,
+        kind,
+        float(own.mean()),
+        opened,
+        shut,
+        tuple(stuck.tolist()),
+        tuple(still.tolist()),
+        own.shape[1],
+        tuple(own.mean(0).tolist()),
+    )

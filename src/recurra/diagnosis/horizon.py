@@ -1,0 +1,215 @@
+"""How far back a model remembers: inputs are changed, and what outputs do is measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recurra.batch import Batch
+from recurra.diagnosis.subject import (
+    Ran,
+    Subject,
+    other_feature,
+    other_step,
+    rows_of,
+    steps_of,
+    valid_steps,
+    values_of,
+)
+from recurra.sequences import PaddedSequence
+from recurra.states import leaves, with_leaves
+from recurra.twins import evaluating
+
+__all__ = ["Ignored", "Response", "distances", "ignored", "response"]
+
+Floats = npt.NDArray[np.float64]
+
+
+class Response(NamedTuple):
+    r"""What a change of one input does to the output at the end of a row, by distance.
+
+    .. math::
+
+        r_k = \frac{\operatorname{rms} \lVert y_T(x') - y_T(x) \rVert}{\operatorname{rms}
+            \lVert y_T^{(i)} - y_T^{(j)} \rVert}, \qquad
+        x'_{T-k} \ne x_{T-k}
+
+    over rows: 1 is as much as a wholly different row does.
+
+    Args:
+        at: distances k, rising.
+        values: r at each.
+        spread: what it is measured by; 0 where the output is the same for all rows.
+    """
+
+    at: npt.NDArray[np.int64]
+    values: Floats
+    spread: float
+
+    def horizon(self, share: float = 0.01) -> float:
+        """The distance up to which a change still moves the output by that share.
+
+        Between two distances that were measured by a straight line through log r; the largest one
+        if it is still reached there, 0 if nothing is.
+        """
+        (reached,) = np.nonzero(self.values >= share)
+        if not len(reached):
+            return 0.0
+        last = int(reached[-1])
+        if last == len(self.at) - 1:
+            return float(self.at[last])
+        above, below = self.values[last], max(float(self.values[last + 1]), 1e-300)
+        part = math.log(above / share) / math.log(above / below)
+        return float(self.at[last] + part * (self.at[last + 1] - self.at[last]))
+
+    @property
+    def open_ended(self) -> bool:
+        """Whether the furthest change of all still moves the output."""
+        return bool(len(self.values)) and bool(self.values[-1] >= 0.01)
+
+
+class Ignored(NamedTuple):
+    """Inputs that change nothing.
+
+    Args:
+        steps: numbers of steps whose change moves no output of any step.
+        features: numbers of features of a vector that is read, the same way.
+        looked: how many steps were looked at.
+    """
+
+    steps: Sequence[int]
+    features: Sequence[int]
+    looked: int
+
+
+def distances(furthest: int, number: int = 32) -> npt.NDArray[np.int64]:
+    """Distances 0 to ``furthest``: all of the small ones, then about ``number`` a decade apart."""
+    if furthest < number:
+        return np.arange(furthest + 1)
+    grown = np.geomspace(1, furthest, number)
+    return np.unique(np.concatenate([np.arange(4), grown.round()]).astype(np.int64))
+
+
+def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
+    """Measure it: at each distance one pass, in which every row reads one input of another row.
+
+    In evaluation mode, without gradients.
+
+    Args:
+        subject: a model at work.
+        number: about how many distances.
+        seed: of who gives to whom.
+    """
+    batch = subject.batch
+    _, lengths = steps_of(batch)
+    lengths = lengths.cpu()
+    longest = int(lengths.max()) if len(lengths) else 0
+    at = distances(max(longest - 1, 0), number)
+    with evaluating(subject.module), torch.no_grad():
+        ran = subject.run(batch)
+        plain, there = _ends(ran), ran.ends > 0
+        own = len(plain) == len(lengths)  # rows are those of the inputs
+        some = plain[there]
+        spread = _rms(some - some.roll(1, 0)) if len(some) > 1 else _rms(some)
+        values = []
+        for distance in at:
+            steps = lengths - 1 - int(distance)
+            changed = other_step(batch, steps, seed)
+            other = rows_of(batch, steps) & _differ(batch.inputs, changed.inputs, len(lengths))
+            moved = _ends(subject.run(changed)) - plain
+            moved = moved[other & there] if own else moved[there]
+            read = spread > 0 and bool(other.any())
+            values.append(_rms(moved) / spread if read else 0.0)
+    return Response(at, np.asarray(values), spread)
+
+
+def _ends(ran: Ran) -> Tensor:
+    """Each row's output at its own last step, ``[batch, numbers]``; zero of an empty one."""
+    outputs, rows = ran.outputs, ran.outputs.shape[1]
+    if not len(outputs):
+        return outputs.new_zeros(rows, 1)
+    at = (ran.ends - 1).clamp(min=0).to(outputs.device)
+    return outputs[at, torch.arange(rows, device=outputs.device)].flatten(1).double()
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.flatten(1).pow(2).sum(1).mean().sqrt()) if values.numel() else 0.0
+
+
+def _differ(one: Any, other: Any, rows: int) -> Tensor:
+    """Rows whose inputs are not the same."""
+    found = torch.zeros(rows, dtype=torch.bool)
+    for a, b in zip(leaves(one), leaves(other), strict=True):
+        a, b = values_of(a), values_of(b)
+        if a.dim() >= 2 and a.shape[1] == rows:
+            found |= ((a != b) & ~(a.isnan() & b.isnan())).transpose(0, 1).flatten(1).any(1).cpu()
+    return found
+
+
+def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
+    """Steps and features whose change moves no output at all, not by a bit.
+
+    Of numbers those are looked at that have no gradient; of symbols some steps, evenly.
+
+    Args:
+        subject: a model at work.
+        most: steps that are looked at, where there is no gradient to ask.
+        seed: of who gives to whom.
+    """
+    batch = subject.batch
+    lengths = steps_of(batch)[1]
+    longest = int(lengths.max()) if len(lengths) else 0
+    looked = list(range(longest))
+    steps, features = _without_gradient(subject)
+    if steps is None:
+        steps = np.unique(np.linspace(0, max(longest - 1, 0), min(most, longest)).astype(int))
+        looked = list(steps)
+    with evaluating(subject.module), torch.no_grad():
+        plain = subject.run(batch)
+
+        def still(changed: Batch) -> bool:
+            """Where the change is none nothing can be said."""
+            if not bool(_differ(batch.inputs, changed.inputs, len(lengths)).any()):
+                return False
+            ran = subject.run(changed)
+            return torch.equal(ran.outputs, plain.outputs) and bool(ran.total == plain.total)
+
+        unheard = [int(s) for s in steps if still(_all_at(batch, int(s), seed))]
+        unread = [int(f) for f in features if still(other_feature(batch, int(f), seed))]
+    return Ignored(unheard, unread, len(looked))
+
+
+def _all_at(batch: Batch, step: int, seed: int) -> Batch:
+    return other_step(batch, torch.full_like(steps_of(batch)[1].cpu(), step), seed)
+
+
+def _without_gradient(subject: Subject) -> tuple[Any, Any]:
+    """Steps and features by which no output has a slope; None and none where symbols are read."""
+    batch = subject.batch
+    given: list[Any] = leaves(batch.inputs)
+    values = values_of(given[0])
+    if not values.is_floating_point() or values.dim() < 3:
+        return None, []
+    leaf = values.detach().clone().requires_grad_()
+    padded = isinstance(given[0], PaddedSequence)
+    new: Any = PaddedSequence(leaf, given[0].lengths) if padded else leaf
+    inputs = with_leaves(batch.inputs, [new, *given[1:]])
+    with evaluating(subject.module), torch.enable_grad():
+        ran = subject.run(dataclasses.replace(batch, inputs=inputs))
+        weights = torch.randn(ran.outputs.shape, generator=torch.Generator().manual_seed(0))
+        weighed = (ran.outputs * weights.to(ran.outputs)).sum()
+        slopes: Any = torch.autograd.grad(weighed, leaf, allow_unused=True)[0]
+    if slopes is None:
+        return range(values.shape[0]), range(values.shape[-1])
+    own = valid_steps(batch).to(slopes.device)
+    some = (slopes != 0).flatten(2) & own.unsqueeze(2)
+    steps = (~some.flatten(1).any(1) & own.any(1)).nonzero().flatten().tolist()
+    vectors = values.dim() == 3
+    return steps, (~some.flatten(0, 1).any(0)).nonzero().flatten().tolist() if vectors else []

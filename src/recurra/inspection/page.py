@@ -1,0 +1,159 @@
+"""One page that needs no network: sections, pictures in it, and a text to move through."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from recurra.inspection.text import packed
+
+__all__ = ["page"]
+
+
+def page(report: Any) -> str:
+    """The report as HTML.
+
+    Args:
+        report: a :class:`recurra.inspection.Report`.
+    """
+    template = resources.files("recurra.inspection").joinpath("page.html").read_text("utf-8")
+    parts = {
+        "title": _text(f"{report.name}: a look inside"),
+        "name": _text(report.name),
+        "about": _text(f"{report.task}: {report.model}. Looked at with {report.data}."),
+        "verdicts": _verdicts(report),
+        "scores": _scores(report),
+        "pictures": "\n".join(_picture(name, each) for name, each in report.pictures.items()),
+        "gates": _gates(report),
+        "text": _reading(report),
+        "said": "".join(f"<p class=note>{_text(each)}</p>" for each in report.said),
+        "data": _data(report),
+    }
+    for name, value in parts.items():
+        template = template.replace(f"<!--{name}-->", value)
+    return template
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _verdicts(report: Any) -> str:
+    if report.examination is None:
+        return ""
+    found = []
+    for each in report.examination.verdicts:
+        kind = "good" if each.name.startswith("healthy") else "bad"
+        advice = f"<p class=advice>{_text(each.advice)}</p>" if each.advice else ""
+        found.append(
+            f"<article class='verdict {kind}'><h3>{_text(each.name)}</h3>"
+            f"<p>{_text(each.sentence)}</p>{advice}</article>"
+        )
+    lines = str(report.examination).splitlines()[-2:]
+    facts = "".join(f"<li>{_text(line)}</li>" for line in lines)
+    title = "<h2>What is to be said</h2>"
+    return f"<section id=verdicts>{title}{''.join(found)}<ul>{facts}</ul></section>"
+
+
+def _scores(report: Any) -> str:
+    if not report.scores:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_text(row.get('name', ''))}</td><td>{_number(row.get('loss'))}</td>"
+        f"<td>{_number(row.get('value'))}</td></tr>"
+        for row in report.scores
+    )
+    return (
+        "<section id=scores><h2>Scores of what was held out</h2><div class=wide><table><thead><tr>"
+        f"<th>model</th><th>loss</th><th>by which it was chosen</th></tr></thead>{rows}</table>"
+        "</div>"
+        "<p class=how>The first is the run's own model; the others are rivals without memory.</p>"
+        "</section>"
+    )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, int | float) and np.isfinite(value) else ""
+
+
+def _picture(name: str, picture: Any) -> str:
+    return (
+        f"<section><h2>{_text(picture.title)}</h2><figure id='picture-{_text(name)}'>"
+        f"{picture.chart.svg()}<figcaption>{_text(picture.how)}</figcaption></figure></section>"
+    )
+
+
+def _gates(report: Any) -> str:
+    if report.examination is None:
+        return ""
+    rows = "".join(
+        f"<tr><td>{_text(row.key)}</td><td>{row.mean:.3f}</td><td>{row.open:.0%}</td>"
+        f"<td>{f'{row.shut:.0%}' if row.kind == 'gate' else ''}</td><td>{len(row.stuck)}</td>"
+        f"<td>{len(row.still)}</td><td>{row.units}</td></tr>"
+        for row in report.examination.evidence.gates.rows
+    )
+    return (
+        "<section id=units><h2>Gates and units</h2><div class=wide><table><thead><tr><th>value</th>"
+        "<th>mean</th><th>open, or at an end</th><th>shut</th><th>stuck units</th>"
+        f"<th>still units</th><th>units</th></tr></thead>{rows}</table></div><p class=how>Open: "
+        "above 0.9, shut: below 0.1, of all values. Stuck: at an end of its range at nearly every "
+        "step; still: the same at every step.</p></section>"
+    )
+
+
+def _reading(report: Any) -> str:
+    if report.read is None:
+        return ""
+    most = "".join(
+        f"<tr><td>{step:,}</td><td><code>{_text(repr(symbol))}</code></td><td>{nats:.2f}</td></tr>"
+        for step, symbol, nats in report.read.most_surprising()
+    )
+    follow = "".join(
+        f"<tr><td><button data-place='{_text(each.place)}' data-unit={each.unit}>"
+        f"{_text(each.place)}, unit {each.unit}</button></td><td>{_text(each.feature)}</td>"
+        f"<td>{each.correlation:+.2f}</td></tr>"
+        for each in report.followers
+    )
+    surprises = (
+        "<div class=wide><table id=surprising><thead><tr><th>place</th><th>symbol</th><th>nats</th>"
+        f"</tr></thead>{most}</table></div>"
+        if most
+        else ""
+    )
+    return f"""<section id=reading><h2>A text as it is read</h2>
+<p class=how>Colors are what is chosen here: how surprising each symbol was, or what one unit has as
+its value behind it, blue below zero and orange above. Touch a symbol, or move the lower slider.</p>
+<div class=choose><label>Color <select id=color></select></label>
+<label>Unit <input id=unit type=range min=0 max=0 value=0>
+<output id=unit-said></output></label></div>
+<div id=symbols></div>
+<div class=choose><label>Step <input id=step type=range min=0 max=0 value=0></label></div>
+<p id=told></p>
+<h3>Units that move with something visible</h3><div class=wide><table id=followers><thead><tr>
+<th>unit</th><th>moves with</th><th>correlation</th></tr></thead>{follow}</table></div>
+<p class=how>That both go together does not say that the model uses it: ablate the unit to know.</p>
+<h3>Most surprising</h3>{surprises}</section>"""
+
+
+def _data(report: Any) -> str:
+    """What the text section moves through, as JSON in the page."""
+    read = report.read
+    if read is None:
+        return "null"
+    units = {
+        place: {
+            "most": most,
+            "units": values.shape[0],
+            "bytes": base64.b64encode(values.tobytes()).decode(),
+        }
+        for place, (values, most) in packed(read.states).items()
+    }
+    surprises = [None if not np.isfinite(n) else round(float(n), 3) for n in read.surprises]
+    told = [read.told(step) for step in range(len(read.symbols))]
+    found = {"symbols": read.symbols, "surprises": surprises, "units": units, "told": told}
+    return json.dumps(found, ensure_ascii=False).replace("</", "<\\/")

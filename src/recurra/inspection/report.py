@@ -1,0 +1,339 @@
+"""What is known of a run at work on some data: numbers, sentences and pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recurra import artifact
+from recurra.diagnosis import Axis, Chart, Examination, examine, lines, pictures
+from recurra.diagnosis.charts import SERIES_COLORS
+from recurra.diagnosis.evidence import Evidence
+from recurra.diagnosis.subject import short
+from recurra.errors import RecurraError, SettingError
+from recurra.files import write_file
+from recurra.given import path_of
+from recurra.inspection.page import page
+from recurra.inspection.text import Follower, Read, followers, read_text
+from recurra.training import data_of, run_source
+from recurra.training.runs import opened
+
+__all__ = ["Picture", "Report", "inspect"]
+
+_ROWS, _STEPS, _SHOWN = 16, 128, 2000
+
+
+class Picture(NamedTuple):
+    """A chart and how to read it.
+
+    Args:
+        chart: the picture.
+        title: above it.
+        how: a sentence on how to read it.
+    """
+
+    chart: Chart
+    title: str
+    how: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """A run, looked into; ``print`` shows it in words.
+
+    Args:
+        name: of the run.
+        task: its task.
+        model: what the model is, in words.
+        data: what it was looked at with, in words.
+        examination: what is right and wrong with it; None where it has no steps to look at.
+        pictures: by name.
+        read: a text as it reads it, or None.
+        followers: units that move with something visible in that text.
+        scores: of its training's end, the model first: name, loss and value.
+        said: what could not be looked at, and why.
+        seconds: that all of it took.
+    """
+
+    name: str
+    task: str
+    model: str
+    data: str
+    examination: Examination | None
+    pictures: Mapping[str, Picture]
+    read: Read | None
+    followers: Sequence[Follower]
+    scores: Sequence[Mapping[str, Any]]
+    said: Sequence[str]
+    seconds: float
+
+    def __str__(self) -> str:
+        head = f"{self.name}: {self.task}, {self.model}; looked at {self.data}"
+        told = [head, *([str(self.examination)] if self.examination else []), *self.said]
+        if self.read is not None and len(self.followers):
+            first = self.followers[0]
+            told.append(
+                f"unit {first.unit} of {first.place} moves with {first.feature} "
+                f"(correlation {first.correlation:+.2f})"
+            )
+        return "\n".join(told)
+
+    def to_json(self) -> dict[str, Any]:
+        """All numbers."""
+        seen = self.examination
+        return {
+            "run": self.name,
+            "task": self.task,
+            "model": self.model,
+            "data": self.data,
+            "scores": list(self.scores),
+            "verdicts": [each._asdict() for each in seen.verdicts] if seen else [],
+            "evidence": _numbers(seen.evidence) if seen else {},
+            "followers": [each._asdict() for each in self.followers],
+            "surprising": self.read.most_surprising() if self.read else [],
+            "said": list(self.said),
+        }
+
+    def html(self) -> str:
+        """One page that needs nothing else."""
+        return page(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it: ``.html`` is the page, ``.json`` the numbers; whole or not at all.
+
+        Raises:
+            SettingError: another ending.
+        """
+        path = Path(path)
+        if path.suffix == ".html":
+            write_file(path, self.html().encode())
+        elif path.suffix == ".json":
+            write_file(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
+        else:
+            raise SettingError(f"inspect: expected a name that ends in .html or .json, got {path}")
+        return path
+
+    def save_pictures(self, folder: str | Path) -> list[Path]:
+        """Write every chart as SVG and as PNG into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            picture.chart.save(folder / f"{name}.{kind}")
+            for name, picture in self.pictures.items()
+            for kind in ("svg", "png")
+        ]
+
+
+def _numbers(seen: Evidence) -> dict[str, Any]:
+    """What was measured, as JSON has it."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return [plain(each) for each in value.tolist()]
+        if isinstance(value, Mapping):
+            return {name: plain(each) for name, each in value.items()}
+        if isinstance(value, tuple) and hasattr(value, "_asdict"):
+            return plain(value._asdict())
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        if isinstance(value, float) and not np.isfinite(value):
+            return None
+        return value
+
+    found: dict[str, Any] = plain(seen)
+    return found
+
+
+def inspect(
+    path: str | Path,
+    data: Any = None,
+    *,
+    which: str = "best",
+    rows: int = _ROWS,
+    steps: int = _STEPS,
+    report: Callable[[str], None] = lambda said: None,
+    **settings: Any,
+) -> Report:
+    """Look into a run of any task.
+
+    ::
+
+        report = recurra.inspect("runs/book", "other.txt")
+        print(report)
+        report.save("report.html")
+
+    Args:
+        path: a run's folder, or one of its checkpoints.
+        data: what the model reads: a file or folder, or objects, as of :func:`recurra.evaluate`;
+            the data of its training if None.
+        which: of a run, ``"best"`` or ``"last"``.
+        rows: examples beside each other that are looked at.
+        steps: of each, where a text can be cut.
+        report: is told what is being done.
+        settings: of how the data are read, where they are not read as the run's own.
+
+    Raises:
+        SettingError: a setting that the task has not, or no examples.
+        DataError: something is wrong with the data.
+        ArtifactError: the model is damaged.
+    """
+    began = time.perf_counter()
+    task = artifact.task_of(path, which=which)
+    source = path_of("data", data) if isinstance(data, str) else data
+    if data is None:
+        _, source = run_source(path)
+        if source is None:
+            raise SettingError("inspect: the run was trained on objects of Python: give it data")
+    said: list[str] = []
+    report("reading")
+    examples = opened(task, source, data_of(path, **settings).undivided)
+    loaded = artifact.load(path, which=which)
+    part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
+    batch = task.sample(part, rows, steps)
+    report("looking at gradients, memory and units")
+    examination = _tried(lambda: examine(loaded.model, batch, window=_window(path)), said)
+    report("reading a text")
+    read = _read(task, loaded, part, batch)
+    found: dict[str, Picture] = {}
+    if examination is not None:
+        found["reach"] = Picture(
+            examination.chart(),
+            "How far back",
+            "Where a line has fallen below the dashed one, next to nothing is left. A gradient "
+            "that is lost there cannot teach what happened before; an output that does not move "
+            "has forgotten it.",
+        )
+        gates = _gates(examination.evidence)
+        if gates is not None:
+            found["gates"] = Picture(
+                gates,
+                "What gates do",
+                "Each line has the units of one gate, sorted by how open it is on the average. A "
+                "forget or update gate near the top remembers for long; one of 90 % has lost two "
+                "thirds after ten steps.",
+            )
+    if read is not None and np.isfinite(read.surprises).any():
+        found["surprise"] = Picture(
+            _surprise(read),
+            "Surprise",
+            "High where the model did not expect what came. A model that has learned has low "
+            "plateaus inside of words, and peaks where something new begins.",
+        )
+    for name, chart in _of_training(path, said).items():
+        found[name] = Picture(chart, name.capitalize(), _HOW.get(name, ""))
+    return Report(
+        Path(path).resolve().name,
+        task.name,
+        _model(loaded.model),
+        _data(source, batch, data is None),
+        examination,
+        found,
+        read,
+        followers(read) if read is not None else [],
+        _scores(path),
+        said,
+        time.perf_counter() - began,
+    )
+
+
+_HOW = {
+    "curve": "Training falls; where validation stops to fall the kept checkpoint is ringed. Dashed "
+    "are rivals without memory.",
+    "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
+    "forecast": "The line is what came, the bands are where it was expected.",
+}
+
+
+def _tried(look: Callable[[], Examination], said: list[str]) -> Examination | None:
+    try:
+        return look()
+    except RecurraError as problem:  # a picture has no steps, an n-gram no cells
+        said.append(f"not looked into: {problem}")
+        return None
+
+
+def _window(path: str | Path) -> int | None:
+    try:
+        recipe, _ = run_source(path)
+    except RecurraError:
+        return None
+    window: int = recipe.training.window
+    return window
+
+
+def _read(task: Any, loaded: Any, part: Any, batch: Any) -> Read | None:
+    """A text of some length, in one row."""
+    if task.spelled(batch, loaded.fronts) is None:
+        return None
+    one = task.sample(part, 1, _SHOWN)
+    symbols = task.spelled(one, loaded.fronts)[0]
+    surprises = task.step_surprises(loaded.model, one)
+    return read_text(loaded.model, one, symbols, None if surprises is None else surprises[:, 0])
+
+
+def _gates(seen: Evidence) -> Chart | None:
+    """Units in the order of how open their gates are."""
+    series: dict[str, dict[float, float]] = {}
+    for row in seen.gates.rows:
+        if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
+            ranks = np.linspace(0.0, 1.0, row.units)
+            heights = np.sort(row.means)
+            series[short(row.key)] = dict(zip(map(float, ranks), map(float, heights), strict=True))
+    if not series:
+        return None
+    return lines(
+        series,
+        title="What gates do",
+        x=Axis(
+            "units, from the one whose gate is most shut to the most open", 0.0, 1.0, format=".0%"
+        ),
+        y=Axis("mean openness", 0.0, 1.0, format=".0%"),
+    )
+
+
+def _surprise(read: Read) -> Chart:
+    some = read.surprises[: min(len(read.symbols), 300)]
+    heights = {float(n): float(value) for n, value in enumerate(some) if np.isfinite(value)}
+    return lines(
+        {"surprise": heights},
+        title="How surprising each symbol is",
+        x=Axis("place in the text", 0.0, float(max(len(some) - 1, 1)), format=",d"),
+        y=Axis("nats", 0.0, max(heights.values()) * 1.05),
+        about="The beginning of the text.",
+    )
+
+
+def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
+    folder = Path(path)
+    if not (folder / "log.csv").is_file():
+        return {}
+    try:
+        found: dict[str, Chart] = dict(pictures(folder))
+    except RecurraError as problem:
+        said.append(f"no curve: {problem}")
+        return {}
+    return found
+
+
+def _scores(path: str | Path) -> list[Mapping[str, Any]]:
+    try:
+        told = json.loads((Path(path) / "summary.json").read_bytes())
+        return [row for row in told.get("scores", []) if isinstance(row, dict)]
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def _model(model: Any) -> str:
+    count = sum(parameter.numel() for parameter in model.parameters())
+    return f"{getattr(model, 'name', type(model).__name__)} of {count:,} parameters"
+
+
+def _data(source: Any, batch: Any, own: bool) -> str:
+    name = Path(source).name if isinstance(source, str | Path) else "objects of Python"
+    return f"{name}, the data of its training" if own else name

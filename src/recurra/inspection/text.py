@@ -1,0 +1,221 @@
+"""A text as a model reads it: what surprises it, what its units do, and what they follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recurra.batch import Batch
+from recurra.engine.probe import reading
+from recurra.models import Model
+from recurra.twins import evaluating
+
+__all__ = ["FEATURES", "Follower", "Read", "followers", "read_text"]
+
+Floats = npt.NDArray[np.float64]
+
+_CLOSERS = {")": "(", "]": "[", "}": "{"}
+_MOST = 512  # units of a layer that are shown
+
+
+class Follower(NamedTuple):
+    """A unit that moves with something visible.
+
+    Args:
+        place: of its cell.
+        unit: its number.
+        feature: what it moves with.
+        correlation: with the unit's value, -1 to 1.
+    """
+
+    place: str
+    unit: int
+    feature: str
+    correlation: float
+
+
+class Read(NamedTuple):
+    """A text, and what went on at each of its symbols.
+
+    Args:
+        symbols: as they are seen.
+        surprises: of the symbol at each step, in nats: how little it was expected; NaN where nobody
+            knows.
+        states: of each cell's first state field, ``[time, units]``.
+        gates: of each cell the mean of each gate at each step, ``[time]``, by label.
+    """
+
+    symbols: Sequence[str]
+    surprises: Floats
+    states: Mapping[str, Floats]
+    gates: Mapping[str, Mapping[str, Floats]]
+
+    def most_surprising(self, number: int = 12) -> list[tuple[int, str, float]]:
+        """Step, symbol and nats, the most surprising first."""
+        order = np.argsort(-np.nan_to_num(self.surprises, nan=-np.inf))[:number]
+        return [
+            (int(n), self.symbols[n], float(self.surprises[n])) for n in order if self._knows(n)
+        ]
+
+    def least_surprising(self, number: int = 12) -> list[tuple[int, str, float]]:
+        """The same from the other end."""
+        order = np.argsort(np.nan_to_num(self.surprises, nan=np.inf))[:number]
+        return [
+            (int(n), self.symbols[n], float(self.surprises[n])) for n in order if self._knows(n)
+        ]
+
+    def _knows(self, step: int) -> bool:
+        return bool(np.isfinite(self.surprises[step]))
+
+    def told(self, step: int) -> str:
+        """What the gates do at a step, in a sentence."""
+        parts = []
+        for place, gates in self.gates.items():
+            does = [f"{_does(label)} {values[step]:.0%}" for label, values in gates.items()]
+            if does:
+                parts.append(f"{place or 'the cell'} {', '.join(does)}")
+        symbol = self.symbols[step]
+        return (
+            f"Step {step}, {symbol!r}: {'; '.join(parts)}."
+            if parts
+            else f"Step {step}, {symbol!r}."
+        )
+
+
+def _does(label: str) -> str:
+    known = {
+        "forget gate": "keeps",
+        "input gate": "writes",
+        "output gate": "shows",
+        "update gate": "keeps",
+        "reset gate": "reads of its past",
+    }
+    return known.get(label, label.removesuffix(" gate"))
+
+
+def read_text(model: Model, batch: Batch, symbols: Sequence[str], surprises: Floats | None) -> Read:
+    """Look at the first row of a batch.
+
+    Args:
+        model: reads it, in evaluation mode.
+        batch: what it reads.
+        symbols: as a person sees the steps of its first row.
+        surprises: of what follows each of them ``[time]``, or None.
+    """
+    time = len(symbols)
+    with evaluating(model), torch.no_grad(), reading(model) as seen:
+        model(batch)
+    states: dict[str, Floats] = {}
+    gates: dict[str, dict[str, Floats]] = {}
+    for key, value in seen.items():
+        place, _, label = key.rpartition(": ")
+        if value.dim() != 3 or value.shape[0] < time or not value.is_floating_point():
+            continue
+        row = _row(value, time)
+        if label.startswith("state.") and place not in states:
+            states[place] = row[:, :_MOST]
+        elif label.endswith(" gate"):
+            gates.setdefault(place, {})[label] = row.mean(1)
+    shifted = np.full(time, np.nan)
+    if surprises is not None:  # what was said of the next one belongs to it
+        shifted[1:] = surprises[: time - 1]
+    return Read(list(symbols), shifted, states, gates)
+
+
+def _row(value: Tensor, time: int) -> Floats:
+    found: Floats = value[:time, 0].double().cpu().numpy()
+    return found
+
+
+# ---- what is visible -----------------------------------------------------------------------------
+
+
+def _inside_quotes(symbols: Sequence[str]) -> Floats:
+    inside, found = False, []
+    for symbol in symbols:
+        found.append(float(inside))
+        if symbol.count('"') % 2:
+            inside = not inside
+    return np.array(found)
+
+
+def _brackets(symbols: Sequence[str]) -> Floats:
+    depth, found = 0, []
+    for symbol in symbols:
+        depth += sum(each in "([{" for each in symbol)
+        found.append(float(depth))
+        depth = max(0, depth - sum(each in _CLOSERS for each in symbol))
+    return np.array(found)
+
+
+def _since(ends: str) -> Callable[[Sequence[str]], Floats]:
+    def count(symbols: Sequence[str]) -> Floats:
+        since, found = 0, []
+        for symbol in symbols:
+            found.append(float(since))
+            since = 0 if any(each in ends for each in symbol) else since + 1
+        return np.array(found)
+
+    return count
+
+
+def _are(test: Callable[[str], bool]) -> Callable[[Sequence[str]], Floats]:
+    return lambda symbols: np.array([float(bool(symbol) and test(symbol)) for symbol in symbols])
+
+
+FEATURES: dict[str, Callable[[Sequence[str]], Floats]] = {
+    "inside quotes": _inside_quotes,
+    "depth of brackets": _brackets,
+    "place in the line": _since("\n"),
+    "place in the word": _since(" \n\t.,;:!?"),
+    "place in the sentence": _since(".!?"),
+    "upper case": _are(str.isupper),
+    "digits": _are(str.isdigit),
+    "blanks": _are(str.isspace),
+    "vowels": _are(lambda symbol: symbol.lower() in "aeiou"),
+    "punctuation": _are(lambda symbol: not symbol.isalnum() and not symbol.isspace()),
+}
+"""What is visible in a text, by name: numbers at each symbol."""
+
+
+def followers(read: Read, number: int = 12) -> list[Follower]:
+    """Units that move with something visible, the closest first: of each feature the best two.
+
+    A correlation says that both go together, not that the unit does anything:
+    :func:`recurra.diagnosis.interventions.ablations` says what is lost without it.
+    """
+    found = []
+    for name, of in FEATURES.items():
+        values = of(read.symbols)
+        if values.std() == 0:
+            continue
+        best: list[Follower] = []
+        for place, states in read.states.items():
+            for unit, correlation in enumerate(_correlations(states, values)):
+                best.append(Follower(place, unit, name, float(correlation)))
+        best.sort(key=lambda each: -abs(each.correlation))
+        found += best[:2]
+    return sorted(found, key=lambda each: -abs(each.correlation))[:number]
+
+
+def _correlations(states: Floats, values: Floats) -> Floats:
+    centered, other = states - states.mean(0), values - values.mean()
+    size = np.sqrt((centered**2).sum(0) * (other**2).sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = np.nan_to_num((centered * other[:, None]).sum(0) / size)
+    return found
+
+
+def packed(states: Mapping[str, Floats]) -> dict[str, Any]:
+    """States as bytes, 0 to 255 over -1 to 1 or over their largest size, by place."""
+    found = {}
+    for place, values in states.items():
+        most = max(1.0, float(np.abs(values).max(initial=0.0)))
+        bytes_ = np.clip(np.round((values / most + 1) * 127.5), 0, 255).astype(np.uint8)
+        found[place] = (bytes_.T.copy(), most)
+    return found

@@ -1,0 +1,230 @@
+"""A run of any task on one page: numbers that are those of the model, pictures, and a browser."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from inspection.browser import browser, requests_of
+from typer.testing import CliRunner
+
+import recurra
+from recurra.batch import Batch
+from recurra.errors import DataError, RecurraError, SettingError
+from recurra.inspection import inspect
+from recurra.inspection.text import FEATURES, followers, read_text
+
+TEXT = 'He said "no" (twice). She [of 2] said "Yes!" and left.\n' * 60
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    place = tmp_path_factory.mktemp("inspected")
+    (place / "book.txt").write_text(TEXT)
+    settings = {"hidden_size": 12, "layers": 2, "epochs": 2, "window": 32, "batch_size": 4}
+    path = place / "run"
+    recurra.train("language-model", place / "book.txt", out=path, report=lambda _: None, **settings)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return inspect(run, run.parent / "book.txt", rows=4, steps=40)
+
+
+@pytest.fixture(scope="module")
+def page(report, run):
+    return report.save(run.parent / "report.html")
+
+
+# ---- what it says -------------------------------------------------------------------------------
+
+
+def test_numbers_are_those_of_the_model(report, run):
+    """The loss is that of the same rows; each symbol has the surprise of itself."""
+    loaded = recurra.load(run)
+    task = recurra.tasks.task_by_name("language-model")
+    from recurra.tasks.language_model.corpus import Held
+
+    ids = loaded.fronts["text"].encode(TEXT)
+    held = Held([ids], len(TEXT), {})
+    total, count = loaded.model.score([[task.sample(held, 4, 40)]])
+    assert report.examination.evidence.loss == pytest.approx(total / count, rel=1e-5)
+    read = report.read
+    assert "".join(read.symbols) == TEXT[: len(read.symbols) - 1]
+    assert math.isnan(read.surprises[0])
+    batch = task.sample(held, 1, 2000)
+    nats, _ = loaded.model.eval().surprise(batch)
+    assert read.surprises[1:6] == pytest.approx(nats.values[:5, 0].tolist(), rel=1e-5)
+    assert set(read.gates) == {"encoder.layer.layers.0.cell", "encoder.layer.layers.1.cell"}
+
+
+def test_words(report):
+    text = str(report)
+    assert "language-model" in text
+    assert "gradient:" in text
+    assert "moves with" in text
+    assert "keeps" in report.read.told(5)
+    assert repr(report.read.symbols[5]) in report.read.told(5)
+
+
+def test_json_has_all_numbers(report, tmp_path):
+    told = json.loads(report.save(tmp_path / "r.json").read_text())
+    assert told["evidence"]["steps"] == 40
+    assert told["verdicts"]
+    assert {each["name"] for each in told["scores"]} >= {"lstm"}
+    assert len(told["evidence"]["flow"]["norms"]) == 2
+    json.dumps(told, allow_nan=False)
+
+
+def test_pictures_as_svg_and_png(report, tmp_path):
+    written = report.save_pictures(tmp_path / "p")
+    assert {path.suffix for path in written} == {".svg", ".png"}
+    assert {path.stem for path in written} >= {"reach", "gates", "surprise", "curve"}
+    assert all(path.stat().st_size > 1000 for path in written)
+
+
+def test_another_ending_is_refused(report, tmp_path):
+    with pytest.raises(SettingError, match=r"ends in \.html or \.json"):
+        report.save(tmp_path / "report.pdf")
+
+
+def test_the_data_of_the_training_are_taken_where_none_are_given(run):
+    found = inspect(run, rows=2, steps=20)
+    assert "the data of its training" in found.data
+
+
+def test_data_that_are_not_there(run):
+    with pytest.raises(DataError, match=r"nowhere\.txt"):
+        inspect(run, "nowhere.txt")
+
+
+def test_the_command(run, tmp_path):
+    from recurra.cli import app
+
+    out = tmp_path / "page.html"
+    words = ["inspect", str(run), "--data", str(run.parent / "book.txt"), "--out", str(out)]
+    done = CliRunner().invoke(app, [*words, "--pictures", str(tmp_path / "p")])
+    assert done.exit_code == 0, done.output
+    assert out.stat().st_size > 10_000
+    assert (tmp_path / "p" / "reach.svg").exists()
+    wrong = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "page.doc")])
+    assert wrong.exit_code != 0
+
+
+# ---- units that follow something ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("inside quotes", [0, 0, 1, 1, 0, 0, 0, 0, 0]),
+        ("depth of brackets", [0, 0, 0, 0, 1, 1, 1, 0, 0]),
+        ("upper case", [1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("place in the line", [0, 1, 2, 3, 4, 5, 6, 7, 0]),
+        ("digits", [0, 0, 0, 0, 0, 1, 0, 0, 0]),
+    ],
+)
+def test_what_is_visible(name, wanted):
+    symbols = ["A", '"', "x", '"', "(", "2", ")", "\n", "b"]
+    assert FEATURES[name](symbols).tolist() == wanted
+
+
+def test_a_unit_that_follows_is_found():
+    """A unit that is 1 from a quote on and 0 behind the next, made by hand."""
+
+    class Quotes(recurra.Cell):
+        def initial_state(self, batch):
+            return recurra.HiddenState(self.zeros(batch, 3))
+
+        def step(self, x, state, context=None, noise=None):
+            inside = (state.h[:, 1:2] - x).abs()
+            h = torch.cat([0.1 * x, inside, -inside * 0.5], dim=1)
+            return h, recurra.HiddenState(h)
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = recurra.Recurrent(Quotes(1, 3))
+
+        def forward(self, batch):
+            return self.layer(batch.inputs)
+
+    symbols = list('a long walk "and more of it" was "all that they wanted" then')
+    marks = torch.tensor([[[float(symbol == '"')]] for symbol in symbols])
+    read = read_text(Model(), Batch(marks, None), symbols, None)
+    best = {each.feature: each for each in followers(read)}["inside quotes"]
+    assert best.unit in (1, 2)
+    assert abs(best.correlation) > 0.7
+    assert np.isnan(read.surprises).all()
+    assert read.told(0) == "Step 0, 'a'."
+
+
+# ---- other tasks --------------------------------------------------------------------------------
+
+
+def test_a_classifier_of_series(tmp_path):
+    chance = np.random.default_rng(0)
+    rows = [chance.normal(label, 1, (12, 2)) for label in (0, 1) * 40]
+    labels = ["low", "high"] * 40
+    settings = {"hidden_size": 6, "epochs": 1, "report": lambda _: None}
+    recurra.train("classification", (rows, labels), out=tmp_path / "run", **settings)
+    report = inspect(tmp_path / "run", (rows, labels))
+    assert report.examination is not None
+    assert report.read is None
+    assert {"reach", "confusion"} <= set(report.pictures)
+    assert "What is to be said" in report.html()
+    with pytest.raises(RecurraError, match="give it data"):
+        inspect(tmp_path / "run")
+
+
+def test_a_model_without_cells_says_so(run, tmp_path):
+    """There is nothing to look into, and the page still has scores and curves."""
+    chance = np.random.default_rng(0)
+    texts = [" ".join(chance.choice(["good", "bad", "film"], 5)) for _ in range(60)]
+    labels = ["yes" if "good" in text else "no" for text in texts]
+    settings = {"body": "feed-forward", "epochs": 1, "report": lambda _: None}
+    recurra.train("classification", (texts, labels), out=tmp_path / "run", **settings)
+    report = inspect(tmp_path / "run", (texts, labels))
+    assert report.examination is None
+    assert any("not looked into" in said for said in report.said)
+    assert "not looked into" in report.html()
+
+
+# ---- in a browser -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+def test_the_page_in_a_browser(page, width, dark):
+    """No error, nothing asked from outside, charts with marks, sliders that do something."""
+    with browser(width, dark=dark) as driver:
+        driver.get(page.as_uri())
+        assert [entry["message"] for entry in driver.get_log("browser")] == []
+        assert requests_of(driver) == []
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+        marks = "return [...document.querySelectorAll('figure')].map(f => "
+        marks += "f.querySelectorAll('svg path').length)"
+        counts = driver.execute_script(marks)
+        assert len(counts) >= 4
+        assert all(count > 5 for count in counts)
+        shown = driver.execute_script("return document.querySelectorAll('#symbols span').length")
+        assert shown == len(TEXT[:1999]) + 1
+        told = "return document.getElementById('told').textContent"
+        colors = "return [...document.querySelectorAll('#symbols span')].slice(5, 40)"
+        colors += ".map(s => s.style.background).join()"
+        first = driver.execute_script(told)
+        move = "const s = document.getElementById(arguments[0]); s.value = arguments[1]; "
+        move += "s.dispatchEvent(new Event(arguments[2]))"
+        driver.execute_script(move, "step", 17, "input")
+        assert driver.execute_script(told) != first
+        assert "Step 17" in driver.execute_script(told)
+        surprise = driver.execute_script(colors)
+        driver.execute_script(move, "color", "encoder.layer.layers.1.cell", "change")
+        unit = driver.execute_script(colors)
+        assert unit != surprise
+        driver.execute_script(move, "unit", 7, "input")
+        assert driver.execute_script(colors) != unit
+        driver.execute_script("document.querySelector('#followers button').click()")
+        assert driver.execute_script("return document.getElementById('unit-said').textContent")
