@@ -29,7 +29,8 @@ from recurra.diagnosis import attribute
 from recurra.diagnosis.attribution import METHODS
 
 SEEDS = (0, 1, 2)
-ROWS, OTHERS = 60, 8  # rows that are explained, and other rows that are a baseline together
+ROWS = 60  # that are explained
+FEW, MANY = 8, 32  # other rows that are a baseline together
 SHARES = (0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 ADDING, COPYING = AddingTask(40), CopyTask(8, 5, 20)
 MEASURED = [
@@ -106,7 +107,7 @@ def adding(seed: int) -> tuple[float, Callable[[int], Case]]:
 
     def case(number: int) -> Case:
         inputs = ADDING.batch(ROWS, seed=number).inputs
-        others = ADDING.batch(ROWS * OTHERS, seed=50_000 + number).inputs
+        others = ADDING.batch(ROWS * FEW, seed=50_000 + number).inputs
         middle = inputs.clone()
         middle[..., 0] = 0.5
         return Case(
@@ -133,7 +134,7 @@ def copying(seed: int) -> tuple[float, Callable[[int], Case]]:
 
     def case(number: int) -> Case:
         batch = COPYING.batch(ROWS, seed=number)
-        others = COPYING.batch(ROWS * OTHERS, seed=50_000 + number).inputs
+        others = COPYING.batch(ROWS * MANY, seed=50_000 + number).inputs
         with torch.no_grad():
             vectors, some = model.embedding(batch.inputs), model.embedding(others)
         middle = vectors.clone()
@@ -152,7 +153,7 @@ def copying(seed: int) -> tuple[float, Callable[[int], Case]]:
                     output=lambda said, at=place: said[at, :, : COPYING.symbols].log_softmax(-1),
                     label=batch.targets[place],
                     baseline=base,
-                    most=32,
+                    most=16,
                 )
                 found.append(told.steps())
             return torch.cat(found, 1)
