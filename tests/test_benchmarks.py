@@ -278,7 +278,7 @@ def imported(monkeypatch):
     yield importlib.import_module
     for name in set(sys.modules) - before:
         place = getattr(sys.modules[name], "__file__", None)
-        if place is not None and Path(place).parent == ROOT / "benchmarks":
+        if place is not None and ROOT / "benchmarks" in Path(place).parents:
             del sys.modules[name]
 
 
@@ -440,6 +440,53 @@ def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported, scr
     drawn = imported(script).chart(found, kept["chance"]).svg()
     picture = (ROOT / "benchmarks" / "results" / f"{result}.svg").read_text()
     for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
+        assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+@pytest.fixture
+def mistakes(imported, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "claims")
+    return imported("mistakes")
+
+
+def test_wrong_cells_run_natively_and_are_wrong(mistakes):
+    x = torch.randn(6, 2, 3)
+    for name, kind in mistakes.CELLS.items():
+        made = kind(3, 4)
+        torch.nn.init.normal_(made.bias)
+        real = recurra.LSTMCell(3, 4) if name.startswith("LSTM") else recurra.GRUCell(3, 4)
+        real.load_state_dict(made.state_dict())
+        assert recurra.explain(made, x, backend="native").choices[0].backend == "native"
+        native, loop = (recurra.Recurrent(made, backend=b)(x).outputs for b in ("native", "loop"))
+        torch.testing.assert_close(native, loop)
+        same = torch.allclose(native, recurra.Recurrent(real)(x).outputs, atol=1e-5)
+        assert same == (name in mistakes.REAL), name
+
+
+def test_wrong_cells_of_the_page_are_those_that_were_measured(mistakes):
+    code = re.findall(
+        r"^class \w+\(recurra\.\w+\):\n(?:(?:    .*)?\n)+", mistakes.PAGE.read_text(), re.M
+    )
+    assert len(code) == 4
+    page = {"recurra": recurra, "torch": torch}
+    exec("\n".join(code), page)
+    x = torch.randn(6, 2, 3)
+    for name in ("SigmoidOutput", "LinearCandidate", "WithoutUpdate", "Exchanged"):
+        told, measured = page[name](3, 4), getattr(mistakes, name)(3, 4)
+        measured.load_state_dict(told.state_dict())
+        torch.testing.assert_close(
+            *(recurra.Recurrent(cell)(x).outputs for cell in (told, measured))
+        )
+
+
+def test_the_page_of_mistakes_shows_what_is_kept(mistakes):
+    page = mistakes.PAGE.read_text()
+    shown = page.partition(mistakes.BEGIN)[2].partition(mistakes.END)[0]
+    assert shown.strip() == mistakes.measured()
+    assert shown.count("\n|") == 2 + len(mistakes.CELLS)
+    picture = mistakes.PAGE.with_name("mistakes.svg").read_text()
+    drawn = mistakes.draw().svg()
+    for parts in (r">([^<]+)</text>", r'aria-label="([^"]*)"'):  # words and numbers
         assert re.findall(parts, drawn) == re.findall(parts, picture) != []
 
 

@@ -21,7 +21,7 @@ from recurra.cells import cell_by_name, cell_names
 from recurra.cells.base import _REGISTERED
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 # What torch calls when it prints a module: nothing to a reader.
 HIDDEN = {"extra_repr"}
 
