@@ -490,6 +490,20 @@ def test_the_page_of_mistakes_shows_what_is_kept(mistakes):
         assert re.findall(parts, drawn) == re.findall(parts, picture) != []
 
 
+def test_what_the_page_of_mistakes_says_of_them_was_measured(mistakes):
+    for task in mistakes.TASKS:
+        found = {cell: each["test"] for cell, each in mistakes.kept(task)["cells"].items()}
+        real, other = found["GRU"], found["GRU, z and 1 - z exchanged"]
+        assert min(other) <= max(real), task
+        assert min(real) <= max(other), task
+        assert min(found["GRU, no update gate"]) > max(real), task
+        for wrong in ("LSTM, sigmoid of the cell", "LSTM, gates read c"):
+            assert sum(found[wrong]) > sum(found["LSTM"]), (task, wrong)
+        if task != "copy":
+            linear = found["LSTM, linear candidate"]
+            assert min(linear) <= max(found["LSTM"]), task
+
+
 def test_distances_fall_into_buckets_that_leave_none_out(imported):
     stories = imported("stories")
     found = stories.in_buckets({n: float(n) for n in range(stories.LONG)})

@@ -2,10 +2,10 @@
 
 Each wrong cell has the weights and the start of the real one and differs in one place of its
 equation. ``adding``: the sum of two marked numbers among 30 (squared error; 1/6 without memory).
-``copy``: three symbols of eight said again after a delay of five (nats a copied symbol; ln 8 without
-memory). ``names``: the next letter of American first names (nats a letter). Same width, batches,
-clip, steps and rates for all; of each cell the rate is told whose mean over the seeds is best on
-rows for validation, and of it what other rows give.
+``copy``: three symbols of eight said again after a delay of five (nats a copied symbol; ln 8
+without memory). ``names``: the next letter of American first names (nats a letter). Same width,
+batches, clip, steps and rates for all; of each cell the rate is told whose mean over the seeds is
+best on rows for validation, and of it what other rows give.
 
 The page docs/guide/common-mistakes.md gets its table and its picture from what is kept; with
 ``--draw`` nothing is measured.
