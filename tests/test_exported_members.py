@@ -65,6 +65,7 @@ def test_every_room_is_known() -> None:
     lines = {"__main__", "cli", "console", "options", "progress", "text_commands"}
     lines |= {"compare_command", "surprise_commands", "worker"}
     lines |= {"chart_command", "inspect_command", "predict_command"}
+    lines |= {"chart_command", "describe_command", "predict_command"}
     assert tops - set(ROOMS) <= helpers | lines
 
 
@@ -201,6 +202,23 @@ INTERNAL = {
         "valid_steps",
         "values_of",
         "verdicts",
+        "CardPart",
+        "Check",
+        "Cost",
+        "Growth",
+        "Row",
+        "checks",
+        "cost_of",
+        "growths",
+        "kept_bytes",
+        "law_of",
+        "outermost",
+        "recurrent_layers",
+        "remade",
+        "resized",
+        "runs_alone",
+        "slope",
+        "unrolled",
     },
     "layers": {
         "Ends",
@@ -384,6 +402,10 @@ INTERNAL = {
         "where_it_began",
         "with_settled",
         "without_effect",
+        "Monitored",
+        "Monitors",
+        "Watched",
+        "parts_of",
     },
 }
 

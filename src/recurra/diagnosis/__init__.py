@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
-from recurra.diagnosis.examine import Examination, examine
 from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.looking import Looked, attention
 from recurra.diagnosis.of_run import pictures
 from recurra.diagnosis.panels import Axis
 from recurra.diagnosis.surprising import surprise
+from recurra.diagnosis.watched import gradients, watched
 
 if TYPE_CHECKING:
+    from recurra.diagnosis.border import border_share
+    from recurra.diagnosis.cards import Card, card
     from recurra.diagnosis.dynamics import (
         FixedPoints,
         Jacobians,
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
         phase_plane,
         visited_states,
     )
+    from recurra.diagnosis.examination import Examination, examine
 
 __all__ = [
     "Axis",
+    "Card",
     "Chart",
     "Examination",
     "Fan",
@@ -44,6 +48,8 @@ __all__ = [
     "Products",
     "Visited",
     "attention",
+    "border_share",
+    "card",
     "confusion",
     "coverage",
     "curve",
@@ -51,6 +57,7 @@ __all__ = [
     "fan",
     "fixed_points",
     "forecast_errors",
+    "gradients",
     "jacobians",
     "lines",
     "lyapunov",
@@ -59,14 +66,22 @@ __all__ = [
     "residuals",
     "surprise",
     "visited_states",
+    "watched",
 ]
 
+_HOMES = {
+    "Card": "cards",
+    "Examination": "examination",
+    "border_share": "border",
+    "card": "cards",
+    "examine": "examination",
+}
 _LATER = set(__all__) - set(globals())
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module("recurra.diagnosis.dynamics"), name)
-    globals()[name] = value
-    return value
+    home = import_module(f"recurra.diagnosis.{_HOMES.get(name, 'dynamics')}")
+    globals()[name] = getattr(home, name)
+    return globals()[name]
