@@ -22,7 +22,7 @@ from recurra.cells.base import _REGISTERED
 from recurra.training.recipe import recipe_text
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 # What torch calls when it prints a module: nothing to a reader.
 HIDDEN = {"extra_repr"}
 
@@ -267,7 +267,8 @@ def test_all_python_of_a_page_is_run(page):
 
 def test_the_start_leads_to_every_page():
     start = ROOT / "docs" / "index.md"
-    assert {page.name for page in PAGES} - {*links(start), start.name} == set()
+    pages = {page.relative_to(start.parent).as_posix() for page in PAGES}
+    assert pages - {*links(start), start.name} == set()
 
 
 @pytest.mark.parametrize("task", ["classification", "recognition", "tagging", "transduction"])
