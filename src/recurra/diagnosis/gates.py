@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,10 +13,12 @@ from recurra.diagnosis.subject import Subject
 from recurra.engine.probe import reading
 from recurra.twins import evaluating
 
-__all__ = ["Gates", "UnitsOf", "gates"]
+__all__ = ["Gates", "UnitsOf", "gates", "saturated"]
 
 _OPEN, _SHUT = 0.9, 0.1
 _END = 0.97  # of the range of tanh: its slope is below 0.06
+_MANY = 0.5  # of the units: saturated
+_SAME = 1e-3
 _STUCK = 0.95  # of the steps
 _SMALL = 1e-6  # of what is typical: a unit that moves less is still
 
@@ -30,7 +32,8 @@ class UnitsOf(NamedTuple):
         mean: over steps, rows and units.
         open: share of a gate's values above 0.9; of others the share near the end of their range.
         shut: share of a gate's values below 0.1; of others 0.
-        stuck: units that are at an end of their range at 95 % of all steps.
+        stuck: units that are at an end of their range at 95 % of all steps, of gates and of what
+            is the tanh of a value that is named; of others nothing is known.
         still: units that have the same value at every step of every row.
         units: how many there are.
         means: of each unit.
@@ -76,6 +79,15 @@ def gates(subject: Subject) -> Gates:
     return Gates(tuple(_rows(seen, ran.valid)))
 
 
+def saturated(rows: Sequence[UnitsOf]) -> UnitsOf | None:
+    """The first value most of whose units are stuck.
+
+    No gate: one that stays open or shut may be just what is needed.
+    """
+    found = (row for row in rows if row.kind != "gate" and len(row.stuck) > _MANY * row.units)
+    return next(found, None)
+
+
 def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:
     found = []
     for key, value in seen.items():
@@ -83,8 +95,18 @@ def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:
         if kind and vectors and value.is_floating_point():
             own = value[valid.to(value.device)].double()
             if own.numel():
-                found.append(_of(key, kind, own))
+                found.append(_of(key, kind, own, _is_tanh(key, value, seen)))
     return found
+
+
+def _is_tanh(key: str, value: Tensor, seen: Mapping[str, Tensor]) -> bool:
+    """Is a value the tanh of the pre-activation beside it?"""
+    place, colon, label = key.rpartition(": ")
+    name = "pre-activation" if label.startswith("state.") else f"{label} pre-activation"
+    before = seen.get(f"{place}{colon}{name}")
+    if before is None or before.shape != value.shape:
+        return False
+    return bool(((torch.tanh(before) - value).abs().amax() if value.numel() else 0) <= _SAME)
 
 
 def _kind(key: str) -> str:
@@ -97,17 +119,13 @@ def _kind(key: str) -> str:
     return "candidate" if label == "candidate" else ""
 
 
-def _of(key: str, kind: str, own: Tensor) -> UnitsOf:
+def _of(key: str, kind: str, own: Tensor, bounded: bool) -> UnitsOf:
     """Of values ``[steps, units]``."""
-    low, high = float(own.min()), float(own.max())
-    size = own.abs()
-    # What stays within -1 and 1 and comes near them is the value of a tanh.
-    bounded = kind == "gate" or (low >= -1.0 and high <= 1.0)
     if kind == "gate":
         ends = (own > 1 - (1 - _END) / 2) | (own < (1 - _END) / 2)
         opened, shut = float((own > _OPEN).double().mean()), float((own < _SHUT).double().mean())
     else:
-        ends = (size > _END) if bounded else torch.zeros_like(own, dtype=torch.bool)
+        ends = (own.abs() > _END) if bounded else torch.zeros_like(own, dtype=torch.bool)
         opened, shut = float(ends.double().mean()), 0.0
     stuck = (ends.double().mean(0) >= _STUCK).nonzero().flatten()
     typical = float(own.pow(2).mean().sqrt())

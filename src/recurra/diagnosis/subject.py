@@ -14,7 +14,7 @@ from recurra.errors import ShapeError, kind_of
 from recurra.lengths import valid_mask
 from recurra.models import Model
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, map_tree, with_leaves
+from recurra.states import leaves, rebuild, with_leaves
 
 __all__ = [
     "Ran",
@@ -221,20 +221,31 @@ def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
     reads = (steps >= 0) & (steps < lengths) & (at >= 0)
 
     def changed(values: Tensor) -> Tensor:
-        if values.shape[0] != time:
-            return values
         new = values.clone()
         here = tuple(each[reads].to(values.device) for each in (steps, mine))
         there = tuple(each[reads].to(values.device) for each in (at, theirs))
         new[here] = values[there]
         return new
 
-    def walk(value: Any) -> Any:
-        if isinstance(value, PaddedSequence):
-            return PaddedSequence(changed(value.values), value.lengths)
-        return changed(value) if value.dim() >= 2 else value
+    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
 
-    return dataclasses.replace(batch, inputs=map_tree(walk, batch.inputs))
+
+def _stepwise(batch: Batch, change: Callable[[Tensor], Tensor]) -> Any:
+    """The inputs with all that has the batch's steps changed; the others stay as they are."""
+    time, _ = steps_of(batch)
+
+    def walk(value: Any, axis: Any) -> Any:
+        if isinstance(value, tuple):
+            axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
+            return rebuild(value, [walk(*pair) for pair in zip(value, axes, strict=True)])
+        if isinstance(value, PaddedSequence):
+            if len(value.values) != time:
+                return value
+            return PaddedSequence(change(value.values), value.lengths)
+        steps = value is not None and axis == 1 and value.dim() >= 2 and len(value) == time
+        return change(value) if steps else value
+
+    return walk(batch.inputs, batch.input_axis)
 
 
 def other_feature(batch: Batch, feature: int, seed: int = 0) -> Batch:

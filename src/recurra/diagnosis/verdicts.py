@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recurra.diagnosis.evidence import Evidence
+from recurra.diagnosis.gates import saturated
 
 __all__ = ["CONDITIONS", "LEFT", "Condition", "Verdict", "verdicts"]
 
 LEFT = 1e-3
 """Of a gradient: what is less is lost among what comes from near steps."""
 _GROWN = 100.0  # of a gradient: what is more comes apart
-_MANY = 0.5  # of the units: saturated
 _SOME = 0.25  # of the units: dead
 
 
@@ -135,13 +135,13 @@ def _listed(what: str, numbers: Sequence[int]) -> str:
 
 
 def _saturated(seen: Evidence) -> str:
-    for row in seen.gates.rows:
-        if row.kind != "gate" and row.units and len(row.stuck) > _MANY * row.units:
-            return (
-                f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range "
-                "at nearly every step, where their slope is nearly 0."
-            )
-    return ""
+    row = saturated(seen.gates.rows)
+    if row is None:
+        return ""
+    return (
+        f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range at "
+        "nearly every step, where their slope is nearly 0."
+    )
 
 
 def _dead(seen: Evidence) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.cells.base import Cell
 from recurra.diagnosis.border import border_share
-from recurra.diagnosis.gates import UnitsOf, gates
+from recurra.diagnosis.gates import UnitsOf, gates, saturated
 from recurra.diagnosis.subject import subject_of
 from recurra.engine.torch_internals import norms_of
 from recurra.models import Model
@@ -32,7 +32,6 @@ _ROWS = 8  # of a batch that are looked at
 _VANISHED = 1e-6  # of the largest gradient
 _CLIPPED = 0.9  # of the steps
 _LARGE, _SMALL = 0.1, 1e-6  # of an update beside its weights
-_SATURATED = 0.5  # of the units
 _BORDER = 0.5  # of a gradient, left after half a window
 _FALLEN = 0.1  # of the highest learning rate: below it small updates are meant
 
@@ -299,6 +298,8 @@ def _looked(model: Model, batch: Batch, state: Tree) -> tuple[tuple[UnitsOf, ...
     units = gates(subject_of(model, some)).rows
     stuck: dict[str, float] = {}
     for row in units:
+        if row.kind == "gate":  # one that stays open or shut may be just what is needed
+            continue
         place = row.key.rpartition(": ")[0]
         stuck[place] = max(stuck.get(place, 0.0), len(row.stuck) / max(row.units, 1))
     return units, told + [Watched("saturated", place, share) for place, share in stuck.items()]
@@ -332,14 +333,14 @@ def _value(row: Watched) -> float:
 
 
 def _saturated(units: Sequence[UnitsOf]) -> str:
-    for row in units:
-        if row.units and len(row.stuck) > _SATURATED * row.units:
-            return (
-                f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range "
-                "at nearly every step. Try inputs that are scaled to about 1, smaller starting "
-                "weights, or a smaller training.learning_rate: saturated units hardly recover."
-            )
-    return ""
+    row = saturated(units)
+    if row is None:
+        return ""
+    return (
+        f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range at "
+        "nearly every step. Try inputs that are scaled to about 1, smaller starting weights, or a "
+        "smaller training.learning_rate: saturated units hardly recover."
+    )
 
 
 def _border(rows: Sequence[Watched]) -> str:
