@@ -48,13 +48,15 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links that hold in the repository hold on the site, and names lead to their entry."""
+    here = "../" * page.file.src_uri.count("/")  # this folder, from the page's own
     if page.file.src_uri in _REPOSITORY_PAGES:  # seen from this folder
         markdown = re.sub(r"\]\((?!https?:|#)", "](../", markdown).replace("](../docs/", "](")
     for page_name, source in {"index.md": "README.md", **_REPOSITORY_PAGES}.items():
-        markdown = markdown.replace(f"](../{source}", f"]({page_name}")
-    markdown = re.sub(r"\]\(\.\./examples/(\w+)\.py\)", r"](examples.md#\1)", markdown)
+        markdown = markdown.replace(f"]({here}../{source}", f"]({here}{page_name}")
+    above = re.escape(f"{here}../")
+    markdown = re.sub(rf"\]\({above}examples/(\w+)\.py\)", rf"]({here}examples.md#\1)", markdown)
     # Other files have no page: their path is said instead.
-    markdown = re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", r"\1 (`\2`)", markdown)
+    markdown = re.sub(rf"\[([^\]]+)\]\({above}([^)]+)\)", r"\1 (`\2`)", markdown)
     library = config.extra["recurra"]["library"]
 
     def link(found: re.Match[str]) -> str:
@@ -69,16 +71,22 @@ def _navigation(config: MkDocsConfig, pages: dict[str, str], library: _Library) 
     """The navigation of mkdocs.yml with the pages that there are, and with the reference."""
     folder = Path(config.docs_dir)
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.md")}
-    listed = [next(iter(entry.items())) for entry in config.nav or []]
+    # An entry is a page, or a section: a list of pages, the first of which stands for it.
+    listed = {title: path for entry in config.nav or [] for title, path in entry.items()}
+    named = {path for value in listed.values() for path in _listed(value)}
     result: list[object] = []
-    for title, path in listed:
-        if path == _REFERENCE:
-            result += sorted(written - {path for _, path in listed})
+    for title, value in listed.items():
+        if value == _REFERENCE:
+            result += sorted(written - named)
             rooms = [{room: f"api/{room}.md"} for room in library.rooms]
-            result.append({title: [path, *rooms]})
-        elif path in pages.keys() | written:
-            result.append({title: path})
+            result.append({title: [value, *rooms]})
+        elif found := [path for path in _listed(value) if path in pages.keys() | written]:
+            result.append({title: found[0] if isinstance(value, str) else found})
     return result
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _repository_pages(root: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@
 mark                              becomes
 ================================  ===============================================
 ``.. math::``, ``:math:``         MathML, which browsers show by themselves
-a fence named ``math``            the same, for pages that are read elsewhere too
+a fence named ``math``, ``$x$``   the same, for pages that are read elsewhere too
 ``::`` before an indented block   a fenced block
 lines behind ``>>>``              a fenced block
 a table between lines of ``====``  a Markdown table
@@ -35,6 +35,8 @@ _MATH_FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 # TeX puts a thin space before the name of a function: 0.1 tanh(x).
 _FUNCTION = re.compile(r"(</m(?:i|n|sub|sup|subsup|row)>)(<mi>[a-z]{2,}</mi>)")
 _MATH = re.compile(r":math:`([^`]+)`")
+# One or two on each side, no space within: an amount of money is none.
+_DOLLARS = re.compile(r"(?<![\w$\\])(\$\$?)(?=\S)([^$]+?)(?<=\S)\1(?![\w$])")
 _RULE = re.compile(r"^=+( +=+)+$")
 _PRODUCT = re.compile(r"(?<=\w)\*(?=\w)")
 _CODE = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
@@ -111,12 +113,18 @@ def to_markdown(text: str, store: Callable[[str], str]) -> str:
         store: keeps HTML and gives what stands for it.
     """
 
+    def math(found: re.Match[str]) -> str:
+        return store(to_mathml(found[2], block=found[1] == "$$"))
+
     def plain(part: str) -> str:
         part = _MATH.sub(lambda found: store(to_mathml(found[1])), part)
         for left in _LEFT.findall(part):
             log.warning("not understood: %s", left.strip())
         text = _CODE.split(part)
-        text[::2] = [_PRODUCT.sub(r"\*", between) for between in text[::2]]  # k*h is a product
+        text[::2] = [
+            _PRODUCT.sub(r"\*", _DOLLARS.sub(math, between))  # k*h is a product
+            for between in text[::2]
+        ]
         return "".join(text)
 
     text = _MATH_FENCE.sub(lambda found: store(to_mathml(found[1], block=True)), text)

@@ -1,0 +1,60 @@
+"""Draw the pictures of the pages anew: the code beside each picture is run, and what it saves kept.
+
+    python scripts/pictures.py [PAGE ...]
+
+Without a page all that show pictures are drawn. A picture of a page is a file beside it, which the
+page's own code saves by the same name; tests/test_docs.py holds the two against each other.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["PAGES", "code_of", "draw", "shown"]
+
+ROOT = Path(__file__).parent.parent
+
+
+def code_of(page: Path) -> str:
+    """All Python of a page, block after block."""
+    return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S))
+
+
+def shown(page: Path) -> list[str]:
+    """Files that a page shows, in its order."""
+    return re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+
+
+PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if shown(page)]
+
+
+def draw(page: Path, folder: Path) -> None:
+    """Run the code of a page in a folder, where its pictures are then."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code_of(page)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode:
+        raise SystemExit(f"{page}: its code ends with\n{done.stderr}")
+    print(done.stdout, end="")
+
+
+def _main(names: list[str]) -> None:
+    for page in [Path(name).resolve() for name in names] or PAGES:
+        with tempfile.TemporaryDirectory() as folder:
+            draw(page, Path(folder))
+            for name in shown(page):
+                shutil.copyfile(Path(folder) / name, page.parent / name)
+                print(page.parent.name, name)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
