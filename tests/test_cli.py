@@ -568,12 +568,25 @@ def test_what_train_needs(args: list[str], said: str) -> None:
         ("--training.window 9", "--set training.window=9"),
         ("--tied language-model", "--set model.tied=true"),
         ("--charset latin-1", "no option --charset; did you mean --encoding?"),
+        ("--distil RUN", "no option --distil; did you mean --teacher?"),
         ("--xyzzy 3", "No such option: --xyzzy"),
         ("--set", "requires an argument"),
     ],
 )
 def test_a_setting_written_as_an_option(words: str, said: str) -> None:
     refused(call("train", *words.split()), 2, said)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("distil RUN", "no command 'distil'; that is: recurra train TASK --data X --teacher RUN"),
+        ("resume", "that is: recurra train --resume RUN"),
+        ("xyzzy", "No such command 'xyzzy'"),
+    ],
+)
+def test_a_command_that_is_another(words: str, said: str) -> None:
+    refused(call(*words.split()), 2, said)
 
 
 def test_usual_settings_are_options_of_their_own(

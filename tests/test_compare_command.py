@@ -116,6 +116,7 @@ DATA = ("--data", "DATA", "--out", "OUT")
         (("a", "b", "c"), 2, "expected a task, a folder or two runs, got 3"),
         (("nothing", "other"), 1, "expected the folder of a run"),
         (("OUT.parent",), 1, "compare.json: missing or damaged"),
+        (("OUT.parent", "--data", "DATA"), 2, "expected a task or a recipe beside such options"),
         (("classificaton", *DATA), 2, "did you mean 'classification'"),
         (("classification", *DATA, "--vary", "model.cel=gru"), 2, "did you mean 'model.cell'"),
         (("classification", *DATA, "--vary", "model.cell=gru,gru"), 2, "is there twice"),
@@ -147,3 +148,4 @@ def test_one_run_alone_is_not_compared(tiny_run: Any) -> None:
     done = call(tiny_run.path)
     assert done.exit_code == 2
     assert "is a run; give a second one to compare it with" in done.stderr
+    assert call(tiny_run.path, "--data", "nothing.csv").stderr == done.stderr

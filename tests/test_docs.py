@@ -19,6 +19,7 @@ import recurra
 import recurra_runtime
 from recurra.cells import cell_by_name, cell_names
 from recurra.cells.base import _REGISTERED
+from recurra.training.recipe import recipe_text
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -262,6 +263,23 @@ def test_all_python_of_a_page_is_run(page):
     # tests/test_examples.py runs the blocks that begin a line with just this.
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r"(```|~~~) *(python|py)\b", text)) == text.count("\n```python\n")
+
+
+def test_the_start_leads_to_every_page():
+    start = ROOT / "docs" / "index.md"
+    assert {page.name for page in PAGES} - {*links(start), start.name} == set()
+
+
+@pytest.mark.parametrize("task", ["classification", "recognition", "tagging", "transduction"])
+def test_every_setting_of_a_recipe_has_a_place(task):
+    """On the page of its task, or on that of all; what a task alone has stands on its own."""
+    pages = {n: (ROOT / "docs" / f"{n}.md").read_text("utf-8") for n in (task, "settings")}
+    prose = {name: re.sub(r"```.*?```", "", text, flags=re.S) for name, text in pages.items()}
+    told = {n: set(re.findall(r"\w+", " ".join(re.findall("`[^`]+`", prose[n])))) for n in prose}
+    recipe = recipe_text(task)
+    names = set(re.findall(r"^(?:# )?(\w+) = ", recipe, re.M)) - {"task"}
+    assert len(names) > 40
+    assert names - told[task] - told["settings"] == set()
 
 
 def test_the_table_of_cells_is_true():

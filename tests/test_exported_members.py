@@ -299,6 +299,12 @@ INTERNAL = {
         "unknown_of",
         "vocabulary_of",
         "vocabulary_settings",
+        "grayed_of",
+        "kind_of_front",
+        "opened_inputs",
+        "raw_input",
+        "unread_data",
+        "value_of_line",
     },
     "training": {
         "DistilSettings",

@@ -17,6 +17,7 @@ import typer
 from recurra.chart_command import chart
 from recurra.compare_command import compare
 from recurra.console import (
+    Commands,
     WithSettings,
     command,
     free,
@@ -78,6 +79,7 @@ if not {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT"} & set(os.environ
 TASKS = ", ".join(SHIPPED)
 
 app = typer.Typer(
+    cls=Commands,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

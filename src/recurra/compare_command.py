@@ -103,6 +103,11 @@ def compare(
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
         files = {"validation": validation, "test": test}
         changes = option_changes(set_, short | {"seed": seed, "device": device}, encoding, files)
+        if not _is_recipe(what[0]) and _is_folder(what[0]):
+            raise SettingError(
+                "compare: expected a task or a recipe beside such options, got the folder "
+                f"{what[0]}; alone it is shown again"
+            )
         recipe, source, folder = _begun(what[0], changes, data, out)
         how = {"jobs": jobs, "imports": _modules(import_), "shown": _board, "name": what[0]}
         if search is not None:
@@ -187,6 +192,14 @@ def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> N
     several = recipe.of_task.several
     source = one_or_more("compare: --data", data or [], several=several)
     _show(compare_pair(what[0], what[1], source, which=which), json)
+
+
+def _is_recipe(name: str) -> bool:
+    """Whether a name is that of a recipe or a task, whatever folder may be called so."""
+    from recurra.tasks import task_names
+    from recurra.training import recipe_names
+
+    return name in {*recipe_names(), *task_names()}
 
 
 def _is_folder(name: str) -> bool:

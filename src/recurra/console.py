@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from recurra.errors import (
     DataError,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from recurra.tasks.base import Table
 
 __all__ = [
+    "Commands",
     "WithSettings",
     "arriving",
     "command",
@@ -86,6 +87,32 @@ def friendly() -> Iterator[None]:
 
 
 _WRONG_USE: type[Exception] = typer.BadParameter.__mro__[1]  # click's own, wherever typer has it
+
+
+class Commands(TyperGroup):
+    """The commands; of what is an option or another command it is said where it is."""
+
+    def resolve_command(self, context: Any, args: list[str]) -> Any:
+        """As typer does."""
+        try:
+            return super().resolve_command(context, args)
+        except _WRONG_USE:
+            told = _ELSEWHERE.get(args[0])
+            if told is None:
+                raise
+            fail(f"no command {args[0]!r}; that is: {told}", 2)
+
+
+_ELSEWHERE = {
+    name: told
+    for names, told in (
+        ("distil distill distillation teach", "recurra train TASK --data X --teacher RUN"),
+        ("search tune sweep", "recurra compare TASK --data X --out FOLDER --search 20"),
+        ("resume", "recurra train --resume RUN"),
+        ("translate transcribe recognize classify tag forecast", "recurra predict RUN"),
+    )
+    for name in names.split()
+}
 
 
 class WithSettings(TyperCommand):

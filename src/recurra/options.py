@@ -87,7 +87,10 @@ From = Annotated[
 ]
 Teacher = Annotated[
     list[Path] | None,
-    path_option(help="Learn from this run too; or from several.", show_default=False),
+    path_option(
+        help="A run of this task to learn from too (distillation); again for each.",
+        show_default=False,
+    ),
 ]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a setting: model.cell=gru")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from recurra.console import arriving, friendly, import_cells, is_input, print_json
-from recurra.errors import SettingError
+from recurra.console import arriving, friendly, import_cells, is_input, print_json, say
+from recurra.errors import DataError, SettingError
 from recurra.options import (
     Encoding,
     FalseAlarms,
@@ -109,6 +109,8 @@ def predict(
         if attention is not None:
             _check_looks(answer, attention)
             blocks = [[each for block in blocks for each in block]]
+        if top is not None and not json and answer.beside:
+            say(f"Behind each answer: {answer.beside}.")
         first: list[Any] = []
         for block in blocks:
             for each in answer.predict(block, **more):
@@ -229,5 +231,27 @@ def _given(
     if whole is not None:
         yield whole
         return
+    beside = None if file is None or is_input(str(file)) else file.parent
     for block in [text] if text else arriving(None if file is None else str(file), encoding):
-        yield map(answer.of_line, block)
+        yield (_found(answer.of_line(line), beside) for line in block)
+
+
+def _found(value: Any, beside: Path | None) -> Any:
+    """What a line says; the files that it names are beside the list of them, or here.
+
+    Raises:
+        DataError: such a file is in neither.
+    """
+    if isinstance(value, Mapping):
+        return {name: _found(one, beside) for name, one in value.items()}
+    if not isinstance(value, Path):
+        return value
+    places = [Path.cwd()] if beside is None else [beside, Path.cwd()]
+    found = next((place / value for place in places if (place / value).exists()), None)
+    if found is None:
+        looked = " or ".join(dict.fromkeys(str(place.absolute()) for place in places))
+        raise DataError(
+            f"predict: expected the name of a file in each line, got {str(value)!r:.80}: no such "
+            f"file in {looked}."
+        )
+    return value if found == Path.cwd() / value else found

@@ -49,6 +49,7 @@ _NAMES = {
     "layers": "depth n_layer n_layers nlayers num_hidden_layers num_layers",
     "tied": "tie tie_embeddings tie_weights tie_word_embeddings tied_weights weight_tying",
     # training
+    "teacher": "distil distill distill_from teacher_model",
     "accumulate": "accumulate_grad_batches accumulation_steps grad_accum gradient_accumulation "
     "gradient_accumulation_steps",
     "average": "ema ema_decay polyak swa",

@@ -285,7 +285,10 @@ def correct(
     encoding: Encoding = None,
     import_: Import = None,
 ) -> None:
-    """English lines with the small edits that make them much more probable, a line for each."""
+    """English lines with the small edits that a language model finds much more probable.
+
+    A line for each.
+    """
     with friendly():
         import_cells(import_)
         if file is not None and text:

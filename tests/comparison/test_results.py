@@ -144,3 +144,14 @@ def test_nothing_is_finished() -> None:
 def test_what_is_no_number_is_last() -> None:
     found = told(runs(a=[float("nan"), 0.5], b=[0.1, 0.1]))
     assert [each.settings["model.cell"] for each in found.rows] == ["b", "a"]
+
+
+def test_a_rival_without_a_number_has_a_dash() -> None:
+    alone = {**result(0.5), "rivals": {"copy": float("nan"), "most": 0.25}}
+    lines = str(told([RunResult("a/0", {}, 0, **alone)], NATS)).splitlines()
+    (copy,) = (line.split() for line in lines if line.startswith("copy"))
+    assert copy == ["copy", "-", "rival"]
+    (most,) = (line.split() for line in lines if line.startswith("most"))
+    assert most == ["most", "0.2500", "rival"]
+    lost = str(told([RunResult("a/0", {}, 0, **result(float("nan")))], NATS))
+    assert "nan" in lost  # a run that came apart is no dash

@@ -80,7 +80,7 @@ def test_padding_takes_no_part():
 
     def run(batch):
         outputs = layer(batch.inputs).outputs
-        return Ran(outputs.values, ends(outputs, None), 1)
+        return Ran(outputs.values, ends(outputs, None), 1, None, outputs.lengths)
 
     flow = gradient_flow(Subject(layer, Batch(PaddedSequence(x, lengths), None), run))
     alone = []

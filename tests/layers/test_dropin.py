@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -170,7 +171,10 @@ def test_product_in_total() -> None:
     print(f"\nsettings compared: {TALLY['settings']}, largest relative difference: {off} ({place})")
     every = sum(len(list(settings_of(*group))) for group in GROUPS) * len(BACKENDS)
     assert every >= 6000
-    assert TALLY["settings"] in (0, every)  # 0: this test alone
+    if "PYTEST_XDIST_WORKER" in os.environ:  # groups may have run in other processes
+        assert TALLY["settings"] <= every
+    else:
+        assert TALLY["settings"] in (0, every)  # 0: this test alone
 
 
 def test_the_comparison_sees_what_is_no_number() -> None:

@@ -18,6 +18,7 @@ from recurra import artifact
 from recurra.cli import app
 from recurra.data import CharacterVocabulary
 from recurra.errors import ArtifactError, SettingError
+from recurra.families import SHIPPED
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.tasks import Metric, Task, base, task_by_name, task_names
 from recurra.training import load_recipe
@@ -81,6 +82,12 @@ class Pair(NamedTuple):
 
     label: str
     chances: Any
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_unit_of_a_loss_says_no_count(name: str) -> None:
+    """The verdict and the charts add what is counted: "nats a symbol"."""
+    assert "/" not in task_by_name(name).loss.unit
 
 
 @pytest.mark.parametrize(

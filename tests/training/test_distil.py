@@ -363,3 +363,5 @@ def test_what_is_made_at_once_is_not_taught(tiny_run: TinyRun, text: str, tmp_pa
     train(load_recipe("ngram"), [text], ngram)
     with pytest.raises(SettingError, match=r"distil.teacher: .*makes its model at once"):
         load_recipe("ngram", taught(ngram))
+    with pytest.raises(SettingError, match=r"distil.teacher: .*makes its model at once"):
+        load_recipe("ngram", taught(Path(tiny_run.path)))  # of another task: no word of that

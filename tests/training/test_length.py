@@ -76,3 +76,8 @@ def test_a_step_of_more_batches_than_there_are_is_refused() -> None:
 )
 def test_twice_as_long(passes: float, said: str) -> None:
     assert longer(passes) == f"--epochs {said}"
+
+
+@pytest.mark.parametrize(("times", "said"), [(1.5, "6"), (100, "300")])
+def test_at_least_twice_as_long(times: float, said: str) -> None:
+    assert longer(3, times) == f"--epochs {said}"

@@ -157,3 +157,28 @@ def test_without_a_reference_nobody_knows(known: float, held: float) -> None:
         Losses(known, held, "", None, math.nan, []),
     ):
         assert "A smaller training.learning_rate" in verdict(losses)
+
+
+@pytest.mark.parametrize("values", [[], [9.0], [3.9, 3.95]], ids=str)
+@pytest.mark.parametrize(
+    ("known", "held", "beaten"), [(3.95, 3.96, ""), (2.0, 2.1, "n-grams are better")]
+)
+def test_few_steps_are_told_and_nothing_of_the_model(
+    known: float, held: float, beaten: str, values: list[float]
+) -> None:
+    losses = Losses(known, held, beaten, UNIFORM, known, values, longer="--epochs 2", steps=3)
+    sentence = verdict(losses)
+    assert sentence.startswith("It was trained for 3 steps only")
+    assert beaten in sentence
+    assert sentence.endswith("train for longer (--epochs 2).")
+    assert "larger model" not in sentence
+    assert "learning_rate" not in sentence
+    assert "1 step only" in verdict(losses._replace(steps=1))
+    for enough in (300, None):  # the least of the recipes; made at once
+        assert "larger model" in verdict(losses._replace(steps=enough))
+
+
+def test_of_few_steps_only_a_validation_says_that_it_fits_too_much() -> None:
+    losses = Losses(1.0, 2.1, "", UNIFORM, 1.0, [2.1], steps=20)
+    assert verdict(losses).startswith("It was trained for 20 steps only")
+    assert verdict(losses._replace(validation=[2.0, 2.1])).startswith("It fits too much")

@@ -270,8 +270,9 @@ def _settings(row: VariantRow, varied: Sequence[str]) -> list[str]:
 
 
 def _numbers(row: VariantRow) -> list[str]:
+    unknown = row.parameters is None and math.isnan(row.value)  # a rival that gives none
     return [
-        _with(row.value, row.deviation),
+        "-" if unknown else _with(row.value, row.deviation),
         "" if row.validation is None else _with(row.validation, row.validation_deviation),
         "" if row.parameters is None else f"{row.parameters:,}",
         "" if row.seconds is None else number(row.seconds, 1),

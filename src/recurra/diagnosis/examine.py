@@ -52,6 +52,8 @@ class Examination:
     def _gradient(self) -> str:
         flow = self.evidence.flow
         kept, far = flow.kept, flow.furthest
+        if not far:
+            return "there is one step alone"
         shares = ", ".join(f"{kept[k]:.2g} at {k}" for k in sorted({min(10, far), far // 2, far}))
         return f"each step back multiplies it by {flow.factor:.3f}; what is left: {shares}"
 

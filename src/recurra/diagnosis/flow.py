@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.subject import Ran, Subject, steps_of, valid_steps
+from recurra.diagnosis.subject import Ran, Subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
 from recurra.errors import ShapeError
@@ -98,7 +98,7 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     Raises:
         ShapeError: no cell ran, or the loss hangs on none of their outputs.
     """
-    shifts = _shifts(subject)
+    shifts, valid = _shifts(subject)
     if not shifts:
         raise ShapeError("flow: no cell ran through time, so that there is nothing to look at.")
     changes = {key: Change(shift=leaf) for key, leaf in shifts.items()}
@@ -106,34 +106,29 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
         ran = subject.run(subject.batch)
     found: dict[str, list[tuple[Floats, Floats]]] = {}
     finite = True
-    for given, at in _anchors(subject, ran, anchors):
+    for given, at in _anchors(ran, anchors):
         gradients = torch.autograd.grad(
             given, list(shifts.values()), allow_unused=True, retain_graph=True
         )
         for place, norms in _norms(shifts, gradients).items():
             finite = finite and bool(np.isfinite(norms).all())
             found.setdefault(place, []).append((norms, at))
-    valid = valid_steps(subject.batch)
     every = {place: _by_distance(parts, valid) for place, parts in found.items()}
     middle, low, high = ({place: rows[n] for place, rows in every.items()} for n in range(3))
     return Flow(middle, low, high, finite)
 
 
-def _shifts(subject: Subject) -> dict[str, Tensor]:
-    """Zeros that are added to every state after every step, by key."""
+def _shifts(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
+    """Zeros that are added to every state after every step, by key; and which steps are there."""
     with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
-        subject.run(subject.batch)
-    time = steps_of(subject.batch)[0]
+        ran = subject.run(subject.batch)
     again = {key.rpartition(" (")[0] for key in seen if _again(key)}
-    return {
+    shifts = {
         key: torch.zeros_like(value).requires_grad_()
         for key, value in seen.items()
-        if ": state." in f": {key}"
-        and value.is_floating_point()
-        and value.shape[0] == time
-        and not _again(key)
-        and _place(key) not in again
+        if is_state(key, value, ran) and not _again(key) and _place(key) not in again
     }
+    return shifts, ran.valid
 
 
 def _place(key: str) -> str:
@@ -146,7 +141,7 @@ def _again(key: str) -> bool:
     return _place(key).endswith(")")
 
 
-def _anchors(subject: Subject, ran: Ran, number: int) -> Iterator[tuple[Tensor, Floats]]:
+def _anchors(ran: Ran, number: int) -> Iterator[tuple[Tensor, Floats]]:
     """Of each anchor what flows back from it, and at which step of each row it is; NaN for none.
 
     What flows back from a step is the gradient of the whole loss by its output.
@@ -155,14 +150,14 @@ def _anchors(subject: Subject, ran: Ran, number: int) -> Iterator[tuple[Tensor, 
     slopes = torch.autograd.grad(ran.total, parts, allow_unused=True, retain_graph=True)
     if slopes[0] is not None:
         steps = slopes[0].detach().flatten(2).norm(dim=2)
-        lossy = (steps > 0).cpu().numpy() & valid_steps(subject.batch).numpy()
+        lossy = (steps > 0).cpu().numpy() & ran.valid.numpy()
         for chosen in _chosen(lossy, number):
             rows = np.flatnonzero(chosen >= 0)
             here = torch.from_numpy(chosen[rows]), torch.from_numpy(rows)
             given = (ran.outputs[here] * slopes[0].detach()[here]).sum()
             yield given, np.where(chosen >= 0, chosen, np.nan)
     if ran.last is not None and slopes[1] is not None:
-        lengths = steps_of(subject.batch)[1].cpu().numpy()
+        lengths = ran.ends.numpy()
         at = np.where(lengths > 0, lengths - 1.0, np.nan)
         yield (ran.last * slopes[1].detach()).sum(), at
 

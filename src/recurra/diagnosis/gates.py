@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned
-from recurra.diagnosis.subject import Subject, valid_steps
+from recurra.diagnosis.subject import Subject
 from recurra.engine.probe import reading
 from recurra.twins import evaluating
 
@@ -72,8 +72,8 @@ def gates(subject: Subject) -> Gates:
         subject: a model at work.
     """
     with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
-        subject.run(subject.batch)
-    return Gates(tuple(_rows(seen, valid_steps(subject.batch))))
+        ran = subject.run(subject.batch)
+    return Gates(tuple(_rows(seen, ran.valid)))
 
 
 def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:

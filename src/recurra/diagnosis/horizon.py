@@ -14,6 +14,7 @@ from torch import Tensor
 
 from recurra.batch import Batch
 from recurra.diagnosis.subject import (
+    Ran,
     Subject,
     other_feature,
     other_step,
@@ -112,26 +113,30 @@ def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
     longest = int(lengths.max()) if len(lengths) else 0
     at = distances(max(longest - 1, 0), number)
     with evaluating(subject.module), torch.no_grad():
-        plain = _ends(subject.run(batch).outputs, lengths)
-        some = plain[lengths > 0]
+        ran = subject.run(batch)
+        plain, there = _ends(ran), ran.ends > 0
+        own = len(plain) == len(lengths)  # rows are those of the inputs
+        some = plain[there]
         spread = _rms(some - some.roll(1, 0)) if len(some) > 1 else _rms(some)
         values = []
         for distance in at:
             steps = lengths - 1 - int(distance)
-            there = rows_of(batch, steps)
             changed = other_step(batch, steps, seed)
-            read = there & _differ(batch.inputs, changed.inputs, len(lengths))
-            moved = _ends(subject.run(changed).outputs, lengths) - plain
-            values.append(_rms(moved[read]) / spread if spread > 0 and bool(read.any()) else 0.0)
+            other = rows_of(batch, steps) & _differ(batch.inputs, changed.inputs, len(lengths))
+            moved = _ends(subject.run(changed)) - plain
+            moved = moved[other & there] if own else moved[there]
+            read = spread > 0 and bool(other.any())
+            values.append(_rms(moved) / spread if read else 0.0)
     return Response(at, np.asarray(values), spread)
 
 
-def _ends(outputs: Tensor, lengths: Tensor) -> Tensor:
+def _ends(ran: Ran) -> Tensor:
     """Each row's output at its own last step, ``[batch, numbers]``; zero of an empty one."""
-    if not outputs.shape[0]:
-        return outputs.new_zeros(len(lengths), 1)
-    at = (lengths - 1).clamp(min=0).to(outputs.device)
-    return outputs[at, torch.arange(len(lengths), device=outputs.device)].flatten(1).double()
+    outputs, rows = ran.outputs, ran.outputs.shape[1]
+    if not len(outputs):
+        return outputs.new_zeros(rows, 1)
+    at = (ran.ends - 1).clamp(min=0).to(outputs.device)
+    return outputs[at, torch.arange(rows, device=outputs.device)].flatten(1).double()
 
 
 def _rms(values: Tensor) -> float:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.diagnosis.horizon import distances
-from recurra.diagnosis.subject import Subject, steps_of
+from recurra.diagnosis.subject import Subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
 from recurra.twins import evaluating
@@ -48,27 +48,22 @@ def needs(subject: Subject, loss: float, number: int = 12) -> Needs | None:
     gain = None if subject.reference is None else subject.reference - loss
     if gain is None or gain <= _AS_GOOD * abs(subject.reference or 0.0):
         return None
-    time, lengths = steps_of(subject.batch)
     found = Needs(None, loss)
     with evaluating(subject.module), torch.no_grad():
         with reading(subject.module) as seen:
-            subject.run(subject.batch)
-        states = [key for key, value in seen.items() if _is_state(key, value, time)]
+            ran = subject.run(subject.batch)
+        time, ends = len(ran.outputs), ran.ends
+        states = [key for key, value in seen.items() if is_state(key, value, ran)]
         for window in distances(max(time - 1, 1), number)[1:]:
-            kept = _kept(time, lengths.cpu(), int(window))
+            kept = _kept(time, ends, int(window))
             changes = {key: Change(scale=_wide(kept, seen[key])) for key in states}
             with changing(subject.module, changes):
                 ran = subject.run(subject.batch)
-            read = int(window) if ran.count <= len(lengths) else (int(window) + 1) // 2
+            read = int(window) if ran.count <= len(ends) else (int(window) + 1) // 2
             found = Needs(read, float(ran.total) / max(ran.count, 1))
             if found.loss - loss <= _AS_GOOD * gain:
                 return found
     return found._replace(steps=None)
-
-
-def _is_state(key: str, value: Tensor, time: int) -> bool:
-    label = key.rpartition(": ")[2]
-    return label.startswith("state.") and value.is_floating_point() and value.shape[0] == time
 
 
 def _kept(time: int, lengths: Tensor, window: int) -> Tensor:

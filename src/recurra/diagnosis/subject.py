@@ -19,6 +19,7 @@ from recurra.states import leaves, map_tree, with_leaves
 __all__ = [
     "Ran",
     "Subject",
+    "is_state",
     "other_feature",
     "other_step",
     "rows_of",
@@ -38,12 +39,27 @@ class Ran(NamedTuple):
         total: sum of the losses.
         count: number of predictions.
         last: each row's own last output, where that is no part of ``outputs``; else None.
+        lengths: how many outputs each row has, ``[batch]``; None if all are whole. Rows and steps
+            may be others than those of the inputs, where an encoder leaves out steps or reads each
+            channel by itself.
     """
 
     outputs: Tensor
     total: Tensor
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     last: Tensor | None = None
+    lengths: Tensor | None = None
+
+    @property
+    def ends(self) -> Tensor:
+        """How many outputs each row has, ``[batch]``."""
+        time, rows = self.outputs.shape[:2]
+        return torch.full((rows,), time) if self.lengths is None else self.lengths.cpu()
+
+    @property
+    def valid(self) -> Tensor:
+        """Which outputs are there, bool ``[time, batch]``."""
+        return valid_mask(self.ends, self.outputs.shape[0])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,24 +114,36 @@ def subject_of(
 
 
 def _of_model(model: Model, batch: Batch) -> Ran:
-    read, shared, _ = model._read(batch, None)
-    total, count = model.head.loss(read, batch.targets, shared)
-    outputs = read.outputs
-    outputs = outputs.values if isinstance(outputs, PaddedSequence) else outputs
-    inside = read.last is not None and read.last.requires_grad and outputs.requires_grad
+    read: list[Any] = []
+    kept = model.encoder.register_forward_hook(lambda _, given, found: read.append(found))
+    try:
+        scored = model(batch)
+    finally:
+        kept.remove()
+    outputs, last = read[0].outputs, read[0].last
+    values = values_of(outputs)
+    inside = last is not None and last.requires_grad and values.requires_grad
     (found,) = (
-        torch.autograd.grad(read.last.sum(), outputs, allow_unused=True, retain_graph=True)
+        torch.autograd.grad(last.sum(), values, allow_unused=True, retain_graph=True)
         if inside
-        else (outputs,)
+        else (values,)
     )
-    return Ran(outputs, total, count, read.last if found is None else None)
+    lengths = outputs.lengths if isinstance(outputs, PaddedSequence) else None
+    return Ran(values, scored.total, scored.count, last if found is None else None, lengths)
 
 
 def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Tensor]) -> Ran:
     said = module(batch.inputs)
     outputs = said[0] if isinstance(said, tuple) else said
-    values = outputs.values if isinstance(outputs, PaddedSequence) else outputs
-    return Ran(values, loss(outputs, batch.targets), 1)
+    lengths = outputs.lengths if isinstance(outputs, PaddedSequence) else None
+    return Ran(values_of(outputs), loss(outputs, batch.targets), 1, None, lengths)
+
+
+def is_state(key: str, value: Tensor, ran: Ran) -> bool:
+    """Is a named value a state of a cell that takes the steps of the outputs?"""
+    label = key.rpartition(": ")[2]
+    same = value.shape[:2] == ran.outputs.shape[:2]
+    return label.startswith("state.") and value.is_floating_point() and same
 
 
 def short(key: str) -> str:

@@ -102,6 +102,8 @@ def _healthy(seen: Evidence) -> str:
     if _exploding(seen) or _lost(seen):
         return ""
     kept, far = seen.flow.kept, seen.flow.furthest
+    if not far:
+        return "there is 1 step alone, so that no gradient goes back."
     rate = f"{seen.flow.factor:.3f} a step"
     return f"of the gradient {kept[far]:.2g} is left {far:,} steps back ({rate})."
 

@@ -160,7 +160,7 @@ class FrameEncoder(Encoder):
     """Reads numbers: a vector of what stands at each step, then a layer.
 
     Args:
-        stem: makes the vectors, such as :class:`Frames` or :class:`Pictures`.
+        stem: makes the vectors, such as :class:`Frames` or :class:`recurra.Pictures`.
         layer: reads them.
 
     Raises:

@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.batch import Batch
 from recurra.cells import cell_by_name, cell_origin, weight_drop
 from recurra.cells.attention import AttentionCell, Score
+from recurra.errors import SettingError
 from recurra.heads import CopyingHead, DecoderHead, Decoding, ReadSymbols
 from recurra.heads.base import whole_rows
 from recurra.layers import Layer, Recurrent, Stack
@@ -246,6 +247,7 @@ def _decoder(config: EncoderDecoderConfig, memory: int, width: int, size: int) -
         fed = size if looks and config.feeding else 0
         cell = cell_by_name(config.cell, into + fed, size, **config.cell_settings)
         if looks:
+            _check_widths(config, memory, cell.output_size)
             score: Score = config.attention  # type: ignore[assignment]  # "none" is none of them
             cell = AttentionCell(
                 cell,
@@ -263,3 +265,24 @@ def _decoder(config: EncoderDecoderConfig, memory: int, width: int, size: int) -
     if config.dropout_recurrent:
         weight_drop(stack, config.dropout_recurrent)
     return stack
+
+
+def _check_widths(config: EncoderDecoderConfig, memory: int, width: int) -> None:
+    """An attention without weights of its own multiplies what is as wide.
+
+    Raises:
+        SettingError: it is not; the settings that would make it so are told.
+    """
+    if config.attention != "dot" or memory == width:
+        return
+    ways = []
+    if width == (config.decoder_size or config.hidden_size):
+        ways.append(f"--set model.decoder_size={memory}")
+    if config.bidirectional and memory == 2 * width:
+        ways.append("--set model.bidirectional=false")
+    ways.append("--set model.attention=general")
+    raise SettingError(
+        "model.attention: 'dot' expected an encoder and a decoder that are as wide, got an encoder "
+        f"of {memory} numbers{' (both directions)' if config.bidirectional else ''} and a decoder "
+        f"of {width}; {' or '.join(ways)}"
+    )

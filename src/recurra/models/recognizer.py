@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import pydantic
@@ -58,6 +58,15 @@ class RecognizerSettings(LayerSettings):
     mask_steps: int = pydantic.Field(0, ge=0, le=10**6)
     mask_numbers: int = pydantic.Field(0, ge=0, le=10**6)
     distort: float = pydantic.Field(0.0, ge=0, le=0.5)
+
+    def unread(self, picture: bool) -> Iterator[tuple[str, str]]:
+        """Settings that such an input leaves without effect, each with why."""
+        if not picture:
+            yield "picture_as", "no picture is read"
+        if not picture or self.picture_as == "columns":
+            why = "columns are read as they are" if picture else "no picture is read"
+            yield "across", why
+            yield "distort", why
 
 
 class Heard(NamedTuple):

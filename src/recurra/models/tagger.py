@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
 import pydantic
@@ -53,6 +53,12 @@ class TaggerSettings(LayerSettings):
         )
         chosen = ((name, why) for name, idle, why in own if idle and self._chose(name))
         return [*super().idle(), *chosen]
+
+    def unread(self, words: bool) -> Iterator[tuple[str, str]]:
+        """Settings that words, or series, leave without effect, each with why."""
+        names = ("embedding_size", "letter_size", "spelling_size", "embedding_spread")
+        for name in () if words else (*names, "dropout_word"):
+            yield name, "no words are read"
 
     def _chose(self, name: str) -> bool:
         return bool(getattr(self, name) != default(self, name))

@@ -30,6 +30,9 @@ class Answer:
     """Whether :meth:`predict` of None goes on from what the model was trained on."""
     takes: tuple[str, ...] = ()
     """What :meth:`predict` takes beside its inputs that the command line has an option for."""
+    beside = ""
+    """Of alternatives that are told, what :meth:`show` sets behind each, in words; empty where that
+    is a probability."""
 
     def __init__(
         self, model: models.Model, fronts: Mapping[str, Any], path: Path, kind: str

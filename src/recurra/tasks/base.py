@@ -23,6 +23,8 @@ from recurra.batch import Batch
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section, default
+from recurra.sequences import PaddedSequence
+from recurra.states import leaves
 from recurra.tasks.answers import Answer
 from recurra.tasks.contracts import (
     DataSection,
@@ -281,7 +283,14 @@ class Task(abc.ABC):
             batch: as :meth:`sample` gave it.
             fronts: of the model.
         """
-        return None
+        read = next((fronts[name] for name in ("text", "input", "words") if name in fronts), None)
+        ids: Any = leaves(batch.inputs)[0]
+        symbols = ids.values if isinstance(ids, PaddedSequence) else ids
+        if not hasattr(read, "decode") or symbols.is_floating_point() or symbols.dim() != 2:
+            return None
+        rows = ids.to_list() if isinstance(ids, PaddedSequence) else list(ids.unbind(1))
+        spell: Any = read.decode  # type: ignore[union-attr]
+        return [[_beside(spell([symbol])) for symbol in row.tolist()] for row in rows]
 
     def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64] | None:
         """How surprising what follows each step is, ``[time, batch]`` in nats; None if unknown."""
@@ -390,6 +399,11 @@ class Task(abc.ABC):
             loaded: the artifact.
         """
         return Answer(loaded.model, loaded.fronts, loaded.path, self.name)
+
+
+def _beside(word: str) -> str:
+    """A word with the blank that stands behind it, unless it is a single sign."""
+    return word if len(word) < 2 or word[-1:].isspace() or word[:1].isspace() else f"{word} "
 
 
 # ---- by name -------------------------------------------------------------------------------------

@@ -144,12 +144,14 @@ class Examples:
         fronts: what made the numbers.
         unit: what is counted.
         skipped: how many were left out as they could not be read.
+        remarks: what else is to be said of them.
     """
 
     parts: Mapping[PartName, ExamplesPart]
     fronts: Mapping[str, Any]
     unit: str
     skipped: int = 0
+    remarks: Sequence[str] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -172,7 +174,8 @@ class Examples:
         counts = [f"{part.count:,} {self.unit} {_USES[n]}" for n, part in self.parts.items()]
         few = scored and scored < self.parts["validation"].count
         left = f"; left out because they cannot be read: {self.skipped:,}" if self.skipped else ""
-        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "") + left
+        odd = "".join(f"; {told}" for told in self.remarks)
+        return ", ".join(counts) + (f"; chooses by {scored:,} of them" if few else "") + left + odd
 
 
 def _texts_in(value: Any) -> Iterator[str]:

@@ -38,9 +38,11 @@ __all__ = [
     "cut",
     "encode_inputs",
     "fit_inputs",
+    "grayed_of",
     "heard",
     "is_text",
     "joined_row",
+    "kind_of_front",
     "raw_of",
     "reads_of",
     "unknown_of",
@@ -224,7 +226,7 @@ def _framed(front: Sound, name: str, whole: Any, place: str, kinds: Mapping[str,
     return frames if len(kinds) == 1 else {**whole, name: frames}
 
 
-def _of(example: Any, name: str, kinds: Mapping[str, str]) -> Any:
+def _of(example: Any, name: str, kinds: Mapping[str, Any]) -> Any:
     return example if len(kinds) == 1 else example.get(name)
 
 
@@ -292,6 +294,45 @@ def check_fronts(
 def is_text(front: Any) -> bool:
     """Whether it is a vocabulary."""
     return hasattr(front, "decode")
+
+
+def kind_of_front(front: Any) -> Kind:
+    """What it makes numbers of."""
+    if is_text(front):
+        return "text"
+    if isinstance(front, Picture):
+        return "video" if front.video else "picture"
+    return "sound" if isinstance(front, Sound) else "series"
+
+
+def grayed_of(fronts: Mapping[str, Any], examples: Iterable[Any]) -> list[str]:
+    """What is to be said of pictures and videos that lose their colors; nothing where none does.
+
+    Args:
+        fronts: of the inputs, by name.
+        examples: what is read of each, as of :func:`fit_inputs`.
+    """
+    ranks = {n: 4 if f.video else 3 for n, f in fronts.items() if _is_gray(f)}
+    if not ranks:
+        return []
+
+    def colored(example: Any) -> bool:
+        return any(_colored(_of(example, name, fronts), rank) for name, rank in ranks.items())
+
+    count = sum(map(colored, examples))
+    told = "pictures in color that become shades of gray (data.picture_mode=L; RGB keeps colors)"
+    return [f"{told}: {count:,}"] if count else []
+
+
+def _is_gray(front: Any) -> bool:
+    return isinstance(front, Picture) and front.mode == "L"
+
+
+def _colored(pixels: Any, rank: int) -> bool:
+    """Whether any pixel ``[..., channels]`` is not gray; of a lower rank there are no channels."""
+    if np.ndim(pixels) != rank or np.shape(pixels)[-1] < 3:
+        return False
+    return bool((pixels[..., :2] != pixels[..., 1:3]).any())
 
 
 def reads_of(fronts: Mapping[str, Any]) -> dict[str, Reads]:
@@ -390,9 +431,7 @@ def raw_of(front: Any, value: Any, place: str, how: Reading | None = None) -> An
     """
     if is_text(front):
         return text_of(place, value)
-    kind: Kind = "sound" if isinstance(front, Sound) else "series"
-    if isinstance(front, Picture):
-        kind = "video" if front.video else "picture"
+    kind = kind_of_front(front)
     if not isinstance(value, str | os.PathLike):
         return value_of(value, kind, Reading(), place)
     path = Path(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,13 +14,17 @@ from recurra.data.examples.base import content_key
 from recurra.errors import DataError
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
-from recurra.tasks.inputs import InputSection, heard
+from recurra.tasks.inputs import InputSection, grayed_of, heard
 
 __all__ = ["ReadingTask", "changed_examples", "grouped", "said_part"]
 
 
 class ReadingTask(ExamplesTask):
     """Divides examples by what they hold, or by what is said of them; counts what was left out."""
+
+    @abc.abstractmethod
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of what is read, by name."""
 
     def held(self, pairs: Sequence[Pair], data: InputSection) -> list[str]:
         """What each example holds."""
@@ -41,7 +46,10 @@ class ReadingTask(ExamplesTask):
 
     def _prepare(self, source: Any, data: Any, fronts: Mapping[str, Any] | None) -> Examples:
         found = super()._prepare(source, data, fronts)
-        return dataclasses.replace(found, skipped=getattr(source, "skipped", 0))
+        skipped = getattr(source, "skipped", 0)
+        read = self.read_fronts(found.fronts)
+        raw = (pair.example for part in found.parts.values() for pair in part.raw)
+        return dataclasses.replace(found, skipped=skipped, remarks=grayed_of(read, raw))
 
 
 def changed_examples(found: RawExamples, change: Callable[[Example], Example]) -> RawExamples:

@@ -21,7 +21,7 @@ from recurra.training.loop import Progress, Training
 from recurra.training.origin import Others
 from recurra.training.processes import processes
 from recurra.training.run import RunFolder
-from recurra.training.verdict import Losses, verdict
+from recurra.training.verdict import ENOUGH, Losses, verdict
 
 __all__ = ["Keeper", "Ready", "Report", "surprises_of", "tensorboard_writer"]
 
@@ -307,8 +307,9 @@ class Keeper:
                 self.values if self.metric.less else [-value for value in self.values],
                 task.unit,
                 task.loss.unit,
-                longer(self._passes),
+                longer(self._passes, ENOUGH / self.training.step),
                 task.remark(rows),
+                self.training.step,
             )
         )
 

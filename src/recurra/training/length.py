@@ -43,9 +43,9 @@ def steps_of(settings: TrainingSettings, batches: Batches) -> int:
     return math.ceil(count / settings.accumulate)
 
 
-def longer(passes: float) -> str:
-    """The option of a training twice as long as one of so many passes."""
-    return f"--epochs {_short(2 * passes)}"
+def longer(passes: float, times: float = 2) -> str:
+    """The option of a training so many times as long as one of so many passes, twice or more."""
+    return f"--epochs {_short(max(2, times) * passes)}"
 
 
 def _short(number: float) -> str:

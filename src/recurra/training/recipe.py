@@ -252,7 +252,8 @@ def load_recipe(
     task, shipped = data.get("task", DEFAULT), name in recipe_names() or name in task_names()
     if origin is not None:
         with_settled(data, origin, task, shipped=shipped)
-    for teacher in load_teachers(_teachers(data, given)):
+    learns = task not in task_names() or task_by_name(task).by_steps  # what cannot is told later
+    for teacher in load_teachers(_teachers(data, given)) if learns else ():
         with_settled(data, teacher, task, shipped=shipped, role="distil.teacher")
     return _changed(data, given, name)
 

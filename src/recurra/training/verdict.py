@@ -10,7 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Losses", "verdict"]
+__all__ = ["ENOUGH", "Losses", "verdict"]
+
+ENOUGH = 300
+"""Steps: a training of fewer says little of its model, and recipes give few examples no fewer."""
 
 _LOST = 0.1  # of a gain: so much less is another one
 _FAR = 0.5  # of what is held out: a training below is far below, where a rival shows what can be
@@ -33,6 +36,7 @@ class Losses(NamedTuple):
         measure: the unit of a loss.
         longer: the option of a training twice as long; empty if nobody knows one.
         remark: what the task says of the scores.
+        steps: of the training; None where it was made at once.
     """
 
     known: float
@@ -45,6 +49,7 @@ class Losses(NamedTuple):
     measure: str = "nats"
     longer: str = ""
     remark: str = ""
+    steps: int | None = None
 
 
 def verdict(losses: Losses) -> str:
@@ -66,10 +71,11 @@ def _fit(losses: Losses) -> str:
     improving = len(values) > 1 and values[-1] < min(values[:-1])
     if improving and values[-2] - values[-1] > 0.01 * abs(values[-2]):
         return f"It fits too little yet ({facts}) and was still improving: {longer}."
+    few = "" if losses.steps is None or losses.steps >= ENOUGH else _few(losses, facts, longer)
     if losses.reference is not None:
         gain, kept = losses.reference - known, losses.reference - held
         if gain < _LITTLE * abs(losses.reference):
-            return (
+            return few or (
                 f"It has learned next to nothing ({facts}; {losses.reference:.3f} would be no "
                 "knowledge at all). Try another training.learning_rate, a larger model, or "
                 f"{longer}."
@@ -79,6 +85,8 @@ def _fit(losses: Losses) -> str:
         if far or gain - kept > _LOST * gain:
             # Only a validation that was better before says that there is too much of the model.
             smaller = bool(values) and not values[-1] <= min(values)
+            if few and not smaller:
+                return few
             helps = (
                 "more data, more dropout or a smaller model" if smaller else "more data or dropout"
             )
@@ -86,11 +94,23 @@ def _fit(losses: Losses) -> str:
             beaten = f", and {losses.beaten}" if losses.beaten else ""
             return f"It fits too much ({facts}){still}{beaten}: {helps} would help."
     if losses.beaten:
-        return f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or {longer}."
+        return few or (
+            f"It fits too little ({facts}): {losses.beaten}. Try a larger model, or {longer}."
+        )
     if losses.reference is None:
         unknown = "" if losses.remark else "; the task has no reference that says how good that is"
         return f"It has {facts}{unknown}."
     return f"It fits well ({facts})."
+
+
+def _few(losses: Losses, facts: str, longer: str) -> str:
+    """Of a training that was too short to say anything of the model."""
+    steps = "1 step" if losses.steps == 1 else f"{losses.steps} steps"
+    beaten = f", and {losses.beaten}" if losses.beaten else ""
+    return (
+        f"It was trained for {steps} only ({facts}){beaten}: that is too short to judge the "
+        f"model by; {longer}."
+    )
 
 
 def _came_apart(losses: Losses, facts: str) -> str:

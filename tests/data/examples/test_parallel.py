@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 from recurra.data.examples import Reading
-from recurra.data.examples.parallel import open_parallel, parallel_files
+from recurra.data.examples.parallel import (
+    endings_of,
+    open_parallel,
+    parallel_files,
+    what_to_say,
+)
 from recurra.errors import DataError
+from recurra.tasks.transduction import TransductionData, TransductionTask
 
 HOW = Reading(column="en", label="de", split="given")
 
@@ -58,3 +64,28 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "train.de").write_bytes(b"a\n\xff\nc\n")
     with pytest.raises(DataError, match="expected utf-8, byte 2 is none"):
         list(open_parallel(tmp_path, HOW))
+
+
+def test_files_that_nobody_named_say_what_to_type(tmp_path: Path) -> None:
+    for name in ("train.en", "train.de", "test.en", "test.de", "notes.en"):
+        (tmp_path / name).write_text("a\n" * 20)
+    for name in ("a.wav", "a.csv", "a.txt"):  # known by their endings
+        (tmp_path / name).touch()
+    assert endings_of(tmp_path) == ["de", "en"]
+    told = what_to_say(tmp_path)
+    assert "--set data.column=de --set data.label=en --set data.split=given" in told
+    assert endings_of(tmp_path / "train.en") == []
+    for name in ("train.de", "test.de"):
+        (tmp_path / name).unlink()
+    assert what_to_say(tmp_path) == ""
+
+
+def test_a_task_says_it(tmp_path: Path) -> None:
+    for ending in ("src", "tgt"):
+        (tmp_path / f"lines.{ending}").write_text("a\n" * 20)
+    task = TransductionTask()
+    for how in (TransductionData(), TransductionData(column="fr", label="tgt")):
+        with pytest.raises(DataError, match=r"column=src --set data\.label=tgt, or the other way"):
+            task.open(tmp_path, how)
+    found = task.open(tmp_path, TransductionData(column="src", label="tgt"))
+    assert len(list(found)) == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,11 @@ def test_scores_are_those_of_the_search(run: Path) -> None:
     told = model.to_json(said)
     assert json.loads(json.dumps(told)) == told
     assert [told["text"], *(each["text"] for each in told["others"])] == [e.text for e in ranked]
-    assert model.show(said, top=2).count("\t") == 3
+    shown = model.show(said, top=3).split("\t")
+    assert shown[::3] == [each.text for each in ranked]
+    scores = [float(each) for each in shown[1::3]]  # what is printed first orders them
+    assert scores == sorted(scores, reverse=True)
+    assert shown[2::3] == [f"{each.log_prob:.4f}" for each in ranked]
     (greedy,) = model.predict(["abca"], width=1)
     assert greedy.text == "acba"
 
@@ -177,7 +182,8 @@ def test_the_command_line(run: Path, tmp_path: Path) -> None:
     lines = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--text", "de"])
     assert lines.stdout.splitlines() == ["cba", "ed"]
     many = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", "--n-best", "7"])
-    assert many.stdout.count("\t") == 13
+    assert many.stdout.count("\t") == 20
+    assert many.stderr.count("Behind each answer: score, by which they are ranked (mean") == 1
     both = ["--attention", str(tmp_path / "a.html"), "--out", str(tmp_path / "a.txt")]
     refused = CliRunner().invoke(app, ["predict", str(run), "--text", "abc", *both])
     assert "--attention stands beside answers that are printed alone" in refused.output
@@ -472,3 +478,15 @@ def test_where_it_looked_is_of_the_symbols_that_it_said(tmp_path: Path) -> None:
     )
     looked = model.looked("abc", said)
     assert looked.weights.shape[0] == len(looked.said) == len(single)
+
+
+def test_an_attention_of_other_widths_says_what_to_type(tmp_path: Path) -> None:
+    how = {"attention": "dot", "hidden_size": 4, "epochs": 1, "vocabulary": "characters"}
+    with pytest.raises(SettingError, match="'dot' expected an encoder and a decoder") as refused:
+        recurra.train("transduction", pairs(20), out=tmp_path / "run", **how)
+    ways = re.findall(r"--set model\.(\w+)=(\w+)", str(refused.value))
+    assert [name for name, _ in ways] == ["decoder_size", "bidirectional", "attention"]
+    for name, value in ways:  # each of them can be built
+        chosen = ["model.hidden_size=4", "model.attention=dot", f"model.{name}={value}"]
+        model = TransductionTask().trial(load_recipe("transduction", chosen))
+        assert model.decoder.attention is not None

@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 
 from recurra.data.examples.base import Example, Examples, Found
+from recurra.data.examples.contents import kind_of_file
 from recurra.data.examples.labels import named_part
 from recurra.data.examples.reading import Reading
+from recurra.data.rows import rows_of
 from recurra.data.splits import PartName
 from recurra.errors import DataError
 
-__all__ = ["open_parallel", "parallel_files"]
+__all__ = ["endings_of", "open_parallel", "parallel_files", "what_to_say"]
 
 
 def parallel_files(folder: Path, how: Reading) -> list[tuple[Path, Path]]:
@@ -28,6 +30,44 @@ def parallel_files(folder: Path, how: Reading) -> list[tuple[Path, Path]]:
     sources = [f for f in sorted(folder.iterdir()) if f.name.endswith(ending) and f.is_file()]
     pairs = [(f, f.with_name(f.name[: -len(ending)] + f".{how.label_columns[0]}")) for f in sources]
     return [pair for pair in pairs if pair[1].is_file()]
+
+
+def endings_of(folder: Path) -> list[str]:
+    """Endings of files that stand side by side in a folder, ``["de", "en"]``, in their order.
+
+    Those that the most stems have, but known ones of sounds, tables and others; none where no stem
+    has two, or it is no folder.
+
+    Args:
+        folder: is looked at.
+    """
+    found: dict[str, set[str]] = {}
+    for file in folder.iterdir() if folder.is_dir() else ():
+        stem, point, ending = file.name.rpartition(".")
+        other = kind_of_file(file) is not None or rows_of(file) is not None
+        if point and stem and ending and not other and file.is_file():
+            found.setdefault(stem, set()).add(ending)
+    several = [frozenset(endings) for endings in found.values() if len(endings) > 1]
+    return sorted(max(several, key=lambda each: (several.count(each), sorted(each)), default=()))
+
+
+def what_to_say(folder: Path) -> str:
+    """What the command line says of files side by side, in words; empty where there are none.
+
+    Args:
+        folder: is looked at.
+    """
+    endings = endings_of(folder)
+    if not endings:
+        return ""
+    read, said = endings[:2]
+    parts = [_part(file) for file in folder.iterdir() if file.name.endswith(f".{read}")]
+    given = " --set data.split=given" if any(part is not None for part in parts) else ""
+    return (
+        f"{folder}: files stand side by side there, of the endings {', '.join(endings)}. If line n "
+        f"of one belongs to line n of the other: --set data.column={read} --set data.label={said}"
+        f"{given}, or the other way round."
+    )
 
 
 def open_parallel(folder: Path, how: Reading) -> Examples:

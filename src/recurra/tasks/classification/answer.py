@@ -14,15 +14,15 @@ import numpy.typing as npt
 import torch
 
 from recurra.data import ExampleRow
-from recurra.data.examples import Example, open_examples
-from recurra.errors import DataError, SettingError
-from recurra.given import ahead, inputs_of, text_of
+from recurra.errors import SettingError
+from recurra.given import ahead, inputs_of
 from recurra.models import Classifier, Model
 from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
-from recurra.tasks.inputs import Incoming, encode_inputs, is_text, raw_of, unknown_of
+from recurra.tasks.inputs import Incoming, encode_inputs, is_text, unknown_of
+from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.training import data_of
 from recurra_runtime.fronts import Series, Sound
 
@@ -131,55 +131,12 @@ class ClassifyingModel(Answer):
         return Listener(self, front)
 
     def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
-        """A recording, a picture, the frames in a folder, or the series of a file.
-
-        Of texts, of several inputs, and of a text that names files each line is an input.
-        """
-        if self._texts or len(self._inputs) > 1 or file.suffix == ".txt":
-            return None
-        front = next(iter(self._inputs.values()))
-        if not isinstance(front, Series):
-            return [file]
-        return self._series(file, encoding)
-
-    def _series(self, file: Path, encoding: str | None) -> Iterable[Any]:
-        """Those of a file, read as the run read its own: with labels or none, with ids or one."""
-        data = self._data
-        if encoding is not None:
-            data = data.model_copy(update={"encoding": encoding})
-        how = data.reading(input="series", on_error="stop", split="hash", unknown=True)
-        how = dataclasses.replace(how, label_from=None, labels=None, group=None, pattern=None)
-        for known in (how, dataclasses.replace(how, label=None)):
-            try:
-                examples = open_examples(file, known)
-                next(iter(examples))
-            except DataError as problem:
-                if "data.id" in str(problem):
-                    return [file]
-                if "data.label" not in str(problem):
-                    raise
-            else:
-                return examples
-        return [file]
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, self._data, encoding)
 
     def of_line(self, line: str) -> Any:
         """A text; where something else is read the file of that name, of several a JSON object."""
-        if len(self._inputs) == 1:
-            return line if self._texts else Path(line)
-        import json
-
-        try:
-            found = json.loads(line)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            names = ", ".join(f'"{name}": ...' for name in self._inputs)
-            raise DataError(f"predict: expected a line such as {{{names}}}, got {line[:80]!r}.")
-        return {
-            name: Path(value) if isinstance(value, str) and not is_text(front) else value
-            for name, front in self._inputs.items()
-            if (value := found.get(name)) is not None
-        }
+        return value_of_line(self._inputs, line)
 
     def show(self, answer: Label, top: int | None = None) -> str:
         """Label and probability of the most probable classes, with tabs between them."""
@@ -206,29 +163,7 @@ class ClassifyingModel(Answer):
 
     def _raw(self, inputs: Iterable[Any]) -> Iterator[tuple[Any, str | None]]:
         """What can be encoded, and what it is called."""
-        for one in inputs:
-            if isinstance(one, Example):
-                yield one.input, one.place
-            elif len(self._inputs) > 1:
-                yield self._several(one), None
-            elif self._texts:
-                yield text_of("predict", one), one
-            else:
-                front = next(iter(self._inputs.values()))
-                named = isinstance(one, str | os.PathLike)
-                how = self._data.reading(label=None, id=None) if named else None
-                yield raw_of(front, one, "predict", how), os.fspath(one) if named else None
-
-    def _several(self, one: Any) -> dict[str, Any]:
-        if not isinstance(one, Mapping) or not {*one} <= {*self._inputs}:
-            names = ", ".join(self._inputs)
-            got = list(one) if isinstance(one, Mapping) else type(one).__name__
-            raise DataError(f"predict: expected a mapping of {names}, or some of them, got {got}.")
-        return {
-            name: raw_of(self._inputs[name], value, f"predict, {name}")
-            for name, value in one.items()
-            if value is not None
-        }
+        return (raw_input(self._inputs, one, self._data) for one in inputs)
 
     def _block(self, block: list[tuple[Any, str | None]]) -> Iterator[Label]:
         rows = [encode_inputs(self._inputs, raw, "predict", self._data)[0] for raw, _ in block]

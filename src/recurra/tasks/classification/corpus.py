@@ -22,6 +22,7 @@ from recurra.tasks.inputs import (
     check_fronts,
     encode_inputs,
     fit_inputs,
+    grayed_of,
     heard,
     is_text,
     unknown_of,
@@ -109,6 +110,7 @@ class ClassCorpus:
         blank: examples with nothing in them, which were left out.
         skipped: those that could not be read and were left out.
         known: of each part how many examples are among those that are trained on too.
+        odd: what else is to be said of the examples.
     """
 
     parts: dict[PartName, ClassPart]
@@ -118,6 +120,7 @@ class ClassCorpus:
     blank: int = 0
     skipped: int = 0
     known: Mapping[PartName, int] = dataclasses.field(default_factory=dict)
+    odd: Sequence[str] = ()
 
     @property
     def fronts(self) -> dict[str, Any]:
@@ -145,6 +148,7 @@ class ClassCorpus:
             + f"; {len(self.classes):,} classes{' that may come together' * training.several}"
             + "".join(f"; {told}" for told in _told(self.inputs, training.rows))
             + "".join(f"; {what}: {number:,}" for what, number in odd if number)
+            + "".join(f"; {told}" for told in self.odd)
         )
 
 
@@ -226,6 +230,7 @@ def prepare_classes(
         sum(each.blank for each in sources),
         sum(each.skipped for each in sources),
         _known_before(keys),
+        grayed_of(inputs, (example.input for example in chosen)),
     )
 
 

@@ -33,9 +33,10 @@ from recurra.tasks.classification.evaluation import (
 from recurra.tasks.classification.rivals import KINDS, fit_rivals
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
-from recurra.tasks.inputs import check_restored, is_text, reads_of
+from recurra.tasks.inputs import check_restored, is_text, kind_of_front, reads_of
 from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.texts import vocabulary_settings
+from recurra.tasks.unread import unread_data
 
 __all__ = ["ClassificationTask"]
 
@@ -114,8 +115,9 @@ class ClassificationTask(RivalsTask):
 
     def unread(self, recipe: Any, prepared: ClassCorpus) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(prepared.inputs)
-        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+        kinds = [kind_of_front(front) for front in prepared.inputs.values()]
+        model = recipe.model.unread(reads_of(prepared.inputs))
+        return [*unread_data(recipe.data, kinds), *((f"model.{name}", why) for name, why in model)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""

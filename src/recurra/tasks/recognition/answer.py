@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recurra.data.examples import Example
 from recurra.decoding import (
     Fusion,
     HotWords,
@@ -25,12 +24,14 @@ from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
 from recurra.settings import check_size
 from recurra.tasks.base import Answer
-from recurra.tasks.inputs import encode_inputs, raw_of
+from recurra.tasks.inputs import encode_inputs
+from recurra.tasks.offered import opened_inputs, raw_input
 from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of
 from recurra.tasks.recognition.listening import EndRules, Listener
 from recurra.tasks.recognition.recognized import Recognized, recognized
 from recurra.tasks.recognition.settings import RecognitionData
 from recurra.tasks.rows import collate_rows
+from recurra.training import data_of
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["RecognizingModel"]
@@ -43,6 +44,7 @@ class RecognizingModel(Answer):
     """A recognizer of recordings, pictures of lines, or series."""
 
     takes = ("keep",)
+    beside = "score, by which they are ranked (log-probability of all of it, in nats)"
     model: Recognizer
 
     def predict(
@@ -160,8 +162,8 @@ class RecognizingModel(Answer):
         return self._logs(rows)
 
     def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
-        """A recording or a picture; each line of a text names one."""
-        return None if file.suffix == ".txt" else [file]
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, data_of(self.path).undivided, encoding)
 
     def of_line(self, line: str) -> Any:
         """The file of that name."""
@@ -179,10 +181,11 @@ class RecognizingModel(Answer):
 
     def _raw(self, one: Any) -> tuple[Any, str | None]:
         """What can be encoded, and what it is called."""
-        if isinstance(one, Example):
-            return one.input, one.place
-        named = isinstance(one, str | os.PathLike)
-        return raw_of(input_of(self.fronts)[1], one, "predict"), os.fspath(one) if named else None
+        return raw_input(self._inputs, one)
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return dict([input_of(self.fronts)])
 
     def _encoded(self, raw: Any) -> Any:
         name, front = input_of(self.fronts)

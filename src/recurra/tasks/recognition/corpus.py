@@ -116,7 +116,8 @@ class RecognitionExamples(Examples):
     @classmethod
     def of(cls, found: Examples) -> Self:
         """The same, with more to say of itself."""
-        return cls(found.parts, found.fronts, found.unit, found.skipped)  # type: ignore[arg-type]
+        known = {each.name: getattr(found, each.name) for each in dataclasses.fields(Examples)}
+        return cls(**known)
 
     def sizes(self, scored: int) -> str:
         """How much is read and said, and what is odd about it."""

@@ -17,7 +17,7 @@ from recurra.models import Recognizer, RecognizerSettings
 from recurra.tasks.base import Metric, Table, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import encode_inputs, fit_inputs
+from recurra.tasks.inputs import encode_inputs, fit_inputs, kind_of_front
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.recognition.answer import RecognizingModel
 from recurra.tasks.recognition.corpus import (
@@ -40,6 +40,7 @@ from recurra.tasks.recognition.settings import RecognitionData
 from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
 from recurra.tasks.texts import check_vocabulary, vocabulary_of, vocabulary_settings
+from recurra.tasks.unread import SYMBOLS, unread_data
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["RecognitionTask"]
@@ -73,6 +74,10 @@ class RecognitionTask(ReadingTask, RivalsTask):
                 "of the texts."
             )
         return changed_examples(found, lambda each: _formed(each, data))
+
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """The one input."""
+        return dict([input_of(fronts)])
 
     def checked(self, pair: Pair) -> Pair:
         """Something to read, and a text."""
@@ -146,12 +151,9 @@ class RecognitionTask(ReadingTask, RivalsTask):
 
     def unread(self, recipe: Any, prepared: Any) -> list[tuple[str, str]]:
         """What the kind of the input leaves unread."""
-        kind, _ = input_of(prepared.fronts)
-        if kind == "picture":
-            return []
-        data, model = ("picture_height", "right_to_left"), ("picture_as", "across", "distort")
-        names = [*(f"data.{name}" for name in data), *(f"model.{name}" for name in model)]
-        return [(name, "no picture is read") for name in names]
+        kind = kind_of_front(input_of(prepared.fronts)[1])
+        model = ((f"model.{name}", why) for name, why in recipe.model.unread(kind == "picture"))
+        return [*unread_data(recipe.data, [kind], said=SYMBOLS), *model]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also the symbols that texts are made of."""

@@ -15,10 +15,11 @@ from recurra.given import ahead, inputs_of
 from recurra.models import Model
 from recurra.tasks.base import Answer
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import raw_of
+from recurra.tasks.offered import opened_inputs, raw_input
 from recurra.tasks.rows import steps_of
 from recurra.tasks.tagging.corpus import SERIES, TAG, WORDS, Said, unpadded
 from recurra.tasks.tagging.sentences import words_of
+from recurra.training import data_of
 from recurra_runtime.vocabulary import UNKNOWN, SpelledWords, TagNames
 
 __all__ = ["Tagged", "TaggingModel"]
@@ -129,6 +130,17 @@ class TaggingModel(Answer):
         examples = map(self._example, inputs_of("predict", inputs))
         return itertools.chain.from_iterable(map(self._block, ahead(examples, _BLOCK)))
 
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """The series of a file or a folder; of sentences each line is one."""
+        if SERIES not in self.fronts:
+            return None
+        data = data_of(self.path).undivided
+        return opened_inputs({SERIES: self.fronts[SERIES]}, file, data, encoding)
+
+    def of_line(self, line: str) -> Any:
+        """A sentence, or the file of that name."""
+        return Path(line) if SERIES in self.fronts else line
+
     def show(self, answer: Tagged, top: int | None = None) -> str:
         """Words, each with its tag behind a slash; spans in brackets where tags make some.
 
@@ -158,7 +170,7 @@ class TaggingModel(Answer):
     def _example(self, given: Any) -> Any:
         front: SpelledWords | None = self.fronts.get(WORDS)
         if front is None:
-            return raw_of(self.fronts[SERIES], given, "predict")
+            return raw_input({SERIES: self.fronts[SERIES]}, given)[0]
         return tuple(front.split(given)) if isinstance(given, str) else words_of("predict", given)
 
     def _block(self, examples: list[Any]) -> Iterator[Tagged]:

@@ -118,8 +118,8 @@ class TaggingExamples(Examples):
     @classmethod
     def of(cls, found: Examples, source: Any) -> Self:
         """The same, with more to say of itself and of its source."""
-        odd = (getattr(source, name, 0) for name in ("skipped", "blank"))
-        return cls(found.parts, found.fronts, found.unit, *odd)  # type: ignore[arg-type]
+        odd = {name: getattr(source, name, 0) for name in ("skipped", "blank")}
+        return cls(found.parts, found.fronts, found.unit, **odd)  # type: ignore[arg-type]
 
     def sizes(self, scored: int) -> str:
         """How many tags there are, and what is odd about them."""

@@ -42,6 +42,7 @@ from recurra.tasks.tagging.evaluation import (
 from recurra.tasks.tagging.rivals import KINDS, fit_rivals
 from recurra.tasks.tagging.sentences import checked
 from recurra.tasks.tagging.settings import TaggingData
+from recurra.tasks.unread import unread_data
 from recurra_runtime.fronts import Series
 from recurra_runtime.vocabulary import CharacterVocabulary, Spelled, SpelledWords, TagNames
 
@@ -89,6 +90,12 @@ class TaggingTask(ExamplesTask, RivalsTask):
             punctuation=data.punctuation,
         )
         return {WORDS: words, **tags}
+
+    def unread(self, recipe: Any, prepared: Any) -> list[tuple[str, str]]:
+        """What words or series leave unread."""
+        kind = "words" if WORDS in prepared.fronts else "series"
+        model = recipe.model.unread(kind == "words")
+        return [*unread_data(recipe.data, [kind]), *((f"model.{name}", why) for name, why in model)]
 
     def encode(self, example: Any, fronts: Mapping[str, Any]) -> Any:
         """Words in numbers, or a series by its scale."""

@@ -15,6 +15,7 @@ import torch
 
 from recurra.batch import Batch
 from recurra.data import ExampleRow
+from recurra.data.examples import Example
 from recurra.decoding import Hypothesis, LengthRule, beam_search_batch
 from recurra.diagnosis import Looked
 from recurra.engine.probe import named_values
@@ -26,7 +27,8 @@ from recurra.settings import check_kind, check_number, check_size
 from recurra.tasks.base import Answer
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import cut, is_text, raw_of
+from recurra.tasks.inputs import cut, is_text
+from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.tasks.rows import steps_of
 from recurra.tasks.transduction.settings import TransductionData
 from recurra.training import data_of
@@ -87,6 +89,10 @@ class TransducingModel(Answer):
     """
 
     takes = ("keep",)
+    beside = (
+        "score, by which they are ranked (mean log-probability of a symbol), and log-probability "
+        "of all of it, in nats"
+    )
     model: EncoderDecoder
 
     def __init__(
@@ -284,18 +290,28 @@ class TransducingModel(Answer):
         Args:
             value: an input, as of :meth:`predict`.
         """
-        read = [front for name, front in self.fronts.items() if name != TARGET]
+        read = [*self._inputs.values()]
         if len(read) == 1 and is_text(read[0]) and not self.model.config.sentences:
-            return _names(read[0], cut(read[0].encode(text_of("input", value)), self._data))
+            text = text_of("input", value.input if isinstance(value, Example) else value)
+            return _names(read[0], cut(read[0].encode(text), self._data))
         batch = Batch(self._batch(value, "").inputs, None)
         count = int(whole_rows(self.model.encoder(batch.inputs).outputs).lengths[0])
         return [str(number) for number in range(count)]
 
+    def opened(self, file: Path, encoding: str | None) -> Iterable[Any] | None:
+        """What a table, a folder, a recording, a picture holds; see :func:`opened_inputs`."""
+        return opened_inputs(self._inputs, file, self._data, encoding)
+
+    def of_line(self, line: str) -> Any:
+        """A text; where something else is read the file of that name, of several a JSON object."""
+        return value_of_line(self._inputs, line)
+
     def show(self, answer: Said, top: int | None = None) -> str:
-        """The text; of several each with its log-probability."""
+        """The text; of several each with its score, which ranks them, and its log-probability."""
         if top is None:
             return answer.text
-        return "\t".join(f"{each.text}\t{each.log_prob:.4f}" for each in answer.ranked(top))
+        told = (f"{e.text}\t{e.score:.4f}\t{e.log_prob:.4f}" for e in answer.ranked(top))
+        return "\t".join(told)
 
     def to_json(self, answer: Said, top: int | None = None) -> dict[str, Any]:
         """All of it."""
@@ -311,16 +327,20 @@ class TransducingModel(Answer):
         return self._task.encode_pair(Pair(raw, None, "predict", None), self.fronts, self._data)
 
     def _raw(self, value: Any) -> Any:
-        read = [name for name in self.fronts if name != TARGET]
-        if len(read) == 1:
-            return raw_of(self.fronts[read[0]], value, "predict")
+        read = self._inputs
+        if len(read) == 1 or isinstance(value, Example):
+            return raw_input(read, value)[0]
         if not isinstance(value, Mapping) or not {*read} <= {*value}:
             got = ", ".join(map(repr, value)) if isinstance(value, Mapping) else kind_of(value)
             raise DataError(
                 f"predict: expected all inputs of an example by name, {{{', '.join(read)}}}, got "
                 f"{got}."
             )
-        return {name: raw_of(self.fronts[name], value[name], f"predict, {name}") for name in read}
+        return raw_input(read, {name: value[name] for name in read})[0]
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return {name: front for name, front in self.fronts.items() if name != TARGET}
 
     def _said(self, found: list[Hypothesis]) -> Said:
         front = self.fronts[TARGET]

@@ -14,8 +14,8 @@ from recurra import models
 from recurra.batch import Batch
 from recurra.columns import shown
 from recurra.data.examples import Examples as RawExamples
-from recurra.data.examples import open_examples
-from recurra.data.examples.parallel import open_parallel, parallel_files
+from recurra.data.examples import Reading, open_examples
+from recurra.data.examples.parallel import open_parallel, parallel_files, what_to_say
 from recurra.errors import DataError, SettingError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
 from recurra.states import leaves, map_tree
@@ -26,6 +26,7 @@ from recurra.tasks.inputs import (
     check_restored,
     encode_inputs,
     fit_inputs,
+    kind_of_front,
     reads_of,
 )
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
@@ -45,6 +46,7 @@ from recurra.tasks.transduction.evaluation import (
 from recurra.tasks.transduction.gleu import gleu, gleu_counts, gleu_of
 from recurra.tasks.transduction.rivals import KINDS, fit_rivals
 from recurra.tasks.transduction.settings import TransductionData
+from recurra.tasks.unread import SYMBOLS, unread_data
 from recurra_runtime.vocabulary import END
 
 __all__ = ["TransductionTask"]
@@ -61,7 +63,7 @@ class TransductionTask(ReadingTask, RivalsTask):
     Model = EncoderDecoderSettings
     kinds_of_rivals = KINDS
     target_kind = "sequence"
-    loss = Metric("nats", "nats/symbol")
+    metric = Metric("nats", "nats/symbol")
     unit = "symbols"
 
     # ---- data ------------------------------------------------------------------------------------
@@ -71,11 +73,16 @@ class TransductionTask(ReadingTask, RivalsTask):
         if isinstance(source, RawExamples):
             return source
         how = data.reading()
-        if isinstance(source, str | Path) and parallel_files(Path(source), how):
-            found = open_parallel(Path(source), how)
+        folder = Path(source) if isinstance(source, str | Path) else None
+        if folder is not None and parallel_files(folder, how):
+            found = open_parallel(folder, how)
         else:
-            found = open_examples(source, how)
+            found = _opened(source, how, folder)
         return changed_examples(found, lambda each: grouped(each, data))
+
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """All but that of what is said."""
+        return {name: front for name, front in fronts.items() if name != TARGET}
 
     def checked(self, pair: Pair) -> Pair:
         """Whose target is a text."""
@@ -106,7 +113,7 @@ class TransductionTask(ReadingTask, RivalsTask):
 
     def encode_pair(self, pair: Pair, fronts: Mapping[str, Any], data: TransductionData) -> Any:
         """As :meth:`encode`; texts are cut to their length, errors begin with the place."""
-        return encode_inputs(_read(fronts), pair.example, pair.place, data)[0]
+        return encode_inputs(self.read_fronts(fronts), pair.example, pair.place, data)[0]
 
     def target(self, target: str, fronts: Mapping[str, Any]) -> Any:
         """Symbols that are said, and the end."""
@@ -167,7 +174,7 @@ class TransductionTask(ReadingTask, RivalsTask):
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> EncoderDecoder:
         """A model of what these fronts give, and of so many symbols."""
-        reads = reads_of(_read(fronts))
+        reads = reads_of(self.read_fronts(fronts))
         known = settings.model_dump()
         return EncoderDecoder(
             EncoderDecoderConfig(**known, reads=reads, symbols=len(fronts[TARGET]))
@@ -181,8 +188,13 @@ class TransductionTask(ReadingTask, RivalsTask):
 
     def unread(self, recipe: Any, prepared: Examples) -> list[tuple[str, str]]:
         """What the kinds of the inputs leave unread."""
-        reads = reads_of(_read(prepared.fronts))
-        return [(f"model.{name}", why) for name, why in recipe.model.unread(reads)]
+        fronts = self.read_fronts(prepared.fronts)
+        kinds = [kind_of_front(front) for front in fronts.values()]
+        found = list(unread_data(recipe.data, kinds, said=SYMBOLS))
+        if kinds != ["text"]:
+            found.append(("data.joint", "what is read is no text alone"))
+        model = recipe.model.unread(reads_of(fronts))
+        return [*found, *((f"model.{name}", why) for name, why in model)]
 
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
@@ -332,6 +344,16 @@ class TransductionTask(ReadingTask, RivalsTask):
         return TransducingModel(loaded.model, loaded.fronts, loaded.path, self)
 
 
+def _opened(source: Any, how: Reading, folder: Path | None) -> RawExamples:
+    """Examples; of files side by side that nobody named it is said how to name them."""
+    try:
+        return open_examples(source, how)
+    except DataError:
+        if folder is not None and (told := what_to_say(folder)):
+            raise DataError(told) from None
+        raise
+
+
 def _longest(rows: Sequence[Any], config: EncoderDecoderConfig) -> set[int]:
     """Numbers of the rows among which that with the most places is: of each input the longest."""
     found = set()
@@ -360,8 +382,3 @@ def _corrected(part: Any, some: Sequence[int], wanted: Sequence[str]) -> list[st
 
 def _wide(array: Any) -> Any:
     return array.astype(np.int64) if array.ndim == 1 and array.dtype.kind == "u" else array
-
-
-def _read(fronts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of what is read."""
-    return {name: front for name, front in fronts.items() if name != TARGET}
