@@ -282,9 +282,11 @@ def test_all_python_of_a_page_is_run(page):
     assert len(re.findall(r"(```|~~~) *(python|py)\b", text)) == text.count("\n```python\n")
 
 
-def test_the_start_leads_to_every_page():
-    start = ROOT / "docs" / "index.md"
-    assert {page.name for page in PAGES} - {*links(start), start.name} == set()
+@pytest.mark.parametrize("folder", ["docs", "docs/guide"])
+def test_the_start_leads_to_every_page(folder):
+    start = ROOT / folder / "index.md"
+    beside = {page.name for page in PAGES if page.parent == start.parent}
+    assert beside - {*links(start), start.name} == set()
 
 
 @pytest.mark.parametrize("task", ["classification", "recognition", "tagging", "transduction"])
