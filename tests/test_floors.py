@@ -33,7 +33,7 @@ FLOORS = [
     ["estimators"],
     ["console", "options"],
     ["text_commands", "compare_command", "surprise_commands", "worker"],
-    ["chart_command", "inspect_command", "predict_command"],
+    ["chart_command", "describe_command", "inspect_command", "predict_command"],
     ["cli"],
     ["__init__"],
     ["__main__"],

@@ -65,7 +65,8 @@ def test_help_of_a_command_needs_no_torch(command: str) -> None:
     own = {"recurra", "recurra.cli", "recurra.console", "recurra.errors", "recurra.families"}
     own |= {"recurra.given", "recurra.options", "recurra.text_commands"}
     own |= {"recurra.compare_command", "recurra.surprise_commands"}
-    own |= {"recurra.chart_command", "recurra.predict_command"}
+    own |= {"recurra.chart_command", "recurra.describe_command"}
+    own |= {"recurra.inspect_command", "recurra.predict_command"}
     assert among(modules, "recurra") == own
 
 

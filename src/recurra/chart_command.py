@@ -16,6 +16,8 @@ __all__ = ["chart"]
 
 _OF = {  # what a run must be for a picture of it to be there
     "confusion": "a finished run that tells classes apart",
+    "gradients": "a run with monitors (training.monitors), some evaluations of which are 150 steps "
+    "apart",
     "forecast": "a finished run of a forecaster",
     "errors": "a finished run of a forecaster whose series have a scale",
     "coverage": "a finished run of a forecaster",
@@ -52,6 +54,9 @@ Future = Annotated[
 Errors = Annotated[bool, typer.Option("--errors", help="Errors by step ahead, and by series.")]
 Coverage = Annotated[bool, typer.Option("--coverage", help="How much intervals hold, and should.")]
 Residuals = Annotated[bool, typer.Option("--residuals", help="Autocorrelation of the errors.")]
+Gradients = Annotated[
+    bool, typer.Option("--gradients", help="Gradients and updates of each layer by step.")
+]
 Attention = Annotated[
     str | None,
     typer.Option(help="A text: where the model looked when it answered that.", show_default=False),
@@ -73,6 +78,7 @@ def chart(
     errors: Errors = False,
     coverage: Coverage = False,
     residuals: Residuals = False,
+    gradients: Gradients = False,
     attention: Attention = None,
     surprise: Surprise = None,
     false_alarms: FalseAlarms = None,
@@ -87,6 +93,7 @@ def chart(
             "errors": errors,
             "coverage": coverage,
             "residuals": residuals,
+            "gradients": gradients,
             "attention": attention is not None,
             "surprise": surprise is not None,
         }
@@ -132,7 +139,8 @@ def _of_run(run: Path, name: str) -> tuple[Any, str]:
     name = name or next(iter(found))
     if name not in found:
         why = " table of them" if name == "confusion" else "thing of that"
-        where = "pictures.json" if name == "forecast" else "summary.json"
+        files = {"forecast": "pictures.json", "gradients": "monitors.csv"}
+        where = files.get(name, "summary.json")
         raise SettingError(f"chart: --{name} is of {_OF[name]}; {run} has no{why} in {where}")
     return found[name], name
 

@@ -35,6 +35,7 @@ from recurra.console import (
     with_imports,
     write,
 )
+from recurra.describe_command import describe
 from recurra.errors import SettingError
 from recurra.families import DEFAULT, SHIPPED
 from recurra.inspect_command import inspect
@@ -295,15 +296,7 @@ app.command()(complete)
 app.command()(correct)
 
 
-@app.command()
-def describe(run: Run, which: Which = "best", json: Json = False, import_: Import = None) -> None:
-    """Show a model's layers and parameters, what it was trained on and how, and its scores."""
-    with friendly():
-        import_cells(import_)
-        from recurra.training import about
-
-        told = about(run, which=which)
-        print_json(told.to_json()) if json else print(told)
+app.command()(describe)
 
 
 @app.command()

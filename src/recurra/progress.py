@@ -74,6 +74,8 @@ class Lines:
             return
         self._last = now
         tell(f"step {done.step}/{done.steps}  {_words(report, done)}")
+        if report.monitored:
+            tell(f"step {done.step}/{done.steps}  {report.monitored}")
 
 
 class Bar:
@@ -122,6 +124,8 @@ class Bar:
                 f"step {report.progress.step}: validation {number(report.validation, 4)} "
                 f"{report.metric}"
             )
+            if report.monitored:
+                self._bar.console.print(f"step {report.progress.step}: {report.monitored}")
 
 
 def patient_console(stream: TextIO) -> Any:
@@ -159,5 +163,7 @@ def _words(report: Report, done: Progress) -> str:
     remaining = f"{int(left) // 60}:{int(left) % 60:02d} left" if known else "..."
     score = "" if report.validation is None else f"  validation {number(report.validation, 4)}"
     rate = f"{done.rate:,.0f} {report.unit}/s"
+    clipped = f", {done.clipped:.0%} clipped" if done.clipped else ""
     unit = f" {report.loss}" if report.loss else ""
-    return f"loss {number(done.loss, 3)}{unit}{score}  {rate}  {remaining}"
+    gradient = f"gradient {done.gradient_norm:.2g}{clipped}"
+    return f"loss {number(done.loss, 3)}{unit}{score}  {gradient}  {rate}  {remaining}"

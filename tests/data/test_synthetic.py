@@ -27,6 +27,7 @@ from recurra.data import (
     CuedSentence,
     CuedSentences,
     Endless,
+    FlipFlopTask,
     Gappy,
     GivingSentences,
     Logistic,
@@ -78,6 +79,7 @@ TASKS: dict[str, SyntheticTask] = {
     "parity, lengths": ParityTask(6, shortest=1, every_step=False),
     "brackets": BracketsTask(length=8),
     "brackets, lengths": BracketsTask(length=8, shortest=2, target="balanced"),
+    "flip-flops": FlipFlopTask(2, 9, 0.4),
     "origin": OriginSentences(4),
     "giving": GivingSentences(4),
 }
@@ -816,6 +818,31 @@ def swaps(ids: list[int]) -> Any:
         yield swapped
 
 
+def test_flip_flops_step_by_step() -> None:
+    task = FlipFlopTask(3, 40, 0.2)
+    batch = task.batch(300, seed=4)
+    assert batch.inputs.dtype == batch.targets.dtype == torch.float32
+    assert set(batch.inputs.unique().tolist()) == {-1.0, 0.0, 1.0}
+    held = torch.zeros(300, 3)
+    for x, target in zip(batch.inputs, batch.targets, strict=True):
+        held = torch.where(x != 0, x, held)
+        assert torch.equal(target, held)
+    assert bool((batch.inputs[0] != 0).all())
+    assert float((batch.inputs[1:] != 0).double().mean()) == pytest.approx(0.2, abs=0.01)
+    assert abs(float(batch.inputs.mean())) < 0.01
+    # Saying the input again is what can be had without memory.
+    error = float((batch.inputs - batch.targets).square().double().mean())
+    assert error == pytest.approx(task.baseline.loss, abs=0.01)
+    assert task.baseline.accuracy == pytest.approx(1 - task.baseline.loss / 2)
+
+
+def test_memories_are_all_signs() -> None:
+    memories = FlipFlopTask(3).memories
+    assert memories.shape == (8, 3)
+    assert len({tuple(row) for row in memories.tolist()}) == 8
+    assert FlipFlopTask(1).memories.tolist() == [[-1.0], [1.0]]
+
+
 @pytest.mark.parametrize("name", [name for name in TASKS if "lengths" in name])
 def test_padding_is_zero(name: str) -> None:
     inputs = TASKS[name].batch(50).inputs
@@ -832,6 +859,9 @@ def test_padding_is_zero(name: str) -> None:
         (lambda: AddingTask(1), "length: .*at least 2, got 1"),
         (lambda: AddingTask(5, shortest=6), "shortest: expected at most the length 5, got 6"),
         (lambda: ParityTask(5, shortest=0), "shortest: .*at least 1, got 0"),
+        (lambda: FlipFlopTask(pulse=1.0), "pulse: expected 0 <= rate < 1, got 1.0"),
+        (lambda: FlipFlopTask(bits=0), "bits: .*at least 1, got 0"),
+        (lambda: FlipFlopTask(21).memories, "memories: expected at most 20 bits"),
         (lambda: ParityTask(every_step=1), "every_step: expected true or false, got 1"),  # type: ignore[arg-type]
         (lambda: BracketsTask(length=7), "length: expected an even number, got 7"),
         (lambda: BracketsTask(shortest=3), "shortest: expected an even number, got 3"),

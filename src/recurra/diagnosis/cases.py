@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recurra.batch import Batch
 from recurra.cells import Cell, ElmanCell, LSTMCell
 from recurra.data.synthetic import AddingTask
-from recurra.diagnosis.examine import Examination, examine
+from recurra.diagnosis.examination import Examination, examine
 from recurra.layers import Recurrent
 
 __all__ = ["CASES", "Case", "Network"]

@@ -13,6 +13,7 @@ from recurra.diagnosis.fans import Fan, fan
 from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
 from recurra.diagnosis.history import summary
 from recurra.diagnosis.tradeoff import COMPARED, read_variants
+from recurra.diagnosis.watched import WATCHED, gradients
 from recurra.errors import RunError, SettingError
 from recurra.given import path_of
 
@@ -27,8 +28,9 @@ _KEPT = "pictures.json"
 def pictures(run: str | Path) -> dict[str, Chart]:
     """All pictures of a run, by name.
 
-    Its ``curve``; ``confusion`` where classes are told; of a forecaster ``forecast``, ``errors``,
-    ``coverage`` and ``residuals`` of what is held out, as far as the run tells them.
+    Its ``curve``; ``gradients`` where monitors wrote; ``confusion`` where classes are told; of a
+    forecaster ``forecast``, ``errors``, ``coverage`` and ``residuals`` of what is held out, as
+    far as the run tells them.
 
     Args:
         run: its folder; that of a comparison has one picture, ``compare``.
@@ -41,6 +43,8 @@ def pictures(run: str | Path) -> dict[str, Chart]:
     if (folder / COMPARED).is_file():
         return {"compare": read_variants(Path(run))}
     found, told = {"curve": curve(run)}, summary(folder)
+    if (folder / WATCHED).is_file():
+        found["gradients"] = gradients(run)
     listed = told.get("evaluations")
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
     # The run's own model is the first of them.

@@ -6,7 +6,7 @@ things are slower and never wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -22,6 +22,7 @@ __all__ = [
     "batched",
     "dispatch_modes",
     "hooked_modules",
+    "norms_of",
     "outside_graphs",
     "tracing",
     "transformed",
@@ -124,3 +125,11 @@ def outside_graphs(function: Function, reason: str) -> Function:
     except (AttributeError, TypeError):
         pass
     return function
+
+
+def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The Euclidean norm of each tensor, by one call where there is one for many tensors."""
+    together = getattr(torch, "_foreach_norm", None)
+    if together is None or not tensors:
+        return [torch.linalg.vector_norm(tensor) for tensor in tensors]
+    return list(together(list(tensors)))

@@ -31,6 +31,7 @@ def page(report: Any) -> str:
         "pictures": "\n".join(_picture(name, each) for name, each in report.pictures.items()),
         "gates": _gates(report),
         "text": _reading(report),
+        "card": _card(report),
         "said": "".join(f"<p class=note>{_text(each)}</p>" for each in report.said),
         "data": _data(report),
     }
@@ -103,6 +104,15 @@ def _gates(report: Any) -> str:
         f"<th>still units</th><th>units</th></tr></thead>{rows}</table></div><p class=how>Open: "
         "above 0.9, shut: below 0.1, of all values. Stuck: at an end of its range at nearly every "
         "step; still: the same at every step.</p></section>"
+    )
+
+
+def _card(report: Any) -> str:
+    if not report.card:
+        return ""
+    return (
+        "<section id=card><h2>What it is made of</h2>"
+        f"<div class=wide><pre>{_text(report.card)}</pre></div></section>"
     )
 
 

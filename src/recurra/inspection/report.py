@@ -7,15 +7,17 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from recurra import artifact
-from recurra.diagnosis import Axis, Chart, Examination, examine, lines, pictures
+from recurra.diagnosis import Axis, Chart, Examination, examine, gradients, lines, pictures
+from recurra.diagnosis import card as describe
 from recurra.diagnosis.charts import SERIES_COLORS
 from recurra.diagnosis.evidence import Evidence
 from recurra.diagnosis.subject import short
+from recurra.diagnosis.watched import WATCHED
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
@@ -27,6 +29,7 @@ from recurra.training.runs import opened
 __all__ = ["Picture", "Report", "inspect"]
 
 _ROWS, _STEPS, _SHOWN = 16, 128, 2000
+T = TypeVar("T")
 
 
 class Picture(NamedTuple):
@@ -57,6 +60,7 @@ class Report:
         read: a text as it reads it, or None.
         followers: units that move with something visible in that text.
         scores: of its training's end, the model first: name, loss and value.
+        card: what the model is made of and costs, in words; empty where nobody knows.
         said: what could not be looked at, and why.
         seconds: that all of it took.
     """
@@ -70,6 +74,7 @@ class Report:
     read: Read | None
     followers: Sequence[Follower]
     scores: Sequence[Mapping[str, Any]]
+    card: str
     said: Sequence[str]
     seconds: float
 
@@ -97,6 +102,7 @@ class Report:
             "evidence": _numbers(seen.evidence) if seen else {},
             "followers": [each._asdict() for each in self.followers],
             "surprising": self.read.most_surprising() if self.read else [],
+            "card": self.card,
             "said": list(self.said),
         }
 
@@ -197,7 +203,8 @@ def inspect(
     part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
     batch = task.sample(part, rows, steps)
     report("looking at gradients, memory and units")
-    examination = _tried(lambda: examine(loaded.model, batch, window=_window(path)), said)
+    window = _window(path)
+    examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading a text")
     read = _read(task, loaded, part, batch)
     found: dict[str, Picture] = {}
@@ -225,6 +232,16 @@ def inspect(
             "High where the model did not expect what came. A model that has learned has low "
             "plateaus inside of words, and peaks where something new begins.",
         )
+    card = ""
+    if (described := _tried(lambda: describe(loaded.model, measure=False), said)) is not None:
+        card = str(described)
+        if (unrolled := _tried(described.chart, said)) is not None:
+            found["unrolled"] = Picture(
+                unrolled,
+                "Unrolled",
+                "One box a layer and step. A state goes along a row, what is read goes up; where a "
+                "training window ends the gradient is cut.",
+            )
     for name, chart in _of_training(path, said).items():
         found[name] = Picture(chart, name.capitalize(), _HOW.get(name, ""))
     return Report(
@@ -237,12 +254,15 @@ def inspect(
         read,
         followers(read) if read is not None else [],
         _scores(path),
+        card,
         said,
         time.perf_counter() - began,
     )
 
 
 _HOW = {
+    "gradients": "Of each layer the norm of its gradient, and how much a step changes a weight by "
+    "its size: about a thousandth is usual.",
     "curve": "Training falls; where validation stops to fall the kept checkpoint is ringed. Dashed "
     "are rivals without memory.",
     "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
@@ -250,7 +270,7 @@ _HOW = {
 }
 
 
-def _tried(look: Callable[[], Examination], said: list[str]) -> Examination | None:
+def _tried(look: Callable[[], T], said: list[str]) -> T | None:
     try:
         return look()
     except RecurraError as problem:  # a picture has no steps, an n-gram no cells
@@ -315,6 +335,8 @@ def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
         return {}
     try:
         found: dict[str, Chart] = dict(pictures(folder))
+        if (folder / WATCHED).is_file():
+            found["gradients"] = gradients(folder)
     except RecurraError as problem:
         said.append(f"no curve: {problem}")
         return {}

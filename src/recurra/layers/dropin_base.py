@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ from recurra.layers.dropin_settings import (
 from recurra.layers.packed import Rows, ordered, packed_data
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
+from recurra.twins import twin
 from recurra_runtime import Session
 
 __all__ = ["RNNBase"]
@@ -157,6 +158,11 @@ class RNNBase(nn.Module, abc.ABC):
         :func:`recurra.named_values` find them here.
         """
         return dict(zip(self._suffixes(), self._cells, strict=True))
+
+    def running_cells(self) -> list[Cell]:
+        """Those cells over the layer's tensors as they are now, whose steps can be called."""
+        pairs = zip(self._cells, self._tensors(), strict=True)
+        return [cast(Cell, twin(cell, tensors)) for cell, tensors in pairs]
 
     @property
     def all_weights(self) -> list[list[Tensor]]:

@@ -1,5 +1,6 @@
 """From a recipe and data to a run."""
 
+from recurra.training.carded import card_of, is_recipe
 from recurra.training.loop import Progress, Training
 from recurra.training.recipe import (
     Recipe,
@@ -27,8 +28,10 @@ __all__ = [
     "Training",
     "TrainingSettings",
     "about",
+    "card_of",
     "data_of",
     "evaluate",
+    "is_recipe",
     "list_runs",
     "load_recipe",
     "place_of",

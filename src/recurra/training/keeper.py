@@ -20,7 +20,7 @@ from recurra.training.length import longer, passes_of
 from recurra.training.loop import Progress, Training
 from recurra.training.origin import Others
 from recurra.training.processes import processes
-from recurra.training.run import RunFolder
+from recurra.training.run import MONITORS, RunFolder
 from recurra.training.verdict import ENOUGH, Losses, verdict
 
 __all__ = ["Keeper", "Ready", "Report", "surprises_of", "tensorboard_writer"]
@@ -41,6 +41,7 @@ class Report:
         metric: the unit of that.
         loss: the unit of the loss.
         unit: what is counted.
+        monitored: what the monitors say, in a few words, where they have just been read.
     """
 
     message: str | None = None
@@ -50,6 +51,7 @@ class Report:
     metric: str = "nats"
     loss: str = "nats"
     unit: str = "predictions"
+    monitored: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Keeper:
         self.late = 0.0  # their mean over as many steps as stand between two evaluations
         self.took: float | None = None  # seconds of the last evaluation
         self._board: Any = None
+        self._monitored = ""  # in words, where they were just read
 
     def __enter__(self) -> Self:
         """Open the log of TensorBoard, if it is wanted."""
@@ -135,9 +138,10 @@ class Keeper:
         self.losses.append(done.loss)
         due = done.step % self._every == 0 or done.step == done.steps
         stop = asked and done.step < done.steps
-        value = None
+        value, self._monitored = None, ""
         if due:
             self._check_weights(done)
+            self._watch(done)
             value = self._score(done)
         elif stop:
             self._check_weights(done)
@@ -150,6 +154,7 @@ class Keeper:
                 metric=self.metric.unit,
                 loss=self.ready.task.loss.unit,
                 unit=self.ready.task.unit,
+                monitored=self._monitored,
             )
         )
         return "interrupted" if stop else "on"
@@ -187,6 +192,23 @@ class Keeper:
                 "Checkpoints that were saved are kept. A smaller training.learning_rate usually "
                 "helps."
             )
+
+    def _watch(self, done: Progress) -> None:
+        """Read the monitors, write what they say, and warn of what is wrong."""
+        training, monitors = self.training, self.training.monitors
+        if monitors is None or not monitors.due:
+            return
+        rate = done.learning_rate / training.settings.learning_rate
+        seen = monitors.report(training.model, *training.looked_at(), rate=rate)
+        for row in seen.rows:
+            told = row._asdict() | {"value": f"{row.value:.6g}"}
+            self.run.log({"step": done.step, **told}, MONITORS)
+            if self._board is not None:
+                name = "/".join(filter(None, ("monitors", row.measure, row.place)))
+                self._board.add_scalar(name, row.value, done.step)
+        self._monitored = str(seen)
+        for warning in seen.warnings:
+            self.tell(f"step {done.step:,}: {warning}")
 
     def _score(self, done: Progress) -> float | None:
         """Validate, log, keep."""

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -15,10 +16,12 @@ from torch.optim.swa_utils import AveragedModel
 from recurra import states
 from recurra.batch import Batch
 from recurra.data import Batches
+from recurra.engine.torch_internals import norms_of
 from recurra.errors import RunError
 from recurra.models import Model, Scored
 from recurra.training.distil import DistilSettings, Lesson
 from recurra.training.length import steps_of
+from recurra.training.monitors import Monitors
 from recurra.training.not_finite import where_it_began
 from recurra.training.optimizers import check_device, optimizer_of, precision, rate_at
 from recurra.training.processes import processes
@@ -91,6 +94,7 @@ class Training:
         self.step = self.symbols = self.clipped = 0
         self.seconds = 0.0
         self._carried: states.Tree = None
+        self._into: states.Tree = None  # what was carried into the last step
         check_device(settings.device)
         model.to(settings.device)
         distil = distil or DistilSettings()
@@ -98,6 +102,7 @@ class Training:
         taught = bool(teachers) and distil.weight > 0
         self._lesson = Lesson(model, teachers, distil) if taught else None
         self._optimizer = optimizer_of(model, settings)
+        self.monitors = Monitors(model) if settings.monitors else None
         self._average = None
         if settings.average:
             self._average = AveragedModel(model, multi_avg_fn=_following(settings.average))
@@ -123,7 +128,10 @@ class Training:
             some = self.settings.accumulate
             batches = _Some(self.batches, self.step * some, some, self.settings.device)
             learn = self._lesson or self.model
-            done = train_step(learn, batches, self._carried, self._optimizer, self.settings)
+            self._into = self._own
+            done = train_step(
+                learn, batches, self._carried, self._optimizer, self.settings, self.monitors
+            )
             if not (math.isfinite(done.loss) and math.isfinite(done.norm)):
                 raise RunError(
                     f"training: the loss is {done.loss}, its gradient {done.norm}, at step "
@@ -158,6 +166,20 @@ class Training:
         """What the model itself carries."""
         return self._carried[0] if self._lesson and self._carried else self._carried
 
+    def looked_at(self) -> tuple[Batch, states.Tree]:
+        """What the next step will read first, and what the model carries into it.
+
+        Where a pass begins, so that nothing is carried, it is what the last step read instead; the
+        state is None if nothing was carried into that either.
+        """
+        step = self.step
+        begins = self.batches.begins(step * self.settings.accumulate)
+        if begins and self._into is not None:
+            step -= 1
+        first = step * self.settings.accumulate
+        batch, _ = _Some(self.batches, first, 1, self.settings.device)[0]
+        return batch, self._into if begins else self._own
+
     @property
     def kept(self) -> Model:
         """The model that is validated and kept: with the average of the weights, if there is one.
@@ -187,12 +209,14 @@ class Training:
         if self._average is not None:
             for number, parameter in enumerate(self.model.parameters()):
                 tensors[f"weights/{number}"] = parameter.detach().cpu().clone()
-        facts = {
+        facts: dict[str, Any] = {
             "step": self.step,
             "symbols": self.symbols,
             "clipped": self.clipped,
             "seconds": self.seconds,
         }
+        if self.monitors is not None:
+            facts["monitors"] = self.monitors.state()
         return tensors, facts
 
     def load(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -205,6 +229,8 @@ class Training:
         self.step, self.symbols = int(facts["step"]), int(facts["symbols"])
         self.clipped = int(facts["clipped"])
         self.seconds = float(facts["seconds"])
+        if self.monitors is not None and "monitors" in facts:  # an older run has none
+            self.monitors.load(facts["monitors"])
         place, number = self.settings.device, processes().rank
         carried = _numbered(tensors, "carried")
         self._carried = None
@@ -289,6 +315,7 @@ def train_step(
     state: states.Tree,
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
+    monitors: Monitors | None = None,
 ) -> Stepped:
     """One step on one batch or several; if a number is not finite the weights stay as they are.
 
@@ -299,6 +326,7 @@ def train_step(
         state: carried from the batch before, or None.
         optimizer: of the model's parameters.
         settings: clipping and precision.
+        monitors: are shown the norms of the gradients, and the weights around the step.
     """
     group, model = processes(), learn.student if isinstance(learn, Lesson) else learn
     optimizer.zero_grad(set_to_none=True)
@@ -325,10 +353,12 @@ def train_step(
             gradient /= max(count, 1)
         total /= max(count, 1)
     parameters = [p for p in model.parameters() if p.grad is not None]
-    norm, clipped = _clip(parameters, settings)
+    norms = norms_of([p.grad for p in parameters if p.grad is not None])
+    norm, clipped = _clip(parameters, norms, settings)
     # A step on NaN would spoil the weights that are still good.
     if math.isfinite(total) and math.isfinite(norm):
-        optimizer.step()
+        with nullcontext() if monitors is None else monitors.step(parameters, norms, clipped):
+            optimizer.step()
     return Stepped(total, norm, clipped, count, state)
 
 
@@ -340,16 +370,17 @@ def _learned(learn: Model | Lesson, batch: Batch, state: states.Tree) -> tuple[S
     return scored, scored.total
 
 
-def _clip(parameters: list[nn.Parameter], settings: TrainingSettings) -> tuple[float, bool]:
+def _clip(
+    parameters: list[nn.Parameter], norms: Sequence[Tensor], settings: TrainingSettings
+) -> tuple[float, bool]:
     """Clip by value, then by norm; the norm before, and whether anything was clipped."""
     limit = settings.clip_value
+    total = torch.linalg.vector_norm(torch.stack(list(norms))) if norms else torch.tensor(0.0)
+    norm = total.item()
     if limit is None:
-        total = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        norm = total.item()
         if not norm + _ALMOST <= settings.clip:  # else all would be multiplied by 1
             nn.utils.clip_grads_with_norm_(parameters, settings.clip, total)
         return norm, norm > settings.clip
-    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]).item()
     largest = max(float(p.grad.abs().max()) for p in parameters if p.grad is not None)
     nn.utils.clip_grad_value_(parameters, limit)
     after = nn.utils.clip_grad_norm_(parameters, settings.clip).item()

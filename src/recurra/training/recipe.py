@@ -69,6 +69,8 @@ class TrainingSettings(Section):
             themselves.
         evaluations: how often in all the validation part is scored and a checkpoint kept.
         early_stop: after how many evaluations without a better one to stop, or None.
+        monitors: whether gradients, updates, gates and the border of the window are watched, and
+            told of in ``monitors.csv``.
         tensorboard: whether the log is written for TensorBoard too.
         seed: of every draw.
         device: where the training runs, as torch names it: cpu, cuda, cuda:1.
@@ -92,6 +94,7 @@ class TrainingSettings(Section):
     average: float = pydantic.Field(0.0, ge=0, lt=1)
     evaluations: int = pydantic.Field(10, ge=1)
     early_stop: int | None = pydantic.Field(None, ge=1)
+    monitors: bool = True
     tensorboard: bool = False
     seed: int = pydantic.Field(0, ge=0, lt=2**63)
     device: str = "cpu"

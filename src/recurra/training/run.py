@@ -5,6 +5,7 @@
     runs/book/
         recipe.json            every setting, and their checksum
         log.csv                one line a report: step, predictions, seconds, losses
+        monitors.csv           step, measure, place, value: gradients and updates by layer, and more
         ngrams.safetensors     of texts, bigram and 5-gram of the training text; other tasks keep
         ngrams.json            their rivals in other files
         mixture.json           of texts, how the model is mixed with an n-gram
@@ -48,9 +49,10 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["DATA", "RunFolder", "TrainingState"]
+__all__ = ["DATA", "MONITORS", "RunFolder", "TrainingState"]
 
 DATA = "data"
+LOG, MONITORS = "log.csv", "monitors.csv"
 _RECIPE = "recipe.json"
 _END = ("summary.json", "pictures.json", "*.svg")  # written behind the last step
 _TENSORS, _STATE = "training.safetensors", "training.json"
@@ -168,11 +170,11 @@ class RunFolder:
         if self.writes:
             artifact.copy(path, self.path / ORIGIN)
 
-    def log(self, values: Mapping[str, Any]) -> None:
-        """Add a line to log.csv; the first brings the header."""
+    def log(self, values: Mapping[str, Any], name: str = LOG) -> None:
+        """Add a line to a log; the first brings the header."""
         if not self.writes:
             return
-        path = self.path / "log.csv"
+        path = self.path / name
         try:
             header = "" if path.exists() else ",".join(values) + "\n"
             with open(path, "a", encoding="utf-8") as file:
@@ -233,7 +235,8 @@ class RunFolder:
         """
         if not self.writes:
             return
-        self._cut_log(step)
+        for name in (LOG, MONITORS):
+            self._cut_log(name, step)
         for pattern in _END:
             for end in self.path.glob(pattern):
                 end.unlink(missing_ok=True)
@@ -245,8 +248,8 @@ class RunFolder:
             if not folder.name.isdigit() or int(folder.name) > step:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _cut_log(self, step: int) -> None:
-        path = self.path / "log.csv"
+    def _cut_log(self, name: str, step: int) -> None:
+        path = self.path / name
         if not path.exists():
             return
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -256,7 +259,7 @@ class RunFolder:
         steps = [(line.partition(",")[0], line) for line in whole]
         kept = [line for number, line in steps if number.isdecimal() and int(number) <= step]
         if kept:
-            self.write("log.csv", header + "".join(kept))
+            self.write(name, header + "".join(kept))
         else:
             path.unlink()
 

@@ -3,6 +3,7 @@
 from recurra.data.synthetic.base import Baseline, Endless, Seed, SyntheticSource, SyntheticTask
 from recurra.data.synthetic.chaos import Logistic
 from recurra.data.synthetic.films import Clips, FilmQuestion, FilmQuestions, write_video
+from recurra.data.synthetic.flip_flops import FlipFlopTask
 from recurra.data.synthetic.gaps import Gappy
 from recurra.data.synthetic.lines import TextLines, fonts_of, installed_fonts, lines_of
 from recurra.data.synthetic.markov import MarkovChain, MarkovSource
@@ -33,6 +34,7 @@ __all__ = [
     "Endless",
     "FilmQuestion",
     "FilmQuestions",
+    "FlipFlopTask",
     "Gappy",
     "GivingSentences",
     "Logistic",
