@@ -38,3 +38,13 @@ def test_a_batch_is_itself_alone() -> None:
     assert batch == batch
     assert batch != twin
     assert len({batch, twin}) == 2
+
+
+def test_rows_are_taken_by_number_in_any_order_and_again() -> None:
+    rows = PaddedSequence.from_list([[1.0, 2.0], [3.0], []])
+    batch = Batch(rows, torch.tensor([10, 11, 12]), context=torch.arange(3), target_axis=0)
+    some = batch.part(lambda size: torch.tensor([size - 1, 0, 0]))
+    assert some.inputs.lengths.tolist() == [0, 2, 2]
+    assert some.inputs.values[:, 1].tolist() == [1.0, 2.0]
+    assert some.targets.tolist() == [12, 10, 10]
+    assert some.context.tolist() == [2, 0, 0]

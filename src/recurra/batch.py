@@ -53,11 +53,12 @@ class Batch:
         """The same batch on another device."""
         return self._each(lambda value, axis: value.to(device))
 
-    def part(self, choose: Callable[[int], slice]) -> Batch:
+    def part(self, choose: Callable[[int], slice | Tensor]) -> Batch:
         """Some of its rows, of everything in it.
 
         Args:
-            choose: which ones, of so many.
+            choose: which ones, of so many: a slice, or their numbers, in any order and as often as
+                wanted.
 
         Raises:
             ShapeError: not as many rows in one tensor as in another.

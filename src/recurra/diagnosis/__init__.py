@@ -8,6 +8,7 @@ itself loads with its first use.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from recurra.diagnosis.attributed import attributed, attributed_html
 from recurra.diagnosis.chart import Chart
 from recurra.diagnosis.charts import confusion, curve, lines
 from recurra.diagnosis.fans import Fan, fan
@@ -19,6 +20,8 @@ from recurra.diagnosis.surprising import surprise
 from recurra.diagnosis.watched import gradients, watched
 
 if TYPE_CHECKING:
+    from recurra.diagnosis.ablating import Ablated, Ablations, ablations
+    from recurra.diagnosis.attribution import Attribution, attribute
     from recurra.diagnosis.border import border_share
     from recurra.diagnosis.cards import Card, card
     from recurra.diagnosis.dynamics import (
@@ -34,22 +37,33 @@ if TYPE_CHECKING:
         visited_states,
     )
     from recurra.diagnosis.examination import Examination, examine
+    from recurra.diagnosis.interventions import Intervened, ablate, clamp, intervene, patch, scale
 
 __all__ = [
+    "Ablated",
+    "Ablations",
+    "Attribution",
     "Axis",
     "Card",
     "Chart",
     "Examination",
     "Fan",
     "FixedPoints",
+    "Intervened",
     "Jacobians",
     "Looked",
     "Lyapunov",
     "Products",
     "Visited",
+    "ablate",
+    "ablations",
     "attention",
+    "attribute",
+    "attributed",
+    "attributed_html",
     "border_share",
     "card",
+    "clamp",
     "confusion",
     "coverage",
     "curve",
@@ -58,23 +72,37 @@ __all__ = [
     "fixed_points",
     "forecast_errors",
     "gradients",
+    "intervene",
     "jacobians",
     "lines",
     "lyapunov",
+    "patch",
     "phase_plane",
     "pictures",
     "residuals",
+    "scale",
     "surprise",
     "visited_states",
     "watched",
 ]
 
 _HOMES = {
+    "Ablated": "ablating",
+    "Ablations": "ablating",
+    "Attribution": "attribution",
     "Card": "cards",
     "Examination": "examination",
+    "Intervened": "interventions",
+    "ablate": "interventions",
+    "ablations": "ablating",
+    "attribute": "attribution",
     "border_share": "border",
     "card": "cards",
+    "clamp": "interventions",
     "examine": "examination",
+    "intervene": "interventions",
+    "patch": "interventions",
+    "scale": "interventions",
 }
 _LATER = set(__all__) - set(globals())
 

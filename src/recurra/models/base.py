@@ -122,6 +122,11 @@ class Model(nn.Module):
                     total, count = total + float(scored.total), count + scored.count
         return total, count
 
+    def answer(self, batch: Batch) -> Any:
+        """What :meth:`predict` gives, with gradients, and in the mode that the model is in."""
+        read, shared, _ = self._read(batch, None)
+        return self.head.predict(read, shared)
+
     @torch.no_grad()
     def predict(self, batch: Batch) -> Any:
         """What the head answers to the batch's inputs, see :meth:`recurra.heads.Head.predict`.
@@ -129,9 +134,7 @@ class Model(nn.Module):
         For labels these are scores. In evaluation mode and without gradients.
         """
         with evaluating(self):
-            batch = batch.to(next(self.parameters()).device)
-            read, shared, _ = self._read(batch, None)
-            return self.head.predict(read, shared)
+            return self.answer(batch.to(next(self.parameters()).device))
 
     # ---- teachers --------------------------------------------------------------------------------
 

@@ -321,6 +321,13 @@ class SeriesModel(Model):
 
     # ---- answers ---------------------------------------------------------------------------------
 
+    def answer(self, batch: Batch) -> Any:
+        """A density of what is said after the last step ``[batch, steps, channels]``.
+
+        With gradients; of a model that reads its own answers the next step alone.
+        """
+        return picked(self.densities(batch.inputs, 1, None, batch.resets)[0], 0)
+
     @torch.no_grad()
     def forecast(
         self,
