@@ -1,9 +1,9 @@
-"""Draw the pictures of the pages anew: the code beside each picture is run, and what it saves kept.
+"""Draw the pictures of the course anew: the code beside each is run, and what it saves is kept.
 
     python scripts/pictures.py [PAGE ...]
 
-Without a page all that show pictures are drawn. A picture of a page is a file beside it, which the
-page's own code saves by the same name; tests/test_docs.py holds the two against each other.
+Without a page those of all are drawn. A picture in docs/guide is a file beside its page, which the
+page's own code saves by the same name; tests/test_examples.py holds the two against each other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def shown(page: Path) -> list[str]:
     return re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8"))
 
 
-PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if shown(page)]
+PAGES = [page for page in sorted((ROOT / "docs" / "guide").glob("*.md")) if shown(page)]
 
 
 def draw(page: Path, folder: Path) -> None:
