@@ -1,9 +1,9 @@
-"""Draw the pictures of the course anew: the code beside each is run, and what it saves is kept.
+"""Draw the pictures of pages anew: the code beside each is run, and what it saves is kept.
 
     python scripts/pictures.py [PAGE ...]
 
-Without a page those of all are drawn. A picture in docs/guide is a file beside its page, which the
-page's own code saves by the same name; tests/test_examples.py holds the two against each other.
+Without a page those of all are drawn. Such a picture is a file beside its page, which the page's own
+code saves by the same name; tests/test_examples.py holds the two against each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["PAGES", "code_of", "draw", "shown"]
+__all__ = ["PAGES", "code_of", "draw", "drawn"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,12 +25,14 @@ def code_of(page: Path) -> str:
     return "\n".join(re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.M | re.S))
 
 
-def shown(page: Path) -> list[str]:
-    """Files that a page shows, in its order."""
-    return re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+def drawn(page: Path) -> list[str]:
+    """Files that a page shows and its code saves, in its order."""
+    code = code_of(page)
+    shown = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text("utf-8"))
+    return [name for name in shown if f'"{name}"' in code]
 
 
-PAGES = [page for page in sorted((ROOT / "docs" / "guide").glob("*.md")) if shown(page)]
+PAGES = [page for page in sorted((ROOT / "docs").rglob("*.md")) if drawn(page)]
 
 
 def draw(page: Path, folder: Path) -> None:
@@ -51,7 +53,7 @@ def _main(names: list[str]) -> None:
     for page in [Path(name).resolve() for name in names] or PAGES:
         with tempfile.TemporaryDirectory() as folder:
             draw(page, Path(folder))
-            for name in shown(page):
+            for name in drawn(page):
                 shutil.copyfile(Path(folder) / name, page.parent / name)
                 print(page.parent.name, name)
 

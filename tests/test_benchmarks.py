@@ -278,7 +278,7 @@ def imported(monkeypatch):
     yield importlib.import_module
     for name in set(sys.modules) - before:
         place = getattr(sys.modules[name], "__file__", None)
-        if place is not None and Path(place).parent == ROOT / "benchmarks":
+        if place is not None and ROOT / "benchmarks" in Path(place).parents:
             del sys.modules[name]
 
 
@@ -441,6 +441,67 @@ def test_the_picture_that_is_kept_is_drawn_of_the_numbers_that_are(imported, scr
     picture = (ROOT / "benchmarks" / "results" / f"{result}.svg").read_text()
     for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
         assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+@pytest.fixture
+def mistakes(imported, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "claims")
+    return imported("mistakes")
+
+
+def test_wrong_cells_run_natively_and_are_wrong(mistakes):
+    x = torch.randn(6, 2, 3)
+    for name, kind in mistakes.CELLS.items():
+        made = kind(3, 4)
+        torch.nn.init.normal_(made.bias)
+        real = recurra.LSTMCell(3, 4) if name.startswith("LSTM") else recurra.GRUCell(3, 4)
+        real.load_state_dict(made.state_dict())
+        assert recurra.explain(made, x, backend="native").choices[0].backend == "native"
+        native, loop = (recurra.Recurrent(made, backend=b)(x).outputs for b in ("native", "loop"))
+        torch.testing.assert_close(native, loop)
+        same = torch.allclose(native, recurra.Recurrent(real)(x).outputs, atol=1e-5)
+        assert same == (name in mistakes.REAL), name
+
+
+def test_wrong_cells_of_the_page_are_those_that_were_measured(mistakes):
+    code = re.findall(
+        r"^class \w+\(recurra\.\w+\):\n(?:(?:    .*)?\n)+", mistakes.PAGE.read_text(), re.M
+    )
+    assert len(code) == 4
+    page = {"recurra": recurra, "torch": torch}
+    exec("\n".join(code), page)
+    x = torch.randn(6, 2, 3)
+    for name in ("SigmoidOutput", "LinearCandidate", "WithoutUpdate", "Exchanged"):
+        told, measured = page[name](3, 4), getattr(mistakes, name)(3, 4)
+        measured.load_state_dict(told.state_dict())
+        torch.testing.assert_close(
+            *(recurra.Recurrent(cell)(x).outputs for cell in (told, measured))
+        )
+
+
+def test_the_page_of_mistakes_shows_what_is_kept(mistakes):
+    page = mistakes.PAGE.read_text()
+    shown = page.partition(mistakes.BEGIN)[2].partition(mistakes.END)[0]
+    assert shown.strip() == mistakes.measured()
+    assert shown.count("\n|") == 2 + len(mistakes.CELLS)
+    picture = mistakes.PAGE.with_name("mistakes.svg").read_text()
+    drawn = mistakes.draw().svg()
+    for parts in (r">([^<]+)</text>", r'aria-label="([^"]*)"'):  # words and numbers
+        assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+def test_what_the_page_of_mistakes_says_of_them_was_measured(mistakes):
+    for task in mistakes.TASKS:
+        found = {cell: each["test"] for cell, each in mistakes.kept(task)["cells"].items()}
+        real, other = found["GRU"], found["GRU, z and 1 - z exchanged"]
+        assert min(other) <= max(real), task
+        assert min(real) <= max(other), task
+        assert min(found["GRU, no update gate"]) > max(real), task
+        for wrong in ("LSTM, sigmoid of the cell", "LSTM, gates read c"):
+            assert sum(found[wrong]) > sum(found["LSTM"]), (task, wrong)
+        if task != "copy":
+            linear = found["LSTM, linear candidate"]
+            assert min(linear) <= max(found["LSTM"]), task
 
 
 def test_distances_fall_into_buckets_that_leave_none_out(imported):

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 _SPEC = importlib.util.spec_from_file_location("pictures", ROOT / "scripts" / "pictures.py")
 pictures = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(pictures)
+GUIDE = ROOT / "docs" / "guide"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 SAYS = {
     "another_order": r"e ( 0\.[0-4]\d){4} +[01]\.(?s:.)*width 2: \(3,\) with probability 0\.36",
@@ -86,20 +87,24 @@ def test_code_of_pages(page, tmp_path):
     assert done.returncode == 0, done.stderr
     # A network that is trained elsewhere is not the same to the bit.
     shift = math.inf if "optimizer.step" in pictures.code_of(page) else _SHIFT
-    for name in pictures.shown(page) if page in pictures.PAGES else ():
+    for name in pictures.drawn(page):
         drawn = (tmp_path / name).read_text(encoding="utf-8")
         kept = (page.parent / name).read_text(encoding="utf-8")
         assert unlike(drawn, kept, shift) == "", f"{name}: run scripts/pictures.py {page}"
 
 
-def test_pictures_are_kept_for_pages_alone():
-    shown = [page.parent / name for page in pictures.PAGES for name in pictures.shown(page)]
-    assert sorted(shown) == sorted((ROOT / "docs" / "guide").glob("*.svg"))
+def test_pages_of_the_course_draw_their_pictures():
+    pages = {page.stem: pictures.drawn(page) for page in pictures.PAGES}
+    course = re.findall(r"^\| \d+ \|.*?\]\(([\w-]+)\.md\)", (GUIDE / "index.md").read_text(), re.M)
+    assert len(course) == 10
+    for name in course:
+        text = (GUIDE / f"{name}.md").read_text(encoding="utf-8")
+        assert text.count("![") == len(pages[name]) > 0
 
 
 def test_another_picture_is_seen():
-    kept = (ROOT / "docs" / "guide" / "slopes.svg").read_text(encoding="utf-8")
-    other = (ROOT / "docs" / "guide" / "activations.svg").read_text(encoding="utf-8")
+    kept = (GUIDE / "slopes.svg").read_text(encoding="utf-8")
+    other = (GUIDE / "activations.svg").read_text(encoding="utf-8")
     assert unlike(kept, kept) == ""
     assert unlike(kept, other) == "other lines or words"
     assert unlike(kept, kept.replace("tanh", "sine")) == "other lines or words"

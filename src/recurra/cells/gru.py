@@ -25,8 +25,9 @@ class GRUCell(GatedCell):
         h_t &= (1 - z) \odot n + z \odot h_{t-1}, \qquad y_t = h_t
 
     This is the form of cuDNN, of ``torch.nn.GRU`` and of Keras (``reset_after=True``); Cho et al.
-    (2014) reset before the product, which is :class:`GRUResetBeforeCell`, and write z for what is
-    1 - z here. Where torch has two biases for each gate, this has one, and a second for n alone.
+    (2014) reset before the product, which is :class:`GRUResetBeforeCell`. Chung et al. (2014) write
+    z for what is 1 - z here. Where torch has two biases for each gate, this has one, and a second
+    for n alone.
 
     Args:
         input_size: width i of x.
@@ -94,7 +95,7 @@ class GRUResetBeforeCell(GatedCell):
         n &= \tanh(W_n x_t + U_n (r \odot h_{t-1}) + b_n) \\
         h_t &= (1 - z) \odot n + z \odot h_{t-1}, \qquad y_t = h_t
 
-    The paper writes z for what is 1 - z here, and has no biases in its equations.
+    The paper has no biases in its equations; Chung et al. (2014) write z for what is 1 - z here.
 
     Args:
         input_size: width i of x.
