@@ -2,8 +2,8 @@
 
     python scripts/pictures.py [PAGE ...]
 
-Without a page those of all are drawn. Such a picture is a file beside its page, which the page's own
-code saves by the same name; tests/test_examples.py holds the two against each other.
+Without a page those of all are drawn. Such a picture is a file beside its page, which the page's
+own code saves by the same name; tests/test_examples.py holds the two against each other.
 """
 
 from __future__ import annotations
