@@ -6,7 +6,7 @@ VENV ?= .venv
 export VENV
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations mutants sizes
+.PHONY: demo test lint docs setup setup-dev wheels sanitize neon scoreboard operations pictures mutants sizes
 
 demo: setup
 	@$(BIN)/recurra demo
@@ -44,6 +44,9 @@ mutants: setup-dev
 
 operations: setup-dev
 	@$(BIN)/python scripts/operations.py
+
+pictures: setup-dev
+	@$(BIN)/python scripts/pictures.py
 
 sizes:
 	@scripts/sizes

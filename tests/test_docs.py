@@ -134,6 +134,9 @@ def test_math_and_roles_are_read(site):
     entry = cells[start : cells.index("<h3", start)]
     assert '<div class="math"><math' in entry
     assert entry.count("<mtr>") > 1  # aligned
+    step = (site / "guide" / "one-step.html").read_text(encoding="utf-8")
+    assert "$" not in re.sub(r"<(script|style|pre)\b.*?</\1>", "", step, flags=re.DOTALL)
+    assert re.search(r'keeps a state <math[^>]*display="inline"', step)
     # A role that names a method of the class leads to it, also where an argument has its name.
     assert re.search(r'href="#recurra\.Cell\.noise"><code>noise</code>', cells)
 
@@ -239,6 +242,20 @@ def test_a_name_without_a_docstring_ends_the_build(tmp_path):
     assert "recurra.pack has no docstring" in done.stderr
 
 
+def test_a_section_shows_its_pages_in_their_order(site):
+    text = (site / "index.html").read_text(encoding="utf-8")
+    places = [text.index(f'href="guide/{name}.html"') for name in ("why-order", "one-step", "bptt")]
+    assert text.index('href="guide/index.html"') < places[0]
+    assert places == sorted(places)
+
+
+def test_a_page_of_a_folder_leads_to_the_repository(site):
+    text = (site / "guide" / "bptt.html").read_text(encoding="utf-8")
+    assert 'href="../examples.html#language_model"' in text
+    assert "<details><summary>" in text
+    assert "```" not in text  # also the code within is read
+
+
 def links(page):
     return re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
 
@@ -246,7 +263,7 @@ def links(page):
 LINKED = [page for page in (*PAGES, ROOT / "README.md", ROOT / "CHANGELOG.md") if links(page)]
 
 
-@pytest.mark.parametrize("page", LINKED, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_links_hold_in_the_repository(page):
     for link in links(page):
         assert link.startswith("https://") or (page.parent / link).exists(), link
@@ -258,17 +275,18 @@ def test_links_are_found():
     assert len(LINKED) > len(PAGES) / 2
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}")
 def test_all_python_of_a_page_is_run(page):
     # tests/test_examples.py runs the blocks that begin a line with just this.
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r"(```|~~~) *(python|py)\b", text)) == text.count("\n```python\n")
 
 
-def test_the_start_leads_to_every_page():
-    start = ROOT / "docs" / "index.md"
-    pages = {page.relative_to(start.parent).as_posix() for page in PAGES}
-    assert pages - {*links(start), start.name} == set()
+@pytest.mark.parametrize("folder", ["docs", "docs/guide"])
+def test_the_start_leads_to_every_page(folder):
+    start = ROOT / folder / "index.md"
+    beside = {page.name for page in PAGES if page.parent == start.parent}
+    assert beside - {*links(start), start.name} == set()
 
 
 @pytest.mark.parametrize("task", ["classification", "recognition", "tagging", "transduction"])
