@@ -54,6 +54,37 @@ def test_a_delay_line_remembers_one_step():
     assert not found.open_ended
 
 
+def test_a_reversed_line_remembers_as_far():
+    """Of what reads from the end the first output is looked at, and the input behind it."""
+    found = response(subject(Recurrent(DelayLine(5), reverse=True)), number=TIME)
+    assert found.values[5] > 0.5
+    assert found.horizon() == pytest.approx(5.0, abs=0.02)
+    both = recurra.Bidirectional(DelayLine(2), DelayLine(7))
+    found = response(subject(both), number=TIME)
+    assert set(np.flatnonzero(found.values)) >= {2, 7}
+    assert found.horizon() == pytest.approx(7.0, abs=0.02)
+
+
+def test_what_has_no_steps_is_left_alone():
+    """A row's own numbers, also where there are as many rows as steps."""
+
+    class Two(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = Recurrent(DelayLine(2))
+
+        def forward(self, inputs):
+            return self.layer(inputs[0]).outputs + inputs[1]
+
+    still = torch.randn(6, 1)
+    batch = Batch((torch.randn(6, 6, 1), still), None, input_axis=(1, 0))
+    steps = torch.full((6,), 3)
+    changed = other_step(batch, steps)
+    assert torch.equal(changed.inputs[1], still)
+    made = subject_of(Two(), batch, lambda outputs, _: outputs[-1].sum())
+    assert response(made).horizon() == pytest.approx(2.0, abs=0.02)
+
+
 def test_lengths_count_from_each_rows_end():
     x = torch.randn(TIME, BATCH, 1)
     lengths = [20, 7, 12, 0, 1, 6]
@@ -149,6 +180,22 @@ def test_needs_of_a_delay_line():
     found = needs(made, 0.0, number=TIME)
     assert found.steps == 6
     assert found.loss == pytest.approx(0.0)
+
+
+def test_needs_where_every_step_is_scored():
+    """A module that is scored at every step: windows of w have read (w + 1) / 2 on the average."""
+    x = torch.randn(200, BATCH, 1)
+    layer = Recurrent(DelayLine(5))
+    layer.extra = torch.nn.Parameter(torch.ones(1))
+    targets = torch.cat([torch.zeros(5, BATCH, 1), x[:-5]])
+
+    def loss(outputs, targets):
+        return (layer.extra * outputs - targets).pow(2).mean()
+
+    made = subject_of(layer, Batch(x, targets), loss, reference=1.0)
+    found = needs(made, 0.0, number=200)
+    # Of w steps the first five are wrong: 5 / w of the loss, 5 % of it at w = 100.
+    assert found.steps == pytest.approx(50, abs=6)
 
 
 def test_needs_are_unknown_where_nothing_was_gained():

@@ -93,7 +93,15 @@ def test_another_ending_is_refused(report, tmp_path):
 
 def test_the_data_of_the_training_are_taken_where_none_are_given(run):
     found = inspect(run, rows=2, steps=20)
-    assert "the data of its training" in found.data
+    assert found.data.startswith("book.txt, of its training")
+
+
+def test_a_checkpoint_is_that_of_its_run(run, report):
+    step = (run / "best").read_text().strip()
+    found = inspect(run / "checkpoints" / step, run.parent / "book.txt", rows=4, steps=40)
+    assert found.examination.evidence.loss == report.examination.evidence.loss
+    assert set(found.pictures) == set(report.pictures)
+    assert found.scores == report.scores
 
 
 def test_data_that_are_not_there(run):

@@ -131,16 +131,16 @@ def _recalled(seed: int, back: int) -> Examination:
     torch.manual_seed(seed)
     chance, steps = np.random.default_rng(seed), 60
 
-    def draw() -> Batch:
-        numbers = torch.from_numpy(chance.standard_normal((steps, _ROWS, 1), np.float32))
-        return Batch(numbers, numbers[steps - 1 - back])
+    def draw(rows: int = _ROWS) -> Batch:
+        numbers = torch.from_numpy(chance.standard_normal((steps, rows, 1), np.float32))
+        return Batch(numbers, numbers[steps - 1 - back], target_axis=0)
 
     cell = ElmanCell(1, _UNITS)
     with torch.no_grad():
         cell.recurrent_weight.mul_(0.7)
     network = Network(cell)
     network.fit(draw, 300, network.squared)
-    return examine(network, draw(), loss=network.squared, reference=1.0, anchors=4)
+    return examine(network, draw(8 * _ROWS), loss=network.squared, reference=1.0, anchors=4)
 
 
 def _labels(seed: int, shuffled: bool) -> Examination:

@@ -7,11 +7,9 @@ from typing import NamedTuple
 from recurra.diagnosis.flow import Flow
 from recurra.diagnosis.gates import Gates
 from recurra.diagnosis.horizon import Ignored, Response
-from recurra.diagnosis.needs import Needs
+from recurra.diagnosis.needs import Needs, gained
 
 __all__ = ["Evidence"]
-
-_LITTLE = 0.05  # of what knowing nothing costs: a gain that may be none
 
 
 class Evidence(NamedTuple):
@@ -27,6 +25,7 @@ class Evidence(NamedTuple):
         needs: how many steps must be read, or None where nothing is known of it.
         steps: of the longest row.
         window: steps that a gradient of training crosses; None if all.
+        noise: the standard error of the loss, by parts of the batch.
     """
 
     flow: Flow
@@ -38,10 +37,9 @@ class Evidence(NamedTuple):
     needs: Needs | None
     steps: int
     window: int | None = None
+    noise: float = 0.0
 
     @property
     def learned(self) -> bool | None:
         """Whether it predicts better than one that knows nothing; None if nobody knows."""
-        if self.reference is None:
-            return None
-        return self.reference - self.loss > _LITTLE * abs(self.reference)
+        return gained(self.loss, self.reference, self.noise)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,8 +21,9 @@ from recurra.diagnosis.gates import gates
 from recurra.diagnosis.horizon import ignored, response
 from recurra.diagnosis.needs import needs
 from recurra.diagnosis.panels import Axis, axis_over
-from recurra.diagnosis.subject import short, steps_of, subject_of
+from recurra.diagnosis.subject import Subject, short, steps_of, subject_of
 from recurra.diagnosis.verdicts import LEFT, Verdict, verdicts
+from recurra.errors import ShapeError
 from recurra.twins import evaluating
 
 __all__ = ["Examination", "examine"]
@@ -83,6 +86,8 @@ class Examination:
         )
         every = [value for points in series.values() for value in points.values()]
         worst = self.verdicts[0].sentence if self.verdicts else ""
+        if (more := len(self.evidence.flow.norms) - 5) > 0:
+            worst += f" {more} more cells are not drawn."
         return lines(
             series,
             title="How far back a gradient and a memory reach",
@@ -135,7 +140,7 @@ def examine(
         ran = subject.run(batch)
     mean = float(ran.total) / max(ran.count, 1)
     steps = int(steps_of(batch)[1].max()) if steps_of(batch)[1].numel() else 0
-    flow = gradient_flow(subject, anchors)
+    flow, noise = gradient_flow(subject, anchors), _noise(subject)
     evidence = Evidence(
         flow,
         response(subject),
@@ -143,8 +148,32 @@ def examine(
         gates(subject),
         mean,
         subject.reference,
-        needs(subject, mean),
+        needs(subject, mean, noise),
         steps,
         window,
+        noise,
     )
     return Examination(evidence)
+
+
+def _noise(subject: Subject, parts: int = 8) -> float:
+    """The standard error of the mean loss, by that of parts of the rows; 0 of a single row."""
+    rows = len(steps_of(subject.batch)[1])
+    cuts = sorted({round(rows * part / parts) for part in range(parts + 1)})
+    losses = []
+    with evaluating(subject.module), torch.no_grad():
+        for low, high in itertools.pairwise(cuts):
+            try:
+                part = subject.batch.part(_rows(low, high))
+            except (ShapeError, IndexError):  # targets that do not say where their rows are
+                return 0.0
+            ran = subject.run(part)
+            if ran.count:
+                losses.append(float(ran.total) / ran.count)
+    if len(losses) < 2 or not np.isfinite(losses).all():
+        return 0.0
+    return float(np.std(losses, ddof=1)) / math.sqrt(len(losses))
+
+
+def _rows(low: int, high: int) -> Callable[[int], slice]:
+    return lambda count: slice(low, high)

@@ -100,7 +100,11 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     """
     shifts, valid = _shifts(subject)
     if not shifts:
-        raise ShapeError("flow: no cell ran through time, so that there is nothing to look at.")
+        raise ShapeError(
+            "flow: no cell ran once through the steps of the outputs, so that there is nothing to "
+            "look at. Layers of torch.nn have cells after recurra.convert; a cell that runs "
+            "several times in one call is not followed."
+        )
     changes = {key: Change(shift=leaf) for key, leaf in shifts.items()}
     with evaluating(subject.module), torch.enable_grad(), changing(subject.module, changes):
         ran = subject.run(subject.batch)

@@ -30,6 +30,7 @@ from recurra.twins import evaluating
 __all__ = ["Ignored", "Response", "distances", "ignored", "response"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 class Response(NamedTuple):
@@ -90,7 +91,7 @@ class Ignored(NamedTuple):
 
 
 def distances(furthest: int, number: int = 32) -> npt.NDArray[np.int64]:
-    """Distances 0 to ``furthest``: all of the small ones, then about ``number`` a decade apart."""
+    """Distances 0 to ``furthest``: all if they are few, else some, about ``number`` in all."""
     if furthest < number:
         return np.arange(furthest + 1)
     grown = np.geomspace(1, furthest, number)
@@ -100,39 +101,65 @@ def distances(furthest: int, number: int = 32) -> npt.NDArray[np.int64]:
 def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
     """Measure it: at each distance one pass, in which every row reads one input of another row.
 
-    In evaluation mode, without gradients.
+    Of what reads from a row's end to its beginning the output at the first step is looked at, and
+    the input k steps behind it. In evaluation mode, without gradients.
 
     Args:
         subject: a model at work.
         number: about how many distances.
         seed: of who gives to whom.
     """
-    batch = subject.batch
-    _, lengths = steps_of(batch)
-    lengths = lengths.cpu()
+    lengths = steps_of(subject.batch)[1].cpu()
     longest = int(lengths.max()) if len(lengths) else 0
     at = distances(max(longest - 1, 0), number)
     with evaluating(subject.module), torch.no_grad():
-        ran = subject.run(batch)
-        plain, there = _ends(ran), ran.ends > 0
-        own = len(plain) == len(lengths)  # rows are those of the inputs
-        some = plain[there]
-        spread = _rms(some - some.roll(1, 0)) if len(some) > 1 else _rms(some)
-        values = []
-        for distance in at:
-            steps = lengths - 1 - int(distance)
-            changed = other_step(batch, steps, seed)
-            other = rows_of(batch, steps) & _differ(batch.inputs, changed.inputs, len(lengths))
-            moved = _ends(subject.run(changed)) - plain
-            moved = moved[other & there] if own else moved[there]
-            read = spread > 0 and bool(other.any())
-            values.append(_rms(moved) / spread if read else 0.0)
+        plain = subject.run(subject.batch)
+        last = _measured(subject, plain, at, seed, backward=False)
+        if longest < 2 or not _reads_ahead(subject, plain, seed):
+            return last
+        first = _measured(subject, plain, at, seed, backward=True)
+    return Response(at, np.maximum(last.values, first.values), max(last.spread, first.spread))
+
+
+def _reads_ahead(subject: Subject, plain: Ran, seed: int) -> bool:
+    """Does the first output hang on the last input?"""
+    changed = other_step(subject.batch, steps_of(subject.batch)[1].cpu() - 1, seed)
+    return not torch.equal(subject.run(changed).outputs[:1], plain.outputs[:1])
+
+
+def _measured(subject: Subject, plain: Ran, at: Ints, seed: int, *, backward: bool) -> Response:
+    """From the ends of rows, or from their beginnings."""
+    batch = subject.batch
+    lengths = steps_of(batch)[1].cpu()
+    before, there = _looked(plain, backward), plain.ends > 0
+    own = len(before) == len(lengths)  # rows are those of the inputs
+    some = before[there]
+    spread = _rms(some - some.roll(1, 0)) if len(some) > 1 else _rms(some)
+    values = []
+    for distance in at:
+        steps = torch.full_like(lengths, int(distance)) if backward else lengths - 1 - int(distance)
+        changed = other_step(batch, steps, seed)
+        other = rows_of(batch, steps) & _differ(batch.inputs, changed.inputs, len(lengths))
+        moved = _looked(subject.run(changed), backward) - before
+        moved = moved[other & there] if own else moved[there]
+        read = spread > 0 and bool(other.any())
+        values.append(_rms(moved) / spread if read else 0.0)
     return Response(at, np.asarray(values), spread)
+
+
+def _looked(ran: Ran, backward: bool) -> Tensor:
+    """The first output of each row, or the last ones."""
+    if not backward:
+        return _ends(ran)
+    first = ran.outputs[:1]
+    return first[0].flatten(1).double() if len(first) else _ends(ran)
 
 
 def _ends(ran: Ran) -> Tensor:
     """Each row's output at its own last step, ``[batch, numbers]``; zero of an empty one."""
     outputs, rows = ran.outputs, ran.outputs.shape[1]
+    if ran.last is not None and len(ran.last) == rows:
+        return ran.last.flatten(1).double()
     if not len(outputs):
         return outputs.new_zeros(rows, 1)
     at = (ran.ends - 1).clamp(min=0).to(outputs.device)

@@ -187,7 +187,7 @@ def intervene(
     moved = moved_by(asked, of)
     with asked.asking():
         before, lost, inside = _asked_once(asked, loss)
-        with changing(moved, changes):
+        with changing(moved, changes, required=True):
             after, lost_after, inside_after = _asked_once(asked, loss)
         said = _said(asked, before), _said(asked, after)
         by_row, by_step = _change(*said)

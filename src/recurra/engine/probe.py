@@ -200,7 +200,9 @@ def reading(module: object) -> Iterator[dict[str, Tensor]]:
 
 
 @contextmanager
-def changing(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]:
+def changing(
+    module: nn.Module, changes: Mapping[str, Change], *, required: bool = False
+) -> Iterator[None]:
     """Move values inside a layer or model, in all of this thread's calls meanwhile.
 
     ::
@@ -215,6 +217,7 @@ def changing(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]
     Args:
         module: a layer or model; a cell that it does not hold goes on as it is.
         changes: by the keys of :func:`recurra.named_values`, without the number of a second run.
+        required: whether it is an error if none of the module's cells runs meanwhile.
 
     Raises:
         SettingError: something that is no change; or, at the end, a key that none of the cells
@@ -231,6 +234,11 @@ def changing(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]
     look = _Look(changes=dict(changes), places=_places(module))
     with _looks(look):
         yield
+    if required and changes and not look.met:
+        raise SettingError(
+            f"changing: no cell of the {type(module).__name__} ran meanwhile. Layers of torch.nn "
+            "have cells after recurra.convert."
+        )
     for key in look.changes:
         if look.met and key not in look.used:
             raise SettingError(f"changing: no {key!r}; {nearest(key, look.met)}")

@@ -177,7 +177,7 @@ def inspect(
     Args:
         path: a run's folder, or one of its checkpoints.
         data: what the model reads: a file or folder, or objects, as of :func:`recurra.evaluate`;
-            the data of its training if None.
+            if None, the run's own test file, or else the data of its training.
         which: of a run, ``"best"`` or ``"last"``.
         rows: examples beside each other that are looked at.
         steps: of each, where a text can be cut.
@@ -189,13 +189,11 @@ def inspect(
         DataError: something is wrong with the data.
         ArtifactError: the model is damaged.
     """
-    began = time.perf_counter()
+    began, home = time.perf_counter(), _home(path)
     task = artifact.task_of(path, which=which)
     source = path_of("data", data) if isinstance(data, str) else data
     if data is None:
-        _, source = run_source(path)
-        if source is None:
-            raise SettingError("inspect: the run was trained on objects of Python: give it data")
+        source = _own_data(home)
     said: list[str] = []
     report("reading")
     examples = opened(task, source, data_of(path, **settings).undivided)
@@ -203,7 +201,7 @@ def inspect(
     part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
     batch = task.sample(part, rows, steps)
     report("looking at gradients, memory and units")
-    window = _window(path)
+    window = _window(home)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading a text")
     read = _read(task, loaded, part, batch)
@@ -242,18 +240,18 @@ def inspect(
                 "One box a layer and step. A state goes along a row, what is read goes up; where a "
                 "training window ends the gradient is cut.",
             )
-    for name, chart in _of_training(path, said).items():
+    for name, chart in _of_training(home, said).items():
         found[name] = Picture(chart, name.capitalize(), _HOW.get(name, ""))
     return Report(
-        Path(path).resolve().name,
+        home.resolve().name,
         task.name,
         _model(loaded.model),
-        _data(source, batch, data is None),
+        _data(source, data is None),
         examination,
         found,
         read,
         followers(read) if read is not None else [],
-        _scores(path),
+        _scores(home),
         card,
         said,
         time.perf_counter() - began,
@@ -268,6 +266,23 @@ _HOW = {
     "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
     "forecast": "The line is what came, the bands are where it was expected.",
 }
+
+
+def _home(path: str | Path) -> Path:
+    """The folder of a run, also of one of its checkpoints."""
+    folder = path_of("run", path)
+    inside = folder.absolute().parent.name == "checkpoints"
+    return folder.absolute().parent.parent if inside else folder
+
+
+def _own_data(home: Path) -> Any:
+    """What the run was tested on, if that has a file of its own; else what it was trained on."""
+    recipe, source = run_source(home)
+    held_out: str | None = recipe.data.test
+    found = source if held_out is None else Path(held_out)
+    if found is None:
+        raise SettingError("inspect: the run was trained on objects of Python: give it data")
+    return found
 
 
 def _tried(look: Callable[[], T], said: list[str]) -> T | None:
@@ -335,11 +350,14 @@ def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
         return {}
     try:
         found: dict[str, Chart] = dict(pictures(folder))
-        if (folder / WATCHED).is_file():
-            found["gradients"] = gradients(folder)
     except RecurraError as problem:
         said.append(f"no curve: {problem}")
-        return {}
+        found = {}
+    if (folder / WATCHED).is_file():
+        try:
+            found["gradients"] = gradients(folder)
+        except RecurraError as problem:
+            said.append(f"no gradients: {problem}")
     return found
 
 
@@ -356,6 +374,6 @@ def _model(model: Any) -> str:
     return f"{getattr(model, 'name', type(model).__name__)} of {count:,} parameters"
 
 
-def _data(source: Any, batch: Any, own: bool) -> str:
+def _data(source: Any, own: bool) -> str:
     name = Path(source).name if isinstance(source, str | Path) else "objects of Python"
-    return f"{name}, the data of its training" if own else name
+    return f"{name}, of its training: other data say more of what it has learned" if own else name

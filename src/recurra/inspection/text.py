@@ -187,7 +187,7 @@ def followers(read: Read, number: int = 12) -> list[Follower]:
     """Units that move with something visible, the closest first: of each feature the best two.
 
     A correlation says that both go together, not that the unit does anything:
-    :func:`recurra.diagnosis.interventions.ablations` says what is lost without it.
+    :func:`recurra.diagnosis.ablations` says what is lost without it.
     """
     found = []
     for name, of in FEATURES.items():
@@ -212,7 +212,7 @@ def _correlations(states: Floats, values: Floats) -> Floats:
 
 
 def packed(states: Mapping[str, Floats]) -> dict[str, Any]:
-    """States as bytes, 0 to 255 over -1 to 1 or over their largest size, by place."""
+    """By place: states as bytes ``[units, time]``, 0 to 255 for -size to size; and the size."""
     found = {}
     for place, values in states.items():
         most = max(1.0, float(np.abs(values).max(initial=0.0)))

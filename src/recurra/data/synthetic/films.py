@@ -90,7 +90,8 @@ class Clips(SyntheticTask):
     def _draw(self, rows: int, chance: np.random.Generator) -> Batch:
         made = [self._film(chance) for _ in range(rows)]
         films = np.stack([film for film, _ in made], 1).astype(np.float32) / 255
-        return Batch(torch.from_numpy(films), torch.tensor([motion for _, motion in made]))
+        motions = torch.tensor([motion for _, motion in made])
+        return Batch(torch.from_numpy(films), motions, target_axis=0)
 
     def _film(self, chance: np.random.Generator) -> tuple[Pixels, int]:
         motion = int(chance.integers(len(MOTIONS)))

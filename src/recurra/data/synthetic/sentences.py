@@ -144,7 +144,7 @@ class CuedSentences(SyntheticTask):
         number = {word: place for place, word in enumerate(self.words)}
         texts = [sentence.text.split() for sentence in self._sentences(rows, chance)]
         ids = torch.tensor([[number[word] for word in text] for text in texts]).T.contiguous()
-        return Batch(ids[:-1], ids[-1])
+        return Batch(ids[:-1], ids[-1], target_axis=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -117,7 +117,8 @@ class AddingTask(SyntheticTask):
         inputs[..., 0] = numbers
         inputs[marks, np.arange(rows), 1] = 1.0
         sums = numbers[marks, np.arange(rows)].sum(0)
-        return Batch(_rows(inputs, lengths, self.shortest), torch.from_numpy(sums[:, None]))
+        targets = torch.from_numpy(sums[:, None])
+        return Batch(_rows(inputs, lengths, self.shortest), targets, target_axis=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +167,8 @@ class ParityTask(SyntheticTask):
             if self.every_step
             else torch.from_numpy(odd[lengths - 1, np.arange(rows)])
         )
-        return Batch(_rows(bits, lengths, self.shortest), targets)
+        rows_axis = 1 if self.every_step else 0
+        return Batch(_rows(bits, lengths, self.shortest), targets, target_axis=rows_axis)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +266,8 @@ class BracketsTask(SyntheticTask):
             for row in np.flatnonzero(balanced == 0):
                 self._spoil(ids[: lengths[row], row], chance)
             targets = torch.from_numpy(balanced)
-        return Batch(_rows(ids, lengths, self.shortest), targets)
+        rows_axis = 0 if self.target == "balanced" else 1
+        return Batch(_rows(ids, lengths, self.shortest), targets, target_axis=rows_axis)
 
     def _write(self, lengths: Ints, chance: np.random.Generator) -> tuple[Ints, Any]:
         """Balanced rows ``[time, rows]``, and what may follow each step."""
