@@ -42,6 +42,10 @@ def inspect(
         page = out or run / "report.html"
         if page.suffix != ".html":
             raise SettingError(f"--out: expected a name that ends in .html, got {page}")
+        if page.is_dir() or not page.absolute().parent.is_dir():
+            raise SettingError(f"--out: expected a file in a folder that is there, got {page}")
+        if pictures is not None and pictures.exists() and not pictures.is_dir():
+            raise SettingError(f"--pictures: expected a folder, got the file {pictures}")
         report = look(run, data, which=which, report=say)
         report.save(page)
         drawn = report.save_pictures(pictures) if pictures is not None else []

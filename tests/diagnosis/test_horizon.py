@@ -184,18 +184,32 @@ def test_needs_of_a_delay_line():
 
 def test_needs_where_every_step_is_scored():
     """A module that is scored at every step: windows of w have read (w + 1) / 2 on the average."""
-    x = torch.randn(200, BATCH, 1)
-    layer = Recurrent(DelayLine(5))
-    layer.extra = torch.nn.Parameter(torch.ones(1))
+
+    class Scaled(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.size = Recurrent(DelayLine(5)), torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, inputs):
+            return self.size * self.layer(inputs).outputs
+
+    x = torch.randn(210, BATCH, 1)
     targets = torch.cat([torch.zeros(5, BATCH, 1), x[:-5]])
 
     def loss(outputs, targets):
-        return (layer.extra * outputs - targets).pow(2).mean()
+        return (outputs - targets).pow(2).mean()
 
-    made = subject_of(layer, Batch(x, targets), loss, reference=1.0)
-    found = needs(made, 0.0, number=200)
-    # Of w steps the first five are wrong: 5 / w of the loss, 5 % of it at w = 100.
-    assert found.steps == pytest.approx(50, abs=6)
+    found = needs(subject_of(Scaled(), Batch(x, targets), loss, reference=1.0), 0.0, number=210)
+
+    def missed(window):
+        """Behind each cut the five symbols before it are not said."""
+        cuts = [209 - behind for behind in range(1, 210) if behind % window == 0]
+        lost = sum(float(targets[at + 1 : at + 6].pow(2).sum()) for at in cuts)
+        return lost / targets.numel()
+
+    first = next(window for window in range(6, 210) if missed(window) <= 0.05)
+    assert found.steps == (first + 1) // 2
+    assert found.loss == pytest.approx(missed(first), rel=1e-4)
 
 
 def test_needs_are_unknown_where_nothing_was_gained():

@@ -6,7 +6,7 @@ import torch
 import recurra
 from recurra import Batch, Recurrent
 from recurra.diagnosis import examine
-from recurra.diagnosis.cases import CASES
+from recurra.diagnosis.cases import CASES, Network
 from recurra.diagnosis.verdicts import CONDITIONS
 
 SEEDS = 2
@@ -68,3 +68,67 @@ def test_an_infinite_gradient_is_exploding():
         loss=lambda outputs, _: outputs[-1].sum(),
     )
     assert "exploding" in names(seen)
+
+
+def tiny(rows=3, steps=6, **settings):
+    """A plain network, and a batch."""
+    torch.manual_seed(0)
+    network = Network(recurra.GRUCell(2, 4))
+    return network, Batch(torch.randn(steps, rows, 2), torch.randn(rows, 1), target_axis=0)
+
+
+@pytest.mark.parametrize("what", ["weights", "inputs", "one step"])
+def test_what_is_no_number_is_said(what):
+    network, batch = tiny()
+    if what == "weights":
+        torch.nn.init.constant_(network.said.weight, torch.nan)
+    elif what == "inputs":
+        batch.inputs.fill_(torch.nan)
+    else:
+        batch.inputs[2, 1] = torch.inf
+    seen = examine(network, batch, loss=network.squared)
+    assert names(seen)[0] == "exploding"
+    assert "no number" in str(seen)
+    seen.chart().svg()
+
+
+def test_of_a_single_value_nothing_is_dead():
+    network, batch = tiny(rows=1, steps=1)
+    assert names(examine(network, batch, loss=network.squared)) == ["healthy"]
+
+
+def test_healthy_is_said_alone():
+    network, batch = tiny()
+    assert names(examine(network, batch, loss=network.squared, reference=0.0)) == ["no signal"]
+
+
+def test_without_gradients_around():
+    network, batch = tiny()
+    with torch.no_grad():
+        quiet = examine(network, batch, loss=network.squared)
+    with torch.inference_mode():
+        quieter = examine(network, batch, loss=network.squared)
+    assert str(quiet) == str(quieter) == str(examine(network, batch, loss=network.squared))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"anchors": 0}, "anchors"),
+        ({"loss": lambda outputs, _: outputs[-1]}, r"one number.*got \[3, 4\]"),
+        ({"loss": lambda outputs, _: 0.5}, "one number.*got the number 0.5|one number.*got"),
+        (
+            {"batch": Batch(torch.zeros(6, 0, 2), torch.zeros(0, 1), target_axis=0)},
+            "rows that have",
+        ),
+        (
+            {"batch": Batch(torch.zeros(0, 3, 2), torch.zeros(3, 1), target_axis=0)},
+            "rows that have",
+        ),
+    ],
+)
+def test_wrong_arguments(change, words):
+    network, batch = tiny()
+    known = {"loss": network.squared, "batch": batch} | change
+    with pytest.raises(recurra.errors.RecurraError, match=words):
+        examine(network, known.pop("batch"), **known)

@@ -1,5 +1,7 @@
 """Values moved on their way: every backend moves the same, and what is asked is what happens."""
 
+import asyncio
+
 import pytest
 import torch
 
@@ -17,7 +19,7 @@ LENGTHS = [7, 0, 4]
 def nothing_is_left_behind():
     torch.manual_seed(0)
     yield
-    assert not probe._LOOKS
+    assert not probe.looking()
 
 
 def rows(width=4):
@@ -177,6 +179,7 @@ def test_in_training_with_dropout():
     ("changes", "error", "words"),
     [
         ({"update gat": Change()}, SettingError, "no 'update gat'; did you mean 'cell: update gat"),
+        (None, SettingError, "expected changes by key, got"),
         ({"update gate": 0.5}, SettingError, r"'update gate': expected a recurra.Change, got"),
         ({"state.h": Change(units=5)}, ShapeError, "units: expected whole numbers of 0 to 4"),
         ({"state.h": Change(rows=[0.5])}, ShapeError, "rows: expected whole numbers of 0 to 2"),
@@ -195,6 +198,30 @@ def test_a_step_that_is_none():
         Change(since=1.5)
     with pytest.raises(SettingError, match="expected a layer or model, got"), changing(7, {}):
         pass
+
+
+def test_each_ends_for_itself():
+    """In whatever order they end, and in tasks that take turns."""
+    layer, x = Recurrent(made(GRUCell)), rows()
+    plain = layer(x).outputs
+    one, two = (changing(layer, {"state.h": Change(scale=0, shift=n)}) for n in (1.0, 2.0))
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    assert (layer(x).outputs == 2).all()
+    two.__exit__(None, None, None)
+    assert torch.equal(layer(x).outputs, plain)
+
+    async def held(value):
+        with changing(layer, {"state.h": Change(scale=0, shift=value)}):
+            await asyncio.sleep(0)
+            return float(layer(x).outputs.detach().mean())
+
+    async def both():
+        return await asyncio.gather(held(1.0), held(2.0))
+
+    assert asyncio.run(both()) == [1.0, 2.0]
+    assert torch.equal(layer(x).outputs, plain)
 
 
 def test_no_steps_and_no_rows():

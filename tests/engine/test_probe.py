@@ -25,7 +25,7 @@ def nothing_is_left_behind():
     torch.manual_seed(0)
     yield
     assert not _COLLECTING
-    assert not probe._LOOKS
+    assert not probe.looking()
 
 
 def rows(width=4, time=TIME, batch=BATCH):
@@ -455,7 +455,7 @@ def test_an_error_leaves_nothing_behind():
     with pytest.raises(KeyError, match="in a step"):
         named_values(run, Labeled(breaks).double(), rows())
     assert not _COLLECTING
-    assert not probe._LOOKS
+    assert not probe.looking()
 
     def fails():
         with pytest.raises(KeyError):

@@ -1,5 +1,6 @@
 """A run of any task on one page: numbers that are those of the model, pictures, and a browser."""
 
+import dataclasses
 import json
 import math
 
@@ -199,6 +200,39 @@ def test_a_model_without_cells_says_so(run, tmp_path):
     assert report.examination is None
     assert any("not looked into" in said for said in report.said)
     assert "not looked into" in report.html()
+
+
+def test_an_ngram_has_nothing_to_look_into(run, tmp_path):
+    recurra.train("ngram", run.parent / "book.txt", out=tmp_path / "run", report=lambda _: None)
+    report = inspect(tmp_path / "run", run.parent / "book.txt")
+    assert report.examination is None
+    assert "no recurrent layer" in report.html()
+
+
+def test_sizes_that_are_none(run):
+    for wrong in ({"rows": 0}, {"rows": "x"}, {"steps": 2.5}):
+        with pytest.raises(SettingError, match=next(iter(wrong))):
+            inspect(run, run.parent / "book.txt", **wrong)
+
+
+def test_where_it_is_written_is_looked_at_first(run, tmp_path):
+    from recurra.cli import app
+
+    for more in (["--out", str(tmp_path / "no" / "p.html")], ["--pictures", str(run / "log.csv")]):
+        done = CliRunner().invoke(app, ["inspect", str(run), *more])
+        assert done.exit_code == 2, done.output
+        assert "reading" not in done.output
+
+
+def test_text_that_looks_like_the_page(run, report):
+    symbols = ["<!--", " <script>", "</script>", "a", chr(8232), "<"] * 3
+    read = report.read._replace(symbols=symbols, surprises=report.read.surprises[:18])
+    odd = dataclasses.replace(report, read=read).save(run.parent / "odd.html")
+    with browser(800) as driver:
+        driver.get(odd.as_uri())
+        assert [entry["message"] for entry in driver.get_log("browser")] == []
+        spans = "return [...document.querySelectorAll('#symbols span')].map(s => s.textContent)"
+        assert driver.execute_script(spans) == symbols
 
 
 # ---- in a browser -------------------------------------------------------------------------------

@@ -120,6 +120,8 @@ class Drifts(Leaky):
 class NamesOne(Leaky):
     """A value that is another from the second row on."""
 
+    on_loop = "it writes into a part of a value"
+
     def step(self, x, state, context=None, noise=None):
         y, state = super().step(x, state)
         wrong = y.clone()
@@ -130,6 +132,8 @@ class NamesOne(Leaky):
 
 class NamesMates(Leaky):
     """The value it names is not that of its row alone."""
+
+    on_loop = "its rows see each other"
 
     def step(self, x, state, context=None, noise=None):
         y, state = super().step(x, state)

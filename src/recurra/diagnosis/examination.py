@@ -24,6 +24,7 @@ from recurra.diagnosis.panels import Axis, axis_over
 from recurra.diagnosis.subject import Subject, short, steps_of, subject_of
 from recurra.diagnosis.verdicts import LEFT, Verdict, verdicts
 from recurra.errors import ShapeError
+from recurra.settings import check_size
 from recurra.twins import evaluating
 
 __all__ = ["Examination", "examine"]
@@ -135,24 +136,29 @@ def examine(
     Raises:
         ShapeError: something that has no steps, no cell, or no loss.
     """
+    check_size("anchors", anchors)
     subject = subject_of(model, batch, loss, reference)
-    with evaluating(model), torch.no_grad():
-        ran = subject.run(batch)
-    mean = float(ran.total) / max(ran.count, 1)
-    steps = int(steps_of(batch)[1].max()) if steps_of(batch)[1].numel() else 0
-    flow, noise = gradient_flow(subject, anchors), _noise(subject)
-    evidence = Evidence(
-        flow,
-        response(subject),
-        ignored(subject),
-        gates(subject),
-        mean,
-        subject.reference,
-        needs(subject, mean, noise),
-        steps,
-        window,
-        noise,
-    )
+    lengths = steps_of(batch)[1]
+    steps = int(lengths.max()) if lengths.numel() else 0
+    if not steps:
+        raise ShapeError("batch: expected rows that have steps to look at, got none.")
+    with torch.inference_mode(False):
+        with evaluating(model), torch.no_grad():
+            ran = subject.run(batch)
+        mean = float(ran.total) / max(ran.count, 1)
+        flow, noise = gradient_flow(subject, anchors), _noise(subject)
+        evidence = Evidence(
+            flow,
+            response(subject),
+            ignored(subject),
+            gates(subject),
+            mean,
+            subject.reference,
+            needs(subject, mean, noise),
+            steps,
+            window,
+            noise,
+        )
     return Examination(evidence)
 
 

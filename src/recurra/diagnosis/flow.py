@@ -49,7 +49,8 @@ class Flow(NamedTuple):
     @property
     def kept(self) -> Floats:
         """What is kept of the gradient, of the cell that keeps most at a distance; 1 at first."""
-        shares = [norm / first for norm in self.norms.values() if (first := _first(norm)) > 0]
+        with np.errstate(invalid="ignore"):  # of infinite ones
+            shares = [norm / first for norm in self.norms.values() if (first := _first(norm)) > 0]
         if not shares:
             return np.zeros(max((len(norm) for norm in self.norms.values()), default=0))
         rows: Floats = np.stack(shares)
@@ -106,18 +107,20 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
             "several times in one call is not followed."
         )
     changes = {key: Change(shift=leaf) for key, leaf in shifts.items()}
-    with evaluating(subject.module), torch.enable_grad(), changing(subject.module, changes):
-        ran = subject.run(subject.batch)
     found: dict[str, list[tuple[Floats, Floats]]] = {}
-    finite = True
-    for given, at in _anchors(ran, anchors):
-        gradients = torch.autograd.grad(
-            given, list(shifts.values()), allow_unused=True, retain_graph=True
-        )
-        for place, norms in _norms(shifts, gradients).items():
-            finite = finite and bool(np.isfinite(norms).all())
-            found.setdefault(place, []).append((norms, at))
+    with torch.enable_grad():
+        with evaluating(subject.module), changing(subject.module, changes):
+            ran = subject.run(subject.batch)
+        finite = True
+        for given, at in _anchors(ran, anchors):
+            gradients = torch.autograd.grad(
+                given, list(shifts.values()), allow_unused=True, retain_graph=True
+            )
+            for place, norms in _norms(shifts, gradients).items():
+                finite = finite and bool(np.isfinite(norms).all())
+                found.setdefault(place, []).append((norms, at))
     every = {place: _by_distance(parts, valid) for place, parts in found.items()}
+    finite = finite and (bool(found) or bool(torch.isfinite(ran.total)))
     middle, low, high = ({place: rows[n] for place, rows in every.items()} for n in range(3))
     return Flow(middle, low, high, finite)
 

@@ -130,7 +130,8 @@ def _of(key: str, kind: str, own: Tensor, bounded: bool) -> UnitsOf:
     stuck = (ends.double().mean(0) >= _STUCK).nonzero().flatten()
     typical = float(own.pow(2).mean().sqrt())
     moved = own.max(0).values - own.min(0).values
-    still = (moved <= _SMALL * typical).nonzero().flatten()
+    alone = len(own) < 2  # of a single value nothing can be said
+    still = (moved <= (-1.0 if alone else _SMALL * typical)).nonzero().flatten()
     return UnitsOf(
         key,
         kind,

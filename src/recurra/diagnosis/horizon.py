@@ -16,6 +16,7 @@ from recurra.batch import Batch
 from recurra.diagnosis.subject import (
     Ran,
     Subject,
+    later_steps,
     other_feature,
     other_step,
     rows_of,
@@ -115,16 +116,16 @@ def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
     with evaluating(subject.module), torch.no_grad():
         plain = subject.run(subject.batch)
         last = _measured(subject, plain, at, seed, backward=False)
-        if longest < 2 or not _reads_ahead(subject, plain, seed):
+        if longest < 2 or not _reads_ahead(subject, plain):
             return last
         first = _measured(subject, plain, at, seed, backward=True)
     return Response(at, np.maximum(last.values, first.values), max(last.spread, first.spread))
 
 
-def _reads_ahead(subject: Subject, plain: Ran, seed: int) -> bool:
-    """Does the first output hang on the last input?"""
-    changed = other_step(subject.batch, steps_of(subject.batch)[1].cpu() - 1, seed)
-    return not torch.equal(subject.run(changed).outputs[:1], plain.outputs[:1])
+def _reads_ahead(subject: Subject, plain: Ran) -> bool:
+    """Does the first output hang on later inputs?"""
+    other = later_steps(subject.batch)
+    return not torch.equal(subject.run(other).outputs[:1], plain.outputs[:1])
 
 
 def _measured(subject: Subject, plain: Ran, at: Ints, seed: int, *, backward: bool) -> Response:

@@ -20,6 +20,7 @@ __all__ = [
     "Ran",
     "Subject",
     "is_state",
+    "later_steps",
     "other_feature",
     "other_step",
     "rows_of",
@@ -102,6 +103,8 @@ def subject_of(
     if not isinstance(batch, Batch):
         raise ShapeError(f"expected a recurra.Batch, got {kind_of(batch)}.")
     steps_of(batch)
+    if isinstance(model, Model) and not hasattr(model, "head"):
+        raise ShapeError(f"{type(model).__name__}: there is no recurrent layer to look into.")
     if isinstance(model, Model):
         known = model.head.reference if reference is None else reference
         return Subject(model, batch, lambda given: _of_model(model, given), known)
@@ -136,7 +139,11 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
     said = module(batch.inputs)
     outputs = said[0] if isinstance(said, tuple) else said
     lengths = outputs.lengths if isinstance(outputs, PaddedSequence) else None
-    return Ran(values_of(outputs), loss(outputs, batch.targets), 1, None, lengths)
+    total = loss(outputs, batch.targets)
+    if not isinstance(total, Tensor) or total.numel() != 1:
+        got = list(total.shape) if isinstance(total, Tensor) else kind_of(total)
+        raise ShapeError(f"loss: expected a function that gives one number, a tensor, got {got}.")
+    return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
 
 
 def is_state(key: str, value: Tensor, ran: Ran) -> bool:
@@ -226,6 +233,19 @@ def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
         there = tuple(each[reads].to(values.device) for each in (at, theirs))
         new[here] = values[there]
         return new
+
+    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
+
+
+def later_steps(batch: Batch) -> Batch:
+    """The same batch, in which each row reads what the one before it reads, but for its first step.
+
+    Alone in its batch a row reads its steps in another order.
+    """
+
+    def changed(values: Tensor) -> Tensor:
+        new = values.roll(1, 1) if values.shape[1] > 1 else values.flip(0)
+        return torch.cat([values[:1], new[1:]])
 
     return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
 

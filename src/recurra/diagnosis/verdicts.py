@@ -56,7 +56,7 @@ class Condition(NamedTuple):
 
 def _exploding(seen: Evidence) -> str:
     if not seen.flow.finite:
-        return "a gradient is infinite or no number."
+        return "the loss or a gradient is infinite or no number."
     kept, far = seen.flow.kept, seen.flow.furthest
     most = max((float(share) for share in kept[: far + 1] if share == share), default=0.0)
     if most < _GROWN:
@@ -68,7 +68,8 @@ def _exploding(seen: Evidence) -> str:
 
 
 def _lost(seen: Evidence) -> bool:
-    return not _exploding(seen) and bool(seen.flow.kept[seen.flow.furthest :][:1] < LEFT)
+    left = seen.flow.kept[seen.flow.furthest :][:1]
+    return not _exploding(seen) and bool(len(left)) and bool(left[0] < LEFT)
 
 
 def _within_reach(seen: Evidence) -> bool:
@@ -99,7 +100,7 @@ def _healthy_for_task(seen: Evidence) -> str:
 
 
 def _healthy(seen: Evidence) -> str:
-    if _exploding(seen) or _lost(seen):
+    if _exploding(seen) or _lost(seen) or not len(seen.flow.kept):
         return ""
     kept, far = seen.flow.kept, seen.flow.furthest
     if not far:
@@ -197,6 +198,7 @@ CONDITIONS = (
 
 
 def verdicts(seen: Evidence) -> list[Verdict]:
-    """All that is to be said, the worst first."""
+    """All that is to be said, the worst first; what is healthy where nothing else is."""
     found = ((each, each.said(seen)) for each in CONDITIONS)
-    return [Verdict(each.name, said, each.advice) for each, said in found if said]
+    said = [Verdict(each.name, sentence, each.advice) for each, sentence in found if sentence]
+    return [each for each in said if each.advice] or said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import get_ident
+from contextvars import ContextVar
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
 from recurra.engine.opened import Moved, named_in_example, opened_call, taken_apart
 from recurra.errors import SettingError, kind_of, nearest
-from recurra.labels import collecting, numbered, of_thread
+from recurra.labels import collecting, numbered
 
 __all__ = ["NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
 
@@ -54,12 +54,13 @@ class _Look:
         return chosen
 
 
-_LOOKS: dict[int, tuple[_Look, ...]] = {}  # by thread, the outermost first
+# Of each thread and each asyncio task its own, the outermost first.
+_LOOKS: ContextVar[tuple[_Look, ...]] = ContextVar("looks", default=())
 
 
 def looking() -> bool:
-    """Whether somebody looks into this thread's runs."""
-    return bool(_LOOKS) and bool(_LOOKS.get(get_ident()))
+    """Whether somebody looks into the runs of this thread or task."""
+    return bool(_LOOKS.get())
 
 
 def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, bool], Run]) -> Run:
@@ -72,9 +73,12 @@ def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, 
         run: runs it by the backend that fits, or, if its last argument is True, by ``loop``: in
             it are runs inside of a step, which a recording does not have.
     """
-    looks = _LOOKS[get_ident()]
-    with of_thread(_LOOKS, (_Look([]),)) as (inside,):
+    looks, inside = _LOOKS.get(), _Look([])
+    token = _LOOKS.set((inside,))
+    try:
         labels, parts = named_in_example(running, call)
+    finally:
+        _LOOKS.reset(token)
     moves: dict[str, Moved] = {}
     for look in looks:
         for label, change in look.of(cell, parts).items():
@@ -203,7 +207,7 @@ def reading(module: object) -> Iterator[dict[str, Tensor]]:
 def changing(
     module: nn.Module, changes: Mapping[str, Change], *, required: bool = False
 ) -> Iterator[None]:
-    """Move values inside a layer or model, in all of this thread's calls meanwhile.
+    """Move values inside a layer or model, in all calls of this thread or task meanwhile.
 
     ::
 
@@ -226,7 +230,9 @@ def changing(
     """
     if not isinstance(module, nn.Module):
         raise SettingError(f"changing: expected a layer or model, got {kind_of(module)}.")
-    for key, change in dict(changes).items():
+    if not isinstance(changes, Mapping):
+        raise SettingError(f"changing: expected changes by key, got {kind_of(changes)}.")
+    for key, change in changes.items():
         if not isinstance(change, Change):
             raise SettingError(
                 f"changing: {key!r}: expected a recurra.Change, got {kind_of(change)}."
@@ -246,8 +252,12 @@ def changing(
 
 @contextmanager
 def _looks(look: _Look) -> Iterator[None]:
-    with of_thread(_LOOKS, (*_LOOKS.get(get_ident(), ()), look)):
+    """One more; it alone is taken away at the end, in whatever order they end."""
+    _LOOKS.set((*_LOOKS.get(), look))
+    try:
         yield
+    finally:
+        _LOOKS.set(tuple(each for each in _LOOKS.get() if each is not look))
 
 
 def _key(place: str, label: str) -> str:

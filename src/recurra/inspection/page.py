@@ -166,4 +166,5 @@ def _data(report: Any) -> str:
     surprises = [None if not np.isfinite(n) else round(float(n), 3) for n in read.surprises]
     told = [read.told(step) for step in range(len(read.symbols))]
     found = {"symbols": read.symbols, "surprises": surprises, "units": units, "told": told}
-    return json.dumps(found, ensure_ascii=False).replace("</", "<\\/")
+    # Whatever a text holds, it does not end the script that it stands in.
+    return json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")

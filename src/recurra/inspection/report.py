@@ -23,6 +23,7 @@ from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection.page import page
 from recurra.inspection.text import Follower, Read, followers, read_text
+from recurra.settings import check_size
 from recurra.training import data_of, run_source
 from recurra.training.runs import opened
 
@@ -92,19 +93,22 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """All numbers."""
         seen = self.examination
-        return {
-            "run": self.name,
-            "task": self.task,
-            "model": self.model,
-            "data": self.data,
-            "scores": list(self.scores),
-            "verdicts": [each._asdict() for each in seen.verdicts] if seen else [],
-            "evidence": _numbers(seen.evidence) if seen else {},
-            "followers": [each._asdict() for each in self.followers],
-            "surprising": self.read.most_surprising() if self.read else [],
-            "card": self.card,
-            "said": list(self.said),
-        }
+        found: dict[str, Any] = _plain(
+            {
+                "run": self.name,
+                "task": self.task,
+                "model": self.model,
+                "data": self.data,
+                "scores": list(self.scores),
+                "verdicts": list(seen.verdicts) if seen else [],
+                "evidence": seen.evidence if seen else {},
+                "followers": list(self.followers),
+                "surprising": self.read.most_surprising() if self.read else [],
+                "card": self.card,
+                "said": list(self.said),
+            }
+        )
+        return found
 
     def html(self) -> str:
         """One page that needs nothing else."""
@@ -136,24 +140,19 @@ class Report:
         ]
 
 
-def _numbers(seen: Evidence) -> dict[str, Any]:
-    """What was measured, as JSON has it."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return [plain(each) for each in value.tolist()]
-        if isinstance(value, Mapping):
-            return {name: plain(each) for name, each in value.items()}
-        if isinstance(value, tuple) and hasattr(value, "_asdict"):
-            return plain(value._asdict())
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        if isinstance(value, float) and not np.isfinite(value):
-            return None
-        return value
-
-    found: dict[str, Any] = plain(seen)
-    return found
+def _plain(value: Any) -> Any:
+    """As JSON has it; what is no finite number is null."""
+    if isinstance(value, np.ndarray):
+        return [_plain(each) for each in value.tolist()]
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
 
 
 def inspect(
@@ -189,6 +188,7 @@ def inspect(
         DataError: something is wrong with the data.
         ArtifactError: the model is damaged.
     """
+    check_size("rows", rows), check_size("steps", steps)
     began, home = time.perf_counter(), _home(path)
     task = artifact.task_of(path, which=which)
     source = path_of("data", data) if isinstance(data, str) else data
@@ -304,7 +304,7 @@ def _window(path: str | Path) -> int | None:
 
 def _read(task: Any, loaded: Any, part: Any, batch: Any) -> Read | None:
     """A text of some length, in one row."""
-    if task.spelled(batch, loaded.fronts) is None:
+    if not hasattr(loaded.model, "encoder") or task.spelled(batch, loaded.fronts) is None:
         return None
     one = task.sample(part, 1, _SHOWN)
     symbols = task.spelled(one, loaded.fronts)[0]

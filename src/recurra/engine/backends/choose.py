@@ -59,7 +59,7 @@ def choose(cell: Cell, call: Call, forced: str | None) -> Chosen:
         except Refused as problem:
             obstacles[backend.name] = str(problem)
             continue
-        if backend is LOOP and obstacles:
+        if backend is LOOP and obstacles and call.opened is None:  # who looks may wait
             offer = warning_first(offer, cell, call, obstacles)
         return Chosen(backend.name, offer, obstacles)
     raise refusal(str(forced), obstacles[str(forced)])
