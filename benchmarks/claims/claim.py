@@ -34,6 +34,7 @@ __all__ = [
     "CLIP",
     "MINUTES",
     "Claim",
+    "Finished",
     "Network",
     "Trained",
     "begun",
@@ -233,10 +234,49 @@ def drawn(
     return Chart({**panel(rows, x, y, size=(560, 300)), **heading(title, [about])})
 
 
-def begun(
-    about: str | None, cases: Mapping[str, Callable[[Mapping[str, Any]], Chart]]
-) -> list[str]:
-    """Which cases are to be measured; those that are only to be drawn are drawn here.
+class Finished:
+    """Trainings that are finished, in a file: a benchmark that was stopped goes on with the others.
+
+    Args:
+        path: of lines of JSON, or None to keep nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text().splitlines() if path is not None and path.exists() else []
+        self._known: dict[str, Any] = dict(map(json.loads, lines))
+
+    def once(self, key: Sequence[Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was found before, or is found now.
+
+        Args:
+            key: all that the result hangs on.
+            make: finds it.
+        """
+        name = json.dumps(key)
+        if name not in self._known:
+            self._known[name] = _plain(make())
+            if self.path is not None:
+                with self.path.open("a") as file:
+                    file.write(json.dumps([name, self._known[name]]) + "\n")
+        found: dict[str, Any] = self._known[name]
+        return found
+
+
+class Given(NamedTuple):
+    """What was said on the command line.
+
+    Args:
+        names: of the cases to be measured.
+        finished: trainings that need not be done again.
+    """
+
+    names: list[str]
+    finished: Finished
+
+
+def begun(about: str | None, cases: Mapping[str, Callable[[Mapping[str, Any]], Chart]]) -> Given:
+    """What is to be measured; cases that are only to be drawn are drawn here.
 
     Args:
         about: the text of the script.
@@ -245,6 +285,7 @@ def begun(
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("cases", nargs="*", help=f"of {', '.join(cases)}; all if none")
     parser.add_argument("--draw", action="store_true", help="only draw what is kept")
+    parser.add_argument("--out", type=Path, help="file of finished trainings, to go on with")
     given = parser.parse_args()
     wrong = [name for name in given.cases if name not in cases]
     if wrong:
@@ -254,6 +295,6 @@ def begun(
     if given.draw:
         for name in named:
             picture(name, cases[name])
-        return []
+        return Given([], Finished(None))
     print(machine_in_words())
-    return named
+    return Given(named, Finished(given.out))

@@ -254,7 +254,7 @@ CASES = {"clipping": (of_clipping, draw_clipping), "saturated": (of_saturated, d
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}):
+    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}).names:
         measure, draw = CASES[name]
         measure().keep(draw, SEEDS[0])
 

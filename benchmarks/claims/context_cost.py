@@ -326,7 +326,7 @@ CASES = {"context": (of_context, draw_context), "context_quality": (of_quality, 
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}):
+    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}).names:
         measure, draw = CASES[name]
         measure().keep(draw)
 

@@ -183,7 +183,7 @@ def draw(figures: Mapping[str, Any]) -> Chart:
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for _ in begun(__doc__, {"determinism": draw}):
+    for _ in begun(__doc__, {"determinism": draw}).names:
         of_determinism().keep(draw, SEEDS[0])
 
 

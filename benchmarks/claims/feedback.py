@@ -224,7 +224,7 @@ def draw(figures: Mapping[str, Any]) -> Chart:
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for _ in begun(__doc__, {"feedback": draw}):
+    for _ in begun(__doc__, {"feedback": draw}).names:
         claim, void = of_feedback()
         claim.keep(draw, SEEDS[0], void=void)
 

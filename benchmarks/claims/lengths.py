@@ -213,7 +213,7 @@ def draw(figures: Mapping[str, Any]) -> Chart:
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for _ in begun(__doc__, {"lengths": draw}):
+    for _ in begun(__doc__, {"lengths": draw}).names:
         of_lengths().keep(draw, SEEDS[0])
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from claim import MINUTES, Claim, Network, Trained, begun, drawn, parameters, train
+from claim import MINUTES, Claim, Finished, Network, Trained, begun, drawn, parameters, train
 from torch import Tensor, nn
 
 from recurra.batch import Batch
@@ -81,7 +81,7 @@ class Adding:
 
     def badness(self, score: float) -> float:
         """By which trainings that did not solve it are sorted."""
-        return score if np.isfinite(score) else np.inf
+        return score
 
 
 class Copying:
@@ -126,7 +126,7 @@ Task = Adding | Copying
 
 
 def once(task: Task, cell: str, rate: float) -> dict[str, Any]:
-    """One training, and its score on rows of their own."""
+    """One training, and its score on rows of their own; None is a number that is not finite."""
     torch.manual_seed(SEED)
     network = task.network(cell)
     done: Trained = train(
@@ -140,7 +140,8 @@ def once(task: Task, cell: str, rate: float) -> dict[str, Any]:
     )
     with torch.no_grad():
         test = task.score(network, TEST, 2000)
-    return done._asdict() | {"rate": rate, "test": test, "weights": parameters(network)}
+    facts = {name: value for name, value in done._asdict().items() if name != "curve"}
+    return facts | {"rate": rate, "test": test, "weights": parameters(network)}
 
 
 def best_first(task: Task, tried: Mapping[float, Mapping[str, Any]]) -> list[float]:
@@ -149,12 +150,18 @@ def best_first(task: Task, tried: Mapping[float, Mapping[str, Any]]) -> list[flo
         tried,
         key=lambda rate: (
             not tried[rate]["solved"],
-            tried[rate]["steps"] if tried[rate]["solved"] else task.badness(tried[rate]["score"]),
+            tried[rate]["steps"] if tried[rate]["solved"] else _badness(task, tried[rate]),
         ),
     )
 
 
-def by_length(make: Callable[[int], Task], lengths: tuple[int, ...]) -> dict[str, Any]:
+def _badness(task: Task, one: Mapping[str, Any]) -> float:
+    return np.inf if one["score"] is None else task.badness(one["score"])
+
+
+def by_length(
+    make: Callable[[int], Task], lengths: tuple[int, ...], finished: Finished
+) -> dict[str, Any]:
     """Of each cell and length the training that solved it first, or came nearest."""
     found: dict[str, Any] = {cell: {} for cell in CELLS}
     order: dict[str, list[float]] = {}
@@ -166,9 +173,9 @@ def by_length(make: Callable[[int], Task], lengths: tuple[int, ...]) -> dict[str
                 continue
             tried: dict[float, dict[str, Any]] = {}
             for rate in order.get(cell, RATES):
-                tried[rate] = once(task, cell, rate)
-                one = {key: value for key, value in tried[rate].items() if key != "curve"}
-                print(length, cell, one, flush=True)
+                key = (make.__name__, length, cell, rate, WIDTH, ROWS, STEPS, SEED)
+                tried[rate] = finished.once(key, lambda: once(task, cell, rate))  # noqa: B023
+                print(length, cell, tried[rate], flush=True)
                 if cell in order and tried[rate]["solved"]:
                     break
             ranked = best_first(task, tried)
@@ -198,7 +205,7 @@ def told(score: Mapping[str, Any] | None, shown: str) -> str:
     if score is None:
         return "not tried"
     how = f"{score['steps']:,} steps" if score["solved"] else "not solved"
-    if not np.isfinite(score["test"]):
+    if score["test"] is None:
         return "came apart"
     return f"{format(score['test'], shown)} ({how})"
 
@@ -207,8 +214,8 @@ def solvers(found: Mapping[str, Any], length: int) -> list[str]:
     return [cell for cell, runs in found.items() if length in runs and runs[length]["solved"]]
 
 
-def of_adding() -> Claim:
-    found = by_length(Adding, LENGTHS)
+def of_adding(finished: Finished) -> Claim:
+    found = by_length(Adding, LENGTHS, finished)
     lengths = sorted(LENGTHS)
     rows = [
         [cell, f"{runs[lengths[0]]['weights']:,}", *(told(runs.get(n), ".4f") for n in lengths)]
@@ -228,8 +235,8 @@ def of_adding() -> Claim:
     )
 
 
-def of_copy() -> Claim:
-    found = by_length(Copying, DELAYS)
+def of_copy(finished: Finished) -> Claim:
+    found = by_length(Copying, DELAYS, finished)
     delays = sorted(DELAYS)
     rows = [
         [cell, f"{runs[delays[0]]['weights']:,}", *(told(runs.get(n), ".1%") for n in delays)]
@@ -254,7 +261,7 @@ def of_copy() -> Claim:
     )
 
 
-def of_gradient() -> Claim:
+def of_gradient(finished: Finished) -> Claim:
     found = kept_by_distance()
     at = (10, 50, 100, 199)
     rows = [[cell, *(f"{shares[k]:.2g}" for k in at)] for cell, shares in found.items()]
@@ -329,9 +336,10 @@ CASES = {
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}):
+    names, finished = begun(__doc__, {name: draw for name, (_, draw) in CASES.items()})
+    for name in names:
         measure, draw = CASES[name]
-        measure().keep(draw, SEED)
+        measure(finished).keep(draw, SEED)
 
 
 if __name__ == "__main__":

@@ -261,7 +261,7 @@ CASES = {"windows": (of_windows, draw_windows), "windows_gradient": (of_gradient
 
 def main() -> None:
     """Measure, print, keep and draw."""
-    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}):
+    for name in begun(__doc__, {name: draw for name, (_, draw) in CASES.items()}).names:
         measure, draw = CASES[name]
         measure().keep(draw, SEEDS[0])
 
