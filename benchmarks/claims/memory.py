@@ -3,7 +3,7 @@
 ``adding``: the sum of two marked numbers among T (``recurra.data.AddingTask``); solved at a mean
 squared error of 0.01, where one without memory has 1/6. ``copy``: say two symbols of eight again
 after a delay (``CopyTask``); solved when 99 % of them are right. All cells have the same width, the
-same batches, clip and number of steps, and the same grid of rates: on the shortest task all rates
+same batches and clip, as many steps, and the same grid of rates: on the shortest task all rates
 are tried, on longer ones first the rate that was quickest there, then the others, until one solves
 it. What is solved is decided on rows for validation; told is what other rows give.
 
@@ -36,7 +36,7 @@ CELLS: dict[str, Callable[[int, int], Cell]] = {
     "GRU": lambda i, h: GRUCell(i, h),
 }
 PLAIN = ("tanh", "ReLU")
-WIDTH, ROWS, STEPS, SEED = 64, 32, 6_000, 0
+WIDTH, ROWS, SEED = 64, 32, 0
 RATES = (0.003, 0.001, 0.01)
 LENGTHS, DELAYS = (50, 200, 100, 400), (5, 50, 20)  # in this order: the goals early
 GOALS = (200, 50)  # whom all try; at others a cell is left out that did not learn half of it
@@ -58,7 +58,7 @@ MEASURED = [
 class Adding:
     """The sum of two numbers; a score is an error, and less is better."""
 
-    goal = f"squared error at most {ERROR:g}"
+    goal, steps = f"squared error at most {ERROR:g}", 6_000
 
     def __init__(self, length: int) -> None:
         self.task = AddingTask(length)
@@ -87,7 +87,7 @@ class Adding:
 class Copying:
     """Symbols said again; a score is the share of right ones."""
 
-    goal = f"{RIGHT:.0%} of the copied symbols right"
+    goal, steps = f"{RIGHT:.0%} of the copied symbols right", 15_000
 
     def __init__(self, delay: int) -> None:
         self.task = CopyTask(SYMBOLS, COPIED, delay)
@@ -134,7 +134,7 @@ def once(task: Task, cell: str, rate: float) -> dict[str, Any]:
         task.task.batches(ROWS, seed=SEED + 10),
         lambda batch: task.loss(network, batch),
         rate=rate,
-        steps=STEPS,
+        steps=task.steps,
         score=lambda: task.score(network, VALIDATION, 500),
         solved=task.solved,
     )
@@ -173,7 +173,7 @@ def by_length(
                 continue
             tried: dict[float, dict[str, Any]] = {}
             for rate in order.get(cell, RATES):
-                key = (str(task.task), cell, rate, WIDTH, ROWS, STEPS, SEED)
+                key = (str(task.task), cell, rate, WIDTH, ROWS, task.steps, SEED)
                 tried[rate] = finished.once(key, lambda: once(task, cell, rate))  # noqa: B023
                 print(length, cell, tried[rate], flush=True)
                 if cell in order and tried[rate]["solved"]:
@@ -226,7 +226,7 @@ def of_adding(finished: Finished) -> Claim:
         "memory_adding",
         "Plain recurrent networks forget; gates, or a start at the identity, remember.",
         f"who adds two marked numbers among T ({Adding.goal}; 1/6 without memory), {WIDTH} units, "
-        f"at most {STEPS:,} steps of {ROWS} rows, {MINUTES:g} minutes and {len(RATES)} rates",
+        f"at most {Adding.steps:,} steps of {ROWS} rows, {MINUTES:g} minutes and {len(RATES)} rates",
         "solved by " + "; by ".join(parts),
         ["cell", "weights", *(f"T = {n}" for n in lengths)],
         rows,
@@ -251,7 +251,7 @@ def of_copy(finished: Finished) -> Claim:
         "memory_copy",
         "A short memory needs no gates, a long one does, or a start that keeps.",
         f"who says {COPIED} symbols of {SYMBOLS} again after a delay ({Copying.goal}; "
-        f"{1 / SYMBOLS:.1%} by chance), {WIDTH} units, at most {STEPS:,} steps of {ROWS} rows, "
+        f"{1 / SYMBOLS:.1%} by chance), {WIDTH} units, at most {Copying.steps:,} steps of {ROWS} rows, "
         f"{MINUTES:g} minutes and {len(RATES)} rates",
         "solved by " + "; by ".join(parts) + few,
         ["cell", "weights", *(f"delay {n}" for n in delays)],
