@@ -226,7 +226,8 @@ def of_adding(finished: Finished) -> Claim:
         "memory_adding",
         "Plain recurrent networks forget; gates, or a start at the identity, remember.",
         f"who adds two marked numbers among T ({Adding.goal}; 1/6 without memory), {WIDTH} units, "
-        f"at most {Adding.steps:,} steps of {ROWS} rows, {MINUTES:g} minutes and {len(RATES)} rates",
+        f"at most {Adding.steps:,} steps of {ROWS} rows, {MINUTES:g} minutes and {len(RATES)} "
+        "rates",
         "solved by " + "; by ".join(parts),
         ["cell", "weights", *(f"T = {n}" for n in lengths)],
         rows,
@@ -251,8 +252,8 @@ def of_copy(finished: Finished) -> Claim:
         "memory_copy",
         "A short memory needs no gates, a long one does, or a start that keeps.",
         f"who says {COPIED} symbols of {SYMBOLS} again after a delay ({Copying.goal}; "
-        f"{1 / SYMBOLS:.1%} by chance), {WIDTH} units, at most {Copying.steps:,} steps of {ROWS} rows, "
-        f"{MINUTES:g} minutes and {len(RATES)} rates",
+        f"{1 / SYMBOLS:.1%} by chance), {WIDTH} units, at most {Copying.steps:,} steps of {ROWS} "
+        f"rows, {MINUTES:g} minutes and {len(RATES)} rates",
         "solved by " + "; by ".join(parts) + few,
         ["cell", "weights", *(f"delay {n}" for n in delays)],
         rows,
