@@ -166,7 +166,7 @@ def claims() -> str:
         columns = result["columns"]
         rows = [columns, ["---"] * len(columns), *result["rows"]]
         parts += [
-            f"## {result['claim']}",
+            f"## {result['claim'].removesuffix('.')}",
             f"Asked: {result['question']}.",
             f"Measured: {result['figure']}{older}.",
             f"![{result['figure']}](claims/{name}.svg)",

@@ -466,7 +466,7 @@ def test_a_claim_is_drawn_of_what_is_kept_and_told_in_the_docs(
     module.main()
     for name in CLAIMS[script]:
         kept = claim.kept(name)
-        assert f"## {kept['claim']}" in page
+        assert f"## {kept['claim'].removesuffix('.')}\n" in page
         assert kept["figure"] in page
         for row in kept["rows"]:
             assert f"| {' | '.join(row)} |" in page
