@@ -24,6 +24,20 @@ TEXTS = {
     "tinyshakespeare-hour": "tinyshakespeare, an hour",
     "words": "War and Peace by words (perplexity)",
 }
+CLAIMS = (
+    "memory_adding",
+    "memory_copy",
+    "memory_gradient",
+    "lengths",
+    "feedback",
+    "determinism",
+    "windows",
+    "windows_gradient",
+    "clipping",
+    "saturated",
+    "context",
+    "context_quality",
+)
 
 
 def read(name: str) -> dict[str, Any] | None:
@@ -141,7 +155,28 @@ def short() -> str:
     return "\n\n".join(parts)
 
 
-PAGES = {"README.md": short, "docs/benchmarks.md": full}
+def claims() -> str:
+    """What courses assert, each with its picture, what was measured, and its table."""
+    parts = []
+    for name in CLAIMS:
+        result = read(f"claims_{name}")
+        if result is None:
+            continue
+        older = f" {OLDER}" if is_older(result) else ""
+        columns = result["columns"]
+        rows = [columns, ["---"] * len(columns), *result["rows"]]
+        parts += [
+            f"## {result['claim'].removesuffix('.')}",
+            f"Asked: {result['question']}.",
+            f"Measured: {result['figure']}{older}.",
+            f"![{result['figure']}](claims/{name}.svg)",
+            "\n".join(f"| {' | '.join(row)} |" for row in rows).replace("| --- ", "|---"),
+            f"`{result['command']}`, on {machine_of(result)}",
+        ]
+    return "\n\n".join(parts)
+
+
+PAGES = {"README.md": short, "docs/benchmarks.md": full, "docs/claims.md": claims}
 
 
 def with_table(text: str, table: str) -> str:

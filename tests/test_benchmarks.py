@@ -426,6 +426,113 @@ def test_every_benchmark_is_told_in_the_docs():
     for script in sorted((ROOT / "benchmarks").glob("*.py")):
         if "def main(" in script.read_text():
             assert f"| `{script.name}` |" in docs, script.name
+    for script in sorted((ROOT / "benchmarks" / "claims").glob("*.py")):
+        if "def main(" in script.read_text():
+            assert f"| `claims/{script.name}` |" in docs, script.name
+
+
+@pytest.fixture
+def claims(monkeypatch):
+    """Imports a script of the claims, and what it imports, afresh."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "claims")
+    monkeypatch.setattr(sys, "path", [*sys.path])  # one of them adds to it
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        place = getattr(sys.modules[name], "__file__", None)
+        if place is not None and ROOT / "benchmarks" in Path(place).parents:
+            del sys.modules[name]
+
+
+CLAIMS = {
+    "memory": ["memory_adding", "memory_copy", "memory_gradient"],
+    "lengths": ["lengths"],
+    "feedback": ["feedback"],
+    "determinism": ["determinism"],
+    "windows": ["windows", "windows_gradient"],
+    "clipping": ["clipping", "saturated"],
+    "context_cost": ["context"],
+}
+
+
+@pytest.mark.parametrize("script", CLAIMS)
+def test_a_claim_is_drawn_of_what_is_kept_and_told_in_the_docs(
+    claims, script, monkeypatch, tmp_path
+):
+    page = (ROOT / "docs" / "claims.md").read_text()
+    module, claim = claims(script), claims("claim")
+    monkeypatch.setattr(claim, "PICTURES", tmp_path)
+    monkeypatch.setattr(sys, "argv", [script, *CLAIMS[script], "--draw"])
+    module.main()
+    for name in CLAIMS[script]:
+        kept = claim.kept(name)
+        assert f"## {kept['claim'].removesuffix('.')}\n" in page
+        assert kept["figure"] in page
+        for row in kept["rows"]:
+            assert f"| {' | '.join(row)} |" in page
+        drawn = (tmp_path / f"{name}.svg").read_text()
+        picture = (ROOT / "docs" / "claims" / f"{name}.svg").read_text()
+        for parts in (r">([^<]+)</text>", r' d="([^"]*)"'):  # words and lines; room is a font's
+            assert re.findall(parts, drawn) == re.findall(parts, picture) != []
+
+
+def test_a_training_ends_when_it_is_solved_or_comes_apart(claims):
+    claim = claims("claim")
+    scores = iter([3.0, 0.5, 0.1])
+    network = torch.nn.Linear(1, 1)
+    ways = {"rate": 0.1, "steps": 10, "every": 2}
+    batches = iter(lambda: torch.ones(1, 1), None)
+
+    def loss(batch):
+        return network(batch).square().sum()
+
+    done = claim.train(
+        network, batches, loss, score=lambda: next(scores), solved=lambda s: s < 1, **ways
+    )
+    assert (done.steps, done.score, done.solved) == (4, 0.5, True)
+    assert done.curve == {2: 3.0, 4: 0.5}
+    apart = claim.train(
+        network, batches, loss, score=lambda: float("nan"), solved=lambda s: s < 1, **ways
+    )
+    assert (apart.steps, apart.solved) == (2, False)
+
+
+def test_digits_of_a_sum_are_those_of_numbers(claims):
+    lengths = claims("lengths")
+    batch = lengths.addition(7, 5, numpy.random.default_rng(0))
+    first, second = (part.argmax(-1) for part in batch.inputs.split(lengths.BASE, -1))
+    tens = lengths.BASE ** torch.arange(7).unsqueeze(1)
+    whole = (first * tens).sum(0) + (second * tens).sum(0)
+    assert torch.equal((batch.targets * tens).sum(0), whole % lengths.BASE**7)
+
+
+def test_a_chain_without_chance_comes_back_and_never_hesitates(claims):
+    determinism = claims("determinism")
+    chain = determinism.chain_of(None, 3)
+    assert chain.entropy_rate == 0.0
+    ids = chain.source(rows=1, seed=0).take(2 * determinism.SYMBOLS**2)[:, 0]
+    assert torch.equal(*ids.reshape(2, -1))
+    assert len({tuple(pair) for pair in zip(ids.tolist(), ids[1:].tolist(), strict=False)}) == 64
+
+
+def test_the_gradient_of_windows_as_long_as_the_row_is_the_whole(claims):
+    windows = claims("windows")
+    network = windows.Network(windows.CELLS["GRU"](2, 8), 2)
+    batch = windows.recalled(30, 4, numpy.random.default_rng(0))
+    whole = windows.gradient(network, batch, 30)
+    assert torch.equal(whole, windows.gradient(network, batch, 300))
+    assert not torch.allclose(whole, windows.gradient(network, batch, 5))
+
+
+def test_a_plain_step_looks_at_all_that_is_kept(claims):
+    cost = claims("context_cost")
+    model, symbol = cost.Plain(8, 2, 6), torch.zeros(1, dtype=torch.int64)
+    with torch.no_grad():
+        before = model(symbol, 3).clone()
+        model.kept[:, :, :, :, 4:] = 7.0  # of what comes later
+        assert torch.equal(model(symbol, 3), before)
+        model.kept[0, 1, :, :, 0] += 1.0
+        assert not torch.allclose(model(symbol, 3), before)
 
 
 @pytest.mark.parametrize(
