@@ -84,7 +84,8 @@ def _at_every_step(subject: Subject) -> bool:
     """Whether the loss hangs on more outputs of a row than its last one by themselves."""
     with evaluating(subject.module), torch.enable_grad():
         inputs = [p for p in subject.module.parameters() if p.requires_grad]
-        ran = subject.run(later_steps(subject.batch))  # of what is right everywhere no slope is left
+        # Where all is right already no slope is left: other inputs are read.
+        ran = subject.run(later_steps(subject.batch))
         if not inputs or not ran.outputs.requires_grad:
             return ran.count > len(ran.ends)
         slopes: Any = torch.autograd.grad(ran.total, ran.outputs, allow_unused=True)[0]
