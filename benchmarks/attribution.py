@@ -26,7 +26,7 @@ from torch import Tensor, nn
 import recurra
 from recurra.data.synthetic import AddingTask, CopyTask
 from recurra.diagnosis import attribute
-from recurra.diagnosis.attribution import METHODS
+from recurra.diagnosis.explanation.attribution import METHODS
 
 SEEDS = (0, 1, 2)
 ROWS = 60  # that are explained
@@ -38,9 +38,9 @@ MEASURED = [
     "src/recurra/cells/affine.py",
     "src/recurra/cells/gru.py",
     "src/recurra/data/synthetic/tasks.py",
-    "src/recurra/diagnosis/answering.py",
-    "src/recurra/diagnosis/attribution.py",
-    "src/recurra/diagnosis/places.py",
+    "src/recurra/diagnosis/explanation/answering.py",
+    "src/recurra/diagnosis/explanation/attribution.py",
+    "src/recurra/diagnosis/explanation/places.py",
 ]
 
 

@@ -26,8 +26,8 @@ from recurra.training import Training, load_recipe
 from recurra.training.monitors import LEAST
 
 MEASURED = [
-    "src/recurra/diagnosis/border.py",
-    "src/recurra/diagnosis/gates.py",
+    "src/recurra/diagnosis/examination/border.py",
+    "src/recurra/diagnosis/examination/gates.py",
     "src/recurra/diagnosis/subject.py",
     "src/recurra/engine",
     "src/recurra/models/base.py",

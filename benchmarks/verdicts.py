@@ -15,8 +15,8 @@ from harness import keep, machine_in_words
 
 from recurra.cells import ElmanCell, GRUCell, LSTMCell
 from recurra.data.synthetic import AddingTask
-from recurra.diagnosis.cases import CASES, Network
-from recurra.diagnosis.horizon import Response, response
+from recurra.diagnosis.examination.cases import CASES, Network
+from recurra.diagnosis.examination.horizon import Response, response
 from recurra.diagnosis.subject import subject_of
 
 MEASURED = ["src/recurra/diagnosis", "src/recurra/engine/probe.py", "src/recurra/engine/opened.py"]

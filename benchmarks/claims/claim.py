@@ -26,9 +26,9 @@ from harness import RESULTS, ROOT, data, keep, machine_in_words, quartiles
 
 from recurra.batch import Batch
 from recurra.diagnosis import Axis, Chart
-from recurra.diagnosis.cases import Network
-from recurra.diagnosis.charts import SERIES_COLORS, heading
-from recurra.diagnosis.panels import Line, panel
+from recurra.diagnosis.charts.curves import SERIES_COLORS, heading
+from recurra.diagnosis.charts.panels import Line, panel
+from recurra.diagnosis.examination.cases import Network
 
 __all__ = [
     "CLIP",

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 import recurra
 from recurra import artifact
 from recurra.diagnosis import Axis, Chart
-from recurra.diagnosis.panels import axis_over
+from recurra.diagnosis.charts.panels import axis_over
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.states import leaves
 

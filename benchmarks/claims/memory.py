@@ -24,7 +24,7 @@ from recurra.batch import Batch
 from recurra.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from recurra.data.synthetic import AddingTask, CopyTask
 from recurra.diagnosis import Axis, Chart
-from recurra.diagnosis.flow import gradient_flow
+from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.subject import subject_of
 
 CELLS: dict[str, Callable[[int, int], Cell]] = {
@@ -50,7 +50,7 @@ MEASURED = [
     "src/recurra/cells/initializers.py",
     "src/recurra/cells/lstm.py",
     "src/recurra/data/synthetic/tasks.py",
-    "src/recurra/diagnosis/flow.py",
+    "src/recurra/diagnosis/examination/flow.py",
     "src/recurra/layers/recurrent.py",
 ]
 

@@ -51,7 +51,7 @@ def describe(
             print_json(told.to_json()) if json else print(told)
             return
         if unrolled is not None:
-            from recurra.diagnosis.chart import check_ending
+            from recurra.diagnosis.charts.chart import check_ending
 
             check_ending(unrolled)
         found = card_of(run, set_ or (), which=which, steps=steps, rows=rows)

@@ -123,7 +123,7 @@ def predict(
 
 def _check_looks(answer: Any, out: Path) -> None:
     """Refuse to draw where nobody looked, or into no picture, before anything is searched."""
-    from recurra.diagnosis.chart import check_ending
+    from recurra.diagnosis.charts.chart import check_ending
 
     check_ending(out)
     if not getattr(answer, "looks", False):

@@ -19,7 +19,7 @@ from torch import nn
 
 import recurra
 from recurra import artifact
-from recurra.diagnosis.history import history
+from recurra.diagnosis.charts.history import history
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.tasks import DataSection, Metric
 from recurra.training import load_recipe, recipe_text

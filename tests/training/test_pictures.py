@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recurra.diagnosis import charts, of_run
+from recurra.diagnosis.charts import curves, of_run
 from recurra.errors import RunError
 from recurra.training import Report, RunFolder, load_recipe, resume, train
 from recurra.training.keeper import Keeper
@@ -36,7 +36,7 @@ def test_a_finished_run_has_its_curve(tiny_run: Any) -> None:
         assert f"{row.name}, test: {row.loss:.4g}" in drawn
     assert tiny_run.trained.verdict.split(" (")[0] in drawn
     assert f"kept: step {int((tiny_run.path / 'best').read_text()):,}" in drawn
-    assert drawn == charts.curve(tiny_run.path).svg()  # from the folder alone
+    assert drawn == curves.curve(tiny_run.path).svg()  # from the folder alone
     assert not (tiny_run.path / "confusion.svg").exists()
 
 

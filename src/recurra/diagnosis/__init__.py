@@ -8,21 +8,28 @@ itself loads with its first use.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from recurra.diagnosis.attributed import attributed, attributed_html
-from recurra.diagnosis.chart import Chart
-from recurra.diagnosis.charts import confusion, curve, lines
-from recurra.diagnosis.fans import Fan, fan
-from recurra.diagnosis.forecasters import coverage, forecast_errors, residuals
-from recurra.diagnosis.looking import Looked, attention
-from recurra.diagnosis.of_run import pictures
-from recurra.diagnosis.panels import Axis
-from recurra.diagnosis.surprising import surprise
-from recurra.diagnosis.watched import gradients, watched
+from recurra.diagnosis.charts import (
+    Axis,
+    Chart,
+    Fan,
+    Looked,
+    attention,
+    attributed,
+    attributed_html,
+    confusion,
+    coverage,
+    curve,
+    fan,
+    forecast_errors,
+    gradients,
+    lines,
+    pictures,
+    residuals,
+    surprise,
+    watched,
+)
 
 if TYPE_CHECKING:
-    from recurra.diagnosis.ablating import Ablated, Ablations, ablations
-    from recurra.diagnosis.attribution import Attribution, attribute
-    from recurra.diagnosis.border import border_share
     from recurra.diagnosis.cards import Card, card
     from recurra.diagnosis.dynamics import (
         FixedPoints,
@@ -36,8 +43,20 @@ if TYPE_CHECKING:
         phase_plane,
         visited_states,
     )
-    from recurra.diagnosis.examination import Examination, examine
-    from recurra.diagnosis.interventions import Intervened, ablate, clamp, intervene, patch, scale
+    from recurra.diagnosis.examination import Examination, border_share, examine
+    from recurra.diagnosis.explanation import (
+        Ablated,
+        Ablations,
+        Attribution,
+        Intervened,
+        ablate,
+        ablations,
+        attribute,
+        clamp,
+        intervene,
+        patch,
+        scale,
+    )
 
 __all__ = [
     "Ablated",
@@ -87,22 +106,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Ablated": "ablating",
-    "Ablations": "ablating",
-    "Attribution": "attribution",
+    "Ablated": "explanation",
+    "Ablations": "explanation",
+    "Attribution": "explanation",
     "Card": "cards",
     "Examination": "examination",
-    "Intervened": "interventions",
-    "ablate": "interventions",
-    "ablations": "ablating",
-    "attribute": "attribution",
-    "border_share": "border",
+    "Intervened": "explanation",
+    "ablate": "explanation",
+    "ablations": "explanation",
+    "attribute": "explanation",
+    "border_share": "examination",
     "card": "cards",
-    "clamp": "interventions",
+    "clamp": "explanation",
     "examine": "examination",
-    "intervene": "interventions",
-    "patch": "interventions",
-    "scale": "interventions",
+    "intervene": "explanation",
+    "patch": "explanation",
+    "scale": "explanation",
 }
 _LATER = set(__all__) - set(globals())
 

@@ -14,10 +14,10 @@ import numpy as np
 from recurra import artifact
 from recurra.diagnosis import Axis, Chart, Examination, examine, gradients, lines, pictures
 from recurra.diagnosis import card as describe
-from recurra.diagnosis.charts import SERIES_COLORS
-from recurra.diagnosis.evidence import Evidence
+from recurra.diagnosis.charts.curves import SERIES_COLORS
+from recurra.diagnosis.charts.watching import WATCHED
+from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.subject import short
-from recurra.diagnosis.watched import WATCHED
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of

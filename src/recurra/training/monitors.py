@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.cells.base import Cell
-from recurra.diagnosis.border import border_share
-from recurra.diagnosis.gates import UnitsOf, gates, saturated
+from recurra.diagnosis.examination.border import border_share
+from recurra.diagnosis.examination.gates import UnitsOf, gates, saturated
 from recurra.diagnosis.subject import subject_of
 from recurra.engine.torch_internals import norms_of
 from recurra.models import Model

@@ -16,7 +16,7 @@ import torch
 from recurra import artifact
 from recurra.artifact import Artifact
 from recurra.data import Batches
-from recurra.diagnosis import of_run
+from recurra.diagnosis.charts import of_run
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
 from recurra.models import Model
 from recurra.training.at_once import make_at_once

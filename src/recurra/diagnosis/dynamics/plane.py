@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.chart import Chart
-from recurra.diagnosis.charts import heading
+from recurra.diagnosis.charts.chart import Chart
+from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.panels import Axis
 from recurra.diagnosis.dynamics.derivatives import Visited
 from recurra.diagnosis.dynamics.points import KINDS, FixedPoints
-from recurra.diagnosis.panels import Axis
 from recurra.errors import ShapeError
 
 __all__ = ["phase_plane"]

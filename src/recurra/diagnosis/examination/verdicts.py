@@ -1,0 +1,204 @@
+"""What is wrong with a recurrent model, in words: conditions, sentences, and what to try.
+
+A condition is one row of :data:`CONDITIONS`: what must have been measured for it to be said. Cases
+in which each must and must not be said are in ``benchmarks/verdicts.py``, with its error rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from recurra.diagnosis.examination.evidence import Evidence
+from recurra.diagnosis.examination.gates import saturated
+
+__all__ = ["CONDITIONS", "LEFT", "Condition", "Verdict", "verdicts"]
+
+LEFT = 1e-3
+"""Of a gradient: what is less is lost among what comes from near steps."""
+_GROWN = 100.0  # of a gradient: what is more comes apart
+_SOME = 0.25  # of the units: dead
+
+
+class Verdict(NamedTuple):
+    """One thing that was found.
+
+    Args:
+        name: of the condition.
+        sentence: with numbers.
+        advice: what to try; empty if nothing is wrong.
+    """
+
+    name: str
+    sentence: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}" + (f" {self.advice}" if self.advice else "")
+
+
+class Condition(NamedTuple):
+    """What may be said.
+
+    Args:
+        name: as verdicts are called.
+        said: the sentence, with numbers; empty where it does not hold.
+        advice: what to try then.
+    """
+
+    name: str
+    said: Callable[[Evidence], str]
+    advice: str = ""
+
+
+# ---- conditions ----------------------------------------------------------------------------------
+
+
+def _exploding(seen: Evidence) -> str:
+    if not seen.flow.finite:
+        return "the loss or a gradient is infinite or no number."
+    kept, far = seen.flow.kept, seen.flow.furthest
+    most = max((float(share) for share in kept[: far + 1] if share == share), default=0.0)
+    if most < _GROWN:
+        return ""
+    return (
+        f"the gradient grows by {seen.flow.factor:.2f} with every step back, to {most:.2g} times "
+        f"what it is at first within {far:,} steps."
+    )
+
+
+def _lost(seen: Evidence) -> bool:
+    left = seen.flow.kept[seen.flow.furthest :][:1]
+    return not _exploding(seen) and bool(len(left)) and bool(left[0] < LEFT)
+
+
+def _within_reach(seen: Evidence) -> bool:
+    asked = seen.needs
+    return asked is not None and asked.steps is not None and asked.steps <= seen.flow.within(LEFT)
+
+
+def _vanishing(seen: Evidence) -> str:
+    if not _lost(seen) or _within_reach(seen):
+        return ""
+    kept, far = seen.flow.kept, seen.flow.furthest
+    return (
+        f"of the gradient {kept[far]:.1g} is left {far:,} steps back ({seen.flow.factor:.3f} a "
+        f"step), and less than a thousandth beyond {seen.flow.within(LEFT):,} steps: what lies "
+        "further back cannot be learned from."
+    )
+
+
+def _healthy_for_task(seen: Evidence) -> str:
+    if not _lost(seen) or not _within_reach(seen):
+        return ""
+    assert seen.needs is not None
+    return (
+        f"the gradient is lost beyond {seen.flow.within(LEFT):,} steps, but reading "
+        f"{seen.needs.steps:,} steps is enough here (loss {seen.needs.loss:.3f} of "
+        f"{seen.loss:.3f}): the answer lies within reach."
+    )
+
+
+def _healthy(seen: Evidence) -> str:
+    if _exploding(seen) or _lost(seen) or not len(seen.flow.kept):
+        return ""
+    kept, far = seen.flow.kept, seen.flow.furthest
+    if not far:
+        return "there is 1 step alone, so that no gradient goes back."
+    rate = f"{seen.flow.factor:.3f} a step"
+    return f"of the gradient {kept[far]:.2g} is left {far:,} steps back ({rate})."
+
+
+def _no_signal(seen: Evidence) -> str:
+    if seen.learned is not False or _exploding(seen) or _vanishing(seen):
+        return ""  # where no gradient arrives, nothing can be said of signals
+    return (
+        f"a loss of {seen.loss:.3f} on this data, where knowing nothing costs "
+        f"{seen.reference:.3f}: what was learned says nothing about it."
+    )
+
+
+def _input_ignored(seen: Evidence) -> str:
+    steps, features = seen.ignored.steps, seen.ignored.features
+    told = []
+    if seen.ignored.looked and len(steps) == seen.ignored.looked:
+        return "no change of any input changes an output."
+    if steps:
+        told.append(f"the input at {_listed('step', steps)}")
+    if features:
+        told.append(f"{_listed('feature', features)} of the input")
+    return f"{' and '.join(told)} changes no output at any step." if told else ""
+
+
+def _listed(what: str, numbers: Sequence[int]) -> str:
+    some = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+    return f"{what} {some}" if len(numbers) == 1 else f"{what}s {some}"
+
+
+def _saturated(seen: Evidence) -> str:
+    row = saturated(seen.gates.rows)
+    if row is None:
+        return ""
+    return (
+        f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range at "
+        "nearly every step, where their slope is nearly 0."
+    )
+
+
+def _dead(seen: Evidence) -> str:
+    for row in seen.gates.rows:
+        if row.kind == "state" and row.units and len(row.still) > _SOME * row.units:
+            return (
+                f"{len(row.still)} of {row.units} units of {row.key} have the same value at every "
+                "step of every row."
+            )
+    return ""
+
+
+CONDITIONS = (
+    Condition(
+        "exploding",
+        _exploding,
+        "Try a recurrent start of radius 1 (recurrent_init orthogonal or identity), a gated cell, "
+        "or training.clip at about the usual norm of the gradient.",
+    ),
+    Condition(
+        "vanishing",
+        _vanishing,
+        "Try a gated cell (LSTM with forget_bias at about the logarithm of the steps, GRU), an "
+        "identity start with ReLU (cell irnn), an orthogonal start, or a longer training.window.",
+    ),
+    Condition(
+        "no signal",
+        _no_signal,
+        "Look whether labels belong to their inputs; if they do, train for longer, or at another "
+        "training.learning_rate.",
+    ),
+    Condition(
+        "input ignored",
+        _input_ignored,
+        "Look for a mask, a slice or a scaling that drops it before the first layer.",
+    ),
+    Condition(
+        "saturated",
+        _saturated,
+        "Scale the inputs to about 1, start with smaller weights, or train at a smaller "
+        "training.learning_rate: saturated units hardly recover.",
+    ),
+    Condition(
+        "dead",
+        _dead,
+        "Start their biases at 0 or a little above, use a smaller training.learning_rate, or "
+        "another activation than ReLU.",
+    ),
+    Condition("healthy for this task", _healthy_for_task),
+    Condition("healthy", _healthy),
+)
+"""All that may be said, the worst first."""
+
+
+def verdicts(seen: Evidence) -> list[Verdict]:
+    """All that is to be said, the worst first; what is healthy where nothing else is."""
+    found = ((each, each.said(seen)) for each in CONDITIONS)
+    said = [Verdict(each.name, sentence, each.advice) for each, sentence in found if sentence]
+    return [each for each in said if each.advice] or said
