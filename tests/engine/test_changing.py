@@ -200,6 +200,29 @@ def test_a_step_that_is_none():
         pass
 
 
+def test_one_run_of_several_is_moved():
+    """By its number; without one all runs are."""
+    cell = made(GRUCell)
+    layer, x = Recurrent(cell), rows()
+    plain = layer(x).outputs
+    for moved in (layer, cell):  # where a cell is the module, its place is empty
+        place = "cell" if moved is layer else ""
+        for key, runs in (
+            (f"{place} (2): state.h".lstrip(), [1]),
+            (f"{place} (1): state.h".lstrip(), [0]),
+            (f"{place}: state.h" if place else "state.h", [0, 1, 2]),
+        ):
+            with changing(moved, {key: Change(scale=0, shift=7.0)}):
+                found = [layer(x).outputs for _ in range(3)]
+            for run, outputs in enumerate(found):
+                assert torch.equal(outputs, torch.full_like(plain, 7.0) if run in runs else plain)
+    with (
+        pytest.raises(SettingError, match=r"no 'cell \(3\): state.h'"),
+        changing(layer, {"cell (3): state.h": Change()}),
+    ):
+        layer(x), layer(x)
+
+
 def test_each_ends_for_itself():
     """In whatever order they end, and in tasks that take turns."""
     layer, x = Recurrent(made(GRUCell)), rows()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
@@ -35,6 +35,7 @@ __all__ = [
     "cell_by_name",
     "cell_names",
     "cell_origin",
+    "cells_of",
     "draw_noise",
     "register",
 ]
@@ -297,6 +298,26 @@ def cell_by_name(name: str, input_size: int, hidden_size: int, /, **settings: An
     if not isinstance(cell, Cell):
         raise SettingError(f"cell {name!r}: expected it to make a Cell, got {kind_of(cell)}.")
     return cell
+
+
+def cells_of(module: nn.Module, *, nested: bool = True) -> Iterator[tuple[str, Cell]]:
+    """The cells of a module, each once, with where they stand.
+
+    Those too that a layer holds without their being submodules (its ``held_cells``).
+
+    Args:
+        module: a cell, or what holds some.
+        nested: whether cells inside of other cells are among them.
+    """
+    outer: list[str] = []
+    for name, part in module.named_modules():
+        if not nested and any(not cell or name.startswith(f"{cell}.") for cell in outer):
+            continue
+        if isinstance(part, Cell):
+            outer.append(name)
+            yield name, part
+        held: dict[str, Cell] = getattr(part, "held_cells", dict)()
+        yield from ((f"{name}.{own}" if name else own, cell) for own, cell in held.items())
 
 
 def _registered(name: str) -> Callable[..., Cell]:

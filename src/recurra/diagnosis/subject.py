@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
+from recurra.engine.probe import Key
 from recurra.errors import ShapeError, kind_of
 from recurra.lengths import valid_mask
 from recurra.models import Model
@@ -30,6 +31,8 @@ __all__ = [
     "valid_steps",
     "values_of",
 ]
+
+_EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
 
 
 class Ran(NamedTuple):
@@ -146,24 +149,20 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
     return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
 
 
-def is_state(key: str, value: Tensor, ran: Ran) -> bool:
+def is_state(key: Key, value: Tensor, ran: Ran) -> bool:
     """Is a named value a state of a cell that takes the steps of the outputs?"""
-    label = key.rpartition(": ")[2]
     same = value.shape[:2] == ran.outputs.shape[:2]
-    return label.startswith("state.") and value.is_floating_point() and same
+    return key.label.startswith("state.") and value.is_floating_point() and same
 
 
-def short(key: str) -> str:
-    """A place or key without what all have.
+def short(key: Key) -> str:
+    """A key without what all places have.
 
-    >>> short("encoder.layer.layers.1.cell: forget gate")
+    >>> short(Key.of("encoder.layer.layers.1.cell: forget gate"))
     '1: forget gate'
     """
-    place, colon, label = key.rpartition(": ")
-    shown = (place if colon else label).split(".")
-    kept = [part for part in shown if part not in ("encoder", "layer", "layers", "cell")]
-    left = ".".join(part.removesuffix("_layer") for part in kept)
-    return f"{left}: {label}" if colon and left else label if colon else left
+    shown = (part for part in key.place.split(".") if part not in _EVERYWHERE)
+    return str(key._replace(place=".".join(part.removesuffix("_layer") for part in shown)))
 
 
 # ---- steps of a batch ----------------------------------------------------------------------------

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell
+from recurra.cells.base import Cell, cells_of
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
@@ -18,7 +19,56 @@ from recurra.engine.opened import Moved, named_in_example, opened_call, taken_ap
 from recurra.errors import SettingError, kind_of, nearest
 from recurra.labels import collecting, numbered
 
-__all__ = ["NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
+__all__ = ["Key", "NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
+
+# A place, perhaps with the number of a run: "layers.0.cell (2): ", "cell: ", "(2): ".
+_WHERE = re.compile(r"(?P<place>.*?) ?(?:\((?P<run>\d+)\))?: ")
+
+
+class Key(NamedTuple):
+    """What a named value is called: ``"layers.0.cell (2): forget gate"``.
+
+    Args:
+        place: where its cell stands in the module; empty where a step was called by itself, or
+            where the module is the cell.
+        label: as the step named it.
+        run: number of the cell's run, from 1. 0 is told of none: of what is read it is the first
+            one, of what is moved all.
+    """
+
+    place: str
+    label: str
+    run: int = 0
+
+    @classmethod
+    def of(cls, text: str) -> Key:
+        """The key that is written so.
+
+        >>> Key.of("layers.0.cell (2): forget gate")
+        Key(place='layers.0.cell', label='forget gate', run=2)
+        """
+        found = _WHERE.match(text)
+        if found is None:
+            return cls("", text)
+        return cls(found["place"], text[found.end() :], int(found["run"] or 0))
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.label}" if self.where else self.label
+
+    @property
+    def where(self) -> str:
+        """The place, with the number of the run if that is told."""
+        return f"{self.place} ({self.run})".lstrip() if self.run else self.place
+
+    @property
+    def name(self) -> str:
+        """The label without the number that the second value of a step with it has."""
+        return re.sub(r" \(\d+\)$", "", self.label)
+
+    @property
+    def alone(self) -> Key:
+        """The key by which a value is moved in this run and in no other."""
+        return self._replace(run=self.run or 1)
 
 
 @dataclasses.dataclass
@@ -29,6 +79,7 @@ class _Look:
         found: where values go, with their cells; None where nobody reads.
         changes: by place and label, or by label alone.
         places: where the cells stand that are changed.
+        runs: how often each of them has run.
         met: keys that could have been meant.
         used: keys that were.
     """
@@ -36,18 +87,20 @@ class _Look:
     found: list[tuple[Cell, dict[str, Tensor]]] | None = None
     changes: Mapping[str, Change] = dataclasses.field(default_factory=dict)
     places: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    runs: dict[int, int] = dataclasses.field(default_factory=dict)
     met: set[str] = dataclasses.field(default_factory=set)
     used: set[str] = dataclasses.field(default_factory=set)
 
     def of(self, cell: Cell, labels: Mapping[str, Tensor]) -> dict[str, Change]:
-        """The changes of a cell, by label."""
+        """The changes of a run of a cell that begins, by label."""
         if not self.changes or id(cell) not in self.places:
             return {}
         chosen = {}
+        run = self.runs[id(cell)] = self.runs.get(id(cell), 0) + 1
         for label in labels:
-            key = _key(self.places[id(cell)], label)
-            self.met.add(key)
-            for name in (label, key):  # what says more wins
+            key = Key(self.places[id(cell)], label)
+            self.met.add(str(key))
+            for name in (label, str(key), str(key._replace(run=run))):  # what says more wins
                 if name in self.changes:
                     chosen[label] = self.changes[name]
                     self.used.add(name)
@@ -117,7 +170,7 @@ class NamedValues(Mapping[str, Tensor]):
         """
         if key in self._values:
             return self._values[key]
-        ends = [full for full in self._values if full.endswith(f": {key}")]
+        ends = self._ends(key)
         if len(ends) == 1:
             return self._values[ends[0]]
         if ends:
@@ -132,7 +185,11 @@ class NamedValues(Mapping[str, Tensor]):
             return default
 
     def __contains__(self, key: object) -> bool:
-        return key in self._values or sum(f.endswith(f": {key}") for f in self._values) == 1
+        return key in self._values or len(self._ends(key)) == 1
+
+    def _ends(self, label: object) -> list[str]:
+        """Keys of values with a label."""
+        return [key for key in self._values if Key.of(key).label == label]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -175,11 +232,11 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     with reading(owner) as values:
         result = call(*args, **kwargs)
-    return NamedValues(values, result)
+    return NamedValues({str(key): value for key, value in values.items()}, result)
 
 
 @contextmanager
-def reading(module: object) -> Iterator[dict[str, Tensor]]:
+def reading(module: object) -> Iterator[dict[Key, Tensor]]:
     """As :func:`named_values`, of all that runs meanwhile.
 
     Args:
@@ -189,18 +246,18 @@ def reading(module: object) -> Iterator[dict[str, Tensor]]:
         values by key, there at the end.
     """
     found: list[tuple[Cell, dict[str, Tensor]]] = []
-    values: dict[str, Tensor] = {}
+    values: dict[Key, Tensor] = {}
     with _looks(_Look(found)), collecting() as loose:
         yield values
     places = _places(module) if isinstance(module, nn.Module) else {}
     times: dict[str, int] = {}
-    values |= numbered(loose)  # what was named outside of any run
+    # What was named outside of any run has no place.
+    values |= {Key("", label): value for label, value in numbered(loose).items()}
     for cell, labels in found:
         place = places.get(id(cell), type(cell).__name__)
-        times[place] = times.get(place, 0) + 1
-        if times[place] > 1:
-            place = f"{place} ({times[place]})"
-        values |= {_key(place, label): value for label, value in labels.items()}
+        run = times[place] = times.get(place, 0) + 1
+        told = run if run > 1 else 0
+        values |= {Key(place, label, told): value for label, value in labels.items()}
 
 
 @contextmanager
@@ -220,7 +277,8 @@ def changing(
 
     Args:
         module: a layer or model; a cell that it does not hold goes on as it is.
-        changes: by the keys of :func:`recurra.named_values`, without the number of a second run.
+        changes: by the keys of :func:`recurra.named_values`; one without the number of a run is of
+            all runs, ``"cell (1): state.h"`` of the first alone.
         required: whether it is an error if none of the module's cells runs meanwhile.
 
     Raises:
@@ -260,16 +318,6 @@ def _looks(look: _Look) -> Iterator[None]:
         _LOOKS.set(tuple(each for each in _LOOKS.get() if each is not look))
 
 
-def _key(place: str, label: str) -> str:
-    return f"{place}: {label}" if place else label
-
-
 def _places(module: nn.Module) -> dict[int, str]:
-    """Where each cell stands in a module, those included that are held without being submodules."""
-    places = {}
-    for name, part in module.named_modules():
-        if isinstance(part, Cell):
-            places[id(part)] = name
-        for own, cell in getattr(part, "held_cells", dict)().items():
-            places[id(cell)] = f"{name}.{own}" if name else own
-    return places
+    """Where each cell stands in a module."""
+    return {id(cell): place for place, cell in cells_of(module)}

@@ -18,6 +18,7 @@ from recurra.diagnosis.charts.curves import SERIES_COLORS
 from recurra.diagnosis.charts.watching import WATCHED
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.subject import short
+from recurra.engine.probe import Key
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
@@ -319,7 +320,9 @@ def _gates(seen: Evidence) -> Chart | None:
         if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
             ranks = np.linspace(0.0, 1.0, row.units)
             heights = np.sort(row.means)
-            series[short(row.key)] = dict(zip(map(float, ranks), map(float, heights), strict=True))
+            series[short(Key.of(row.key))] = dict(
+                zip(map(float, ranks), map(float, heights), strict=True)
+            )
     if not series:
         return None
     return lines(

@@ -113,7 +113,7 @@ def read_text(model: Model, batch: Batch, symbols: Sequence[str], surprises: Flo
     states: dict[str, Floats] = {}
     gates: dict[str, dict[str, Floats]] = {}
     for key, value in seen.items():
-        place, _, label = key.rpartition(": ")
+        place, label = key.where, key.label
         if value.dim() != 3 or value.shape[0] < time or not value.is_floating_point():
             continue
         row = _row(value, time)

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
-from recurra.cells.base import Cell
+from recurra.cells.base import cells_of
 from recurra.diagnosis.examination.border import border_share
 from recurra.diagnosis.examination.gates import UnitsOf, gates, saturated
 from recurra.diagnosis.subject import subject_of
+from recurra.engine.probe import Key
 from recurra.engine.torch_internals import norms_of
 from recurra.models import Model
 from recurra.states import Tree, map_tree
@@ -87,7 +88,7 @@ def parts_of(model: nn.Module) -> tuple[list[nn.Parameter], list[str]]:
 
     Those of a cell stand where the outermost cell does; a shared one stands where it is first met.
     """
-    cells = [name for name, part in model.named_modules() if isinstance(part, Cell)]
+    cells = [place for place, _ in cells_of(model)]
     found, places = [], []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -111,7 +112,7 @@ class Monitors:
         self._number = {id(p): number for number, p in enumerate(self._parameters)}
         # Of a bias that begins at 0 an update is as large as itself, which says nothing.
         self._matrices = [n for n, p in enumerate(self._parameters) if p.dim() > 1]
-        cells = [name for name, part in model.named_modules() if isinstance(part, Cell)]
+        cells = {place for place, _ in cells_of(model)}
         self._cells = [place for place in dict.fromkeys(self._places) if place in cells]
         self._said: set[str] = set()
         self._reset()
@@ -300,7 +301,7 @@ def _looked(model: Model, batch: Batch, state: Tree) -> tuple[tuple[UnitsOf, ...
     for row in units:
         if row.kind == "gate":  # one that stays open or shut may be just what is needed
             continue
-        place = row.key.rpartition(": ")[0]
+        place = Key.of(row.key).where
         stuck[place] = max(stuck.get(place, 0.0), len(row.stuck) / max(row.units, 1))
     return units, told + [Watched("saturated", place, share) for place, share in stuck.items()]
 

@@ -108,6 +108,19 @@ def test_layers_and_directions_have_their_own():
         assert (norms > 0).all(), "one direction from the last step, the other from the first"
 
 
+def test_a_cell_that_runs_twice_is_followed_in_each_run():
+    """Of h_t = a h_{t-1} + x_t above itself: a^k in the upper run, (k + 1) a^k in the lower."""
+    layer = Recurrent(linear(0.8 * torch.eye(3).double()))
+    flow = gradient_flow(
+        subject_of(recurra.Stack([layer, layer]), Batch(rows(), None), last_sum), anchors=1
+    )
+    assert list(flow.norms) == ["layers.0.cell", "layers.0.cell (2)"]
+    steps = np.arange(TIME)
+    asked = 3**0.5 / BATCH
+    assert flow.norms["layers.0.cell (2)"] == pytest.approx(asked * 0.8**steps, rel=1e-9)
+    assert flow.norms["layers.0.cell"] == pytest.approx(asked * (steps + 1) * 0.8**steps, rel=1e-9)
+
+
 def test_the_last_outputs_of_both_directions():
     """Each direction's own last output: the loss is followed from both ends."""
     encoder = Bidirectional(GRUCell(3, 6), GRUCell(3, 6)).double()
@@ -154,7 +167,7 @@ def test_one_step():
 
 
 def test_what_has_nothing_to_follow():
-    with pytest.raises(ShapeError, match=r"no cell ran once.*recurra\.convert"):
+    with pytest.raises(ShapeError, match=r"no cell ran through.*recurra\.convert"):
         gradient_flow(subject_of(nn.Linear(3, 3).double(), Batch(rows(), None), last_sum))
     with pytest.raises(ShapeError, match="expected loss="):
         subject_of(nn.Linear(3, 3), Batch(rows(), None))

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from recurra.cells import cell_by_name
-from recurra.cells.base import Cell
-from recurra.diagnosis.cards.costs import outermost
+from recurra.cells.base import Cell, cells_of
 from recurra.layers import Layer, Projection, RNNBase, Stack, TokenEmbedding
 from recurra.models import Model
 from recurra.twins import evaluating
@@ -41,7 +40,7 @@ class Check(NamedTuple):
 def recurrent_layers(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
     """The outermost layers that hold cells and read a sequence of vectors, with their places."""
     if isinstance(module, Layer | RNNBase):
-        if isinstance(module.input_size, int) and list(outermost(module)):
+        if isinstance(module.input_size, int) and list(cells_of(module, nested=False)):
             yield name, module
         return
     for own, child in module.named_children():
@@ -84,7 +83,7 @@ def checks(model: nn.Module) -> tuple[Check, ...]:
 
 
 def _layers(layer: nn.Module, settings: Any) -> list[Check]:
-    cells = [cell for _, cell in outermost(layer)]
+    cells = [cell for _, cell in cells_of(layer, nested=False)]
     both = 1 + bool(settings.bidirectional)
     told = f"{settings.layers} of {settings.hidden_size}" + (", both ways" if both == 2 else "")
     widths = sorted({cell.hidden_size for cell in cells})

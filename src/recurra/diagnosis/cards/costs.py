@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from recurra.engine.torch_internals import TorchDispatchMode
 from recurra.layers import Projection, TokenEmbedding
 from recurra.states import leaves
 
-__all__ = ["Cost", "cost_of", "law_of", "outermost", "remade"]
+__all__ = ["Cost", "cost_of", "law_of", "remade"]
 
 
 class Cost(NamedTuple):
@@ -57,17 +56,6 @@ class _Elements(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 _DETACH = torch.ops.aten.detach
-
-
-def outermost(module: nn.Module, name: str = "") -> Iterator[tuple[str, Cell]]:
-    """The cells of a module that are in no other cell, with where they stand."""
-    if isinstance(module, Cell):
-        yield name, module
-        return
-    for own, cell in getattr(module, "held_cells", dict)().items():
-        yield f"{name}.{own}" if name else own, cell
-    for own, child in module.named_children():
-        yield from outermost(child, f"{name}.{own}" if name else own)
 
 
 def cost_of(part: nn.Module) -> Cost | None:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from recurra.cells.base import Cell
+from recurra.cells.base import Cell, cells_of
 from recurra.columns import aligned
 from recurra.description import Part, describe
 from recurra.diagnosis.cards.checks import Check, checks, recurrent_layers, runs_alone
-from recurra.diagnosis.cards.costs import Cost, cost_of, law_of, outermost
+from recurra.diagnosis.cards.costs import Cost, cost_of, law_of
 from recurra.diagnosis.cards.scaling import Growth, Remake, growths, resized, slope
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.unrolled import Row, unrolled
@@ -271,7 +271,7 @@ def _parts(model: nn.Module, steps: int, rows: int) -> tuple[tuple[CardPart, ...
 def _cost(module: nn.Module) -> Cost | None:
     if not isinstance(module, RNNBase):
         return cost_of(module)
-    each = [cost_of(cell) for _, cell in outermost(module)]
+    each = [cost_of(cell) for _, cell in cells_of(module, nested=False)]
     known = [cost for cost in each if cost is not None]
     return Cost(*map(sum, zip(*known, strict=True))) if len(known) == len(each) else None
 
@@ -280,7 +280,7 @@ def _measured(
     layer: nn.Module, remake: Remake | None, notes: list[str]
 ) -> tuple[tuple[Growth, ...], float | None, list[str]]:
     """How it grows, and bytes kept for a row and step."""
-    cells = [cell for _, cell in outermost(layer)]
+    cells = [cell for _, cell in cells_of(layer, nested=False)]
     into: Any = layer.input_size
     width, hidden = int(into), cells[0].hidden_size
 
@@ -310,7 +310,7 @@ def _counted(remake: Remake, width: int, hidden: int) -> Iterable[Growth]:
             for factor in (1, 2, 4):
                 into, out = (factor * width, hidden) if by == "I" else (width, factor * hidden)
                 made = remake(into, out)
-                costs = [cost_of(cell) for _, cell in outermost(made)] if made else []
+                costs = [cost_of(cell) for _, cell in cells_of(made, nested=False)] if made else []
                 known = [cost.multiply_adds for cost in costs if cost is not None]
                 if known and len(known) == len(costs) and sum(known):
                     points.append((out if by == "H" else into, float(sum(known))))

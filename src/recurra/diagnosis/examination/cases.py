@@ -5,7 +5,7 @@ They are what verdicts are held against; and something to look into, for those w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from recurra.batch import Batch
 from recurra.cells import Cell, ElmanCell, LSTMCell
 from recurra.data.synthetic import AddingTask
 from recurra.diagnosis.examination.examining import Examination, examine
-from recurra.layers import Recurrent
+from recurra.layers import Recurrent, Stack
 
 __all__ = ["CASES", "Case", "Network"]
 
@@ -24,18 +24,23 @@ _STEPS, _ROWS, _UNITS = 120, 16, 24
 
 
 class Network(nn.Module):
-    """A cell through time, and a linear map of its last output.
+    """A cell through time, or several above each other, and a linear map of the last output.
 
     Args:
-        cell: what one step is.
+        cell: what one step is; or the cells of layers, from below.
         answers: numbers that are said.
         deaf: a step whose input it never gets, or None.
     """
 
-    def __init__(self, cell: Cell, answers: int = 1, deaf: int | None = None) -> None:
+    def __init__(
+        self, cell: Cell | Sequence[Cell], answers: int = 1, deaf: int | None = None
+    ) -> None:
         super().__init__()
-        self.layer, self.deaf = Recurrent(cell), deaf
-        self.said = nn.Linear(cell.output_size, answers)
+        cells = [cell] if isinstance(cell, Cell) else list(cell)
+        layers = [Recurrent(each) for each in cells]
+        self.layer = layers[0] if len(layers) == 1 else Stack(layers)
+        self.deaf = deaf
+        self.said = nn.Linear(cells[-1].output_size, answers)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Outputs ``[time, batch, hidden_size]``."""
@@ -83,19 +88,21 @@ def _adding(seed: int) -> Batch:
     return AddingTask(length=_STEPS).batch(_ROWS, seed=seed)
 
 
-def _of_adding(seed: int, cell: Callable[[], Cell], deaf: int | None = None) -> Examination:
+def _of_adding(
+    seed: int, cell: Callable[[], Cell | Sequence[Cell]], deaf: int | None = None
+) -> Examination:
     """An untrained network on the adding problem."""
     torch.manual_seed(seed)
     network = Network(cell(), deaf=deaf)
     return examine(network, _adding(seed), loss=network.squared, anchors=4)
 
 
-def _tanh() -> ElmanCell:
-    return ElmanCell(2, _UNITS)
+def _tanh(reads: int = 2) -> ElmanCell:
+    return ElmanCell(reads, _UNITS)
 
 
-def _gated() -> Cell:
-    return LSTMCell(2, _UNITS, forget_bias=5.0)
+def _gated(reads: int = 2) -> Cell:
+    return LSTMCell(reads, _UNITS, forget_bias=5.0)
 
 
 def _grown() -> Cell:
@@ -181,6 +188,11 @@ CASES = {
         lambda seed: _recalled(seed, 5),
         lambda seed: _recalled(seed, 55),
         "tanh, trained to say what it read 5 steps before; the same, 55 steps before",
+    ),
+    "vanishing in a layer": Case(
+        lambda seed: _of_adding(seed, lambda: [_gated(), _tanh(_UNITS)]),
+        lambda seed: _of_adding(seed, lambda: [_gated(), _gated(_UNITS)]),
+        "an LSTM with forget bias 5, above it tanh from an orthogonal start; two such LSTMs",
     ),
     "no signal": Case(
         lambda seed: _labels(seed, shuffled=True),

@@ -23,6 +23,7 @@ from recurra.diagnosis.examination.horizon import ignored, response
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
 from recurra.diagnosis.subject import Subject, short, steps_of, subject_of
+from recurra.engine.probe import Key
 from recurra.errors import ShapeError
 from recurra.settings import check_size
 from recurra.twins import evaluating
@@ -75,7 +76,7 @@ class Examination:
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
             shares = {float(k): float(norm / first) for k, norm in enumerate(norms)}
-            series[f"gradient, {short(place)}" if short(place) else "gradient"] = _drawn(shares)
+            series[short(Key.of(f"{place}: gradient"))] = _drawn(shares)
         series["output"] = _drawn(
             dict(
                 zip(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from recurra.diagnosis.subject import Ran, Subject, is_state
 from recurra.engine import Change, changing
-from recurra.engine.probe import reading
+from recurra.engine.probe import Key, reading
 from recurra.errors import ShapeError
 from recurra.twins import evaluating
 
@@ -34,8 +34,8 @@ class Flow(NamedTuple):
     layer that runs in reverse, :math:`s_{t+k}`.
 
     Args:
-        norms: by the cell's place in the model, ``[distances]``; NaN where no row is that
-            long.
+        norms: by the cell's place in the model, with the number of its run where it runs several
+            times, ``[distances]``; NaN where no row is that long.
         low: the tenth part of them that is smallest lies below.
         high: the tenth part that is largest lies above.
         finite: whether all were.
@@ -57,6 +57,11 @@ class Flow(NamedTuple):
         empty = np.isnan(rows).all(0)
         most: Floats = np.where(empty, np.nan, np.where(np.isnan(rows), -np.inf, rows).max(0))
         return most
+
+    def of(self, place: str) -> Flow:
+        """That of one cell alone."""
+        norms, low, high = ({place: each[place]} for each in (self.norms, self.low, self.high))
+        return Flow(norms, low, high, self.finite)
 
     @property
     def furthest(self) -> int:
@@ -102,11 +107,10 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     shifts, valid = _shifts(subject)
     if not shifts:
         raise ShapeError(
-            "flow: no cell ran once through the steps of the outputs, so that there is nothing to "
-            "look at. Layers of torch.nn have cells after recurra.convert; a cell that runs "
-            "several times in one call is not followed."
+            "flow: no cell ran through the steps of the outputs, so that there is nothing to look "
+            "at. Layers of torch.nn have cells after recurra.convert."
         )
-    changes = {key: Change(shift=leaf) for key, leaf in shifts.items()}
+    changes = {str(key.alone): Change(shift=leaf) for key, leaf in shifts.items()}
     found: dict[str, list[tuple[Floats, Floats]]] = {}
     with torch.enable_grad():
         with evaluating(subject.module), changing(subject.module, changes):
@@ -125,27 +129,16 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     return Flow(middle, low, high, finite)
 
 
-def _shifts(subject: Subject) -> tuple[dict[str, Tensor], Tensor]:
+def _shifts(subject: Subject) -> tuple[dict[Key, Tensor], Tensor]:
     """Zeros that are added to every state after every step, by key; and which steps are there."""
     with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
         ran = subject.run(subject.batch)
-    again = {key.rpartition(" (")[0] for key in seen if _again(key)}
     shifts = {
         key: torch.zeros_like(value).requires_grad_()
         for key, value in seen.items()
-        if is_state(key, value, ran) and not _again(key) and _place(key) not in again
+        if is_state(key, value, ran)
     }
     return shifts, ran.valid
-
-
-def _place(key: str) -> str:
-    """Where the cell of a key stands."""
-    return key.rpartition(": ")[0]
-
-
-def _again(key: str) -> bool:
-    """Is it of a second run of a cell, whose steps are others?"""
-    return _place(key).endswith(")")
 
 
 def _anchors(ran: Ran, number: int) -> Iterator[tuple[Tensor, Floats]]:
@@ -181,13 +174,13 @@ def _chosen(lossy: npt.NDArray[np.bool_], number: int) -> list[npt.NDArray[np.in
     return [each for each in found if (each >= 0).any()]
 
 
-def _norms(shifts: Mapping[str, Tensor], gradients: Sequence[Tensor | None]) -> dict[str, Floats]:
+def _norms(shifts: Mapping[Key, Tensor], gradients: Sequence[Tensor | None]) -> dict[str, Floats]:
     """Of each cell the norm over all fields of its state, ``[time, batch]``."""
     squares: dict[str, Tensor] = {}
     for (key, leaf), gradient in zip(shifts.items(), gradients, strict=True):
         value = torch.zeros_like(leaf) if gradient is None else gradient
         square = value.double().flatten(2).pow(2).sum(2)
-        squares[_place(key)] = squares.get(_place(key), torch.zeros_like(square)) + square
+        squares[key.where] = squares.get(key.where, torch.zeros_like(square)) + square
     return {place: square.sqrt().cpu().numpy() for place, square in squares.items()}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.columns import aligned
 from recurra.diagnosis.subject import Subject
-from recurra.engine.probe import reading
+from recurra.engine.probe import Key, reading
 from recurra.twins import evaluating
 
 __all__ = ["Gates", "UnitsOf", "gates", "saturated"]
@@ -88,35 +88,33 @@ def saturated(rows: Sequence[UnitsOf]) -> UnitsOf | None:
     return next(found, None)
 
 
-def _rows(seen: Mapping[str, Tensor], valid: Tensor) -> list[UnitsOf]:
+def _rows(seen: Mapping[Key, Tensor], valid: Tensor) -> list[UnitsOf]:
     found = []
     for key, value in seen.items():
         kind, vectors = _kind(key), value.dim() == 3 and value.shape[:2] == valid.shape
         if kind and vectors and value.is_floating_point():
             own = value[valid.to(value.device)].double()
             if own.numel():
-                found.append(_of(key, kind, own, _is_tanh(key, value, seen)))
+                found.append(_of(str(key), kind, own, _is_tanh(key, value, seen)))
     return found
 
 
-def _is_tanh(key: str, value: Tensor, seen: Mapping[str, Tensor]) -> bool:
+def _is_tanh(key: Key, value: Tensor, seen: Mapping[Key, Tensor]) -> bool:
     """Is a value the tanh of the pre-activation beside it?"""
-    place, colon, label = key.rpartition(": ")
-    name = "pre-activation" if label.startswith("state.") else f"{label} pre-activation"
-    before = seen.get(f"{place}{colon}{name}")
+    state = key.label.startswith("state.")
+    label = "pre-activation" if state else f"{key.label} pre-activation"
+    before = seen.get(key._replace(label=label))
     if before is None or before.shape != value.shape:
         return False
     return bool(((torch.tanh(before) - value).abs().amax() if value.numel() else 0) <= _SAME)
 
 
-def _kind(key: str) -> str:
-    label = key.rpartition(": ")[2]
-    label = label.rpartition(" (")[0] or label if label.endswith(")") else label
-    if label.endswith(" gate"):
+def _kind(key: Key) -> str:
+    if key.name.endswith(" gate"):
         return "gate"
-    if label.startswith("state."):
+    if key.name.startswith("state."):
         return "state"
-    return "candidate" if label == "candidate" else ""
+    return "candidate" if key.name == "candidate" else ""
 
 
 def _of(key: str, kind: str, own: Tensor, bounded: bool) -> UnitsOf:

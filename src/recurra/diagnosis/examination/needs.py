@@ -57,7 +57,7 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
         states = [key for key, value in seen.items() if is_state(key, value, ran)]
         for window in distances(max(time - 1, 1), number)[1:]:
             kept = _kept(time, ends, int(window))
-            changes = {key: Change(scale=_wide(kept, seen[key])) for key in states}
+            changes = {str(key.alone): Change(scale=_wide(kept, seen[key])) for key in states}
             with changing(subject.module, changes):
                 ran = subject.run(subject.batch)
             read = (int(window) + 1) // 2 if every else int(window)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from recurra.diagnosis.examination.evidence import Evidence
+from recurra.diagnosis.examination.flow import Flow
 from recurra.diagnosis.examination.gates import saturated
 
 __all__ = ["CONDITIONS", "LEFT", "Condition", "Verdict", "verdicts"]
@@ -18,6 +19,7 @@ LEFT = 1e-3
 """Of a gradient: what is less is lost among what comes from near steps."""
 _GROWN = 100.0  # of a gradient: what is more comes apart
 _SOME = 0.25  # of the units: dead
+_EARLY = 0.5  # of the steps: a layer is told whose gradient is lost before, if others keep theirs
 
 
 class Verdict(NamedTuple):
@@ -57,35 +59,65 @@ class Condition(NamedTuple):
 def _exploding(seen: Evidence) -> str:
     if not seen.flow.finite:
         return "the loss or a gradient is infinite or no number."
-    kept, far = seen.flow.kept, seen.flow.furthest
-    most = max((float(share) for share in kept[: far + 1] if share == share), default=0.0)
-    if most < _GROWN:
+    most = {place: _most(seen.flow.of(place)) for place in seen.flow.norms}
+    place = max(most, key=lambda each: most[each], default="")
+    if most.get(place, 0.0) < _GROWN:
         return ""
+    flow = seen.flow.of(place)
+    where = f"{place}: " if len(most) > 1 else ""
     return (
-        f"the gradient grows by {seen.flow.factor:.2f} with every step back, to {most:.2g} times "
-        f"what it is at first within {far:,} steps."
+        f"{where}the gradient grows by {flow.factor:.2f} with every step back, to "
+        f"{most[place]:.2g} times what it is at first within {flow.furthest:,} steps."
     )
 
 
+def _most(flow: Flow) -> float:
+    return max((float(share) for share in flow.kept if share == share), default=0.0)
+
+
 def _lost(seen: Evidence) -> bool:
-    left = seen.flow.kept[seen.flow.furthest :][:1]
-    return not _exploding(seen) and bool(len(left)) and bool(left[0] < LEFT)
+    return not _exploding(seen) and _all_lost(seen.flow)
+
+
+def _all_lost(flow: Flow) -> bool:
+    left = flow.kept[flow.furthest :][:1]
+    return bool(len(left)) and bool(left[0] < LEFT)
 
 
 def _within_reach(seen: Evidence) -> bool:
+    return _reads(seen, seen.flow.within(LEFT))
+
+
+def _reads(seen: Evidence, steps: int) -> bool:
+    """Is it known that no more steps are needed?"""
     asked = seen.needs
-    return asked is not None and asked.steps is not None and asked.steps <= seen.flow.within(LEFT)
+    return asked is not None and asked.steps is not None and asked.steps <= steps
 
 
 def _vanishing(seen: Evidence) -> str:
     if not _lost(seen) or _within_reach(seen):
         return ""
-    kept, far = seen.flow.kept, seen.flow.furthest
+    return f"{_left(seen.flow)}: what lies further back cannot be learned from."
+
+
+def _left(flow: Flow) -> str:
+    far = flow.furthest
     return (
-        f"of the gradient {kept[far]:.1g} is left {far:,} steps back ({seen.flow.factor:.3f} a "
-        f"step), and less than a thousandth beyond {seen.flow.within(LEFT):,} steps: what lies "
-        "further back cannot be learned from."
+        f"of the gradient {flow.kept[far]:.1g} is left {far:,} steps back ({flow.factor:.3f} a "
+        f"step), and less than a thousandth beyond {flow.within(LEFT):,} steps"
     )
+
+
+def _vanishing_in_a_layer(seen: Evidence) -> str:
+    """Of several the one whose gradient is lost first."""
+    if _exploding(seen) or _lost(seen):
+        return ""
+    flows = {place: seen.flow.of(place) for place in seen.flow.norms}
+    reach = {place: flow.within(LEFT) for place, flow in flows.items() if _all_lost(flow)}
+    first = min(reach, key=lambda place: reach[place], default="")
+    if not reach or reach[first] > _EARLY * seen.flow.furthest or _reads(seen, reach[first]):
+        return ""
+    return f"{first}: {_left(flows[first])}, where other layers keep more."
 
 
 def _healthy_for_task(seen: Evidence) -> str:
@@ -167,6 +199,12 @@ CONDITIONS = (
         _vanishing,
         "Try a gated cell (LSTM with forget_bias at about the logarithm of the steps, GRU), an "
         "identity start with ReLU (cell irnn), an orthogonal start, or a longer training.window.",
+    ),
+    Condition(
+        "vanishing in a layer",
+        _vanishing_in_a_layer,
+        "What lies further back reaches the answer through the other layers alone. Let this layer "
+        "have the cell or the start of those, or leave it away.",
     ),
     Condition(
         "no signal",

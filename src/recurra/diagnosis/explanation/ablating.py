@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from types import MethodType
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from recurra.columns import aligned
 from recurra.diagnosis.explanation.answering import Asked
 from recurra.diagnosis.explanation.interventions import Loss, losses_of, moved_by, predictions
 from recurra.engine import Change, NamedValues, changing, named_values
+from recurra.engine.probe import Key
 from recurra.errors import SettingError, ShapeError, nearest
 from recurra.lengths import spread, valid_mask
 from recurra.sequences import PaddedSequence
@@ -154,8 +154,9 @@ def _chosen(seen: NamedValues, value: str) -> dict[str, Tensor]:
     """Values with units by key, each cell's first run."""
     found: dict[str, Tensor] = {}
     for key, tensor in seen.items():
-        plain = re.sub(r" \(\d+\):", ":", key)
-        if value in (plain, key) or plain.endswith(f": {value}"):
+        place, label, _ = Key.of(key)
+        plain = str(Key(place, label))
+        if value in (plain, key, label):
             found.setdefault(plain, tensor)
     if not found:
         raise SettingError(f"ablations: no {value!r}; {nearest(value, list(seen))}")
