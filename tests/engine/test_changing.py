@@ -214,8 +214,9 @@ def test_one_run_of_several_is_moved():
         ):
             with changing(moved, {key: Change(scale=0, shift=7.0)}):
                 found = [layer(x).outputs for _ in range(3)]
-            for run, outputs in enumerate(found):
-                assert torch.equal(outputs, torch.full_like(plain, 7.0) if run in runs else plain)
+            for number, outputs in enumerate(found):
+                wanted = torch.full_like(plain, 7.0) if number in runs else plain
+                assert torch.equal(outputs, wanted)
     with (
         pytest.raises(SettingError, match=r"no 'cell \(3\): state.h'"),
         changing(layer, {"cell (3): state.h": Change()}),

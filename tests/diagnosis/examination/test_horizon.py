@@ -48,16 +48,32 @@ def subject(module, inputs=None, **settings):
 def test_a_delay_line_remembers_one_step():
     found = response(subject(Recurrent(DelayLine(5))), number=TIME)
     assert list(found.at) == list(range(TIME))
-    assert found.values[5] == pytest.approx(1.0, rel=0.5)
     assert not np.delete(found.values, 5).any()
     assert found.horizon() == pytest.approx(5.0, abs=0.02)
     assert not found.open_ended
+    many = response(subject(Recurrent(DelayLine(5)), torch.randn(TIME, 2000, 1)), number=TIME)
+    assert many.values[5] == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("left", [0.5, 0.9, 0.97])
+def test_a_leak_is_forgotten_as_it_is_calculated(left):
+    r"""Of h_t = a h_{t-1} + x_t: r_k = a^k sqrt(1 - a^2), if all has been forgotten at the end."""
+    cell = ElmanCell(1, 1, activation=None)
+    with torch.no_grad():
+        cell.recurrent_weight.fill_(left)
+        cell.input_weight.fill_(1.0)
+        cell.bias.zero_()
+    found = response(subject(Recurrent(cell), torch.randn(200, 4000, 1)))
+    start = (1 - left**2) ** 0.5
+    near = found.at <= 10
+    assert found.values[near] == pytest.approx(start * left ** found.at[near], rel=0.05)
+    assert found.horizon() == pytest.approx(np.log(0.01 / start) / np.log(left), rel=0.05)
 
 
 def test_a_reversed_line_remembers_as_far():
     """Of what reads from the end the first output is looked at, and the input behind it."""
     found = response(subject(Recurrent(DelayLine(5), reverse=True)), number=TIME)
-    assert found.values[5] > 0.5
+    assert np.flatnonzero(found.values).tolist() == [5]
     assert found.horizon() == pytest.approx(5.0, abs=0.02)
     both = recurra.Bidirectional(DelayLine(2), DelayLine(7))
     found = response(subject(both), number=TIME)
@@ -94,7 +110,7 @@ def test_lengths_count_from_each_rows_end():
     layer = Recurrent(DelayLine(5))
     made = subject(layer, padded, loss=lambda outputs, _: outputs.values.nan_to_num().sum())
     found = response(made, number=TIME)
-    assert found.values[5] > 0.5
+    assert found.values[5] > 0
     assert not np.delete(found.values, 5).any()
 
 

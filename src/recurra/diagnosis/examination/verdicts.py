@@ -112,7 +112,8 @@ def _vanishing_in_a_layer(seen: Evidence) -> str:
     """Of several the one whose gradient is lost first."""
     if _exploding(seen) or _lost(seen):
         return ""
-    flows = {place: seen.flow.of(place) for place in seen.flow.norms}
+    every = {place: seen.flow.of(place) for place in seen.flow.norms}
+    flows = {place: flow for place, flow in every.items() if _most(flow) > 0}
     reach = {place: flow.within(LEFT) for place, flow in flows.items() if _all_lost(flow)}
     first = min(reach, key=lambda place: reach[place], default="")
     if not reach or reach[first] > _EARLY * seen.flow.furthest or _reads(seen, reach[first]):
