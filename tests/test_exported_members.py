@@ -97,6 +97,7 @@ def test_every_module_says_what_it_is_for(name: str) -> None:
 INTERNAL = {
     "cells": {
         "candidate",
+        "cells_of",
         "check_norm",
         "checks_call",
         "gate",

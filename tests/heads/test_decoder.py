@@ -75,6 +75,7 @@ def test_the_loss_is_that_of_steps_one_by_one(attends: bool, tied: bool) -> None
     assert model.surprise(begun, targets()).to_padded().sum(0).detach().tolist() == pytest.approx(
         by_hand.detach().tolist()
     )
+    assert model.row_losses(begun, targets()).tolist() == pytest.approx(by_hand.tolist())
     many, _ = model.steps(torch.full((1, ROWS), START), begun)
     torch.testing.assert_close(many[0], model.step(torch.full((ROWS,), START), begun)[0])
 

@@ -342,11 +342,14 @@ def test_head_padding_and_sum(make, targets):
         assert float(together.detach()) == pytest.approx(float(total.detach()), abs=1e-10)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
     assert all(part.isfinite().all() for part in results[0])
+    each_row = head.row_losses(head(layer_output(read)), answers).detach()
     by_rows = 0.0
     for row, length in enumerate(LENGTHS):
         alone = head(layer_output(values[:length, row : row + 1]))
         answer = targets[:length, row : row + 1] if steps else targets[row : row + 1]
-        by_rows += float(head.score(alone, answer)[0].detach())
+        of_row = float(head.score(alone, answer)[0].detach())
+        assert float(each_row[row]) == pytest.approx(of_row, abs=1e-10)
+        by_rows += of_row
     assert float(results[0][0].detach()) == pytest.approx(by_rows, abs=1e-10)
     # The broken twin: padding that takes part changes the sum.
     every = head.score(head(layer_output(values)), targets)[0]

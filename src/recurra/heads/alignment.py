@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads.base import Head, whole_rows
+from recurra.heads.base import Explained, Head, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 
@@ -118,11 +118,30 @@ class AlignmentHead(Head):
         Raises:
             ShapeError: a target that is the blank or none of the symbols, or none of these shapes.
         """
+        losses, chosen = self._losses(predictions, targets)
+        return losses.sum(), int(whole_rows(targets).lengths[chosen].sum())
+
+    def row_losses(self, predictions: Any, targets: Any) -> Tensor:
+        """Of each row, 0 where the text does not fit; arguments as of :meth:`score`."""
+        losses, chosen = self._losses(predictions, targets)
+        rows = losses.new_zeros(whole_rows(predictions).batch)
+        return rows.index_copy(0, chosen, losses)
+
+    def numbers(self, answer: Any, targets: Any = None) -> PaddedSequence:
+        """Log-probabilities of symbols and the blank at every step."""
+        return whole_rows(answer)
+
+    def explained(self, answer: Any, *, step: bool = False) -> Explained | None:
+        """These, where a step is told: which step says which symbol nobody knows beforehand."""
+        return Explained(whole_rows(answer)) if step else None
+
+    def _losses(self, predictions: Any, targets: Any) -> tuple[Tensor, Tensor]:
+        """Of rows whose texts fit, and which these are."""
         said, texts = whole_rows(predictions), whole_rows(targets)
         self._check(said.values, texts)
         chosen = (self.fits(said, texts) & (said.lengths > 0)).nonzero()[:, 0]
         if not len(chosen):
-            return said.values[:0].sum(), 0
+            return said.values[:0].flatten(), chosen
         said, texts = said.select_rows(chosen), texts.select_rows(chosen)
         losses = nn.functional.ctc_loss(
             said.masked().values,
@@ -132,7 +151,7 @@ class AlignmentHead(Head):
             blank=self.blank,
             reduction="none",
         )
-        return losses.sum(), int(texts.lengths.sum())
+        return losses, chosen
 
     def _check(self, values: Tensor, targets: PaddedSequence) -> None:
         if targets.values.dim() != 2 or values.shape[1:] != (targets.batch, self.output_size):

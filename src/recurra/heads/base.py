@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,22 @@ from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 
-__all__ = ["Head", "log_frequencies", "whole_rows"]
+__all__ = ["Explained", "Head", "log_frequencies", "whole_rows"]
+
+
+class Explained(NamedTuple):
+    """Numbers of an answer, of which one or some are explained.
+
+    Args:
+        values: of rows ``[rows, ...]``, or of their steps, as a PaddedSequence.
+        labels: whether they belong to labels, of which the one with the highest number is meant
+            unless another is told; else the mean of all is.
+        last: whether a row's last step is meant unless another is told; else the mean of all is.
+    """
+
+    values: Any
+    labels: bool = True
+    last: bool = True
 
 
 class Head(nn.Module, abc.ABC):
@@ -53,6 +68,17 @@ class Head(nn.Module, abc.ABC):
         """What :meth:`score` says of what :meth:`forward` predicts; perhaps computed together."""
         return self.score(self(read, embedding), targets)
 
+    def row_losses(self, predictions: Any, targets: Any) -> Tensor | None:
+        """What :meth:`score` sums in evaluation, of each row ``[rows]``.
+
+        None where a head does not say it.
+
+        Args:
+            predictions: what :meth:`forward` gave.
+            targets: as of :meth:`score`.
+        """
+        return None
+
     def predict(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
         """What is answered, a tree whose leaves lead by row or are ``[time, batch, ...]``.
 
@@ -64,6 +90,24 @@ class Head(nn.Module, abc.ABC):
             embedding: as of :meth:`forward`.
         """
         return self(read, embedding)
+
+    def numbers(self, answer: Any, targets: Any = None) -> Any:
+        """What is compared where two answers are: of rows a tensor, of steps a PaddedSequence.
+
+        Args:
+            answer: what :meth:`predict` gave.
+            targets: of a head whose answer hangs on them.
+        """
+        return answer
+
+    def explained(self, answer: Any, *, step: bool = False) -> Explained | None:
+        """What is explained of an answer, unless told; None: its loss.
+
+        Args:
+            answer: what :meth:`predict` gave.
+            step: whether a step of it is told.
+        """
+        return None
 
     def teach(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
         """What a student is held against, see :meth:`distilled`; as of :meth:`forward`."""

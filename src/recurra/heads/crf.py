@@ -158,11 +158,18 @@ class CRFHead(Head):
         Raises:
             ShapeError: targets of other rows, or one that is no label.
         """
+        return self.row_losses(predictions, targets).sum(), _rows(predictions, targets).count
+
+    def row_losses(self, predictions: Any, targets: Any) -> Tensor:
+        """Of each row, as :meth:`score` sums them; arguments as there."""
         emissions = _rows(predictions, targets)
         wanted = _rows(targets, emissions)
         self._check(emissions, wanted)
-        total = self.log_partition(emissions) - self.path_scores(emissions, wanted)
-        return total.sum(), emissions.count
+        return self.log_partition(emissions) - self.path_scores(emissions, wanted)
+
+    def numbers(self, answer: Paths, targets: Any = None) -> PaddedSequence:
+        """Marginals of labels at every step."""
+        return answer.marginals
 
     def predict(self, read: LayerOutput, embedding: Tensor | None = None) -> Paths:
         """The best path of each row."""

@@ -231,6 +231,14 @@ class DecoderHead(Head):
         own = self._forced(begun, targets).gather(1, targets.valid().unsqueeze(1))
         return targets.with_valid(-own.squeeze(1))
 
+    def row_losses(self, predictions: Decoding, targets: Any) -> Tensor:
+        """Of each row, as :meth:`score` sums them in evaluation; arguments as there."""
+        return self.surprise(predictions, whole_rows(targets)).to_padded().sum(0)
+
+    def numbers(self, answer: Decoding, targets: Any = None) -> PaddedSequence | None:
+        """As :meth:`forced`; None without targets."""
+        return None if targets is None else self.forced(answer, whole_rows(targets))
+
     def _forced(self, begun: Decoding, targets: PaddedSequence) -> Tensor:
         """As :meth:`forced`, of valid steps alone ``[count, v]``."""
         return self._said(self._outputs(targets.shift(1, START), begun), begun)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads.base import Head, log_frequencies
+from recurra.heads.base import Explained, Head, log_frequencies
 from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 from recurra.losses import divergence
 
@@ -159,21 +159,25 @@ class LabelHead(Head):
         Raises:
             ShapeError: targets of more or fewer rows, or one that is no class.
         """
+        count = len(targets) if self.several else int((targets != UNKNOWN).sum())
+        return self.row_losses(predictions, targets).sum(), count
+
+    def row_losses(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """Of each row, as :meth:`score` sums them; arguments as there."""
         self._check(predictions, targets)
-        weights = self.weights if self.training else None
+        weights = _like(self.weights if self.training else None, predictions)
         if self.several:
-            losses = nn.functional.binary_cross_entropy_with_logits(
-                predictions, targets.to(predictions.dtype), reduction="none", pos_weight=weights
-            )
-            return losses.sum(), len(targets)
-        total = nn.functional.cross_entropy(
-            predictions,
-            targets,
-            reduction="sum",
-            weight=_like(weights, predictions),
-            ignore_index=UNKNOWN,
+            wanted = targets.to(predictions.dtype)
+            return nn.functional.binary_cross_entropy_with_logits(
+                predictions, wanted, reduction="none", pos_weight=weights
+            ).sum(1)
+        return nn.functional.cross_entropy(
+            predictions, targets, reduction="none", weight=weights, ignore_index=UNKNOWN
         )
-        return total, int((targets != UNKNOWN).sum())
+
+    def explained(self, answer: Tensor, *, step: bool = False) -> Explained:
+        """Log-probabilities of classes."""
+        return Explained(self.log_probabilities(answer))
 
     def distilled(
         self, predictions: Tensor, taught: Sequence[Tensor], targets: Tensor, temperature: float

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.heads.base import Head, log_frequencies
+from recurra.heads.base import Explained, Head, log_frequencies, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.losses import cross_entropy, divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -79,6 +79,20 @@ class LabelsHead(Head):
         """
         total: Tensor = cross_entropy(predictions, targets, reduction="sum")
         return total, _count(predictions, targets)
+
+    def row_losses(self, predictions: Any, targets: Any) -> Tensor:
+        """Of each row, as :meth:`score` sums them; arguments as there."""
+        lost = cross_entropy(predictions, targets, reduction="none")
+        total: Tensor = whole_rows(lost).to_padded().sum(0)
+        return total
+
+    def numbers(self, answer: Any, targets: Any = None) -> PaddedSequence:
+        """Scores of labels at every step."""
+        return whole_rows(answer)
+
+    def explained(self, answer: Any, *, step: bool = False) -> Explained:
+        """Log-probabilities of labels at every step."""
+        return Explained(whole_rows(answer).map(lambda scores: scores.log_softmax(-1)))
 
     def loss(
         self, read: LayerOutput, targets: Any, embedding: Tensor | None = None

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.errors import SettingError, ShapeError, nearest
-from recurra.heads.base import Head
+from recurra.heads.base import Explained, Head, whole_rows
 from recurra.heads.densities import (
     LEAST_FREEDOM,
     Gaussian,
@@ -193,6 +193,20 @@ class NumbersHead(Head):
         numbers, wanted = _beside(predictions, targets, self.shape)
         losses, known = self.losses(self.density(_valid(numbers)), _valid(wanted))
         return losses.sum(), int(known.sum())
+
+    def row_losses(self, predictions: Any, targets: Any) -> Tensor:
+        """Of each row, as :meth:`score` sums them; arguments as there."""
+        numbers, wanted = map(whole_rows, _beside(predictions, targets, self.shape))
+        losses, _ = self.losses(self.density(numbers.valid()), wanted.valid())
+        return numbers.with_valid(losses.flatten(1).sum(1)).to_padded().sum(0)
+
+    def numbers(self, answer: Numbers, targets: Any = None) -> PaddedSequence:
+        """Means at every step."""
+        return whole_rows(answer.mean)
+
+    def explained(self, answer: Numbers, *, step: bool = False) -> Explained:
+        """Means at every step."""
+        return Explained(whole_rows(answer.mean), labels=False)
 
     def surprise(self, read: LayerOutput, targets: Any) -> Any:
         """The loss of each step, ``[time, batch]``; NaN where all is missing.

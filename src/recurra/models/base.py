@@ -13,6 +13,7 @@ from recurra.cells import cell_origin
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
+from recurra.heads.base import Explained
 from recurra.layers import LayerOutput
 from recurra.states import Tree
 from recurra.twins import evaluating
@@ -121,6 +122,23 @@ class Model(nn.Module):
                     state = scored.state
                     total, count = total + float(scored.total), count + scored.count
         return total, count
+
+    def row_losses(self, batch: Batch) -> Tensor | None:
+        """The loss of each row, see :meth:`recurra.heads.Head.row_losses`; as it is evaluated.
+
+        Args:
+            batch: inputs and targets.
+        """
+        read, shared, _ = self._read(batch, None)
+        return self.head.row_losses(self.head(read, shared), batch.targets)
+
+    def numbers(self, answer: Any, batch: Batch) -> Any:
+        """What is compared of answers, see :meth:`recurra.heads.Head.numbers`."""
+        return self.head.numbers(answer, batch.targets)
+
+    def explained(self, answer: Any, *, step: bool = False) -> Explained | None:
+        """What is explained of an answer, see :meth:`recurra.heads.Head.explained`."""
+        return self.head.explained(answer, step=step)
 
     def answer(self, batch: Batch) -> Any:
         """What :meth:`predict` gives, with gradients, and in the mode that the model is in."""

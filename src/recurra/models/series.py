@@ -13,6 +13,7 @@ from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.errors import SettingError
 from recurra.heads import Numbers, NumbersHead, Point
+from recurra.heads.base import Explained, whole_rows
 from recurra.heads.densities import map_density
 from recurra.heads.numbers import COUNTS, POINTS, between_means
 from recurra.layers import LayerOutput
@@ -320,6 +321,18 @@ class SeriesModel(Model):
         return density.moved(shift, frame.scale[None, :, None])
 
     # ---- answers ---------------------------------------------------------------------------------
+
+    def row_losses(self, batch: Batch) -> Tensor:
+        """The loss of each row, of all numbers that are there."""
+        return self.losses(batch)[0].sum((0, 2, 3))
+
+    def numbers(self, answer: Any, batch: Batch) -> Any:
+        """What is expected ``[batch, steps, channels]``."""
+        return answer.mean
+
+    def explained(self, answer: Any, *, step: bool = False) -> Explained:
+        """What is expected; unless a step is told, of all that are ahead."""
+        return Explained(whole_rows(answer.mean.transpose(0, 1)), labels=False, last=False)
 
     def answer(self, batch: Batch) -> Any:
         """A density of what is said after the last step ``[batch, steps, channels]``.

@@ -16,6 +16,8 @@ from recurra.diagnosis import attribute
 from recurra.diagnosis.explanation.answering import Asked
 from recurra.diagnosis.explanation.attribution import METHODS
 from recurra.errors import SettingError, ShapeError
+from recurra.heads import Head
+from recurra.heads.base import Explained
 from recurra.models import (
     Classifier,
     ClassifierConfig,
@@ -520,6 +522,53 @@ def test_losses_of_rows_are_those_of_each_alone():
             found = asked.losses(asked.every)
             alone = [model(batch.part(lambda n, r=r: slice(r, r + 1))).total for r in range(4)]
         torch.testing.assert_close(found, torch.stack(alone), rtol=1e-4, atol=1e-5)
+
+
+class Twofold(Head):
+    """A head of one's own: two scores of a row, of which the first should be the target."""
+
+    def __init__(self, said):
+        super().__init__()
+        self.input_size, self.said = 8, said
+
+    def forward(self, read, embedding=None):
+        return read.last[:, :2]
+
+    def score(self, predictions, targets):
+        return self.row_losses(predictions, targets).sum(), len(targets)
+
+    def row_losses(self, predictions, targets):
+        return (predictions[:, 0] - targets).square()
+
+    def explained(self, answer, *, step=False):
+        return self.said(answer) if self.said else None
+
+
+class Silent(Twofold):
+    """One that says nothing of rows."""
+
+    def score(self, predictions, targets):
+        return (predictions[:, 0] - targets).square().sum(), len(targets)
+
+    def row_losses(self, predictions, targets):
+        return None
+
+
+def test_a_head_of_ones_own_needs_no_word_here():
+    """What it does not say is explained by its loss, if it says that of each row."""
+    batch = recurra.Batch(ids(), torch.randn(4), target_axis=0)
+    for said, wanted in (
+        (None, lambda answer: (answer[:, 0] - batch.targets).square()),
+        (Explained, lambda answer: answer.max(1).values),
+        (lambda answer: Explained(answer, labels=False), lambda answer: answer.mean(1)),
+    ):
+        encoder = classifier(hidden_size=4, bidirectional=True).encoder
+        model = Model(encoder, Twofold(said)).eval()
+        found = attribute(model, batch)
+        assert complete(found)
+        torch.testing.assert_close(found.output, wanted(model.predict(batch)))
+    with pytest.raises(SettingError, match="got Silent, which has no row_losses of its own"):
+        attribute(Model(encoder, Silent(None)), batch)
 
 
 def test_a_table_tells_the_most_important_steps():

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
-from recurra.heads import AlignmentHead, DecoderHead, LabelHead, LabelsHead, NumbersHead
-from recurra.heads.base import whole_rows
+from recurra.heads.base import Explained, whole_rows
 from recurra.lengths import last_step
-from recurra.losses import cross_entropy
-from recurra.models import Model, SeriesModel
+from recurra.models import Model
 from recurra.sequences import PaddedSequence
 from recurra.states import rebuild
 from recurra.twins import evaluating
@@ -141,23 +139,33 @@ class Asked:
             return self.call(some.inputs, lengths=self.lengths[rows])
         return self.call(some.inputs)
 
-    def losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor:
-        """The loss of each row, summed over what it predicts, ``[rows]``.
+    def row_losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor | None:
+        """The loss of each row, summed over what it predicts, ``[rows]``; None if nothing says it.
 
         Args:
             rows: as of :meth:`some`, like the other.
             leaves: as of :meth:`some`.
-
-        Raises:
-            SettingError: no model, or no targets.
         """
         if self.model is None or self.batch.targets is None:
-            what = "no targets" if self.model is not None else kind_of(self.call)
+            return None
+        return self.model.row_losses(self.some(rows, leaves))
+
+    def losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor:
+        """As :meth:`row_losses`.
+
+        Raises:
+            SettingError: no model, no targets, or a head that does not say the loss of a row.
+        """
+        found = self.row_losses(rows, leaves)
+        if found is None:
+            got = kind_of(self.call) if self.model is None else "no targets"
+            if self.model is not None and self.batch.targets is not None:
+                got = f"{type(self.model.head).__name__}, which has no row_losses of its own"
             raise SettingError(
-                f"loss: expected a Model and a batch with targets, got {what}. Say with output= "
+                f"loss: expected a Model and a batch with targets, got {got}. Say with output= "
                 "which number of each row is meant."
             )
-        return _losses(self.model, self.some(rows, leaves), len(rows))
+        return found
 
 
 def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:
@@ -172,30 +180,6 @@ def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:
 def _device(module: nn.Module) -> torch.device | None:
     one = next(module.parameters(), None)
     return None if one is None else one.device
-
-
-def _losses(model: Model, batch: Batch, rows: int) -> Tensor:
-    """Together where a head says the losses of rows; else row by row, which is always right."""
-    head, targets = model.head, batch.targets
-    if isinstance(model, SeriesModel):
-        found, known, _ = model.losses(batch)
-        return found.masked_fill(~known, 0.0).sum((0, 2, 3))
-    if isinstance(head, DecoderHead):
-        nats: Tensor = head.surprise(model.answer(batch), targets).to_padded().sum(0)
-        return nats
-    if isinstance(head, LabelsHead):
-        lost: PaddedSequence = cross_entropy(model.answer(batch), targets, reduction="none")
-        return lost.to_padded().sum(0)
-    if isinstance(head, LabelHead) and not head.several:
-        scores = model.answer(batch) * head.temperature  # training does not know of it
-        head.score(scores, targets)  # says what is wrong with targets
-        return nn.functional.cross_entropy(scores, targets, reduction="none", ignore_index=-1)
-    totals = [model(batch.part(_only(row))).total for row in range(rows)]
-    return torch.stack(totals) if totals else torch.zeros(0)
-
-
-def _only(row: int) -> Callable[[int], slice]:
-    return lambda rows: slice(row, row + 1)
 
 
 # ---- one number of each row ----------------------------------------------------------------------
@@ -221,40 +205,51 @@ def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice 
         return _picked(asked, output, None, label)
     if output not in (None, "loss"):
         raise SettingError(f"output: expected a function, 'loss' or None, got {output!r}")
-    head = None if asked.model is None else asked.model.head
-    known = head is None or isinstance(head, LabelHead | LabelsHead | NumbersHead)
-    if output is None and isinstance(head, AlignmentHead) and step is not None:
-        known = True
-    if output == "loss" or not known:
-        if step is not None or label is not None:
+    told = step is not None
+    found = None if output == "loss" else _first(asked, told)
+    if found is None:
+        if told or label is not None:
             raise SettingError(
                 f"step, label: expected none of them where the loss is explained, of "
-                f"{type(head).__name__}; output= may be a function of the answer."
+                f"{type(asked.model or asked.call).__name__}; output= may be a function of the "
+                "answer."
             )
         return asked.losses
-    return _picked(asked, None, step, label)
+    return _picked(asked, None, step, label, named=found.labels)
+
+
+def _first(asked: Asked, step: bool) -> Explained | None:
+    """What is explained of the answer to all rows."""
+    with torch.no_grad():
+        return _table(asked, asked.answer(asked.every), asked.rows, step)
 
 
 def _picked(
-    asked: Asked, function: Callable[[Any], Tensor] | None, step: Choice, label: Choice
+    asked: Asked,
+    function: Callable[[Any], Tensor] | None,
+    step: Choice,
+    label: Choice,
+    *,
+    named: bool = True,
 ) -> Numbers:
-    """The chosen number of a table; unless told the highest, of expected numbers their mean."""
-    expected = asked.model is not None and isinstance(asked.model.head, NumbersHead)
+    """The chosen number of a table; unless told the highest, or where none is named their mean."""
 
     def table(rows: Tensor, leaves: Leaves | None) -> Tensor:
+        answer = asked.answer(rows, leaves)
         if function is not None:
-            return _each_row(function(asked.answer(rows, leaves)), len(rows))
-        found = _table(asked, asked.answer(rows, leaves), len(rows))
-        if not isinstance(found, PaddedSequence):
+            return _each_row(function(answer), len(rows))
+        found = _table(asked, answer, len(rows), step is not None)
+        assert found is not None
+        if not isinstance(found.values, PaddedSequence):
             if step is not None:
                 raise SettingError("step: expected none, as the answer is one of a whole row.")
-            whole: Tensor = found
+            whole: Tensor = found.values
             return whole
-        if step is None and isinstance(asked.model, SeriesModel):
-            return found.mean()
-        return _at_step(found, None if step is None else _of(step, rows))
+        if step is None and not found.last:
+            return found.values.mean()
+        return _at_step(found.values, None if step is None else _of(step, rows))
 
-    if label is None and (function is not None or not expected):
+    if label is None and named:
         with torch.no_grad():
             whole = table(asked.every, None)
         label = whole.argmax(1) if whole.dim() > 1 else None
@@ -283,17 +278,15 @@ def _of(choice: int | Tensor, rows: Tensor) -> Tensor:
     return chosen.expand(len(rows)) if chosen.dim() == 0 else chosen[rows]
 
 
-def _table(asked: Asked, answer: Any, rows: int) -> Any:
+def _table(asked: Asked, answer: Any, rows: int, step: bool) -> Explained | None:
+    """What is explained of an answer; None: its loss."""
+    if asked.model is not None:
+        return asked.model.explained(answer, step=step)
+    return Explained(_of_no_model(asked, answer, rows))
+
+
+def _of_no_model(asked: Asked, answer: Any, rows: int) -> Any:
     """A tensor ``[rows, ...]``, or, as a PaddedSequence, steps of rows."""
-    head = None if asked.model is None else asked.model.head
-    if isinstance(head, LabelHead):
-        return head.log_probabilities(answer)
-    if isinstance(head, LabelsHead | AlignmentHead):
-        return whole_rows(answer).map(lambda scores: scores.log_softmax(-1))
-    if isinstance(asked.model, SeriesModel):
-        return whole_rows(answer.mean.transpose(0, 1))
-    if isinstance(head, NumbersHead):
-        return whole_rows(answer.mean)
     if isinstance(answer, PaddedSequence):
         return answer
     if not isinstance(answer, Tensor) or not 1 <= answer.dim() <= 3:

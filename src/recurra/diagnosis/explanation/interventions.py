@@ -14,11 +14,9 @@ from recurra.columns import aligned
 from recurra.diagnosis.explanation.answering import Asked
 from recurra.engine import Change, changing
 from recurra.errors import SettingError, ShapeError, kind_of
-from recurra.heads import AlignmentHead, CRFHead, DecoderHead, LabelsHead, NumbersHead
 from recurra.heads.base import whole_rows
 from recurra.layers import LayerOutput
 from recurra.lengths import mask_padding
-from recurra.models import SeriesModel
 from recurra.sequences import PaddedSequence
 
 __all__ = [
@@ -233,9 +231,7 @@ def losses_of(asked: Asked, rows: Tensor, loss: Loss, answer: Any = None) -> Ten
             got = list(found.shape) if isinstance(found, Tensor) else kind_of(found)
             raise ShapeError(f"loss: expected a number of each of {len(rows)} rows, got {got}.")
         return found
-    if asked.model is None or asked.batch.targets is None:
-        return None
-    return asked.losses(rows)
+    return asked.row_losses(rows)
 
 
 def predictions(asked: Asked, loss: Loss) -> int:
@@ -265,17 +261,8 @@ def _outputs(asked: Asked) -> Iterator[list[Any]]:
 
 def _said(asked: Asked, answer: Any) -> Any:
     """The numbers of an answer: of rows, a tensor; of steps of rows, a PaddedSequence."""
-    head = None if asked.model is None else asked.model.head
-    if isinstance(asked.model, SeriesModel):
-        return answer.mean
-    if isinstance(head, LabelsHead | AlignmentHead):
-        return whole_rows(answer)
-    if isinstance(head, NumbersHead):
-        return whole_rows(answer.mean)
-    if isinstance(head, CRFHead):
-        return answer.marginals
-    if isinstance(head, DecoderHead):
-        return None if asked.batch.targets is None else head.forced(answer, asked.batch.targets)
+    if asked.model is not None:
+        return asked.model.numbers(answer, asked.batch)
     while isinstance(answer, tuple):  # of a layer what it gives at every step
         answer = answer[0] if answer else None
     if isinstance(answer, Tensor) and answer.dim() == 3:
