@@ -41,6 +41,7 @@ MEASURED = [
     "src/recurra/diagnosis/explanation/answering.py",
     "src/recurra/diagnosis/explanation/attribution.py",
     "src/recurra/diagnosis/explanation/places.py",
+    "src/recurra/diagnosis/subject.py",
 ]
 
 

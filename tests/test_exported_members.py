@@ -157,10 +157,12 @@ INTERNAL = {
     "description": {"evaluate"},
     "decoding": {"Prefixes", "Scorer"},
     "diagnosis": {
+        "InputLeaf",
         "Ran",
         "Subject",
         "is_state",
         "later_steps",
+        "leaves_of",
         "other_feature",
         "other_step",
         "rows_of",

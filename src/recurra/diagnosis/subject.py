@@ -1,38 +1,43 @@
-"""What is looked into: a model at work on a batch, and the same batch with something changed."""
+"""What is looked into: a model, module or function at work on a batch."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
+from recurra.diagnosis.changed import leaves_of, steps_of, values_of
 from recurra.engine.probe import Key
-from recurra.errors import ShapeError, kind_of
+from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
 from recurra.lengths import valid_mask
 from recurra.models import Model
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, rebuild, with_leaves
+from recurra.states import rebuild
+from recurra.twins import evaluating
 
-__all__ = [
-    "Ran",
-    "Subject",
-    "is_state",
-    "later_steps",
-    "other_feature",
-    "other_step",
-    "rows_of",
-    "short",
-    "steps_of",
-    "subject_of",
-    "valid_steps",
-    "values_of",
-]
+__all__ = ["InputLeaf", "Leaves", "Ran", "Subject", "is_state", "short", "subject_of"]
 
 _EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
+
+
+Leaves = Mapping[int, Any]
+"""What stands in place of some of the inputs' leaves, by number."""
+
+
+class InputLeaf(NamedTuple):
+    """A tensor, or a PaddedSequence, of what is read.
+
+    Args:
+        name: where it stands in the inputs.
+        value: of all rows.
+    """
+
+    name: str
+    value: Any
 
 
 class Ran(NamedTuple):
@@ -66,21 +71,158 @@ class Ran(NamedTuple):
         return valid_mask(self.ends, self.outputs.shape[0])
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Subject:
-    """A model at work on a batch.
+    """A model at work on a batch: run as a whole, or asked about any of its rows.
 
     Args:
-        module: that holds the cells.
-        batch: what it reads.
-        run: reads a batch; called in the mode in which the module is.
-        reference: the mean loss of one that knows nothing, or None.
+        call: a :class:`recurra.models.Model`; else anything that is called with the inputs: a
+            layer, a module, a function of a user, which takes any number of rows.
+        batch: a :class:`recurra.Batch`; of what is no model also its inputs alone.
+        lengths: of the rows ``[batch]``, which a call that is no model gets as ``lengths=``.
+        batch_first: whether tensors are ``[batch, time, ...]``, of what is no model.
+        loss: of outputs and targets of what is no model, one number, the mean over predictions.
+        reference: the mean loss of one that knows nothing; that of a model's head if None.
+
+    Raises:
+        InputTypeError: nothing to call, or no batch.
+        ShapeError: lengths or ``batch_first`` beside a model.
     """
 
-    module: nn.Module
-    batch: Batch
-    run: Callable[[Batch], Ran]
-    reference: float | None = None
+    def __init__(
+        self,
+        call: Any,
+        batch: Any,
+        *,
+        lengths: Any = None,
+        batch_first: bool = False,
+        loss: Callable[[Tensor, Any], Tensor] | None = None,
+        reference: float | None = None,
+    ) -> None:
+        if not callable(call):
+            raise InputTypeError(f"expected a model or something to call, got {kind_of(call)}.")
+        self.model = call if isinstance(call, Model) else None
+        if self.model is not None and (lengths is not None or batch_first):
+            raise ShapeError(
+                "lengths, batch_first: expected none of them beside a Model, whose batch says it: "
+                "a PaddedSequence has its lengths."
+            )
+        owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
+        self.module = owner if isinstance(owner, nn.Module) else None
+        self.call, self.axis = call, 0 if batch_first else 1
+        self._loss, self._reference = loss, reference
+        if not isinstance(batch, Batch):
+            batch = Batch(batch, None, input_axis=self.axis)
+        device = None if self.module is None else _device(self.module)
+        self.batch = batch if device is None else batch.to(device)
+        self.leaves = list(_leaves(self.batch.inputs))
+        if not self.leaves:
+            raise InputTypeError(f"inputs: expected a tensor, got {kind_of(batch.inputs)}.")
+        value, axis = leaves_of(self.batch.inputs, self.batch.input_axis)[0]
+        self.rows = int(value.batch if isinstance(value, PaddedSequence) else value.shape[axis])
+        given = None if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
+        self.lengths = given if given is None or device is None else given.to(device)
+
+    @property
+    def every(self) -> Tensor:
+        """Numbers of all rows."""
+        return torch.arange(self.rows, device=values_of(self.leaves[0].value).device)
+
+    @property
+    def owner(self) -> nn.Module:
+        """The module whose cells are looked into.
+
+        Raises:
+            SettingError: it is a function, which does not say.
+        """
+        if self.module is None:
+            raise SettingError(
+                "intervene: expected of=, the module whose cells are moved, beside a function."
+            )
+        return self.module
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Evaluation mode, and gradients even where cuDNN gives none of such a model."""
+        with evaluating(self.module), torch.backends.cudnn.flags(enabled=False):
+            yield
+
+    @property
+    def reference(self) -> float | None:
+        """The mean loss of one that knows nothing, or None."""
+        known = None if self.model is None else self.model.head.reference
+        return known if self._reference is None else self._reference
+
+    def run(self, batch: Batch) -> Ran:
+        """Outputs and loss of a batch like the own one, in the mode in which the module is."""
+        if self.model is not None:
+            return _of_model(self.model, batch)
+        assert self._loss is not None
+        return _of_module(self.call, batch, self._loss)
+
+    def some(self, rows: Tensor, leaves: Leaves | None = None) -> Batch:
+        """Rows of the batch, in any order and as often as wanted.
+
+        Args:
+            rows: their numbers.
+            leaves: of these rows, in place of those of the batch, by number.
+        """
+        part: Batch = self.batch.part(lambda size: rows)
+        if not leaves:
+            return part
+        counted = iter(range(len(self.leaves)))
+
+        def walk(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return rebuild(value, [walk(each) for each in value])
+            number = next(counted)
+            return leaves.get(number, value)
+
+        return Batch(
+            walk(part.inputs), part.targets, part.resets, part.context, part.input_axis,
+            part.target_axis,
+        )  # fmt: skip
+
+    def answer(self, rows: Tensor, leaves: Leaves | None = None) -> Any:
+        """What is answered to rows.
+
+        Args:
+            rows: as of :meth:`some`, like the other.
+            leaves: as of :meth:`some`.
+        """
+        some = self.some(rows, leaves)
+        if self.model is not None:
+            return self.model.answer(some)
+        if self.lengths is not None:
+            return self.call(some.inputs, lengths=self.lengths[rows])
+        return self.call(some.inputs)
+
+    def row_losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor | None:
+        """The loss of each row, summed over what it predicts, ``[rows]``; None if nothing says it.
+
+        Args:
+            rows: as of :meth:`some`, like the other.
+            leaves: as of :meth:`some`.
+        """
+        if self.model is None or self.batch.targets is None:
+            return None
+        return self.model.row_losses(self.some(rows, leaves))
+
+    def losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor:
+        """As :meth:`row_losses`.
+
+        Raises:
+            SettingError: no model, no targets, or a head that does not say the loss of a row.
+        """
+        found = self.row_losses(rows, leaves)
+        if found is None:
+            got = kind_of(self.call) if self.model is None else "no targets"
+            if self.model is not None and self.batch.targets is not None:
+                got = f"{type(self.model.head).__name__}, which has no row_losses of its own"
+            raise SettingError(
+                f"loss: expected a Model and a batch with targets, got {got}. Say with output= "
+                "which number of each row is meant."
+            )
+        return found
 
 
 def subject_of(
@@ -89,7 +231,7 @@ def subject_of(
     loss: Callable[[Tensor, Any], Tensor] | None = None,
     reference: float | None = None,
 ) -> Subject:
-    """A subject of a model of this library, or of any module that reads sequences.
+    """A subject that can be run: a model, or any module that reads sequences, with its loss.
 
     Args:
         model: a :class:`recurra.models.Model`; or a layer or module that gives outputs ``[time,
@@ -108,15 +250,12 @@ def subject_of(
     steps_of(batch)
     if isinstance(model, Model) and not hasattr(model, "head"):
         raise ShapeError(f"{type(model).__name__}: there is no recurrent layer to look into.")
-    if isinstance(model, Model):
-        known = model.head.reference if reference is None else reference
-        return Subject(model, batch, lambda given: _of_model(model, given), known)
-    if loss is None:
+    if loss is None and not isinstance(model, Model):
         raise ShapeError(
             f"{type(model).__name__}: expected loss=, a function of outputs and targets, beside a "
             "module that is no recurra model."
         )
-    return Subject(model, batch, lambda given: _of_module(model, given, loss), reference)
+    return Subject(model, batch, loss=loss, reference=reference)
 
 
 def _of_model(model: Model, batch: Batch) -> Ran:
@@ -149,6 +288,20 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
     return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
 
 
+def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:
+    if isinstance(value, tuple):
+        fields = getattr(value, "_fields", None) or [f"{name} {n}" for n in range(len(value))]
+        for field, each in zip(fields, value, strict=True):
+            yield from _leaves(each, field)
+    else:
+        yield InputLeaf(name, value)
+
+
+def _device(module: nn.Module) -> torch.device | None:
+    one = next(module.parameters(), None)
+    return None if one is None else one.device
+
+
 def is_state(key: Key, value: Tensor, ran: Ran) -> bool:
     """Is a named value a state of a cell that takes the steps of the outputs?"""
     same = value.shape[:2] == ran.outputs.shape[:2]
@@ -163,140 +316,3 @@ def short(key: Key) -> str:
     """
     shown = (part for part in key.place.split(".") if part not in _EVERYWHERE)
     return str(key._replace(place=".".join(part.removesuffix("_layer") for part in shown)))
-
-
-# ---- steps of a batch ----------------------------------------------------------------------------
-
-
-def steps_of(batch: Batch) -> tuple[int, Tensor]:
-    """The number of steps, and how many each row has, ``[batch]``.
-
-    Raises:
-        ShapeError: nothing in it has steps.
-    """
-    for leaf, axis in _leaves(batch.inputs, batch.input_axis):
-        if isinstance(leaf, PaddedSequence):
-            return leaf.values.shape[0], leaf.lengths
-        if axis == 1 and leaf.dim() >= 2:
-            return leaf.shape[0], torch.full((leaf.shape[1],), leaf.shape[0])
-    raise ShapeError(
-        "batch: expected inputs [time, batch, ...], which have steps to look at, got none."
-    )
-
-
-def _leaves(tree: Any, axis: Any) -> list[tuple[Any, int]]:
-    if isinstance(tree, tuple):
-        axes = axis if isinstance(axis, tuple) else (axis,) * len(tree)
-        return [pair for part in zip(tree, axes, strict=True) for pair in _leaves(*part)]
-    return [] if tree is None else [(tree, axis)]
-
-
-def rows_of(batch: Batch, steps: Tensor) -> Tensor:
-    """Of each row whether it has a step of its own, ``[batch]``.
-
-    Args:
-        batch: what is read.
-        steps: a step of each row, perhaps below 0.
-    """
-    _, lengths = steps_of(batch)
-    return (steps >= 0) & (steps < lengths.cpu())
-
-
-def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
-    """The same batch, in which each row reads at one step what another row reads there.
-
-    Alone in its batch a row reads what it reads at another step.
-
-    Args:
-        batch: is not changed.
-        steps: of each row, ``[batch]``; a row without that step stays as it is.
-        seed: of who gives to whom.
-    """
-    time, lengths = steps_of(batch)
-    lengths, rows = lengths.cpu(), len(lengths)
-    draw = torch.Generator().manual_seed(seed)
-    mine = torch.arange(rows)
-    if rows > 1:
-        by = int(torch.randint(1, rows, (), generator=draw))
-        theirs = (mine + by) % rows
-        at = torch.minimum(steps, lengths[theirs] - 1)
-    else:
-        theirs = mine
-        by = int(torch.randint(1, max(time, 2), (), generator=draw))
-        at = (steps + by) % lengths.clamp(min=1)
-    reads = (steps >= 0) & (steps < lengths) & (at >= 0)
-
-    def changed(values: Tensor) -> Tensor:
-        new = values.clone()
-        here = tuple(each[reads].to(values.device) for each in (steps, mine))
-        there = tuple(each[reads].to(values.device) for each in (at, theirs))
-        new[here] = values[there]
-        return new
-
-    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
-
-
-def later_steps(batch: Batch) -> Batch:
-    """The same batch, in which each row reads what the one before it reads, but for its first step.
-
-    Alone in its batch a row reads its steps in another order.
-    """
-
-    def changed(values: Tensor) -> Tensor:
-        new = values.roll(1, 1) if values.shape[1] > 1 else values.flip(0)
-        return torch.cat([values[:1], new[1:]])
-
-    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
-
-
-def _stepwise(batch: Batch, change: Callable[[Tensor], Tensor]) -> Any:
-    """The inputs with all that has the batch's steps changed; the others stay as they are."""
-    time, _ = steps_of(batch)
-
-    def walk(value: Any, axis: Any) -> Any:
-        if isinstance(value, tuple):
-            axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
-            return rebuild(value, [walk(*pair) for pair in zip(value, axes, strict=True)])
-        if isinstance(value, PaddedSequence):
-            if len(value.values) != time:
-                return value
-            return PaddedSequence(change(value.values), value.lengths)
-        steps = value is not None and axis == 1 and value.dim() >= 2 and len(value) == time
-        return change(value) if steps else value
-
-    return walk(batch.inputs, batch.input_axis)
-
-
-def other_feature(batch: Batch, feature: int, seed: int = 0) -> Batch:
-    """The same batch, in which one feature of the first input is that of other rows and steps."""
-    draw = torch.Generator().manual_seed(seed)
-
-    def changed(values: Tensor, valid: Tensor) -> Tensor:
-        new, own = values.clone(), values[valid][:, feature]
-        order = torch.randperm(len(own), generator=draw).to(own.device)
-        part = new[..., feature]
-        part[valid] = own[order]
-        return new
-
-    valid = valid_steps(batch)
-
-    def walk(number: int, leaf: Any) -> Any:
-        if number:
-            return leaf
-        new = changed(values_of(leaf), valid.to(values_of(leaf).device))
-        return PaddedSequence(new, leaf.lengths) if isinstance(leaf, PaddedSequence) else new
-
-    parts = [walk(number, leaf) for number, leaf in enumerate(leaves(batch.inputs))]
-    return dataclasses.replace(batch, inputs=with_leaves(batch.inputs, parts))
-
-
-def values_of(leaf: Any) -> Tensor:
-    """A tensor, or that of padded rows."""
-    values: Tensor = leaf.values if isinstance(leaf, PaddedSequence) else leaf
-    return values
-
-
-def valid_steps(batch: Batch) -> Tensor:
-    """Which steps are a row's own, bool ``[time, batch]``."""
-    time, lengths = steps_of(batch)
-    return valid_mask(lengths.cpu(), time)

@@ -78,11 +78,7 @@ def test_padding_takes_no_part():
     def ends(outputs, _):
         return sum(outputs.values[n - 1, r].sum() for r, n in enumerate(lengths) if n)
 
-    def run(batch):
-        outputs = layer(batch.inputs).outputs
-        return Ran(outputs.values, ends(outputs, None), 1, None, outputs.lengths)
-
-    flow = gradient_flow(Subject(layer, Batch(PaddedSequence(x, lengths), None), run))
+    flow = gradient_flow(subject_of(layer, Batch(PaddedSequence(x, lengths), None), ends))
     alone = []
     for row, length in enumerate(lengths):
         if length:
@@ -126,11 +122,12 @@ def test_the_last_outputs_of_both_directions():
     encoder = Bidirectional(GRUCell(3, 6), GRUCell(3, 6)).double()
     said = nn.Linear(12, 1).double()
 
-    def run(batch):
-        read = encoder(batch.inputs)
-        return Ran(read.outputs, said(read.last).sum(), 1, read.last)
+    class Ends(Subject):
+        def run(self, batch):
+            read = encoder(batch.inputs)
+            return Ran(read.outputs, said(read.last).sum(), 1, read.last)
 
-    flow = gradient_flow(Subject(encoder, Batch(rows(), None), run))
+    flow = gradient_flow(Ends(encoder, Batch(rows(), None)))
     for place, norms in flow.norms.items():
         assert norms[0] > 0, place
         assert (norms > 0).all(), place

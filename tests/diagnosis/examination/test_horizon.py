@@ -9,10 +9,11 @@ from torch import Tensor
 
 import recurra
 from recurra import Batch, ElmanCell, PaddedSequence, Recurrent
+from recurra.diagnosis.changed import other_step
 from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import Response, distances, ignored, response
 from recurra.diagnosis.examination.needs import needs
-from recurra.diagnosis.subject import other_step, subject_of
+from recurra.diagnosis.subject import subject_of
 
 TIME, BATCH = 20, 6
 

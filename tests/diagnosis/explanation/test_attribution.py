@@ -13,8 +13,8 @@ import recurra
 from recurra.batch import Tokens
 from recurra.data.synthetic import AddingTask
 from recurra.diagnosis import attribute
-from recurra.diagnosis.explanation.answering import Asked
 from recurra.diagnosis.explanation.attribution import METHODS
+from recurra.diagnosis.subject import Subject
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
 from recurra.heads.base import Explained
@@ -517,7 +517,7 @@ def test_an_input_without_numbers_is_said():
 def test_losses_of_rows_are_those_of_each_alone():
     for _, model, batch, _ in models():
         model.eval()
-        asked = Asked(model, batch)
+        asked = Subject(model, batch)
         with torch.no_grad():
             found = asked.losses(asked.every)
             alone = [model(batch.part(lambda n, r=r: slice(r, r + 1))).total for r in range(4)]

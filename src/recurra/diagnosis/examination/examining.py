@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
+from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.curves import lines
 from recurra.diagnosis.charts.panels import Axis, axis_over
@@ -22,7 +23,7 @@ from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import ignored, response
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
-from recurra.diagnosis.subject import Subject, short, steps_of, subject_of
+from recurra.diagnosis.subject import Subject, short, subject_of
 from recurra.engine.probe import Key
 from recurra.errors import ShapeError
 from recurra.settings import check_size
@@ -168,7 +169,7 @@ def _noise(subject: Subject, parts: int = 8) -> float:
     rows = len(steps_of(subject.batch)[1])
     cuts = sorted({round(rows * part / parts) for part in range(parts + 1)})
     losses = []
-    with evaluating(subject.module), torch.no_grad():
+    with subject.asking(), torch.no_grad():
         for low, high in itertools.pairwise(cuts):
             try:
                 part = subject.batch.part(_rows(low, high))

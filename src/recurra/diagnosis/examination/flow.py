@@ -15,7 +15,6 @@ from recurra.diagnosis.subject import Ran, Subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import Key, reading
 from recurra.errors import ShapeError
-from recurra.twins import evaluating
 
 __all__ = ["Flow", "gradient_flow"]
 
@@ -113,7 +112,7 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     changes = {str(key.alone): Change(shift=leaf) for key, leaf in shifts.items()}
     found: dict[str, list[tuple[Floats, Floats]]] = {}
     with torch.enable_grad():
-        with evaluating(subject.module), changing(subject.module, changes):
+        with subject.asking(), changing(subject.owner, changes):
             ran = subject.run(subject.batch)
         finite = True
         for given, at in _anchors(ran, anchors):
@@ -131,7 +130,7 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
 
 def _shifts(subject: Subject) -> tuple[dict[Key, Tensor], Tensor]:
     """Zeros that are added to every state after every step, by key; and which steps are there."""
-    with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
+    with subject.asking(), torch.no_grad(), reading(subject.owner) as seen:
         ran = subject.run(subject.batch)
     shifts = {
         key: torch.zeros_like(value).requires_grad_()

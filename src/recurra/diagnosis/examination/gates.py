@@ -11,7 +11,6 @@ from torch import Tensor
 from recurra.columns import aligned
 from recurra.diagnosis.subject import Subject
 from recurra.engine.probe import Key, reading
-from recurra.twins import evaluating
 
 __all__ = ["Gates", "UnitsOf", "gates", "saturated"]
 
@@ -74,7 +73,7 @@ def gates(subject: Subject) -> Gates:
     Args:
         subject: a model at work.
     """
-    with evaluating(subject.module), torch.no_grad(), reading(subject.module) as seen:
+    with subject.asking(), torch.no_grad(), reading(subject.owner) as seen:
         ran = subject.run(subject.batch)
     return Gates(tuple(_rows(seen, ran.valid)))
 

@@ -13,9 +13,7 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.diagnosis.subject import (
-    Ran,
-    Subject,
+from recurra.diagnosis.changed import (
     later_steps,
     other_feature,
     other_step,
@@ -24,9 +22,9 @@ from recurra.diagnosis.subject import (
     valid_steps,
     values_of,
 )
+from recurra.diagnosis.subject import Ran, Subject
 from recurra.sequences import PaddedSequence
 from recurra.states import leaves, with_leaves
-from recurra.twins import evaluating
 
 __all__ = ["Ignored", "Response", "distances", "ignored", "response"]
 
@@ -113,7 +111,7 @@ def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
     lengths = steps_of(subject.batch)[1].cpu()
     longest = int(lengths.max()) if len(lengths) else 0
     at = distances(max(longest - 1, 0), number)
-    with evaluating(subject.module), torch.no_grad():
+    with subject.asking(), torch.no_grad():
         plain = subject.run(subject.batch)
         last = _measured(subject, plain, at, seed, backward=False)
         if longest < 2 or not _reads_ahead(subject, plain):
@@ -199,7 +197,7 @@ def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
     if steps is None:
         steps = np.unique(np.linspace(0, max(longest - 1, 0), min(most, longest)).astype(int))
         looked = list(steps)
-    with evaluating(subject.module), torch.no_grad():
+    with subject.asking(), torch.no_grad():
         plain = subject.run(batch)
 
         def still(changed: Batch) -> bool:
@@ -229,7 +227,7 @@ def _without_gradient(subject: Subject) -> tuple[Any, Any]:
     padded = isinstance(given[0], PaddedSequence)
     new: Any = PaddedSequence(leaf, given[0].lengths) if padded else leaf
     inputs = with_leaves(batch.inputs, [new, *given[1:]])
-    with evaluating(subject.module), torch.enable_grad():
+    with subject.asking(), torch.enable_grad():
         ran = subject.run(dataclasses.replace(batch, inputs=inputs))
         weights = torch.randn(ran.outputs.shape, generator=torch.Generator().manual_seed(0))
         weighed = (ran.outputs * weights.to(ran.outputs)).sum()

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.diagnosis.changed import later_steps
 from recurra.diagnosis.examination.horizon import distances
-from recurra.diagnosis.subject import Subject, is_state, later_steps
+from recurra.diagnosis.subject import Subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
-from recurra.twins import evaluating
 
 __all__ = ["Needs", "gained", "needs"]
 
@@ -50,15 +50,15 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
         return None
     gain, every = subject.reference - loss, _at_every_step(subject)
     found = Needs(None, loss)
-    with evaluating(subject.module), torch.no_grad():
-        with reading(subject.module) as seen:
+    with subject.asking(), torch.no_grad():
+        with reading(subject.owner) as seen:
             ran = subject.run(subject.batch)
         time, ends = len(ran.outputs), ran.ends
         states = [key for key, value in seen.items() if is_state(key, value, ran)]
         for window in distances(max(time - 1, 1), number)[1:]:
             kept = _kept(time, ends, int(window))
             changes = {str(key.alone): Change(scale=_wide(kept, seen[key])) for key in states}
-            with changing(subject.module, changes):
+            with changing(subject.owner, changes):
                 ran = subject.run(subject.batch)
             read = (int(window) + 1) // 2 if every else int(window)
             found = Needs(read, float(ran.total) / max(ran.count, 1))
@@ -82,8 +82,8 @@ def gained(loss: float, reference: float | None, noise: float = 0.0) -> bool | N
 
 def _at_every_step(subject: Subject) -> bool:
     """Whether the loss hangs on more outputs of a row than its last one by themselves."""
-    with evaluating(subject.module), torch.enable_grad():
-        inputs = [p for p in subject.module.parameters() if p.requires_grad]
+    with subject.asking(), torch.enable_grad():
+        inputs = [p for p in subject.owner.parameters() if p.requires_grad]
         # Where all is right already no slope is left: other inputs are read.
         ran = subject.run(later_steps(subject.batch))
         if not inputs or not ran.outputs.requires_grad:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
-from recurra.diagnosis.explanation.answering import Asked
-from recurra.diagnosis.explanation.interventions import Loss, losses_of, moved_by, predictions
+from recurra.diagnosis.explanation.interventions import Loss, losses_of, predictions
+from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, NamedValues, changing, named_values
 from recurra.engine.probe import Key
 from recurra.errors import SettingError, ShapeError, nearest
@@ -126,8 +126,8 @@ def ablations(
         ShapeError: a value without units, or ``against`` of another shape.
     """
     check_size("steps_at_once", steps_at_once)
-    asked = Asked(model, batch, lengths=lengths, batch_first=batch_first)
-    moved = moved_by(asked, of)
+    asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
+    moved = asked.owner if of is None else of
     with asked.asking():
         # As a method of what is moved, so that places are told as of that.
         seen = named_values(MethodType(lambda module: asked.answer(asked.every), moved))
@@ -145,7 +145,7 @@ def ablations(
     return Ablations(float(before.double().sum()) / count, units)
 
 
-def _needed(asked: Asked, rows: Tensor, loss: Loss) -> Tensor:
+def _needed(asked: Subject, rows: Tensor, loss: Loss) -> Tensor:
     found = losses_of(asked, rows, loss)
     return asked.losses(rows) if found is None else found  # which says what is missing
 
@@ -170,7 +170,7 @@ def _chosen(seen: NamedValues, value: str) -> dict[str, Tensor]:
 
 
 def _each_away(
-    asked: Asked,
+    asked: Subject,
     moved: nn.Module,
     key: str,
     values: Tensor,
@@ -197,7 +197,7 @@ def _each_away(
     return torch.cat(found)
 
 
-def _held(asked: Asked, values: Tensor, to: float | str) -> Tensor:
+def _held(asked: Subject, values: Tensor, to: float | str) -> Tensor:
     """What each unit is held at ``[units]``."""
     if isinstance(to, str):
         if to != "mean":
@@ -208,7 +208,7 @@ def _held(asked: Asked, values: Tensor, to: float | str) -> Tensor:
     return values.new_full(values.shape[-1:], to)
 
 
-def _mask(asked: Asked, values: Tensor) -> Tensor:
+def _mask(asked: Subject, values: Tensor) -> Tensor:
     """``[time, rows]``, True where a step belongs to its row."""
     lengths = asked.lengths
     for leaf in asked.leaves:
@@ -219,7 +219,7 @@ def _mask(asked: Asked, values: Tensor) -> Tensor:
     return valid_mask(lengths, len(values))
 
 
-def _correlations(asked: Asked, values: Tensor, against: Tensor | None) -> list[float] | None:
+def _correlations(asked: Subject, values: Tensor, against: Tensor | None) -> list[float] | None:
     """Of each unit with other numbers; 0 where one of them is constant."""
     if against is None:
         return None

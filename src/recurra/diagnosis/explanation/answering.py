@@ -1,24 +1,20 @@
-"""Rows of a batch, asked again and again: what is answered, one number of each row, its loss."""
+"""One number of each row of a batch, which is asked about again and again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from recurra.batch import Batch
-from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
+from recurra.diagnosis.subject import Leaves, Subject
+from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import Explained, whole_rows
 from recurra.lengths import last_step
-from recurra.models import Model
 from recurra.sequences import PaddedSequence
-from recurra.states import rebuild
-from recurra.twins import evaluating
 
-__all__ = ["Asked", "Choice", "InputLeaf", "Leaves", "Numbers", "Output", "numbers_of"]
+__all__ = ["Choice", "Numbers", "Output", "numbers_of"]
 
 Output = Callable[[Any], Tensor] | str | None
 """What of an answer is explained: a function of it, ``"loss"``, or what its head suggests."""
@@ -26,166 +22,13 @@ Choice = int | Tensor | None
 """A step or a label: the same for all rows, one of each, or what the answer itself suggests."""
 
 
-Leaves = Mapping[int, Any]
-"""What stands in place of some of the inputs' leaves, by number."""
 Numbers = Callable[[Tensor, Leaves | None], Tensor]
 """Of rows, by their numbers, one number each."""
 
 
-class InputLeaf(NamedTuple):
-    """A tensor, or a PaddedSequence, of what is read.
-
-    Args:
-        name: where it stands in the inputs.
-        value: of all rows.
-    """
-
-    name: str
-    value: Any
-
-
-class Asked:
-    """Something that can be asked about any rows of a batch, in evaluation mode.
-
-    Args:
-        call: a :class:`recurra.models.Model`; else anything that is called with the inputs: a
-            layer, a module, a function of a user, which takes any number of rows.
-        batch: a :class:`recurra.Batch`; of what is no model also its inputs alone.
-        lengths: of the rows ``[batch]``, which a call that is no model gets as ``lengths=``.
-        batch_first: whether tensors are ``[batch, time, ...]``, of what is no model.
-
-    Raises:
-        InputTypeError: nothing to call, or no batch.
-        ShapeError: lengths or ``batch_first`` beside a model.
-    """
-
-    def __init__(
-        self, call: Any, batch: Any, *, lengths: Any = None, batch_first: bool = False
-    ) -> None:
-        if not callable(call):
-            raise InputTypeError(f"expected a model or something to call, got {kind_of(call)}.")
-        self.model = call if isinstance(call, Model) else None
-        if self.model is not None and (lengths is not None or batch_first):
-            raise ShapeError(
-                "lengths, batch_first: expected none of them beside a Model, whose batch says it: "
-                "a PaddedSequence has its lengths."
-            )
-        owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
-        self.module = owner if isinstance(owner, nn.Module) else None
-        self.call, self.axis = call, 0 if batch_first else 1
-        if not isinstance(batch, Batch):
-            batch = Batch(batch, None, input_axis=self.axis)
-        device = None if self.module is None else _device(self.module)
-        self.batch = batch if device is None else batch.to(device)
-        self.leaves = list(_leaves(self.batch.inputs))
-        if not self.leaves:
-            raise InputTypeError(f"inputs: expected a tensor, got {kind_of(batch.inputs)}.")
-        self.rows = self._rows()
-        given = None if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
-        self.lengths = given if given is None or device is None else given.to(device)
-
-    def _rows(self) -> int:
-        value, axis = self.leaves[0].value, self.batch.input_axis
-        axis = axis[0] if isinstance(axis, tuple) else axis
-        return int(value.batch if isinstance(value, PaddedSequence) else value.shape[axis])
-
-    @property
-    def every(self) -> Tensor:
-        """Numbers of all rows."""
-        value = self.leaves[0].value
-        device = (value.values if isinstance(value, PaddedSequence) else value).device
-        return torch.arange(self.rows, device=device)
-
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Evaluation mode, and gradients even where cuDNN gives none of such a model."""
-        with evaluating(self.module), torch.backends.cudnn.flags(enabled=False):
-            yield
-
-    def some(self, rows: Tensor, leaves: Leaves | None = None) -> Batch:
-        """Rows of the batch, in any order and as often as wanted.
-
-        Args:
-            rows: their numbers.
-            leaves: of these rows, in place of those of the batch, by number.
-        """
-        part: Batch = self.batch.part(lambda size: rows)
-        if not leaves:
-            return part
-        counted = iter(range(len(self.leaves)))
-
-        def walk(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return rebuild(value, [walk(each) for each in value])
-            number = next(counted)
-            return leaves.get(number, value)
-
-        return Batch(
-            walk(part.inputs), part.targets, part.resets, part.context, part.input_axis,
-            part.target_axis,
-        )  # fmt: skip
-
-    def answer(self, rows: Tensor, leaves: Leaves | None = None) -> Any:
-        """What is answered to rows.
-
-        Args:
-            rows: as of :meth:`some`, like the other.
-            leaves: as of :meth:`some`.
-        """
-        some = self.some(rows, leaves)
-        if self.model is not None:
-            return self.model.answer(some)
-        if self.lengths is not None:
-            return self.call(some.inputs, lengths=self.lengths[rows])
-        return self.call(some.inputs)
-
-    def row_losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor | None:
-        """The loss of each row, summed over what it predicts, ``[rows]``; None if nothing says it.
-
-        Args:
-            rows: as of :meth:`some`, like the other.
-            leaves: as of :meth:`some`.
-        """
-        if self.model is None or self.batch.targets is None:
-            return None
-        return self.model.row_losses(self.some(rows, leaves))
-
-    def losses(self, rows: Tensor, leaves: Leaves | None = None) -> Tensor:
-        """As :meth:`row_losses`.
-
-        Raises:
-            SettingError: no model, no targets, or a head that does not say the loss of a row.
-        """
-        found = self.row_losses(rows, leaves)
-        if found is None:
-            got = kind_of(self.call) if self.model is None else "no targets"
-            if self.model is not None and self.batch.targets is not None:
-                got = f"{type(self.model.head).__name__}, which has no row_losses of its own"
-            raise SettingError(
-                f"loss: expected a Model and a batch with targets, got {got}. Say with output= "
-                "which number of each row is meant."
-            )
-        return found
-
-
-def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:
-    if isinstance(value, tuple):
-        fields = getattr(value, "_fields", None) or [f"{name} {n}" for n in range(len(value))]
-        for field, each in zip(fields, value, strict=True):
-            yield from _leaves(each, field)
-    else:
-        yield InputLeaf(name, value)
-
-
-def _device(module: nn.Module) -> torch.device | None:
-    one = next(module.parameters(), None)
-    return None if one is None else one.device
-
-
-# ---- one number of each row ----------------------------------------------------------------------
-
-
-def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice = None) -> Numbers:
+def numbers_of(
+    asked: Subject, output: Output, step: Choice = None, label: Choice = None
+) -> Numbers:
     """What is explained: a number of each of the rows that are asked about.
 
     Args:
@@ -218,14 +61,14 @@ def numbers_of(asked: Asked, output: Output, step: Choice = None, label: Choice 
     return _picked(asked, None, step, label, named=found.labels)
 
 
-def _first(asked: Asked, step: bool) -> Explained | None:
+def _first(asked: Subject, step: bool) -> Explained | None:
     """What is explained of the answer to all rows."""
     with torch.no_grad():
         return _table(asked, asked.answer(asked.every), asked.rows, step)
 
 
 def _picked(
-    asked: Asked,
+    asked: Subject,
     function: Callable[[Any], Tensor] | None,
     step: Choice,
     label: Choice,
@@ -278,14 +121,14 @@ def _of(choice: int | Tensor, rows: Tensor) -> Tensor:
     return chosen.expand(len(rows)) if chosen.dim() == 0 else chosen[rows]
 
 
-def _table(asked: Asked, answer: Any, rows: int, step: bool) -> Explained | None:
+def _table(asked: Subject, answer: Any, rows: int, step: bool) -> Explained | None:
     """What is explained of an answer; None: its loss."""
     if asked.model is not None:
         return asked.model.explained(answer, step=step)
     return Explained(_of_no_model(asked, answer, rows))
 
 
-def _of_no_model(asked: Asked, answer: Any, rows: int) -> Any:
+def _of_no_model(asked: Subject, answer: Any, rows: int) -> Any:
     """A tensor ``[rows, ...]``, or, as a PaddedSequence, steps of rows."""
     if isinstance(answer, PaddedSequence):
         return answer

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned
-from recurra.diagnosis.explanation.answering import Asked, Choice, Output, numbers_of
+from recurra.diagnosis.explanation.answering import Choice, Output, numbers_of
 from recurra.diagnosis.explanation.places import Entrance, Place
+from recurra.diagnosis.subject import Subject
 from recurra.errors import SettingError, callers_level
 from recurra.settings import check_size
 
@@ -170,7 +171,7 @@ def attribute(
     sizes = {"window": window, "alphas": alphas, "most": most, "steps_at_once": steps_at_once}
     for name, size in sizes.items():
         check_size(name, size)
-    asked = Asked(model, batch, lengths=lengths, batch_first=batch_first)
+    asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
     several = list(baseline) if isinstance(baseline, list | tuple) else [baseline]
     if not several:
         raise SettingError("baseline: expected at least one, got none")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
-from recurra.diagnosis.explanation.answering import Asked
+from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, changing
 from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows
@@ -26,7 +26,6 @@ __all__ = [
     "clamp",
     "intervene",
     "losses_of",
-    "moved_by",
     "patch",
     "predictions",
     "scale",
@@ -181,8 +180,8 @@ def intervene(
         SettingError: no such value, or a function without ``of``.
         ShapeError: a change that does not fit.
     """
-    asked = Asked(model, batch, lengths=lengths, batch_first=batch_first)
-    moved = moved_by(asked, of)
+    asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
+    moved = asked.owner if of is None else of
     with asked.asking():
         before, lost, inside = _asked_once(asked, loss)
         with changing(moved, changes, required=True):
@@ -198,28 +197,14 @@ def intervene(
     return Intervened(ends, losses, before, after, by_row, by_step)
 
 
-def moved_by(asked: Asked, of: nn.Module | None) -> nn.Module:
-    """The module whose cells are moved.
-
-    Raises:
-        SettingError: a function, and none is told.
-    """
-    found = asked.module if of is None else of
-    if found is None:
-        raise SettingError(
-            "intervene: expected of=, the module whose cells are moved, beside a function."
-        )
-    return found
-
-
-def _asked_once(asked: Asked, loss: Loss) -> tuple[Any, Tensor | None, Any]:
+def _asked_once(asked: Subject, loss: Loss) -> tuple[Any, Tensor | None, Any]:
     """The answer, the loss of each row, and what the layers of a model gave."""
     with _outputs(asked) as inside:
         answer = asked.answer(asked.every)
     return answer, losses_of(asked, asked.every, loss, answer), inside[0] if inside else None
 
 
-def losses_of(asked: Asked, rows: Tensor, loss: Loss, answer: Any = None) -> Tensor | None:
+def losses_of(asked: Subject, rows: Tensor, loss: Loss, answer: Any = None) -> Tensor | None:
     """The loss of each row; None where nothing says it.
 
     Raises:
@@ -234,7 +219,7 @@ def losses_of(asked: Asked, rows: Tensor, loss: Loss, answer: Any = None) -> Ten
     return asked.row_losses(rows)
 
 
-def predictions(asked: Asked, loss: Loss) -> int:
+def predictions(asked: Subject, loss: Loss) -> int:
     """Predictions among which a loss is shared."""
     if loss is not None or asked.model is None:
         return max(asked.rows, 1)
@@ -242,7 +227,7 @@ def predictions(asked: Asked, loss: Loss) -> int:
 
 
 @contextmanager
-def _outputs(asked: Asked) -> Iterator[list[Any]]:
+def _outputs(asked: Subject) -> Iterator[list[Any]]:
     """What a model's encoder gives at its steps, of its calls in order."""
     found: list[Any] = []
     if asked.model is None:
@@ -259,7 +244,7 @@ def _outputs(asked: Asked) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def _said(asked: Asked, answer: Any) -> Any:
+def _said(asked: Subject, answer: Any) -> Any:
     """The numbers of an answer: of rows, a tensor; of steps of rows, a PaddedSequence."""
     if asked.model is not None:
         return asked.model.numbers(answer, asked.batch)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recurra.diagnosis.explanation.answering import Asked, Numbers
+from recurra.diagnosis.explanation.answering import Numbers
+from recurra.diagnosis.subject import Subject
 from recurra.encoders import SeriesSteps, SpelledEmbedding
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.layers import TokenEmbedding
@@ -108,7 +109,7 @@ class Entrance:
         ShapeError: one that is no steps of the batch's rows.
     """
 
-    def __init__(self, asked: Asked, scores: Numbers, at: Sequence[str] | None = None) -> None:
+    def __init__(self, asked: Subject, scores: Numbers, at: Sequence[str] | None = None) -> None:
         self.asked, self._scores = asked, scores
         self.modules = _modules(asked, at)
         self.places = [] if at else list(_numbers(asked))
@@ -180,7 +181,7 @@ class Entrance:
         ]
 
 
-def _numbers(asked: Asked) -> Iterator[Place]:
+def _numbers(asked: Subject) -> Iterator[Place]:
     for number, leaf in enumerate(asked.leaves):
         value = leaf.value.values if isinstance(leaf.value, PaddedSequence) else leaf.value
         later = isinstance(asked.batch.inputs, SeriesSteps) and leaf.name in _LATER
@@ -191,7 +192,7 @@ def _numbers(asked: Asked) -> Iterator[Place]:
             yield Place(leaf.name, leaf.value, asked.lengths, number, axis)
 
 
-def _modules(asked: Asked, at: Sequence[str] | None) -> dict[nn.Module, str]:
+def _modules(asked: Subject, at: Sequence[str] | None) -> dict[nn.Module, str]:
     """What makes vectors of what is read, with names; those inside another one left out."""
     if asked.module is None:
         return {}
@@ -208,7 +209,7 @@ def _modules(asked: Asked, at: Sequence[str] | None) -> dict[nn.Module, str]:
     return {known[name]: name for name in outer}
 
 
-def _checked(name: str, result: Any, asked: Asked) -> tuple[Any, int]:
+def _checked(name: str, result: Any, asked: Subject) -> tuple[Any, int]:
     """What a module gave, where it is steps of the batch's rows."""
     values = result.values if isinstance(result, PaddedSequence) else result
     axis = 1 if isinstance(result, PaddedSequence) else asked.axis
