@@ -26,7 +26,8 @@ from harness import RESULTS, ROOT, data, keep, machine_in_words, quartiles
 
 from recurra.batch import Batch
 from recurra.diagnosis import Axis, Chart
-from recurra.diagnosis.charts.curves import SERIES_COLORS, heading
+from recurra.diagnosis.charts.chart import heading
+from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.panels import Line, panel
 from recurra.diagnosis.examination.cases import Network
 

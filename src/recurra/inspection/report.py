@@ -14,7 +14,7 @@ import numpy as np
 from recurra import artifact
 from recurra.diagnosis import Axis, Chart, Examination, examine, gradients, lines, pictures
 from recurra.diagnosis import card as describe
-from recurra.diagnosis.charts.curves import SERIES_COLORS
+from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.watching import WATCHED
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.subject import short

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
+from recurra.diagnosis.explanation.ablating import correlations
 from recurra.engine.probe import reading
 from recurra.models import Model
 from recurra.twins import evaluating
@@ -196,19 +197,12 @@ def followers(read: Read, number: int = 12) -> list[Follower]:
             continue
         best: list[Follower] = []
         for place, states in read.states.items():
-            for unit, correlation in enumerate(_correlations(states, values)):
-                best.append(Follower(place, unit, name, float(correlation)))
+            held = correlations(torch.from_numpy(states), torch.from_numpy(values))
+            for unit, correlation in enumerate(held.tolist()):
+                best.append(Follower(place, unit, name, correlation))
         best.sort(key=lambda each: -abs(each.correlation))
         found += best[:2]
     return sorted(found, key=lambda each: -abs(each.correlation))[:number]
-
-
-def _correlations(states: Floats, values: Floats) -> Floats:
-    centered, other = states - states.mean(0), values - values.mean()
-    size = np.sqrt((centered**2).sum(0) * (other**2).sum())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = np.nan_to_num((centered * other[:, None]).sum(0) / size)
-    return found
 
 
 def packed(states: Mapping[str, Floats]) -> dict[str, Any]:

@@ -338,8 +338,7 @@ def _saturated(units: Sequence[UnitsOf]) -> str:
     if row is None:
         return ""
     return (
-        f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range at "
-        "nearly every step. Try inputs that are scaled to about 1, smaller starting weights, or a "
+        f"{row.at_ends}. Try inputs that are scaled to about 1, smaller starting weights, or a "
         "smaller training.learning_rate: saturated units hardly recover."
     )
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from recurra.diagnosis.charts.chart import FONT, Chart
-from recurra.diagnosis.charts.curves import SERIES_COLORS, heading
+from recurra.diagnosis.charts.chart import FONT, Chart, heading
+from recurra.diagnosis.charts.colors import INK, RED, SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
 from recurra.errors import ShapeError
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attributed", "attributed_html"]
 
-_AGAINST, _NOTHING, _FOR = "#b2182b", "#f7f7f7", "#2166ac"  # told apart without red and green
+_AGAINST, _NOTHING, _FOR = RED, "#f7f7f7", "#2166ac"  # told apart without red and green
 _WIDTH, _STRIP, _BARS = 860, 200, 150
 _NAMED = 90  # symbols that are written
 _DRAWN = 600  # steps that are drawn one by one; of more some are drawn together
@@ -211,7 +211,7 @@ def _symbols(symbols: Sequence[str], steps: Axis) -> dict[str, Any]:
     rows = [{"x": at + 0.5, "symbol": _visible(symbol)} for at, symbol in enumerate(symbols)]
     room = _WIDTH / max(len(symbols), 1)
     wide = max((len(str(one["symbol"])) for one in rows), default=0) * 7 > room
-    mark: dict[str, Any] = {"type": "text", "aria": False, "fontSize": 12, "color": "#222"}
+    mark: dict[str, Any] = {"type": "text", "aria": False, "fontSize": 12, "color": INK}
     mark |= {"align": "right", "angle": 300} if wide else {"align": "center"}
     place = {"value": _BARS + 12}
     x = steps._replace(title="").drawn("x")
@@ -251,7 +251,7 @@ def _color(share: float) -> str:
 
 
 def _ink(share: float) -> str:
-    return "#fff" if abs(share) > 0.6 else "#222"
+    return "#fff" if abs(share) > 0.6 else INK
 
 
 def _shown(symbol: str) -> str:

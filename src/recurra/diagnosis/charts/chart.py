@@ -7,18 +7,20 @@ which takes about a second; those that follow take a tenth of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import SettingError
 from recurra.files import write_file
 
-__all__ = ["FONT", "Chart", "check_ending"]
+__all__ = ["FONT", "Chart", "check_ending", "heading", "shortened"]
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Text stays text: a machine takes the first of these that it has.
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+_WRAP = 108  # characters of a line below the title
 _CONFIG = {
     "font": FONT,
     "background": "white",  # also where the page around it is dark
@@ -146,3 +148,18 @@ def _library() -> Any:
             f"({problem}); pip install 'recurra[charts]' brings it."
         ) from None
     return vl_convert
+
+
+def heading(title: str, told: Sequence[str], width: int = _WRAP) -> dict[str, Any]:
+    """A title, sentences below it, and both for those who hear the picture."""
+    sentences = [sentence for sentence in told if sentence]
+    below = [part for sentence in sentences for part in textwrap.wrap(sentence, width)]
+    return {
+        "title": {"text": title, "subtitle": below},
+        "description": " ".join([title + ".", *sentences]),
+    }
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from recurra.diagnosis.charts.chart import Chart
+from recurra.diagnosis.charts.chart import Chart, heading, shortened
+from recurra.diagnosis.charts.colors import (
+    BLUE,
+    DARK_GRAY,
+    DARK_ORANGE,
+    INK,
+    ORANGE,
+    SERIES_COLORS,
+    SHADES,
+)
 from recurra.diagnosis.charts.history import History, Score, history
 from recurra.diagnosis.charts.panels import Axis, Line, Mark, axis_over, panel
 from recurra.errors import SettingError, ShapeError
 
-__all__ = ["SERIES_COLORS", "Axis", "Chart", "confusion", "curve", "heading", "lines"]
+__all__ = ["Axis", "Chart", "confusion", "curve", "lines"]
 
-# They differ in lightness too: for those who see few colors, and on a gray printer.
-_TRAINING, _VALIDATION, _OTHER = "#e69f00", "#0b3c6f", "#666666"
-_DARK_ORANGE = "#8f5d00"  # the same, where it must be read
-SERIES_COLORS = (  # each with what its name is written in
-    ("#56b4e9", "#1c76ab"),
-    ("#0b3c6f", ""),
-    ("#e69f00", _DARK_ORANGE),
-    ("#b2182b", ""),
-    ("#117733", ""),
-    ("#999999", "#666666"),
-)
-_WRAP = 108  # characters of a line below the title
+_TRAINING, _VALIDATION, _OTHER = ORANGE, BLUE, DARK_GRAY
 _ALL_CLASSES, _WORST = 40, 30
 _LONGEST = 40  # characters of a name
 
@@ -48,7 +45,7 @@ def curve(run: str | Path) -> Chart:
     alone = told.metric == told.loss
     last = max([1.0, *(step for step, _ in told.training)])
     steps = Axis("training step", 0.0, last, format=",d")
-    training = Line("training", told.training, _TRAINING, 2.0, ink=_DARK_ORANGE)
+    training = Line("training", told.training, _TRAINING, 2.0, ink=DARK_ORANGE)
     measured = [Line("validation", told.validation, _VALIDATION, 2.8)] if told.validation else []
     loss = [training, *(measured if alone else []), *_levels(told.scores, "loss", last)]
     other = [] if alone else [*measured, *_levels(told.scores, "value", last)]
@@ -66,7 +63,7 @@ def curve(run: str | Path) -> Chart:
         ]
         drawn = {"vconcat": panels, "spacing": 26}
     what = "loss" if alone else f"loss and {told.metric}"
-    head = f"{_short(told.name)}: {what} by training step"
+    head = f"{shortened(told.name, _LONGEST)}: {what} by training step"
     return Chart({**drawn, **heading(head, [told.verdict, *_notes(told)])})
 
 
@@ -85,7 +82,7 @@ def _levels(scores: Sequence[Score], field: str, last: float) -> list[Line]:
         if not math.isfinite(value):
             continue
         color, dash = (_OTHER, [7, 4]) if number else (_VALIDATION, [2, 3])
-        name = f"{_short(score.name)}, test: {value:.4g}"
+        name = f"{shortened(score.name, _LONGEST)}, test: {value:.4g}"
         found.append(Line(name, [(0.0, value), (last, value)], color, 1.5, dash, flat=True))
     return found
 
@@ -113,7 +110,7 @@ def _notes(told: History) -> list[str]:
         if odd:
             notes.append(f"Left out of {name}: {odd} of {len(points)}, no finite numbers.")
     names = [
-        _short(score.name)
+        shortened(score.name, _LONGEST)
         for score in told.scores
         if not (math.isfinite(score.loss) and math.isfinite(score.value))
     ]
@@ -273,7 +270,7 @@ def _cells(edge: float) -> list[dict[str, Any]]:
     shade = {
         "field": "share",
         "type": "quantitative",
-        "scale": {"domain": [0, 1], "range": ["#ffffff", "#0b3c6f"], "interpolate": "rgb"},
+        "scale": SHADES,
         "legend": None,
     }
     told = [
@@ -282,10 +279,10 @@ def _cells(edge: float) -> list[dict[str, Any]]:
         {"field": "count", "type": "quantitative", "format": ","},
         {"field": "share", "type": "quantitative", "format": ".1%"},
     ]
-    ink = {"condition": {"test": "datum.share > 0.64", "value": "#fff"}, "value": "#222"}
+    ink = {"condition": {"test": "datum.share > 0.64", "value": "#fff"}, "value": INK}
     letter = min(max(edge / 3.6, 10), 15)
     rect = {"type": "rect", "aria": False, "stroke": "#ddd", "strokeWidth": 1}
-    frame = {"type": "rect", "aria": False, "fillOpacity": 0, "stroke": "#222", "strokeWidth": 1.5}
+    frame = {"type": "rect", "aria": False, "fillOpacity": 0, "stroke": INK, "strokeWidth": 1.5}
     layers: list[dict[str, Any]] = [
         {"mark": rect, "encoding": {"color": shade, "tooltip": told}},
         {"mark": frame, "transform": [{"filter": "datum.true == datum.said"}]},
@@ -320,17 +317,3 @@ def _distinct(names: Sequence[str]) -> list[str]:
         plain = " ".join(str(name).split()) or "(empty)"
         found.append(f"{plain} ({number})" if plain in found else plain)
     return found
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
-
-
-def heading(title: str, told: Sequence[str], width: int = _WRAP) -> dict[str, Any]:
-    """A title, sentences below it, and both for those who hear the picture."""
-    sentences = [sentence for sentence in told if sentence]
-    below = [part for sentence in sentences for part in textwrap.wrap(sentence, width)]
-    return {
-        "title": {"text": title, "subtitle": below},
-        "description": " ".join([title + ".", *sentences]),
-    }

@@ -7,21 +7,31 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.chart import Chart, heading, shortened
+from recurra.diagnosis.charts.colors import (
+    BLUE,
+    DARK_GRAY,
+    DARK_ORANGE,
+    GRAY,
+    GREEN,
+    INK,
+    LIGHT_BLUE,
+    ORANGE,
+    RED,
+)
 from recurra.diagnosis.charts.panels import Axis, Line, Mark, panel
 from recurra.errors import SettingError
 
 __all__ = ["MODEL", "Fan", "color_of", "fan", "linear"]
 
-MODEL = "#0b3c6f"
-_SEEN, _BAND = "#222222", "#56b4e9"
+MODEL = BLUE
+_SEEN, _BAND = INK, LIGHT_BLUE
 _SHADES = (0.22, 0.32, 0.42, 0.5)  # of bands, the widest first; they lie over each other
 _RIVALS = {  # by how their names begin: the line, and what its name is written in
-    "last value": ("#e69f00", "#8f5d00"),
-    "seasonal naive": ("#117733", ""),
-    "linear": ("#b2182b", ""),
-    "autoregression": ("#b2182b", ""),
+    "last value": (ORANGE, DARK_ORANGE),
+    "seasonal naive": (GREEN, ""),
+    "linear": (RED, ""),
+    "autoregression": (RED, ""),
     "drift": ("#9467bd", "#7a4fa3"),
 }
 _MOST = 6  # panels
@@ -114,13 +124,13 @@ def fan(found: Sequence[Fan], name: str = "", total: int | None = None) -> Chart
     what += ", and what came" if any(each.came for each in shown) else ""
     title = f"{name}: {what}" if name else what.capitalize()
     if alone and shown[0].name:
-        title += f" ({_short(shown[0].name, 40)})"
+        title += f" ({shortened(shown[0].name, 40)})"
     return Chart({**drawn, **heading(title, _notes(shown, total or len(found)))})
 
 
 def _beside(panels: Sequence[dict[str, Any]], shown: Sequence[Fan]) -> dict[str, Any]:
     """Two in a row, as far apart as the longest name of a line needs."""
-    names = ["what came", *(_short(name) for each in shown for name in each.rivals)]
+    names = ["what came", *(shortened(name, 28) for each in shown for name in each.rivals)]
     across = 90 + round(6.6 * max(map(len, names)))
     return {
         "concat": panels,
@@ -133,7 +143,7 @@ def _beside(panels: Sequence[dict[str, Any]], shown: Sequence[Fan]) -> dict[str,
 def color_of(rival: str) -> tuple[str, str]:
     """Color of a rival's line, and of its name."""
     begins = next((each for each in _RIVALS if rival.startswith(each)), "")
-    return _RIVALS.get(begins, ("#999999", "#666666"))
+    return _RIVALS.get(begins, (GRAY, DARK_GRAY))
 
 
 def linear(title: str, values: Sequence[float], more: Sequence[float] = ()) -> Axis:
@@ -157,7 +167,7 @@ def _panel(one: Fan, size: tuple[int, int], alone: bool) -> dict[str, Any]:
         return [*last, *((float(begin + n), value) for n, value in enumerate(values))]
 
     lines = [
-        Line(_short(name), ahead(values), *_thin(name, number))
+        Line(shortened(name, 28), ahead(values), *_thin(name, number))
         for number, (name, values) in enumerate(one.rivals.items())
     ]
     lines = [line._replace(ink=color_of(line.name)[1], flat=True) for line in lines]
@@ -178,7 +188,7 @@ def _panel(one: Fan, size: tuple[int, int], alone: bool) -> dict[str, Any]:
     ]
     drawn["layer"] = [*shades, *drawn["layer"]]
     if not alone:
-        text = _short(one.name or "the series", 40)
+        text = shortened(one.name or "the series", 40)
         drawn["title"] = {"text": text, "fontSize": 13, "offset": 6}
     return drawn
 
@@ -250,7 +260,3 @@ def _told(values: Sequence[float]) -> list[float | None]:
 
 def _read(values: Sequence[float | None]) -> list[float]:
     return [math.nan if value is None else float(value) for value in values]
-
-
-def _short(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.chart import Chart, heading
+from recurra.diagnosis.charts.colors import DARK_GRAY, LIGHT_BLUE
 from recurra.diagnosis.charts.fans import MODEL, color_of
-from recurra.diagnosis.charts.panels import Axis, Line, axis_over, panel
+from recurra.diagnosis.charts.panels import Axis, Line, axis_over, layer, panel
 from recurra.errors import SettingError
 
 __all__ = ["coverage", "forecast_errors", "residuals"]
 
-_BAND = "#56b4e9"
+_BAND = LIGHT_BLUE
 _ROWS = 30  # series that are named; of more their share is drawn
 _WIDTH = 560
 _MASE = "mean absolute scaled error"
@@ -67,7 +67,7 @@ def coverage(rows: Sequence[Row], name: str = "") -> Chart:
     known = [row for row in rows if row.get("coverage")]
     if not known or known[0] is not rows[0]:
         raise SettingError("coverage: expected evaluations that tell what intervals hold")
-    lines = [Line("as they should", [(0, 0), (100, 100)], "#666666", 1.4, [7, 4], flat=True)]
+    lines = [Line("as they should", [(0, 0), (100, 100)], DARK_GRAY, 1.4, [7, 4], flat=True)]
     for row in reversed(known):
         points = [(float(level), 100 * float(share)) for level, share in row["coverage"]]
         color, ink = (MODEL, "") if row is known[0] else color_of(row["name"])
@@ -111,13 +111,13 @@ def residuals(rows: Sequence[Row], name: str = "") -> Chart:
     inside = {"low": -edge, "high": edge}
     band = [{"x": at, **inside} for at in (lags.low, lags.high)]
     layers = [
-        _layer({"type": "area", "color": _BAND, "opacity": 0.25}, band, on_x, y.drawn("low"),
+        layer({"type": "area", "color": _BAND, "opacity": 0.25}, band, on_x, y.drawn("low"),
                y2={"field": "high"}),
-        _layer({"type": "rule", "color": "#888"}, [{"y": 0.0}], {"value": 0}, on_y,
+        layer({"type": "rule", "color": "#888"}, [{"y": 0.0}], {"value": 0}, on_y,
                x2={"value": "width"}),
-        _layer({"type": "rule", "color": MODEL, "strokeWidth": 2}, stems, on_x, on_y,
+        layer({"type": "rule", "color": MODEL, "strokeWidth": 2}, stems, on_x, on_y,
                y2={"field": "zero"}),
-        _layer({"type": "circle", "color": MODEL, "size": 36, "opacity": 1}, stems, on_x, on_y,
+        layer({"type": "circle", "color": MODEL, "size": 36, "opacity": 1}, stems, on_x, on_y,
                tooltip=told),
     ]  # fmt: skip
     outside = sum(abs(value) > edge for value in found)
@@ -235,12 +235,4 @@ def _dots(
         "data": {"values": rows[::-1]},
         "mark": mark,
         "encoding": encoding,
-    }
-
-
-def _layer(mark: Mapping[str, Any], rows: Any, x: Any, y: Any, **more: Any) -> dict[str, Any]:
-    return {
-        "data": {"values": rows},
-        "mark": {"aria": False, **mark},
-        "encoding": {"x": x, "y": y, **more},
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.chart import Chart, heading
+from recurra.diagnosis.charts.colors import SHADES
 from recurra.errors import ShapeError
 
 __all__ = ["Looked", "attention"]
@@ -69,7 +69,7 @@ def _panel(looked: Looked) -> dict[str, Any]:
     shade = {
         "field": "weight",
         "type": "quantitative",
-        "scale": {"domain": [0, 1], "range": ["#ffffff", "#0b3c6f"], "interpolate": "rgb"},
+        "scale": SHADES,
         "legend": {"title": "share", "format": ".0%"},
     }
     told = [

@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Axis", "Line", "Mark", "axis_over", "panel", "spread", "thinned"]
+from recurra.diagnosis.charts.colors import INK
+
+__all__ = ["Axis", "Line", "Mark", "axis_over", "layer", "panel", "spread", "thinned"]
 
 _GAP = 15.0  # points between two names
 _DRAWN = 400  # points of a line, which is less than two of the panel's width to each
@@ -201,9 +203,10 @@ def panel(
     return {"width": size[0], "height": size[1], "layer": layers}
 
 
-def _layer(
+def layer(
     mark: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], x: Any, y: Any, **more: Any
 ) -> dict[str, Any]:
+    """Marks at rows of data."""
     return {
         "data": {"values": list(rows)},
         "mark": {"aria": False, **mark},
@@ -223,7 +226,7 @@ def _line(line: Line, x: Axis, y: Axis, most: int) -> list[dict[str, Any]]:
     if line.dash:
         stroke |= {"strokeDash": list(line.dash), "strokeCap": "butt"}
     on_x, on_y = x.drawn("x"), y.drawn("y")
-    drawn = _layer(stroke | {"strokeJoin": "round"}, rows, on_x, on_y, detail={"field": "part"})
+    drawn = layer(stroke | {"strokeJoin": "round"}, rows, on_x, on_y, detail={"field": "part"})
     if line.flat:
         return [drawn]
     # Where there are many, a point is as broad as the line; one between two gaps is seen.
@@ -234,17 +237,17 @@ def _line(line: Line, x: Axis, y: Axis, most: int) -> list[dict[str, Any]]:
         {"field": "x", "title": x.title or "x", "type": "quantitative", "format": ","},
         {"field": "y", "title": y.title, "type": "quantitative"},
     ]
-    return [drawn, _layer(dot, rows, on_x, on_y, tooltip=told)]
+    return [drawn, layer(dot, rows, on_x, on_y, tooltip=told)]
 
 
 def _mark(mark: Mark, x: Axis, y: Axis, width: int) -> list[dict[str, Any]]:
     on_x, on_y = x.drawn("x"), y.drawn("y")
     rule = {"type": "rule", "color": "#333", "strokeDash": [2, 3]}
     rows = [{"x": mark.x, "y": mark.y if mark.y is not None else y.low}]
-    layers = [_layer(rule, rows, on_x, {"value": 0}, y2={"value": "height"})]
+    layers = [layer(rule, rows, on_x, {"value": 0}, y2={"value": "height"})]
     if mark.y is not None:
         ring = {"type": "point", "size": 130, "color": "#111", "strokeWidth": 2, "opacity": 1}
-        layers.append(_layer(ring, rows, on_x, on_y))
+        layers.append(layer(ring, rows, on_x, on_y))
     if mark.text:
         share = x.share(mark.x)
         half = 3.3 * len(mark.text) / width  # its text is about twice as wide
@@ -252,7 +255,7 @@ def _mark(mark: Mark, x: Axis, y: Axis, width: int) -> list[dict[str, Any]]:
         text = {"type": "text", "align": align, "baseline": "bottom", "dy": -4, "fontSize": 12}
         named = [{"x": mark.x, "text": mark.text}]
         layers.append(
-            _layer(text | {"color": "#222"}, named, on_x, {"value": 0}, text={"field": "text"})
+            layer(text | {"color": INK}, named, on_x, {"value": 0}, text={"field": "text"})
         )
     return layers
 
@@ -280,7 +283,7 @@ def _names(lines: Sequence[Line], x: Axis, y: Axis, size: tuple[int, int]) -> li
             rule = {"type": "rule", "color": line.ink or line.color, "opacity": 0.7}
             on_x, on_y = {"value": width + 6}, y.drawn("y")
             to = {"x2": {"value": width + 20}, "y2": {"field": "to"}}
-            layers.append(_layer(rule, [{"y": value, "to": at}], on_x, on_y, **to))
+            layers.append(layer(rule, [{"y": value, "to": at}], on_x, on_y, **to))
         layers.append(_name(line, {"value": begin}, y, (0.0, at)))
     return layers
 
@@ -295,4 +298,4 @@ def _name(line: Line, on_x: Any, y: Axis, at: Point) -> dict[str, Any]:
         "color": line.ink or line.color,
     }
     row = {"x": at[0], "y": at[1], "name": line.name}
-    return _layer(text, [row], on_x, y.drawn("y"), text={"field": "name"})
+    return layer(text, [row], on_x, y.drawn("y"), text={"field": "name"})

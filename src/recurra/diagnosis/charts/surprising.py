@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import SERIES_COLORS, heading
+from recurra.diagnosis.charts.chart import Chart, heading, shortened
+from recurra.diagnosis.charts.colors import BLUE, INK, RED, SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
 
 if TYPE_CHECKING:  # pictures of what a run keeps need no NumPy
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # pictures of what a run keeps need no NumPy
 
 __all__ = ["surprise"]
 
-_FLAG, _NATS = "#b2182b", "#0b3c6f"
+_FLAG, _NATS = RED, BLUE
 _DOTS = 1000  # flagged steps that are drawn, the most surprising ones
 _WIDTH = 860
 _NAMED = 12  # flagged steps that are told by name
@@ -39,7 +39,7 @@ def surprise(found: Surprise) -> Chart:
         drawn = {"vconcat": [_values(found, steps._replace(title="")), nats], "spacing": 18}
     told = sum(not math.isnan(nats) for nats in found.nats.tolist())
     head = f"Surprise: {len(found.flagged):,} of {told:,} steps above {found.threshold:.4g} nats"
-    place = "" if found.place is None else _short(found.place)
+    place = "" if found.place is None else shortened(found.place, 80)
     return Chart({**drawn, **heading(head, [place, *_notes(found)])})
 
 
@@ -53,7 +53,7 @@ def _notes(found: Surprise) -> list[str]:
     flagged = found.flagged
     notes = []
     if len(flagged):
-        named = ", ".join(_short(found.name(step), 20) for step in flagged[:_NAMED].tolist())
+        named = ", ".join(shortened(found.name(step), 20) for step in flagged[:_NAMED].tolist())
         more = f" and {len(flagged) - _NAMED:,} more" if len(flagged) > _NAMED else ""
         notes.append(f"Flagged: {named}{more}.")
     missing = sum(map(math.isnan, found.nats.tolist()))
@@ -70,7 +70,7 @@ def _values(found: Surprise, steps: Axis) -> dict[str, Any]:
     for channel in range(shown):
         color, ink = SERIES_COLORS[channel]
         points = [(float(at), value) for at, value in enumerate(values[:, channel].tolist())]
-        lines.append(Line(_short(found.channels[channel], 20), points, color, 1.6, ink=ink))
+        lines.append(Line(shortened(found.channels[channel], 20), points, color, 1.6, ink=ink))
     title = "value" if shown == every else f"value of {shown} of {every} channels"
     y = _linear(title, values[:, :shown].ravel().tolist())
     drawn = panel(lines, steps, y, size=(_WIDTH, 240), most=_WIDTH)
@@ -134,14 +134,10 @@ def _dots(rows: list[dict[str, Any]], x: Axis, y: Axis) -> dict[str, Any]:
 def _letters(found: Surprise, x: Axis, y: Axis) -> dict[str, Any]:
     """Each symbol above its point."""
     rows = [
-        {"x": step, "y": float(value), "symbol": _short(found.name(step).replace(" ", "␣"), 12)}
+        {"x": step, "y": float(value), "symbol": shortened(found.name(step).replace(" ", "␣"), 12)}
         for step, value in enumerate(found.nats.tolist())
         if math.isfinite(value)
     ]
-    mark = {"type": "text", "aria": False, "dy": -11, "fontSize": 12, "color": "#222"}
+    mark = {"type": "text", "aria": False, "dy": -11, "fontSize": 12, "color": INK}
     encoding = {"x": x.drawn("x"), "y": y.drawn("y"), "text": {"field": "symbol"}}
     return {"data": {"values": rows}, "mark": mark, "encoding": encoding}
-
-
-def _short(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else text[: most - 3] + "..."

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recurra.diagnosis.charts.chart import Chart
+from recurra.diagnosis.charts.chart import Chart, shortened
+from recurra.diagnosis.charts.colors import (
+    BLUE,
+    DARK_GRAY,
+    GRAY,
+    GREEN,
+    INK,
+    LIGHT_BLUE,
+    ORANGE,
+    RED,
+)
 from recurra.diagnosis.charts.panels import Axis, Line, axis_over, panel
 from recurra.errors import RunError
 
@@ -18,8 +28,8 @@ COMPARED = "compare.json"
 _SIZE = (380, 320)
 _LETTER, _HEIGHT = 6.7, 15.0  # of a name, in points
 _ROOM = 0.14  # of a panel, right of its points: for names
-_COLORS = ("#0b3c6f", "#e69f00", "#56b4e9", "#b2182b", "#117733", "#999999")
-_RIVAL = "#666666"
+_COLORS = (BLUE, ORANGE, LIGHT_BLUE, RED, GREEN, GRAY)
+_RIVAL = DARK_GRAY
 _LONGEST = 28  # characters of a name
 
 
@@ -138,7 +148,14 @@ def _panel(
     x = axis_over(title, [at for at, _ in points])
     x = x._replace(format="~s" if first else ",~r", high=x.value(1 + _ROOM))
     lines = [
-        Line(_short(name), [(x.low, height), (x.high, height)], _RIVAL, 1.4, [7, 4], flat=True)
+        Line(
+            shortened(name, _LONGEST),
+            [(x.low, height), (x.high, height)],
+            _RIVAL,
+            1.4,
+            [7, 4],
+            flat=True,
+        )
         for name, height in levels.items()
         if math.isfinite(height)
     ]
@@ -168,7 +185,9 @@ def _points(
         {"field": "spread", "title": "deviation", "type": "quantitative"},
     ]
     layers: list[dict[str, Any]] = []
-    places = _places([(at, point.value, _short(point.name)) for at, point in points], x, y, levels)
+    places = _places(
+        [(at, point.value, shortened(point.name, _LONGEST)) for at, point in points], x, y, levels
+    )
     for (at, point), place in zip(points, places, strict=True):
         ink = color.get(point.group, _COLORS[0])
         row = {"x": at, "y": point.value, "name": point.name, "spread": point.deviation}
@@ -182,8 +201,8 @@ def _points(
         if place is not None:
             align, across, down = place
             text = {"type": "text", "align": align, "dx": across, "dy": down, "fontSize": 12}
-            text |= {"color": "#222", "aria": False, "baseline": "middle"}
-            shown = row | {"name": _short(point.name)}
+            text |= {"color": INK, "aria": False, "baseline": "middle"}
+            shown = row | {"name": shortened(point.name, _LONGEST)}
             layers.append(_layer(text, shown, on_x, on_y, text={"field": "name"}))
     return layers
 
@@ -232,7 +251,3 @@ def _places(
 
 def _touch(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.chart import Chart, heading
+from recurra.diagnosis.charts.colors import BLUE, INK, ORANGE, RED
 
 __all__ = ["Row", "unrolled"]
 
 _WIDE, _HIGH = 0.62, 0.5  # of boxes, which stand at whole numbers
-_BOX, _EDGE, _STATE, _CUT = "#dceaf5", "#0b3c6f", "#0b3c6f", "#b2182b"
+_BOX, _EDGE, _STATE, _CUT = "#dceaf5", BLUE, BLUE, RED
 _HEAD = 0.035  # of an arrow, before the box that it points at
 _SHOWN = 3  # steps at the start of a window
 _POINTS = 92  # of a picture, to a box and the gap beside it
@@ -120,7 +120,7 @@ def _arrow(kind: str, x: float, y: float, x2: float, y2: float) -> dict[str, Any
 _KINDS: dict[str, tuple[float, str, list[int], str]] = {
     "read": (1.2, "#777777", [], "triangle-up"),
     "ahead": (2.6, _STATE, [], "triangle-right"),
-    "behind": (2.6, "#e69f00", [], "triangle-left"),
+    "behind": (2.6, ORANGE, [], "triangle-left"),
     "cut": (2.6, _CUT, [5, 3], "triangle-right"),
 }
 
@@ -164,7 +164,7 @@ def _texts(
     values: Sequence[Any],
     *,
     align: str = "center",
-    color: str = "#222",
+    color: str = INK,
     size: int = 13,
     weight: str = "normal",
 ) -> dict[str, Any]:

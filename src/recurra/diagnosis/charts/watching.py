@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import SERIES_COLORS, heading
+from recurra.diagnosis.charts.chart import Chart, heading
+from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, axis_over, panel
 from recurra.errors import RunError
 from recurra.given import path_of

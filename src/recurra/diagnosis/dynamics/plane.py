@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.curves import heading
+from recurra.diagnosis.charts.chart import Chart, heading
+from recurra.diagnosis.charts.colors import BLUE, DARK_ORANGE, GRAY, RED
 from recurra.diagnosis.charts.panels import Axis
 from recurra.diagnosis.dynamics.derivatives import Visited
 from recurra.diagnosis.dynamics.points import KINDS, FixedPoints
@@ -21,14 +21,14 @@ _SIZE = 460
 _STEPS = 3000  # of all trajectories together
 _STROKE = 0.07  # of the plane, half of a direction that lies within it
 _STROKES = 3  # directions of a point
-_LEAVES = "#b2182b"
+_LEAVES = RED
 # By kind: shape, outline, inside, area. What a state stays at is filled.
 _LOOKS = {
-    "stable": ("circle", "#0b3c6f", "#0b3c6f", 150),
-    "marginal": ("square", "#0b3c6f", "#9ecae1", 70),
+    "stable": ("circle", BLUE, BLUE, 150),
+    "marginal": ("square", BLUE, "#9ecae1", 70),
     "saddle": ("circle", _LEAVES, "#ffffff", 110),
     "unstable": ("triangle-up", _LEAVES, "#ffffff", 130),
-    "slow": ("diamond", "#8f5d00", "#ffd27f", 110),
+    "slow": ("diamond", DARK_ORANGE, "#ffd27f", 110),
 }
 _MEANS = {
     "stable": "filled circles hold the state",
@@ -154,7 +154,7 @@ def _trajectories(paths: Sequence[Tensor], x: Axis, y: Axis) -> dict[str, Any]:
         for row, path in enumerate(paths)
         for step, (one, other) in enumerate(path.tolist())
     ]
-    mark = {"type": "line", "color": "#999999", "strokeWidth": 0.8, "opacity": 0.55}
+    mark = {"type": "line", "color": GRAY, "strokeWidth": 0.8, "opacity": 0.55}
     order, row = {"field": "step", "type": "quantitative"}, {"field": "row"}
     return _layer(mark, values, x=x.drawn("x"), y=y.drawn("y"), detail=row, order=order)
 

@@ -48,6 +48,14 @@ class UnitsOf(NamedTuple):
     units: int
     means: tuple[float, ...] = ()
 
+    @property
+    def at_ends(self) -> str:
+        """How many units are stuck, in words."""
+        return (
+            f"{len(self.stuck)} of {self.units} units of {self.key} are at an end of their range "
+            "at nearly every step"
+        )
+
 
 class Gates(NamedTuple):
     """Of every cell what its gates, candidates and states do; ``print`` shows a table.

@@ -12,6 +12,7 @@ from recurra.diagnosis.examination.horizon import distances
 from recurra.diagnosis.subject import Subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
+from recurra.lengths import spread
 
 __all__ = ["Needs", "gained", "needs"]
 
@@ -57,7 +58,8 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
         states = [key for key, value in seen.items() if is_state(key, value, ran)]
         for window in distances(max(time - 1, 1), number)[1:]:
             kept = _kept(time, ends, int(window))
-            changes = {str(key.alone): Change(scale=_wide(kept, seen[key])) for key in states}
+            scales = {key: spread(kept, seen[key]).to(seen[key]) for key in states}
+            changes = {str(key.alone): Change(scale=scale) for key, scale in scales.items()}
             with changing(subject.owner, changes):
                 ran = subject.run(subject.batch)
             read = (int(window) + 1) // 2 if every else int(window)
@@ -99,7 +101,3 @@ def _kept(time: int, lengths: Tensor, window: int) -> Tensor:
     """Which states are carried on, ``[time, batch]``: counted back from each row's end."""
     behind = lengths - 1 - torch.arange(time).unsqueeze(1)
     return ((behind < 1) | (behind % window != 0)).float()
-
-
-def _wide(kept: Tensor, like: Tensor) -> Tensor:
-    return kept.reshape(*kept.shape, *(1,) * (like.dim() - 2)).to(like)

@@ -172,10 +172,7 @@ def _saturated(seen: Evidence) -> str:
     row = saturated(seen.gates.rows)
     if row is None:
         return ""
-    return (
-        f"{len(row.stuck)} of {row.units} units of {row.key} are at an end of their range at "
-        "nearly every step, where their slope is nearly 0."
-    )
+    return f"{row.at_ends}, where their slope is nearly 0."
 
 
 def _dead(seen: Evidence) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
-from recurra.diagnosis.explanation.interventions import Loss, losses_of, predictions
+from recurra.diagnosis.explanation.interventions import MOST, Loss, losses_of, predictions
 from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, NamedValues, changing, named_values
 from recurra.engine.probe import Key
@@ -19,9 +19,7 @@ from recurra.lengths import spread, valid_mask
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 
-__all__ = ["Ablated", "Ablations", "ablations"]
-
-_MOST = 12  # lines of a table
+__all__ = ["Ablated", "Ablations", "ablations", "correlations"]
 
 
 class Ablated(NamedTuple):
@@ -80,10 +78,10 @@ class Ablations(Sequence[Ablated]):
         told = any(one.correlation is not None for one in self)
         head = ("value", "unit", "change of loss") + (("correlation",) if told else ())
         rows: list[tuple[str, ...]] = [head]
-        for one in self._units[:_MOST]:
+        for one in self._units[:MOST]:
             beside = ("-" if one.correlation is None else f"{one.correlation:.3f}",) * told
             rows.append((one.key, str(one.unit), f"{one.change:+.4f}", *beside))
-        more = f"\n{len(self) - _MOST} more units" if len(self) > _MOST else ""
+        more = f"\n{len(self) - MOST} more units" if len(self) > MOST else ""
         return f"loss {self.loss:.4f}\n" + aligned(rows, right=(1, 2, 3)) + more
 
 
@@ -220,7 +218,7 @@ def _mask(asked: Subject, values: Tensor) -> Tensor:
 
 
 def _correlations(asked: Subject, values: Tensor, against: Tensor | None) -> list[float] | None:
-    """Of each unit with other numbers; 0 where one of them is constant."""
+    """Of each unit with what it is held against."""
     if against is None:
         return None
     mask, wanted = _mask(asked, values), against.to(values.device).double()
@@ -235,7 +233,17 @@ def _correlations(asked: Subject, values: Tensor, against: Tensor | None) -> lis
             f"steps, got {list(wanted.shape)}."
         )
     units = units.double().flatten(1) if units.dim() == 2 else units.double().flatten(0, -2)
+    found: list[float] = correlations(units, beside).tolist()
+    return found
+
+
+def correlations(units: Tensor, beside: Tensor) -> Tensor:
+    """Of each unit with other numbers; 0 where one of them is constant.
+
+    Args:
+        units: ``[numbers, units]``.
+        beside: ``[numbers]``.
+    """
     units, beside = units - units.mean(0), (beside - beside.mean()).unsqueeze(1)
     size = (units.square().sum(0) * beside.square().sum()).sqrt()
-    found: list[float] = torch.where(size > 0, (units * beside).sum(0) / size, 0.0).tolist()
-    return found
+    return torch.where(size > 0, (units * beside).sum(0) / size, 0.0)

@@ -16,6 +16,7 @@ from recurra.diagnosis.explanation.answering import Choice, Output, numbers_of
 from recurra.diagnosis.explanation.places import Entrance, Place
 from recurra.diagnosis.subject import Subject
 from recurra.errors import SettingError, callers_level
+from recurra.lengths import spread
 from recurra.settings import check_size
 
 __all__ = ["METHODS", "Attribution", "Method", "attribute"]
@@ -287,11 +288,14 @@ class _Work:
             which, number = pair % len(rows), pair // len(rows)
             share = alpha[number]
             points = [
-                b[:, which] + _wide(share, b).to(b.dtype) * (one[:, which] - b[:, which])
+                b[:, which]
+                + spread(share.unsqueeze(0), b).to(b.dtype) * (one[:, which] - b[:, which])
                 for one, b in zip(x, base, strict=True)
             ]
             for total, found in zip(totals, self._gradients(points, rows[which]), strict=True):
-                total.index_add_(1, which, found.double() * _wide(weight[number], found))
+                total.index_add_(
+                    1, which, found.double() * spread(weight[number].unsqueeze(0), found)
+                )
         way = self._way(x, rows)
         return [(t * d.double()).to(d.dtype) for t, d in zip(totals, way, strict=True)]
 
@@ -382,11 +386,6 @@ def _base_of(baseline: Any, place: Place) -> Any:
 
 def _rows(values: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
     return [value[:, rows] for value in values]
-
-
-def _wide(number: Tensor, like: Tensor) -> Tensor:
-    """A number of each row, beside ``[time, rows, ...]``."""
-    return number.view(1, -1, *[1] * (like.dim() - 2))
 
 
 def _gap(found: Sequence[Tensor], output: Tensor, at_baseline: Tensor) -> Tensor:

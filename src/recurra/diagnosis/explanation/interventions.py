@@ -20,6 +20,7 @@ from recurra.lengths import mask_padding
 from recurra.sequences import PaddedSequence
 
 __all__ = [
+    "MOST",
     "Intervened",
     "Loss",
     "ablate",
@@ -34,7 +35,7 @@ __all__ = [
 Units = int | Sequence[int] | None
 Loss = Callable[[Any, Tensor], Tensor] | None
 """Of an answer, and the numbers of its rows; None: what a model says of its targets."""
-_MOST = 12  # lines of a table
+MOST = 12  # lines of a table
 
 
 def clamp(
@@ -133,7 +134,7 @@ class Intervened:
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("row", "loss before", "after", "change of output", "most")]
         count = len(self.by_row)
-        order = self.by_row.argsort(descending=True)[:_MOST].tolist()
+        order = self.by_row.argsort(descending=True)[:MOST].tolist()
         for row in order:
             lost = [f"{float(n):.4f}" for n in self._losses(row)] or ["-", "-"]
             rows.append((str(row), *lost, f"{float(self.by_row[row]):.4g}", self._most(row)))
