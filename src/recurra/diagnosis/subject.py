@@ -308,11 +308,11 @@ def is_state(key: Key, value: Tensor, ran: Ran) -> bool:
     return key.label.startswith("state.") and value.is_floating_point() and same
 
 
-def short(key: Key) -> str:
+def short(key: Key) -> Key:
     """A key without what all places have.
 
-    >>> short(Key.of("encoder.layer.layers.1.cell: forget gate"))
+    >>> str(short(Key.of("encoder.layer.layers.1.cell: forget gate")))
     '1: forget gate'
     """
     shown = (part for part in key.place.split(".") if part not in _EVERYWHERE)
-    return str(key._replace(place=".".join(part.removesuffix("_layer") for part in shown)))
+    return key._replace(place=".".join(part.removesuffix("_layer") for part in shown))

@@ -320,7 +320,7 @@ def _gates(seen: Evidence) -> Chart | None:
         if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
             ranks = np.linspace(0.0, 1.0, row.units)
             heights = np.sort(row.means)
-            series[short(Key.of(row.key))] = dict(
+            series[str(short(Key.of(row.key)))] = dict(
                 zip(map(float, ranks), map(float, heights), strict=True)
             )
     if not series:

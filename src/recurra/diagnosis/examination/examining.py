@@ -77,7 +77,8 @@ class Examination:
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
             shares = {float(k): float(norm / first) for k, norm in enumerate(norms)}
-            series[short(Key.of(f"{place}: gradient"))] = _drawn(shares)
+            where = short(Key.of(f"{place}: gradient")).where
+            series[f"gradient, {where}" if where else "gradient"] = _drawn(shares)
         series["output"] = _drawn(
             dict(
                 zip(
