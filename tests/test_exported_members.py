@@ -160,6 +160,7 @@ INTERNAL = {
         "InputLeaf",
         "Ran",
         "Subject",
+        "encoded",
         "is_state",
         "later_steps",
         "leaves_of",

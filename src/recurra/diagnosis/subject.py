@@ -13,13 +13,14 @@ from recurra.batch import Batch
 from recurra.diagnosis.changed import leaves_of, steps_of, values_of
 from recurra.engine.probe import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
+from recurra.layers import LayerOutput
 from recurra.lengths import valid_mask
 from recurra.models import Model
 from recurra.sequences import PaddedSequence
 from recurra.states import rebuild
 from recurra.twins import evaluating
 
-__all__ = ["InputLeaf", "Leaves", "Ran", "Subject", "is_state", "short", "subject_of"]
+__all__ = ["InputLeaf", "Leaves", "Ran", "Subject", "encoded", "is_state", "short", "subject_of"]
 
 _EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
 
@@ -258,13 +259,23 @@ def subject_of(
     return Subject(model, batch, loss=loss, reference=reference)
 
 
-def _of_model(model: Model, batch: Batch) -> Ran:
-    read: list[Any] = []
-    kept = model.encoder.register_forward_hook(lambda _, given, found: read.append(found))
+@contextmanager
+def encoded(model: Model | None) -> Iterator[list[LayerOutput]]:
+    """What a model's encoder gives meanwhile, of its calls in order; nothing of no model."""
+    found: list[LayerOutput] = []
+    if model is None:
+        yield found
+        return
+    handle = model.encoder.register_forward_hook(lambda _, given, result: found.append(result))
     try:
-        scored = model(batch)
+        yield found
     finally:
-        kept.remove()
+        handle.remove()
+
+
+def _of_model(model: Model, batch: Batch) -> Ran:
+    with encoded(model) as read:
+        scored = model(batch)
     outputs, last = read[0].outputs, read[0].last
     values = values_of(outputs)
     inside = last is not None and last.requires_grad and values.requires_grad

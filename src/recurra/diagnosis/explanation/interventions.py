@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
-from recurra.diagnosis.subject import Subject
+from recurra.diagnosis.subject import Subject, encoded
 from recurra.engine import Change, changing
 from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows
-from recurra.layers import LayerOutput
 from recurra.lengths import mask_padding
 from recurra.sequences import PaddedSequence
 
@@ -200,9 +198,10 @@ def intervene(
 
 def _asked_once(asked: Subject, loss: Loss) -> tuple[Any, Tensor | None, Any]:
     """The answer, the loss of each row, and what the layers of a model gave."""
-    with _outputs(asked) as inside:
+    with encoded(asked.model) as read:
         answer = asked.answer(asked.every)
-    return answer, losses_of(asked, asked.every, loss, answer), inside[0] if inside else None
+    inside = whole_rows(read[0].outputs) if read else None
+    return answer, losses_of(asked, asked.every, loss, answer), inside
 
 
 def losses_of(asked: Subject, rows: Tensor, loss: Loss, answer: Any = None) -> Tensor | None:
@@ -225,24 +224,6 @@ def predictions(asked: Subject, loss: Loss) -> int:
     if loss is not None or asked.model is None:
         return max(asked.rows, 1)
     return max(int(asked.model(asked.batch).count), 1)
-
-
-@contextmanager
-def _outputs(asked: Subject) -> Iterator[list[Any]]:
-    """What a model's encoder gives at its steps, of its calls in order."""
-    found: list[Any] = []
-    if asked.model is None:
-        yield found
-        return
-
-    def keep(module: nn.Module, inputs: Any, result: LayerOutput) -> None:
-        found.append(whole_rows(result.outputs))
-
-    handle = asked.model.encoder.register_forward_hook(keep)
-    try:
-        yield found
-    finally:
-        handle.remove()
 
 
 def _said(asked: Subject, answer: Any) -> Any:
