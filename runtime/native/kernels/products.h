@@ -176,8 +176,34 @@ RECURRA_INLINE Depth part_of(const Product<T>& p, std::size_t from, std::size_t 
     return {from, p.depth - from <= most + most / 2 ? p.depth : from + most};
 }
 
+// Of a larger matrix a panel comes from a cache further away. Where that takes longer than to compute with it, a tile of
+// rows asks for the next one meanwhile.
+constexpr std::size_t kNear = std::size_t{1} << 20;
+
 template <class T>
-void product(const Product<T>& p) {
+RECURRA_INLINE void product_ahead(const Product<T>& p) {
+    const std::size_t panels = (p.width + kPanel<T> - 1) / kPanel<T>;
+    for (std::size_t panel = 0; panel < panels; ++panel)
+        for (Depth d{0, 0}; d.to < p.depth;) {
+            d = part_of(p, d.to, kDepth);
+            const Tiled<T> here{panel * kPanel<T>, 1, d, nullptr, 0};
+            const bool last = d.to == p.depth;
+            const T* const next = p.packed + (panel + last) * p.depth * kPanel<T> + (last ? 0 : d.to * kPanel<T>);
+            Ahead ahead{reinterpret_cast<const char*>(panel + last < panels ? next : p.packed), 0};
+            // The lines of the next part, shared by the first two tiles: each asks for half of a line of the panel.
+            constexpr std::size_t lines = kPanel<T> * sizeof(T) / kLine;
+            std::size_t row = 0;
+            for (std::size_t tiles = (p.rows + kMostRows - 1) / kMostRows, left = tiles; left > 0; --left) {
+                ahead.lines = tiles == 1 ? lines : left + 2 > tiles ? lines / 2 : 0;
+                const std::size_t size = (p.rows - row) / left;
+                rows_of(p, row, row + size, here, ahead);
+                row += size;
+            }
+        }
+}
+
+template <class T>
+RECURRA_INLINE void product_near(const Product<T>& p) {
     const std::size_t panels = (p.width + kPanel<T> - 1) / kPanel<T>;
     for (std::size_t panel = 0; panel < panels; panel += kGroup) {
         const std::size_t here = panels - panel < kGroup ? panels - panel : kGroup;
@@ -188,6 +214,39 @@ void product(const Product<T>& p) {
         }
     }
 }
+
+#if defined(__x86_64__)
+// Whether asking pays hangs on the machine: a thread times its first large products, some with and some without it, and
+// goes on with what was quicker. Both give the same bits.
+struct Tried {
+    static constexpr unsigned most = 16;
+    unsigned count;
+    double quickest[2];  // ticks of a multiplication: without, with
+
+    bool asks() const { return count < most ? count % 2 == 1 : 16 * quickest[1] < 15 * quickest[0]; }
+
+    void took(double ticks) {
+        double& least = quickest[count++ % 2];
+        least = count <= 2 || ticks < least ? ticks : least;
+    }
+};
+
+template <class T>
+void product(const Product<T>& p) {
+    if (p.rows < kMostRows || p.depth * p.width * sizeof(T) <= kNear) return product_near(p);
+    static thread_local Tried tried;
+    const bool asks = tried.asks();
+    const unsigned long long begin = tried.count < Tried::most ? __builtin_ia32_rdtsc() : 0;
+    asks ? product_ahead(p) : product_near(p);
+    if (tried.count < Tried::most)
+        tried.took(static_cast<double>(__builtin_ia32_rdtsc() - begin) / static_cast<double>(p.rows * p.depth * p.width));
+}
+#else
+template <class T>
+void product(const Product<T>& p) {
+    product_near(p);
+}
+#endif
 
 // Of x turned, the lines of a block of columns lie far apart, each in a page of its own: they are copied once for all
 // panels, so many lines at a time, if there are panels enough to pay for it.
