@@ -126,7 +126,7 @@ def main() -> None:
         },
         LAYER_CODE,
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

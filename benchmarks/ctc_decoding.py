@@ -257,7 +257,7 @@ def main() -> None:
         },
         MEASURED,
         seed=0,
-        by_instruction_set=True,
+        by_kind=True,
         void=any(case["void"] for case in cases.values()),
     )
 

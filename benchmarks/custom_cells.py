@@ -163,7 +163,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "benchmarks/custom_cells.py"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

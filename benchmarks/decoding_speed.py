@@ -212,7 +212,7 @@ def main() -> None:
             "benchmarks/decoding_speed.py",
         ],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void or waited.void,
     )
 

@@ -93,7 +93,7 @@ def main() -> None:
             "seconds": found,
         },
         MEASURED,
-        by_instruction_set=True,
+        by_kind=True,
     )
 
 

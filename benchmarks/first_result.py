@@ -161,7 +161,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "benchmarks/first_result.py"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=done.void,
     )
 

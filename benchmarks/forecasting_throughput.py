@@ -190,7 +190,7 @@ def main() -> None:
                 "scores": scores,
             },
             MEASURED,
-            by_instruction_set=True,
+            by_kind=True,
         )
 
 

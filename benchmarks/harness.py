@@ -55,6 +55,9 @@ def machine() -> dict[str, Any]:
     flags = facts.get("flags", facts.get("Features", "")).split()
     return {
         "cpu": facts.get("model name", platform.processor()),
+        "vendor": facts.get("vendor_id", platform.machine()),
+        "family": facts.get("cpu family", ""),
+        "model": facts.get("model", ""),
         "cores": os.cpu_count(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "flags": [flag for flag in flags if flag.startswith(_VECTORS)],
@@ -64,6 +67,23 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "recurra": recurra.__version__,
     }
+
+
+def kind_of(machine: Mapping[str, Any]) -> str:
+    """Vendor and widest instructions: ``amd-avx2``, ``amd-avx512``, ``intel-amx``."""
+    vendors = {"AuthenticAMD": "amd", "GenuineIntel": "intel"}
+    told = str(machine.get("vendor", ""))
+    vendor = vendors.get(told) or str(machine["cpu"]).split(" ")[0].lower() or "unknown"
+    if any(flag.startswith("amx") for flag in machine["flags"]):
+        return f"{vendor}-amx"
+    return f"{vendor}-{machine['capability'].lower().replace(' ', '-')}"
+
+
+def cpu_of(machine: Mapping[str, Any]) -> str:
+    """The CPU by its name, family and model: names of servers do not tell one generation's."""
+    if not machine.get("family"):
+        return str(machine["cpu"])
+    return f"{machine['cpu']} (family {machine['family']}, model {machine['model']})"
 
 
 def _facts(text: str) -> dict[str, str]:
@@ -76,7 +96,7 @@ def machine_in_words() -> str:
     """The same in two lines."""
     m = machine()
     return (
-        f"machine: {m['cpu']}, {m['cores']} cores, {m['threads']} threads for each rival; torch "
+        f"machine: {cpu_of(m)}, {m['cores']} cores, {m['threads']} threads for each rival; torch "
         f"uses {m['capability']}, the CPU has {' '.join(m['flags']) or 'no flags that it tells'}\n"
         f"versions: recurra {m['recurra']}, torch {m['torch']}, numpy {m['numpy']}, "
         f"python {m['python']}"
@@ -314,7 +334,7 @@ def keep(
     measured: Sequence[str],
     *,
     seed: int | None = None,
-    by_instruction_set: bool = False,
+    by_kind: bool = False,
     void: bool = False,
 ) -> None:
     """Keep a result with all that is needed to get it again.
@@ -326,7 +346,7 @@ def keep(
         figures: ``question``, ``figure`` and whatever else the scoreboard prints.
         measured: files and folders of the code that was measured.
         seed: of every draw, if there was one.
-        by_instruction_set: whether machines with AVX2 and with AVX-512 have a file each.
+        by_kind: whether each kind of machine has a file of its own, see :func:`kind_of`.
         void: whether the measurement is void; the figure says so.
     """
     for file in _files(*measured):
@@ -343,8 +363,8 @@ def keep(
         "void": void,
         **figures,
     }
-    if by_instruction_set:
-        name += "." + result["machine"]["capability"].lower().replace(" ", "-")
+    if by_kind:
+        name += "." + kind_of(result["machine"])
     path = RESULTS / f"{name}.json"
     if void and path.exists():
         before = json.loads(path.read_text())

@@ -239,7 +239,7 @@ def compare(name: str, runs: int) -> None:
         },
         MEASURED,
         seed=recipe.training.seed,
-        by_instruction_set=True,
+        by_kind=True,
         void=done.void,
     )
 

@@ -138,7 +138,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "benchmarks/long_sequences.py"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=done.void,
     )
 

@@ -29,6 +29,9 @@ SEED = 0
 SIZE = 2048
 GOAL = 0.75
 TRAINING = "LSTM training"
+WINDOW = (
+    128  # rows of a product of our kernel, as libraries take them: a matrix is read once for all
+)
 REST = 0.005  # threads of one library let go of the cores before the next one's turn
 
 
@@ -51,7 +54,7 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
     rows = Schedule(SIZE, 1, None, False, torch.get_num_threads())
 
     def work() -> tuple[Tensor, ...]:
-        program.run(rows, flat, descending=False)
+        program.run(rows, flat, descending=False, window=WINDOW)
         return a, b, out  # whose addresses are in there, so they must live as long
 
     return work
@@ -127,7 +130,7 @@ def main() -> None:
         },
         LAYER_CODE,
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=done.void,
     )
 

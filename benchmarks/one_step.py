@@ -202,7 +202,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "src/recurra/models", "runtime/src/recurra_runtime"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

@@ -303,7 +303,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "benchmarks/own_steps.py"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

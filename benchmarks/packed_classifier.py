@@ -164,7 +164,7 @@ def main() -> None:
         },
         MEASURED,
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

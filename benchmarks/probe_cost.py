@@ -88,7 +88,7 @@ def main() -> None:
     print(figure)
     question = "the time of a pass of which every gate is read, in plain passes; goal at most 3"
     facts = {"question": question, "figure": figure, "sizes": sizes}
-    keep("probe_cost", facts, MEASURED, by_instruction_set=True, void=void)
+    keep("probe_cost", facts, MEASURED, by_kind=True, void=void)
 
 
 if __name__ == "__main__":

@@ -122,7 +122,7 @@ def main() -> None:
             "runtime/native",
         ],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

@@ -90,7 +90,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "src/recurra/lengths.py"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

@@ -96,7 +96,7 @@ def main() -> None:
         },
         LAYER_CODE,
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
         void=found.void,
     )
 

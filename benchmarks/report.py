@@ -53,7 +53,7 @@ def main() -> None:
         "cpu": busy,
         "bytes": size,
     }
-    keep("report", facts, MEASURED, by_instruction_set=True)
+    keep("report", facts, MEASURED, by_kind=True)
 
 
 if __name__ == "__main__":

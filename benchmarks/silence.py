@@ -113,7 +113,7 @@ def main() -> None:
         },
         [*LAYER_CODE, "runtime/src/recurra_runtime", "runtime/native/machine.cc"],
         seed=SEED,
-        by_instruction_set=True,
+        by_kind=True,
     )
 
 

@@ -283,7 +283,7 @@ def main() -> None:
         ),
         "figures": {"training": found, "search": search},
     }
-    keep("translation_speed", facts, MEASURED, seed=0, by_instruction_set=True)
+    keep("translation_speed", facts, MEASURED, seed=0, by_kind=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from harness import RESULTS, code_hash  # noqa: E402
+from harness import RESULTS, code_hash, cpu_of, kind_of  # noqa: E402
 
 BEGIN, END = "<!-- scoreboard: begin -->", "<!-- scoreboard: end -->"
 OLDER = "*(of older code)*"
@@ -40,11 +40,16 @@ CLAIMS = (
 )
 
 
-def read(name: str) -> dict[str, Any] | None:
-    """The newest results of a name, on whatever kind of machine; None if there are none."""
+def on_all(name: str) -> list[dict[str, Any]]:
+    """The results of a name on each kind of machine, the newest first."""
     files = [RESULTS / f"{name}.json", *RESULTS.glob(f"{name}.*.json")]
     found = [json.loads(file.read_text()) for file in files if file.exists()]
-    return max(found, key=lambda result: str(result["date"]), default=None)
+    return sorted(found, key=lambda result: str(result["date"]), reverse=True)
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """The newest results of a name, on whatever kind of machine; None if there are none."""
+    return next(iter(on_all(name)), None)
 
 
 def is_older(result: dict[str, Any]) -> bool:
@@ -59,7 +64,7 @@ def machine_of(result: dict[str, Any]) -> str:
     """Where a result was measured."""
     machine = result["machine"]
     return (
-        f"{machine['cpu']}, {machine['capability']}, {machine['threads']} threads, "
+        f"{cpu_of(machine)}, {machine['capability']}, {machine['threads']} threads, "
         f"torch {machine['torch']}"
     )
 
@@ -77,32 +82,39 @@ def full() -> str:
     return "\n".join(rows)
 
 
-def speeds(name: str, title: str, over: dict[str, str]) -> tuple[str, dict[str, Any]] | None:
-    """A small table of a benchmark by kinds (``LSTM``) and sizes (``tiny``).
+def speeds(name: str, title: str, over: dict[str, str]) -> tuple[str, list[dict[str, Any]]] | None:
+    """A small table of a benchmark by kinds of machine and of cells (``LSTM``), and by sizes.
 
     Args:
         name: of the results.
         title: of its first column.
         over: rival -> what stands behind its number.
     """
-    result = read(name)
-    if result is None:
+    results = on_all(name)
+    if not results:
         return None
     cells: dict[str, dict[str, str]] = {}
-    for case, found in result["cases"].items():
-        kind, _, size = case.partition(" ")
-        if size:
-            ratios = [
-                f"{found['speeds'][rival]['median']:.1f}{told}" if rival in found["speeds"] else "-"
-                for rival, told in over.items()
-            ]
-            cells.setdefault(kind, {})[size] = " · ".join(ratios)
+    for result in results:
+        machine = kind_of(result["machine"]).replace("-", ", ", 1) + (
+            f" {OLDER}" if is_older(result) else ""
+        )
+        for case, found in result["cases"].items():
+            kind, _, size = case.partition(" ")
+            if size:
+                ratios = [
+                    f"{found['speeds'][rival]['median']:.1f}{told}"
+                    if rival in found["speeds"]
+                    else "-"
+                    for rival, told in over.items()
+                ]
+                cells.setdefault(f"{kind} | {machine}", {})[size] = " · ".join(ratios)
     sizes = list(next(iter(cells.values())))
-    rows = [f"| {title} | {' | '.join(sizes)} |", "|---" * (len(sizes) + 1) + "|"]
+    rows = [f"| {title} | machine | {' | '.join(sizes)} |", "|---" * (len(sizes) + 2) + "|"]
     rows += [
-        f"| {kind} | {' | '.join(row[size] for size in sizes)} |" for kind, row in cells.items()
+        f"| {kind} | {' | '.join(row.get(size, '-') for size in sizes)} |"
+        for kind, row in sorted(cells.items(), key=lambda row: row[0].partition(" | ")[0])
     ]
-    return "\n".join(rows), result
+    return "\n".join(rows), results
 
 
 def texts() -> tuple[str, list[dict[str, Any]]]:
@@ -142,9 +154,9 @@ def short() -> str:
         ),
     ):
         if found is not None:
-            table, result = found
-            machines.append(machine_of(result))
-            parts += [f"{told}{f' {OLDER}' if is_older(result) else ''}", table]
+            table, results = found
+            machines += map(machine_of, results)
+            parts += [told, table]
     table, results = texts()
     machines += map(machine_of, results)
     parts += ["Held-out text, each model beside n-grams of the same symbols.", table]

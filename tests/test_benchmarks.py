@@ -172,14 +172,22 @@ def test_a_result_has_all_that_is_needed_to_get_it_again(harness, monkeypatch):
     assert {"commit", "date", "void"} <= set(result)
 
 
-def test_each_instruction_set_has_a_file_of_its_own(harness, monkeypatch):
+def test_each_kind_of_machine_has_a_file_of_its_own(harness, monkeypatch):
+    kinds = {
+        "amd-avx2": ("AuthenticAMD", "AVX2", ["avx2"]),
+        "amd-avx512": ("AuthenticAMD", "AVX512", ["avx512f"]),
+        "intel-avx512": ("GenuineIntel", "AVX512", ["avx512f"]),
+        "intel-amx": ("GenuineIntel", "AVX512", ["avx512f", "amx_tile"]),
+        "aarch64-no-avx": ("aarch64", "NO AVX", []),
+    }
     usual = harness.machine()
-    for capability in ("AVX2", "AVX512", "NO AVX"):
-        monkeypatch.setattr(harness, "machine", lambda c=capability: usual | {"capability": c})
-        harness.keep("speed", {"figure": capability}, MEASURED, by_instruction_set=True)
+    for vendor, capability, flags in kinds.values():
+        told = {"vendor": vendor, "capability": capability, "flags": flags, "cpu": vendor}
+        monkeypatch.setattr(harness, "machine", lambda told=told: usual | told)
+        harness.keep("speed", {"figure": capability}, MEASURED, by_kind=True)
     names = sorted(path.name for path in harness.RESULTS.iterdir())
-    assert names == ["speed.avx2.json", "speed.avx512.json", "speed.no-avx.json"]
-    assert kept(harness, "speed.avx2")["figure"] == "AVX2"
+    assert names == sorted(f"speed.{kind}.json" for kind in kinds)
+    assert kept(harness, "speed.amd-avx2")["figure"] == "AVX2"
 
 
 def test_a_void_result_never_replaces_a_good_one_of_the_same_code(harness, monkeypatch):

@@ -139,14 +139,14 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> keep(std::size_t count) {
 }
 
 // A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
-// chunk and of a window; then six numbers for each argument.
+// chunk and of a window, whether products are in bfloat16; then six numbers for each argument.
 Call call_of(const Program& program, const Numbers& told) {
-    constexpr std::size_t head = 8, each = 6;
+    constexpr std::size_t head = 9, each = 6;
     if (told.size() != head + each * static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
     Call call{told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
               reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
-              told[7], {}};
+              told[7], told[8] != 0, {}};
     call.arguments.reserve(static_cast<std::size_t>(program.arguments));
     for (auto a = told.begin() + head; a != told.end(); a += each)
         call.arguments.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
@@ -223,7 +223,7 @@ public:
 
 private:
     static Call call_of(std::int64_t batch, const Rows& arguments) {
-        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, {}};
+        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, false, {}};
         for (const Numbers& a : arguments)
             call.arguments.push_back(
                 {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
@@ -340,6 +340,8 @@ NB_MODULE(_native, module) {
     module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");
     module.def("isa", [] { return std::string(recurra::level().name); }, "The level in use.");
     module.def("isa_levels", &recurra::isa_levels, "The levels of this build that this CPU has, lowest first.");
+    module.def("bfloat16_products", [] { return recurra::bfloat16_products() != nullptr; },
+               "Whether this CPU has products in bfloat16 that are quicker than those in float32.");
     // noconvert: an array of another kind is refused, never copied in silence.
     module.def("apply", &apply, nb::arg(), nb::arg().noconvert(), nb::arg().noconvert(),
                "One elementwise instruction over whole arrays.");

@@ -118,7 +118,7 @@ protected:
         p.x = lines(x_, ins.in[0], ins.outer, w);
         p.out = lines(out_, ins.out, ins.outer, w);
         if (p.adds) p.add = lines(add_, ins.in[2], ins.outer, w);
-        c_.kernel.product(p);
+        c_.products.product(p);
     }
 
     void sum(const Instruction& ins, const Window& w) {
@@ -216,9 +216,9 @@ protected:
         const auto height = static_cast<std::size_t>(ins.count), width = static_cast<std::size_t>(ins.n);
         const std::size_t panel = c_.kernel.panel_width;
         scratch_.resize(depth * ((width + panel - 1) / panel * panel));
-        c_.kernel.pack_rows({depth, width, lines(out_, ins.in[1], ins.outer, w), scratch_.data()});
+        c_.products.pack_rows({depth, width, lines(out_, ins.in[1], ins.outer, w), scratch_.data()});
         const Lines<T> to{nullptr, view(ins.out, 0).at, static_cast<Stride>(ins.out.outer_stride)};
-        c_.kernel.turned_product({height, depth, width, lines(x_, ins.in[0], ins.outer, w), to, to, true, scratch_.data()});
+        c_.products.turned_product({height, depth, width, lines(x_, ins.in[0], ins.outer, w), to, to, true, scratch_.data()});
     }
 
     std::vector<T*> x_, add_, out_;

@@ -57,4 +57,12 @@ const Level& level() {
     return chosen;
 }
 
+const Products<float>* bfloat16_products() {
+#if defined(RECURRA_BUILT_AVX512_BF16)
+    static const bool there = level().table == &avx512::table && __builtin_cpu_supports("avx512bf16") && avx512_bf16::quicker();
+    if (there) return &avx512_bf16::products;
+#endif
+    return nullptr;
+}
+
 }  // namespace recurra

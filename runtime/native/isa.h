@@ -22,4 +22,7 @@ std::vector<std::string> isa_levels();
 // another level.
 const Level& level();
 
+// Products in bfloat16 that this CPU is quicker at than at those of float32 of the level in use; null where there are none.
+const Products<float>* bfloat16_products();
+
 }  // namespace recurra

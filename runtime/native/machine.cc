@@ -27,6 +27,15 @@ const Kernels<double>& kernels<double>() {
     return level().table->doubles;
 }
 
+template <class T>
+const Products<T>& products(const Call&) {
+    return kernels<T>().products;
+}
+template <>
+const Products<float>& products<float>(const Call& call) {
+    return call.bfloat16 ? *bfloat16_products() : kernels<float>().products;
+}
+
 // Steps that are timed to see whether threads should share them.
 constexpr Steps kTried = 7;
 
@@ -52,13 +61,14 @@ public:
         : program_(program),
           call_(call),
           kernel_(kernels<T>()),
+          products_(products<T>(call)),
           threads_(call.threads),
           batch_(static_cast<std::size_t>(call.batch)),
           shared_(size(Place::shared)),
           held_(size(Place::held) * batch_),
           held_total_(size(Place::held_total) * batch_),
           totals_(size(Place::total) * threads_),
-          all_{program, call_, kernel_, shared_.data(), held_.data(), held_total_.data(), {}, {}} {
+          all_{program, call_, kernel_, products_, shared_.data(), held_.data(), held_total_.data(), {}, {}} {
         place_totals();
     }
 
@@ -148,7 +158,7 @@ private:
         const std::size_t first = panels(matrix) * part / parts * kernel_.panel_width;
         const std::size_t last = std::min(panels(matrix) * (part + 1) / parts * kernel_.panel_width, width);
         if (first >= last) return;
-        kernel_.pack({depth, last - first, from + matrix.offset + static_cast<Stride>(first) * matrix.width_stride,
+        products_.pack({depth, last - first, from + matrix.offset + static_cast<Stride>(first) * matrix.width_stride,
                       static_cast<Stride>(matrix.depth_stride), static_cast<Stride>(matrix.width_stride),
                       all_.packed[number] + first * depth});
     }
@@ -268,6 +278,7 @@ private:
     const Program& program_;
     Call call_;
     const Kernels<T>& kernel_;
+    const Products<T>& products_;
     std::size_t threads_, batch_;
     Block<T> shared_, held_, held_total_, totals_, packed_;
     Shared<T> all_;

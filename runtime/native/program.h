@@ -102,6 +102,7 @@ struct Call {
     bool descending;              // steps are run from last to first
     std::size_t threads;
     std::int64_t chunk, window;  // steps
+    bool bfloat16;               // products of float32 round what they multiply to bfloat16; where bfloat16_products() are
     std::vector<Argument> arguments;
 };
 

@@ -273,7 +273,7 @@ private:
     // Columns of a large matrix, a part for each thread: it is the matrix that has to be read.
     void multiply(const Product<T>& p) const {
         if (sharing_ < 2 || p.depth * p.width * sizeof(T) < (crew_ != nullptr ? kSharedMatrix : kLargeMatrix))
-            return c_.kernel.product(p);
+            return c_.products.product(p);
         const std::size_t panel = c_.kernel.panel_width, panels = (p.width + panel - 1) / panel;
         const auto part_of = [&](std::size_t part) {
             const std::size_t first = panels * part / sharing_ * panel;
@@ -284,7 +284,7 @@ private:
             some.packed += first * p.depth;
             some.out.first += first;
             if (p.adds) some.add.first += first;
-            c_.kernel.product(some);
+            c_.products.product(some);
         };
         using Parts = decltype(part_of);
         const auto call = [](void* task, std::size_t part) { (*static_cast<const Parts*>(task))(part); };

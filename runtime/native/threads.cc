@@ -102,6 +102,16 @@ Trust& trust() {
     return own;
 }
 
+// The same of threads that are asked as a region of another library, which ends when the last of them has been there,
+// whether or not there was anything left to do.
+Trust& trust_in_regions() {
+    thread_local Trust own;
+    return own;
+}
+
+// A region whose end comes so much later than that of its last part waited for a thread that had no core.
+constexpr microseconds kPrompt(50);
+
 // Does a part here, and collects the others. Returns whether one that had begun was waited for too long.
 template <class SeatOf>
 bool together(std::size_t parts, Task task, void* data, SeatOf seat) {
@@ -202,13 +212,27 @@ struct Team {
     void* data;
     std::size_t parts;
     std::atomic<std::size_t> next{0};
+    std::atomic<Clock::rep> done{0};  // when the last part was
 };
 
 void join_team(void* given) {
     Flush flush;
     Team& team = *static_cast<Team*>(given);
-    for (std::size_t part; (part = team.next.fetch_add(1, std::memory_order_relaxed)) < team.parts;)
+    for (std::size_t part; (part = team.next.fetch_add(1, std::memory_order_relaxed)) < team.parts;) {
         team.task(team.data, part);
+        const Clock::rep now = Clock::now().time_since_epoch().count();
+        for (Clock::rep last = team.done; last < now && !team.done.compare_exchange_weak(last, now);) {
+        }
+    }
+}
+
+// As a region of another library. Returns whether its end was late.
+bool in_region(Parallel parallel, std::size_t parts, Task task, void* data) {
+    Team team{task, data, parts};
+    const Clock::time_point begin = Clock::now();
+    parallel(join_team, &team, static_cast<unsigned>(parts), 0);
+    const Clock::time_point done{Clock::duration{team.done.load()}};
+    return Clock::now() - done > kPrompt + (done - begin) / 4;
 }
 
 // Never destroyed: its threads run until the process ends. A child of fork() has none of them.
@@ -229,12 +253,11 @@ void run_parts(std::size_t parts, Task task, void* data) {
     if (parts > 1) {
         Pool& own = the_pool();  // made here, so that a child of fork() is seen
         const Parallel parallel = others;
-        if (parallel == nullptr) {
+        if (parallel == nullptr || !trust_in_regions().there())
             own.run(parts, task, data, true);
-            return;
-        }
-        Team team{task, data, parts};
-        return parallel(join_team, &team, static_cast<unsigned>(parts), 0);
+        else
+            trust_in_regions().told(in_region(parallel, parts, task, data));
+        return;
     }
     Flush flush;
     if (parts == 1) task(data, 0);

@@ -34,7 +34,8 @@ private:
 
 // Whose threads run_parts takes: those of a GNU OpenMP that the process has already, given its GOMP_parallel; of this pool
 // again with null. Threads of another library that wait by spinning take the cores from those of the pool, and
-// are there at once if they are asked themselves.
+// are there at once if they are asked themselves. Where they are late, because other programs have their cores, the pool's
+// own are asked for a while: what they have not begun is taken back.
 using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 void use_threads_of(Parallel parallel);
 

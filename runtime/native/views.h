@@ -38,6 +38,7 @@ struct Shared {
     const Program& program;
     const Call& call;
     const Kernels<T>& kernel;
+    const Products<T>& products;
     T* shared;                            // place `shared`
     T* held;                              // place `held`
     T* held_total;                        // place `held_total`

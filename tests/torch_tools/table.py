@@ -70,7 +70,7 @@ ROWS: dict[str, tuple[Verdict, Verdict, Verdict]] = {
     "device meta, to_empty": (WORKS, WORKS, WORKS),
     "half and bfloat16 modules": (ATEN, LOOP, ATEN),
     "set_default_dtype": (WORKS, WORKS, WORKS),
-    "autocast": (ATEN, LOOP, ATEN),
+    "autocast": (WORKS, WORKS, WORKS),
     "DistributedDataParallel": (WORKS, WORKS, WORKS),
     "forked workers": (WORKS, WORKS, WORKS),
     "several threads": (WORKS, WORKS, WORKS),

@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from torch_tools.table import (
+    ATEN,
     LENGTHS,
     backends,
     check_backends,
@@ -19,6 +20,7 @@ from torch_tools.table import (
 )
 
 import recurra
+from recurra.engine.backends.native import bfloat16_products
 
 
 def change(module):
@@ -161,10 +163,12 @@ def test_autocast(make, verdict):
         wanted = outputs_of(module, sample(), **settings)
         with torch.autocast("cpu", dtype=torch.bfloat16), backends() as names:
             result = module(sample(), **settings)
-        check_backends(names, verdict, make)
+        short = bfloat16_products()
+        check_backends(names, verdict if short or make is own else ATEN, make)
         got = result[0]
         assert close(got, wanted, 2e-2)
-        assert not torch.equal(got.float(), wanted), "nothing was computed in short numbers"
+        if short or make is not own:
+            assert not torch.equal(got.float(), wanted), "nothing was computed in short numbers"
         assert all(leaf.dtype == torch.float32 for leaf in recurra.states.leaves(result[-1]))
         found = gradients(module, got.float())
         assert all(gradient.dtype == torch.float32 for gradient in found.values())

@@ -71,10 +71,7 @@ constexpr Kernels<T> kernels_here = {
     reduce<Sum, T>,
     reduce<Max, T>,
     gather<T>,
-    product<T>,
-    turned_product<T>,
-    pack<T>,
-    pack_rows<T>,
+    {product<T>, turned_product<T>, pack<T>, pack_rows<T>},
     batched<T>,
     fold<T>,
 };

@@ -94,6 +94,15 @@ struct Folding {
     std::ptrdiff_t first, out_row, in_row, out_line, in_line;
 };
 
+// Products, and how matrices are packed for them.
+template <class T>
+struct Products {
+    void (*product)(const Product<T>&);
+    void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
+    void (*pack)(const Packing<T>&);
+    void (*pack_rows)(const PackingRows<T>&);
+};
+
 template <class T>
 struct Kernels {
     std::size_t panel_width;
@@ -101,10 +110,7 @@ struct Kernels {
     void (*sum)(const Reduction<T>&);
     void (*max)(const Reduction<T>&);
     void (*gather)(const Gather<T>&);
-    void (*product)(const Product<T>&);
-    void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
-    void (*pack)(const Packing<T>&);
-    void (*pack_rows)(const PackingRows<T>&);
+    Products<T> products;
     void (*batched)(const Batched<T>&);
     void (*fold)(const Folding<T>&);
 };
@@ -125,6 +131,12 @@ extern const KernelTable table;
 }
 namespace avx512 {
 extern const KernelTable table;
+}
+// Of numbers that are rounded to bfloat16 before they are multiplied, and summed in float32. Panels as wide as those of
+// the level, each in the memory that it has there.
+namespace avx512_bf16 {
+extern const Products<float> products;
+bool quicker();  // than float32 on this CPU, by a try of some microseconds
 }
 
 }  // namespace recurra

@@ -16,7 +16,7 @@ from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.checkpoints import windows
 from recurra.engine.backends.choose import check_backend, choose, refusal
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.backends.native import NATIVE, compile_for
+from recurra.engine.backends.native import NATIVE, bfloat16_products, compile_for
 from recurra.engine.backends.torch_kernels import ATEN, form_of
 from recurra.engine.call import Call
 from recurra.engine.plan.report import PlanReport, report
@@ -121,6 +121,9 @@ def explain(
         ]
         if forced:
             why = ["it is forced"]
+        if chosen == NATIVE.name and torch.is_autocast_enabled("cpu"):
+            kind = "bfloat16" if bfloat16_products() else "float32, for want of quicker ones here,"
+            why.append(f"its products are in {kind} and all else is in float32")
         if chosen == LOOP.name and call is not None and inputs is not None and alone:
             _try_a_step(running, call)
         reason = "; ".join(why) or "nothing is faster"

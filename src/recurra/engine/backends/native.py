@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 import recurra_runtime
 from recurra import states
-from recurra.cells.base import Cell
+from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.loop import LOOP
+from recurra.engine.backends.torch_kernels import has_form
 from recurra.engine.call import Backend, Call, Run
 from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
@@ -22,8 +23,9 @@ from recurra.engine.plan.slots import LEADS, Slot
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import Refused
 from recurra.errors import dtype_name
+from recurra_runtime.backend import core
 
-__all__ = ["NATIVE", "Compiled", "compile_for"]
+__all__ = ["NATIVE", "Compiled", "bfloat16_products", "compile_for"]
 
 _FLOATS = (torch.float32, torch.float64)
 _WIDE = (torch.int64, torch.int32)
@@ -39,16 +41,20 @@ class Compiled(NamedTuple):
     """The machine for a call, and the tensors that it reads.
 
     Args:
+        call: that is run, its numbers in the machine's types.
         machine: with the programs.
         given: the row inputs, by slot.
         shared: what all rows share.
         kinds: types of y and of the leaves of the new state.
+        bfloat16: whether products round what they multiply to bfloat16.
     """
 
+    call: Call
     machine: Machine
     given: list[tuple[Slot, Tensor]]
     shared: list[Tensor]
     kinds: tuple[torch.dtype, ...]
+    bfloat16: bool = False
 
 
 def _offer(cell: Cell, call: Call) -> Callable[[], Run]:
@@ -56,7 +62,14 @@ def _offer(cell: Cell, call: Call) -> Callable[[], Run]:
     if _empty(call):
         return LOOP.offer(cell, call)  # a step of no rows says what an empty result looks like
     found = compile_for(cell, call)
-    return lambda: _run(cell, call, found)
+    if not torch.is_autocast_enabled("cpu"):
+        return lambda: _run(cell, found)
+
+    def run() -> Run:
+        with torch.autocast("cpu", enabled=False):
+            return _run(cell, found)
+
+    return run
 
 
 def _empty(call: Call) -> bool:
@@ -69,9 +82,46 @@ def _empty(call: Call) -> bool:
 def compile_for(cell: Cell, call: Call) -> Compiled:
     """The machine for a call that has something to run.
 
+    Under ``torch.autocast`` products alone are in bfloat16; states and all else are in float32.
+
     Raises:
         Refused: why there is none.
     """
+    if not torch.is_autocast_enabled("cpu"):
+        return _compiled(cell, call)
+    if torch.get_autocast_dtype("cpu") is not torch.bfloat16:
+        raise Refused("autocast is on, to another type than bfloat16")
+    short = bfloat16_products()
+    if not short and has_form(cell):
+        raise Refused("autocast is on, and this CPU has no products in bfloat16 but torch's")
+    with torch.autocast("cpu", enabled=False):
+        return _compiled(cell, _widened(call))._replace(bfloat16=short)
+
+
+def bfloat16_products() -> bool:
+    """Whether the machine has products in bfloat16 that are quicker here than in float32."""
+    native: Any = core()
+    return native is not None and bool(native.bfloat16_products())
+
+
+def _widened(call: Call) -> Call:
+    """With float32 in place of what autocast made of it."""
+
+    def wide(leaf: Any) -> Any:
+        return leaf.float() if leaf.dtype is torch.bfloat16 else leaf
+
+    state, initial = states.map_tree(wide, call.state), states.map_tree(wide, call.initial)
+    noise = call.noise and Noise(*(states.map_tree(wide, part) for part in call.noise))
+    return call._replace(
+        inputs=states.map_tree(wide, call.inputs),
+        context=states.map_tree(wide, call.context),
+        noise=noise,
+        state=state,
+        initial=initial,
+    )
+
+
+def _compiled(cell: Cell, call: Call) -> Compiled:
     reason = recurra_runtime.native_reason()
     if reason is not None:
         raise Refused(f"recurra-runtime has no native module. {reason}")
@@ -93,7 +143,7 @@ def compile_for(cell: Cell, call: Call) -> Compiled:
         shared[place] = tensor.to(dtype)
     _check_whole_numbers(read, dtype)
     machine = record.machine(cell, _kind_of(call, given, shared, dtype))
-    return Compiled(machine, given, shared, record.lowered.kinds)
+    return Compiled(call, machine, given, shared, record.lowered.kinds)
 
 
 def _check_inputs(given: list[tuple[Slot, Tensor]]) -> None:
@@ -140,17 +190,17 @@ def _exact(leaf: Tensor, dtype: torch.dtype) -> bool:
     return -_EXACT[dtype] < low.item() and high.item() < _EXACT[dtype]
 
 
-def _run(cell: Cell, call: Call, compiled: Compiled) -> Run:
+def _run(cell: Cell, compiled: Compiled) -> Run:
     try:
-        result = _through(call, compiled)
+        result = _through(compiled)
     except IndexError as problem:
         raise IndexError(f"{type(cell).__name__}: {problem}") from None
-    return LOOP.offer(cell, call)() if result is None else result
+    return LOOP.offer(cell, compiled.call)() if result is None else result
 
 
-def _through(call: Call, compiled: Compiled) -> Run | None:
+def _through(compiled: Compiled) -> Run | None:
     """Run a call; None if a count grew beyond what floats can tell apart."""
-    machine, given, shared, kinds = compiled
+    call, machine, given, shared, kinds, bfloat16 = compiled
     dtype, count = machine.dtype, len(machine.plan.states)
     tensors: dict[Slot, Tensor] = {}
     for (kind, place), leaf in given:
@@ -173,7 +223,7 @@ def _through(call: Call, compiled: Compiled) -> Run | None:
         }
     # They are read again for the gradient, whatever became of the caller's.
     lengths = call.lengths.clone() if call.lengths is not None and machine.learns else call.lengths
-    rows = machine.rows(call.time, call.batch, lengths, call.reverse)
+    rows = machine.rows(call.time, call.batch, lengths, call.reverse, bfloat16)
     y, *rest = run_through(machine, rows, tensors, call.checkpoint_every)
     ends, every = rest[:count], rest[count:]
     if call.reverse and call.resets is not None:

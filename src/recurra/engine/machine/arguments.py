@@ -45,6 +45,7 @@ class Schedule(NamedTuple):
         reverse: whether steps run from last to first.
         threads: how many share the call: the same number forward and back, since it decides in
             which order rows are in memory that is kept between.
+        bfloat16: whether products round what they multiply to bfloat16.
         order: row numbers by the threads that run them, each with long and short rows, and falling
             lengths; None if all rows are whole. It stands in every window of the steps.
     """
@@ -54,6 +55,7 @@ class Schedule(NamedTuple):
     lengths: Tensor | None
     reverse: bool
     threads: int
+    bfloat16: bool = False
     order: Tensor | None = None
 
     def window(self, start: int, stop: int) -> Schedule:
@@ -152,6 +154,7 @@ class Executable:
             rows.threads,
             max(1, min(rows.time, -(-chunk // share))),
             max(1, -(-window // share)),
+            rows.bfloat16,
             *flat,
         ]
         if windows is None:

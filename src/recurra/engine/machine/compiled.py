@@ -52,12 +52,14 @@ class Machine:
         self.backward = Executable(_backward(self), self.dtype) if self.learns else None
         self._frames: dict[tuple[int, int, bool], Frame] = {}
 
-    def rows(self, time: int, batch: int, lengths: Tensor | None, reverse: bool) -> Schedule:
+    def rows(
+        self, time: int, batch: int, lengths: Tensor | None, reverse: bool, bfloat16: bool = False
+    ) -> Schedule:
         """The schedule of a call, on as many threads as its work is worth."""
         work = self.forward.flops * time * batch
         if self.backward is not None:
             work = (work + self.backward.flops * time * batch) / 2
-        return Schedule(time, batch, lengths, reverse, threads_for(work)).dealt()
+        return Schedule(time, batch, lengths, reverse, threads_for(work), bfloat16).dealt()
 
     def state_number(self, place: int) -> int | None:
         """Index of a state among the per-step outputs, or None."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 
 from recurra.engine.graph.values import HELD, MOVES, SHARED, STEP, SUMS, Value
+from recurra.engine.plan.linear import is_linear_recurrence
 from recurra.engine.plan.phases import Plan, Sections
 
 __all__ = ["PlanReport", "report"]
@@ -34,6 +35,7 @@ class PlanReport:
         saved_bytes: of what is kept, for one row and step; states that are no outputs count.
         operations: additions, multiplications and functions of one row and step, forward.
         gradient_operations: those of the gradient.
+        linear: whether the step is a linear recurrence, element by element.
     """
 
     forward: dict[str, str]
@@ -43,12 +45,15 @@ class PlanReport:
     saved_bytes: int
     operations: int
     gradient_operations: int
+    linear: bool = False
 
     def __str__(self) -> str:
         lines = _phases("forward", self.forward) + _phases("gradient", self.backward)
         if self.backward:
             lines.append(f"kept for the gradient: {self.saved}")
             lines.append(f"computed again: {self.recomputed}")
+        if self.linear:
+            lines.append("a linear recurrence: through time each state is a h + b, by elements")
         cost = f"{self.operations:,} operations forward"
         if self.backward:
             cost += (
@@ -77,6 +82,7 @@ def report(plan: Plan, itemsize: int) -> PlanReport:
         count * itemsize,
         _operations(forward),
         _operations(backward),
+        is_linear_recurrence(plan),
     )
 
 
