@@ -122,7 +122,10 @@ def of_clipping() -> Claim:
     told = []
     for way, own in found.items():
         apart = sum(each["apart"] for each in own.values())
-        told.append(f"{way} {apart} of {len(SEEDS) * len(SCALES)} trainings come apart")
+        errors = ", ".join(f"{each['error']:.3f}" for each in own.values())
+        told.append(
+            f"{way} {apart} of {len(SEEDS) * len(SCALES)} trainings come apart, errors {errors}"
+        )
     worst = max(each["largest"] for each in found["clipped"].values())
     return Claim(
         "clipping",
@@ -232,7 +235,7 @@ def draw_clipping(figures: Mapping[str, Any]) -> Chart:
         about=f"Squared error after {STEPS:,} steps of gradient descent, median of {len(SEEDS)} "
         f"seeds; {top:g} stands for a training that came apart.",
         x=Axis("what the identity is multiplied by at the start", 1, 1.2, ticks=SCALES),
-        y=Axis("squared error", 0.001, top, log=True, ticks=[0.001, 0.01, 0.1, 1]),
+        y=Axis("squared error", 0.005, top, log=True, ticks=[0.01, 0.1, 1]),
         levels={"without memory": 1 / 6},
     )
 
@@ -248,7 +251,7 @@ def draw_saturated(figures: Mapping[str, Any]) -> Chart:
         about=f"Squared error after {SATURATED_STEPS:,} steps of training, mean of {len(SEEDS)} "
         "seeds, by the size of the biases at the start.",
         x=Axis("size of biases at the start", 0, BIASES[-1]),
-        y=Axis("squared error", 0.0005, 0.5, log=True, ticks=[0.001, 0.01, 0.1]),
+        y=Axis("squared error", 0.00005, 0.5, log=True, ticks=[0.0001, 0.001, 0.01, 0.1]),
         levels={"without memory": 1 / 6},
     )
 
