@@ -209,7 +209,7 @@ def breaks_lengths(monkeypatch, home):
     else:
         kept = compiled.Machine.rows
         monkeypatch.setattr(
-            compiled.Machine, "rows", lambda self, t, b, lengths, r: kept(self, t, b, None, r)
+            compiled.Machine, "rows", lambda self, t, b, lengths, *how: kept(self, t, b, None, *how)
         )
 
 

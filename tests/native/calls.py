@@ -144,6 +144,7 @@ class Memory:
             call.threads,
             call.chunk,
             call.window,
+            False,  # products in float32
             *self.flat,
         ]
         made.run(self.dtype is np.float64, told)
