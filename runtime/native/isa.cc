@@ -65,4 +65,12 @@ const Products<float>* bfloat16_products() {
     return nullptr;
 }
 
+const Products<float>& int8_products() {
+#if defined(RECURRA_BUILT_AVX512_VNNI)
+    static const bool there = level().table == &avx512::table && __builtin_cpu_supports("avx512vnni");
+    if (there) return avx512_vnni::int8;
+#endif
+    return level().table->int8_weights;
+}
+
 }  // namespace recurra
