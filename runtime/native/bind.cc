@@ -347,8 +347,8 @@ NB_MODULE(_native, module) {
     module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");
     module.def("isa", [] { return std::string(recurra::level().name); }, "The level in use.");
     module.def("isa_levels", &recurra::isa_levels, "The levels of this build that this CPU has, lowest first.");
-    module.def("bfloat16_products", [] { return recurra::bfloat16_products() != nullptr; },
-               "Whether this CPU has products in bfloat16 that are quicker than those in float32.");
+    module.def("bfloat16_products", [] { return std::string(recurra::bfloat16_products().name); },
+               "The instructions for products in bfloat16, if they are quicker here than those in float32; else \"\".");
     // noconvert: an array of another kind is refused, never copied in silence.
     module.def("apply", &apply, nb::arg(), nb::arg().noconvert(), nb::arg().noconvert(),
                "One elementwise instruction over whole arrays.");

@@ -34,7 +34,7 @@ const Products<T>& products(const Call&) {
 template <>
 const Products<float>& products<float>(const Call& call) {
     switch (call.weights) {
-        case Weights::rounded: return *bfloat16_products();
+        case Weights::rounded: return *bfloat16_products().products;
         case Weights::bfloat16: return level().table->bfloat16_weights;
         case Weights::int8: return int8_products();
         default: return kernels<float>().products;

@@ -417,20 +417,69 @@ void no_numbers_in_8_bits(const Products<float>& int8, std::size_t wide, const c
         }
 }
 
+// The nearest bfloat16, the even one of two.
+float in_bfloat16(float value) {
+    std::uint32_t all;
+    std::memcpy(&all, &value, sizeof all);
+    const std::uint32_t rest = all & 0xffffu, even = all >> 16 & 1u;
+    all = (all & 0xffff0000u) + (rest > 0x8000u || (rest == 0x8000u && even == 1) ? 0x10000u : 0u);
+    std::memcpy(&value, &all, sizeof value);
+    return value;
+}
+
+// Products of rounded numbers: near their exact sums, each row and column by itself, whatever lies beside them.
+void of_rounded(const Products<float>& rounded, std::size_t wide) {
+    Random random(25);
+    for (std::size_t width : {1, 15, 16, 17, 32, 40, 64, 97})
+        for (std::size_t depth : {1, 2, 3, 31, 32, 33, 64, 100, 255, 257, 600})
+            for (std::size_t rows : {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 50}) {
+                const std::vector<float> w = drawn<float>(depth * width, random), x = drawn<float>(rows * depth, random);
+                const std::vector<float> add = drawn<float>(rows * width, random);
+                const bool adds = rows % 2 == 1, apart = width % 2 == 1;
+                const auto d = static_cast<std::ptrdiff_t>(depth), n = static_cast<std::ptrdiff_t>(width);
+                const std::size_t size = (width + wide - 1) / wide * rounded.panel(depth);
+                std::vector<float> panels(size + 1, -77.0f), again(size + 1, -77.0f), turned(depth * rows);
+                rounded.pack({depth, width, w.data(), n, 1, panels.data()});
+                rounded.pack_rows({depth, width, {nullptr, const_cast<float*>(w.data()), n}, again.data()});
+                EXPECT(std::memcmp(panels.data(), again.data(), panels.size() * sizeof(float)) == 0 && panels.back() == -77.0f,
+                       "rounded: packing %zu x %zu", depth, width);
+                for (std::size_t i = 0; i < x.size(); ++i) turned[i % depth * rows + i / depth] = x[i];
+                std::vector<float> out(rows * (width + 2) + 1, -77.0f), alone(width), other(rows * width);
+                std::vector<float*> lines;
+                for (std::size_t m = 0; m < rows; ++m) lines.push_back(out.data() + 1 + m * (width + 2));
+                const Lines<float> from{nullptr, const_cast<float*>(x.data()), d}, more{nullptr, const_cast<float*>(add.data()), n};
+                const Lines<float> to{apart ? lines.data() : nullptr, lines[0], static_cast<std::ptrdiff_t>(width + 2)};
+                rounded.product({rows, depth, width, from, more, to, adds, panels.data()});
+                rounded.turned_product({rows, depth, width, {nullptr, turned.data(), static_cast<std::ptrdiff_t>(rows)}, more,
+                                        {nullptr, other.data(), n}, adds, panels.data()});
+                for (std::size_t m = 0; m < rows; ++m) {
+                    rounded.product({1, depth, width, {nullptr, from[m], 0}, {nullptr, more[m], 0}, {nullptr, alone.data(), 0},
+                                     adds, panels.data()});
+                    EXPECT(lines[m][-1] == -77.0f && lines[m][width] == -77.0f, "rounded: beside a product of width %zu", width);
+                    for (std::size_t c = 0; c < width; ++c) {
+                        Real sum = adds ? add[m * width + c] : 0, most = std::fabs(sum);
+                        for (std::size_t i = 0; i < depth; ++i) {
+                            const Real part = static_cast<Real>(in_bfloat16(from[m][i])) * in_bfloat16(w[i * width + c]);
+                            sum += part;
+                            most += std::fabs(part);
+                        }
+                        EXPECT(near(lines[m][c], {sum, most}, 0.5 * double(depth + 2)), "rounded: %zu x %zu x %zu: %g, not %Lg",
+                               rows, depth, width, double(lines[m][c]), sum);
+                        EXPECT(same(lines[m][c], alone[c]) && same(lines[m][c], other[m * width + c]),
+                               "rounded: row %zu of %zu hangs on the others, or on how it lies", m, rows);
+                    }
+                }
+            }
+}
+
 // Matrices that are kept in bfloat16: the bits of a product with the rounded matrix.
-void in_bfloat16(const Products<float>& kept, const Kernels<float>& kernels) {
+void kept_in_bfloat16(const Products<float>& kept, const Kernels<float>& kernels) {
     Random random(23);
     for (std::size_t width : {1, 5, 16, 33, 64, 100, 131})
         for (std::size_t depth : {1, 2, 7, 40, 333}) {
             std::vector<float> w = drawn<float>(depth * width, random), round = w;
             w[0] = round[0] = 1.00390625f;  // in the middle of two: the even one
-            for (float& each : round) {
-                std::uint32_t all;
-                std::memcpy(&all, &each, sizeof all);
-                const std::uint32_t rest = all & 0xffffu, even = all >> 16 & 1u;
-                all = (all & 0xffff0000u) + (rest > 0x8000u || (rest == 0x8000u && even == 1) ? 0x10000u : 0u);
-                std::memcpy(&each, &all, sizeof all);
-            }
+            for (float& each : round) each = in_bfloat16(each);
             const std::size_t wide = kernels.panel_width, panels = (width + wide - 1) / wide;
             std::vector<float> narrow(panels * kept.panel(depth) + 1, -77.0f);
             kept.pack({depth, width, w.data(), static_cast<std::ptrdiff_t>(width), 1, narrow.data()});
@@ -481,7 +530,8 @@ int check_kernels() {
     const Level& level = recurra::level();
     all(level.table->floats);
     all(level.table->doubles);
-    in_bfloat16(level.table->bfloat16_weights, level.table->floats);
+    kept_in_bfloat16(level.table->bfloat16_weights, level.table->floats);
+    if (const auto* rounded = bfloat16_products().products) of_rounded(*rounded, level.table->floats.panel_width);
     for (const auto* int8 : {&level.table->int8_weights, &int8_products()}) {
         const char* const name = int8 == &level.table->int8_weights ? "int8" : "int8 in the CPU's own instructions";
         in_8_bits(*int8, level.table->floats.panel_width, name);

@@ -144,5 +144,8 @@ namespace avx512_bf16 {
 extern const Products<float> products;
 bool quicker();  // than float32 on this CPU, by a try of some microseconds
 }
+namespace amx_bf16 {
+extern const Products<float> products;
+}
 
 }  // namespace recurra

@@ -95,13 +95,16 @@ def compile_for(cell: Cell, call: Call) -> Compiled:
     if not short and has_form(cell):
         raise Refused("autocast is on, and this CPU has no products in bfloat16 but torch's")
     with torch.autocast("cpu", enabled=False):
-        return _compiled(cell, _widened(call))._replace(bfloat16=short)
+        return _compiled(cell, _widened(call))._replace(bfloat16=bool(short))
 
 
-def bfloat16_products() -> bool:
-    """Whether the machine has products in bfloat16 that are quicker here than in float32."""
+def bfloat16_products() -> str:
+    """The instructions for products in bfloat16 where they are quicker than in float32.
+
+    ``"amx"``, ``"avx512"``, or ``""`` where there are none.
+    """
     native: Any = core()
-    return native is not None and bool(native.bfloat16_products())
+    return "" if native is None else native.bfloat16_products()
 
 
 def _widened(call: Call) -> Call:
