@@ -104,7 +104,8 @@ def quality(run: Path | None) -> dict[str, Any]:
         recurra.train("language-model", text, out=run, **MODEL)
     loaded = artifact.load(run)
     held_out = text.read_text()[-round(0.1 * len(text.read_text())) :][:CHARACTERS]
-    ids = np.array(loaded.vocabulary.encode(held_out), np.int64)
+    (vocabulary,) = loaded.fronts.values()
+    ids = np.array(vocabulary.encode(held_out), np.int64)
     found: dict[str, Any] = {}
     full = None
     for weights in (None, "bfloat16", "int8"):

@@ -75,9 +75,7 @@ class Session:
         self._shape, self._dtype = output.shape, dtype
         module = core()
         if module is None:
-            self._stepper = NumpyStepper(
-                program.parts, arguments, len(rows), batch, self.weights
-            )
+            self._stepper = NumpyStepper(program.parts, arguments, len(rows), batch, self.weights)
             self._copies = list(zip(left, self._states, strict=True))
             self._output = output
             self._step = self._step_in_numpy

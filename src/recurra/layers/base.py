@@ -132,9 +132,7 @@ class Layer(nn.Module, abc.ABC):
                 "no state to go on from. Leave state out, or use a layer that runs forward only."
             )
 
-    def frozen(
-        self, batch: int = 1, context: Tree = None, weights: str | None = None
-    ) -> Session:
+    def frozen(self, batch: int = 1, context: Tree = None, weights: str | None = None) -> Session:
         """This layer as it is now, in evaluation, as a stream that runs without PyTorch.
 
         Args:
