@@ -1,4 +1,4 @@
-"""Weights in fewer bits in a step: how much faster is it, and what does it change of a trained model?
+"""Weights in fewer bits in a step: how much faster is it, and what does it change of a model?
 
 An LSTM's step of one row, its matrices as they are, in bfloat16 and in 8 bits, beside torch.nn's
 cell and torch's own cell with weights of 8 bits (`quantize_dynamic`), all under inference mode and
@@ -10,6 +10,7 @@ each fifth of them: an error that grew with the steps would show in the last.
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -91,7 +92,7 @@ def nats_of(model: Any, ids: np.ndarray, weights: str | None) -> np.ndarray:
     """Nats of each symbol after the ones before it, in one stream."""
     session = model.frozen(weights=weights)
     found = np.empty(len(ids) - 1)
-    for step, (here, then) in enumerate(zip(ids[:-1], ids[1:], strict=True)):
+    for step, (here, then) in enumerate(itertools.pairwise(ids)):
         found[step] = -session.step(here.reshape(1))[0, then]
     return found
 

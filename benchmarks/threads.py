@@ -99,8 +99,8 @@ def main() -> None:
     keep(
         "threads",
         {
-            "question": "training of one layer with two threads, times as fast as with one, medians; "
-            "busy: while another process spins on one of two cores",
+            "question": "training of one layer with two threads, times as fast as with one, "
+            "medians; busy: while another process spins on one of two cores",
             "figure": figure,
             "cases": found,
         },

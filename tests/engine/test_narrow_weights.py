@@ -1,4 +1,4 @@
-"""Sessions whose matrices are kept in fewer bits: what they compute, for how long, and what they refuse."""
+"""Sessions whose matrices are kept in fewer bits: what they compute, and what they refuse."""
 
 from __future__ import annotations
 

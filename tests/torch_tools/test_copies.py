@@ -7,7 +7,6 @@ import pickle
 import pytest
 import torch
 from torch_tools.table import (
-    ATEN,
     LENGTHS,
     backends,
     check_backends,

@@ -1,4 +1,4 @@
-"""Weights in fewer bits, for a step that waits for its matrices: which there are, and them in NumPy."""
+"""Weights in fewer bits, for a step that waits for its matrices; and them in NumPy."""
 
 from __future__ import annotations
 
