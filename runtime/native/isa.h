@@ -22,9 +22,10 @@ std::vector<std::string> isa_levels();
 // another level.
 const Level& level();
 
-// Products in bfloat16 that this CPU is quicker at than at those of float32 of the level in use; null where there are none.
+// Products in bfloat16 that this CPU is quicker at than at those of float32 of the level in use; null where there are
+// none. Where the environment variable RECURRA_BFLOAT16 is 1, float32's own of rounded numbers stand for them.
 struct Bfloat16 {
-    const char* name;  // of the instructions: "amx", "avx512", or ""
+    const char* name;  // of the instructions: "amx", "avx512", "float32", or ""
     const Products<float>* products;
 };
 const Bfloat16& bfloat16_products();

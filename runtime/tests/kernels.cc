@@ -531,7 +531,8 @@ int check_kernels() {
     all(level.table->floats);
     all(level.table->doubles);
     kept_in_bfloat16(level.table->bfloat16_weights, level.table->floats);
-    if (const auto* rounded = bfloat16_products().products) of_rounded(*rounded, level.table->floats.panel_width);
+    for (const auto* rounded : {&level.table->rounded, bfloat16_products().products})
+        if (rounded != nullptr) of_rounded(*rounded, level.table->floats.panel_width);
     for (const auto* int8 : {&level.table->int8_weights, &int8_products()}) {
         const char* const name = int8 == &level.table->int8_weights ? "int8" : "int8 in the CPU's own instructions";
         in_8_bits(*int8, level.table->floats.panel_width, name);

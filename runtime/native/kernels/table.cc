@@ -7,6 +7,7 @@
 #include "quantized.h"
 #include "products.h"
 #include "reductions.h"
+#include "rounded.h"
 
 namespace recurra {
 namespace {
@@ -81,7 +82,7 @@ constexpr Kernels<T> kernels_here = {
 
 namespace RECURRA_LEVEL {
 
-const KernelTable table = {kernels_here<float>, kernels_here<double>, kept_as<InBfloat16>, kept_as<InInt8<Pairs>>};
+const KernelTable table = {kernels_here<float>, kernels_here<double>, Rounded::table, kept_as<InBfloat16>, kept_as<InInt8<Pairs>>};
 
 }  // namespace RECURRA_LEVEL
 }  // namespace recurra

@@ -2,7 +2,9 @@
 
 The kernels run in a native module where one was built, else in NumPy, with the same results up to
 the stated errors; `native_available`, `native_reason` and `isa` say which. The environment variable
-RECURRA_NATIVE=0 turns the native module off, RECURRA_ISA chooses a lower instruction set.
+RECURRA_NATIVE=0 turns the native module off, RECURRA_ISA chooses a lower instruction set. With
+RECURRA_BFLOAT16=1 products under autocast round what they multiply on CPUs too where that brings no
+speed: for a look at what it changes.
 """
 
 from recurra_runtime import instructions
