@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recurra.inspection.answers import answers
 from recurra.inspection.text import packed
 
 __all__ = ["page"]
@@ -31,6 +32,7 @@ def page(report: Any) -> str:
         "pictures": "\n".join(_picture(name, each) for name, each in report.pictures.items()),
         "gates": _gates(report),
         "text": _reading(report),
+        "examples": answers(report.examples, report.read is not None),
         "card": _card(report),
         "said": "".join(f"<p class=note>{_text(each)}</p>" for each in report.said),
         "data": _data(report),
@@ -165,6 +167,14 @@ def _data(report: Any) -> str:
     }
     surprises = [None if not np.isfinite(n) else round(float(n), 3) for n in read.surprises]
     told = [read.told(step) for step in range(len(read.symbols))]
-    found = {"symbols": read.symbols, "surprises": surprises, "units": units, "told": told}
+    most = float(np.abs(read.speaks).max(initial=0.0)) or 1.0
+    found = {
+        "symbols": read.symbols,
+        "surprises": surprises,
+        "right": [None if not word else fine for word, fine in zip(read.wanted, read.right, strict=True)],
+        "speaks": [round(float(n) / most, 3) for n in np.nan_to_num(read.speaks)],
+        "units": units,
+        "told": told,
+    }
     # Whatever a text holds, it does not end the script that it stands in.
     return json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from recurra import artifact
-from recurra.diagnosis import Axis, Chart, Examination, examine, gradients, lines, pictures
+from recurra.batch import Batch
+from recurra.diagnosis import (
+    Axis,
+    Chart,
+    Examination,
+    attribute,
+    examine,
+    gradients,
+    lines,
+    pictures,
+)
 from recurra.diagnosis import card as describe
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.watching import WATCHED
@@ -22,6 +32,7 @@ from recurra.engine.probe import Key
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
+from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
@@ -61,6 +72,7 @@ class Report:
         pictures: by name.
         read: a text as it reads it, or None.
         followers: units that move with something visible in that text.
+        examples: what was read and answered, row by row.
         scores: of its training's end, the model first: name, loss and value.
         card: what the model is made of and costs, in words; empty where nobody knows.
         said: what could not be looked at, and why.
@@ -75,6 +87,7 @@ class Report:
     pictures: Mapping[str, Picture]
     read: Read | None
     followers: Sequence[Follower]
+    examples: Sequence[Example]
     scores: Sequence[Mapping[str, Any]]
     card: str
     said: Sequence[str]
@@ -105,6 +118,7 @@ class Report:
                 "evidence": seen.evidence if seen else {},
                 "followers": list(self.followers),
                 "surprising": self.read.most_surprising() if self.read else [],
+                "examples": list(self.examples),
                 "card": self.card,
                 "said": list(self.said),
             }
@@ -204,8 +218,9 @@ def inspect(
     report("looking at gradients, memory and units")
     window = _window(home)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
-    report("reading a text")
-    read = _read(task, loaded, part, batch)
+    report("reading examples")
+    examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
+    read = _tried(lambda: _read(task, loaded, part, batch, said), said)
     found: dict[str, Picture] = {}
     if examination is not None:
         found["reach"] = Picture(
@@ -252,6 +267,7 @@ def inspect(
         found,
         read,
         followers(read) if read is not None else [],
+        examples,
         _scores(home),
         card,
         said,
@@ -303,14 +319,27 @@ def _window(path: str | Path) -> int | None:
     return window
 
 
-def _read(task: Any, loaded: Any, part: Any, batch: Any) -> Read | None:
-    """A text of some length, in one row."""
-    if not hasattr(loaded.model, "encoder") or task.spelled(batch, loaded.fronts) is None:
+def _read(task: Any, loaded: Any, part: Any, batch: Batch, said: list[str]) -> Read | None:
+    """A text of some length in one row, or several rows where none is long."""
+    model, fronts = loaded.model, loaded.fronts
+    if not hasattr(model, "encoder") or _symbols(task, batch, fronts) is None:
         return None
     one = task.sample(part, 1, _SHOWN)
-    symbols = task.spelled(one, loaded.fronts)[0]
-    surprises = task.step_surprises(loaded.model, one)
-    return read_text(loaded.model, one, symbols, None if surprises is None else surprises[:, 0])
+    rows = _symbols(task, one, fronts)
+    if rows is None or len(rows[0]) < _SHOWN // 8:
+        one, rows = batch, _symbols(task, batch, fronts)
+    assert rows is not None
+    examples = examples_of(task, loaded, one)
+    whole = bool(examples) and examples[0].by == "whole"
+    speaks = _tried(lambda: attribute(model, one).steps().double().numpy(), said) if whole else None
+    return read_text(model, one, rows, examples, speaks)
+
+
+def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
+    """Of each row the symbols of the one input that has some."""
+    read = task.seen(batch, fronts)
+    texts = [rows for rows in read.values() if rows and isinstance(rows[0], list)]
+    return texts[0] if len(texts) == len(read) == 1 and any(texts[0]) else None
 
 
 def _gates(seen: Evidence) -> Chart | None:

@@ -100,6 +100,14 @@ class ClassificationTask(RivalsTask):
                 report(f"left out because they {what}: {number:,}")
         return encode(found, read_fronts(fronts), fronts[LABEL], data)
 
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """All but the names of the classes."""
+        return read_fronts(fronts)
+
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Names of classes."""
+        return [fronts[LABEL].name(number) if number >= 0 else "?" for number in numbers]
+
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Classifier:
         """A model of what these fronts give, and of so many classes."""
         reads, classes = reads_of(read_fronts(fronts)), fronts[LABEL]
