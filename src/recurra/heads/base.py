@@ -127,7 +127,9 @@ class Head(nn.Module, abc.ABC):
         """
         return None
 
-    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown | None:
+    def show(
+        self, read: LayerOutput, targets: Any, embedding: Tensor | None = None
+    ) -> Shown | None:
         """What is answered beside what should have been; None where a head does not say it.
 
         Args:

@@ -14,6 +14,7 @@ from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.colors import BLUE, ORANGE, SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
 from recurra.inspection.examples import Example
+from recurra.inspection.figures import figure
 from recurra.inspection.marks import dots, image, strip
 
 __all__ = ["answer", "answers", "heat", "shown_input"]
@@ -62,12 +63,15 @@ def answer(example: Example, name: str = "answer") -> str:
     if example.by == "step":
         fine = [True] * len(example.wanted)
         return strip(example.wanted, fine, "wanted") + strip(
-            example.said, example.right, f"{name}: {_share(example.right)} of the steps right{total}"
+            example.said,
+            example.right,
+            f"{name}: {_share(example.right)} of the steps right{total}",
         )
     said, wanted = ("".join(words).strip() for words in (example.said, example.wanted))
     fine = said == wanted
     mark = "<b class=right>right</b>" if fine else f"<b class=wrong>wrong</b>: {_wanted(example)}"
-    return f"<p><span class=who>{title}</span> <q>{html.escape(said)}</q> {mark}{total}</p>"
+    told = f"<q>{html.escape(said)}</q>" if said else "nothing"
+    return f"<p><span class=who>{title}</span> {told} {mark}{total}</p>"
 
 
 def _share(right: Sequence[bool]) -> str:
@@ -126,8 +130,9 @@ def shown_input(name: str, value: Any) -> str:
     if known.ndim == 2 and known.shape[1] <= _CURVES:
         return _figure(_curves(known), f"{name} as the model reads it, scaled.")
     if known.ndim == 2:
-        about = f"{name}: time goes to the right, each row is one of {known.shape[1]} numbers of a "
-        about += "step, the first at the bottom; light is much."
+        about = (
+            f"{name}: {len(known):,} steps to the right, {known.shape[1]} numbers of each upwards"
+        )
         return image(dots(known.T[::-1, :, None]), about, "wide-dots") + _how(about)
     return _how(f"{name}: {' x '.join(map(str, known.shape))} numbers")
 
@@ -150,13 +155,15 @@ def _how(text: str) -> str:
 
 
 def _figure(chart: Chart, how: str) -> str:
-    return f"<figure>{chart.svg()}<figcaption>{html.escape(how)}</figcaption></figure>"
+    return figure(chart, "", how)
 
 
 def _curves(values: npt.NDArray[Any]) -> Chart:
     """Channels over time."""
     drawn = [
-        Line(str(at + 1) if values.shape[1] > 1 else "", _points(values[:, at]), color, 1.8, ink=ink)
+        Line(
+            str(at + 1) if values.shape[1] > 1 else "", _points(values[:, at]), color, 1.8, ink=ink
+        )
         for at, (color, ink) in zip(range(values.shape[1]), SERIES_COLORS, strict=False)
     ]
     x = Axis("step", 0.0, float(max(len(values) - 1, 1)), format=",d")

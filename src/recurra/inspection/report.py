@@ -22,18 +22,18 @@ from recurra.diagnosis import (
     gradients,
     lines,
     pictures,
+    watched,
 )
 from recurra.diagnosis import card as describe
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.watching import WATCHED
 from recurra.diagnosis.examination.evidence import Evidence
-from recurra.diagnosis.subject import short
-from recurra.engine.probe import Key
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
+from recurra.inspection.places import called
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
@@ -74,6 +74,7 @@ class Report:
         followers: units that move with something visible in that text.
         examples: what was read and answered, row by row.
         scores: of its training's end, the model first: name, loss and value.
+        measures: what loss and value are, in words.
         card: what the model is made of and costs, in words; empty where nobody knows.
         said: what could not be looked at, and why.
         seconds: that all of it took.
@@ -89,6 +90,7 @@ class Report:
     followers: Sequence[Follower]
     examples: Sequence[Example]
     scores: Sequence[Mapping[str, Any]]
+    measures: tuple[str, str]
     card: str
     said: Sequence[str]
     seconds: float
@@ -243,8 +245,8 @@ def inspect(
         found["surprise"] = Picture(
             _surprise(read),
             "Surprise",
-            "High where the model did not expect what came. A model that has learned has low "
-            "plateaus inside of words, and peaks where something new begins.",
+            "High where the model did not expect what is right. A model of texts that has learned is "
+            "low inside of words, and high where something new begins.",
         )
     card = ""
     if (described := _tried(lambda: describe(loaded.model, measure=False), said)) is not None:
@@ -269,6 +271,7 @@ def inspect(
         followers(read) if read is not None else [],
         examples,
         _scores(home),
+        _measures(task),
         card,
         said,
         time.perf_counter() - began,
@@ -276,10 +279,11 @@ def inspect(
 
 
 _HOW = {
-    "gradients": "Of each layer the norm of its gradient, and how much a step changes a weight by "
-    "its size: about a thousandth is usual.",
-    "curve": "Training falls; where validation stops to fall the kept checkpoint is ringed. Dashed "
-    "are rivals without memory.",
+    "gradients": "Of each layer the size of its gradient, and how far a step moves its weights as a "
+    "share of their size: about a thousandth is usual. A layer far below the others learns slowly.",
+    "curve": "The ring is the checkpoint that was kept, where the validation is best. Where training "
+    "goes on to improve and validation does not, the model learns its examples by heart. Dashed is "
+    "what the others score.",
     "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
     "forecast": "The line is what came, the bands are where it was expected.",
 }
@@ -349,9 +353,7 @@ def _gates(seen: Evidence) -> Chart | None:
         if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
             ranks = np.linspace(0.0, 1.0, row.units)
             heights = np.sort(row.means)
-            series[str(short(Key.of(row.key)))] = dict(
-                zip(map(float, ranks), map(float, heights), strict=True)
-            )
+            series[called(row.key)] = dict(zip(map(float, ranks), map(float, heights), strict=True))
     if not series:
         return None
     return lines(
@@ -368,10 +370,10 @@ def _surprise(read: Read) -> Chart:
     some = read.surprises[: min(len(read.symbols), 300)]
     heights = {float(n): float(value) for n, value in enumerate(some) if np.isfinite(value)}
     return lines(
-        {"surprise": heights},
+        {"": heights},
         title="How surprising each symbol is",
         x=Axis("place in the text", 0.0, float(max(len(some) - 1, 1)), format=",d"),
-        y=Axis("nats", 0.0, max(heights.values()) * 1.05),
+        y=Axis("surprise, nats", 0.0, max(heights.values()) * 1.05),
         about="The beginning of the text.",
     )
 
@@ -385,12 +387,20 @@ def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
     except RecurraError as problem:
         said.append(f"no curve: {problem}")
         found = {}
+    found.pop("gradients", None)
     if (folder / WATCHED).is_file():
         try:
-            found["gradients"] = gradients(folder)
+            if _reports(folder) > 1:  # one alone is no curve
+                found["gradients"] = gradients(folder)
         except RecurraError as problem:
             said.append(f"no gradients: {problem}")
     return found
+
+
+def _reports(folder: Path) -> int:
+    """How often the monitors of a training wrote."""
+    places = (points for found in watched(folder).values() for points in found.values())
+    return max(map(len, places), default=0)
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
@@ -399,6 +409,15 @@ def _scores(path: str | Path) -> list[Mapping[str, Any]]:
         return [row for row in told.get("scores", []) if isinstance(row, dict)]
     except (OSError, ValueError, AttributeError):
         return []
+
+
+def _measures(task: Any) -> tuple[str, str]:
+    """What a loss and a value are, and which way is better."""
+    loss, value = task.loss, task.metric
+    ways = [f"{'less' if each.less else 'more'} is better" for each in (loss, value)]
+    unit = task.unit.removesuffix("s")
+    told = f"{loss.unit or loss.name} a {unit} ({ways[0]})" if "/" not in loss.unit else loss.unit
+    return told, f"{value.unit or value.name} ({ways[1]})"
 
 
 def _model(model: Any) -> str:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
+from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.explanation.ablating import correlations
 from recurra.engine.probe import reading
 from recurra.inspection.examples import Example
+from recurra.inspection.places import called
 from recurra.models import Model
 from recurra.twins import evaluating
 
@@ -99,7 +101,7 @@ class Read(NamedTuple):
         for place, gates in self.gates.items():
             does = [f"{_does(label)} {values[step]:.0%}" for label, values in gates.items()]
             if does:
-                parts.append(f"{place or 'the cell'} {', '.join(does)}")
+                parts.append(f"{place} {', '.join(does)}")
         return f"{head}. {'; '.join(parts)}." if parts else f"{head}."
 
 
@@ -130,21 +132,26 @@ def read_text(
         examples: what is answered of each, as far as it is shown.
         speaks: how much each step speaks for the answer ``[time, batch]``, or None.
     """
-    longest = max(map(len, rows))
+    time, lengths = steps_of(batch)
     with evaluating(model), torch.no_grad(), reading(model) as seen:
         model(batch)
     states: dict[str, Floats] = {}
     gates: dict[str, dict[str, Floats]] = {}
     for key, value in seen.items():
-        place, label = key.where, key.label
-        wide = value.dim() == 3 and value.shape[0] >= longest and value.shape[1] >= len(rows)
-        if not wide or not value.is_floating_point():
+        place, label = called(key.where), key.label
+        steps = value.dim() == 3 and value.shape[:2] == (time, len(lengths))
+        if not steps or not value.is_floating_point():
             continue
         if label.startswith("state.") and place not in states:
             states[place] = _behind(value[..., :_MOST], rows)
         elif label.endswith(" gate"):
             gates.setdefault(place, {})[label] = _behind(value, rows).mean(1)
-    told = [_told(symbols, example) for symbols, example in zip(rows, examples, strict=False)]
+    pairs = list(zip(rows, examples, strict=False))
+    # Of a text that is written on, what is wanted at a step is read at the next one.
+    ahead = any(len(symbols) > 1 for symbols, _ in pairs) and all(
+        list(example.wanted[:-1]) == list(symbols[1:]) for symbols, example in pairs
+    )
+    told = [_told(symbols, example, ahead) for symbols, example in pairs]
     told = told or [_Told(np.full(len(symbols), np.nan)) for symbols in rows]
     known = all(each.said for each in told)
     return Read(
@@ -178,11 +185,11 @@ class _Told(NamedTuple):
     wanted: Sequence[str] = ()
 
 
-def _told(symbols: Sequence[str], example: Example) -> _Told:
+def _told(symbols: Sequence[str], example: Example, ahead: bool) -> _Told:
     """What belongs to each symbol of a row."""
     if example.by != "step":
         return _Told(np.full(len(symbols), np.nan))
-    if list(example.wanted[:-1]) != list(symbols[1:]):
+    if not ahead:
         return _Told(example.nats, example.said, example.wanted)
     # What was said of the next one belongs to it; of the first nothing was.
     nats = np.concatenate([np.full(1, np.nan), example.nats[:-1]])
@@ -231,11 +238,11 @@ FEATURES: dict[str, Callable[[Sequence[str]], Floats]] = {
     "place in the line": _since("\n"),
     "place in the word": _since(" \n\t.,;:!?"),
     "place in the sentence": _since(".!?"),
-    "upper case": _are(str.isupper),
-    "digits": _are(str.isdigit),
+    "upper case": _are(lambda symbol: symbol.strip().isupper()),
+    "digits": _are(lambda symbol: symbol.strip().isdigit()),
     "blanks": _are(str.isspace),
     "vowels": _are(lambda symbol: symbol.lower() in "aeiou"),
-    "punctuation": _are(lambda symbol: not symbol.isalnum() and not symbol.isspace()),
+    "punctuation": _are(lambda symbol: bool(symbol.strip()) and not symbol.strip().isalnum()),
 }
 """What is visible in a text, by name: numbers at each symbol."""
 
