@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.colors import BLUE, ORANGE, SERIES_COLORS
+from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
 from recurra.inspection.examples import Example
 from recurra.inspection.figures import figure
 from recurra.inspection.marks import dots, image, strip
 
-__all__ = ["answer", "answers", "heat", "shown_input"]
+__all__ = ["answer", "answers", "forecast", "heat", "shown_input"]
 
 _MOST = 6  # examples
 _CURVES = 4  # channels that are drawn as lines
@@ -47,7 +47,7 @@ def answers(examples: Sequence[Example], read: bool) -> str:
 
 def _card(example: Example) -> str:
     if example.by == "number":
-        return _forecast(example)
+        return forecast(example.inputs, example.wanted, {"expected": example})
     parts = [shown_input(name, value) for name, value in example.inputs.items()]
     return "".join(parts) + answer(example)
 
@@ -59,7 +59,7 @@ def answer(example: Example, name: str = "answer") -> str:
         example: no numbers.
         name: who said it.
     """
-    title, total = html.escape(name), nats(example.total)
+    title, total = html.escape(name), _nats(example.total)
     if example.by == "step":
         fine = [True] * len(example.wanted)
         return strip(example.wanted, fine, "wanted") + strip(
@@ -78,7 +78,7 @@ def _share(right: Sequence[bool]) -> str:
     return f"{sum(right) / max(len(right), 1):.0%}"
 
 
-def nats(value: float) -> str:
+def _nats(value: float) -> str:
     """Nats in a few letters; empty where nobody knows."""
     return f" <span class=how>{value:.2f} nats</span>" if math.isfinite(value) else ""
 
@@ -170,19 +170,28 @@ def _curves(values: npt.NDArray[Any]) -> Chart:
     return Chart(panel(drawn, x, _linear("value, scaled", values), size=(520, 150)))
 
 
-def _forecast(example: Example) -> str:
-    """What was read, what came, and what was expected, of the first channel."""
-    read = np.asarray(next(iter(example.inputs.values())))[-_BEFORE:, 0]
-    came, said = (np.asarray(each)[:, 0] for each in (example.wanted, example.said))
-    drawn = [
-        Line("", _points(read, 1 - len(read)), "#888", 1.6),
-        Line("came", _points(came, 1), BLUE, 2.4),
-        Line("expected", _points(said, 1), ORANGE, 2.4, ink="#8f5d00"),
-    ]
+def forecast(inputs: Mapping[str, Any], wanted: Any, said: Mapping[str, Example]) -> str:
+    """What was read, what came, and what was expected, of the first channel.
+
+    Args:
+        inputs: that were read.
+        wanted: what came, ``[steps, channels]``.
+        said: what was expected, by who did.
+    """
+    read = np.asarray(next(iter(inputs.values())))[-_BEFORE:, 0]
+    came = np.asarray(wanted)[:, 0]
+    means = {name: np.asarray(each.said)[:, 0] for name, each in said.items()}
+    drawn = [Line("", _points(read, 1 - len(read)), "#999", 1.6)]
+    for (name, mean), (color, ink) in zip(means.items(), SERIES_COLORS, strict=False):
+        drawn.append(Line(name, _points(mean, 1), color, 2.4, ink=ink))
+    drawn.append(Line("came", _points(came, 1), "#444", 2.2, [5, 3]))
     x = Axis("steps from the last one that was read", float(1 - len(read)), float(len(came)))
-    y = _linear("value, scaled", np.concatenate([read, came, said]))
-    total = f"{example.total:.2f} a value." if math.isfinite(example.total) else ""
-    how = f"Gray is what was read before. The loss is {total}" if total else "Gray was read before."
+    y = _linear("value, scaled", np.concatenate([read, came, *means.values()]))
+    losses = [
+        f"{name}: {each.total:.2f}" for name, each in said.items() if math.isfinite(each.total)
+    ]
+    how = "Gray was read before, dashed is what came."
+    how += f" Loss of a value: {', '.join(losses)}." if losses else ""
     return _figure(Chart(panel(drawn, x, y, size=(520, 180))), how)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 from importlib import resources
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from recurra.inspection.answers import answers
 from recurra.inspection.figures import figure
 from recurra.inspection.places import called
+from recurra.inspection.shell import shell
 from recurra.inspection.text import packed
 
 __all__ = ["page"]
@@ -24,24 +24,21 @@ def page(report: Any) -> str:
     Args:
         report: a :class:`recurra.inspection.Report`.
     """
-    template = resources.files("recurra.inspection").joinpath("page.html").read_text("utf-8")
-    parts = {
-        "title": _text(f"{report.name}: a look inside"),
-        "name": _text(report.name),
-        "about": _text(f"{report.task}: {report.model}. Looked at with {report.data}."),
-        "verdicts": _verdicts(report),
-        "scores": _scores(report),
-        "pictures": "\n".join(_picture(name, each) for name, each in report.pictures.items()),
-        "gates": _gates(report),
-        "text": _reading(report),
-        "examples": answers(report.examples, report.read is not None),
-        "card": _card(report),
-        "said": "".join(f"<p class=note>{_text(each)}</p>" for each in report.said),
-        "data": _data(report),
-    }
-    for name, value in parts.items():
-        template = template.replace(f"<!--{name}-->", value)
-    return template
+    sections = [
+        _verdicts(report),
+        _scores(report),
+        *(_picture(name, each) for name, each in report.pictures.items()),
+        _gates(report),
+        _reading(report),
+        answers(report.examples, report.read is not None),
+        _card(report),
+        *(f"<p class=note>{_text(each)}</p>" for each in report.said),
+    ]
+    about = f"{report.task}: {report.model}. Looked at with {report.data}."
+    script = resources.files("recurra.inspection").joinpath("reading.js").read_text("utf-8")
+    return shell(
+        report.name, f"{report.name}: a look inside", about, sections, _data(report), script
+    )
 
 
 def _text(value: object) -> str:
@@ -171,11 +168,11 @@ state, writes into it, and shows of it.</p>
 {follow}{surprises}</section>"""
 
 
-def _data(report: Any) -> str:
-    """What the text section moves through, as JSON in the page."""
+def _data(report: Any) -> dict[str, Any] | None:
+    """What the text section moves through."""
     read = report.read
     if read is None:
-        return "null"
+        return None
     units = {
         place: {
             "most": most,
@@ -195,7 +192,7 @@ def _data(report: Any) -> str:
         *(["what speaks for the answer"] if len(read.speaks) else []),
     ]
     most = float(np.abs(read.speaks).max(initial=0.0)) or 1.0
-    found = {
+    return {
         "symbols": read.symbols,
         "colors": colors,
         "surprises": surprises,
@@ -206,5 +203,3 @@ def _data(report: Any) -> str:
         "units": units,
         "told": told,
     }
-    # Whatever a text holds, it does not end the script that it stands in.
-    return json.dumps(found, ensure_ascii=False).replace("<", "\\u003c")

@@ -39,7 +39,7 @@ from recurra.settings import check_size
 from recurra.training import data_of, run_source
 from recurra.training.runs import opened
 
-__all__ = ["Picture", "Report", "inspect"]
+__all__ = ["Picture", "Report", "inspect", "save_pictures"]
 
 _ROWS, _STEPS, _SHOWN = 16, 128, 2000
 T = TypeVar("T")
@@ -148,13 +148,23 @@ class Report:
 
     def save_pictures(self, folder: str | Path) -> list[Path]:
         """Write every chart as SVG and as PNG into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return [
-            picture.chart.save(folder / f"{name}.{kind}")
-            for name, picture in self.pictures.items()
-            for kind in ("svg", "png")
-        ]
+        return save_pictures(self.pictures, folder)
+
+
+def save_pictures(pictures: Mapping[str, Picture], folder: str | Path) -> list[Path]:
+    """Write charts as SVG and as PNG into a folder.
+
+    Args:
+        pictures: by the names of their files.
+        folder: is made where it is not there.
+    """
+    folder = path_of("pictures", folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        picture.chart.save(folder / f"{name}.{kind}")
+        for name, picture in pictures.items()
+        for kind in ("svg", "png")
+    ]
 
 
 def _plain(value: Any) -> Any:

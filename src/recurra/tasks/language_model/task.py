@@ -60,8 +60,7 @@ from recurra.tasks.language_model.evaluation import (
 )
 from recurra.tasks.language_model.settings import DataSettings
 from recurra.tasks.texts import has_columns, vocabulary_settings
-from recurra.twins import evaluating
-from recurra_runtime.vocabulary import START, Ids, Vocabulary
+from recurra_runtime.vocabulary import Ids, Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
 
