@@ -117,7 +117,7 @@ class SideBySide:
             "costs": [each._asdict() for each in self.costs],
             "paired": [None if each is None else each.to_json() for each in self.paired],
             "reports": [each.to_json() for each in self.reports],
-            "study": None if self.study is None else self.study.table._asdict(),
+            "study": None if self.study is None else dataclasses.asdict(self.study.table),
             "said": list(self.said),
         }
 
@@ -184,9 +184,7 @@ def side_by_side(
     if len(tasks) > 1:
         raise SettingError(f"compare: expected runs of one task, got {', '.join(tasks)}")
     said: list[str] = []
-    names = (
-        _names(paths) if study is None else [str(path.relative_to(study.path)) for path in paths]
-    )
+    names = _names(paths, None if study is None else study.path)
     reports = []
     for name, path in zip(names, paths, strict=True):
         report(f"looking into {name}")
@@ -235,8 +233,10 @@ def _of_folder(path: Path) -> tuple[Comparison | Searched, list[Path]]:
     return found, chosen
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Of folders, as much of their path as tells them apart."""
+def _names(paths: Sequence[Path], folder: Path | None) -> list[str]:
+    """Of folders, as much of their path as tells them apart; or their place in a folder."""
+    if folder is not None:
+        return [str(path.relative_to(folder)) for path in paths]
     parts = [path.resolve().parts for path in paths]
     if len({*parts}) < len(parts):
         raise SettingError("compare: expected runs that are not the same, got one twice")
@@ -251,7 +251,7 @@ def _tried(look: Callable[[], T], said: list[str]) -> T | None:
     try:
         return look()
     except RecurraError as problem:
-        said.append(f"not compared: {problem}")
+        said.append(f"Not in pairs: {str(problem).removeprefix('compare: ')}")
         return None
 
 
@@ -287,7 +287,7 @@ def _inside(reports: Sequence[Report]) -> list[tuple[str, list[str]]]:
     seen = [each.examination for each in reports]
     if not any(seen):
         return []
-    gradient = [f"x {each.evidence.flow.factor:.3f}" if each else "" for each in seen]
+    gradient = [f"times {each.evidence.flow.factor:.3f}" if each else "" for each in seen]
     memory = [f"{each.evidence.response.horizon():.0f} steps" if each else "" for each in seen]
     verdicts = [", ".join(v.name for v in each.verdicts) if each else "" for each in seen]
     return [

@@ -1,4 +1,4 @@
-"""Charts in which all runs share the axes: how they learned, how far back they reach, their gates."""
+"""Charts in which all runs share the axes: how they learned, how far they reach, their gates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from recurra.inspection import Picture, Report
 
 __all__ = ["charts"]
 
-_LEAST, _LOST = 1e-6, 1e-3
+_LEAST = 1e-6
+_LOST, _FORGOTTEN = 1e-3, 1e-2  # as the verdicts have them
+_WIDE = 340
 _LONGEST = 24  # letters of a run's name
 Points = Sequence[tuple[float, float]]
 
@@ -35,8 +37,7 @@ def charts(
         said: is told what cannot be drawn.
     """
     short = _shortened(names)
-    found = _curves(short, paths, said) | _reach(short, reports) | _gates(short, reports)
-    return found
+    return _curves(short, paths, said) | _reach(short, reports) | _gates(short, reports)
 
 
 def _shortened(names: Sequence[str]) -> list[str]:
@@ -63,7 +64,7 @@ def _drawn(
         drawn.append(
             Line(name, [(x.low, height), (x.high, height)], "#333", 1.4, [7, 4], flat=True)
         )
-    return Chart(panel(drawn, x, y, size=(560, 260)))
+    return Chart(panel(drawn, x, y, size=(_WIDE, 240)))
 
 
 def _curves(names: Sequence[str], paths: Sequence[Path], said: list[str]) -> dict[str, Picture]:
@@ -114,22 +115,27 @@ def _reach(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
         name: _large(zip(each.response.at, each.response.values, strict=True))
         for name, each in seen.items()
     }
-    every = [y for lines in (gradient, moved) for points in lines.values() for _, y in points]
-    y = axis_over("share of what it is at 0 steps", [*every, _LOST])._replace(log=True)
+    kept = _logarithmic("share of the gradient that is left", gradient, _LOST)
+    felt = _logarithmic("change of the output (1: another example)", moved, _FORGOTTEN)
     return {
         "gradient": Picture(
-            _drawn(gradient, names, x, y, lost=_LOST),
+            _drawn(gradient, names, x, kept, lost=_LOST),
             "How far back a gradient reaches",
-            "How large the gradient of the loss is at a state so many steps before. Below the dashed "
-            "line next to nothing is left: what happened so long before cannot be learned.",
+            "How large the gradient of the loss is at a state so many steps before. Below the "
+            "dashed line next to nothing is left: what happened so long before is not learned.",
         ),
         "memory": Picture(
-            _drawn(moved, names, x, y, lost=_LOST),
+            _drawn(moved, names, x, felt, forgotten=_FORGOTTEN),
             "How long an input is felt",
-            "How much the output moves if the input so many steps before is another one. A line that "
-            "has fallen has forgotten.",
+            "How much the output at the end moves if the input so many steps before is another "
+            "one, beside a wholly other example. A line below the dashed one has forgotten.",
         ),
     }
+
+
+def _logarithmic(title: str, lines: Mapping[str, Points], level: float) -> Axis:
+    every = [y for points in lines.values() for _, y in points]
+    return axis_over(title, [*every, level, 8 * level])._replace(log=True)
 
 
 def _large(points: object) -> Points:
@@ -139,37 +145,44 @@ def _large(points: object) -> Points:
 
 
 def _gates(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture]:
-    """Of each gate, of all layers, units from the most shut to the most open."""
+    """Units of all layers, from the most shut to the most open, by what their gates do."""
     means: dict[str, dict[str, list[float]]] = {}
+    labels: dict[str, list[str]] = {}
     for name, report in zip(names, reports, strict=True):
         for row in report.examination.evidence.gates.rows if report.examination else ():
             if row.kind == "gate":
                 label = Key.of(row.key).label
-                means.setdefault(label, {}).setdefault(name, []).extend(row.means)
+                role = _ROLES.get(label, label)
+                labels.setdefault(role, []).append(label)
+                means.setdefault(role, {}).setdefault(name, []).extend(row.means)
     x = Axis("units, from the most shut gate to the most open", 0.0, 1.0, format=".0%")
     y = Axis("mean openness", 0.0, 1.0, format=".0%")
     found = {}
-    for label, runs in means.items():
+    for role, runs in means.items():
         lines = {
             name: list(zip(np.linspace(0, 1, len(own)).tolist(), sorted(own), strict=True))
             for name, own in runs.items()
             if len(own) > 1
         }
         if lines:
-            found[f"gate-{label.replace(' ', '-')}"] = Picture(
-                _drawn(lines, names, x, y), f"Openness of the {label}", _HOW.get(label, "")
-            )
+            gates = " and ".join(dict.fromkeys(labels[role]))
+            how = f"{gates.capitalize()}. {_HOW.get(role, '')}"
+            title = role if role in _HOW else f"Openness of the {role}"
+            found[f"gates-{role.split()[-1]}"] = Picture(_drawn(lines, names, x, y), title, how)
     return found
 
 
-_KEEPS = (
-    "How much of its state a unit keeps from step to step: at 99 % it remembers for about a hundred "
-    "steps, at 90 % for ten, at 50 % for two."
-)
+_ROLES = {
+    "forget gate": "What gates keep",
+    "update gate": "What gates keep",
+    "input gate": "What gates write",
+    "output gate": "What gates show",
+    "reset gate": "What gates read",
+}
 _HOW = {
-    "forget gate": _KEEPS,
-    "update gate": _KEEPS,
-    "input gate": "How much of what is read a unit writes into its state.",
-    "output gate": "How much of its state a unit shows to the next layer.",
-    "reset gate": "How much of its state a unit reads when it makes up what is new.",
+    "What gates keep": "How much of its state a unit keeps from step to step: at 99 % it remembers "
+    "for about a hundred steps, at 90 % for ten, at 50 % for two.",
+    "What gates write": "How much of what is read a unit writes into its state.",
+    "What gates show": "How much of its state a unit shows to the next layer.",
+    "What gates read": "How much of its state a unit reads when it makes up what is new.",
 }

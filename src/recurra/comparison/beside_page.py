@@ -35,7 +35,7 @@ def page(found: Any) -> str:
         _table(found),
         _pairs(found),
         _verdicts(found),
-        *(_picture(name, each) for name, each in found.pictures.items()),
+        f"<div class=twos>{''.join(map(_picture, found.pictures, found.pictures.values()))}</div>",
         _reading(found),
         _examples(found),
         *(f"<p class=note>{_text(each)}</p>" for each in _said(found)),
@@ -57,12 +57,16 @@ def _name(found: Any, at: int) -> str:
 
 
 def _said(found: Any) -> list[str]:
-    own = [
-        f"{name}: {said}"
-        for name, report in zip(found.names, found.reports, strict=True)
-        for said in report.said
+    """What could not be looked at; what is so of all runs once."""
+    own: dict[str, list[str]] = {}
+    for name, report in zip(found.names, found.reports, strict=True):
+        for said in report.said:
+            own.setdefault(said, []).append(name)
+    told = [
+        said if len(names) == len(found.names) else f"{', '.join(names)}: {said}"
+        for said, names in own.items()
     ]
-    return [*found.said, *own]
+    return [*found.said, *told]
 
 
 def _study(found: Any) -> str:
@@ -87,12 +91,13 @@ def _table(found: Any) -> str:
     head = "".join(f"<th scope=col>{_name(found, at)}</th>" for at in range(len(found.names)))
     rows = []
     for name, values in found.rows:
-        cells = "".join(f"<td>{_text(value) or '–'}</td>" for value in values)
+        cells = "".join(f"<td>{_text(value) or '-'}</td>" for value in values)
         kind = " class=differs" if name in found.short_settings else ""
         rows.append(f"<tr{kind}><th scope=row>{_text(name)}</th>{cells}</tr>")
     return (
         "<section id=runs><h2>What they are</h2><p class=how>Of the settings only those that "
-        "differ.</p><div class=wide><table class=beside><thead><tr><td></td>"
+        "differ.</p><div class=wide><table class=beside "
+        f"style='--runs:{len(found.names)}'><thead><tr><td></td>"
         f"{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div></section>"
     )
 

@@ -17,7 +17,7 @@ _LEAST = 150.0  # of a panel
 _AXIS = 74.0  # left of a panel
 _LETTER = 6.9  # points of a letter
 _WIDTH = re.compile(r'<svg[^>]* width="([\d.]+)')
-_PANEL = 400  # points from which a panel is made narrower
+_PANEL = 300  # points from which a panel is made narrower
 
 
 def figure(chart: Chart, name: str, how: str = "") -> str:

@@ -426,7 +426,7 @@ def _measures(task: Any) -> tuple[str, str]:
     loss, value = task.loss, task.metric
     ways = [f"{'less' if each.less else 'more'} is better" for each in (loss, value)]
     unit = task.unit.removesuffix("s")
-    told = f"{loss.unit or loss.name} a {unit} ({ways[0]})" if "/" not in loss.unit else loss.unit
+    told = f"{loss.unit or loss.name} per {unit} ({ways[0]})" if "/" not in loss.unit else loss.unit
     return told, f"{value.unit or value.name} ({ways[1]})"
 
 
