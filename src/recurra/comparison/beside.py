@@ -95,10 +95,9 @@ class SideBySide:
         seconds = ["" if each.seconds is None else number(each.seconds, 2) for each in self.costs]
         found += [("epochs", epochs), ("seconds an epoch", seconds)]
         for field, words in zip(("loss", "value"), self.reports[0].measures, strict=True):
-            values = [_score(each, field) for each in self.reports]
-            same = field == "value" and values == [_score(each, "loss") for each in self.reports]
-            if not same:
-                found.append((f"held out: {words}", [_told(value) for value in values]))
+            if words:
+                values = [_told(_score(each, field)) for each in self.reports]
+                found.append((f"held out: {words}", values))
         return found + _inside(self.reports)
 
     def __str__(self) -> str:
@@ -177,7 +176,11 @@ def side_by_side(
         ArtifactError: a model is damaged.
     """
     began = time.perf_counter()
-    study, paths = (None, list(map(_path, runs))) if _several(runs) else _of_folder(_path(runs))
+    study, paths = (
+        _of_folder(path_of("run", runs))
+        if isinstance(runs, str | Path)
+        else (None, [path_of("run", run) for run in runs])
+    )
     if not 2 <= len(paths) <= _MOST:
         raise SettingError(f"compare: expected 2 to {_MOST} runs, got {len(paths)}")
     tasks = list(dict.fromkeys(run_source(path)[0].task for path in paths))
@@ -207,14 +210,6 @@ def side_by_side(
         said,
         time.perf_counter() - began,
     )
-
-
-def _several(runs: Any) -> bool:
-    return isinstance(runs, Sequence) and not isinstance(runs, str)
-
-
-def _path(run: Any) -> Path:
-    return path_of("run", run)
 
 
 def _of_folder(path: Path) -> tuple[Comparison | Searched, list[Path]]:

@@ -158,7 +158,9 @@ def _gates(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
     x = Axis("units, from the most shut gate to the most open", 0.0, 1.0, format=".0%")
     y = Axis("mean openness", 0.0, 1.0, format=".0%")
     found = {}
-    for role, runs in means.items():
+    order = sorted(means, key=[*_HOW, *means].index)
+    for role in order:
+        runs = means[role]
         lines = {
             name: list(zip(np.linspace(0, 1, len(own)).tolist(), sorted(own), strict=True))
             for name, own in runs.items()

@@ -12,7 +12,7 @@ import numpy as np
 
 from recurra.columns import number
 from recurra.diagnosis.charts.colors import SERIES_COLORS
-from recurra.inspection.answers import answer, forecast, shown_input
+from recurra.inspection.answers import answer, forecast, shown_input, told_nats
 from recurra.inspection.examples import Example
 from recurra.inspection.figures import figure
 from recurra.inspection.shell import shell
@@ -112,9 +112,9 @@ def _pairs(found: Any) -> str:
         return ""
     first = next(each for each in found.paired if each is not None)
     return (
-        f"<section id=pairs><h2>In pairs</h2><p class=how>All runs on the same "
-        f"{first.examples:,} held-out {_text(first.unit)}: the difference to {_name(found, 0)}, and "
-        "the interval in which it lies in 95 % of draws of these examples. Where the interval "
+        "<section id=pairs><h2>In pairs</h2><p class=how>All runs on the same "
+        f"{first.examples:,} held-out {_text(first.unit)}: the difference to {_name(found, 0)}, "
+        "and the interval in which it lies in 95 % of draws of these examples. Where the interval "
         "crosses the middle, chance alone may be the reason. It tells the noise of the examples, "
         f"not that of seeds.</p><div class=pairs>{''.join(parts)}</div></section>"
     )
@@ -215,14 +215,13 @@ def _examples(found: Any) -> str:
         return ""
     # Those where the runs differ most come first.
     some.sort(key=lambda one: -_spread(one))
-    cards = "".join(
-        f"<article class=example>{_card(found, one)}</article>" for one in some[:_EXAMPLES]
-    )
+    shown = (_card(found, one) for one in some[:_EXAMPLES])
+    cards = "".join(f"<article class=example>{card}</article>" for card in shown)
     return (
         "<section id=examples><h2>The same examples</h2><p class=how>What was read, and what each "
-        "answered; those on which they differ most come first. Nats say how little a run expected "
-        "the right answer: 0 is certain, 0.7 even odds, 2.3 one in ten. The darker the color, the more "
-        f"a run lost there beside the best one.</p><div class=cards>{cards}</div></section>"
+        "answered; those on which they differ most come first. The stronger the color behind an "
+        f"answer, the more its run lost there beside the best one. {told_nats(rows[0])}</p>"
+        f"<div class=cards>{cards}</div></section>"
     )
 
 

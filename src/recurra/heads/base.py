@@ -34,7 +34,7 @@ class Explained(NamedTuple):
 class Shown(NamedTuple):
     """Answers beside what should have been answered, for people to look at.
 
-    Labels and symbols are their numbers; -1 is one that nobody has a name for. Rows are the batch's.
+    Labels and symbols are their numbers; -1 is one that nobody has a name for.
 
     Args:
         said: of rows a tensor ``[rows, ...]``, of steps a PaddedSequence ``[time, rows, ...]``.

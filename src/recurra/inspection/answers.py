@@ -17,11 +17,12 @@ from recurra.inspection.examples import Example
 from recurra.inspection.figures import figure
 from recurra.inspection.marks import dots, image, strip
 
-__all__ = ["answer", "answers", "forecast", "heat", "shown_input"]
+__all__ = ["answer", "answers", "forecast", "heat", "shown_input", "told_nats"]
 
 _MOST = 6  # examples
 _CURVES = 4  # channels that are drawn as lines
 _FRAMES = 8
+_CARD = (320, 160)  # points of a chart
 _LETTERS = 600  # of a text
 _BEFORE = 60  # steps before a forecast
 _WORST = 6.0  # nats, from which on a color grows no more
@@ -38,10 +39,19 @@ def answers(examples: Sequence[Example], read: bool) -> str:
         return ""
     some = "".join(f"<article class=example>{_card(each)}</article>" for each in examples[:_MOST])
     return (
-        "<section id=examples><h2>Examples</h2><p class=how>What was read, what the model answered, "
-        "and what it should have answered. Nats say how little it expected the right answer: 0 is "
-        "certain, 0.7 is even odds, 2.3 one in ten.</p>"
+        "<section id=examples><h2>Examples</h2><p class=how>What was read, what the model "
+        f"answered, and what it should have answered. {told_nats(examples)}</p>"
         f"<div class=cards>{some}</div></section>"
+    )
+
+
+def told_nats(examples: Sequence[Example]) -> str:
+    """What nats are, where examples have some that are no losses of numbers."""
+    if examples[0].by == "number" or not any(math.isfinite(each.total) for each in examples):
+        return ""
+    return (
+        "Nats say how little the right answer was expected: 0 is certain, 0.7 even odds, 2.3 one "
+        "in ten."
     )
 
 
@@ -61,8 +71,8 @@ def answer(example: Example, name: str = "answer") -> str:
     """
     title, total = html.escape(name), _nats(example.total)
     if example.by == "step":
-        fine = [True] * len(example.wanted)
-        return strip(example.wanted, fine, "wanted") + strip(
+        every = [True] * len(example.wanted)
+        return strip(example.wanted, every, "wanted") + strip(
             example.said,
             example.right,
             f"{name}: {_share(example.right)} of the steps right{total}",
@@ -167,7 +177,7 @@ def _curves(values: npt.NDArray[Any]) -> Chart:
         for at, (color, ink) in zip(range(values.shape[1]), SERIES_COLORS, strict=False)
     ]
     x = Axis("step", 0.0, float(max(len(values) - 1, 1)), format=",d")
-    return Chart(panel(drawn, x, _linear("value, scaled", values), size=(520, 150)))
+    return Chart(panel(drawn, x, _linear("value, scaled", values), size=_CARD))
 
 
 def forecast(inputs: Mapping[str, Any], wanted: Any, said: Mapping[str, Example]) -> str:
@@ -185,14 +195,16 @@ def forecast(inputs: Mapping[str, Any], wanted: Any, said: Mapping[str, Example]
     for (name, mean), (color, ink) in zip(means.items(), SERIES_COLORS, strict=False):
         drawn.append(Line(name, _points(mean, 1), color, 2.4, ink=ink))
     drawn.append(Line("came", _points(came, 1), "#444", 2.2, [5, 3]))
-    x = Axis("steps from the last one that was read", float(1 - len(read)), float(len(came)))
+    x = Axis(
+        "steps from the last one that was read", float(1 - len(read)), float(len(came)), format=",d"
+    )
     y = _linear("value, scaled", np.concatenate([read, came, *means.values()]))
     losses = [
         f"{name}: {each.total:.2f}" for name, each in said.items() if math.isfinite(each.total)
     ]
     how = "Gray was read before, dashed is what came."
-    how += f" Loss of a value: {', '.join(losses)}." if losses else ""
-    return _figure(Chart(panel(drawn, x, y, size=(520, 180))), how)
+    how += f" Mean loss of a value: {', '.join(losses)}." if losses else ""
+    return _figure(Chart(panel(drawn, x, y, size=_CARD)), how)
 
 
 def _linear(title: str, values: npt.NDArray[Any]) -> Axis:

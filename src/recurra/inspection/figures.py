@@ -32,8 +32,8 @@ def figure(chart: Chart, name: str, how: str = "") -> str:
     small = narrowed(plain)
     svg = Chart(plain).svg()
     if small is None:
-        own = _WIDTH.search(svg)
-        drawn = f"<div class=chart style='--own:{own[1] if own else 480}px'>{svg}</div>"
+        wide = _WIDTH.search(svg)
+        drawn = f"<div class=chart style='--own:{wide[1] if wide else 480}px'>{svg}</div>"
     else:
         drawn = f"<div class=wide-chart>{svg}</div>"
         drawn += f"<div class=narrow-chart>{Chart(small).svg()}</div>"

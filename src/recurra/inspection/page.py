@@ -71,7 +71,7 @@ def _scores(report: Any) -> str:
     if not report.scores:
         return ""
     loss, value = report.measures
-    alone = not value or all(row.get("value") == row.get("loss") for row in report.scores)
+    alone = not value
     rows = "".join(
         f"<tr><td>{_text(row.get('name', ''))}</td>"
         + "".join(f"<td>{_number(row.get(each))}</td>" for each in ("loss", "value")[: 2 - alone])
@@ -88,7 +88,7 @@ def _scores(report: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, int | float) and np.isfinite(value) else ""
+    return f"{value:.4f}" if isinstance(value, int | float) and np.isfinite(value) else "-"
 
 
 def _picture(name: str, picture: Any) -> str:
@@ -125,6 +125,24 @@ def _card(report: Any) -> str:
     )
 
 
+_RIGHT, _SURPRISE, _SPEAKS = "right and wrong", "surprise", "what speaks for the answer"
+_COLORS = {
+    _RIGHT: "Right and wrong: green and red.",
+    _SURPRISE: "Surprise: the stronger, the less the model expected what is right there, in nats "
+    "(0 is certain, 0.7 even odds, 2.3 one in ten).",
+    _SPEAKS: "What speaks for the answer: orange for it, blue against it.",
+}
+
+
+def _colors(read: Any) -> list[str]:
+    """What colors may show, that first which says most."""
+    ahead = list(read.wanted[1:]) == list(read.symbols[1:])  # the text itself is expected
+    right, known = bool(read.said), bool(np.isfinite(read.surprises).any())
+    order = (_SURPRISE, _RIGHT, _SPEAKS) if ahead else (_RIGHT, _SURPRISE, _SPEAKS)
+    there = {_RIGHT: right, _SURPRISE: known, _SPEAKS: bool(len(read.speaks))}
+    return [name for name in order if there[name]]
+
+
 def _reading(report: Any) -> str:
     if report.read is None:
         return ""
@@ -152,11 +170,10 @@ def _reading(report: Any) -> str:
         if follow
         else ""
     )
+    told = " ".join(_COLORS[name] for name in _colors(report.read))
     return f"""<section id=reading><h2>A text as it is read</h2>
-<p class=how>Choose what the colors show. Surprise: the stronger, the less the model expected what
-is right there, in nats (0 is certain, 0.7 even odds, 2.3 one in ten). Right and wrong: green and red.
-What speaks for the answer: orange for it, blue against it. A layer: the value of one of its units,
-orange above zero and blue below. Touch a symbol, or move the lower slider.</p>
+<p class=how>Choose what the colors show. {told} A layer: the value of one of its units, orange
+above zero and blue below. Touch a symbol, or move the lower slider.</p>
 <div class=choose><label>Color <select id=color></select></label>
 <label>Unit <input id=unit type=range min=0 max=0 value=0>
 <output id=unit-said></output></label></div>
@@ -183,18 +200,10 @@ def _data(report: Any) -> dict[str, Any] | None:
     }
     surprises = [None if not np.isfinite(n) else round(float(n), 3) for n in read.surprises]
     told = [read.told(step) for step in range(len(read.symbols))]
-    follows = list(read.wanted[1:]) == list(read.symbols[1:])
-    known = np.isfinite(read.surprises).any()
-    colors = [
-        *(["right and wrong"] if read.said and not follows else []),
-        *(["surprise"] if known else []),
-        *(["right and wrong"] if read.said and follows else []),
-        *(["what speaks for the answer"] if len(read.speaks) else []),
-    ]
     most = float(np.abs(read.speaks).max(initial=0.0)) or 1.0
     return {
         "symbols": read.symbols,
-        "colors": colors,
+        "colors": _colors(read),
         "surprises": surprises,
         "right": [
             fine if word else None for word, fine in zip(read.wanted, read.right, strict=True)

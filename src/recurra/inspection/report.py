@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -255,7 +256,7 @@ def inspect(
         found["surprise"] = Picture(
             _surprise(read),
             "Surprise",
-            "High where the model did not expect what is right. A model of texts that has learned is "
+            "High where the model did not expect what is right. One of texts that has learned is "
             "low inside of words, and high where something new begins.",
         )
     card = ""
@@ -289,11 +290,11 @@ def inspect(
 
 
 _HOW = {
-    "gradients": "Of each layer the size of its gradient, and how far a step moves its weights as a "
-    "share of their size: about a thousandth is usual. A layer far below the others learns slowly.",
-    "curve": "The ring is the checkpoint that was kept, where the validation is best. Where training "
-    "goes on to improve and validation does not, the model learns its examples by heart. Dashed is "
-    "what the others score.",
+    "gradients": "Of each layer the size of its gradient, and how far a step moves its weights as "
+    "a share of their size: about a thousandth is usual. One far below the others learns slowly.",
+    "curve": "The ring is the checkpoint that was kept, where the validation is best. Where "
+    "training goes on to improve and validation does not, the model learns its examples by heart. "
+    "Dashed is what the others score.",
     "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
     "forecast": "The line is what came, the bands are where it was expected.",
 }
@@ -312,7 +313,7 @@ def _own_data(home: Path) -> Any:
     held_out: str | None = recipe.data.test
     found = source if held_out is None else Path(held_out)
     if found is None:
-        raise SettingError("inspect: the run was trained on objects of Python: give it data")
+        raise SettingError("inspect: the run was trained on data given in Python: give it data")
     return found
 
 
@@ -345,8 +346,15 @@ def _read(task: Any, loaded: Any, part: Any, batch: Batch, said: list[str]) -> R
     assert rows is not None
     examples = examples_of(task, loaded, one)
     whole = bool(examples) and examples[0].by == "whole"
-    speaks = _tried(lambda: attribute(model, one).steps().double().numpy(), said) if whole else None
+    speaks = _tried(lambda: _speaks(model, one), said) if whole else None
     return read_text(model, one, rows, examples, speaks)
+
+
+def _speaks(model: Any, batch: Batch) -> Any:
+    """How much each step speaks for the answer ``[time, batch]``: colors need no closer sums."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return attribute(model, batch).steps().double().numpy()
 
 
 def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
@@ -422,12 +430,12 @@ def _scores(path: str | Path) -> list[Mapping[str, Any]]:
 
 
 def _measures(task: Any) -> tuple[str, str]:
-    """What a loss and a value are, and which way is better."""
+    """What a loss and a value are, and which way is better; of a value that is the loss nothing."""
     loss, value = task.loss, task.metric
-    ways = [f"{'less' if each.less else 'more'} is better" for each in (loss, value)]
-    unit = task.unit.removesuffix("s")
-    told = f"{loss.unit or loss.name} per {unit} ({ways[0]})" if "/" not in loss.unit else loss.unit
-    return told, f"{value.unit or value.name} ({ways[1]})"
+    unit = "" if "/" in loss.unit else f" per {task.unit.removesuffix('s')}"
+    ways = [f"({'less' if each.less else 'more'} is better)" for each in (loss, value)]
+    told = f"{loss.unit or loss.name}{unit} {ways[0]}"
+    return told, "" if value.name == loss.name else f"{value.unit or value.name} {ways[1]}"
 
 
 def _model(model: Any) -> str:
@@ -436,5 +444,5 @@ def _model(model: Any) -> str:
 
 
 def _data(source: Any, own: bool) -> str:
-    name = Path(source).name if isinstance(source, str | Path) else "objects of Python"
+    name = Path(source).name if isinstance(source, str | Path) else "data given in Python"
     return f"{name}, of its training: other data say more of what it has learned" if own else name
