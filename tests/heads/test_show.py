@@ -113,12 +113,18 @@ def test_labels_that_are_chosen_together() -> None:
     for row, length in enumerate(LENGTHS):
         paths = list(itertools.product(range(3), repeat=length))
         one = emissions.select_rows(torch.tensor([row])).truncate(length)
-        scores = torch.stack(
-            [
-                head.path_scores(one, PaddedSequence(torch.tensor(path)[:, None], one.lengths))[0]
-                for path in paths
-            ]
-        ).softmax(0).tolist()
+        scores = (
+            torch.stack(
+                [
+                    head.path_scores(one, PaddedSequence(torch.tensor(path)[:, None], one.lengths))[
+                        0
+                    ]
+                    for path in paths
+                ]
+            )
+            .softmax(0)
+            .tolist()
+        )
         assert found.said.values[:length, row].tolist() == list(paths[scores.index(max(scores))])
         pairs = list(zip(scores, paths, strict=True))
         for step in range(length):
