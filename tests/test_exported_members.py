@@ -298,6 +298,7 @@ INTERNAL = {
         "heard",
         "is_text",
         "joined_row",
+        "joined_words",
         "kind_of_front",
         "of_all_lengths",
         "opened_inputs",

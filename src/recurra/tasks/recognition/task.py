@@ -16,8 +16,9 @@ from recurra.errors import DataError, kind_of
 from recurra.models import Recognizer, RecognizerSettings
 from recurra.tasks.base import Metric, Table, register_task, symbols_of
 from recurra.tasks.division import Pair
+from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import encode_inputs, fit_inputs, kind_of_front
+from recurra.tasks.inputs import fit_inputs, kind_of_front
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.recognition.answer import RecognizingModel
 from recurra.tasks.recognition.corpus import (

@@ -21,14 +21,9 @@ from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderS
 from recurra.states import leaves, map_tree
 from recurra.tasks.base import Metric, Table, register_task, symbols_of
 from recurra.tasks.division import Pair
+from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import (
-    check_restored,
-    encode_inputs,
-    fit_inputs,
-    kind_of_front,
-    reads_of,
-)
+from recurra.tasks.inputs import check_restored, fit_inputs, kind_of_front, reads_of
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
