@@ -8,56 +8,33 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from recurra import artifact
 from recurra.batch import Batch
 from recurra.diagnosis import (
-    Axis,
-    Chart,
     Examination,
     attribute,
     examine,
-    gradients,
-    lines,
-    pictures,
-    watched,
 )
 from recurra.diagnosis import card as describe
-from recurra.diagnosis.charts.colors import SERIES_COLORS
-from recurra.diagnosis.charts.watching import WATCHED
-from recurra.diagnosis.examination.evidence import Evidence
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
-from recurra.inspection.places import called
+from recurra.inspection.pictures import Picture, pictures_of, save_pictures
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
 from recurra.training.runs import opened
 
-__all__ = ["Picture", "Report", "inspect", "save_pictures"]
+__all__ = ["Report", "inspect"]
 
 _ROWS, _STEPS, _SHOWN = 16, 128, 2000
 T = TypeVar("T")
-
-
-class Picture(NamedTuple):
-    """A chart and how to read it.
-
-    Args:
-        chart: the picture.
-        title: above it.
-        how: a sentence on how to read it.
-    """
-
-    chart: Chart
-    title: str
-    how: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,22 +129,6 @@ class Report:
         return save_pictures(self.pictures, folder)
 
 
-def save_pictures(pictures: Mapping[str, Picture], folder: str | Path) -> list[Path]:
-    """Write charts as SVG and as PNG into a folder.
-
-    Args:
-        pictures: by the names of their files.
-        folder: is made where it is not there.
-    """
-    folder = path_of("pictures", folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        picture.chart.save(folder / f"{name}.{kind}")
-        for name, picture in pictures.items()
-        for kind in ("svg", "png")
-    ]
-
-
 def _plain(value: Any) -> Any:
     """As JSON has it; what is no finite number is null."""
     if isinstance(value, np.ndarray):
@@ -234,70 +195,24 @@ def inspect(
     report("reading examples")
     examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
     read = _tried(lambda: _read(task, loaded, part, batch, said), said)
-    found: dict[str, Picture] = {}
-    if examination is not None:
-        found["reach"] = Picture(
-            examination.chart(),
-            "How far back",
-            "Where a line has fallen below the dashed one, next to nothing is left. A gradient "
-            "that is lost there cannot teach what happened before; an output that does not move "
-            "has forgotten it.",
-        )
-        gates = _gates(examination.evidence)
-        if gates is not None:
-            found["gates"] = Picture(
-                gates,
-                "What gates do",
-                "Each line has the units of one gate, sorted by how open it is on the average. A "
-                "forget or update gate near the top remembers for long; one of 90 % has lost two "
-                "thirds after ten steps.",
-            )
-    if read is not None and np.isfinite(read.surprises).any():
-        found["surprise"] = Picture(
-            _surprise(read),
-            "Surprise",
-            "High where the model did not expect what is right. One of texts that has learned is "
-            "low inside of words, and high where something new begins.",
-        )
-    card = ""
-    if (described := _tried(lambda: describe(loaded.model, measure=False), said)) is not None:
-        card = str(described)
-        if (unrolled := _tried(described.chart, said)) is not None:
-            found["unrolled"] = Picture(
-                unrolled,
-                "Unrolled",
-                "One box a layer and step. A state goes along a row, what is read goes up; where a "
-                "training window ends the gradient is cut.",
-            )
-    for name, chart in _of_training(home, said).items():
-        found[name] = Picture(chart, name.capitalize(), _HOW.get(name, ""))
+    card = _tried(lambda: describe(loaded.model, measure=False), said)
+    pictures = pictures_of(examination, read, card, home, said)
     return Report(
         home.resolve().name,
         task.name,
         _model(loaded.model),
         _data(source, data is None),
         examination,
-        found,
+        pictures,
         read,
         followers(read) if read is not None else [],
         examples,
         _scores(home),
         _measures(task),
-        card,
+        "" if card is None else str(card),
         said,
         time.perf_counter() - began,
     )
-
-
-_HOW = {
-    "gradients": "Of each layer the size of its gradient, and how far a step moves its weights as "
-    "a share of their size: about a thousandth is usual. One far below the others learns slowly.",
-    "curve": "The ring is the checkpoint that was kept, where the validation is best. Where "
-    "training goes on to improve and validation does not, the model learns its examples by heart. "
-    "Dashed is what the others score.",
-    "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
-    "forecast": "The line is what came, the bands are where it was expected.",
-}
 
 
 def _home(path: str | Path) -> Path:
@@ -362,63 +277,6 @@ def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
     read = task.seen(batch, fronts)
     texts = [rows for rows in read.values() if rows and isinstance(rows[0], list)]
     return texts[0] if len(texts) == len(read) == 1 and any(texts[0]) else None
-
-
-def _gates(seen: Evidence) -> Chart | None:
-    """Units in the order of how open their gates are."""
-    series: dict[str, dict[float, float]] = {}
-    for row in seen.gates.rows:
-        if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
-            ranks = np.linspace(0.0, 1.0, row.units)
-            heights = np.sort(row.means)
-            series[called(row.key)] = dict(zip(map(float, ranks), map(float, heights), strict=True))
-    if not series:
-        return None
-    return lines(
-        series,
-        title="What gates do",
-        x=Axis(
-            "units, from the one whose gate is most shut to the most open", 0.0, 1.0, format=".0%"
-        ),
-        y=Axis("mean openness", 0.0, 1.0, format=".0%"),
-    )
-
-
-def _surprise(read: Read) -> Chart:
-    some = read.surprises[: min(len(read.symbols), 300)]
-    heights = {float(n): float(value) for n, value in enumerate(some) if np.isfinite(value)}
-    return lines(
-        {"": heights},
-        title="How surprising each symbol is",
-        x=Axis("place in the text", 0.0, float(max(len(some) - 1, 1)), format=",d"),
-        y=Axis("surprise, nats", 0.0, max(heights.values()) * 1.05),
-        about="The beginning of the text.",
-    )
-
-
-def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
-    folder = Path(path)
-    if not (folder / "log.csv").is_file():
-        return {}
-    try:
-        found: dict[str, Chart] = dict(pictures(folder))
-    except RecurraError as problem:
-        said.append(f"no curve: {problem}")
-        found = {}
-    found.pop("gradients", None)
-    if (folder / WATCHED).is_file():
-        try:
-            if _reports(folder) > 1:  # one alone is no curve
-                found["gradients"] = gradients(folder)
-        except RecurraError as problem:
-            said.append(f"no gradients: {problem}")
-    return found
-
-
-def _reports(folder: Path) -> int:
-    """How often the monitors of a training wrote."""
-    places = (points for found in watched(folder).values() for points in found.values())
-    return max(map(len, places), default=0)
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
