@@ -113,7 +113,12 @@ DATA = ("--data", "DATA", "--out", "OUT")
     [
         (("classification",), 2, "--data is missing; for example recurra compare"),
         (("classification", "--data", "DATA"), 2, "--out is missing"),
-        (("a", "b", "c"), 2, "expected a task, a folder or two runs, got 3"),
+        (("a", "b", "c"), 1, "a: expected the folder of a run"),
+        (tuple("abcdefg"), 2, "expected 2 to 6 runs, got 7"),
+        (("a", "b", "--out", "no/page.html"), 2, "expected a file in a folder that is there"),
+        (("a", "b", "c", "--out", "page"), 2, "expected the name of a page that ends in .html"),
+        (("classification", *DATA[:2], "--out", "p.html", *VARY[:2]), 2, "a page is of runs that"),
+        (("OUT.parent", "--out", "p.html"), 1, "compare.json: missing or damaged"),
         (("nothing", "other"), 1, "expected the folder of a run"),
         (("OUT.parent",), 1, "compare.json: missing or damaged"),
         (("OUT.parent", "--data", "DATA"), 2, "expected a task or a recipe beside such options"),

@@ -1,4 +1,4 @@
-"""The command ``compare``: variants with several seeds, a search, or two runs in pairs."""
+"""The command ``compare``: variants with several seeds, a search, or runs side by side."""
 
 from __future__ import annotations
 
@@ -41,9 +41,19 @@ __all__ = ["compare"]
 
 What = Annotated[
     list[str],
-    typer.Argument(help="A task or recipe; a folder of a comparison; or two runs."),
+    typer.Argument(help="A task or recipe; a folder of a comparison; or two to six runs."),
 ]
-Folder = Annotated[Path | None, path_option(help="Folder of the comparison.", show_default=False)]
+Folder = Annotated[
+    Path | None,
+    path_option(
+        help="Folder of the comparison; or the page, .html, of runs or of such a folder.",
+        show_default=False,
+    ),
+]
+Pictures = Annotated[
+    Path | None,
+    path_option(help="A folder for the page's pictures, as SVG and PNG.", show_default=False),
+]
 Vary = Annotated[list[str] | None, typer.Option(help="A setting's values: model.cell=lstm,gru")]
 Rival = Annotated[list[str] | None, typer.Option(help="One more variant, with this model.body.")]
 Seeds = Annotated[
@@ -80,15 +90,23 @@ def compare(
     seed: Seed = None,
     device: Device = None,
     encoding: Encoding = None,
+    pictures: Pictures = None,
     which: Which = "best",
     json: Json = False,
     import_: Import = None,
 ) -> None:
-    """Compare variants of a model, search the best settings, or tell two runs apart."""
+    """Compare variants of a model, search the best settings, or show runs side by side."""
     with friendly():
         import_cells(import_)
-        if len(what) > 2:
-            raise SettingError(f"compare: expected a task, a folder or two runs, got {len(what)}")
+        page = out is not None and out.suffix == ".html"
+        if page or pictures is not None or len(what) > 2:
+            if vary or rival or search is not None:
+                raise SettingError(
+                    "compare: a page is of runs that are there already: compare first, with a "
+                    "folder as --out, then recurra compare FOLDER --out page.html"
+                )
+            _side_by_side(what, data, out, pictures, which, json)
+            return
         if len(what) == 2:
             _pair(what, data, which, json)
             return
@@ -182,6 +200,33 @@ def _again(folder: Path, json: bool) -> None:
 
     search = (folder / "search.json").is_file()
     _show(read_search(folder) if search else read_comparison(folder), json)
+
+
+def _side_by_side(
+    what: list[str],
+    data: list[Path] | None,
+    out: Path | None,
+    pictures: Path | None,
+    which: str,
+    json: bool,
+) -> None:
+    """Runs, or those of a comparison of before, on one page."""
+    from recurra.comparison import side_by_side
+
+    if out is not None and out.suffix != ".html":
+        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise SettingError(f"--out: expected a file in a folder that is there, got {out}")
+    if pictures is not None and pictures.exists() and not pictures.is_dir():
+        raise SettingError(f"--pictures: expected a folder, got the file {pictures}")
+    source = one_or_more("compare: --data", data or [], several=True)
+    found = side_by_side(what[0] if len(what) == 1 else what, source, which=which, report=say)
+    drawn = found.save_pictures(pictures) if pictures is not None else []
+    _show(found, json)
+    if out is not None:
+        say(f"The page: {found.save(out)}")
+    if drawn:
+        say(f"{len(drawn)} pictures in {pictures}")
 
 
 def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> None:

@@ -21,6 +21,7 @@ from recurra.comparison import (
     compare_variants,
     default_space,
     search_settings,
+    side_by_side,
 )
 from recurra.comparison.display import Board
 from recurra.comparison.display import Lines as ManyLines
@@ -45,6 +46,7 @@ __all__ = [
     "register_task",
     "resume",
     "search",
+    "side_by_side",
     "train",
 ]
 

@@ -59,7 +59,7 @@ def test_numbers_are_those_of_the_model(report, run):
     batch = task.sample(held, 1, 2000)
     nats, _ = loaded.model.eval().surprise(batch)
     assert read.surprises[1:6] == pytest.approx(nats.values[:5, 0].tolist(), rel=1e-5)
-    assert set(read.gates) == {"encoder.layer.layers.0.cell", "encoder.layer.layers.1.cell"}
+    assert set(read.gates) == {"layer 1", "layer 2"}
 
 
 def test_words(report):
@@ -163,7 +163,7 @@ def test_a_unit_that_follows_is_found():
 
     symbols = list('a long walk "and more of it" was "all that they wanted" then')
     marks = torch.tensor([[[float(symbol == '"')]] for symbol in symbols])
-    read = read_text(Model(), Batch(marks, None), symbols, None)
+    read = read_text(Model(), Batch(marks, None), [symbols])
     best = {each.feature: each for each in followers(read)}["inside quotes"]
     assert best.unit in (1, 2)
     assert abs(best.correlation) > 0.7
@@ -226,7 +226,8 @@ def test_where_it_is_written_is_looked_at_first(run, tmp_path):
 
 def test_text_that_looks_like_the_page(run, report):
     symbols = ["<!--", " <script>", "</script>", "a", chr(8232), "<"] * 3
-    read = report.read._replace(symbols=symbols, surprises=report.read.surprises[:18])
+    parts = {"surprises": report.read.surprises[:18], "said": symbols, "wanted": symbols}
+    read = report.read._replace(symbols=symbols, **parts)
     odd = dataclasses.replace(report, read=read).save(run.parent / "odd.html")
     with browser(800) as driver:
         driver.get(odd.as_uri())
@@ -263,7 +264,7 @@ def test_the_page_in_a_browser(page, width, dark):
         assert driver.execute_script(told) != first
         assert "Step 17" in driver.execute_script(told)
         surprise = driver.execute_script(colors)
-        driver.execute_script(move, "color", "encoder.layer.layers.1.cell", "change")
+        driver.execute_script(move, "color", "layer 2", "change")
         unit = driver.execute_script(colors)
         assert unit != surprise
         driver.execute_script(move, "unit", 7, "input")

@@ -1,5 +1,6 @@
 """Runs side by side: variants of a recipe with several seeds, a search, and two runs in pairs."""
 
+from recurra.comparison.beside import Cost, SideBySide, side_by_side
 from recurra.comparison.conduct import compare_variants, read_comparison
 from recurra.comparison.pairs import Paired, compare_pair
 from recurra.comparison.results import Comparison, RunResult, VariantRow
@@ -11,6 +12,7 @@ from recurra.comparison.variants import parsed_vary
 
 __all__ = [
     "Comparison",
+    "Cost",
     "Job",
     "Outcome",
     "Paired",
@@ -18,6 +20,7 @@ __all__ = [
     "RunResult",
     "Runner",
     "Searched",
+    "SideBySide",
     "Space",
     "Told",
     "VariantRow",
@@ -29,4 +32,5 @@ __all__ = [
     "read_comparison",
     "read_search",
     "search_settings",
+    "side_by_side",
 ]

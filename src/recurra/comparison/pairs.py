@@ -20,7 +20,7 @@ from recurra.tasks.sums import Sums, ratio
 from recurra.training.run import RunFolder
 from recurra.training.runs import opened, run_recipe, run_source, source_of
 
-__all__ = ["Paired", "PairedRow", "bootstrap", "compare_pair"]
+__all__ = ["Paired", "PairedRow", "bootstrap", "compare_pair", "compare_pairs"]
 
 _RESAMPLES = 10_000
 _AT_ONCE = 1 << 22  # draws that are held together
@@ -138,31 +138,57 @@ def compare_pair(
         RunError: one is no run.
         ArtifactError: one is damaged.
     """
-    paths = (Path(one), Path(other))
-    runs = [RunFolder.open(path) for path in paths]
-    task, prints = _task(runs), [source_of(run).get("blake2b") for run in runs]
-    if prints[0] is None or prints[0] != prints[1]:
-        raise DataError(_apart(paths, which))
+    (found,) = compare_pairs([one, other], data, which=which, resamples=resamples, seed=seed)
+    return found
+
+
+def compare_pairs(
+    runs: Sequence[str | Path],
+    data: Any = None,
+    *,
+    which: str = "best",
+    resamples: int = _RESAMPLES,
+    seed: int = 0,
+) -> list[Paired]:
+    """Each run but the first beside the first, as :func:`compare_pair`; data are read once.
+
+    Args:
+        runs: two or more, of the same task and data.
+        data: as of :func:`compare_pair`, like the rest.
+        which: of each.
+        resamples: of the draws.
+        seed: of these.
+    """
+    paths = [Path(run) for run in runs]
+    folders = [RunFolder.open(path) for path in paths]
+    prints = [source_of(run).get("blake2b") for run in folders]
+    for folder, path, print_ in zip(folders[1:], paths[1:], prints[1:], strict=True):
+        task = _task([folders[0], folder])
+        if prints[0] is None or prints[0] != print_:
+            raise DataError(_apart((paths[0], path), which))
     loaded = [artifact.load(path, which=which) for path in paths]
     _, source = run_source(paths[0])
     source = source if data is None else data
     if source is None:
         raise SettingError(f"compare: data is missing: {paths[0]} does not say where its own is")
-    recipe = run_recipe(runs[0])
-    with tempfile.TemporaryDirectory() as folder:
+    recipe = run_recipe(folders[0])
+    with tempfile.TemporaryDirectory() as place:
         examples = opened(task, source, recipe.data, recipe.data.given)
-        others = {"from", "teachers"} & set(source_of(runs[0]))  # whose fronts it has
+        others = {"from", "teachers"} & set(source_of(folders[0]))  # whose fronts it has
         fronts = loaded[0].fronts if others else None
         prepared = (
-            task.prepare(examples, recipe.data, Path(folder), _silent)
+            task.prepare(examples, recipe.data, Path(place), _silent)
             if fronts is None
-            else task.prepare_in(examples, fronts, recipe.data, Path(folder), _silent)
+            else task.prepare_in(examples, fronts, recipe.data, Path(place), _silent)
         )
         if prepared.fingerprint != prints[0]:
             raise DataError(f"{source}: these are not the data that both runs were trained on.")
         part = prepared.parts["test"]
-        found = [task.by_example(each.model, part) for each in loaded]
-    return _paired(paths, task, found, resamples, seed)
+        first, *rest = (task.by_example(each.model, part) for each in loaded)
+    return [
+        _paired((paths[0], path), task, (first, found), resamples, seed)
+        for path, found in zip(paths[1:], rest, strict=True)
+    ]
 
 
 def _apart(paths: tuple[Path, Path], which: str) -> str:

@@ -1,7 +1,7 @@
 """What is said. A head turns what a layer returned into predictions, and scores them."""
 
 from recurra.heads.alignment import AlignmentHead, least_steps
-from recurra.heads.base import Explained, Head
+from recurra.heads.base import Explained, Head, Shown
 from recurra.heads.copying import Copies, CopyingHead, ReadSymbols
 from recurra.heads.crf import CRFHead, Paths
 from recurra.heads.decoder import DecoderHead, Decoding
@@ -47,6 +47,7 @@ __all__ = [
     "Quantiles",
     "ReadSymbols",
     "Samples",
+    "Shown",
     "Student",
     "crps_of",
     "least_steps",

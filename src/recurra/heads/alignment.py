@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.decoding import best_path
 from recurra.errors import ShapeError
-from recurra.heads.base import Explained, Head, whole_rows
+from recurra.heads.base import Explained, Head, Shown, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 
@@ -134,6 +135,14 @@ class AlignmentHead(Head):
     def explained(self, answer: Any, *, step: bool = False) -> Explained | None:
         """These, where a step is told: which step says which symbol nobody knows beforehand."""
         return Explained(whole_rows(answer)) if step else None
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """The symbols of the best path, and the nats of each whole text; NaN of one too long."""
+        said, texts = whole_rows(self(read, embedding)), whole_rows(targets)
+        paths = [best_path(row.cpu(), blank=self.blank).symbols for row in said.to_list()]
+        nats = self.row_losses(said, texts).masked_fill(~self.fits(said, texts), torch.nan)
+        own = [torch.tensor(path, dtype=torch.int64) for path in paths]
+        return Shown(PaddedSequence.from_list(own), texts, nats)
 
     def _losses(self, predictions: Any, targets: Any) -> tuple[Tensor, Tensor]:
         """Of rows whose texts fit, and which these are."""

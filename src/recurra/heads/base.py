@@ -13,7 +13,7 @@ from recurra.errors import SettingError, ShapeError
 from recurra.layers import LayerOutput
 from recurra.sequences import PaddedSequence
 
-__all__ = ["Explained", "Head", "log_frequencies", "whole_rows"]
+__all__ = ["Explained", "Head", "Shown", "log_frequencies", "whole_rows"]
 
 
 class Explained(NamedTuple):
@@ -29,6 +29,24 @@ class Explained(NamedTuple):
     values: Any
     labels: bool = True
     last: bool = True
+
+
+class Shown(NamedTuple):
+    """Answers beside what should have been answered, for people to look at.
+
+    Labels and symbols are their numbers; -1 is one that nobody has a name for.
+
+    Args:
+        said: of rows a tensor ``[rows, ...]``, of steps a PaddedSequence ``[time, rows, ...]``.
+        wanted: the same; a sequence may have other steps than what is said.
+        nats: how little what was wanted was expected, of rows ``[rows]``, of its steps a
+            PaddedSequence ``[time, rows]``; NaN where nothing was wanted. Of numbers it is their
+            loss, and None where nothing tells.
+    """
+
+    said: Any
+    wanted: Any
+    nats: Any = None
 
 
 class Head(nn.Module, abc.ABC):
@@ -106,6 +124,18 @@ class Head(nn.Module, abc.ABC):
         Args:
             answer: what :meth:`predict` gave.
             step: whether a step of it is told.
+        """
+        return None
+
+    def show(
+        self, read: LayerOutput, targets: Any, embedding: Tensor | None = None
+    ) -> Shown | None:
+        """What is answered beside what should have been; None where a head does not say it.
+
+        Args:
+            read: as of :meth:`forward`.
+            targets: as of :meth:`score`.
+            embedding: as of :meth:`forward`.
         """
         return None
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.cells.base import Cell, HiddenState, Noise
 from recurra.engine import run
 from recurra.errors import SettingError, ShapeError
-from recurra.heads.base import Head, log_frequencies
+from recurra.heads.base import Head, Shown, log_frequencies
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
@@ -180,6 +180,15 @@ class CRFHead(Head):
             (marginals,) = torch.autograd.grad(every.sum(), given.values)
         labels, score = self.best(emissions)
         return Paths(labels, score, score - every.detach(), emissions._with(marginals))
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """The best path, and minus the logarithm of the marginal of each true label."""
+        paths = self.predict(read, embedding)
+        wanted = _rows(targets, paths.marginals)
+        own = paths.marginals.valid().gather(1, wanted.valid().clamp(min=0).unsqueeze(1))
+        nats = -own.squeeze(1).clamp(min=torch.finfo(own.dtype).tiny).log()
+        nats = nats.masked_fill(wanted.valid() < 0, torch.nan)
+        return Shown(paths.labels, wanted, wanted.with_valid(nats))
 
     def path_scores(self, emissions: PaddedSequence, labels: PaddedSequence) -> Tensor:
         """The score of one path of each row, ``[batch]``; 0 of an empty row.

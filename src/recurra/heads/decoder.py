@@ -13,13 +13,13 @@ from torch.nn import functional
 from recurra.cells.attention import Attending, AttentionCell
 from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
-from recurra.heads.base import Head, log_frequencies, whole_rows
+from recurra.heads.base import Head, Shown, log_frequencies, whole_rows
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
 from recurra.losses import divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate, check_size
 from recurra.states import Tree, map_tree
-from recurra_runtime.vocabulary import START
+from recurra_runtime.vocabulary import END, START
 
 __all__ = [
     "DecoderHead",
@@ -234,6 +234,22 @@ class DecoderHead(Head):
     def row_losses(self, predictions: Decoding, targets: Any) -> Tensor:
         """Of each row, as :meth:`score` sums them in evaluation; arguments as there."""
         return self.surprise(predictions, whole_rows(targets)).to_padded().sum(0)
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """What is said where each symbol is the most probable one, and the nats of what should be.
+
+        At most about twice as many symbols as should be; ends are left out of what is said.
+        """
+        begun, wanted = self(read, embedding), whole_rows(targets)
+        token, state = wanted.values.new_full((wanted.batch,), START), begun
+        said = []
+        for _ in range(2 * wanted.time + 8):
+            log_probs, state = self.step(token, state)
+            token = log_probs.argmax(1)
+            said.append(token)
+        ended = torch.stack([*said, torch.full_like(token, END)]) == END
+        rows = [torch.stack(said)[:n, row] for row, n in enumerate(ended.int().argmax(0).tolist())]
+        return Shown(PaddedSequence.from_list(rows), wanted, self.surprise(begun, wanted))
 
     def numbers(self, answer: Decoding, targets: Any = None) -> PaddedSequence | None:
         """As :meth:`forced`; None without targets."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads.base import Explained, Head, log_frequencies
+from recurra.heads.base import Explained, Head, Shown, log_frequencies
 from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 from recurra.losses import divergence
 
@@ -178,6 +178,14 @@ class LabelHead(Head):
     def explained(self, answer: Tensor, *, step: bool = False) -> Explained:
         """Log-probabilities of classes."""
         return Explained(self.log_probabilities(answer))
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """The labels that are named, and the nats of each row as they are calibrated."""
+        scores = self.predict(read, embedding)
+        nats = self.row_losses(scores, targets)
+        if not self.several:
+            nats = nats.masked_fill(targets == UNKNOWN, torch.nan)
+        return Shown(self.named(scores), targets, nats)
 
     def distilled(
         self, predictions: Tensor, taught: Sequence[Tensor], targets: Tensor, temperature: float

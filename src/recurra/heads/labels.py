@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.heads.base import Explained, Head, log_frequencies, whole_rows
+from recurra.heads.base import Explained, Head, Shown, log_frequencies, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.losses import cross_entropy, divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -93,6 +93,16 @@ class LabelsHead(Head):
     def explained(self, answer: Any, *, step: bool = False) -> Explained:
         """Log-probabilities of labels at every step."""
         return Explained(whole_rows(answer).map(lambda scores: scores.log_softmax(-1)))
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """The most probable label of each step, and the nats of the true one."""
+        scores = whole_rows(self(read, embedding))
+        wanted = targets if isinstance(targets, PaddedSequence) else scores._with(targets)
+        known = wanted.map(lambda labels: labels.clamp(min=0))
+        lost: PaddedSequence = cross_entropy(scores, known, reduction="none")
+        strange = wanted.valid() < 0
+        nats = lost.with_valid(lost.valid().masked_fill(strange, torch.nan))
+        return Shown(scores.map(lambda valid: valid.argmax(-1)), wanted, nats)
 
     def loss(
         self, read: LayerOutput, targets: Any, embedding: Tensor | None = None

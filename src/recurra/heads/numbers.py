@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recurra.errors import SettingError, ShapeError, nearest
-from recurra.heads.base import Explained, Head, whole_rows
+from recurra.heads.base import Explained, Head, Shown, whole_rows
 from recurra.heads.densities import (
     LEAST_FREEDOM,
     Gaussian,
@@ -207,6 +207,11 @@ class NumbersHead(Head):
     def explained(self, answer: Numbers, *, step: bool = False) -> Explained:
         """Means at every step."""
         return Explained(whole_rows(answer.mean), labels=False)
+
+    def show(self, read: LayerOutput, targets: Any, embedding: Tensor | None = None) -> Shown:
+        """Means of each step, and its loss."""
+        said, wanted = _beside(self.predict(read, embedding).mean, targets, self.shape)
+        return Shown(*map(whole_rows, (said, wanted, self.surprise(read, targets))))
 
     def surprise(self, read: LayerOutput, targets: Any) -> Any:
         """The loss of each step, ``[time, batch]``; NaN where all is missing.

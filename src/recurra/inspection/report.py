@@ -5,47 +5,36 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from recurra import artifact
-from recurra.diagnosis import Axis, Chart, Examination, examine, gradients, lines, pictures
+from recurra.batch import Batch
+from recurra.diagnosis import (
+    Examination,
+    attribute,
+    examine,
+)
 from recurra.diagnosis import card as describe
-from recurra.diagnosis.charts.colors import SERIES_COLORS
-from recurra.diagnosis.charts.watching import WATCHED
-from recurra.diagnosis.examination.evidence import Evidence
-from recurra.diagnosis.subject import short
-from recurra.engine.probe import Key
 from recurra.errors import RecurraError, SettingError
 from recurra.files import write_file
 from recurra.given import path_of
+from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
+from recurra.inspection.pictures import Picture, pictures_of, save_pictures
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
 from recurra.training.runs import opened
 
-__all__ = ["Picture", "Report", "inspect"]
+__all__ = ["Report", "inspect"]
 
 _ROWS, _STEPS, _SHOWN = 16, 128, 2000
 T = TypeVar("T")
-
-
-class Picture(NamedTuple):
-    """A chart and how to read it.
-
-    Args:
-        chart: the picture.
-        title: above it.
-        how: a sentence on how to read it.
-    """
-
-    chart: Chart
-    title: str
-    how: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +50,9 @@ class Report:
         pictures: by name.
         read: a text as it reads it, or None.
         followers: units that move with something visible in that text.
+        examples: what was read and answered, row by row.
         scores: of its training's end, the model first: name, loss and value.
+        measures: what loss and value are, in words.
         card: what the model is made of and costs, in words; empty where nobody knows.
         said: what could not be looked at, and why.
         seconds: that all of it took.
@@ -75,7 +66,9 @@ class Report:
     pictures: Mapping[str, Picture]
     read: Read | None
     followers: Sequence[Follower]
+    examples: Sequence[Example]
     scores: Sequence[Mapping[str, Any]]
+    measures: tuple[str, str]
     card: str
     said: Sequence[str]
     seconds: float
@@ -105,6 +98,7 @@ class Report:
                 "evidence": seen.evidence if seen else {},
                 "followers": list(self.followers),
                 "surprising": self.read.most_surprising() if self.read else [],
+                "examples": list(self.examples),
                 "card": self.card,
                 "said": list(self.said),
             }
@@ -132,13 +126,7 @@ class Report:
 
     def save_pictures(self, folder: str | Path) -> list[Path]:
         """Write every chart as SVG and as PNG into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return [
-            picture.chart.save(folder / f"{name}.{kind}")
-            for name, picture in self.pictures.items()
-            for kind in ("svg", "png")
-        ]
+        return save_pictures(self.pictures, folder)
 
 
 def _plain(value: Any) -> Any:
@@ -204,69 +192,27 @@ def inspect(
     report("looking at gradients, memory and units")
     window = _window(home)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
-    report("reading a text")
-    read = _read(task, loaded, part, batch)
-    found: dict[str, Picture] = {}
-    if examination is not None:
-        found["reach"] = Picture(
-            examination.chart(),
-            "How far back",
-            "Where a line has fallen below the dashed one, next to nothing is left. A gradient "
-            "that is lost there cannot teach what happened before; an output that does not move "
-            "has forgotten it.",
-        )
-        gates = _gates(examination.evidence)
-        if gates is not None:
-            found["gates"] = Picture(
-                gates,
-                "What gates do",
-                "Each line has the units of one gate, sorted by how open it is on the average. A "
-                "forget or update gate near the top remembers for long; one of 90 % has lost two "
-                "thirds after ten steps.",
-            )
-    if read is not None and np.isfinite(read.surprises).any():
-        found["surprise"] = Picture(
-            _surprise(read),
-            "Surprise",
-            "High where the model did not expect what came. A model that has learned has low "
-            "plateaus inside of words, and peaks where something new begins.",
-        )
-    card = ""
-    if (described := _tried(lambda: describe(loaded.model, measure=False), said)) is not None:
-        card = str(described)
-        if (unrolled := _tried(described.chart, said)) is not None:
-            found["unrolled"] = Picture(
-                unrolled,
-                "Unrolled",
-                "One box a layer and step. A state goes along a row, what is read goes up; where a "
-                "training window ends the gradient is cut.",
-            )
-    for name, chart in _of_training(home, said).items():
-        found[name] = Picture(chart, name.capitalize(), _HOW.get(name, ""))
+    report("reading examples")
+    examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
+    read = _tried(lambda: _read(task, loaded, part, batch, said), said)
+    card = _tried(lambda: describe(loaded.model, measure=False), said)
+    pictures = pictures_of(examination, read, card, home, said)
     return Report(
         home.resolve().name,
         task.name,
         _model(loaded.model),
         _data(source, data is None),
         examination,
-        found,
+        pictures,
         read,
         followers(read) if read is not None else [],
+        examples,
         _scores(home),
-        card,
+        _measures(task),
+        "" if card is None else str(card),
         said,
         time.perf_counter() - began,
     )
-
-
-_HOW = {
-    "gradients": "Of each layer the norm of its gradient, and how much a step changes a weight by "
-    "its size: about a thousandth is usual.",
-    "curve": "Training falls; where validation stops to fall the kept checkpoint is ringed. Dashed "
-    "are rivals without memory.",
-    "confusion": "Rows are true classes, columns what was said: the diagonal is right.",
-    "forecast": "The line is what came, the bands are where it was expected.",
-}
 
 
 def _home(path: str | Path) -> Path:
@@ -282,7 +228,7 @@ def _own_data(home: Path) -> Any:
     held_out: str | None = recipe.data.test
     found = source if held_out is None else Path(held_out)
     if found is None:
-        raise SettingError("inspect: the run was trained on objects of Python: give it data")
+        raise SettingError("inspect: the run was trained on data given in Python: give it data")
     return found
 
 
@@ -303,65 +249,34 @@ def _window(path: str | Path) -> int | None:
     return window
 
 
-def _read(task: Any, loaded: Any, part: Any, batch: Any) -> Read | None:
-    """A text of some length, in one row."""
-    if not hasattr(loaded.model, "encoder") or task.spelled(batch, loaded.fronts) is None:
+def _read(task: Any, loaded: Any, part: Any, batch: Batch, said: list[str]) -> Read | None:
+    """A text of some length in one row, or several rows where none is long."""
+    model, fronts = loaded.model, loaded.fronts
+    if not hasattr(model, "encoder") or _symbols(task, batch, fronts) is None:
         return None
     one = task.sample(part, 1, _SHOWN)
-    symbols = task.spelled(one, loaded.fronts)[0]
-    surprises = task.step_surprises(loaded.model, one)
-    return read_text(loaded.model, one, symbols, None if surprises is None else surprises[:, 0])
+    rows = _symbols(task, one, fronts)
+    if rows is None or len(rows[0]) < _SHOWN // 8:
+        one, rows = batch, _symbols(task, batch, fronts)
+    assert rows is not None
+    examples = examples_of(task, loaded, one)
+    whole = bool(examples) and examples[0].by == "whole"
+    speaks = _tried(lambda: _speaks(model, one), said) if whole else None
+    return read_text(model, one, rows, examples, speaks)
 
 
-def _gates(seen: Evidence) -> Chart | None:
-    """Units in the order of how open their gates are."""
-    series: dict[str, dict[float, float]] = {}
-    for row in seen.gates.rows:
-        if row.kind == "gate" and len(series) < len(SERIES_COLORS) and row.units > 1:
-            ranks = np.linspace(0.0, 1.0, row.units)
-            heights = np.sort(row.means)
-            series[str(short(Key.of(row.key)))] = dict(
-                zip(map(float, ranks), map(float, heights), strict=True)
-            )
-    if not series:
-        return None
-    return lines(
-        series,
-        title="What gates do",
-        x=Axis(
-            "units, from the one whose gate is most shut to the most open", 0.0, 1.0, format=".0%"
-        ),
-        y=Axis("mean openness", 0.0, 1.0, format=".0%"),
-    )
+def _speaks(model: Any, batch: Batch) -> Any:
+    """How much each step speaks for the answer ``[time, batch]``: colors need no closer sums."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return attribute(model, batch).steps().double().numpy()
 
 
-def _surprise(read: Read) -> Chart:
-    some = read.surprises[: min(len(read.symbols), 300)]
-    heights = {float(n): float(value) for n, value in enumerate(some) if np.isfinite(value)}
-    return lines(
-        {"surprise": heights},
-        title="How surprising each symbol is",
-        x=Axis("place in the text", 0.0, float(max(len(some) - 1, 1)), format=",d"),
-        y=Axis("nats", 0.0, max(heights.values()) * 1.05),
-        about="The beginning of the text.",
-    )
-
-
-def _of_training(path: str | Path, said: list[str]) -> dict[str, Chart]:
-    folder = Path(path)
-    if not (folder / "log.csv").is_file():
-        return {}
-    try:
-        found: dict[str, Chart] = dict(pictures(folder))
-    except RecurraError as problem:
-        said.append(f"no curve: {problem}")
-        found = {}
-    if (folder / WATCHED).is_file():
-        try:
-            found["gradients"] = gradients(folder)
-        except RecurraError as problem:
-            said.append(f"no gradients: {problem}")
-    return found
+def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
+    """Of each row the symbols of the one input that has some."""
+    read = task.seen(batch, fronts)
+    texts = [rows for rows in read.values() if rows and isinstance(rows[0], list)]
+    return texts[0] if len(texts) == len(read) == 1 and any(texts[0]) else None
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
@@ -372,11 +287,20 @@ def _scores(path: str | Path) -> list[Mapping[str, Any]]:
         return []
 
 
+def _measures(task: Any) -> tuple[str, str]:
+    """What a loss and a value are, and which way is better; of a value that is the loss nothing."""
+    loss, value = task.loss, task.metric
+    unit = "" if "/" in loss.unit else f" per {task.unit.removesuffix('s')}"
+    ways = [f"({'less' if each.less else 'more'} is better)" for each in (loss, value)]
+    told = f"{loss.unit or loss.name}{unit} {ways[0]}"
+    return told, "" if value.name == loss.name else f"{value.unit or value.name} {ways[1]}"
+
+
 def _model(model: Any) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
     return f"{getattr(model, 'name', type(model).__name__)} of {count:,} parameters"
 
 
 def _data(source: Any, own: bool) -> str:
-    name = Path(source).name if isinstance(source, str | Path) else "objects of Python"
+    name = Path(source).name if isinstance(source, str | Path) else "data given in Python"
     return f"{name}, of its training: other data say more of what it has learned" if own else name

@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
+from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.explanation.ablating import correlations
 from recurra.engine.probe import reading
+from recurra.inspection.examples import Example
+from recurra.inspection.places import called
 from recurra.models import Model
 from recurra.twins import evaluating
 
@@ -45,16 +48,28 @@ class Read(NamedTuple):
 
     Args:
         symbols: as they are seen.
-        surprises: of the symbol at each step, in nats: how little it was expected; NaN where nobody
-            knows.
+        surprises: of each symbol, or of what was wanted there, in nats: how little it was expected;
+            NaN where nobody knows.
         states: of each cell's first state field, ``[time, units]``.
         gates: of each cell the mean of each gate at each step, ``[time]``, by label.
+        said: what was answered at each symbol, or expected in its place; empty where nothing is.
+        wanted: what should have been.
+        speaks: how much each symbol speaks for the answer, less than 0 against it; empty where
+            nobody asked.
     """
 
     symbols: Sequence[str]
     surprises: Floats
     states: Mapping[str, Floats]
     gates: Mapping[str, Mapping[str, Floats]]
+    said: Sequence[str] = ()
+    wanted: Sequence[str] = ()
+    speaks: Floats = np.zeros(0)
+
+    @property
+    def right(self) -> list[bool]:
+        """Of each symbol whether what was said there is what was wanted."""
+        return [one == other for one, other in zip(self.said, self.wanted, strict=True)]
 
     def most_surprising(self, number: int = 12) -> list[tuple[int, str, float]]:
         """Step, symbol and nats, the most surprising first."""
@@ -74,18 +89,20 @@ class Read(NamedTuple):
         return bool(np.isfinite(self.surprises[step]))
 
     def told(self, step: int) -> str:
-        """What the gates do at a step, in a sentence."""
+        """What is answered and what the gates do at a step, in a sentence."""
+        head = f"Step {step}, {self.symbols[step]!r}"
+        if self.said and self.wanted[step]:
+            said, wanted = self.said[step], self.wanted[step]
+            follows = wanted == self.symbols[step]
+            verb = "expected" if follows else "said"
+            right = "right" if said == wanted else f"wrong, it is {wanted!r}"
+            head += f": {verb} {said!r}, which is {right}"
         parts = []
         for place, gates in self.gates.items():
             does = [f"{_does(label)} {values[step]:.0%}" for label, values in gates.items()]
             if does:
-                parts.append(f"{place or 'the cell'} {', '.join(does)}")
-        symbol = self.symbols[step]
-        return (
-            f"Step {step}, {symbol!r}: {'; '.join(parts)}."
-            if parts
-            else f"Step {step}, {symbol!r}."
-        )
+                parts.append(f"{place} {', '.join(does)}")
+        return f"{head}. {'; '.join(parts)}." if parts else f"{head}."
 
 
 def _does(label: str) -> str:
@@ -99,38 +116,84 @@ def _does(label: str) -> str:
     return known.get(label, label.removesuffix(" gate"))
 
 
-def read_text(model: Model, batch: Batch, symbols: Sequence[str], surprises: Floats | None) -> Read:
-    """Look at the first row of a batch.
+def read_text(
+    model: Model,
+    batch: Batch,
+    rows: Sequence[Sequence[str]],
+    examples: Sequence[Example] = (),
+    speaks: Floats | None = None,
+) -> Read:
+    """Look at the first rows of a batch, one behind another.
 
     Args:
         model: reads it, in evaluation mode.
         batch: what it reads.
-        symbols: as a person sees the steps of its first row.
-        surprises: of what follows each of them ``[time]``, or None.
+        rows: as a person sees the steps of so many of its rows.
+        examples: what is answered of each, as far as it is shown.
+        speaks: how much each step speaks for the answer ``[time, batch]``, or None.
     """
-    time = len(symbols)
+    time, lengths = steps_of(batch)
     with evaluating(model), torch.no_grad(), reading(model) as seen:
         model(batch)
     states: dict[str, Floats] = {}
     gates: dict[str, dict[str, Floats]] = {}
     for key, value in seen.items():
-        place, label = key.where, key.label
-        if value.dim() != 3 or value.shape[0] < time or not value.is_floating_point():
+        place, label = called(key.where), key.label
+        steps = value.dim() == 3 and value.shape[:2] == (time, len(lengths))
+        if not steps or not value.is_floating_point():
             continue
-        row = _row(value, time)
         if label.startswith("state.") and place not in states:
-            states[place] = row[:, :_MOST]
+            states[place] = _behind(value[..., :_MOST], rows)
         elif label.endswith(" gate"):
-            gates.setdefault(place, {})[label] = row.mean(1)
-    shifted = np.full(time, np.nan)
-    if surprises is not None:  # what was said of the next one belongs to it
-        shifted[1:] = surprises[: time - 1]
-    return Read(list(symbols), shifted, states, gates)
+            gates.setdefault(place, {})[label] = _behind(value, rows).mean(1)
+    pairs = list(zip(rows, examples, strict=False))
+    # Of a text that is written on, what is wanted at a step is read at the next one.
+    ahead = any(len(symbols) > 1 for symbols, _ in pairs) and all(
+        list(example.wanted[:-1]) == list(symbols[1:]) for symbols, example in pairs
+    )
+    told = [_told(symbols, example, ahead) for symbols, example in pairs]
+    told = told or [_Told(np.full(len(symbols), np.nan)) for symbols in rows]
+    known = all(each.said for each in told)
+    return Read(
+        [symbol for symbols in rows for symbol in _ended(symbols, len(rows) > 1)],
+        np.concatenate([each.nats for each in told]),
+        states,
+        gates,
+        [word for each in told for word in each.said] if known else (),
+        [word for each in told for word in each.wanted] if known else (),
+        np.zeros(0)
+        if speaks is None
+        else np.concatenate([speaks[: len(row), at] for at, row in enumerate(rows)]),
+    )
 
 
-def _row(value: Tensor, time: int) -> Floats:
-    found: Floats = value[:time, 0].double().cpu().numpy()
+def _behind(value: Tensor, rows: Sequence[Sequence[str]]) -> Floats:
+    """The steps of some rows, one row behind another, ``[steps, units]``."""
+    parts = [value[: len(row), at] for at, row in enumerate(rows)]
+    found: Floats = torch.cat(parts).double().cpu().numpy()
     return found
+
+
+def _ended(symbols: Sequence[str], several: bool) -> list[str]:
+    """With a break behind the last, where other rows follow."""
+    return [*symbols[:-1], f"{symbols[-1]}\n"] if several and symbols else list(symbols)
+
+
+class _Told(NamedTuple):
+    nats: Floats
+    said: Sequence[str] = ()
+    wanted: Sequence[str] = ()
+
+
+def _told(symbols: Sequence[str], example: Example, ahead: bool) -> _Told:
+    """What belongs to each symbol of a row."""
+    if example.by != "step":
+        return _Told(np.full(len(symbols), np.nan))
+    if not ahead:
+        return _Told(example.nats, example.said, example.wanted)
+    # What was said of the next one belongs to it; of the first nothing was.
+    nats = np.concatenate([np.full(1, np.nan), example.nats[:-1]])
+    return _Told(nats, ["", *example.said[:-1]], ["", *example.wanted[:-1]])
 
 
 # ---- what is visible -----------------------------------------------------------------------------
@@ -175,11 +238,11 @@ FEATURES: dict[str, Callable[[Sequence[str]], Floats]] = {
     "place in the line": _since("\n"),
     "place in the word": _since(" \n\t.,;:!?"),
     "place in the sentence": _since(".!?"),
-    "upper case": _are(str.isupper),
-    "digits": _are(str.isdigit),
+    "upper case": _are(lambda symbol: symbol.strip().isupper()),
+    "digits": _are(lambda symbol: symbol.strip().isdigit()),
     "blanks": _are(str.isspace),
     "vowels": _are(lambda symbol: symbol.lower() in "aeiou"),
-    "punctuation": _are(lambda symbol: not symbol.isalnum() and not symbol.isspace()),
+    "punctuation": _are(lambda symbol: bool(symbol.strip()) and not symbol.strip().isalnum()),
 }
 """What is visible in a text, by name: numbers at each symbol."""
 

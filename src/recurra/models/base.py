@@ -13,7 +13,7 @@ from recurra.cells import cell_origin
 from recurra.encoders import Encoder
 from recurra.errors import SettingError, ShapeError
 from recurra.heads import Head
-from recurra.heads.base import Explained
+from recurra.heads.base import Explained, Shown
 from recurra.layers import LayerOutput
 from recurra.states import Tree
 from recurra.twins import evaluating
@@ -153,6 +153,20 @@ class Model(nn.Module):
         """
         with evaluating(self):
             return self.answer(batch.to(next(self.parameters()).device))
+
+    @torch.no_grad()
+    def show(self, batch: Batch) -> Shown | None:
+        """Answers beside the batch's targets, see :meth:`recurra.heads.Head.show`.
+
+        In evaluation mode and without gradients, on the CPU.
+        """
+        with evaluating(self):
+            batch = batch.to(next(self.parameters()).device)
+            read, shared, _ = self._read(batch, None)
+            found = self.head.show(read, batch.targets, shared)
+        if found is None:
+            return None
+        return Shown(*(None if each is None else each.to("cpu") for each in found))
 
     # ---- teachers --------------------------------------------------------------------------------
 

@@ -100,6 +100,10 @@ class NGramModel(Model):
         if ngram is not None:
             self.__dict__["ngram"] = ngram
 
+    def show(self, batch: Batch) -> None:
+        """Nothing: there is no head that would show an answer."""
+        return
+
     @classmethod
     def fit(cls, documents: Iterable[Ids], settings: NGramSettings, vocabulary_size: int) -> Self:
         """Count the grams of documents, each between a start and an end symbol.

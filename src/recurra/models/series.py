@@ -13,7 +13,7 @@ from recurra.encoders import FrameEncoder, Frames, Stem
 from recurra.encoders.steps import GappedSteps, SeriesSteps, StepVectors, beside_channels
 from recurra.errors import SettingError
 from recurra.heads import Numbers, NumbersHead, Point
-from recurra.heads.base import Explained, whole_rows
+from recurra.heads.base import Explained, Shown, whole_rows
 from recurra.heads.densities import map_density
 from recurra.heads.numbers import COUNTS, POINTS, between_means
 from recurra.layers import LayerOutput
@@ -319,6 +319,17 @@ class SeriesModel(Model):
             level = level + frame.scale[None, :, None] * self.linear(windows).transpose(2, 3)
         shift = None if config.distribution in COUNTS else level
         return density.moved(shift, frame.scale[None, :, None])
+
+    @torch.no_grad()
+    def show(self, batch: Batch) -> Shown:
+        """What is expected after the last step ``[rows, steps, channels]``, beside what came."""
+        with evaluating(self):
+            batch = batch.to(next(self.parameters()).device)
+            losses, known, _ = self.losses(batch)
+            said = self.answer(batch).mean
+        wanted = batch.targets[-1][:, : said.shape[1]]
+        nats = losses[-1].sum((1, 2)) / known[-1].sum((1, 2)).clamp(min=1)
+        return Shown(said.cpu(), wanted.cpu(), nats.cpu())
 
     # ---- answers ---------------------------------------------------------------------------------
 

@@ -23,8 +23,6 @@ from recurra.batch import Batch
 from recurra.errors import SettingError, nearest
 from recurra.families import SHIPPED
 from recurra.sections import Section, default
-from recurra.sequences import PaddedSequence
-from recurra.states import leaves
 from recurra.tasks.answers import Answer
 from recurra.tasks.contracts import (
     DataSection,
@@ -36,6 +34,8 @@ from recurra.tasks.contracts import (
     Row,
     Table,
     front_told,
+    seen_rows,
+    symbols_of,
 )
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "Task",
     "front_told",
     "register_task",
+    "symbols_of",
     "task_by_name",
     "task_names",
     "task_origin",
@@ -276,25 +277,33 @@ class Task(abc.ABC):
             raise SettingError("inspect: expected data with examples, got none")
         return batch.part(lambda number: slice(min(rows, number)))
 
-    def spelled(self, batch: Batch, fronts: Mapping[str, Any]) -> list[list[str]] | None:
-        """What a person sees of each step of each row, as characters or words; None if nothing.
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of what is read, by name, in the order in which a model reads them."""
+        return dict(fronts)
+
+    def seen(self, batch: Batch, fronts: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """What is read, as people see it: of each row its symbols, or numbers ``[time, ...]``.
 
         Args:
             batch: as :meth:`sample` gave it.
             fronts: of the model.
         """
-        read = next((fronts[name] for name in ("text", "input", "words") if name in fronts), None)
-        ids: Any = leaves(batch.inputs)[0]
-        symbols = ids.values if isinstance(ids, PaddedSequence) else ids
-        if not hasattr(read, "decode") or symbols.is_floating_point() or symbols.dim() != 2:
-            return None
-        rows = ids.to_list() if isinstance(ids, PaddedSequence) else list(ids.unbind(1))
-        spell: Any = read.decode  # type: ignore[union-attr]
-        return [[_beside(spell([symbol])) for symbol in row.tolist()] for row in rows]
+        read, whole = self.read_fronts(fronts) or {"input": None}, batch.inputs
+        parts = whole if isinstance(whole, tuple) and len(whole) == len(read) > 1 else (whole,)
+        axes = batch.input_axis
+        return {
+            name: seen_rows(part, front, axes if isinstance(axes, int) else axes[at])
+            for at, ((name, front), part) in enumerate(zip(read.items(), parts, strict=False))
+        }
 
-    def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64] | None:
-        """How surprising what follows each step is, ``[time, batch]`` in nats; None if unknown."""
-        return None
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """What labels or symbols that a model says are called; their numbers unless a task says it.
+
+        Args:
+            numbers: as :class:`recurra.heads.Shown` has them; -1 has no name.
+            fronts: of the model.
+        """
+        return list(map(str, numbers))
 
     # ---- rivals ----------------------------------------------------------------------------------
 
@@ -399,11 +408,6 @@ class Task(abc.ABC):
             loaded: the artifact.
         """
         return Answer(loaded.model, loaded.fronts, loaded.path, self.name)
-
-
-def _beside(word: str) -> str:
-    """A word with the blank that stands behind it, unless it is a single sign."""
-    return word if len(word) < 2 or word[-1:].isspace() or word[:1].isspace() else f"{word} "
 
 
 # ---- by name -------------------------------------------------------------------------------------

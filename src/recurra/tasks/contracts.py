@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol, Self
 from recurra.batch import Batch
 from recurra.data import Batches, PartName
 from recurra.sections import Section
+from recurra.sequences import PaddedSequence
+from recurra.states import leaves
 
 __all__ = [
     "DataSection",
@@ -21,6 +23,8 @@ __all__ = [
     "Row",
     "Table",
     "front_told",
+    "seen_rows",
+    "symbols_of",
 ]
 
 Groups = Iterable[Iterable[Batch]]
@@ -47,6 +51,33 @@ def front_told(front: Any) -> dict[str, Any]:
     """All that tells a front from any other, as JSON can hold it; nothing of one without a kind."""
     kind = getattr(front, "kind", None)
     return {} if kind is None else {**front.to_json(), "kind": kind}
+
+
+def symbols_of(numbers: Sequence[int], front: Any) -> list[str]:
+    """Symbols of a text, each with the blank that stands before it; joined they are the text.
+
+    Args:
+        numbers: of a vocabulary; starts, ends and negative ones are empty.
+        front: that vocabulary.
+    """
+    write = front.writer()
+    return [write(number) if number >= 0 else "" for number in numbers]
+
+
+def seen_rows(part: Any, front: Any, axis: int = 1) -> list[Any]:
+    """An input of a batch as people see it: of each row its symbols, or numbers ``[time, ...]``.
+
+    Args:
+        part: a tree, whose first leaf is looked at.
+        front: a vocabulary, where that leaf is symbols.
+        axis: of the rows, where that is a tensor.
+    """
+    leaf: Any = leaves(part)[0]
+    padded = isinstance(leaf, PaddedSequence)
+    rows = leaf.to_list() if padded else list(leaf.unbind(axis))
+    if hasattr(front, "writer") and rows and not rows[0].is_floating_point():
+        return [symbols_of(row.tolist(), front) for row in rows]
+    return [row.cpu().numpy() for row in rows]
 
 
 class Part(Protocol):

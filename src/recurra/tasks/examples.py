@@ -33,6 +33,7 @@ from recurra.tasks.rows import (
     arrays_of,
     check_fit,
     collate_rows,
+    of_all_lengths,
     rows_of,
     steps_of,
 )
@@ -388,6 +389,12 @@ class ExamplesTask(Task):
             raw=pairs,
             fronts=fronts,
         )
+
+    def sample(self, part: ExamplesPart, rows: int, steps: int) -> Batch:
+        """Whole examples of all lengths."""
+        some = [number for group in part.order() for number in group]
+        chosen = of_all_lengths([steps_of(part.inputs[number]) for number in some], rows)
+        return part.batch(some[place] for place in chosen)
 
     def evaluate(self, compared: Mapping[str, Any], part: ExamplesPart) -> list[Score]:
         """Of models, and of rivals that have a method ``score`` like theirs."""

@@ -15,7 +15,8 @@ from recurra.data.examples.sources import table_rows
 from recurra.data.examples.tables import FILE_COLUMNS
 from recurra.data.rows import rows_of
 from recurra.errors import DataError
-from recurra.tasks.inputs import InputSection, is_text, kind_of_front, raw_of
+from recurra.tasks.encoding import raw_of
+from recurra.tasks.inputs import InputSection, is_text, kind_of_front
 from recurra_runtime.fronts import Series
 
 __all__ = ["opened_inputs", "raw_input", "value_of_line"]

@@ -20,6 +20,7 @@ __all__ = [
     "arrays_of",
     "check_fit",
     "collate_rows",
+    "of_all_lengths",
     "rows_of",
     "steps_of",
 ]
@@ -29,6 +30,19 @@ TargetKind = Literal["steps", "whole", "sequence"]
 
 Collate = Callable[[Sequence[Any], Sequence[Any] | None], Batch]
 """Inputs and targets of some examples, beside each other; without targets they are to be said."""
+
+
+def of_all_lengths(lengths: Sequence[int], rows: int) -> list[int]:
+    """Numbers of at most so many examples: of as many groups of like length the middle ones.
+
+    Args:
+        lengths: of all examples.
+        rows: how many are chosen.
+    """
+    order, count = np.argsort(lengths, kind="stable"), min(rows, len(lengths))
+    middles = (np.arange(count) + 0.5) * len(lengths) / max(count, 1)
+    found: list[int] = order[middles.astype(np.int64)].tolist()
+    return found
 
 
 def collate_rows(

@@ -21,7 +21,8 @@ from recurra.tasks.base import Answer
 from recurra.tasks.classification.corpus import LABEL, read_fronts
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
-from recurra.tasks.inputs import Incoming, encode_inputs, is_text, unknown_of
+from recurra.tasks.encoding import Incoming, encode_inputs, unknown_of
+from recurra.tasks.inputs import is_text
 from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.training import data_of
 from recurra_runtime.fronts import Series, Sound

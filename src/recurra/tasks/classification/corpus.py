@@ -18,15 +18,8 @@ from recurra.errors import DataError
 from recurra.tasks.base import Groups
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import divide_examples
-from recurra.tasks.inputs import (
-    check_fronts,
-    encode_inputs,
-    fit_inputs,
-    grayed_of,
-    heard,
-    is_text,
-    unknown_of,
-)
+from recurra.tasks.encoding import encode_inputs, unknown_of
+from recurra.tasks.inputs import check_fronts, fit_inputs, grayed_of, heard, is_text
 from recurra.tasks.reading import grouped, said_part
 from recurra_runtime.vocabulary import ClassNames
 

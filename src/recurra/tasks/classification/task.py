@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from recurra import models
+from recurra.batch import Batch
 from recurra.columns import shown
-from recurra.data import PartName
+from recurra.data import PartName, row_batches
 from recurra.data.examples import Examples, open_examples
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings, Reads
 from recurra.tasks.base import Metric, Table, register_task
@@ -35,6 +36,7 @@ from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import given_sources
 from recurra.tasks.inputs import check_restored, is_text, kind_of_front, reads_of
 from recurra.tasks.rivals import RivalsTask
+from recurra.tasks.rows import of_all_lengths, steps_of
 from recurra.tasks.texts import vocabulary_settings
 from recurra.tasks.unread import unread_data
 
@@ -99,6 +101,21 @@ class ClassificationTask(RivalsTask):
             if number:
                 report(f"left out because they {what}: {number:,}")
         return encode(found, read_fronts(fronts), fronts[LABEL], data)
+
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """All but the names of the classes."""
+        return read_fronts(fronts)
+
+    def sample(self, part: ClassPart, rows: int, steps: int) -> Batch:
+        """Whole examples of all lengths."""
+        some = of_all_lengths([steps_of(row) for row in part.rows], rows)
+        own = [part.rows[number] for number in some]
+        batch = next((batch for _, batch in row_batches(own, part.labels[some], size=rows)), None)
+        return super().sample(part, rows, steps) if batch is None else batch
+
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Names of classes."""
+        return [fronts[LABEL].name(number) if number >= 0 else "?" for number in numbers]
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Classifier:
         """A model of what these fronts give, and of so many classes."""

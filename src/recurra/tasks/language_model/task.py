@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from recurra import models
-from recurra.batch import Batch, Tokens
+from recurra.batch import Batch
 from recurra.columns import number
 from recurra.data import Documents, document_batches, is_hub, joined
 from recurra.errors import SettingError
@@ -49,7 +49,7 @@ from recurra.pipeline.ngrams import fit_ngrams, read_ngrams, write_ngrams
 from recurra.pipeline.text_model import text_model_of
 from recurra.sections import Section, contradiction, default
 from recurra.surprises import Surprise
-from recurra.tasks.base import Answer, Metric, Table, Task, register_task
+from recurra.tasks.base import Answer, Metric, Table, Task, register_task, symbols_of
 from recurra.tasks.language_model.corpus import Corpus, CorpusPart, Held, held, prepare
 from recurra.tasks.language_model.documents import Source, of_columns, open_source
 from recurra.tasks.language_model.evaluation import (
@@ -60,8 +60,7 @@ from recurra.tasks.language_model.evaluation import (
 )
 from recurra.tasks.language_model.settings import DataSettings
 from recurra.tasks.texts import has_columns, vocabulary_settings
-from recurra.twins import evaluating
-from recurra_runtime.vocabulary import START, Ids, Vocabulary
+from recurra_runtime.vocabulary import Ids, Vocabulary
 
 __all__ = ["LanguageModelTask", "WritingModel"]
 
@@ -289,22 +288,13 @@ class LanguageModelTask(Task):
         windows = document_batches([ids for _, ids in some], rows=rows, size=steps, given=labels)
         return next(iter(next(iter(windows))))
 
-    def spelled(self, batch: Batch, fronts: Mapping[str, Any]) -> list[list[str]]:
-        """Each symbol alone; a start is empty."""
-        inputs = batch.inputs.ids if isinstance(batch.inputs, Tokens) else batch.inputs
-        vocabulary = fronts["text"]
-        return [
-            ["" if symbol == START else vocabulary.decode([symbol]) for symbol in row.tolist()]
-            for row in inputs.to_list()
-        ]
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """The vocabulary; conditions stand beside what is read."""
+        return {"text": fronts["text"]}
 
-    def step_surprises(self, model: models.Model, batch: Batch) -> npt.NDArray[np.float64]:
-        """Of the symbol that follows."""
-        assert isinstance(model, LanguageModel)
-        with torch.no_grad(), evaluating(model):
-            nats, _ = model.surprise(batch)
-        found: npt.NDArray[np.float64] = nats.to_padded().double().numpy()
-        return found
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Each symbol alone."""
+        return symbols_of(numbers, fronts["text"])
 
     def by_example(self, model: models.Model, part: CorpusPart | Held) -> dict[str, Any]:
         """Nats of each document."""

@@ -24,7 +24,7 @@ from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
 from recurra.settings import check_size
 from recurra.tasks.base import Answer
-from recurra.tasks.inputs import encode_inputs
+from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.offered import opened_inputs, raw_input
 from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of
 from recurra.tasks.recognition.listening import EndRules, Listener

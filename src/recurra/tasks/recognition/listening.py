@@ -14,7 +14,7 @@ from recurra.decoding import Fusion, HotWords, PrefixSearch
 from recurra.errors import SettingError
 from recurra.models import Recognizer
 from recurra.settings import check_kind, check_number, check_size
-from recurra.tasks.inputs import Incoming
+from recurra.tasks.encoding import Incoming
 from recurra.tasks.recognition.corpus import TEXT, input_of, text_of_symbols
 from recurra.tasks.recognition.recognized import Recognized, recognized
 from recurra_runtime.fronts import Series, Sound

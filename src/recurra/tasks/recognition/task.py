@@ -14,10 +14,11 @@ from recurra.columns import shown
 from recurra.data import examples as data_examples
 from recurra.errors import DataError, kind_of
 from recurra.models import Recognizer, RecognizerSettings
-from recurra.tasks.base import Metric, Table, register_task
+from recurra.tasks.base import Metric, Table, register_task, symbols_of
 from recurra.tasks.division import Pair
+from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import encode_inputs, fit_inputs, kind_of_front
+from recurra.tasks.inputs import fit_inputs, kind_of_front
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.recognition.answer import RecognizingModel
 from recurra.tasks.recognition.corpus import (
@@ -78,6 +79,10 @@ class RecognitionTask(ReadingTask, RivalsTask):
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
         """The one input."""
         return dict([input_of(fronts)])
+
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Symbols, which are numbered from 0."""
+        return symbols_of([n + len(RESERVED) if n >= 0 else n for n in numbers], fronts[TEXT])
 
     def checked(self, pair: Pair) -> Pair:
         """Something to read, and a text."""

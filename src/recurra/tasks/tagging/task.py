@@ -157,6 +157,22 @@ class TaggingTask(ExamplesTask, RivalsTask):
                 )
         return found
 
+    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
+        """Words or a series."""
+        return {name: front for name, front in fronts.items() if name != TAG}
+
+    def seen(self, batch: Batch, fronts: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Words as their letters spell them, also those that are not known."""
+        if WORDS not in fronts:
+            return super().seen(batch, fronts)
+        spell = fronts[WORDS].characters.decode  # ids of letters begin behind 0, which is none
+        rows = [row.tolist() for row in batch.inputs.letters.to_list()]
+        return {WORDS: [[f"{spell(n - 1 for n in word if n)} " for word in row] for row in rows]}
+
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Names of tags."""
+        return [fronts[TAG].name(number) if number >= 0 else "?" for number in numbers]
+
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Tagger:
         """A model of so many words and letters, or channels, and of so many tags."""
         words, tags = fronts.get(WORDS), fronts[TAG]

@@ -26,8 +26,9 @@ from recurra.models import EncoderDecoder, Model
 from recurra.settings import check_kind, check_number, check_size
 from recurra.tasks.base import Answer
 from recurra.tasks.division import Pair
+from recurra.tasks.encoding import cut
 from recurra.tasks.examples import ExamplesTask
-from recurra.tasks.inputs import cut, is_text
+from recurra.tasks.inputs import is_text
 from recurra.tasks.offered import opened_inputs, raw_input, value_of_line
 from recurra.tasks.rows import steps_of
 from recurra.tasks.transduction.settings import TransductionData

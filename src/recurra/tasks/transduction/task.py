@@ -19,16 +19,11 @@ from recurra.data.examples.parallel import open_parallel, parallel_files, what_t
 from recurra.errors import DataError, SettingError, kind_of
 from recurra.models import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSettings, Reads
 from recurra.states import leaves, map_tree
-from recurra.tasks.base import Metric, Table, register_task
+from recurra.tasks.base import Metric, Table, register_task, symbols_of
 from recurra.tasks.division import Pair
+from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.examples import Examples
-from recurra.tasks.inputs import (
-    check_restored,
-    encode_inputs,
-    fit_inputs,
-    kind_of_front,
-    reads_of,
-)
+from recurra.tasks.inputs import check_restored, fit_inputs, kind_of_front, reads_of
 from recurra.tasks.reading import ReadingTask, changed_examples, grouped
 from recurra.tasks.rivals import RivalsTask
 from recurra.tasks.sums import Sums, ratio
@@ -83,6 +78,10 @@ class TransductionTask(ReadingTask, RivalsTask):
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
         """All but that of what is said."""
         return {name: front for name, front in fronts.items() if name != TARGET}
+
+    def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
+        """Symbols that are said; an end is empty."""
+        return symbols_of(numbers, fronts[TARGET])
 
     def checked(self, pair: Pair) -> Pair:
         """Whose target is a text."""
