@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,15 +12,24 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, cells_of
+from recurra.cells.base import Cell, Noise, cells_of
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
-from recurra.engine.opened import Moved, named_in_example, opened_call, taken_apart
+from recurra.engine.opened import (
+    Moved,
+    Opened,
+    OpenedState,
+    named_in_example,
+    opened_call,
+    taken_apart,
+)
 from recurra.errors import SettingError, kind_of, nearest
-from recurra.labels import collecting, numbered
+from recurra.labels import collecting, meeting, named, numbered
+from recurra.settings import check_flag
+from recurra.states import first, map_tree
 
-__all__ = ["Key", "NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
+__all__ = ["Key", "NamedValues", "changing", "in_a_run", "looked_at", "looking", "named_values", "reading"]
 
 # A place, perhaps with the number of a run: "layers.0.cell (2): ", "cell: ", "(2): ".
 _WHERE = re.compile(r"(?P<place>.*?) ?(?:\((?P<run>\d+)\))?: ")
@@ -126,6 +136,21 @@ def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, 
         run: runs it by the backend that fits, or, if its last argument is True, by ``loop``: in
             it are runs inside of a step, which a recording does not have.
     """
+    with in_a_run():
+        labels, moves, nested = _moves(cell, running, call)
+        result = run(*opened_call(running, call, labels, moves), nested)
+    result, named = taken_apart(result, call, labels)
+    looks = reversed(_LOOKS.get())
+    reading = next((look.found for look in looks if look.found is not None), None)
+    if reading is not None:
+        reading.append((cell, named))
+    return result
+
+
+def _moves(
+    cell: Cell, running: Cell, call: Call
+) -> tuple[dict[str, Tensor], dict[str, Moved], bool]:
+    """What a step names, how its values are moved, and whether there are runs inside of it."""
     looks, inside = _LOOKS.get(), _Look([])
     token = _LOOKS.set((inside,))
     try:
@@ -137,12 +162,50 @@ def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, 
         for label, change in look.of(cell, parts).items():
             move = change.of(call.time, call.batch, parts[label], f"changing {label!r}")
             moves[label] = joined(moves.get(label), move)
-    result = run(*opened_call(running, call, labels, moves), bool(inside.found))
-    result, named = taken_apart(result, call, labels)
-    reading = next((look.found for look in reversed(looks) if look.found is not None), None)
-    if reading is not None:
-        reading.append((cell, named))
-    return result
+    return labels, moves, bool(inside.found)
+
+
+# Whether a run of this thread or task is at work, whose steps are not called by themselves.
+_RUNS: ContextVar[bool] = ContextVar("runs", default=False)
+
+
+@contextmanager
+def in_a_run() -> Iterator[None]:
+    """Steps that are called meanwhile are those of a run."""
+    token = _RUNS.set(True)
+    try:
+        yield
+    finally:
+        _RUNS.reset(token)
+
+
+def _alone(
+    step: Callable[..., Any], cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """A step of a cell that is called while somebody moves values: by itself, a run of one step."""
+    looks = [look for look in _LOOKS.get() if look.changes]
+    if not looks or _RUNS.get():
+        return step(cell, *args, **kwargs)
+    with in_a_run():  # the steps of its parts are parts of it
+        if not any(id(cell) in look.places for look in looks):
+            return step(cell, *args, **kwargs)
+        given = inspect.signature(step).bind(cell, *args, **kwargs)
+        given.apply_defaults()
+        x, state, context, noise = given.args[1:5]
+        drawn = noise and Noise(_one_step(noise.step), noise.held)
+        call = Call(_one_step(x), state, context=context, noise=drawn, initial=state)
+        call = call._replace(time=1, batch=first(state).shape[0])
+        labels, moves, _ = _moves(cell, cell, call)
+        now = tuple((scale[0], shift[0]) for scale, shift in moves.values())
+        opened = Opened(cell, list(labels), list(moves))
+        y, new = opened.step((x, now), OpenedState(state, ()), context, noise)
+    for label, value in zip(labels, new.seen, strict=True):
+        named(label, value)  # to those who read
+    return y, new.own
+
+
+def _one_step(tree: Any) -> Any:
+    return map_tree(lambda leaf: leaf.unsqueeze(0), tree)
 
 
 class NamedValues(Mapping[str, Tensor]):
@@ -262,7 +325,7 @@ def reading(module: object) -> Iterator[dict[Key, Tensor]]:
 
 @contextmanager
 def changing(
-    module: nn.Module, changes: Mapping[str, Change], *, required: bool = False
+    module: nn.Module, changes: Mapping[str, Change], *, required: bool = True
 ) -> Iterator[None]:
     """Move values inside a layer or model, in all calls of this thread or task meanwhile.
 
@@ -273,17 +336,19 @@ def changing(
 
     What can be moved is all that :func:`recurra.named_values` shows: gates, candidates,
     pre-activations, the state behind a step (``"state.h"``); and what a cell reads (``"input"``). A
-    label alone moves it in every cell that has it. One change inside another comes after it.
+    label alone moves it in every cell that has it. One change inside another comes after it. A cell
+    that is called by itself, ``cell(x, state)`` or ``cell.step(x, state)``, is a run of one step.
 
     Args:
         module: a layer or model; a cell that it does not hold goes on as it is.
         changes: by the keys of :func:`recurra.named_values`; one without the number of a run is of
             all runs, ``"cell (1): state.h"`` of the first alone.
-        required: whether it is an error if none of the module's cells runs meanwhile.
+        required: whether it is an error if none of the module's cells runs meanwhile, or if none
+            of those that do has a value of a key.
 
     Raises:
-        SettingError: something that is no change; or, at the end, a key that none of the cells
-            that ran meanwhile has.
+        SettingError: something that is no change; or, at the end, a value that is required and was
+            not there.
         ShapeError: a change that does not fit the value.
     """
     if not isinstance(module, nn.Module):
@@ -295,16 +360,20 @@ def changing(
             raise SettingError(
                 f"changing: {key!r}: expected a recurra.Change, got {kind_of(change)}."
             )
+    check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
-    with _looks(look):
+    with _looks(look), meeting(_alone):
         yield
-    if required and changes and not look.met:
+    if not required or not changes:
+        return
+    if not look.met:
         raise SettingError(
-            f"changing: no cell of the {type(module).__name__} ran meanwhile. Layers of torch.nn "
-            "have cells after recurra.convert."
+            f"changing: no cell of the {type(module).__name__} ran meanwhile, so nothing was moved. "
+            "Layers of torch.nn have cells after recurra.convert; required=False says that none "
+            "has to run."
         )
     for key in look.changes:
-        if look.met and key not in look.used:
+        if key not in look.used:
             raise SettingError(f"changing: no {key!r}; {nearest(key, look.met)}")
 
 

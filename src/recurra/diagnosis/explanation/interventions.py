@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recurra.columns import aligned
 from recurra.diagnosis.subject import Subject, encoded
 from recurra.engine import Change, changing
+from recurra.engine.changes import Chosen
 from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows
 from recurra.lengths import mask_padding
@@ -30,15 +31,15 @@ __all__ = [
     "scale",
 ]
 
-Units = int | Sequence[int] | None
 Loss = Callable[[Any, Tensor], Tensor] | None
 """Of an answer, and the numbers of its rows; None: what a model says of its targets."""
 MOST = 12  # lines of a table
 
 
 def clamp(
-    value: Any, *, units: Units = None, since: int = 0, until: int | None = None, rows: Units = None
-) -> Change:
+    value: Any, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
+) -> Change:  # fmt: skip
     r"""Hold a value at others: :math:`v_t \leftarrow c`.
 
     Args:
@@ -47,13 +48,14 @@ def clamp(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(0.0, value, units, since, until, rows)
+    return Change(0.0, value, units, since, until, rows, steps)
 
 
 def scale(
-    factor: Any, *, units: Units = None, since: int = 0, until: int | None = None,
-    rows: Units = None,
+    factor: Any, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
 ) -> Change:  # fmt: skip
     r"""Make a value larger or smaller: :math:`v_t \leftarrow a v_t`.
 
@@ -63,13 +65,15 @@ def scale(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(factor, 0.0, units, since, until, rows)
+    return Change(factor, 0.0, units, since, until, rows, steps)
 
 
 def ablate(
-    *, units: Units = None, since: int = 0, until: int | None = None, rows: Units = None
-) -> Change:
+    *, units: Chosen = None, since: int = 0, until: int | None = None, rows: Chosen = None,
+    steps: Chosen = None,
+) -> Change:  # fmt: skip
     r"""Take a value away: :math:`v_t \leftarrow 0`.
 
     Args:
@@ -77,13 +81,14 @@ def ablate(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(0.0, 0.0, units, since, until, rows)
+    return Change(0.0, 0.0, units, since, until, rows, steps)
 
 
 def patch(
-    values: Tensor, *, units: Units = None, since: int = 0, until: int | None = None,
-    rows: Units = None,
+    values: Tensor, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
 ) -> Change:  # fmt: skip
     """Put the values of another input in place of a value.
 
@@ -99,13 +104,14 @@ def patch(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
 
     Raises:
         ShapeError: no tensor.
     """
     if not isinstance(values, Tensor):
         raise ShapeError(f"patch: expected a tensor [time, batch, ...], got {kind_of(values)}.")
-    return Change(0.0, values.detach(), units, since, until, rows)
+    return Change(0.0, values.detach(), units, since, until, rows, steps)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -183,7 +189,7 @@ def intervene(
     moved = asked.owner if of is None else of
     with asked.asking():
         before, lost, inside = _asked_once(asked, loss)
-        with changing(moved, changes, required=True):
+        with changing(moved, changes):
             after, lost_after, inside_after = _asked_once(asked, loss)
         said = _said(asked, before), _said(asked, after)
         by_row, by_step = _change(*said)
