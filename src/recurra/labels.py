@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -40,32 +39,6 @@ class Collected(list[tuple[str, Tensor]]):
 
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
 _COLLECTING: dict[int, Collected] = {}
-
-Step = Callable[..., Any]
-# One for each that moves values meanwhile, all of them the same function; empty nearly always.
-_STEPPERS: list[Callable[[Step, Any, tuple[Any, ...], dict[str, Any]], Any]] = []
-
-
-def seen_alone(step: Step) -> Step:
-    """A cell's step, which whoever moves values also meets where it is called by itself."""
-
-    @functools.wraps(step)
-    def alone(cell: Any, *args: Any, **kwargs: Any) -> Any:
-        for stepper in _STEPPERS[:1]:  # another thread may take the last one away
-            return stepper(step, cell, args, kwargs)
-        return step(cell, *args, **kwargs)
-
-    return alone
-
-
-@contextmanager
-def meeting(stepper: Callable[[Step, Any, tuple[Any, ...], dict[str, Any]], Any]) -> Iterator[None]:
-    """Steps that are called, of any thread, go through a function meanwhile."""
-    _STEPPERS.append(stepper)
-    try:
-        yield
-    finally:
-        _STEPPERS.remove(stepper)
 
 
 def named(label: str, value: Tensor) -> Tensor:

@@ -277,10 +277,10 @@ def test_what_does_not_run_is_told_unless_it_need_not():
 # ---- a cell that is called by itself -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", cell_names())
-def test_steps_that_are_called_are_moved_as_a_run_is(name):
+@pytest.mark.parametrize("kind", cell_names())
+def test_steps_that_are_called_are_moved_as_a_run_is(kind):
     """By hand through time as by a layer, with everything that can be moved."""
-    cell = cell_by_name(name, 4, 5).double().eval()
+    cell = cell_by_name(kind, 4, 5).double().eval()
     if cell.takes_context or not isinstance(cell.example_input(1), torch.Tensor):
         pytest.skip("needs more than one tensor")
     x = rows()
@@ -290,11 +290,11 @@ def test_steps_that_are_called_are_moved_as_a_run_is(name):
         changes = {label: Change(scale=0.5, shift=0.25, rows=[0, 2])}
         with changing(cell, changes):
             wanted = run(cell, x).outputs
-        for step in (cell, cell.step):
+        for name in ("__call__", "step"):
             state, found = cell.initial_state(BATCH), []
             with changing(cell, changes):
                 for now in x:
-                    y, state = step(now, state)
+                    y, state = getattr(cell, name)(now, state)
                     found.append(y)
             assert torch.allclose(torch.stack(found), wanted, rtol=0, atol=1e-12), label
 

@@ -24,7 +24,6 @@ from recurra.errors import (
     nearest,
     symbols_hint,
 )
-from recurra.labels import seen_alone
 from recurra.settings import check_size
 from recurra.states import Tree, first, leaves, match, with_leaves
 
@@ -130,14 +129,11 @@ class Cell(nn.Module, abc.ABC):
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
         step = vars(cls).get("step")
-        if not inspect.isfunction(step):
-            return
-        if not _takes(step, 5):
+        if inspect.isfunction(step) and not _takes(step, 5):
             raise SettingError(
                 f"{cls.__name__}.step: expected step(self, x, state, context=None, noise=None), "
                 f"got step{inspect.signature(step)}: a run gives it all four."
             )
-        cls.step = seen_alone(step)  # type: ignore[method-assign]
 
     @checks_call
     def __init__(

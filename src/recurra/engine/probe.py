@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ from recurra.engine.opened import (
     taken_apart,
 )
 from recurra.errors import SettingError, kind_of, nearest
-from recurra.labels import collecting, meeting, named, numbered
+from recurra.labels import collecting, named, numbered
 from recurra.settings import check_flag
 from recurra.states import first, map_tree
 
@@ -179,19 +181,14 @@ def in_a_run() -> Iterator[None]:
         _RUNS.reset(token)
 
 
-def _alone(
-    step: Callable[..., Any], cell: Cell, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """A step of a cell that is called while somebody moves values: by itself, a run of one step."""
-    looks = [look for look in _LOOKS.get() if look.changes]
-    if not looks or _RUNS.get():
-        return step(cell, *args, **kwargs)
+def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A step of a cell that is called by itself while somebody moves values: a run of one step."""
     with in_a_run():  # the steps of its parts are parts of it
-        if not any(id(cell) in look.places for look in looks):
-            return step(cell, *args, **kwargs)
-        given = inspect.signature(step).bind(cell, *args, **kwargs)
+        if not any(id(cell) in look.places for look in _LOOKS.get()):
+            return step(*args, **kwargs)
+        given = inspect.signature(step).bind(*args, **kwargs)
         given.apply_defaults()
-        x, state, context, noise = given.args[1:5]
+        x, state, context, noise = given.args[:4]
         drawn = noise and Noise(_one_step(noise.step), noise.held)
         call = Call(_one_step(x), state, context=context, noise=drawn, initial=state)
         call = call._replace(time=1, batch=first(state).shape[0])
@@ -202,6 +199,36 @@ def _alone(
     for label, value in zip(labels, new.seen, strict=True):
         named(label, value)  # to those who read
     return y, new.own
+
+
+def _looked_up(cell: Cell, name: str) -> Any:
+    """An attribute of a cell while somebody moves values: the step that is asked for is met."""
+    value = object.__getattribute__(cell, name)
+    moved = name == "step" and not _RUNS.get() and any(look.changes for look in _LOOKS.get())
+    return partial(_alone, cell, value) if moved else value
+
+
+_LOCK = Lock()
+_MEETING: list[None] = []
+
+
+@contextmanager
+def _meeting_steps() -> Iterator[None]:
+    """Steps that are called by themselves are met meanwhile.
+
+    No run asks for them in this way, so that classes and their steps stay what they are: what is
+    recorded of a step hangs on both, and compilers follow them.
+    """
+    with _LOCK:
+        _MEETING.append(None)
+        Cell.__getattribute__ = _looked_up  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _MEETING.pop()
+            if not _MEETING:
+                del Cell.__getattribute__
 
 
 def _one_step(tree: Any) -> Any:
@@ -362,7 +389,7 @@ def changing(
             )
     check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
-    with _looks(look), meeting(_alone):
+    with _looks(look), _meeting_steps():
         yield
     if not required or not changes:
         return

@@ -12,7 +12,6 @@ from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.segments import RunRows, run_segments
 from recurra.engine.call import Backend, Call, Run
-from recurra.engine.probe import in_a_run
 from recurra.engine.record.contract import check_step
 from recurra.errors import ShapeError
 from recurra.states import Tree
@@ -23,7 +22,6 @@ __all__ = ["LOOP", "steps_of"]
 def steps_of(cell: Cell) -> RunRows:
     """How ``cell`` runs whole rows, one call of its step after another."""
 
-    @in_a_run()  # also where a gradient runs it again
     def run_rows(call: Call) -> Run:
         xs = states.unstack(call.inputs)
         state, noise, rows = call.state, call.noise, call.batch
