@@ -16,7 +16,15 @@ from recurra.errors import (
     kind_of,
 )
 
-__all__ = ["check_flag", "check_kind", "check_number", "check_rate", "check_side", "check_size"]
+__all__ = [
+    "check_flag",
+    "check_kind",
+    "check_least",
+    "check_number",
+    "check_rate",
+    "check_side",
+    "check_size",
+]
 
 
 def check_size(
@@ -61,6 +69,18 @@ def check_number(name: str, value: Any) -> float:
     number = _number(name, value)
     if not math.isfinite(number):
         raise SettingError(f"{name}: expected a finite number, got {value!r}")
+    return number
+
+
+def check_least(name: str, value: Any, least: float = 0.0) -> float:
+    """A finite number of at least ``least``.
+
+    Raises:
+        SettingError: anything else.
+    """
+    number = check_number(name, value)
+    if number < least:
+        raise SettingError(f"{name}: expected at least {least:g}, got {value!r}")
     return number
 
 

@@ -6,6 +6,7 @@ One table: a door, how it is called rightly, and by argument what it must refuse
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -91,7 +92,6 @@ class Door(NamedTuple):
         call: takes everything by name.
         right: arguments with which it works.
         wrong: by argument, what it refuses.
-        says: how a message may call an argument that it does not call by its name.
     """
 
     call: Callable[..., Any]
@@ -168,7 +168,8 @@ def path(**more: Any) -> dict[str, Any]:
 
 
 def NOT_BATCHES() -> list[Any]:
-    empty, none = rows_of(), rows_of([], [])
+    none = rows_of([], [])
+    empty = PaddedSequence(torch.zeros(3, 0).long(), torch.zeros(0).long())
     return [
         None, 3, "text", steps(), {"inputs": 1}, read(inputs=None), read(inputs=torch.tensor(3)),
         read(inputs="text"), read(inputs=empty, targets=torch.zeros(0, dtype=torch.int64)),
@@ -220,16 +221,32 @@ DOORS: dict[str, Door] = {
         {
             "model": lambda: [None, 3, "model"],
             "batch": lambda: [
-                None, 3, "text", [1.0], {}, torch.tensor(1.0), steps(rows=0), steps(time=0),
-                with_one(NAN), with_one(INF), torch.zeros(5, 3, 4, dtype=torch.bool),
-                Batch(None, None), Batch("text", None), Batch(steps()[0, 0], None),
+                None,
+                3,
+                "text",
+                [1.0],
+                {},
+                torch.tensor(1.0),
+                with_one(NAN),
+                with_one(INF),
+                torch.zeros(5, 3, 4, dtype=torch.bool),
+                Batch(None, None),
+                Batch("text", None),
+                Batch(steps()[0, 0], None),
             ],
             "method": lambda: ["shap", None, 3, ["occlusion"]],
             "output": lambda: [3, "losses", lambda a: a, lambda a: None, lambda a: torch.zeros(7)],
             "label": lambda: [5, -1, True, 1.5, "a", [0, 0], torch.tensor([0.0] * 3), [0, 0, 9]],
             "step": lambda: [1, "last", 1.5, True],
             "baseline": lambda: [
-                "median", NAN, INF, None, [], torch.zeros(7), {"nothing": 0.0}, torch.full((4,), NAN),
+                "median",
+                NAN,
+                INF,
+                None,
+                [],
+                torch.zeros(7),
+                {"nothing": 0.0},
+                torch.full((4,), NAN),
             ],
             "at": lambda: [["nothing"], "cell", 3, [3], []],
             "lengths": NOT_LENGTHS,
@@ -244,7 +261,7 @@ DOORS: dict[str, Door] = {
         diagnosis.attribute,
         lambda: {"model": model(), "batch": read()},
         {
-            "batch": NOT_EXAMINED,
+            "batch": lambda: NOT_EXAMINED()[:7],  # of no rows and no steps there is an answer
             "label": lambda: [3, -1, True, 0.5, "a", [0], [0, 3]],
             "step": lambda: [0, -1, "last", 1.5],
             "lengths": lambda: [[3, 2]],
@@ -258,8 +275,14 @@ DOORS: dict[str, Door] = {
             "model": lambda: [None, 3, "model"],
             "batch": lambda: [None, 3, "text", {}, torch.tensor(1.0), with_one(NAN)],
             "changes": lambda: [
-                None, 3, [Change()], {"state.h": 0.0}, {"stat.h": Change()}, {3: Change()},
-                {"state.h": Change(units=9)}, {"state.h": Change(rows=[True])}, {},
+                None,
+                3,
+                [Change()],
+                {"state.h": 0.0},
+                {"stat.h": Change()},
+                {3: Change()},
+                {"state.h": Change(units=9)},
+                {"state.h": Change(rows=[True])},
             ],
             "of": lambda: [3, "cell", GRUCell, nn.LSTM(4, 5), Recurrent(GRUCell(4, 5))],
             "loss": lambda: [3, "mean", lambda a, r: 1.0, lambda a, r: torch.zeros(7)],
@@ -271,12 +294,17 @@ DOORS: dict[str, Door] = {
         diagnosis.ablations,
         lambda: of_layer(value="state.h", loss=each_row),
         {
-            "model": lambda: [None, 3, "model", Plain()],
+            "model": lambda: [None, 3, "model"],
             "batch": lambda: [None, 3, "text", {}, torch.tensor(1.0), with_one(NAN)],
             "value": lambda: [None, 3, "stat.h", ["state.h"]],
             "to": lambda: ["median", NAN, INF, True, None, [0.0], torch.zeros(2)],
             "against": lambda: [
-                3, "labels", [0.0], torch.zeros(7), torch.tensor([NAN, 0, 0]), torch.tensor(1.0),
+                3,
+                "labels",
+                [0.0],
+                torch.zeros(7),
+                torch.tensor([NAN, 0, 0]),
+                torch.tensor(1.0),
             ],
             "of": lambda: [3, "cell", GRUCell, nn.LSTM(4, 5), Recurrent(GRUCell(4, 5))],
             "loss": lambda: [None, 3, "mean", lambda a, r: 1.0, lambda a, r: torch.zeros(7)],
@@ -296,7 +324,7 @@ DOORS: dict[str, Door] = {
         ),
         lambda: {"value": 0.5},
         {
-            "value": lambda: ["a", None, NAN, torch.zeros(9), [1.0, 2.0]],
+            "value": lambda: ["a", None, NAN, True, [NAN]],
             "units": lambda: [5, True, 1.5, "a", [True], slice("a")],
             "rows": lambda: [3, True, 1.5, "a"],
             "since": lambda: [True, 1.5, "a", None],
@@ -348,13 +376,25 @@ DOORS: dict[str, Door] = {
         {
             "cell": PATHS["cell"],
             "x": lambda: [
-                None, 3, "x", [0.0], torch.zeros(3), torch.zeros(2, 4), torch.full((4,), NAN),
-                torch.zeros(4, dtype=torch.bool), torch.zeros(4, dtype=torch.int64),
+                None,
+                3,
+                "x",
+                [0.0],
+                torch.zeros(3),
+                torch.zeros(2, 4),
+                torch.full((4,), NAN),
+                torch.zeros(4, dtype=torch.bool),
+                torch.zeros(4, dtype=torch.int64),
             ],
             "visited": lambda: [
-                None, 3, torch.zeros(2, 5), recurra.HiddenState(torch.zeros(0, 5)),
-                recurra.HiddenState(torch.zeros(2, 6)), recurra.HiddenState(torch.full((1, 5), NAN)),
-                diagnosis.visited_states(LSTMCell(4, 5), steps()), recurra.HiddenState(3),
+                None,
+                3,
+                torch.zeros(2, 5),
+                recurra.HiddenState(torch.zeros(0, 5)),
+                recurra.HiddenState(torch.zeros(2, 6)),
+                recurra.HiddenState(torch.full((1, 5), NAN)),
+                diagnosis.visited_states(LSTMCell(4, 5), steps()),
+                recurra.HiddenState(3),
             ],
             "context": NOT_CONTEXTS,
             "starts": of_kind(HUGE),
@@ -364,7 +404,7 @@ DOORS: dict[str, Door] = {
             "apart": sizes(None),
             "reach": sizes(None),
             "tolerance": sizes(),
-            "dtype": lambda: [*NOT_DTYPES(), None],
+            "dtype": NOT_DTYPES,
             "memory": MEMORY,
         },
     ),
@@ -379,7 +419,10 @@ DOORS: dict[str, Door] = {
         {
             "found": lambda: [None, 3, diagnosis.visited_states(**path())],
             "visited": lambda: [
-                None, 3, torch.zeros(2, 5), diagnosis.visited_states(LSTMCell(4, 5), steps()),
+                None,
+                3,
+                torch.zeros(2, 5),
+                diagnosis.visited_states(LSTMCell(4, 5), steps()),
                 diagnosis.visited_states(GRUCell(4, 5), steps(time=0)),
                 diagnosis.visited_states(**path())._replace(states=torch.full((5, 3, 5), NAN)),
             ],
@@ -404,10 +447,10 @@ DOORS: dict[str, Door] = {
         diagnosis.examine,
         lambda: {"model": model(), "batch": read()},
         {
-            "model": lambda: [*NOT_MODULES(), Plain(), nn.Linear(4, 4)],
+            "model": NOT_MODULES,
             "batch": NOT_EXAMINED,
             "reference": lambda: [NAN, INF, True, "1", torch.zeros(2)],
-            "window": of_kind(),
+            "window": lambda: [True, 0, -3, 1.5, "4", NAN],
             "anchors": of_kind(),
         },
     ),
@@ -417,8 +460,12 @@ DOORS: dict[str, Door] = {
         {
             "model": lambda: [Plain(), nn.LSTM(4, 5), nn.Linear(4, 4)],
             "batch": lambda: [
-                Batch(steps(rows=0), None), Batch(steps(time=0), None), Batch(steps()[0, 0], None),
-                Batch(with_one(NAN), None), Batch(with_one(INF), None), Batch(steps(width=7), None),
+                Batch(steps(rows=0), None),
+                Batch(steps(time=0), None),
+                Batch(steps()[0, 0], None),
+                Batch(with_one(NAN), None),
+                Batch(with_one(INF), None),
+                Batch(steps(width=7), None),
             ],
             "loss": lambda: [None, 3, "mse", lambda o, t: 1.0, lambda o, t: o],
         },
@@ -428,12 +475,12 @@ DOORS: dict[str, Door] = {
         lambda: {
             "model": language(),
             "batch": Batch(torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4, 2).long()),
-            "state": language().start(2),
+            "state": language().start(2).carried,
         },
         {
             "model": lambda: [*NOT_MODULES(), Plain()],
             "batch": lambda: [None, 3, torch.zeros(4, 2)],
-            "state": lambda: [3, torch.zeros(1), language().start(3)],
+            "state": lambda: [3, torch.zeros(1), language().start(3).carried],
         },
     ),
     "flow": flown("flow", gradient_flow, anchors=2),
@@ -442,7 +489,10 @@ DOORS: dict[str, Door] = {
     "ignored": flown("horizon", ignored, most=3, seed=0),
     "needs": Door(
         lambda **given: needs(
-            **({"subject": subject_of(Recurrent(GRUCell(4, 5)), Batch(steps(), None), squared)} | given)
+            **(
+                {"subject": subject_of(Recurrent(GRUCell(4, 5)), Batch(steps(), None), squared)}
+                | given
+            )
         ),
         lambda: {"loss": 0.5, "noise": 0.0, "number": 3},
         {
@@ -492,10 +542,66 @@ def language() -> recurra.LanguageModel:
     return recurra.LanguageModel(recurra.LanguageModelConfig(vocabulary_size=9, hidden_size=4))
 
 
+def names(argument: str, message: str) -> bool:
+    """Whether a message says of which argument it is: ``steps: ``, ``x of GRUCell: ``, ``of=``.
+
+    Of a batch its inputs, as a layer calls them, will do.
+    """
+    called = "(?:batch|inputs|ids)" if argument == "batch" else re.escape(argument)
+    more = r"(?:, \w+)*(?: of [\w ]+(?:\.\w+|\[\d+\])*)?"
+    return re.search(rf"(?<![\w.]){called}{more}(?::|=)", message) is not None
+
+
+def test_what_names_an_argument() -> None:
+    assert names("at", "at: no 'x'")
+    assert names("label", "step, label: expected none")
+    assert names("state", "state of Stack[0].h: expected [3]")
+    assert not names("at", "what it is: nothing")
+    assert not names("step", "steps: expected")
+    assert not names("x", "inputs: expected an x")
+
+
 def cases() -> Iterator[Any]:
     for name, door in DOORS.items():
         for argument, wrong in door.wrong.items():
             yield pytest.param(door, argument, wrong, id=f"{name}: {argument}")
+
+
+def test_a_module_that_was_not_converted_is_told_what_converts_it() -> None:
+    made, batch = Plain(), Batch(steps(), None)
+
+    def total(answer: Any, rows: torch.Tensor) -> torch.Tensor:
+        return answer[-1].sum(1)
+
+    for call in (
+        lambda: diagnosis.ablations(made, batch, loss=total),
+        lambda: diagnosis.intervene(made, batch, {"state.h": Change()}, loss=total),
+        lambda: diagnosis.examine(made, batch, loss=squared),
+        lambda: diagnosis.jacobians(made, steps()),
+    ):
+        with pytest.raises(RecurraError, match=r"recurra\.convert"):
+            call()
+
+
+def test_what_is_missing_may_be_read() -> None:
+    """NaN in what is read is no error where the answer is a number, nor in padding."""
+
+    class Filled(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            return super().step(torch.nan_to_num(x), state)
+
+    torch.manual_seed(0)
+    told = {"output": lambda answer: answer.outputs[-1].sum(1)}
+    found = diagnosis.attribute(Recurrent(Filled(4, 5)), with_one(NAN), **told)
+    assert bool(found.output.isfinite().all())
+    seen = diagnosis.examine(Recurrent(Filled(4, 5)), Batch(with_one(NAN), None), loss=squared)
+    assert "exploding" not in [each.name for each in seen.verdicts]
+    assert diagnosis.jacobians(Filled(4, 5), with_one(NAN)).matrices.isfinite().all()
+    padded = torch.where(torch.arange(5)[:, None, None] < 3, steps(), INF)
+    layer = Recurrent(GRUCell(4, 5))
+    assert diagnosis.jacobians(layer, padded, lengths=[3, 3, 3]).valid.sum() == 9
+    rows = PaddedSequence(padded, torch.tensor([3, 3, 3]))
+    assert diagnosis.attribute(layer, rows, output=lambda a: a.last.sum(1)).output.isfinite().all()
 
 
 @pytest.mark.parametrize("name", DOORS)
@@ -514,7 +620,7 @@ def test_what_is_wrong_is_named(door: Door, argument: str, wrong: Callable[[], l
         try:
             door.call(**{**door.right(), argument: value})
         except RecurraError as error:
-            if argument not in str(error).split("\n")[0]:
+            if not names(argument, str(error)):
                 told.append(f"{shown}: does not name it: {error}")
         except Exception as error:
             told.append(f"{shown}: {type(error).__name__}: {str(error)[:120]}")

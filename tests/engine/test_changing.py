@@ -364,13 +364,13 @@ def test_slices_and_masks(chosen, same):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (dict(units=[True, False]), "units: expected a mask of 5, got one of"),
-        (dict(steps=torch.zeros(3, dtype=torch.bool)), "steps: expected a mask of 7, got one of"),
-        (dict(rows=slice("a", None)), "rows: expected a slice of whole numbers"),
-        (dict(units=slice(0, 5, 0)), "units: expected a slice of whole numbers"),
-        (dict(units=True), "units: expected whole numbers of 0 to 4, got True"),
-        (dict(steps=[7]), "steps: expected whole numbers of 0 to 6"),
-        (dict(units="all"), "units: expected whole numbers of 0 to 4, got 'all'"),
+        ({"units": [True, False]}, "units: expected a mask of 5, got one of"),
+        ({"steps": torch.zeros(3, dtype=torch.bool)}, "steps: expected a mask of 7, got one of"),
+        ({"rows": slice("a", None)}, "rows: expected a slice of whole numbers"),
+        ({"units": slice(0, 5, 0)}, "units: expected a slice of whole numbers"),
+        ({"units": True}, "units: expected whole numbers of 0 to 4, got True"),
+        ({"steps": [7]}, "steps: expected whole numbers of 0 to 6"),
+        ({"units": "all"}, "units: expected whole numbers of 0 to 4, got 'all'"),
     ],
 )
 def test_wrong_choices(change, words):

@@ -123,9 +123,7 @@ def _numbers(chosen: Chosen, size: int, what: str) -> Tensor:
         try:
             return every[torch.tensor(range(size)[chosen], dtype=torch.int64)]
         except (TypeError, ValueError):  # bounds that are no numbers, or a step of 0
-            raise ShapeError(
-                f"{what}: expected a slice of whole numbers, got {chosen!r}"
-            ) from None
+            raise ShapeError(f"{what}: expected a slice of whole numbers, got {chosen!r}") from None
     try:
         given = torch.as_tensor(chosen, device="cpu")
     except (RuntimeError, TypeError, ValueError):

@@ -26,12 +26,21 @@ from recurra.engine.opened import (
     opened_call,
     taken_apart,
 )
-from recurra.errors import SettingError, kind_of, nearest
+from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
 from recurra.labels import collecting, named, numbered
 from recurra.settings import check_flag
 from recurra.states import first, map_tree
 
-__all__ = ["Key", "NamedValues", "changing", "in_a_run", "looked_at", "looking", "named_values", "reading"]
+__all__ = [
+    "Key",
+    "NamedValues",
+    "changing",
+    "in_a_run",
+    "looked_at",
+    "looking",
+    "named_values",
+    "reading",
+]
 
 # A place, perhaps with the number of a run: "layers.0.cell (2): ", "cell: ", "(2): ".
 _WHERE = re.compile(r"(?P<place>.*?) ?(?:\((?P<run>\d+)\))?: ")
@@ -162,7 +171,7 @@ def _moves(
     moves: dict[str, Moved] = {}
     for look in looks:
         for label, change in look.of(cell, parts).items():
-            move = change.of(call.time, call.batch, parts[label], f"changing {label!r}")
+            move = change.of(call.time, call.batch, parts[label], f"changes: {label!r}")
             moves[label] = joined(moves.get(label), move)
     return labels, moves, bool(inside.found)
 
@@ -318,7 +327,9 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
         SettingError: a name that is asked for and not there, when it is read.
     """
     if not callable(call):
-        raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
+        raise SettingTypeError(
+            f"named_values: call: expected something to call, got {kind_of(call)}."
+        )
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     with reading(owner) as values:
         result = call(*args, **kwargs)
@@ -379,13 +390,17 @@ def changing(
         ShapeError: a change that does not fit the value.
     """
     if not isinstance(module, nn.Module):
-        raise SettingError(f"changing: expected a layer or model, got {kind_of(module)}.")
+        raise SettingTypeError(
+            f"changing: module: expected a layer or model, got {kind_of(module)}."
+        )
     if not isinstance(changes, Mapping):
-        raise SettingError(f"changing: expected changes by key, got {kind_of(changes)}.")
+        raise SettingTypeError(
+            f"changing: changes: expected changes by key, got {kind_of(changes)}."
+        )
     for key, change in changes.items():
         if not isinstance(change, Change):
-            raise SettingError(
-                f"changing: {key!r}: expected a recurra.Change, got {kind_of(change)}."
+            raise SettingTypeError(
+                f"changing: changes: {key!r}: expected a recurra.Change, got {kind_of(change)}."
             )
     check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
@@ -395,13 +410,13 @@ def changing(
         return
     if not look.met:
         raise SettingError(
-            f"changing: no cell of the {type(module).__name__} ran meanwhile, so nothing was moved. "
-            "Layers of torch.nn have cells after recurra.convert; required=False says that none "
-            "has to run."
+            f"changing: module (of=): no cell of the {type(module).__name__} ran meanwhile, so "
+            "nothing was moved. Layers of torch.nn have cells after recurra.convert; "
+            "required=False says that none has to run."
         )
     for key in look.changes:
         if key not in look.used:
-            raise SettingError(f"changing: no {key!r}; {nearest(key, look.met)}")
+            raise SettingError(f"changing: changes: no {key!r}; {nearest(key, look.met)}")
 
 
 @contextmanager

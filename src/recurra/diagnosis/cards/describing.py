@@ -17,7 +17,7 @@ from recurra.diagnosis.cards.costs import Cost, cost_of, law_of
 from recurra.diagnosis.cards.scaling import Growth, Remake, growths, resized, slope
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.unrolled import Row, unrolled
-from recurra.errors import ShapeError, kind_of
+from recurra.diagnosis.given import check_call, check_module, check_optional
 from recurra.layers import Bidirectional, Projection, Recurrent, RNNBase, Stack, TokenEmbedding
 from recurra.settings import check_flag, check_size
 
@@ -217,11 +217,11 @@ def card(
         ShapeError: something that is no module.
         SettingError: no number of steps or rows.
     """
-    if not isinstance(model, nn.Module):
-        raise ShapeError(f"card: expected a cell, layer or model, got {kind_of(model)}.")
-    check_size("steps", steps)
-    check_size("rows", rows)
-    check_flag("measure", measure)
+    check_module("model", model)
+    check_size("steps", steps), check_size("rows", rows)
+    check_flag("measure", measure), check_optional(carried=carried)
+    if remake is not None:
+        check_call("remake", remake, "a function of input and hidden size")
     layers = list(recurrent_layers(model))
     alone = Recurrent(model) if isinstance(model, Cell) and model.input_size is not None else None
     known = [(place, layer) for place, layer in layers if runs_alone(layer)] if measure else []

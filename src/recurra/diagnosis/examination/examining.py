@@ -23,6 +23,7 @@ from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import ignored, response
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
+from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject, short, subject_of
 from recurra.engine.probe import Key
 from recurra.errors import ShapeError
@@ -139,7 +140,9 @@ def examine(
     Raises:
         ShapeError: something that has no steps, no cell, or no loss.
     """
-    check_size("anchors", anchors)
+    check_size("anchors", anchors, 1, MANY)
+    if window is not None:
+        check_size("window", window)
     subject = subject_of(model, batch, loss, reference)
     lengths = steps_of(batch)[1]
     steps = int(lengths.max()) if lengths.numel() else 0
@@ -148,6 +151,7 @@ def examine(
     with torch.inference_mode(False):
         with evaluating(model), torch.no_grad():
             ran = subject.run(batch)
+        subject.check_said(ran.total, ran.outputs)
         mean = float(ran.total) / max(ran.count, 1)
         flow, noise = gradient_flow(subject, anchors), _noise(subject)
         evidence = Evidence(

@@ -11,10 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.subject import Ran, Subject, is_state
+from recurra.diagnosis.given import CONVERT, MANY
+from recurra.diagnosis.subject import Ran, Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import Key, reading
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, kind_of
+from recurra.settings import check_size
 
 __all__ = ["Flow", "gradient_flow"]
 
@@ -103,11 +105,12 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     Raises:
         ShapeError: no cell ran, or the loss hangs on none of their outputs.
     """
-    shifts, valid = _shifts(subject)
+    check_size("anchors", anchors, 1, MANY)
+    shifts, valid = _shifts(check_subject(subject))
     if not shifts:
         raise ShapeError(
-            "flow: no cell ran through the steps of the outputs, so that there is nothing to look "
-            "at. Layers of torch.nn have cells after recurra.convert."
+            "model: no cell ran through the steps of the outputs, so that there is nothing to look "
+            f"at in a {kind_of(subject.module or subject.call)}. {CONVERT}"
         )
     changes = {str(key.alone): Change(shift=leaf) for key, leaf in shifts.items()}
     found: dict[str, list[tuple[Floats, Floats]]] = {}

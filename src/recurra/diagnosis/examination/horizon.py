@@ -22,8 +22,10 @@ from recurra.diagnosis.changed import (
     valid_steps,
     values_of,
 )
-from recurra.diagnosis.subject import Ran, Subject
+from recurra.diagnosis.given import MANY, check_seed
+from recurra.diagnosis.subject import Ran, Subject, check_subject
 from recurra.sequences import PaddedSequence
+from recurra.settings import check_size
 from recurra.states import leaves, with_leaves
 
 __all__ = ["Ignored", "Response", "distances", "ignored", "response"]
@@ -108,7 +110,8 @@ def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
         number: about how many distances.
         seed: of who gives to whom.
     """
-    lengths = steps_of(subject.batch)[1].cpu()
+    check_size("number", number, 1, MANY), check_seed(seed)
+    lengths = steps_of(check_subject(subject).batch)[1].cpu()
     longest = int(lengths.max()) if len(lengths) else 0
     at = distances(max(longest - 1, 0), number)
     with subject.asking(), torch.no_grad():
@@ -189,6 +192,7 @@ def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
         most: steps that are looked at, where there is no gradient to ask.
         seed: of who gives to whom.
     """
+    check_size("most", most, 1, MANY), check_seed(seed), check_subject(subject)
     batch = subject.batch
     lengths = steps_of(batch)[1]
     longest = int(lengths.max()) if len(lengths) else 0

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from recurra.diagnosis.changed import later_steps
 from recurra.diagnosis.examination.horizon import distances
-from recurra.diagnosis.subject import Subject, is_state
+from recurra.diagnosis.given import MANY
+from recurra.diagnosis.subject import Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
 from recurra.lengths import spread
+from recurra.settings import check_least, check_number, check_size
 
 __all__ = ["Needs", "gained", "needs"]
 
@@ -47,6 +49,8 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
     Returns:
         None where nobody knows what knowing nothing costs, or where nothing was gained over it.
     """
+    check_subject(subject), check_number("loss", loss), check_least("noise", noise)
+    check_size("number", number, 1, MANY)
     if not gained(loss, subject.reference, noise) or subject.reference is None:
         return None
     gain, every = subject.reference - loss, _at_every_step(subject)

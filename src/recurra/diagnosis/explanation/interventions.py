@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
+from recurra.diagnosis.given import check_call, check_module, check_not_nan
 from recurra.diagnosis.subject import Subject, encoded
 from recurra.engine import Change, changing
 from recurra.engine.changes import Chosen
-from recurra.errors import SettingError, ShapeError, kind_of
+from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows
 from recurra.lengths import mask_padding
 from recurra.sequences import PaddedSequence
@@ -50,7 +51,7 @@ def clamp(
         rows: as there.
         steps: as there.
     """
-    return Change(0.0, value, units, since, until, rows, steps)
+    return Change(0.0, _number("value", value), units, since, until, rows, steps)
 
 
 def scale(
@@ -67,7 +68,11 @@ def scale(
         rows: as there.
         steps: as there.
     """
-    return Change(factor, 0.0, units, since, until, rows, steps)
+    return Change(_number("factor", factor), 0.0, units, since, until, rows, steps)
+
+
+def _number(name: str, value: Any) -> Any:
+    return value if isinstance(value, Tensor) else check_not_nan(name, value)
 
 
 def ablate(
@@ -110,7 +115,9 @@ def patch(
         ShapeError: no tensor.
     """
     if not isinstance(values, Tensor):
-        raise ShapeError(f"patch: expected a tensor [time, batch, ...], got {kind_of(values)}.")
+        raise InputTypeError(
+            f"values: patch: expected a tensor [time, batch, ...], got {kind_of(values)}."
+        )
     return Change(0.0, values.detach(), units, since, until, rows, steps)
 
 
@@ -186,12 +193,13 @@ def intervene(
         ShapeError: a change that does not fit.
     """
     asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
-    moved = asked.owner if of is None else of
+    moved = asked.owner if of is None else check_module("of", of)
     with asked.asking():
         before, lost, inside = _asked_once(asked, loss)
         with changing(moved, changes):
             after, lost_after, inside_after = _asked_once(asked, loss)
         said = _said(asked, before), _said(asked, after)
+        asked.check_said(lost, said[0].values if isinstance(said[0], PaddedSequence) else said[0])
         by_row, by_step = _change(*said)
         if by_step is None and inside is not None and inside_after is not None:
             by_step = _change(inside, inside_after)[1]
@@ -217,6 +225,7 @@ def losses_of(asked: Subject, rows: Tensor, loss: Loss, answer: Any = None) -> T
         ShapeError: another number of losses.
     """
     if loss is not None:
+        check_call("loss", loss, "a function of an answer and the numbers of its rows")
         found = loss(asked.answer(rows) if answer is None else answer, rows)
         if not isinstance(found, Tensor) or found.shape != rows.shape:
             got = list(found.shape) if isinstance(found, Tensor) else kind_of(found)

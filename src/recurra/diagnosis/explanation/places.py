@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.diagnosis.explanation.answering import Numbers
+from recurra.diagnosis.given import check_finite
 from recurra.diagnosis.subject import Subject
 from recurra.encoders import SeriesSteps, SpelledEmbedding
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
@@ -91,7 +92,9 @@ class Place:
                 f"baseline: of {self.name!r} expected a number, or a tensor that spreads over "
                 f"{list(self.values.shape)} (time, batch, and so on), got {got}"
             ) from None
-        return mask_padding(wide, self.lengths).masked_fill(self.missing, torch.nan)
+        wide = mask_padding(wide, self.lengths)
+        check_finite(f"baseline: of {self.name!r}", wide.masked_fill(self.missing, 0.0))
+        return wide.masked_fill(self.missing, torch.nan)
 
 
 class Entrance:
@@ -200,7 +203,7 @@ def _modules(asked: Subject, at: Sequence[str] | None) -> dict[nn.Module, str]:
     if at is not None:
         for name in at:
             if name not in known:
-                raise SettingError(f"at: {nearest(name, [n for n in known if n])}")
+                raise SettingError(f"at: no {name!r}; {nearest(name, [n for n in known if n])}")
         return {known[name]: name for name in at}
     if asked.model is not None:  # a head's own vectors are of what is said
         known = {f"encoder.{n}": m for n, m in asked.model.encoder.named_modules()}
