@@ -497,7 +497,7 @@ DOORS: dict[str, Door] = {
         lambda: {"loss": 0.5, "noise": 0.0, "number": 3},
         {
             "subject": lambda: [None, 3],
-            "loss": lambda: [NAN, "1", None, True],
+            "loss": lambda: ["1", None, True],
             "noise": lambda: [NAN, -1.0, "1", None, True],
             "number": of_kind(),
         },

@@ -12,6 +12,7 @@ from recurra import states
 from recurra.cells.base import cells_of
 from recurra.errors import (
     InputTypeError,
+    RecurraError,
     SettingError,
     SettingTypeError,
     ShapeError,
@@ -41,14 +42,19 @@ MANY = 4096
 CONVERT = "Layers of torch.nn have cells after recurra.convert."
 
 
-def check_module(name: str, value: Any, told: str = "a cell, a layer or a model") -> nn.Module:
+def check_module(
+    name: str,
+    value: Any,
+    told: str = "a cell, layer or model",
+    error: type[RecurraError] = InputTypeError,
+) -> nn.Module:
     """A module, and not its class.
 
     Raises:
-        InputTypeError: anything else.
+        InputTypeError: anything else; or ``error``.
     """
     if not isinstance(value, nn.Module):
-        raise InputTypeError(f"{name}: expected {told}, got {kind_of(value)}.")
+        raise error(f"{name}: expected {told}, got {kind_of(value)}.")
     return value
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -136,6 +137,9 @@ class Subject:
                     f"batch: expected a recurra.Batch beside a Model, got {kind_of(batch)}."
                 )
             batch = Batch(batch, None, input_axis=self.axis)
+        names = getattr(getattr(self.model, "encoder", None), "names", ())
+        if names and type(batch.inputs) is tuple and len(names) == len(batch.inputs):
+            batch = dataclasses.replace(batch, inputs=_named(batch.inputs, names))
         device = None if self.module is None else _device(self.module)
         self.batch = batch if device is None else batch.to(device)
         self.leaves = list(_leaves(self.batch.inputs))
@@ -183,7 +187,7 @@ class Subject:
         """
         if self.module is None:
             raise SettingError(
-                "of: expected the module whose cells are looked into, beside a function, got none."
+                "of: expected of=, the module whose cells are looked into, beside a function."
             )
         return self.module
 
@@ -295,7 +299,7 @@ def subject_of(
         raise InputTypeError(f"batch: expected a recurra.Batch, got {kind_of(batch)}.")
     if isinstance(model, Model) and not hasattr(model, "head"):
         raise ShapeError(
-            f"model: expected a recurrent layer to look into, got none in a {type(model).__name__}."
+            f"model: there is no recurrent layer to look into in a {type(model).__name__}."
         )
     if loss is None and not isinstance(model, Model):
         raise ShapeError(
@@ -375,6 +379,13 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
         got = list(total.shape) if isinstance(total, Tensor) else kind_of(total)
         raise ShapeError(f"loss: expected a function that gives one number, a tensor, got {got}.")
     return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
+
+
+def _named(inputs: tuple[Any, ...], names: Sequence[str]) -> tuple[Any, ...]:
+    """The same tuple, whose fields have any names, as those of columns are."""
+    own = {"_fields": tuple(names), "_make": classmethod(lambda kind, parts: kind(parts))}
+    found: tuple[Any, ...] = type("Inputs", (tuple,), own)(inputs)
+    return found
 
 
 def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:

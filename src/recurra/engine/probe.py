@@ -27,7 +27,7 @@ from recurra.engine.opened import (
     taken_apart,
 )
 from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
-from recurra.labels import collecting, named, numbered
+from recurra.labels import RUNS, collecting, in_a_run, named, numbered
 from recurra.settings import check_flag
 from recurra.states import first, map_tree
 
@@ -35,7 +35,6 @@ __all__ = [
     "Key",
     "NamedValues",
     "changing",
-    "in_a_run",
     "looked_at",
     "looking",
     "named_values",
@@ -176,20 +175,6 @@ def _moves(
     return labels, moves, bool(inside.found)
 
 
-# Whether a run of this thread or task is at work, whose steps are not called by themselves.
-_RUNS: ContextVar[bool] = ContextVar("runs", default=False)
-
-
-@contextmanager
-def in_a_run() -> Iterator[None]:
-    """Steps that are called meanwhile are those of a run."""
-    token = _RUNS.set(True)
-    try:
-        yield
-    finally:
-        _RUNS.reset(token)
-
-
 def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """A step of a cell that is called by itself while somebody moves values: a run of one step."""
     with in_a_run():  # the steps of its parts are parts of it
@@ -213,7 +198,7 @@ def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> A
 def _looked_up(cell: Cell, name: str) -> Any:
     """An attribute of a cell while somebody moves values: the step that is asked for is met."""
     value = object.__getattribute__(cell, name)
-    moved = name == "step" and not _RUNS.get() and any(look.changes for look in _LOOKS.get())
+    moved = name == "step" and not RUNS.get() and any(look.changes for look in _LOOKS.get())
     return partial(_alone, cell, value) if moved else value
 
 

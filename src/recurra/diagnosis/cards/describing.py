@@ -219,7 +219,8 @@ def card(
     """
     check_module("model", model)
     check_size("steps", steps), check_size("rows", rows)
-    check_flag("measure", measure), check_optional(carried=carried)
+    check_flag("measure", measure)
+    check_optional(carried=carried)
     if remake is not None:
         check_call("remake", remake, "a function of input and hidden size")
     layers = list(recurrent_layers(model))

@@ -72,7 +72,8 @@ def phase_plane(
     """
     check_kind("found", found, FixedPoints, "what fixed_points gave")
     check_kind("visited", visited, Visited, "what visited_states gave")
-    check_kind("title", title, str, "a text"), check_kind("about", about, str, "a text")
+    check_kind("title", title, str, "a text")
+    check_kind("about", about, str, "a text")
     check_size("rows", rows)
     if visited.units != found.units or len(found.units) < 2:
         raise ShapeError(
@@ -81,7 +82,7 @@ def phase_plane(
         )
     states = visited.states[visited.valid]
     if not len(states):
-        raise ShapeError("visited: expected at least one state, got none.")
+        raise ShapeError("visited: expected at least one visited state, got none.")
     check_finite("visited", states)
     plane = _plane(states)
     paths = list(_paths(visited, plane, rows))

@@ -22,7 +22,7 @@ from recurra.diagnosis.given import CONVERT, check_dtype, check_finite, check_mo
 from recurra.engine import run
 from recurra.engine.probe import looking
 from recurra.engine.run import running_of
-from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
+from recurra.errors import SettingError, SettingTypeError, ShapeError, dtype_name, kind_of
 from recurra.layers import Layer, Recurrent
 from recurra.layers.dropin_base import RNNBase
 from recurra.lengths import check_lengths, common_sizes, valid_mask
@@ -274,7 +274,7 @@ def mapping(module: Any, dtype: torch.dtype | None = None) -> Iterator[StepMap]:
         SettingError: none of these, a layer that reads from the end, a precision of less than
             float32, or a call inside of :func:`recurra.changing`.
     """
-    check_module("cell", module)
+    check_module("cell", module, error=SettingTypeError)
     check_dtype(dtype)
     if looking():
         raise SettingError(

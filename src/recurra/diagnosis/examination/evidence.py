@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from recurra.diagnosis.examination.flow import Flow
 from recurra.diagnosis.examination.gates import Gates
 from recurra.diagnosis.examination.horizon import Ignored, Response
+from recurra.diagnosis.examination.inputs import OfInput
 from recurra.diagnosis.examination.needs import Needs, gained
 
 __all__ = ["Evidence"]
@@ -26,6 +29,7 @@ class Evidence(NamedTuple):
         steps: of the longest row.
         window: steps that a gradient of training crosses; None if all.
         noise: the standard error of the loss, by parts of the batch.
+        by_input: what each of several inputs is by itself; empty where there is one.
     """
 
     flow: Flow
@@ -38,6 +42,7 @@ class Evidence(NamedTuple):
     steps: int
     window: int | None = None
     noise: float = 0.0
+    by_input: Mapping[str, OfInput] = MappingProxyType({})
 
     @property
     def learned(self) -> bool | None:

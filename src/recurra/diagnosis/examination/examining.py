@@ -21,6 +21,7 @@ from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import ignored, response
+from recurra.diagnosis.examination.inputs import OfInput, by_input
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
 from recurra.diagnosis.given import MANY
@@ -54,6 +55,7 @@ class Examination:
         lines = [str(each) for each in self.verdicts]
         lines.append(f"gradient: {self._gradient()}")
         lines.append(f"memory: {self._memory()}")
+        lines += [f"memory of {n}: {_of(each)}" for n, each in self.evidence.by_input.items()]
         return "\n".join(lines)
 
     def _gradient(self) -> str:
@@ -102,6 +104,29 @@ class Examination:
             "how much it moves if an input so many steps before is another.",
             levels={"lost": LEFT},
         )
+
+
+def _of(one: OfInput) -> str:
+    """How far back one of several inputs is read, in words."""
+    whole = len(one.ignored.steps) == one.ignored.looked
+    if not whole and not one.response.values.any():
+        told = "the layers do not read it, but what stands behind them does"
+    elif not one.response.horizon() and not one.response.open_ended:
+        told = "a change hardly moves the output"
+    elif one.steps == 1:
+        told = f"another one moves the output by {one.response.values[0]:.2g} of its spread"
+    else:
+        least = "at least " if one.response.open_ended else ""
+        told = f"a change moves the output {least}{one.response.horizon():.0f} steps later"
+        told += f" (of {one.steps:,})"
+    if one.flow is not None and one.flow.furthest:
+        told += f"; its gradient changes by {one.flow.factor:.3f} a step back"
+    if one.needs is not None and one.needs.steps is not None:
+        steps = one.needs.steps
+        told += (
+            f"; its last {steps:,} steps are enough" if steps else "; the loss is no worse without"
+        )
+    return told
 
 
 def _drawn(points: dict[float, float]) -> dict[float, float]:
@@ -165,6 +190,7 @@ def examine(
             steps,
             window,
             noise,
+            by_input(subject, mean, noise),
         )
     return Examination(evidence)
 

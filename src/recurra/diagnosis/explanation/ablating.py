@@ -72,7 +72,7 @@ class Ablations(Sequence[Ablated]):
         if len(found) != 1:
             known = sorted({one.key for one in self})
             raise SettingError(
-                f"unit, key: expected one unit of {known}, got {unit} of {key!r}, which are "
+                f"unit, key: expected one unit of {known}, got {unit} of {key!r}, found "
                 f"{len(found)}."
             )
         return found[0]

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from recurra.engine.backends.segments import Segment, parts_of
 from recurra.engine.call import Call, Run
-from recurra.engine.probe import in_a_run
+from recurra.labels import in_a_run
 from recurra.lengths import within
 from recurra.states import map_tree
 
