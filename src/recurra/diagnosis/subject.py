@@ -21,7 +21,7 @@ from recurra.models import Model
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_flag, check_number
 from recurra.states import rebuild
-from recurra.twins import evaluating
+from recurra.twins import evaluating, hooked, set_for_a_while
 
 __all__ = [
     "InputLeaf",
@@ -35,6 +35,11 @@ __all__ = [
     "subject_of",
 ]
 
+_CUDNN = (
+    "cudnn",
+    lambda: torch.backends.cudnn.enabled,
+    lambda value: torch.backends.cudnn.set_flags(_enabled=value),  # type: ignore[no-untyped-call]
+)
 _EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
 
 
@@ -194,7 +199,7 @@ class Subject:
     @contextmanager
     def asking(self) -> Iterator[None]:
         """Evaluation mode, and gradients even where cuDNN gives none of such a model."""
-        with evaluating(self.module), torch.backends.cudnn.flags(enabled=False):
+        with evaluating(self.module), set_for_a_while([_CUDNN], False):
             yield
 
     @property
@@ -348,11 +353,8 @@ def encoded(model: Model | None) -> Iterator[list[LayerOutput]]:
     if model is None:
         yield found
         return
-    handle = model.encoder.register_forward_hook(lambda _, given, result: found.append(result))
-    try:
+    with hooked([model.encoder], lambda _, given, result: found.append(result)):
         yield found
-    finally:
-        handle.remove()
 
 
 def _of_model(model: Model, batch: Batch) -> Ran:

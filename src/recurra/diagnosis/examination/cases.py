@@ -236,7 +236,8 @@ CASES = {
     "vanishing of an input": Case(
         lambda seed: _of_two(seed, _fading),
         lambda seed: _of_two(seed, _gated),
-        "one input read by tanh of spectral radius 0.8, the other by an LSTM with forget bias 5; both by such LSTMs",
+        "one input read by tanh of spectral radius 0.8, the other by an LSTM with forget bias 5; "
+        "both by such LSTMs",
     ),
     "no signal": Case(
         lambda seed: _labels(seed, shuffled=True),

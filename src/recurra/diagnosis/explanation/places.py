@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.layers import TokenEmbedding
 from recurra.lengths import mask_padding, spread, valid_mask
 from recurra.sequences import PaddedSequence
+from recurra.twins import hooked
 
 __all__ = ["Entrance", "Place"]
 
@@ -130,7 +130,7 @@ class Entrance:
         def keep(module: nn.Module, inputs: Any, result: Any) -> None:
             found.append((module, result))
 
-        with torch.no_grad(), _hooked(self.modules, keep):
+        with torch.no_grad(), hooked(self.modules, keep):
             self._scores(self.asked.every, None)
         times: dict[nn.Module, int] = {}
         for module, result in found:
@@ -161,7 +161,7 @@ class Entrance:
             call = times[module] = times.get(module, -1) + 1
             return calls.get((module, call))
 
-        with _hooked(self.modules if calls else {}, replace):
+        with hooked(self.modules if calls else {}, replace):
             return self._scores(rows, leaves)
 
     def gradients(self, points: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
@@ -225,13 +225,3 @@ def _checked(name: str, result: Any, asked: Subject) -> tuple[Any, int]:
             "module whose output has steps; batch_first=True says that rows come first."
         )
     return result, axis
-
-
-@contextmanager
-def _hooked(modules: Mapping[nn.Module, str], hook: Any) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
