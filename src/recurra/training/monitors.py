@@ -34,6 +34,7 @@ _VANISHED = 1e-6  # of the largest gradient
 _CLIPPED = 0.9  # of the steps
 _LARGE, _SMALL = 0.1, 1e-6  # of an update beside its weights
 _BORDER = 0.5  # of a gradient, left after half a window
+_SUMS = ("gradient", "weight", "update")
 _FALLEN = 0.1  # of the highest learning rate: below it small updates are meant
 
 
@@ -155,7 +156,7 @@ class Monitors:
             return
         if self._sums is None:
             zeros = self._like([0.0] * len(self._parameters))
-            self._sums = {each: zeros.clone() for each in ("gradient", "weight", "update")}
+            self._sums = {each: zeros.clone() for each in _SUMS}
         total = self._sums[name]
         values = torch.stack(list(norms)).to(total.dtype)
         if len(numbers) < len(total) or list(numbers) != list(range(len(total))):
@@ -277,15 +278,19 @@ class Monitors:
         """Go on from :meth:`state`.
 
         Raises:
-            ValueError: it is of another model.
+            ValueError: it is damaged, or of another model.
         """
         self._reset()
-        self._steps, self._clipped = int(facts["steps"]), int(facts["clipped"])
-        self._said = set(facts["said"])
-        if facts["sums"]:
-            self._sums = {name: self._like(total) for name, total in facts["sums"].items()}
-            if any(len(total) != len(self._parameters) for total in self._sums.values()):
-                raise ValueError("the monitors are of another model")
+        try:
+            steps, clipped = int(facts["steps"]), int(facts["clipped"])
+            said, told = {str(each) for each in facts["said"]}, facts["sums"]
+            sums = {name: self._like(told[name]) for name in _SUMS} if told else None
+        except (TypeError, KeyError, AttributeError, IndexError) as problem:
+            raise ValueError(f"what the monitors kept is damaged ({problem!r})") from None
+        sizes = [] if sums is None else [total.shape for total in sums.values()]
+        if any(size != (len(self._parameters),) for size in sizes):
+            raise ValueError("the monitors are of another model")
+        self._steps, self._clipped, self._said, self._sums = steps, clipped, said, sums
 
 
 def _looked(model: Model, batch: Batch, state: Tree) -> tuple[tuple[UnitsOf, ...], list[Watched]]:

@@ -42,7 +42,7 @@ def pictures(run: str | Path) -> dict[str, Chart]:
     folder = path_of("run", run)
     if (folder / COMPARED).is_file():
         return {"compare": read_variants(Path(run))}
-    found, told = {"curve": curve(run)}, summary(folder)
+    found, told = {"curve": curve(run)}, summary(folder, needed=True)
     if (folder / WATCHED).is_file():
         found["gradients"] = gradients(run)
     listed = told.get("evaluations")
