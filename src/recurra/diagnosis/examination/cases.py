@@ -77,17 +77,21 @@ class Pair(nn.Module):
     Args:
         first: reads the first input.
         second: reads the other.
+        cut: whether the graph ends behind the second.
     """
 
-    def __init__(self, first: Cell, second: Cell) -> None:
+    def __init__(self, first: Cell, second: Cell, cut: bool = False) -> None:
         super().__init__()
+        self.cut = cut
         self.first, self.second = Recurrent(first), Recurrent(second)
         self.said = nn.Linear(first.output_size + second.output_size, 1)
 
     def forward(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         """Outputs side by side, ``[time, batch, both sizes]``."""
         one, other = inputs
-        return torch.cat([self.first(one).outputs, self.second(other).outputs], -1)
+        beside = self.second(other).outputs
+        beside = beside.detach() if self.cut else beside
+        return torch.cat([self.first(one).outputs, beside], -1)
 
     def squared(self, outputs: Tensor, targets: Any) -> Tensor:
         """As of :class:`Network`."""
@@ -121,10 +125,10 @@ def _of_adding(
     return examine(network, _adding(seed), loss=network.squared, anchors=4)
 
 
-def _of_two(seed: int, first: Callable[[int], Cell]) -> Examination:
+def _of_two(seed: int, second: Callable[[int], Cell], cut: bool = False) -> Examination:
     """An untrained network on the adding problem, whose numbers and marks are two inputs."""
     torch.manual_seed(seed)
-    network, batch = Pair(first(1), _gated(1)), _adding(seed)
+    network, batch = Pair(_gated(1), second(1), cut), _adding(seed)
     batch = dataclasses.replace(batch, inputs=(batch.inputs[..., :1], batch.inputs[..., 1:]))
     return examine(network, batch, loss=network.squared, anchors=4)
 
@@ -236,8 +240,13 @@ CASES = {
     "vanishing of an input": Case(
         lambda seed: _of_two(seed, _fading),
         lambda seed: _of_two(seed, _gated),
-        "one input read by tanh of spectral radius 0.8, the other by an LSTM with forget bias 5; "
+        "one input read by an LSTM with forget bias 5, the other by tanh of spectral radius 0.8; "
         "both by such LSTMs",
+    ),
+    "unreached": Case(
+        lambda seed: _of_two(seed, _gated, cut=True),
+        lambda seed: _of_two(seed, _gated),
+        "two LSTMs beside each other, the outputs of one cut from the graph; the same, not cut",
     ),
     "no signal": Case(
         lambda seed: _labels(seed, shuffled=True),

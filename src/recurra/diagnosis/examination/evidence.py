@@ -11,6 +11,7 @@ from recurra.diagnosis.examination.gates import Gates
 from recurra.diagnosis.examination.horizon import Ignored, Response
 from recurra.diagnosis.examination.inputs import OfInput
 from recurra.diagnosis.examination.needs import Needs, gained
+from recurra.diagnosis.examination.reached import Unreached
 
 __all__ = ["Evidence"]
 
@@ -29,6 +30,7 @@ class Evidence(NamedTuple):
         steps: of the longest row.
         window: steps that a gradient of training crosses; None if all.
         noise: the standard error of the loss, by parts of the batch.
+        unreached: layers that learn nothing at all.
         by_input: what each of several inputs is by itself; empty where there is one.
     """
 
@@ -42,6 +44,7 @@ class Evidence(NamedTuple):
     steps: int
     window: int | None = None
     noise: float = 0.0
+    unreached: tuple[Unreached, ...] = ()
     by_input: Mapping[str, OfInput] = MappingProxyType({})
 
     @property

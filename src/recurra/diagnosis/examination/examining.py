@@ -23,6 +23,7 @@ from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import ignored, response
 from recurra.diagnosis.examination.inputs import OfInput, by_input
 from recurra.diagnosis.examination.needs import needs
+from recurra.diagnosis.examination.reached import unreached
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
 from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject, short, subject_of
@@ -190,6 +191,7 @@ def examine(
             steps,
             window,
             noise,
+            unreached(subject),
             by_input(subject, mean, noise),
         )
     return Examination(evidence)

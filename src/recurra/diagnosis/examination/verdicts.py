@@ -171,6 +171,17 @@ def _no_signal(seen: Evidence) -> str:
     )
 
 
+def _unreached(seen: Evidence) -> str:
+    if _exploding(seen):
+        return ""
+    told = []
+    for frozen, what in ((False, "no gradient reaches"), (True, "frozen (requires_grad=False):")):
+        some = [each for each in seen.unreached if each.frozen == frozen]
+        places = ", ".join(f"{each.place} ({each.parameters:,} parameters)" for each in some)
+        told += [f"{what} {places}"] if some else []
+    return f"{'; '.join(told)}." if told else ""
+
+
 def _input_ignored(seen: Evidence) -> str:
     if _is_whole(seen.ignored):
         return "no change of any input changes an output."
@@ -237,6 +248,12 @@ CONDITIONS = (
         _vanishing_of_an_input,
         "What lies further back in it cannot be learned from. Let what reads it have a gated cell, "
         "or the layer of the inputs that keep more.",
+    ),
+    Condition(
+        "unreached",
+        _unreached,
+        "Look for a detach or a torch.no_grad on the way, for an output that nobody uses, and for "
+        "a requires_grad=False that was not meant.",
     ),
     Condition(
         "no signal",
