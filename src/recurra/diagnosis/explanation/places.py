@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recurra.diagnosis.explanation.answering import Numbers
 from recurra.diagnosis.given import check_finite
 from recurra.diagnosis.subject import Subject
-from recurra.encoders import SeriesSteps, SpelledEmbedding
+from recurra.encoders import SpelledEmbedding
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.layers import TokenEmbedding
 from recurra.lengths import mask_padding, spread, valid_mask
@@ -21,7 +21,6 @@ from recurra.twins import hooked
 __all__ = ["Entrance", "Place"]
 
 _VECTORS = (nn.Embedding, TokenEmbedding, SpelledEmbedding)
-_LATER = ("future", "future_codes")  # of a series: what is no step that was read
 
 
 class Place:
@@ -187,7 +186,7 @@ class Entrance:
 def _numbers(asked: Subject) -> Iterator[Place]:
     for number, leaf in enumerate(asked.leaves):
         value = leaf.value.values if isinstance(leaf.value, PaddedSequence) else leaf.value
-        later = isinstance(asked.batch.inputs, SeriesSteps) and leaf.name in _LATER
+        later = leaf.name in getattr(asked.batch.inputs, "later", ())
         if not isinstance(value, Tensor) or not value.is_floating_point() or later:
             continue
         if value.dim() >= 2 and 0 not in value.shape[2:]:
