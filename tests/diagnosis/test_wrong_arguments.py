@@ -25,6 +25,8 @@ from recurra.errors import RecurraError
 from recurra.models import Classifier, ClassifierConfig
 
 NAN, INF, HUGE = math.nan, math.inf, 10**30
+AXIS = diagnosis.Axis("steps", 0.0, 1.0)
+FAN = {"name": "a", "steps": ["1", "2"], "seen": [1.0], "mean": [2.0], "bands": {}, "rivals": {}}
 
 
 class Attending(GRUCell):
@@ -528,6 +530,51 @@ DOORS: dict[str, Door] = {
         lambda **given: attribution().steps(**given),
         lambda: {"name": None},
         {"name": lambda: ["nothing", 3, ["input"]]},
+    ),
+    "lines": Door(
+        diagnosis.lines,
+        lambda: {"series": {"a": {0.0: 1.0}}, "title": "", "x": AXIS, "y": AXIS},
+        {
+            "series": lambda: [
+                None,
+                3,
+                {"a": 3},
+                {"a": {"x": 1.0}},
+                {"a": {0: "y"}},
+                {3: {0.0: 1.0}},
+            ],
+            "title": lambda: [None, 3],
+            "about": lambda: [None, 3],
+            "x": lambda: [None, 3, "steps"],
+            "y": lambda: [None, 3, "nats"],
+            "levels": lambda: [3, {"a": "b"}, {"a": True}],
+        },
+    ),
+    "confusion": Door(
+        diagnosis.confusion,
+        lambda: {"counts": [[1, 2], [3, 4]], "names": ["a", "b"]},
+        {
+            "counts": lambda: [
+                None,
+                3,
+                "ab",
+                [1, 2],
+                [[1, -2], [3, 4]],
+                [[1, NAN], [3, 4]],
+                [["a", "b"]] * 2,
+            ],
+            "names": lambda: [None, 3, "ab", [1, 2]],
+        },
+    ),
+    "fan": Door(
+        diagnosis.fan,
+        lambda: {"found": [diagnosis.Fan(**FAN)]},
+        {"found": lambda: [None, 3, [3], "fan"]},
+    ),
+    "attention": Door(
+        diagnosis.attention,
+        lambda: {"looked": [diagnosis.Looked("", torch.ones(1, 1), ["a"], ["b"])]},
+        {"looked": lambda: [None, 3, [3], "text"]},
     ),
     "named_values": Door(
         recurra.named_values,
