@@ -215,8 +215,8 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
     table, size = [[check_size("counts", n, 0) for n in row] for row in rows], len(names)
     if not size or len(table) != size or any(len(row) != size for row in table):
         raise ShapeError(
-            f"counts: confusion: expected a row and a column for each of {size} names, at least one, "
-            f"got {len(table)} rows of {sorted({len(row) for row in table})}"
+            f"counts: confusion: expected a row and a column for each of {size} names, at least "
+            f"one, got {len(table)} rows of {sorted({len(row) for row in table})}"
         )
     total, right = sum(map(sum, table)), sum(table[i][i] for i in range(size))
     head = f"Right: {right:,} of {total:,} ({_percent(right / max(total, 1))})"
