@@ -138,15 +138,21 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> keep(std::size_t count) {
     return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(data, {count}, owner);
 }
 
+recurra::Weights weights_of(std::int64_t number) {
+    if (number < 0 || number > static_cast<std::int64_t>(recurra::Weights::int8))
+        throw std::invalid_argument("program: no such weights");
+    return static_cast<recurra::Weights>(number);
+}
+
 // A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
-// chunk and of a window, whether products are in bfloat16; then six numbers for each argument.
+// chunk and of a window, how weights are multiplied; then six numbers for each argument.
 Call call_of(const Program& program, const Numbers& told) {
     constexpr std::size_t head = 9, each = 6;
     if (told.size() != head + each * static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
     Call call{told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
               reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
-              told[7], told[8] != 0, {}};
+              told[7], weights_of(told[8]), {}};
     call.arguments.reserve(static_cast<std::size_t>(program.arguments));
     for (auto a = told.begin() + head; a != told.end(); a += each)
         call.arguments.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
@@ -190,8 +196,8 @@ public:
     // `arguments`: address and stride of a row for each; `inputs` and `output`: address, bytes, how many whole
     // numbers from 0 it may hold (0: any number), and its shape; `copies`: (from, to, bytes).
     PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
-                  const Numbers& output, const Rows& copies, std::size_t threads)
-        : format_(doubles ? 'd' : 'f') {
+                  const Numbers& output, const Rows& copies, std::size_t threads, std::int64_t weights)
+        : format_(doubles ? 'd' : 'f'), weights_(weights_of(weights)) {
         stepper_ = recurra::make_stepper(program, doubles, call_of(batch, arguments), threads);
         keep(inputs, output, copies);
     }
@@ -222,8 +228,8 @@ public:
     }
 
 private:
-    static Call call_of(std::int64_t batch, const Rows& arguments) {
-        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, false, {}};
+    Call call_of(std::int64_t batch, const Rows& arguments) const {
+        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, weights_, {}};
         for (const Numbers& a : arguments)
             call.arguments.push_back(
                 {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
@@ -265,6 +271,7 @@ private:
     };
 
     char format_;
+    recurra::Weights weights_;
     std::vector<Numbers> inputs_, copies_;
     Numbers output_;
     std::unique_ptr<recurra::Stepper> stepper_;
@@ -340,8 +347,8 @@ NB_MODULE(_native, module) {
     module.def("rows", &rows, "The instruction table: (name, arity, kind, meaning) of each row.");
     module.def("isa", [] { return std::string(recurra::level().name); }, "The level in use.");
     module.def("isa_levels", &recurra::isa_levels, "The levels of this build that this CPU has, lowest first.");
-    module.def("bfloat16_products", [] { return recurra::bfloat16_products() != nullptr; },
-               "Whether this CPU has products in bfloat16 that are quicker than those in float32.");
+    module.def("bfloat16_products", [] { return std::string(recurra::bfloat16_products().name); },
+               "The instructions for products in bfloat16, if they are quicker here than those in float32; else \"\".");
     // noconvert: an array of another kind is refused, never copied in silence.
     module.def("apply", &apply, nb::arg(), nb::arg().noconvert(), nb::arg().noconvert(),
                "One elementwise instruction over whole arrays.");
@@ -354,7 +361,7 @@ NB_MODULE(_native, module) {
         .def("end", &PythonWindows::end, "The sums are told.");
     nb::class_<PythonStepper>(module, "Stepper", "A program, ready to run one step again and again.")
         .def(nb::init<const Program&, bool, std::int64_t, const Rows&, const Rows&, const Numbers&, const Rows&,
-                      std::size_t>())
+                      std::size_t, std::int64_t>())
         .def("begin", &PythonStepper::begin, "What each row holds has changed.")
         .def("place", &PythonStepper::place, "Other rows, in memory of their own.")
         .def("step", &PythonStepper::step, "Read the inputs, run, write the result.");

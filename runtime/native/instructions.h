@@ -215,7 +215,7 @@ protected:
         const std::size_t depth = rows_in(w) * static_cast<std::size_t>(ins.outer);
         const auto height = static_cast<std::size_t>(ins.count), width = static_cast<std::size_t>(ins.n);
         const std::size_t panel = c_.kernel.panel_width;
-        scratch_.resize(depth * ((width + panel - 1) / panel * panel));
+        scratch_.resize((width + panel - 1) / panel * c_.products.panel(depth));
         c_.products.pack_rows({depth, width, lines(out_, ins.in[1], ins.outer, w), scratch_.data()});
         const Lines<T> to{nullptr, view(ins.out, 0).at, static_cast<Stride>(ins.out.outer_stride)};
         c_.products.turned_product({height, depth, width, lines(x_, ins.in[0], ins.outer, w), to, to, true, scratch_.data()});

@@ -1,5 +1,10 @@
 #include "isa.h"
 
+#if defined(RECURRA_BUILT_AMX_BF16)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <stdexcept>
 
@@ -57,12 +62,43 @@ const Level& level() {
     return chosen;
 }
 
-const Products<float>* bfloat16_products() {
-#if defined(RECURRA_BUILT_AVX512_BF16)
-    static const bool there = level().table == &avx512::table && __builtin_cpu_supports("avx512bf16") && avx512_bf16::quicker();
-    if (there) return &avx512_bf16::products;
+namespace {
+
+#if defined(RECURRA_BUILT_AMX_BF16)
+// Linux lets a process use tiles when it has asked to.
+bool tiles_allowed() {
+    constexpr long ask = 0x1023, tile_data = 18;
+    return syscall(SYS_arch_prctl, ask, tile_data) == 0;
+}
 #endif
-    return nullptr;
+
+Bfloat16 find_bfloat16() {
+#if defined(RECURRA_BUILT_AVX512)
+    const bool there = level().table == &avx512::table && __builtin_cpu_supports("avx512bf16");
+#if defined(RECURRA_BUILT_AMX_BF16)
+    if (there && __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") && tiles_allowed())
+        return {"amx", &amx_bf16::products};
+#endif
+#if defined(RECURRA_BUILT_AVX512_BF16)
+    if (there && avx512_bf16::quicker()) return {"avx512", &avx512_bf16::products};
+#endif
+#endif
+    return {"", nullptr};
+}
+
+}  // namespace
+
+const Bfloat16& bfloat16_products() {
+    static const Bfloat16 found = find_bfloat16();
+    return found;
+}
+
+const Products<float>& int8_products() {
+#if defined(RECURRA_BUILT_AVX512_VNNI)
+    static const bool there = level().table == &avx512::table && __builtin_cpu_supports("avx512vnni");
+    if (there) return avx512_vnni::int8;
+#endif
+    return level().table->int8_weights;
 }
 
 }  // namespace recurra

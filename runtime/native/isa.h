@@ -23,6 +23,13 @@ std::vector<std::string> isa_levels();
 const Level& level();
 
 // Products in bfloat16 that this CPU is quicker at than at those of float32 of the level in use; null where there are none.
-const Products<float>* bfloat16_products();
+struct Bfloat16 {
+    const char* name;  // of the instructions: "amx", "avx512", or ""
+    const Products<float>* products;
+};
+const Bfloat16& bfloat16_products();
+
+// Products with weights of 8 bits: those of the level, or the same in this CPU's own instructions.
+const Products<float>& int8_products();
 
 }  // namespace recurra

@@ -33,7 +33,12 @@ const Products<T>& products(const Call&) {
 }
 template <>
 const Products<float>& products<float>(const Call& call) {
-    return call.bfloat16 ? *bfloat16_products() : kernels<float>().products;
+    switch (call.weights) {
+        case Weights::rounded: return *bfloat16_products().products;
+        case Weights::bfloat16: return level().table->bfloat16_weights;
+        case Weights::int8: return int8_products();
+        default: return kernels<float>().products;
+    }
 }
 
 // Steps that are timed to see whether threads should share them.
@@ -133,8 +138,7 @@ private:
     void pack() {
         std::vector<std::size_t> begins(1, 0);
         for (const Matrix& matrix : program_.matrices)
-            begins.push_back(begins.back() +
-                             panels(matrix) * kernel_.panel_width * static_cast<std::size_t>(matrix.depth));
+            begins.push_back(begins.back() + panels(matrix) * products_.panel(static_cast<std::size_t>(matrix.depth)));
         packed_ = Block<T>(begins.back());
         for (std::size_t m = 0; m < program_.matrices.size(); ++m) all_.packed.push_back(packed_.data() + begins[m]);
         // Small ones are packed sooner than another thread is there.
@@ -160,7 +164,7 @@ private:
         if (first >= last) return;
         products_.pack({depth, last - first, from + matrix.offset + static_cast<Stride>(first) * matrix.width_stride,
                       static_cast<Stride>(matrix.depth_stride), static_cast<Stride>(matrix.width_stride),
-                      all_.packed[number] + first * depth});
+                      all_.packed[number] + first / kernel_.panel_width * products_.panel(depth)});
     }
 
     Block<T> chunk_memory(std::int64_t rows) const {
@@ -382,6 +386,8 @@ std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, cons
     if (!program.carries.empty() || program.sizes[static_cast<int>(Place::chunk)] > 0)
         throw std::invalid_argument("program: one step carries nothing and keeps nothing of other steps");
     if (call.time != 1 || call.threads != 1) throw std::invalid_argument("program: expected one step on one thread");
+    if (doubles && call.weights != Weights::full)
+        throw std::invalid_argument("program: weights of float64 are kept as they are");
     check(program, call);
     std::unique_ptr<Stepper> made;
     if (doubles)

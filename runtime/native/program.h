@@ -95,6 +95,10 @@ struct Argument {
     bool ring, mapped;
 };
 
+// Of float32, how weights are multiplied, in the order that callers number them by: as they are; what products multiply
+// is rounded to bfloat16, where bfloat16_products() are; one step alone: kept in bfloat16, or in 8 bits.
+enum class Weights { full, rounded, bfloat16, int8 };
+
 struct Call {
     std::int64_t time, batch;
     const std::int64_t* lengths;  // [batch], falling within the rows of each thread; null: all rows are whole
@@ -102,7 +106,7 @@ struct Call {
     bool descending;              // steps are run from last to first
     std::size_t threads;
     std::int64_t chunk, window;  // steps
-    bool bfloat16;               // products of float32 round what they multiply to bfloat16; where bfloat16_products() are
+    Weights weights;
     std::vector<Argument> arguments;
 };
 

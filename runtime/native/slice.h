@@ -272,16 +272,17 @@ private:
 
     // Columns of a large matrix, a part for each thread: it is the matrix that has to be read.
     void multiply(const Product<T>& p) const {
-        if (sharing_ < 2 || p.depth * p.width * sizeof(T) < (crew_ != nullptr ? kSharedMatrix : kLargeMatrix))
-            return c_.products.product(p);
+        if (sharing_ < 2) return c_.products.product(p);
         const std::size_t panel = c_.kernel.panel_width, panels = (p.width + panel - 1) / panel;
+        const std::size_t bytes = panels * c_.products.panel(p.depth) * sizeof(T);
+        if (bytes < (crew_ != nullptr ? kSharedMatrix : kLargeMatrix)) return c_.products.product(p);
         const auto part_of = [&](std::size_t part) {
             const std::size_t first = panels * part / sharing_ * panel;
             const std::size_t last = std::min(panels * (part + 1) / sharing_ * panel, p.width);
             if (first >= last) return;
             Product<T> some = p;
             some.width = last - first;
-            some.packed += first * p.depth;
+            some.packed += first / panel * c_.products.panel(p.depth);
             some.out.first += first;
             if (p.adds) some.add.first += first;
             c_.products.product(some);

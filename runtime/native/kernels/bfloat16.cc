@@ -41,12 +41,13 @@ RECURRA_INLINE void pack_pair(const T* first, const T* second, std::size_t width
     }
 }
 
-// A panel begins where it would in float32, and takes half of the memory.
+std::size_t panel_of(std::size_t depth) { return (depth + 1) / 2 * kWide; }
+
 void pack(const Packing<T>& p) {
     T lines[2][kWide];
     for (std::size_t column = 0; column < p.width; column += kWide) {
         const std::size_t here = p.width - column < kWide ? p.width - column : kWide;
-        T* to = p.to + column * p.depth;
+        T* to = p.to + column / kWide * panel_of(p.depth);
         for (std::size_t k = 0; k < p.depth; k += 2, to += kWide) {
             const T* from[2] = {nullptr, nullptr};
             for (std::size_t s = 0; s < 2 && k + s < p.depth; ++s) {
@@ -66,7 +67,7 @@ void pack(const Packing<T>& p) {
 void pack_rows(const PackingRows<T>& p) {
     for (std::size_t column = 0; column < p.width; column += kWide) {
         const std::size_t here = p.width - column < kWide ? p.width - column : kWide;
-        T* to = p.to + column * p.depth;
+        T* to = p.to + column / kWide * panel_of(p.depth);
         for (std::size_t k = 0; k < p.depth; k += 2, to += kWide)
             pack_pair(p.from[k] + column, k + 1 < p.depth ? p.from[k + 1] + column : nullptr, here, to);
     }
@@ -82,7 +83,7 @@ struct Depth {
 template <std::size_t ROWS, std::size_t VECTORS>
 RECURRA_INLINE void tile(const Product<T>& p, std::size_t first, std::size_t column, Depth d, const std::uint32_t* block,
                          std::size_t row, std::size_t apart) {
-    const std::size_t panel = p.depth * kWide;
+    const std::size_t panel = panel_of(p.depth);
     const T* w = p.packed + column / kWide * panel + d.from / 2 * kWide;
     const Lines<T>& start = d.from == 0 ? p.add : p.out;
     const std::size_t left = p.width - column;
@@ -227,7 +228,7 @@ RECURRA_INLINE unsigned long long ticks_of(__m512 (&sum)[12], F step) {
 namespace avx512_bf16 {
 
 extern const Products<float> products;
-const Products<float> products = {product, turned_product, pack, pack_rows};
+const Products<float> products = {panel_of, product, turned_product, pack, pack_rows};
 
 // Some CPUs take four times as long for the instruction, which makes twice as many products, as for one in float32.
 bool quicker() {

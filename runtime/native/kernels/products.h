@@ -295,6 +295,11 @@ void turned_product(const Product<T>& p) {
 }
 
 template <class T>
+std::size_t panel_of(std::size_t depth) {
+    return depth * kPanel<T>;
+}
+
+template <class T>
 void pack(const Packing<T>& p) {
     for (std::size_t first = 0; first < p.width; first += kPanel<T>) {
         const std::size_t here = p.width - first < kPanel<T> ? p.width - first : kPanel<T>;

@@ -4,6 +4,7 @@
 #include "activations.h"
 #include "batched.h"
 #include "elementwise.h"
+#include "quantized.h"
 #include "products.h"
 #include "reductions.h"
 
@@ -71,7 +72,7 @@ constexpr Kernels<T> kernels_here = {
     reduce<Sum, T>,
     reduce<Max, T>,
     gather<T>,
-    {product<T>, turned_product<T>, pack<T>, pack_rows<T>},
+    {panel_of<T>, product<T>, turned_product<T>, pack<T>, pack_rows<T>},
     batched<T>,
     fold<T>,
 };
@@ -80,7 +81,7 @@ constexpr Kernels<T> kernels_here = {
 
 namespace RECURRA_LEVEL {
 
-const KernelTable table = {kernels_here<float>, kernels_here<double>};
+const KernelTable table = {kernels_here<float>, kernels_here<double>, kept_as<InBfloat16>, kept_as<InInt8<Pairs>>};
 
 }  // namespace RECURRA_LEVEL
 }  // namespace recurra

@@ -59,7 +59,8 @@ struct Product {
     const T* packed;
 };
 
-// A matrix [depth, width] as panels of `panel_width` columns, the last one filled up with zeros.
+// A matrix [depth, width] as panels of `panel_width` columns, the last one filled up with zeros. Each takes as many
+// numbers of memory as Products::panel says.
 template <class T>
 struct Packing {
     std::size_t depth, width;
@@ -94,9 +95,10 @@ struct Folding {
     std::ptrdiff_t first, out_row, in_row, out_line, in_line;
 };
 
-// Products, and how matrices are packed for them.
+// Products, and how matrices are packed for them. Where products are of one step alone, only those of x as it is.
 template <class T>
 struct Products {
+    std::size_t (*panel)(std::size_t depth);  // numbers of memory that a panel takes
     void (*product)(const Product<T>&);
     void (*turned_product)(const Product<T>&);  // x[k] holds the numbers that meet line k of W, one for each row
     void (*pack)(const Packing<T>&);
@@ -120,6 +122,7 @@ struct Kernels {
 struct KernelTable {
     Kernels<float> floats;
     Kernels<double> doubles;
+    Products<float> bfloat16_weights, int8_weights;  // of matrices kept in fewer bits, for a step of few rows
 };
 
 // One table for each time that table.cc is compiled; CMakeLists.txt says which levels are built.
@@ -132,11 +135,17 @@ extern const KernelTable table;
 namespace avx512 {
 extern const KernelTable table;
 }
-// Of numbers that are rounded to bfloat16 before they are multiplied, and summed in float32. Panels as wide as those of
-// the level, each in the memory that it has there.
+// What the level avx512 lacks and some of its CPUs have. Panels are as wide as those of the level.
+namespace avx512_vnni {
+extern const Products<float> int8;  // the same bits in fewer instructions
+}
+// Of numbers that are rounded to bfloat16 before they are multiplied, and summed in float32.
 namespace avx512_bf16 {
 extern const Products<float> products;
 bool quicker();  // than float32 on this CPU, by a try of some microseconds
+}
+namespace amx_bf16 {
+extern const Products<float> products;
 }
 
 }  // namespace recurra

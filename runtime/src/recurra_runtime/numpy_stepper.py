@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recurra_runtime.fallback import apply
 from recurra_runtime.instructions import TABLE
+from recurra_runtime.narrow import times
 
 __all__ = ["NumpyStepper"]
 
@@ -26,13 +27,22 @@ class NumpyStepper:
         arguments: Arrays in the program's order; the last are shared by all rows.
         rows: How many of them have rows.
         batch: Number of rows.
+        weights: How matrices are kept, one of `narrow.WEIGHTS`.
 
     Raises:
         ValueError: A section or an instruction that one step does not have.
         IndexError: An instruction that reads or writes outside of its memory.
     """
 
-    def __init__(self, parts: Any, arguments: Sequence[Array], rows: int, batch: int) -> None:
+    def __init__(
+        self,
+        parts: Any,
+        arguments: Sequence[Array],
+        rows: int,
+        batch: int,
+        weights: str | None = None,
+    ) -> None:
+        self._weights = weights
         buffers, sections, self._matrices, self._moves = parts[:4]
         dtype = arguments[-1].dtype
         self._memory: list[Array] = []
@@ -141,14 +151,14 @@ class NumpyStepper:
         buffer, offset, _, _, down, along = matrix
         _not_negative(offset, down, along)
         where = offset + np.arange(depth)[:, None] * down + np.arange(width) * along
-        weight = self._memory[buffer][0, where].astype(np.float64)
+        product = times(self._memory[buffer][0, where], self._weights)
         to, at = self._places(out, outer, width)
         memory, x = self._places(read, outer, depth)
         rest = None if add[0] < 0 else self._places(add, outer, width)
 
         def run() -> None:
-            product = memory[:, x].astype(np.float64) @ weight
-            to[:, at] = product if rest is None else product + rest[0][:, rest[1]]
+            found = product(memory[:, x])
+            to[:, at] = found if rest is None else found + rest[0][:, rest[1]]
 
         return run
 

@@ -132,12 +132,14 @@ class Layer(nn.Module, abc.ABC):
                 "no state to go on from. Leave state out, or use a layer that runs forward only."
             )
 
-    def frozen(self, batch: int = 1, context: Tree = None) -> Session:
+    def frozen(self, batch: int = 1, context: Tree = None, weights: str | None = None) -> Session:
         """This layer as it is now, in evaluation, as a stream that runs without PyTorch.
 
         Args:
             batch: number of rows that step side by side.
             context: a named tuple of ``[batch, ...]`` tensors, for cells that read one.
+            weights: how matrices are kept: None as they are, ``"bfloat16"`` or ``"int8"``, of which
+                a step of few rows is faster; :class:`recurra_runtime.Session` says what they are.
 
         Returns:
             a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]``,
@@ -172,7 +174,8 @@ class Layer(nn.Module, abc.ABC):
 
         of_one = map_tree(lambda leaf: leaf[:1], context)
         program = freeze(self, step, _example(self), self.initial_state(1), of_one)
-        return Session(program, batch, [leaf.detach().numpy() for leaf in leaves(context)])
+        held = [leaf.detach().numpy() for leaf in leaves(context)]
+        return Session(program, batch, held, weights=weights)
 
 
 def _example(layer: nn.Module) -> Tree:

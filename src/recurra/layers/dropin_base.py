@@ -302,11 +302,13 @@ class RNNBase(nn.Module, abc.ABC):
         found = self._given_back(values, rows), self._joined(ends, rows)
         return (*found, self._joined(every, rows, steps=True)) if return_states else found
 
-    def frozen(self, batch: int = 1) -> Session:
+    def frozen(self, batch: int = 1, weights: str | None = None) -> Session:
         """This layer as it is now, in evaluation, as a stream that runs without PyTorch.
 
         Args:
             batch: number of rows that step side by side.
+            weights: how matrices are kept: None as they are, ``"bfloat16"`` or ``"int8"``, of which
+                a step of few rows is faster; :class:`recurra_runtime.Session` says what they are.
 
         Returns:
             a :class:`recurra_runtime.Session`: ``session.step(x)`` reads ``[batch, input_size]``,
@@ -332,7 +334,8 @@ class RNNBase(nn.Module, abc.ABC):
         weight = self._tensors()[0]["input_weight"]
         widths = [self.output_size, self.hidden_size][: len(self._state._fields)]
         initial = tuple(weight.new_zeros(1, self.num_layers, width) for width in widths)
-        return Session(freeze(self, step, weight.new_zeros(1, self.input_size), initial), batch)
+        program = freeze(self, step, weight.new_zeros(1, self.input_size), initial)
+        return Session(program, batch, weights=weights)
 
     def _tensors(self) -> list[dict[str, Tensor]]:
         """Each cell's tensors: looked up at every call, and once, for one may be computed."""

@@ -225,6 +225,7 @@ class LanguageModel(Model):
         given: Tensor | None = None,
         context: Tree = None,
         threads: int | None = None,
+        weights: str | None = None,
     ) -> Session:
         """The whole model as it is now, in evaluation, as a stream that runs without PyTorch.
 
@@ -233,6 +234,8 @@ class LanguageModel(Model):
             given: ids of the conditions ``[batch, conditions]``, where the model has some.
             context: what belongs to the rows and does not change, for cells that read one.
             threads: of the session, which says what they do.
+            weights: how matrices are kept: None as they are, ``"bfloat16"`` or ``"int8"``, of which
+                a step of few rows is faster; :class:`recurra_runtime.Session` says what they are.
 
         Returns:
             a :class:`recurra_runtime.Session`: ``session.step(ids)`` reads ids ``[batch]``, one
@@ -253,7 +256,7 @@ class LanguageModel(Model):
         token = torch.zeros(1, dtype=torch.int64)
         program = freeze(self, step, token, self.initial_state(1), of_one)
         held = [leaf.detach().numpy() for leaf in leaves(kept)]
-        return Session(program, batch, held, threads)
+        return Session(program, batch, held, threads, weights)
 
     def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.

@@ -12,7 +12,6 @@ import recurra_runtime
 from recurra import states
 from recurra.cells.base import Cell, Noise
 from recurra.engine.backends.loop import LOOP
-from recurra.engine.backends.torch_kernels import has_form
 from recurra.engine.call import Backend, Call, Run
 from recurra.engine.kept import given_of, recorded
 from recurra.engine.machine.arguments import contiguous_rows
@@ -82,7 +81,8 @@ def _empty(call: Call) -> bool:
 def compile_for(cell: Cell, call: Call) -> Compiled:
     """The machine for a call that has something to run.
 
-    Under ``torch.autocast`` products alone are in bfloat16; states and all else are in float32.
+    Under ``torch.autocast`` products alone are in bfloat16, where that is quicker than in float32;
+    states and all else are in float32.
 
     Raises:
         Refused: why there is none.
@@ -91,17 +91,17 @@ def compile_for(cell: Cell, call: Call) -> Compiled:
         return _compiled(cell, call)
     if torch.get_autocast_dtype("cpu") is not torch.bfloat16:
         raise Refused("autocast is on, to another type than bfloat16")
-    short = bfloat16_products()
-    if not short and has_form(cell):
-        raise Refused("autocast is on, and this CPU has no products in bfloat16 but torch's")
     with torch.autocast("cpu", enabled=False):
-        return _compiled(cell, _widened(call))._replace(bfloat16=short)
+        return _compiled(cell, _widened(call))._replace(bfloat16=bool(bfloat16_products()))
 
 
-def bfloat16_products() -> bool:
-    """Whether the machine has products in bfloat16 that are quicker here than in float32."""
+def bfloat16_products() -> str:
+    """The instructions for products in bfloat16 where they are quicker than in float32.
+
+    ``"amx"``, ``"avx512"``, or ``""`` where there are none.
+    """
     native: Any = core()
-    return native is not None and bool(native.bfloat16_products())
+    return "" if native is None else native.bfloat16_products()
 
 
 def _widened(call: Call) -> Call:

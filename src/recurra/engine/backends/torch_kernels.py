@@ -22,7 +22,7 @@ from recurra.engine.torch_internals import tracing, transformed
 from recurra.errors import ShapeError
 from recurra.states import rebuild
 
-__all__ = ["ATEN", "form_of", "has_form"]
+__all__ = ["ATEN", "form_of"]
 
 _GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
@@ -51,15 +51,6 @@ def form_of(cell: Cell) -> TorchForm:
             "torch's kernels have no rule"
         )
     return form
-
-
-def has_form(cell: Cell) -> bool:
-    """Whether a kernel of torch computes the cell's step."""
-    try:
-        form_of(cell)
-    except Refused:
-        return False
-    return True
 
 
 def _check_call(call: Call, form: TorchForm) -> None:
