@@ -1,15 +1,18 @@
 """Evaluation mode for a while, what relies on it, and twins with other tensors."""
 
+import functools
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 import torch
 from torch import nn
 
 import recurra
-from recurra.twins import evaluating, own_parts
+from recurra import diagnosis, twins
+from recurra.twins import evaluating, hooked, in_mode, own_parts
 from recurra.twins import twin as twin_of
 
 
@@ -25,6 +28,128 @@ def test_every_module_gets_its_own_mode_back():
     assert model.training
     with evaluating("no module"):
         pass
+
+
+def test_modes_are_put_back_in_whatever_order_they_end():
+    """By the last one; and what was set in between belongs to whoever set it."""
+    model = nn.Sequential(nn.Dropout(), nn.Linear(2, 2))
+    model[1].eval()
+    modes = [part.training for part in model.modules()]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)):
+        holders = [evaluating(model) for _ in range(3)]
+        for each in holders:
+            each.__enter__()
+        for number in order:
+            assert not model.training
+            holders[number].__exit__(None, None, None)
+        assert [part.training for part in model.modules()] == modes
+    with evaluating(model):
+        model.train()
+        with evaluating(model):
+            assert not model[0].training
+        assert model[0].training
+    assert [part.training for part in model.modules()] == modes
+    with evaluating(model), in_mode(model, training=True):
+        assert model[1].training
+    assert [part.training for part in model.modules()] == modes
+    assert not twins._SET
+
+
+def test_many_threads_put_modes_back():
+    model = nn.Sequential(*(nn.Dropout() for _ in range(20)))
+
+    def often():
+        for _ in range(50):
+            with evaluating(model):
+                assert not model.training
+                time.sleep(0)
+
+    together(*[often] * 6)
+    assert all(part.training for part in model.modules())
+    assert not twins._SET
+
+
+def test_a_hook_is_of_its_thread():
+    model, seen = nn.Linear(1, 1), []
+    other = threading.Thread(target=lambda: seen.append(float(model(torch.ones(1)).detach())))
+    with hooked([model], lambda module, given, result: torch.zeros(1)):
+        other.start()
+        other.join()
+        assert float(model(torch.ones(1))) == 0
+    assert seen == [float(model(torch.ones(1)).detach())] != [0.0]
+    assert not model._forward_hooks
+
+
+def together(*calls):
+    """Calls in threads at once; what one of them raises is raised."""
+    wrong = []
+
+    def told(call):
+        try:
+            call()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=told, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if wrong:
+        raise wrong[0]
+
+
+def test_two_threads_look_into_one_model():
+    """What each finds is what it finds alone; modes, hooks and gradients are as they were."""
+    torch.manual_seed(0)
+    told = {"vocabulary_size": 9, "classes": 3, "hidden_size": 6, "dropout": 0.5}
+    model = recurra.models.Classifier(recurra.models.ClassifierConfig(**told)).train()
+    model.head.eval()
+    modes = [part.training for part in model.modules()]
+    batches = [
+        recurra.Batch(torch.randint(9, (6, 4)), torch.tensor([0, 1, 2, 0]), target_axis=0)
+        for _ in range(3)
+    ]
+    key = "encoder.layer.layers.0.forward_layer.cell: state.h"
+
+    def looked(batch):
+        seen = diagnosis.examine(model, batch, anchors=2)
+        parts = diagnosis.attribute(model, batch, alphas=4, most=4, method="occlusion").parts
+        moved = diagnosis.intervene(model, batch, {key: diagnosis.ablate()}).loss
+        return str(seen), [part.tolist() for part in parts.values()], moved
+
+    alone, found = [looked(batch) for batch in batches], {}
+
+    def look(number):
+        found[number] = looked(batches[number])
+
+    together(*(functools.partial(look, number) for number in range(3)))
+    assert [found[number] for number in range(3)] == alone
+    assert [part.training for part in model.modules()] == modes
+    assert not any(part._forward_hooks for part in model.modules())
+    assert torch.backends.cudnn.enabled
+    assert not twins._SET
+
+
+def test_a_card_leaves_alone_what_another_thread_uses():
+    model = recurra.LanguageModel(
+        recurra.LanguageModelConfig(vocabulary_size=9, hidden_size=8, dropout=0.5)
+    ).eval()
+    trained, done = [], threading.Event()
+
+    def watch():
+        while not done.is_set():
+            trained.extend(part for part in model.modules() if part.training)
+            time.sleep(0.002)
+
+    def cards():
+        try:
+            together(*[lambda: diagnosis.card(model, measure=True)] * 2)
+        finally:
+            done.set()
+
+    together(watch, cards)
+    assert not trained
 
 
 def test_generation_in_training_hangs_on_its_seed_alone():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from threading import get_ident
 from typing import TypeVar
 
@@ -39,6 +40,20 @@ class Collected(list[tuple[str, Tensor]]):
 
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
 _COLLECTING: dict[int, Collected] = {}
+
+
+# Whether a run of this thread or task is at work, whose steps are not called by themselves.
+RUNS: ContextVar[bool] = ContextVar("runs", default=False)
+
+
+@contextmanager
+def in_a_run() -> Iterator[None]:
+    """Steps that are called meanwhile are those of a run."""
+    token = RUNS.set(True)
+    try:
+        yield
+    finally:
+        RUNS.reset(token)
 
 
 def named(label: str, value: Tensor) -> Tensor:

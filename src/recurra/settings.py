@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recurra.errors import (
@@ -16,7 +17,17 @@ from recurra.errors import (
     kind_of,
 )
 
-__all__ = ["check_flag", "check_kind", "check_number", "check_rate", "check_side", "check_size"]
+__all__ = [
+    "check_flag",
+    "check_kind",
+    "check_least",
+    "check_list",
+    "check_number",
+    "check_numbers",
+    "check_rate",
+    "check_side",
+    "check_size",
+]
 
 
 def check_size(
@@ -64,6 +75,18 @@ def check_number(name: str, value: Any) -> float:
     return number
 
 
+def check_least(name: str, value: Any, least: float = 0.0) -> float:
+    """A finite number of at least ``least``.
+
+    Raises:
+        SettingError: anything else.
+    """
+    number = check_number(name, value)
+    if number < least:
+        raise SettingError(f"{name}: expected at least {least:g}, got {value!r}")
+    return number
+
+
 def check_rate(name: str, value: Any) -> float:
     """A share, at least 0 and below 1.
 
@@ -101,6 +124,32 @@ def check_kind(name: str, value: Any, kind: type | tuple[type, ...], told: str) 
     """
     if not isinstance(value, kind):
         raise SettingTypeError(f"{name}: expected {told}, got {kind_of(value)}")
+
+
+def check_list(name: str, value: Any, kind: type | tuple[type, ...], told: str) -> None:
+    """A list, or another sequence, of objects of a class; ``told`` names what is expected.
+
+    Raises:
+        SettingTypeError: anything else.
+    """
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not listed:
+        raise SettingTypeError(f"{name}: expected {told}, got {kind_of(value)}")
+    for each in value:
+        if not isinstance(each, kind):
+            raise SettingTypeError(f"{name}: expected {told}, got a {kind_of(each)} in it")
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Numbers by numbers or by name, such as heights by place; NaN and infinite ones may be there.
+
+    Raises:
+        SettingTypeError: anything else.
+    """
+    if not isinstance(value, Mapping):
+        raise SettingTypeError(f"{name}: expected a dictionary of numbers, got {kind_of(value)}")
+    for number in value.values():
+        _number(name, number)
 
 
 def check_side(side: Any) -> None:

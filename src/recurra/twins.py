@@ -2,31 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import chain
+from threading import RLock, get_ident
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-__all__ = ["evaluating", "own_parts", "twin"]
+__all__ = ["evaluating", "hooked", "in_mode", "own_parts", "set_for_a_while", "twin"]
+
+
+# Of each thing that somebody has set for a while what it was before each of them, in the order in
+# which they came. It is shared by threads, which leave in any order.
+_SET: dict[Hashable, list[list[Any]]] = {}
+_LOCK = RLock()
 
 
 @contextmanager
-def evaluating(module: object) -> Iterator[None]:
-    """Evaluation mode for a while; after it every submodule is in the mode it was in.
+def set_for_a_while(
+    things: Iterable[tuple[Hashable, Callable[[], Any], Callable[[Any], None]]], value: Any
+) -> Iterator[None]:
+    """Values for a while, of several threads in any order; at the end they are as before.
+
+    Whoever leaves first hands what was before to the next one that came; the last one puts it back.
+
+    Args:
+        things: of each what tells it from others, what reads it, and what sets it.
+        value: of all.
+    """
+    things, mine = list(things), []
+    with _LOCK:
+        for key, read, put in things:
+            before = [read()]
+            _SET.setdefault(key, []).append(before)
+            mine.append(before)
+            put(value)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            for (key, _, put), before in zip(things, mine, strict=True):
+                every = _SET[key]
+                (at,) = (number for number, each in enumerate(every) if each is before)
+                del every[at]
+                if at < len(every):
+                    every[at][0] = before[0]
+                else:
+                    put(before[0])
+                if not every:
+                    del _SET[key]
+
+
+def in_mode(module: object, training: bool) -> AbstractContextManager[None]:
+    """Training or evaluation mode for a while; then every submodule is in the mode it was in.
+
+    Threads may do so at once, and end in any order. The mode is the module's, and so one for all
+    threads: who trains it meanwhile draws no noise while another one evaluates it.
 
     Args:
         module: anything; what is no ``nn.Module`` has no modes.
+        training: which mode.
     """
-    modes = [(p, p.training) for p in module.modules()] if isinstance(module, nn.Module) else []
+    parts = module.modules() if isinstance(module, nn.Module) else ()
+    modes = (
+        (id(p), partial(getattr, p, "training"), partial(setattr, p, "training")) for p in parts
+    )
+    return set_for_a_while(modes, training)
+
+
+def evaluating(module: object) -> AbstractContextManager[None]:
+    """Evaluation mode for a while, see :func:`in_mode`."""
+    return in_mode(module, training=False)
+
+
+@contextmanager
+def hooked(
+    modules: Iterable[nn.Module], hook: Callable[[nn.Module, Any, Any], Any]
+) -> Iterator[None]:
+    """A forward hook for a while, of this thread's calls alone.
+
+    Args:
+        modules: that are hooked.
+        hook: of a module, its inputs and its result; what it gives stands in place of that, unless
+            it is None.
+    """
+    mine = get_ident()
+
+    def own(module: nn.Module, given: Any, result: Any) -> Any:
+        return hook(module, given, result) if get_ident() == mine else None
+
+    handles = [module.register_forward_hook(own) for module in modules]
     try:
-        for part, _ in modes:
-            part.training = False
         yield
     finally:
-        for part, mode in modes:
-            part.training = mode
+        for handle in handles:
+            handle.remove()
 
 
 def twin(module: nn.Module, tensors: Mapping[str, Tensor] | None = None) -> nn.Module:

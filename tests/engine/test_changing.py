@@ -228,7 +228,9 @@ def test_each_ends_for_itself():
     """In whatever order they end, and in tasks that take turns."""
     layer, x = Recurrent(made(GRUCell)), rows()
     plain = layer(x).outputs
-    one, two = (changing(layer, {"state.h": Change(scale=0, shift=n)}) for n in (1.0, 2.0))
+    one, two = (
+        changing(layer, {"state.h": Change(scale=0, shift=n)}, required=False) for n in (1.0, 2.0)
+    )
     one.__enter__()
     two.__enter__()
     one.__exit__(None, None, None)
@@ -253,3 +255,132 @@ def test_no_steps_and_no_rows():
     for time, batch in ((0, 3), (4, 0)):
         with changing(layer, {"state.h": Change(scale=0, units=2)}):
             assert layer(torch.zeros(time, batch, 4).double()).outputs.shape == (time, batch, 5)
+
+
+def test_what_does_not_run_is_told_unless_it_need_not():
+    layer, other, x = Recurrent(made(GRUCell)), Recurrent(made(GRUCell)), rows()
+    change = {"state.h": Change(scale=0)}
+    with pytest.raises(SettingError, match="no cell of the Recurrent ran"), changing(layer, change):
+        other(x)
+    with changing(layer, change, required=False):
+        other(x)
+    with changing(layer, {"stat.h": Change()}, required=False):
+        layer(x)
+    with changing(layer, {}):
+        pass
+    with pytest.raises(SettingError, match="required: expected true or false"):
+        changing(layer, change, required="no").__enter__()
+    with pytest.raises(KeyError), changing(layer, change):
+        raise KeyError("of the block, and not hidden by what did not run")
+
+
+# ---- a cell that is called by itself -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", cell_names())
+def test_steps_that_are_called_are_moved_as_a_run_is(kind):
+    """By hand through time as by a layer, with everything that can be moved."""
+    cell = cell_by_name(kind, 4, 5).double().eval()
+    if cell.takes_context or not isinstance(cell.example_input(1), torch.Tensor):
+        pytest.skip("needs more than one tensor")
+    x = rows()
+    seen = recurra.named_values(run, cell, x)
+    labels = [key.partition(": ")[2] for key, value in seen.items() if value.is_floating_point()]
+    for label in ["input", *labels]:
+        changes = {label: Change(scale=0.5, shift=0.25, rows=[0, 2])}
+        with changing(cell, changes):
+            wanted = run(cell, x).outputs
+        for name in ("__call__", "step"):
+            state, found = cell.initial_state(BATCH), []
+            with changing(cell, changes):
+                for now in x:
+                    y, state = getattr(cell, name)(now, state)
+                    found.append(y)
+            assert torch.allclose(torch.stack(found), wanted, rtol=0, atol=1e-12), label
+
+
+def test_a_step_alone_is_a_run_of_its_own():
+    """By its number, of its cell alone, and not twice where a step calls that of its base."""
+
+    class Derived(GRUCell):
+        def step(self, x, state, context=None, noise=None):
+            return super().step(x, state, context=context, noise=noise)
+
+    cell, x = made(Derived), rows()[0]
+    plain = cell(x)[0]
+    with changing(cell, {"(2): state.h": Change(scale=0, shift=7.0)}):
+        assert [torch.equal(cell(x)[0], plain) for _ in range(3)] == [True, False, True]
+    with changing(cell, {"state.h": Change(shift=1.0)}):
+        assert torch.equal(cell.step(x=x, state=cell.initial_state(BATCH))[0], plain + 1)
+        assert torch.equal(cell(x)[1].h, plain + 1)
+    outer = recurra.Zoneout(cell, 0.0)
+    with changing(cell, {"state.h": Change(shift=1.0)}, required=False):
+        assert torch.equal(outer(x)[0], plain), "a part of another one's step"
+    with changing(outer, {"state.h": Change(shift=1.0), "input": Change(scale=1)}):
+        seen = recurra.named_values(outer, x)
+        assert torch.equal(seen.result[0], plain + 1)
+        assert "update gate" in seen
+
+
+@pytest.mark.parametrize("every", [None, 2])
+def test_a_gradient_that_runs_steps_again_is_not_moved_twice(every):
+    cell, x = made(GRUCell), rows()
+    layer = Recurrent(cell, backend="loop", checkpoint_every=every)
+    weight = cell.recurrent_weight
+    (wanted,) = torch.autograd.grad(layer(x).outputs.sum(), weight)
+    total = layer(x).outputs.sum()
+    with changing(cell, {"state.h": Change(shift=1.0)}, required=False):
+        (found,) = torch.autograd.grad(total, weight)
+    assert torch.equal(found, wanted)
+
+
+# ---- some of so many -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chosen", "same"),
+    [
+        (slice(1, 3), [1, 2]),
+        (slice(None, None, 2), [0, 2, 4]),
+        (slice(None, None, -1), [0, 1, 2, 3, 4]),
+        (slice(-2, None), [3, 4]),
+        ([False, True, False, False, True], [1, 4]),
+        (torch.tensor([True, False, False, False, False]), [0]),
+        ([], []),
+        (slice(9, 12), []),
+    ],
+)
+def test_slices_and_masks(chosen, same):
+    layer, x = Recurrent(made(GRUCell)), rows()[:5]
+    for what in ("units", "steps"):
+        found = []
+        for some in (chosen, same):
+            with changing(layer, {"update gate": Change(scale=0, **{what: some})}):
+                found.append(layer(x).outputs)
+        assert torch.equal(*found), what
+        assert torch.equal(found[0], layer(x).outputs) == (not same)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"units": [True, False]}, "units: expected a mask of 5, got one of"),
+        ({"steps": torch.zeros(3, dtype=torch.bool)}, "steps: expected a mask of 7, got one of"),
+        ({"rows": slice("a", None)}, "rows: expected a slice of whole numbers"),
+        ({"units": slice(0, 5, 0)}, "units: expected a slice of whole numbers"),
+        ({"units": True}, "units: expected whole numbers of 0 to 4, got True"),
+        ({"steps": [7]}, "steps: expected whole numbers of 0 to 6"),
+        ({"units": "all"}, "units: expected whole numbers of 0 to 4, got 'all'"),
+    ],
+)
+def test_wrong_choices(change, words):
+    layer = Recurrent(made(GRUCell))
+    with pytest.raises(ShapeError, match=words), changing(layer, {"state.h": Change(**change)}):
+        layer(rows())
+
+
+def test_changes_that_say_too_much_or_nothing():
+    with pytest.raises(SettingError, match="steps: expected none beside since=2"):
+        Change(since=2, steps=[3])
+    with pytest.raises(SettingError, match="scale: expected a number, got NaN"):
+        Change(scale=float("nan"))

@@ -205,6 +205,7 @@ def test_nothing_is_said_of_a_healthy_training() -> None:
     ("case", "words"),
     [
         ({"norms": {LOWEST: 1e-8}}, f"the gradient of {LOWEST} is"),
+        ({"norms": {LOWEST: 0.0}}, f"no gradient reached {LOWEST} in 150 steps"),
         ({"norms": {}, "clipped": True}, "100% of the last 150 gradients were clipped"),
         ({"norms": {}, "update": 0.15}, "Try a smaller training.learning_rate, or a longer"),
         ({"norms": {}, "update": 0.0}, "Try a larger training.learning_rate"),
@@ -216,7 +217,7 @@ def test_what_is_wrong_is_said_once(case: dict[str, Any], words: str) -> None:
     assert len(told) == 1
     assert words in told[0]
     again = steps_with(model_of(), **case)
-    again._said = {"vanished", "clipped", "large", "small"}
+    again._said = {"unreached", "vanished", "clipped", "large", "small"}
     assert told_of(again, model_of()) == []
 
 

@@ -1,9 +1,14 @@
-"""Steps of a batch, and the same batch with some of them changed."""
+"""Steps of a batch, and the same batch with some of them changed.
+
+What is read is its inputs and its context; each tensor of these is an *input*, which has a name. A
+change is of all that has the batch's steps, or of one input alone, in its own steps: one that
+belongs to a whole row has a single one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -13,9 +18,13 @@ from recurra.batch import Batch
 from recurra.errors import ShapeError
 from recurra.lengths import valid_mask
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, rebuild, with_leaves
+from recurra.states import rebuild
 
 __all__ = [
+    "each_input",
+    "input_of",
+    "inputs_of",
+    "last_steps",
     "later_steps",
     "leaves_of",
     "other_feature",
@@ -27,12 +36,66 @@ __all__ = [
 ]
 
 
-def steps_of(batch: Batch) -> tuple[int, Tensor]:
+def inputs_of(batch: Batch) -> list[str]:
+    """Names of all that is read: of its inputs, then of its context."""
+    return [name for name, _, _ in _named(batch)]
+
+
+def input_of(batch: Batch, name: str) -> tuple[Any, bool]:
+    """One input, and whether it has steps."""
+    value, axis = next((value, axis) for own, value, axis in _named(batch) if own == name)
+    return value, _has_steps(value, axis)
+
+
+def _named(batch: Batch) -> list[tuple[str, Any, int]]:
+    """Name, value, and the axis that counts rows, of each input."""
+    found: list[tuple[str, Any, int]] = []
+    for start, tree, axis in (("input", batch.inputs, batch.input_axis), *_context(batch)):
+        names = list(_names(tree, start))
+        found += [(n, *pair) for n, pair in zip(names, _leaves_of(tree, axis), strict=True)]
+    return [each for each in found if isinstance(each[1], Tensor | PaddedSequence)]
+
+
+def _context(batch: Batch) -> list[tuple[str, Any, Any]]:
+    return [] if batch.context is None else [("context", batch.context, 0)]
+
+
+def _names(value: Any, name: str) -> Iterator[str]:
+    if not isinstance(value, tuple):
+        yield name
+        return
+    for field, each in zip(_fields(value, name), value, strict=True):
+        yield from _names(each, field)
+
+
+def _fields(value: tuple[Any, ...], name: str) -> list[str]:
+    """Names of the parts of a tuple; those of the context are told apart from those of inputs."""
+    own = getattr(value, "_fields", None)
+    if own is None:
+        return [f"{name} {number}" for number in range(len(value))]
+    return [f"{name}.{field}" for field in own] if name.startswith("context") else list(own)
+
+
+def _has_steps(value: Any, axis: int) -> bool:
+    return isinstance(value, PaddedSequence) or (axis == 1 and value.dim() >= 2)
+
+
+def steps_of(batch: Batch, name: str | None = None) -> tuple[int, Tensor]:
     """The number of steps, and how many each row has, ``[batch]``.
+
+    Args:
+        batch: what is read.
+        name: of one input; the steps of the first that has some if None.
 
     Raises:
         ShapeError: nothing in it has steps.
     """
+    if name is not None:
+        value, has = input_of(batch, name)
+        if isinstance(value, PaddedSequence):
+            return value.values.shape[0], value.lengths
+        rows, time = (value.shape[1], value.shape[0]) if has else (len(value), 1)
+        return time, torch.full((rows,), time)
     for leaf, axis in leaves_of(batch.inputs, batch.input_axis):
         if isinstance(leaf, PaddedSequence):
             return leaf.values.shape[0], leaf.lengths
@@ -51,18 +114,27 @@ def leaves_of(tree: Any, axis: Any) -> list[tuple[Any, int]]:
     return [] if tree is None else [(tree, axis)]
 
 
-def rows_of(batch: Batch, steps: Tensor) -> Tensor:
+def _leaves_of(tree: Any, axis: Any) -> list[tuple[Any, int]]:
+    """As :func:`leaves_of`, with what is None."""
+    if isinstance(tree, tuple):
+        axes = axis if isinstance(axis, tuple) else (axis,) * len(tree)
+        return [pair for part in zip(tree, axes, strict=True) for pair in _leaves_of(*part)]
+    return [(tree, axis)]
+
+
+def rows_of(batch: Batch, steps: Tensor, name: str | None = None) -> Tensor:
     """Of each row whether it has a step of its own, ``[batch]``.
 
     Args:
         batch: what is read.
         steps: a step of each row, perhaps below 0.
+        name: of one input, as of :func:`steps_of`.
     """
-    _, lengths = steps_of(batch)
+    _, lengths = steps_of(batch, name)
     return (steps >= 0) & (steps < lengths.cpu())
 
 
-def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
+def other_step(batch: Batch, steps: Tensor, seed: int = 0, name: str | None = None) -> Batch:
     """The same batch, in which each row reads at one step what another row reads there.
 
     Alone in its batch a row reads what it reads at another step.
@@ -71,8 +143,9 @@ def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
         batch: is not changed.
         steps: of each row, ``[batch]``; a row without that step stays as it is.
         seed: of who gives to whom.
+        name: of one input, which alone is changed; all that has the batch's steps if None.
     """
-    time, lengths = steps_of(batch)
+    time, lengths = steps_of(batch, name)
     lengths, rows = lengths.cpu(), len(lengths)
     draw = torch.Generator().manual_seed(seed)
     mine = torch.arange(rows)
@@ -93,7 +166,7 @@ def other_step(batch: Batch, steps: Tensor, seed: int = 0) -> Batch:
         new[here] = values[there]
         return new
 
-    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
+    return _stepwise(batch, changed, name)
 
 
 def later_steps(batch: Batch) -> Batch:
@@ -106,29 +179,81 @@ def later_steps(batch: Batch) -> Batch:
         new = values.roll(1, 1) if values.shape[1] > 1 else values.flip(0)
         return torch.cat([values[:1], new[1:]])
 
-    return dataclasses.replace(batch, inputs=_stepwise(batch, changed))
+    return _stepwise(batch, changed, None)
 
 
-def _stepwise(batch: Batch, change: Callable[[Tensor], Tensor]) -> Any:
-    """The inputs with all that has the batch's steps changed; the others stay as they are."""
-    time, _ = steps_of(batch)
+def last_steps(batch: Batch, name: str, window: int) -> Batch:
+    """The same batch, of one input of which each row has its last steps alone.
 
-    def walk(value: Any, axis: Any) -> Any:
-        if isinstance(value, tuple):
-            axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
-            return rebuild(value, [walk(*pair) for pair in zip(value, axes, strict=True)])
+    Before them it reads what another row reads there, alone in its batch its steps in another
+    order.
+
+    Args:
+        batch: is not changed.
+        name: of the input.
+        window: how many steps stay, counted back from each row's end.
+    """
+    _, lengths = steps_of(batch, name)
+
+    def changed(values: Tensor) -> Tensor:
+        other = values.roll(1, 1) if values.shape[1] > 1 else values.flip(0)
+        steps = torch.arange(len(values)).unsqueeze(1)
+        far = (steps < lengths.cpu() - window).to(values.device)
+        return torch.where(far.reshape(*far.shape, *[1] * (values.dim() - 2)), other, values)
+
+    return _stepwise(batch, changed, name)
+
+
+def _stepwise(batch: Batch, change: Callable[[Tensor], Tensor], name: str | None) -> Batch:
+    """The batch with one input changed, or all that has its steps; the others stay as they are."""
+    time, _ = steps_of(batch, name)
+
+    def changed(value: Any, axis: int, own: str) -> Any:
+        if name not in (None, own):
+            return value
         if isinstance(value, PaddedSequence):
             if len(value.values) != time:
                 return value
             return PaddedSequence(change(value.values), value.lengths)
-        steps = value is not None and axis == 1 and value.dim() >= 2 and len(value) == time
-        return change(value) if steps else value
+        if not isinstance(value, Tensor):
+            return value
+        if _has_steps(value, axis) and len(value) == time:
+            return change(value)
+        return value if name is None else change(value.unsqueeze(0)).squeeze(0)
 
-    return walk(batch.inputs, batch.input_axis)
+    return each_input(batch, changed)
 
 
-def other_feature(batch: Batch, feature: int, seed: int = 0) -> Batch:
-    """The same batch, in which one feature of the first input is that of other rows and steps."""
+def each_input(batch: Batch, change: Callable[[Any, int, str], Any]) -> Batch:
+    """The batch with other inputs.
+
+    Args:
+        batch: is not changed.
+        change: of an input, the axis that counts its rows, and its name; what is read instead.
+    """
+
+    def walk(value: Any, axis: Any, name: str) -> Any:
+        if not isinstance(value, tuple):
+            return change(value, axis, name)
+        axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
+        parts = zip(value, axes, _fields(value, name), strict=True)
+        return rebuild(value, [walk(*each) for each in parts])
+
+    inputs = walk(batch.inputs, batch.input_axis, "input")
+    context = walk(batch.context, 0, "context")
+    return dataclasses.replace(batch, inputs=inputs, context=context)
+
+
+def other_feature(batch: Batch, feature: int, seed: int = 0, name: str | None = None) -> Batch:
+    """The same batch, in which one feature of an input is that of other rows and steps.
+
+    Args:
+        batch: is not changed.
+        feature: its number.
+        seed: of what stands where.
+        name: of the input, one that has steps; the first if None.
+    """
+    name = inputs_of(batch)[0] if name is None else name
     draw = torch.Generator().manual_seed(seed)
 
     def changed(values: Tensor, valid: Tensor) -> Tensor:
@@ -138,16 +263,15 @@ def other_feature(batch: Batch, feature: int, seed: int = 0) -> Batch:
         part[valid] = own[order]
         return new
 
-    valid = valid_steps(batch)
+    valid = valid_steps(batch, name)
 
-    def walk(number: int, leaf: Any) -> Any:
-        if number:
+    def one(leaf: Any, axis: int, own: str) -> Any:
+        if own != name:
             return leaf
         new = changed(values_of(leaf), valid.to(values_of(leaf).device))
         return PaddedSequence(new, leaf.lengths) if isinstance(leaf, PaddedSequence) else new
 
-    parts = [walk(number, leaf) for number, leaf in enumerate(leaves(batch.inputs))]
-    return dataclasses.replace(batch, inputs=with_leaves(batch.inputs, parts))
+    return each_input(batch, one)
 
 
 def values_of(leaf: Any) -> Tensor:
@@ -156,7 +280,7 @@ def values_of(leaf: Any) -> Tensor:
     return values
 
 
-def valid_steps(batch: Batch) -> Tensor:
-    """Which steps are a row's own, bool ``[time, batch]``."""
-    time, lengths = steps_of(batch)
+def valid_steps(batch: Batch, name: str | None = None) -> Tensor:
+    """Which steps are a row's own, bool ``[time, batch]``; of one input if it is named."""
+    time, lengths = steps_of(batch, name)
     return valid_mask(lengths.cpu(), time)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -11,17 +12,34 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.diagnosis.changed import leaves_of, steps_of, values_of
+from recurra.diagnosis.given import check_call, check_finite, check_module
 from recurra.engine.probe import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
 from recurra.layers import LayerOutput
-from recurra.lengths import valid_mask
+from recurra.lengths import check_lengths, valid_mask
 from recurra.models import Model
 from recurra.sequences import PaddedSequence
+from recurra.settings import check_flag, check_number
 from recurra.states import rebuild
-from recurra.twins import evaluating
+from recurra.twins import evaluating, hooked, set_for_a_while
 
-__all__ = ["InputLeaf", "Leaves", "Ran", "Subject", "encoded", "is_state", "short", "subject_of"]
+__all__ = [
+    "InputLeaf",
+    "Leaves",
+    "Ran",
+    "Subject",
+    "check_subject",
+    "encoded",
+    "is_state",
+    "short",
+    "subject_of",
+]
 
+_CUDNN = (
+    "cudnn",
+    lambda: torch.backends.cudnn.enabled,
+    lambda value: torch.backends.cudnn.set_flags(_enabled=value),  # type: ignore[no-untyped-call]
+)
 _EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
 
 
@@ -99,8 +117,15 @@ class Subject:
         loss: Callable[[Tensor, Any], Tensor] | None = None,
         reference: float | None = None,
     ) -> None:
-        if not callable(call):
-            raise InputTypeError(f"expected a model or something to call, got {kind_of(call)}.")
+        if not callable(call) or isinstance(call, type):
+            raise InputTypeError(
+                f"model: expected a model or something to call, got {kind_of(call)}."
+            )
+        check_flag("batch_first", batch_first)
+        if loss is not None:
+            check_call("loss", loss, "a function of outputs and targets")
+        if reference is not None:
+            check_number("reference", reference)
         self.model = call if isinstance(call, Model) else None
         if self.model is not None and (lengths is not None or batch_first):
             raise ShapeError(
@@ -112,16 +137,46 @@ class Subject:
         self.call, self.axis = call, 0 if batch_first else 1
         self._loss, self._reference = loss, reference
         if not isinstance(batch, Batch):
+            if self.model is not None:
+                raise InputTypeError(
+                    f"batch: expected a recurra.Batch beside a Model, got {kind_of(batch)}."
+                )
             batch = Batch(batch, None, input_axis=self.axis)
+        names = getattr(getattr(self.model, "encoder", None), "names", ())
+        if names and type(batch.inputs) is tuple and len(names) == len(batch.inputs):
+            batch = dataclasses.replace(batch, inputs=_named(batch.inputs, names))
         device = None if self.module is None else _device(self.module)
         self.batch = batch if device is None else batch.to(device)
         self.leaves = list(_leaves(self.batch.inputs))
-        if not self.leaves:
-            raise InputTypeError(f"inputs: expected a tensor, got {kind_of(batch.inputs)}.")
-        value, axis = leaves_of(self.batch.inputs, self.batch.input_axis)[0]
-        self.rows = int(value.batch if isinstance(value, PaddedSequence) else value.shape[axis])
-        given = None if lengths is None else torch.as_tensor(lengths, dtype=torch.int64)
-        self.lengths = given if given is None or device is None else given.to(device)
+        first = next(iter(leaves_of(self.batch.inputs, self.batch.input_axis)), None)
+        self.rows, time = _sizes(first, self.batch.inputs)
+        self.lengths = None if lengths is None else check_lengths(lengths, time, self.rows, device)
+        for leaf in self.leaves:
+            self._check_leaf(leaf, nan=True)
+
+    def _check_leaf(self, leaf: InputLeaf, *, nan: bool) -> None:
+        if not isinstance(leaf.value, Tensor | PaddedSequence):
+            return
+        values, lengths = values_of(leaf.value), self.lengths
+        if isinstance(leaf.value, PaddedSequence):
+            lengths = leaf.value.lengths
+        elif not self.axis and values.dim() > 1:
+            values = values.transpose(0, 1)
+        valid = None if lengths is None else valid_mask(lengths, len(values))
+        check_finite(f"batch: {leaf.name}", values, valid, nan=nan)
+
+    def check_said(self, *said: Any) -> None:
+        """Where an answer is no number because of what is read, say so.
+
+        What is missing may stand as NaN in what a model reads, so that by itself it is no error.
+
+        Raises:
+            ShapeError: an answer that is not finite, of inputs that are not.
+        """
+        numbers = [each for each in said if isinstance(each, Tensor) and each.is_floating_point()]
+        if not all(bool(each.isfinite().all()) for each in numbers):
+            for leaf in self.leaves:
+                self._check_leaf(leaf, nan=False)
 
     @property
     def every(self) -> Tensor:
@@ -137,14 +192,14 @@ class Subject:
         """
         if self.module is None:
             raise SettingError(
-                "intervene: expected of=, the module whose cells are moved, beside a function."
+                "of: expected of=, the module whose cells are looked into, beside a function."
             )
         return self.module
 
     @contextmanager
     def asking(self) -> Iterator[None]:
         """Evaluation mode, and gradients even where cuDNN gives none of such a model."""
-        with evaluating(self.module), torch.backends.cudnn.flags(enabled=False):
+        with evaluating(self.module), set_for_a_while([_CUDNN], False):
             yield
 
     @property
@@ -244,19 +299,51 @@ def subject_of(
     Raises:
         ShapeError: a batch without steps, or something that is no batch or no module.
     """
-    if not isinstance(model, nn.Module):
-        raise ShapeError(f"expected a model or layer, got {kind_of(model)}.")
+    check_module("model", model, "a model or layer")
     if not isinstance(batch, Batch):
-        raise ShapeError(f"expected a recurra.Batch, got {kind_of(batch)}.")
-    steps_of(batch)
+        raise InputTypeError(f"batch: expected a recurra.Batch, got {kind_of(batch)}.")
     if isinstance(model, Model) and not hasattr(model, "head"):
-        raise ShapeError(f"{type(model).__name__}: there is no recurrent layer to look into.")
+        raise ShapeError(
+            f"model: there is no recurrent layer to look into in a {type(model).__name__}."
+        )
     if loss is None and not isinstance(model, Model):
         raise ShapeError(
-            f"{type(model).__name__}: expected loss=, a function of outputs and targets, beside a "
-            "module that is no recurra model."
+            "loss: expected loss=, a function of outputs and targets, beside a module that is no "
+            f"recurra model ({type(model).__name__}), got none."
         )
-    return Subject(model, batch, loss=loss, reference=reference)
+    found = Subject(model, batch, loss=loss, reference=reference)
+    steps_of(batch)
+    return found
+
+
+def check_subject(subject: Any) -> Subject:
+    """What :func:`subject_of` gave.
+
+    Raises:
+        InputTypeError: anything else.
+    """
+    if not isinstance(subject, Subject):
+        raise InputTypeError(
+            f"subject: expected what subject_of(model, batch) gives, got {kind_of(subject)}."
+        )
+    return subject
+
+
+def _sizes(first: tuple[Any, int] | None, inputs: Any) -> tuple[int, int]:
+    """Rows and steps of the first thing that is read."""
+    value, axis = (None, 0) if first is None else first
+    if isinstance(value, PaddedSequence):
+        return value.batch, len(value.values)
+    if not isinstance(value, Tensor):
+        got = kind_of(inputs if value is None else value)
+        raise InputTypeError(
+            f"batch: expected a recurra.Batch, or inputs: a tensor, a PaddedSequence or a tuple of "
+            f"these, got {'no inputs' if inputs is None else got}."
+        )
+    if value.dim() <= axis:
+        wanted = "[time, batch, ...]" if axis else "[batch, ...]"
+        raise ShapeError(f"batch: expected inputs {wanted}, got {list(value.shape)}.")
+    return value.shape[axis], value.shape[1 - axis] if value.dim() > 1 else 0
 
 
 @contextmanager
@@ -266,11 +353,8 @@ def encoded(model: Model | None) -> Iterator[list[LayerOutput]]:
     if model is None:
         yield found
         return
-    handle = model.encoder.register_forward_hook(lambda _, given, result: found.append(result))
-    try:
+    with hooked([model.encoder], lambda _, given, result: found.append(result)):
         yield found
-    finally:
-        handle.remove()
 
 
 def _of_model(model: Model, batch: Batch) -> Ran:
@@ -297,6 +381,13 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
         got = list(total.shape) if isinstance(total, Tensor) else kind_of(total)
         raise ShapeError(f"loss: expected a function that gives one number, a tensor, got {got}.")
     return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
+
+
+def _named(inputs: tuple[Any, ...], names: Sequence[str]) -> tuple[Any, ...]:
+    """The same tuple, whose fields have any names, as those of columns are."""
+    own = {"_fields": tuple(names), "_make": classmethod(lambda kind, parts: kind(parts))}
+    found: tuple[Any, ...] = type("Inputs", (tuple,), own)(inputs)
+    return found
 
 
 def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:

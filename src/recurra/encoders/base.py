@@ -17,11 +17,13 @@ class Encoder(nn.Module, abc.ABC):
     """Base of all encoders.
 
     ``output_size`` is the width of what it gives, ``causal`` whether a state can be carried on, and
-    ``embedding_weight`` the ``[v, e]`` table of symbols that a head may share, or None.
+    ``embedding_weight`` the ``[v, e]`` table of symbols that a head may share, or None. ``names``
+    are those of its inputs in order, where it reads a tuple of them whose fields have none.
     """
 
     output_size: int
     causal: bool
+    names: tuple[str, ...] = ()
 
     @property
     def embedding_weight(self) -> Tensor | None:

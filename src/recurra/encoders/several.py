@@ -45,7 +45,7 @@ class SeveralEncoder(Encoder):
         super().__init__()
         if not encoders:
             raise SettingError("SeveralEncoder: expected at least one encoder, got none")
-        self.encoders = nn.ModuleDict(encoders)
+        self.encoders, self.names = nn.ModuleDict(encoders), tuple(encoders)
         self.pools = nn.ModuleDict(
             {name: Pooling(each.output_size, pool) for name, each in encoders.items()}
         )
@@ -98,6 +98,7 @@ class AlignedEncoder(Encoder):
     def __init__(self, stems: Mapping[str, Stem], layer: Layer, *, missing: float = 0.0) -> None:
         super().__init__()
         self.stems = nn.ModuleDict(cast(Mapping[str, nn.Module], stems))
+        self.names = tuple(stems)
         self.layer, self.missing = layer, check_rate("missing", missing)
         width = sum(stem.output_size + 1 for stem in stems.values())
         if layer.input_size not in (None, width):

@@ -34,6 +34,11 @@ class SeriesSteps(NamedTuple):
     future: Tensor
     future_codes: Tensor
 
+    @property
+    def later(self) -> tuple[str, ...]:
+        """Names of the fields that are of no step that was read."""
+        return ("future", "future_codes")
+
     def one_ahead(self, value: Tensor, step: int) -> SeriesSteps:
         """The row of one step of the horizon, counted from 1, of which ``value`` was said.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,10 @@ from torch import Tensor
 from recurra.engine.opened import Moved
 from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
 
-__all__ = ["Change", "joined"]
+__all__ = ["Change", "Chosen", "joined"]
+
+Chosen = int | slice | Sequence[int] | Sequence[bool] | Tensor | None
+"""Some of so many: a number, several, a slice, a mask of booleans; all if None."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,31 +29,44 @@ class Change:
     Args:
         scale: a, a number or a tensor that spreads over ``[time, batch, ...]``.
         shift: b, the same.
-        units: of the value's last axis that are moved, a number or several; all if None.
+        units: of the value's last axis that are moved: a number, several, a slice, or a mask of
+            booleans, one for each; all if None.
         since: the first step that is moved, counted from 0 in every run of the cell.
         until: the first one that is not; to the end if None.
         rows: of the batch, the same way as ``units``.
+        steps: in place of ``since`` and ``until``, the same way as ``units``.
 
     Raises:
-        SettingError: a step that is no whole number.
+        SettingError: a step that is no whole number, a scale or shift that is NaN, or ``steps``
+            beside ``since`` or ``until``.
 
     Example:
         >>> shut = Change(scale=0)  # a gate that lets nothing through
         >>> stuck = Change(scale=0, shift=1.0, units=3, since=10)  # one unit, from a step on
+        >>> half = Change(scale=0, units=slice(0, 8), steps=slice(None, None, 2))
     """
 
     scale: Any = 1.0
     shift: Any = 0.0
-    units: int | Sequence[int] | None = None
+    units: Chosen = None
     since: int = 0
     until: int | None = None
-    rows: int | Sequence[int] | None = None
+    rows: Chosen = None
+    steps: Chosen = None
 
     def __post_init__(self) -> None:
         for name, step in (("since", self.since), ("until", self.until)):
             whole = isinstance(step, int) and not isinstance(step, bool)
             if not whole and not (step is None and name == "until"):
                 raise SettingError(f"Change: {name}: expected a step such as 10, got {step!r}")
+        for name, number in (("scale", self.scale), ("shift", self.shift)):
+            if isinstance(number, float) and math.isnan(number):
+                raise SettingError(f"Change: {name}: expected a number, got NaN")
+        if self.steps is not None and (self.since or self.until is not None):
+            raise SettingError(
+                f"Change: steps: expected none beside since={self.since} and until={self.until}, "
+                f"got {self.steps!r}. steps=slice(since, until) says the same."
+            )
 
     def of(self, time: int, batch: int, like: Tensor, what: str) -> Moved:
         """Scale and shift ``[time, batch, ...]`` of a value.
@@ -61,8 +78,8 @@ class Change:
             what: is moved, for messages.
 
         Raises:
-            ShapeError: no floats, numbers that do not spread over it, or units or rows that it has
-                not.
+            ShapeError: no floats, numbers that do not spread over it, or units, rows or steps that
+                it has not.
         """
         if not like.is_floating_point():
             raise ShapeError(
@@ -70,10 +87,12 @@ class Change:
             )
         shape = (time, batch, *like.shape[1:])
         scale, shift = (_wide(part, shape, like, what) for part in (self.scale, self.shift))
-        if self.units is None and self.rows is None and not self.since and self.until is None:
+        whole = not self.since and self.until is None and self.steps is None
+        if self.units is None and self.rows is None and whole:
             return scale, shift
         where = torch.zeros(shape, dtype=torch.bool, device=like.device)
-        steps = torch.arange(time)[self.since : self.until]
+        asked = slice(self.since, self.until) if self.steps is None else self.steps
+        steps = _numbers(asked, time, f"{what}: steps")
         rows = _numbers(self.rows, batch, f"{what}: rows")
         if len(shape) == 2:
             if self.units is not None:
@@ -96,17 +115,29 @@ def _wide(part: Any, shape: tuple[int, ...], like: Tensor, what: str) -> Tensor:
         ) from None
 
 
-def _numbers(chosen: int | Sequence[int] | None, size: int, what: str) -> Tensor:
+def _numbers(chosen: Chosen, size: int, what: str) -> Tensor:
+    every = torch.arange(size)
     if chosen is None:
-        return torch.arange(size)
+        return every
+    if isinstance(chosen, slice):
+        try:
+            return every[torch.tensor(range(size)[chosen], dtype=torch.int64)]
+        except (TypeError, ValueError):  # bounds that are no numbers, or a step of 0
+            raise ShapeError(f"{what}: expected a slice of whole numbers, got {chosen!r}") from None
     try:
-        numbers = torch.as_tensor(chosen).reshape(-1)
+        given = torch.as_tensor(chosen, device="cpu")
     except (RuntimeError, TypeError, ValueError):
-        numbers = torch.zeros(1)
-    whole = numbers.dtype in (torch.int64, torch.int32)
-    if not whole or bool(((numbers < -size) | (numbers >= size)).any()):
+        given = torch.zeros(1)
+    if given.dim() == 1 and not len(given):
+        return every[:0]
+    if given.dtype == torch.bool and given.dim():
+        if given.shape != every.shape:
+            raise ShapeError(f"{what}: expected a mask of {size}, got one of {list(given.shape)}")
+        return every[given]
+    whole = given.dim() < 2 and given.dtype in (torch.int64, torch.int32)
+    if not whole or bool(((given < -size) | (given >= size)).any()):
         raise ShapeError(f"{what}: expected whole numbers of 0 to {size - 1}, got {chosen!r}")
-    return numbers % size
+    return given.reshape(-1).long() % size
 
 
 def joined(first: Moved | None, then: Moved) -> Moved:

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, cells_of
+from recurra.cells.base import Cell, Noise, cells_of
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
-from recurra.engine.opened import Moved, named_in_example, opened_call, taken_apart
-from recurra.errors import SettingError, kind_of, nearest
-from recurra.labels import collecting, numbered
+from recurra.engine.opened import (
+    Moved,
+    Opened,
+    OpenedState,
+    named_in_example,
+    opened_call,
+    taken_apart,
+)
+from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
+from recurra.labels import RUNS, collecting, in_a_run, named, numbered
+from recurra.settings import check_flag
+from recurra.states import first, map_tree
 
-__all__ = ["Key", "NamedValues", "changing", "looked_at", "looking", "named_values", "reading"]
+__all__ = [
+    "Key",
+    "NamedValues",
+    "changing",
+    "looked_at",
+    "looking",
+    "named_values",
+    "reading",
+]
 
 # A place, perhaps with the number of a run: "layers.0.cell (2): ", "cell: ", "(2): ".
 _WHERE = re.compile(r"(?P<place>.*?) ?(?:\((?P<run>\d+)\))?: ")
@@ -126,6 +146,21 @@ def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, 
         run: runs it by the backend that fits, or, if its last argument is True, by ``loop``: in
             it are runs inside of a step, which a recording does not have.
     """
+    with in_a_run():
+        labels, moves, nested = _moves(cell, running, call)
+        result = run(*opened_call(running, call, labels, moves), nested)
+    result, named = taken_apart(result, call, labels)
+    looks = reversed(_LOOKS.get())
+    reading = next((look.found for look in looks if look.found is not None), None)
+    if reading is not None:
+        reading.append((cell, named))
+    return result
+
+
+def _moves(
+    cell: Cell, running: Cell, call: Call
+) -> tuple[dict[str, Tensor], dict[str, Moved], bool]:
+    """What a step names, how its values are moved, and whether there are runs inside of it."""
     looks, inside = _LOOKS.get(), _Look([])
     token = _LOOKS.set((inside,))
     try:
@@ -135,14 +170,63 @@ def looked_at(cell: Cell, running: Cell, call: Call, run: Callable[[Cell, Call, 
     moves: dict[str, Moved] = {}
     for look in looks:
         for label, change in look.of(cell, parts).items():
-            move = change.of(call.time, call.batch, parts[label], f"changing {label!r}")
+            move = change.of(call.time, call.batch, parts[label], f"changes: {label!r}")
             moves[label] = joined(moves.get(label), move)
-    result = run(*opened_call(running, call, labels, moves), bool(inside.found))
-    result, named = taken_apart(result, call, labels)
-    reading = next((look.found for look in reversed(looks) if look.found is not None), None)
-    if reading is not None:
-        reading.append((cell, named))
-    return result
+    return labels, moves, bool(inside.found)
+
+
+def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """A step of a cell that is called by itself while somebody moves values: a run of one step."""
+    with in_a_run():  # the steps of its parts are parts of it
+        if not any(id(cell) in look.places for look in _LOOKS.get()):
+            return step(*args, **kwargs)
+        given = inspect.signature(step).bind(*args, **kwargs)
+        given.apply_defaults()
+        x, state, context, noise = given.args[:4]
+        drawn = noise and Noise(_one_step(noise.step), noise.held)
+        call = Call(_one_step(x), state, context=context, noise=drawn, initial=state)
+        call = call._replace(time=1, batch=first(state).shape[0])
+        labels, moves, _ = _moves(cell, cell, call)
+        now = tuple((scale[0], shift[0]) for scale, shift in moves.values())
+        opened = Opened(cell, list(labels), list(moves))
+        y, new = opened.step((x, now), OpenedState(state, ()), context, noise)
+    for label, value in zip(labels, new.seen, strict=True):
+        named(label, value)  # to those who read
+    return y, new.own
+
+
+def _looked_up(cell: Cell, name: str) -> Any:
+    """An attribute of a cell while somebody moves values: the step that is asked for is met."""
+    value = object.__getattribute__(cell, name)
+    moved = name == "step" and not RUNS.get() and any(look.changes for look in _LOOKS.get())
+    return partial(_alone, cell, value) if moved else value
+
+
+_LOCK = Lock()
+_MEETING: list[None] = []
+
+
+@contextmanager
+def _meeting_steps() -> Iterator[None]:
+    """Steps that are called by themselves are met meanwhile.
+
+    No run asks for them in this way, so that classes and their steps stay what they are: what is
+    recorded of a step hangs on both, and compilers follow them.
+    """
+    with _LOCK:
+        _MEETING.append(None)
+        Cell.__getattribute__ = _looked_up  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _MEETING.pop()
+            if not _MEETING:
+                del Cell.__getattribute__
+
+
+def _one_step(tree: Any) -> Any:
+    return map_tree(lambda leaf: leaf.unsqueeze(0), tree)
 
 
 class NamedValues(Mapping[str, Tensor]):
@@ -228,7 +312,9 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
         SettingError: a name that is asked for and not there, when it is read.
     """
     if not callable(call):
-        raise SettingError(f"named_values: expected something to call, got {kind_of(call)}.")
+        raise SettingTypeError(
+            f"named_values: call: expected something to call, got {kind_of(call)}."
+        )
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     with reading(owner) as values:
         result = call(*args, **kwargs)
@@ -262,7 +348,7 @@ def reading(module: object) -> Iterator[dict[Key, Tensor]]:
 
 @contextmanager
 def changing(
-    module: nn.Module, changes: Mapping[str, Change], *, required: bool = False
+    module: nn.Module, changes: Mapping[str, Change], *, required: bool = True
 ) -> Iterator[None]:
     """Move values inside a layer or model, in all calls of this thread or task meanwhile.
 
@@ -273,39 +359,49 @@ def changing(
 
     What can be moved is all that :func:`recurra.named_values` shows: gates, candidates,
     pre-activations, the state behind a step (``"state.h"``); and what a cell reads (``"input"``). A
-    label alone moves it in every cell that has it. One change inside another comes after it.
+    label alone moves it in every cell that has it. One change inside another comes after it. A cell
+    that is called by itself, ``cell(x, state)`` or ``cell.step(x, state)``, is a run of one step.
 
     Args:
         module: a layer or model; a cell that it does not hold goes on as it is.
         changes: by the keys of :func:`recurra.named_values`; one without the number of a run is of
             all runs, ``"cell (1): state.h"`` of the first alone.
-        required: whether it is an error if none of the module's cells runs meanwhile.
+        required: whether it is an error if none of the module's cells runs meanwhile, or if none
+            of those that do has a value of a key.
 
     Raises:
-        SettingError: something that is no change; or, at the end, a key that none of the cells
-            that ran meanwhile has.
+        SettingError: something that is no change; or, at the end, a value that is required and was
+            not there.
         ShapeError: a change that does not fit the value.
     """
     if not isinstance(module, nn.Module):
-        raise SettingError(f"changing: expected a layer or model, got {kind_of(module)}.")
+        raise SettingTypeError(
+            f"changing: module: expected a layer or model, got {kind_of(module)}."
+        )
     if not isinstance(changes, Mapping):
-        raise SettingError(f"changing: expected changes by key, got {kind_of(changes)}.")
+        raise SettingTypeError(
+            f"changing: changes: expected changes by key, got {kind_of(changes)}."
+        )
     for key, change in changes.items():
         if not isinstance(change, Change):
-            raise SettingError(
-                f"changing: {key!r}: expected a recurra.Change, got {kind_of(change)}."
+            raise SettingTypeError(
+                f"changing: changes: {key!r}: expected a recurra.Change, got {kind_of(change)}."
             )
+    check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
-    with _looks(look):
+    with _looks(look), _meeting_steps():
         yield
-    if required and changes and not look.met:
+    if not required or not changes:
+        return
+    if not look.met:
         raise SettingError(
-            f"changing: no cell of the {type(module).__name__} ran meanwhile. Layers of torch.nn "
-            "have cells after recurra.convert."
+            f"changing: module (of=): no cell of the {type(module).__name__} ran meanwhile, so "
+            "nothing was moved. Layers of torch.nn have cells after recurra.convert; "
+            "required=False says that none has to run."
         )
     for key in look.changes:
-        if look.met and key not in look.used:
-            raise SettingError(f"changing: no {key!r}; {nearest(key, look.met)}")
+        if key not in look.used:
+            raise SettingError(f"changing: changes: no {key!r}; {nearest(key, look.met)}")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from recurra.batch import Batch
 from recurra.cells.base import cells_of
 from recurra.diagnosis.examination.border import border_share
 from recurra.diagnosis.examination.gates import UnitsOf, gates, saturated
+from recurra.diagnosis.examination.reached import places_of
 from recurra.diagnosis.subject import subject_of
 from recurra.engine.probe import Key
 from recurra.engine.torch_internals import norms_of
@@ -34,6 +35,7 @@ _VANISHED = 1e-6  # of the largest gradient
 _CLIPPED = 0.9  # of the steps
 _LARGE, _SMALL = 0.1, 1e-6  # of an update beside its weights
 _BORDER = 0.5  # of a gradient, left after half a window
+_SUMS = ("gradient", "weight", "update")
 _FALLEN = 0.1  # of the highest learning rate: below it small updates are meant
 
 
@@ -88,16 +90,8 @@ def parts_of(model: nn.Module) -> tuple[list[nn.Parameter], list[str]]:
 
     Those of a cell stand where the outermost cell does; a shared one stands where it is first met.
     """
-    cells = [place for place, _ in cells_of(model)]
-    found, places = [], []
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        owner = name.rpartition(".")[0].partition(".parametrizations")[0]
-        around = [cell for cell in cells if not cell or f"{owner}.".startswith(f"{cell}.")]
-        found.append(parameter)
-        places.append(min(around, key=len) if around else owner)
-    return found, places
+    some = [(one, place) for one, place in places_of(model) if one.requires_grad]
+    return [one for one, _ in some], [place for _, place in some]
 
 
 class Monitors:
@@ -155,7 +149,7 @@ class Monitors:
             return
         if self._sums is None:
             zeros = self._like([0.0] * len(self._parameters))
-            self._sums = {each: zeros.clone() for each in ("gradient", "weight", "update")}
+            self._sums = {each: zeros.clone() for each in _SUMS}
         total = self._sums[name]
         values = torch.stack(list(norms)).to(total.dtype)
         if len(numbers) < len(total) or list(numbers) != list(range(len(total))):
@@ -230,10 +224,11 @@ class Monitors:
     ) -> list[str]:
         """What is wrong and was not said before."""
         found = {
+            "unreached": self._unreached(rows),
             "vanished": self._vanished(rows),
             "clipped": self._often_clipped(rows),
             "large": _large(rows),
-            "small": _small(rows) if rate >= _FALLEN else "",
+            "small": _small(rows, _silent(rows)) if rate >= _FALLEN else "",
             "saturated": _saturated(units),
             "border": _border(rows),
             "failed": failed,
@@ -242,11 +237,20 @@ class Monitors:
         self._said |= set(new)
         return list(new.values())
 
+    def _unreached(self, rows: Sequence[Watched]) -> str:
+        some = _silent(rows)
+        if not some:
+            return ""
+        return (
+            f"no gradient reached {', '.join(some)} in {self._steps:,} steps. Look for a detach or "
+            "a torch.no_grad on the way, and for an output that nobody uses."
+        )
+
     def _vanished(self, rows: Sequence[Watched]) -> str:
         norms = {row.place: row.value for row in rows if row.measure == "gradient"}
         most = max(norms.values(), default=0.0)
         for place in self._cells:
-            if norms.get(place, most) < _VANISHED * most:
+            if 0 < norms.get(place, most) < _VANISHED * most:
                 return (
                     f"the gradient of {place} is {norms[place] / most:.1g} of the largest over "
                     f"{self._steps:,} steps: it learns nothing. Try fewer model.layers, "
@@ -277,15 +281,19 @@ class Monitors:
         """Go on from :meth:`state`.
 
         Raises:
-            ValueError: it is of another model.
+            ValueError: it is damaged, or of another model.
         """
         self._reset()
-        self._steps, self._clipped = int(facts["steps"]), int(facts["clipped"])
-        self._said = set(facts["said"])
-        if facts["sums"]:
-            self._sums = {name: self._like(total) for name, total in facts["sums"].items()}
-            if any(len(total) != len(self._parameters) for total in self._sums.values()):
-                raise ValueError("the monitors are of another model")
+        try:
+            steps, clipped = int(facts["steps"]), int(facts["clipped"])
+            said, told = {str(each) for each in facts["said"]}, facts["sums"]
+            sums = {name: self._like(told[name]) for name in _SUMS} if told else None
+        except (TypeError, KeyError, AttributeError, IndexError) as problem:
+            raise ValueError(f"what the monitors kept is damaged ({problem!r})") from None
+        sizes = [] if sums is None else [total.shape for total in sums.values()]
+        if any(size != (len(self._parameters),) for size in sizes):
+            raise ValueError("the monitors are of another model")
+        self._steps, self._clipped, self._said, self._sums = steps, clipped, said, sums
 
 
 def _looked(model: Model, batch: Batch, state: Tree) -> tuple[tuple[UnitsOf, ...], list[Watched]]:
@@ -314,9 +322,16 @@ def _large(rows: Sequence[Watched]) -> str:
     )
 
 
-def _small(rows: Sequence[Watched]) -> str:
+def _silent(rows: Sequence[Watched]) -> list[str]:
+    """Layers whose gradient was always exactly 0, or was not there, while others had one."""
+    norms = {row.place: row.value for row in rows if row.measure == "gradient"}
+    return [place for place, norm in norms.items() if norm == 0] if any(norms.values()) else []
+
+
+def _small(rows: Sequence[Watched], silent: Sequence[str]) -> str:
+    some = (row for row in rows if row.measure == "update" and row.place not in silent)
     return _extreme(
-        min((row for row in rows if row.measure == "update"), key=_value, default=None),
+        min(some, key=_value, default=None),
         lambda value: value < _SMALL,
         "they stay where they began. Try a larger training.learning_rate, or look whether a "
         "gradient arrives there.",

@@ -189,14 +189,16 @@ def about(path: str | Path, *, which: str = "best") -> About:
     run = RunFolder.open(folder)
     recipe = run_recipe(run)
     summary = _summary(run)
-    versions = run.read_json("data.json").get("versions") if (folder / "data.json").exists() else {}
+    versions = _object(run, "data.json").get("versions", {})
+    if not isinstance(versions, dict):
+        raise _damaged(run, "data.json", f"versions: expected an object, got {versions!r}")
     return dataclasses.replace(
         known,
         settings=_changed(recipe),
         trained=_training(run, loaded.task),
-        scores=_scores(summary, loaded.task),
+        scores=_scores(run, loaded.task),
         verdict=str(summary.get("verdict", "")),
-        versions=versions or {},
+        versions=versions,
     )
 
 
@@ -233,7 +235,7 @@ def _row(path: Path) -> RunRow:
         recipe = run_recipe(run)
         task = recipe.of_task
         told = _training(run, task)
-        scores = _scores(_summary(run), task)
+        scores = _scores(run, task)
         others = [each for each in scores[1:] if each.value is not None]
         sign = 1 if task.metric.less else -1
         return RunRow(
@@ -286,23 +288,63 @@ def _training(run: RunFolder, task: Task) -> dict[str, Any]:
     if not (run.path / "last").exists():
         return {}
     folder = artifact.resolve(run.path, "last")
-    facts = run.read_json(str((folder / "training.json").relative_to(run.path)))
-    if not isinstance(facts, dict):
-        raise ArtifactError(f"{folder / 'training.json'}: damaged, it does not tell of a training.")
-    told = {name: facts.get(name) for name in ("step", "steps", "symbols", "seconds", "chosen")}
-    values = [value for value in facts.get("values", ()) if value is not None]
-    best = facts.get("best") if values else None  # without a validation part there is none
+    name = str((folder / "training.json").relative_to(run.path))
+    facts = _object(run, name)
+    values = facts.get("values", [])
+    if not isinstance(values, list):
+        raise _damaged(run, name, f"values: expected a list, got {values!r}")
+    told = {each: _number(run, name, facts, each) for each in ("step", "steps", "symbols")}
+    told["seconds"] = _number(run, name, facts, "seconds", needed=False)
+    best = None  # without a validation part there is none
+    if any(value is not None for value in values):
+        best = _number(run, name, facts, "best")
+    chosen = facts.get("chosen")  # the name of a folder, of digits alone
+    if best is not None and not str(chosen).isdecimal():
+        raise _damaged(run, name, f"chosen: expected a number, got {chosen!r}")
+    told["chosen"] = chosen
     return told | {"best": best, "unit": task.unit, "metric": task.metric.unit}
 
 
+def _object(run: RunFolder, name: str) -> dict[str, Any]:
+    """A file of a run; nothing where there is none.
+
+    Raises:
+        ArtifactError: it is no object of JSON.
+    """
+    found = run.read_json(name) if (run.path / name).exists() else {}
+    if not isinstance(found, dict):
+        raise _damaged(run, name, f"expected an object, got {found!r}")
+    return found
+
+
+def _number(
+    run: RunFolder, name: str, facts: Mapping[str, Any], key: str, *, needed: bool = True
+) -> Any:
+    """A number of a file, or None where none is needed."""
+    value = facts.get(key)
+    if (value is None and needed) or isinstance(value, bool | str | list | dict):
+        got = repr(value) if key in facts else "none"
+        raise _damaged(run, name, f"{key}: expected a number, got {got}")
+    return value
+
+
+def _damaged(run: RunFolder, name: str, why: str) -> ArtifactError:
+    return ArtifactError(f"{run.path / name}: damaged, {why[:200]}.")
+
+
 def _summary(run: RunFolder) -> dict[str, Any]:
-    summary = run.read_json("summary.json") if (run.path / "summary.json").exists() else {}
-    if not isinstance(summary, dict):
-        raise ArtifactError(f"{run.path / 'summary.json'}: damaged, expected an object.")
-    return summary
+    return _object(run, "summary.json")
 
 
-def _scores(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
+def _scores(run: RunFolder, task: Task) -> tuple[HeldOut, ...]:
+    try:
+        return _scores_of(_summary(run), task)
+    except (TypeError, KeyError, AttributeError, ZeroDivisionError) as problem:
+        why = f"its scores do not have a name, a value and a loss each ({problem!r})"
+        raise _damaged(run, "summary.json", why) from None
+
+
+def _scores_of(summary: Mapping[str, Any], task: Task) -> tuple[HeldOut, ...]:
     if "scores" in summary:
         return tuple(
             HeldOut(each["name"], each["value"], each["loss"], task.metric.unit)

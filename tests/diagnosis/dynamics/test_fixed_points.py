@@ -307,7 +307,7 @@ def test_what_does_not_fit_is_refused() -> None:
         fixed_points(recurra.GRUCell(3, 5), torch.zeros(3), visited)
     with pytest.raises(ShapeError, match="at least one state"):
         fixed_points(cell, torch.zeros(3), visited_states(cell, torch.zeros(0, 2, 3)))
-    with pytest.raises(ShapeError, match="visited states of GRUCell"):
+    with pytest.raises(ShapeError, match="visited, states of GRUCell"):
         fixed_points(cell, torch.zeros(3), HiddenState(torch.zeros(2, 5)))
     with pytest.raises(ShapeError, match=r"got torch\.Tensor"):
         fixed_points(cell, torch.zeros(3), torch.zeros(2, 4))

@@ -14,6 +14,7 @@ from recurra.diagnosis.examination.gates import Gates, UnitsOf
 from recurra.diagnosis.examination.horizon import Ignored, Response
 from recurra.diagnosis.examination.needs import Needs
 from recurra.diagnosis.examination.verdicts import CONDITIONS, verdicts
+from recurra.errors import ShapeError
 
 SEEDS = 2
 
@@ -176,15 +177,17 @@ def tiny(rows=3, steps=6, **settings):
     return network, Batch(torch.randn(steps, rows, 2), torch.randn(rows, 1), target_axis=0)
 
 
-@pytest.mark.parametrize("what", ["weights", "inputs", "one step"])
-def test_what_is_no_number_is_said(what):
+def test_what_is_read_and_no_number_is_refused():
+    for value in (torch.nan, torch.inf):
+        network, batch = tiny()
+        batch.inputs[2, 1] = value
+        with pytest.raises(ShapeError, match=rf"batch: input: .*got {value} at \[2, 1, 0\]"):
+            examine(network, batch, loss=network.squared)
+
+
+def test_what_is_no_number_is_said():
     network, batch = tiny()
-    if what == "weights":
-        torch.nn.init.constant_(network.said.weight, torch.nan)
-    elif what == "inputs":
-        batch.inputs.fill_(torch.nan)
-    else:
-        batch.inputs[2, 1] = torch.inf
+    torch.nn.init.constant_(network.said.weight, torch.nan)
     seen = examine(network, batch, loss=network.squared)
     assert names(seen)[0] == "exploding"
     assert "no number" in str(seen)

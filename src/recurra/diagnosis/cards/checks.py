@@ -13,7 +13,7 @@ from recurra.cells import cell_by_name
 from recurra.cells.base import Cell, cells_of
 from recurra.layers import Layer, Projection, RNNBase, Stack, TokenEmbedding
 from recurra.models import Model
-from recurra.twins import evaluating
+from recurra.twins import evaluating, in_mode
 
 __all__ = ["Check", "checks", "recurrent_layers", "runs_alone"]
 
@@ -151,16 +151,12 @@ def _reach(place: str, layer: nn.Module, settings: Any) -> Check:
 
 def _chance(place: str, layer: nn.Module, settings: Any) -> Check:
     """Two calls on the same input, in each mode."""
-    inputs, modes = _inputs(layer), [(part, part.training) for part in layer.modules()]
+    inputs, differs = _inputs(layer), []
     with torch.random.fork_rng(devices=[]):
-        try:
-            layer.train()
-            training = not torch.equal(_run(layer, inputs), _run(layer, inputs))
-            layer.eval()
-            evaluation = not torch.equal(_run(layer, inputs), _run(layer, inputs))
-        finally:
-            for part, mode in modes:
-                part.training = mode
+        for mode in (True, False):
+            with in_mode(layer, mode):
+                differs.append(not torch.equal(_run(layer, inputs), _run(layer, inputs)))
+    training, evaluation = differs
     dropped = _drops(layer, settings)
     seen = "in training only" if training else "none"
     seen = "in evaluation too" if evaluation else seen

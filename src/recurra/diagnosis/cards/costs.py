@@ -13,6 +13,7 @@ from recurra.cells.base import Cell
 from recurra.engine.torch_internals import TorchDispatchMode
 from recurra.layers import Projection, TokenEmbedding
 from recurra.states import leaves
+from recurra.twins import evaluating
 
 __all__ = ["Cost", "cost_of", "law_of", "remade"]
 
@@ -84,19 +85,13 @@ def _of_cell(cell: Cell) -> Cost | None:
     if example is None:
         return None
     state = cell.initial_state(1)
-    modes = [(each, each.training) for each in cell.modules()]
     try:
-        for each, _ in modes:
-            each.training = False
         counter = FlopCounterMode(display=False)
         elements = _Elements(counter.flop_registry)
-        with torch.no_grad(), counter, elements:
+        with evaluating(cell), torch.no_grad(), counter, elements:
             y, _ = cell.step(example, state)
     except Exception:  # a step that needs a context, or whatever else a user's cell needs
         return None
-    finally:
-        for each, mode in modes:
-            each.training = mode
     carried = sum(leaf.numel() for leaf in leaves(state))
     read = sum(leaf.numel() for leaf in leaves(example))
     return Cost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any, NamedTuple
 
 import torch
@@ -17,9 +18,10 @@ from recurra.diagnosis.cards.costs import Cost, cost_of, law_of
 from recurra.diagnosis.cards.scaling import Growth, Remake, growths, resized, slope
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.unrolled import Row, unrolled
-from recurra.errors import ShapeError, kind_of
+from recurra.diagnosis.given import check_call, check_module, check_optional
 from recurra.layers import Bidirectional, Projection, Recurrent, RNNBase, Stack, TokenEmbedding
 from recurra.settings import check_flag, check_size
+from recurra.twins import own_parts, twin
 
 __all__ = ["Card", "CardPart", "card"]
 
@@ -202,7 +204,8 @@ def card(
 
     Growth is measured on the first stack of recurrent layers, by forward and backward passes of a
     few small sizes, which takes some seconds. The model, its modes, gradients and the random
-    numbers are as they were.
+    numbers are as they were. Cards that several threads ask for are made one after another; random
+    numbers are drawn from those of the process, which threads share.
 
     Args:
         model: a model, layer or cell.
@@ -217,11 +220,29 @@ def card(
         ShapeError: something that is no module.
         SettingError: no number of steps or rows.
     """
-    if not isinstance(model, nn.Module):
-        raise ShapeError(f"card: expected a cell, layer or model, got {kind_of(model)}.")
-    check_size("steps", steps)
-    check_size("rows", rows)
+    check_module("model", model)
+    check_size("steps", steps), check_size("rows", rows)
     check_flag("measure", measure)
+    check_optional(carried=carried)
+    if remake is not None:
+        check_call("remake", remake, "a function of input and hidden size")
+    with _ONE:
+        return _card(model, steps, rows, carried, measure, remake)
+
+
+_ONE = Lock()  # what times itself, and draws, waits for others that do
+
+
+def _card(
+    named: nn.Module,
+    steps: int,
+    rows: int,
+    carried: bool | None,
+    measure: bool,
+    remake: Remake | None,
+) -> Card:
+    # A twin has modes of its own, so that who uses the model meanwhile sees none of this.
+    model = named if own_parts(named) else twin(named)
     layers = list(recurrent_layers(model))
     alone = Recurrent(model) if isinstance(model, Cell) and model.input_size is not None else None
     known = [(place, layer) for place, layer in layers if runs_alone(layer)] if measure else []
@@ -230,7 +251,7 @@ def card(
     if carried is None:
         carried = all(getattr(layer, "causal", True) for _, layer in layers)
         carried = carried and not any(getattr(layer, "bidirectional", 0) for _, layer in layers)
-    parts, notes = _parts(model, steps, rows)
+    parts, notes = _parts(named, steps, rows)
     told: tuple[Growth, ...] = ()
     kept = None
     if measure and measured is not None:

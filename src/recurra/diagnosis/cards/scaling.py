@@ -15,6 +15,7 @@ from recurra.cells.base import Cell
 from recurra.diagnosis.cards.costs import remade
 from recurra.layers import GRU, LSTM, Bidirectional, Layer, Recurrent, Stack
 from recurra.states import leaves
+from recurra.twins import in_mode
 
 __all__ = ["Growth", "growths", "kept_bytes", "resized", "slope"]
 
@@ -93,14 +94,8 @@ def growths(
         a row for each of time and memory by each of T, B, I and H, and bytes kept for a row and
         step at the sizes given.
     """
-    modes = [(part, part.training) for part in layer.modules()]
-    with torch.random.fork_rng(devices=[]):
-        try:
-            layer.train()
-            return _growths(layer, sizes, remake)
-        finally:
-            for part, mode in modes:
-                part.training = mode
+    with torch.random.fork_rng(devices=[]), in_mode(layer, training=True):
+        return _growths(layer, sizes, remake)
 
 
 def _growths(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from recurra.diagnosis.charts.chart import FONT, Chart, heading
 from recurra.diagnosis.charts.colors import INK, RED, SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
-from recurra.errors import ShapeError
+from recurra.errors import SettingTypeError, ShapeError, kind_of
+from recurra.settings import check_kind
 
 if TYPE_CHECKING:
     from recurra.diagnosis.explanation.attribution import Attribution
@@ -47,6 +48,7 @@ def attributed(
         ShapeError: no such row, or more or fewer symbols than steps.
         SettingError: several places.
     """
+    check_kind("title", title, str, "a text")
     name, values = _row(found, row, place, symbols)
     width = float(len(values))
     steps = Axis("step" if symbols is None else "symbol", 0.0, max(width, 1.0), format=",d")
@@ -84,6 +86,8 @@ def attributed_html(
         ShapeError: no such row, or more or fewer symbols than steps.
         SettingError: several places.
     """
+    check_kind("symbols", symbols, Sequence, "a list of texts, one for each step")
+    check_kind("title", title, str, "a text")
     _, values = _row(found, row, place, symbols)
     most = max(map(abs, values), default=0.0) or 1.0
     spans = "".join(
@@ -106,8 +110,18 @@ def _row(
     found: Attribution, row: int, place: str | None, symbols: Sequence[str] | None
 ) -> tuple[str, list[float]]:
     """The name of the place, and what each step of the row gave."""
+    if not (hasattr(found, "parts") and hasattr(found, "steps")):  # whose class needs torch
+        raise SettingTypeError(f"found: expected what attribute gave, got {kind_of(found)}")
     name = found.place(place)
     steps = found.steps(name)
+    if isinstance(row, bool) or not isinstance(row, int):
+        raise SettingTypeError(f"row: expected a whole number, got {row!r}")
+    if symbols is not None:
+        listed = isinstance(symbols, Sequence) and not isinstance(symbols, str)
+        if not listed or not all(isinstance(symbol, str) for symbol in symbols):
+            raise SettingTypeError(
+                f"symbols: expected a list of texts, one for each step, got {kind_of(symbols)}"
+            )
     if not -steps.shape[1] <= row < steps.shape[1]:
         raise ShapeError(f"row: expected 0 to {steps.shape[1] - 1}, got {row}.")
     values: list[float] = steps[: int(found.lengths[name][row]), row].tolist()

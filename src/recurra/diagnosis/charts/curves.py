@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from recurra.diagnosis.charts.colors import (
 )
 from recurra.diagnosis.charts.history import History, Score, history
 from recurra.diagnosis.charts.panels import Axis, Line, Mark, axis_over, panel
-from recurra.errors import SettingError, ShapeError
+from recurra.errors import SettingError, SettingTypeError, ShapeError, kind_of
+from recurra.settings import check_kind, check_list, check_numbers, check_size
 
 __all__ = ["Axis", "Chart", "confusion", "curve", "lines"]
 
@@ -146,8 +147,18 @@ def lines(
         levels: heights to compare with, by name.
 
     Raises:
-        SettingError: more series than can be told apart.
+        SettingError: more series than can be told apart, or something of another type.
     """
+    check_kind("series", series, Mapping, "heights by place, by name")
+    for name, heights in series.items():
+        check_kind("series", name, str, "a text as a name")
+        check_numbers(f"series: {name!r}", heights)
+        check_numbers(f"series: {name!r}: places", dict(enumerate(heights)))
+    check_kind("title", title, str, "a text")
+    check_kind("about", about, str, "a text")
+    check_kind("x", x, Axis, "an Axis")
+    check_kind("y", y, Axis, "an Axis")
+    check_numbers("levels", levels or {})
     if len(series) > len(SERIES_COLORS):
         raise SettingError(
             f"lines: expected at most {len(SERIES_COLORS)} series, which can be told apart, got "
@@ -194,12 +205,18 @@ def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> Chart:
 
     Raises:
         ShapeError: not one row and one column a name.
+        SettingError: counts that are no whole numbers, or names that are no texts.
     """
-    table, size = [[int(count) for count in row] for row in counts], len(names)
+    check_list("names", names, str, "a list of texts")
+    given: Any = counts
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise SettingTypeError(f"counts: expected rows of whole numbers, got {kind_of(given)}")
+    rows = [list(row) if isinstance(row, Iterable) else [row] for row in given]
+    table, size = [[check_size("counts", n, 0) for n in row] for row in rows], len(names)
     if not size or len(table) != size or any(len(row) != size for row in table):
         raise ShapeError(
-            f"confusion: expected a row and a column for each of {size} names, at least one, got "
-            f"{len(table)} rows of {sorted({len(row) for row in table})}"
+            f"counts: confusion: expected a row and a column for each of {size} names, at least "
+            f"one, got {len(table)} rows of {sorted({len(row) for row in table})}"
         )
     total, right = sum(map(sum, table)), sum(table[i][i] for i in range(size))
     head = f"Right: {right:,} of {total:,} ({_percent(right / max(total, 1))})"

@@ -21,6 +21,7 @@ from recurra.diagnosis.charts.colors import (
 )
 from recurra.diagnosis.charts.panels import Axis, Line, Mark, panel
 from recurra.errors import SettingError
+from recurra.settings import check_list
 
 __all__ = ["MODEL", "Fan", "color_of", "fan", "linear"]
 
@@ -111,6 +112,7 @@ def fan(found: Sequence[Fan], name: str = "", total: int | None = None) -> Chart
     Raises:
         SettingError: there is none.
     """
+    check_list("found", found, Fan, "a list of forecasts, each a Fan")
     shown = list(found[:_MOST])
     if not shown:
         raise SettingError("forecast: expected at least one forecast to draw, got none")

@@ -11,6 +11,7 @@ from recurra.diagnosis.charts.colors import DARK_GRAY, LIGHT_BLUE
 from recurra.diagnosis.charts.fans import MODEL, color_of
 from recurra.diagnosis.charts.panels import Axis, Line, axis_over, layer, panel
 from recurra.errors import SettingError
+from recurra.settings import check_list
 
 __all__ = ["coverage", "forecast_errors", "residuals"]
 
@@ -20,6 +21,7 @@ _WIDTH = 560
 _MASE = "mean absolute scaled error"
 
 Row = Mapping[str, Any]
+_EVALUATIONS = "a list of evaluations, each an object as JSON has it"
 
 
 def forecast_errors(rows: Sequence[Row], series: Sequence[str] = (), name: str = "") -> Chart:
@@ -33,6 +35,7 @@ def forecast_errors(rows: Sequence[Row], series: Sequence[str] = (), name: str =
     Raises:
         SettingError: none of them has such an error.
     """
+    check_list("rows", rows, Mapping, _EVALUATIONS)
     known = [row for row in rows if row.get("mase") is not None]
     if not known or known[0] is not rows[0]:
         raise SettingError("errors: expected a mean absolute scaled error, no series has a scale")
@@ -64,6 +67,7 @@ def coverage(rows: Sequence[Row], name: str = "") -> Chart:
     Raises:
         SettingError: they do not tell it.
     """
+    check_list("rows", rows, Mapping, _EVALUATIONS)
     known = [row for row in rows if row.get("coverage")]
     if not known or known[0] is not rows[0]:
         raise SettingError("coverage: expected evaluations that tell what intervals hold")
@@ -91,6 +95,7 @@ def residuals(rows: Sequence[Row], name: str = "") -> Chart:
     Raises:
         SettingError: they do not tell it.
     """
+    check_list("rows", rows, Mapping, _EVALUATIONS)
     if not rows or not rows[0].get("residuals"):
         raise SettingError(
             "residuals: expected autocorrelations of errors, which are told of places one step "

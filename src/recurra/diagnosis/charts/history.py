@@ -91,13 +91,28 @@ def history(run: str | Path) -> History:
     )
 
 
-def summary(folder: Path) -> Mapping[str, Any]:
-    """What is known at the end of a run; nothing before that."""
+def summary(folder: Path, *, needed: bool = False) -> Mapping[str, Any]:
+    """What is known at the end of a run; nothing before that.
+
+    Args:
+        folder: of the run.
+        needed: whether it is an error if it is damaged; else nothing is known.
+
+    Raises:
+        RunError: it is damaged, and needed.
+    """
+    path = folder / "summary.json"
     try:
-        found = json.loads((folder / "summary.json").read_bytes())
-    except (OSError, ValueError):
+        found = json.loads(path.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError(f"expected an object, got {str(found)[:80]!r}")
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except (OSError, ValueError) as problem:
+        if needed:
+            raise RunError(f"{path}: damaged ({problem}).") from None
+        return {}
+    return found
 
 
 def _score(row: Any) -> Score:

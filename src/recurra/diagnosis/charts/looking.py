@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from recurra.diagnosis.charts.chart import Chart, heading
 from recurra.diagnosis.charts.colors import SHADES
 from recurra.errors import ShapeError
+from recurra.settings import check_list
 
 __all__ = ["Looked", "attention"]
 
@@ -39,6 +40,7 @@ def attention(looked: Sequence[Looked]) -> Chart:
     Raises:
         ShapeError: none of them, or weights of another shape.
     """
+    check_list("looked", looked, Looked, "a list of what was looked at, each a Looked")
     if not looked:
         raise ShapeError("attention: expected at least one input, got none")
     panels = [_panel(each) for each in looked]

@@ -14,7 +14,7 @@ from recurra.diagnosis.charts.forecasters import coverage, forecast_errors, resi
 from recurra.diagnosis.charts.history import summary
 from recurra.diagnosis.charts.tradeoff import COMPARED, read_variants
 from recurra.diagnosis.charts.watching import WATCHED, gradients
-from recurra.errors import RunError, SettingError
+from recurra.errors import RunError, SettingError, SettingTypeError
 from recurra.given import path_of
 
 __all__ = ["AT_END", "pictures"]
@@ -42,7 +42,7 @@ def pictures(run: str | Path) -> dict[str, Chart]:
     folder = path_of("run", run)
     if (folder / COMPARED).is_file():
         return {"compare": read_variants(Path(run))}
-    found, told = {"curve": curve(run)}, summary(folder)
+    found, told = {"curve": curve(run)}, summary(folder, needed=True)
     if (folder / WATCHED).is_file():
         found["gradients"] = gradients(run)
     listed = told.get("evaluations")
@@ -81,6 +81,8 @@ def _of_forecaster(folder: Path, rows: list[dict[str, Any]]) -> dict[str, Chart]
 def _drawn(file: Path, draw: Callable[..., Any], *given: Any) -> Any:
     try:
         return draw(*given)
+    except SettingTypeError as problem:
+        raise RunError(f"{file}: damaged ({problem}).") from None
     except SettingError:
         raise
     except (TypeError, ValueError, KeyError, AttributeError, IndexError) as problem:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from recurra.diagnosis.charts.chart import Chart, heading, shortened
 from recurra.diagnosis.charts.colors import BLUE, INK, RED, SERIES_COLORS
 from recurra.diagnosis.charts.panels import Axis, Line, panel
+from recurra.errors import SettingTypeError, kind_of
 
 if TYPE_CHECKING:  # pictures of what a run keeps need no NumPy
     from recurra.surprises import Surprise
@@ -29,7 +30,12 @@ def surprise(found: Surprise) -> Chart:
 
     Args:
         found: the surprises of one input.
+
+    Raises:
+        SettingError: something else.
     """
+    if not hasattr(found, "nats"):  # whose class needs NumPy
+        raise SettingTypeError(f"found: expected the surprises of an input, got {kind_of(found)}")
     last = max(len(found.nats) - 1, 1)
     steps = Axis(_title(found), 0.0, float(last), format=",d")
     nats = _nats(found, steps)

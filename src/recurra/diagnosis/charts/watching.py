@@ -63,6 +63,8 @@ def gradients(run: str | Path) -> Chart:
         RunError: as for :func:`watched`.
     """
     found = watched(run)
+    if not found:
+        raise RunError(f"{Path(run) / WATCHED}: it has no report yet; there is nothing to draw.")
     panels, left_out = [], 0
     last = max(step for places in found.values() for points in places.values() for step in points)
     for measure, title in _TITLES.items():

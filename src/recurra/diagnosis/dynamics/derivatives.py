@@ -95,7 +95,9 @@ class Jacobians(NamedTuple):
         """
         check_size("steps", steps)
         made = self._identity()
-        for distance in range(1, steps + 1):
+        for distance in range(
+            1, min(steps, self.valid.shape[0] + 1) + 1
+        ):  # behind it there are none
             made = self._longer(made, distance)
         return made
 
@@ -119,6 +121,8 @@ class Jacobians(NamedTuple):
         """
         check_size("furthest", furthest)
         time, batch = self.valid.shape
+        size = (furthest + 1) * time * batch * self.matrices.element_size()
+        check_memory(size, MEMORY, f"log_norms: furthest={furthest}", "Ask for fewer steps.")
         found = self.matrices.new_full((furthest + 1, time, batch), math.nan)
         found[0] = torch.where(self.valid, 0.0, math.nan)
         made = self._identity()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra.diagnosis.dynamics.derivatives import MEMORY
 from recurra.diagnosis.dynamics.steps import Path, StepMap, check_memory, mapping
+from recurra.diagnosis.given import check_seed
 from recurra.settings import check_size
 from recurra.states import Tree
 
@@ -84,9 +85,9 @@ def lyapunov(
     """
     with mapping(cell, dtype) as step:
         count = step.size if leading is None else check_size("leading", leading, 1, step.size)
-        begin = check_size("transient", transient, 0)
         path = step.path(inputs, state, lengths, context)
-        growth = _growth(step, path, count, check_size("seed", seed, 0), memory)
+        begin = check_size("transient", transient, 0, max(path.valid.shape[0] - 1, 0))
+        growth = _growth(step, path, count, check_seed(seed), memory)
         valid = path.valid[begin:]
         counted = valid.sum(0)
         mean = torch.where(valid[..., None], growth[begin:], 0.0).sum(0) / counted.unsqueeze(1)

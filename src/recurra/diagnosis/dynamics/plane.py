@@ -13,7 +13,9 @@ from recurra.diagnosis.charts.colors import BLUE, DARK_ORANGE, GRAY, RED
 from recurra.diagnosis.charts.panels import Axis
 from recurra.diagnosis.dynamics.derivatives import Visited
 from recurra.diagnosis.dynamics.points import KINDS, FixedPoints
+from recurra.diagnosis.given import check_finite
 from recurra.errors import ShapeError
+from recurra.settings import check_kind, check_size
 
 __all__ = ["phase_plane"]
 
@@ -68,14 +70,20 @@ def phase_plane(
     Raises:
         ShapeError: states of another cell, none, or of a single unit.
     """
+    check_kind("found", found, FixedPoints, "what fixed_points gave")
+    check_kind("visited", visited, Visited, "what visited_states gave")
+    check_kind("title", title, str, "a text")
+    check_kind("about", about, str, "a text")
+    check_size("rows", rows)
     if visited.units != found.units or len(found.units) < 2:
         raise ShapeError(
-            f"phase_plane: expected states and points of the same two units or more, got "
+            f"visited: expected states and points of the same two units or more, got "
             f"{len(visited.units)} and {len(found.units)} units."
         )
     states = visited.states[visited.valid]
     if not len(states):
-        raise ShapeError("phase_plane: expected at least one visited state, got none.")
+        raise ShapeError("visited: expected at least one visited state, got none.")
+    check_finite("visited", states)
     plane = _plane(states)
     paths = list(_paths(visited, plane, rows))
     dots, strokes = plane.of(found.points), list(_strokes(found, plane))

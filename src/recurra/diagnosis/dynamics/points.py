@@ -12,8 +12,9 @@ from recurra.columns import aligned
 from recurra.diagnosis.dynamics.derivatives import MEMORY, Visited, sorted_eigenvalues
 from recurra.diagnosis.dynamics.search import Ended, lowest, search
 from recurra.diagnosis.dynamics.steps import Rows, StepMap, check_memory, mapping
-from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
-from recurra.settings import check_number, check_size
+from recurra.diagnosis.given import check_finite, check_seed, check_tree
+from recurra.errors import InputTypeError, SettingError, ShapeError, dtype_name, kind_of
+from recurra.settings import check_least, check_size
 from recurra.states import Tree, map_tree
 
 __all__ = ["KINDS", "FixedPoints", "fixed_points"]
@@ -157,15 +158,17 @@ def fixed_points(
     recurrent neural networks", Neural Computation 25, 2013. There q is minimized from one start at
     a time by a general method.
     """
-    check_size("starts", starts), check_size("steps", steps), check_size("seed", seed, 0)
-    for name, value in _numbers(noise, apart, reach, tolerance):
-        if check_number(name, value) < 0:
-            raise SettingError(f"{name}: expected at least 0, got {value!r}")
+    check_size("starts", starts), check_size("steps", steps), check_seed(seed)
+    check_least("noise", noise), check_least("apart", apart), check_least("reach", reach)
+    if tolerance is not None:
+        check_least("tolerance", tolerance)
     with mapping(cell, dtype) as step, torch.no_grad():
         limit = _REACHED[step.dtype] if tolerance is None else tolerance
         advice = "A cell of so many units can be looked at with lyapunov(leading=...) alone."
         one = step.size**2 * torch.finfo(step.dtype).bits // 8
         check_memory(4 * one, memory, f"fixed_points of {step.size} units", advice)
+        most = f"fixed_points: starts={starts} of {step.size} units"
+        check_memory(starts * step.size * 8, max(memory, MEMORY), most, "Begin with fewer.")
         seen, like = _seen(step, visited)
         begin, own = _begin(seen, starts, noise, seed)
         x, like = _spread(_one_row(step, x), own), _spread(like, own)
@@ -173,13 +176,6 @@ def fixed_points(
         ended = search(step, begin, rows, steps)
         spread = float(seen.std(0, correction=0).norm()) or 1.0  # all starts are one
         return _told(step, ended, rows, seen, limit, apart * spread, reach * spread, memory)
-
-
-def _numbers(
-    noise: float, apart: float, reach: float, tolerance: float | None
-) -> list[tuple[str, float]]:
-    found = [("noise", noise), ("apart", apart), ("reach", reach)]
-    return found + ([] if tolerance is None else [("tolerance", tolerance)])
 
 
 def _seen(step: StepMap, visited: Any) -> tuple[Tensor, Tree]:
@@ -193,12 +189,13 @@ def _seen(step: StepMap, visited: Any) -> tuple[Tensor, Tree]:
         seen, tree = step.cast(visited.states[visited.valid]), step.initial(1)
     else:
         if not isinstance(visited, tuple):
-            raise ShapeError(
+            raise InputTypeError(
                 f"visited: expected what visited_states gave, or a state, got {kind_of(visited)}."
             )
+        check_tree("visited", visited)
         rows = next((leaf.shape[0] for leaf in states.leaves(visited)), 0)
         like = step.initial(rows)
-        states.match(visited, like, what=f"visited states of {step.name}", advice="")
+        states.match(visited, like, what=f"visited, states of {step.name}", advice="")
         tree = states.with_leaves(like, states.leaves(step.cast(visited)))
         seen = step.flat(tree)
     if not len(seen):
@@ -210,6 +207,7 @@ def _seen(step: StepMap, visited: Any) -> tuple[Tensor, Tree]:
 
 def _one_row(step: StepMap, x: Tree) -> Tree:
     """The constant input with an axis for its one row."""
+    check_finite(f"x of {step.name}", check_tree(f"x of {step.name}", x))
     given, example = step.cast(x), step.example
     if example is None:
         return given
@@ -220,11 +218,18 @@ def _one_row(step: StepMap, x: Tree) -> Tree:
             given = states.with_leaves(given, rows)
     advice = "The input is that of one step of one row, without time."
     states.match(given, example, what=f"x of {step.name}", advice=advice)
+    for leaf, like in zip(states.leaves(given), states.leaves(example), strict=True):
+        if leaf.is_floating_point() != like.is_floating_point():
+            raise ShapeError(
+                f"x of {step.name}: expected {dtype_name(like.dtype)}, got "
+                f"{dtype_name(leaf.dtype)}. {advice}"
+            )
     return states.with_leaves(example, states.leaves(given))
 
 
 def _one_context(step: StepMap, context: Tree) -> Tree:
-    if not step.takes_context:
+    check_tree(f"context of {step.name}", context)
+    if not step.takes_context and context is None:
         return None
     rows = [leaf.shape[0] if leaf.dim() else None for leaf in states.leaves(context)]
     if set(rows) != {1}:
@@ -233,7 +238,7 @@ def _one_context(step: StepMap, context: Tree) -> Tree:
             f"context of {step.name}: expected tensors of one row, [1, ...], got {got}. To hold "
             "another context, search again."
         )
-    return step.cast(context)
+    return step.cast(context) if step.takes_context else None
 
 
 def _begin(seen: Tensor, starts: int, noise: float, seed: int) -> tuple[Tensor, Tensor]:

@@ -18,13 +18,15 @@ from torch import Tensor, nn
 
 from recurra import states
 from recurra.cells.base import Cell
+from recurra.diagnosis.given import CONVERT, check_dtype, check_finite, check_module, check_tree
 from recurra.engine import run
 from recurra.engine.probe import looking
 from recurra.engine.run import running_of
-from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
+from recurra.errors import SettingError, SettingTypeError, ShapeError, dtype_name, kind_of
 from recurra.layers import Layer, Recurrent
 from recurra.layers.dropin_base import RNNBase
 from recurra.lengths import check_lengths, common_sizes, valid_mask
+from recurra.settings import check_size
 from recurra.states import Tree, map_tree
 from recurra.twins import evaluating
 
@@ -201,6 +203,8 @@ class StepMap:
         Raises:
             ShapeError: something does not fit; the message names it.
         """
+        check_tree(f"inputs of {self.name}", inputs)
+        check_tree(f"state of {self.name}", state), check_tree(f"context of {self.name}", context)
         time, batch = common_sizes(inputs, f"inputs of {self.name}")
         if self._given is None:
             real = [leaf.dtype for leaf in states.leaves(inputs) if leaf.is_floating_point()]
@@ -210,12 +214,16 @@ class StepMap:
         if lengths is not None:
             lengths = check_lengths(lengths, time, batch, valid.device)
             valid = valid_mask(lengths, time)
+        check_finite(f"inputs of {self.name}", inputs, valid, nan=True)
         begin = self.initial(batch)
         if state is not None:
             states.match(state, begin, what=f"state of {self.name}")
+            check_finite(f"state of {self.name}", state)
             begin = states.with_leaves(begin, states.leaves(self.cast(state)))
         with torch.no_grad():
             before = self._through(inputs, begin, lengths, context, valid)
+        if not all(bool(leaf[valid].isfinite().all()) for leaf in states.leaves(before)):
+            check_finite(f"inputs of {self.name}", inputs, valid)  # what is missing may be NaN
         x, at = (map_tree(lambda leaf: leaf[valid], tree) for tree in (inputs, before))
         place = torch.arange(batch, device=valid.device).expand(time, batch)[valid]
         return Path(self.flat(at), Rows(x, at, context, place), valid)
@@ -266,8 +274,8 @@ def mapping(module: Any, dtype: torch.dtype | None = None) -> Iterator[StepMap]:
         SettingError: none of these, a layer that reads from the end, a precision of less than
             float32, or a call inside of :func:`recurra.changing`.
     """
-    if not isinstance(module, nn.Module):
-        raise SettingError(f"expected a cell, a layer or a model, got {kind_of(module)}.")
+    check_module("cell", module, error=SettingTypeError)
+    check_dtype(dtype)
     if looking():
         raise SettingError(
             "dynamics: a step is called by itself here, which recurra.changing and named_values do "
@@ -297,18 +305,19 @@ def _recurrence(module: nn.Module) -> nn.Module:
     if len(found) != 1:
         told = ", ".join(found) or "none"
         raise SettingError(
-            f"{type(module).__name__}: expected one recurrence inside, got {told}. Pass the cell "
-            "or layer itself, with what it reads."
+            f"cell: expected one recurrence inside, got {told} in a {type(module).__name__}. Pass "
+            f"the cell or layer itself, with what it reads. {CONVERT}"
         )
     part = next(iter(found.values()))
     if isinstance(part, nn.RNNBase):
         raise SettingError(
-            f"{kind_of(part)}: expected a layer of recurra; recurra.convert(model) makes it one."
+            f"cell: expected a layer of recurra, got {kind_of(part)}; recurra.convert(model) makes "
+            "it one."
         )
     if not getattr(part, "causal", True) or getattr(part, "bidirectional", False):
         raise SettingError(
-            f"{type(part).__name__}: expected a recurrence that runs forward, got one that reads "
-            "from the end. Pass one direction's cell."
+            f"cell: expected a recurrence that runs forward, got a {type(part).__name__} that "
+            "reads from the end. Pass one direction's cell."
         )
     return part
 
@@ -382,7 +391,7 @@ def check_memory(needed: int, memory: int, what: str, advice: str) -> None:
     Raises:
         ShapeError: more bytes than are granted.
     """
-    if needed > memory:
+    if needed > check_size("memory", memory):
         raise ShapeError(
             f"{what}: {needed / 2**30:.3g} GiB, expected at most memory={memory / 2**30:.3g} GiB. "
             f"{advice}"

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
+from recurra.diagnosis.given import check_tree
+from recurra.errors import InputTypeError, kind_of
 from recurra.models import Model
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree, leaves, map_tree, with_leaves
@@ -42,7 +44,16 @@ def border_share(model: Model, batch: Batch, state: Tree) -> float | None:
     Returns:
         the share; above 1 where gradients grow. None where the batch cannot be cut in two, nothing
         is carried, or no gradient arrives in the middle.
+
+    Raises:
+        InputTypeError: no model, no batch, or a state that is no tree of tensors.
+        ShapeError: a state of another batch or model.
     """
+    if not isinstance(model, Model):
+        raise InputTypeError(f"model: expected a Model, got {kind_of(model)}.")
+    if not isinstance(batch, Batch):
+        raise InputTypeError(f"batch: expected a recurra.Batch, got {kind_of(batch)}.")
+    check_tree("state", state)
     halves = _halves(batch)
     start = map_tree(_leaf, state)
     if halves is None or not any(leaf.requires_grad for leaf in leaves(start)):

@@ -5,6 +5,7 @@ They are what verdicts are held against; and something to look into, for those w
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from recurra.data.synthetic import AddingTask
 from recurra.diagnosis.examination.examining import Examination, examine
 from recurra.layers import Recurrent, Stack
 
-__all__ = ["CASES", "Case", "Network"]
+__all__ = ["CASES", "Case", "Network", "Pair"]
 
 _STEPS, _ROWS, _UNITS = 120, 16, 24
 
@@ -70,6 +71,33 @@ class Network(nn.Module):
             optimizer.step()
 
 
+class Pair(nn.Module):
+    """Two inputs, each read by a cell of its own, and a linear map of both last outputs.
+
+    Args:
+        first: reads the first input.
+        second: reads the other.
+        cut: whether the graph ends behind the second.
+    """
+
+    def __init__(self, first: Cell, second: Cell, cut: bool = False) -> None:
+        super().__init__()
+        self.cut = cut
+        self.first, self.second = Recurrent(first), Recurrent(second)
+        self.said = nn.Linear(first.output_size + second.output_size, 1)
+
+    def forward(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
+        """Outputs side by side, ``[time, batch, both sizes]``."""
+        one, other = inputs
+        beside = self.second(other).outputs
+        beside = beside.detach() if self.cut else beside
+        return torch.cat([self.first(one).outputs, beside], -1)
+
+    def squared(self, outputs: Tensor, targets: Any) -> Tensor:
+        """As of :class:`Network`."""
+        return nn.functional.mse_loss(self.said(outputs[-1]), targets)
+
+
 class Case(NamedTuple):
     """A network with a condition, and one without.
 
@@ -97,8 +125,23 @@ def _of_adding(
     return examine(network, _adding(seed), loss=network.squared, anchors=4)
 
 
+def _of_two(seed: int, second: Callable[[int], Cell], cut: bool = False) -> Examination:
+    """An untrained network on the adding problem, whose numbers and marks are two inputs."""
+    torch.manual_seed(seed)
+    network, batch = Pair(_gated(1), second(1), cut), _adding(seed)
+    batch = dataclasses.replace(batch, inputs=(batch.inputs[..., :1], batch.inputs[..., 1:]))
+    return examine(network, batch, loss=network.squared, anchors=4)
+
+
 def _tanh(reads: int = 2) -> ElmanCell:
     return ElmanCell(reads, _UNITS)
+
+
+def _fading(reads: int) -> ElmanCell:
+    cell = _tanh(reads)
+    with torch.no_grad():
+        cell.recurrent_weight.mul_(0.8)  # orthogonal before
+    return cell
 
 
 def _gated(reads: int = 2) -> Cell:
@@ -193,6 +236,17 @@ CASES = {
         lambda seed: _of_adding(seed, lambda: [_gated(), _tanh(_UNITS)]),
         lambda seed: _of_adding(seed, lambda: [_gated(), _gated(_UNITS)]),
         "an LSTM with forget bias 5, above it tanh from an orthogonal start; two such LSTMs",
+    ),
+    "vanishing of an input": Case(
+        lambda seed: _of_two(seed, _fading),
+        lambda seed: _of_two(seed, _gated),
+        "one input read by an LSTM with forget bias 5, the other by tanh of spectral radius 0.8; "
+        "both by such LSTMs",
+    ),
+    "unreached": Case(
+        lambda seed: _of_two(seed, _gated, cut=True),
+        lambda seed: _of_two(seed, _gated),
+        "two LSTMs beside each other, the outputs of one cut from the graph; the same, not cut",
     ),
     "no signal": Case(
         lambda seed: _labels(seed, shuffled=True),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from recurra.diagnosis.examination.flow import Flow
 from recurra.diagnosis.examination.gates import Gates
 from recurra.diagnosis.examination.horizon import Ignored, Response
+from recurra.diagnosis.examination.inputs import OfInput
 from recurra.diagnosis.examination.needs import Needs, gained
+from recurra.diagnosis.examination.reached import Unreached
 
 __all__ = ["Evidence"]
 
@@ -26,6 +30,8 @@ class Evidence(NamedTuple):
         steps: of the longest row.
         window: steps that a gradient of training crosses; None if all.
         noise: the standard error of the loss, by parts of the batch.
+        unreached: layers that learn nothing at all.
+        by_input: what each of several inputs is by itself; empty where there is one.
     """
 
     flow: Flow
@@ -38,6 +44,8 @@ class Evidence(NamedTuple):
     steps: int
     window: int | None = None
     noise: float = 0.0
+    unreached: tuple[Unreached, ...] = ()
+    by_input: Mapping[str, OfInput] = MappingProxyType({})
 
     @property
     def learned(self) -> bool | None:

@@ -21,8 +21,11 @@ from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.examination.gates import gates
 from recurra.diagnosis.examination.horizon import ignored, response
+from recurra.diagnosis.examination.inputs import OfInput, by_input
 from recurra.diagnosis.examination.needs import needs
+from recurra.diagnosis.examination.reached import unreached
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
+from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject, short, subject_of
 from recurra.engine.probe import Key
 from recurra.errors import ShapeError
@@ -53,6 +56,7 @@ class Examination:
         lines = [str(each) for each in self.verdicts]
         lines.append(f"gradient: {self._gradient()}")
         lines.append(f"memory: {self._memory()}")
+        lines += [f"memory of {n}: {_of(each)}" for n, each in self.evidence.by_input.items()]
         return "\n".join(lines)
 
     def _gradient(self) -> str:
@@ -103,6 +107,29 @@ class Examination:
         )
 
 
+def _of(one: OfInput) -> str:
+    """How far back one of several inputs is read, in words."""
+    whole = len(one.ignored.steps) == one.ignored.looked
+    if not whole and not one.response.values.any():
+        told = "the layers do not read it, but what stands behind them does"
+    elif not one.response.horizon() and not one.response.open_ended:
+        told = "a change hardly moves the output"
+    elif one.steps == 1:
+        told = f"another one moves the output by {one.response.values[0]:.2g} of its spread"
+    else:
+        least = "at least " if one.response.open_ended else ""
+        told = f"a change moves the output {least}{one.response.horizon():.0f} steps later"
+        told += f" (of {one.steps:,})"
+    if one.flow is not None and one.flow.furthest:
+        told += f"; its gradient changes by {one.flow.factor:.3f} a step back"
+    if one.needs is not None and one.needs.steps is not None:
+        steps = one.needs.steps
+        told += (
+            f"; its last {steps:,} steps are enough" if steps else "; the loss is no worse without"
+        )
+    return told
+
+
 def _drawn(points: dict[float, float]) -> dict[float, float]:
     """What is no rounding of a float32, and can be drawn."""
     return {at: value for at, value in points.items() if math.isfinite(value) and value > _DRAWN}
@@ -139,7 +166,9 @@ def examine(
     Raises:
         ShapeError: something that has no steps, no cell, or no loss.
     """
-    check_size("anchors", anchors)
+    check_size("anchors", anchors, 1, MANY)
+    if window is not None:
+        check_size("window", window)
     subject = subject_of(model, batch, loss, reference)
     lengths = steps_of(batch)[1]
     steps = int(lengths.max()) if lengths.numel() else 0
@@ -148,6 +177,7 @@ def examine(
     with torch.inference_mode(False):
         with evaluating(model), torch.no_grad():
             ran = subject.run(batch)
+        subject.check_said(ran.total, ran.outputs)
         mean = float(ran.total) / max(ran.count, 1)
         flow, noise = gradient_flow(subject, anchors), _noise(subject)
         evidence = Evidence(
@@ -161,6 +191,8 @@ def examine(
             steps,
             window,
             noise,
+            unreached(subject),
+            by_input(subject, mean, noise),
         )
     return Examination(evidence)
 

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.subject import Ran, Subject, is_state
+from recurra.diagnosis.given import CONVERT, MANY
+from recurra.diagnosis.subject import Ran, Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import Key, reading
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, kind_of
+from recurra.settings import check_size
 
-__all__ = ["Flow", "gradient_flow"]
+__all__ = ["Flow", "by_distance", "gradient_flow"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,7 +54,10 @@ class Flow(NamedTuple):
             shares = [norm / first for norm in self.norms.values() if (first := _first(norm)) > 0]
         if not shares:
             return np.zeros(max((len(norm) for norm in self.norms.values()), default=0))
-        rows: Floats = np.stack(shares)
+        longest = max(map(len, shares))
+        rows: Floats = np.stack(
+            [np.pad(each, (0, longest - len(each)), constant_values=np.nan) for each in shares]
+        )
         empty = np.isnan(rows).all(0)
         most: Floats = np.where(empty, np.nan, np.where(np.isnan(rows), -np.inf, rows).max(0))
         return most
@@ -103,11 +108,14 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
     Raises:
         ShapeError: no cell ran, or the loss hangs on none of their outputs.
     """
-    shifts, valid = _shifts(subject)
+    check_size("anchors", anchors, 1, MANY)
+    shifts, valid = _shifts(check_subject(subject))
+    if not shifts and (alone := _from_ends(subject)):
+        return alone
     if not shifts:
         raise ShapeError(
-            "flow: no cell ran through the steps of the outputs, so that there is nothing to look "
-            "at. Layers of torch.nn have cells after recurra.convert."
+            "model: no cell ran through the steps of the outputs, so that there is nothing to look "
+            f"at in a {kind_of(subject.module or subject.call)}. {CONVERT}"
         )
     changes = {str(key.alone): Change(shift=leaf) for key, leaf in shifts.items()}
     found: dict[str, list[tuple[Floats, Floats]]] = {}
@@ -122,9 +130,44 @@ def gradient_flow(subject: Subject, anchors: int = 8) -> Flow:
             for place, norms in _norms(shifts, gradients).items():
                 finite = finite and bool(np.isfinite(norms).all())
                 found.setdefault(place, []).append((norms, at))
-    every = {place: _by_distance(parts, valid) for place, parts in found.items()}
+    every = {place: by_distance(parts, valid) for place, parts in found.items()}
     finite = finite and (bool(found) or bool(torch.isfinite(ran.total)))
     middle, low, high = ({place: rows[n] for place, rows in every.items()} for n in range(3))
+    return Flow(middle, low, high, finite)
+
+
+def _from_ends(subject: Subject) -> Flow | None:
+    """Of cells that read inputs in steps of their own: the whole loss, from each row's end.
+
+    That of what is fused behind them. None where there are no such cells.
+    """
+    inside = "" if subject.model is None else "encoder."
+    with subject.asking(), torch.no_grad(), reading(subject.owner) as seen:
+        subject.run(subject.batch)
+    states = {
+        key: value
+        for key, value in seen.items()
+        if key.label.startswith("state.") and key.place.startswith(inside)
+        if value.is_floating_point() and value.dim() > 2
+    }
+    if not states:
+        return None
+    shifts = {key: torch.zeros_like(value).requires_grad_() for key, value in states.items()}
+    changes = {str(key.alone): Change(shift=leaf) for key, leaf in shifts.items()}
+    with torch.enable_grad(), subject.asking(), changing(subject.owner, changes):
+        total = subject.run(subject.batch).total
+        slopes = torch.autograd.grad(total, list(shifts.values()), allow_unused=True)
+    finite, rows = bool(torch.isfinite(total)), {}
+    for place, norms in _norms(shifts, slopes).items():
+        # A state that is 0 is none: so it is behind the end of a row.
+        parts = [v.detach().flatten(2).cpu() != 0 for k, v in states.items() if k.where == place]
+        there = torch.stack([part.any(2) for part in parts]).any(0)
+        steps = torch.arange(len(there)).unsqueeze(1)
+        last = torch.where(there, steps, -1).amax(0)
+        ends = np.where(last.numpy() >= 0, last.numpy().astype(float), math.nan)
+        finite = finite and bool(np.isfinite(norms).all())
+        rows[place] = by_distance([(norms, ends)], steps <= last)
+    middle, low, high = ({place: each[n] for place, each in rows.items()} for n in range(3))
     return Flow(middle, low, high, finite)
 
 
@@ -183,15 +226,21 @@ def _norms(shifts: Mapping[Key, Tensor], gradients: Sequence[Tensor | None]) -> 
     return {place: square.sqrt().cpu().numpy() for place, square in squares.items()}
 
 
-def _by_distance(
-    parts: Sequence[tuple[Floats, Floats]], valid: Tensor
+def by_distance(
+    parts: Sequence[tuple[Floats, Floats]], valid: Tensor, *, reverse: bool | None = None
 ) -> tuple[Floats, Floats, Floats]:
-    """Median, and quantiles, of norms by distance from their anchors."""
+    """Median, and quantiles, of norms by distance from their anchors.
+
+    Args:
+        parts: norms ``[time, batch]``, and the step of each row from which they are looked at.
+        valid: which steps are there.
+        reverse: whether distances are those to later steps; where the norms are if None.
+    """
     time = valid.shape[0]
     steps = np.arange(time)[:, None]
     ahead = sum(float(np.nansum(norms[(steps > at) & np.isfinite(norms)])) for norms, at in parts)
     back = sum(float(np.nansum(norms[(steps < at) & np.isfinite(norms)])) for norms, at in parts)
-    reverse = ahead > back
+    reverse = ahead > back if reverse is None else reverse
     own = valid.numpy()
     rows: list[list[Floats]] = [[] for _ in range(time)]
     for norms, at in parts:

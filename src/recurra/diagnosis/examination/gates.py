@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned
-from recurra.diagnosis.subject import Subject
+from recurra.diagnosis.subject import Subject, check_subject
 from recurra.engine.probe import Key, reading
 
 __all__ = ["Gates", "UnitsOf", "gates", "saturated"]
@@ -81,7 +81,7 @@ def gates(subject: Subject) -> Gates:
     Args:
         subject: a model at work.
     """
-    with subject.asking(), torch.no_grad(), reading(subject.owner) as seen:
+    with check_subject(subject).asking(), torch.no_grad(), reading(subject.owner) as seen:
         ran = subject.run(subject.batch)
     return Gates(tuple(_rows(seen, ran.valid)))
 

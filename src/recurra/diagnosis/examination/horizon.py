@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,6 +13,9 @@ from torch import Tensor
 
 from recurra.batch import Batch
 from recurra.diagnosis.changed import (
+    each_input,
+    input_of,
+    inputs_of,
     later_steps,
     other_feature,
     other_step,
@@ -22,11 +24,12 @@ from recurra.diagnosis.changed import (
     valid_steps,
     values_of,
 )
-from recurra.diagnosis.subject import Ran, Subject
+from recurra.diagnosis.given import MANY, check_seed
+from recurra.diagnosis.subject import Ran, Subject, check_subject
 from recurra.sequences import PaddedSequence
-from recurra.states import leaves, with_leaves
+from recurra.settings import check_size
 
-__all__ = ["Ignored", "Response", "distances", "ignored", "response"]
+__all__ = ["Ignored", "Response", "differ", "distances", "ignored", "response", "with_slopes"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -97,7 +100,9 @@ def distances(furthest: int, number: int = 32) -> npt.NDArray[np.int64]:
     return np.unique(np.concatenate([np.arange(4), grown.round()]).astype(np.int64))
 
 
-def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
+def response(
+    subject: Subject, number: int = 32, seed: int = 0, name: str | None = None
+) -> Response:
     """Measure it: at each distance one pass, in which every row reads one input of another row.
 
     Of what reads from a row's end to its beginning the output at the first step is looked at, and
@@ -107,16 +112,19 @@ def response(subject: Subject, number: int = 32, seed: int = 0) -> Response:
         subject: a model at work.
         number: about how many distances.
         seed: of who gives to whom.
+        name: of one input, which alone is changed, in its own steps; all that has the batch's steps
+            if None.
     """
-    lengths = steps_of(subject.batch)[1].cpu()
+    check_size("number", number, 1, MANY), check_seed(seed)
+    lengths = steps_of(check_subject(subject).batch, name)[1].cpu()
     longest = int(lengths.max()) if len(lengths) else 0
     at = distances(max(longest - 1, 0), number)
     with subject.asking(), torch.no_grad():
         plain = subject.run(subject.batch)
-        last = _measured(subject, plain, at, seed, backward=False)
+        last = _measured(subject, plain, at, seed, name, backward=False)
         if longest < 2 or not _reads_ahead(subject, plain):
             return last
-        first = _measured(subject, plain, at, seed, backward=True)
+        first = _measured(subject, plain, at, seed, name, backward=True)
     return Response(at, np.maximum(last.values, first.values), max(last.spread, first.spread))
 
 
@@ -126,10 +134,12 @@ def _reads_ahead(subject: Subject, plain: Ran) -> bool:
     return not torch.equal(subject.run(other).outputs[:1], plain.outputs[:1])
 
 
-def _measured(subject: Subject, plain: Ran, at: Ints, seed: int, *, backward: bool) -> Response:
+def _measured(
+    subject: Subject, plain: Ran, at: Ints, seed: int, name: str | None, *, backward: bool
+) -> Response:
     """From the ends of rows, or from their beginnings."""
     batch = subject.batch
-    lengths = steps_of(batch)[1].cpu()
+    lengths = steps_of(batch, name)[1].cpu()
     before, there = _looked(plain, backward), plain.ends > 0
     own = len(before) == len(lengths)  # rows are those of the inputs
     some = before[there]
@@ -137,8 +147,8 @@ def _measured(subject: Subject, plain: Ran, at: Ints, seed: int, *, backward: bo
     values = []
     for distance in at:
         steps = torch.full_like(lengths, int(distance)) if backward else lengths - 1 - int(distance)
-        changed = other_step(batch, steps, seed)
-        other = rows_of(batch, steps) & _differ(batch.inputs, changed.inputs, len(lengths))
+        changed = other_step(batch, steps, seed, name)
+        other = rows_of(batch, steps, name) & differ(batch, changed, len(lengths))
         moved = _looked(subject.run(changed), backward) - before
         moved = moved[other & there] if own else moved[there]
         read = spread > 0 and bool(other.any())
@@ -169,17 +179,19 @@ def _rms(values: Tensor) -> float:
     return float(values.flatten(1).pow(2).sum(1).mean().sqrt()) if values.numel() else 0.0
 
 
-def _differ(one: Any, other: Any, rows: int) -> Tensor:
+def differ(one: Batch, other: Batch, rows: int) -> Tensor:
     """Rows whose inputs are not the same."""
     found = torch.zeros(rows, dtype=torch.bool)
-    for a, b in zip(leaves(one), leaves(other), strict=True):
-        a, b = values_of(a), values_of(b)
-        if a.dim() >= 2 and a.shape[1] == rows:
-            found |= ((a != b) & ~(a.isnan() & b.isnan())).transpose(0, 1).flatten(1).any(1).cpu()
+    for name in inputs_of(one):
+        (first, steps), (second, _) = input_of(one, name), input_of(other, name)
+        a, b = values_of(first), values_of(second)
+        a, b = (a.transpose(0, 1), b.transpose(0, 1)) if steps else (a, b)
+        if len(a) == rows:
+            found |= ((a != b) & ~(a.isnan() & b.isnan())).reshape(rows, -1).any(1).cpu()
     return found
 
 
-def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
+def ignored(subject: Subject, most: int = 64, seed: int = 0, name: str | None = None) -> Ignored:
     """Steps and features whose change moves no output at all, not by a bit.
 
     Of numbers those are looked at that have no gradient; of symbols some steps, evenly.
@@ -188,12 +200,14 @@ def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
         subject: a model at work.
         most: steps that are looked at, where there is no gradient to ask.
         seed: of who gives to whom.
+        name: as of :func:`response`.
     """
+    check_size("most", most, 1, MANY), check_seed(seed), check_subject(subject)
     batch = subject.batch
-    lengths = steps_of(batch)[1]
+    lengths = steps_of(batch, name)[1]
     longest = int(lengths.max()) if len(lengths) else 0
     looked = list(range(longest))
-    steps, features = _without_gradient(subject)
+    steps, features = _without_gradient(subject, name)
     if steps is None:
         steps = np.unique(np.linspace(0, max(longest - 1, 0), min(most, longest)).astype(int))
         looked = list(steps)
@@ -202,40 +216,54 @@ def ignored(subject: Subject, most: int = 64, seed: int = 0) -> Ignored:
 
         def still(changed: Batch) -> bool:
             """Where the change is none nothing can be said."""
-            if not bool(_differ(batch.inputs, changed.inputs, len(lengths)).any()):
+            if not bool(differ(batch, changed, len(lengths)).any()):
                 return False
             ran = subject.run(changed)
             return torch.equal(ran.outputs, plain.outputs) and bool(ran.total == plain.total)
 
-        unheard = [int(s) for s in steps if still(_all_at(batch, int(s), seed))]
-        unread = [int(f) for f in features if still(other_feature(batch, int(f), seed))]
+        unheard = [int(s) for s in steps if still(_all_at(batch, int(s), seed, name))]
+        unread = [int(f) for f in features if still(other_feature(batch, int(f), seed, name))]
     return Ignored(unheard, unread, len(looked))
 
 
-def _all_at(batch: Batch, step: int, seed: int) -> Batch:
-    return other_step(batch, torch.full_like(steps_of(batch)[1].cpu(), step), seed)
+def _all_at(batch: Batch, step: int, seed: int, name: str | None) -> Batch:
+    steps = torch.full_like(steps_of(batch, name)[1].cpu(), step)
+    return other_step(batch, steps, seed, name)
 
 
-def _without_gradient(subject: Subject) -> tuple[Any, Any]:
+def with_slopes(batch: Batch, name: str) -> tuple[Batch, Tensor | None]:
+    """The batch with one input whose numbers have gradients; None where it has no such numbers."""
+    value, steps = input_of(batch, name)
+    values = values_of(value)
+    if not values.is_floating_point() or not steps:
+        return batch, None
+    leaf = values.detach().clone().requires_grad_()
+
+    def one(old: Any, axis: int, own: str) -> Any:
+        if own != name:
+            return old
+        return PaddedSequence(leaf, old.lengths) if isinstance(old, PaddedSequence) else leaf
+
+    return each_input(batch, one), leaf
+
+
+def _without_gradient(subject: Subject, name: str | None) -> tuple[Any, Any]:
     """Steps and features by which no output has a slope; None and none where symbols are read."""
     batch = subject.batch
-    given: list[Any] = leaves(batch.inputs)
-    values = values_of(given[0])
-    if not values.is_floating_point() or values.dim() < 3:
+    name = inputs_of(batch)[0] if name is None else name
+    batch, leaf = with_slopes(batch, name)
+    if leaf is None or leaf.dim() < 3:
         return None, []
-    leaf = values.detach().clone().requires_grad_()
-    padded = isinstance(given[0], PaddedSequence)
-    new: Any = PaddedSequence(leaf, given[0].lengths) if padded else leaf
-    inputs = with_leaves(batch.inputs, [new, *given[1:]])
+    values = leaf
     with subject.asking(), torch.enable_grad():
-        ran = subject.run(dataclasses.replace(batch, inputs=inputs))
+        ran = subject.run(batch)
         weights = torch.randn(ran.outputs.shape, generator=torch.Generator().manual_seed(0))
         weighed = (ran.outputs * weights.to(ran.outputs)).sum()
         slopes: Any = torch.autograd.grad(weighed, leaf, allow_unused=True)[0]
+    vectors = values.dim() == 3
     if slopes is None:
-        return range(values.shape[0]), range(values.shape[-1])
-    own = valid_steps(batch).to(slopes.device)
+        return range(values.shape[0]), range(values.shape[-1] if vectors else 0)
+    own = valid_steps(batch, name).to(slopes.device)
     some = (slopes != 0).flatten(2) & own.unsqueeze(2)
     steps = (~some.flatten(1).any(1) & own.any(1)).nonzero().flatten().tolist()
-    vectors = values.dim() == 3
     return steps, (~some.flatten(0, 1).any(0)).nonzero().flatten().tolist() if vectors else []

@@ -9,14 +9,17 @@ from torch import Tensor
 
 from recurra.diagnosis.changed import later_steps
 from recurra.diagnosis.examination.horizon import distances
-from recurra.diagnosis.subject import Subject, is_state
+from recurra.diagnosis.given import MANY
+from recurra.diagnosis.subject import Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading
 from recurra.lengths import spread
+from recurra.settings import check_kind, check_least, check_size
 
-__all__ = ["Needs", "gained", "needs"]
+__all__ = ["AS_GOOD", "Needs", "gained", "needs"]
 
-_AS_GOOD = 0.05  # of what was gained over knowing nothing
+AS_GOOD = 0.05
+"""Of what was gained over knowing nothing: a loss that is so little worse is as good."""
 
 
 class Needs(NamedTuple):
@@ -47,6 +50,9 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
     Returns:
         None where nobody knows what knowing nothing costs, or where nothing was gained over it.
     """
+    check_kind("loss", loss, float, "a number")
+    check_subject(subject), check_least("noise", noise)
+    check_size("number", number, 1, MANY)
     if not gained(loss, subject.reference, noise) or subject.reference is None:
         return None
     gain, every = subject.reference - loss, _at_every_step(subject)
@@ -56,6 +62,8 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
             ran = subject.run(subject.batch)
         time, ends = len(ran.outputs), ran.ends
         states = [key for key, value in seen.items() if is_state(key, value, ran)]
+        if not states:  # several inputs in steps of their own, which are asked about one by one
+            return None
         for window in distances(max(time - 1, 1), number)[1:]:
             kept = _kept(time, ends, int(window))
             scales = {key: spread(kept, seen[key]).to(seen[key]) for key in states}
@@ -64,7 +72,7 @@ def needs(subject: Subject, loss: float, noise: float = 0.0, number: int = 12) -
                 ran = subject.run(subject.batch)
             read = (int(window) + 1) // 2 if every else int(window)
             found = Needs(read, float(ran.total) / max(ran.count, 1))
-            if found.loss - loss <= _AS_GOOD * gain:
+            if found.loss - loss <= AS_GOOD * gain:
                 return found
     return found._replace(steps=None)
 
@@ -79,7 +87,7 @@ def gained(loss: float, reference: float | None, noise: float = 0.0) -> bool | N
     """
     if reference is None:
         return None
-    return reference - loss > max(_AS_GOOD * abs(reference), 3 * noise)
+    return reference - loss > max(AS_GOOD * abs(reference), 3 * noise)
 
 
 def _at_every_step(subject: Subject) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import Flow
 from recurra.diagnosis.examination.gates import saturated
+from recurra.diagnosis.examination.horizon import Ignored
 
 __all__ = ["CONDITIONS", "LEFT", "Condition", "Verdict", "verdicts"]
 
@@ -121,6 +122,25 @@ def _vanishing_in_a_layer(seen: Evidence) -> str:
     return f"{first}: {_left(flows[first])}, where other layers keep more."
 
 
+def _vanishing_of_an_input(seen: Evidence) -> str:
+    """Of several the one whose gradient is lost first, where others keep theirs."""
+    if _exploding(seen) or _lost(seen):
+        return ""
+    flows = {
+        name: each.flow
+        for name, each in seen.by_input.items()
+        if each.flow is not None and _most(each.flow) > 0
+    }
+    lost = {name: flow.within(LEFT) for name, flow in flows.items() if _all_lost(flow)}
+    first = min(lost, key=lambda name: lost[name], default="")
+    if len(lost) == len(flows) or not lost or lost[first] > _EARLY * flows[first].furthest:
+        return ""
+    asked = seen.by_input[first].needs
+    if asked is not None and asked.steps is not None and asked.steps <= lost[first]:
+        return ""
+    return f"{first}: {_left(flows[first])}, where other inputs keep more."
+
+
 def _healthy_for_task(seen: Evidence) -> str:
     if not _lost(seen) or not _within_reach(seen):
         return ""
@@ -151,16 +171,35 @@ def _no_signal(seen: Evidence) -> str:
     )
 
 
-def _input_ignored(seen: Evidence) -> str:
-    steps, features = seen.ignored.steps, seen.ignored.features
+def _unreached(seen: Evidence) -> str:
+    if _exploding(seen):
+        return ""
     told = []
-    if seen.ignored.looked and len(steps) == seen.ignored.looked:
+    for frozen, what in ((False, "no gradient reaches"), (True, "frozen (requires_grad=False):")):
+        some = [each for each in seen.unreached if each.frozen == frozen]
+        places = ", ".join(f"{each.place} ({each.parameters:,} parameters)" for each in some)
+        told += [f"{what} {places}"] if some else []
+    return f"{'; '.join(told)}." if told else ""
+
+
+def _input_ignored(seen: Evidence) -> str:
+    if _is_whole(seen.ignored):
         return "no change of any input changes an output."
-    if steps:
-        told.append(f"the input at {_listed('step', steps)}")
-    if features:
-        told.append(f"{_listed('feature', features)} of the input")
+    told = []
+    for name, each in seen.by_input.items():
+        told += [name] if _is_whole(each.ignored) else _ignored(each.ignored, name)
+    if not seen.by_input:
+        told = _ignored(seen.ignored, "the input")
     return f"{' and '.join(told)} changes no output at any step." if told else ""
+
+
+def _is_whole(found: Ignored) -> bool:
+    return bool(found.looked) and len(found.steps) == found.looked
+
+
+def _ignored(found: Ignored, name: str) -> list[str]:
+    told = [f"{name} at {_listed('step', found.steps)}"] if found.steps else []
+    return told + ([f"{_listed('feature', found.features)} of {name}"] if found.features else [])
 
 
 def _listed(what: str, numbers: Sequence[int]) -> str:
@@ -203,6 +242,18 @@ CONDITIONS = (
         _vanishing_in_a_layer,
         "What lies further back reaches the answer through the other layers alone. Let this layer "
         "have the cell or the start of those, or leave it away.",
+    ),
+    Condition(
+        "vanishing of an input",
+        _vanishing_of_an_input,
+        "What lies further back in it cannot be learned from. Let what reads it have a gated cell, "
+        "or the layer of the inputs that keep more.",
+    ),
+    Condition(
+        "unreached",
+        _unreached,
+        "Look for a detach or a torch.no_grad on the way, for an output that nobody uses, and for "
+        "a requires_grad=False that was not meant.",
     ),
     Condition(
         "no signal",

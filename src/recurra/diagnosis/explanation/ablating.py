@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from recurra.columns import aligned
 from recurra.diagnosis.explanation.interventions import MOST, Loss, losses_of, predictions
+from recurra.diagnosis.given import check_module, without_cells
 from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, NamedValues, changing, named_values
 from recurra.engine.probe import Key
-from recurra.errors import SettingError, ShapeError, nearest
+from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of, nearest
 from recurra.lengths import spread, valid_mask
 from recurra.sequences import PaddedSequence
-from recurra.settings import check_size
+from recurra.settings import check_kind, check_number, check_size
 
 __all__ = ["Ablated", "Ablations", "ablations", "correlations"]
 
@@ -66,11 +67,13 @@ class Ablations(Sequence[Ablated]):
         Raises:
             SettingError: no such unit, or several.
         """
+        check_size("unit", unit, 0)
         found = [one for one in self if one.unit == unit and key in (None, one.key)]
         if len(found) != 1:
             known = sorted({one.key for one in self})
             raise SettingError(
-                f"ablations: expected one unit {unit} of {known}, found {len(found)}."
+                f"unit, key: expected one unit of {known}, got {unit} of {key!r}, found "
+                f"{len(found)}."
             )
         return found[0]
 
@@ -125,12 +128,16 @@ def ablations(
     """
     check_size("steps_at_once", steps_at_once)
     asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
-    moved = asked.owner if of is None else of
+    moved = asked.owner if of is None else check_module("of", of)
+    check_kind("value", value, str, "a key or label of named_values")
     with asked.asking():
         # As a method of what is moved, so that places are told as of that.
         seen = named_values(MethodType(lambda module: asked.answer(asked.every), moved))
         before = _needed(asked, asked.every, loss)
+        asked.check_said(before)
         count, units = predictions(asked, loss), []
+        if not len(seen):
+            raise SettingError(without_cells("model" if of is None else "of", moved))
         for key, values in _chosen(seen, value).items():
             after = _each_away(asked, moved, key, values, to, loss, steps_at_once)
             change = (after.double().sum(1) - before.double().sum()) / count
@@ -157,7 +164,7 @@ def _chosen(seen: NamedValues, value: str) -> dict[str, Tensor]:
         if value in (plain, key, label):
             found.setdefault(plain, tensor)
     if not found:
-        raise SettingError(f"ablations: no {value!r}; {nearest(value, list(seen))}")
+        raise SettingError(f"value: ablations: no {value!r}; {nearest(value, list(seen))}")
     for key, tensor in found.items():
         if tensor.dim() < 3 or not tensor.is_floating_point():
             raise ShapeError(
@@ -203,7 +210,7 @@ def _held(asked: Subject, values: Tensor, to: float | str) -> Tensor:
         there = spread(_mask(asked, values), values).expand_as(values)
         axes = tuple(range(values.dim() - 1))
         return torch.where(there, values, 0.0).sum(axes) / there.sum(axes).clamp(min=1)
-    return values.new_full(values.shape[-1:], to)
+    return values.new_full(values.shape[-1:], check_number("to", to))
 
 
 def _mask(asked: Subject, values: Tensor) -> Tensor:
@@ -221,6 +228,10 @@ def _correlations(asked: Subject, values: Tensor, against: Tensor | None) -> lis
     """Of each unit with what it is held against."""
     if against is None:
         return None
+    if not isinstance(against, Tensor):
+        raise InputTypeError(f"against: expected a tensor of numbers, got {kind_of(against)}.")
+    if not bool(against.isfinite().all()):
+        raise ShapeError("against: expected finite numbers, got some that are not.")
     mask, wanted = _mask(asked, values), against.to(values.device).double()
     if wanted.shape == mask.shape:
         units, beside = values[mask], wanted[mask]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from recurra.diagnosis.given import check_choice
 from recurra.diagnosis.subject import Leaves, Subject
 from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import Explained, whole_rows
@@ -18,7 +19,7 @@ __all__ = ["Choice", "Numbers", "Output", "numbers_of"]
 
 Output = Callable[[Any], Tensor] | str | None
 """What of an answer is explained: a function of it, ``"loss"``, or what its head suggests."""
-Choice = int | Tensor | None
+Choice = int | Sequence[int] | Tensor | None
 """A step or a label: the same for all rows, one of each, or what the answer itself suggests."""
 
 
@@ -42,6 +43,8 @@ def numbers_of(
     Raises:
         SettingError: nothing that is known suggests itself.
     """
+    step = None if step is None else check_choice("step", step, asked.rows)
+    label = None if label is None else check_choice("label", label, asked.rows)
     if callable(output):
         if step is not None:
             raise SettingError("step: expected none beside a function, which says what is meant.")
@@ -70,8 +73,8 @@ def _first(asked: Subject, step: bool) -> Explained | None:
 def _picked(
     asked: Subject,
     function: Callable[[Any], Tensor] | None,
-    step: Choice,
-    label: Choice,
+    step: Tensor | None,
+    label: Tensor | None,
     *,
     named: bool = True,
 ) -> Numbers:
@@ -115,9 +118,9 @@ def _picked(
     return chosen
 
 
-def _of(choice: int | Tensor, rows: Tensor) -> Tensor:
+def _of(choice: Tensor, rows: Tensor) -> Tensor:
     """The choice of each row."""
-    chosen = torch.as_tensor(choice, device=rows.device)
+    chosen = choice.to(rows.device)
     return chosen.expand(len(rows)) if chosen.dim() == 0 else chosen[rows]
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from recurra.columns import aligned
 from recurra.diagnosis.explanation.answering import Choice, Output, numbers_of
 from recurra.diagnosis.explanation.places import Entrance, Place
+from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject
-from recurra.errors import SettingError, callers_level
+from recurra.errors import SettingError, SettingTypeError, callers_level, nearest
 from recurra.lengths import spread
 from recurra.settings import check_size
 
@@ -73,9 +74,10 @@ class Attribution:
         """
         if name is None and len(self.parts) == 1:
             return next(iter(self.parts))
-        if name not in self.parts:
-            raise SettingError(f"attribution: say which of {', '.join(self.parts)}, got {name!r}")
-        return str(name)
+        if not isinstance(name, str) or name not in self.parts:
+            known = ", ".join(self.parts)
+            raise SettingError(f"name, place: say which of {known}, got {name!r}")
+        return name
 
     def steps(self, name: str | None = None) -> Tensor:
         """Of whole steps ``[time, batch]``, sums over their numbers.
@@ -169,17 +171,21 @@ def attribute(
     """
     if method not in METHODS:
         raise SettingError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    sizes = {"window": window, "alphas": alphas, "most": most, "steps_at_once": steps_at_once}
-    for name, size in sizes.items():
-        check_size(name, size)
+    check_size("window", window), check_size("steps_at_once", steps_at_once)
+    check_size("alphas", alphas, 1, MANY), check_size("most", most, 1, MANY)
     asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
     several = list(baseline) if isinstance(baseline, list | tuple) else [baseline]
     if not several:
         raise SettingError("baseline: expected at least one, got none")
+    at = _names(at)
     found = []
     with asked.asking():
         entrance = Entrance(asked, numbers_of(asked, output, step, label), at)
+        known = [place.name for place in entrance.places]
         for one in several:
+            for name in one if isinstance(one, Mapping) else ():
+                if name not in known:
+                    raise SettingError(f"baseline: no {name!r}; {nearest(name, known)}")
             work = _Work(entrance, one, steps_at_once)
             if method == "integrated gradients":
                 found.append(work.integrated(alphas, max(alphas, most)))
@@ -193,6 +199,18 @@ def attribute(
         if result.gap is not None:
             _warn(result.gap, max(alphas, most))
     return result
+
+
+def _names(at: Any) -> list[str] | None:
+    """Names of modules, or None."""
+    if at is None:
+        return None
+    listed = isinstance(at, Sequence) and not isinstance(at, str)
+    if not listed or not at or not all(isinstance(name, str) for name in at):
+        raise SettingTypeError(
+            f"at: expected a list of names of modules, such as ['encoder.embedding'], got {at!r}"
+        )
+    return list(at)
 
 
 class _Work:
@@ -211,6 +229,7 @@ class _Work:
     def _said(self, values: Sequence[Tensor], where: str) -> Tensor:
         found = [self.entrance.scores(_rows(values, r), r) for r in _parts(self.every, self.chunk)]
         said = torch.cat(found).detach() if found else self.every.new_zeros(0).float()
+        self.entrance.asked.check_said(said)
         if not bool(said.isfinite().all()):
             row = int((~said.isfinite()).nonzero()[0])
             raise SettingError(
@@ -329,6 +348,7 @@ class _Work:
         """Occlusion ``[time, batch]``; a window reaches to the end of its row at most."""
         found = []
         for number, place in enumerate(self.places):
+            window = min(window, max(place.time, 1))
             total = self.output.new_zeros(place.time + window, len(self.every))
             times = torch.zeros_like(total)
             for begin, row, points in self._without(number, window):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
+from recurra.diagnosis.given import check_call, check_module, check_not_nan
 from recurra.diagnosis.subject import Subject, encoded
 from recurra.engine import Change, changing
-from recurra.errors import SettingError, ShapeError, kind_of
+from recurra.engine.changes import Chosen
+from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows
 from recurra.lengths import mask_padding
 from recurra.sequences import PaddedSequence
@@ -30,15 +32,15 @@ __all__ = [
     "scale",
 ]
 
-Units = int | Sequence[int] | None
 Loss = Callable[[Any, Tensor], Tensor] | None
 """Of an answer, and the numbers of its rows; None: what a model says of its targets."""
 MOST = 12  # lines of a table
 
 
 def clamp(
-    value: Any, *, units: Units = None, since: int = 0, until: int | None = None, rows: Units = None
-) -> Change:
+    value: Any, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
+) -> Change:  # fmt: skip
     r"""Hold a value at others: :math:`v_t \leftarrow c`.
 
     Args:
@@ -47,13 +49,14 @@ def clamp(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(0.0, value, units, since, until, rows)
+    return Change(0.0, _number("value", value), units, since, until, rows, steps)
 
 
 def scale(
-    factor: Any, *, units: Units = None, since: int = 0, until: int | None = None,
-    rows: Units = None,
+    factor: Any, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
 ) -> Change:  # fmt: skip
     r"""Make a value larger or smaller: :math:`v_t \leftarrow a v_t`.
 
@@ -63,13 +66,19 @@ def scale(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(factor, 0.0, units, since, until, rows)
+    return Change(_number("factor", factor), 0.0, units, since, until, rows, steps)
+
+
+def _number(name: str, value: Any) -> Any:
+    return value if isinstance(value, Tensor) else check_not_nan(name, value)
 
 
 def ablate(
-    *, units: Units = None, since: int = 0, until: int | None = None, rows: Units = None
-) -> Change:
+    *, units: Chosen = None, since: int = 0, until: int | None = None, rows: Chosen = None,
+    steps: Chosen = None,
+) -> Change:  # fmt: skip
     r"""Take a value away: :math:`v_t \leftarrow 0`.
 
     Args:
@@ -77,13 +86,14 @@ def ablate(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
     """
-    return Change(0.0, 0.0, units, since, until, rows)
+    return Change(0.0, 0.0, units, since, until, rows, steps)
 
 
 def patch(
-    values: Tensor, *, units: Units = None, since: int = 0, until: int | None = None,
-    rows: Units = None,
+    values: Tensor, *, units: Chosen = None, since: int = 0, until: int | None = None,
+    rows: Chosen = None, steps: Chosen = None,
 ) -> Change:  # fmt: skip
     """Put the values of another input in place of a value.
 
@@ -99,13 +109,16 @@ def patch(
         since: as there.
         until: as there.
         rows: as there.
+        steps: as there.
 
     Raises:
         ShapeError: no tensor.
     """
     if not isinstance(values, Tensor):
-        raise ShapeError(f"patch: expected a tensor [time, batch, ...], got {kind_of(values)}.")
-    return Change(0.0, values.detach(), units, since, until, rows)
+        raise InputTypeError(
+            f"values: patch: expected a tensor [time, batch, ...], got {kind_of(values)}."
+        )
+    return Change(0.0, values.detach(), units, since, until, rows, steps)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -180,12 +193,13 @@ def intervene(
         ShapeError: a change that does not fit.
     """
     asked = Subject(model, batch, lengths=lengths, batch_first=batch_first)
-    moved = asked.owner if of is None else of
+    moved = asked.owner if of is None else check_module("of", of)
     with asked.asking():
         before, lost, inside = _asked_once(asked, loss)
-        with changing(moved, changes, required=True):
+        with changing(moved, changes):
             after, lost_after, inside_after = _asked_once(asked, loss)
         said = _said(asked, before), _said(asked, after)
+        asked.check_said(lost, said[0].values if isinstance(said[0], PaddedSequence) else said[0])
         by_row, by_step = _change(*said)
         if by_step is None and inside is not None and inside_after is not None:
             by_step = _change(inside, inside_after)[1]
@@ -211,6 +225,7 @@ def losses_of(asked: Subject, rows: Tensor, loss: Loss, answer: Any = None) -> T
         ShapeError: another number of losses.
     """
     if loss is not None:
+        check_call("loss", loss, "a function of an answer and the numbers of its rows")
         found = loss(asked.answer(rows) if answer is None else answer, rows)
         if not isinstance(found, Tensor) or found.shape != rows.shape:
             got = list(found.shape) if isinstance(found, Tensor) else kind_of(found)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recurra.diagnosis.explanation.answering import Numbers
+from recurra.diagnosis.given import check_finite
 from recurra.diagnosis.subject import Subject
-from recurra.encoders import SeriesSteps, SpelledEmbedding
+from recurra.encoders import SpelledEmbedding
 from recurra.errors import SettingError, ShapeError, kind_of, nearest
 from recurra.layers import TokenEmbedding
 from recurra.lengths import mask_padding, spread, valid_mask
 from recurra.sequences import PaddedSequence
+from recurra.twins import hooked
 
 __all__ = ["Entrance", "Place"]
 
 _VECTORS = (nn.Embedding, TokenEmbedding, SpelledEmbedding)
-_LATER = ("future", "future_codes")  # of a series: what is no step that was read
 
 
 class Place:
@@ -91,7 +91,9 @@ class Place:
                 f"baseline: of {self.name!r} expected a number, or a tensor that spreads over "
                 f"{list(self.values.shape)} (time, batch, and so on), got {got}"
             ) from None
-        return mask_padding(wide, self.lengths).masked_fill(self.missing, torch.nan)
+        wide = mask_padding(wide, self.lengths)
+        check_finite(f"baseline: of {self.name!r}", wide.masked_fill(self.missing, 0.0))
+        return wide.masked_fill(self.missing, torch.nan)
 
 
 class Entrance:
@@ -127,7 +129,7 @@ class Entrance:
         def keep(module: nn.Module, inputs: Any, result: Any) -> None:
             found.append((module, result))
 
-        with torch.no_grad(), _hooked(self.modules, keep):
+        with torch.no_grad(), hooked(self.modules, keep):
             self._scores(self.asked.every, None)
         times: dict[nn.Module, int] = {}
         for module, result in found:
@@ -158,7 +160,7 @@ class Entrance:
             call = times[module] = times.get(module, -1) + 1
             return calls.get((module, call))
 
-        with _hooked(self.modules if calls else {}, replace):
+        with hooked(self.modules if calls else {}, replace):
             return self._scores(rows, leaves)
 
     def gradients(self, points: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
@@ -184,7 +186,7 @@ class Entrance:
 def _numbers(asked: Subject) -> Iterator[Place]:
     for number, leaf in enumerate(asked.leaves):
         value = leaf.value.values if isinstance(leaf.value, PaddedSequence) else leaf.value
-        later = isinstance(asked.batch.inputs, SeriesSteps) and leaf.name in _LATER
+        later = leaf.name in getattr(asked.batch.inputs, "later", ())
         if not isinstance(value, Tensor) or not value.is_floating_point() or later:
             continue
         if value.dim() >= 2 and 0 not in value.shape[2:]:
@@ -200,7 +202,7 @@ def _modules(asked: Subject, at: Sequence[str] | None) -> dict[nn.Module, str]:
     if at is not None:
         for name in at:
             if name not in known:
-                raise SettingError(f"at: {nearest(name, [n for n in known if n])}")
+                raise SettingError(f"at: no {name!r}; {nearest(name, [n for n in known if n])}")
         return {known[name]: name for name in at}
     if asked.model is not None:  # a head's own vectors are of what is said
         known = {f"encoder.{n}": m for n, m in asked.model.encoder.named_modules()}
@@ -222,13 +224,3 @@ def _checked(name: str, result: Any, asked: Subject) -> tuple[Any, int]:
             "module whose output has steps; batch_first=True says that rows come first."
         )
     return result, axis
-
-
-@contextmanager
-def _hooked(modules: Mapping[nn.Module, str], hook: Any) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from recurra.engine.backends.segments import Segment, parts_of
 from recurra.engine.call import Call, Run
+from recurra.labels import in_a_run
 from recurra.lengths import within
 from recurra.states import map_tree
 
@@ -27,6 +28,7 @@ def in_windows(call: Call, run: Callable[[Call], Run]) -> Run:
         call: with ``checkpoint_every``.
         run: runs the part of a call that is a window.
     """
+    again = in_a_run()(run)  # a gradient runs it when the run that it is a part of has ended
     state, parts = call.state, []
     found = list(windows(call))
     for window in reversed(found) if call.reverse else found:
@@ -34,7 +36,7 @@ def in_windows(call: Call, run: Callable[[Call], Run]) -> Run:
         result = cast(
             Run,
             checkpoint(
-                run,
+                again,
                 window._replace(state=state),
                 use_reentrant=False,
                 preserve_rng_state=False,
