@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from threading import get_ident
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -42,18 +42,19 @@ class Collected(list[tuple[str, Tensor]]):
 _COLLECTING: dict[int, Collected] = {}
 
 
-# Whether a run of this thread or task is at work, whose steps are not called by themselves.
-RUNS: ContextVar[bool] = ContextVar("runs", default=False)
+# What a cell that is called by itself, in this thread or task, is run through: it, x, state,
+# context and noise. None where nobody minds, and within a run, whose steps are no calls.
+AROUND: ContextVar[Callable[..., Any] | None] = ContextVar("around", default=None)
 
 
 @contextmanager
 def in_a_run() -> Iterator[None]:
     """Steps that are called meanwhile are those of a run."""
-    token = RUNS.set(True)
+    token = AROUND.set(None)
     try:
         yield
     finally:
-        RUNS.reset(token)
+        AROUND.reset(token)
 
 
 def named(label: str, value: Tensor) -> Tensor:

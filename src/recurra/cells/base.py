@@ -24,6 +24,7 @@ from recurra.errors import (
     nearest,
     symbols_hint,
 )
+from recurra.labels import AROUND
 from recurra.settings import check_size
 from recurra.states import Tree, first, leaves, match, with_leaves
 
@@ -223,6 +224,9 @@ class Cell(nn.Module, abc.ABC):
         else:
             match(state, initial, what=f"state of {name}")
             state = with_leaves(initial, leaves(state))  # a plain tuple will do
+        around = AROUND.get()
+        if around is not None:
+            return around(self, x, state, context, noise)
         return self.step(x, state, context, noise)
 
     def extra_repr(self) -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
-from threading import Lock
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -27,9 +24,9 @@ from recurra.engine.opened import (
     taken_apart,
 )
 from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
-from recurra.labels import RUNS, collecting, in_a_run, named, numbered
+from recurra.labels import AROUND, collecting, in_a_run, named, numbered
 from recurra.settings import check_flag
-from recurra.states import first, map_tree
+from recurra.states import Tree, first, map_tree
 
 __all__ = [
     "Key",
@@ -175,14 +172,11 @@ def _moves(
     return labels, moves, bool(inside.found)
 
 
-def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """A step of a cell that is called by itself while somebody moves values: a run of one step."""
+def _alone(cell: Cell, x: Tree, state: Tree, context: Tree, noise: Noise | None) -> Any:
+    """A cell that is called by itself while somebody moves values: a run of one step."""
     with in_a_run():  # the steps of its parts are parts of it
         if not any(id(cell) in look.places for look in _LOOKS.get()):
-            return step(*args, **kwargs)
-        given = inspect.signature(step).bind(*args, **kwargs)
-        given.apply_defaults()
-        x, state, context, noise = given.args[:4]
+            return cell.step(x, state, context, noise)
         drawn = noise and Noise(_one_step(noise.step), noise.held)
         call = Call(_one_step(x), state, context=context, noise=drawn, initial=state)
         call = call._replace(time=1, batch=first(state).shape[0])
@@ -193,36 +187,6 @@ def _alone(cell: Cell, step: Callable[..., Any], *args: Any, **kwargs: Any) -> A
     for label, value in zip(labels, new.seen, strict=True):
         named(label, value)  # to those who read
     return y, new.own
-
-
-def _looked_up(cell: Cell, name: str) -> Any:
-    """An attribute of a cell while somebody moves values: the step that is asked for is met."""
-    value = object.__getattribute__(cell, name)
-    moved = name == "step" and not RUNS.get() and any(look.changes for look in _LOOKS.get())
-    return partial(_alone, cell, value) if moved else value
-
-
-_LOCK = Lock()
-_MEETING: list[None] = []
-
-
-@contextmanager
-def _meeting_steps() -> Iterator[None]:
-    """Steps that are called by themselves are met meanwhile.
-
-    No run asks for them in this way, so that classes and their steps stay what they are: what is
-    recorded of a step hangs on both, and compilers follow them.
-    """
-    with _LOCK:
-        _MEETING.append(None)
-        Cell.__getattribute__ = _looked_up  # type: ignore[method-assign, assignment]
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _MEETING.pop()
-            if not _MEETING:
-                del Cell.__getattribute__
 
 
 def _one_step(tree: Any) -> Any:
@@ -360,7 +324,8 @@ def changing(
     What can be moved is all that :func:`recurra.named_values` shows: gates, candidates,
     pre-activations, the state behind a step (``"state.h"``); and what a cell reads (``"input"``). A
     label alone moves it in every cell that has it. One change inside another comes after it. A cell
-    that is called by itself, ``cell(x, state)`` or ``cell.step(x, state)``, is a run of one step.
+    that is called by itself, ``cell(x, state)``, is a run of one step; ``cell.step`` is its
+    equation alone, and not moved.
 
     Args:
         module: a layer or model; a cell that it does not hold goes on as it is.
@@ -389,7 +354,7 @@ def changing(
             )
     check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
-    with _looks(look), _meeting_steps():
+    with _looks(look):
         yield
     if not required or not changes:
         return
@@ -407,11 +372,16 @@ def changing(
 @contextmanager
 def _looks(look: _Look) -> Iterator[None]:
     """One more; it alone is taken away at the end, in whatever order they end."""
-    _LOOKS.set((*_LOOKS.get(), look))
+    _now_look((*_LOOKS.get(), look))
     try:
         yield
     finally:
-        _LOOKS.set(tuple(each for each in _LOOKS.get() if each is not look))
+        _now_look(tuple(each for each in _LOOKS.get() if each is not look))
+
+
+def _now_look(looks: tuple[_Look, ...]) -> None:
+    _LOOKS.set(looks)
+    AROUND.set(_alone if any(look.changes for look in looks) else None)
 
 
 def _places(module: nn.Module) -> dict[int, str]:
