@@ -226,7 +226,8 @@ class Cell(nn.Module, abc.ABC):
             state = with_leaves(initial, leaves(state))  # a plain tuple will do
         around = AROUND.get()
         if around is not None:
-            return around(self, x, state, context, noise)
+            result: tuple[Tensor, Any] = around(self, x, state, context, noise)
+            return result
         return self.step(x, state, context, noise)
 
     def extra_repr(self) -> str:
