@@ -101,6 +101,7 @@ INTERNAL = {
         "check_norm",
         "checks_call",
         "gate",
+        "in_a_run",
         "named_activation",
         "normalize",
         "refusal",
@@ -216,7 +217,6 @@ INTERNAL = {
     "labels": {
         "Collected",
         "collecting",
-        "in_a_run",
         "numbered",
         "of_rows",
         "of_thread",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -40,21 +39,6 @@ class Collected(list[tuple[str, Tensor]]):
 
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
 _COLLECTING: dict[int, Collected] = {}
-
-
-# What a cell that is called by itself, in this thread or task, is run through: it, x, state,
-# context and noise. None where nobody minds, and within a run, whose steps are no calls.
-AROUND: ContextVar[Callable[..., Any] | None] = ContextVar("around", default=None)
-
-
-@contextmanager
-def in_a_run() -> Iterator[None]:
-    """Steps that are called meanwhile are those of a run."""
-    token = AROUND.set(None)
-    try:
-        yield
-    finally:
-        AROUND.reset(token)
 
 
 def named(label: str, value: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, Noise, cells_of
+from recurra.cells.base import AROUND, Cell, Noise, cells_of, in_a_run
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
@@ -24,7 +24,7 @@ from recurra.engine.opened import (
     taken_apart,
 )
 from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
-from recurra.labels import AROUND, collecting, in_a_run, named, numbered
+from recurra.labels import collecting, named, numbered
 from recurra.settings import check_flag
 from recurra.states import Tree, first, map_tree
 
