@@ -217,7 +217,6 @@ INTERNAL = {
     "labels": {
         "Collected",
         "collecting",
-        "numbered",
         "of_rows",
         "of_thread",
     },
