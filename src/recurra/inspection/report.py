@@ -21,11 +21,11 @@ from recurra.diagnosis import (
 )
 from recurra.diagnosis import card as describe
 from recurra.errors import RecurraError, SettingError
-from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
 from recurra.inspection.pictures import Picture, pictures_of, save_pictures
+from recurra.inspection.shell import save_page
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
@@ -115,14 +115,7 @@ class Report:
         Raises:
             SettingError: another ending.
         """
-        path = Path(path)
-        if path.suffix == ".html":
-            write_file(path, self.html().encode())
-        elif path.suffix == ".json":
-            write_file(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
-        else:
-            raise SettingError(f"inspect: expected a name that ends in .html or .json, got {path}")
-        return path
+        return save_page("inspect", path, self.html, self.to_json)
 
     def save_pictures(self, folder: str | Path) -> list[Path]:
         """Write every chart as SVG and as PNG into a folder."""
