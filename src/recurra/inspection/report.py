@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from recurra.diagnosis import (
     examine,
 )
 from recurra.diagnosis import card as describe
+from recurra.diagnosis.charts.history import summary
 from recurra.errors import RecurraError, SettingError
 from recurra.given import path_of
 from recurra.inspection.examples import Example, examples_of
@@ -273,11 +273,8 @@ def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
-    try:
-        told = json.loads((Path(path) / "summary.json").read_bytes())
-        return [row for row in told.get("scores", []) if isinstance(row, dict)]
-    except (OSError, ValueError, AttributeError):
-        return []
+    rows = summary(Path(path)).get("scores", [])
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _measures(task: Any) -> tuple[str, str]:
