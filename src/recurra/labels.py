@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -17,12 +16,14 @@ __all__ = ["named"]
 T = TypeVar("T")
 
 
-class Collected(list[tuple[str, Tensor]]):
-    """Labels and values in the order in which they were named.
+class Collected(dict[str, Tensor]):
+    """Values by label, in the order in which they were named.
+
+    The second value of a label is called ``label (2)``.
 
     Args:
-        change: gives another value in place of the one that is named, of its label (a second one
-            of a step is called ``label (2)``) and the value; None leaves it.
+        change: gives another value in place of the one that is named, of what it is called and the
+            value; None leaves it.
     """
 
     def __init__(self, change: Callable[[str, Tensor], Tensor] | None = None) -> None:
@@ -31,30 +32,16 @@ class Collected(list[tuple[str, Tensor]]):
 
     def take(self, label: str, value: Tensor) -> Tensor:
         """What the step goes on with."""
-        if self.change is not None:
-            number = 1 + sum(label == before for before, _ in self)
-            value = self.change(label if number == 1 else f"{label} ({number})", value)
-        self.append((label, value))
-        return value
+        free, number = label, 1
+        while free in self:
+            number += 1
+            free = f"{label} ({number})"
+        self[free] = value if self.change is None else self.change(free, value)
+        return self[free]
 
 
 # One list for each thread that collects; empty nearly always, and then a name costs one look.
 _COLLECTING: dict[int, Collected] = {}
-
-
-# What a cell that is called by itself, in this thread or task, is run through: it, x, state,
-# context and noise. None where nobody minds, and within a run, whose steps are no calls.
-AROUND: ContextVar[Callable[..., Any] | None] = ContextVar("around", default=None)
-
-
-@contextmanager
-def in_a_run() -> Iterator[None]:
-    """Steps that are called meanwhile are those of a run."""
-    token = AROUND.set(None)
-    try:
-        yield
-    finally:
-        AROUND.reset(token)
 
 
 def named(label: str, value: Tensor) -> Tensor:
@@ -84,7 +71,7 @@ def named(label: str, value: Tensor) -> Tensor:
 def collecting(
     change: Callable[[str, Tensor], Tensor] | None = None,
 ) -> AbstractContextManager[Collected]:
-    """Collect what this thread names meanwhile, in order; what was collected before waits.
+    """Collect what this thread names meanwhile; what was collected before waits.
 
     Args:
         change: see :class:`Collected`.
@@ -106,26 +93,14 @@ def of_thread(things: dict[int, T], new: T) -> Iterator[T]:
             things[thread] = before
 
 
-def numbered(found: list[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    """Labels to values; the second value of a label is called ``label (2)``."""
-    result: dict[str, Tensor] = {}
-    for label, value in found:
-        free, number = label, 1
-        while free in result:
-            number += 1
-            free = f"{label} ({number})"
-        result[free] = value
-    return result
-
-
-def of_rows(found: list[tuple[str, Tensor]], rows: int) -> dict[str, Tensor]:
-    """Labels to values of one step.
+def of_rows(found: Mapping[str, Tensor], rows: int) -> dict[str, Tensor]:
+    """Values of one step by label.
 
     Raises:
         ShapeError: a value that does not lead with the batch.
     """
-    for label, value in found:
+    for label, value in found.items():
         if not isinstance(value, Tensor) or value.dim() < 1 or value.shape[0] != rows:
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise ShapeError(f"named {label!r}: expected a tensor [batch={rows}, ...], got {got}.")
-    return numbered(found)
+    return dict(found)

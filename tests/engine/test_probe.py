@@ -12,7 +12,7 @@ from recurra.cells import GappedInput, cell_by_name, cell_names
 from recurra.cells.base import _REGISTERED
 from recurra.engine import probe, run
 from recurra.errors import SettingError, ShapeError
-from recurra.labels import _COLLECTING, collecting, of_rows
+from recurra.labels import _COLLECTING, collecting
 
 TIME, BATCH = 6, 3
 LENGTHS = [6, 0, 3]
@@ -65,7 +65,7 @@ def test_a_name_is_the_identity():
     assert name_it("it", value) is value
     with collecting() as found:
         assert name_it("it", value) is value
-    assert found == [("it", value)]
+    assert found == {"it": value}
     assert name_it("later", value) is value
     assert len(found) == 1
 
@@ -77,13 +77,15 @@ def test_what_is_collected_inside_is_not_collected_outside():
         with collecting() as inner:
             name_it("b", value)
         name_it("c", value)
-    assert [label for label, _ in outer] == ["a", "c"]
-    assert [label for label, _ in inner] == ["b"]
+    assert list(outer) == ["a", "c"]
+    assert list(inner) == ["b"]
 
 
 def test_a_label_used_twice_gets_a_number():
     value = torch.zeros(2, 1)
-    found = of_rows([("a", value), ("b", value), ("a", value + 1), ("a", value + 2)], 2)
+    with collecting() as found:
+        for label, more in (("a", 0), ("b", 0), ("a", 1), ("a", 2)):
+            name_it(label, value + more)
     assert list(found) == ["a", "b", "a (2)", "a (3)"]
     assert [float(found[label][0]) for label in found] == [0, 0, 1, 2]
 

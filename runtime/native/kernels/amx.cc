@@ -4,35 +4,19 @@
 // a result is not one chain; but a row's hangs on that row alone, as the blocks of 32 lines begin where the depth begins.
 // A panel is the tiles of its two halves, by turns, for each 32 lines: pairs of lines, the first in the lower half of each
 // 32 bits, zeros behind the last one.
-#include "../simd.h"
-#include "table.h"
+#include "bfloat16_pairs.h"
 
 namespace recurra {
 namespace {
 
-using T = float;
-
-// Lanes, columns of a panel, lines of a tile; lines and rows that are rounded at a time.
-constexpr std::size_t kLane = 16, kWide = 32, kLines = 32, kDepth = 256, kRows = 32;
+// Lines of a tile.
+constexpr std::size_t kLines = 32;
 // Numbers of a tile of W, in float32; bytes from row to row of a tile of W, and of rounded rows.
 constexpr std::size_t kTile = 256, kTileRow = 64, kRow = kDepth * 2 + 64;
-
-#define RECURRA_UNROLL _Pragma("GCC unroll 16")
 
 std::size_t blocks_of(std::size_t depth) { return (depth + kLines - 1) / kLines; }
 
 std::size_t panel_of(std::size_t depth) { return blocks_of(depth) * 2 * kTile; }
-
-RECURRA_INLINE Floats load_some(const T* from, std::size_t count) {
-    return count >= kLane ? load(from) : load_part(from, count);
-}
-
-// Pairs of two lines, the first in the lower half.
-RECURRA_INLINE __m512i paired(Floats first, Floats second) {
-    const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)first));
-    const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)second));
-    return _mm512_or_si512(_mm512_slli_epi32(high, 16), low);
-}
 
 // Lines k and k + 1 of a panel of `width` columns, of which there may be fewer; null: none.
 RECURRA_INLINE void pack_pair(const T* first, const T* second, std::size_t width, std::size_t k, T* panel) {
@@ -41,7 +25,7 @@ RECURRA_INLINE void pack_pair(const T* first, const T* second, std::size_t width
         const std::size_t at = half * kLane, left = width > at ? width - at : 0;
         const Floats a = left > 0 && first != nullptr ? load_some(first + at, left) : Floats{};
         const Floats b = left > 0 && second != nullptr ? load_some(second + at, left) : Floats{};
-        _mm512_storeu_si512(to + half * kTile, paired(a, b));
+        _mm512_storeu_si512(to + half * kTile, paired(b, a));
     }
 }
 
@@ -50,16 +34,8 @@ void pack(const Packing<T>& p) {
     for (std::size_t column = 0; column < p.width; column += kWide) {
         const std::size_t here = p.width - column < kWide ? p.width - column : kWide;
         for (std::size_t k = 0; k < blocks_of(p.depth) * kLines; k += 2) {
-            const T* from[2] = {nullptr, nullptr};
-            for (std::size_t s = 0; s < 2 && k + s < p.depth; ++s) {
-                const T* const line = p.from + static_cast<std::ptrdiff_t>(k + s) * p.depth_stride +
-                                      static_cast<std::ptrdiff_t>(column) * p.width_stride;
-                from[s] = line;
-                if (p.width_stride == 1) continue;
-                for (std::size_t n = 0; n < here; ++n)
-                    lines[s][n] = line[static_cast<std::ptrdiff_t>(n) * p.width_stride];
-                from[s] = lines[s];
-            }
+            const T* from[2];
+            two_lines(p, k, column, here, lines, from);
             pack_pair(from[0], from[1], here, k, p.to + column / kWide * panel_of(p.depth));
         }
     }
@@ -141,11 +117,6 @@ RECURRA_INLINE void add(const char* rows, const T* w, std::size_t blocks) {
     }
 }
 
-// A part of the depth: its first line, from which blocks are counted, and one behind its last.
-struct Depth {
-    std::size_t from, to;
-};
-
 // Rows [first, first + rows) that are rounded already, up to 32, times all columns.
 template <bool BOTH>
 RECURRA_INLINE void multiply(const Product<T>& p, std::size_t first, std::size_t rows, Depth d, const char* rounded) {
@@ -178,23 +149,13 @@ RECURRA_INLINE void multiply(const Product<T>& p, std::size_t first, std::size_t
         }
         finish<BOTH>(own);
         for (std::size_t m = 0; m < rows; ++m)
-            for (std::size_t n = 0; n < kWide && n < left; n += kLane) {
-                T* const to = p.out[first + m] + column + n;
-                if (left - n >= kLane)
-                    store(to, load(aside + m * kWide + n));
-                else
-                    store_part(to, load(aside + m * kWide + n), left - n);
-            }
+            for (std::size_t n = 0; n < kWide && n < left; n += kLane)
+                store_some(p.out[first + m] + column + n, load(aside + m * kWide + n), left - n);
     }
 }
 
 RECURRA_INLINE void multiply(const Product<T>& p, std::size_t first, std::size_t rows, Depth d, const char* rounded) {
     rows > 16 ? multiply<true>(p, first, rows, d, rounded) : multiply<false>(p, first, rows, d, rounded);
-}
-
-// The next part of the depth.
-RECURRA_INLINE Depth part_of(std::size_t depth, std::size_t from) {
-    return {from, depth - from <= kDepth ? depth : from + kDepth};
 }
 
 // Rows of x, rounded, with zeros behind them to a whole block.
@@ -265,7 +226,7 @@ void turned_product(const Product<T>& p) {
                         const std::size_t at = k + 2 * pair, left = rows - row;
                         const Floats a = at < d.to ? load_some(p.x[at] + first + row, left) : Floats{};
                         const Floats b = at + 1 < d.to ? load_some(p.x[at + 1] + first + row, left) : Floats{};
-                        line[pair] = paired(a, b);
+                        line[pair] = paired(b, a);
                     }
                     turn(line, block + row * kRow + (k - d.from) * 2);
                 }

@@ -3,33 +3,14 @@
 // A panel holds pairs of lines of the depth, the first one in the upper half of each 32 bits: VDPBF16PS adds the product
 // of the upper halves first, then that of the lower ones, each rounded once. So a number is one chain of additions in the
 // order of the depth, as in float32, and its bits do not depend on where pairs begin.
-#include "../simd.h"
-#include "table.h"
+#include "bfloat16_pairs.h"
 
 namespace recurra {
 namespace {
 
-using T = float;
 using Pairs = __m512bh;
 
-constexpr std::size_t kLane = kLanesOf<float>, kWide = 2 * kLane, kMostRows = 8;
-// Lines of the depth, and rows of x, that are rounded at a time: both fit the nearest cache beside a panel.
-constexpr std::size_t kDepth = 256, kRows = 32;
-
-#define RECURRA_UNROLL _Pragma("GCC unroll 16")
-
-// Numbers rounded to the nearest bfloat16, the even one of two, in the lower half of each 32 bits.
-RECURRA_INLINE __m512i rounded(Floats value) {
-    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)value));
-}
-
-RECURRA_INLINE __m512i paired(Floats first, Floats second) {
-    return _mm512_or_si512(_mm512_slli_epi32(rounded(first), 16), rounded(second));
-}
-
-RECURRA_INLINE Floats load_some(const T* from, std::size_t count) {
-    return count >= kLane ? load(from) : load_part(from, count);
-}
+constexpr std::size_t kMostRows = 8;
 
 // Two lines of the depth as one of a panel: `width` numbers from each, zeros behind them. `second` may be null.
 RECURRA_INLINE void pack_pair(const T* first, const T* second, std::size_t width, T* to) {
@@ -49,16 +30,8 @@ void pack(const Packing<T>& p) {
         const std::size_t here = p.width - column < kWide ? p.width - column : kWide;
         T* to = p.to + column / kWide * panel_of(p.depth);
         for (std::size_t k = 0; k < p.depth; k += 2, to += kWide) {
-            const T* from[2] = {nullptr, nullptr};
-            for (std::size_t s = 0; s < 2 && k + s < p.depth; ++s) {
-                const T* const line = p.from + static_cast<std::ptrdiff_t>(k + s) * p.depth_stride +
-                                      static_cast<std::ptrdiff_t>(column) * p.width_stride;
-                from[s] = line;
-                if (p.width_stride == 1) continue;
-                for (std::size_t n = 0; n < here; ++n)
-                    lines[s][n] = line[static_cast<std::ptrdiff_t>(n) * p.width_stride];
-                from[s] = lines[s];
-            }
+            const T* from[2];
+            two_lines(p, k, column, here, lines, from);
             pack_pair(from[0], from[1], here, to);
         }
     }
@@ -72,12 +45,6 @@ void pack_rows(const PackingRows<T>& p) {
             pack_pair(p.from[k] + column, k + 1 < p.depth ? p.from[k + 1] + column : nullptr, here, to);
     }
 }
-
-// A part of the depth: its first line, which is even, and one behind its last.
-struct Depth {
-    std::size_t from, to;
-    std::size_t pairs() const { return (to - from + 1) / 2; }
-};
 
 // ROWS rows and VECTORS vectors of columns; pair k of row m is block[m * row + k * apart].
 template <std::size_t ROWS, std::size_t VECTORS>
@@ -97,7 +64,7 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t first, std::size_t col
             if ((d.from > 0 || p.adds) && at < left)
                 sum[m][v] = (__m512)load_some(start[first + m] + column + at, left - at);
         }
-    for (std::size_t pairs = d.pairs(); pairs > 0; --pairs, w += kWide, block += apart) {
+    for (std::size_t pairs = (d.to - d.from + 1) / 2; pairs > 0; --pairs, w += kWide, block += apart) {
         Pairs of_w[VECTORS];
         RECURRA_UNROLL
         for (std::size_t v = 0; v < VECTORS; ++v)
@@ -114,11 +81,7 @@ RECURRA_INLINE void tile(const Product<T>& p, std::size_t first, std::size_t col
         RECURRA_UNROLL
         for (std::size_t v = 0; v < VECTORS; ++v) {
             const std::size_t at = v * kLane;
-            T* const out = p.out[first + m] + column + at;
-            if (at + kLane <= left)
-                store(out, (Floats)sum[m][v]);
-            else if (at < left)
-                store_part(out, (Floats)sum[m][v], left - at);
+            if (at < left) store_some(p.out[first + m] + column + at, (Floats)sum[m][v], left - at);
         }
 }
 
@@ -180,7 +143,7 @@ void product(const Product<T>& p) {
     for (std::size_t first = 0; first < p.rows; first += kRows) {
         const std::size_t rows = p.rows - first < kRows ? p.rows - first : kRows;
         for (Depth d{0, 0}; d.to < p.depth;) {
-            d = {d.to, p.depth - d.to <= kDepth ? p.depth : d.to + kDepth};
+            d = part_of(p.depth, d.to);
             for (std::size_t m = 0; m < rows; ++m) round_row(p.x[first + m] + d.from, d.to - d.from, block + m * row);
             multiply(p, first, rows, d, block, row, 1);
         }
@@ -190,7 +153,7 @@ void product(const Product<T>& p) {
 void turned_product(const Product<T>& p) {
     alignas(64) std::uint32_t block[kDepth / 2 * kLane];
     for (Depth d{0, 0}; d.to < p.depth;) {
-        d = {d.to, p.depth - d.to <= kDepth ? p.depth : d.to + kDepth};
+        d = part_of(p.depth, d.to);
         for (std::size_t first = 0; first < p.rows; first += kLane) {
             const std::size_t rows = p.rows - first < kLane ? p.rows - first : kLane;
             std::uint32_t* to = block;

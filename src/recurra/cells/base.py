@@ -10,6 +10,8 @@ from __future__ import annotations
 import abc
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
@@ -24,11 +26,11 @@ from recurra.errors import (
     nearest,
     symbols_hint,
 )
-from recurra.labels import AROUND
 from recurra.settings import check_size
 from recurra.states import Tree, first, leaves, match, with_leaves
 
 __all__ = [
+    "AROUND",
     "Cell",
     "HiddenState",
     "Noise",
@@ -38,6 +40,7 @@ __all__ = [
     "cell_origin",
     "cells_of",
     "draw_noise",
+    "in_a_run",
     "register",
 ]
 
@@ -233,6 +236,21 @@ class Cell(nn.Module, abc.ABC):
     def extra_repr(self) -> str:
         """Sizes, as ``print(cell)`` shows them."""
         return f"{self.input_size}, {self.hidden_size}"
+
+
+# What a cell that is called by itself, in this thread or task, is run through: it, x, state,
+# context and noise. None where nobody minds, and within a run, whose steps are no calls.
+AROUND: ContextVar[Callable[..., Any] | None] = ContextVar("around", default=None)
+
+
+@contextmanager
+def in_a_run() -> Iterator[None]:
+    """Steps that are called meanwhile are those of a run."""
+    token = AROUND.set(None)
+    try:
+        yield
+    finally:
+        AROUND.reset(token)
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

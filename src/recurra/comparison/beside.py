@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +20,9 @@ from recurra.comparison.study import flat
 from recurra.comparison.variants import short_names, told
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.errors import RecurraError, SettingError
-from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection import Picture, Report, inspect, save_pictures
+from recurra.inspection.shell import save_page
 from recurra.training import about, run_source
 
 __all__ = ["Cost", "SideBySide", "side_by_side"]
@@ -130,14 +129,7 @@ class SideBySide:
         Raises:
             SettingError: another ending.
         """
-        path = path_of("out", path)
-        if path.suffix == ".html":
-            write_file(path, self.html().encode())
-        elif path.suffix == ".json":
-            write_file(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
-        else:
-            raise SettingError(f"compare: expected a name that ends in .html or .json, got {path}")
-        return path
+        return save_page("compare", path, self.html, self.to_json)
 
     def save_pictures(self, folder: str | Path) -> list[Path]:
         """Write every chart as SVG and as PNG into a folder."""

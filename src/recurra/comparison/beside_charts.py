@@ -11,15 +11,15 @@ import numpy as np
 from recurra.diagnosis import Axis, Chart
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.history import history
-from recurra.diagnosis.charts.panels import Line, axis_over, panel
+from recurra.diagnosis.charts.panels import Line, axis_over, large, panel
+from recurra.diagnosis.examination.horizon import FORGOTTEN
+from recurra.diagnosis.examination.verdicts import LEFT
 from recurra.engine.probe import Key
 from recurra.errors import RecurraError
 from recurra.inspection import Picture, Report
 
 __all__ = ["charts"]
 
-_LEAST = 1e-6
-_LOST, _FORGOTTEN = 1e-3, 1e-2  # as the verdicts have them
 _WIDE = 340
 _LONGEST = 24  # letters of a run's name
 Points = Sequence[tuple[float, float]]
@@ -110,22 +110,22 @@ def _reach(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
     if not seen:
         return {}
     x = Axis("steps back", 0.0, float(max(e.steps for e in seen.values()) - 1 or 1), format=",d")
-    gradient = {name: _large(enumerate(each.flow.kept.tolist())) for name, each in seen.items()}
+    gradient = {name: large(enumerate(each.flow.kept)) for name, each in seen.items()}
     moved = {
-        name: _large(zip(each.response.at, each.response.values, strict=True))
+        name: large(zip(each.response.at, each.response.values, strict=True))
         for name, each in seen.items()
     }
-    kept = _logarithmic("share of the gradient that is left", gradient, _LOST)
-    felt = _logarithmic("change of the output (1: another example)", moved, _FORGOTTEN)
+    kept = _logarithmic("share of the gradient that is left", gradient, LEFT)
+    felt = _logarithmic("change of the output (1: another example)", moved, FORGOTTEN)
     return {
         "gradient": Picture(
-            _drawn(gradient, names, x, kept, lost=_LOST),
+            _drawn(gradient, names, x, kept, lost=LEFT),
             "How far back a gradient reaches",
             "How large the gradient of the loss is at a state so many steps before. Below the "
             "dashed line next to nothing is left: what happened so long before is not learned.",
         ),
         "memory": Picture(
-            _drawn(moved, names, x, felt, forgotten=_FORGOTTEN),
+            _drawn(moved, names, x, felt, forgotten=FORGOTTEN),
             "How long an input is felt",
             "How much the output at the end moves if the input so many steps before is another "
             "one, beside a wholly other example. A line below the dashed one has forgotten.",
@@ -136,12 +136,6 @@ def _reach(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
 def _logarithmic(title: str, lines: Mapping[str, Points], level: float) -> Axis:
     every = [y for points in lines.values() for _, y in points]
     return axis_over(title, [*every, level, 8 * level])._replace(log=True)
-
-
-def _large(points: object) -> Points:
-    """What is no rounding of a float32, and can be drawn."""
-    found = [(float(at), float(y)) for at, y in points]  # type: ignore[attr-defined]
-    return [(at, y) for at, y in found if np.isfinite(y) and y > _LEAST]
 
 
 def _gates(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture]:

@@ -162,8 +162,14 @@ def compare_pairs(
     paths = [Path(run) for run in runs]
     folders = [RunFolder.open(path) for path in paths]
     prints = [source_of(run).get("blake2b") for run in folders]
+    recipe = run_recipe(folders[0])
+    task = recipe.of_task
     for folder, path, print_ in zip(folders[1:], paths[1:], prints[1:], strict=True):
-        task = _task([folders[0], folder])
+        if (other := run_recipe(folder).task) != recipe.task:
+            raise SettingError(
+                f"compare: expected two runs of one task, got {recipe.task} ({folders[0].path}) "
+                f"and {other} ({folder.path})"
+            )
         if prints[0] is None or prints[0] != print_:
             raise DataError(_apart((paths[0], path), which))
     loaded = [artifact.load(path, which=which) for path in paths]
@@ -171,7 +177,6 @@ def compare_pairs(
     source = source if data is None else data
     if source is None:
         raise SettingError(f"compare: data is missing: {paths[0]} does not say where its own is")
-    recipe = run_recipe(folders[0])
     with tempfile.TemporaryDirectory() as place:
         examples = opened(task, source, recipe.data, recipe.data.given)
         others = {"from", "teachers"} & set(source_of(folders[0]))  # whose fronts it has
@@ -212,16 +217,6 @@ def _apart(paths: tuple[Path, Path], which: str) -> str:
         f"{', '.join(names)}. There are no pairs. Train both on the same data, divided the same "
         "way, with the same settings of the section [data]."
     )
-
-
-def _task(runs: list[RunFolder]) -> Task:
-    one, other = (run_recipe(run) for run in runs)
-    if one.task != other.task:
-        raise SettingError(
-            f"compare: expected two runs of one task, got {one.task} ({runs[0].path}) and "
-            f"{other.task} ({runs[1].path})"
-        )
-    return one.of_task
 
 
 def _silent(message: str) -> None:

@@ -50,22 +50,28 @@ def input_of(batch: Batch, name: str) -> tuple[Any, bool]:
 def _named(batch: Batch) -> list[tuple[str, Any, int]]:
     """Name, value, and the axis that counts rows, of each input."""
     found: list[tuple[str, Any, int]] = []
-    for start, tree, axis in (("input", batch.inputs, batch.input_axis), *_context(batch)):
-        names = list(_names(tree, start))
-        found += [(n, *pair) for n, pair in zip(names, _leaves_of(tree, axis), strict=True)]
+    for start, tree, axis in (
+        ("input", batch.inputs, batch.input_axis),
+        ("context", batch.context, 0),
+    ):
+        found += leaves_of(tree, axis, start)
     return [each for each in found if isinstance(each[1], Tensor | PaddedSequence)]
 
 
-def _context(batch: Batch) -> list[tuple[str, Any, Any]]:
-    return [] if batch.context is None else [("context", batch.context, 0)]
+def leaves_of(value: Any, axis: Any, name: str = "input") -> Iterator[tuple[str, Any, int]]:
+    """All that a tree holds, also None: its name, what it is, and the axis that counts its rows.
 
-
-def _names(value: Any, name: str) -> Iterator[str]:
+    Args:
+        value: the tree.
+        axis: of all of it, or a tree of them.
+        name: of the whole.
+    """
     if not isinstance(value, tuple):
-        yield name
+        yield name, value, axis
         return
-    for field, each in zip(_fields(value, name), value, strict=True):
-        yield from _names(each, field)
+    axes = axis if isinstance(axis, tuple) else (axis,) * len(value)
+    for field, each, own in zip(_fields(value, name), value, axes, strict=True):
+        yield from leaves_of(each, own, field)
 
 
 def _fields(value: tuple[Any, ...], name: str) -> list[str]:
@@ -90,36 +96,21 @@ def steps_of(batch: Batch, name: str | None = None) -> tuple[int, Tensor]:
     Raises:
         ShapeError: nothing in it has steps.
     """
-    if name is not None:
-        value, has = input_of(batch, name)
-        if isinstance(value, PaddedSequence):
-            return value.values.shape[0], value.lengths
-        rows, time = (value.shape[1], value.shape[0]) if has else (len(value), 1)
-        return time, torch.full((rows,), time)
-    for leaf, axis in leaves_of(batch.inputs, batch.input_axis):
-        if isinstance(leaf, PaddedSequence):
-            return leaf.values.shape[0], leaf.lengths
-        if axis == 1 and leaf.dim() >= 2:
-            return leaf.shape[0], torch.full((leaf.shape[1],), leaf.shape[0])
+    value, has = _with_steps(batch) if name is None else input_of(batch, name)
+    if isinstance(value, PaddedSequence):
+        return value.values.shape[0], value.lengths
+    rows, time = (value.shape[1], value.shape[0]) if has else (len(value), 1)
+    return time, torch.full((rows,), time)
+
+
+def _with_steps(batch: Batch) -> tuple[Any, bool]:
+    """The first of a batch's inputs that has steps, as :func:`input_of` gives one."""
+    for _, value, axis in leaves_of(batch.inputs, batch.input_axis):
+        if value is not None and _has_steps(value, axis):
+            return value, True
     raise ShapeError(
         "batch: expected inputs [time, batch, ...], which have steps to look at, got none."
     )
-
-
-def leaves_of(tree: Any, axis: Any) -> list[tuple[Any, int]]:
-    """Tensors and PaddedSequences of a tree, each with the axis that counts its rows."""
-    if isinstance(tree, tuple):
-        axes = axis if isinstance(axis, tuple) else (axis,) * len(tree)
-        return [pair for part in zip(tree, axes, strict=True) for pair in leaves_of(*part)]
-    return [] if tree is None else [(tree, axis)]
-
-
-def _leaves_of(tree: Any, axis: Any) -> list[tuple[Any, int]]:
-    """As :func:`leaves_of`, with what is None."""
-    if isinstance(tree, tuple):
-        axes = axis if isinstance(axis, tuple) else (axis,) * len(tree)
-        return [pair for part in zip(tree, axes, strict=True) for pair in _leaves_of(*part)]
-    return [(tree, axis)]
 
 
 def rows_of(batch: Batch, steps: Tensor, name: str | None = None) -> Tensor:

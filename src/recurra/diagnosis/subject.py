@@ -147,8 +147,9 @@ class Subject:
             batch = dataclasses.replace(batch, inputs=_named(batch.inputs, names))
         device = None if self.module is None else _device(self.module)
         self.batch = batch if device is None else batch.to(device)
-        self.leaves = list(_leaves(self.batch.inputs))
-        first = next(iter(leaves_of(self.batch.inputs, self.batch.input_axis)), None)
+        every = list(leaves_of(self.batch.inputs, self.batch.input_axis))
+        self.leaves = [InputLeaf(name, value) for name, value, _ in every]
+        first = next(((value, axis) for _, value, axis in every if value is not None), None)
         self.rows, time = _sizes(first, self.batch.inputs)
         self.lengths = None if lengths is None else check_lengths(lengths, time, self.rows, device)
         for leaf in self.leaves:
@@ -388,15 +389,6 @@ def _named(inputs: tuple[Any, ...], names: Sequence[str]) -> tuple[Any, ...]:
     own = {"_fields": tuple(names), "_make": classmethod(lambda kind, parts: kind(parts))}
     found: tuple[Any, ...] = type("Inputs", (tuple,), own)(inputs)
     return found
-
-
-def _leaves(value: Any, name: str = "input") -> Iterator[InputLeaf]:
-    if isinstance(value, tuple):
-        fields = getattr(value, "_fields", None) or [f"{name} {n}" for n in range(len(value))]
-        for field, each in zip(fields, value, strict=True):
-            yield from _leaves(each, field)
-    else:
-        yield InputLeaf(name, value)
 
 
 def _device(module: nn.Module) -> torch.device | None:

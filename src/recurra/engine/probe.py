@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import Cell, Noise, cells_of
+from recurra.cells.base import AROUND, Cell, Noise, cells_of, in_a_run
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
@@ -24,7 +24,7 @@ from recurra.engine.opened import (
     taken_apart,
 )
 from recurra.errors import SettingError, SettingTypeError, kind_of, nearest
-from recurra.labels import AROUND, collecting, in_a_run, named, numbered
+from recurra.labels import collecting, named
 from recurra.settings import check_flag
 from recurra.states import Tree, first, map_tree
 
@@ -302,7 +302,7 @@ def reading(module: object) -> Iterator[dict[Key, Tensor]]:
     places = _places(module) if isinstance(module, nn.Module) else {}
     times: dict[str, int] = {}
     # What was named outside of any run has no place.
-    values |= {Key("", label): value for label, value in numbered(loose).items()}
+    values |= {Key("", label): value for label, value in loose.items()}
     for cell, labels in found:
         place = places.get(id(cell), type(cell).__name__)
         run = times[place] = times.get(place, 0) + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +19,13 @@ from recurra.diagnosis import (
     examine,
 )
 from recurra.diagnosis import card as describe
+from recurra.diagnosis.charts.history import summary
 from recurra.errors import RecurraError, SettingError
-from recurra.files import write_file
 from recurra.given import path_of
 from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
 from recurra.inspection.pictures import Picture, pictures_of, save_pictures
+from recurra.inspection.shell import save_page
 from recurra.inspection.text import Follower, Read, followers, read_text
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
@@ -115,14 +115,7 @@ class Report:
         Raises:
             SettingError: another ending.
         """
-        path = Path(path)
-        if path.suffix == ".html":
-            write_file(path, self.html().encode())
-        elif path.suffix == ".json":
-            write_file(path, (json.dumps(self.to_json(), indent=1) + "\n").encode())
-        else:
-            raise SettingError(f"inspect: expected a name that ends in .html or .json, got {path}")
-        return path
+        return save_page("inspect", path, self.html, self.to_json)
 
     def save_pictures(self, folder: str | Path) -> list[Path]:
         """Write every chart as SVG and as PNG into a folder."""
@@ -280,11 +273,8 @@ def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
-    try:
-        told = json.loads((Path(path) / "summary.json").read_bytes())
-        return [row for row in told.get("scores", []) if isinstance(row, dict)]
-    except (OSError, ValueError, AttributeError):
-        return []
+    rows = summary(Path(path)).get("scores", [])
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def _measures(task: Any) -> tuple[str, str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-__all__ = ["shell"]
+from recurra.errors import SettingError
+from recurra.files import write_file
+from recurra.given import path_of
+
+__all__ = ["save_page", "shell"]
 
 
 def shell(
@@ -37,3 +42,27 @@ def shell(
     for place, value in parts.items():
         template = template.replace(f"<!--{place}-->", value)
     return template
+
+
+def save_page(
+    verb: str, path: str | Path, page: Callable[[], str], numbers: Callable[[], Any]
+) -> Path:
+    """Write a page as ``.html``, or what it tells as ``.json``; whole or not at all.
+
+    Args:
+        verb: of the command, for messages.
+        path: whose ending says which.
+        page: the HTML.
+        numbers: as JSON can hold them.
+
+    Raises:
+        SettingError: another ending.
+    """
+    path = path_of("out", path)
+    if path.suffix == ".html":
+        write_file(path, page().encode())
+    elif path.suffix == ".json":
+        write_file(path, (json.dumps(numbers(), indent=1) + "\n").encode())
+    else:
+        raise SettingError(f"{verb}: expected a name that ends in .html or .json, got {path}")
+    return path

@@ -18,9 +18,16 @@ from recurra.data.examples.python import value_of
 from recurra.data.examples.series import read_series
 from recurra.errors import DataError
 from recurra.given import text_of
-from recurra.tasks.inputs import InputSection, is_text, joined_words, kind_of_front
+from recurra.tasks.inputs import (
+    InputSection,
+    is_text,
+    joined_words,
+    kind_of_front,
+    named_input,
+    told_at,
+)
 from recurra_runtime.fronts import Picture, Series, Sound
-from recurra_runtime.vocabulary import UNKNOWN, MissingLibraryError
+from recurra_runtime.vocabulary import UNKNOWN
 
 __all__ = ["Incoming", "cut", "encode_inputs", "joined_row", "raw_of", "unknown_of"]
 
@@ -41,13 +48,9 @@ def encode_inputs(
     """
     found, truncated = [], 0
     for name, front in fronts.items():
-        value = raw if len(fronts) == 1 else raw.get(name)
-        try:
+        value = named_input(raw, name, fronts)
+        with told_at(place):
             array = _empty(front) if value is None else _encoded(front, value)
-        except MissingLibraryError as problem:
-            raise DataError(f"data: {problem}.") from None
-        except ValueError as problem:
-            raise DataError(f"{place}: {problem}.") from None
         kept = cut(array, data) if is_text(front) else array
         truncated |= len(kept) < len(array)
         found.append(kept)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -33,7 +34,9 @@ __all__ = [
     "is_text",
     "joined_words",
     "kind_of_front",
+    "named_input",
     "reads_of",
+    "told_at",
 ]
 
 
@@ -168,7 +171,9 @@ def fit_inputs(
     """
     fronts = {}
     for name, kind in sorted(kinds.items()):  # in the order in which an artifact keeps them
-        known = [one for one in (_of(each, name, kinds) for each in examples) if one is not None]
+        known = [
+            one for one in (named_input(each, name, kinds) for each in examples) if one is not None
+        ]
         if not known:
             raise DataError(f"data: no example to train on has the input {name!r}.")
         fronts[name] = _fitted(name, functools.partial(_FIT[kind], known, data, channels))
@@ -191,7 +196,7 @@ def heard(
     """
     names = [name for name, kind in kinds.items() if kind == "sound"]
     for name in names:
-        known = (_of(each, name, kinds) for each in values)
+        known = (named_input(each, name, kinds) for each in values)
         first = next((one for one in known if one is not None), None)
         if first is None:
             continue
@@ -202,20 +207,38 @@ def heard(
 
 
 def _framed(front: Sound, name: str, whole: Any, place: str, kinds: Mapping[str, str]) -> Any:
-    value = _of(whole, name, kinds)
+    value = named_input(whole, name, kinds)
     if value is None:
         return whole
-    try:
+    with told_at(place):
         frames = Framed(front.frames(value), front.rate)
+    return frames if len(kinds) == 1 else {**whole, name: frames}
+
+
+def named_input(example: Any, name: str, inputs: Mapping[str, Any]) -> Any:
+    """One of what is read of an example, or None; where there is one alone, it is the example.
+
+    Args:
+        example: as of :func:`fit_inputs`.
+        name: of the input.
+        inputs: all of them by name.
+    """
+    return example if len(inputs) == 1 else example.get(name)
+
+
+@contextmanager
+def told_at(place: str) -> Iterator[None]:
+    """What a front cannot encode is told with its place.
+
+    Raises:
+        DataError: in place of what a front raises.
+    """
+    try:
+        yield
     except MissingLibraryError as problem:
         raise DataError(f"data: {problem}.") from None
     except ValueError as problem:
         raise DataError(f"{place}: {problem}.") from None
-    return frames if len(kinds) == 1 else {**whole, name: frames}
-
-
-def _of(example: Any, name: str, kinds: Mapping[str, Any]) -> Any:
-    return example if len(kinds) == 1 else example.get(name)
 
 
 def _fitted(name: str, fit: Callable[[], Any]) -> Any:
@@ -305,7 +328,9 @@ def grayed_of(fronts: Mapping[str, Any], examples: Iterable[Any]) -> list[str]:
         return []
 
     def colored(example: Any) -> bool:
-        return any(_colored(_of(example, name, fronts), rank) for name, rank in ranks.items())
+        return any(
+            _colored(named_input(example, name, fronts), rank) for name, rank in ranks.items()
+        )
 
     count = sum(map(colored, examples))
     told = "pictures in color that become shades of gray (data.picture_mode=L; RGB keeps colors)"

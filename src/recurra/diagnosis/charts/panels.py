@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from recurra.diagnosis.charts.colors import INK
 
-__all__ = ["Axis", "Line", "Mark", "axis_over", "layer", "panel", "spread", "thinned"]
+__all__ = ["Axis", "Line", "Mark", "axis_over", "large", "layer", "panel", "spread", "thinned"]
 
 _GAP = 15.0  # points between two names
 _DRAWN = 400  # points of a line, which is less than two of the panel's width to each
+_LEAST = 1e-6  # of a share: less is rounding of a float32
 _FEW = 60  # points of a line that are shown one by one
 Point = tuple[float, float]
 
@@ -129,6 +130,12 @@ def _ticks(low: float, high: float) -> list[float]:
         if len(found) <= 9:
             break
     return found
+
+
+def large(shares: Iterable[tuple[float, float]]) -> list[Point]:
+    """Points whose y is no rounding, and can stand on an axis of logarithms."""
+    found = ((float(x), float(y)) for x, y in shares)
+    return [(x, y) for x, y in found if math.isfinite(y) and y > _LEAST]
 
 
 def thinned(points: Sequence[Point], most: int = _DRAWN) -> list[Point]:

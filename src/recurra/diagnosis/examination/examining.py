@@ -16,7 +16,7 @@ from recurra.batch import Batch
 from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.curves import lines
-from recurra.diagnosis.charts.panels import Axis, axis_over
+from recurra.diagnosis.charts.panels import Axis, axis_over, large
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.examination.gates import gates
@@ -33,8 +33,6 @@ from recurra.settings import check_size
 from recurra.twins import evaluating
 
 __all__ = ["Examination", "examine"]
-
-_DRAWN = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,18 +78,11 @@ class Examination:
         series: dict[str, dict[float, float]] = {}
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
-            shares = {float(k): float(norm / first) for k, norm in enumerate(norms)}
             where = short(Key.of(f"{place}: gradient")).where
-            series[f"gradient, {where}" if where else "gradient"] = _drawn(shares)
-        series["output"] = _drawn(
-            dict(
-                zip(
-                    map(float, self.evidence.response.at),
-                    map(float, self.evidence.response.values),
-                    strict=True,
-                )
-            )
-        )
+            shares = large((k, norm / first) for k, norm in enumerate(norms))
+            series[f"gradient, {where}" if where else "gradient"] = dict(shares)
+        moved = self.evidence.response
+        series["output"] = dict(large(zip(moved.at, moved.values, strict=True)))
         every = [value for points in series.values() for value in points.values()]
         worst = self.verdicts[0].sentence if self.verdicts else ""
         if (more := len(self.evidence.flow.norms) - 5) > 0:
@@ -128,11 +119,6 @@ def _of(one: OfInput) -> str:
             f"; its last {steps:,} steps are enough" if steps else "; the loss is no worse without"
         )
     return told
-
-
-def _drawn(points: dict[float, float]) -> dict[float, float]:
-    """What is no rounding of a float32, and can be drawn."""
-    return {at: value for at, value in points.items() if math.isfinite(value) and value > _DRAWN}
 
 
 def examine(

@@ -29,10 +29,22 @@ from recurra.diagnosis.subject import Ran, Subject, check_subject
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size
 
-__all__ = ["Ignored", "Response", "differ", "distances", "ignored", "response", "with_slopes"]
+__all__ = [
+    "FORGOTTEN",
+    "Ignored",
+    "Response",
+    "differ",
+    "distances",
+    "ignored",
+    "response",
+    "with_slopes",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+FORGOTTEN = 0.01
+"""Of what a wholly different row does: an input whose change does less is forgotten."""
 
 
 class Response(NamedTuple):
@@ -56,7 +68,7 @@ class Response(NamedTuple):
     values: Floats
     spread: float
 
-    def horizon(self, share: float = 0.01) -> float:
+    def horizon(self, share: float = FORGOTTEN) -> float:
         """The distance up to which a change still moves the output by that share.
 
         Between two distances that were measured by a straight line through log r; the largest one
@@ -75,7 +87,7 @@ class Response(NamedTuple):
     @property
     def open_ended(self) -> bool:
         """Whether the furthest change of all still moves the output."""
-        return bool(len(self.values)) and bool(self.values[-1] >= 0.01)
+        return bool(len(self.values)) and bool(self.values[-1] >= FORGOTTEN)
 
 
 class Ignored(NamedTuple):

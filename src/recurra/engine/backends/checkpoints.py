@@ -12,9 +12,9 @@ from typing import cast
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from recurra.cells.base import in_a_run
 from recurra.engine.backends.segments import Segment, parts_of
 from recurra.engine.call import Call, Run
-from recurra.labels import in_a_run
 from recurra.lengths import within
 from recurra.states import map_tree
 

@@ -29,7 +29,7 @@ from recurra.engine.torch_internals import (
     tracing,
     transformed,
 )
-from recurra.labels import collecting, numbered
+from recurra.labels import collecting
 from recurra.states import Tree
 
 __all__ = [
@@ -204,7 +204,7 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         tape.outputs = tuple(tape._number(leaf) for leaf in found)
         tape.labels = {
             label: tape._number(value)
-            for label, value in numbered(named).items()
+            for label, value in named.items()
             if isinstance(value, Tensor)
         }
         return tape
