@@ -63,7 +63,7 @@ def horizons(seed: int = 0, times: int = 5) -> dict[str, list[float]]:
         network = Network(make())
         subject = subject_of(network, batch, network.squared)
         quick = response(subject)
-        all_of_them = [response(subject, number=10**6, seed=n).values for n in range(1, times + 1)]
+        all_of_them = [response(subject, number=4096, seed=n).values for n in range(1, times + 1)]
         mean = np.sqrt(np.mean(np.square(all_of_them), axis=0))
         brute = Response(np.arange(len(mean)), mean, quick.spread)
         found[name] = [quick.horizon(), brute.horizon()]

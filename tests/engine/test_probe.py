@@ -572,3 +572,9 @@ def test_named_values_of_a_drop_in():
     gates = [key for key in seen if key.endswith(": forget gate")]
     assert len(gates) == 2
     assert all(seen[key].shape == (TIME, BATCH, 5) for key in gates)
+
+
+def test_layers_of_torch_name_nothing():
+    with pytest.raises(recurra.SettingError, match=r"no cell of the LSTM ran.*recurra\.convert"):
+        recurra.named_values(torch.nn.LSTM(3, 8), torch.randn(5, 2, 3))
+    assert not recurra.named_values(torch.nn.Linear(3, 2), torch.randn(5, 3))

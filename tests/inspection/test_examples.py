@@ -10,10 +10,10 @@ import pytest
 from inspection.browser import browser, requests_of
 
 import recurra
+from recurra.diagnosis.subject import called
 from recurra.inspection import inspect
 from recurra.inspection.figures import narrowed
 from recurra.inspection.marks import dots, png, strip
-from recurra.inspection.places import called
 from recurra.tasks.rows import of_all_lengths
 
 CHANCE = np.random.default_rng(0)

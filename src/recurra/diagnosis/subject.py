@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from recurra.diagnosis.changed import leaves_of, steps_of, values_of
 from recurra.diagnosis.given import check_call, check_finite, check_module
 from recurra.engine.probe import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
+from recurra.heads.base import whole_rows
 from recurra.layers import LayerOutput
 from recurra.lengths import check_lengths, valid_mask
 from recurra.models import Model
@@ -28,10 +30,10 @@ __all__ = [
     "Leaves",
     "Ran",
     "Subject",
+    "called",
     "check_subject",
     "encoded",
     "is_state",
-    "short",
     "subject_of",
 ]
 
@@ -40,7 +42,7 @@ _CUDNN = (
     lambda: torch.backends.cudnn.enabled,
     lambda value: torch.backends.cudnn.set_flags(_enabled=value),  # type: ignore[no-untyped-call]
 )
-_EVERYWHERE = ("encoder", "layer", "layers", "cell")  # in places
+_LAYER = re.compile(r"encoder\.layer\.layers\.(\d+)(?:\.(forward|backward)_layer)?\.cell")
 
 
 Leaves = Mapping[int, Any]
@@ -183,6 +185,13 @@ class Subject:
     def every(self) -> Tensor:
         """Numbers of all rows."""
         return torch.arange(self.rows, device=values_of(self.leaves[0].value).device)
+
+    def steps_of(self, answer: Tensor, rows: Tensor) -> PaddedSequence:
+        """What a call that is no model answers at every step, of these rows."""
+        steps = answer if self.axis else answer.transpose(0, 1)
+        if self.lengths is None:
+            return whole_rows(steps)
+        return PaddedSequence(steps, self.lengths[rows])
 
     @property
     def owner(self) -> nn.Module:
@@ -402,11 +411,15 @@ def is_state(key: Key, value: Tensor, ran: Ran) -> bool:
     return key.label.startswith("state.") and value.is_floating_point() and same
 
 
-def short(key: Key) -> Key:
-    """A key without what all places have.
+def called(place: str) -> str:
+    """A cell's place in words: which layer from below, and in which direction it reads.
 
-    >>> str(short(Key.of("encoder.layer.layers.1.cell: forget gate")))
-    '1: forget gate'
+    >>> called("encoder.layer.layers.0.backward_layer.cell: forget gate")
+    'layer 1 backward: forget gate'
     """
-    shown = (part for part in key.place.split(".") if part not in _EVERYWHERE)
-    return key._replace(place=".".join(part.removesuffix("_layer") for part in shown))
+    cell, colon, rest = place.partition(": ")
+    found = _LAYER.fullmatch(cell)
+    if found is None:
+        return f"{cell or 'the cell'}{colon}{rest}"
+    direction = f" {found[2]}" if found[2] else ""
+    return f"layer {int(found[1]) + 1}{direction}{colon}{rest}"

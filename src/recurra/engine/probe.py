@@ -124,6 +124,8 @@ class _Look:
         return chosen
 
 
+_OF_TORCH = (nn.RNNBase, nn.RNNCellBase)
+
 # Of each thread and each asyncio task its own, the outermost first.
 _LOOKS: ContextVar[tuple[_Look, ...]] = ContextVar("looks", default=())
 
@@ -273,7 +275,8 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
         kwargs: its keyword arguments.
 
     Raises:
-        SettingError: a name that is asked for and not there, when it is read.
+        SettingError: no cell ran in a module that has layers of torch.nn in their place; a name
+            that is asked for and not there, when it is read.
     """
     if not callable(call):
         raise SettingTypeError(
@@ -282,6 +285,12 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     with reading(owner) as values:
         result = call(*args, **kwargs)
+    parts = owner.modules() if isinstance(owner, nn.Module) and not _places(owner) else ()
+    if any(isinstance(part, _OF_TORCH) for part in parts):
+        raise SettingError(
+            f"named_values: call: no cell of the {type(owner).__name__} ran, and layers of "
+            "torch.nn name nothing. recurra.convert(module) makes layers with cells of them."
+        )
     return NamedValues({str(key): value for key, value in values.items()}, result)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from recurra.diagnosis.subject import called
 from recurra.inspection.answers import answers
 from recurra.inspection.figures import figure
-from recurra.inspection.places import called
 from recurra.inspection.shell import shell
 from recurra.inspection.text import packed
 
@@ -59,7 +59,8 @@ def _verdicts(report: Any) -> str:
     lines = str(report.examination).splitlines()[-2:]
     facts = "".join(f"<li>{_text(_begun(line))}</li>" for line in lines)
     title = "<h2>What is to be said</h2>"
-    return f"<section id=verdicts>{title}{''.join(found)}<ul>{facts}</ul></section>"
+    trained = f"<p>Its training, at its end: {_text(report.trained)}</p>" if report.trained else ""
+    return f"<section id=verdicts>{title}{trained}{''.join(found)}<ul>{facts}</ul></section>"
 
 
 def _begun(sentence: str) -> str:

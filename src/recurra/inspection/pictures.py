@@ -12,9 +12,9 @@ from recurra.diagnosis import Axis, Chart, Examination, gradients, lines, pictur
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.watching import WATCHED
 from recurra.diagnosis.examination.evidence import Evidence
+from recurra.diagnosis.subject import called
 from recurra.errors import RecurraError
 from recurra.given import path_of
-from recurra.inspection.places import called
 from recurra.inspection.text import Read
 
 __all__ = ["Picture", "pictures_of", "save_pictures"]
@@ -96,13 +96,12 @@ _WORDS = {
     ),
     "surprise": (
         "Surprise",
-        "High where the model did not expect what is right. One of texts that has learned is low "
-        "inside of words, and high where something new begins.",
+        "High where the model did not expect what is right. A model of text that has learned is "
+        "low inside of words, and high where something new begins.",
     ),
     "unrolled": (
         "Unrolled",
-        "One box a layer and step. A state goes along a row, what is read goes up; where a "
-        "training window ends the gradient is cut.",
+        "One box a layer and step. A state goes along a row, what is read goes up.",
     ),
     "gradients": (
         "Gradients",
@@ -148,7 +147,7 @@ def _surprise(read: Read) -> Chart:
     heights = {float(n): float(value) for n, value in enumerate(some) if np.isfinite(value)}
     return lines(
         {"": heights},
-        title="How surprising each symbol is",
+        title="How surprising what is right is, step by step",
         x=Axis("place in the text", 0.0, float(max(len(some) - 1, 1)), format=",d"),
         y=Axis("surprise, nats", 0.0, max(heights.values()) * 1.05),
         about="The beginning of the text.",

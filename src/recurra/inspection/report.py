@@ -51,6 +51,7 @@ class Report:
         read: a text as it reads it, or None.
         followers: units that move with something visible in that text.
         examples: what was read and answered, row by row.
+        trained: what its training said at its end; empty where nothing is known.
         scores: of its training's end, the model first: name, loss and value.
         measures: what loss and value are, in words.
         card: what the model is made of and costs, in words; empty where nobody knows.
@@ -67,6 +68,7 @@ class Report:
     read: Read | None
     followers: Sequence[Follower]
     examples: Sequence[Example]
+    trained: str
     scores: Sequence[Mapping[str, Any]]
     measures: tuple[str, str]
     card: str
@@ -75,7 +77,8 @@ class Report:
 
     def __str__(self) -> str:
         head = f"{self.name}: {self.task}, {self.model}; looked at {self.data}"
-        told = [head, *([str(self.examination)] if self.examination else []), *self.said]
+        told = [head, *([f"its training: {self.trained}"] if self.trained else [])]
+        told += [*([str(self.examination)] if self.examination else []), *self.said]
         if self.read is not None and len(self.followers):
             first = self.followers[0]
             told.append(
@@ -93,6 +96,7 @@ class Report:
                 "task": self.task,
                 "model": self.model,
                 "data": self.data,
+                "trained": self.trained,
                 "scores": list(self.scores),
                 "verdicts": list(seen.verdicts) if seen else [],
                 "evidence": seen.evidence if seen else {},
@@ -183,7 +187,7 @@ def inspect(
     part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
     batch = task.sample(part, rows, steps)
     report("looking at gradients, memory and units")
-    window = _window(home)
+    window = _window(task, home)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading examples")
     examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
@@ -200,6 +204,7 @@ def inspect(
         read,
         followers(read) if read is not None else [],
         examples,
+        str(summary(home).get("verdict", "")),
         _scores(home),
         _measures(task),
         "" if card is None else str(card),
@@ -233,13 +238,14 @@ def _tried(look: Callable[[], T], said: list[str]) -> T | None:
         return None
 
 
-def _window(path: str | Path) -> int | None:
+def _window(task: Any, path: str | Path) -> int | None:
+    """Steps that a gradient of its training crosses; None where examples were read whole."""
     try:
         recipe, _ = run_source(path)
     except RecurraError:
         return None
     window: int = recipe.training.window
-    return window
+    return window if task.reads_windows(recipe.data) else None
 
 
 def _read(task: Any, loaded: Any, part: Any, batch: Batch, said: list[str]) -> Read | None:

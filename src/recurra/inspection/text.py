@@ -13,9 +13,9 @@ from torch import Tensor
 from recurra.batch import Batch
 from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.explanation.ablating import correlations
+from recurra.diagnosis.subject import called
 from recurra.engine.probe import reading
 from recurra.inspection.examples import Example
-from recurra.inspection.places import called
 from recurra.models import Model
 from recurra.twins import evaluating
 

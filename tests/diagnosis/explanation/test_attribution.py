@@ -577,3 +577,20 @@ def test_a_table_tells_the_most_important_steps():
     assert lines[0].split() == ["row", "explained", "at", "baseline", "most", "gap", "points"]
     assert "1: 3," in lines[1]
     assert "0.00%" in lines[1]
+
+
+def test_without_a_model_lengths_say_which_step_is_the_last():
+    """What a call answers of a row behind its end is not explained."""
+    torch.manual_seed(0)
+    layer = recurra.Recurrent(recurra.GRUCell(3, 4)).double()
+    x = torch.randn(6, 2, 3, dtype=torch.float64)
+
+    def call(inputs, lengths=None):
+        return layer(inputs, lengths=lengths).outputs
+
+    found = recurra.diagnosis.attribute(call, x, lengths=[6, 3], method="occlusion")
+    alone = recurra.diagnosis.attribute(call, x[:3, 1:], method="occlusion")
+    steps = found.steps()
+    assert torch.allclose(steps[:3, 1], alone.steps()[:, 0])
+    assert not steps[3:, 1].any()
+    assert steps[5, 0] != 0

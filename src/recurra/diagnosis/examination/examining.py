@@ -26,8 +26,7 @@ from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.reached import unreached
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
 from recurra.diagnosis.given import MANY
-from recurra.diagnosis.subject import Subject, short, subject_of
-from recurra.engine.probe import Key
+from recurra.diagnosis.subject import Subject, called, subject_of
 from recurra.errors import ShapeError
 from recurra.settings import check_size
 from recurra.twins import evaluating
@@ -78,7 +77,7 @@ class Examination:
         series: dict[str, dict[float, float]] = {}
         for place, norms in list(self.evidence.flow.norms.items())[:5]:
             first = max([norm for norm in norms[:3] if norm > 0], default=1.0)
-            where = short(Key.of(f"{place}: gradient")).where
+            where = called(place) if place else ""
             shares = large((k, norm / first) for k, norm in enumerate(norms))
             series[f"gradient, {where}" if where else "gradient"] = dict(shares)
         moved = self.evidence.response

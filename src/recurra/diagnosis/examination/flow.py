@@ -244,6 +244,9 @@ def by_distance(
     own = valid.numpy()
     rows: list[list[Floats]] = [[] for _ in range(time)]
     for norms, at in parts:
+        reached = (np.nan_to_num(norms, nan=1.0) > 0).any(0)
+        # What an output does not read of a row (a largest value of others) is not lost on the way.
+        at = np.where(reached, at, np.nan) if reached.any() else at
         if reverse and not (norms[np.maximum(np.nan_to_num(at), 0).astype(int), 0] > 0).any():
             at = np.zeros_like(at)  # what a row says at its end, a reversed cell says at its first
         for distance in range(time):

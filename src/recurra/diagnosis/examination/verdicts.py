@@ -104,8 +104,8 @@ def _vanishing(seen: Evidence) -> str:
 def _left(flow: Flow) -> str:
     far = flow.furthest
     return (
-        f"of the gradient {flow.kept[far]:.1g} is left {far:,} steps back ({flow.factor:.3f} a "
-        f"step), and less than a thousandth beyond {flow.within(LEFT):,} steps"
+        f"of the gradient {flow.kept[far]:.1g} is left {far:,} steps back (about {flow.factor:.3f} "
+        f"a step), and less than a thousandth beyond {flow.within(LEFT):,} steps"
     )
 
 
@@ -145,10 +145,12 @@ def _healthy_for_task(seen: Evidence) -> str:
     if not _lost(seen) or not _within_reach(seen):
         return ""
     assert seen.needs is not None
+    steps = seen.needs.steps
     return (
         f"the gradient is lost beyond {seen.flow.within(LEFT):,} steps, but reading "
-        f"{seen.needs.steps:,} steps is enough here (loss {seen.needs.loss:.3f} of "
-        f"{seen.loss:.3f}): the answer lies within reach."
+        f"{steps:,} step{'s are' if steps != 1 else ' is'} enough for what it has learned (loss "
+        f"{seen.needs.loss:.3f} of {seen.loss:.3f}), which lies within reach. Whether there is "
+        "more to learn, rivals tell."
     )
 
 
@@ -235,7 +237,8 @@ CONDITIONS = (
         "vanishing",
         _vanishing,
         "Try a gated cell (LSTM with forget_bias at about the logarithm of the steps, GRU), an "
-        "identity start with ReLU (cell irnn), an orthogonal start, or a longer training.window.",
+        "identity start with ReLU (cell irnn), or an orthogonal start; where a text is read in "
+        "windows, also a longer training.window.",
     ),
     Condition(
         "vanishing in a layer",

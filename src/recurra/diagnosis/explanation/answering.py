@@ -11,7 +11,7 @@ from torch import Tensor
 from recurra.diagnosis.given import check_choice
 from recurra.diagnosis.subject import Leaves, Subject
 from recurra.errors import SettingError, ShapeError, kind_of
-from recurra.heads.base import Explained, whole_rows
+from recurra.heads.base import Explained
 from recurra.lengths import last_step
 from recurra.sequences import PaddedSequence
 
@@ -67,7 +67,7 @@ def numbers_of(
 def _first(asked: Subject, step: bool) -> Explained | None:
     """What is explained of the answer to all rows."""
     with torch.no_grad():
-        return _table(asked, asked.answer(asked.every), asked.rows, step)
+        return _table(asked, asked.answer(asked.every), asked.every, step)
 
 
 def _picked(
@@ -84,7 +84,7 @@ def _picked(
         answer = asked.answer(rows, leaves)
         if function is not None:
             return _each_row(function(answer), len(rows))
-        found = _table(asked, answer, len(rows), step is not None)
+        found = _table(asked, answer, rows, step is not None)
         assert found is not None
         if not isinstance(found.values, PaddedSequence):
             if step is not None:
@@ -124,14 +124,14 @@ def _of(choice: Tensor, rows: Tensor) -> Tensor:
     return chosen.expand(len(rows)) if chosen.dim() == 0 else chosen[rows]
 
 
-def _table(asked: Subject, answer: Any, rows: int, step: bool) -> Explained | None:
+def _table(asked: Subject, answer: Any, rows: Tensor, step: bool) -> Explained | None:
     """What is explained of an answer; None: its loss."""
     if asked.model is not None:
         return asked.model.explained(answer, step=step)
     return Explained(_of_no_model(asked, answer, rows))
 
 
-def _of_no_model(asked: Subject, answer: Any, rows: int) -> Any:
+def _of_no_model(asked: Subject, answer: Any, rows: Tensor) -> Any:
     """A tensor ``[rows, ...]``, or, as a PaddedSequence, steps of rows."""
     if isinstance(answer, PaddedSequence):
         return answer
@@ -142,8 +142,8 @@ def _of_no_model(asked: Subject, answer: Any, rows: int) -> Any:
             "output= which number of each row is explained, such as output=lambda a: a[0][-1, :, 3]"
         )
     if answer.dim() == 3:
-        return whole_rows(answer if asked.axis else answer.transpose(0, 1))
-    return _each_row(answer, rows)
+        return asked.steps_of(answer, rows)
+    return _each_row(answer, len(rows))
 
 
 def _at_step(table: PaddedSequence, step: Tensor | None) -> Tensor:

@@ -248,8 +248,7 @@ def _said(asked: Subject, answer: Any) -> Any:
     while isinstance(answer, tuple):  # of a layer what it gives at every step
         answer = answer[0] if answer else None
     if isinstance(answer, Tensor) and answer.dim() == 3:
-        steps = answer if asked.axis else answer.transpose(0, 1)
-        return whole_rows(steps) if asked.lengths is None else PaddedSequence(steps, asked.lengths)
+        return asked.steps_of(answer, asked.every)
     return answer
 
 
