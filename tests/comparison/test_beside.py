@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 import recurra
 from recurra.cli import app
 from recurra.comparison import SideBySide, compare_pair, side_by_side
+from recurra.comparison.beside_page import _same
 from recurra.errors import RunError, SettingError
+from recurra.inspection.examples import Example
 
 MOODS = {"good": ["warm", "bright"], "bad": ["cold", "dull"]}
 
@@ -271,3 +273,15 @@ def test_the_difference_of_surprise(texts: SideBySide, tmp_path: Path) -> None:
         told = driver.execute_script("return document.getElementById('told').textContent")
         assert f"{reads[0].surprises[step]:.2f} nats" in told  # type: ignore[union-attr]
         assert f"{reads[1].surprises[step]:.2f} nats" in told  # type: ignore[union-attr]
+
+
+def test_series_that_differ_are_not_the_same_example() -> None:
+    """A class alone, which many have, does not make one question of two."""
+
+    def example(first: float) -> Example:
+        return Example({"series": np.array([[first], [2.0]])}, "whole", ["a"], ["b"], np.ones(1))
+
+    assert _same([example(1.0), example(1.0)])
+    assert _same([example(np.nan), example(np.nan)])
+    assert not _same([example(1.0), example(3.0)])
+    assert not _same([example(1.0), example(1.0)._replace(inputs={})])

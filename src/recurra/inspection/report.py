@@ -283,7 +283,7 @@ def _scores(path: str | Path) -> list[Mapping[str, Any]]:
     try:
         told = json.loads((Path(path) / "summary.json").read_bytes())
         return [row for row in told.get("scores", []) if isinstance(row, dict)]
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return []
 
 
