@@ -108,6 +108,7 @@ def compare(
             _side_by_side(what, data, out, pictures, which, json)
             return
         if len(what) == 2:
+            _no_study(out, vary, rival, search, seeds)
             _pair(what, data, which, json)
             return
         given = (data, out, vary, rival, search)
@@ -237,6 +238,17 @@ def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> N
     several = recipe.of_task.several
     source = one_or_more("compare: --data", data or [], several=several)
     _show(compare_pair(what[0], what[1], source, which=which), json)
+
+
+def _no_study(out: Path | None, *of_study: Any) -> None:
+    """Refuse what says nothing of two runs, rather than leave it out."""
+    if out is not None:
+        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
+    if any(of_study):
+        raise SettingError(
+            "compare: two runs are there already: leave --vary, --rival, --search and --seeds to "
+            "a task or recipe, whose variants they train"
+        )
 
 
 def _is_recipe(name: str) -> bool:

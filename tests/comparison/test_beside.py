@@ -15,7 +15,11 @@ from typer.testing import CliRunner
 import recurra
 from recurra.cli import app
 from recurra.comparison import SideBySide, compare_pair, side_by_side
-from recurra.errors import RunError, SettingError
+from recurra.comparison.beside_page import _same
+from recurra.errors import ArtifactError, RunError, SettingError
+from recurra.inspection.examples import Example
+from recurra.training.run import RunFolder
+from recurra.training.runs import run_recipe
 
 MOODS = {"good": ["warm", "bright"], "bad": ["cold", "dull"]}
 
@@ -271,3 +275,25 @@ def test_the_difference_of_surprise(texts: SideBySide, tmp_path: Path) -> None:
         told = driver.execute_script("return document.getElementById('told').textContent")
         assert f"{reads[0].surprises[step]:.2f} nats" in told  # type: ignore[union-attr]
         assert f"{reads[1].surprises[step]:.2f} nats" in told  # type: ignore[union-attr]
+
+
+def test_series_that_differ_are_not_the_same_example() -> None:
+    """A class alone, which many have, does not make one question of two."""
+
+    def example(first: float) -> Example:
+        return Example({"series": np.array([[first], [2.0]])}, "whole", ["a"], ["b"], np.ones(1))
+
+    assert _same([example(1.0), example(1.0)])
+    assert _same([example(np.nan), example(np.nan)])
+    assert not _same([example(1.0), example(3.0)])
+    assert not _same([example(1.0), example(1.0)._replace(inputs={})])
+
+
+def test_what_is_no_list_of_runs(tmp_path: Path) -> None:
+    for wrong in (5, None):
+        with pytest.raises(SettingError, match="runs: expected paths of runs, or a folder, got"):
+            side_by_side(wrong)  # type: ignore[arg-type]
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "recipe.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"recipe\.json: damaged: it does not say its task"):
+        run_recipe(RunFolder.open(tmp_path))

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 import torch
 
@@ -381,5 +382,16 @@ def test_wrong_choices(change, words):
 def test_changes_that_say_too_much_or_nothing():
     with pytest.raises(SettingError, match="steps: expected none beside since=2"):
         Change(since=2, steps=[3])
-    with pytest.raises(SettingError, match="scale: expected a number, got NaN"):
-        Change(scale=float("nan"))
+    for number in (float("nan"), np.float32("nan"), torch.tensor([0.0, float("nan")])):
+        with pytest.raises(SettingError, match="scale: expected a number, got NaN"):
+            Change(scale=number)
+    for step in ({"since": -1}, {"until": -1}):
+        with pytest.raises(SettingError, match="expected a step such as 10, got -1"):
+            Change(**step)
+
+
+def test_an_imaginary_part_is_not_lost():
+    layer = Recurrent(made(GRUCell))
+    change = {"state.h": Change(scale=torch.tensor(1j))}
+    with pytest.raises(ShapeError, match="expected a number"), changing(layer, change):
+        layer(rows())

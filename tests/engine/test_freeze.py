@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_named() -> None:
         session.state = (np.zeros((2, 6)),)
     with pytest.raises(ValueError, match=r"state\.h: expected real numbers, got complex64"):
         session.state = (np.zeros((2, 5), "complex64"),)
-    with pytest.raises(ValueError, match="at least one row"):
+    with pytest.raises(ValueError, match="at least 1, got 0"):
         recurra.Recurrent(recurra.GRUCell(4, 5)).frozen(0)
 
 
@@ -507,3 +507,18 @@ def test_symbols_that_are_computed_are_not_those_of_a_table() -> None:
     x = torch.tensor([[[13]], [[0]], [[8]]])
     got = np.stack([session.step(row.numpy()) for row in x])
     np.testing.assert_allclose(got, layer(x).outputs.detach(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"weights": "int4"}, "frozen: weights: expected None, 'bfloat16' or 'int8', got 'int4'"),
+        ({"batch": 0}, "batch: expected a whole number of at least 1, got 0"),
+        ({"batch": True}, "batch: expected a whole number of at least 1, got True"),
+        ({"batch": "2"}, "batch: expected a whole number of at least 1, got '2'"),
+    ],
+)
+def test_how_it_cannot_run(how, said):
+    for layer in (recurra.Recurrent(recurra.GRUCell(3, 4)), recurra.GRU(3, 4)):
+        with pytest.raises(SettingError, match=said):
+            layer.frozen(**how)

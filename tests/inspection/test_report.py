@@ -14,6 +14,7 @@ import recurra
 from recurra.batch import Batch
 from recurra.errors import DataError, RecurraError, SettingError
 from recurra.inspection import inspect
+from recurra.inspection.report import _scores
 from recurra.inspection.text import FEATURES, followers, read_text
 
 TEXT = 'He said "no" (twice). She [of 2] said "Yes!" and left.\n' * 60
@@ -271,3 +272,17 @@ def test_the_page_in_a_browser(page, width, dark):
         assert driver.execute_script(colors) != unit
         driver.execute_script("document.querySelector('#followers button').click()")
         assert driver.execute_script("return document.getElementById('unit-said').textContent")
+
+
+# ---- what is odd in a run -----------------------------------------------------------------------
+
+
+def test_scores_that_are_none(tmp_path):
+    (tmp_path / "summary.json").write_text('{"scores": null}')
+    assert _scores(tmp_path) == []
+
+
+def test_a_name_that_is_no_text(report, tmp_path):
+    """Bytes of a folder's name that are no UTF-8 come as lone surrogates."""
+    page = dataclasses.replace(report, name="b\udcffk").save(tmp_path / "odd.html")
+    assert "b?k: a look inside" in page.read_text("utf-8")

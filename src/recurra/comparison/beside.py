@@ -23,6 +23,7 @@ from recurra.errors import RecurraError, SettingError
 from recurra.given import path_of
 from recurra.inspection import Picture, Report, inspect, save_pictures
 from recurra.inspection.shell import save_page
+from recurra.settings import check_kind
 from recurra.training import about, run_source
 
 __all__ = ["Cost", "SideBySide", "side_by_side"]
@@ -168,6 +169,8 @@ def side_by_side(
         ArtifactError: a model is damaged.
     """
     began = time.perf_counter()
+    if not isinstance(runs, str | Path):
+        check_kind("runs", runs, Sequence, "paths of runs, or a folder")
     study, paths = (
         _of_folder(path_of("run", runs))
         if isinstance(runs, str | Path)

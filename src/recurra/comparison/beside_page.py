@@ -234,9 +234,19 @@ def _same(examples: Sequence[Example]) -> bool:
 def _equal(one: Example, other: Example) -> bool:
     if one.by == "number":
         return bool(np.array_equal(one.wanted, other.wanted, equal_nan=True))
-    texts = [name for name, value in one.inputs.items() if isinstance(value, list)]
-    read = all("".join(one.inputs[name]) == "".join(other.inputs.get(name, [])) for name in texts)
+    if one.inputs.keys() != other.inputs.keys():
+        return False
+    read = all(_alike(value, other.inputs[name]) for name, value in one.inputs.items())
     return read and "".join(one.wanted) == "".join(other.wanted)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two inputs are the same, however a text is cut into symbols."""
+    if isinstance(one, list) != isinstance(other, list):
+        return False
+    if isinstance(one, list):
+        return "".join(one) == "".join(other)
+    return bool(np.array_equal(np.asarray(one), np.asarray(other), equal_nan=True))
 
 
 def _spread(examples: Sequence[Example]) -> float:

@@ -390,7 +390,13 @@ def _of_module(module: nn.Module, batch: Batch, loss: Callable[[Tensor, Any], Te
     if not isinstance(total, Tensor) or total.numel() != 1:
         got = list(total.shape) if isinstance(total, Tensor) else kind_of(total)
         raise ShapeError(f"loss: expected a function that gives one number, a tensor, got {got}.")
-    return Ran(values_of(outputs), total.reshape(()), 1, None, lengths)
+    values, rows = values_of(outputs), len(steps_of(batch)[1])
+    if values.dim() < 3 or values.shape[1] != rows:
+        raise ShapeError(
+            f"model: expected outputs [time, batch={rows}, ...], got {list(values.shape)}: give "
+            "the outputs of every step, and choose among them in loss="
+        )
+    return Ran(values, total.reshape(()), 1, None, lengths)
 
 
 def _named(inputs: tuple[Any, ...], names: Sequence[str]) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,10 +58,14 @@ class Change:
     def __post_init__(self) -> None:
         for name, step in (("since", self.since), ("until", self.until)):
             whole = isinstance(step, int) and not isinstance(step, bool)
-            if not whole and not (step is None and name == "until"):
-                raise SettingError(f"Change: {name}: expected a step such as 10, got {step!r}")
+            counted = whole and (step or 0) >= 0
+            if not counted and not (step is None and name == "until"):
+                raise SettingError(
+                    f"Change: {name}: expected a step such as 10, got {step!r}; steps=slice(-3, "
+                    "None) counts from the end"
+                )
         for name, number in (("scale", self.scale), ("shift", self.shift)):
-            if isinstance(number, float) and math.isnan(number):
+            if _of_no_value(number):
                 raise SettingError(f"Change: {name}: expected a number, got NaN")
         if self.steps is not None and (self.since or self.until is not None):
             raise SettingError(
@@ -104,8 +109,17 @@ class Change:
         return torch.where(where, scale, 1.0), torch.where(where, shift, 0.0)
 
 
+def _of_no_value(number: Any) -> bool:
+    """Whether a number, or any of a tensor's, is NaN."""
+    if isinstance(number, Tensor):
+        return bool(number.isnan().any())
+    return isinstance(number, float | np.floating) and math.isnan(number)
+
+
 def _wide(part: Any, shape: tuple[int, ...], like: Tensor, what: str) -> Tensor:
     try:
+        if isinstance(part, Tensor) and part.is_complex():  # whose imaginary part would be lost
+            raise TypeError
         return torch.as_tensor(part, dtype=like.dtype, device=like.device).expand(shape)
     except (RuntimeError, TypeError, ValueError):
         got = list(part.shape) if isinstance(part, Tensor) else kind_of(part)

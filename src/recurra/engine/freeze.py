@@ -6,7 +6,7 @@ nothing before or after it, so all its instructions run one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,17 +26,38 @@ from recurra.engine.plan.slots import Slot
 from recurra.engine.plan.symbols import looked_up, of_symbols
 from recurra.engine.record.tape import other_modes
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
-from recurra.errors import BackendError, dtype_name
+from recurra.errors import BackendError, SettingError, dtype_name
+from recurra.settings import check_size
 from recurra.states import Tree
 from recurra.twins import evaluating
 from recurra_runtime import Field, Program, Session
 
-__all__ = ["freeze"]
+__all__ = ["freeze", "streamed"]
 
 # Numbers of the tables that a frozen step has for its symbols: of as many 8 MB are not too many.
 _LARGEST_TABLES = 1 << 21
 
 Step = Callable[[Tree, Tree, Tree], tuple[Tensor, Tree]]
+
+
+def streamed(
+    program: Program,
+    batch: int,
+    held: Sequence[Any] = (),
+    threads: int | None = None,
+    weights: str | None = None,
+) -> Session:
+    """A session of a program, as :class:`recurra_runtime.Session` takes its settings.
+
+    Raises:
+        SettingError: no rows, no threads, no such weights, or none for this program.
+    """
+    rows = check_size("batch", batch)
+    some = None if threads is None else check_size("threads", threads)
+    try:
+        return Session(program, rows, held, some, weights)
+    except ValueError as problem:
+        raise SettingError(f"frozen: {problem}") from None
 
 
 def freeze(module: nn.Module, step: Step, x: Tree, initial: Tree, context: Tree = None) -> Program:

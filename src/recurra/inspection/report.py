@@ -279,8 +279,8 @@ def _symbols(task: Any, batch: Batch, fronts: Any) -> list[list[str]] | None:
 
 
 def _scores(path: str | Path) -> list[Mapping[str, Any]]:
-    rows = summary(Path(path)).get("scores", [])
-    return [row for row in rows if isinstance(row, dict)]
+    rows = summary(Path(path)).get("scores")
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _measures(task: Any) -> tuple[str, str]:

@@ -41,7 +41,8 @@ def shell(
     }
     for place, value in parts.items():
         template = template.replace(f"<!--{place}-->", value)
-    return template
+    # A folder's name may hold bytes that are no text: a page shows them as question marks.
+    return template.encode("utf-8", "replace").decode("utf-8")
 
 
 def save_page(

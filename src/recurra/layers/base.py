@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.cells.base import Cell
-from recurra.engine.freeze import freeze
+from recurra.engine.freeze import freeze, streamed
 from recurra.engine.prepare import read_marks
 from recurra.errors import SettingError, ShapeError
 from recurra.lengths import Marks, common_sizes
@@ -146,7 +146,7 @@ class Layer(nn.Module, abc.ABC):
             gives y, and keeps the state. Weights that change later are not seen.
 
         Raises:
-            SettingError: the layer is not causal.
+            SettingError: the layer is not causal; no rows, or no such weights.
             BackendError: its step cannot be recorded; the message says why.
 
         Example:
@@ -175,7 +175,7 @@ class Layer(nn.Module, abc.ABC):
         of_one = map_tree(lambda leaf: leaf[:1], context)
         program = freeze(self, step, _example(self), self.initial_state(1), of_one)
         held = [leaf.detach().numpy() for leaf in leaves(context)]
-        return Session(program, batch, held, weights=weights)
+        return streamed(program, batch, held, weights=weights)
 
 
 def _example(layer: nn.Module) -> Tree:

@@ -14,7 +14,7 @@ from recurra.cells import AffineCell, Cell, HiddenState
 from recurra.cells.construction import checks_call
 from recurra.engine import BackendName, run
 from recurra.engine.backends.choose import check_backend
-from recurra.engine.freeze import freeze
+from recurra.engine.freeze import freeze, streamed
 from recurra.errors import (
     InputTypeError,
     SettingError,
@@ -316,7 +316,7 @@ class RNNBase(nn.Module, abc.ABC):
             not seen.
 
         Raises:
-            SettingError: the layer is bidirectional.
+            SettingError: the layer is bidirectional; no rows, or no such weights.
         """
         if self.bidirectional:
             raise SettingError(
@@ -335,7 +335,7 @@ class RNNBase(nn.Module, abc.ABC):
         widths = [self.output_size, self.hidden_size][: len(self._state._fields)]
         initial = tuple(weight.new_zeros(1, self.num_layers, width) for width in widths)
         program = freeze(self, step, weight.new_zeros(1, self.input_size), initial)
-        return Session(program, batch, weights=weights)
+        return streamed(program, batch, weights=weights)
 
     def _tensors(self) -> list[dict[str, Tensor]]:
         """Each cell's tensors: looked up at every call, and once, for one may be computed."""

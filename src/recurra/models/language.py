@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch, Tokens
 from recurra.encoders import TokenEncoder
-from recurra.engine.freeze import freeze
+from recurra.engine.freeze import freeze, streamed
 from recurra.errors import ShapeError
 from recurra.heads import LabelsHead
 from recurra.layers import TokenEmbedding
@@ -243,6 +243,7 @@ class LanguageModel(Model):
 
         Raises:
             ShapeError: conditions that do not fit, as for :meth:`start`.
+            SettingError: no rows, no threads, or no such weights.
             BackendError: its step cannot be recorded; the message says why.
         """
         self.start(batch, given, context)
@@ -256,7 +257,7 @@ class LanguageModel(Model):
         token = torch.zeros(1, dtype=torch.int64)
         program = freeze(self, step, token, self.initial_state(1), of_one)
         held = [leaf.detach().numpy() for leaf in leaves(kept)]
-        return Session(program, batch, held, threads, weights)
+        return streamed(program, batch, held, threads, weights)
 
     def step(self, token: Tensor, state: LanguageModelState) -> tuple[Tensor, LanguageModelState]:
         """Read one symbol a row: the decoding protocol's second half.

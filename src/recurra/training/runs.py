@@ -100,8 +100,11 @@ def run_recipe(run: RunFolder) -> Recipe:
     Raises:
         ArtifactError: it is damaged.
     """
+    told = run.read_recipe()
+    if not isinstance(told, dict) or "task" not in told:  # no default is meant
+        raise ArtifactError(f"{run.path / 'recipe.json'}: damaged: it does not say its task.")
     try:
-        return checked(run.read_recipe(), str(run.path / "recipe.json"))
+        return checked(told, str(run.path / "recipe.json"))
     except SettingError as problem:
         raise ArtifactError(f"{problem}.") from None
 

@@ -172,3 +172,20 @@ def test_what_has_nothing_to_follow():
         subject_of(nn.Linear(3, 3), rows())
     with pytest.raises(ShapeError, match="which have steps"):
         subject_of(nn.Linear(3, 3), Batch(torch.zeros(4, 3), None, input_axis=0), last_sum)
+
+
+class Last(nn.Module):
+    """Gives its last step alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = Recurrent(GRUCell(3, 5))
+
+    def forward(self, x):
+        return self.layer(x)[0][-1]
+
+
+def test_outputs_without_steps():
+    batch = Batch(torch.randn(6, 4, 3), torch.zeros(4, 5), target_axis=0)
+    with pytest.raises(ShapeError, match=r"expected outputs \[time, batch=4, ...\], got \[4, 5\]"):
+        recurra.diagnosis.examine(Last(), batch, loss=nn.functional.mse_loss)
