@@ -266,8 +266,14 @@ def test_threads_share_a_large_matrix_and_change_nothing() -> None:
     one = steps_of(Session(program, 2, threads=1), xs)
     for threads in (2, 3, 7):
         np.testing.assert_array_equal(steps_of(Session(program, 2, threads=threads), xs), one)
-    with pytest.raises(ValueError, match="threads: expected at least one"):
-        Session(program, threads=0)
+    for threads in (0, -1, 65, 10**6, 1.5, "2", True):
+        with pytest.raises(ValueError, match="threads: expected 1 to 64, got"):
+            Session(program, threads=threads)
+    for rows in (0, 1.0, True, "1"):
+        with pytest.raises(ValueError, match="batch: expected at least one row"):
+            Session(program, rows)
+    with pytest.raises(ValueError, match="program: expected a Program, got int"):
+        Session(3)
 
 
 def test_shapes_and_numbers_are_looked_at_however_they_come() -> None:

@@ -17,6 +17,14 @@ from recurra_runtime.program import Program
 __all__ = ["Session"]
 
 
+_MOST_THREADS = 64
+
+
+def _is_count(value: object) -> bool:
+    """A whole number from 1, which True is not."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 class Session:
     """Rows that step side by side, each with a state of its own.
 
@@ -33,11 +41,12 @@ class Session:
         weights: How the matrices of its products are kept: None as they are; `"bfloat16"` rounded
             to 16 bits; `"int8"` as whole numbers from -127 to 127, with a scale for each column and
             512 lines. A step of few rows waits until its matrices are read, so fewer bits are
-            faster; states, sums and all else stay in float32. What it changes is to be measured: of
-            trained models it is little.
+            faster; states, sums and all else stay in float32. In 8 bits a column or a row that
+            holds NaN or infinity gives NaN. The program keeps its weights as they are.
 
     Raises:
-        ValueError: No rows, no threads, no such weights, or a context that does not fit.
+        ValueError: No program, no rows, no threads or too many, no such weights, or a context that
+            does not fit.
     """
 
     def __init__(
@@ -51,9 +60,11 @@ class Session:
         if threads is None:
             mine = getattr(os, "sched_getaffinity", None)
             threads = min(4, len(mine(0)) if mine else os.cpu_count() or 1)
-        if threads < 1:
-            raise ValueError(f"threads: expected at least one, got {threads}")
-        if not isinstance(batch, int) or batch < 1:
+        if not isinstance(program, Program):
+            raise ValueError(f"program: expected a Program, got {type(program).__name__}")
+        if not _is_count(threads) or threads > _MOST_THREADS:
+            raise ValueError(f"threads: expected 1 to {_MOST_THREADS}, got {threads!r}")
+        if not _is_count(batch):
             raise ValueError(f"batch: expected at least one row, got {batch!r}")
         self.program, self._threads = program, threads
         self.weights, self._kept = weights, number_of(weights, program.dtype)
