@@ -143,7 +143,7 @@ def stepper(threads: int, weights: NDArray[np.float32], held: list[Any]) -> Call
     arguments = [[x.ctypes.data, size], [weights.ctypes.data, 0], [y.ctypes.data, size]]
     place = [x.ctypes.data, *shape]
     made = native.Stepper(
-        program, False, 1, arguments, [place], [y.ctypes.data, *shape], [], threads
+        program, False, 1, arguments, [place], [y.ctypes.data, *shape], [], threads, 0
     )
     held += [x, y]
     draw = np.random.default_rng(0)

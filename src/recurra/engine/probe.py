@@ -285,10 +285,10 @@ def named_values(call: Callable[..., Any], *args: Any, **kwargs: Any) -> NamedVa
     owner = call if isinstance(call, nn.Module) else getattr(call, "__self__", None)
     with reading(owner) as values:
         result = call(*args, **kwargs)
-    parts = owner.modules() if isinstance(owner, nn.Module) and not _places(owner) else ()
+    parts = call.modules() if isinstance(call, nn.Module) and not _places(call) else ()
     if any(isinstance(part, _OF_TORCH) for part in parts):
         raise SettingError(
-            f"named_values: call: no cell of the {type(owner).__name__} ran, and layers of "
+            f"named_values: call: no cell of the {type(call).__name__} ran, and layers of "
             "torch.nn name nothing. recurra.convert(module) makes layers with cells of them."
         )
     return NamedValues({str(key): value for key, value in values.items()}, result)
