@@ -33,6 +33,7 @@ __all__ = [
     "AROUND",
     "Cell",
     "HiddenState",
+    "MOVING",
     "Noise",
     "TorchForm",
     "cell_by_name",
@@ -227,8 +228,7 @@ class Cell(nn.Module, abc.ABC):
         else:
             match(state, initial, what=f"state of {name}")
             state = with_leaves(initial, leaves(state))  # a plain tuple will do
-        around = AROUND.get()
-        if around is not None:
+        if MOVING and (around := AROUND.get()) is not None:
             result: tuple[Tensor, Any] = around(self, x, state, context, noise)
             return result
         return self.step(x, state, context, noise)
@@ -241,6 +241,8 @@ class Cell(nn.Module, abc.ABC):
 # What a cell that is called by itself, in this thread or task, is run through: it, x, state,
 # context and noise. None where nobody minds, and within a run, whose steps are no calls.
 AROUND: ContextVar[Callable[..., Any] | None] = ContextVar("around", default=None)
+# One for each thread or task that may mind: compilers do not follow a ContextVar.
+MOVING: list[None] = []
 
 
 @contextmanager

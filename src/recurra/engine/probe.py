@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from recurra.cells.base import AROUND, Cell, Noise, cells_of, in_a_run
+from recurra.cells.base import AROUND, MOVING, Cell, Noise, cells_of, in_a_run
 from recurra.columns import aligned
 from recurra.engine.call import Call, Run
 from recurra.engine.changes import Change, joined
@@ -363,8 +363,12 @@ def changing(
             )
     check_flag("changing: required", required)
     look = _Look(changes=dict(changes), places=_places(module))
-    with _looks(look):
-        yield
+    MOVING.append(None)
+    try:
+        with _looks(look):
+            yield
+    finally:
+        MOVING.pop()
     if not required or not changes:
         return
     if not look.met:
