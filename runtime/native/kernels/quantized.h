@@ -58,7 +58,7 @@ struct InInt8 {
     }
 
     static std::size_t panel(std::size_t depth) {
-        if (depth < kFewestLines) return depth * kWide;
+        if (depth < kFewestLines) return panel_of<float>(depth);
         const std::size_t rest = depth % kBlockLines;
         return depth / kBlockLines * block(kBlockLines) + (rest > 0 ? block(rest) : 0);
     }
