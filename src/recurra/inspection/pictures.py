@@ -101,7 +101,8 @@ _WORDS = {
     ),
     "unrolled": (
         "Unrolled",
-        "One box a layer and step. A state goes along a row, what is read goes up.",
+        "One box a layer and step. A state goes along a row, what is read goes up; boxes beside "
+        "each other at one step read it each for itself.",
     ),
     "gradients": (
         "Gradients",

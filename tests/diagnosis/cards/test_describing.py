@@ -25,7 +25,7 @@ from recurra.diagnosis import Card, card
 from recurra.diagnosis.cards.checks import Check, checks
 from recurra.diagnosis.cards.costs import cost_of, law_of
 from recurra.diagnosis.cards.scaling import kept_bytes, resized, slope
-from recurra.diagnosis.charts.unrolled import Row, unrolled
+from recurra.diagnosis.charts.unrolled import Beside, Row, unrolled
 from recurra.errors import SettingError, ShapeError
 from recurra.models import LanguageModel, LanguageModelConfig
 
@@ -315,6 +315,86 @@ def test_states_are_cut_only_where_they_are_carried() -> None:
     assert arrows("cut", carried=False) == 0
     assert arrows("ahead", carried=False) == 2 * 2
     assert arrows("behind", carried=False) == 2
+
+
+def drawn(chart: Any, *fields: str) -> list[dict[str, Any]]:
+    """What is drawn from values that have these fields."""
+    inner = (layer.get("data", {}).get("values", []) for layer in chart.description["layer"])
+    return [each for values in inner for each in values if set(fields) <= set(each)]
+
+
+def read_at_first(chart: Any) -> list[tuple[str, str]]:
+    """Of each thin arrow of the first step what it comes from and what it leads to, by words."""
+    boxes = [b for b in drawn(chart, "x2", "y2") if b["y2"] - b["y"] == 0.5]
+    words = drawn(chart, "t")
+
+    def inside(x: float, y: float) -> str:
+        hit = [b for b in boxes if b["x"] <= x <= b["x2"] and b["y"] - 0.05 <= y <= b["y2"] + 0.05]
+        for box in hit:
+            place = ((box["x"] + box["x2"]) / 2, (box["y"] + box["y2"]) / 2)
+            return next(w["t"] for w in words if (w["x"], w["y"]) == pytest.approx(place))
+        return ""
+
+    first = min(w["x"] for w in words if w["t"] == "1" and w["y"] == -1) + 1
+    arrows = [a for a in drawn(chart, "kind") if a["kind"] == "read" and a["x"] < first]
+    return sorted((inside(a["x"], a["y"]), inside(a["x2"], a["y2"])) for a in arrows)
+
+
+def test_branches_stand_beside_each_other_and_join() -> None:
+    letters = Row("letters", inside="L"), Row("spelled", inside="S")
+    beside = Beside(((Row("words", inside="W"),), letters, ()))
+    chart = unrolled(
+        [beside, Row("layer", True, inside="A"), Row("out", inside="O")], 9, carried=True
+    )
+    joined = [("W", "A"), ("S", "A"), ("", "A")]
+    assert read_at_first(chart) == sorted(
+        [*joined, ("", "W"), ("", "L"), ("L", "S"), ("A", "O"), ("O", "")]
+    )
+    assert "words  |  letters" in {each["t"] for each in drawn(chart, "t")}
+
+
+def test_no_state_runs_through_the_box_of_another_branch() -> None:
+    one, other = (Row("a", True, inside="a"),), (Row("b", True, True, inside="b"),)
+    chart = unrolled([Beside((one, other)), Row("out", inside="O")], 3, carried=False)
+    boxes = [b for b in drawn(chart, "x2", "y2") if b["y2"] - b["y"] == 0.5]
+    states = [a for a in drawn(chart, "kind") if a["kind"] != "read"]
+    assert len(states) == 2 * 3
+    for state in states:
+        left, right = sorted((state["x"], state["x2"]))
+        across = [b for b in boxes if b["y"] < state["y"] < b["y2"]]
+        assert not [b for b in across if left < (b["x"] + b["x2"]) / 2 < right]
+    assert ("a", "O") in read_at_first(chart)
+    assert ("a", "b") not in read_at_first(chart)
+
+
+def branches(model: nn.Module) -> list[list[str]]:
+    """Names of the rows of each branch of the lowest part of a model's picture."""
+    lowest = card(model, measure=False).picture[0]
+    assert isinstance(lowest, Beside)
+    return [[row.name for row in branch if isinstance(row, Row)] for branch in lowest.branches]
+
+
+def test_encoders_of_several_parts_say_that_none_feeds_the_other() -> None:
+    spelled = recurra.SpelledEmbedding(
+        9, 9, word_size=4, letter_size=3, spelling_size=2, cell="gru"
+    )
+    assert branches(spelled) == [["words"], ["letters", "GRUCell of letters"]]
+    text = recurra.TokenEncoder(recurra.TokenEmbedding(9, 4), Recurrent(GRUCell(4, 5)))
+    sound = recurra.FrameEncoder(recurra.Frames(3), Recurrent(LSTMCell(3, 6)))
+    several = recurra.SeveralEncoder({"text": text, "sound": sound})
+    assert branches(several) == [["embedding", "GRUCell"], ["LSTMCell"]]
+    stems = {"text": recurra.TokenEmbedding(9, 4), "sound": recurra.Frames(3)}
+    aligned = recurra.AlignedEncoder(stems, Recurrent(GRUCell(9, 5)))
+    assert branches(aligned) == [["embedding"], []]
+    assert [row.name for row in card(aligned, measure=False).picture[1:]] == ["GRUCell"]
+    asking = recurra.AskingEncoder(
+        ("text", "sound"), "text", text, recurra.Frames(3), Recurrent(GRUCell(9, 5))
+    )
+    assert branches(asking) == [["embedding", "GRUCell"], []]
+    given = recurra.TokenEncoder(
+        recurra.TokenEmbedding(9, 4), Recurrent(GRUCell(7, 5)), [recurra.TokenEmbedding(2, 3)]
+    )
+    assert branches(given) == [["embedding"], ["conditions"]]
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"rows": 1.5}, {"measure": 1}])

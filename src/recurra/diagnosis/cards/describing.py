@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -17,8 +17,16 @@ from recurra.diagnosis.cards.checks import Check, checks, recurrent_layers, runs
 from recurra.diagnosis.cards.costs import Cost, cost_of, law_of
 from recurra.diagnosis.cards.scaling import Growth, Remake, growths, resized, slope
 from recurra.diagnosis.charts.chart import Chart
-from recurra.diagnosis.charts.unrolled import Row, unrolled
+from recurra.diagnosis.charts.unrolled import Beside, Row, unrolled
 from recurra.diagnosis.given import check_call, check_module, check_optional
+from recurra.encoders import (
+    AlignedEncoder,
+    AskingEncoder,
+    SeveralEncoder,
+    SpelledEmbedding,
+    StepVectors,
+    TokenEncoder,
+)
 from recurra.layers import Bidirectional, Projection, Recurrent, RNNBase, Stack, TokenEmbedding
 from recurra.settings import check_flag, check_size
 from recurra.twins import own_parts, twin
@@ -59,7 +67,7 @@ class Card:
             None where nothing was measured.
         growths: how time, memory and multiply-adds of the recurrent layers grow.
         checks: whether the model does what its settings say.
-        picture: rows of the unrolled graph, from below.
+        picture: rows of the unrolled graph, from below, and what stands beside each other.
         carried: whether a state goes on from window to window.
         notes: what could not be told.
     """
@@ -71,7 +79,7 @@ class Card:
     kept: float | None
     growths: tuple[Growth, ...]
     checks: tuple[Check, ...]
-    picture: tuple[Row, ...]
+    picture: tuple[Row | Beside, ...]
     carried: bool
     notes: tuple[str, ...]
 
@@ -342,9 +350,16 @@ def _counted(remake: Remake, width: int, hidden: int) -> Iterable[Growth]:
 # ---- the picture ---------------------------------------------------------------------------------
 
 
-def _rows(module: nn.Module) -> Iterable[Row]:
+def _rows(module: nn.Module) -> Iterable[Row | Beside]:
     """Layers from below, as far as they read step by step."""
-    if isinstance(module, TokenEmbedding | nn.Embedding):
+    beside = _branches(module)
+    if beside is not None:
+        branches = tuple(tuple(branch) for branch in beside)
+        if any(branches):
+            yield Beside(branches)
+        if isinstance(module, AlignedEncoder | AskingEncoder | TokenEncoder):
+            yield from _rows(module.layer)
+    elif isinstance(module, TokenEmbedding | nn.Embedding):
         yield Row("embedding", inside=str(module.weight.shape[1]))
     elif isinstance(module, Projection | nn.Linear):
         yield Row("projection", inside=str(getattr(module, "output_size", "")))
@@ -365,3 +380,27 @@ def _rows(module: nn.Module) -> Iterable[Row]:
     else:
         for child in module.children():
             yield from _rows(child)
+
+
+def _branches(module: nn.Module) -> list[Iterable[Row | Beside]] | None:
+    """What reads a step beside each other; None where all of the module is a chain."""
+    if isinstance(module, SeveralEncoder):
+        return [_rows(each) for each in module.encoders.values()]
+    if isinstance(module, AlignedEncoder):
+        return [_rows(each) for each in module.stems.values()]
+    if isinstance(module, AskingEncoder):
+        return [_rows(module.question), _rows(cast(nn.Module, module.stem))]
+    if isinstance(module, SpelledEmbedding) and module.letters and module.spelling:
+        # Its states run from letter to letter, none from step to step.
+        cell = module.spelling.forward_layer.cell
+        spelled = Row(f"{type(cell).__name__} of letters", inside=f"2 x {cell.hidden_size}")
+        return [[_table("words", [module.words])], [_table("letters", [module.letters]), spelled]]
+    if isinstance(module, TokenEncoder) and len(module.conditions):
+        return [_rows(module.embedding), [_table("conditions", module.conditions)]]
+    if isinstance(module, StepVectors) and len(module.embeddings):
+        return [[], [_table("categories", module.embeddings)]]
+    return None
+
+
+def _table(name: str, tables: Iterable[Any]) -> Row:
+    return Row(name, inside=str(sum(table.weight.shape[1] for table in tables)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from recurra.diagnosis.charts.chart import Chart, heading
 from recurra.diagnosis.charts.colors import BLUE, INK, ORANGE, RED
 
-__all__ = ["Row", "unrolled"]
+__all__ = ["Beside", "Row", "unrolled"]
 
 _WIDE, _HIGH = 0.62, 0.5  # of boxes, which stand at whole numbers
+_LANE = 0.72  # from the middle of a box to that of the one beside it, at one step
 _BOX, _EDGE, _STATE, _CUT = "#dceaf5", BLUE, BLUE, RED
 _HEAD = 0.035  # of an arrow, before the box that it points at
 _SHOWN = 3  # steps at the start of a window
@@ -33,7 +35,26 @@ class Row(NamedTuple):
     inside: str = ""
 
 
-def unrolled(rows: Sequence[Row], window: int, *, carried: bool, title: str = "") -> Chart:
+class Beside(NamedTuple):
+    """Branches that read the same step beside each other; what is above reads all of them.
+
+    Args:
+        branches: of each its layers from below; one of none is an input that is read as it is.
+    """
+
+    branches: tuple[tuple[Row | Beside, ...], ...]
+
+
+class _Box(NamedTuple):
+    """Where a layer stands: from lane to lane, and how high."""
+
+    row: Row
+    first: float
+    last: float
+    y: int
+
+
+def unrolled(rows: Sequence[Row | Beside], window: int, *, carried: bool, title: str = "") -> Chart:
     """Draw layers by steps.
 
     Boxes are steps of layers, thin arrows what is read, thick ones states. Between two windows the
@@ -46,25 +67,30 @@ def unrolled(rows: Sequence[Row], window: int, *, carried: bool, title: str = ""
         title: above the picture.
     """
     labels = _labels(window)
-    places = {label: number for number, label in enumerate(labels)}
-    cut = places["next"] - 0.5
+    lanes = _lanes(rows)
+    pitch = 1 + (lanes - 1) * _LANE
+    places = {label: number * pitch for number, label in enumerate(labels)}
+    stood, high = _stood(rows, -lanes / 2, lanes / 2, 0)
+    cut, left = places["next"] - pitch / 2, -(pitch - 1) / 2 - 0.6
     boxes = [
-        {"x": x - _WIDE / 2, "x2": x + _WIDE / 2, "y": y - _HIGH / 2, "y2": y + _HIGH / 2}
-        for y, _ in enumerate(rows)
-        for label, x in places.items()
-        if label != "..."
+        {"x": x - _half(box), "x2": x + _half(box), "y": box.y - _HIGH / 2, "y2": box.y + _HIGH / 2}
+        for box in stood
+        for x in (x + _middle(box) for label, x in places.items() if label != "...")
     ]
     words = [
-        {"x": x, "y": y, "t": row.inside if label != "..." else "..."}
-        for y, row in enumerate(rows)
+        {"x": x + _middle(box), "y": box.y, "t": box.row.inside if label != "..." else "..."}
+        for box in stood
         for label, x in places.items()
     ]
-    arrows = _arrows(rows, labels, carried)
-    names = [{"x": -0.6, "y": y, "t": row.name} for y, row in enumerate(rows)]
+    arrows = _arrows(stood, high, places, carried)
+    names = [
+        {"x": left, "y": y, "t": "  |  ".join(box.row.name for box in stood if box.y == y)}
+        for y in range(high)
+    ]
     steps = [
         {"x": x, "y": -1.0, "t": "1" if label == "next" else label} for label, x in places.items()
     ]
-    top = len(rows) - 1 + 0.95
+    top = high - 1 + 0.95
     told = "cut: no gradient; the state goes on" if carried else "cut: each window begins anew"
     layers = [
         _bars(boxes),
@@ -72,11 +98,11 @@ def unrolled(rows: Sequence[Row], window: int, *, carried: bool, title: str = ""
         _texts(words, size=12),
         _texts(names, align="right", weight="bold"),
         _texts(steps, color="#444"),
-        _texts([{"x": -0.6, "y": -1.0, "t": "step"}], align="right", color="#444"),
+        _texts([{"x": left, "y": -1.0, "t": "step"}], align="right", color="#444"),
         _rule([{"x": cut, "y": -1.25, "x2": cut, "y2": top}]),
         _texts([{"x": cut, "y": top + 0.2, "t": told}], color=_CUT),
     ]
-    size = {"width": _POINTS * (len(labels) + 1.6), "height": 70 * (len(rows) + 1.6)}
+    size = {"width": _POINTS * (len(labels) * pitch + 1.6), "height": 70 * (high + 1.6)}
     about = "Boxes: a layer at a step. Thick arrows: states; thin ones: what is read. "
     about += f"A gradient crosses {window:,} steps."
     drawn = {"layer": [layer for layer in layers if layer is not None], **size}
@@ -90,18 +116,81 @@ def _labels(window: int) -> list[str]:
     return [*map(str, range(1, _SHOWN + 1)), "...", str(window), "next"]
 
 
-def _arrows(rows: Sequence[Row], labels: Sequence[str], carried: bool) -> list[dict[str, Any]]:
+def _lanes(rows: Sequence[Row | Beside]) -> int:
+    """Boxes beside each other at one step."""
+    return max((sum(map(_lanes, r.branches)) for r in rows if isinstance(r, Beside)), default=1)
+
+
+def _stateful(rows: Sequence[Row | Beside]) -> bool:
+    return any(
+        any(map(_stateful, row.branches)) if isinstance(row, Beside) else row.ahead or row.behind
+        for row in rows
+    )
+
+
+def _stood(
+    rows: Sequence[Row | Beside], first: float, last: float, y: int
+) -> tuple[list[_Box], int]:
+    """Boxes of the layers, and how high the next one stands."""
     found = []
-    for x, label in enumerate(labels):
-        if label != "...":  # into the lowest, between, and out of the topmost
-            for y in range(len(rows) + 1):
-                low = y - 1 + _HIGH / 2 if y else -0.85
-                found.append(_arrow("read", x, low, x, y - _HIGH / 2 - _HEAD))
-    for y, row in enumerate(rows):
+    for row in rows:
+        if isinstance(row, Row):
+            found.append(_Box(row, first, last, y))
+            y += 1
+            continue
+        # A state runs past the boxes beside it, so each branch that has one stands above the last.
+        wide, apart = (last - first) / _lanes([row]), _stateful([row])
+        left, low = first, y
+        for branch in row.branches:
+            right = left + wide * _lanes(branch)
+            more, high = _stood(branch, left, right, y if apart else low)
+            found, left, y = found + more, right, max(y, high)
+    return found, y
+
+
+def _middle(box: _Box) -> float:
+    return _LANE * (box.first + box.last) / 2
+
+
+def _half(box: _Box) -> float:
+    """Of its width."""
+    return (_WIDE + (box.last - box.first - 1) * _LANE) / 2
+
+
+def _read(boxes: Sequence[_Box], high: int) -> list[tuple[float, float, float]]:
+    """Of each arrow that goes up at a step its place, foot and tip: in, between, and out."""
+    edges = sorted({edge for box in boxes for edge in (box.first, box.last)})
+    spans: dict[tuple[_Box | None, _Box | None, float], float] = {}  # to the right end of each
+    for left, right in pairwise(edges):
+        over = sorted((b for b in boxes if b.first <= left and right <= b.last), key=lambda b: b.y)
+        for lower, upper in pairwise([None, *over, None]):
+            same = (key for key, end in spans.items() if key[:2] == (lower, upper) and end == left)
+            spans[next(same, (lower, upper, left))] = right
+    return [
+        (
+            _LANE * (left + right) / 2,
+            lower.y + _HIGH / 2 if lower else -0.85,
+            (upper.y if upper else high) - _HIGH / 2 - _HEAD,
+        )
+        for (lower, upper, left), right in spans.items()
+    ]
+
+
+def _arrows(
+    boxes: Sequence[_Box], high: int, places: Mapping[str, float], carried: bool
+) -> list[dict[str, Any]]:
+    found = [
+        _arrow("read", x + across, foot, x + across, tip)
+        for label, x in places.items()
+        if label != "..."
+        for across, foot, tip in _read(boxes, high)
+    ]
+    for box in boxes:
+        row, y = box.row, box.y
         both = row.ahead and row.behind
-        for x in range(len(labels) - 1):
-            crosses = labels[x + 1] == "next"
-            left, right = x + _WIDE / 2, x + 1 - _WIDE / 2
+        for (_, x), (label, following) in pairwise(places.items()):
+            crosses = label == "next"
+            left, right = x + _middle(box) + _half(box), following + _middle(box) - _half(box)
             if row.ahead and (carried or not crosses):
                 up = y + (0.12 if both else 0.0)
                 kind = "cut" if crosses else "ahead"
