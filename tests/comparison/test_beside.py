@@ -157,6 +157,18 @@ def test_runs_that_are_no_pairs_are_shown_all_the_same(runs: list[Path], tmp_pat
     assert "trained on other data" in found.html()
 
 
+def test_a_single_book_has_no_pairs_which_is_said_first(tmp_path: Path) -> None:
+    book, told = tmp_path / "book.txt", []
+    book.write_text("The ships, and the sea of night.\n" * 40)
+    how: dict[str, Any] = {"hidden_size": 4, "epochs": 1, "window": 16, "batch_size": 2}
+    both = [train("language-model", book, tmp_path / c, cell=c, **how) for c in ("gru", "elman")]
+    found = side_by_side(both, report=told.append)
+    first = next(at for at, said in enumerate(told) if "looking into" in said)
+    assert any("is one document, and pairs are drawn from at least 2" in s for s in told[:first])
+    assert found.paired == [None]
+    assert [said for said in found.said if "one document" in said]
+
+
 def test_what_cannot_be_compared(runs: list[Path], texts: SideBySide, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="expected 2 to 6 runs, got 1"):
         side_by_side(runs[:1])

@@ -69,6 +69,34 @@ def test_the_first_seed_is_that_of_the_recipe(out: Path) -> None:
     assert [job.recipe["training"]["seed"] for job in runner.jobs] == [5, 5, 6, 6]
 
 
+@pytest.mark.parametrize(
+    ("texts", "changes", "pairs"),
+    [
+        (["one book, " * 40], [], False),
+        (["one book, " * 40, "another"], [], True),
+        (["one book, " * 40], ["data.split=blocks", "data.block=10"], True),
+    ],
+)
+def test_that_there_will_be_no_pairs_is_said_before_the_first_run(
+    out: Path, texts: list[str], changes: list[str], pairs: bool
+) -> None:
+    told: list[str] = []
+
+    class Told(Board):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    def begun(job: Job) -> dict[str, Any]:
+        told.append("run")
+        return result(0.5)
+
+    study(out, begun, texts, load_recipe("language-model", changes), seeds=1, shown=Told)
+    runs = ["run"] * 2
+    assert told[-2:] == runs
+    assert [said for said in told if "not be compared in pairs" in said] == told[:-2]
+    assert (told == runs) is pairs
+
+
 def test_what_is_finished_is_not_run_again(out: Path) -> None:
     first, _ = study(out)
     again, runner = study(out, lambda job: pytest.fail("it was run again"))

@@ -183,14 +183,16 @@ def side_by_side(
         raise SettingError(f"compare: expected runs of one task, got {', '.join(tasks)}")
     said: list[str] = []
     names = _names(paths, None if study is None else study.path)
-    reports = []
-    for name, path in zip(names, paths, strict=True):
-        report(f"looking into {name}")
-        reports.append(inspect(path, data, which=which, **how))
     report("scoring held-out examples in pairs")
     source = run_source(paths[0])[1]
     paired = _tried(lambda: compare_pairs(paths, None if source else data, which=which), said)
     pairs: list[Paired | None] = [*paired] if paired else [None] * (len(paths) - 1)
+    for why in said:  # the rest takes longer
+        report(why)
+    reports = []
+    for name, path in zip(names, paths, strict=True):
+        report(f"looking into {name}")
+        reports.append(inspect(path, data, which=which, **how))
     pictures = charts(names, paths, reports, said)
     return SideBySide(
         f"{tasks[0]}: {', '.join(names)}" if study is None else f"{tasks[0]} in {study.path}",

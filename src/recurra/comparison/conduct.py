@@ -76,7 +76,7 @@ def compare_variants(
     check_size("jobs", jobs)
     variants = variants_of(recipe, vary or {}, rivals, name or recipe.task)
     data, modules = packed(source), modules_for([each.recipe for each in variants], imports)
-    opened(recipe.of_task, source, recipe.data, recipe.data.given)
+    examples = opened(recipe.of_task, source, recipe.data, recipe.data.given)
     varied = sorted({each for variant in variants for each in variant.settings})
     identity = shared_settings(recipe, varied, source) | {"varied": varied}
     first = recipe.training.seed
@@ -85,6 +85,8 @@ def compare_variants(
         planned = [_Planned(study, *each, data, modules) for each in every]
         kept = _Kept(study, recipe.of_task.metric, recipe.task, planned)
         board = shown(len(planned), len(kept.runs), jobs)
+        if why := recipe.of_task.unpaired(examples, recipe.data):
+            board.say(f"Two of these runs will not be compared in pairs: {why}")
         runner = runner or ProcessRunner(min(jobs, max(len(kept.todo), 1)), study.held)
         with Crew(runner, board) as crew:
             for job in kept.todo:

@@ -179,6 +179,8 @@ def compare_pairs(
         raise SettingError(f"compare: data is missing: {paths[0]} does not say where its own is")
     with tempfile.TemporaryDirectory() as place:
         examples = opened(task, source, recipe.data, recipe.data.given)
+        if why := task.unpaired(examples, recipe.data):  # before all of it is read and scored
+            raise DataError(f"compare: {why}")
         others = {"from", "teachers"} & set(source_of(folders[0]))  # whose fronts it has
         fronts = loaded[0].fronts if others else None
         prepared = (

@@ -259,6 +259,17 @@ class Task(abc.ABC):
             "`by_example` of its own makes it do so"
         )
 
+    def unpaired(self, source: Any, data: Any) -> str | None:
+        """Why what is held out of these data has no pairs, as far as that can be told at once.
+
+        None where nothing speaks against it: what :meth:`by_example` finds decides.
+
+        Args:
+            source: raw examples, as :meth:`open` gives them.
+            data: the section ``[data]``.
+        """
+        return None
+
     # ---- what is looked into ---------------------------------------------------------------------
 
     def sample(self, part: Any, rows: int, steps: int) -> Batch:

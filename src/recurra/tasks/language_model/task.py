@@ -301,6 +301,20 @@ class LanguageModelTask(Task):
         read = getattr(model, "ngram", model)
         return {self.loss.name: each_document(read, part.documents(), _given(part, model))}
 
+    def unpaired(self, source: Source, data: DataSettings) -> str | None:
+        """A book of one piece: what is held out of it is one document."""
+        if data.test is not None:
+            source = open_source(data.test, data)
+        elif data.split not in ("tail", "tails"):
+            return None
+        begun = (each for each in source if isinstance(each, str) or not each.goes_on)
+        if len(list(itertools.islice(begun, 2))) > 1:
+            return None
+        return (
+            "the text that is held out is one document, and pairs are drawn from at least 2. "
+            "data.split=blocks holds out a document for every ten blocks (data.block)."
+        )
+
     def table(self, rows: Sequence[Evaluation], title: str) -> Table:
         """Nats and bits a character, nats a symbol, perplexity."""
         first = rows[0]
