@@ -107,6 +107,22 @@ def test_symbols(tiny_run: Any, tmp_path: Path) -> None:
     assert any(row[4] == "!" for row in rows[6:])
 
 
+def test_a_symbol_that_is_unknown_is_named_and_marked(tiny_run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "lines.txt"
+    file.write_text("to ß\n")
+    done = call("predict", tiny_run.path, file, "--surprise")
+    assert done.exit_code == 0, done.stderr
+    assert [line.split("\t")[2] for line in done.stdout.splitlines()][:4] == [
+        "t",
+        "o",
+        " ",
+        "ß <unk>",
+    ]
+    told = json.loads(call("predict", tiny_run.path, file, "--surprise", "--json").stdout)
+    assert told["steps"][3] == "ß <unk>"
+    assert told["steps"][0] == "t"
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

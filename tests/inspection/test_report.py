@@ -63,6 +63,46 @@ def test_numbers_are_those_of_the_model(report, run):
     assert set(read.gates) == {"layer 1", "layer 2"}
 
 
+@pytest.mark.parametrize("vocabulary", ["characters", "words"])
+def test_a_symbol_that_is_unknown_is_shown_as_the_text_has_it(vocabulary, tmp_path):
+    (tmp_path / "book.txt").write_text("the cat sat on the mat.\n" * 60)
+    settings = {"hidden_size": 4, "epochs": 1, "window": 16, "batch_size": 2, "minimum_count": 2}
+    if vocabulary == "characters":
+        settings.pop("minimum_count")
+    run = tmp_path / "run"
+    recurra.train(
+        "language-model",
+        tmp_path / "book.txt",
+        out=run,
+        vocabulary=vocabulary,
+        report=lambda _: None,
+        **settings,
+    )
+    words = ["zebra" if n % 7 == 3 else "cat" for n in range(90)]
+    for several in (False, True):
+        # One long text, or several short ones behind each other.
+        text = " ".join(words)
+        cut = [" ".join(words[:count]) for count in (15, 9, 12)]
+        texts = [*cut, "a zoo"] if several else [text]
+        report = inspect(run, texts, rows=4, steps=400 if several else 64)
+        read = report.read
+        shown = "".join(read.symbols)
+        assert "\ufffd" not in shown
+        assert "<unk>" not in shown
+        behind = sorted(texts, key=len, reverse=True)
+        assert shown.startswith(behind[0][:40])
+        if several and vocabulary == "characters":
+            assert shown.split("\n") == [*behind, ""]
+        unknown = [read.symbols[at].strip() for at in sorted(read.unknown)]
+        strange = {"z", "b", "r"} if vocabulary == "characters" else {"zebra", "a", "zoo"}
+        assert unknown
+        assert {*unknown} <= strange
+        at = min(read.unknown)
+        assert f"{read.symbols[at]!r}, unknown to the model" in read.told(at)
+        assert "unknown to the model" not in read.told(1)
+        assert "symbols that the model does not know" in report.html()
+
+
 def test_words(report):
     text = str(report)
     assert "language-model" in text

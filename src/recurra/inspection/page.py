@@ -171,6 +171,11 @@ def _reading(report: Any) -> str:
         if follow
         else ""
     )
+    unknown = (
+        "<p class=how>Dotted below: symbols that the model does not know, and reads as one.</p>"
+        if report.read.unknown
+        else ""
+    )
     told = " ".join(_COLORS[name] for name in _colors(report.read))
     return f"""<section id=reading><h2>A text as it is read</h2>
 <p class=how>Choose what the colors show. {told} A layer: the value of one of its units, orange
@@ -180,7 +185,7 @@ above zero and blue below. Touch a symbol, or move the lower slider.</p>
 <output id=unit-said></output></label></div>
 <div id=symbols></div>
 <div class=choose><label>Step <input id=step type=range min=0 max=0 value=0></label></div>
-<p id=told></p>
+<p id=told></p>{unknown}
 <p class=how>The share beside each gate is its mean openness at that step: what it keeps of its
 state, writes into it, and shows of it.</p>
 {follow}{surprises}</section>"""
@@ -204,6 +209,7 @@ def _data(report: Any) -> dict[str, Any] | None:
     most = float(np.abs(read.speaks).max(initial=0.0)) or 1.0
     return {
         "symbols": read.symbols,
+        "unknown": sorted(read.unknown),
         "colors": _colors(read),
         "surprises": surprises,
         "right": [

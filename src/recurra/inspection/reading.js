@@ -17,6 +17,7 @@ if (data) {
     find("symbols").append(span);
     return span;
   });
+  for (const at of data.unknown) spans[at].classList.add("unknown");
   step.max = Math.max(spans.length - 1, 0);
   const shade = (share, warm) => `rgba(${warm ? "230,120,0" : "40,120,220"},${(0.85 * Math.min(1, share)).toFixed(3)})`;
   function paint() {

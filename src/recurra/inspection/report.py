@@ -26,7 +26,7 @@ from recurra.inspection.examples import Example, examples_of
 from recurra.inspection.page import page
 from recurra.inspection.pictures import Picture, pictures_of, save_pictures
 from recurra.inspection.shell import save_page
-from recurra.inspection.text import Follower, Read, followers, read_text
+from recurra.inspection.text import Follower, Read, followers, read_text, with_unknown
 from recurra.settings import check_size
 from recurra.training import data_of, run_source
 from recurra.training.runs import opened
@@ -191,7 +191,7 @@ def inspect(
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading examples")
     examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
-    read = _tried(lambda: _read(task, loaded, part, batch, said), said)
+    read = _tried(lambda: _read(task, loaded, part, batch, (rows, steps), said), said)
     card = _tried(lambda: describe(loaded.model, measure=False), said)
     pictures = pictures_of(examination, read, card, home, said)
     return Report(
@@ -248,20 +248,23 @@ def _window(task: Any, path: str | Path) -> int | None:
     return window if task.reads_windows(recipe.data) else None
 
 
-def _read(task: Any, loaded: Any, part: Any, batch: Batch, said: list[str]) -> Read | None:
+def _read(
+    task: Any, loaded: Any, part: Any, batch: Batch, looked: tuple[int, int], said: list[str]
+) -> Read | None:
     """A text of some length in one row, or several rows where none is long."""
     model, fronts = loaded.model, loaded.fronts
     if not hasattr(model, "encoder") or _symbols(task, batch, fronts) is None:
         return None
-    one = task.sample(part, 1, _SHOWN)
+    one, size = task.sample(part, 1, _SHOWN), (1, _SHOWN)
     rows = _symbols(task, one, fronts)
     if rows is None or len(rows[0]) < _SHOWN // 8:
-        one, rows = batch, _symbols(task, batch, fronts)
+        one, rows, size = batch, _symbols(task, batch, fronts), looked
     assert rows is not None
     examples = examples_of(task, loaded, one)
     whole = bool(examples) and examples[0].by == "whole"
     speaks = _tried(lambda: _speaks(model, one), said) if whole else None
-    return read_text(model, one, rows, examples, speaks)
+    read = read_text(model, one, rows, examples, speaks)
+    return with_unknown(read, rows, task.unknown(part, *size))
 
 
 def _speaks(model: Any, batch: Batch) -> Any:

@@ -19,7 +19,7 @@ from recurra.inspection.examples import Example
 from recurra.models import Model
 from recurra.twins import evaluating
 
-__all__ = ["FEATURES", "Follower", "Read", "followers", "read_text"]
+__all__ = ["FEATURES", "Follower", "Read", "followers", "read_text", "with_unknown"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,6 +56,7 @@ class Read(NamedTuple):
         wanted: what should have been.
         speaks: how much each symbol speaks for the answer, less than 0 against it; empty where
             nobody asked.
+        unknown: steps of symbols that the model does not know, and reads as ``<unk>``.
     """
 
     symbols: Sequence[str]
@@ -65,6 +66,7 @@ class Read(NamedTuple):
     said: Sequence[str] = ()
     wanted: Sequence[str] = ()
     speaks: Floats = np.zeros(0)
+    unknown: frozenset[int] = frozenset()
 
     @property
     def right(self) -> list[bool]:
@@ -91,6 +93,7 @@ class Read(NamedTuple):
     def told(self, step: int) -> str:
         """What is answered and what the gates do at a step, in a sentence."""
         head = f"Step {step}, {self.symbols[step]!r}"
+        head += ", unknown to the model" if step in self.unknown else ""
         if self.said and self.wanted[step]:
             said, wanted = self.said[step], self.wanted[step]
             follows = wanted == self.symbols[step]
@@ -165,6 +168,32 @@ def read_text(
         if speaks is None
         else np.concatenate([speaks[: len(row), at] for at, row in enumerate(rows)]),
     )
+
+
+def with_unknown(
+    read: Read, rows: Sequence[Sequence[str]], unknown: Sequence[Mapping[int, str]]
+) -> Read:
+    """What stands in the text in place of what a model shows of ``<unk>``.
+
+    Args:
+        read: the text as the model has it.
+        rows: that it is made of.
+        unknown: of each row, as of :meth:`recurra.tasks.Task.unknown`.
+    """
+    symbols, said, wanted = list(read.symbols), list(read.said), list(read.wanted)
+    first, steps = 0, set()
+    for row, own in zip(rows, unknown, strict=False):
+        for step in sorted({*own} & {*range(len(row))}):
+            at, shown = first + step, row[step]
+            ours = shown[: len(shown) - len(shown.lstrip(" "))] + own[step]
+            symbols[at] = symbols[at].replace(shown, ours)
+            if wanted and wanted[at] == shown:
+                said[at], wanted[at] = (
+                    ours if each == shown else each for each in (said[at], shown)
+                )
+            steps.add(at)
+        first += len(row)
+    return read._replace(symbols=symbols, said=said, wanted=wanted, unknown=frozenset(steps))
 
 
 def _behind(value: Tensor, rows: Sequence[Sequence[str]]) -> Floats:

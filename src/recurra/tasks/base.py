@@ -288,6 +288,18 @@ class Task(abc.ABC):
             raise SettingError("inspect: expected data with examples, got none")
         return batch.part(lambda number: slice(min(rows, number)))
 
+    def unknown(self, part: Any, rows: int, steps: int) -> list[Mapping[int, str]]:
+        """Of each row of :meth:`sample` what stands in the text where ``<unk>`` is read, by step.
+
+        Of no row where that is not known.
+
+        Args:
+            part: as of :meth:`sample`.
+            rows: as there.
+            steps: as there.
+        """
+        return []
+
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
         """Those of what is read, by name, in the order in which a model reads them."""
         return dict(fronts)

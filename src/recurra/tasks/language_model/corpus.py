@@ -40,6 +40,7 @@ from recurra.tasks.language_model.documents import (
     open_source,
 )
 from recurra.tasks.language_model.settings import DataSettings
+from recurra.tasks.language_model.unknown import unknown_symbols
 from recurra.tasks.texts import check_vocabulary, vocabulary_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
@@ -285,11 +286,13 @@ class Held:
         ids: of each document.
         characters: of all documents.
         labels: of each condition, an id of each document.
+        unknown: of each document the symbols that the model does not know, by their place.
     """
 
     ids: list[Ids]
     characters: int
     labels: Mapping[str, Sequence[int]]
+    unknown: Sequence[Mapping[int, str]] = ()
 
     def documents(self) -> list[Ids]:
         """The documents."""
@@ -313,12 +316,14 @@ def held(source: Source, fronts: Mapping[str, Vocabulary]) -> Held:
     vocabulary = fronts[_TEXT]
     labels = {name: known for name, known in fronts.items() if name != _TEXT}
     documents, characters, given = [], 0, []
+    unknown: list[Mapping[int, str]] = []
     for document in whole(as_documents(source)):
         documents.append(vocabulary.encode(document.text))
+        unknown.append(unknown_symbols(vocabulary, document.text, documents[-1]))
         characters += len(document.text)
         given.append(condition_ids(document, labels))
     columns = {name: [row[at] for row in given] for at, name in enumerate(labels)}
-    return Held(documents, characters, columns)
+    return Held(documents, characters, columns, unknown)
 
 
 def _labels(training: Iterable[Document], names: Sequence[str]) -> dict[str, LabelVocabulary]:

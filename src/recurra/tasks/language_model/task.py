@@ -59,6 +59,7 @@ from recurra.tasks.language_model.evaluation import (
     symbol_surprises,
 )
 from recurra.tasks.language_model.settings import DataSettings
+from recurra.tasks.language_model.unknown import unknown_symbols
 from recurra.tasks.texts import has_columns, vocabulary_settings
 from recurra_runtime.vocabulary import Ids, Vocabulary
 
@@ -98,6 +99,8 @@ class WritingModel(Answer):
     ) -> Iterator[Surprise]:
         """Minus the log-probability of each symbol of each text, its end included.
 
+        Behind one that the model does not know stands ``<unk>``, as which it is read.
+
         Args:
             inputs: texts, each from its start symbol on.
             given: condition -> label, for all texts.
@@ -105,7 +108,13 @@ class WritingModel(Answer):
         ours, theirs = itertools.tee(inputs_of("surprise", inputs))
         scores = score_symbols(self.text, ours, given=given)
         for text, found in zip(theirs, scores, strict=True):
-            yield Surprise(text, -np.array(found.log_probs), steps=found.symbols)
+            ids = np.array(found.ids)
+            own = unknown_symbols(self.text.vocabulary, text, ids)
+            steps = [
+                f"{own[at]} {symbol}" if own.get(at, symbol) != symbol else symbol
+                for at, symbol in enumerate(found.symbols)
+            ]
+            yield Surprise(text, -np.array(found.log_probs), steps=steps)
 
     def score(
         self, texts: Iterable[str], *, end: bool = True, given: Mapping[str, str] | None = None
@@ -275,18 +284,26 @@ class LanguageModelTask(Task):
         documents, given = part.documents(), getattr(part, "given", None)
         if isinstance(part, Held) and part.labels:
             given = part.ordered(list(part.labels))
-        pieces = [
-            (number, ids[start : start + steps])
-            for number, ids in enumerate(documents)
-            for start in range(0, len(ids), steps)
-        ]
-        # The shortest of a few would be padded: the longest come first where there are enough.
-        some = sorted(pieces[: 4 * rows], key=lambda piece: -len(piece[1]))[:rows]
+        some = _pieces(documents, rows, steps)
         if not some:
             raise SettingError("inspect: expected data with text, got none")
         labels = None if given is None else given[[number for number, _ in some]]
-        windows = document_batches([ids for _, ids in some], rows=rows, size=steps, given=labels)
+        pieces = [documents[number][start : start + steps] for number, start in some]
+        windows = document_batches(pieces, rows=rows, size=steps, given=labels)
         return next(iter(next(iter(windows))))
+
+    def unknown(self, part: CorpusPart | Held, rows: int, steps: int) -> list[Mapping[int, str]]:
+        """Of documents that were read for this; those of a training are numbers alone."""
+        if not isinstance(part, Held) or not any(part.unknown):
+            return []
+        return [
+            {
+                place - start + 1: symbol  # behind the start symbol
+                for place, symbol in part.unknown[number].items()
+                if start <= place < start + steps
+            }
+            for number, start in _pieces(part.documents(), rows, steps)
+        ]
 
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
         """The vocabulary; conditions stand beside what is read."""
@@ -415,3 +432,14 @@ def _given(part: CorpusPart | Held, model: Any) -> Ids | None:
     if isinstance(part, Held):
         return part.ordered(getattr(model, "conditions", ()))
     return part.given
+
+
+def _pieces(documents: Sequence[Ids], rows: int, steps: int) -> list[tuple[int, int]]:
+    """Number and first place of pieces of so many steps, in the order of a batch of them."""
+    found = [
+        (number, start)
+        for number, ids in enumerate(documents)
+        for start in range(0, len(ids), steps)
+    ][: 4 * rows]
+    # The shortest of a few would be padded: the longest come first where there are enough.
+    return sorted(found, key=lambda piece: -min(steps, len(documents[piece[0]]) - piece[1]))[:rows]
