@@ -93,6 +93,16 @@ def test_code_of_pages(page, tmp_path):
         assert unlike(drawn, kept, shift) == "", f"{name}: run scripts/pictures.py {page}"
 
 
+def test_no_page_writes_a_run_where_another_does():
+    """Who tries one page after another in one folder is never told that a run is there already."""
+    readme = (ROOT / "README.md").read_text()
+    written = re.findall(r"--out (runs/\S+)", readme)
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        written += {*re.findall(r'out="(runs/[^"]+)"', page.read_text(encoding="utf-8"))}
+    assert len(written) > 10
+    assert sorted(written) == sorted({*written})
+
+
 def test_pages_of_the_course_draw_their_pictures():
     pages = {page.stem: pictures.drawn(page) for page in pictures.PAGES}
     course = re.findall(r"^\| \d+ \|.*?\]\(([\w-]+)\.md\)", (GUIDE / "index.md").read_text(), re.M)
@@ -122,6 +132,9 @@ def test_readme_names_the_commands():
     readme = (ROOT / "README.md").read_text()
     assert "make demo" in readme
     assert "make test" in readme
+    (folder,) = re.findall(r"The demo leaves its run in `([^`]+)`", readme)
+    assert f"recurra inspect {folder} --data" in readme
+    assert folder in run("from recurra.cli import app; app(['demo', '--help'])", ROOT).stdout
     help_text = run("from recurra.cli import app; app(['--help'])", ROOT).stdout
     for command in re.findall(r"^recurra (\w[\w-]*)", readme, re.M):
         assert re.search(rf"\b{command}\b", help_text), command
