@@ -226,7 +226,9 @@ def _own_data(home: Path) -> Any:
     held_out: str | None = recipe.data.test
     found = source if held_out is None else Path(held_out)
     if found is None:
-        raise SettingError("inspect: the run was trained on data given in Python: give it data")
+        raise SettingError(
+            "inspect: the run was trained on data given in Python: give some, by data= or --data"
+        )
     return found
 
 
