@@ -642,19 +642,6 @@ def test_the_message_says_how_much_room_is_needed(
         artifact.write_folder(tmp_path / "big", {"file": bytes(2_500_000)})
 
 
-def test_the_rest_of_a_killed_writer_is_swept_away(tmp_path: Path) -> None:
-    rest = tmp_path / ".model.partial"
-    rest.mkdir()
-    (rest / "stale").write_text("half")
-    artifact.save(tmp_path / "model", make(), {"text": VOCABULARY}, "language-model")
-    assert {path.name for path in (tmp_path / "model").iterdir()} == {
-        "config.json",
-        "model.safetensors",
-        "vocabulary.json",
-    }
-    assert not rest.exists()
-
-
 def test_a_place_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recurra.errors import RunError, SettingError
 
-__all__ = ["check_ending", "write_file", "write_folder"]
+__all__ = ["check_ending", "partial_of", "write_file", "write_folder"]
+
+_PARTIAL = ".partial"
+_STALE = 24 * 3600.0  # seconds after which nobody goes on writing
 
 
 def check_ending(path: Path, known: Sequence[str]) -> str:
@@ -26,13 +31,33 @@ def check_ending(path: Path, known: Sequence[str]) -> str:
     return ending
 
 
+def partial_of(path: Path) -> Path:
+    """Where a file or folder is written before it gets its name, in the same folder.
+
+    Each call gives another place, so that several processes may write the same file: the last one
+    to be done names it. What a process left that was killed goes away with a later call.
+    """
+    begun = f".{path.name[:40]}."  # names have an end
+    with suppress(OSError):  # a folder that is not there is told by who writes
+        for rest in path.parent.iterdir():
+            if rest.name.startswith(begun) and rest.name.endswith(_PARTIAL) and _is_stale(rest):
+                _remove(rest)
+    return path.with_name(f"{begun}{os.getpid()}-{secrets.token_hex(4)}{_PARTIAL}")
+
+
+def _is_stale(partial: Path) -> bool:
+    with suppress(OSError):  # its writer is done
+        return time.time() - partial.stat().st_mtime > _STALE
+    return False
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write or replace a file.
 
     Raises:
         RunError: it cannot be written; what was there before still is.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     with _whole(path, partial, len(content)):
         _write(partial, content)
         os.replace(partial, path)
@@ -46,9 +71,8 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """
     if path.exists():
         raise RunError(f"{path}: is there already; what is saved is never changed.")
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     with _whole(path, partial, sum(map(len, files.values()))):
-        _remove(partial)  # of a run that was killed while it wrote
         partial.mkdir(parents=True)
         for name, content in files.items():
             _write(partial / name, content)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from recurra.data.readers import Document, whole
 from recurra.errors import DataError, RunError, SettingError, nearest
+from recurra.files import partial_of
 from recurra.settings import check_size
 from recurra_runtime.vocabulary import START, UNKNOWN, Ids, Vocabulary
 
@@ -98,7 +99,7 @@ def encode_to_file(
         raise SettingError(f"truncate: {nearest(str(truncate), get_args(Side))}")
     if isinstance(documents, str):
         documents = [documents]
-    partial, beside = (path.with_name(f".{path.name}{end}.partial") for end in ("", ".json"))
+    partial, beside = partial_of(path), partial_of(_beside(path))
     try:
         header = _write(documents, vocabulary, path, partial, limit, maximum, truncate)
         told = {"recurra-stream": _FORMAT, **dataclasses.asdict(header)}
