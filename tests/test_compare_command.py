@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from comparison.fakes import TEXTS, FakeRunner, result
 from typer.testing import CliRunner
 
 from recurra.cli import app
+from recurra.compare_command import compare
 from recurra.comparison import conduct, search
 from recurra.comparison.runner import Job, Outcome
 
@@ -102,7 +104,54 @@ def test_two_runs_in_pairs(tiny_run: Any, tmp_path: Path) -> None:
     done = call(tiny_run.path, tiny_run.path, "--data", path)
     # One document: all that a bootstrap could draw is it.
     assert done.exit_code == 2
-    assert "expected at least 2 held-out documents, from which to draw, got 1." in done.stderr
+    assert "is one document, and pairs are drawn from at least 2" in done.stderr
+
+
+OF_TRAINING = {
+    "--vary": "model.cell=gru,lstm",
+    "--rival": "convolution",
+    "--seeds": "2",
+    "--search": "3",
+    "--space": "model.cell=gru,lstm",
+    "--jobs": "1",
+    "--validation": "DATA",
+    "--test": "DATA",
+    "--set": "model.cell=gru",
+    "--epochs": "2",
+    "--lr": "0.1",
+    "--hidden": "8",
+    "--layers": "1",
+    "--batch": "4",
+    "--seed": "0",
+    "--device": "cpu",
+    "--encoding": "latin-1",
+}
+
+
+@pytest.mark.parametrize("option", OF_TRAINING)
+def test_what_says_how_to_train_is_refused_beside_runs(
+    option: str, tiny_run: Any, data: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "compare.json").write_text("{}")
+    value = OF_TRAINING[option].replace("DATA", str(data))
+    page = ("--out", tmp_path / "page.html")
+    for what in ((tiny_run.path, "other"), (tiny_run.path, "other", *page), (study,)):
+        done = call(*what, option, value)
+        assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+        told = " ".join(done.stderr.replace("│", " ").split())
+        assert f"compare: {option}: what is shown is there already" in told
+    both = call("a", "b", "--jobs", "1", "--epochs", "0.5")
+    assert "compare: --jobs, --epochs: what is shown" in both.stderr
+
+
+def test_every_option_of_a_training_is_refused_beside_runs() -> None:
+    """One that is new says of which kind it is."""
+    (command,) = (each for each in app.registered_commands if each.callback is compare)
+    parameters = inspect.signature(command.callback).parameters
+    shown = {"what", "data", "out", "pictures", "which", "json", "import_"}
+    assert {f"--{name.rstrip('_')}" for name in {*parameters} - shown} == {*OF_TRAINING}
 
 
 DATA = ("--data", "DATA", "--out", "OUT")
@@ -117,10 +166,14 @@ DATA = ("--data", "DATA", "--out", "OUT")
         (tuple("abcdefg"), 2, "expected 2 to 6 runs, got 7"),
         (("a", "b", "--out", "no/page.html"), 2, "expected a file in a folder that is there"),
         (("a", "b", "c", "--out", "page"), 2, "expected the name of a page that ends in .html"),
-        (("classification", *DATA[:2], "--out", "p.html", *VARY[:2]), 2, "a page is of runs that"),
+        (
+            ("classification", *DATA[:2], "--out", "p.html", *VARY[:2]),
+            2,
+            "--vary: what is shown is there already",
+        ),
         (("a", "b", "--out", "page"), 2, "expected the name of a page that ends in .html"),
-        (("a", "b", "--vary", "model.cell=gru,lstm"), 2, "two runs are there already"),
-        (("a", "b", "--search", "3"), 2, "two runs are there already"),
+        (("a", "b", "--vary", "model.cell=gru,lstm"), 2, "--vary: what is shown is there"),
+        (("a", "b", "--search", "3"), 2, "--search: what is shown is there already"),
         (("OUT.parent", "--out", "p.html"), 1, "compare.json: missing or damaged"),
         (("nothing", "other"), 1, "expected the folder of a run"),
         (("OUT.parent",), 1, "compare.json: missing or damaged"),

@@ -99,16 +99,21 @@ def compare(
     with friendly():
         import_cells(import_)
         page = out is not None and out.suffix == ".html"
+        shown = page or pictures is not None or len(what) > 1
+        if shown or (data is None and out is None and _is_study(what[0])):
+            _no_training(
+                vary=vary, rival=rival, seeds=seeds, search=search, space=space, jobs=jobs,
+                validation=validation, test=test, set=set_, epochs=epochs, lr=lr, hidden=hidden,
+                layers=layers, batch=batch, seed=seed, device=device, encoding=encoding,
+            )  # fmt: skip
         if page or pictures is not None or len(what) > 2:
-            if vary or rival or search is not None:
-                raise SettingError(
-                    "compare: a page is of runs that are there already: compare first, with a "
-                    "folder as --out, then recurra compare FOLDER --out page.html"
-                )
             _side_by_side(what, data, out, pictures, which, json)
             return
         if len(what) == 2:
-            _no_study(out, vary, rival, search, seeds)
+            if out is not None:
+                raise SettingError(
+                    f"--out: expected the name of a page that ends in .html, got {out}"
+                )
             _pair(what, data, which, json)
             return
         given = (data, out, vary, rival, search)
@@ -240,14 +245,14 @@ def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> N
     _show(compare_pair(what[0], what[1], source, which=which), json)
 
 
-def _no_study(out: Path | None, *of_study: Any) -> None:
-    """Refuse what says nothing of two runs, rather than leave it out."""
-    if out is not None:
-        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
-    if any(of_study):
+def _no_training(**options: Any) -> None:
+    """Refuse what says how something is trained, of what is there already."""
+    named = [f"--{name}" for name, value in options.items() if value not in (None, [])]
+    if named:
         raise SettingError(
-            "compare: two runs are there already: leave --vary, --rival, --search and --seeds to "
-            "a task or recipe, whose variants they train"
+            f"compare: {', '.join(named)}: what is shown is there already, and nothing is trained. "
+            "Leave it out; or compare first: recurra compare TASK --data FILE --out FOLDER with "
+            "such options, then recurra compare FOLDER --out page.html"
         )
 
 
@@ -257,6 +262,11 @@ def _is_recipe(name: str) -> bool:
     from recurra.training import recipe_names
 
     return name in {*recipe_names(), *task_names()}
+
+
+def _is_study(name: str) -> bool:
+    """A folder that keeps a comparison or a search."""
+    return any((Path(name) / file).is_file() for file in ("compare.json", "search.json"))
 
 
 def _is_folder(name: str) -> bool:
