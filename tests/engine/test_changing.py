@@ -395,3 +395,13 @@ def test_an_imaginary_part_is_not_lost():
     change = {"state.h": Change(scale=torch.tensor(1j))}
     with pytest.raises(ShapeError, match="expected a number"), changing(layer, change):
         layer(rows())
+
+
+def test_steps_of_numpy_are_steps() -> None:
+    for kind in (np.int64, np.uint8):
+        change = Change(since=kind(3), until=kind(5))
+        assert (change.since, change.until) == (3, 5)
+        assert type(change.since) is type(change.until) is int
+    for wrong in (np.float64(3), np.bool_(True), True, -1):
+        with pytest.raises(SettingError, match="since: expected a step such as 10"):
+            Change(since=wrong)

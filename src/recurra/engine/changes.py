@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recurra.engine.opened import Moved
 from recurra.errors import SettingError, ShapeError, dtype_name, kind_of
+from recurra.settings import check_size
 
 __all__ = ["Change", "Chosen", "joined"]
 
@@ -57,13 +58,15 @@ class Change:
 
     def __post_init__(self) -> None:
         for name, step in (("since", self.since), ("until", self.until)):
-            whole = isinstance(step, int) and not isinstance(step, bool)
-            counted = whole and (step or 0) >= 0
-            if not counted and not (step is None and name == "until"):
+            if step is None and name == "until":
+                continue
+            try:
+                object.__setattr__(self, name, check_size(name, step, 0))
+            except SettingError:
                 raise SettingError(
                     f"Change: {name}: expected a step such as 10, got {step!r}; steps=slice(-3, "
                     "None) counts from the end"
-                )
+                ) from None
         for name, number in (("scale", self.scale), ("shift", self.shift)):
             if _of_no_value(number):
                 raise SettingError(f"Change: {name}: expected a number, got NaN")
