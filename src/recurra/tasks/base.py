@@ -34,6 +34,8 @@ from recurra.tasks.contracts import (
     Row,
     Table,
     front_told,
+    names_of,
+    read_fronts,
     seen_rows,
     symbols_of,
 )
@@ -50,6 +52,8 @@ __all__ = [
     "Table",
     "Task",
     "front_told",
+    "names_of",
+    "read_fronts",
     "register_task",
     "symbols_of",
     "task_by_name",
@@ -81,6 +85,8 @@ class Task(abc.ABC):
     """Whether a model learns by steps of an optimizer; else :meth:`make` makes it at once."""
     verb: ClassVar[str] = "predict"
     """The command to try when a training is done."""
+    target_front: ClassVar[str | None] = None
+    """Name of the front of targets, where one is of them alone."""
 
     def __init_subclass__(cls) -> None:
         """A checkpoint is chosen by the loss, unless another metric is declared."""
@@ -302,7 +308,7 @@ class Task(abc.ABC):
 
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
         """Those of what is read, by name, in the order in which a model reads them."""
-        return dict(fronts)
+        return read_fronts(fronts, self.target_front)
 
     def seen(self, batch: Batch, fronts: Mapping[str, Any]) -> dict[str, list[Any]]:
         """What is read, as people see it: of each row its symbols, or numbers ``[time, ...]``.

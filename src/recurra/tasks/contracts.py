@@ -23,6 +23,8 @@ __all__ = [
     "Row",
     "Table",
     "front_told",
+    "names_of",
+    "read_fronts",
     "seen_rows",
     "symbols_of",
 ]
@@ -51,6 +53,26 @@ def front_told(front: Any) -> dict[str, Any]:
     """All that tells a front from any other, as JSON can hold it; nothing of one without a kind."""
     kind = getattr(front, "kind", None)
     return {} if kind is None else {**front.to_json(), "kind": kind}
+
+
+def read_fronts(fronts: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """Those of what is read, by name, in the order in which a model reads them.
+
+    Args:
+        fronts: of a model.
+        target: name of the one of targets, or None where there is none.
+    """
+    return {name: front for name, front in fronts.items() if name != target}
+
+
+def names_of(numbers: Sequence[int], front: Any) -> list[str]:
+    """Names of classes or tags, ``"?"`` of those that have none.
+
+    Args:
+        numbers: of the front; negative ones have no name.
+        front: class or tag names.
+    """
+    return [front.name(number) if number >= 0 else "?" for number in numbers]
 
 
 def symbols_of(numbers: Sequence[int], front: Any) -> list[str]:

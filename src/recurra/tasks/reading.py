@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,10 +20,6 @@ __all__ = ["ReadingTask", "changed_examples", "grouped", "said_part"]
 
 class ReadingTask(ExamplesTask):
     """Divides examples by what they hold, or by what is said of them; counts what was left out."""
-
-    @abc.abstractmethod
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of what is read, by name."""
 
     def held(self, pairs: Sequence[Pair], data: InputSection) -> list[str]:
         """What each example holds."""

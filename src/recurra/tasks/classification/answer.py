@@ -17,8 +17,8 @@ from recurra.data import ExampleRow
 from recurra.errors import SettingError
 from recurra.given import ahead, inputs_of
 from recurra.models import Classifier, Model
-from recurra.tasks.base import Answer
-from recurra.tasks.classification.corpus import LABEL, read_fronts
+from recurra.tasks.base import Answer, read_fronts
+from recurra.tasks.classification.corpus import LABEL
 from recurra.tasks.classification.evaluation import log_probabilities
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.encoding import Incoming, encode_inputs, unknown_of
@@ -156,7 +156,7 @@ class ClassifyingModel(Answer):
 
     @property
     def _inputs(self) -> dict[str, Any]:
-        return read_fronts(self.fronts)
+        return read_fronts(self.fronts, LABEL)
 
     @property
     def _texts(self) -> bool:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recurra.data import Batches, ExampleRow, LabeledRows, PartName, row_batches
 from recurra.data.examples import Example, Examples, content_key
 from recurra.errors import DataError
-from recurra.tasks.base import Groups
+from recurra.tasks.base import Groups, read_fronts
 from recurra.tasks.classification.settings import ClassificationData
 from recurra.tasks.division import divide_examples
 from recurra.tasks.encoding import encode_inputs, unknown_of
@@ -23,7 +23,7 @@ from recurra.tasks.inputs import check_fronts, fit_inputs, grayed_of, heard, is_
 from recurra.tasks.reading import grouped, said_part
 from recurra_runtime.vocabulary import ClassNames
 
-__all__ = ["LABEL", "ClassCorpus", "ClassPart", "encode", "prepare_classes", "read_fronts"]
+__all__ = ["LABEL", "ClassCorpus", "ClassPart", "encode", "prepare_classes"]
 
 UNKNOWN_CLASS = -1
 """The number of a class that the model has no name for."""
@@ -197,7 +197,7 @@ def prepare_classes(
         chosen, held = [chosen[n] for n in places], [held[n] for n in places]
     places_of = _divide(chosen, held, data)
     if fronts is not None:
-        inputs = read_fronts(fronts)
+        inputs = read_fronts(fronts, LABEL)
         check_fronts(inputs, data, report)
     else:
         kinds = _named_kinds(examples.kinds)
@@ -362,11 +362,6 @@ def _numbers(labels: tuple[str, ...], classes: ClassNames, place: str) -> Any:
             "examples have several say data.several=true."
         )
     return UNKNOWN_CLASS if numbers[0] is None else numbers[0]
-
-
-def read_fronts(fronts: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the inputs, in the order in which a model reads them: that of their names."""
-    return {name: fronts[name] for name in sorted(fronts) if name != LABEL}
 
 
 def _fingerprint(

@@ -15,7 +15,7 @@ from recurra.columns import shown
 from recurra.data import PartName, row_batches
 from recurra.data.examples import Examples, open_examples
 from recurra.models import Classifier, ClassifierConfig, ClassifierSettings, Reads
-from recurra.tasks.base import Metric, Table, register_task
+from recurra.tasks.base import Metric, Table, names_of, register_task
 from recurra.tasks.classification.answer import ClassifyingModel
 from recurra.tasks.classification.corpus import (
     LABEL,
@@ -23,7 +23,6 @@ from recurra.tasks.classification.corpus import (
     ClassPart,
     encode,
     prepare_classes,
-    read_fronts,
 )
 from recurra.tasks.classification.evaluation import (
     Evaluation,
@@ -50,6 +49,7 @@ class ClassificationTask(RivalsTask):
     Data = ClassificationData
     Model = ClassifierSettings
     kinds_of_rivals = KINDS
+    target_front = LABEL
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "examples"
     verb = "predict"
@@ -100,11 +100,7 @@ class ClassificationTask(RivalsTask):
         for what, number in (("are blank", examples.blank), ("cannot be read", examples.skipped)):
             if number:
                 report(f"left out because they {what}: {number:,}")
-        return encode(found, read_fronts(fronts), fronts[LABEL], data)
-
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """All but the names of the classes."""
-        return read_fronts(fronts)
+        return encode(found, self.read_fronts(fronts), fronts[LABEL], data)
 
     def sample(self, part: ClassPart, rows: int, steps: int) -> Batch:
         """Whole examples of all lengths."""
@@ -115,11 +111,11 @@ class ClassificationTask(RivalsTask):
 
     def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
         """Names of classes."""
-        return [fronts[LABEL].name(number) if number >= 0 else "?" for number in numbers]
+        return names_of(numbers, fronts[LABEL])
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Classifier:
         """A model of what these fronts give, and of so many classes."""
-        reads, classes = reads_of(read_fronts(fronts)), fronts[LABEL]
+        reads, classes = reads_of(self.read_fronts(fronts)), fronts[LABEL]
         known = settings.model_dump()
         own = {"classes": len(classes), "several": classes.several}
         return Classifier(ClassifierConfig(**known, reads=reads, **own))
@@ -139,7 +135,7 @@ class ClassificationTask(RivalsTask):
     def settled(self, loaded: Any) -> dict[str, Any]:
         """Also how texts fall into symbols."""
         found = super().settled(loaded)
-        for front in read_fronts(loaded.fronts).values():
+        for front in self.read_fronts(loaded.fronts).values():
             if is_text(front):
                 found |= vocabulary_settings(front, self.Data)
         return found

@@ -101,10 +101,6 @@ class ForecastingTask(RivalsTask):
         """Series in the numbers of a model, each from its first step on."""
         return encode_series(self.open(source, data), fronts[PANEL], data, report)
 
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """The panel."""
-        return {PANEL: fronts[PANEL]}
-
     # ---- model -----------------------------------------------------------------------------------
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> SeriesModel:

@@ -23,7 +23,7 @@ from recurra.errors import SettingTypeError, kind_of
 from recurra.given import ahead, inputs_of, text_of
 from recurra.models import Recognizer
 from recurra.settings import check_size
-from recurra.tasks.base import Answer
+from recurra.tasks.base import Answer, read_fronts
 from recurra.tasks.encoding import encode_inputs
 from recurra.tasks.offered import opened_inputs, raw_input
 from recurra.tasks.recognition.corpus import TEXT, input_of, numbers_of
@@ -185,7 +185,7 @@ class RecognizingModel(Answer):
 
     @property
     def _inputs(self) -> dict[str, Any]:
-        return dict([input_of(self.fronts)])
+        return read_fronts(self.fronts, TEXT)
 
     def _encoded(self, raw: Any) -> Any:
         name, front = input_of(self.fronts)

@@ -15,6 +15,7 @@ from recurra.decoding import best_path
 from recurra.heads import least_steps
 from recurra.models import Model, Recognizer
 from recurra.sequences import PaddedSequence
+from recurra.tasks.base import read_fronts
 from recurra.tasks.examples import Examples, ExamplesPart
 from recurra_runtime.vocabulary import RESERVED, Vocabulary
 
@@ -51,7 +52,7 @@ class Rival(Protocol):
 
 def input_of(fronts: Mapping[str, Any]) -> tuple[str, Any]:
     """What is read, and its front."""
-    return next((name, front) for name, front in fronts.items() if name != TEXT)
+    return next(iter(read_fronts(fronts, TEXT).items()))
 
 
 def numbers_of(text: str, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:

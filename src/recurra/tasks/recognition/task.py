@@ -57,6 +57,7 @@ class RecognitionTask(ReadingTask, RivalsTask):
     Model = RecognizerSettings
     kinds_of_rivals = KINDS
     Part = RecognitionPart
+    target_front = TEXT
     target_kind = "sequence"
     metric = Metric("cer", "character error rate")
     unit = "symbols"
@@ -75,10 +76,6 @@ class RecognitionTask(ReadingTask, RivalsTask):
                 "of the texts."
             )
         return changed_examples(found, lambda each: _formed(each, data))
-
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """The one input."""
-        return dict([input_of(fronts)])
 
     def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
         """Symbols, which are numbered from 0."""

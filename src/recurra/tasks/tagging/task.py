@@ -19,7 +19,7 @@ from recurra.data.rows import rows_of
 from recurra.errors import DataError
 from recurra.models import Tagger, TaggerSettings
 from recurra.sections import default
-from recurra.tasks.base import Metric, Table, register_task
+from recurra.tasks.base import Metric, Table, names_of, register_task
 from recurra.tasks.division import Pair
 from recurra.tasks.examples import Examples, ExamplesTask
 from recurra.tasks.rivals import RivalsTask
@@ -57,6 +57,7 @@ class TaggingTask(ExamplesTask, RivalsTask):
     Model = TaggerSettings
     kinds_of_rivals = KINDS
     Part = TaggingPart
+    target_front = TAG
     metric = Metric("accuracy", "accuracy", less=False)
     unit = "tags"
     examples = "sentences"
@@ -157,10 +158,6 @@ class TaggingTask(ExamplesTask, RivalsTask):
                 )
         return found
 
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """Words or a series."""
-        return {name: front for name, front in fronts.items() if name != TAG}
-
     def seen(self, batch: Batch, fronts: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Words as their letters spell them, also those that are not known."""
         if WORDS not in fronts:
@@ -171,7 +168,7 @@ class TaggingTask(ExamplesTask, RivalsTask):
 
     def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
         """Names of tags."""
-        return [fronts[TAG].name(number) if number >= 0 else "?" for number in numbers]
+        return names_of(numbers, fronts[TAG])
 
     def build(self, settings: Any, fronts: Mapping[str, Any]) -> Tagger:
         """A model of so many words and letters, or channels, and of so many tags."""

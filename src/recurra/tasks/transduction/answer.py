@@ -24,7 +24,7 @@ from recurra.given import ahead, inputs_of, text_of
 from recurra.heads.base import whole_rows
 from recurra.models import EncoderDecoder, Model
 from recurra.settings import check_kind, check_number, check_size
-from recurra.tasks.base import Answer
+from recurra.tasks.base import Answer, read_fronts
 from recurra.tasks.division import Pair
 from recurra.tasks.encoding import cut
 from recurra.tasks.examples import ExamplesTask
@@ -341,7 +341,7 @@ class TransducingModel(Answer):
 
     @property
     def _inputs(self) -> dict[str, Any]:
-        return {name: front for name, front in self.fronts.items() if name != TARGET}
+        return read_fronts(self.fronts, TARGET)
 
     def _said(self, found: list[Hypothesis]) -> Said:
         front = self.fronts[TARGET]

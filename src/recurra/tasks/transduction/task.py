@@ -57,6 +57,7 @@ class TransductionTask(ReadingTask, RivalsTask):
     Data = TransductionData
     Model = EncoderDecoderSettings
     kinds_of_rivals = KINDS
+    target_front = TARGET
     target_kind = "sequence"
     metric = Metric("nats", "nats/symbol")
     unit = "symbols"
@@ -74,10 +75,6 @@ class TransductionTask(ReadingTask, RivalsTask):
         else:
             found = _opened(source, how, folder)
         return changed_examples(found, lambda each: grouped(each, data))
-
-    def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
-        """All but that of what is said."""
-        return {name: front for name, front in fronts.items() if name != TARGET}
 
     def worded(self, numbers: Sequence[int], fronts: Mapping[str, Any]) -> list[str]:
         """Symbols that are said; an end is empty."""
