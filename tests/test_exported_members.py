@@ -175,6 +175,7 @@ INTERNAL = {
         "check_seed",
         "check_subject",
         "check_tree",
+        "does",
         "each_input",
         "encoded",
         "input_of",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from recurra.batch import Batch
 from recurra.diagnosis.changed import steps_of
+from recurra.diagnosis.examination.gates import verb_of
 from recurra.diagnosis.explanation.ablating import correlations
 from recurra.diagnosis.subject import called
 from recurra.engine.probe import reading
@@ -102,21 +103,10 @@ class Read(NamedTuple):
             head += f": {verb} {said!r}, which is {right}"
         parts = []
         for place, gates in self.gates.items():
-            does = [f"{_does(label)} {values[step]:.0%}" for label, values in gates.items()]
+            does = [f"{verb_of(label)} {values[step]:.0%}" for label, values in gates.items()]
             if does:
                 parts.append(f"{place} {', '.join(does)}")
         return f"{head}. {'; '.join(parts)}." if parts else f"{head}."
-
-
-def _does(label: str) -> str:
-    known = {
-        "forget gate": "keeps",
-        "input gate": "writes",
-        "output gate": "shows",
-        "update gate": "keeps",
-        "reset gate": "reads of its past",
-    }
-    return known.get(label, label.removesuffix(" gate"))
 
 
 def read_text(

@@ -12,7 +12,7 @@ from recurra.columns import aligned
 from recurra.diagnosis.subject import Subject, check_subject
 from recurra.engine.probe import Key, reading
 
-__all__ = ["Gates", "UnitsOf", "gates", "saturated"]
+__all__ = ["Gates", "UnitsOf", "gates", "saturated", "verb_of"]
 
 _OPEN, _SHUT = 0.9, 0.1
 _END = 0.97  # of the range of tanh: its slope is below 0.06
@@ -20,6 +20,14 @@ _MANY = 0.5  # of the units: saturated
 _SAME = 1e-3
 _STUCK = 0.95  # of the steps
 _SMALL = 1e-6  # of what is typical: a unit that moves less is still
+# With the state of its unit, by the labels that cells of the package give.
+_VERBS = {
+    "forget gate": "keeps",
+    "input gate": "writes",
+    "output gate": "shows",
+    "update gate": "keeps",
+    "reset gate": "reads of its past",
+}
 
 
 class UnitsOf(NamedTuple):
@@ -84,6 +92,15 @@ def gates(subject: Subject) -> Gates:
     with check_subject(subject).asking(), torch.no_grad(), reading(subject.owner) as seen:
         ran = subject.run(subject.batch)
     return Gates(tuple(_rows(seen, ran.valid)))
+
+
+def verb_of(label: str) -> str:
+    """What a gate does when it is open, as a verb; the label itself of one that is not known.
+
+    Args:
+        label: as a step named it, such as ``"forget gate"``.
+    """
+    return _VERBS.get(label, label.removesuffix(" gate"))
 
 
 def saturated(rows: Sequence[UnitsOf]) -> UnitsOf | None:
