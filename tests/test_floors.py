@@ -103,7 +103,7 @@ def test_imports_go_down(path):
 # they made, ways to run a call, and the doors.
 STAGES = ["graph", "record", "lower", "plan", "assemble", "machine"]
 ENGINE = ["torch_internals", *STAGES, "pipeline", "call", "prepare", "kept", "backends"]
-ENGINE += ["opened", "changes", "probe", "run", "explain", "freeze", "projected_loss"]
+ENGINE += ["opened", "changes", "keys", "probe", "run", "explain", "freeze", "projected_loss"]
 
 
 def later_parts(part, imported):

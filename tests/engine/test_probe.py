@@ -236,28 +236,6 @@ def test_a_cell_that_runs_twice_is_told_apart():
     assert places(named_values(tied, x)) == ["layers.0.cell", "layers.0.cell (2)"]
 
 
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("layers.0.cell: forget gate", ("layers.0.cell", "forget gate", 0)),
-        ("layers.0.cell (2): forget gate", ("layers.0.cell", "forget gate", 2)),
-        ("(12): state.h", ("", "state.h", 12)),
-        ("state.h", ("", "state.h", 0)),
-        ("half (2)", ("", "half (2)", 0)),
-        ("cell: at: odd (3)", ("cell", "at: odd (3)", 0)),
-    ],
-)
-def test_a_key_is_read_as_it_is_written(text, key):
-    assert probe.Key.of(text) == key
-    assert str(probe.Key(*key)) == text
-
-
-def test_parts_of_a_key():
-    key = probe.Key.of("cell (2): half (3)")
-    assert (key.where, key.name, str(key.alone)) == ("cell (2)", "half", str(key))
-    assert str(probe.Key.of("cell: h").alone) == "cell (1): h"
-
-
 # ---- what the values are ------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from recurra.diagnosis.examination.border import border_share
 from recurra.diagnosis.examination.gates import UnitsOf, gates, saturated
 from recurra.diagnosis.examination.reached import places_of
 from recurra.diagnosis.subject import subject_of
-from recurra.engine.probe import Key
+from recurra.engine.keys import Key
 from recurra.engine.torch_internals import norms_of
 from recurra.models import Model
 from recurra.states import Tree, map_tree

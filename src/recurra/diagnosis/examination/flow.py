@@ -14,7 +14,8 @@ from torch import Tensor
 from recurra.diagnosis.given import CONVERT, MANY
 from recurra.diagnosis.subject import Ran, Subject, check_subject, is_state
 from recurra.engine import Change, changing
-from recurra.engine.probe import Key, reading
+from recurra.engine.keys import Key
+from recurra.engine.probe import reading
 from recurra.errors import ShapeError, kind_of
 from recurra.settings import check_size
 

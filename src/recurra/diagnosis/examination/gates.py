@@ -10,7 +10,8 @@ from torch import Tensor
 
 from recurra.columns import aligned
 from recurra.diagnosis.subject import Subject, check_subject
-from recurra.engine.probe import Key, reading
+from recurra.engine.keys import Key
+from recurra.engine.probe import reading
 
 __all__ = ["Gates", "UnitsOf", "gates", "saturated", "verb_of"]
 

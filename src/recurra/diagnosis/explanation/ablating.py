@@ -14,7 +14,7 @@ from recurra.diagnosis.explanation.interventions import MOST, Loss, losses_of, p
 from recurra.diagnosis.given import check_module, without_cells
 from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, NamedValues, changing, named_values
-from recurra.engine.probe import Key
+from recurra.engine.keys import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of, nearest
 from recurra.lengths import spread, valid_mask
 from recurra.sequences import PaddedSequence
