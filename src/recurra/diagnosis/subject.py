@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recurra.batch import Batch
 from recurra.diagnosis.changed import leaves_of, steps_of, values_of
-from recurra.diagnosis.given import check_call, check_finite, check_module
+from recurra.diagnosis.checked import check_call, check_finite, check_module
 from recurra.engine.keys import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
 from recurra.heads.base import whole_rows

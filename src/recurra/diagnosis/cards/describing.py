@@ -18,7 +18,7 @@ from recurra.diagnosis.cards.costs import Cost, cost_of, law_of
 from recurra.diagnosis.cards.scaling import Growth, Remake, growths, resized, slope
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.unrolled import Beside, Row, unrolled
-from recurra.diagnosis.given import check_call, check_module, check_optional
+from recurra.diagnosis.checked import check_call, check_module, check_optional
 from recurra.encoders import (
     AlignedEncoder,
     AskingEncoder,

@@ -11,9 +11,9 @@ from torch import Tensor
 from recurra.diagnosis.charts.chart import Chart, heading
 from recurra.diagnosis.charts.colors import BLUE, DARK_ORANGE, GRAY, RED
 from recurra.diagnosis.charts.panels import Axis
+from recurra.diagnosis.checked import check_finite
 from recurra.diagnosis.dynamics.derivatives import Visited
 from recurra.diagnosis.dynamics.points import KINDS, FixedPoints
-from recurra.diagnosis.given import check_finite
 from recurra.errors import ShapeError
 from recurra.settings import check_kind, check_size
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from recurra import states
 from recurra.columns import aligned
+from recurra.diagnosis.checked import check_finite, check_seed, check_tree
 from recurra.diagnosis.dynamics.derivatives import MEMORY, Visited, sorted_eigenvalues
 from recurra.diagnosis.dynamics.search import Ended, lowest, search
 from recurra.diagnosis.dynamics.steps import Rows, StepMap, check_memory, mapping
-from recurra.diagnosis.given import check_finite, check_seed, check_tree
 from recurra.errors import InputTypeError, SettingError, ShapeError, dtype_name, kind_of
 from recurra.settings import check_least, check_size
 from recurra.states import Tree, map_tree

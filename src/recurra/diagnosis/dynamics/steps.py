@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from recurra import states
 from recurra.cells.base import Cell
-from recurra.diagnosis.given import CONVERT, check_dtype, check_finite, check_module, check_tree
+from recurra.diagnosis.checked import CONVERT, check_dtype, check_finite, check_module, check_tree
 from recurra.engine import run
 from recurra.engine.probe import looking
 from recurra.engine.run import running_of

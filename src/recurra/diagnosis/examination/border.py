@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from recurra.batch import Batch
-from recurra.diagnosis.given import check_tree
+from recurra.diagnosis.checked import check_tree
 from recurra.errors import InputTypeError, kind_of
 from recurra.models import Model
 from recurra.sequences import PaddedSequence

@@ -17,6 +17,7 @@ from recurra.diagnosis.changed import steps_of
 from recurra.diagnosis.charts.chart import Chart
 from recurra.diagnosis.charts.curves import lines
 from recurra.diagnosis.charts.panels import Axis, axis_over, large
+from recurra.diagnosis.checked import MANY
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.examination.gates import gates
@@ -25,7 +26,6 @@ from recurra.diagnosis.examination.inputs import OfInput, by_input
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.reached import unreached
 from recurra.diagnosis.examination.verdicts import LEFT, Verdict, verdicts
-from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject, called, subject_of
 from recurra.errors import ShapeError
 from recurra.settings import check_size

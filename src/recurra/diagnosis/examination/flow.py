@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.given import CONVERT, MANY
+from recurra.diagnosis.checked import CONVERT, MANY
 from recurra.diagnosis.subject import Ran, Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.keys import Key

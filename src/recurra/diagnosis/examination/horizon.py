@@ -24,7 +24,7 @@ from recurra.diagnosis.changed import (
     valid_steps,
     values_of,
 )
-from recurra.diagnosis.given import MANY, check_seed
+from recurra.diagnosis.checked import MANY, check_seed
 from recurra.diagnosis.subject import Ran, Subject, check_subject
 from recurra.sequences import PaddedSequence
 from recurra.settings import check_size

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from recurra.diagnosis.changed import later_steps
+from recurra.diagnosis.checked import MANY
 from recurra.diagnosis.examination.horizon import distances
-from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject, check_subject, is_state
 from recurra.engine import Change, changing
 from recurra.engine.probe import reading

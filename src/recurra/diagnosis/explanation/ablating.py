@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
+from recurra.diagnosis.checked import check_module, without_cells
 from recurra.diagnosis.explanation.interventions import MOST, Loss, losses_of, predictions
-from recurra.diagnosis.given import check_module, without_cells
 from recurra.diagnosis.subject import Subject
 from recurra.engine import Change, NamedValues, changing, named_values
 from recurra.engine.keys import Key

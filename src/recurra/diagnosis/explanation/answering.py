@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.given import check_choice
+from recurra.diagnosis.checked import check_choice
 from recurra.diagnosis.subject import Leaves, Subject
 from recurra.errors import SettingError, ShapeError, kind_of
 from recurra.heads.base import Explained

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from recurra.columns import aligned
+from recurra.diagnosis.checked import MANY
 from recurra.diagnosis.explanation.answering import Choice, Output, numbers_of
 from recurra.diagnosis.explanation.places import Entrance, Place
-from recurra.diagnosis.given import MANY
 from recurra.diagnosis.subject import Subject
 from recurra.errors import SettingError, SettingTypeError, callers_level, nearest
 from recurra.lengths import spread

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.columns import aligned
-from recurra.diagnosis.given import check_call, check_module, check_not_nan
+from recurra.diagnosis.checked import check_call, check_module, check_not_nan
 from recurra.diagnosis.subject import Subject, encoded
 from recurra.engine import Change, changing
 from recurra.engine.changes import Chosen

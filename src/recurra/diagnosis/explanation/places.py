@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from recurra.diagnosis.checked import check_finite
 from recurra.diagnosis.explanation.answering import Numbers
-from recurra.diagnosis.given import check_finite
 from recurra.diagnosis.subject import Subject
 from recurra.encoders import SpelledEmbedding
 from recurra.errors import SettingError, ShapeError, kind_of, nearest

@@ -1,4 +1,4 @@
-"""What a caller gives to the doors of diagnosis: checked once, and named in what is said of it."""
+"""Arguments of the doors of diagnosis: checked once, and named in what is said of them."""
 
 from __future__ import annotations
 
