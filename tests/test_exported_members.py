@@ -175,7 +175,6 @@ INTERNAL = {
         "check_seed",
         "check_subject",
         "check_tree",
-        "does",
         "each_input",
         "encoded",
         "input_of",
@@ -287,7 +286,7 @@ INTERNAL = {
         "values_of",
     },
     "estimators": {"Estimator"},
-    "heads": {"between_means", "log_frequencies", "losses_of", "whole_rows"},
+    "heads": {"LabelingHead", "between_means", "log_frequencies", "losses_of", "whole_rows"},
     "states": {"rebuild"},
     "tasks": {
         "FrequentText",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import SettingError, ShapeError
-from recurra.layers import LayerOutput
+from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 
-__all__ = ["Explained", "Head", "Shown", "log_frequencies", "whole_rows"]
+__all__ = ["Explained", "Head", "LabelingHead", "Shown", "log_frequencies", "whole_rows"]
 
 
 class Explained(NamedTuple):
@@ -164,6 +165,34 @@ class Head(nn.Module, abc.ABC):
             f"distil.teacher: {type(self).__name__} does not say how far it is from a teacher (by "
             "a `distilled` of its own); train without one, or with another head"
         )
+
+
+class LabelingHead(Head):
+    """Base of heads that score labels or symbols by a :class:`recurra.Projection`.
+
+    ``output_size`` is how many there are, ``projection`` what scores them.
+    """
+
+    output_size: int
+    projection: Projection
+
+    @property
+    def reference(self) -> float:
+        """The logarithm of the number of labels."""
+        return math.log(self.output_size)
+
+    @torch.no_grad()
+    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
+        """Set the bias to what the labels' frequencies alone say of them.
+
+        Args:
+            counts: how often each label occurs; :func:`recurra.heads.base.log_frequencies` says
+                what becomes of them, and why.
+
+        Raises:
+            ShapeError: counts of more or fewer labels.
+        """
+        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
 
 
 def whole_rows(values: Any) -> PaddedSequence:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from recurra.cells.base import Cell, HiddenState, Noise
 from recurra.engine import run
 from recurra.errors import SettingError, ShapeError
-from recurra.heads.base import Head, Shown, log_frequencies
+from recurra.heads.base import LabelingHead, Shown
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
@@ -73,7 +72,7 @@ class _Best(_Forward):
         return paths.amax(1)
 
 
-class CRFHead(Head):
+class CRFHead(LabelingHead):
     r"""A linear-chain conditional random field (Lafferty et al. 2001; Lample et al. 2016).
 
     .. math::
@@ -122,23 +121,6 @@ class CRFHead(Head):
         # Outside of the modules: they have no memory, and take what the head has.
         with torch.device("meta"):
             self._recursions = _Forward(labels), _Best(labels)
-
-    @property
-    def reference(self) -> float:
-        """The logarithm of the number of labels."""
-        return math.log(self.output_size)
-
-    @torch.no_grad()
-    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
-        """Set the bias to what the labels' frequencies alone say of them.
-
-        Args:
-            counts: as of :meth:`recurra.LabelsHead.starts_at`.
-
-        Raises:
-            ShapeError: counts of more or fewer labels.
-        """
-        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:
         """``k*k + 2*k``."""

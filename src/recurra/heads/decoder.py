@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from torch.nn import functional
 from recurra.cells.attention import Attending, AttentionCell
 from recurra.decoding import Kept
 from recurra.errors import SettingError, ShapeError
-from recurra.heads.base import Head, Shown, log_frequencies, whole_rows
+from recurra.heads.base import LabelingHead, Shown, whole_rows
 from recurra.layers import Layer, LayerOutput, Pool, Pooling, Projection, TokenEmbedding
 from recurra.losses import divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -41,7 +40,7 @@ class Decoding(NamedTuple):
     copies: Kept | None = None
 
 
-class DecoderHead(Head):
+class DecoderHead(LabelingHead):
     r"""Says a sequence of symbols, each after those before it (Sutskever et al. 2014).
 
     .. math::
@@ -118,26 +117,9 @@ class DecoderHead(Head):
         self.pool, self.bridge = Pooling(input_size, pool), nn.Linear(input_size, begun)
 
     @property
-    def reference(self) -> float:
-        """The logarithm of the number of symbols."""
-        return math.log(self.output_size)
-
-    @property
     def attention(self) -> AttentionCell | None:
         """The cell that looks back, or None."""
         return next((m for m in self.layers.modules() if isinstance(m, AttentionCell)), None)
-
-    @torch.no_grad()
-    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
-        """Set the bias to what the symbols' frequencies alone say of them.
-
-        Args:
-            counts: how often each symbol is said in what is trained on.
-
-        Raises:
-            ShapeError: counts of more or fewer symbols.
-        """
-        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
 
     # ---- training --------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.heads.base import Explained, Head, Shown, log_frequencies
+from recurra.heads.base import Explained, LabelingHead, Shown
 from recurra.layers import LayerOutput, Pool, Pooled, Pooling, Projection
 from recurra.losses import divergence
 
@@ -23,7 +23,7 @@ _SPREAD = 0.5
 _COLDEST, _HOTTEST = -3.0, 3.0  # its logarithm
 
 
-class LabelHead(Head):
+class LabelHead(LabelingHead):
     r"""A label for each row: of a text, a recording, a series.
 
     .. math:: z = W p + b
@@ -73,7 +73,7 @@ class LabelHead(Head):
     @property
     def reference(self) -> float:
         """The logarithm of the number of labels; of several that of 2 for each."""
-        return self.output_size * math.log(2) if self.several else math.log(self.output_size)
+        return self.output_size * math.log(2) if self.several else super().reference
 
     @torch.no_grad()
     def starts_at(self, counts: Sequence[int] | Tensor, rows: int | None = None) -> None:
@@ -87,7 +87,7 @@ class LabelHead(Head):
             ShapeError: counts of more or fewer classes.
         """
         if not self.several or rows is None:
-            self.projection.bias.copy_(log_frequencies(counts, self.output_size))
+            super().starts_at(counts)
             return
         seen = torch.as_tensor(counts, dtype=torch.float64)
         self.projection.bias.copy_(((seen + 1) / (rows - seen + 1)).log())

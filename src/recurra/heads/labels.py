@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.heads.base import Explained, Head, Shown, log_frequencies, whole_rows
+from recurra.heads.base import Explained, LabelingHead, Shown, whole_rows
 from recurra.layers import LayerOutput, Projection
 from recurra.losses import cross_entropy, divergence, projected_cross_entropy
 from recurra.sequences import PaddedSequence
@@ -17,7 +16,7 @@ from recurra.sequences import PaddedSequence
 __all__ = ["LabelsHead"]
 
 
-class LabelsHead(Head):
+class LabelsHead(LabelingHead):
     """A label at every step: tagging, or the next symbol.
 
     Args:
@@ -47,24 +46,6 @@ class LabelsHead(Head):
     def tied_size(self) -> int | None:
         """Width of the embedding the head shares, or None."""
         return self.projection.tied_size
-
-    @property
-    def reference(self) -> float:
-        """The logarithm of the number of labels."""
-        return math.log(self.output_size)
-
-    @torch.no_grad()
-    def starts_at(self, counts: Sequence[int] | Tensor) -> None:
-        """Set the bias to what the labels' frequencies alone say of them.
-
-        Args:
-            counts: how often each label occurs; :func:`recurra.heads.base.log_frequencies` says
-                what becomes of them, and why.
-
-        Raises:
-            ShapeError: counts of more or fewer labels.
-        """
-        self.projection.bias.copy_(log_frequencies(counts, self.output_size))
 
     def forward(self, read: LayerOutput, embedding: Tensor | None = None) -> Any:
         """Outputs ``[time, batch, input_size]`` to scores ``[time, batch, labels]``, no softmax."""
