@@ -9,7 +9,7 @@ from torch import Tensor
 
 from recurra.encoders.base import Encoder
 from recurra.encoders.frames import Stem
-from recurra.encoders.several import check_inputs, left_out
+from recurra.encoders.several import InputsEncoder, pooled
 from recurra.errors import SettingError, ShapeError
 from recurra.layers import Layer, LayerOutput, Pool, Pooling
 from recurra.sequences import PaddedSequence
@@ -19,7 +19,7 @@ from recurra.states import Tree
 __all__ = ["AskingEncoder"]
 
 
-class AskingEncoder(Encoder):
+class AskingEncoder(InputsEncoder):
     r"""One input asks, and stands beside every step of the other while that is read.
 
     .. math:: y = \mathrm{layer}([0; q; m], [v_1; q; m], \dots, [v_n; q; m]), \qquad
@@ -85,13 +85,10 @@ class AskingEncoder(Encoder):
         """
         if state is not None:
             raise ShapeError("state: a question and what it is about are read whole; leave it out.")
-        rate = self.missing if self.training else 0.0
-        given = dict(zip(self.names, left_out(check_inputs(inputs, self.names), rate), strict=True))
+        given = dict(zip(self.names, self.given(inputs), strict=True))
         question = given.pop(self.asks)
         (other,) = given.values()
-        gone = (question.lengths == 0).unsqueeze(1)
-        asked = self.pool(self.question(question, None, context)).masked_fill(gone, 0)
-        asked = torch.cat([asked, gone.to(asked.dtype)], 1)
+        asked = pooled(question, self.question(question, None, context), self.pool)
         vectors = self.stem(other)
         values = vectors.to_padded()
         values = torch.cat([values.new_zeros(1, *values.shape[1:]), values])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -16,10 +16,42 @@ from recurra.sequences import PaddedSequence
 from recurra.settings import check_rate
 from recurra.states import Tree
 
-__all__ = ["AlignedEncoder", "SeveralEncoder"]
+__all__ = ["AlignedEncoder", "InputsEncoder", "SeveralEncoder", "pooled"]
 
 
-class SeveralEncoder(Encoder):
+class InputsEncoder(Encoder):
+    """Base of those that read several inputs.
+
+    ``names`` are those of the inputs in order, ``missing`` is the rate at which they are left out
+    in training.
+    """
+
+    missing: float
+
+    def given(self, inputs: Any) -> list[PaddedSequence]:
+        """Inputs of a call; in training some as rows of no steps.
+
+        A row that would have nothing keeps what it has.
+
+        Raises:
+            ShapeError: more or fewer than there are names, or something that is no PaddedSequence.
+        """
+        kinds = [type(one).__name__ for one in inputs] if isinstance(inputs, tuple) else []
+        if kinds != ["PaddedSequence"] * len(self.names):
+            got = kinds or type(inputs).__name__
+            raise ShapeError(
+                f"inputs: expected a tuple of {len(self.names)} PaddedSequences "
+                f"({', '.join(self.names)}), got {got}."
+            )
+        if not self.training or not self.missing or len(inputs) < 2:
+            return list(inputs)
+        lengths = torch.stack([one.lengths for one in inputs])
+        kept = lengths * (torch.rand(lengths.shape, device=lengths.device) >= self.missing)
+        kept = torch.where((kept == 0).all(0), lengths, kept)
+        return [PaddedSequence(one.values, some) for one, some in zip(inputs, kept, strict=True)]
+
+
+class SeveralEncoder(InputsEncoder):
     r"""Each input by an encoder of its own; what these say of a row stands side by side.
 
     .. math:: v = [p_1; m_1; \dots; p_k; m_k]
@@ -66,22 +98,17 @@ class SeveralEncoder(Encoder):
         """
         if state is not None:
             raise ShapeError("state: several inputs are read whole; leave it out.")
-        given = left_out(check_inputs(inputs, list(self.encoders)), self._rate)
-        parts = []
-        for name, one in zip(self.encoders, given, strict=True):
-            read = self.encoders[name](one, None, context)
-            gone = (one.lengths == 0).unsqueeze(1)
-            vector = self.pools[name](read).masked_fill(gone, 0)
-            parts += [vector, gone.to(vector.dtype)]
-        joined = torch.cat(parts, -1)
+        joined = torch.cat(
+            [
+                pooled(one, self.encoders[name](one, None, context), self.pools[name])
+                for name, one in zip(self.names, self.given(inputs), strict=True)
+            ],
+            -1,
+        )
         return LayerOutput(joined.unsqueeze(0), joined, ())
 
-    @property
-    def _rate(self) -> float:
-        return self.missing if self.training else 0.0
 
-
-class AlignedEncoder(Encoder):
+class AlignedEncoder(InputsEncoder):
     """Inputs of like steps beside each other at every step, read by one layer.
 
     Of an input that is missing the vectors are zero, and its mark, a number beside them, is 1.
@@ -121,13 +148,12 @@ class AlignedEncoder(Encoder):
         Raises:
             ShapeError: inputs of one row that differ in length.
         """
-        rate = self.missing if self.training else 0.0
-        given = left_out(check_inputs(inputs, list(self.stems)), rate)
-        found = [self.stems[name](one) for name, one in zip(self.stems, given, strict=True)]
+        given = self.given(inputs)
+        found = [self.stems[name](one) for name, one in zip(self.names, given, strict=True)]
         lengths = torch.stack([one.lengths for one in found]).amax(0)
         time = max(one.time for one in found)
         parts = []
-        for name, one in zip(self.stems, found, strict=True):
+        for name, one in zip(self.names, found, strict=True):
             gone = one.lengths == 0
             if not bool((gone | (one.lengths == lengths)).all()):
                 raise ShapeError(
@@ -142,22 +168,14 @@ class AlignedEncoder(Encoder):
         return result
 
 
-def check_inputs(inputs: Any, names: Sequence[str]) -> list[PaddedSequence]:
-    kinds = [type(one).__name__ for one in inputs] if isinstance(inputs, tuple) else []
-    if kinds != ["PaddedSequence"] * len(names):
-        got = kinds or type(inputs).__name__
-        raise ShapeError(
-            f"inputs: expected a tuple of {len(names)} PaddedSequences ({', '.join(names)}), got "
-            f"{got}."
-        )
-    return list(inputs)
+def pooled(given: PaddedSequence, read: LayerOutput, pool: nn.Module) -> Tensor:
+    """What is said of an input ``[batch, size + 1]``: zero, and behind it a 1, where it is missing.
 
-
-def left_out(inputs: list[PaddedSequence], rate: float) -> list[PaddedSequence]:
-    """Some of them as rows of no steps; rows that would have nothing keep what they have."""
-    if not rate or len(inputs) < 2:
-        return inputs
-    lengths = torch.stack([one.lengths for one in inputs])
-    kept = lengths * (torch.rand(lengths.shape, device=lengths.device) >= rate)
-    kept = torch.where((kept == 0).all(0), lengths, kept)
-    return [PaddedSequence(one.values, some) for one, some in zip(inputs, kept, strict=True)]
+    Args:
+        given: the input.
+        read: what an encoder returned of it.
+        pool: makes vectors of that.
+    """
+    gone = (given.lengths == 0).unsqueeze(1)
+    vector = pool(read).masked_fill(gone, 0)
+    return torch.cat([vector, gone.to(vector.dtype)], -1)
