@@ -9,7 +9,7 @@ import torch
 import recurra
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra_runtime import Session, native_available
-from recurra_runtime.narrow import times
+from recurra_runtime.narrow import product_with
 
 needs_native = pytest.mark.skipif(not native_available(), reason="there is no native module")
 KEPT = ("bfloat16", "int8")
@@ -65,7 +65,7 @@ def test_int8_by_its_definition(depth):
     rng = np.random.default_rng(depth)
     matrix, x = rng.standard_normal((depth, 5)), rng.standard_normal((2, depth))
     matrix, x = matrix.astype("float32"), x.astype("float32")
-    got = times(matrix, "int8")(x)
+    got = product_with(matrix, "int8")(x)
     wanted = np.zeros((2, 5))
     for row in range(2):
         for column in range(5):

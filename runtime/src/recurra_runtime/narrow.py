@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WEIGHTS", "number_of", "times"]
+__all__ = ["WEIGHTS", "number_of", "product_with"]
 
 Array = NDArray[Any]
 WEIGHTS = (None, "bfloat16", "int8")
@@ -35,7 +35,7 @@ def number_of(weights: str | None, dtype: Any) -> int:
     return _NUMBERS[weights]
 
 
-def times(matrix: Array, weights: str | None) -> Callable[[Array], Array]:
+def product_with(matrix: Array, weights: str | None) -> Callable[[Array], Array]:
     """The product x W of rows with a matrix `[depth, width]` that is kept so, in float64.
 
     `"int8"` cuts the depth into blocks of 512 lines. In each a column of W becomes whole numbers to

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from recurra_runtime.fallback import apply
 from recurra_runtime.instructions import TABLE
-from recurra_runtime.narrow import times
+from recurra_runtime.narrow import product_with
 
 __all__ = ["NumpyStepper"]
 
@@ -151,7 +151,7 @@ class NumpyStepper:
         buffer, offset, _, _, down, along = matrix
         _not_negative(offset, down, along)
         where = offset + np.arange(depth)[:, None] * down + np.arange(width) * along
-        product = times(self._memory[buffer][0, where], self._weights)
+        product = product_with(self._memory[buffer][0, where], self._weights)
         to, at = self._places(out, outer, width)
         memory, x = self._places(read, outer, depth)
         rest = None if add[0] < 0 else self._places(add, outer, width)
