@@ -146,10 +146,6 @@ def train(
     with friendly():
         keep_memory()
         import_cells(import_)
-        from recurra.training import place_of
-        from recurra.training import resume as go_on
-        from recurra.training import train as begin
-
         short = {"epochs": epochs, "lr": lr, "hidden": hidden, "layers": layers, "batch": batch}
         files = {"validation": validation, "test": test}
         taught = [str(place.absolute()) for place in teacher or []]
@@ -163,16 +159,7 @@ def train(
                 "train: --data is missing, a file or a folder of them"
                 + ("; this run does not say where its own is" if resume is not None else "")
             )
-        done = None
-        try:
-            with progress() as report:
-                if resume is not None:
-                    done = go_on(folder, given, report, recipe=chosen)
-                else:
-                    done = begin(chosen, given, folder, report, place=place_of(given), origin=begun)
-        except KeyboardInterrupt:  # before the first step, or after the last
-            if not (folder / "last").exists():
-                raise
+        done = _trained(chosen, given, folder, begun, resumed=resume is not None)
         if done is None or done.interrupted:
             say(f"Stopped. To go on: {command()} train --resume {folder}{with_imports(import_)}")
             raise typer.Exit(130)
@@ -208,6 +195,23 @@ def _planned(
         )
     begun = None if from_ is None else load(from_)
     return load_recipe(recipe, changes, origin=begun), out, None, begun
+
+
+def _trained(chosen: Any, given: Any, folder: Path, begun: Any, *, resumed: bool) -> Any:
+    """What came of a training, or of going on with it; None if it was stopped beside its steps."""
+    from recurra.training import place_of, resume, train
+
+    done = None
+    try:
+        with progress() as report:
+            if resumed:
+                done = resume(folder, given, report, recipe=chosen)
+            else:
+                done = train(chosen, given, folder, report, place=place_of(given), origin=begun)
+    except KeyboardInterrupt:  # before the first step, or after the last
+        if not (folder / "last").exists():
+            raise
+    return done
 
 
 def _say_done(done: Any, task: Any, heading: str) -> None:

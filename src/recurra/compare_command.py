@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 
@@ -277,7 +277,13 @@ def _is_folder(name: str) -> bool:
     return folder.is_dir()
 
 
-def _show(found: Any, json: bool) -> None:
+class _Told(Protocol):
+    """What came of any comparison: it is printed, or told in JSON."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _show(found: _Told, json: bool) -> None:
     print_json(found.to_json()) if json else print(found)  # as wide as it is: no cell is broken
 
 

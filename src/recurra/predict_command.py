@@ -89,9 +89,7 @@ def predict(
 
         answer = load(run, which=which)
         more = _more(answer, {"future": future, "level": level or None})
-        _check(surprise, top, false_alarms, out, json, more)
-        if attention is not None and (surprise or out is not None):
-            raise SettingError("predict: --attention stands beside answers that are printed alone")
+        _check(surprise, top, false_alarms, out, json, attention, more)
         if top is not None and "keep" in answer.takes:
             more["keep"] = top
         if surprise:
@@ -102,23 +100,29 @@ def predict(
             _check_apart(out, file)
             _write(answer, out, _whole(answer, text, file, encoding), more, top)
             return
-        if answer.goes_on and not text and file is None:
-            blocks: Iterable[Any] = [None]
-        else:
-            blocks = _given(answer, text, file, encoding)
+        goes_on = answer.goes_on and not text and file is None
+        blocks: Iterable[Any] = [None] if goes_on else _given(answer, text, file, encoding)
         if attention is not None:
             _check_looks(answer, attention)
             blocks = [[each for block in blocks for each in block]]
         if top is not None and not json and answer.beside:
             say(f"Behind each answer: {answer.beside}.")
-        first: list[Any] = []
-        for block in blocks:
-            for each in answer.predict(block, **more):
-                print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
-                first += [each] if len(first) < _DRAWN else []
-            sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+        first = _print(answer, blocks, more, top, json)
         if attention is not None and first:
             _draw(answer, zip(*blocks, first, strict=False), attention)
+
+
+def _print(
+    answer: Any, blocks: Iterable[Any], more: dict[str, Any], top: int | None, json: bool
+) -> list[Any]:
+    """Every answer as it comes; the first of them are given back, to be drawn."""
+    first: list[Any] = []
+    for block in blocks:
+        for each in answer.predict(block, **more):
+            print_json(answer.to_json(each, top)) if json else print(answer.show(each, top))
+            first += [each] if len(first) < _DRAWN else []
+        sys.stdout.flush()  # whoever waits for an answer before the next line gets it
+    return first
 
 
 def _check_looks(answer: Any, out: Path) -> None:
@@ -177,6 +181,7 @@ def _check(
     false_alarms: float | None,
     out: Path | None,
     json: bool,
+    attention: Path | None,
     more: dict[str, Any],
 ) -> None:
     """Options that exclude each other."""
@@ -190,6 +195,8 @@ def _check(
         raise SettingError("predict: --false-alarms is of --surprise; say both")
     if json and out is not None:
         raise SettingError("predict: the name of --out says what is written; leave --json out")
+    if attention is not None and (surprise or out is not None):
+        raise SettingError("predict: --attention stands beside answers that are printed alone")
 
 
 def _write(answer: Any, out: Path, inputs: Any, more: dict[str, Any], top: int | None) -> None:
