@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -14,8 +15,17 @@ TEXT = CharacterVocabulary("abc")
 FRONTS: dict[str, Any] = {"text": TEXT, "label": ClassNames(["no", "yes"])}
 
 
+def refusal(fronts: dict[str, Any]) -> str:
+    """What is said of fronts beside the model; nothing where they are its own."""
+    try:
+        check_restored(reads_of({"text": TEXT}), "label", 2, fronts)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def test_its_own_fronts_are_taken() -> None:
-    check_restored(reads_of({"text": TEXT}), "label", 2, FRONTS)
+    assert refusal(FRONTS) == ""
 
 
 @pytest.mark.parametrize(
@@ -30,8 +40,7 @@ def test_its_own_fronts_are_taken() -> None:
     ],
 )
 def test_others_are_refused(fronts: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
-        check_restored(reads_of({"text": TEXT}), "label", 2, fronts)
+    assert re.search(told, refusal(fronts))
 
 
 @pytest.mark.parametrize("task", ["classification", "transduction"])

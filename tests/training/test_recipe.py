@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -499,19 +500,21 @@ def test_settings_that_contradict_each_other(changes: list[str], said: str) -> N
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "settings",
     [
-        ["data.minimum_count=3", "data.vocabulary=words", "data.lower=true"],
-        ["data.maximum_length=50", "data.unit=line"],
-        ["data.maximum_length=50", "data.batches=documents"],
-        ["data.vocabulary_size=300", "data.vocabulary=byte-pairs"],
-        ["data.minimum_count=1", "data.breaks=none"],  # what they are anyway
-        ["data.conditions=['file', 'folder']"],
+        {"minimum_count": 3, "vocabulary": "words", "lower": True},
+        {"maximum_length": 50, "unit": "line"},
+        {"maximum_length": 50, "batches": "documents"},
+        {"vocabulary_size": 300, "vocabulary": "byte-pairs"},
+        {"minimum_count": 1, "breaks": "none"},  # what they are anyway
+        {"conditions": ["file", "folder"]},
     ],
     ids=str,
 )
-def test_settings_that_go_together(changes: list[str]) -> None:
-    load_recipe("language-model", changes)
+def test_settings_that_go_together(settings: dict[str, Any]) -> None:
+    changes = [f"data.{name}={json.dumps(value)}" for name, value in settings.items()]
+    data = load_recipe("language-model", changes).data.model_dump(mode="json")
+    assert {name: data[name] for name in settings} == settings
 
 
 def test_a_long_value_is_shown_in_part() -> None:
