@@ -138,21 +138,21 @@ nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> keep(std::size_t count) {
     return nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>(data, {count}, owner);
 }
 
-recurra::Weights weights_of(std::int64_t number) {
-    if (number < 0 || number > static_cast<std::int64_t>(recurra::Weights::int8))
+recurra::Arithmetic arithmetic_of(std::int64_t number) {
+    if (number < 0 || number > static_cast<std::int64_t>(recurra::Arithmetic::int8))
         throw std::invalid_argument("program: no such weights");
-    return static_cast<recurra::Weights>(number);
+    return static_cast<recurra::Arithmetic>(number);
 }
 
 // A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
-// chunk and of a window, how weights are multiplied; then six numbers for each argument.
+// chunk and of a window, how products are computed; then six numbers for each argument.
 Call call_of(const Program& program, const Numbers& told) {
     constexpr std::size_t head = 9, each = 6;
     if (told.size() != head + each * static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
     Call call{told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
               reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
-              told[7], weights_of(told[8]), {}};
+              told[7], arithmetic_of(told[8]), {}};
     call.arguments.reserve(static_cast<std::size_t>(program.arguments));
     for (auto a = told.begin() + head; a != told.end(); a += each)
         call.arguments.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
@@ -197,7 +197,7 @@ public:
     // numbers from 0 it may hold (0: any number), and its shape; `copies`: (from, to, bytes).
     PythonStepper(const Program& program, bool doubles, std::int64_t batch, const Rows& arguments, const Rows& inputs,
                   const Numbers& output, const Rows& copies, std::size_t threads, std::int64_t weights)
-        : format_(doubles ? 'd' : 'f'), weights_(weights_of(weights)) {
+        : format_(doubles ? 'd' : 'f'), arithmetic_(arithmetic_of(weights)) {
         stepper_ = recurra::make_stepper(program, doubles, call_of(batch, arguments), threads);
         keep(inputs, output, copies);
     }
@@ -229,7 +229,7 @@ public:
 
 private:
     Call call_of(std::int64_t batch, const Rows& arguments) const {
-        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, weights_, {}};
+        Call call{1, batch, nullptr, nullptr, false, 1, 1, 1, arithmetic_, {}};
         for (const Numbers& a : arguments)
             call.arguments.push_back(
                 {reinterpret_cast<void*>(sized(a, 2, "an argument")[0]), 0, a[1], 0, false, false});
@@ -271,7 +271,7 @@ private:
     };
 
     char format_;
-    recurra::Weights weights_;
+    recurra::Arithmetic arithmetic_;
     std::vector<Numbers> inputs_, copies_;
     Numbers output_;
     std::unique_ptr<recurra::Stepper> stepper_;

@@ -66,7 +66,8 @@ void check_arguments(const Program& program, const Call& call) {
 void check(const Program& program, const Call& call) {
     for (std::int64_t size : {call.time, call.batch, call.chunk, call.window})
         expect(size >= 1 && size < kMost, "steps, rows, a chunk and a window of at least one");
-    expect(call.weights != Weights::rounded || bfloat16_products().products != nullptr, "a CPU with products in bfloat16");
+    expect(call.arithmetic != Arithmetic::rounded || bfloat16_products().products != nullptr,
+           "a CPU with products in bfloat16");
     expect(call.threads >= 1 && call.threads <= kThreads, "1 to " + std::to_string(kThreads) + " threads");
     check_arguments(program, call);
     check_memory(program, call);

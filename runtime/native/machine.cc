@@ -33,10 +33,10 @@ const Products<T>& products(const Call&) {
 }
 template <>
 const Products<float>& products<float>(const Call& call) {
-    switch (call.weights) {
-        case Weights::rounded: return *bfloat16_products().products;
-        case Weights::bfloat16: return level().table->bfloat16_weights;
-        case Weights::int8: return int8_products();
+    switch (call.arithmetic) {
+        case Arithmetic::rounded: return *bfloat16_products().products;
+        case Arithmetic::bfloat16: return level().table->bfloat16_weights;
+        case Arithmetic::int8: return int8_products();
         default: return kernels<float>().products;
     }
 }
@@ -386,7 +386,7 @@ std::unique_ptr<Stepper> make_stepper(const Program& program, bool doubles, cons
     if (!program.carries.empty() || program.sizes[static_cast<int>(Place::chunk)] > 0)
         throw std::invalid_argument("program: one step carries nothing and keeps nothing of other steps");
     if (call.time != 1 || call.threads != 1) throw std::invalid_argument("program: expected one step on one thread");
-    if (doubles && call.weights != Weights::full)
+    if (doubles && call.arithmetic != Arithmetic::full)
         throw std::invalid_argument("program: weights of float64 are kept as they are");
     check(program, call);
     std::unique_ptr<Stepper> made;

@@ -95,9 +95,9 @@ struct Argument {
     bool ring, mapped;
 };
 
-// Of float32, how weights are multiplied, in the order that callers number them by: as they are; what products multiply
-// is rounded to bfloat16, where bfloat16_products() are; one step alone: kept in bfloat16, or in 8 bits.
-enum class Weights { full, rounded, bfloat16, int8 };
+// Of float32, how products are computed, in the order that callers number it by: in full; what they multiply is rounded
+// to bfloat16, where bfloat16_products() are; one step alone: of matrices that are kept in bfloat16, or in 8 bits.
+enum class Arithmetic { full, rounded, bfloat16, int8 };
 
 struct Call {
     std::int64_t time, batch;
@@ -106,7 +106,7 @@ struct Call {
     bool descending;              // steps are run from last to first
     std::size_t threads;
     std::int64_t chunk, window;  // steps
-    Weights weights;
+    Arithmetic arithmetic;
     std::vector<Argument> arguments;
 };
 

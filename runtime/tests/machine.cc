@@ -49,7 +49,7 @@ std::vector<float> states(std::size_t threads, std::int64_t size = kTime) {
     std::vector<float> all(static_cast<std::size_t>((kTime + 1) * kBatch * kHidden));
     const std::int64_t step = kBatch * kHidden;
     const auto window = [&](std::int64_t start) {
-        Call call{std::min(size, kTime - start), kBatch, nullptr, nullptr, false, threads, 3, 2, Weights::full, {}};
+        Call call{std::min(size, kTime - start), kBatch, nullptr, nullptr, false, threads, 3, 2, Arithmetic::full, {}};
         float* const here = all.data() + start * step;
         call.arguments = {{inputs.data() + start * kBatch * kInputs, kBatch * kInputs, kInputs, 0, false, false},
                           {in.data(), 0, 0, 0, false, false},
@@ -102,7 +102,7 @@ bool flushes(Section section) {
     p.sections[section] = {{Op::mul, 1, 1, 0, -1, {1}, {{0}, {0}, {}}}};
     verify(p);
     float root = 1e-20f, square = 1;
-    Call call{1, 1, nullptr, nullptr, false, 1, 1, 1, Weights::full, {}};
+    Call call{1, 1, nullptr, nullptr, false, 1, 1, 1, Arithmetic::full, {}};
     call.arguments = {{&root, 0, 0, 0, false, false}, {&square, 0, 0, 0, false, false}};
     const auto flushed = [&] {
         volatile float again = root;
