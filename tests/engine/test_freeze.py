@@ -122,6 +122,28 @@ def test_state_is_kept_set_and_reset() -> None:
     assert not any(array[1].any() for array in session.state)
 
 
+def test_a_state_that_does_not_fit_is_refused_by_name() -> None:
+    session = recurra.Recurrent(recurra.LSTMCell(3, 4)).frozen(2)
+    zeros = np.zeros((2, 4), np.float32)
+    session.state = [zeros + 1, zeros + 2]
+    for state, told in (
+        (None, r"2 arrays \(state.h, state.c\), got NoneType"),
+        (3, "2 arrays .* got int"),
+        ([zeros], "got 1"),
+        ([zeros, zeros[:, :3]], r"state.c: expected an array \[2, 4\], got \[2, 3\]"),
+        ([zeros, [[1, 2, 3, 4], [1]]], "state.c: .* lines of several lengths"),
+        ([zeros, [[None] * 4] * 2], "state.c: expected real numbers, got object"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            session.state = state
+    for carried in (None, 3, "no", zeros, np.zeros((2, 8), complex)):
+        with pytest.raises(ValueError, match="carried: expected"):
+            session.carried = carried
+    np.testing.assert_array_equal(session.carried, [[1] * 4 + [2] * 4] * 2)
+    session.carried = [[5] * 8] * 2
+    np.testing.assert_array_equal(session.state[1], zeros + 5)
+
+
 def test_rows_step_alone_as_they_do_together() -> None:
     torch.manual_seed(0)
     layer = deep()

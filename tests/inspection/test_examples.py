@@ -1,6 +1,7 @@
 """Examples of every task: what was read and answered, as numbers and on the page."""
 
 import dataclasses
+import json
 import math
 import struct
 import zlib
@@ -127,6 +128,14 @@ def test_what_is_said_of_pictures(tmp_path):
     assert len(first.nats) == len(first.wanted)
     assert "".join(first.wanted).strip() in scenes.examples(20, seed=5)[1]
     assert report.html().count("<img class='frame'") == 6
+    # No cell reads a picture: what is looked into is how the sentence is said.
+    flow = report.examination.evidence.flow
+    assert list(flow.norms) == ["head.layers.layers.0.cell"]
+    assert flow.furthest == max(len(each.wanted) for each in report.examples) - 1
+    assert "one step is read" in str(report.examination)
+    reach = json.dumps(report.pictures["reach"].chart.description)
+    assert f'"domain": [0.0, {float(flow.furthest)}]' in reach
+    assert "what comes next begins anew" in report.pictures["unrolled"].chart.svg()
 
 
 def test_wide_numbers_are_dots(tagger):

@@ -112,16 +112,32 @@ class Program:
         Raises:
             ValueError: A wrong number of arrays, a wrong shape or type, or a number out of range.
         """
-        if len(given) != len(fields):
+        count = len(given) if hasattr(given, "__len__") else type(given).__name__
+        if count != len(fields):
             names = ", ".join(field.name for field in fields) or "none"
-            raise ValueError(f"expected {len(fields)} arrays ({names}), got {len(given)}")
-        return [self._read(*pair, batch) for pair in zip(fields, given, strict=True)]
+            raise ValueError(f"expected {len(fields)} arrays ({names}), got {count}")
+        return [self.array(*pair, batch) for pair in zip(fields, given, strict=True)]
 
-    def _read(self, field: Field, given: Any, batch: int) -> NDArray[Any]:
-        array = np.asarray(given)
-        if array.dtype.kind in "cSUMm":  # complex numbers, words, times: NumPy would make floats
-            raise ValueError(f"{field.name}: expected real numbers, got {array.dtype}")
+    def array(self, field: Field, given: Any, batch: int) -> NDArray[Any]:
+        """One of these.
+
+        Args:
+            field: What is wanted.
+            given: What came.
+            batch: Number of rows.
+
+        Raises:
+            ValueError: As of `read`.
+        """
         wanted = (batch, *field.shape)
+        try:
+            array = np.asarray(given)
+        except ValueError:  # lines of several lengths
+            raise ValueError(
+                f"{field.name}: expected an array {list(wanted)}, got lines of several lengths"
+            ) from None
+        if array.dtype.kind in "cSUMmO":  # complex numbers, words, times: NumPy would make floats
+            raise ValueError(f"{field.name}: expected real numbers, got {array.dtype}")
         if array.shape != wanted and not (batch == 1 and array.shape == field.shape):
             raise ValueError(
                 f"{field.name}: expected an array {list(wanted)}, got {list(array.shape)}"

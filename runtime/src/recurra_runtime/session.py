@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recurra_runtime.backend import core
 from recurra_runtime.narrow import number_of
 from recurra_runtime.numpy_stepper import NumpyStepper
-from recurra_runtime.program import Program
+from recurra_runtime.program import Field, Program
 
 __all__ = ["Session"]
 
@@ -166,11 +166,8 @@ class Session:
 
     @carried.setter
     def carried(self, carried: NDArray[Any]) -> None:
-        wanted = (self.batch, sum(line.shape[1] for line in self._lines))
-        if carried.shape != wanted:
-            raise ValueError(
-                f"carried: expected an array {list(wanted)}, got {list(carried.shape)}"
-            )
+        width = sum(line.shape[1] for line in self._lines)
+        carried = self.program.array(Field("carried", (width,)), carried, self.batch)
         first = 0
         for line in self._lines:
             line[...] = carried[:, first : (first := first + line.shape[1])]

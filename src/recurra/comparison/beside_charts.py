@@ -12,9 +12,10 @@ from recurra.diagnosis import Axis, Chart
 from recurra.diagnosis.charts.colors import SERIES_COLORS
 from recurra.diagnosis.charts.history import history
 from recurra.diagnosis.charts.panels import Line, axis_over, large, panel
+from recurra.diagnosis.examination.gates import verb_of
 from recurra.diagnosis.examination.horizon import FORGOTTEN
 from recurra.diagnosis.examination.verdicts import LEFT
-from recurra.engine.probe import Key
+from recurra.engine.keys import Key
 from recurra.errors import RecurraError
 from recurra.inspection import Picture, Report
 
@@ -146,7 +147,7 @@ def _gates(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
         for row in report.examination.evidence.gates.rows if report.examination else ():
             if row.kind == "gate":
                 label = Key.of(row.key).label
-                role = _ROLES.get(label, label)
+                role = _ROLES.get(verb_of(label), label)
                 labels.setdefault(role, []).append(label)
                 means.setdefault(role, {}).setdefault(name, []).extend(row.means)
     x = Axis("units, from the most shut gate to the most open", 0.0, 1.0, format=".0%")
@@ -169,11 +170,10 @@ def _gates(names: Sequence[str], reports: Sequence[Report]) -> dict[str, Picture
 
 
 _ROLES = {
-    "forget gate": "What gates keep",
-    "update gate": "What gates keep",
-    "input gate": "What gates write",
-    "output gate": "What gates show",
-    "reset gate": "What gates read",
+    "keeps": "What gates keep",
+    "writes": "What gates write",
+    "shows": "What gates show",
+    "reads of its past": "What gates read",
 }
 _HOW = {
     "What gates keep": "How much of its state a unit keeps from step to step: at 99 % it remembers "

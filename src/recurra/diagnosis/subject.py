@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from recurra.batch import Batch
+from recurra.cells.base import cells_of
 from recurra.diagnosis.changed import leaves_of, steps_of, values_of
 from recurra.diagnosis.checked import check_call, check_finite, check_module
 from recurra.engine.keys import Key
 from recurra.errors import InputTypeError, SettingError, ShapeError, kind_of
+from recurra.heads import DecoderHead
 from recurra.heads.base import whole_rows
 from recurra.layers import LayerOutput
 from recurra.lengths import check_lengths, valid_mask
@@ -358,12 +360,18 @@ def _sizes(first: tuple[Any, int] | None, inputs: Any) -> tuple[int, int]:
 
 @contextmanager
 def encoded(model: Model | None) -> Iterator[list[LayerOutput]]:
-    """What a model's encoder gives meanwhile, of its calls in order; nothing of no model."""
+    """What a model's layers give meanwhile, of their calls in order; nothing of no model.
+
+    They are those of its encoder; where that has no cells, as one of pictures, a decoder's.
+    """
     found: list[LayerOutput] = []
     if model is None:
         yield found
         return
-    with hooked([model.encoder], lambda _, given, result: found.append(result)):
+    layers: nn.Module = model.encoder
+    if isinstance(model.head, DecoderHead) and not any(cells_of(layers)):
+        layers = model.head.layers
+    with hooked([layers], lambda _, given, result: found.append(result)):
         yield found
 
 

@@ -29,7 +29,6 @@ from recurra.settings import check_flag
 from recurra.states import Tree, first, map_tree
 
 __all__ = [
-    "Key",
     "NamedValues",
     "changing",
     "looked_at",

@@ -192,7 +192,8 @@ def inspect(
     report("reading examples")
     examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
     read = _tried(lambda: _read(task, loaded, part, batch, (rows, steps), said), said)
-    card = _tried(lambda: describe(loaded.model, measure=False), said)
+    how: dict[str, Any] = {"carried": False} if window is None else {"steps": window}
+    card = _tried(lambda: describe(loaded.model, measure=False, **how), said)
     pictures = pictures_of(examination, read, card, home, said)
     return Report(
         home.resolve().name,

@@ -57,13 +57,13 @@ class _Box(NamedTuple):
 def unrolled(rows: Sequence[Row | Beside], window: int, *, carried: bool, title: str = "") -> Chart:
     """Draw layers by steps.
 
-    Boxes are steps of layers, thin arrows what is read, thick ones states. Between two windows the
-    gradient is cut, and the state goes on where it is carried.
+    Boxes are steps of layers, thin arrows what is read, thick ones states. Behind a window, or the
+    end of a row, the gradient is cut, and the state goes on where it is carried.
 
     Args:
         rows: from the lowest layer upward; those without a state are read step by step.
-        window: steps that a gradient crosses.
-        carried: whether the state goes on to the next window.
+        window: steps that a gradient crosses: of a window, or of a row that is read whole.
+        carried: whether the state goes on to what comes next.
         title: above the picture.
     """
     labels = _labels(window)
@@ -91,7 +91,7 @@ def unrolled(rows: Sequence[Row | Beside], window: int, *, carried: bool, title:
         {"x": x, "y": -1.0, "t": "1" if label == "next" else label} for label, x in places.items()
     ]
     top = high - 1 + 0.95
-    told = "cut: no gradient; the state goes on" if carried else "cut: each window begins anew"
+    told = "cut: no gradient; the state goes on" if carried else "what comes next begins anew"
     layers = [
         _bars(boxes),
         *[_lines(kind, [a for a in arrows if a["kind"] == kind]) for kind in _KINDS],
@@ -104,7 +104,8 @@ def unrolled(rows: Sequence[Row | Beside], window: int, *, carried: bool, title:
     ]
     size = {"width": _POINTS * (len(labels) * pitch + 1.6), "height": 70 * (high + 1.6)}
     about = "Boxes: a layer at a step. Thick arrows: states; thin ones: what is read. "
-    about += f"A gradient crosses {window:,} steps."
+    crossed = f"A gradient crosses {window:,} steps."
+    about += crossed if carried else f"Drawn is what has {window:,} steps."
     drawn = {"layer": [layer for layer in layers if layer is not None], **size}
     return Chart({**drawn, **heading(title or "Unrolled through time", [about])})
 

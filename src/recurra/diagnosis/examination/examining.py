@@ -65,6 +65,9 @@ class Examination:
         return f"each step back multiplies it by {flow.factor:.3f}; what is left: {shares}"
 
     def _memory(self) -> str:
+        if self.evidence.steps == 1:
+            moved = self.evidence.response.values[0]
+            return f"one step is read; another one moves the output by {moved:.2g} of its spread"
         horizon = self.evidence.response.horizon()
         least = "at least " if self.evidence.response.open_ended else ""
         told = f"a changed input still moves the output {least}{horizon:.0f} steps later"
@@ -83,13 +86,15 @@ class Examination:
         moved = self.evidence.response
         series["output"] = dict(large(zip(moved.at, moved.values, strict=True)))
         every = [value for points in series.values() for value in points.values()]
+        # What is said may have more steps than what is read.
+        furthest = max(self.evidence.steps - 1, self.evidence.flow.furthest, 1)
         worst = self.verdicts[0].sentence if self.verdicts else ""
         if (more := len(self.evidence.flow.norms) - 5) > 0:
             worst += f" {more} more cells are not drawn."
         return lines(
             series,
             title="How far back a gradient and a memory reach",
-            x=Axis("steps back", 0.0, float(max(self.evidence.steps - 1, 1)), format=",d"),
+            x=Axis("steps back", 0.0, float(furthest), format=",d"),
             y=axis_over("share of what it is at 0 steps", [*every, LEFT])._replace(log=True),
             about=f"{worst} Gradient: that of the loss by the state so many steps before; output: "
             "how much it moves if an input so many steps before is another.",
