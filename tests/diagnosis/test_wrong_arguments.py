@@ -350,7 +350,6 @@ DOORS: dict[str, Door] = {
         path,
         {
             **PATHS,
-            "inputs": lambda: [*PATHS["inputs"](), steps(0)],
             "leading": lambda: [0, -1, 6, 1.5, True, "2", HUGE],
             "transient": counts(5, HUGE),
             "seed": counts(HUGE),

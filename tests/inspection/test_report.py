@@ -226,7 +226,7 @@ def test_a_classifier_of_series(tmp_path):
     assert report.read is None
     assert {"reach", "confusion"} <= set(report.pictures)
     assert "What is to be said" in report.html()
-    with pytest.raises(RecurraError, match="give it data"):
+    with pytest.raises(RecurraError, match="given in Python: give some, by data="):
         inspect(tmp_path / "run")
 
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from recurra.diagnosis.checked import check_seed
 from recurra.diagnosis.dynamics.derivatives import MEMORY
 from recurra.diagnosis.dynamics.steps import Path, StepMap, check_memory, mapping
-from recurra.errors import ShapeError
+from recurra.diagnosis.checked import check_seed
 from recurra.settings import check_size
 from recurra.states import Tree
 
@@ -78,7 +77,7 @@ def lyapunov(
 
     Raises:
         SettingError: no recurrence that runs forward, or a number out of range.
-        ShapeError: something does not fit, there is no step, or more memory is needed.
+        ShapeError: something does not fit, or more memory is needed.
 
     Source: Benettin, Galgani, Giorgilli and Strelcyn, "Lyapunov characteristic exponents for smooth
     dynamical systems", Meccanica 15, 1980; for recurrent networks Engelken, Wolf and Abbott,
@@ -87,8 +86,6 @@ def lyapunov(
     with mapping(cell, dtype) as step:
         count = step.size if leading is None else check_size("leading", leading, 1, step.size)
         path = step.path(inputs, state, lengths, context)
-        if not len(path.valid):
-            raise ShapeError("inputs: expected at least one step, got none.")
         begin = check_size("transient", transient, 0, max(path.valid.shape[0] - 1, 0))
         growth = _growth(step, path, count, check_seed(seed), memory)
         valid = path.valid[begin:]
