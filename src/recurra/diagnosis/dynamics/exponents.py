@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from recurra.diagnosis.checked import check_seed
 from recurra.diagnosis.dynamics.derivatives import MEMORY
 from recurra.diagnosis.dynamics.steps import Path, StepMap, check_memory, mapping
-from recurra.diagnosis.checked import check_seed
 from recurra.settings import check_size
 from recurra.states import Tree
 
