@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -96,25 +97,18 @@ def compare(
     import_: Import = None,
 ) -> None:
     """Compare variants of a model, search the best settings, or show runs side by side."""
+    options = dict(locals())
     with friendly():
         import_cells(import_)
-        page = out is not None and out.suffix == ".html"
-        shown = page or pictures is not None or len(what) > 1
+        page = pictures is not None or (out is not None and out.suffix == ".html")
+        shown = page or len(what) > 1
         if shown or (data is None and out is None and _is_study(what[0])):
-            _no_training(
-                vary=vary, rival=rival, seeds=seeds, search=search, space=space, jobs=jobs,
-                validation=validation, test=test, set=set_, epochs=epochs, lr=lr, hidden=hidden,
-                layers=layers, batch=batch, seed=seed, device=device, encoding=encoding,
-            )  # fmt: skip
-        if page or pictures is not None or len(what) > 2:
+            _no_training(options)
+        if page or len(what) > 2:
             _side_by_side(what, data, out, pictures, which, json)
             return
-        if len(what) == 2:
-            if out is not None:
-                raise SettingError(
-                    f"--out: expected the name of a page that ends in .html, got {out}"
-                )
-            _pair(what, data, which, json)
+        if shown:
+            _pair(what, data, out, which, json)
             return
         given = (data, out, vary, rival, search)
         if not any(given) and _is_folder(what[0]):
@@ -235,19 +229,30 @@ def _side_by_side(
         say(f"{len(drawn)} pictures in {pictures}")
 
 
-def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> None:
+def _pair(
+    what: list[str], data: list[Path] | None, out: Path | None, which: str, json: bool
+) -> None:
     from recurra.comparison import compare_pair
     from recurra.training import run_source
 
+    if out is not None:
+        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
     recipe, _ = run_source(what[0])
     several = recipe.of_task.several
     source = one_or_more("compare: --data", data or [], several=several)
     _show(compare_pair(what[0], what[1], source, which=which), json)
 
 
-def _no_training(**options: Any) -> None:
+_OF_RUNS = {"what", "data", "out", "pictures", "which", "json", "import_"}
+
+
+def _no_training(options: Mapping[str, Any]) -> None:
     """Refuse what says how something is trained, of what is there already."""
-    named = [f"--{name}" for name, value in options.items() if value not in (None, [])]
+    named = [
+        f"--{name.rstrip('_')}"
+        for name, value in options.items()
+        if name not in _OF_RUNS and value not in (None, [])
+    ]
     if named:
         raise SettingError(
             f"compare: {', '.join(named)}: what is shown is there already, and nothing is trained. "

@@ -136,7 +136,8 @@ class Program:
             raise ValueError(
                 f"{field.name}: expected an array {list(wanted)}, got lines of several lengths"
             ) from None
-        if array.dtype.kind in "cSUMmO":  # complex numbers, words, times: NumPy would make floats
+        # Complex numbers, words, times, objects such as None: NumPy would make floats of them.
+        if array.dtype.kind in "cSUMmO":
             raise ValueError(f"{field.name}: expected real numbers, got {array.dtype}")
         if array.shape != wanted and not (batch == 1 and array.shape == field.shape):
             raise ValueError(

@@ -18,7 +18,6 @@ from recurra.diagnosis import (
     attribute,
     examine,
 )
-from recurra.diagnosis import card as describe
 from recurra.diagnosis.charts.history import summary
 from recurra.errors import RecurraError, SettingError
 from recurra.given import path_of
@@ -28,7 +27,7 @@ from recurra.inspection.pictures import Picture, pictures_of, save_pictures
 from recurra.inspection.shell import save_page
 from recurra.inspection.text import Follower, Read, followers, read_text, with_unknown
 from recurra.settings import check_size
-from recurra.training import data_of, run_source
+from recurra.training import Recipe, card_for, data_of, run_source
 from recurra.training.runs import opened
 
 __all__ = ["Report", "inspect"]
@@ -187,13 +186,13 @@ def inspect(
     part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
     batch = task.sample(part, rows, steps)
     report("looking at gradients, memory and units")
-    window = _window(task, home)
+    recipe = _recipe(home)
+    window = _window(task, recipe)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading examples")
     examples = _tried(lambda: examples_of(task, loaded, batch), said) or []
     read = _tried(lambda: _read(task, loaded, part, batch, (rows, steps), said), said)
-    how: dict[str, Any] = {"carried": False} if window is None else {"steps": window}
-    card = _tried(lambda: describe(loaded.model, measure=False, **how), said)
+    card = _tried(lambda: card_for(loaded.model, recipe, measure=False), said)
     pictures = pictures_of(examination, read, card, home, said)
     return Report(
         home.resolve().name,
@@ -241,14 +240,19 @@ def _tried(look: Callable[[], T], said: list[str]) -> T | None:
         return None
 
 
-def _window(task: Any, path: str | Path) -> int | None:
-    """Steps that a gradient of its training crosses; None where examples were read whole."""
+def _recipe(path: str | Path) -> Recipe | None:
+    """Of a run; None of an artifact alone."""
     try:
-        recipe, _ = run_source(path)
+        return run_source(path)[0]
     except RecurraError:
         return None
-    window: int = recipe.training.window
-    return window if task.reads_windows(recipe.data) else None
+
+
+def _window(task: Any, recipe: Recipe | None) -> int | None:
+    """Steps that a gradient of its training crosses; None where examples were read whole."""
+    if recipe is None or not task.reads_windows(recipe.data):
+        return None
+    return recipe.training.window
 
 
 def _read(

@@ -1,6 +1,6 @@
 """From a recipe and data to a run."""
 
-from recurra.training.carded import card_of, is_recipe
+from recurra.training.carded import card_for, card_of, is_recipe
 from recurra.training.loop import Progress, Training
 from recurra.training.recipe import (
     Recipe,
@@ -28,6 +28,7 @@ __all__ = [
     "Training",
     "TrainingSettings",
     "about",
+    "card_for",
     "card_of",
     "data_of",
     "evaluate",

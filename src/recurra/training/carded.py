@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from recurra import artifact
 from recurra.diagnosis import Card, card
@@ -16,7 +17,7 @@ from recurra.training.recipe import Recipe, TrainingSettings, load_recipe, recip
 from recurra.training.run import RunFolder
 from recurra.training.runs import run_recipe
 
-__all__ = ["card_of", "is_recipe"]
+__all__ = ["card_for", "card_of", "is_recipe"]
 
 
 def is_recipe(name: str | Path) -> bool:
@@ -73,15 +74,36 @@ def card_of(
             )
         loaded = artifact.load(name, which=which)
         model, recipe = loaded.model, _recipe_of(Path(name))
+    made = card_for(model, recipe, steps=steps, rows=rows)
+    return dataclasses.replace(made, notes=(*made.notes, *notes))
+
+
+def card_for(
+    model: nn.Module,
+    recipe: Recipe | None,
+    *,
+    steps: int | None = None,
+    rows: int | None = None,
+    measure: bool = True,
+) -> Card:
+    """The card of a model that is there, as its recipe trains it.
+
+    Args:
+        model: what is described.
+        recipe: of its training; None where nobody knows.
+        steps: as of :func:`card_of`, like ``rows``.
+        rows: as there.
+        measure: as of :func:`recurra.diagnosis.card`.
+    """
     told = TrainingSettings() if recipe is None else recipe.training
     windows = recipe is not None and recipe.of_task.reads_windows(recipe.data)
-    made = card(
+    return card(
         model,
         told.window if steps is None else steps,
         told.batch_size if rows is None else rows,
         carried=None if windows or recipe is None else False,
+        measure=measure,
     )
-    return dataclasses.replace(made, notes=(*made.notes, *notes))
 
 
 def _recipe_of(path: Path) -> Recipe | None:

@@ -21,7 +21,7 @@ from recurra.diagnosis.checked import MANY
 from recurra.diagnosis.examination.evidence import Evidence
 from recurra.diagnosis.examination.flow import gradient_flow
 from recurra.diagnosis.examination.gates import gates
-from recurra.diagnosis.examination.horizon import ignored, response
+from recurra.diagnosis.examination.horizon import Response, ignored, response
 from recurra.diagnosis.examination.inputs import OfInput, by_input
 from recurra.diagnosis.examination.needs import needs
 from recurra.diagnosis.examination.reached import unreached
@@ -66,8 +66,7 @@ class Examination:
 
     def _memory(self) -> str:
         if self.evidence.steps == 1:
-            moved = self.evidence.response.values[0]
-            return f"one step is read; another one moves the output by {moved:.2g} of its spread"
+            return f"one step is read; {_another(self.evidence.response)}"
         horizon = self.evidence.response.horizon()
         least = "at least " if self.evidence.response.open_ended else ""
         told = f"a changed input still moves the output {least}{horizon:.0f} steps later"
@@ -102,6 +101,11 @@ class Examination:
         )
 
 
+def _another(response: Response) -> str:
+    """What a change of the only step does, in words."""
+    return f"another one moves the output by {response.values[0]:.2g} of its spread"
+
+
 def _of(one: OfInput) -> str:
     """How far back one of several inputs is read, in words."""
     whole = len(one.ignored.steps) == one.ignored.looked
@@ -110,7 +114,7 @@ def _of(one: OfInput) -> str:
     elif not one.response.horizon() and not one.response.open_ended:
         told = "a change hardly moves the output"
     elif one.steps == 1:
-        told = f"another one moves the output by {one.response.values[0]:.2g} of its spread"
+        told = _another(one.response)
     else:
         least = "at least " if one.response.open_ended else ""
         told = f"a change moves the output {least}{one.response.horizon():.0f} steps later"

@@ -40,7 +40,6 @@ from recurra.tasks.language_model.documents import (
     open_source,
 )
 from recurra.tasks.language_model.settings import DataSettings
-from recurra.tasks.language_model.unknown import unknown_symbols
 from recurra.tasks.texts import check_vocabulary, vocabulary_of
 from recurra_runtime.vocabulary import END, START, UNKNOWN, Ids
 
@@ -286,13 +285,16 @@ class Held:
         ids: of each document.
         characters: of all documents.
         labels: of each condition, an id of each document.
-        unknown: of each document the symbols that the model does not know, by their place.
+        vocabulary: of their symbols.
+        texts: of each document in which something is unknown its text, for who shows what; of
+            others none.
     """
 
     ids: list[Ids]
     characters: int
     labels: Mapping[str, Sequence[int]]
-    unknown: Sequence[Mapping[int, str]] = ()
+    vocabulary: Vocabulary | None = None
+    texts: Sequence[str] = ()
 
     def documents(self) -> list[Ids]:
         """The documents."""
@@ -316,14 +318,14 @@ def held(source: Source, fronts: Mapping[str, Vocabulary]) -> Held:
     vocabulary = fronts[_TEXT]
     labels = {name: known for name, known in fronts.items() if name != _TEXT}
     documents, characters, given = [], 0, []
-    unknown: list[Mapping[int, str]] = []
+    texts = []
     for document in whole(as_documents(source)):
         documents.append(vocabulary.encode(document.text))
-        unknown.append(unknown_symbols(vocabulary, document.text, documents[-1]))
+        texts.append(document.text if (documents[-1] == UNKNOWN).any() else "")
         characters += len(document.text)
         given.append(condition_ids(document, labels))
     columns = {name: [row[at] for row in given] for at, name in enumerate(labels)}
-    return Held(documents, characters, columns, unknown)
+    return Held(documents, characters, columns, vocabulary, texts)
 
 
 def _labels(training: Iterable[Document], names: Sequence[str]) -> dict[str, LabelVocabulary]:

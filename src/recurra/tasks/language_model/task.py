@@ -294,15 +294,21 @@ class LanguageModelTask(Task):
 
     def unknown(self, part: CorpusPart | Held, rows: int, steps: int) -> list[Mapping[int, str]]:
         """Of documents that were read for this; those of a training are numbers alone."""
-        if not isinstance(part, Held) or not any(part.unknown):
+        if not isinstance(part, Held) or part.vocabulary is None or not any(part.texts):
             return []
+        some = _pieces(part.ids, rows, steps)
+        known = {
+            number: unknown_symbols(part.vocabulary, part.texts[number], part.ids[number])
+            for number, _ in some
+            if part.texts[number]
+        }
         return [
             {
                 place - start + 1: symbol  # behind the start symbol
-                for place, symbol in part.unknown[number].items()
+                for place, symbol in known.get(number, {}).items()
                 if start <= place < start + steps
             }
-            for number, start in _pieces(part.documents(), rows, steps)
+            for number, start in some
         ]
 
     def read_fronts(self, fronts: Mapping[str, Any]) -> dict[str, Any]:
