@@ -144,23 +144,89 @@ recurra::Arithmetic arithmetic_of(std::int64_t number) {
     return static_cast<recurra::Arithmetic>(number);
 }
 
+// The arguments of a call: six numbers for each, as the members of an Argument.
+struct Arguments {
+    std::vector<recurra::Argument> all;
+
+    explicit Arguments(const Numbers& told) {
+        constexpr std::size_t each = 6;
+        if (told.size() % each != 0) throw std::invalid_argument("program: expected six numbers for each argument");
+        all.reserve(told.size() / each);
+        for (auto a = told.begin(); a != told.end(); a += each)
+            all.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
+    }
+};
+
+// The arguments of all calls of one size. What a call owns lies as it always does; what it is given, tensors, says
+// itself where it is and how far its steps and rows lie apart.
+class ArgumentTable {
+public:
+    // `blank`: six numbers for each argument. `owned`: argument, which of the addresses, bytes behind it. `given`: which
+    // argument each tensor is, and how many of its axes are steps and rows. `start_of`: a function that tells where a
+    // tensor's memory starts; `offset`, whether the tensor may begin behind that. `bytes`: of a number.
+    ArgumentTable(const Numbers& blank, const Rows& owned, const Rows& given, nb::object start_of, bool offset,
+                  std::int64_t bytes)
+        : blank_(blank), owned_(owned), given_(given), start_of_(std::move(start_of)), offset_(offset), bytes_(bytes) {
+        const auto known = [&](const Numbers& row) {
+            if (row[0] < 0 || static_cast<std::size_t>(row[0]) >= blank_.all.size())
+                throw std::invalid_argument("program: no such argument");
+        };
+        for (const Numbers& row : owned_) known(sized(row, 3, "an argument"));
+        for (const Numbers& row : given_) known(sized(row, 2, "an argument"));
+    }
+
+    // A tensor that is None leaves the argument as `blank` has it. `start` is the step of the others that the call begins
+    // with.
+    Arguments fill(const Numbers& addresses, const nb::list& tensors, std::int64_t start) const {
+        Arguments filled = blank_;
+        for (const Numbers& row : owned_) {
+            if (row[1] < 0 || static_cast<std::size_t>(row[1]) >= addresses.size())
+                throw std::invalid_argument("program: another number of addresses");
+            filled.all[row[0]].data = reinterpret_cast<void*>(addresses[row[1]] + row[2]);
+        }
+        if (tensors.size() != given_.size()) throw std::invalid_argument("program: another number of tensors");
+        for (std::size_t k = 0; k < given_.size(); ++k)
+            if (const nb::handle tensor = tensors[k]; !tensor.is_none())
+                place(filled.all[given_[k][0]], tensor, given_[k][1], start);
+        return filled;
+    }
+
+private:
+    void place(recurra::Argument& argument, nb::handle tensor, std::int64_t lead, std::int64_t start) const {
+        std::int64_t address = nb::cast<std::int64_t>(start_of_(tensor));
+        if (offset_) address += bytes_ * nb::cast<std::int64_t>(tensor.attr("storage_offset")());
+        if (lead > 0) {
+            const auto strides = nb::cast<Numbers>(tensor.attr("stride")());
+            if (strides.size() < static_cast<std::size_t>(lead)) throw std::invalid_argument("program: a tensor of few axes");
+            argument.row = strides[lead - 1];
+            if (lead == 2) {
+                argument.step = strides[0];
+                address += bytes_ * start * argument.step;
+            }
+        }
+        argument.data = reinterpret_cast<void*>(address);
+    }
+
+    Arguments blank_;
+    Rows owned_, given_;
+    nb::object start_of_;
+    bool offset_;
+    std::int64_t bytes_;
+};
+
 // A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
-// chunk and of a window, how products are computed; then six numbers for each argument.
-Call call_of(const Program& program, const Numbers& told) {
-    constexpr std::size_t head = 9, each = 6;
-    if (told.size() != head + each * static_cast<std::size_t>(program.arguments))
+// chunk and of a window, how products are computed; and its arguments.
+Call call_of(const Program& program, const Numbers& told, const Arguments& arguments) {
+    if (arguments.all.size() != static_cast<std::size_t>(program.arguments))
         throw std::invalid_argument("program: another number of arguments");
-    Call call{told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
-              reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
-              told[7], arithmetic_of(told[8]), {}};
-    call.arguments.reserve(static_cast<std::size_t>(program.arguments));
-    for (auto a = told.begin() + head; a != told.end(); a += each)
-        call.arguments.push_back({reinterpret_cast<void*>(a[0]), a[1], a[2], static_cast<int>(a[3]), a[4] != 0, a[5] != 0});
-    return call;
+    sized(told, 9, "a call");
+    return {told[0], told[1], reinterpret_cast<const std::int64_t*>(told[2]),
+            reinterpret_cast<const std::int64_t*>(told[3]), told[4] != 0, static_cast<std::size_t>(told[5]), told[6],
+            told[7], arithmetic_of(told[8]), arguments.all};
 }
 
-void run(const Program& program, bool doubles, const Numbers& told) {
-    const Call call = call_of(program, told);
+void run(const Program& program, bool doubles, const Numbers& told, const Arguments& arguments) {
+    const Call call = call_of(program, told, arguments);
     nb::gil_scoped_release release;
     doubles ? recurra::run<double>(program, call) : recurra::run<float>(program, call);
 }
@@ -168,14 +234,14 @@ void run(const Program& program, bool doubles, const Numbers& told) {
 // A call in windows, from Python.
 class PythonWindows {
 public:
-    PythonWindows(const Program& program, bool doubles, const Numbers& first) : program_(program) {
-        const Call call = call_of(program, first);
+    PythonWindows(const Program& program, bool doubles, const Numbers& told, const Arguments& first) : program_(program) {
+        const Call call = call_of(program, told, first);
         nb::gil_scoped_release release;
         windows_ = recurra::make_windows(program, doubles, call);
     }
 
-    void run(const Numbers& told) {
-        const Call call = call_of(program_, told);
+    void run(const Numbers& told, const Arguments& arguments) {
+        const Call call = call_of(program_, told, arguments);
         nb::gil_scoped_release release;
         windows_->run(call);
     }
@@ -355,8 +421,12 @@ NB_MODULE(_native, module) {
     nb::class_<Program>(module, "Program", "A verified program.")
         .def_static("make", &make, "Verify a program.")
         .def("run", &run, "Run it.");
+    nb::class_<Arguments>(module, "Arguments", "What a call is on.").def(nb::init<const Numbers&>());
+    nb::class_<ArgumentTable>(module, "ArgumentTable", "The arguments of all calls of one size.")
+        .def(nb::init<const Numbers&, const Rows&, const Rows&, nb::object, bool, std::int64_t>())
+        .def("fill", &ArgumentTable::fill, "Those of one.");
     nb::class_<PythonWindows>(module, "Windows", "A call that comes in windows of steps.")
-        .def(nb::init<const Program&, bool, const Numbers&>())
+        .def(nb::init<const Program&, bool, const Numbers&, const Arguments&>())
         .def("run", &PythonWindows::run, "The next window.")
         .def("end", &PythonWindows::end, "The sums are told.");
     nb::class_<PythonStepper>(module, "Stepper", "A program, ready to run one step again and again.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from recurra_runtime.backend import core
 
 SHARED, HELD, STEP = 0, 1, 2
 ARGUMENTS, SIZE = 6, 1  # of parts, and of a buffer
@@ -132,7 +134,7 @@ class Memory:
         Raises:
             AssertionError: something outside of an argument was written.
         """
-        call = self.call
+        call, native = self.call, cast(Any, core())
         lengths = None if call.lengths is None else np.array(call.lengths, np.int64)
         order = None if call.order is None else np.array(call.order, np.int64)
         told = [
@@ -145,9 +147,8 @@ class Memory:
             call.chunk,
             call.window,
             False,  # products in float32
-            *self.flat,
         ]
-        made.run(self.dtype is np.float64, told)
+        made.run(self.dtype is np.float64, told, native.Arguments(self.flat))
         for name, (data, outside, _, _) in self.blocks.items():
             canary = CANARY[self.dtype]
             assert (data.view(canary.dtype)[outside] == canary).all(), f"written outside of {name}"

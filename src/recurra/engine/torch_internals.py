@@ -16,9 +16,11 @@ from torch.nn.modules import module as modules
 from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
+    "ADDRESS",
     "TorchDispatchMode",
     "address_of",
     "apart",
+    "applied",
     "batched",
     "dispatch_modes",
     "hooked_modules",
@@ -85,6 +87,21 @@ def _sharing() -> bool:
 _SHARING = _sharing()
 
 
+def applied(function: type[torch.autograd.Function]) -> Callable[..., Any]:
+    """Its ``apply``, of calls in which none of torch.func's transforms is at work.
+
+    The same without what torch asks in Python at every call.
+
+    Returns:
+        what takes the first argument, and the others, tensors.
+    """
+    plain: Any = getattr(super(torch.autograd.Function, function), "apply", None)
+    unwrap = getattr(getattr(torch._C, "_functorch", None), "unwrap_if_dead", None)
+    if plain is None or unwrap is None:
+        return lambda first, tensors: function.apply(first, *tensors)  # type: ignore[no-untyped-call]
+    return lambda first, tensors: plain(first, *map(unwrap, tensors))
+
+
 def apart(tensor: Tensor) -> Tensor:
     """The same numbers in a tensor of their own: whoever changes one leaves the other as it is.
 
@@ -93,16 +110,21 @@ def apart(tensor: Tensor) -> Tensor:
     return torch._lazy_clone(tensor) if _SHARING else tensor.clone()
 
 
-def address_of(tensor: Tensor) -> int:
-    """Where the numbers of a tensor are read.
+ADDRESS: tuple[Callable[[Tensor], int], bool] = (
+    (torch._C._data_address, True)  # type: ignore[attr-defined]
+    if _SHARING
+    else (Tensor.data_ptr, False)
+)
+"""What tells where the numbers of a tensor are read, and whether its offset comes to that.
 
-    To write them takes ``data_ptr()``, which copies what is shared.
-    """
-    if not _SHARING:
-        return tensor.data_ptr()
-    start: int = torch._C._data_address(tensor)  # type: ignore[attr-defined]
-    offset: int = tensor.storage_offset()  # type: ignore[assignment]
-    return start + offset * tensor.itemsize if offset else start
+To write them takes ``data_ptr()``, which copies what is shared.
+"""
+
+
+def address_of(tensor: Tensor) -> int:
+    """Where the numbers of a tensor are read."""
+    start, offset = ADDRESS
+    return start(tensor) + (int(tensor.storage_offset()) * tensor.itemsize if offset else 0)
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

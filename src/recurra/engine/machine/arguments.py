@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.engine.assemble import Assembled
 from recurra.engine.machine.threads import share_threads
 from recurra.engine.plan.slots import LEADS, Slot
-from recurra.engine.torch_internals import address_of
+from recurra.engine.torch_internals import ADDRESS
 from recurra.lengths import within
 from recurra_runtime.backend import core
 
@@ -109,7 +109,7 @@ class Executable:
         self.blank = [0] * (self.width * (len(self.slots) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
 
-    def of_one_row(self, places: Iterable[tuple[Slot | str, int, int]]) -> list[int]:
+    def of_one_row(self, places: Iterable[tuple[Slot | str, int, int]]) -> Any:
         """The arguments of a call of one row.
 
         Args:
@@ -120,12 +120,13 @@ class Executable:
             at = self.slots.get(name)
             if at is not None:
                 flat[at : at + 2] = (address, step)
-        return flat
+        native: Any = core()
+        return native.Arguments(flat)
 
     def run(
         self,
         rows: Schedule,
-        flat: list[int],
+        arguments: Any,
         *,
         descending: bool,
         windows: WindowedCall | None = None,
@@ -136,33 +137,31 @@ class Executable:
 
         Args:
             rows: of the call.
-            flat: its arguments, ``width`` numbers each.
+            arguments: of the native module, as ``of_one_row`` and an ArgumentTable make them.
             descending: whether steps run from last to first.
             windows: the call that this is a window of; None if it is a whole one.
             chunk: rows between whose parts values are kept.
             window: rows that are computed together.
         """
-        order = rows.order
-        lengths = None if rows.lengths is None or order is None else rows.lengths[order]
-        share = -(-rows.batch // rows.slices)
-        call = [
-            rows.time,
-            rows.batch,
-            0 if lengths is None else lengths.data_ptr(),
-            0 if order is None else order.data_ptr(),
-            descending,
-            rows.threads,
-            max(1, min(rows.time, -(-chunk // share))),
-            max(1, -(-window // share)),
-            rows.bfloat16,
-            *flat,
-        ]
+        whole = rows if rows.lengths is None else rows._replace(lengths=None, order=None)
+        call, lengths = _head(whole, descending, chunk, window), None
+        if rows.lengths is not None and rows.order is not None:
+            lengths = rows.lengths[rows.order]  # has to be there until the call is over
+            call = (*call[:2], lengths.data_ptr(), rows.order.data_ptr(), *call[4:])
         if windows is None:
-            self._made.run(self._doubles, call)
+            self._made.run(self._doubles, call, arguments)
             return
         if windows.running is None:
-            windows.running = self._windows_of(self._made, self._doubles, call)
-        windows.running.run(call)
+            windows.running = self._windows_of(self._made, self._doubles, call, arguments)
+        windows.running.run(call, arguments)
+
+
+@lru_cache(maxsize=256)
+def _head(rows: Schedule, descending: bool, chunk: int, window: int) -> tuple[int, ...]:
+    """What the native machine is told of a call of whole rows, beside its arguments."""
+    share = -(-rows.batch // rows.slices)
+    chunk, window = max(1, min(rows.time, -(-chunk // share))), max(1, -(-window // share))
+    return rows.time, rows.batch, 0, 0, descending, rows.threads, chunk, window, rows.bfloat16
 
 
 class WindowedCall:
@@ -210,24 +209,35 @@ def contiguous_rows(tensor: Tensor, lead: int) -> bool:
 
 
 class ArgumentTable:
-    """Strides of a program's arguments for calls of one size; addresses are filled in by a call.
+    """The arguments of a program in calls of one size.
 
     Args:
         program: whose they are.
-        given: slots of what the caller passes; their strides are those of the tensor.
+        given: slots of what the caller passes: where it is, and how far its steps and rows lie
+            apart, is read of each tensor.
+        perhaps: slots, and their numbers, of what the caller may pass; zeros where it does not.
     """
 
-    def __init__(self, program: Executable, given: Sequence[Slot]) -> None:
-        self._slots, self._blank = program.slots, program.blank.copy()
-        self._kind, self._zeros = program.constants.dtype, list[NDArray[Any]]()
+    def __init__(
+        self,
+        program: Executable,
+        given: Sequence[Slot],
+        perhaps: Sequence[tuple[Slot, int]] = (),
+    ) -> None:
+        self._program, self._blank = program, program.blank.copy()
         self._owned: list[tuple[int, int, int]] = []
-        self._given: list[tuple[int, Slot, int]] = []
-        for name in given:
-            at = self._slots.get(name)
-            if at is not None:
-                lead = LEADS.get(name[0], 1)
-                self._blank[at + 5] = int(lead > 0)
-                self._given.append((at, name, lead))
+        slots, kind = program.slots, program.constants.dtype
+        self.given = [name for name in given if name in slots]
+        """Slots of what the program reads of what is passed."""
+        self.perhaps = [name for name, _ in perhaps if name in slots]
+        """Slots of what it reads of what may be."""
+        self._zeros = [np.zeros(size, kind) for name, size in perhaps if name in slots]
+        for name in self.given:
+            self._blank[slots[name] + 5] = int(name[0] != "shared")
+        for name, zeros in zip(self.perhaps, self._zeros, strict=True):
+            at = slots[name]
+            self._blank[at : at + 6] = (zeros.ctypes.data, 0, 0, 0, 0, 1)
+        self._table: Any = None
 
     def put(
         self,
@@ -241,57 +251,39 @@ class ArgumentTable:
         mapped: int = 0,
     ) -> None:
         """Bind an argument to a byte offset in a tensor that the call owns."""
-        at = self._slots.get(name)
+        at = self._program.slots.get(name)
         if at is not None:
-            self._owned.append((at, number, offset))
+            self._owned.append((at // self._program.width, number, offset))
             self._blank[at + 1 : at + 6] = (step, row, shift, ring, mapped)
 
     def fill(
-        self, addresses: Sequence[int], given: Mapping[Slot, Tensor], start: int = 0
-    ) -> list[int]:
+        self,
+        addresses: list[int],
+        given: Mapping[Slot, Tensor],
+        start: int = 0,
+        perhaps: Mapping[Slot, Tensor | None] | None = None,
+    ) -> Any:
         """The arguments of a call.
 
         Args:
             addresses: of the tensors that the call owns.
             given: the tensors that the caller passed.
             start: the step of these that the call begins with.
+            perhaps: those that it may have passed, features of each row contiguous.
         """
-        flat = self._blank.copy()
-        for at, number, offset in self._owned:
-            flat[at] = addresses[number] + offset
-        for at, name, lead in self._given:
-            tensor = given[name]
-            flat[at] = address_of(tensor)
-            if lead == 2:
-                step, row, *_ = tensor.stride()
-                flat[at] += start * step * tensor.itemsize
-                flat[at + 1], flat[at + 2] = step, row
-            elif lead:
-                flat[at + 2] = tensor.stride(0)
-        return flat
+        if self._table is None:
+            self._table = self._made()
+        tensors: list[Tensor | None] = [*map(given.__getitem__, self.given)]
+        if perhaps is not None:
+            tensors += map(perhaps.__getitem__, self.perhaps)
+        return self._table.fill(addresses, tensors, start)
 
-    def expect(self, name: Slot, size: int) -> None:
-        """Declare an argument that ``place`` may bind; zeros where it does not."""
-        at = self._slots.get(name)
-        if at is not None:
-            self._zeros.append(np.zeros(size, self._kind))
-            self._blank[at : at + 6] = (self._zeros[-1].ctypes.data, 0, 0, 0, 0, 1)
-
-    def place(
-        self, flat: list[int], name: Slot, tensor: Tensor | None, start: int | None = None
-    ) -> Tensor | None:
-        """Bind an argument declared by ``expect``; ``start`` None: one value per row.
-
-        Returns:
-            the tensor that is read, which must outlive the call.
-        """
-        at = self._slots.get(name)
-        if tensor is None or at is None:
-            return None
-        tensor = tensor.resolve_neg()
-        if not contiguous_rows(tensor, 1 if start is None else 2):
-            tensor = tensor.contiguous()
-        step, row = (0, tensor.stride(0)) if start is None else tensor.stride()[:2]
-        offset = 0 if start is None else start * step * tensor.itemsize
-        flat[at : at + 3] = (address_of(tensor) + offset, step, row)
-        return tensor
+    def _made(self) -> Any:
+        """The native table, once all arguments are bound."""
+        native: Any = core()
+        places = [
+            (self._program.slots[name] // self._program.width, LEADS.get(name[0], 1))
+            for name in (*self.given, *self.perhaps)
+        ]
+        size = self._program.constants.itemsize
+        return native.ArgumentTable(self._blank, self._owned, places, *ADDRESS, size)

@@ -14,13 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.engine.graph.values import HELD, STEP
-from recurra.engine.machine.arguments import Schedule, WindowedCall, block_of
-from recurra.engine.machine.compiled import Machine
+from recurra.engine.machine.arguments import Schedule, WindowedCall, block_of, contiguous_rows
+from recurra.engine.machine.compiled import Frame, Machine
 from recurra.engine.machine.saved_tensors import as_saved, layouts_of
 from recurra.engine.plan.reference import through_time
 from recurra.engine.plan.slots import Slot
-from recurra.engine.torch_internals import address_of, apart, batched
+from recurra.engine.torch_internals import address_of, apart, applied, batched
 
 __all__ = ["run_through"]
 
@@ -44,9 +43,7 @@ def run_through(
         if every is not None and every >= rows.time:
             every = None
         call = (machine, rows, every, tuple(given))
-        found: tuple[Tensor, ...] = _Through.apply(  # type: ignore[no-untyped-call]
-            call, *given.values()
-        )
+        found: tuple[Tensor, ...] = _through(call, given.values())
         return found
     return _Forward(machine, rows, given).whole()[0]
 
@@ -56,18 +53,18 @@ class _Forward:
 
     def __init__(self, machine: Machine, rows: Schedule, given: dict[Slot, Tensor]) -> None:
         self.machine, self.rows, self.given = machine, rows, given
-        self.like = next(iter(given.values()))
+        self.frame, self.like = machine.frame(rows), next(iter(given.values()))
         self._windows: WindowedCall | None = None
 
     def whole(self) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """All steps: the results, and what the gradient reads."""
-        own = self._outputs(self.rows)
+        own = self._outputs(self.frame)
         ends, block = self._steps(0, self.rows.time, self.given, own)
         return self._results(own, ends), [*own, block]
 
     def windows(self, size: int) -> tuple[tuple[Tensor, ...], list[list[Tensor]]]:
         """All steps; nothing is kept but the states that each window began with."""
-        own = self._outputs(self.rows)
+        own = self._outputs(self.frame)
         state = [self.given["from", place] for place in range(len(self.machine.plan.states))]
         begins, self._windows = [], WindowedCall()
         for start, stop in self.rows.windows(size):
@@ -78,17 +75,16 @@ class _Forward:
     def again(self, start: int, stop: int, begin: list[Tensor]) -> list[Tensor]:
         """A window once more, for what its gradient reads."""
         self._windows = self._windows or WindowedCall()
-        own = self._outputs(self.rows.window(start, stop))
+        own = self._outputs(self.machine.frame(self.rows.window(start, stop)))
         _, block = self._steps(start, stop, self._from(begin), own)
         return [*own, block]
 
     def _from(self, state: list[Tensor]) -> dict[Slot, Tensor]:
         return {**self.given, **{("from", place): part for place, part in enumerate(state)}}
 
-    def _outputs(self, rows: Schedule) -> list[Tensor]:
+    def _outputs(self, frame: Frame) -> list[Tensor]:
         """Memory for the per-step outputs."""
-        layouts = self.machine.frame(rows).per_step
-        return [self.like.new_empty_strided(*layout) for layout in layouts]
+        return [self.like.new_empty_strided(*layout) for layout in frame.per_step]
 
     def _steps(
         self,
@@ -102,18 +98,16 @@ class _Forward:
 
         They are written at step ``offset`` of the per-step outputs.
         """
-        machine = self.machine
-        rows = self.rows.window(start, stop)
-        frame = machine.frame(rows)
+        machine, rows = self.machine, self.rows.window(start, stop)
+        frame = self.frame if rows is self.rows else machine.frame(rows)
         block = block_of(frame.bytes)
         ends = [self.like.new_empty_strided(*layout) for layout in frame.ends]
-        addresses = [
-            out.data_ptr() + offset * size for out, size in zip(own, frame.steps, strict=True)
-        ]
-        addresses.append(block.data_ptr())
-        addresses += [end.data_ptr() for end in ends]
-        flat = frame.forward.fill(addresses, given, start)
-        machine.forward.run(rows, flat, descending=rows.reverse, windows=self._windows)
+        addresses = [*map(Tensor.data_ptr, (*own, block, *ends))]
+        if offset:
+            for number, size in enumerate(frame.steps):
+                addresses[number] += offset * size
+        arguments = frame.forward.fill(addresses, given, start)
+        machine.forward.run(rows, arguments, descending=rows.reverse, windows=self._windows)
         return ends, block
 
     def _results(self, own: list[Tensor], ends: list[Tensor]) -> tuple[Tensor, ...]:
@@ -183,6 +177,9 @@ class _Through(torch.autograd.Function):
         return (None, *[results.get(name) for name in names])
 
 
+_through = applied(_Through)
+
+
 class _Backward:
     """The backward program of a call: the gradients of what was given, in ``results``."""
 
@@ -200,54 +197,61 @@ class _Backward:
         self.like = next(iter(given.values()))
         count = len(machine.plan.states)
         # Incoming gradients of each step, and of the states at the end of a window.
-        self.stepped: list[tuple[Slot, Tensor | None]] = [(("dy", 0), grads[0])]
-        if machine.plan.kind.return_states:
-            self.stepped += [
-                (("dstates", place), grad) for place, grad in enumerate(grads[1 + count :])
-            ]
-        self.ends: list[tuple[Slot, Tensor | None]] = [
-            (("dfrom", place), grad) for place, grad in enumerate(grads[1 : 1 + count])
-        ]
-        self.results: dict[Slot, Tensor] = {}
+        self.incoming: dict[Slot, Tensor | None] = {("dy", 0): _of_rows(grads[0], 2)}
+        for place in range(count):
+            self.incoming["dfrom", place] = _of_rows(grads[1 + place], 1)
+            every = grads[1 + count + place] if machine.plan.kind.return_states else None
+            self.incoming["dstates", place] = _of_rows(every, 2)
+        self.frame = machine.frame(rows)
         self._windows = None if whole else WindowedCall()
-        for name, span, layout in machine.frame(rows).gradients:
-            result = self.results[name] = self.like.new_empty_strided(*layout)
-            if span == HELD:  # nothing is written for a row of no steps
-                result.zero_()
+        self._begins: list[Tensor] = []
+        self._found = [
+            self.like.new_empty_strided(*layout) for _, _, layout in self.frame.gradients
+        ]
+        for place in self.frame.held:  # nothing is written for a row of no steps
+            self._found[place].zero_()
 
     def end(self) -> dict[Slot, Tensor]:
         """The gradients, after all steps."""
         if self._windows is not None:
             self._windows.end()
-        return self.results
+        names = [name for name, _, _ in self.frame.gradients]
+        results: dict[Slot, Tensor] = dict(zip(names, self._found, strict=True))
+        for place, begin in enumerate(self._begins):
+            results["from", place] = begin
+        return results
 
     def steps(self, start: int, stop: int, kept: Sequence[Tensor]) -> None:
         """Steps ``stop - 1`` to ``start``, the next ones back; sums are added to the results."""
-        machine = self.machine
         rows = self.rows.window(start, stop)
-        frame = machine.frame(rows)
+        frame = self.frame if rows is self.rows else self.machine.frame(rows)
         block = block_of(frame.back_bytes)
         begins = [self.like.new_empty_strided(*layout) for layout in frame.ends]
-        addresses = [address_of(tensor) for tensor in (*kept, block)]
-        addresses += [begin.data_ptr() for begin in begins]
-        held: dict[Slot, Tensor] = {}
-        for name, span, (_, strides) in frame.gradients:
-            part, offset = self.results[name], 0
-            if span == STEP:
-                offset = start * strides[0] * part.itemsize
-            elif span == HELD and self._windows is not None:
-                part = held[name] = torch.zeros_like(part)
-            addresses.append(part.data_ptr() + offset)
-        flat = frame.back.fill(addresses, self.given, start)
-        # What must outlive the call.
-        hold = [frame.back.place(flat, *grad, start) for grad in self.stepped]
-        hold += [frame.back.place(flat, *grad) for grad in self.ends]
-        self.ends = [(("dfrom", place), begin) for place, begin in enumerate(begins)]
-        for place, begin in enumerate(begins):
-            self.results["from", place] = begin
-        self.program.run(rows, flat, descending=not rows.reverse, windows=self._windows)
-        for name, part in held.items():
-            self.results[name].add_(part)
+        parts = self._found
+        if self._windows is not None and frame.held:
+            parts = parts.copy()
+            for place in frame.held:
+                parts[place] = torch.zeros_like(parts[place])
+        addresses = [*map(address_of, kept), *map(Tensor.data_ptr, (block, *begins, *parts))]
+        if start:
+            first = len(addresses) - len(parts)
+            for place, size in frame.stepped:
+                addresses[first + place] += start * size
+        arguments = frame.back.fill(addresses, self.given, start, self.incoming)
+        self.program.run(rows, arguments, descending=not rows.reverse, windows=self._windows)
+        self._begins = begins  # what this program read of the states must outlive its call
+        self.incoming.update({("dfrom", place): begin for place, begin in enumerate(begins)})
+        if parts is not self._found:
+            for place in frame.held:
+                self._found[place].add_(parts[place])
+
+
+def _of_rows(grad: Tensor | None, lead: int) -> Tensor | None:
+    """A gradient as the machine reads it: the features of each row contiguous."""
+    if grad is None:
+        return None
+    grad = grad.resolve_neg()
+    return grad if contiguous_rows(grad, lead) else grad.contiguous()
 
 
 def _again(

@@ -207,10 +207,23 @@ class Frame:
             for name, value, strides in machine.gradients
         ]
         """Slot, span and layout of each gradient."""
+        self.held = [place for place, (_, span, _) in enumerate(self.gradients) if span == HELD]
+        """Which of them are of a row."""
+        self.stepped = [
+            (place, strides[0] * self._size_of)
+            for place, (_, span, (_, strides)) in enumerate(self.gradients)
+            if span == STEP
+        ]
+        """Which are of a step, and bytes from one to the next."""
         self.forward = ArgumentTable(machine.forward, [*given, *begins])
         forms = [self.forward]
         if machine.backward is not None:
-            self.back = ArgumentTable(machine.backward, given)
+            # What comes from outside: the gradients of the results.
+            sizes = [value.size for value in plan.states]
+            back: list[tuple[Slot, int]] = [(("dy", 0), plan.y.size)]
+            back += [(("dfrom", place), size) for place, size in enumerate(sizes)]
+            back += [(("dstates", place), size) for place, size in enumerate(sizes)]
+            self.back = ArgumentTable(machine.backward, given, back)
             forms.append(self.back)
         read, left = (1, 0) if reverse else (0, 1)  # step offsets of a state: read and written
         for place, value in enumerate(plan.states):
@@ -241,7 +254,6 @@ class Frame:
         self, machine: Machine, batch: int, number: int, shifts: tuple[int, int]
     ) -> None:
         read, left = shifts  # time runs the other way
-        self.back.expect(("dy", 0), machine.plan.y.size)
         for place, value in enumerate(machine.plan.states):
             row, offset = value.size, self.back_bytes
             step = batch * row
@@ -249,8 +261,6 @@ class Frame:
             self.back.put(("dstate", place), number, offset, step, row, read, ring=1)
             self.back.put(("dstate_out", place), number, offset, step, row, left, ring=1)
             self.back.put(("dto", place), number + 1 + place, 0, 0, row, mapped=1)
-            self.back.expect(("dfrom", place), row)
-            self.back.expect(("dstates", place), row)
         number += 1 + len(machine.plan.states)
         for place, (name, value, _) in enumerate(machine.gradients):
             step = batch * value.size if value.span == STEP else 0

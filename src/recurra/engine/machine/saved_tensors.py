@@ -7,31 +7,35 @@ in another layout or type; the machine reads them by the strides they had.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Layout", "as_saved", "layouts_of"]
+__all__ = ["Layouts", "as_saved", "layouts_of"]
 
-Layout = tuple[tuple[int, ...], torch.dtype] | None
-"""Strides and type of a tensor; None of none."""
+Layouts = tuple[list[tuple[int, ...]], list[torch.dtype]]
+"""Strides and types of the tensors that there are."""
 
-
-def layouts_of(tensors: Sequence[Tensor | None]) -> list[Layout]:
-    """Strides and types of tensors."""
-    return [None if tensor is None else (tensor.stride(), tensor.dtype) for tensor in tensors]
+_dtype_of = attrgetter("dtype")
 
 
-def as_saved(tensors: Sequence[Any], layouts: list[Layout]) -> Sequence[Any]:
+def layouts_of(tensors: Sequence[Tensor | None]) -> Layouts:
+    """Strides and types of tensors; some may be None."""
+    there = [tensor for tensor in tensors if tensor is not None]
+    return list(map(Tensor.stride, there)), list(map(_dtype_of, there))
+
+
+def as_saved(tensors: Sequence[Any], layouts: Layouts) -> Sequence[Any]:
     """The tensors, copied where a hook changed their strides or type."""
     if layouts_of(tensors) == layouts:
         return tensors
-    return [_with(layout, tensor) for tensor, layout in zip(tensors, layouts, strict=True)]
+    each = zip(*layouts, strict=True)
+    return [None if tensor is None else _with(tensor, *next(each)) for tensor in tensors]
 
 
-def _with(layout: Layout, tensor: Tensor | None) -> Tensor | None:
-    if tensor is None or layout is None or (tensor.stride(), tensor.dtype) == layout:
+def _with(tensor: Tensor, strides: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    if (tensor.stride(), tensor.dtype) == (strides, dtype):
         return tensor
-    strides, dtype = layout
     return tensor.new_empty_strided(tensor.shape, strides, dtype=dtype).copy_(tensor)

@@ -38,5 +38,5 @@ Slot = tuple[Kind, int]
 COTANGENTS: tuple[Kind, ...] = ("dy", "dstate", "dstates")
 """Inputs of the gradient's program alone."""
 
-LEADS: dict[str, int] = {"shared": 0, "x": 2, "noise": 2, "reset": 2}
+LEADS: dict[str, int] = {"shared": 0, "x": 2, "noise": 2, "reset": 2, "dy": 2, "dstates": 2}
 """Axes in front of a row's features, of what a call is given; 1 for the kinds that are not here."""

@@ -34,6 +34,7 @@ from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["Look", "fingerprint"]
 
+_FIRST = tuple(vars(nn.Module()))
 _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every call
 _MISSING = object()
 # What holds a function.
@@ -194,17 +195,18 @@ class _Walk:
         add = found.append  # of every call, so counted in microseconds
         if _users_classes(kind):  # type: ignore[arg-type]
             add(self.members(kind))
-        for name, value in module.__dict__.items():
-            if name not in TORCHS:
-                add(name)
-                its = type(value)
-                if its is int or its is str or value is None:
-                    add(value)
-                elif its in PLAIN:
-                    add((its, value or str(value)))  # as _plain
-                else:
+        names, values = tuple(module.__dict__), tuple(module.__dict__.values())
+        if names[: len(_FIRST)] == _FIRST:  # as torch makes them, before all others
+            add(module.training)
+            names, values = names[len(_FIRST) :], values[len(_FIRST) :]
+        if PLAIN.issuperset(map(type, values)):
+            add(names)
+            found += map(repr, values)  # which tells 1, 1.0 and True apart, and 0.0 and -0.0
+        else:
+            for name, value in zip(names, values, strict=True):
+                if name not in TORCHS:
                     self.name = name
-                    add(self.whole(value))
+                    found += (name, self.whole(value))
         for name, part in module._modules.items():
             add(name)
             add(part if part is None else self.module(part))
