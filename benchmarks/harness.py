@@ -37,6 +37,8 @@ LARGEST_SPREAD = 1.5
 ATTEMPTS = 5
 _BLOCK = 5  # rounds between two looks at the machine
 _STARTED = time.time()
+_CPP = (".cc", ".h", ".def")
+_CODE = (".py", ".toml", ".html", ".js", *_CPP)  # of a folder, what may change a result
 _VECTORS = ("avx", "fma", "f16c", "amx", "asimd", "sve")
 _ENVIRONMENT = (
     "OMP_NUM_THREADS",
@@ -304,8 +306,11 @@ def code_hash(*places: str) -> str:
 
 
 def _meaning(file: Path) -> bytes:
-    """What of a file can change a result: of Python no comment, no docstring and no layout."""
+    """What of a file can change a result: no comment, no docstring of Python, and no layout."""
     raw = file.read_bytes()
+    if file.suffix in _CPP:
+        lines = (line.partition(b"//")[0].strip() for line in raw.splitlines())
+        return b"\n".join(filter(None, lines))
     if file.suffix != ".py":
         return raw
     tree = ast.parse(raw)
@@ -325,7 +330,10 @@ def _is_text(node: Any) -> bool:
 def _files(*places: str) -> Iterator[Path]:
     for place in places:
         path = ROOT / place
-        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        if not path.is_dir():
+            yield path
+            continue
+        yield from sorted(file for file in path.rglob("*") if file.suffix in _CODE)
 
 
 def keep(

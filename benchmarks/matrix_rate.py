@@ -48,13 +48,13 @@ def own_product(a: Tensor, b: Tensor, out: Tensor) -> Callable[[], object]:
     ]
     given = [x, weight]
     program = Executable(assemble(sections([y], given, (), ()), arguments, (), ()), torch.float32)
-    flat = program.of_one_row(
+    placed = program.of_one_row(
         [("x", a.data_ptr(), SIZE), ("y", out.data_ptr(), SIZE), ("weight", b.data_ptr(), 0)]
     )
     rows = Schedule(SIZE, 1, None, False, torch.get_num_threads())
 
     def work() -> tuple[Tensor, ...]:
-        program.run(rows, flat, descending=False, window=WINDOW)
+        program.run(rows, placed, descending=False, window=WINDOW)
         return a, b, out  # whose addresses are in there, so they must live as long
 
     return work

@@ -111,7 +111,7 @@ def main() -> None:
             "microseconds": micros,
             "rival": {"ratio": theirs, "microseconds": their_micros},
         },
-        [*LAYER_CODE, "runtime/src/recurra_runtime", "runtime/native/machine.cc"],
+        [*LAYER_CODE, "runtime/src/recurra_runtime"],
         seed=SEED,
         by_kind=True,
     )

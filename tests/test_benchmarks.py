@@ -275,6 +275,19 @@ def test_words_beside_the_code_are_not_measured(harness, tmp_path):
     assert code('def f():\n    """Nothing."""\n') != before
 
 
+def test_a_folder_is_measured_with_all_of_its_code(harness, tmp_path):
+    def code(name, text):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text(text)
+        return harness.code_hash(str(tmp_path))
+
+    for name in ("a.py", "a.cc", "a.h", "a.def", "a.html", "a.js", "a.toml"):
+        assert code(name, "x = 1\n") != code(name, "x = 2\n")
+    assert code("a.cc", "x = 1;\n") == code("a.cc", "// One.\n  x = 1;  // one\n\n")
+    assert code("notes.txt", "one") == code("notes.txt", "two")
+    assert harness.code_hash("runtime/native") != harness.code_hash("runtime/native/kernels")
+
+
 # ------------------------------------------------------------------------------------- rivals
 
 

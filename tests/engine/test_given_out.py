@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import recurra
 from recurra.engine import torch_internals
+from recurra.engine.machine import arguments, autograd
 from recurra.states import leaves
 
 TIME, BATCH, INPUT, HIDDEN = 5, 3, 3, 4
@@ -44,7 +45,10 @@ FORMS = ("Elman", "GRU", "LSTM", "projected")
 @pytest.fixture(params=[True, False], ids=["shared", "copied"])
 def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """As torch shares memory, and as it is done without."""
-    monkeypatch.setattr(torch_internals, "_SHARING", request.param and torch_internals._SHARING)
+    if not request.param:
+        monkeypatch.setattr(torch_internals, "_SHARING", False)
+        for module in (torch_internals, arguments):
+            monkeypatch.setattr(module, "ADDRESS", (Tensor.data_ptr, False))
 
 
 def gradients(cell: recurra.Cell, change: bool, settings: dict[str, Any]) -> list[Tensor]:
@@ -64,6 +68,19 @@ def gradients(cell: recurra.Cell, change: bool, settings: dict[str, Any]) -> lis
     wanted = [x, *cell.parameters()]
     found = torch.autograd.grad(sum(parts), wanted, allow_unused=True)
     return [torch.zeros_like(of) if g is None else g for of, g in zip(wanted, found, strict=True)]
+
+
+def test_a_function_is_applied_with_what_torch_has_or_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell, settings = recurra.LSTMCell(INPUT, HIDDEN), {"backend": "native"}
+    wanted = gradients(cell, False, settings)
+    monkeypatch.delattr(torch._C._functorch, "unwrap_if_dead")
+    slower = torch_internals.applied(autograd._Through)
+    monkeypatch.undo()  # torch's own way needs it
+    monkeypatch.setattr(autograd, "_through", slower)
+    for got, want in zip(gradients(cell, False, settings), wanted, strict=True):
+        assert torch.equal(got, want)
 
 
 @pytest.mark.usefixtures("sharing")

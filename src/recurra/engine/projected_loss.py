@@ -182,12 +182,12 @@ def _run(given: _Given, wanted: tuple[bool, ...], more: Mapping[str, Tensor | No
     places = [(name, *_steps(name, t)) for name, t in tensors.items() if t is not None]
     for block, (start, stop) in enumerate(_blocks(len(weight), features)):
         program = _program(features, stop - start, given.bias is not None, wanted, x.dtype)
-        flat = program.of_one_row(
+        arguments = program.of_one_row(
             (name, address + start * of_label + block * of_block, step)
             for name, address, step, of_label, of_block in places
         )
         rows = Schedule(count, 1, None, False, threads_for(program.flops * count))
-        program.run(rows, flat, descending=False, chunk=_CHUNK, window=_WINDOW)
+        program.run(rows, arguments, descending=False, chunk=_CHUNK, window=_WINDOW)
 
 
 def _steps(name: str, tensor: Tensor) -> tuple[int, int, int, int]:

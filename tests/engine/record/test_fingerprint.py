@@ -84,6 +84,9 @@ HELD = {
     "a float that becomes whole": Case(
         TOLD.format("self.flag"), "cell.flag = 1", start="self.flag = 1.0"
     ),
+    "a whole number of thousands of digits": Case(
+        "float(self.flag & 1)", "cell.flag += 1", start="self.flag = 1 << 20_000"
+    ),
     "a type in a module": Case(TOLD.format("config.rate"), "config.rate = 1", "config.rate = True"),
     "a type in a class": Case(TOLD.format("Own.flag"), "Own.flag = True", members="flag = 1"),
     "a type in a list": Case(

@@ -101,12 +101,12 @@ class Executable:
         native: Any = core()
         share_threads()
         self._windows_of = native.Windows
-        self.slots = {a.name: place * self.width for place, a in enumerate(assembled.arguments)}
+        self.places = {a.name: place for place, a in enumerate(assembled.arguments)}
         self._made = native.Program.make(*assembled.parts)
         self._doubles = dtype is torch.float64
         self.constants = np.array(assembled.constants, np.float64 if self._doubles else np.float32)
         self.flops = assembled.flops
-        self.blank = [0] * (self.width * (len(self.slots) + 1))
+        self.blank = [0] * (self.width * (len(self.places) + 1))
         self.blank[-self.width] = self.constants.ctypes.data
 
     def of_one_row(self, places: Iterable[tuple[Slot | str, int, int]]) -> Any:
@@ -117,9 +117,9 @@ class Executable:
         """
         flat = self.blank.copy()
         for name, address, step in places:
-            at = self.slots.get(name)
-            if at is not None:
-                flat[at : at + 2] = (address, step)
+            place = self.places.get(name)
+            if place is not None:
+                flat[self.width * place : self.width * place + 2] = (address, step)
         native: Any = core()
         return native.Arguments(flat)
 
@@ -224,19 +224,21 @@ class ArgumentTable:
         given: Sequence[Slot],
         perhaps: Sequence[tuple[Slot, int]] = (),
     ) -> None:
-        self._program, self._blank = program, program.blank.copy()
+        self._places, self._blank = program.places, program.blank.copy()
+        self._bytes = program.constants.itemsize
+        self._given = [name for name in given if name in program.places]
+        self._perhaps = [(name, size) for name, size in perhaps if name in program.places]
+        self._tensors = [
+            (program.places[name], LEADS.get(name[0], 1))
+            for name in (*self._given, *(name for name, _ in self._perhaps))
+        ]
         self._owned: list[tuple[int, int, int]] = []
-        slots, kind = program.slots, program.constants.dtype
-        self.given = [name for name in given if name in slots]
-        """Slots of what the program reads of what is passed."""
-        self.perhaps = [name for name, _ in perhaps if name in slots]
-        """Slots of what it reads of what may be."""
-        self._zeros = [np.zeros(size, kind) for name, size in perhaps if name in slots]
-        for name in self.given:
-            self._blank[slots[name] + 5] = int(name[0] != "shared")
-        for name, zeros in zip(self.perhaps, self._zeros, strict=True):
-            at = slots[name]
-            self._blank[at : at + 6] = (zeros.ctypes.data, 0, 0, 0, 0, 1)
+        self._zeros = [np.zeros(size, program.constants.dtype) for _, size in self._perhaps]
+        for place, lead in self._tensors:
+            self._blank[place * program.width + 5] = int(lead > 0)
+        optional = self._tensors[len(self._given) :]
+        for (place, _), zeros in zip(optional, self._zeros, strict=True):
+            self._blank[place * program.width] = zeros.ctypes.data
         self._table: Any = None
 
     def put(
@@ -251,9 +253,10 @@ class ArgumentTable:
         mapped: int = 0,
     ) -> None:
         """Bind an argument to a byte offset in a tensor that the call owns."""
-        at = self._program.slots.get(name)
-        if at is not None:
-            self._owned.append((at // self._program.width, number, offset))
+        place = self._places.get(name)
+        if place is not None:
+            self._owned.append((place, number, offset))
+            at = place * Executable.width
             self._blank[at + 1 : at + 6] = (step, row, shift, ring, mapped)
 
     def fill(
@@ -271,19 +274,12 @@ class ArgumentTable:
             start: the step of these that the call begins with.
             perhaps: those that it may have passed, features of each row contiguous.
         """
-        if self._table is None:
-            self._table = self._made()
-        tensors: list[Tensor | None] = [*map(given.__getitem__, self.given)]
+        if self._table is None:  # all arguments are bound
+            native: Any = core()
+            self._table = native.ArgumentTable(
+                self._blank, self._owned, self._tensors, *ADDRESS, self._bytes
+            )
+        tensors: list[Tensor | None] = [*map(given.__getitem__, self._given)]
         if perhaps is not None:
-            tensors += map(perhaps.__getitem__, self.perhaps)
+            tensors += [perhaps[name] for name, _ in self._perhaps]
         return self._table.fill(addresses, tensors, start)
-
-    def _made(self) -> Any:
-        """The native table, once all arguments are bound."""
-        native: Any = core()
-        places = [
-            (self._program.slots[name] // self._program.width, LEADS.get(name[0], 1))
-            for name in (*self.given, *self.perhaps)
-        ]
-        size = self._program.constants.itemsize
-        return native.ArgumentTable(self._blank, self._owned, places, *ADDRESS, size)

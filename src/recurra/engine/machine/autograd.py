@@ -181,7 +181,7 @@ _through = applied(_Through)
 
 
 class _Backward:
-    """The backward program of a call: the gradients of what was given, in ``results``."""
+    """The backward program of a call: the gradients of what was given, which ``end`` returns."""
 
     def __init__(
         self,
@@ -239,7 +239,7 @@ class _Backward:
                 addresses[first + place] += start * size
         arguments = frame.back.fill(addresses, self.given, start, self.incoming)
         self.program.run(rows, arguments, descending=not rows.reverse, windows=self._windows)
-        self._begins = begins  # what this program read of the states must outlive its call
+        self._begins = begins
         self.incoming.update({("dfrom", place): begin for place, begin in enumerate(begins)})
         if parts is not self._found:
             for place in frame.held:

@@ -28,13 +28,21 @@ import torch
 from torch import Tensor, nn
 
 from recurra.cells.base import HiddenState
-from recurra.engine.record.parts import BYTES, CONTAINERS, DEEPEST, PLAIN, TORCHS, is_new, parts_of
+from recurra.engine.record.parts import (
+    BYTES,
+    CONTAINERS,
+    DEEPEST,
+    FIRST,
+    PLAIN,
+    TORCHS,
+    is_new,
+    parts_of,
+)
 from recurra.engine.record.reach import NOTHING, Reach, inner, is_installed, is_theirs
 from recurra.engine.record.unrecordable import Unrecordable
 
 __all__ = ["Look", "fingerprint"]
 
-_FIRST = tuple(vars(nn.Module()))
 _LARGEST = 1 << 16  # bytes of an array whose numbers are looked at in every call
 _MISSING = object()
 # What holds a function.
@@ -196,12 +204,14 @@ class _Walk:
         if _users_classes(kind):  # type: ignore[arg-type]
             add(self.members(kind))
         names, values = tuple(module.__dict__), tuple(module.__dict__.values())
-        if names[: len(_FIRST)] == _FIRST:  # as torch makes them, before all others
+        if names[: len(FIRST)] == FIRST:  # as torch makes them, before all others
             add(module.training)
-            names, values = names[len(_FIRST) :], values[len(_FIRST) :]
+            names, values = names[len(FIRST) :], values[len(FIRST) :]
         if PLAIN.issuperset(map(type, values)):
             add(names)
-            found += map(repr, values)  # which tells 1, 1.0 and True apart, and 0.0 and -0.0
+            kinds = tuple(map(type, values))
+            add(kinds)  # 1, 1.0 and True are equal
+            found += map(_plain, values) if float in kinds else values
         else:
             for name, value in zip(names, values, strict=True):
                 if name not in TORCHS:

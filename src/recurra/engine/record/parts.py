@@ -18,6 +18,7 @@ __all__ = [
     "BYTES",
     "CONTAINERS",
     "DEEPEST",
+    "FIRST",
     "PLAIN",
     "TORCHS",
     "Path",
@@ -26,7 +27,9 @@ __all__ = [
     "parts_of",
 ]
 
-TORCHS = frozenset(vars(nn.Module())) - {"training"}
+FIRST = tuple(vars(nn.Module()))
+"""What a module has before all else, in its order."""
+TORCHS = frozenset(FIRST) - {"training"}
 """What every module of torch has of its own."""
 PLAIN = frozenset({bool, int, float, str, type(None)})
 """What is its own key."""
