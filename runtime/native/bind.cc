@@ -162,11 +162,18 @@ struct Arguments {
 class ArgumentTable {
 public:
     // `blank`: six numbers for each argument. `owned`: argument, which of the addresses, bytes behind it. `given`: which
-    // argument each tensor is, and how many of its axes are steps and rows. `start_of`: a function that tells where a
-    // tensor's memory starts; `offset`, whether the tensor may begin behind that. `bytes`: of a number.
-    ArgumentTable(const Numbers& blank, const Rows& owned, const Rows& given, nb::object start_of, bool offset,
-                  std::int64_t bytes)
-        : blank_(blank), owned_(owned), given_(given), start_of_(std::move(start_of)), offset_(offset), bytes_(bytes) {
+    // argument each tensor is, and how many of its axes are steps and rows. `bytes`: of a number. Functions of a tensor:
+    // `start_of` tells where its memory starts, `offset_of` how many numbers behind that it does (None: it does not), and
+    // `strides_of` how far apart its axes are, a tuple.
+    ArgumentTable(const Numbers& blank, const Rows& owned, const Rows& given, std::int64_t bytes, nb::object start_of,
+                  nb::object offset_of, nb::object strides_of)
+        : blank_(blank),
+          owned_(owned),
+          given_(given),
+          bytes_(bytes),
+          start_of_(std::move(start_of)),
+          offset_of_(std::move(offset_of)),
+          strides_of_(std::move(strides_of)) {
         const auto known = [&](const Numbers& row) {
             if (row[0] < 0 || static_cast<std::size_t>(row[0]) >= blank_.all.size())
                 throw std::invalid_argument("program: no such argument");
@@ -194,13 +201,13 @@ public:
 private:
     void place(recurra::Argument& argument, nb::handle tensor, std::int64_t lead, std::int64_t start) const {
         std::int64_t address = nb::cast<std::int64_t>(start_of_(tensor));
-        if (offset_) address += bytes_ * nb::cast<std::int64_t>(tensor.attr("storage_offset")());
+        if (!offset_of_.is_none()) address += bytes_ * nb::cast<std::int64_t>(offset_of_(tensor));
         if (lead > 0) {
-            const auto strides = nb::cast<Numbers>(tensor.attr("stride")());
+            const auto strides = nb::cast<nb::tuple>(strides_of_(tensor));
             if (strides.size() < static_cast<std::size_t>(lead)) throw std::invalid_argument("program: a tensor of few axes");
-            argument.row = strides[lead - 1];
+            argument.row = nb::cast<std::int64_t>(strides[lead - 1]);
             if (lead == 2) {
-                argument.step = strides[0];
+                argument.step = nb::cast<std::int64_t>(strides[0]);
                 address += bytes_ * start * argument.step;
             }
         }
@@ -209,9 +216,8 @@ private:
 
     Arguments blank_;
     Rows owned_, given_;
-    nb::object start_of_;
-    bool offset_;
     std::int64_t bytes_;
+    nb::object start_of_, offset_of_, strides_of_;
 };
 
 // A call as Python tells it: steps, rows, addresses of lengths and order, whether steps descend, threads, steps of a
@@ -423,7 +429,8 @@ NB_MODULE(_native, module) {
         .def("run", &run, "Run it.");
     nb::class_<Arguments>(module, "Arguments", "What a call is on.").def(nb::init<const Numbers&>());
     nb::class_<ArgumentTable>(module, "ArgumentTable", "The arguments of all calls of one size.")
-        .def(nb::init<const Numbers&, const Rows&, const Rows&, nb::object, bool, std::int64_t>())
+        .def(nb::init<const Numbers&, const Rows&, const Rows&, std::int64_t, nb::object, nb::object, nb::object>(),
+             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg())
         .def("fill", &ArgumentTable::fill, "Those of one.");
     nb::class_<PythonWindows>(module, "Windows", "A call that comes in windows of steps.")
         .def(nb::init<const Program&, bool, const Numbers&, const Arguments&>())

@@ -44,13 +44,19 @@ from recurra_runtime.vocabulary import (
     vocabulary_from_json,
 )
 
-__all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "save", "task_of"]
+__all__ = ["Artifact", "copy", "fingerprint", "load", "resolve", "run_folder", "save", "task_of"]
 
 _FORMAT = 2
 _READ = (1, 2)  # of the first nothing is told but the model
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocabulary.json"
 T = TypeVar("T")
+
+
+def run_folder(path: str | Path) -> Path:
+    """The folder of a run, also from that of one of its checkpoints."""
+    folder = path_of("run", path).absolute()
+    return folder.parent.parent if folder.parent.name == "checkpoints" else folder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -102,13 +102,15 @@ def compare(
         import_cells(import_)
         page = pictures is not None or (out is not None and out.suffix == ".html")
         shown = page or len(what) > 1
+        if shown and out is not None and out.suffix != ".html":
+            raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
         if shown or (data is None and out is None and _is_study(what[0])):
             _no_training(options)
         if page or len(what) > 2:
             _side_by_side(what, data, out, pictures, which, json)
             return
         if shown:
-            _pair(what, data, out, which, json)
+            _pair(what, data, which, json)
             return
         given = (data, out, vary, rival, search)
         if not any(given) and _is_folder(what[0]):
@@ -213,8 +215,6 @@ def _side_by_side(
     """Runs, or those of a comparison of before, on one page."""
     from recurra.comparison import side_by_side
 
-    if out is not None and out.suffix != ".html":
-        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise SettingError(f"--out: expected a file in a folder that is there, got {out}")
     if pictures is not None and pictures.exists() and not pictures.is_dir():
@@ -229,17 +229,10 @@ def _side_by_side(
         say(f"{len(drawn)} pictures in {pictures}")
 
 
-def _pair(
-    what: list[str], data: list[Path] | None, out: Path | None, which: str, json: bool
-) -> None:
+def _pair(what: list[str], data: list[Path] | None, which: str, json: bool) -> None:
     from recurra.comparison import compare_pair
-    from recurra.training import run_source
 
-    if out is not None:
-        raise SettingError(f"--out: expected the name of a page that ends in .html, got {out}")
-    recipe, _ = run_source(what[0])
-    several = recipe.of_task.several
-    source = one_or_more("compare: --data", data or [], several=several)
+    source = one_or_more("compare: --data", data or [], several=True)
     _show(compare_pair(what[0], what[1], source, which=which), json)
 
 

@@ -28,6 +28,7 @@ from recurra.errors import (
     meant,
 )
 from recurra.families import DEFAULT, SHIPPED
+from recurra.given import one_path
 
 if TYPE_CHECKING:
     from recurra.data import ComingLines
@@ -250,13 +251,7 @@ def only(option: str, paths: list[Path] | None) -> Path | None:
     Raises:
         SettingError: there are several, of which a shell's pattern may be the reason.
     """
-    if paths and len(paths) > 1:
-        raise SettingError(
-            f"{option}: expected one file or folder, got {len(paths)}: "
-            f"{', '.join(map(str, paths[:3]))}{', ...' if len(paths) > 3 else ''}. Put them into "
-            "one folder, and give that."
-        )
-    return paths[0] if paths else None
+    return one_path(option, paths) if paths else None
 
 
 def is_input(path: str | Path) -> bool:

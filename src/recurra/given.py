@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from recurra.errors import DataError, RecurraError, SettingError, SettingTypeError, kind_of
 
-__all__ = ["ahead", "inputs_of", "path_of", "text_of"]
+__all__ = ["ahead", "inputs_of", "one_path", "path_of", "text_of"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,25 @@ def path_of(name: str, value: Any) -> Path:
         return Path(value)
     shown = "None" if value is None else kind_of(value)
     raise SettingTypeError(f"{name}: expected a path, as text or a pathlib.Path, got {shown}")
+
+
+def one_path(name: str, paths: Sequence[Path]) -> Path:
+    """The only one of some paths.
+
+    Args:
+        name: what messages call it.
+        paths: one; several may be what became of a shell's pattern.
+
+    Raises:
+        SettingError: several.
+    """
+    if len(paths) > 1:
+        raise SettingError(
+            f"{name}: expected one file or folder, got {len(paths)}: "
+            f"{', '.join(map(str, paths[:3]))}{', ...' if len(paths) > 3 else ''}. Put them into "
+            "one folder, and give that."
+        )
+    return paths[0]
 
 
 def text_of(name: str, value: Any) -> str:

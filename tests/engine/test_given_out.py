@@ -48,7 +48,7 @@ def sharing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if not request.param:
         monkeypatch.setattr(torch_internals, "_SHARING", False)
         for module in (torch_internals, arguments):
-            monkeypatch.setattr(module, "ADDRESS", (Tensor.data_ptr, False))
+            monkeypatch.setattr(module, "ADDRESS", (Tensor.data_ptr, None))
 
 
 def gradients(cell: recurra.Cell, change: bool, settings: dict[str, Any]) -> list[Tensor]:

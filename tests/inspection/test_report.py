@@ -48,16 +48,15 @@ def test_numbers_are_those_of_the_model(report, run):
     """The loss is that of the same rows; each symbol has the surprise of itself."""
     loaded = recurra.load(run)
     task = recurra.tasks.task_by_name("language-model")
-    from recurra.tasks.language_model.corpus import Held
+    from recurra.tasks.language_model.corpus import held
 
-    ids = loaded.fronts["text"].encode(TEXT)
-    held = Held([ids], len(TEXT), {})
-    total, count = loaded.model.score([[task.sample(held, 4, 40)]])
+    part = held([TEXT], loaded.fronts)
+    total, count = loaded.model.score([[task.sample(part, 4, 40)]])
     assert report.examination.evidence.loss == pytest.approx(total / count, rel=1e-5)
     read = report.read
     assert "".join(read.symbols) == TEXT[: len(read.symbols) - 1]
     assert math.isnan(read.surprises[0])
-    batch = task.sample(held, 1, 2000)
+    batch = task.sample(part, 1, 2000)
     nats, _ = loaded.model.eval().surprise(batch)
     assert read.surprises[1:6] == pytest.approx(nats.values[:5, 0].tolist(), rel=1e-5)
     assert set(read.gates) == {"layer 1", "layer 2"}

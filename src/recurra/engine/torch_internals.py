@@ -110,12 +110,12 @@ def apart(tensor: Tensor) -> Tensor:
     return torch._lazy_clone(tensor) if _SHARING else tensor.clone()
 
 
-ADDRESS: tuple[Callable[[Tensor], int], bool] = (
-    (torch._C._data_address, True)  # type: ignore[attr-defined]
+ADDRESS: tuple[Callable[[Tensor], int], Callable[[Tensor], Any] | None] = (
+    (torch._C._data_address, Tensor.storage_offset)  # type: ignore[attr-defined]
     if _SHARING
-    else (Tensor.data_ptr, False)
+    else (Tensor.data_ptr, None)
 )
-"""What tells where the numbers of a tensor are read, and whether its offset comes to that.
+"""What tells where the numbers of a tensor are read, and how many come before them, if any do.
 
 To write them takes ``data_ptr()``, which copies what is shared.
 """
@@ -124,7 +124,8 @@ To write them takes ``data_ptr()``, which copies what is shared.
 def address_of(tensor: Tensor) -> int:
     """Where the numbers of a tensor are read."""
     start, offset = ADDRESS
-    return start(tensor) + (int(tensor.storage_offset()) * tensor.itemsize if offset else 0)
+    before = 0 if offset is None else offset(tensor)
+    return start(tensor) + (before * tensor.itemsize if before else 0)
 
 
 def outside_graphs(function: Function, reason: str) -> Function:

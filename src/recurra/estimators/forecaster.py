@@ -344,8 +344,8 @@ class Forecaster(Estimator):
             ArtifactError: there is none, or it is damaged.
             SettingError: a run of another task.
         """
+        from recurra.artifact import run_folder
         from recurra.doors import load
-        from recurra.pipeline.beside import run_folder
         from recurra.training import load_recipe, run_source
 
         model = load(run)
@@ -379,7 +379,7 @@ class Forecaster(Estimator):
         Raises:
             DataError: it is there already.
         """
-        from recurra.pipeline.beside import run_folder
+        from recurra.artifact import run_folder
         from recurra.tasks.forecasting.history import keep_history
 
         if Path(path).exists():

@@ -28,7 +28,7 @@ from recurra.inspection.shell import save_page
 from recurra.inspection.text import Follower, Read, followers, read_text, with_unknown
 from recurra.settings import check_size
 from recurra.training import Recipe, card_for, data_of, run_source
-from recurra.training.runs import opened
+from recurra.training.runs import opened, recipe_of
 
 __all__ = ["Report", "inspect"]
 
@@ -174,19 +174,20 @@ def inspect(
         ArtifactError: the model is damaged.
     """
     check_size("rows", rows), check_size("steps", steps)
-    began, home = time.perf_counter(), _home(path)
+    began, home = time.perf_counter(), artifact.run_folder(path)
     task = artifact.task_of(path, which=which)
     source = path_of("data", data) if isinstance(data, str) else data
     if data is None:
         source = _own_data(home)
     said: list[str] = []
     report("reading")
-    examples = opened(task, source, data_of(path, **settings).undivided)
+    how = data_of(path, **settings).undivided
+    examples = opened(task, source, how)
     loaded = artifact.load(path, which=which)
-    part = task.read(examples, loaded.fronts, data_of(path, **settings).undivided, said.append)
+    part = task.read(examples, loaded.fronts, how, said.append)
     batch = task.sample(part, rows, steps)
     report("looking at gradients, memory and units")
-    recipe = _recipe(home)
+    recipe = recipe_of(home)
     window = _window(task, recipe)
     examination = _tried(lambda: examine(loaded.model, batch, window=window), said)
     report("reading examples")
@@ -213,13 +214,6 @@ def inspect(
     )
 
 
-def _home(path: str | Path) -> Path:
-    """The folder of a run, also of one of its checkpoints."""
-    folder = path_of("run", path)
-    inside = folder.absolute().parent.name == "checkpoints"
-    return folder.absolute().parent.parent if inside else folder
-
-
 def _own_data(home: Path) -> Any:
     """What the run was tested on, if that has a file of its own; else what it was trained on."""
     recipe, source = run_source(home)
@@ -237,14 +231,6 @@ def _tried(look: Callable[[], T], said: list[str]) -> T | None:
         return look()
     except RecurraError as problem:  # a picture has no steps, an n-gram no cells
         said.append(f"not looked into: {problem}")
-        return None
-
-
-def _recipe(path: str | Path) -> Recipe | None:
-    """Of a run; None of an artifact alone."""
-    try:
-        return run_source(path)[0]
-    except RecurraError:
         return None
 
 

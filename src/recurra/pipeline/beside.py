@@ -15,10 +15,11 @@ import numpy.typing as npt
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from recurra.artifact import run_folder
 from recurra.errors import ArtifactError
 from recurra.files import write_file
 
-__all__ = ["read_beside", "run_folder", "write_beside"]
+__all__ = ["read_beside", "write_beside"]
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
@@ -43,12 +44,6 @@ def write_beside(path: str | Path, name: str, models: Mapping[str, Arrays]) -> N
     told = {"sha256": hashlib.sha256(raw).hexdigest()}
     write_file(Path(path) / f"{name}.safetensors", raw)
     write_file(Path(path) / f"{name}.json", (json.dumps(told, indent=1) + "\n").encode())
-
-
-def run_folder(path: str | Path) -> Path:
-    """The folder of a run, also from that of one of its checkpoints."""
-    folder = Path(path).absolute()
-    return folder.parent.parent if folder.parent.name == "checkpoints" else folder
 
 
 def read_beside(path: str | Path, name: str) -> dict[str, dict[str, npt.NDArray[np.generic]]]:

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from recurra.artifact import run_folder
 from recurra.batch import Batch
 from recurra.errors import ArtifactError, SettingError
 from recurra.files import write_file
 from recurra.models import LanguageModel, Mixture, Model, NGram
 from recurra.models.mixture import best_weight, best_weights, document_scores
 from recurra.models.ngram import ngram_name
-from recurra.pipeline.beside import run_folder
 from recurra.pipeline.ngrams import read_ngrams
 
 __all__ = ["MIXTURE", "fit_mixture", "has_mixture", "read_mixture", "write_mixture"]

@@ -14,8 +14,7 @@ from recurra.diagnosis import Card, card
 from recurra.errors import SettingError
 from recurra.tasks.base import task_names
 from recurra.training.recipe import Recipe, TrainingSettings, load_recipe, recipe_names
-from recurra.training.run import RunFolder
-from recurra.training.runs import run_recipe
+from recurra.training.runs import recipe_of
 
 __all__ = ["card_for", "card_of", "is_recipe"]
 
@@ -73,7 +72,7 @@ def card_of(
                 "a TOML file)"
             )
         loaded = artifact.load(name, which=which)
-        model, recipe = loaded.model, _recipe_of(Path(name))
+        model, recipe = loaded.model, recipe_of(name)
     made = card_for(model, recipe, steps=steps, rows=rows)
     return dataclasses.replace(made, notes=(*made.notes, *notes))
 
@@ -104,13 +103,3 @@ def card_for(
         carried=None if windows or recipe is None else False,
         measure=measure,
     )
-
-
-def _recipe_of(path: Path) -> Recipe | None:
-    """Of a run; None of an artifact alone."""
-    folder = path.absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    if not (folder / "recipe.json").is_file():
-        return None
-    return run_recipe(RunFolder.open(folder))

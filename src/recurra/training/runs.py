@@ -9,7 +9,7 @@ from typing import Any
 from recurra import artifact
 from recurra.data import check_path, is_hub
 from recurra.errors import ArtifactError, DataError, SettingError, nearest
-from recurra.given import path_of
+from recurra.given import one_path, path_of
 from recurra.models import Model
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, changed, checked
@@ -21,6 +21,7 @@ __all__ = [
     "name_of",
     "opened",
     "place_of",
+    "recipe_of",
     "run_recipe",
     "run_source",
     "source_of",
@@ -46,10 +47,13 @@ def opened(task: Task, source: Any, data: Any, beside: Mapping[Any, str] | None 
         beside: paths of parts that will be read later, by name.
 
     Raises:
+        SettingError: several paths, of a task that takes one.
         DataError: a path that leads to nothing, or to what cannot be read.
     """
     several = source if isinstance(source, list) else [source]
     paths = [part for part in several if isinstance(part, Path)]
+    if len(paths) == len(several) > 1 and not task.several:
+        one_path("data", paths)
     paths += [path_of(f"data.{name}", place) for name, place in (beside or {}).items()]
     try:
         for path in paths:
@@ -143,6 +147,16 @@ def evaluate(
     return task.evaluate(models, part)
 
 
+def recipe_of(path: str | Path) -> Recipe | None:
+    """The recipe of a run, also from one of its checkpoints; None of an artifact alone.
+
+    Raises:
+        ArtifactError: the run is damaged.
+    """
+    folder = artifact.run_folder(path)
+    return run_recipe(RunFolder.open(folder)) if (folder / "recipe.json").is_file() else None
+
+
 def data_of(path: str | Path, **changes: Any) -> Any:
     """How the data of a run were read, with changes; the defaults for an artifact without a run.
 
@@ -154,13 +168,8 @@ def data_of(path: str | Path, **changes: Any) -> Any:
         SettingError: a setting that the task has not.
         ArtifactError: the run is damaged.
     """
-    folder = path_of("run", path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    inside = (folder / "recipe.json").is_file()
-    if inside:
-        recipe = run_recipe(RunFolder.open(folder))
-    else:
+    recipe = recipe_of(path)
+    if recipe is None:
         recipe = checked({"task": artifact.task_of(path).name}, str(path))
     wanted = {name: value for name, value in changes.items() if value is not None}
     known = type(recipe.data).model_fields

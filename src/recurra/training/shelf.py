@@ -19,7 +19,7 @@ from recurra.given import path_of
 from recurra.tasks.base import Task
 from recurra.training.recipe import Recipe, load_recipe
 from recurra.training.run import RunFolder
-from recurra.training.runs import run_recipe
+from recurra.training.runs import recipe_of, run_recipe
 from recurra_runtime.vocabulary import RESERVED
 
 __all__ = ["About", "HeldOut", "RunRow", "about", "list_runs"]
@@ -181,13 +181,10 @@ def about(path: str | Path, *, which: str = "best") -> About:
         origin=loaded.about.get("from", {}),
         teachers=loaded.about.get("teachers", ()),
     )
-    folder = Path(path).absolute()
-    if folder.parent.name == "checkpoints":
-        folder = folder.parent.parent
-    if not (folder / "recipe.json").is_file():
+    recipe = recipe_of(path)
+    if recipe is None:
         return known
-    run = RunFolder.open(folder)
-    recipe = run_recipe(run)
+    run = RunFolder.open(artifact.run_folder(path))
     summary = _summary(run)
     versions = _object(run, "data.json").get("versions", {})
     if not isinstance(versions, dict):

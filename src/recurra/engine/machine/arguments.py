@@ -277,7 +277,7 @@ class ArgumentTable:
         if self._table is None:  # all arguments are bound
             native: Any = core()
             self._table = native.ArgumentTable(
-                self._blank, self._owned, self._tensors, *ADDRESS, self._bytes
+                self._blank, self._owned, self._tensors, self._bytes, *ADDRESS, Tensor.stride
             )
         tensors: list[Tensor | None] = [*map(given.__getitem__, self._given)]
         if perhaps is not None:

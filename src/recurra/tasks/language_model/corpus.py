@@ -293,8 +293,8 @@ class Held:
     ids: list[Ids]
     characters: int
     labels: Mapping[str, Sequence[int]]
-    vocabulary: Vocabulary | None = None
-    texts: Sequence[str] = ()
+    vocabulary: Vocabulary
+    texts: Sequence[str]
 
     def documents(self) -> list[Ids]:
         """The documents."""

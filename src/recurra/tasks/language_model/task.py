@@ -294,7 +294,7 @@ class LanguageModelTask(Task):
 
     def unknown(self, part: CorpusPart | Held, rows: int, steps: int) -> list[Mapping[int, str]]:
         """Of documents that were read for this; those of a training are numbers alone."""
-        if not isinstance(part, Held) or part.vocabulary is None or not any(part.texts):
+        if not isinstance(part, Held) or not any(part.texts):
             return []
         some = _pieces(part.ids, rows, steps)
         known = {
