@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import recurra
 from recurra import artifact
 from recurra.cli import app
-from recurra.errors import UnknownWarning
+from recurra.errors import SettingError, UnknownWarning
 from recurra.models import LanguageModel, LanguageModelConfig
 from recurra.pipeline import (
     PredictiveText,
@@ -369,7 +371,13 @@ def test_several_paths_of_a_task_that_reads_one_are_told(
         ("train", "language-model", "--out", "x", "--data", lines, "--data", "b"),
     ):
         said = f"{command[0]}: {command[-2]}: expected one file or folder, got 2: {lines}, b. Put"
-        refused(call(*command), said.replace(": --", ": --", 1))
+        refused(call(*command), said)
+    said = f"data: expected one file or folder, got 2: {lines}, b. Put"
+    with pytest.raises(SettingError, match=re.escape(said)):
+        recurra.evaluate(tiny_run.path, [lines, Path("b")])
+    other = shutil.copytree(tiny_run.path, lines.parent / "other")
+    page = ("--out", lines.with_suffix(".html"), "--data", lines, "--data", "b")
+    refused(call("compare", tiny_run.path, other, *page), said)
 
 
 def test_blank_lines_are_told(tiny_run: Any, lines: Path, tmp_path: Path) -> None:
