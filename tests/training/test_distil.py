@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from stopping import stopped_at
 from torch import Tensor
 from torch.nn import functional
 from typer.testing import CliRunner
@@ -23,7 +22,7 @@ from recurra.batch import Batch
 from recurra.cli import app
 from recurra.errors import ArtifactError, DataError, SettingError
 from recurra.models import Model
-from recurra.training import Report, about, load_recipe, resume, train
+from recurra.training import about, load_recipe, resume, train
 from recurra.training.distil import DistilSettings, Lesson
 
 if TYPE_CHECKING:
@@ -181,14 +180,6 @@ def test_a_run_names_its_teachers_and_has_none_of_their_weights(
     assert weights(run) != weights(student)
     for name, front in artifact.load(run).fronts.items():
         assert front.to_json() == artifact.load(tiny_run.path).fronts[name].to_json()
-
-
-def stopped_at(step: int) -> Callable[[Report], None]:
-    def report(told: Report) -> None:
-        if told.progress is not None and told.progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return report
 
 
 def test_it_goes_on_bit_for_bit(student: Path, tiny_run: TinyRun, tmp_path: Path) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from stopping import stopped_at
 from typer.testing import CliRunner
 
 import recurra
@@ -123,14 +121,6 @@ def test_where_it_came_from_is_told(begun: tuple[Path, list[str]], tiny_run: Tin
     assert kept.read_bytes() == (source / "model.safetensors").read_bytes()
     recipe = json.loads((path / "recipe.json").read_text())
     assert (recipe["model"]["hidden_size"], recipe["model"]["layers"]) == (16, 1)
-
-
-def stopped_at(step: int) -> Callable[[Report], None]:
-    def report(told: Report) -> None:
-        if told.progress is not None and told.progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return report
 
 
 @pytest.mark.parametrize("place", [0, 7])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stopping import stopped_at
 
 from recurra import artifact
 from recurra.errors import ArtifactError, DataError, RunError, SettingError
@@ -73,16 +74,6 @@ def left_by(run: Path) -> dict[str, Any]:
         "last": (run / "last").read_text(),
         "summary": (run / "summary.json").read_bytes(),
     }
-
-
-def stopped_at(step: int) -> Callable[[Report], None]:
-    """A report that asks to stop, as Ctrl-C does."""
-
-    def report(told: Report) -> None:
-        if told.progress is not None and told.progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return report
 
 
 @pytest.mark.parametrize("steps", [[1], [37], [38, 40], [60, 100, 180], [STEPS - 1]])

@@ -5,20 +5,18 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stopping import stopped_at
 from typer.testing import CliRunner
 
 import recurra
@@ -35,7 +33,7 @@ from recurra.tasks.classification import (
 )
 from recurra.tasks.classification.evaluation import class_lines, log_probabilities
 from recurra.tasks.classification.rivals import fit_rivals
-from recurra.training import Report, evaluate, load_recipe, resume, train
+from recurra.training import evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import ClassNames
 
 Reviews = tuple[list[str], list[str]]
@@ -125,16 +123,6 @@ def test_both_doors_give_the_same_bits(
         assert weights(made) == weights(run)
         for name in ("rivals.safetensors", "summary.json"):
             assert (made / name).read_bytes() == (run / name).read_bytes()
-
-
-def stopped_at(step: int) -> Callable[[Report], None]:
-    """A report that asks to stop, as Ctrl-C does."""
-
-    def report(told: Report) -> None:
-        if told.progress is not None and told.progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return report
 
 
 @pytest.mark.parametrize("steps", [[1], [11, 30]])

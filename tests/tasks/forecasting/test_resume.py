@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stopping import stopped_at
 from tasks.forecasting.conftest import waves
 
 from recurra import artifact
@@ -49,14 +48,6 @@ else:
 
 def series() -> list[np.ndarray]:
     return [waves(60 + 7 * number, seed=number) for number in range(3)]
-
-
-def stopped_at(step: int) -> Callable[[Report], None]:
-    def report(told: Report) -> None:
-        if told.progress is not None and told.progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return report
 
 
 def quiet(told: Report) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stopping import stopped_at
 
 from recurra import artifact
 from recurra.data import (
@@ -30,7 +29,7 @@ from recurra.errors import DataError, SettingError
 from recurra.tasks.language_model import Corpus, DataSettings, open_source, prepare
 from recurra.tasks.language_model import corpus as corpus_module
 from recurra.tasks.texts import vocabulary_of
-from recurra.training import Report, evaluate, load_recipe, resume, train
+from recurra.training import evaluate, load_recipe, resume, train
 from recurra_runtime.vocabulary import END, UNKNOWN
 
 NAMES = [f"{first}{middle}{last}" for first in "abc" for middle in "eiou" for last in "lmnrs"] * 3
@@ -442,13 +441,6 @@ def test_a_run_with_conditions_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     path, recipe, data = run
     documents = open_source(data, recipe.data)
-
-    def stopped_at(step: int) -> Callable[[Report], None]:
-        def report(told: Report) -> None:
-            if told.progress is not None and told.progress.step == step:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return report
 
     done = train(recipe, documents, tmp_path / "run", stopped_at(7))
     assert done.interrupted
