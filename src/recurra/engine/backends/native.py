@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -27,9 +26,6 @@ from recurra_runtime.backend import core
 
 __all__ = ["NATIVE", "Compiled", "bfloat16_products", "compile_for"]
 
-# Looked at in every call, so counted in microseconds.
-_dtype_of, _is_cpu = attrgetter("dtype"), attrgetter("is_cpu")
-_PLAIN = frozenset({Tensor, torch.nn.Parameter})
 _FLOATS = (torch.float32, torch.float64)
 _WIDE = (torch.int64, torch.int32)
 _WHOLE = (torch.bool, torch.int16, torch.int8, torch.uint8, *_WIDE)
@@ -137,32 +133,24 @@ def _compiled(cell: Cell, call: Call) -> Compiled:
     if any(record.convolved):
         _check_convolutions(record.convolved, call.batch)
     shared, dtype = record.shared(cell), record.lowered.dtype
-    _check_whole_numbers(given, dtype)
-    if not {dtype}.issuperset(map(_dtype_of, shared)) or not all(map(_is_cpu, shared)):
-        shared = _in_type(shared, dtype)
+    read = given
+    for place, tensor in enumerate(shared):
+        if tensor.dtype is dtype and tensor.is_cpu:
+            continue
+        if tensor.is_floating_point() or not tensor.is_cpu:
+            raise Refused(f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}")
+        read = [*read, (("shared", place), tensor)]
+        shared[place] = tensor.to(dtype)
+    _check_whole_numbers(read, dtype)
     machine = record.machine(cell, _kind_of(call, given, shared, dtype))
     return Compiled(call, machine, given, shared, record.lowered.kinds)
 
 
-def _in_type(shared: list[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """What all rows share, with whole numbers in the machine's type."""
-    for place, tensor in enumerate(shared):
-        if (tensor.is_floating_point() and tensor.dtype is not dtype) or not tensor.is_cpu:
-            raise Refused(f"the cell has tensors of {dtype_name(tensor.dtype)} on {tensor.device}")
-        _check_whole_numbers([(("shared", place), tensor)], dtype)
-    return [tensor.to(dtype) for tensor in shared]
-
-
 def _check_inputs(given: list[tuple[Slot, Tensor]]) -> None:
     """The machine reads numbers of one type, on the CPU."""
-    leaves = [leaf for _, leaf in given]
-    kinds = set(map(_dtype_of, leaves))
-    plain = _PLAIN.issuperset(map(type, leaves)) and all(map(_is_cpu, leaves))
-    if plain and len(kinds) == 1 and kinds.issubset(_FLOATS):
-        return
-    kinds.clear()
+    kinds = set()
     for (name, _), leaf in given:
-        if type(leaf) not in _PLAIN:
+        if type(leaf) is not Tensor and type(leaf) is not torch.nn.Parameter:
             kind = type(leaf).__name__
             raise Refused(f"{name} is a {kind}, of which only torch knows what it is")
         if not leaf.is_cpu:

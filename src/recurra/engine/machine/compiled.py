@@ -207,23 +207,15 @@ class Frame:
             for name, value, strides in machine.gradients
         ]
         """Slot, span and layout of each gradient."""
-        self.held = [place for place, (_, span, _) in enumerate(self.gradients) if span == HELD]
+        layouts = [(place, span, layout) for place, (_, span, layout) in enumerate(self.gradients)]
+        self.held = [place for place, span, _ in layouts if span == HELD]
         """Which of them are of a row."""
-        self.stepped = [
-            (place, strides[0] * self._size_of)
-            for place, (_, span, (_, strides)) in enumerate(self.gradients)
-            if span == STEP
-        ]
+        self.stepped = [(p, layout[1][0] * self._size_of) for p, s, layout in layouts if s == STEP]
         """Which are of a step, and bytes from one to the next."""
         self.forward = ArgumentTable(machine.forward, [*given, *begins])
         forms = [self.forward]
         if machine.backward is not None:
-            # What comes from outside: the gradients of the results.
-            sizes = [value.size for value in plan.states]
-            back: list[tuple[Slot, int]] = [(("dy", 0), plan.y.size)]
-            back += [(("dfrom", place), size) for place, size in enumerate(sizes)]
-            back += [(("dstates", place), size) for place, size in enumerate(sizes)]
-            self.back = ArgumentTable(machine.backward, given, back)
+            self.back = ArgumentTable(machine.backward, given, _incoming(plan))
             forms.append(self.back)
         read, left = (1, 0) if reverse else (0, 1)  # step offsets of a state: read and written
         for place, value in enumerate(plan.states):
@@ -273,6 +265,16 @@ class Frame:
         start = self.bytes
         self.bytes += _lines(count * self._size_of)
         return start
+
+
+def _incoming(plan: Plan) -> list[tuple[Slot, int]]:
+    """What comes from outside, the gradients of the results: slots and numbers of each."""
+    of_states: tuple[Kind, ...] = ("dfrom", "dstates")
+    states = list(enumerate(plan.states))
+    return [
+        (("dy", 0), plan.y.size),
+        *(((kind, place), value.size) for kind in of_states for place, value in states),
+    ]
 
 
 def _contiguous(*shape: int) -> Strided:
