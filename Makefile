@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 demo: setup
 	@$(BIN)/recurra demo
 
+# Tests start hundreds of processes, each of which would compile the package where nothing is kept.
 test: setup-dev
-	@$(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=worksteal
 
 lint: setup-dev
 	@scripts/lint

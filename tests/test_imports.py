@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,74 @@ recurra.run(Own(3, 4), torch.randn(5, 2, 3, requires_grad=True)).outputs.sum().b
 """
     compilers = ("torch._dynamo", "torch._inductor", "torch.fx", "sympy")
     assert not among(loaded_by(code) - loaded_by("import torch"), *compilers)
+
+
+REVIEWS = "text,label\n" + "".join(f"good film {n},yes\nbad film {n},no\n" for n in range(30))
+SALES = "ds,y\n" + "".join(f"20{n // 12:02}-{n % 12 + 1:02}-01,{n % 7}\n" for n in range(120))
+TAGS = "\t_" * 6 + "\n"
+TREES = "".join(f"1\tdog{n}\t_\tNOUN{TAGS}2\tran{n}\t_\tVERB{TAGS}\n" for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "commands"),
+    [
+        (
+            "reviews.csv",
+            REVIEWS,
+            [
+                "train classification --data reviews.csv --out run --set training.epochs=1",
+                "evaluate run --data reviews.csv",
+                "predict run reviews.csv",
+                "describe run --card",
+                "inspect run --data reviews.csv --out page.html",
+            ],
+        ),
+        (
+            "book.txt",
+            "to be or not to be. " * 300,
+            [
+                "train language-model --data book.txt --out run --set training.epochs=1",
+                "generate run --limit 5",
+                "score run --file book.txt",
+                "complete run --prompt to",
+            ],
+        ),
+        (
+            "sales.csv",
+            SALES,
+            [
+                "train forecasting --data sales.csv --out run --set data.horizon=2"
+                " --set training.epochs=1",
+                "predict run",
+            ],
+        ),
+        (
+            "train.conllu",
+            TREES,
+            ["train tagging --data train.conllu --out run --set training.epochs=1"],
+        ),
+    ],
+    ids=["classification", "language-model", "forecasting", "tagging"],
+)
+def test_no_command_loads_a_compiler(
+    name: str, data: str, commands: list[str], tmp_path: Path
+) -> None:
+    """That of torch takes seconds, longer than many a command."""
+    (tmp_path / name).write_text(data)
+    code = """
+import os, shlex, sys
+from recurra.cli import main
+os.chdir(sys.argv[1])
+for command in sys.argv[2:]:
+    sys.argv[1:] = shlex.split(command)
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, command
+"""
+    modules = loaded_by(code, str(tmp_path), *commands)
+    assert "torch" in modules
+    assert not among(modules, "torch._dynamo", "torch._inductor", "sympy")
 
 
 def test_layers_need_no_settings() -> None:

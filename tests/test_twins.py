@@ -399,3 +399,30 @@ assert warnings.filters == before
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def drawing():
+    cells = (recurra.LSTMCell(3, 4), recurra.ElmanCell(4, 4, recurrent_init="identity"))
+    layers = (torch.nn.Embedding(5, 2), torch.nn.LSTM(2, 3), torch.nn.BatchNorm1d(3))
+    mine = torch.nn.Linear(2, 2)
+    torch.nn.init.trunc_normal_(tensor=mine.weight, std=0.1)
+    mine.bias.detach().exponential_()
+    return torch.nn.ModuleList([*cells, *layers, mine])
+
+
+@pytest.mark.parametrize("place", ["meta", "cpu"])
+def test_modules_for_which_no_numbers_are_drawn(place):
+    plain = drawing()
+    before = torch.get_rng_state()
+    with twins.without_memory() if place == "meta" else twins.of_zeros():
+        made = drawing()
+    assert torch.equal(torch.get_rng_state(), before)
+    wanted, found = plain.state_dict(), made.state_dict()
+    assert {name: value.shape for name, value in found.items()} == {
+        name: value.shape for name, value in wanted.items()
+    }
+    assert {value.device.type for value in found.values()} == {place}
+    if place == "cpu":
+        assert not any(value.any() for name, value in found.items() if "2." in name)
+    with torch.random.fork_rng():
+        assert drawing().state_dict()["2.weight"].any()

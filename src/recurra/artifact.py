@@ -37,6 +37,7 @@ from recurra.files import write_folder
 from recurra.given import path_of
 from recurra.models import Model
 from recurra.tasks.base import Task, task_by_name, task_names, task_origin
+from recurra.twins import without_memory
 from recurra_runtime.vocabulary import (
     MissingLibraryError,
     front_names,
@@ -363,7 +364,7 @@ def _check_sizes(
     A cell that cannot be built without memory is compared later.
     """
     try:
-        with torch.device("meta"):
+        with without_memory():
             model = task.restore(settings, fronts)
     except (NotImplementedError, RuntimeError):
         return

@@ -9,10 +9,21 @@ from itertools import chain
 from threading import RLock, get_ident
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.overrides import TorchFunctionMode
 
-__all__ = ["evaluating", "hooked", "in_mode", "own_parts", "set_for_a_while", "twin"]
+__all__ = [
+    "evaluating",
+    "hooked",
+    "in_mode",
+    "of_zeros",
+    "own_parts",
+    "set_for_a_while",
+    "twin",
+    "without_memory",
+]
 
 
 # Of each thing that somebody has set for a while what it was before each of them, in the order in
@@ -177,3 +188,42 @@ def own_parts(module: nn.Module) -> str | None:
             if isinstance(held, list | tuple) and any(id(one) in inside for one in held):
                 return name
     return None
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Modules that are made meanwhile are on the device ``meta``; no numbers are drawn for them.
+
+    What torch does to draw numbers that are nowhere is written in Python, for which it loads its
+    compiler: seconds.
+    """
+    with torch.device("meta"), _Zeros():
+        yield
+
+
+@contextmanager
+def of_zeros() -> Iterator[None]:
+    """Modules that are made meanwhile have zeros for random numbers, and draw none of anybody's."""
+    with torch.random.fork_rng(devices=[]), _Zeros():
+        yield
+
+
+class _Zeros(TorchFunctionMode):
+    """Puts zeros where numbers are drawn into a tensor that is there."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        filled = args[0] if args else kwargs.get("tensor")
+        fills = func in _FILLS or getattr(func, "__module__", "") == nn.init.__name__
+        if not fills or not isinstance(filled, Tensor):
+            return func(*args, **kwargs)
+        filled.detach().zero_()
+        return filled
+
+
+_FILLS = {
+    *(Tensor.bernoulli_, Tensor.cauchy_, Tensor.exponential_, Tensor.geometric_),
+    *(Tensor.log_normal_, Tensor.normal_, Tensor.random_, Tensor.uniform_),
+}

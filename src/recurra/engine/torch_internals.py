@@ -6,7 +6,9 @@ things are slower and never wrong.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -17,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "ADDRESS",
-    "TorchDispatchMode",
+    "DispatchMode",
     "address_of",
     "apart",
     "applied",
@@ -28,9 +30,18 @@ __all__ = [
     "outside_graphs",
     "tracing",
     "transformed",
+    "without_compiler",
 ]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class DispatchMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A mode for whose sake torch does not load its compiler, which takes seconds."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
 
 
 tracing: Callable[[], bool] = torch.jit.is_tracing  # type: ignore[attr-defined]
@@ -148,6 +159,29 @@ def outside_graphs(function: Function, reason: str) -> Function:
     except (AttributeError, TypeError):
         pass
     return function
+
+
+# Methods of optimizers that torch keeps out of what it compiles; to do so it loads the compiler.
+_KEPT_OUT = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+
+
+@lru_cache
+def without_compiler(
+    kind: type[torch.optim.Optimizer],
+) -> Callable[..., Any]:
+    """The same optimizer, whose steps nobody compiles: it does not load torch's compiler.
+
+    That takes seconds. Hooks and the profiler's names are as they were: the constructor adds them.
+    """
+    plain: Any = inspect.unwrap(kind.step)
+
+    def step(self: torch.optim.Optimizer, closure: Callable[[], float] | None = None) -> Any:
+        with torch.no_grad():
+            return plain(self, closure)
+
+    own = {name: inspect.unwrap(getattr(kind, name)) for name in _KEPT_OUT}
+    own |= {"step": step, "__doc__": kind.__doc__, "__init__": kind.__init__}
+    return type(kind.__name__, (kind,), own)
 
 
 def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -15,6 +15,7 @@ from recurra.heads.base import LabelingHead, Shown
 from recurra.layers import LayerOutput, Projection
 from recurra.sequences import PaddedSequence
 from recurra.states import Tree
+from recurra.twins import without_memory
 
 __all__ = ["CRFHead", "Paths"]
 
@@ -119,7 +120,7 @@ class CRFHead(LabelingHead):
         # The row behind the labels' is of starts, the column of ends.
         self.register_buffer("never", _forbidden(forbidden, labels), persistent=False)
         # Outside of the modules: they have no memory, and take what the head has.
-        with torch.device("meta"):
+        with without_memory():
             self._recursions = _Forward(labels), _Best(labels)
 
     def parameter_formula(self) -> tuple[str, dict[str, int]]:

@@ -133,7 +133,7 @@ class NumbersHead(Head):
         count = math.prod(self.shape)
         self.projection = Projection(input_size, count * self.each, dropout=dropout, held=held)
         with torch.no_grad():
-            self.projection.bias.copy_(torch.tensor(start).repeat(count))
+            self.projection.bias.copy_(torch.tensor([*start] * count))
 
     def _start(self) -> list[float]:
         """What the parameters of a number begin with."""

@@ -34,7 +34,7 @@ from recurra.layers.dropin_settings import (
 from recurra.layers.packed import Rows, ordered, packed_data
 from recurra.settings import check_flag, check_size
 from recurra.states import Tree
-from recurra.twins import twin
+from recurra.twins import twin, without_memory
 from recurra_runtime import Session
 
 __all__ = ["RNNBase"]
@@ -125,7 +125,7 @@ class RNNBase(nn.Module, abc.ABC):
 
     def _make_cells(self) -> tuple[AffineCell, ...]:
         # Without memory, and without a touch of anybody's random numbers.
-        with torch.device("meta"):
+        with without_memory():
             above = (self.num_layers - 1) * self._directions
             sizes = [self.input_size] * self._directions + [self.output_size] * above
             # In evaluation for good: what is random here stands between the layers.

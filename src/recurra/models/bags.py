@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.torch_internals import without_compiler
 from recurra.heads.base import log_frequencies
 from recurra_runtime.vocabulary import Ids
 
@@ -179,7 +180,7 @@ def _descend(
     """Weights and bias at the least loss, from those of another penalty."""
     weight, bias = (value.clone().requires_grad_() for value in (bag.weight, bag.bias))
     wanted = nn.functional.one_hot(labels, len(bias)).double()
-    optimizer = torch.optim.LBFGS(
+    optimizer = without_compiler(torch.optim.LBFGS)(
         [weight, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe", tolerance_grad=1e-6
     )
 
@@ -192,7 +193,7 @@ def _descend(
         nats = -said.gather(1, labels.unsqueeze(1)).mean()
         return float(nats + penalty / len(labels) / 2 * weight.square().sum())
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return weight.detach(), bias.detach()
 
 
@@ -239,7 +240,7 @@ class MeanOfVectors:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = cls(_Net(symbols, classes))
-            optimizer = torch.optim.Adam(model.net.parameters(), lr=_RATE)
+            optimizer = without_compiler(torch.optim.Adam)(model.net.parameters(), lr=_RATE)
             best, kept, since = -1.0, model.net.state_dict(), 0
             for _ in range(_PASSES):
                 _one_pass(model.net, optimizer, rows, torch.from_numpy(labels))

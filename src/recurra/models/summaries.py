@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.torch_internals import without_compiler
+
 __all__ = ["MeanOfSteps"]
 
 _HIDDEN, _RATE, _DECAY = 64, 0.003, 1e-3
@@ -85,7 +87,9 @@ class MeanOfSteps:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = cls(_net(read.shape[1], classes), center, scale, labels.ndim == 2)
-            optimizer = torch.optim.AdamW(model.net.parameters(), lr=_RATE, weight_decay=_DECAY)
+            optimizer = without_compiler(torch.optim.AdamW)(
+                model.net.parameters(), lr=_RATE, weight_decay=_DECAY
+            )
             kept, best, since = model.net.state_dict(), float("inf"), 0
             passes = max(_PASSES, -(-_LEAST * _ROWS // max(len(rows), 1)))
             for _ in range(passes):

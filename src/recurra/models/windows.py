@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recurra.engine.torch_internals import without_compiler
 from recurra.heads.base import log_frequencies
 from recurra_runtime.vocabulary import Ids
 
@@ -122,7 +123,9 @@ def _descend(
 ) -> tuple[Tensor, Tensor]:
     """Weights and bias at the least loss, from those of another penalty."""
     parts = [value.clone().requires_grad_() for value in (weight, bias)]
-    optimizer = torch.optim.LBFGS(parts, max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = without_compiler(torch.optim.LBFGS)(
+        parts, max_iter=_ITERATIONS, line_search_fn="strong_wolfe"
+    )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
@@ -131,5 +134,5 @@ def _descend(
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    optimizer.step(loss)
     return parts[0].detach(), parts[1].detach()

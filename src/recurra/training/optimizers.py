@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from recurra.engine.torch_internals import without_compiler
 from recurra.errors import SettingError, nearest
 from recurra.training.recipe import TrainingSettings
 
 __all__ = ["check_device", "optimizer_of", "precision", "rate_at"]
 
 _KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    kind.__name__.lower(): kind
+    kind.__name__.lower(): without_compiler(kind)
     for kind in (
         torch.optim.ASGD,
         torch.optim.Adadelta,

@@ -32,6 +32,7 @@ from recurra.training.recipe import Recipe, TrainingSettings, unread, without_ef
 from recurra.training.rehearsal import rehearse
 from recurra.training.run import DATA, RunFolder, TrainingState
 from recurra.training.runs import name_of, opened, run_recipe, source_of
+from recurra.twins import without_memory
 
 __all__ = ["Report", "Trained", "resume", "train", "try_settings"]
 
@@ -271,7 +272,7 @@ def try_settings(recipe: Recipe) -> None:
     if recipe.training.tensorboard:
         tensorboard_writer()
     try:
-        with torch.device("meta"):
+        with without_memory():
             model = recipe.of_task.trial(recipe)
     except (NotImplementedError, RuntimeError):  # a cell that needs memory to be built
         return

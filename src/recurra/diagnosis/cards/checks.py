@@ -13,7 +13,7 @@ from recurra.cells import cell_by_name
 from recurra.cells.base import Cell, cells_of
 from recurra.layers import Layer, Projection, RNNBase, Stack, TokenEmbedding
 from recurra.models import Model
-from recurra.twins import evaluating, in_mode
+from recurra.twins import evaluating, in_mode, without_memory
 
 __all__ = ["Check", "checks", "recurrent_layers", "runs_alone"]
 
@@ -93,7 +93,7 @@ def _layers(layer: nn.Module, settings: Any) -> list[Check]:
     kinds = sorted({_kind(cell) for cell in cells})
     try:
         given = dict(settings.cell_settings)
-        with torch.device("meta"):
+        with without_memory():
             wanted = _kind(cell_by_name(settings.cell, 2, 2, **given))
     except Exception:  # its settings hang on its sizes
         return [Check("layers", told, seen, same)]

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from recurra.cells.base import Cell
-from recurra.engine.torch_internals import TorchDispatchMode
+from recurra.engine.torch_internals import DispatchMode
 from recurra.layers import Projection, TokenEmbedding
 from recurra.states import leaves
-from recurra.twins import evaluating
+from recurra.twins import evaluating, of_zeros
 
 __all__ = ["Cost", "cost_of", "law_of", "remade"]
 
@@ -35,20 +35,22 @@ class Cost(NamedTuple):
     moved: int
 
 
-class _Elements(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the numbers that operations compute, products and views left out."""
+class _Counter(DispatchMode):
+    """Counts what products multiply, and the numbers that all others but views compute."""
 
-    def __init__(self, products: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.products, self.found = products, 0
+        self.operations = self.elements = 0
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         result = function(*args, **(kwargs or {}))
         packet = function.overloadpacket
-        if packet not in self.products and not function.is_view and packet is not _DETACH:
-            self.found += sum(
+        if packet in flop_registry:
+            self.operations += flop_registry[packet](*args, **(kwargs or {}), out_val=result)
+        elif not function.is_view and packet is not _DETACH:
+            self.elements += sum(
                 value.numel()
                 for value in (result if isinstance(result, tuple | list) else (result,))
                 if isinstance(value, Tensor)
@@ -86,25 +88,22 @@ def _of_cell(cell: Cell) -> Cost | None:
         return None
     state = cell.initial_state(1)
     try:
-        counter = FlopCounterMode(display=False)
-        elements = _Elements(counter.flop_registry)
-        with evaluating(cell), torch.no_grad(), counter, elements:
+        counter = _Counter()
+        with evaluating(cell), torch.no_grad(), counter:
             y, _ = cell.step(example, state)
     except Exception:  # a step that needs a context, or whatever else a user's cell needs
         return None
     carried = sum(leaf.numel() for leaf in leaves(state))
     read = sum(leaf.numel() for leaf in leaves(example))
-    return Cost(
-        counter.get_total_flops() // 2, elements.found, carried, read + y.numel() + 2 * carried
-    )
+    return Cost(counter.operations // 2, counter.elements, carried, read + y.numel() + 2 * carried)
 
 
 # ---- how it grows --------------------------------------------------------------------------------
 
 
 def remade(cell: Cell, input_size: int, hidden_size: int) -> Cell | None:
-    """A cell of the same kind with other sizes, without memory; None if its class takes more."""
-    with contextlib.suppress(Exception), torch.device("meta"):
+    """A cell of the same kind with other sizes, of zeros; None if its class takes more."""
+    with contextlib.suppress(Exception), of_zeros():
         same: Any = type(cell)
         for sizes in ((cell.input_size, cell.hidden_size), (input_size, hidden_size)):
             made = same(*sizes)

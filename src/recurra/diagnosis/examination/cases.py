@@ -17,6 +17,7 @@ from recurra.batch import Batch
 from recurra.cells import Cell, ElmanCell, LSTMCell
 from recurra.data.synthetic import AddingTask
 from recurra.diagnosis.examination.examining import Examination, examine
+from recurra.engine.torch_internals import without_compiler
 from recurra.layers import Recurrent, Stack
 
 __all__ = ["CASES", "Case", "Network", "Pair"]
@@ -62,7 +63,7 @@ class Network(nn.Module):
 
     def fit(self, draw: Callable[[], Batch], steps: int, loss: Callable[..., Tensor]) -> None:
         """Some steps of Adam."""
-        optimizer = torch.optim.Adam(self.parameters(), lr=0.01)
+        optimizer = without_compiler(torch.optim.Adam)(self.parameters(), lr=0.01)
         for _ in range(steps):
             batch = draw()
             optimizer.zero_grad()

@@ -23,7 +23,7 @@ from recurra import states
 from recurra.engine.record.instead import INSTEAD
 from recurra.engine.record.unrecordable import StepFailed, Unrecordable
 from recurra.engine.torch_internals import (
-    TorchDispatchMode,
+    DispatchMode,
     dispatch_modes,
     hooked_modules,
     tracing,
@@ -162,7 +162,7 @@ def record(step: Callable[..., Any], example: Callable[[int], Tree]) -> Recordin
     return _compared(first, second)
 
 
-class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Tape(DispatchMode):
     """One recording: calls in order, tensors by number."""
 
     def __init__(self, given: Tree) -> None:
@@ -176,11 +176,6 @@ class _Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.given = tuple(self._number(leaf, found=False) for leaf in states.leaves(given))
         self.outputs: tuple[int, ...] = ()
         self.labels: dict[str, int] = {}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """False: else torch would import its compiler for the sake of this mode."""
-        return False
 
     @classmethod
     def of(cls, step: Callable[..., Any], given: Tree, batch: int) -> _Tape:

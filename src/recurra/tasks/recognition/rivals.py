@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from recurra.decoding import best_path
+from recurra.engine.torch_internals import without_compiler
 from recurra.layers.settings import LayerSettings
 from recurra.models import Recognizer, RecognizerSettings
 from recurra.models.packed_texts import packed_texts, unpacked_texts
@@ -83,7 +84,7 @@ class WindowOfFrames:
         some = range(0, len(part.inputs), every)
         order = sorted(some, key=part.frames)
         batches = [order[at : at + _ROWS] for at in range(0, len(order), _ROWS)]
-        optimizer = torch.optim.AdamW(model.parameters(), _RATE)
+        optimizer = without_compiler(torch.optim.AdamW)(model.parameters(), _RATE)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _PASSES * len(batches))
         draw = np.random.default_rng(0)
         for _ in range(_PASSES):
