@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from comparison.fakes import FakeRunner
 from inspection.browser import browser, requests_of
 from typer.testing import CliRunner
 
 import recurra
+from recurra import worker
 from recurra.cli import app
-from recurra.comparison import SideBySide, compare_pair, side_by_side
+from recurra.comparison import SideBySide, compare_pair, conduct, side_by_side
 from recurra.comparison.beside_page import _same
+from recurra.comparison.runner import Job, Outcome
 from recurra.errors import ArtifactError, RunError, SettingError
 from recurra.inspection.examples import Example
 from recurra.training.run import RunFolder
@@ -182,8 +186,18 @@ def test_what_cannot_be_compared(runs: list[Path], texts: SideBySide, tmp_path: 
         side_by_side([runs[0], tmp_path])
 
 
-def test_a_folder_of_a_comparison(tmp_path: Path) -> None:
+def here(job: Job) -> Outcome:
+    """A run of a comparison, in this process."""
+    threads = torch.get_num_threads()
+    try:
+        return Outcome(**worker._run(job, lambda said: None))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_folder_of_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each variant the run of the middle score, the best first."""
+    monkeypatch.setattr(conduct, "ProcessRunner", lambda *how: FakeRunner(here))
     study = recurra.compare(
         "classification",
         lines(80),
