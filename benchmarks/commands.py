@@ -23,7 +23,14 @@ ROWS = [(f"a {mood} film, number {n}", mood) for n in range(60) for mood in ("go
 TABLE = "text,label\n" + "\n".join(f'"{text}",{label}' for text, label in ROWS) + "\n"
 BOOK = "to be or not to be said the prince of words. " * 200
 RECURRA = (sys.executable, "-m", "recurra")
-SMALL = ("--set", "model.hidden_size=16", "--set", "training.epochs=2", "--set", f"seed={SEED}")
+SMALL = (
+    "--set",
+    "model.hidden_size=16",
+    "--set",
+    "training.epochs=2",
+    "--set",
+    f"training.seed={SEED}",
+)
 IMPORT = "import torch"
 BY_HAND = """
 import csv
@@ -85,7 +92,7 @@ def once(folder: Path) -> dict[str, float]:
 def main() -> None:
     """Print, and keep."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=15)
     given = parser.parse_args()
     print(machine_in_words())
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a package is compiled once, as with pip
