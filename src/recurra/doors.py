@@ -10,13 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recurra import artifact
+from recurra.comparison import (
+    Comparison,
+    Searched,
+    compare_pair,
+    compare_variants,
+    default_space,
+    search_settings,
+    side_by_side,
+)
+from recurra.comparison.display import Board
+from recurra.comparison.display import Lines as ManyLines
 from recurra.errors import SettingError, nearest
 from recurra.given import path_of
+from recurra.inspection import inspect
 from recurra.tasks.base import Answer, register_task
 from recurra.training import Report, Trained, data_of, load_recipe, place_of, run_source
 from recurra.training import evaluate as evaluate_run
@@ -24,10 +35,6 @@ from recurra.training import resume as resume_run
 from recurra.training import train as train_recipe
 from recurra.training.recipe import changed
 from recurra_runtime.vocabulary import register_front
-
-if TYPE_CHECKING:
-    from recurra.comparison import Comparison, Searched, compare_pair, side_by_side
-    from recurra.inspection import inspect
 
 __all__ = [
     "compare",
@@ -42,20 +49,6 @@ __all__ = [
     "side_by_side",
     "train",
 ]
-
-
-# Who trains or predicts does not wait for what others open.
-_ELSEWHERE = {
-    "compare_pair": "comparison",
-    "inspect": "inspection",
-    "side_by_side": "comparison",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _ELSEWHERE:
-        return getattr(import_module(f"recurra.{_ELSEWHERE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def train(
@@ -194,9 +187,6 @@ def compare(
         DataError: something is wrong with the data.
         RunError: the folder holds something else.
     """
-    from recurra.comparison import compare_variants
-    from recurra.comparison.display import Board, Lines
-
     chosen = _chosen("compare", recipe, settings)
     values = _placed("compare", chosen, vary or {})
     return compare_variants(
@@ -208,7 +198,7 @@ def compare(
         seeds=seeds,
         jobs=jobs,
         name=recipe,
-        shown=Board if quiet else Lines,
+        shown=Board if quiet else ManyLines,
     )
 
 
@@ -244,9 +234,6 @@ def search(
         DataError: something is wrong with the data.
         RunError: the folder holds something else.
     """
-    from recurra.comparison import default_space, search_settings
-    from recurra.comparison.display import Board, Lines
-
     chosen = _chosen("search", recipe, settings)
     where = default_space(chosen) if space is None else _placed("search", chosen, space)
     return search_settings(
@@ -257,7 +244,7 @@ def search(
         space=where,
         jobs=jobs,
         name=recipe,
-        shown=Board if quiet else Lines,
+        shown=Board if quiet else ManyLines,
     )
 
 
