@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -301,17 +302,17 @@ def code_hash(*places: str) -> str:
     """
     digest = hashlib.sha256()
     for file in _files(*places):
-        digest.update(_meaning(file))
+        digest.update(_meaning(file.suffix, file.read_bytes()))
     return digest.hexdigest()[:12]
 
 
-def _meaning(file: Path) -> bytes:
+@cache  # a file is measured by many results
+def _meaning(ending: str, raw: bytes) -> bytes:
     """What of a file can change a result: no comment, no docstring of Python, and no layout."""
-    raw = file.read_bytes()
-    if file.suffix in _CPP:
+    if ending in _CPP:
         lines = (line.partition(b"//")[0].strip() for line in raw.splitlines())
         return b"\n".join(filter(None, lines))
-    if file.suffix != ".py":
+    if ending != ".py":
         return raw
     tree = ast.parse(raw)
     for node in ast.walk(tree):
