@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -126,9 +126,41 @@ def differentiable(inputs: Any) -> list[Tensor]:
 
 def gradients(value: Tensor, cell: torch.nn.Module, inputs: Any) -> list[Tensor]:
     """To the inputs, then to the parameters; zeros where nothing arrives."""
-    wanted = [*differentiable(inputs), *cell.parameters()]
-    found = torch.autograd.grad(value, wanted, allow_unused=True)
+    return _arriving(value, [*differentiable(inputs), *cell.parameters()])
+
+
+def _arriving(value: Tensor, wanted: Sequence[Tensor], *, again: bool = False) -> list[Tensor]:
+    found = torch.autograd.grad(value, wanted, retain_graph=again, allow_unused=True)
     return [torch.zeros_like(w) if g is None else g for g, w in zip(found, wanted, strict=True)]
+
+
+def _flat(outputs: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat([output.flatten() for output in outputs])
+
+
+def jacobians(function: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor]) -> list[Tensor]:
+    """Of all outputs, by autograd: ``[numbers of outputs, numbers]`` of each that is given."""
+    rows = [_arriving(output, given, again=True) for output in _flat(function(*given))]
+    return [torch.stack([part.flatten() for part in parts]) for parts in zip(*rows, strict=True)]
+
+
+def differences(
+    function: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor], step: float = 1e-6
+) -> list[Tensor]:
+    """The same by central finite differences."""
+    found = []
+    for place, tensor in enumerate(given):
+        columns = []
+        for number in range(tensor.numel()):
+            sides = []
+            for change in (step, -step):
+                moved = tensor.detach().clone()
+                moved.view(-1)[number] += change
+                parts = (*given[:place], moved.requires_grad_(), *given[place + 1 :])
+                sides.append(_flat(function(*parts)).detach())
+            columns.append((sides[0] - sides[1]) / (2 * step))
+        found.append(torch.stack(columns, 1))
+    return found
 
 
 class NotNative(Exception):
