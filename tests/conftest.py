@@ -44,7 +44,7 @@ def seed() -> None:
     """What a test draws is the same at every run; RECURRA_TEST_SEED asks with other numbers."""
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(int(os.environ.get("RECURRA_TEST_SEED", "0")))
+        torch.default_generator.manual_seed(int(os.environ.get("RECURRA_TEST_SEED", "0")))
 
 
 @dataclasses.dataclass(frozen=True)

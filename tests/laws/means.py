@@ -41,14 +41,14 @@ def close_trees(a: Any, b: Any, tolerance: float = EXACT) -> None:
 
 def run(*args: Any, **settings: Any) -> Any:
     """The engine's, with one seed: what a parametrization draws for a run is the same each time."""
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     return engine_run(*args, **settings)
 
 
 @contextmanager
 def one_draw(cell: nn.Module) -> Iterator[None]:
     """The same draw of parametrizations as in :func:`run`, at every step, in the same order."""
-    torch.manual_seed(11)
+    torch.default_generator.manual_seed(11)
     with parametrize.cached():
         for part in cell.modules():
             for name in getattr(part, "parametrizations", {}):

@@ -207,10 +207,21 @@ class _Tape(DispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
+        # A profiler of Python's, which sees what the step calls, is spared what is done for the tape.
+        watching = sys.getprofile()
+        if not callable(watching):  # none, or one that is not put back by a call, as of cProfile
+            return self._called(func, args, kwargs or {})
+        sys.setprofile(None)
+        try:
+            return self._called(func, args, kwargs or {})
+        finally:
+            sys.setprofile(watching)
+
+    def _called(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """The result of a call, which is written down."""
         if func.namespace == "profiler":  # marks of a time line, which compute nothing
             return func(*args, **kwargs)
-        line = _line()
+        line = _line(sys._getframe(1))
         self._check(func, args, line)
         read, named = _replaced((args, tuple(kwargs.items())), self._number)
         result = func(*args, **kwargs)
@@ -394,9 +405,8 @@ def _refs(tree: Any) -> Iterator[int]:
             yield from _refs(part)
 
 
-def _line() -> str:
+def _line(frame: FrameType | None) -> str:
     """File and line that called torch: the nearest frame that is neither torch's nor ours."""
-    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
