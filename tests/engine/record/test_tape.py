@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
+import sys
 from typing import NamedTuple
 
 import pytest
@@ -12,6 +15,7 @@ import recurra
 from recurra.engine.graph.laws import check
 from recurra.engine.graph.values import STEP
 from recurra.engine.lower.lowering import lower
+from recurra.engine.record import tape
 from recurra.engine.record.tape import record
 from recurra.engine.record.unrecordable import Unrecordable
 
@@ -122,3 +126,51 @@ def test_features_of_the_size_of_a_recorded_batch(batch_sized):
     x = torch.randn(4, 17, width)
     wanted = recurra.run(cell, x, backend="loop").outputs
     torch.testing.assert_close(recurra.run(cell, x, backend="native").outputs, wanted)
+
+
+def test_whoever_watches_sees_what_the_step_calls_and_not_the_tape():
+    """Also what an operation calls that is written in Python."""
+    operations = torch.library.Library("recurra_tests", "DEF")
+    operations.define("twice(Tensor x) -> Tensor")
+
+    def twice(x):
+        return x * 2
+
+    operations.impl("twice", twice, "CPU")
+
+    def inner(x):
+        return torch.ops.recurra_tests.twice(x).tanh()
+
+    def step(x, h):
+        return step_of(inner(x) + h)
+
+    seen = set()
+
+    def watch(frame, event, arg):
+        seen.add(frame.f_code)
+
+    sys.setprofile(watch)
+    try:
+        record(step, lambda batch: (torch.randn(batch, 4), torch.randn(batch, 4)))
+        still = sys.getprofile()
+    finally:
+        sys.setprofile(None)
+    assert still is watch
+    assert seen >= {step.__code__, inner.__code__, twice.__code__}
+    assert tape._line.__code__ not in seen
+    assert tape._Tape._check.__code__ not in seen
+
+
+def test_a_profiler_of_pythons_own_goes_on():
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        recurra.run(recurra.GRUCell(3, 4), torch.randn(2, 1, 3))
+        recurra.GRU(3, 4).frozen()
+        after = len(["a", "c"])
+    finally:
+        profiler.disable()
+    names = {name for _, _, name in pstats.Stats(profiler).stats}
+    assert after == 2
+    assert "<method 'split' of 'str' objects>" in names
+    assert "lowered_step" in names

@@ -207,38 +207,33 @@ class _Tape(DispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        # A profiler of Python's, which sees what the step calls, is spared what is done for the tape.
-        watching = sys.getprofile()
-        if not callable(watching):  # none, or one that is not put back by a call, as of cProfile
-            return self._called(func, args, kwargs or {})
-        sys.setprofile(None)
-        try:
-            return self._called(func, args, kwargs or {})
-        finally:
-            sys.setprofile(watching)
-
-    def _called(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """The result of a call, which is written down."""
+        kwargs = kwargs or {}
         if func.namespace == "profiler":  # marks of a time line, which compute nothing
             return func(*args, **kwargs)
-        line = _line(sys._getframe(1))
-        self._check(func, args, line)
-        read, named = _replaced((args, tuple(kwargs.items())), self._number)
+        with _Unwatched():
+            line = _line()
+            self._check(func, args, line)
+            read, named = _replaced((args, tuple(kwargs.items())), self._number)
         result = func(*args, **kwargs)
+        with _Unwatched():
+            outputs = self._given(func, args, result)
+            stops = not torch.is_grad_enabled()
+            self.calls.append(Called(func, read, dict(named), outputs, line, stops))
+        return result
+
+    def _given(self, func: Any, args: tuple[Any, ...], result: Any) -> tuple[int, ...]:
+        """Numbers of the tensors that an operation gave."""
         changed = func._schema.is_mutable
         if func.overloadpacket.__name__.startswith("unsafe_split"):  # no views, it says
             self.apart.update(id(part) for part in result)
         if self._is_made(func, args):
             self.apart.add(id(result))
         # A tensor changed in place is a new value under the same identity.
-        outputs = tuple(
+        return tuple(
             self._renumber(each) if changed else self._number(each, found=False)
             for each in (result if isinstance(result, tuple | list) else (result,))
             if isinstance(each, Tensor)
         )
-        stops = not torch.is_grad_enabled()
-        self.calls.append(Called(func, read, dict(named), outputs, line, stops))
-        return result
 
     def _is_made(self, func: Any, args: tuple[Any, ...]) -> bool:
         """Is it a part of torch's making a tensor? ``zeros_like`` detaches what it has filled."""
@@ -298,6 +293,19 @@ class _Tape(DispatchMode):
         self.numbers[id(tensor)] = number
         self.kept.append(tensor)
         return number
+
+
+class _Unwatched:
+    """Who watches what the step calls is spared what is done for the tape: most of all calls."""
+
+    def __enter__(self) -> None:
+        self._watching = sys.getprofile()
+        if callable(self._watching):  # others, as that of cProfile, are not put back by a call
+            sys.setprofile(None)
+
+    def __exit__(self, *_: object) -> None:
+        if callable(self._watching):
+            sys.setprofile(self._watching)
 
 
 def _compared(first: _Tape, second: _Tape) -> Recording:
@@ -405,8 +413,9 @@ def _refs(tree: Any) -> Iterator[int]:
             yield from _refs(part)
 
 
-def _line(frame: FrameType | None) -> str:
+def _line() -> str:
     """File and line that called torch: the nearest frame that is neither torch's nor ours."""
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith((_ENGINE, _TORCH)):
