@@ -41,7 +41,7 @@ TINY = [
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    """What a test draws is the same at every run; RECURRA_TEST_SEED asks with other numbers."""
+    """What a test draws on the CPU is the same at every run, or as RECURRA_TEST_SEED asks."""
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.default_generator.manual_seed(int(os.environ.get("RECURRA_TEST_SEED", "0")))

@@ -162,15 +162,16 @@ def test_whoever_watches_sees_what_the_step_calls_and_not_the_tape():
 
 
 def test_a_profiler_of_pythons_own_goes_on():
+    def afterwards():
+        return None
+
     profiler = cProfile.Profile()
     profiler.enable()
     try:
         recurra.run(recurra.GRUCell(3, 4), torch.randn(2, 1, 3))
         recurra.GRU(3, 4).frozen()
-        after = len(["a", "c"])
+        afterwards()
     finally:
         profiler.disable()
     names = {name for _, _, name in pstats.Stats(profiler).stats}
-    assert after == 2
-    assert "<method 'split' of 'str' objects>" in names
-    assert "lowered_step" in names
+    assert {"lowered_step", "afterwards"} <= names
